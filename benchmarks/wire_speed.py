@@ -35,12 +35,22 @@ from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Host
 from intermodal.client import AsyncClient
 from intermodal.events import TextDelta
+from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.calls import ChatCall, Encoded, WireImage, WireMessage, WireText
+from intermodal.protocols.gemini import request as gemini_request
+from intermodal.protocols.ollama import request as ollama_request
+from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_responses import request as openai_responses_request
 from intermodal.request import Zone
 from intermodal.request_builder import make_request
-from intermodal.wire import anthropic, gemini, ollama, openai_chat, openai_responses
-from intermodal.wire.call import ChatCall, Encoded, WireImage, WireMessage, WireText
 
-WIRES: tuple[ModuleType, ...] = (openai_chat, openai_responses, anthropic, gemini, ollama)
+WIRES: tuple[ModuleType, ...] = (
+    openai_chat_request,
+    openai_responses_request,
+    anthropic_request,
+    gemini_request,
+    ollama_request,
+)
 MIB = 1 << 20
 KINDS: tuple[tuple[str, Zone], ...] = (("free", "machine"), ("may cost", "internet"))
 MEMORY = "/dev/shm"  # a folder without a disk, on Linux
@@ -76,7 +86,7 @@ def peak(work: Callable[[], object]) -> int:
 def codecs(runs: int) -> str:
     rows = []
     for size in (MIB, 20 * MIB):  # the allocator learns from what is freed which sizes to keep
-        openai_chat.decode_request(b"".join(openai_chat.encode_request(call_of(size), HOST).segments))
+        openai_chat_request.decode_request(b"".join(openai_chat_request.encode_request(call_of(size), HOST).segments))
     for wire in WIRES:
         took: dict[int, tuple[tuple[float, float], tuple[float, float]]] = {}
         memory = ""
@@ -84,7 +94,7 @@ def codecs(runs: int) -> str:
             call = call_of(size)
             encoded: Encoded = wire.encode_request(call, HOST)
             body = b"".join(encoded.segments)
-            path = (encoded.path,) if wire is gemini else ()
+            path = (encoded.path,) if wire is gemini_request else ()
 
             def encode(call: ChatCall = call, wire: Any = wire) -> object:
                 return wire.encode_request(call, HOST)

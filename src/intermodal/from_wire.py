@@ -11,8 +11,7 @@ from typing import assert_never
 
 from intermodal import content
 from intermodal.content import BytesSource, MediaPart, Part, UrlSource
-from intermodal.request import Message, Policy, Request
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     ChatCall,
     WireAudio,
     WireDocument,
@@ -22,6 +21,7 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
+from intermodal.request import Message, Policy, Request
 
 
 def request_from_call(

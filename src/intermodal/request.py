@@ -149,7 +149,7 @@ class Sampling(Value):
 
 
 class Settings(Value):
-    """What a client of a gateway sets besides ``Sampling``. ``wire/fields.py`` says which host is told which.
+    """What a client of a gateway sets besides ``Sampling``; ``protocols/request_fields.py``: which host is told what.
 
     Attributes:
         protocol: in whose words it was said, "" for nobody's.

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.wire.calls import WIRES
-from tests.wire.fates import tables
-from tests.wire.features import CHATS, COLUMNS, FIELDS, READ, SAID, TESTED, columns, table
+from tests.protocols.calls import WIRES
+from tests.protocols.features import CHATS, COLUMNS, FIELDS, READ, SAID, TESTED, columns, table
+from tests.protocols.field_fates import tables
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocols.md"
 TABLE = re.compile(r"<!-- features -->\n(.*)<!-- /features -->", re.S)
@@ -51,4 +51,4 @@ def test_what_a_call_without_chat_can_ask_for_is_what_the_table_asks(call: type)
 
 def test_where_the_table_sends_a_reader_there_is_such_a_test() -> None:
     for file, name in TESTED.values():
-        assert f"def {name}(" in (PAGE.parents[1] / "tests" / "wire" / file).read_text()
+        assert f"def {name}(" in (PAGE.parents[1] / "tests" / "protocols" / file).read_text()

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from intermodal.executor.attempt import circuit_breaker, retry
+from intermodal.protocols.errors.rules import ROWS, Row
 from intermodal.transport import timeouts
-from intermodal.wire.failures import ROWS, Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 TABLE = re.compile(r"<!-- failures -->\n(.*)<!-- /failures -->", re.S)

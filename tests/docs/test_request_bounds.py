@@ -32,9 +32,9 @@ from intermodal.local.tokenizers import sentencepiece, token_counter
 from intermodal.media.text import script_counts, tool_definitions
 from intermodal.planner import index
 from intermodal.prompts import rendering
+from intermodal.protocols.openai_media import server as openai_media_server
 from intermodal.questions import question_reader
 from intermodal.store import attempt_journal
-from intermodal.wire import openai_works_served
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text()
 SECTION = PAGE.partition("## Bounds on what a request can cost\n")[2].partition("\n## ")[0]
@@ -48,7 +48,7 @@ BOUNDS = {
     "objects and arrays in each other": f"{counted.DEPTH}, else 400",
     "pictures, recordings, films, documents": f"{LIMITS.media:,}, else 413",
     "steps of rendering a prompt file": f"{rendering.MOST_STEPS:,}, else 400",
-    "texts in a request for vectors": f"{openai_works_served.MAX_TEXTS:,}, else 400",
+    "texts in a request for vectors": f"{openai_media_server.MAX_TEXTS:,}, else 400",
     "bytes of items that are named by id, each time": f"{items.MOST_FOUND >> 20} MiB, else 413",
     "parts of a form": f"{forms.PARTS}, else 413",
     "bytes of the head": f"{LIMITS.head >> 10} KiB, else 431",

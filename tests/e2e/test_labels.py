@@ -10,8 +10,8 @@ from intermodal.costing.tokens import BLOCK
 from intermodal.executor.preparation import prompt
 from intermodal.local.tokenizers.token_counter import TokenCounter
 from intermodal.local.weights.store import WeightsStore
+from intermodal.protocols.calls import WireText
 from intermodal.request import Message, Request
-from intermodal.wire.call import WireText
 
 pytestmark = pytest.mark.e2e
 NAMES = (

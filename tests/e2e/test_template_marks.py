@@ -12,7 +12,7 @@ from tests.e2e.tokenizer import llama_cpp, served
 from tests.unit.local.runtime_fixtures import REAL_WEIGHTS
 
 from intermodal.local.tokenizers.template_marks import marks_in
-from intermodal.wire.template_marks import marks_of
+from intermodal.protocols.special_tokens import marks_of
 
 pytestmark = pytest.mark.e2e
 THINKING = "{% for m in messages %}<|im_start|>{{ m['content'] }}<think>[INST]{% endfor %}"

@@ -16,12 +16,7 @@ from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.types import Host
 from intermodal.config import cache_dir
 from intermodal.local.weights.store import WeightsStore
-from intermodal.request import JsonOutput, Sampling
-from intermodal.transport.addresses import HostAddress
-from intermodal.transport.client import Transport
-from intermodal.transport.timeouts import Timeouts
-from intermodal.wire import openai_chat, status
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     ChatCall,
     Error,
     Finish,
@@ -34,6 +29,12 @@ from intermodal.wire.call import (
     WirePart,
     WireText,
 )
+from intermodal.protocols.errors import classification
+from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.request import JsonOutput, Sampling
+from intermodal.transport.addresses import HostAddress
+from intermodal.transport.client import Transport
+from intermodal.transport.timeouts import Timeouts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 WEIGHTS = WeightsStore(Path(cache_dir(os.environ)) / "weights")  # before a test moves the cache
@@ -85,12 +86,14 @@ def chat(*parts: WirePart, stream: bool = True, schema: dict[str, object] | None
 
 async def ask(transport: Transport, base_url: str, call: ChatCall, *, key: str = KEY) -> list[WireEvent]:
     """Raises the classified error of a reply that is not 2xx. The server ends a connection after each stream."""
-    encoded = openai_chat.encode_request(call, HOST)
+    encoded = openai_chat_request.encode_request(call, HOST)
     waits = Timeouts(first_byte=300)
     async with transport.post(HostAddress(base_url, key), encoded, timeouts=waits, fresh=True) as response:
         if response.status != 200:
-            raise status.classify(response.status, response.headers, await response.read(), "real:m", secrets=(key,))
-        decoder = openai_chat.Decoder("real:m", headers=response.headers)
+            raise classification.classify(
+                response.status, response.headers, await response.read(), "real:m", secrets=(key,)
+            )
+        decoder = openai_chat_request.Decoder("real:m", headers=response.headers)
         events = [event async for chunk in response.chunks() for event in decoder.feed(chunk)]
         return events + decoder.close()
 
@@ -174,15 +177,15 @@ async def test_a_schema_that_the_server_cannot_use_is_the_caller_s_fault(transpo
 
 
 async def test_B1_a_real_stream_cut_at_any_byte_is_reassembled_or_an_error(transport: Transport, base_url: str) -> None:
-    encoded = openai_chat.encode_request(chat(WireText(text="Name three colours."), tokens=8), HOST)
+    encoded = openai_chat_request.encode_request(chat(WireText(text="Name three colours."), tokens=8), HOST)
     async with transport.post(HostAddress(base_url, KEY), encoded) as response:
         body = await response.read()
-    decoder = openai_chat.Decoder()
+    decoder = openai_chat_request.Decoder()
     whole = decoder.feed(body) + decoder.close()
     assert isinstance(whole[-1], Finish)
     for at in range(len(body)):
-        decoder = openai_chat.Decoder()
+        decoder = openai_chat_request.Decoder()
         assert decoder.feed(body[:at]) + decoder.feed(body[at:]) + decoder.close() == whole
-        decoder = openai_chat.Decoder()
+        decoder = openai_chat_request.Decoder()
         half = decoder.feed(body[:at]) + decoder.close()
         assert isinstance(half[-1], Error) or words(half) == words(whole)

@@ -24,21 +24,25 @@ from intermodal import config, errors
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Host, Protocol
 from intermodal.content import ToolCall, ToolResult
+from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.calls import ChatCall, Error, Finish, Usage, WireEvent, WireImage, WireMessage, WireText
+from intermodal.protocols.conversation import turn
+from intermodal.protocols.errors import classification
+from intermodal.protocols.openai_responses import request as openai_responses_request
 from intermodal.request import Sampling, Tool
 from intermodal.testing import Attempt, FakeVendor
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
-from intermodal.wire import anthropic, openai_responses, status
-from intermodal.wire.call import ChatCall, Error, Finish, Usage, WireEvent, WireImage, WireMessage, WireText
-from intermodal.wire.turns import turn
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
 HOST = Host(id="real")
 # Short and extractive: a model of 135M parameters is not asked what it knows.
 QUESTION = WireText(text="The total of the invoice is 42 euros. What is the total of the invoice?")
 ASKED = WireMessage(role="user", parts=(QUESTION,))
-BOTH = pytest.mark.parametrize("wire", [anthropic, openai_responses], ids=lambda wire: wire.__name__.split(".")[-1])
+BOTH = pytest.mark.parametrize(
+    "wire", [anthropic_request, openai_responses_request], ids=lambda wire: wire.__name__.split(".")[-1]
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,7 @@ async def reply(transport: Transport, base_url: str, wire: ModuleType, call: Cha
     async with transport.post(HostAddress(base_url), encoded, timeouts=Timeouts(first_byte=60)) as response:
         body = await response.read(1 << 20)
         if response.status != 200:
-            raise status.classify(response.status, response.headers, body, "real:m")
+            raise classification.classify(response.status, response.headers, body, "real:m")
         return body
 
 

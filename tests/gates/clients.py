@@ -1,6 +1,6 @@
 """Clients of the gateway by the API they speak: how each asks, and what it would make of what it hears.
 
-None of ``wire/`` is used. A stream is taken apart strictly: a line that is not in the API's framing fails the test.
+None of ``protocols/`` is used. A stream is taken apart strictly: a line out of the API's framing fails the test.
 """
 
 from __future__ import annotations

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 from tests.gates.corpus import png, wav
+from tests.protocols.field_fates import DOORS, HOSTS, IGNORED, SAMPLES, fate, leaves, with_field
 from tests.unit.gateway.house import House
-from tests.wire.fates import DOORS, HOSTS, IGNORED, SAMPLES, fate, leaves, with_field
 
+from intermodal.protocols.request_fields import FIELDS
 from intermodal.testing import FakeHost, FakeVendor
-from intermodal.wire.fields import FIELDS
 
 HOST = """
 [hosts.our-{name}]

@@ -61,8 +61,8 @@ def test_d4_nothing_but_the_worker_loads_a_decoder() -> None:
 
 
 def test_d5_runtimes_are_handed_bytes_never_places() -> None:
-    """Nothing under runtimes/ or wire/ knows the sources of parts, so no URL or path of a user can reach a server."""
-    for folder in ("runtimes", "wire"):
+    """Nothing in runtimes/ or protocols/ knows the sources of parts: no URL or path of a user can reach a server."""
+    for folder in ("runtimes", "protocols"):
         for path in (PACKAGE / folder).rglob("*.py"):
             source = path.read_text()
             for word in ("UrlSource", "PathSource", "BytesSource", ".source"):

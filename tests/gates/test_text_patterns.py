@@ -24,8 +24,8 @@ from intermodal.executor.outputs import speech
 from intermodal.executor.preparation import prompt
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.planner import pages
+from intermodal.protocols.errors import classification, rules
 from intermodal.questions import keyword_needs as questions
-from intermodal.wire import failures, status
 
 pytestmark = pytest.mark.gate
 
@@ -40,10 +40,10 @@ ROOMS = (
     "json_schema",
     "media",
     "planner",
+    "protocols",
     "questions",
     "runtimes",
     "telemetry",
-    "wire",
 )
 # Used at the beginning of a text or for all of it alone (match, fullmatch), or for what is cut short before.
 ANCHORED = {
@@ -52,10 +52,10 @@ ANCHORED = {
     "media.url_policy._LABEL": "matches all of a label",
     "media.url_policy._NUMERIC": "matches all of a label",
     "runtimes.versions._INSTALLED": "matches all of a folder's name",
-    "wire.turns._FAILED": "matches at the beginning",
-    "wire.waits._NUMBER": "matches all of 200 characters at most",
-    "wire.waits._PARTS": "of 64 characters at most",
-    "wire.waits._TRY_AGAIN": "of 2,000 characters at most",
+    "protocols.conversation._FAILED": "matches at the beginning",
+    "protocols.errors.retry_after._NUMBER": "matches all of 200 characters at most",
+    "protocols.errors.retry_after._PARTS": "of 64 characters at most",
+    "protocols.errors.retry_after._TRY_AGAIN": "of 2,000 characters at most",
 }
 
 
@@ -72,11 +72,11 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
         for attribute, value in held.items():
             for pattern in found_in(value):
                 yield f"{name}.{attribute}", pattern
-    for row in failures.ROWS:
+    for row in rules.ROWS:
         if row.words:
-            yield "wire.failures.ROWS", re.compile(row.words, re.IGNORECASE)
-    for words, _ in failures.KINDS:
-        yield "wire.failures.KINDS", re.compile(words, re.IGNORECASE)
+            yield "protocols.errors.rules.ROWS", re.compile(row.words, re.IGNORECASE)
+    for words, _ in rules.KINDS:
+        yield "protocols.errors.rules.KINDS", re.compile(words, re.IGNORECASE)
 
 
 def found_in(value: Any, depth: int = 0) -> Iterator[re.Pattern[Any]]:
@@ -151,7 +151,7 @@ LOOKED_AT = {
     "whether it begins to": lambda text: loop_guard.LoopGuard().looped(text),
     "Markdown, without its signs": speech.strip_markdown,
     "the lines that a voice speaks": speech.speech_lines,
-    "what of a host's words is quoted": status.quote,
+    "what of a host's words is quoted": classification.quote,
 }
 UNITS = (
     "is ", "is blue ", "page 1 ", "[", "![](", "[a](b", "-", "|", "| - ", "\n", " ", " \n", "*a", "* ", "``` ", "#",

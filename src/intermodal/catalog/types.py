@@ -294,7 +294,7 @@ class Model(Value):
         drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
         diffusion: how it draws where it is evaluated here, step by step; None of any other.
         licence, permits: of its weights, in words, and what that comes to; "" where nobody says.
-        marks: strings that its chat template writes, besides those of known families (``wire/template_marks.py``).
+        marks: strings that its chat template writes, besides those of known families (``protocols/special_tokens.py``).
         thinking: how it thinks before it answers, None where nobody says that it does.
     """
 

@@ -315,6 +315,7 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
     from intermodal.cli.arguments.output_options import LABEL, best_label, scores_table, speech_document, write_speech
     from intermodal.cli.rendering.image_files import images_document, write_images
     from intermodal.cli.rendering.json_document import print_document
+    from intermodal.protocols.openai_media.subtitles import subtitles
     from intermodal.request import (
         EmbeddingOutput,
         ImageOutput,
@@ -323,7 +324,6 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
         SpeechOutput,
         TranscriptOutput,
     )
-    from intermodal.wire.subtitles import subtitles
 
     output = prepared.inputs.request.output
     quiet = given["quiet"] or given["as_json"]

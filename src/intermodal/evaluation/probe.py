@@ -27,12 +27,7 @@ from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.executor.drivers.interface import CallJob, CallResult
 from intermodal.plans.step import Call, Estimate
-from intermodal.quantity import Quantity, between, exact
-from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
-from intermodal.request_builder import make_request
-from intermodal.store.rows import Work
-from intermodal.today import today
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     ChatCall,
     NotExpressible,
     WireAudio,
@@ -42,6 +37,11 @@ from intermodal.wire.call import (
     WirePart,
     WireText,
 )
+from intermodal.quantity import Quantity, between, exact
+from intermodal.request import JsonOutput, Sampling, TextOutput, Tool
+from intermodal.request_builder import make_request
+from intermodal.store.rows import Work
+from intermodal.today import today
 
 THINGS: tuple[LessonSubject, ...] = ("text", "image", "audio", "document", "tools", "json")
 ANSWER = 24  # tokens of an answer at most

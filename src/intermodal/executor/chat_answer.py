@@ -9,8 +9,7 @@ import msgspec
 from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Thought
 from intermodal.executor.drivers.interface import CallResult
-from intermodal.wire import openai_chat
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     Candidates,
     Finish,
     OpaqueBlock,
@@ -22,7 +21,8 @@ from intermodal.wire.call import (
     WireEvent,
     WireText,
 )
-from intermodal.wire.turns import TurnMaker
+from intermodal.protocols.conversation import TurnMaker
+from intermodal.protocols.openai_chat import request as openai_chat_request
 
 
 class ChatAnswer:
@@ -69,7 +69,7 @@ class ChatAnswer:
         return CallResult(
             text="".join(self._text), refusal="".join(self._refusal), finish_reason=reason, overran=overran,
             beside=self._turn.turn().beside if overran else "", candidates=self._candidates,
-            pcm=b"".join(self._speech), rate=openai_chat.SPEECH_RATE if self._speech else 0, usage=usage,
+            pcm=b"".join(self._speech), rate=openai_chat_request.SPEECH_RATE if self._speech else 0, usage=usage,
             said=() if overran else _said(self._turn),
         )  # fmt: skip
 

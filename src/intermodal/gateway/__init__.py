@@ -3,5 +3,5 @@
     connection ─ guard ─▶ doors ─▶ chats … ─▶ AsyncClient ─▶ told ─▶ reply
 
 ``connection.py`` is HTTP and knows no door; ``doors.py`` is the table of paths; ``dialects.py`` says which codec of
-``wire/`` speaks behind a path. Who may come in is ``guard.py``; what a request may ask for is ``naming.py``.
+``protocols/`` speaks behind a path. Who may come in is ``guard.py``; what a request may ask for is ``naming.py``.
 """

@@ -26,8 +26,8 @@ from intermodal.gateway.messages import HEADER, Asked, Head
 from intermodal.gateway.reply import Reply
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
+from intermodal.protocols.errors.responses import Refused
 from intermodal.request import Policy
-from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.executor.attempt.caller import PriorAttempt

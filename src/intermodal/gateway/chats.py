@@ -38,8 +38,7 @@ from intermodal.gateway.silence import Silence
 from intermodal.gateway.unread import unheld, unread, untold
 from intermodal.json_schema import BudgetExhausted
 from intermodal.plans.plan import Plan
-from intermodal.request import JsonOutput, Request
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     ChatCall,
     Error,
     NotExpressible,
@@ -50,8 +49,9 @@ from intermodal.wire.call import (
     WireLink,
     WireVideo,
 )
-from intermodal.wire.openai_responses_written import said_again
-from intermodal.wire.served import Refused, RunEvents
+from intermodal.protocols.errors.responses import Refused, RunEvents
+from intermodal.protocols.openai_responses.server_events import said_again
+from intermodal.request import JsonOutput, Request
 
 if TYPE_CHECKING:
     from intermodal.client import PreparedRequest

@@ -23,8 +23,8 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.listing import usable
 from intermodal.gateway.naming import policy_of
 from intermodal.gateway.workers.listening import cannot, hindrance
+from intermodal.protocols.errors.responses import Refused
 from intermodal.request import Message, Policy, Request
-from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.lasting import LastingClient

@@ -24,7 +24,7 @@ from intermodal.gateway.memory import room
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.outbox import Outbox
 from intermodal.gateway.reply import Reply
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.lane.passage import Failure, Over, Passage

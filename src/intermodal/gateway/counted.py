@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from intermodal.concurrency.offload import LONG, offload
 from intermodal.gateway.lane.lifted import lifted
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.messages import Asked

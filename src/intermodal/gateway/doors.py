@@ -12,7 +12,7 @@ from intermodal.gateway.guard import asks_first, leave
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head
 from intermodal.gateway.reply import Reply
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway

@@ -20,8 +20,8 @@ from intermodal.plans.explain import explain as as_text
 from intermodal.plans.plan import Plan
 from intermodal.plans.rejections import folded
 from intermodal.plans.wording import worded
-from intermodal.wire._json import dumps
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.framing.json_body import dumps
 
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway

@@ -7,7 +7,7 @@ import traceback
 
 from intermodal.errors import IntermodalError
 from intermodal.gateway.reply import Reply
-from intermodal.wire.served import Refused, answered
+from intermodal.protocols.errors.responses import Refused, answered
 
 _STOPPING = "the server is stopping"
 

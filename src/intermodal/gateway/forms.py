@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
 
 PARTS = 64
 _PIECE = 32 << 10  # looked through in at most half a millisecond, whatever it holds

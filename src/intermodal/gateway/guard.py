@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from intermodal.gateway.messages import Head
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::([0-9]{1,5}))?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

@@ -17,7 +17,7 @@ import anyio
 from intermodal.gateway.listing import JSON, usable
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
-from intermodal.wire._json import dumps
+from intermodal.protocols.framing.json_body import dumps
 
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway

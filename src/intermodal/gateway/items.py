@@ -12,8 +12,8 @@ from typing import Any
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.gateway.workers.table import Long, named
-from intermodal.wire._json import dumps, loads
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.framing.json_body import dumps, loads
 
 KEPT, ROOM = 2048, 16 << 20  # items, and bytes of JSON of all of them
 MOST_FOUND = 16 << 20  # bytes of JSON that one request names: a name takes forty, and each time all of the item is read

@@ -16,8 +16,8 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import LATEST, fields_of
 from intermodal.gateway.reply import Reply
 from intermodal.planner.index import allowed
-from intermodal.wire._json import dumps, loads
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.framing.json_body import dumps, loads
 
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway

@@ -28,6 +28,9 @@ from intermodal.gateway.lane.lifted import Body, lifted
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.gateway.messages import HEADER, Asked, HttpLimits
+from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.framing.json_body import no_utf8
+from intermodal.protocols.framing.surrogates import half_alone
 from intermodal.request import (
     LICENCES,
     RETENTIONS,
@@ -41,9 +44,6 @@ from intermodal.request import (
     Tier,
     Zone,
 )
-from intermodal.wire._json import no_utf8
-from intermodal.wire.halves import half_alone
-from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient

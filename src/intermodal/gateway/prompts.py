@@ -24,10 +24,10 @@ from intermodal.events import Event, Finished, TextDelta
 from intermodal.gateway.counted import check_media
 from intermodal.gateway.listing import JSON, kinds_of
 from intermodal.gateway.naming import allowed, policy_of, prompt_of
+from intermodal.protocols.calls import ChatCall
+from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.framing.json_body import dumps
 from intermodal.request import JsonOutput
-from intermodal.wire._json import dumps
-from intermodal.wire.call import ChatCall
-from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.lasting import LastingClient

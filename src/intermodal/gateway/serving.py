@@ -46,9 +46,9 @@ from intermodal.gateway.workers import counting
 from intermodal.gateway.workers.listening import address, cannot
 from intermodal.hints import hint
 from intermodal.plans.plan import Inputs, Plan
+from intermodal.protocols.errors.responses import Refused, answered
 from intermodal.request import Request
 from intermodal.telemetry.request_record import RequestRecord
-from intermodal.wire.served import Refused, answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable

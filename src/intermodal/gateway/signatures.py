@@ -16,8 +16,8 @@ from intermodal.content import Part, ToolCall
 from intermodal.events import Finished
 from intermodal.gateway.conversations import digests
 from intermodal.gateway.items import Items
+from intermodal.protocols.gemini.thought_signatures import of_calls, signature_of, signed
 from intermodal.request import Message, Request
-from intermodal.wire.gemini_signature import of_calls, signature_of, signed
 
 if TYPE_CHECKING:
     from intermodal.gateway.workers.table import Long

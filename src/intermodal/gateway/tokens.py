@@ -11,7 +11,7 @@ import asyncio
 from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.config import Config
 from intermodal.local.tokenizers import byte_pair
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
 
 MOST = 400_000  # values of such a body: OpenAI takes 300,000 tokens a request
 _INSTEAD = "send texts (in LangChain: check_embedding_ctx_length=False)"

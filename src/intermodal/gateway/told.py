@@ -19,8 +19,8 @@ from intermodal.events import (
     TextDelta,
 )
 from intermodal.plans.plan import Plan, calls_of, sent
+from intermodal.protocols.errors.responses import tell_about
 from intermodal.telemetry.request_record import RequestRecord
-from intermodal.wire.served import tell_about
 
 Instead = Replanned | Rerouted
 NOBODY = "none"  # in the place of who answered, where nobody was asked
@@ -72,8 +72,8 @@ def _short(names: list[str]) -> str:
 def failure_told(error: BaseException, served: RequestRecord) -> dict[str, str]:
     """What a request took that ends with this error, as an answer tells it, in headers.
 
-    The error repeats it in its body (``wire/served.py``), since the last event of a stream comes after its head. The
-    route is who was asked last.
+    The error repeats it in its body (``protocols/errors/responses.py``), since the last event of a stream comes after
+    its head. The route is who was asked last.
     """
     route, attempts, cost = served.asked or NOBODY, served.attempts, served.spent_so_far
     seconds = round(time.monotonic() - served.began, 3)

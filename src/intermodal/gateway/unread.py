@@ -10,8 +10,8 @@ import msgspec
 
 from intermodal.catalog.types import STRICT_TOOLS_PROTOCOLS, Endpoint
 from intermodal.gateway.dialects import Dialect
+from intermodal.protocols.request_fields import ignored
 from intermodal.request import Settings, Tool
-from intermodal.wire.fields import ignored
 
 # Marks of what the host is to keep for the next turn (Anthropic's, and what others took over), wherever they stand.
 # A plan may send single blocks in another order, or as something else, so only marks at the end of tools, of the
@@ -37,7 +37,7 @@ def unheld(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:
 def untold(
     fields: Mapping[str, msgspec.Raw], settings: Settings, dialect: Dialect, endpoint: Endpoint | None
 ) -> tuple[str, ...]:
-    """Names of fields whose wish the endpoint that answers is not told (``wire/fields.py``). None: nobody is asked."""
+    """Names of fields that the endpoint is not told (``protocols/request_fields.py``). None: no endpoint is asked."""
     if endpoint is None:
         return ignored(dialect.table, fields, settings, "")
     return ignored(dialect.table, fields, settings, endpoint.host.protocol, endpoint.host.quirks)

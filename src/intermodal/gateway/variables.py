@@ -22,10 +22,10 @@ from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt import check_kinds, choose_plan
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
 from intermodal.prompts.prompt_folder import LoadedPrompt
+from intermodal.protocols.calls import ChatCall, Pasted, WireLink, WireMedia
+from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.request_validation import data_uri
 from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
-from intermodal.wire.call import ChatCall, Pasted, WireLink, WireMedia
-from intermodal.wire.reading import data_uri
-from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.client import PreparedRequest

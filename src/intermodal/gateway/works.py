@@ -23,6 +23,9 @@ from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import NEVER, allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
+from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.ollama.server_embeddings import read_embed, write_embed
+from intermodal.protocols.openai_media import server as wire
 from intermodal.request import (
     EmbeddingOutput,
     ImageOutput,
@@ -35,9 +38,6 @@ from intermodal.request import (
     TranscriptOutput,
 )
 from intermodal.request_builder import check_output
-from intermodal.wire import openai_works_served as wire
-from intermodal.wire.ollama_embed_served import read_embed, write_embed
-from intermodal.wire.served import Refused
 
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway

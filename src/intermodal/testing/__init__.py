@@ -1,7 +1,7 @@
 """A fake host for tests: a real HTTP server on loopback that speaks the OpenAI-compatible API and answers by script.
 
 It is a fake. No model runs in it; it says what you tell it to, counts words as tokens and misbehaves on
-demand. What it proves is what *arrived*: every attempt is recorded. It shares no code with ``wire/``, so
+demand. What it proves is what *arrived*: every attempt is recorded. It shares no code with ``protocols/``, so
 that a mistake there cannot cancel itself out here.
 
     with FakeHost(answer="Four.") as host:

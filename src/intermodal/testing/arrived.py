@@ -1,4 +1,4 @@
-"""What arrived at the fake host, taken apart without any of ``wire/``, and what it is worth."""
+"""What arrived at the fake host, taken apart without any of ``protocols/``, and what it is worth."""
 
 from __future__ import annotations
 

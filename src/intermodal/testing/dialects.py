@@ -1,4 +1,4 @@
-"""How vendors with a protocol of their own say things, from their published references. None of ``wire/`` is used.
+"""How vendors with a protocol of their own say things, from their published references. None of ``protocols/`` is used.
 
 A dialect takes a request apart and puts an answer together. It is strict where the vendor is: a header that must be
 there, a field without which a request is refused, a thinking block that does not come back as it was sent.

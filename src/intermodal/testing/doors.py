@@ -1,7 +1,7 @@
 """What emulated doors have in common: an HTTP server in a thread, the models it lists, a record of what was asked.
 
 A door speaks a local runtime's own dialect, and a real engine behind it answers: see ``ollama_door.py`` and
-``lmstudio_door.py``. No code is shared with ``wire/`` or ``local/discovery/``.
+``lmstudio_door.py``. No code is shared with ``protocols/`` or ``local/discovery/``.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Bytes to hosts and back: connections, addresses, time limits, and what each failure means.
 
-No protocol of a model is known here (``wire/``), and nothing of plans or accounts (``executor/``). Downloads, which
-follow redirects, are not here either: ``local/weights/`` and ``media/`` fetch with httpx.
+No protocol of a model is known here (``protocols/``), and nothing of plans or accounts (``executor/``). Downloads,
+which follow redirects, are not here either: ``local/weights/`` and ``media/`` fetch with httpx.
 """

@@ -18,12 +18,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from intermodal import errors
+from intermodal.protocols.calls import Encoded
 from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
 from intermodal.transport.connection_errors import UNREADABLE, silent_host_error, unanswered_error
 from intermodal.transport.deadline import Deadline
 from intermodal.transport.idle_timeout import IdleTimeout
 from intermodal.transport.timeouts import Timeouts
-from intermodal.wire.call import Encoded
 
 if TYPE_CHECKING:
     from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget

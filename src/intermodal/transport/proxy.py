@@ -13,6 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from intermodal import errors
+from intermodal.protocols.calls import Encoded
 from intermodal.transport.addresses import HostAddress, certificates, parse_address, request_headers
 from intermodal.transport.client import PendingRequest, Response
 from intermodal.transport.connection_errors import (
@@ -23,7 +24,6 @@ from intermodal.transport.connection_errors import (
     unanswered_error,
 )
 from intermodal.transport.decompression import DecompressionError, decompressor_for
-from intermodal.wire.call import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -29,7 +29,10 @@ SPOKEN: dict[str, Protocol] = {
         "openai",
     ),
 }  # fmt: skip
-WIRES = ("anthropic", "gemini", "ollama", "openai_chat", "openai_responses", "openai_images", "openai_audio")
+CODECS = (
+    "anthropic.request", "gemini.request", "ollama.request", "openai_chat.request", "openai_responses.request",
+    "openai_media.images", "openai_media.transcription",
+)  # fmt: skip
 
 
 def of(host: str) -> list[Endpoint]:
@@ -73,10 +76,10 @@ def test_a_host_that_models_dev_knows_by_another_client_is_spoken_to_in_that_pro
     assert {endpoint.host.protocol for endpoint in of("minimax")} == {"anthropic"}
 
 
-def test_every_quirk_of_a_shipped_row_is_a_word_that_some_wire_looks_up() -> None:
+def test_every_quirk_of_a_shipped_row_is_a_word_that_some_protocol_looks_up() -> None:
     known = {"no_logprobs"}
-    for wire in WIRES:
-        known |= set(getattr(import_module(f"intermodal.wire.{wire}"), "QUIRKS", {}))
+    for module in CODECS:
+        known |= set(getattr(import_module(f"intermodal.protocols.{module}"), "QUIRKS", {}))
     used = {quirk for row in known_hosts() for quirk in row.quirks}
     used |= {quirk for row in known_hosts() for served in row.models for quirk in served.quirks}
     assert used <= known

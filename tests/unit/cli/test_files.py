@@ -23,8 +23,8 @@ from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
+from intermodal.protocols.openai_media.subtitles import subtitles
 from intermodal.request import Message, Request
-from intermodal.wire.subtitles import subtitles
 
 HEARD = Transcript(
     language="en",

@@ -9,9 +9,9 @@ from intermodal import errors
 from intermodal.executor.attempt import accounting
 from intermodal.executor.attempt.accounting import Charge
 from intermodal.plans.step import Estimate
+from intermodal.protocols.calls import Usage
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.testing import FakeHost
-from intermodal.wire.call import Usage
 
 FREE, DEAR, UNPRICED = between(0, 0, 0, "free"), between(0.001, 0.002, 0.003, "priced"), unknown("no price")
 CUT = errors.StreamCut("cut off", sent=True)

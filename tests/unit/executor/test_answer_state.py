@@ -6,8 +6,7 @@ import pytest
 
 from intermodal.executor.attempt.answer_state import TokenLimiter, is_output
 from intermodal.local.tokenizers import byte_pair
-from intermodal.transport.idle_timeout import IdleTimeout
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
@@ -17,6 +16,7 @@ from intermodal.wire.call import (
     Usage,
     WireEvent,
 )
+from intermodal.transport.idle_timeout import IdleTimeout
 
 PIECES: list[tuple[WireEvent, bool]] = [
     (TextDelta(text="a"), True), (TextDelta(text=""), False), (TextDelta(text=" \n"), False),

@@ -23,9 +23,12 @@ from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.builder import name_spellings
 from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.executor.attempt.billing import settle
+from intermodal.protocols.anthropic import reply as anthropic_reply
+from intermodal.protocols.calls import Usage
+from intermodal.protocols.gemini import reply as gemini_reply
+from intermodal.protocols.openai_chat import reply as openai_chat_reply
+from intermodal.protocols.openai_responses import reply as openai_responses_reply
 from intermodal.store.rows import Work
-from intermodal.wire import anthropic_reply, gemini_reply, openai_reply, openai_responses_reply
-from intermodal.wire.call import Usage
 
 MOMENTS = ("2026-11-25T12:00", "2026-03-01T12:00")
 HEADERS = {"content-type": "application/json"}
@@ -61,7 +64,7 @@ def generated(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 SPOKEN = {
-    "chat": Spoken("openai", "chat", chat, openai_reply.Decoder),
+    "chat": Spoken("openai", "chat", chat, openai_chat_reply.Decoder),
     "responses": Spoken("openai", "responses", responses, openai_responses_reply.Decoder),
     "anthropic": Spoken("anthropic", "default", message, anthropic_reply.Decoder),
     "gemini": Spoken("google", "default", generated, gemini_reply.Decoder),
@@ -243,5 +246,5 @@ def test_the_price_of_the_day_of_the_call_settles_it() -> None:
 def test_thinking_that_a_host_leaves_out_of_its_answer_is_billed() -> None:
     usage = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 420,
              "completion_tokens_details": {"reasoning_tokens": 300}}  # fmt: skip
-    assert openai_reply.read_usage(usage).output_tokens == 320
-    assert openai_reply.read_usage({**usage, "completion_tokens": 320}).output_tokens == 320
+    assert openai_chat_reply.read_usage(usage).output_tokens == 320
+    assert openai_chat_reply.read_usage({**usage, "completion_tokens": 320}).output_tokens == 320

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.executor.attempt.billing import settle
+from intermodal.protocols.calls import Usage
 from intermodal.store.rows import Work
-from intermodal.wire.call import Usage
 
 COUNT = st.none() | st.integers(0, 100_000)
 KINDS = st.lists(

@@ -13,11 +13,11 @@ from intermodal.catalog.types import Endpoint, Model, Price
 from intermodal.events import Note
 from intermodal.executor.attempt.billing import settle
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import Usage
 from intermodal.request import ImageOutput, Sampling
 from intermodal.store.rows import Work
 from intermodal.testing import FakeHost
 from intermodal.testing.painted import TOKENS, png
-from intermodal.wire.call import Usage
 
 pytestmark = pytest.mark.anyio
 

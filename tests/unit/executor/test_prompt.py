@@ -9,8 +9,8 @@ from intermodal.content import BytesSource, File, Text, ToolCall, ToolResult
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, TextInput
 from intermodal.json_schema import instruction
+from intermodal.protocols.calls import WireAudio, WireImage, WireMessage, WireText
 from intermodal.request import Message, Request
-from intermodal.wire.call import WireAudio, WireImage, WireMessage, WireText
 
 FILE = File(source=BytesSource(data=b""))
 

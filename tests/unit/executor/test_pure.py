@@ -23,10 +23,10 @@ from intermodal.executor.preparation.preflight import check_context_window
 from intermodal.json_schema import StepBudget
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.step import Call, Estimate, Step, Transform
+from intermodal.protocols.calls import Usage
 from intermodal.quantity import between
 from intermodal.request import Zone
 from intermodal.store.rows import Work
-from intermodal.wire.call import Usage
 
 
 def at(price: Price, zone: Zone = "internet") -> Endpoint:

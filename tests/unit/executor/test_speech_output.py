@@ -14,10 +14,10 @@ from intermodal.executor.attempt.billing import settle
 from intermodal.executor.outputs.speech import MAX_LINE, speech_lines, strip_markdown, unknown_letters
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import Usage
 from intermodal.request import SpeechOutput
 from intermodal.store.rows import Work
 from intermodal.testing import FakeHost, Fault
-from intermodal.wire.call import Usage
 
 pytestmark = pytest.mark.anyio
 ALOUD = SpeechOutput()

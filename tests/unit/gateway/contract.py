@@ -12,7 +12,7 @@ import jsonschema
 from intermodal.gateway.contract.document import document
 from intermodal.gateway.doors import DOORS, door_of
 from intermodal.gateway.messages import Head
-from intermodal.wire.served import Refused
+from intermodal.protocols.errors.responses import Refused
 
 DOCUMENT = document()
 OURS = ("x-intermodal-", "x-ratelimit-", "x-should-", "idempotency-", "retry-after")

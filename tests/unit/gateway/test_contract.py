@@ -23,10 +23,8 @@ from intermodal.gateway.contract.document import HEADERS, SAID
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.doors import DOORS
 from intermodal.gateway.naming import HEADER, NEVER, Wishes
-from intermodal.request import ASPECTS, TIERS, ZONES
-from intermodal.testing import FakeHost, Fault
-from intermodal.wire import anthropic_served, ollama_served, openai_chat_served, openai_responses_served
-from intermodal.wire.call import (
+from intermodal.protocols.anthropic import server as anthropic_server
+from intermodal.protocols.calls import (
     Candidates,
     Error,
     Finish,
@@ -38,6 +36,11 @@ from intermodal.wire.call import (
     Usage,
     WireEvent,
 )
+from intermodal.protocols.ollama import server as ollama_server
+from intermodal.protocols.openai_chat import server as openai_chat_server
+from intermodal.protocols.openai_responses import server as openai_responses_server
+from intermodal.request import ASPECTS, TIERS, ZONES
+from intermodal.testing import FakeHost, Fault
 
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 CHATS: Mapping[str, dict[str, Any]] = {
@@ -111,22 +114,22 @@ NOT_SERVED = {"logprobs", "top_logprobs", "grammar"}
 @pytest.mark.parametrize(
     ("name", "reader", "trees"),
     [
-        ("ChatRequest", openai_chat_served, [
+        ("ChatRequest", openai_chat_server, [
             CHATS["/v1/chat/completions"],
             {**CHATS["/v1/chat/completions"], "modalities": ["audio"], "audio": {"format": "wav", "voice": "x"}},
             {**CHATS["/v1/chat/completions"], "logprobs": True},
         ]),
-        ("ResponsesRequest", openai_responses_served, [CHATS["/v1/responses"]]),
-        ("MessagesRequest", anthropic_served, [CHATS["/v1/messages"]]),
-        ("OllamaChatRequest", ollama_served, [CHATS["/api/chat"], {**CHATS["/api/chat"], "logprobs": True}]),
+        ("ResponsesRequest", openai_responses_server, [CHATS["/v1/responses"]]),
+        ("MessagesRequest", anthropic_server, [CHATS["/v1/messages"]]),
+        ("OllamaChatRequest", ollama_server, [CHATS["/api/chat"], {**CHATS["/api/chat"], "logprobs": True}]),
     ],
 )  # fmt: skip
 def test_the_fields_that_are_said_are_those_that_are_read(name: str, reader: Any, trees: list[dict[str, Any]]) -> None:
     seen: set[str] = set()
     for tree in trees:
         body = Read(tree)
-        read = reader.read_tree if reader is ollama_served else reader._read
-        read(body, *([lambda name: {}] if reader is openai_responses_served else []))
+        read = reader.read_tree if reader is ollama_server else reader._read
+        read(body, *([lambda name: {}] if reader is openai_responses_server else []))
         seen |= body.seen
     said = set(DOCUMENT["components"]["schemas"][name]["properties"])
     assert said == set(TAKES[name])

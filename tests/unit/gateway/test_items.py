@@ -9,8 +9,8 @@ import pytest
 from tests.unit.gateway.house import House, sse
 
 from intermodal.gateway.items import Items
+from intermodal.protocols.errors.responses import Refused
 from intermodal.testing import FakeHost
-from intermodal.wire.served import Refused
 
 
 def asked(house: House, *items: Any, **more: Any) -> httpx.Response:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intermodal.gateway.lane.replies import usage_in
-from intermodal.wire.openai_reply import read_usage
+from intermodal.protocols.openai_chat.reply import read_usage
 
 numbers: st.SearchStrategy[Any] = st.one_of(st.integers(-3, 2000), st.sampled_from([None, True, 1.5, "7", [], 10**30]))
 given_details = st.one_of(

@@ -20,8 +20,9 @@ from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.reading import Chat
 from intermodal.planner.case import question_of
-from intermodal.wire import ollama, openai_responses
-from intermodal.wire.call import ChatCall
+from intermodal.protocols.calls import ChatCall
+from intermodal.protocols.ollama import request as ollama_request
+from intermodal.protocols.openai_responses import request as openai_responses_request
 
 SEED = 20_261_126
 WORDS = ("hello", " and ", "\n", "Ärger", "日本", '"quoted"', "\\", "a" * 90, "\u2028", "", " ", "{}", "😀")
@@ -117,6 +118,6 @@ def test_a_conversation_is_written_and_known_again_as_by_the_executor(
 
 
 _WIRES: dict[str, tuple[Callable[[random.Random], dict[str, Any]], Reads, Dialect, Any]] = {
-    "input": (input_of, responses.chat_of, RESPONSES, openai_responses),
-    "messages": (messages_of, ollama_chats.chat_of, OLLAMA, ollama),
+    "input": (input_of, responses.chat_of, RESPONSES, openai_responses_request),
+    "messages": (messages_of, ollama_chats.chat_of, OLLAMA, ollama_request),
 }  # fmt: skip

@@ -9,8 +9,8 @@ from tests import documents
 from tests.unit.gateway.house import House
 
 from intermodal.media.office.conversion_types import CONVERTED
+from intermodal.protocols.request_validation import DOCUMENTS
 from intermodal.testing import FakeHost
-from intermodal.wire.reading import DOCUMENTS
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 FILES = {

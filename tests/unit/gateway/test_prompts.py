@@ -23,9 +23,9 @@ from intermodal.gateway.ledger.minting import digest
 from intermodal.gateway.ledger.nouns import NANO, Budget, VirtualKey
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
 from intermodal.gateway.naming import narrowed
+from intermodal.protocols.errors.responses import Refused
 from intermodal.request import Policy
 from intermodal.testing import FakeHost
-from intermodal.wire.served import Refused
 
 EXTRACT = """---
 description: Total of an invoice.

@@ -15,10 +15,10 @@ from intermodal.events import Finished
 from intermodal.gateway.conversations import told
 from intermodal.gateway.signatures import Signatures
 from intermodal.gateway.workers.table import Long, Table
+from intermodal.protocols.gemini.thought_signatures import of_calls, signed
 from intermodal.request import Message, Request
 from intermodal.testing import FakeVendor
 from intermodal.testing.dialects import SIGNATURE, UNSIGNED
-from intermodal.wire.gemini_signature import of_calls, signed
 
 MODEL = "vendor/opus"
 SCHEMA = {"type": "object", "properties": {"at": {"type": "string"}}}

@@ -16,9 +16,9 @@ import intermodal
 from intermodal import errors
 from intermodal.gateway.dialects import CHAT, ERRORS, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.hints import consent_to, hint, setting
+from intermodal.protocols.calls import Error
+from intermodal.protocols.errors.responses import Refused
 from intermodal.testing import FakeHost
-from intermodal.wire.call import Error
-from intermodal.wire.served import Refused
 
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
 

@@ -14,10 +14,10 @@ from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Plan
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import Usage
 from intermodal.quantity import exact
 from intermodal.request import Message, Policy, Request, TranscriptOutput
 from intermodal.store.rows import Work
-from intermodal.wire.call import Usage
 
 DAY = "2026-11-24"
 

@@ -18,8 +18,8 @@ from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.planner.demand import DEFAULT_ANSWER
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import ChatCall, WireMessage, WireText
 from intermodal.request import Sampling, Settings
-from intermodal.wire.call import ChatCall, WireMessage, WireText
 
 ASK = "Who wrote Hamlet?"
 OUT = 8.0  # USD per million tokens

@@ -19,6 +19,7 @@ from tests.in_time import kept
 from tests.unit.executor.routes import until
 
 from intermodal import errors
+from intermodal.protocols.calls import Encoded
 from intermodal.testing import FakeHost, Fault
 from intermodal.transport import http1
 from intermodal.transport.addresses import HostAddress
@@ -26,7 +27,6 @@ from intermodal.transport.client import PendingRequest, Transport
 from intermodal.transport.connection_errors import FAILURES, Phase
 from intermodal.transport.proxy import _Progress
 from intermodal.transport.timeouts import Timeouts
-from intermodal.wire.call import Encoded
 
 pytestmark = pytest.mark.anyio
 

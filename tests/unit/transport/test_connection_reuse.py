@@ -12,9 +12,9 @@ import pytest
 from tests.unit.gateway.test_lane_tls import LOCAL, Authority
 from tests.unit.transport.test_http1 import Site
 
+from intermodal.protocols.calls import Encoded
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
-from intermodal.wire.call import Encoded
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from intermodal.content import Audio, Document, File, Image, Part, PathSource, V
 from intermodal.errors import InputBroken, InputMissing, UsageError
 from intermodal.events import Derived
 from intermodal.files.file_lock import file_mode, replace_file
+from intermodal.protocols.openai_media.subtitles import subtitles
 from intermodal.request import Request
-from intermodal.wire.subtitles import subtitles
 
 MAX_JSON = 1 << 30  # bytes; a saved plan carries the bytes that came through standard input
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from intermodal.errors import CallError, IntermodalError
+from intermodal.protocols.calls import Usage
 from intermodal.quantity import Quantity
-from intermodal.wire.call import Usage
 
 ClosedState = Literal["settled", "estimated", "void"]
 

@@ -11,7 +11,7 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     Error,
     Finish,
     OpaqueBlock,

@@ -12,8 +12,8 @@ from intermodal.catalog import rate_cards
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Price
 from intermodal.plans.cores import NEAR
+from intermodal.protocols.calls import Usage
 from intermodal.store.rows import Work
-from intermodal.wire.call import Usage
 
 _SILENT = (("embedding",), ("scores",))  # what models make that write nothing
 # A host's word for how it served a call -> what a vector calls that; others are tiers by their own name.

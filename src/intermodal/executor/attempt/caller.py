@@ -26,8 +26,8 @@ from intermodal.local.embedded.ocr_layout import lines_to_text
 from intermodal.media.text.tool_definitions import tools_digest
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
+from intermodal.protocols import calls as wire
 from intermodal.store.rows import AttemptOutcome
-from intermodal.wire import call as wire
 
 _SECRET_PREFIX = 8  # characters of a key that are worth hiding
 

@@ -1,10 +1,10 @@
 """What to do after an attempt failed: send again, take the next route, or stop. Values only; no clock, no randomness.
 
-What an error is, and which class of retry and billing it has, is said by the table in ``wire/failures.py`` and by the
-error's class; here is what follows from those classes. Three rules stand above them. After the first output nothing is
-tried again (the model is committed). A resend to the same endpoint happens only where the failed attempt cannot have
-been paid, and once after a plain 500 or where a kept connection was closed. A re-route after the body was sent may pay
-twice, so it needs the policy's leave (``pay_twice``).
+What an error is, and which class of retry and billing it has, is said by the table in ``protocols/errors/rules.py`` and
+by the error's class; here is what follows from those classes. Three rules stand above them. After the first output
+nothing is tried again (the model is committed). A resend to the same endpoint happens only where the failed attempt
+cannot have been paid, and once after a plain 500 or where a kept connection was closed. A re-route after the body was
+sent may pay twice, so it needs the policy's leave (``pay_twice``).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from intermodal.executor.preparation.video_timeline import NOTHING_FOUND
 from intermodal.media.media_limits import line_of
 from intermodal.plans.facts import Box, PartFacts
 from intermodal.plans.step import Transform, TransformOp, is_apart
-from intermodal.wire.call import Detail
+from intermodal.protocols.calls import Detail
 
 DEFAULT_DPI = 150
 DETAILS: Mapping[str, Detail] = {"low": "low", "high": "high", "original": "original"}

@@ -24,9 +24,9 @@ from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.run_state import RunState
 from intermodal.plans.cores import NEAR
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
 from intermodal.request import Request, Sampling, without_schema
 from intermodal.store.conversion_cache import CachedConversion
-from intermodal.wire.call import ChatCall, WireImage, WireMessage, WireText
 
 # Makes one call of a step, which it begins when the first attempt is about to be made.
 Calls = Callable[[CallJob], Awaitable[FinishedCall]]

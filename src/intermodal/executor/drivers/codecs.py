@@ -9,38 +9,38 @@ from typing import cast
 
 from intermodal.catalog.image_options import IMAGES_IN_CHAT
 from intermodal.catalog.types import Endpoint, Host, Protocol
-from intermodal.wire.call import ChatCall, EmbeddingCall, Embeddings, Encoded, PictureCall, Pictures
-from intermodal.wire.decoding import Decoding
+from intermodal.protocols.calls import ChatCall, EmbeddingCall, Embeddings, Encoded, PictureCall, Pictures
+from intermodal.protocols.reply_decoder import Decoding
 
 CHATS: Mapping[Protocol, str] = {
-    "openai": "intermodal.wire.openai_chat",
-    "openai-responses": "intermodal.wire.openai_responses",
-    "llama": "intermodal.wire.openai_chat",
-    "started": "intermodal.wire.openai_chat",
-    "anthropic": "intermodal.wire.anthropic",
-    "gemini": "intermodal.wire.gemini",
-    "ollama": "intermodal.wire.ollama",
+    "openai": "intermodal.protocols.openai_chat.request",
+    "openai-responses": "intermodal.protocols.openai_responses.request",
+    "llama": "intermodal.protocols.openai_chat.request",
+    "started": "intermodal.protocols.openai_chat.request",
+    "anthropic": "intermodal.protocols.anthropic.request",
+    "gemini": "intermodal.protocols.gemini.request",
+    "ollama": "intermodal.protocols.ollama.request",
 }
 VECTORS: Mapping[Protocol, str] = {
-    "openai": "intermodal.wire.openai_embeddings",
-    "started": "intermodal.wire.openai_embeddings",
-    "openai-responses": "intermodal.wire.openai_embeddings",
-    "ollama": "intermodal.wire.ollama_embeddings",
-    "gemini": "intermodal.wire.gemini_embeddings",
+    "openai": "intermodal.protocols.openai_media.embeddings",
+    "started": "intermodal.protocols.openai_media.embeddings",
+    "openai-responses": "intermodal.protocols.openai_media.embeddings",
+    "ollama": "intermodal.protocols.ollama.embeddings",
+    "gemini": "intermodal.protocols.gemini.embeddings",
 }
 PICTURES: Mapping[Protocol, str] = {
-    "openai": "intermodal.wire.openai_images",
-    "openai-responses": "intermodal.wire.openai_images",
-    "gemini": "intermodal.wire.gemini_images",
+    "openai": "intermodal.protocols.openai_media.images",
+    "openai-responses": "intermodal.protocols.openai_media.images",
+    "gemini": "intermodal.protocols.gemini.images",
 }
 PICTURES_IN_CHAT: Mapping[Protocol, str] = {
-    "openai": "intermodal.wire.openai_chat_images",
-    "openai-responses": "intermodal.wire.openai_responses_images",
+    "openai": "intermodal.protocols.openai_chat.images",
+    "openai-responses": "intermodal.protocols.openai_responses.images",
 }
 
 
 class ChatCodec(Shape):
-    """A module of ``wire/`` that speaks chat. ``IMAGE_TYPES`` are the media types of pictures that it takes."""
+    """A module of ``protocols/`` that speaks chat. ``IMAGE_TYPES`` are the media types of pictures that it takes."""
 
     IMAGE_TYPES: frozenset[str]
 
@@ -50,7 +50,7 @@ class ChatCodec(Shape):
 
 
 class VectorCodec(Shape):
-    """A module of ``wire/`` that asks for vectors."""
+    """A module of ``protocols/`` that asks for vectors."""
 
     def encode_request(self, call: EmbeddingCall, host: Host) -> Encoded: ...
 
@@ -58,7 +58,7 @@ class VectorCodec(Shape):
 
 
 class PictureCodec(Shape):
-    """A module of ``wire/`` that asks for pictures."""
+    """A module of ``protocols/`` that asks for pictures."""
 
     def encode_request(self, call: PictureCall, host: Host) -> Encoded: ...
 

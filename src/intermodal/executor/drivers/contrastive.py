@@ -5,7 +5,7 @@ from __future__ import annotations
 from intermodal import errors
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, ContrastiveScale
-from intermodal.wire.call import Usage, WireImage
+from intermodal.protocols.calls import Usage, WireImage
 
 
 async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, HeadScores
-from intermodal.wire.call import Usage
+from intermodal.protocols.calls import Usage
 
 
 async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:

@@ -27,11 +27,7 @@ from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, picture_
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.audio.encoding import samples
-from intermodal.transport.addresses import HostAddress
-from intermodal.transport.deadline import Deadline
-from intermodal.transport.timeouts import Timeouts
-from intermodal.wire import openai_audio, openai_speech, status, web_page
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,
     Encoded,
@@ -42,7 +38,12 @@ from intermodal.wire.call import (
     Usage,
     WireEvent,
 )
-from intermodal.wire.decoding import NO_REASON, Decoding
+from intermodal.protocols.errors import classification, web_pages
+from intermodal.protocols.openai_media import speech, transcription
+from intermodal.protocols.reply_decoder import NO_REASON, Decoding
+from intermodal.transport.addresses import HostAddress
+from intermodal.transport.deadline import Deadline
+from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from intermodal.transport.client import Response
@@ -175,10 +176,10 @@ async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext, se
     call = TranscriptionCall(
         model=_model(job), data=job.sound.data, media_type=job.sound.media_type, language=job.language, into=job.into
     )
-    encoded = openai_audio.encode_request(call, job.endpoint.host)
+    encoded = transcription.encode_request(call, job.endpoint.host)
     async with _posted(job, world, line, server, encoded) as response:
         body = await response.read(MAX_REPLY)
-        reply = openai_audio.decode_reply(body, job.endpoint.id, headers=response.headers, into=job.into)
+        reply = transcription.decode_reply(body, job.endpoint.id, headers=response.headers, into=job.into)
     return CallResult(transcript=reply.transcript, usage=reply.usage)
 
 
@@ -213,10 +214,10 @@ async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server:
     stretches = tuple(_stretches(job.lines))
     for number, text in enumerate(stretches):
         call = SpeechCall(model=_model(job), text=text, voice=job.voice)
-        encoded = openai_speech.encode_request(call, job.endpoint.host)
+        encoded = speech.encode_request(call, job.endpoint.host)
         async with _posted(job, world, line, server, encoded) as response:
             body = await response.read(MAX_REPLY)
-            file = openai_speech.decode_reply(body, job.endpoint.id, headers=response.headers)
+            file = speech.decode_reply(body, job.endpoint.id, headers=response.headers)
         try:
             pcm, rate = samples(file)
         except ValueError as error:
@@ -231,7 +232,7 @@ def _stretches(lines: tuple[str, ...]) -> Iterator[str]:
     """Lines put together up to what one request takes."""
     waiting = ""
     for line in lines:
-        if waiting and len(waiting) + 1 + len(line) > openai_speech.MAX_TEXT:
+        if waiting and len(waiting) + 1 + len(line) > speech.MAX_TEXT:
             yield waiting
             waiting = ""
         waiting = f"{waiting}\n{line}" if waiting else line
@@ -294,9 +295,9 @@ async def _posted(
                 body = await response.read()
             except errors.CallError:
                 body = b""  # the status alone must do
-            raise status.classify(
+            raise classification.classify(
                 response.status, response.headers, body, endpoint.id, secrets=(server.key,), now=time.time()
             )
-        if web_page.said_by(response.headers):
-            raise web_page.web_page(endpoint.id, response.status)
+        if web_pages.said_by(response.headers):
+            raise web_pages.web_page(endpoint.id, response.status)
         yield response

@@ -11,9 +11,9 @@ from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput
 from intermodal.local.embedded.results import ContrastiveLoss
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import ChatCall, PictureCall, Usage, WireMedia
 from intermodal.store.rows import Work
 from intermodal.transport.client import SendRecord
-from intermodal.wire.call import ChatCall, PictureCall, Usage, WireMedia
 
 
 class CallJob(Value, frozen=True):

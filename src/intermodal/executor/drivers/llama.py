@@ -7,8 +7,8 @@ import msgspec
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers import http
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
+from intermodal.protocols.special_tokens import marks_of, without_marks
 from intermodal.transport.addresses import HostAddress
-from intermodal.wire.template_marks import marks_of, without_marks
 
 # Where nobody asked for chance, the likeliest words: small models wander off otherwise, and the same question
 # gives the same answer twice.

@@ -26,8 +26,8 @@ from intermodal.executor.route_run import RouteRun
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.json_schema.pointer import steps
 from intermodal.plans.facts import Facts
+from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.request import JsonOutput, Request
-from intermodal.wire.call import ChatCall, WireMessage
 
 _NAMED = 5  # fields that a sentence names
 _SHOWN = 40  # characters of a value that it shows

@@ -45,10 +45,10 @@ from intermodal.local.embedded import tesseract
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import joined
+from intermodal.protocols.calls import ChatCall, WireMessage
+from intermodal.protocols.errors.classification import SchemaRefused
+from intermodal.protocols.request_fields import fitted
 from intermodal.request import JsonOutput
-from intermodal.wire.call import ChatCall, WireMessage
-from intermodal.wire.fields import fitted
-from intermodal.wire.status import SchemaRefused
 
 BRIEF_SECONDS = 60.0  # seconds; an answer that surely takes no longer need not show signs of life
 

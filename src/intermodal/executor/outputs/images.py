@@ -18,8 +18,8 @@ from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.planner.drawing import canvas
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import PictureCall, WireImage
 from intermodal.request import ImageOutput, Sampling
-from intermodal.wire.call import PictureCall, WireImage
 
 _TYPES: Mapping[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 

@@ -32,9 +32,9 @@ from intermodal.executor.preparation.preflight import check_context_window, chec
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import ChatCall, NotExpressible
+from intermodal.protocols.openai_chat.request import MAX_CANDIDATES
 from intermodal.request import Request, Sampling, ScoresOutput
-from intermodal.wire.call import ChatCall, NotExpressible
-from intermodal.wire.openai_chat import MAX_CANDIDATES
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MANY_CANDIDATES = 500  # of a host that tells as many as are asked for

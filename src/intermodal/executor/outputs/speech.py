@@ -227,7 +227,7 @@ async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
     """Samples as the file that was asked for."""
     import anyio.to_thread
 
-    from intermodal.wire.openai_chat import SPEECH_RATE
+    from intermodal.protocols.openai_chat.request import SPEECH_RATE
 
     wanted = dict(step.params).get("format", output.format if isinstance(output, SpeechOutput) else "wav")
     seconds = round(len(made.pcm) / 2 / made.rate, 3) if made.rate else 0.0

@@ -8,7 +8,7 @@ from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
 from intermodal.files.file_bytes import Data
 from intermodal.local.embedded.ocr_layout import UnreadShare
-from intermodal.wire.call import Detail
+from intermodal.protocols.calls import Detail
 
 # What a text of a moving picture is: words heard, those of its subtitles or on the screen, or what is to be seen.
 TextSource = Literal["", "said", "subtitle", "on screen", "seen"]

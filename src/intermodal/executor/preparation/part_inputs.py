@@ -35,8 +35,8 @@ from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
 from intermodal.plans.cores import DECODING, ELSEWHERE, NEAR, Use
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call, is_apart
+from intermodal.protocols.openai_media.transcription import ENDINGS
 from intermodal.store.rows import Work
-from intermodal.wire.openai_audio import ENDINGS
 
 _RATE = 16_000  # Hz, of the media worker's PCM
 

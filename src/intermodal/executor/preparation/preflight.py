@@ -10,8 +10,8 @@ from intermodal.content import Kind
 from intermodal.costing.room import TEMPLATE_TOKENS
 from intermodal.executor.dependencies import Dependencies
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import ChatCall, WireAudio, WireDocument, WireImage, WirePart, WireVideo
 from intermodal.quantity import exact
-from intermodal.wire.call import ChatCall, WireAudio, WireDocument, WireImage, WirePart, WireVideo
 
 _KINDS: tuple[tuple[type[WirePart], Kind, str], ...] = (
     (WireImage, "image", "pictures"),

@@ -1,8 +1,8 @@
 """From representations to messages: pure.
 
-Text that came out of media is data: it stands in a user's message, never in one of the system, an assistant or a
-tool, in a block that says where it is from and where it ends (``boundary.py``). Invisible characters are taken out of
-it, and marks of chat templates are broken up (``wire/template_marks.py``). What a sender says stands as it was said.
+Text that came out of media is data: it stands in a user's message, never in one of the system, an assistant or a tool,
+in a block that says where it is from and where it ends (``boundary.py``). Invisible characters are taken out of it, and
+marks of chat templates are broken up (``protocols/special_tokens.py``). What a sender says stands as it was said.
 Data first, the question last: small models answer what they read last. What is said between files stays between them.
 """
 
@@ -27,8 +27,7 @@ from intermodal.executor.preparation.model_inputs import (
 )
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.plans.facts import PartFacts
-from intermodal.request import Request
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     AudioFormat,
     WireAudio,
     WireDocument,
@@ -39,7 +38,8 @@ from intermodal.wire.call import (
     WireText,
     WireVideo,
 )
-from intermodal.wire.template_marks import Marks, marks_of
+from intermodal.protocols.special_tokens import Marks, marks_of
+from intermodal.request import Request
 
 NOTHING_HEARD = video_timeline.NOTHING_FOUND["said"]
 NOTHING_READ = video_timeline.NOTHING_FOUND["on screen"]

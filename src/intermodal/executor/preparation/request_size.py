@@ -18,10 +18,10 @@ from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.index import LAST_DAY
+from intermodal.protocols.calls import ChatCall, WireAudio, WireImage, WireText
 from intermodal.quantity import exact
 from intermodal.request import JsonOutput
 from intermodal.store.rows import Work
-from intermodal.wire.call import ChatCall, WireAudio, WireImage, WireText
 
 _PLAIN = (WireText, WireImage, WireAudio)  # what our rules weigh: films, documents and tools' words have none
 

@@ -23,12 +23,12 @@ from intermodal.costing.rates import HERE
 from intermodal.json_schema.instruction import described
 from intermodal.media.request_media import OpenedRequest
 from intermodal.media.text.tool_definitions import ToolDefinitions, tool_definitions
+from intermodal.protocols import tokenize_endpoint
+from intermodal.protocols.calls import Encoded
 from intermodal.request import JsonOutput, Request
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
-from intermodal.wire import tokenize
-from intermodal.wire.call import Encoded
 
 SECONDS = 1.0  # for all texts and servers together
 RETRY_AFTER = 60.0  # seconds after which a server that told nothing of a text, or of tools, is asked of it again
@@ -171,9 +171,9 @@ async def _asked(endpoint: Endpoint, text: str, transport: Transport, env: Mappi
     counter = endpoint.host.counts_text
     if not counter:
         return None
-    encoded = tokenize.encode_request(counter, endpoint.served_as or endpoint.model.id, text)
+    encoded = tokenize_endpoint.encode_request(counter, endpoint.served_as or endpoint.model.id, text)
     reply = await _reply(endpoint, encoded, transport, env)
-    return None if reply is None else tokenize.decode_reply(reply)
+    return None if reply is None else tokenize_endpoint.decode_reply(reply)
 
 
 async def _chat(
@@ -183,11 +183,11 @@ async def _chat(
     counter = endpoint.host.counts_text
     if not counter:
         return None
-    encoded = tokenize.encode_chat(counter, endpoint.served_as or endpoint.model.id, tools)
+    encoded = tokenize_endpoint.encode_chat(counter, endpoint.served_as or endpoint.model.id, tools)
     reply = await _reply(endpoint, encoded, transport, env)
-    if reply is None or encoded.path != tokenize.TEMPLATE:
-        return None if reply is None else tokenize.decode_reply(reply)
-    prompt = tokenize.decode_prompt(reply)
+    if reply is None or encoded.path != tokenize_endpoint.TEMPLATE:
+        return None if reply is None else tokenize_endpoint.decode_reply(reply)
+    prompt = tokenize_endpoint.decode_prompt(reply)
     return None if prompt is None else await _asked(endpoint, prompt, transport, env)
 
 
@@ -195,7 +195,7 @@ async def _reply(endpoint: Endpoint, encoded: Encoded, transport: Transport, env
     host = endpoint.host
     limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
     try:
-        server = HostAddress(tokenize.root(host.base_url), find_key(host, env) or "", host.auth)
+        server = HostAddress(tokenize_endpoint.root(host.base_url), find_key(host, env) or "", host.auth)
         async with transport.post(server, encoded, where=endpoint.id, timeouts=limits) as response:
             return await response.read(_LARGEST) if response.status == 200 else None
     except errors.IntermodalError:

@@ -26,7 +26,7 @@ from intermodal.gateway.contract.asked import (
 )
 from intermodal.plans.plan import Plan
 from intermodal.prompts.prompt_file import ArgumentKind
-from intermodal.wire.served import TYPES
+from intermodal.protocols.errors.responses import TYPES
 
 _NUMBER: Schema = {"type": "number"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}

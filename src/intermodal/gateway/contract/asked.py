@@ -11,10 +11,10 @@ from intermodal.config_tables import PROMPT
 from intermodal.gateway import works
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.naming import NEVER, Wishes
+from intermodal.protocols.openai_chat.server import ROLES
+from intermodal.protocols.openai_media.server import MAX_TEXTS, TRANSCRIPTS, Encoding
+from intermodal.protocols.openai_responses.server import ROLES as ITEM_ROLES
 from intermodal.request import SAMPLERS, PictureFormat, Quality
-from intermodal.wire.openai_chat_served import ROLES
-from intermodal.wire.openai_responses_served import ROLES as ITEM_ROLES
-from intermodal.wire.openai_works_served import MAX_TEXTS, TRANSCRIPTS, Encoding
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}

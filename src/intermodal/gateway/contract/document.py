@@ -14,7 +14,7 @@ from intermodal.gateway.contract.asked import TEXT, WISHED, Schema, ref, request
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.doors import DOORS, Door, words_of
 from intermodal.gateway.messages import HEADER, Head
-from intermodal.wire._json import dumps
+from intermodal.protocols.framing.json_body import dumps
 
 JSON = "application/json"
 

@@ -15,8 +15,7 @@ from msgspec.structs import replace
 from intermodal.executor.attempt.answer_state import is_output
 from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.exchange import End, Live
-from intermodal.wire._json import loads
-from intermodal.wire.call import (
+from intermodal.protocols.calls import (
     Error,
     Finish,
     OpaqueBlock,
@@ -27,8 +26,9 @@ from intermodal.wire.call import (
     Usage,
     WireEvent,
 )
-from intermodal.wire.decoding import Decoding
-from intermodal.wire.turns import TurnMaker
+from intermodal.protocols.conversation import TurnMaker
+from intermodal.protocols.framing.json_body import loads
+from intermodal.protocols.reply_decoder import Decoding
 
 
 class LiveAnew(Live):

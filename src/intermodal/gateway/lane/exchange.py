@@ -25,16 +25,16 @@ from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
 from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, of_choice, read, rewritten
 from intermodal.gateway.reply import Reply
+from intermodal.protocols.calls import Error, Finish, ReasoningDelta, TextDelta, ToolCallDelta, WireEvent
+from intermodal.protocols.calls import Usage as Counts
+from intermodal.protocols.conversation import turn
+from intermodal.protocols.errors import classification, web_pages
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.surrogates import Halves, joined
+from intermodal.protocols.openai_chat.reply import chosen
+from intermodal.protocols.openai_chat.server import usage_of
+from intermodal.protocols.reply_decoder import UNEXPLAINED, Decoding
 from intermodal.transport.http1 import HostConnection
-from intermodal.wire import status, web_page
-from intermodal.wire._json import dumps
-from intermodal.wire.call import Error, Finish, ReasoningDelta, TextDelta, ToolCallDelta, WireEvent
-from intermodal.wire.call import Usage as Counts
-from intermodal.wire.decoding import UNEXPLAINED, Decoding
-from intermodal.wire.halves import Halves, joined
-from intermodal.wire.openai_chat_served import usage_of
-from intermodal.wire.openai_reply import chosen
-from intermodal.wire.turns import turn
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
@@ -114,8 +114,8 @@ class Exchange:
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
-        if 200 <= status < 300 and web_page.said_by(headers):
-            self._fail(web_page.web_page(self._endpoint, status))
+        if 200 <= status < 300 and web_pages.said_by(headers):
+            self._fail(web_pages.web_page(self._endpoint, status))
             self._settled()
 
     def data(self, data: bytes) -> None:
@@ -186,7 +186,7 @@ class Exchange:
 
     def _classified(self, body: bytes) -> errors.CallError:
         secrets = (self._secret,)
-        return status.classify(self._status, self._headers, body, self._endpoint, secrets=secrets, now=time())
+        return classification.classify(self._status, self._headers, body, self._endpoint, secrets=secrets, now=time())
 
     def _fail(self, error: errors.IntermodalError) -> None:
         if not self.over:
@@ -365,8 +365,8 @@ class Live(Exchange):
             if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
                 self._rest = data
                 return
-            if web_page.begins(data):
-                self._fail(web_page.markup(self._endpoint))
+            if web_pages.begins(data):
+                self._fail(web_pages.markup(self._endpoint))
                 return
             self._whole = data[:1] in b"{["
         if self._whole:  # it was asked for a stream

@@ -43,11 +43,11 @@ from intermodal.planner.case import ends_of
 from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
+from intermodal.protocols.calls import NotExpressible
 from intermodal.request import JsonOutput, Policy, Request
 from intermodal.request_builder import with_config_labels
 from intermodal.transport.http1 import ConnectionPool
 from intermodal.transport.timeouts import Timeouts
-from intermodal.wire.call import NotExpressible
 
 if TYPE_CHECKING:
     from intermodal.gateway.lasting import LastingClient

@@ -8,12 +8,12 @@ import msgspec
 
 from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.gateway.lane.replies import Piece
-from intermodal.wire._json import are_counts, dumps
-from intermodal.wire.anthropic_reply import FINISH_REASONS, Counts
-from intermodal.wire.anthropic_served import error_of, usage_of
-from intermodal.wire.call import Usage
-from intermodal.wire.halves import loads_with_halves, marked
-from intermodal.wire.openai_chat_served import sse
+from intermodal.protocols.anthropic.reply import FINISH_REASONS, Counts
+from intermodal.protocols.anthropic.server import error_of, usage_of
+from intermodal.protocols.calls import Usage
+from intermodal.protocols.framing.json_body import are_counts, dumps
+from intermodal.protocols.framing.surrogates import loads_with_halves, marked
+from intermodal.protocols.openai_chat.server import sse
 
 _NULL = b"null"
 _NEEDED = ("input_tokens", "output_tokens")

@@ -10,11 +10,11 @@ from time import monotonic
 from intermodal.gateway.lane.exchange import End, Live, payload_of
 from intermodal.gateway.lane.message_replies import Event, counts_in, event_of, with_usage
 from intermodal.gateway.lane.replies import rewritten
-from intermodal.wire._json import dumps
-from intermodal.wire.anthropic_reply import Counts
-from intermodal.wire.anthropic_served import usage_of
-from intermodal.wire.call import Usage
-from intermodal.wire.openai_chat_served import sse
+from intermodal.protocols.anthropic.reply import Counts
+from intermodal.protocols.anthropic.server import usage_of
+from intermodal.protocols.calls import Usage
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.openai_chat.server import sse
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 

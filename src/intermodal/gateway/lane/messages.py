@@ -14,7 +14,7 @@ import msgspec
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Sizes, measured, opened_body, settings_in
-from intermodal.wire.fields import passed
+from intermodal.protocols.request_fields import passed
 
 KEPT = (
     "system", "messages", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "cache_control",

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.wire._json import dumps
+from intermodal.protocols.framing.json_body import dumps
 
 taken_apart = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 

@@ -14,8 +14,8 @@ from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Opened, settings_in
 from intermodal.gateway.lane.turns import Turns, read_turns
-from intermodal.wire._json import dumps, loads
-from intermodal.wire.turns import Calls
+from intermodal.protocols.conversation import Calls
+from intermodal.protocols.framing.json_body import dumps, loads
 
 KEPT = ("messages",)
 TAKEN = frozenset({"model", "stream", "format", "options", "think", "keep_alive", "tools", "intermodal", *KEPT})

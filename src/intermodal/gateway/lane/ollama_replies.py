@@ -8,10 +8,10 @@ import msgspec
 
 from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.gateway.lane.replies import Piece
-from intermodal.wire._json import count, dumps, loads
-from intermodal.wire.call import Usage
-from intermodal.wire.ollama_reply import FINISH_REASONS
-from intermodal.wire.ollama_served import lasted
+from intermodal.protocols.calls import Usage
+from intermodal.protocols.framing.json_body import count, dumps, loads
+from intermodal.protocols.ollama.reply import FINISH_REASONS
+from intermodal.protocols.ollama.server import lasted
 
 UNCOUNTED = b"{}"
 

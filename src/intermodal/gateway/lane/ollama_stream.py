@@ -14,7 +14,7 @@ import msgspec
 from intermodal.gateway.lane.anew import LiveAnew
 from intermodal.gateway.lane.exchange import BLANK, MAX_EVENT, End
 from intermodal.gateway.lane.objects import put_together, taken_apart
-from intermodal.wire._json import dumps
+from intermodal.protocols.framing.json_body import dumps
 
 
 class _Said(msgspec.Struct):

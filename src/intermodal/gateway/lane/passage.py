@@ -49,14 +49,14 @@ from intermodal.gateway.silence import Silence
 from intermodal.gateway.told import failure_told
 from intermodal.json_schema import BudgetExhausted, StepBudget
 from intermodal.media.text.script_counts import count_scripts
+from intermodal.protocols.calls import Usage, WireEvent
+from intermodal.protocols.reply_decoder import NO_REASON
 from intermodal.request import JsonOutput
 from intermodal.store.attempt_journal import uuid_of
 from intermodal.store.direct_attempts import DirectAttemptRow
 from intermodal.store.rows import AttemptOutcome, Work
 from intermodal.telemetry.request_record import ModelCall
 from intermodal.transport.http1 import HostConnection
-from intermodal.wire.call import Usage, WireEvent
-from intermodal.wire.decoding import NO_REASON
 
 if TYPE_CHECKING:
     from intermodal.gateway.lane.lane import Lane

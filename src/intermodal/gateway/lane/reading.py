@@ -17,7 +17,7 @@ from intermodal.content import Scripts
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.pictures import Seen, seen
-from intermodal.wire.fields import IDENTIFIERS, passed
+from intermodal.protocols.request_fields import IDENTIFIERS, passed
 
 # Fields that go on as they came, and those that stay here: what they say is in the plan, or no host is told.
 KEPT = (

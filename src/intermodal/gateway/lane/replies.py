@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from intermodal.content import ToolCall
 from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
-from intermodal.wire import openai_chat_served
-from intermodal.wire._json import MOST, are_counts, dumps
-from intermodal.wire.call import Usage
-from intermodal.wire.halves import loads_with_halves, marked
-from intermodal.wire.openai_reply import finish_of, read_usage
+from intermodal.protocols.calls import Usage
+from intermodal.protocols.framing.json_body import MOST, are_counts, dumps
+from intermodal.protocols.framing.surrogates import loads_with_halves, marked
+from intermodal.protocols.openai_chat import server as openai_chat_server
+from intermodal.protocols.openai_chat.reply import finish_of, read_usage
 
 DONE = b"data: [DONE]\n\n"
 UNCOUNTED = (
@@ -150,7 +150,7 @@ def read(data: bytes | memoryview) -> Piece | None:
         if counted and counted != _NULL:
             usage, plain = usage_in(counted, reply.service_tier or "")
             if not plain:  # clients count on some of them, and that they are counts
-                counted = dumps(openai_chat_served.usage_of(usage))
+                counted = dumps(openai_chat_server.usage_of(usage))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _halved(bytes(data))
     if not reply.choices:
@@ -282,4 +282,4 @@ def rewritten(
 
 def broken(error: BaseException) -> bytes:
     """The last event of a stream that failed in the middle."""
-    return openai_chat_served.sse({"error": openai_chat_served.error_of(error)})
+    return openai_chat_server.sse({"error": openai_chat_server.error_of(error)})

@@ -9,13 +9,13 @@ import msgspec
 
 from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
 from intermodal.gateway.lane.replies import Piece
-from intermodal.wire import openai_responses_written
-from intermodal.wire._json import are_counts, dumps
-from intermodal.wire.call import Usage
-from intermodal.wire.openai_reply import FINISH_REASONS, read_usage
-from intermodal.wire.openai_responses_reply import ENDED
+from intermodal.protocols.calls import Usage
+from intermodal.protocols.framing.json_body import are_counts, dumps
+from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
+from intermodal.protocols.openai_responses import server_events
+from intermodal.protocols.openai_responses.reply import ENDED
 
-UNCOUNTED = dumps(openai_responses_written.usage_of(Usage()))
+UNCOUNTED = dumps(server_events.usage_of(Usage()))
 # Letters of an id that nobody else has. Clients name what was said by it later, so that a short one, which may come
 # again, is not let through.
 OWN_ID = 20
@@ -122,7 +122,7 @@ class Reply(msgspec.Struct):
         tree = _any.decode(raw)
         usage = read_usage(tree, self.service_tier or "")
         if not (all(name in raw for name in _COUNTS) and are_counts(tree, _NEEDED)):
-            raw = dumps(openai_responses_written.usage_of(usage))
+            raw = dumps(server_events.usage_of(usage))
         return usage, raw
 
     def ending(self, *, called: bool) -> str:

@@ -26,12 +26,12 @@ from intermodal.gateway.lane.response_replies import (
     items_of,
     reply_of,
 )
-from intermodal.wire._json import dumps
-from intermodal.wire.call import Error, Usage
-from intermodal.wire.halves import loads_with_halves, marked
-from intermodal.wire.openai_chat_served import sse
-from intermodal.wire.openai_responses_written import said_again, usage_of
-from intermodal.wire.served import answered
+from intermodal.protocols.calls import Error, Usage
+from intermodal.protocols.errors.responses import answered
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.surrogates import loads_with_halves, marked
+from intermodal.protocols.openai_chat.server import sse
+from intermodal.protocols.openai_responses.server_events import said_again, usage_of
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})

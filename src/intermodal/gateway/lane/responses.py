@@ -15,10 +15,10 @@ from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import seen
 from intermodal.gateway.lane.reading import VARYING, Chat, Measure, Opened, settings_in
 from intermodal.gateway.lane.turns import Turns, read_turns
-from intermodal.wire._json import dumps, loads
-from intermodal.wire.fields import IDENTIFIERS
-from intermodal.wire.openai_responses import OUR_ID
-from intermodal.wire.openai_responses_served import ROLES
+from intermodal.protocols.framing.json_body import dumps, loads
+from intermodal.protocols.openai_responses.request import OUR_ID
+from intermodal.protocols.openai_responses.server import ROLES
+from intermodal.protocols.request_fields import IDENTIFIERS
 
 KEPT = ("input",)
 TAKEN = frozenset({

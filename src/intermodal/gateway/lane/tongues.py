@@ -32,21 +32,19 @@ from intermodal.gateway.lane.reading import Chat, Measure
 from intermodal.gateway.lane.replies import Piece, rewritten
 from intermodal.gateway.lane.response_stream import LiveResponse
 from intermodal.plans.step import Call
+from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.anthropic import server as anthropic_server
+from intermodal.protocols.calls import ChatCall, Encoded, Error, WireEvent
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.ollama import request as ollama_request
+from intermodal.protocols.ollama import server as ollama_server
+from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_chat import server as openai_chat_server
+from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.openai_responses.server_events import said_again
+from intermodal.protocols.reply_decoder import Decoding
+from intermodal.protocols.request_fields import IDENTIFIERS
 from intermodal.request import JsonOutput, Request, Sampling, Settings, TextOutput
-from intermodal.wire import (
-    anthropic,
-    anthropic_served,
-    ollama,
-    ollama_served,
-    openai_chat,
-    openai_chat_served,
-    openai_responses,
-)
-from intermodal.wire._json import dumps
-from intermodal.wire.call import ChatCall, Encoded, Error, WireEvent
-from intermodal.wire.decoding import Decoding
-from intermodal.wire.fields import IDENTIFIERS
-from intermodal.wire.openai_responses_written import said_again
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -129,14 +127,14 @@ def _openai(opening: Opening) -> bytes:
         said += b',"stream":true'
         if "no_stream_options" not in host.quirks:
             said += b',"stream_options":{"include_usage":true}'
-    return said + _schema_of(opening, openai_chat.encode_request, b"response_format")
+    return said + _schema_of(opening, openai_chat_request.encode_request, b"response_format")
 
 
 def _anthropic(opening: Opening) -> bytes:
-    most = anthropic.MAX_TOKENS if opening.limit is None else opening.limit
+    most = anthropic_request.MAX_TOKENS if opening.limit is None else opening.limit
     said = b'{"model":%b,"max_tokens":%d' % (dumps(opening.model), most)
     said += b',"stream":true' if opening.stream else b""
-    return said + _schema_of(opening, anthropic.encode_request, b"output_config")
+    return said + _schema_of(opening, anthropic_request.encode_request, b"output_config")
 
 
 def _schema_of(opening: Opening, encode: Callable[[ChatCall, Host], Encoded], field: bytes) -> bytes:
@@ -175,37 +173,40 @@ def _output_of(request: Request) -> TextOutput | JsonOutput:
 
 
 OPENAI = Tongue(
-    dialect=CHAT, protocol="openai", path=openai_chat.PATH, headers=lambda *asked: openai_chat.JSON_HEADERS,
+    dialect=CHAT, protocol="openai", path=openai_chat_request.PATH,
+    headers=lambda *asked: openai_chat_request.JSON_HEADERS,
     chat_of=reading.chat_of, kept=reading.KEPT, identifiers=IDENTIFIERS,
     start=_openai, read=replies.read, live=Live, broken=replies.broken,
-    decodes=lambda endpoint, headers: openai_chat.Decoder(endpoint, headers=headers),
-    encodes=lambda model: openai_chat_served.StreamEncoder(
+    decodes=lambda endpoint, headers: openai_chat_request.Decoder(endpoint, headers=headers),
+    encodes=lambda model: openai_chat_server.StreamEncoder(
         model, id="chatcmpl-whole", created=int(time.time()), usage=False
     ),
     uncounted=replies.UNCOUNTED,
 )  # fmt: skip
 ANTHROPIC = Tongue(
-    dialect=MESSAGES, protocol="anthropic", path=anthropic.PATH, headers=anthropic.headers_for,
+    dialect=MESSAGES, protocol="anthropic", path=anthropic_request.PATH, headers=anthropic_request.headers_for,
     chat_of=messages.chat_of, kept=messages.KEPT, start=_anthropic, read=message_replies.read, live=LiveMessage,
-    broken=message_replies.broken, decodes=lambda endpoint, headers: anthropic.Decoder(endpoint, headers=headers),
-    encodes=lambda model: anthropic_served.StreamEncoder(model, id="msg_whole"),
+    broken=message_replies.broken,
+    decodes=lambda endpoint, headers: anthropic_request.Decoder(endpoint, headers=headers),
+    encodes=lambda model: anthropic_server.StreamEncoder(model, id="msg_whole"),
     uncounted=b'{"input_tokens":0,"output_tokens":0}',
 )  # fmt: skip
 RESPONSE = Tongue(
-    dialect=RESPONSES, protocol="openai-responses", path=openai_responses.PATH, identifiers=IDENTIFIERS,
-    headers=lambda *asked: openai_responses.HEADERS, chat_of=responses.chat_of, kept=responses.KEPT,
-    start=_encoded(openai_responses.encode_request, "input"), read=response_replies.read, live=LiveResponse,
+    dialect=RESPONSES, protocol="openai-responses", path=openai_responses_request.PATH, identifiers=IDENTIFIERS,
+    headers=lambda *asked: openai_responses_request.HEADERS, chat_of=responses.chat_of, kept=responses.KEPT,
+    start=_encoded(openai_responses_request.encode_request, "input"), read=response_replies.read, live=LiveResponse,
     broken=lambda error: RESPONSES.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
-    decodes=lambda endpoint, headers: openai_responses.Decoder(endpoint, headers=headers), encodes=RESPONSES.encoder,
+    decodes=lambda endpoint, headers: openai_responses_request.Decoder(endpoint, headers=headers),
+    encodes=RESPONSES.encoder,
     uncounted=response_replies.UNCOUNTED, told=response_replies.finished, items=response_replies.items_of,
     again=said_again, said="input",
 )  # fmt: skip
 LINES = Tongue(
-    dialect=OLLAMA, protocol="ollama", path=ollama.PATH, headers=lambda *asked: ollama.HEADERS,
-    chat_of=ollama_chats.chat_of, kept=ollama_chats.KEPT, start=_encoded(ollama.encode_request, "messages"),
+    dialect=OLLAMA, protocol="ollama", path=ollama_request.PATH, headers=lambda *asked: ollama_request.HEADERS,
+    chat_of=ollama_chats.chat_of, kept=ollama_chats.KEPT, start=_encoded(ollama_request.encode_request, "messages"),
     read=ollama_replies.read, live=LiveLines,
     broken=lambda error: OLLAMA.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
-    decodes=lambda endpoint, headers: ollama.Decoder(endpoint, headers=headers), encodes=OLLAMA.encoder,
-    uncounted=ollama_replies.UNCOUNTED, told=ollama_replies.finished, stream_type=ollama_served.STREAM_TYPE,
+    decodes=lambda endpoint, headers: ollama_request.Decoder(endpoint, headers=headers), encodes=OLLAMA.encoder,
+    uncounted=ollama_replies.UNCOUNTED, told=ollama_replies.finished, stream_type=ollama_server.STREAM_TYPE,
 )  # fmt: skip
 TONGUES: Mapping[str, Tongue] = {tongue.dialect.reads: tongue for tongue in (OPENAI, ANTHROPIC, RESPONSE, LINES)}

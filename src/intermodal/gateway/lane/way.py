@@ -37,16 +37,16 @@ from intermodal.hints import words
 from intermodal.plans.cores import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
+from intermodal.protocols.calls import Usage
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.openai_chat.request import MAX_STOP
+from intermodal.protocols.request_fields import fitted
 from intermodal.request import JsonOutput, Request, TextOutput
 from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.rows import RunRow, Work, names_kept
 from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
 from intermodal.transport.http1 import HttpTarget
 from intermodal.transport.timeouts import FIRST_BYTE_TIMEOUT, Timeouts
-from intermodal.wire._json import dumps
-from intermodal.wire.call import Usage
-from intermodal.wire.fields import fitted
-from intermodal.wire.openai_chat import MAX_STOP
 
 if TYPE_CHECKING:
     from intermodal.catalog.rate_cards import RateCard

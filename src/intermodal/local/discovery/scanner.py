@@ -16,10 +16,10 @@ from intermodal import errors
 from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer, ModelReport, merge_reports
 from intermodal.catalog.host_rows import DiscoveryRules, HostRow, ListingRequest, ServerFingerprint
 from intermodal.local.discovery.listing_readers import LOADED_MODEL_FORMS, READERS, values_at
+from intermodal.protocols.calls import Encoded
 from intermodal.transport.addresses import HostAddress, port_is_open
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
-from intermodal.wire.call import Encoded
 
 SECONDS = 0.9  # for everything
 MOST_MODELS = 200  # of one server that are asked about one by one

@@ -11,7 +11,7 @@ import msgspec
 
 from intermodal.errors import WeightsError
 from intermodal.local.weights.gguf import read_header
-from intermodal.wire.template_marks import marks_of
+from intermodal.protocols.special_tokens import marks_of
 
 _TOKENS, _KINDS, _TEMPLATE = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.chat_template"
 # tokenizer.ggml.token_type (llama.cpp, llama_token_attr): UNKNOWN and CONTROL tokens are the template's alone. A

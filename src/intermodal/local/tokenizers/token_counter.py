@@ -16,7 +16,7 @@ from intermodal.bounded_cache import BoundedCache
 from intermodal.errors import WeightsError
 from intermodal.local.tokenizers import byte_pair, sentencepiece, wordpiece
 from intermodal.local.tokenizers.pre_tokenizers import DEFAULT, PRE_TOKENIZERS, pre_tokenizer
-from intermodal.wire.template_marks import Marks, marks_of
+from intermodal.protocols.special_tokens import Marks, marks_of
 
 if TYPE_CHECKING:
     from intermodal.local.weights.gguf import GgufHeader

@@ -1,0 +1,240 @@
+"""Anthropic's messages. Request: ``encode_request``; reply: ``Decoder``.
+
+Source: Anthropic's API reference for ``POST /v1/messages``, its guide to version 2026-10-21 (which refuses temperature
+and top_p; whoever wants them is sent the version before) and the types of its published SDK.
+``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.catalog.structured_output import is_closable
+from intermodal.catalog.types import Host
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.protocols import request_fields
+from intermodal.protocols.anthropic.reply import Decoder
+from intermodal.protocols.anthropic.server import decode_request
+from intermodal.protocols.calls import (
+    ChatCall,
+    Encoded,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.protocols.conversation import (
+    arguments,
+    check_places,
+    merged,
+    name,
+    normal_tools,
+    plain_call,
+    whole_part,
+    without_system,
+)
+from intermodal.protocols.framing.json_body import Base64, loads, segments, whole
+from intermodal.protocols.schema_transforms import closed, rooted
+from intermodal.request import JsonOutput, Sampling, Settings, TextOutput
+
+__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+
+WIRE = "Anthropic messages"
+OWN = "anthropic"  # of content.Opaque
+PATH = "/messages"
+VERSION = "2026-10-21"
+SAMPLED = "2023-06-01"  # the version before, the last that knows temperature, top_p and top_k
+MAX_TOKENS = 4096  # where nobody set a limit: the wire wants one, and every model that is served takes this
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+QUIRKS: Mapping[str, str] = {
+    "no_documents": "document blocks are refused",
+    "no_logprobs": "the probabilities of words are not told (this wire never tells them)",
+    "no_temperature": "a temperature is refused, so none is sent unless the user wants one",
+    **request_fields.QUIRKS["anthropic"],
+}
+_JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+
+
+def encode_request(call: ChatCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for what this wire has no words for."""
+    _check(call, host)
+    call = normalise(call, host)
+    system, messages = without_system(call.messages)
+    sampling = call.sampling
+    settings: dict[str, Any] = {
+        "max_tokens": sampling.max_tokens,
+        "system": system or None,
+        "messages": list(_messages(messages)),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stop_sequences": list(sampling.stop) or None,
+    }
+    if isinstance(call.output, JsonOutput):
+        settings["output_config"] = {"format": {"type": "json_schema", "schema": call.output.schema}}
+    if call.tools:
+        settings["tools"] = [
+            {
+                "name": tool.name,
+                **({"description": tool.description} if tool.description else {}),
+                "input_schema": tool.schema,
+            }
+            for tool in call.tools
+        ]
+        settings["tool_choice"] = _choice(call)
+    settings["stream"] = True if call.stream else None
+    _mark(settings, call)
+    tree = {"model": call.model, **{key: value for key, value in settings.items() if value is not None}}
+    request_fields.put(tree, call.settings)
+    return Encoded(path=PATH, headers=headers_for(sampling, call.settings), segments=segments(tree))
+
+
+def _mark(settings: dict[str, Any], call: ChatCall) -> None:
+    """Mark what is to be kept: a mark stands on the last block of what it is about."""
+    for place, ttl in call.cache:
+        mark = {"cache_control": {"type": "ephemeral", **({"ttl": ttl} if ttl else {})}}
+        if place == "request":
+            settings |= mark
+        elif place == "tools":
+            settings["tools"][-1] |= mark
+        elif place == "system":
+            settings["system"] = [{"type": "text", "text": settings["system"], **mark}]
+        else:
+            last = settings["messages"][-1]
+            if isinstance(last["content"], str):
+                last["content"] = [{"type": "text", "text": last["content"]}]
+            last["content"][-1] |= mark
+
+
+def headers_for(sampling: Sampling, settings: Settings) -> tuple[tuple[str, str], ...]:
+    """What the API wants: its version is the newest that knows what is asked for."""
+    drawn = any(each is not None for each in (sampling.temperature, sampling.top_p, settings.top_k))
+    return (*_JSON, ("anthropic-version", SAMPLED if drawn else VERSION))
+
+
+def normalise(call: ChatCall, host: Host) -> ChatCall:
+    """The call as this wire can say it: what ``decode_request`` gives back.
+
+    System messages become one, in front. Neighbours of one role become one message. Blank text is left out, which the
+    API refuses; so are reasoning that nobody signed and blocks of other wires. A schema has no name here, and is
+    forced only where its objects can be closed. Nothing that is not there is kept, and thoughts bear no mark.
+    """
+    output: TextOutput | JsonOutput = TextOutput()
+    if isinstance(call.output, JsonOutput) and host.forced_json and is_closable(call.output.schema):
+        output = JsonOutput(schema=closed(rooted(call.output.schema)))
+    system, messages = without_system(call.messages)
+    front = (WireMessage(role="system", parts=(WireText(text=whole(system)),)),) if system else ()
+    limit = MAX_TOKENS if call.sampling.max_tokens is None else call.sampling.max_tokens
+    sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop)), max_tokens=limit)
+    tooled = normal_tools(call)
+    said = merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
+    markable = bool(said) and not isinstance(said[-1].parts[-1], (Reasoning, Opaque))
+    there = {"request": True, "tools": bool(tooled.tools), "system": bool(front), "end": markable}
+    return msgspec.structs.replace(
+        tooled,
+        model=whole(call.model),
+        messages=front + said,
+        output=output,
+        sampling=sampling,
+        grammar="",
+        context=None,
+        cache=tuple((place, whole(ttl)) for place, ttl in call.cache if there[place]),
+        settings=request_fields.carried(call.settings, "anthropic", host.quirks),
+    )
+
+
+def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
+    for part in map(whole_part, parts):
+        if isinstance(part, (WireText, Refusal)):
+            if part.text.strip():
+                yield WireText(text=part.text)
+        elif isinstance(part, WireImage):
+            yield msgspec.structs.replace(part, detail="auto")
+        elif isinstance(part, ToolCall):
+            yield plain_call(part, WIRE, host.id)
+        elif isinstance(part, Reasoning):
+            if part.signature:
+                yield part
+        elif isinstance(part, Opaque):
+            if part.wire == OWN:
+                yield part
+        else:
+            yield part
+
+
+def _check(call: ChatCall, host: Host) -> None:
+    if not isinstance(call.output, (TextOutput, JsonOutput)):
+        raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
+    if call.candidates:
+        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
+    if call.sampling.seed is not None:
+        raise NotExpressible.of("a seed", WIRE, where=host.id, todo="leave the seed out")
+    check_places(call, WIRE, host.id)
+    images = 0
+    for part in (part for message in call.messages for part in message.parts):
+        images += isinstance(part, WireImage)
+        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
+            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
+        if isinstance(part, (WireAudio, WireVideo)):
+            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="convert it first")
+        if isinstance(part, WireDocument) and "no_documents" in host.quirks:
+            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="send its text, or pictures of its pages")
+    if host.max_images is not None and images > host.max_images:
+        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+
+
+def _messages(messages: tuple[WireMessage, ...]) -> Iterator[dict[str, Any]]:
+    """Results of tools are the user's, and what the user says after them stands in the same message."""
+    results: list[Any] = []
+    for message in messages:
+        blocks = [_block(part) for part in message.parts]
+        if message.role == "tool":
+            results = blocks
+            continue
+        if results and message.role == "assistant":
+            yield {"role": "user", "content": results}
+            results = []
+        only = message.parts[0]
+        if len(message.parts) == 1 and isinstance(only, WireText) and not results:
+            yield {"role": message.role, "content": only.text}
+        else:
+            yield {"role": message.role, "content": [*results, *blocks]}
+        results = []
+    if results:
+        yield {"role": "user", "content": results}
+
+
+def _block(part: WirePart) -> Any:
+    if isinstance(part, WireText):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, WireImage):
+        source = {"type": "base64", "media_type": part.media_type, "data": Base64(part.data)}
+        return {"type": "image", "source": source}
+    if isinstance(part, WireDocument):
+        source = {"type": "base64", "media_type": "application/pdf", "data": Base64(part.data)}
+        return {"type": "document", "source": source, **({"title": part.name} if part.name else {})}
+    if isinstance(part, ToolCall):
+        return {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments(part, WIRE)}
+    if isinstance(part, ToolResult):
+        failed = {"is_error": True} if part.is_error else {}
+        return {"type": "tool_result", "tool_use_id": part.id, "content": part.text, **failed}
+    if isinstance(part, Reasoning):
+        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
+    if isinstance(part, Opaque):
+        return loads(part.body)
+    raise NotExpressible.of(name(part), WIRE)
+
+
+def _choice(call: ChatCall) -> dict[str, Any] | None:
+    if call.tool_choice == "none":
+        return {"type": "none"}
+    single = {} if call.parallel_tools else {"disable_parallel_tool_use": True}
+    if call.tool_choice == "required":
+        return {"type": "any", **single}
+    return {"type": "auto", **single} if single else None

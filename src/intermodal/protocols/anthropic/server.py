@@ -1,0 +1,374 @@
+"""Anthropic's messages as a server speaks them: a client's request read, our events written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from intermodal.content import Opaque, Reasoning, Refusal, Role, ToolCall, ToolResult
+from intermodal.protocols.calls import (
+    ChatCall,
+    Error,
+    Finish,
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireDocument,
+    WireEvent,
+    WireImage,
+    WireLink,
+    WireMessage,
+    WirePart,
+    WireText,
+)
+from intermodal.protocols.conversation import ENDED, TurnMaker, arguments_told, merged, turn
+from intermodal.protocols.errors.responses import answered
+from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.framing.json_body import dumps, loads
+from intermodal.protocols.openai_chat.server import sse, told_about
+from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.request_validation import (
+    DOCUMENTS,
+    READ_HERE,
+    flag,
+    listed,
+    model_of,
+    only,
+    prompt_of,
+    reading,
+    role_of,
+    said_in,
+    shown,
+    text,
+)
+from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
+
+STREAM_TYPE = "text/event-stream"
+# OpenTelemetry GenAI's words for why the answer ended -> Anthropic's.
+FINISH: Mapping[str, str] = {
+    "stop": "end_turn", "length": "max_tokens", "tool_call": "tool_use", "content_filter": "refusal",
+}  # fmt: skip
+
+
+# ---- the request -------------------------------------------------------------------------------
+
+
+ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
+_CHOICES: Mapping[str, ToolChoice] = {"auto": "auto", "any": "required", "tool": "required", "none": "none"}
+_NAMES: Mapping[str, str] = {
+    "sampling.stop": "stop_sequences", "output.schema": "output_config.format's schema",
+    "messages.parts.id": "the id of a tool_use", "messages.parts.media_type": "a source's media_type",
+    "messages.parts.name": "a tool's name", "messages.parts.text": "what was said", "cache": "cache_control's ttl",
+    "tools.schema": "a tool's input_schema", "tools.description": "a tool's description", "tools.name": "a tool's name",
+}  # fmt: skip
+
+
+def decode_request(body: bytes) -> ChatCall:
+    """The call a body says. Raises ValueError for a body that is none."""
+    return reading(body, "a message request", _read, _NAMES)
+
+
+def _read(tree: dict[str, Any]) -> ChatCall:
+    messages: list[WireMessage] = []
+    if system := _words(tree.get("system") or "", "system"):
+        messages.append(WireMessage(role="system", parts=(WireText(text=system),)))
+    prompt = prompt_of(tree, _read_media_part, _MEDIA)
+    for message in said_in(tree, "messages", prompt):
+        messages += _read_message(message)
+    tools, choice, parallel = _read_tools(tree)
+    return ChatCall(
+        model=model_of(tree, prompt),
+        messages=merged(messages),
+        output=_read_output(tree.get("output_config") or {}),
+        sampling=Sampling(
+            max_tokens=tree["max_tokens"],
+            temperature=tree.get("temperature"),
+            top_p=tree.get("top_p"),
+            stop=tuple(listed(tree.get("stop_sequences") or [], "stop_sequences")),
+        ),
+        settings=settings_of(tree, "anthropic"),
+        stream=flag(tree, "stream", False),
+        tools=tools,
+        tool_choice=choice,
+        parallel_tools=parallel,
+        cache=tuple(_read_marks(tree)),
+        prompt=prompt,
+    )
+
+
+# Blocks that are media, and where each has its own.
+_MEDIA: Mapping[str, tuple[str, ...]] = {"image": ("source",), "document": ("source",)}
+
+
+def _read_media_part(block: Any) -> WirePart:
+    return _read_media(block["type"], block["source"], "")
+
+
+def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
+    """What is to be kept, as far as it ends where something ends: a mark inside of it has no place in our words."""
+    system, messages = tree.get("system"), tree.get("messages")
+    content = messages[-1]["content"] if messages else ""
+    places: tuple[tuple[str, Any], ...] = (
+        ("request", [tree]), ("tools", tree.get("tools")), ("system", system), ("end", content),
+    )  # fmt: skip
+    for place, among in places:
+        mark = among[-1].get("cache_control") if among and isinstance(among, list) else None
+        if mark and mark.get("type") == "ephemeral":
+            yield place, text(mark.get("ttl") or "", "a time to keep it for")
+
+
+def _read_output(config: Any) -> TextOutput | JsonOutput:
+    wanted = config.get("format")
+    return JsonOutput(schema=wanted["schema"]) if wanted else TextOutput()
+
+
+def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
+    for tool in tree.get("tools") or ():
+        if tool.get("type", "custom") != "custom":
+            raise ValueError(f"a tool of type {shown(tool['type'])}, which only its vendor runs: leave it out")
+    tools = tuple(
+        Tool(
+            name=tool["name"],
+            description=tool.get("description") or "",
+            schema=tool["input_schema"],
+            strict=flag(tool, "strict", False),
+        )
+        for tool in tree.get("tools") or ()
+    )
+    chosen = tree.get("tool_choice") or {"type": "auto"}
+    if not isinstance(chosen, dict) or chosen.get("type") not in _CHOICES:
+        kind = shown(chosen.get("type") if isinstance(chosen, dict) else chosen)
+        raise ValueError(f"tool_choice is {kind}, and may be an object whose type is one of {', '.join(_CHOICES)}")
+    choice = _CHOICES[chosen["type"]]
+    if chosen["type"] == "tool":
+        tools = only(chosen["name"], tools)
+    return tools, choice, not chosen.get("disable_parallel_tool_use")
+
+
+def _words(content: Any, what: str) -> str:
+    if isinstance(content, str):
+        return content
+    return "\n\n".join(text(block["text"], what) for block in listed(content, what))
+
+
+def _read_message(message: Any) -> Iterator[WireMessage]:
+    role, content = role_of(message, ROLES), message["content"]
+    if isinstance(content, str):
+        yield WireMessage(role=role, parts=(WireText(text=content),))
+        return
+    blocks = listed(content, "content")
+    results = [block for block in blocks if block["type"] == "tool_result"]
+    shown: list[WirePart] = []  # media that came with results: what the user says next holds them
+    if results:
+        yield WireMessage(role="tool", parts=tuple(_read_result(block, shown) for block in results))
+    rest = [part for block in blocks if block["type"] != "tool_result" for part in _read_block(block, role)]
+    if shown or rest:
+        yield WireMessage(role=role, parts=(*shown, *rest))
+
+
+def _read_result(block: Any, shown: list[WirePart]) -> ToolResult:
+    content = block.get("content") or ""
+    said = [content] if isinstance(content, str) else []
+    for inner in () if isinstance(content, str) else content:
+        for part in _read_block(inner, "user"):
+            if isinstance(part, WireText):
+                said.append(part.text)
+            else:
+                shown.append(part)
+    return ToolResult(id=block["tool_use_id"], text="\n".join(said), is_error=block.get("is_error") is True)
+
+
+def _read_block(block: Any, role: Role) -> Iterator[WirePart]:
+    kind = block["type"]
+    if kind == "text":
+        yield WireText(text=text(block["text"], "a text"))
+    elif kind == "document":
+        yield from _read_document(block)
+    elif kind == "image":
+        yield _read_media(kind, block["source"], "")
+    elif kind == "tool_use":
+        yield ToolCall(id=block["id"], name=block["name"], arguments=dumps(block["input"]).decode())
+    elif kind == "thinking":
+        yield Reasoning(text=block["thinking"], signature=block.get("signature") or "")
+    elif role != "assistant":
+        raise ValueError(f"a block of type {shown(kind)} is not read here: send what it says as text")
+    else:  # thinking that is not shown, what tools of the vendor's own did: theirs to understand
+        yield Opaque(wire="anthropic", body=dumps(block).decode())
+
+
+def _read_document(block: Any) -> Iterator[WirePart]:
+    """What is told about it stands before it; so does a title, where it has no name to bear it."""
+    title, about = text(block.get("title") or "", "a title"), text(block.get("context") or "", "a context")
+    found = _read_media("document", block["source"], title)
+    told = [about] if isinstance(found, WireDocument) else [title, about]
+    if said := "\n\n".join(filter(None, told)):
+        yield WireText(text=said)
+    yield found
+
+
+def _read_media(kind: Any, source: Any, title: str) -> WirePart:
+    if source["type"] == "url":
+        return WireLink(of=kind, url=text(source["url"], "a url"))
+    if source["type"] == "text":
+        return WireText(text=text(source["data"], "a document"))
+    if source["type"] != "base64":
+        raise ValueError(f"a source of type {shown(source['type'])} is not read here: send base64, a url or text")
+    data = unbase64(source["data"])
+    if kind == "image":
+        return WireImage(data=data, media_type=source["media_type"])
+    if source["media_type"] not in DOCUMENTS:
+        kind = shown(source["media_type"])
+        what = f"a document of type {kind} is not read here"
+        raise ValueError(f"{what}: send a {READ_HERE}, or its text as a source of type text")
+    return WireDocument(data=data, name=title)
+
+
+# ---- the reply ---------------------------------------------------------------------------------
+
+
+class StreamEncoder:
+    """Events in, the bytes of a stream out. ``name`` is the model as the client called it.
+
+    Tool calls are held until they are whole: only then it shows whether they are called with an object. ``feed`` raises
+    OutputInvalid where they are not.
+    """
+
+    def __init__(self, name: str, *, id: str) -> None:
+        self._head = {"id": id, "type": "message", "role": "assistant", "model": name}
+        self._begun = False
+        self._open = ""  # type of the block that is being written, "" for none
+        self._held = TurnMaker()  # calls that nothing followed yet
+        self._called = False
+        self._index = -1
+        self._refusal = ""
+        self._usage = Usage()
+
+    def feed(self, event: WireEvent) -> bytes:
+        if isinstance(event, Usage):
+            self._usage = event
+            return b""
+        if isinstance(event, Error):
+            return sse(error_of(event.error), "error")
+        return b"".join(sse(tree, tree["type"]) for tree in (*self._begin(), *self._events(event)))
+
+    def _begin(self) -> Iterator[dict[str, Any]]:
+        if not self._begun:
+            self._begun = True
+            empty: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None}
+            usage = {"input_tokens": 0, "output_tokens": 0}  # not known yet: the totals come with the end
+            yield {"type": "message_start", "message": {**self._head, **empty, "usage": usage}}
+
+    def _events(self, event: WireEvent) -> Iterator[dict[str, Any]]:
+        if isinstance(event, TextDelta):
+            yield from self._calls("tool_call")
+            yield from self._block("text", {"type": "text", "text": ""})
+            yield self._delta({"type": "text_delta", "text": event.text})
+        elif isinstance(event, ReasoningDelta):
+            yield from self._calls("tool_call")
+            yield from self._block("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            if event.text:
+                yield self._delta({"type": "thinking_delta", "thinking": event.text})
+            if event.signature:
+                yield self._delta({"type": "signature_delta", "signature": event.signature})
+                yield from self._close()
+        elif isinstance(event, ToolCallDelta):
+            self._held.add(event)
+        elif isinstance(event, OpaqueBlock):
+            if event.wire == "anthropic":
+                yield from self._calls("tool_call")
+                yield from self._close()
+                yield from self._block("opaque", loads(event.body))
+                yield from self._close()
+        elif isinstance(event, RefusalDelta):
+            self._refusal += event.text
+        elif isinstance(event, Finish):
+            yield from self._calls(event.reason)
+            yield from self._close()
+            end = _end(event.reason, self._refusal, called=self._called)
+            yield {"type": "message_delta", "delta": end, "usage": usage_of(self._usage)}
+            yield {"type": "message_stop"}
+
+    def _calls(self, finish: str) -> Iterator[dict[str, Any]]:
+        """The calls that are held."""
+        held, self._held = self._held.turn().calls, TurnMaker()
+        for call in held:
+            self._called = True
+            told = arguments_told(call, finish)
+            yield from self._close()
+            yield from self._block("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
+            if told:
+                text = call.arguments if finish in ENDED else dumps(told).decode()
+                yield self._delta({"type": "input_json_delta", "partial_json": text})
+
+    def _block(self, kind: str, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The block of this kind, opened unless it is open."""
+        if self._open != kind:
+            yield from self._close()
+            self._open = kind
+            self._index += 1
+            yield {"type": "content_block_start", "index": self._index, "content_block": block}
+
+    def _close(self) -> Iterator[dict[str, Any]]:
+        if self._open:
+            self._open = ""
+            yield {"type": "content_block_stop", "index": self._index}
+
+    def _delta(self, delta: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "content_block_delta", "index": self._index, "delta": delta}
+
+
+def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[int, bytes]:
+    """HTTP status and body of a reply that is not streamed.
+
+    Raises OutputInvalid where a tool is called with what is no object.
+    """
+    made = turn(events)
+    if made.error is not None:
+        return answered(made.error).status, dumps(error_of(made.error))
+    refusal = "".join(part.text for part in made.parts if isinstance(part, Refusal))
+    reply = {
+        "id": id, "type": "message", "role": "assistant", "model": name,
+        "content": [block for part in made.parts for block in _block_of(part, made.finish)],
+        **_end(made.finish, refusal, called=bool(made.calls)),
+        "usage": usage_of(made.usage),
+    }  # fmt: skip
+    return 200, dumps(reply)
+
+
+def _block_of(part: WirePart, finish: str) -> Iterator[dict[str, Any]]:
+    if isinstance(part, WireText):
+        yield {"type": "text", "text": part.text}
+    elif isinstance(part, Reasoning):
+        yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
+    elif isinstance(part, ToolCall):
+        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_told(part, finish)}
+    elif isinstance(part, Opaque) and part.wire == "anthropic":
+        yield loads(part.body)
+
+
+def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
+    """A host of OpenAI's kind says "stop" though tools were called where it was forced to call them."""
+    reason = "tool_call" if called and reason == "stop" else reason
+    details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
+    return {"stop_reason": FINISH.get(reason, reason), "stop_sequence": None, **details}
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    read, written = usage.cached_tokens, usage.cache_write_tokens
+    tree = {
+        "input_tokens": max(0, (usage.input_tokens or 0) - (read or 0) - (written or 0)),
+        "output_tokens": usage.output_tokens or 0,
+        "cache_read_input_tokens": read,
+        "cache_creation_input_tokens": written,
+    }
+    details = {"thinking_tokens": usage.reasoning_tokens} if usage.reasoning_tokens is not None else None
+    tree = {name: value for name, value in tree.items() if value is not None}
+    return told_about({**tree, "output_tokens_details": details} if details else tree, usage)
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    told = answered(error)
+    return {"type": "error", "error": {"type": told.anthropic, "message": told.message, **told.told}}

@@ -1,0 +1,334 @@
+"""Turns of a conversation: what all wires do to messages before they say them, and what a reply adds to them. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult, Value
+from intermodal.errors import OutputInvalid
+from intermodal.protocols.calls import (
+    ChatCall,
+    Error,
+    Finish,
+    NotExpressible,
+    OpaqueBlock,
+    ReasoningDelta,
+    RefusalDelta,
+    SpeechDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireEvent,
+    WireLink,
+    WireMessage,
+    WirePart,
+    WireText,
+)
+from intermodal.protocols.framing.json_body import dumps, loads, whole
+from intermodal.protocols.framing.truncated_json import whole_members
+from intermodal.request import Tool
+
+ENDED = frozenset({"stop", "tool_call"})  # reasons for an end that cuts nothing off
+NAMES: dict[str, str] = {
+    "WireText": "text", "WireImage": "an image", "WireAudio": "audio", "WireVideo": "video",
+    "WireDocument": "a PDF document", "WireLink": "a link to media", "ToolCall": "a tool call",
+    "ToolResult": "a tool result", "Reasoning": "reasoning", "Refusal": "a refusal", "Opaque": "an opaque block",
+}  # fmt: skip
+
+
+def name(part: WirePart) -> str:
+    """What a part is, for an error that says it cannot be carried."""
+    return NAMES[type(part).__name__]
+
+
+def whole_part(part: WirePart) -> WirePart:
+    """The part with its words as UTF-8 can carry them."""
+    changes = {
+        field: whole(value)
+        for field in part.__struct_fields__
+        if isinstance(value := getattr(part, field), str) and not value.isascii()
+    }
+    return msgspec.structs.replace(part, **changes) if changes else part
+
+
+def whole_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    return tuple(
+        Tool(
+            name=whole(tool.name),
+            description=whole(tool.description),
+            schema=loads(dumps(tool.schema)),
+            strict=tool.strict,
+        )
+        for tool in tools
+    )
+
+
+def normal_tools(call: ChatCall, *, none: bool = True, strict: bool = False) -> ChatCall:
+    """Tools as every wire has them: without tools nothing is said of how to choose.
+
+    ``none``: the wire can say that no tool may be called; one that cannot leaves the tools out instead.
+    ``strict``: it can say that a model is to be held to the schema of a tool.
+    """
+    tools = whole_tools(call.tools)
+    if not strict:
+        tools = tuple(msgspec.structs.replace(tool, strict=False) for tool in tools)
+    if not tools or (call.tool_choice == "none" and not none):
+        return msgspec.structs.replace(call, tools=(), tool_choice="auto", parallel_tools=True)
+    parallel = call.parallel_tools or call.tool_choice == "none"
+    return msgspec.structs.replace(call, tools=tools, parallel_tools=parallel)
+
+
+def merged(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]:
+    """Neighbouring messages of one role as one, and none without parts."""
+    found: list[WireMessage] = []
+    for message in messages:
+        if not message.parts:
+            continue
+        if found and found[-1].role == message.role:
+            found[-1] = WireMessage(role=message.role, parts=(*found[-1].parts, *message.parts))
+        else:
+            found.append(message)
+    return tuple(found)
+
+
+def without_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMessage, ...]]:
+    """The words of all system messages, and the other messages: for wires that have one place for the former."""
+    words = [
+        part.text
+        for message in messages
+        if message.role == "system"
+        for part in message.parts
+        if isinstance(part, WireText) and part.text.strip()
+    ]
+    return "\n\n".join(words), tuple(message for message in messages if message.role != "system")
+
+
+def check_places(call: ChatCall, wire: str, where: str) -> None:
+    """Raises NotExpressible for a part that stands where no wire has a place for it."""
+    for message in call.messages:
+        for part in message.parts:
+            if isinstance(part, WireLink):
+                raise NotExpressible.of(name(part), wire, where=where, todo="send its bytes")
+            roles = _ROLES.get(type(part).__name__, ("user",))
+            if message.role not in roles:
+                raise NotExpressible.of(f"{name(part)} in a {message.role} message", wire, where=where)
+
+
+_ROLES: dict[str, tuple[str, ...]] = {
+    "WireText": ("system", "user", "assistant"),
+    "ToolResult": ("tool",),
+    **dict.fromkeys(("ToolCall", "Reasoning", "Refusal", "Opaque"), ("assistant",)),
+}
+
+
+def result_in_words(result: ToolResult) -> ToolResult:
+    """The result as it is told on wires where nothing but its words says that the tool failed."""
+    said = result.text if not result.is_error or _FAILED.match(result.text) else f"Error: {result.text}"
+    return ToolResult(id=result.id, text=said)
+
+
+_FAILED = re.compile(r"\s*error\b", re.IGNORECASE)
+
+
+def arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:
+    """The arguments as an object, for wires that carry one. Raises NotExpressible where they are none."""
+    try:
+        found = loads(call.arguments.strip() or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise NotExpressible.of(f"a call of {call.name} whose arguments are no JSON object", wire, where=where)
+    return found
+
+
+def plain_call(call: ToolCall, wire: str, where: str = "") -> ToolCall:
+    """The call with its arguments as they come back from a wire that carries an object."""
+    return msgspec.structs.replace(call, arguments=dumps(arguments(call, wire, where)).decode())
+
+
+def arguments_told(call: ToolCall, finish: str) -> dict[str, Any]:
+    """The arguments as a client is told them whose wire carries an object.
+
+    Of a call that was cut (``finish`` says so) what came whole of them. Any other that holds none is the model's
+    mistake: told as empty, a tool would be called as nobody meant it.
+
+    Raises OutputInvalid.
+    """
+    cut = finish not in ENDED
+    try:
+        found = loads(call.arguments.strip() or "{}")
+    except ValueError:
+        found = whole_members(call.arguments) if cut else ()
+    if isinstance(found, dict):
+        return found
+    if found is None or cut:
+        return {}
+    what = f"the model called {call.name[:100]!r} with arguments that are no JSON object"
+    raise OutputInvalid(what, todo="ask again, or use a stronger model")
+
+
+class Calls:
+    """Calls of tools and their results, which clients of some wires tell apart by names and order alone, told in turn.
+
+    A result is of the call that it names by id, or else of the first call of its tool that has none yet, or of the
+    first of any. LiteLLM sends ids of results and none of calls: an id that no call has is no call's that said its own.
+    """
+
+    def __init__(self) -> None:
+        self.tools: dict[str, str] = {}  # id of a call -> what was called
+        self._waiting: dict[str, str] = {}  # those of the last turn that have no result
+        self._unsaid: set[str] = set()  # ids that were made here
+        self._role = ""
+
+    def begin(self, role: str) -> None:
+        """A message."""
+        if role == "assistant" and self._role != role:
+            self._waiting.clear()
+        self._role = role
+
+    def call(self, said: str | None, tool: str) -> str:
+        """Its id, the same in every later turn where the client says none."""
+        number = len(self.tools)
+        while (name := said or f"call_{number}") in self.tools and not said:
+            number += 1
+        self.tools[name] = self._waiting[name] = tool
+        if not said:
+            self._unsaid.add(name)
+        return name
+
+    def result(self, said: str | None, tool: str | None) -> str:
+        """The id of the call that it answers."""
+        name = said or ""
+        if name not in self.tools:
+            meant = [one for one in self._waiting if not said or one in self._unsaid]
+            named = (one for one in meant if self._waiting[one] == tool)
+            name = next(iter((*named, *meant)), said or tool or "")
+        self._waiting.pop(name, None)
+        return name
+
+
+# ---- a reply, as the next turn returns it ------------------------------------------------------------
+
+
+class Turn(Value, frozen=True):
+    """What a model said. ``parts`` in the order they came; ``error`` where it did not end properly."""
+
+    parts: tuple[WirePart, ...] = ()
+    usage: Usage = Usage()
+    finish: str = ""
+    error: Exception | None = None
+    speech: bytes = b""
+
+    @property
+    def message(self) -> WireMessage:
+        """For the next request of the conversation."""
+        return WireMessage(role="assistant", parts=self.parts)
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, WireText))
+
+    @property
+    def beside(self) -> str:
+        """What was made besides words: thoughts, and the arguments of calls."""
+        thoughts = "".join(part.text for part in self.parts if isinstance(part, Reasoning))
+        return thoughts + "".join(call.arguments for call in self.calls)
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        return tuple(part for part in self.parts if isinstance(part, ToolCall))
+
+
+def turn(events: Iterable[WireEvent]) -> Turn:
+    """Events put together."""
+    made = TurnMaker()
+    for event in events:
+        made.add(event)
+    return made.turn()
+
+
+class _Growing:
+    """A part that is still coming: its pieces are joined once, at the end. A sum after each would copy all of it."""
+
+    __slots__ = ("id", "kind", "name", "pieces", "signature")
+
+    def __init__(self, kind: type[WireText | Refusal | Reasoning | ToolCall], piece: str) -> None:
+        self.kind = kind
+        self.pieces = [piece]
+        self.signature = self.id = self.name = ""
+
+    def whole(self) -> WirePart:
+        text = "".join(self.pieces)
+        if self.kind is ToolCall:
+            # A call without arguments has none: an empty object, which some wires do not write.
+            return ToolCall(id=self.id, name=self.name, arguments=text if text.strip() else "{}")
+        if self.kind is Reasoning:
+            return Reasoning(text=text, signature=self.signature)
+        return Refusal(text=text) if self.kind is Refusal else WireText(text=text)
+
+
+class TurnMaker:
+    """Collects events one by one; ``turn`` is what they are so far."""
+
+    def __init__(self) -> None:
+        self._parts: list[_Growing | Opaque] = []
+        self._calls: dict[int, _Growing] = {}  # by the index of a tool call
+        self._open = False  # the last part may grow
+        self._speech: list[bytes] = []
+        self._usage, self._finish = Usage(), ""
+        self._error: Exception | None = None
+
+    def add(self, event: WireEvent) -> None:
+        if isinstance(event, TextDelta):
+            self._grow(WireText, event.text)
+        elif isinstance(event, RefusalDelta):
+            self._grow(Refusal, event.text)
+        elif isinstance(event, ReasoningDelta):
+            self._grow(Reasoning, event.text).signature = event.signature
+            self._open = not event.signature
+        elif isinstance(event, OpaqueBlock):
+            self._parts.append(Opaque(wire=event.wire, body=event.body))
+            self._open = False
+        elif isinstance(event, ToolCallDelta):
+            self._call(event)
+        elif isinstance(event, SpeechDelta):
+            self._speech.append(event.data)
+        elif isinstance(event, Usage):
+            self._usage = event
+        elif isinstance(event, Finish):
+            self._finish = event.reason
+        elif isinstance(event, Error):
+            self._error = event.error
+
+    def turn(self) -> Turn:
+        return Turn(
+            parts=tuple(part.whole() if isinstance(part, _Growing) else part for part in self._parts),
+            usage=self._usage,
+            finish=self._finish,
+            error=self._error,
+            speech=b"".join(self._speech),
+        )
+
+    def _grow(self, kind: type[WireText | Refusal | Reasoning], piece: str) -> _Growing:
+        last = self._parts[-1] if self._open else None
+        if isinstance(last, _Growing) and last.kind is kind:
+            last.pieces.append(piece)
+            return last
+        fresh = _Growing(kind, piece)
+        self._parts.append(fresh)
+        self._open = True
+        return fresh
+
+    def _call(self, event: ToolCallDelta) -> None:
+        call = self._calls.get(event.index)
+        if call is None:
+            call = self._calls[event.index] = _Growing(ToolCall, event.arguments)
+            self._parts.append(call)
+        else:
+            call.pieces.append(event.arguments)
+        call.id, call.name = call.id or event.id, call.name or event.name
+        self._open = False

@@ -1,0 +1,186 @@
+"""What the server direction of every wire shares: errors as answers, and a run's events as a wire's.
+
+A gateway decodes a client's request with ``decode_request`` of that client's wire, makes it a ``Request``
+(``intermodal.from_wire``), runs it, and encodes what happens (``RunEvents``) with the same wire's ``StreamEncoder`` or
+``encode_reply``. Nothing here does I/O: ids and times come from the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from intermodal import errors, events
+from intermodal.content import Value
+from intermodal.protocols.calls import (
+    Finish,
+    OpaqueBlock,
+    ReasoningDelta,
+    SpeechDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireEvent,
+)
+from intermodal.protocols.gemini.thought_signatures import of_calls
+
+# Error -> (status, type in OpenAI's words, type in Anthropic's). The nearest class decides.
+_ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
+    errors.RateLimited: (429, "rate_limit_error", "rate_limit_error"),
+    errors.Overloaded: (503, "service_unavailable", "overloaded_error"),
+    errors.ContentRefused: (400, "content_policy_violation", "invalid_request_error"),
+    errors.UnsupportedModality: (400, "invalid_request_error", "invalid_request_error"),
+    errors.RequestTooLarge: (413, "invalid_request_error", "request_too_large"),
+    errors.ContextExceeded: (400, "invalid_request_error", "invalid_request_error"),
+    errors.UnknownModel: (404, "invalid_request_error", "not_found_error"),
+    errors.UsageError: (400, "invalid_request_error", "invalid_request_error"),
+    errors.NoRoute: (400, "invalid_request_error", "invalid_request_error"),
+    errors.BudgetExceeded: (402, "insufficient_quota", "billing_error"),
+    errors.InputError: (400, "invalid_request_error", "invalid_request_error"),
+    ValueError: (400, "invalid_request_error", "invalid_request_error"),
+    errors.NotInstalled: (503, "service_unavailable", "api_error"),
+    errors.StoreError: (503, "service_unavailable", "api_error"),
+    errors.OutputInvalid: (502, "server_error", "api_error"),
+    errors.CallError: (502, "server_error", "api_error"),
+    Exception: (500, "server_error", "api_error"),
+}
+
+
+# What a host says of a request that is wrong, in whatever words: who sent it to us can mend it, asking again cannot.
+_WRONG = frozenset({400, 422})
+
+# What a server says no to by itself, by status: the words of either family where they are not the usual ones.
+_REFUSALS: Mapping[int, tuple[str, str]] = {
+    401: ("authentication_error", "authentication_error"),
+    402: ("insufficient_quota", "billing_error"),
+    403: ("permission_error", "permission_error"),
+    404: ("invalid_request_error", "not_found_error"),
+    413: ("invalid_request_error", "request_too_large"),
+    429: ("rate_limit_error", "rate_limit_error"),
+    503: ("service_unavailable", "overloaded_error"),
+}
+
+
+# Every word of ``type`` that either family of wires may get.
+TYPES: Mapping[str, frozenset[str]] = {
+    "openai": frozenset([*(row[1] for row in _ANSWERS.values()), *(row[0] for row in _REFUSALS.values())]),
+    "anthropic": frozenset([*(row[2] for row in _ANSWERS.values()), *(row[1] for row in _REFUSALS.values())]),
+}
+
+
+class Refused(Exception):
+    """A request that a server does not take: who may come in, what is served, how much at once.
+
+    Args:
+        what: what is wrong, without a full stop. todo: what to do, "" for nothing.
+        status: of HTTP. headers: what goes with the answer ("retry-after"). code: a stable word for programs.
+    """
+
+    def __init__(
+        self, what: str, *, status: int, todo: str = "", headers: Mapping[str, str] | None = None, code: str = ""
+    ) -> None:
+        super().__init__(f"{what}; {todo}" if todo else what)
+        self.status = status
+        self.headers = headers or {}
+        self.code = code
+
+
+class Answered(Value, frozen=True):
+    """An error as a server says it: HTTP ``status``, and the ``type`` in the words of either family of wires.
+
+    ``code``: OpenAI's, where programs act on it. ``about``: what the request took until then, as an answer's usage
+    tells it; empty where nothing is told.
+    """
+
+    status: int
+    openai: str
+    anthropic: str
+    message: str
+    code: str = ""
+    about: Mapping[str, Any] = {}
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The field that an error has for it, in every wire; none where nothing is told."""
+        return {"intermodal": self.about} if self.about else {}
+
+
+def tell_about(error: BaseException, about: Mapping[str, Any]) -> None:
+    """Have the error say what the request took until then, whichever wire it is written in."""
+    vars(error)["about"] = about
+
+
+def answered(error: BaseException) -> Answered:
+    """What a client is told. Our errors are written to be shown, in the words of a client; any other
+    says nothing of our inside."""
+    if isinstance(error, Refused):
+        openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
+        message, about = str(error), vars(error).get("about", {})
+        return Answered(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
+    wrong = type(error) is errors.CallError and error.status in _WRONG
+    row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
+    ours = isinstance(error, (errors.IntermodalError, ValueError))
+    message = (
+        str(error.worded("http") if isinstance(error, errors.IntermodalError) else error) if ours else "failed inside"
+    )
+    about = vars(error).get("about", {})
+    return Answered(status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error), about=about)
+
+
+def _code(error: BaseException) -> str:
+    """Clients shorten a conversation that is too long, and look for another model, by these words of OpenAI's. That
+    nothing was found in the files, or could be read, is a word of ours: whoever shows errors can tell it from a request
+    that is wrong."""
+    if isinstance(error, errors.UnknownModel):
+        return "model_not_found"
+    if isinstance(error, errors.NoContentFound | errors.InputUnreadable):
+        return error.code
+    long = isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)
+    long = long or (isinstance(error, errors.NoRoute) and error.rule == "context")
+    return "context_length_exceeded" if long else ""
+
+
+class RunEvents:
+    """The events of a run as a wire's: what the user may see of it, its tool calls, its usage and its end.
+
+    ``about``: what a server of ours tells of the run beside its counts; it goes with the usage.
+    """
+
+    def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:
+        self._usage = Usage()
+        self._spoken = set[str]()  # steps that say the answer aloud, which count nothing of it
+        self._about = about
+
+    def feed(self, event: events.Event) -> list[WireEvent]:
+        if isinstance(event, events.TextDelta):
+            return [TextDelta(text=event.text)]
+        if isinstance(event, events.Thought):
+            if event.wire:
+                return [OpaqueBlock(wire=event.wire, body=event.body)]
+            return [ReasoningDelta(text=event.text, signature=event.signature, summary=event.summary)]
+        if isinstance(event, events.StepStarted) and event.op == "speak":
+            self._spoken.add(event.step)
+        # The last one before the end is that of the answer.
+        if isinstance(event, events.StepFinished) and event.actual.step not in self._spoken:
+            usage = event.actual.usage
+            self._usage = Usage(
+                input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cached_tokens=usage.cached_tokens,
+                cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
+            )  # fmt: skip
+        if not isinstance(event, events.Finished):
+            return []
+        signatures = of_calls(event.said)
+        calls: list[WireEvent] = [
+            ToolCallDelta(
+                index=index, id=call.id, name=call.name, arguments=call.arguments,
+                signature=signatures.get(call.id, ""),
+            )
+            for index, call in enumerate(event.tool_calls)
+        ]  # fmt: skip
+        if event.speech is not None:
+            calls.append(SpeechDelta(data=event.speech.data))
+        if self._about is not None:
+            self._usage = replace(self._usage, about=dict(self._about(event)))
+        return [*calls, self._usage, Finish(reason=event.finish_reason)]

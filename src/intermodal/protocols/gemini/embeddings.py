@@ -1,0 +1,84 @@
+"""Google's embeddings: ``models.embedContent`` for one, ``models.batchEmbedContents`` for several texts.
+
+Source: the Gemini API reference (v1beta), the types of Google's published SDK, and Google's page "Gemini Embedding 2"
+(https://docs.cloud.google.com/vertex-ai/generative-ai/docs/models/gemini/embedding-2): pictures as PNG and JPEG, sound,
+videos, PDFs. What stands in one content becomes one vector, media beside words, where the model takes them; several
+texts are several contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from intermodal import errors
+from intermodal.catalog.types import Host
+from intermodal.protocols.calls import (
+    EmbeddingCall,
+    Embeddings,
+    Encoded,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMedia,
+)
+from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.json_body import Base64, items, loads, mapping, segments, whole
+from intermodal.protocols.gemini.reply import read_usage
+from intermodal.protocols.openai_media.embeddings import checked
+
+WIRE = "Gemini embedContent"
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg"})
+VIDEO_TYPES = frozenset({"video/mp4", "video/mpeg", "video/quicktime"})
+_JSON = (("content-type", "application/json"), ("accept", "application/json"))
+
+
+def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
+    """The call in bytes. Media are one content with the texts: one vector for all of it.
+
+    Raises NotExpressible for pictures and videos in a format that goes into no vector.
+    """
+    name, path = f"models/{whole(call.model)}", f"/models/{quote(whole(call.model), safe='')}"
+    more = {} if call.dimensions is None else {"outputDimensionality": call.dimensions}
+    if call.media or len(call.texts) == 1:
+        parts = [*(_part(media, host) for media in call.media), *({"text": whole(text)} for text in call.texts)]
+        return Encoded(
+            path=f"{path}:embedContent", headers=_JSON, segments=segments({"content": {"parts": parts}, **more})
+        )
+    asked = [{"model": name, "content": {"parts": [{"text": whole(text)}]}, **more} for text in call.texts]
+    return Encoded(path=f"{path}:batchEmbedContents", headers=_JSON, segments=segments({"requests": asked}))
+
+
+def _part(media: WireMedia, host: Host) -> dict[str, Any]:
+    if isinstance(media, WireAudio):
+        kind = f"audio/{media.format}"
+    elif isinstance(media, WireDocument):
+        kind = "application/pdf"
+    else:
+        kind, known = media.media_type, IMAGE_TYPES if isinstance(media, WireImage) else VIDEO_TYPES
+        if kind not in known:
+            todo = f"send {' or '.join(sorted(known))}"
+            raise NotExpressible.of(f"{kind} in a vector", WIRE, where=host.id, todo=todo)
+    return {"inlineData": {"mimeType": kind, "data": Base64(media.data)}}
+
+
+def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
+    """The vectors in a 2xx reply to ``texts`` texts, in their order.
+
+    Raises CallError for an error inside it or vectors that cannot be used, StreamCut for half a reply.
+    """
+    try:
+        tree = loads(body)
+    except ValueError:
+        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
+    rows = _rows(tree) if isinstance(tree, Mapping) and not tree.get("error") else []
+    if not rows:
+        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    vectors = checked([mapping(row).get("values") for row in rows], endpoint, texts)
+    return Embeddings(vectors=vectors, usage=read_usage(mapping(tree.get("usageMetadata"))))
+
+
+def _rows(tree: Mapping[str, Any]) -> list[Any]:
+    return [tree["embedding"]] if "embedding" in tree else list(items(tree.get("embeddings")))

@@ -1,0 +1,245 @@
+"""Google's generateContent. Request: ``encode_request``; reply: ``Decoder``.
+
+Source: the Gemini API reference (v1beta) for ``models.generateContent`` and ``models.streamGenerateContent``, and the
+types of Google's published SDK. The model and whether the answer is streamed stand in the path, not in the body:
+``decode_request(b"".join(encoded.segments), encoded.path) == normalise(call, host)`` always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from intermodal.catalog.types import Host
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.protocols import request_fields
+from intermodal.protocols.calls import (
+    ChatCall,
+    Encoded,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.protocols.conversation import (
+    arguments,
+    check_places,
+    merged,
+    name,
+    normal_tools,
+    plain_call,
+    whole_part,
+    without_system,
+)
+from intermodal.protocols.framing.json_body import Base64, loads, segments, whole
+from intermodal.protocols.gemini.reply import Decoder
+from intermodal.protocols.gemini.server import decode_request
+from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, PLACEHOLDER, signature_of, signed
+from intermodal.protocols.schema_transforms import rooted
+from intermodal.request import JsonOutput, TextOutput
+
+__all__ = ["IMAGE_TYPES", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+
+WIRE = "Gemini generateContent"
+MAX_STOP = 5
+MAX_CANDIDATES = 20
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
+QUIRKS: Mapping[str, str] = {
+    "no_logprobs": "the probabilities of words are not told",
+    **request_fields.QUIRKS["gemini"],
+}
+_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+
+
+def encode_request(call: ChatCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    _check(call, host)
+    call = normalise(call, host)
+    system, messages = without_system(call.messages)
+    tree: dict[str, Any] = {"contents": list(_contents(messages, host))}
+    if system:
+        tree["systemInstruction"] = {"parts": [{"text": system}]}
+    if call.tools:
+        declared = [
+            {
+                "name": tool.name,
+                **({"description": tool.description} if tool.description else {}),
+                "parametersJsonSchema": tool.schema,
+            }
+            for tool in call.tools
+        ]
+        tree["tools"] = [{"functionDeclarations": declared}]
+        tree["toolConfig"] = {"functionCallingConfig": {"mode": _MODES[call.tool_choice]}}
+    if config := _config(call):
+        tree["generationConfig"] = config
+    request_fields.put(tree, call.settings)
+    verb = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
+    return Encoded(path=f"/models/{quote(call.model, safe='')}:{verb}", headers=_HEADERS, segments=segments(tree))
+
+
+def normalise(call: ChatCall, host: Host) -> ChatCall:
+    """The call as this wire can say it: what ``decode_request`` gives back.
+
+    System messages become one, in front; neighbours of one role become one message; blank text and blocks of other
+    wires are left out. Pictures have no detail of their own, files and schemas no name. Calls that nobody signed have
+    the signature that stands for none.
+    """
+    output: TextOutput | JsonOutput = TextOutput()
+    if isinstance(call.output, JsonOutput) and host.forced_json:
+        output = JsonOutput(schema=rooted(call.output.schema))
+    system, messages = without_system(call.messages)
+    front = (WireMessage(role="system", parts=(WireText(text=whole(system)),)),) if system else ()
+    said = merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
+    return msgspec.structs.replace(
+        normal_tools(call),
+        model=whole(call.model),
+        messages=front + tuple(map(_vouched, said)),
+        output=output,
+        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop))),
+        grammar="",
+        context=None,
+        cache=(),
+        settings=request_fields.carried(call.settings, "gemini", host.quirks),
+    )
+
+
+def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
+    for part in map(whole_part, parts):
+        if isinstance(part, (WireText, Refusal)):
+            if part.text.strip():
+                yield WireText(text=part.text)
+        elif isinstance(part, WireImage):
+            yield msgspec.structs.replace(part, detail="auto")
+        elif isinstance(part, WireDocument):
+            yield WireDocument(data=part.data)
+        elif isinstance(part, ToolCall):
+            yield plain_call(part, WIRE, host.id)
+        elif isinstance(part, Opaque):
+            if part.wire == OWN:
+                yield part
+        else:
+            yield part
+
+
+def _vouched(message: WireMessage) -> WireMessage:
+    """The message with a signature on its first call, which is the one that must have one."""
+    first = next((at for at, part in enumerate(message.parts) if isinstance(part, ToolCall)), None)
+    if first is None or (first and signature_of(message.parts[first - 1])):
+        return message
+    parts = (*message.parts[:first], signed(PLACEHOLDER), *message.parts[first:])
+    return WireMessage(role=message.role, parts=parts)
+
+
+def _check(call: ChatCall, host: Host) -> None:
+    if not isinstance(call.output, (TextOutput, JsonOutput)):
+        raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
+    if call.candidates and "no_logprobs" in host.quirks:
+        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
+    if call.candidates > MAX_CANDIDATES:
+        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    if call.tools and not call.parallel_tools and call.tool_choice != "none":
+        raise NotExpressible.of("that tools be called one at a time", WIRE, where=host.id)
+    if len(call.sampling.stop) > MAX_STOP:
+        raise NotExpressible.of(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
+    check_places(call, WIRE, host.id)
+    images = 0
+    for part in (part for message in call.messages for part in message.parts):
+        images += isinstance(part, WireImage)
+        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
+            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
+    if host.max_images is not None and images > host.max_images:
+        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+
+
+def _config(call: ChatCall) -> dict[str, Any]:
+    sampling = call.sampling
+    config: dict[str, Any] = {
+        "maxOutputTokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "topP": sampling.top_p,
+        "stopSequences": list(sampling.stop) or None,
+        "seed": sampling.seed,
+    }
+    if isinstance(call.output, JsonOutput):
+        config |= {"responseMimeType": "application/json", "responseJsonSchema": call.output.schema}
+    if call.candidates:
+        config |= {"responseLogprobs": True, "logprobs": call.candidates}
+    return {key: value for key, value in config.items() if value is not None}
+
+
+def _contents(messages: tuple[WireMessage, ...], host: Host) -> Iterator[dict[str, Any]]:
+    """Results of tools are the user's, and what the user says after them stands in the same message."""
+    called: dict[str, str] = {}  # id of a call -> what was called, which a result must name
+    results: list[Any] = []
+    for message in messages:
+        if message.role == "tool":
+            results = [_result(part, called, host) for part in message.parts if isinstance(part, ToolResult)]
+            continue
+        if message.role == "assistant":
+            if results:
+                yield {"role": "user", "parts": results}
+                results = []
+            called |= {part.id: part.name for part in message.parts if isinstance(part, ToolCall)}
+            yield {"role": "model", "parts": list(_said(message.parts))}
+            continue
+        yield {"role": "user", "parts": [*results, *map(_shown, message.parts)]}
+        results = []
+    if results:
+        yield {"role": "user", "parts": results}
+
+
+def _result(part: ToolResult, called: Mapping[str, str], host: Host) -> dict[str, Any]:
+    if part.id not in called:
+        todo = "send the call with its result"
+        raise NotExpressible.of("the result of a tool call that is not there", WIRE, where=host.id, todo=todo)
+    response = {"error" if part.is_error else "output": part.text}
+    return {"functionResponse": {"id": part.id, "name": called[part.id], "response": response}}
+
+
+def _shown(part: WirePart) -> dict[str, Any]:
+    if isinstance(part, WireText):
+        return {"text": part.text}
+    if isinstance(part, WireImage | WireVideo):
+        return _inline(part.data, part.media_type)
+    if isinstance(part, WireAudio):
+        return _inline(part.data, f"audio/{part.format}")
+    if isinstance(part, WireDocument):
+        return _inline(part.data, "application/pdf")
+    raise NotExpressible.of(name(part), WIRE)
+
+
+def _inline(data: bytes, media_type: str) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": media_type, "data": Base64(data)}}
+
+
+def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
+    """What the model said. A signature goes back on the part that it came with, which stands after it here."""
+    waiting = ""
+    for part in parts:
+        vouched = {FIELD: waiting} if waiting else {}
+        if waiting and isinstance(part, (Reasoning, Opaque)):
+            yield {"text": "", **vouched}
+            vouched = {}
+        waiting = ""
+        if isinstance(part, WireText):
+            yield {"text": part.text, **vouched}
+        elif isinstance(part, ToolCall):
+            called = {"id": part.id, "name": part.name, "args": arguments(part, WIRE)}
+            yield {"functionCall": called, **vouched}
+        elif isinstance(part, Reasoning):
+            own = {FIELD: part.signature} if part.signature else {}
+            yield {"text": part.text, "thought": True, **own}
+        elif isinstance(part, Opaque):
+            waiting = signature_of(part)
+            if not waiting:
+                yield loads(part.body)
+    if waiting:
+        yield {"text": "", FIELD: waiting}

@@ -1,0 +1,115 @@
+"""A generateContent request read back. (No server of ours speaks this wire; its client is tested with this.)"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+from urllib.parse import unquote
+
+from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
+from intermodal.protocols.calls import ChatCall, WireMessage, WirePart, WireText
+from intermodal.protocols.conversation import merged
+from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, signed
+from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.request_validation import listed, media, reading, text
+from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
+
+_PATH = re.compile(r"/models/(?P<model>[^:]*):(?P<verb>streamGenerateContent|generateContent)(\?alt=sse)?$")
+_CHOICES: Mapping[str, ToolChoice] = {"AUTO": "auto", "NONE": "none", "ANY": "required"}
+
+
+def decode_request(body: bytes, path: str) -> ChatCall:
+    """The call that a body and its path say. Raises ValueError where they say none."""
+    found = _PATH.search(path)
+    if found is None:
+        raise ValueError("not a path of generateContent")
+    read = partial(_read, model=unquote(found["model"]), stream=found["verb"].startswith("stream"))
+    return reading(body, "a generateContent request", read)
+
+
+def _read(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
+    messages: list[WireMessage] = []
+    instruction = tree.get("systemInstruction") or {"parts": ()}
+    system = "\n\n".join(text(part["text"], "a text") for part in instruction["parts"])
+    if system:
+        messages.append(WireMessage(role="system", parts=(WireText(text=system),)))
+    for content in listed(tree["contents"], "contents"):
+        messages += _read_content(content)
+    config = tree.get("generationConfig") or {}
+    schema = config.get("responseJsonSchema")
+    calling = (tree.get("toolConfig") or {}).get("functionCallingConfig") or {"mode": "AUTO"}
+    return ChatCall(
+        model=model,
+        messages=merged(messages),
+        output=TextOutput() if schema is None else JsonOutput(schema=schema),
+        sampling=Sampling(
+            max_tokens=config.get("maxOutputTokens"),
+            temperature=config.get("temperature"),
+            top_p=config.get("topP"),
+            stop=tuple(config.get("stopSequences") or ()),
+            seed=config.get("seed"),
+        ),
+        settings=settings_of(tree, "gemini"),
+        stream=stream,
+        candidates=config.get("logprobs") or 0 if config.get("responseLogprobs") else 0,
+        tools=tuple(
+            Tool(
+                name=tool["name"],
+                description=tool.get("description") or "",
+                schema=tool.get("parametersJsonSchema", {"type": "object", "properties": {}}),
+            )
+            for tools in tree.get("tools") or ()
+            for tool in tools["functionDeclarations"]
+        ),
+        tool_choice=_CHOICES[calling["mode"]],
+    )
+
+
+def _read_content(content: Any) -> Iterator[WireMessage]:
+    parts = listed(content["parts"], "parts")
+    if content.get("role") == "model":
+        yield WireMessage(role="assistant", parts=tuple(part for given in parts for part in _read_said(given)))
+        return
+    results = tuple(_read_result(part["functionResponse"]) for part in parts if "functionResponse" in part)
+    # Media that came with a result stand in what the user says next.
+    beside = [part for given in parts for part in (given.get("functionResponse") or {}).get("parts") or ()]
+    shown = tuple(_read_shown(part) for part in (*beside, *parts) if "functionResponse" not in part)
+    if results:
+        yield WireMessage(role="tool", parts=results)
+    if shown:
+        yield WireMessage(role="user", parts=shown)
+
+
+def _read_result(result: Any) -> ToolResult:
+    response = result["response"]
+    said = response.get("error", response.get("output"))
+    said = said if isinstance(said, str) else dumps(response).decode()
+    return ToolResult(id=result["id"], text=said, is_error="error" in response)
+
+
+def _read_shown(part: Any) -> WirePart:
+    if "text" in part:
+        return WireText(text=text(part["text"], "a text"))
+    data = part["inlineData"]
+    return media(data["mimeType"].replace("audio/mp3", "audio/mpeg"), unbase64(data["data"]))
+
+
+def _read_said(part: Any) -> Iterator[WirePart]:
+    signature = part.get(FIELD) or ""
+    if part.get("thought"):
+        yield Reasoning(text=part["text"], signature=signature)
+        return
+    if signature:
+        yield signed(signature)
+    if "functionCall" in part:
+        call = part["functionCall"]
+        yield ToolCall(id=call["id"], name=call["name"], arguments=dumps(call.get("args") or {}).decode())
+    elif "text" in part:
+        if part["text"]:
+            yield WireText(text=part["text"])
+    else:
+        yield Opaque(wire=OWN, body=dumps(part).decode())

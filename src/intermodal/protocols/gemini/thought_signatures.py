@@ -1,0 +1,55 @@
+"""Google's signature of what was thought before a part. It goes back on that part: Gemini 3 refuses the first call of a
+turn without one.
+
+Source: Google's page "Thought Signatures" (https://ai.google.dev/gemini-api/docs/thought-signatures). Here it is a
+block that stands before its part. No API of a client's has a place for it but Google's own form of OpenAI's chat:
+``tool_calls[].extra_content.google.thought_signature`` (the same page, "OpenAI compatibility").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from intermodal.content import Opaque, ToolCall
+from intermodal.protocols.framing.json_body import dumps, loads, mapping, word
+
+OWN = "gemini"  # of content.Opaque
+FIELD = "thoughtSignature"
+# For calls that another model made, or whose signature is lost: the same page's "FAQs", and Google Cloud's of that name
+# (https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures), give this word for it.
+PLACEHOLDER = "skip_thought_signature_validator"
+
+
+def signed(signature: str) -> Opaque:
+    """The block that stands before the part that it signs."""
+    return Opaque(wire=OWN, body=dumps({FIELD: signature}).decode())
+
+
+def signature_of(part: object) -> str:
+    """The signature that a block is, "" for any other part."""
+    if not isinstance(part, Opaque) or part.wire != OWN:
+        return ""
+    block = loads(part.body)
+    return word(block[FIELD]) if set(block) == {FIELD} else ""
+
+
+def of_calls(parts: Iterable[object]) -> dict[str, str]:
+    """Signatures of calls, by their ids."""
+    found: dict[str, str] = {}
+    before = ""
+    for part in parts:
+        if before and isinstance(part, ToolCall):
+            found[part.id] = before
+        before = signature_of(part)
+    return found
+
+
+def in_chat(signature: str) -> dict[str, Any]:
+    """Fields of a call in OpenAI's chat."""
+    return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
+
+
+def from_chat(call: Mapping[str, Any]) -> str:
+    """The signature of a call in OpenAI's chat, "" where there is none."""
+    return word(mapping(mapping(call.get("extra_content")).get("google")).get("thought_signature"))

@@ -1,0 +1,89 @@
+"""What the wires that draw share: wishes that cannot be said, and replies without a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NoReturn
+
+from intermodal import errors
+from intermodal.catalog.image_options import (
+    ASPECT_RATIOS,
+    COUNT,
+    EDITS,
+    FORMAT,
+    GUIDANCE,
+    NEGATIVE,
+    OPTION_LABELS,
+    QUALITY,
+    RATIO,
+    SAMPLER,
+    SEED,
+    SIZE,
+    STEPS,
+    STRENGTH,
+    supported_image_options,
+)
+from intermodal.catalog.types import Host
+from intermodal.protocols.calls import NotExpressible, PictureCall
+from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.inline_media import parsed
+
+_WISHES: Mapping[str, Callable[[PictureCall], bool]] = {
+    SEED: lambda call: call.seed is not None,
+    STEPS: lambda call: call.steps is not None,
+    NEGATIVE: lambda call: bool(call.negative),
+    FORMAT: lambda call: bool(call.format),
+    QUALITY: lambda call: bool(call.quality),
+    COUNT: lambda call: call.count > 1,
+    EDITS: lambda call: bool(call.images),
+    GUIDANCE: lambda call: call.guidance is not None,
+    SAMPLER: lambda call: bool(call.sampler),
+    STRENGTH: lambda call: call.strength is not None,
+}
+
+
+def check(call: PictureCall, host: Host, wire: str, *, image_types: Collection[str], masks: bool = False) -> None:
+    """Raises NotExpressible for a wish that this wire or host has no words for, and for pictures it does not take.
+
+    ``masks``: the wire can say what part of a picture may change.
+    """
+    has = supported_image_options(host)
+    for wish, wants in _WISHES.items():
+        if wants(call) and wish not in has:
+            raise NotExpressible.of(OPTION_LABELS[wish], wire, where=host.id, todo="leave it out, or ask another host")
+    if call.size is not None and RATIO in has and call.size not in ASPECT_RATIOS:
+        sizes = ", ".join(f"{width}x{height}" for width, height in ASPECT_RATIOS)
+        raise NotExpressible.of(f"a picture of {call.size[0]}x{call.size[1]}", wire, where=host.id, todo=f"ask {sizes}")
+    if call.size is not None and not has & {RATIO, SIZE}:
+        raise NotExpressible.of(OPTION_LABELS[SIZE], wire, where=host.id, todo="leave it out, or ask another host")
+    if call.mask and not masks:
+        raise NotExpressible.of("a mask", wire, where=host.id, todo="say in words what may change")
+    if call.mask and not call.images:
+        raise NotExpressible.of("a mask without a picture", wire, where=host.id)
+    for image in call.images:
+        if image.media_type not in image_types:
+            raise NotExpressible.of(f"an image of type {image.media_type}", wire, where=host.id)
+
+
+def answer(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -> Mapping[str, Any]:
+    """The reply as a tree. Raises CallError for an error inside it, StreamCut for half a reply."""
+    try:
+        tree, _ = parsed(body)
+    except ValueError:
+        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
+    if not isinstance(tree, Mapping) or tree.get("error"):
+        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    return tree
+
+
+def nothing_drawn(endpoint: str, said: str, *, refused: bool) -> NoReturn:
+    """There is no picture: raises ContentRefused where a filter or the model would not, else CallError.
+
+    ``said``: the model's or the host's own words, "" for none.
+    """
+    words = classification.quote(said)[:300]
+    if refused:
+        what = f'refused to draw: "{words}"' if words else "refused to draw"
+        raise errors.ContentRefused(what, where=endpoint, todo="ask differently", status=200)
+    told = f' and said: "{words[:200]}"' if words else ", or not as base64"
+    raise errors.CallError(f"sent no picture{told}", where=endpoint, status=200, todo="ask again, or ask differently")

@@ -1,0 +1,200 @@
+"""Ollama's own chat, which alone can say how long a context is wanted. Request: ``encode_request``; reply: ``Decoder``.
+
+Source: Ollama's ``docs/api`` and its ``api/types.go`` and ``server/prompt.go`` as of 2026.
+``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.catalog.types import Host
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.protocols import request_fields
+from intermodal.protocols.calls import (
+    ChatCall,
+    Encoded,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.protocols.conversation import (
+    arguments,
+    check_places,
+    name,
+    normal_tools,
+    plain_call,
+    result_in_words,
+    whole_part,
+)
+from intermodal.protocols.framing.json_body import Base64, segments, whole
+from intermodal.protocols.ollama.reply import Decoder
+from intermodal.protocols.ollama.server import decode_request, told_apart
+from intermodal.protocols.schema_transforms import rooted
+from intermodal.request import JsonOutput, TextOutput
+
+__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+
+WIRE = "Ollama chat"
+PATH = "/api/chat"
+MAX_CANDIDATES = 20
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
+QUIRKS: Mapping[str, str] = {
+    "no_logprobs": "the probabilities of words are not told",
+    "no_audio": "sound is refused",
+    **request_fields.QUIRKS["ollama"],
+}
+HEADERS = (("content-type", "application/json"), ("accept", "application/x-ndjson, application/json"))
+
+
+def encode_request(call: ChatCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    _check(call, host)
+    call = normalise(call, host)
+    sampling = call.sampling
+    options: dict[str, Any] = {
+        "num_ctx": call.context,
+        "num_predict": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stop": list(sampling.stop) or None,
+        "seed": sampling.seed,
+    }
+    tree: dict[str, Any] = {
+        "model": call.model,
+        "messages": list(_messages(call.messages)),
+        "stream": call.stream,  # the default is to stream
+        # A prompt or an answer that is too long is an error and not cut in silence. Old versions do not know these.
+        "truncate": False,
+        "shift": False,
+    }
+    if isinstance(call.output, JsonOutput):
+        tree["format"] = call.output.schema
+    if call.tools:
+        tree["tools"] = [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.schema},
+            }
+            for tool in call.tools
+        ]
+    if call.candidates:
+        tree |= {"logprobs": True, "top_logprobs": call.candidates}
+    if options := {key: value for key, value in options.items() if value is not None}:
+        tree["options"] = options
+    request_fields.put(tree, call.settings)
+    return Encoded(path=PATH, headers=HEADERS, segments=segments(tree))
+
+
+def normalise(call: ChatCall, host: Host) -> ChatCall:
+    """The call as this wire can say it: what ``decode_request`` gives back.
+
+    A message holds media and then one text: that is the order in which the server puts them into the prompt, so a
+    message in which media come after text becomes several. What media are is told by their first bytes. A result of a
+    tool is a message of its own. Reasoning goes back without a signature, blocks of other wires do not go at all.
+    """
+    output: TextOutput | JsonOutput = TextOutput()
+    if isinstance(call.output, JsonOutput) and host.forced_json:
+        output = JsonOutput(schema=rooted(call.output.schema))
+    return msgspec.structs.replace(
+        normal_tools(call, none=False),
+        model=whole(call.model),
+        messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
+        output=output,
+        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop))),
+        grammar="",
+        cache=(),
+        settings=request_fields.carried(call.settings, "ollama", host.quirks),
+    )
+
+
+def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
+    parts = tuple(map(whole_part, message.parts))
+    if message.role == "tool":
+        for part in parts:
+            if isinstance(part, ToolResult):
+                yield WireMessage(role="tool", parts=(result_in_words(part),))
+        return
+    if message.role == "assistant":
+        if answer := tuple(_answer(parts, host)):
+            yield WireMessage(role="assistant", parts=answer)
+        return
+    media: list[WirePart] = []
+    texts: list[str] = []
+    for part in parts:
+        if isinstance(part, WireText):
+            texts += [part.text] if part.text.strip() else []
+            continue
+        if texts:
+            yield WireMessage(role=message.role, parts=(*media, WireText(text="\n\n".join(texts))))
+            media, texts = [], []
+        media.append(told_apart(part.data) if isinstance(part, (WireImage, WireAudio)) else part)
+    if media or texts:
+        yield WireMessage(role=message.role, parts=(*media, *([WireText(text="\n\n".join(texts))] if texts else [])))
+
+
+def _answer(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
+    """What an assistant said, in the order this wire has: thoughts, words, calls."""
+    if thought := "\n\n".join(part.text for part in parts if isinstance(part, Reasoning) and part.text):
+        yield Reasoning(text=thought)
+    if text := "\n\n".join(p.text for p in parts if isinstance(p, (WireText, Refusal)) and p.text.strip()):
+        yield WireText(text=text)
+    for part in parts:
+        if isinstance(part, ToolCall):
+            yield plain_call(part, WIRE, host.id)
+
+
+def _check(call: ChatCall, host: Host) -> None:
+    if not isinstance(call.output, (TextOutput, JsonOutput)):
+        raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
+    if call.candidates and "no_logprobs" in host.quirks:
+        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
+    if call.candidates > MAX_CANDIDATES:
+        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    if call.tools and call.tool_choice == "required":
+        raise NotExpressible.of("that a tool must be called", WIRE, where=host.id, todo="leave it to the model")
+    if call.tools and not call.parallel_tools and call.tool_choice != "none":
+        raise NotExpressible.of("that tools be called one at a time", WIRE, where=host.id)
+    check_places(call, WIRE, host.id)
+    images = 0
+    for part in (part for message in call.messages for part in message.parts):
+        images += isinstance(part, WireImage)
+        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
+            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
+        if isinstance(part, (WireVideo, WireDocument)):
+            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="convert it first")
+        if isinstance(part, WireAudio) and "no_audio" in host.quirks:
+            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="transcribe it first")
+    if host.max_images is not None and images > host.max_images:
+        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+
+
+def _messages(messages: tuple[WireMessage, ...]) -> Iterator[dict[str, Any]]:
+    called: dict[str, str] = {}  # id of a call -> what was called; old versions know a result by that alone
+    for message in messages:
+        tree: dict[str, Any] = {"role": message.role, "content": ""}
+        for part in message.parts:
+            if isinstance(part, WireText):
+                tree["content"] = part.text
+            elif isinstance(part, (WireImage, WireAudio)):
+                tree.setdefault("images", []).append(Base64(part.data))
+            elif isinstance(part, Reasoning):
+                tree["thinking"] = part.text
+            elif isinstance(part, ToolCall):
+                called[part.id] = part.name
+                function = {"name": part.name, "arguments": arguments(part, WIRE)}
+                tree.setdefault("tool_calls", []).append({"id": part.id, "function": function})
+            elif isinstance(part, ToolResult):
+                named = {"tool_name": called[part.id]} if part.id in called else {}
+                tree |= {"content": part.text, "tool_call_id": part.id, **named}
+            elif not isinstance(part, Opaque):
+                raise NotExpressible.of(name(part), WIRE)
+        yield tree

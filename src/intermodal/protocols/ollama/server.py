@@ -1,0 +1,240 @@
+"""Ollama's chat as a server speaks it: a client's request read, our events written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.content import Reasoning, Role, ToolCall, ToolResult
+from intermodal.protocols.calls import (
+    Candidates,
+    ChatCall,
+    Error,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireAudio,
+    WireEvent,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+)
+from intermodal.protocols.conversation import Calls, TurnMaker, arguments_told, turn
+from intermodal.protocols.errors.responses import answered
+from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.request_validation import (
+    flag,
+    functions,
+    model_of,
+    prompt_of,
+    reading,
+    role_of,
+    said_in,
+    shown,
+    stops,
+    text,
+)
+from intermodal.request import JsonOutput, Sampling, TextOutput
+
+STREAM_TYPE = "application/x-ndjson"
+# OpenTelemetry GenAI's words for why the answer ended -> Ollama's.
+FINISH: Mapping[str, str] = {"tool_call": "stop", "content_filter": "stop"}
+_IMAGES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
+
+
+def told_apart(data: bytes) -> WireImage | WireAudio:
+    """What ``images`` holds by its first bytes, which is how Ollama tells sound from pictures."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        return WireAudio(data=data, format="wav")
+    if data[:3] == b"ID3" or (data[:1] == b"\xff" and len(data) > 1 and data[1] & 0xE0 == 0xE0 and data[1] != 0xD8):
+        return WireAudio(data=data, format="mp3")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WireImage(data=data, media_type="image/webp")
+    return WireImage(data=data, media_type=next((kind for head, kind in _IMAGES if data.startswith(head)), "image/png"))
+
+
+# ---- the request -------------------------------------------------------------------------------
+
+
+ROLES: Mapping[str, Role] = {"system": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+NAMES: Mapping[str, str] = {
+    "sampling.max_tokens": "options.num_predict", "sampling.temperature": "options.temperature",
+    "sampling.top_p": "options.top_p", "sampling.stop": "options.stop", "sampling.seed": "options.seed",
+    "context": "options.num_ctx", "candidates": "top_logprobs", "messages.parts.id": "the id of a tool call",
+    "messages.parts.name": "a tool's name", "tools.schema": "a tool's parameters",
+    "tools.description": "a tool's description",
+}  # fmt: skip
+
+
+def decode_request(body: bytes) -> ChatCall:
+    """The call a body says. Raises ValueError for a body that is none."""
+    return reading(body, "a chat request", read_tree, NAMES)
+
+
+def read_tree(tree: dict[str, Any]) -> ChatCall:
+    """Return the call that a body's JSON asks for. Raises as ``decode_request`` does, in the words of Python."""
+    options = tree.get("options") or {}
+    calls = Calls()
+    prompt = prompt_of(tree, _no_part, {})
+    return ChatCall(
+        model=model_of(tree, prompt),
+        messages=tuple(_read_message(message, calls) for message in said_in(tree, "messages", prompt)),
+        output=_read_output(tree.get("format")),
+        sampling=Sampling(
+            max_tokens=_limit(options.get("num_predict")),
+            temperature=options.get("temperature"),
+            top_p=options.get("top_p"),
+            stop=stops(options.get("stop")),
+            seed=options.get("seed"),
+        ),
+        settings=settings_of(tree, "ollama"),
+        stream=flag(tree, "stream", True),
+        candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
+        tools=functions(tree.get("tools")),
+        context=options.get("num_ctx"),
+        prompt=prompt,
+    )
+
+
+def _no_part(part: Any) -> WirePart:
+    raise AssertionError("this wire has no parts")
+
+
+def _limit(said: Any) -> Any:
+    """Ollama says "without end" as -1 and "until the context is full" as -2."""
+    return None if said in (-1, -2) else said
+
+
+def _read_output(wanted: Any) -> TextOutput | JsonOutput:
+    if wanted is None or wanted == "":
+        return TextOutput()
+    if wanted != "json" and not isinstance(wanted, dict):
+        raise ValueError(f"format is {shown(wanted)}, and may be json, or a JSON schema")
+    return JsonOutput(schema=ANY_OBJECT if wanted == "json" else wanted)
+
+
+def _read_message(message: Any, calls: Calls) -> WireMessage:
+    role, said = role_of(message, ROLES), message.get("content")
+    said = "" if said is None else text(said, "content")
+    calls.begin(role)
+    if role == "tool":
+        name = calls.result(message.get("tool_call_id"), message.get("tool_name"))
+        return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
+    parts: list[WirePart] = [told_apart(unbase64(image)) for image in message.get("images") or ()]
+    if thought := message.get("thinking"):
+        parts.append(Reasoning(text=text(thought, "thinking")))
+    if said:
+        parts.append(WireText(text=said))
+    for call in message.get("tool_calls") or ():
+        function = call["function"]
+        arguments = dumps(function.get("arguments") or {}).decode()
+        name = calls.call(call.get("id"), function["name"])
+        parts.append(ToolCall(id=name, name=function["name"], arguments=arguments))
+    return WireMessage(role=role, parts=tuple(parts))
+
+
+# ---- the reply ---------------------------------------------------------------------------------
+
+
+class StreamEncoder:
+    """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``now``: tells the time, as
+    RFC 3339 writes it: each line has its own.
+
+    Tool calls are whole on this wire, so their pieces are held until the end. ``feed`` raises OutputInvalid where one
+    is called with what is no object.
+    """
+
+    def __init__(self, name: str, *, now: Callable[[], str]) -> None:
+        self._name, self._now = name, now
+        self._usage = Usage()
+        self._calls = TurnMaker()
+
+    def feed(self, event: WireEvent) -> bytes:
+        if isinstance(event, Usage):
+            self._usage = event
+        elif isinstance(event, ToolCallDelta):
+            self._calls.add(event)
+        elif isinstance(event, Error):
+            return _line(error_of(event.error))
+        elif isinstance(event, (TextDelta, RefusalDelta)):
+            return self._message(content=event.text)
+        elif isinstance(event, ReasoningDelta):
+            return self._message(content="", thinking=event.text) if event.text else b""
+        elif isinstance(event, Candidates):
+            return self._message({"logprobs": [_candidates(event)]}, content="")
+        elif isinstance(event, Finish):
+            calls = _calls(self._calls.turn().calls, event.reason)
+            held = self._message(content="", tool_calls=calls) if calls else b""
+            return held + self._message(_end(event.reason, self._usage), content="")
+        return b""
+
+    def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
+        head = {"model": self._name, "created_at": self._now()}
+        return _line({**head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
+
+
+def encode_reply(events: Iterable[WireEvent], name: str, *, now: Callable[[], str]) -> tuple[int, bytes]:
+    """HTTP status and body of a reply that is not streamed.
+
+    Raises OutputInvalid where a tool is called with what is no object.
+    """
+    told = list(events)
+    made = turn(told)
+    if made.error is not None:
+        answer = answered(made.error)
+        return answer.status, dumps({"error": answer.message})
+    said = "".join(event.text for event in told if isinstance(event, (TextDelta, RefusalDelta)))
+    message: dict[str, Any] = {"role": "assistant", "content": said}
+    if thought := "".join(event.text for event in told if isinstance(event, ReasoningDelta)):
+        message["thinking"] = thought
+    if calls := _calls(made.calls, made.finish):
+        message["tool_calls"] = calls
+    logprobs = [_candidates(event) for event in told if isinstance(event, Candidates)]
+    more = {"logprobs": logprobs} if logprobs else {}
+    return 200, dumps({"model": name, "created_at": now(), "message": message, **more, **_end(made.finish, made.usage)})
+
+
+def _calls(calls: Iterable[ToolCall], finish: str) -> list[dict[str, Any]]:
+    return [
+        {"id": call.id, "function": {"index": index, "name": call.name, "arguments": arguments_told(call, finish)}}
+        for index, call in enumerate(calls)
+    ]
+
+
+def _candidates(event: Candidates) -> dict[str, Any]:
+    rows = [{"token": word, "logprob": share} for word, share in event.words]
+    return {**rows[0], "top_logprobs": rows}
+
+
+def _end(reason: str, usage: Usage) -> dict[str, Any]:
+    """Of durations the whole is all that is measured here."""
+    return {
+        "done": True,
+        "done_reason": FINISH.get(reason, reason),
+        **lasted(usage.about or {}),
+        "prompt_eval_count": usage.input_tokens or 0,
+        "eval_count": usage.output_tokens or 0,
+        **({"intermodal": usage.about} if usage.about is not None else {}),
+    }
+
+
+def lasted(about: Mapping[str, Any]) -> dict[str, int]:
+    """How long all of it took, in nanoseconds, by what is told of the run."""
+    return {"total_duration": round(about["seconds"] * 1e9)} if "seconds" in about else {}
+
+
+def _line(tree: Mapping[str, Any]) -> bytes:
+    return dumps(tree) + b"\n"
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    """An error, which is words here; what else is told stands beside them."""
+    told = answered(error)
+    return {"error": told.message, **told.told}

@@ -1,0 +1,63 @@
+"""Ollama's ``/api/generate`` as a server speaks it: one prompt in, its answer out.
+
+It is Ollama's chat with other names: a prompt is one message of the user, ``system`` one before it, and the words of
+the answer stand in ``response``. Fields that change how a prompt is rendered (``raw``, ``template``, ``context``,
+``suffix``) are refused, because no plan knows such prompts. Source: Ollama's OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from intermodal.protocols.calls import ChatCall, WireEvent
+from intermodal.protocols.framing.json_body import dumps, loads
+from intermodal.protocols.ollama import server as ollama_server
+from intermodal.protocols.request_validation import reading, text
+
+STREAM_TYPE = ollama_server.STREAM_TYPE
+_NAMES: Mapping[str, str] = {**ollama_server.NAMES, "messages.parts.text": "prompt"}
+# Fields that change how a prompt is rendered, with the values that leave it as it is.
+_RENDERING: Mapping[str, tuple[Any, ...]] = {
+    "raw": (None, False), "template": (None, ""), "context": (None, []), "suffix": (None, ""),
+}  # fmt: skip
+
+
+def decode_request(body: bytes) -> ChatCall:
+    """Return the call that a body asks for. Raises ValueError for a body that asks for none."""
+    return reading(body, "a generate request", _read, _NAMES)
+
+
+def _read(tree: dict[str, Any]) -> ChatCall:
+    for name, neutral in _RENDERING.items():
+        if tree.get(name) not in neutral:
+            raise ValueError(f"{name} cannot be set: prompts are rendered by the model's own template here")
+    images = tree.get("images") or []
+    said = text(tree.get("prompt") or "", "prompt")
+    messages = [{"role": "user", "content": said, "images": images}]
+    if tree.get("system"):
+        messages.insert(0, {"role": "system", "content": text(tree["system"], "system")})
+    return ollama_server.read_tree({**tree, "messages": messages, "tools": None})
+
+
+class StreamEncoder(ollama_server.StreamEncoder):
+    """Write the lines of a stream as ``/api/generate`` does."""
+
+    def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
+        head = {"model": self._name, "created_at": self._now()}
+        return dumps({**head, **_said(message), "done": False, **(more or {})}) + b"\n"
+
+
+def encode_reply(events: Iterable[WireEvent], name: str, **more: Any) -> tuple[int, bytes]:
+    """Return the status and the body of a reply that is not streamed."""
+    status, body = ollama_server.encode_reply(events, name, **more)
+    if status != 200:
+        return status, body
+    tree = loads(body)
+    message = tree.pop("message")
+    return status, dumps({**tree, **_said(message)})
+
+
+def _said(message: Mapping[str, Any]) -> dict[str, Any]:
+    thought = {"thinking": message["thinking"]} if "thinking" in message else {}
+    return {"response": message.get("content", ""), **thought}

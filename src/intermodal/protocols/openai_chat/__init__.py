@@ -1,0 +1,1 @@
+"""OpenAI chat completions, as OpenAI and most other hosts and local servers implement them."""

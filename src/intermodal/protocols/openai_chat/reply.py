@@ -1,0 +1,230 @@
+"""The reply to an OpenAI chat completion: a stream of server-sent events, or one JSON document.
+
+Its proper end is a finish reason; ``[DONE]`` after it is the last word. Of a document, that it is whole.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from intermodal.protocols.calls import (
+    Candidates,
+    ReasoningDelta,
+    RefusalDelta,
+    SpeechDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.json_body import count, items, mapping, word
+from intermodal.protocols.reply_decoder import Decoding, arguments_of, call_named
+
+# Hosts' words for why the answer ended -> OpenTelemetry GenAI's.
+FINISH_REASONS: Mapping[str, str] = {
+    "stop": "stop", "eos": "stop", "end_turn": "stop", "stop_sequence": "stop", "complete": "stop",
+    "length": "length", "max_tokens": "length", "model_length": "length", "max_output_tokens": "length",
+    "content_filter": "content_filter", "safety": "content_filter", "refusal": "content_filter",
+    "tool_calls": "tool_call", "function_call": "tool_call", "tool_use": "tool_call",
+}  # fmt: skip
+_UNSAID = frozenset({"null", "none"})  # a reason that is none, in the words of servers that write it so
+_PADDED = re.compile(r"[^=]+={0,2}")
+
+
+class Decoder(Decoding):
+    """Of a chat completion, streamed or not: a chunk and a whole reply differ in little."""
+
+    def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(endpoint, headers=headers)
+        self._base64 = ""  # of speech, until it is four characters
+        self._begun: dict[int, tuple[int, str]] = {}  # a host's number of a tool call -> ours, and the id it came with
+        self._chosen: Any = None  # which of several choices is the answer
+
+    def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
+        self._read_usage(tree.get("usage"), word(tree.get("service_tier")))
+        ours = self._ours(tree)
+        if ours is not None:
+            self._read_choice(ours)
+
+    def _read_reply(self, tree: Mapping[str, Any]) -> None:
+        self._read_event(tree, "")
+        # A whole message is an answer though it does not say why it ended: nothing is missing from a whole document.
+        if isinstance(mapping(self._ours(tree)).get("message"), Mapping):
+            self.complete = True
+
+    def _ours(self, tree: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """With one answer asked for there is one choice; a chunk of usage alone has none."""
+        choices = [choice for choice in items(tree.get("choices")) if isinstance(choice, Mapping)]
+        if choices and self._chosen is None:
+            self._chosen = chosen(choice.get("index") for choice in choices)
+        return next((choice for choice in choices if (choice.get("index") or 0) == self._chosen), None)
+
+    def _read_choice(self, choice: Mapping[str, Any]) -> None:
+        delta = choice.get("delta") or choice.get("message")
+        if isinstance(delta, Mapping):
+            # reasoning_content: DeepSeek, vLLM, llama.cpp; reasoning: OpenRouter, Ollama
+            for text in _texts(delta.get("reasoning_content") or delta.get("reasoning")):
+                self._out.append(ReasoningDelta(text=text))
+            for text in _thoughts(delta.get("content")):
+                self._out.append(ReasoningDelta(text=text))
+            for text in _texts(delta.get("content")):
+                self._out.append(TextDelta(text=text))
+            self._read_speech(delta.get("audio"), told=bool(delta.get("content")))
+            for text in _texts(delta.get("refusal")):
+                self._refused = True
+                self._out.append(RefusalDelta(text=text))
+            self._read_tool_calls(delta.get("tool_calls"))
+        for candidates in _candidates(choice.get("logprobs")):
+            self._out.append(candidates)
+        if self.done:
+            return
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and (said := finish_of(reason)):
+            if said == "error":  # OpenRouter: the provider failed in the middle
+                self._fail("the provider failed in the middle of the answer")
+                return
+            self.complete = True
+            self._reason = classification.quote(said)[:40]
+
+    def _read_speech(self, audio: Any, *, told: bool) -> None:
+        """A spoken answer: its words, unless they were ``told`` beside it, and its sound in base64, which some hosts
+        cut anywhere and some pad in pieces."""
+        if not isinstance(audio, Mapping):
+            return
+        for text in () if told else _texts(audio.get("transcript")):
+            self._out.append(TextDelta(text=text))
+        self._base64 += word(audio.get("data"))
+        whole = len(self._base64) // 4 * 4
+        now, self._base64 = self._base64[:whole], self._base64[whole:]
+        try:
+            data = b"".join(b64decode(piece, validate=True) for piece in _PADDED.findall(now))
+        except ValueError:
+            self._fail("sent speech that is not base64")
+            return
+        if data:
+            self._out.append(SpeechDelta(data=data))
+
+    def _read_tool_calls(self, calls: Any) -> None:
+        for place, call in enumerate(calls if isinstance(calls, list) else ()):
+            if not isinstance(call, Mapping):
+                continue
+            function = mapping(call.get("function"))
+            said, index = word(call.get("id")), count(call.get("index"))
+            number, new = self._number(place if index is None else index, said)
+            self._out.append(
+                ToolCallDelta(
+                    index=number,
+                    id=call_named(said) if new else said,
+                    name=word(function.get("name")),
+                    arguments=arguments_of(function.get("arguments")),
+                )
+            )
+
+    def _number(self, index: int, said: str) -> tuple[int, bool]:
+        """Which call a piece is of, and whether that begins with it. Some servers give all of them one number, or none:
+        another id is another call."""
+        number, id_ = self._begun.get(index, (-1, ""))
+        if number >= 0 and (not said or said == id_ or not id_):
+            return number, False
+        taken = [number for number, _ in self._begun.values()]
+        number = index if number < 0 and index not in taken else max(taken) + 1
+        self._begun[index] = number, said
+        return number, True
+
+    def _read_usage(self, usage: Any, tier: str) -> None:
+        if isinstance(usage, Mapping):
+            self._usage = read_usage(usage, tier)
+
+
+def finish_of(reason: str) -> str:
+    """Why an answer ended, in OpenTelemetry GenAI's word where there is one; "" for a reason that is none."""
+    said = reason.lower()
+    return FINISH_REASONS.get(said, "" if said in _UNSAID else said)
+
+
+def chosen(indexes: Iterable[Any]) -> Any:
+    """Of the choices that came first, which is the answer, where a host makes several though one was asked for."""
+    found = [index or 0 for index in indexes]
+    return 0 if 0 in found else found[0]
+
+
+def read_usage(usage: Mapping[str, Any], tier: str = "") -> Usage:
+    """OpenAI's usage block, in the spellings of chat, responses, transcriptions, pictures and vectors.
+
+    ``tier``: ``service_tier``, which stands beside it. What was read from a cache is elsewhere at some hosts: DeepSeek
+    (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``).
+    """
+    given = mapping(
+        usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or usage.get("input_token_details")
+    )
+    made = mapping(
+        usage.get("completion_tokens_details")
+        or usage.get("output_tokens_details")
+        or usage.get("output_token_details")
+    )
+    cached = (given.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"), usage.get("cached_tokens"))
+    seconds = usage.get("seconds", usage.get("prompt_audio_seconds"))  # OpenAI; Mistral
+    return Usage(
+        input_tokens=count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        output_tokens=_made(usage, count(made.get("reasoning_tokens"))),
+        cached_tokens=next((number for value in cached if (number := count(value)) is not None), None),
+        cache_write_tokens=count(given.get("cache_write_tokens")),
+        reasoning_tokens=count(made.get("reasoning_tokens")),
+        audio_tokens=count(made.get("audio_tokens")),
+        image_tokens=count(made.get("image_tokens")),
+        seconds=float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else None,
+        input_by_modality=_modalities(given),
+        cached_by_modality=_modalities(mapping(given.get("cached_tokens_details"))),
+        tier=tier.lower(),
+    )
+
+
+def _modalities(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    names = ("text_tokens", "image_tokens", "audio_tokens", "video_tokens")
+    return tuple(
+        (name.removesuffix("_tokens"), number) for name in names if (number := count(told.get(name))) is not None
+    )
+
+
+def _made(usage: Mapping[str, Any], thought: int | None) -> int | None:
+    """Tokens of the answer and of what was thought before it, which xAI leaves out of ``completion_tokens``: where
+    the total is the sum of all three, it was left out."""
+    made = count(usage.get("completion_tokens", usage.get("output_tokens")))
+    given, whole = count(usage.get("prompt_tokens", usage.get("input_tokens"))), count(usage.get("total_tokens"))
+    if thought and made is not None and given is not None and whole == given + made + thought:
+        return made + thought
+    return made
+
+
+def _candidates(logprobs: Any) -> Iterator[Candidates]:
+    """One for each word of the answer that came with the likeliest others in its place."""
+    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    for place in content if isinstance(content, list) else ():
+        rows = place.get("top_logprobs") if isinstance(place, Mapping) else None
+        words = tuple(
+            (row["token"], float(row["logprob"]))
+            for row in (rows if isinstance(rows, list) else ())
+            if isinstance(row, Mapping)
+            and isinstance(row.get("token"), str)
+            and isinstance(row.get("logprob"), (int, float))
+        )
+        if words:
+            yield Candidates(words=words)
+
+
+def _thoughts(content: Any) -> list[str]:
+    """What was thought, where it comes as parts of the content (Mistral)."""
+    parts = content if isinstance(content, list) else []
+    thinking = [part.get("thinking") for part in parts if isinstance(part, Mapping) and part.get("type") == "thinking"]
+    return [text for each in thinking for text in _texts(each)]
+
+
+def _texts(content: Any) -> list[str]:
+    """The text in a delta's content: a string, or a list of parts (Mistral)."""
+    if isinstance(content, str):
+        return [content] if content else []
+    parts = content if isinstance(content, list) else []
+    return [part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]

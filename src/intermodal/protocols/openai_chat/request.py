@@ -1,0 +1,318 @@
+"""OpenAI chat completions, as dozens of hosts speak it. Request: ``encode_request``; reply: ``Decoder``.
+
+Source: OpenAI's OpenAPI document for ``POST /chat/completions``; deviations of other servers are named
+where they are handled. ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.catalog.structured_output import ANY_OBJECT, fits_host_subset, is_closable
+from intermodal.catalog.types import Host
+from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.protocols import request_fields
+from intermodal.protocols.calls import (
+    AudioFormat,
+    ChatCall,
+    Encoded,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.protocols.conversation import check_places, name, normal_tools, result_in_words, whole_part
+from intermodal.protocols.framing.json_body import Base64, segments, whole
+from intermodal.protocols.openai_chat.reply import Decoder
+from intermodal.protocols.openai_chat.server import decode_request
+from intermodal.protocols.reply_decoder import NO_REASON
+from intermodal.protocols.schema_transforms import bounded, rooted
+from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
+
+__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+
+WIRE = "OpenAI chat"
+PATH = "/chat/completions"
+MAX_STOP = 4
+MAX_CANDIDATES = 20  # next words with probabilities; llama.cpp gives as many as are asked for
+DEFAULT_VOICE = "alloy"
+DEFAULT_NAME = "document.pdf"  # a file part must have a name
+SPEECH_RATE = 24_000  # Hz, of pcm16: signed 16-bit, little-endian, mono
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+
+# What a Host.quirks word means to this wire.
+QUIRKS: Mapping[str, str] = {
+    "max_completion_tokens": "the length limit is called max_completion_tokens (OpenAI's reasoning models)",
+    "no_stream_options": "stream_options is refused, so no usage comes with a stream",
+    NO_REASON: "a stream ends with [DONE] and never says why; anywhere else that is an answer that was cut",
+    "strict_subset": "a schema is forced strictly only within OpenAI's subset; others are sent as not strict",
+    "no_json_object": "any object is forced by a schema: there is no json_object (LM Studio, Perplexity)",
+    "no_audio": "input_audio parts are refused",
+    "no_logprobs": "the probabilities of words are not told",
+    "many_logprobs": f"more than {MAX_CANDIDATES} of them may be asked for",
+    "grammar": "an answer can be bound by a grammar in GBNF (llama.cpp)",
+    "no_video": "video parts are refused",
+    "no_documents": "file parts are refused",
+    "reasoning_back": "what a model thought goes back to it in reasoning_content (DeepSeek, llama.cpp, vLLM)",
+    "video_url": "a video goes as a video_url part (vLLM and its relatives), not as llama.cpp's input_video",
+    "random_seed": "the seed is called random_seed (Mistral)",
+    "bare_audio": "sound goes as base64 alone, without its format (Mistral)",
+    "document_url": "a PDF goes as a document_url part, not as a file (Mistral)",
+    "no_refusals": "what a model refused goes back to it as its words: there is no field for it (Mistral)",
+    "bounded_schema": "strings and arrays without a limit are forced with one (schemas.bounded); answers are checked "
+    "against the schema as it was given",
+    **request_fields.QUIRKS["openai"],
+}
+JSON_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+
+
+# ---- the request -------------------------------------------------------------------------------
+
+
+def encode_request(call: ChatCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    _check(call, host)
+    call = normalise(call, host)
+    tree = {
+        "model": call.model,
+        "messages": [_message(message, host) for message in call.messages],
+        **_settings(call, host),
+    }
+    request_fields.put(tree, call.settings)
+    return Encoded(path=PATH, headers=JSON_HEADERS, segments=segments(tree))
+
+
+def normalise(call: ChatCall, host: Host) -> ChatCall:
+    """The call as this wire can say it: what ``decode_request`` gives back.
+
+    Parts that are all text become one (many chat templates take only a string); an output that the
+    host cannot force becomes text (the prompt asks for it instead, and a check follows). Results of tools are
+    messages of their own; an assistant's words come before its calls. Blocks of other wires are left out, and
+    reasoning is unless the host takes it back.
+    """
+    output = call.output
+    if isinstance(output, JsonOutput) and host.forced_json:
+        output = normal_json(output, host)
+    elif isinstance(output, SpeechOutput):
+        # A stream is always pcm16: every other format is refused there. Whoever asked packs it.
+        form = "pcm16" if call.stream else output.format
+        output = SpeechOutput(format=form, voice=whole(output.voice) or DEFAULT_VOICE)
+    else:
+        output = TextOutput()
+    sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop)))
+    return msgspec.structs.replace(
+        normal_tools(call, strict=True),
+        model=whole(call.model),
+        messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
+        context=None,
+        cache=(),
+        output=output,
+        sampling=sampling,
+        grammar=whole(call.grammar) if "grammar" in host.quirks else "",
+        settings=request_fields.carried(call.settings, "openai", host.quirks),
+    )
+
+
+def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
+    parts = tuple(map(whole_part, message.parts))
+    if message.role == "tool":
+        for part in parts:
+            if isinstance(part, ToolResult):
+                yield WireMessage(role="tool", parts=(result_in_words(part),))
+    elif message.role == "assistant":
+        yield WireMessage(role="assistant", parts=_answer(parts, host))
+    elif all(isinstance(part, WireText) for part in parts):
+        yield WireMessage(role=message.role, parts=(WireText(text=_words(parts, WireText)),))
+    else:
+        yield WireMessage(role=message.role, parts=tuple(_sayable(part, host) for part in parts))
+
+
+def _answer(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
+    """What an assistant said, in the order this wire has: thoughts, words, refusal, calls."""
+    thought = _words(parts, Reasoning) if "reasoning_back" in host.quirks else ""
+    if "no_refusals" in host.quirks:
+        parts = tuple(WireText(text=part.text) if isinstance(part, Refusal) else part for part in parts)
+    text, refusal = _words(parts, WireText), _words(parts, Refusal)
+    calls = tuple(part for part in parts if isinstance(part, ToolCall))
+    return (
+        *((Reasoning(text=thought),) if thought else ()),
+        *((WireText(text=text),) if text or not (refusal or calls) else ()),
+        *((Refusal(text=refusal),) if refusal else ()),
+        *calls,
+    )
+
+
+def _words(parts: tuple[WirePart, ...], of: type[WireText] | type[Reasoning] | type[Refusal]) -> str:
+    return "\n\n".join(part.text for part in parts if isinstance(part, of))
+
+
+def _sayable(part: WirePart, host: Host) -> WirePart:
+    if isinstance(part, WireVideo) and "video_url" not in host.quirks:
+        return WireVideo(data=part.data)  # input_video has no field for its type
+    if isinstance(part, WireAudio) and "bare_audio" in host.quirks:
+        return WireAudio(data=part.data, format=sound_format(part.data))
+    if isinstance(part, WireDocument):
+        return WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
+    return part
+
+
+def sound_format(data: bytes) -> AudioFormat:
+    """What sound is whose format nobody says."""
+    return "wav" if data[:4] == b"RIFF" else "mp3"
+
+
+def normal_json(output: JsonOutput, host: Host) -> JsonOutput:
+    """The schema as it is sent; of any object nothing is said but that it is one."""
+    if _any_object(output, host):
+        return JsonOutput(schema=ANY_OBJECT)
+    schema = rooted(output.schema)
+    schema = bounded(schema) if "bounded_schema" in host.quirks else schema
+    return JsonOutput(schema=schema, name=schema_name(output.name))
+
+
+def _any_object(output: JsonOutput, host: Host) -> bool:
+    return output.schema == ANY_OBJECT and "no_json_object" not in host.quirks
+
+
+def schema_name(name: str) -> str:
+    """Names are limited to 64 of ``a-zA-Z0-9_-``."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "answer"
+
+
+def _check(call: ChatCall, host: Host) -> None:
+    if not isinstance(call.output, (TextOutput, JsonOutput, SpeechOutput)):
+        raise NotExpressible.of("an output that is neither text nor speech", WIRE, where=host.id)
+    if call.candidates and "no_logprobs" in host.quirks:
+        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
+    if call.candidates > MAX_CANDIDATES and "many_logprobs" not in host.quirks:
+        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    if len(call.sampling.stop) > MAX_STOP:
+        raise NotExpressible.of(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
+    check_places(call, WIRE, host.id)
+    images = 0
+    for part in (part for message in call.messages for part in message.parts):
+        if isinstance(part, WireImage):
+            images += 1
+            if part.media_type not in IMAGE_TYPES:
+                raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
+        for kind, quirk, todo in _REFUSED:
+            if isinstance(part, kind) and quirk in host.quirks:
+                raise NotExpressible.of(name(part), WIRE, where=host.id, todo=todo)
+    if host.max_images is not None and images > host.max_images:
+        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+
+
+_REFUSED = (
+    (WireAudio, "no_audio", "transcribe it first"),
+    (WireVideo, "no_video", "send frames of it"),
+    (WireDocument, "no_documents", "send its text, or pictures of its pages"),
+)
+
+
+def _message(message: WireMessage, host: Host) -> dict[str, Any]:
+    only = message.parts[0]
+    if isinstance(only, ToolResult):
+        return {"role": "tool", "tool_call_id": only.id, "content": only.text}
+    if message.role == "assistant":
+        return _said(message)
+    if len(message.parts) == 1 and isinstance(only, WireText):
+        return {"role": message.role, "content": only.text}
+    return {"role": message.role, "content": [_part(part, host) for part in message.parts]}
+
+
+def _said(message: WireMessage) -> dict[str, Any]:
+    tree: dict[str, Any] = {"role": "assistant", "content": None}
+    calls = []
+    for part in message.parts:
+        if isinstance(part, WireText):
+            tree["content"] = part.text
+        elif isinstance(part, Refusal):
+            tree["refusal"] = part.text
+        elif isinstance(part, Reasoning):
+            tree["reasoning_content"] = part.text
+        elif isinstance(part, ToolCall):
+            function = {"name": part.name, "arguments": part.arguments}
+            calls.append({"id": part.id, "type": "function", "function": function})
+    return {**tree, "tool_calls": calls} if calls else tree
+
+
+def _part(part: WirePart, host: Host) -> dict[str, Any]:
+    if isinstance(part, WireText):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, WireImage):
+        # A data URI and never a URL: a host must not be made to fetch what a user named.
+        url = {"url": Base64(part.data, f"data:{part.media_type};base64,")}
+        # "auto" is everybody's default, and some servers refuse the field.
+        return {"type": "image_url", "image_url": url if part.detail == "auto" else {**url, "detail": part.detail}}
+    if isinstance(part, WireAudio) and "bare_audio" in host.quirks:
+        return {"type": "input_audio", "input_audio": Base64(part.data)}
+    if isinstance(part, WireDocument) and "document_url" in host.quirks:
+        paper = Base64(part.data, "data:application/pdf;base64,")
+        return {"type": "document_url", "document_url": paper, "document_name": part.name}
+    if isinstance(part, WireAudio):
+        return {"type": "input_audio", "input_audio": {"data": Base64(part.data), "format": part.format}}
+    if isinstance(part, WireDocument):
+        data = Base64(part.data, "data:application/pdf;base64,")
+        return {"type": "file", "file": {"filename": part.name, "file_data": data}}
+    if isinstance(part, WireVideo) and "video_url" in host.quirks:
+        return {"type": "video_url", "video_url": {"url": Base64(part.data, f"data:{part.media_type};base64,")}}
+    if isinstance(part, WireVideo):
+        return {"type": "input_video", "input_video": {"data": Base64(part.data)}}
+    raise NotExpressible.of(name(part), WIRE, where=host.id)
+
+
+def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
+    sampling = call.sampling
+    limit = "max_completion_tokens" if "max_completion_tokens" in host.quirks else "max_tokens"
+    settings: dict[str, Any] = {
+        limit: sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "stop": list(sampling.stop) or None,
+        "random_seed" if "random_seed" in host.quirks else "seed": sampling.seed,
+    }
+    if isinstance(call.output, JsonOutput):
+        answer = schema_asked(call.output, host)
+        told = {"type": "json_schema", "json_schema": answer} if answer else {"type": "json_object"}
+        settings["response_format"] = told
+    if isinstance(call.output, SpeechOutput):
+        settings["modalities"] = ["text", "audio"]
+        settings["audio"] = {"voice": call.output.voice, "format": call.output.format}
+    if call.candidates:
+        settings |= {"logprobs": True, "top_logprobs": call.candidates}
+    settings["grammar"] = call.grammar or None
+    if call.tools:
+        settings["tools"] = [{"type": "function", "function": _tool(tool)} for tool in call.tools]
+        settings["tool_choice"] = call.tool_choice if call.tool_choice != "auto" else None
+        settings["parallel_tool_calls"] = None if call.parallel_tools else False
+    if call.stream:
+        settings["stream"] = True
+        if "no_stream_options" not in host.quirks:
+            settings["stream_options"] = {"include_usage": True}
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    return {**function(tool), "strict": True} if tool.strict else function(tool)
+
+
+def function(tool: Tool) -> dict[str, Any]:
+    """A tool in OpenAI's words, which other wires took over."""
+    described = {"description": tool.description} if tool.description else {}
+    return {"name": tool.name, **described, "parameters": tool.schema}
+
+
+def schema_asked(output: JsonOutput, host: Host) -> dict[str, Any] | None:
+    """A normal output as a schema of OpenAI's, None where it is any object. Strict ones are of closed objects."""
+    if _any_object(output, host):
+        return None
+    strict = is_closable(output.schema) and fits_host_subset(host, output.schema)
+    return {"name": output.name, "strict": strict, "schema": output.schema}

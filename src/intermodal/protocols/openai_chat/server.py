@@ -1,0 +1,395 @@
+"""OpenAI chat completions as a server speaks them: a client's request read, our events written."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from intermodal.content import Reasoning, Refusal, Role, ToolCall, ToolResult
+from intermodal.protocols.calls import (
+    Candidates,
+    ChatCall,
+    Error,
+    Finish,
+    ReasoningDelta,
+    RefusalDelta,
+    SpeechDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+    WireAudio,
+    WireDocument,
+    WireEvent,
+    WireLink,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.protocols.conversation import Calls, turn
+from intermodal.protocols.errors.responses import answered
+from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.gemini.thought_signatures import from_chat, in_chat, signed
+from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.request_validation import (
+    chosen,
+    data_uri,
+    document_of,
+    flag,
+    functions,
+    image_at,
+    json_output,
+    listed,
+    model_of,
+    one_of,
+    only,
+    prompt_of,
+    reading,
+    role_of,
+    said_in,
+    shown,
+    stops,
+    text,
+)
+from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput, Tool, ToolChoice
+
+STREAM_TYPE = "text/event-stream"
+# OpenTelemetry GenAI's words for why the answer ended -> OpenAI's.
+FINISH: Mapping[str, str] = {"tool_call": "tool_calls"}
+
+
+# ---- the request -------------------------------------------------------------------------------
+
+
+_NAMES: Mapping[str, str] = {
+    "output.voice": "audio.voice", "output.schema": "response_format's schema",
+    "output.name": "response_format's name", "candidates": "top_logprobs",
+    "messages.parts.format": "input_audio.format",
+    "messages.parts.detail": "image_url.detail", "messages.parts.id": "the id of a tool call",
+    "messages.parts.name": "the name of a tool or of a file", "tools.schema": "a tool's parameters",
+    "tools.description": "a tool's description",
+}  # fmt: skip
+
+
+def decode_request(body: bytes) -> ChatCall:
+    """The call a body says. Raises ValueError for a body that is none."""
+    return reading(body, "a chat request", _read, _NAMES)
+
+
+def _read(tree: dict[str, Any]) -> ChatCall:
+    if tree.get("n") not in (None, 1):
+        raise ValueError("more than one answer (n) cannot be given: leave n out")
+    before_tools = calls_functions(tree)
+    tools, choice = _functions(tree) if before_tools else chosen(tree.get("tool_choice"), functions(tree.get("tools")))
+    calls = Calls()
+    prompt = prompt_of(tree, _read_part, _MEDIA)
+    return ChatCall(
+        model=model_of(tree, prompt),
+        messages=tuple(_read_message(message, calls) for message in said_in(tree, "messages", prompt)),
+        output=_read_output(tree),
+        sampling=Sampling(
+            max_tokens=tree.get("max_completion_tokens", tree.get("max_tokens")),
+            temperature=tree.get("temperature"),
+            top_p=tree.get("top_p"),
+            stop=stops(tree.get("stop")),
+            seed=tree.get("seed", tree.get("random_seed")),
+        ),
+        settings=settings_of(tree, "openai"),
+        stream=flag(tree, "stream", False),
+        candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
+        grammar=tree.get("grammar") or "",
+        tools=tools,
+        tool_choice=choice,
+        parallel_tools=not before_tools and flag(tree, "parallel_tool_calls", True),
+        prompt=prompt,
+    )
+
+
+def calls_functions(fields: Mapping[str, Any]) -> bool:
+    """Whether a request is in the words from before there were tools, so that its answer is, too."""
+    return fields.get("functions") is not None or fields.get("function_call") is not None
+
+
+def _functions(tree: Mapping[str, Any]) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """Tools and how to choose, from ``functions`` and ``function_call``."""
+    if tree.get("tools") or tree.get("tool_choice"):
+        raise ValueError("there are functions and tools: send tools alone, which replaced functions")
+    tools = functions(tree.get("functions"), "functions")
+    if not tools:
+        raise ValueError("function_call is about functions, and there are none: send tools and tool_choice")
+    choice = tree.get("function_call")
+    if isinstance(choice, dict):
+        return only(text(choice["name"], "a function's name"), tools), "required"
+    return tools, one_of(choice or "auto", "function_call", _CALLED)
+
+
+_CALLED: tuple[Literal["auto", "none"], ...] = ("auto", "none")
+SPOKEN: tuple[Literal["wav", "mp3", "pcm16"], ...] = ("wav", "mp3", "pcm16")
+
+
+def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
+    if "audio" in (tree.get("modalities") or ()):
+        audio = tree["audio"]
+        return SpeechOutput(format=one_of(audio["format"], "audio.format", SPOKEN), voice=audio["voice"])
+    return json_output(tree.get("response_format"))
+
+
+ROLES: Mapping[str, Role] = {
+    "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
+    "function": "tool",
+}  # fmt: skip
+
+
+def _read_message(message: Any, calls: Calls) -> WireMessage:
+    role = role_of(message, ROLES)
+    calls.begin(role)
+    content = message.get("content")
+    content = [] if content is None else content
+    words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content, "content")
+    parts = tuple(map(_read_part, words))
+    if role == "tool":
+        said = "".join(part.text for part in parts if isinstance(part, WireText))
+        if len(parts) != sum(isinstance(part, WireText) for part in parts):
+            raise ValueError("a tool's result has words alone here: send its media in a message of the user")
+        by_name = message["role"] == "function"
+        name = calls.result(None, text(message["name"], "a name")) if by_name else message["tool_call_id"]
+        return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
+    if role == "assistant":
+        thought = message.get("reasoning_content")
+        refusal = message.get("refusal")
+        if message.get("audio") and not any(isinstance(part, WireText) and part.text for part in parts):
+            parts = (*parts, _read_spoken(message["audio"]))
+        parts = (
+            *((Reasoning(text=thought),) if thought else ()),
+            *parts,
+            *((Refusal(text=refusal),) if refusal else ()),
+            *(part for call in message.get("tool_calls") or () for part in _read_call(call)),
+            *_read_function_call(message.get("function_call"), calls),
+        )
+    return WireMessage(role=role, parts=parts)
+
+
+def _read_spoken(audio: Any) -> WireText:
+    """An answer that was heard, by its words."""
+    if not audio.get("transcript"):
+        raise ValueError("an answer is named by the id of its audio, which is not kept here: send its transcript")
+    return WireText(text=text(audio["transcript"], "a transcript"))
+
+
+def _read_call(call: Any) -> Iterator[WirePart]:
+    function = call["function"]
+    if signature := from_chat(call):
+        yield signed(signature)
+    yield ToolCall(id=call["id"], name=function["name"], arguments=text(function["arguments"], "arguments"))
+
+
+def _read_function_call(call: Any, calls: Calls) -> Iterator[ToolCall]:
+    """A call from before there were tools, with an id that its result gets, too."""
+    if call:
+        name = text(call["name"], "a function's name")
+        yield ToolCall(id=calls.call(None, name), name=name, arguments=text(call["arguments"], "arguments"))
+
+
+# Parts that are media, and where each has its own.
+_MEDIA: Mapping[str, tuple[str, ...]] = {
+    kind: (kind,) for kind in ("image_url", "input_audio", "input_video", "video_url", "file", "document_url")
+}
+_PARTS = "text, image_url, input_audio, input_video, video_url, file and document_url"
+
+
+def _read_part(part: Any) -> WirePart:
+    kind = part["type"]
+    if kind == "text":
+        return WireText(text=text(part["text"], "a text"))
+    if kind == "refusal":
+        return Refusal(text=text(part["refusal"], "a refusal"))
+    if kind == "input_audio":
+        audio = part["input_audio"]
+        if isinstance(audio, str):  # as Mistral's clients send it
+            data = unbase64(audio)
+            return WireAudio(data=data, format="wav" if data[:4] == b"RIFF" else "mp3")
+        return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
+    if kind == "input_video":
+        return WireVideo(data=unbase64(part["input_video"]["data"]))
+    if kind == "file":
+        file = part["file"]
+        return document_of(file.get("file_data"), file.get("filename"), file.get("file_id"))
+    if kind == "document_url":
+        found = data_uri(part["document_url"])
+        if found is None:
+            return WireLink(of="document", url=part["document_url"])
+        return WireDocument(data=found[1], name=part.get("document_name") or "")
+    if kind == "image_url":
+        image = part["image_url"]
+        image = {"url": image} if isinstance(image, str) else image
+        return image_at(image["url"], image.get("detail") or "auto")
+    if kind == "video_url":
+        found = data_uri(part["video_url"]["url"])
+        if found is None:
+            return WireLink(of="video", url=part["video_url"]["url"])
+        return WireVideo(data=found[1], media_type=found[0])
+    raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
+
+
+# ---- the reply ---------------------------------------------------------------------------------
+
+
+class StreamEncoder:
+    """Events in, the bytes of a stream out. ``name`` is the model as the client called it; ``created`` in seconds.
+
+    ``usage``: the client asked for it with the stream. ``functions``: it speaks of functions, as before there were
+    tools. There is room for one call then; a model that makes more at once makes the others in the next turn.
+    """
+
+    def __init__(self, name: str, *, id: str, created: int, usage: bool = True, functions: bool = False) -> None:
+        self._head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": name}
+        self._wants_usage = usage
+        self._functions = functions
+        self._call: int | None = None  # index of the function call there is room for
+        self._usage: Usage | None = None
+        self._begun = False
+
+    def feed(self, event: WireEvent) -> bytes:
+        if isinstance(event, Usage):
+            self._usage = event
+            return b""
+        if isinstance(event, Error):
+            return sse({"error": error_of(event.error)})
+        begin = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
+        self._begun = True
+        if not isinstance(event, Finish):
+            if isinstance(event, SpeechDelta):
+                return begin + self._chunk({"audio": _audio(event.data, self._head)})
+            if self._functions and isinstance(event, ToolCallDelta):
+                self._call = event.index if self._call is None else self._call
+                told = event.index == self._call
+                return begin + (self._chunk({"function_call": _function_call(event)}) if told else b"")
+            return begin + self._chunk(*_delta(event))
+        end = self._chunk({}, reason=_finish(event.reason, functions=self._functions))
+        if self._wants_usage and self._usage is not None:
+            end += sse({**self._head, "choices": [], "usage": usage_of(self._usage)})
+        return begin + end + b"data: [DONE]\n\n"
+
+    def _chunk(self, delta: dict[str, Any], logprobs: Any = None, *, reason: str | None = None) -> bytes:
+        told = {} if logprobs is None else {"logprobs": logprobs}
+        return sse({**self._head, "choices": [{"index": 0, "delta": delta, **told, "finish_reason": reason}]})
+
+
+def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
+    """What one event adds, and the probabilities that come with it."""
+    if isinstance(event, TextDelta):
+        return {"content": event.text}, None
+    if isinstance(event, ReasoningDelta):
+        return {"reasoning_content": event.text}, None
+    if isinstance(event, RefusalDelta):
+        return {"refusal": event.text}, None
+    if isinstance(event, Candidates):
+        return {}, {"content": [_candidates(event)]}
+    if isinstance(event, ToolCallDelta):
+        head = {"id": event.id, "type": "function"} if event.id else {}
+        name = {"name": event.name} if event.name else {}
+        call = {"index": event.index, **head, "function": {**name, "arguments": event.arguments}}
+        return {"tool_calls": [{**call, **in_chat(event.signature)}]}, None
+    return {}, None
+
+
+def _function_call(event: ToolCallDelta) -> dict[str, Any]:
+    return {**({"name": event.name} if event.name else {}), "arguments": event.arguments}
+
+
+def _finish(reason: str, *, functions: bool) -> str:
+    return "function_call" if functions and reason == "tool_call" else FINISH.get(reason, reason)
+
+
+def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
+    """Sound as it is told once. It is not kept: by the time that it is told, nobody can name it by its id any more."""
+    name = f"audio_{head['id'].removeprefix('chatcmpl-')}"
+    return {"id": name, "expires_at": head["created"], "data": b64encode(data).decode()}
+
+
+def _candidates(event: Candidates) -> dict[str, Any]:
+    rows = [
+        {"token": word, "bytes": list(word.encode("utf-8", "replace")), "logprob": share} for word, share in event.words
+    ]
+    return {**rows[0], "top_logprobs": rows}
+
+
+def encode_reply(
+    events: Iterable[WireEvent], name: str, *, id: str, created: int, functions: bool = False
+) -> tuple[int, bytes]:
+    """HTTP status and body of a reply that is not streamed. ``functions``: as ``StreamEncoder`` has it."""
+    told = list(events)
+    made = turn(told)
+    if made.error is not None:
+        return answered(made.error).status, dumps({"error": error_of(made.error)})
+    message: dict[str, Any] = {"role": "assistant", "content": made.text if made.text or not made.calls else None}
+    for part in made.parts:
+        if isinstance(part, Refusal):
+            message["refusal"] = message.get("refusal", "") + part.text
+        elif isinstance(part, Reasoning):
+            message["reasoning_content"] = message.get("reasoning_content", "") + part.text
+    if made.calls and functions:
+        message["function_call"] = {"name": made.calls[0].name, "arguments": made.calls[0].arguments}
+    elif made.calls:
+        signatures = {event.id: event.signature for event in told if isinstance(event, ToolCallDelta) and event.id}
+        message["tool_calls"] = [
+            {
+                "id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments},
+                **in_chat(signatures.get(call.id, "")),
+            }
+            for call in made.calls
+        ]  # fmt: skip
+    if made.speech:
+        spoken = _audio(made.speech, {"id": id, "created": created})
+        message["audio"] = {**spoken, "transcript": made.text}
+    content = [_candidates(event) for event in told if isinstance(event, Candidates)]
+    choice = {"index": 0, "message": message, "finish_reason": _finish(made.finish, functions=functions)}
+    reply = {
+        "id": id, "object": "chat.completion", "created": created, "model": name,
+        "choices": [{**choice, "logprobs": {"content": content} if content else None}],
+        "usage": usage_of(made.usage),
+    }  # fmt: skip
+    return 200, dumps(reply)
+
+
+def usage_of(usage: Usage) -> dict[str, Any]:
+    given, out = usage.input_tokens or 0, usage.output_tokens or 0
+    tree: dict[str, Any] = {"prompt_tokens": given, "completion_tokens": out, "total_tokens": given + out}
+    details = {f"{name}_tokens": number for name, number in usage.input_by_modality}
+    details |= {
+        name: number
+        for name, number in (
+            ("cached_tokens", usage.cached_tokens),
+            ("cache_write_tokens", usage.cache_write_tokens),
+        )
+        if number is not None
+    }
+    made = {
+        name: number
+        for name, number in (("reasoning_tokens", usage.reasoning_tokens), ("audio_tokens", usage.audio_tokens))
+        if number is not None
+    }
+    if details:
+        tree["prompt_tokens_details"] = details
+    if made:
+        tree["completion_tokens_details"] = made
+    return told_about(tree, usage)
+
+
+def told_about(tree: dict[str, Any], usage: Usage) -> dict[str, Any]:
+    """A usage object, with what is told of the run beside the counts."""
+    return {**tree, "intermodal": usage.about} if usage.about is not None else tree
+
+
+def error_of(error: BaseException) -> dict[str, Any]:
+    told = answered(error)
+    code = told.code or getattr(error, "code", "") or None  # a word or null: typed clients decode nothing else
+    return {"message": told.message, "type": told.openai, "param": None, "code": code, **told.told}
+
+
+def sse(tree: Mapping[str, Any], event: str = "") -> bytes:
+    """One server-sent event."""
+    named = f"event: {event}\n".encode() if event else b""
+    return named + b"data: " + dumps(tree) + b"\n\n"

@@ -1,0 +1,1 @@
+"""OpenAI's endpoints beside chat: transcription, speech, images and embeddings."""

@@ -1,0 +1,76 @@
+"""OpenAI embeddings: texts out, vectors back. Source: OpenAI's OpenAPI document for ``POST /embeddings``."""
+
+from __future__ import annotations
+
+import math
+import struct
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from intermodal import errors
+from intermodal.catalog.types import Host
+from intermodal.protocols.calls import EmbeddingCall, Embeddings, Encoded, NotExpressible, Usage
+from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.json_body import dumps, loads, whole
+from intermodal.protocols.openai_chat.reply import read_usage
+
+WIRE = "OpenAI embeddings"
+PATH = "/embeddings"
+
+
+def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for media: it is a wire for texts."""
+    only_texts(call, WIRE, host)
+    body: dict[str, Any] = {"model": call.model, "input": list(map(whole, call.texts)), "encoding_format": "float"}
+    if call.dimensions is not None:
+        body["dimensions"] = call.dimensions
+    headers = (("content-type", "application/json"), ("accept", "application/json"))
+    return Encoded(path=PATH, headers=headers, segments=(dumps(body),))
+
+
+def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
+    """The vectors in a 2xx reply to ``texts`` texts, in their order.
+
+    Raises CallError for an error inside it or vectors that cannot be used, StreamCut for half a reply.
+    """
+    try:
+        tree = loads(body)
+    except ValueError:
+        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
+    if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("data"), list):
+        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    rows = [row for row in tree["data"] if isinstance(row, Mapping)]
+    rows.sort(key=lambda row: row["index"] if isinstance(row.get("index"), int) else 0)
+    vectors = checked([row.get("embedding") for row in rows], endpoint, texts)
+    usage = tree.get("usage")
+    return Embeddings(vectors=vectors, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
+
+
+def only_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
+    """Raises NotExpressible where there is more than texts."""
+    if call.media:
+        raise NotExpressible.of(
+            "media to be embedded", wire, where=host.id, todo="embed their text, or ask another host"
+        )
+
+
+def checked(values: Sequence[Any], endpoint: str, texts: int) -> tuple[tuple[float, ...], ...]:
+    """One vector for each text, all of one length. Raises CallError."""
+    vectors = tuple(map(_vector, values))
+    if len(vectors) != texts or len({len(vector) for vector in vectors}) != 1 or not all(vectors):
+        raise errors.CallError(f"sent {len(vectors)} usable vectors for {texts} texts", where=endpoint, status=200)
+    return vectors
+
+
+def _vector(value: Any) -> tuple[float, ...]:
+    """Numbers, or little-endian float32 in base64 (asked for or not); () for anything else."""
+    try:
+        if isinstance(value, str):
+            data = b64decode(value, validate=True)
+            numbers = struct.unpack(f"<{len(data) // 4}f", data)
+        else:
+            numbers = tuple(map(float, value))
+    except (TypeError, ValueError, struct.error):
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()

@@ -1,0 +1,145 @@
+"""OpenAI's pictures: words (and pictures) out, pictures back.
+
+Source: OpenAI's OpenAPI document for ``POST /images/generations`` (JSON) and ``POST /images/edits`` (a form). It has
+neither a seed nor steps nor a negative prompt; hosts of diffusion models that took the wire over do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from intermodal import errors
+from intermodal.catalog.image_options import SD_CPP
+from intermodal.catalog.types import Host
+from intermodal.protocols.calls import Encoded, PictureCall, Pictures, Usage, WireImage
+from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.framing.json_body import dumps, items, mapping, whole, word
+from intermodal.protocols.image_generation import answer, check
+from intermodal.protocols.openai_chat.reply import read_usage
+
+WIRE = "OpenAI images"
+PATH, EDIT_PATH = "/images/generations", "/images/edits"
+ENDINGS: Mapping[str, str] = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+QUIRKS: Mapping[str, str] = {
+    "image_seed": "seed is known",
+    "image_steps": "steps are known",
+    "negative_prompt": "negative_prompt is known",
+    "image_b64": "pictures come as links unless base64 is asked for (response_format)",
+    "width_height": "the size is said as width and height",
+    "no_image_format": "the format of the file cannot be chosen",
+    "no_image_quality": "quality is not known",
+    "no_image_size": "the size cannot be chosen",
+    "no_image_edits": "no picture goes in",
+    "sd_cpp_extra_args": "seed, steps, guidance, sampler, strength and a negative prompt are told inside the prompt",
+    "pictures_in_chat": "pictures come in an answer of the chat, and not from here (openai_chat_images and its like)",
+}
+_HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
+
+
+def encode_request(call: PictureCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    check(call, host, WIRE, image_types=ENDINGS, masks=True)
+    fields = _fields(call, host)
+    if not call.images:
+        headers = (("content-type", "application/json"), ("accept", "application/json"))
+        return Encoded(path=PATH, headers=headers, segments=(dumps(fields),))
+    # Drawn from the content: the same call gives the same bytes, and no picture contains the hash of all.
+    digest = hashlib.sha256()
+    for image in call.images:
+        digest.update(image.data)
+    boundary = digest.hexdigest()[:40]
+    headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
+    return Encoded(path=EDIT_PATH, headers=headers, segments=tuple(_form(call, fields, boundary)))
+
+
+def _fields(call: PictureCall, host: Host) -> dict[str, Any]:
+    if SD_CPP in host.quirks:
+        return _of_sd_cpp(call)
+    fields: dict[str, Any] = {
+        "model": whole(call.model),
+        "prompt": whole(call.prompt),
+        "n": call.count if call.count != 1 else None,
+        "seed": call.seed,
+        "steps": call.steps,
+        "quality": call.quality or None,
+        "negative_prompt": whole(call.negative) or None,
+        "output_format": call.format or None,
+        "response_format": "b64_json" if "image_b64" in host.quirks else None,
+    }
+    if call.size is not None and "width_height" in host.quirks:
+        fields |= {"width": call.size[0], "height": call.size[1]}
+    elif call.size is not None:
+        fields["size"] = f"{call.size[0]}x{call.size[1]}"
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _of_sd_cpp(call: PictureCall) -> dict[str, Any]:
+    """The fields of stable-diffusion.cpp's server (``examples/server/api.md``): what OpenAI has no word for goes into
+    the prompt, as JSON between two marks. They come first, since it takes the first pair there is, whoever wrote it."""
+    sample = {
+        "sample_steps": call.steps, "sample_method": call.sampler or None,
+        "guidance": None if call.guidance is None else {"txt_cfg": call.guidance},
+    }  # fmt: skip
+    said = {name: value for name, value in sample.items() if value is not None}
+    more: dict[str, Any] = {
+        "seed": call.seed, "negative_prompt": whole(call.negative) or None, "strength": call.strength,
+        "sample_params": said or None,
+    }  # fmt: skip
+    told = dumps({name: value for name, value in more.items() if value is not None}).decode()
+    fields: dict[str, Any] = {
+        "model": whole(call.model),
+        "prompt": f"<sd_cpp_extra_args>{told}</sd_cpp_extra_args>{whole(call.prompt)}",
+        "n": call.count if call.count != 1 else None,
+        "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
+        "output_format": call.format or None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _form(call: PictureCall, fields: Mapping[str, Any], boundary: str) -> Iterator[bytes]:
+    """A form. Pictures are segments of their own, not copied."""
+    head = ""
+    for name, value in fields.items():
+        head += f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+    files = [("image" if len(call.images) == 1 else "image[]", image.media_type, image.data) for image in call.images]
+    files += [("mask", "image/png", call.mask)] if call.mask else []
+    for number, (name, kind, data) in enumerate(files):
+        head += (
+            f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"; filename="{number}.{ENDINGS[kind]}"\r\n'
+            f"content-type: {kind}\r\n\r\n"
+        )
+        yield head.encode()
+        yield data
+        head = "\r\n"
+    yield f"\r\n--{boundary}--\r\n".encode()
+
+
+def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Pictures:
+    """The pictures in a 2xx reply. Raises CallError for an error inside it, StreamCut for half a reply.
+
+    A link is not followed: only media's one door opens what somebody else named.
+    """
+    tree = answer(body, endpoint, headers)
+    if not isinstance(tree.get("data"), list):
+        raise classification.classify(200, headers or {}, tree, endpoint)
+    rows = [mapping(row) for row in items(tree["data"])]
+    try:
+        pictures = tuple(_picture(unbase64(word(row.get("b64_json")))) for row in rows)
+    except ValueError:
+        pictures = ()
+    if not pictures or not all(picture.data for picture in pictures):
+        todo = "give its row the quirk image_b64" if any(row.get("url") for row in rows) else "ask again"
+        raise errors.CallError("sent no picture, or not as base64", where=endpoint, status=200, todo=todo)
+    usage = tree.get("usage")
+    return Pictures(
+        images=pictures,
+        prompts=tuple(word(row.get("revised_prompt")) for row in rows),
+        usage=read_usage(usage) if isinstance(usage, Mapping) else Usage(),
+    )
+
+
+def _picture(data: bytes) -> WireImage:
+    return WireImage(data=data, media_type=next((kind for head, kind in _HEADS if data.startswith(head)), "image/png"))

@@ -1,0 +1,191 @@
+"""OpenAI's doors that make one thing of another, as a server speaks them: vectors, speech, transcripts, pictures.
+
+Requests are read into the same calls that the other direction sends; replies are written. Source: OpenAI's OpenAPI
+document for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions``, ``/audio/translations`` and
+``/images/generations``.
+"""
+
+from __future__ import annotations
+
+import struct
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_args
+
+import msgspec
+
+from intermodal.content import Transcript
+from intermodal.protocols.calls import AudioFormat, EmbeddingCall, PictureCall, SpeechCall
+from intermodal.protocols.framing.json_body import dumps, loads
+from intermodal.protocols.openai_media.subtitles import subtitles
+from intermodal.protocols.request_validation import misfit, one_of
+from intermodal.request import PictureFormat, Quality
+
+T = TypeVar("T")
+Encoding = Literal["float", "base64"]
+MAX_TEXTS = 2048  # of one request, as OpenAI has it
+MOST_SIDE = 16_384  # pixels of a picture; nobody draws as many
+TRANSCRIPTS = ("json", "text", "srt", "vtt", "verbose_json")
+_NAMES: Mapping[str, str] = {"count": "n", "negative": "negative_prompt"}
+_QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high"}
+
+
+class EmbeddingsAsked(msgspec.Struct, frozen=True):
+    """A call for vectors, and how they are to be spelled. ``tokens``: ids in place of texts, of which it has none."""
+
+    call: EmbeddingCall
+    encoding: Encoding
+    tokens: tuple[tuple[int, ...], ...] = ()
+
+
+def read_embeddings(body: bytes) -> EmbeddingsAsked:
+    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+
+    def read(tree: Mapping[str, Any]) -> EmbeddingsAsked:
+        texts, tokens = _inputs(tree["input"])
+        if tree.get("dimensions") is not None:
+            raise ValueError("dimensions cannot be chosen here: leave it out")
+        call = EmbeddingCall(model=model_of(tree), texts=texts)
+        encoding: Encoding = one_of(tree.get("encoding_format") or "float", "encoding_format", ("float", "base64"))
+        return EmbeddingsAsked(call=call, encoding=encoding, tokens=tokens)
+
+    return read_body(body, "an embedding request", read)
+
+
+def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Texts, or texts in tokens: one of them, or an array."""
+    several: list[Any] = given if isinstance(given, list) and not (given and isinstance(given[0], int)) else [given]
+    if not several or len(several) > MAX_TEXTS or not isinstance(given, str | list):
+        raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,}")
+    if all(isinstance(text, str) for text in several):
+        return tuple(several), ()
+    if not all(isinstance(ids, list) and ids and all(type(one) is int for one in ids) for ids in several):
+        raise ValueError("input holds something else than texts, or than arrays of whole numbers")
+    return (), tuple(map(tuple, several))
+
+
+def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:
+    """The reply: vectors in the order of the texts."""
+    rows = [  # one by one: whoever encodes holds the interpreter, and millions of numbers take a second
+        msgspec.Raw(dumps({"object": "embedding", "index": index, "embedding": _spelled(row, encoding)}))
+        for index, row in enumerate(vectors)
+    ]
+    return dumps({"object": "list", "data": rows, "model": name, "usage": usage})
+
+
+def _spelled(vector: Sequence[float], encoding: str) -> str | list[float]:
+    return _packed(vector) if encoding == "base64" else list(vector)
+
+
+def _packed(vector: Sequence[float]) -> str:
+    """Little-endian float32 in base64."""
+    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def read_speech(body: bytes) -> SpeechCall:
+    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+
+    def read(tree: Mapping[str, Any]) -> SpeechCall:
+        wanted: AudioFormat = one_of(tree.get("response_format") or "mp3", "response_format", ("mp3", "wav"))
+        if tree.get("speed") not in (None, 1, 1.0):
+            raise ValueError("speed cannot be chosen here: leave it out")
+        if tree.get("stream_format") == "sse":
+            raise ValueError("stream_format 'sse': sound comes as a file")
+        voice = tree.get("voice") or ""
+        if not isinstance(voice, str):
+            raise ValueError("a voice of one's own: name one that the model knows")
+        if not isinstance(tree["input"], str):
+            raise ValueError("input is no text")
+        voice = "" if voice == "default" else voice
+        return SpeechCall(model=model_of(tree), text=tree["input"], voice=voice, format=wanted)
+
+    return read_body(body, "a speech request", read)
+
+
+def read_pictures(body: bytes) -> PictureCall:
+    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+
+    def read(tree: Mapping[str, Any]) -> PictureCall:
+        if tree.get("response_format") == "url":
+            raise ValueError("response_format 'url': nothing is kept here, so pictures come as b64_json")
+        if tree.get("stream") not in (None, False):
+            raise ValueError("stream: pictures come whole here, leave stream out")
+        form: PictureFormat | Literal[""] = one_of(
+            tree.get("output_format") or "", "output_format", ("", *get_args(PictureFormat))
+        )
+        quality = one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
+        count = tree.get("n")
+        fields = {
+            "model": model_of(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
+            "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
+            "format": form, "seed": tree.get("seed"), "steps": tree.get("steps"),
+            "guidance": tree.get("guidance"), "sampler": tree.get("sampler") or "",
+            "negative": tree.get("negative_prompt") or "",
+        }  # fmt: skip
+        made = msgspec.convert(fields, PictureCall)
+        if not 1 <= made.count <= 10:
+            raise ValueError("n is 1 to 10")
+        return made
+
+    return read_body(body, "a picture request", read)
+
+
+def _size(said: Any) -> tuple[int, int] | None:
+    if said in (None, "auto"):
+        return None
+    wide, _, high = str(said).partition("x")
+    if not (wide.isascii() and wide.isdigit() and high.isascii() and high.isdigit()):
+        raise ValueError(f"size {str(said)[:40]!r}: write it as 1024x1024")
+    if not all(len(side) <= len(str(MOST_SIDE)) and 1 <= int(side) <= MOST_SIDE for side in (wide, high)):
+        raise ValueError(f"size {said[:40]!r}: a side of a picture has 1 to {MOST_SIDE:,} pixels")
+    return int(wide), int(high)
+
+
+def write_pictures(pictures: Sequence[tuple[bytes, str]], created: int, usage: Mapping[str, Any]) -> bytes:
+    """The reply: each picture's file and what was drawn by, "" where nobody says."""
+    rows = [
+        {"b64_json": b64encode(data).decode(), **({"revised_prompt": prompt} if prompt else {})}
+        for data, prompt in pictures
+    ]
+    return dumps({"created": created, "data": rows, "usage": usage})
+
+
+def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Media type and body, in one of ``TRANSCRIPTS``."""
+    if form == "text":
+        return "text/plain; charset=utf-8", made.text.encode("utf-8", "replace") + b"\n"
+    if form in ("srt", "vtt"):
+        kind = "application/x-subrip" if form == "srt" else "text/vtt"
+        return kind, subtitles(made, form).encode("utf-8", "replace")
+    if form == "json":
+        return "application/json", dumps({"text": made.text, "usage": usage})
+    rows = [
+        {"id": index, "seek": 0, "start": each.start, "end": each.end, "text": each.text, "tokens": [],
+         "temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 0.0, "no_speech_prob": 0.0}
+        for index, each in enumerate(made.segments)
+    ]  # fmt: skip
+    task, language = ("translate", made.into) if made.into else ("transcribe", made.language)
+    whole = {"task": task, "language": language, "duration": made.seconds, "text": made.text}
+    return "application/json", dumps({**whole, "segments": rows, "usage": usage})
+
+
+def model_of(tree: Mapping[str, Any]) -> str:
+    """Return the model that is asked for. Raises ValueError for what is no name, KeyError where there is none."""
+    if not isinstance(tree["model"], str):
+        raise ValueError("model is no string")
+    return str(tree["model"])
+
+
+def read_body(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+    """Return what ``read`` makes of a body's JSON object. Raises ValueError, which names ``what`` was expected."""
+    tree = loads(body)
+    if not isinstance(tree, dict):
+        raise ValueError(f"not {what}: the body is no JSON object")
+    try:
+        return read(tree)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"not {what}: {misfit(error, PictureCall, _NAMES)}") from None
+    except KeyError as error:
+        raise ValueError(f"not {what}: {error.args[0]!r} is missing") from None
+    except (TypeError, AttributeError):
+        raise ValueError(f"not {what}: a value is of the wrong type") from None

@@ -1,0 +1,123 @@
+"""OpenAI audio transcriptions and translations: a multipart form out, a transcript with times back.
+
+Source: OpenAI's OpenAPI document for ``POST /audio/transcriptions`` and ``POST /audio/translations``. The second writes
+English whatever is spoken, takes no language of the speech, and says "english" where the first says what was spoken.
+Spoken also by vLLM and Ollama,
+which know the plain ``json`` form only (quirk ``no_verbose_json``): then there is one segment without times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from intermodal import errors
+from intermodal.catalog.types import AUDIO_TRANSLATIONS, Host
+from intermodal.content import Segment, Transcript
+from intermodal.languages import code_of
+from intermodal.protocols.calls import Encoded, NotExpressible, Transcription, TranscriptionCall, Usage
+from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.json_body import whole
+from intermodal.protocols.framing.surrogates import loads_whole
+from intermodal.protocols.openai_chat.reply import read_usage
+
+WIRE = "OpenAI transcription"
+PATH = "/audio/transcriptions"
+TRANSLATIONS = "/audio/translations"
+QUIRKS: Mapping[str, str] = {
+    "no_verbose_json": "only the plain json form is known: a transcript without times",
+    AUDIO_TRANSLATIONS: "speech is written in English by a door of its own, /audio/translations",
+}
+
+# Media types these endpoints take, with the file ending by which they tell them apart.
+ENDINGS: Mapping[str, str] = {
+    "audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac",
+    "audio/ogg": "ogg", "audio/mp4": "m4a", "audio/m4a": "m4a", "audio/webm": "webm",
+}  # fmt: skip
+
+
+def encode_request(call: TranscriptionCall, host: Host) -> Encoded:
+    """The call as a form. The recording is a segment of its own, not copied. Raises NotExpressible."""
+    ending = ENDINGS.get(call.media_type)
+    if ending is None:
+        raise NotExpressible.of(f"audio of type {call.media_type}", WIRE, where=host.id, todo="convert it to WAV")
+    if call.into and (call.into != "en" or AUDIO_TRANSLATIONS not in host.quirks):
+        todo = "have it transcribed, and let a language model translate"
+        raise NotExpressible.of(f"a translation into {call.into!r}", WIRE, where=host.id, todo=todo)
+    plain = "no_verbose_json" in host.quirks
+    fields = {
+        "model": call.model,
+        "response_format": "json" if plain else "verbose_json",
+        "language": "" if call.into else call.language,
+        "prompt": call.prompt,
+    }
+    # Drawn from the content: the same call gives the same bytes, and no recording contains its own hash.
+    boundary = hashlib.sha256(call.data).hexdigest()[:40]
+    head = bytearray()
+    for name, value in fields.items():
+        if value:
+            head += f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{whole(value)}\r\n'.encode()
+    head += (
+        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="audio.{ending}"\r\n'
+        f"content-type: {call.media_type}\r\n\r\n"
+    ).encode()
+    headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
+    path = TRANSLATIONS if call.into else PATH
+    return Encoded(path=path, headers=headers, segments=(bytes(head), call.data, f"\r\n--{boundary}--\r\n".encode()))
+
+
+def decode_reply(
+    body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None, into: str = ""
+) -> Transcription:
+    """The transcript in a 2xx reply, of words that were translated ``into`` a language.
+
+    Raises CallError for an error inside it, StreamCut for half a reply.
+    """
+    try:
+        tree = loads_whole(body)
+    except ValueError:
+        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
+    if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("text"), str):
+        # vLLM has answered an error with a 200 here.
+        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    usage = tree.get("usage")
+    seconds = _seconds(tree.get("duration"))
+    rows = tree.get("segments")
+    segments = tuple(filter(None, map(_segment, rows if isinstance(rows, list) else ())))
+    if not segments and tree["text"].strip():
+        segments = (Segment(start=0.0, end=seconds, text=tree["text"].strip()),)
+    language = tree.get("language")
+    transcript = Transcript(
+        language=code_of(language) if isinstance(language, str) and not into else "",  # of a translation, its own
+        seconds=seconds or (segments[-1].end if segments else 0.0),
+        segments=segments,
+        into=into,
+    )
+    return Transcription(transcript=transcript, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
+
+
+def _segment(row: Any) -> Segment | None:
+    if not isinstance(row, Mapping) or not isinstance(row.get("text"), str) or not row["text"].strip():
+        return None
+    start = _seconds(row.get("start"))
+    return Segment(
+        start=start, end=max(start, _seconds(row.get("end"))), text=row["text"].strip(),
+        certainty=_certainty(row.get("avg_logprob")),
+    )  # fmt: skip
+
+
+def _certainty(likely: Any) -> float:
+    """Of the mean log probability of the words; 0 where none is told, as by servers that write a constant 0."""
+    known = isinstance(likely, int | float) and not isinstance(likely, bool) and -math.inf < likely < 0
+    return math.exp(likely) if known else 0.0
+
+
+def _seconds(value: Any) -> float:
+    """Seconds as a number (older replies have a string); 0 for nonsense."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return seconds if 0 <= seconds < 1e9 else 0.0

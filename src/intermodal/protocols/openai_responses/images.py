@@ -1,0 +1,109 @@
+"""Pictures out of OpenAI's responses: a model that writes calls the tool ``image_generation``, and is made to.
+
+Source: OpenAI's OpenAPI document for ``POST /responses`` and the types of its published SDK: the tool, its choice, the
+item ``image_generation_call`` with the picture in base64, and ``tool_usage.image_gen``, which is counted beside
+``usage``. One picture a call; nothing is kept there. A host has it by the quirk ``pictures_in_chat``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.catalog.types import Host
+from intermodal.protocols.calls import Encoded, PictureCall, Pictures, Usage, WireImage
+from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.framing.json_body import Base64, items, mapping, segments, whole, word
+from intermodal.protocols.image_generation import answer, check, nothing_drawn
+from intermodal.protocols.openai_chat.reply import read_usage
+
+WIRE = "pictures over OpenAI's responses"
+PATH = "/responses"
+TOOL = "image_generation"
+IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
+_HEADERS = (("content-type", "application/json"), ("accept", "application/json"))
+_BLOCKED = "moderation_blocked"
+
+
+def encode_request(call: PictureCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    check(call, host, WIRE, image_types=IMAGE_TYPES, masks=True)
+    wishes = {
+        "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
+        "quality": call.quality or None,
+        "output_format": call.format or None,
+        "input_image_mask": {"image_url": Base64(call.mask, "data:image/png;base64,")} if call.mask else None,
+    }
+    shown = [
+        {"type": "input_image", "detail": "auto", "image_url": Base64(each.data, f"data:{each.media_type};base64,")}
+        for each in call.images
+    ]
+    tree: dict[str, Any] = {
+        "model": whole(call.model),
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": whole(call.prompt)}, *shown]}],
+        "tools": [{"type": TOOL, **{name: wish for name, wish in wishes.items() if wish is not None}}],
+        "tool_choice": {"type": TOOL},
+        "store": False,
+    }
+    return Encoded(path=PATH, headers=_HEADERS, segments=segments(tree))
+
+
+def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Pictures:
+    """The pictures in a 2xx reply.
+
+    Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where the model or a filter
+    would not draw.
+    """
+    tree = answer(body, endpoint, headers)
+    output = [mapping(item) for item in items(tree.get("output"))]
+    calls = [item for item in output if item.get("type") == f"{TOOL}_call"]
+    made = [(item, image) for item in calls if (image := _picture(item)) is not None]
+    if made:
+        return Pictures(
+            images=tuple(image for _, image in made),
+            prompts=tuple(word(item.get("revised_prompt")) for item, _ in made),
+            usage=_usage(tree),
+        )
+    content = [mapping(part) for item in output for part in items(item.get("content"))]
+    refusal = "".join(word(part.get("refusal")) for part in content)
+    blocked = [error for item in calls if (error := mapping(item.get("error"))).get("code") == _BLOCKED]
+    stopped = mapping(tree.get("incomplete_details")).get("reason") == "content_filter"
+    failed = " ".join(word(mapping(item.get("error")).get("message")) for item in calls).strip()
+    said = failed or refusal or " ".join(word(part.get("text")) for part in content)
+    nothing_drawn(endpoint, said, refused=bool(blocked or refusal or stopped))
+
+
+def _picture(item: Mapping[str, Any]) -> WireImage | None:
+    kind = f"image/{word(item.get('output_format')) or 'png'}"
+    try:
+        data = unbase64(word(item.get("result")))
+    except ValueError:
+        return None
+    return WireImage(data=data, media_type=kind) if data and kind in IMAGE_TYPES else None
+
+
+def _usage(tree: Mapping[str, Any]) -> Usage:
+    """What the model that writes took and what the tool took, together; the tool's output is pictures.
+
+    Where the tool's part is not told, nothing is: a bill of the rest alone would be too small.
+    """
+    asked = read_usage(mapping(tree.get("usage")))
+    drawn = read_usage(mapping(mapping(tree.get("tool_usage")).get("image_gen")))
+    if not drawn.output_tokens:
+        return Usage()
+    kinds = dict(drawn.input_by_modality)
+    pictures = kinds.get("image", 0)
+    into = _sum(asked.input_tokens, drawn.input_tokens)
+    return msgspec.structs.replace(
+        asked,
+        input_tokens=into,
+        output_tokens=_sum(asked.output_tokens, drawn.output_tokens),
+        image_tokens=drawn.output_tokens if drawn.image_tokens is None else drawn.image_tokens,
+        input_by_modality=(("text", into - pictures), ("image", pictures)) if into is not None and kinds else (),
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other

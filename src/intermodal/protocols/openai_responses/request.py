@@ -1,0 +1,210 @@
+"""OpenAI's responses. Request: ``encode_request``; reply: ``Decoder``.
+
+Source: OpenAI's OpenAPI document for ``POST /responses`` and the types of its published SDK. Nothing is kept at the
+host (``store`` is false), so what a model thought comes along encrypted and goes back as it came.
+``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.catalog.types import Host
+from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.protocols import request_fields
+from intermodal.protocols.calls import (
+    ChatCall,
+    Encoded,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireImage,
+    WireMessage,
+    WirePart,
+    WireText,
+    WireVideo,
+)
+from intermodal.protocols.conversation import check_places, merged, name, normal_tools, result_in_words, whole_part
+from intermodal.protocols.framing.json_body import Base64, dumps, loads, segments, whole
+from intermodal.protocols.openai_chat.request import (
+    DEFAULT_NAME,
+    IMAGE_TYPES,
+    MAX_CANDIDATES,
+    function,
+    normal_json,
+    schema_asked,
+)
+from intermodal.protocols.openai_responses.reply import OWN, Decoder
+from intermodal.protocols.openai_responses.server import decode_request
+from intermodal.request import JsonOutput, TextOutput
+
+__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+
+OUR_ID = "resp_"  # how ids of items begin that a server of ours gave, and no host knows
+WIRE = "OpenAI responses"
+PATH = "/responses"
+QUIRKS: Mapping[str, str] = {
+    "strict_subset": "a schema is forced strictly only within OpenAI's subset; others are sent as not strict",
+    "no_json_object": "any object is forced by a schema: there is no json_object",
+    "bounded_schema": "strings and arrays without a limit are forced with one; answers are checked against the schema",
+    "no_audio": "sound is refused",
+    "no_documents": "files are refused",
+    "no_logprobs": "the probabilities of words are not told",
+    **request_fields.QUIRKS["openai-responses"],
+}
+HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+_REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
+    (WireAudio, "no_audio", "transcribe it first"),
+    (WireDocument, "no_documents", "send its text, or pictures of its pages"),
+)
+
+
+def encode_request(call: ChatCall, host: Host) -> Encoded:
+    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    _check(call, host)
+    call = normalise(call, host)
+    include = ["reasoning.encrypted_content"]
+    settings: dict[str, Any] = {
+        "max_output_tokens": call.sampling.max_tokens,
+        "temperature": call.sampling.temperature,
+        "top_p": call.sampling.top_p,
+    }
+    if isinstance(call.output, JsonOutput):
+        answer = schema_asked(call.output, host)
+        settings["text"] = {"format": {"type": "json_schema", **answer} if answer else {"type": "json_object"}}
+    if call.tools:
+        # A tool is strict unless it says that it is not.
+        settings["tools"] = [{"type": "function", **function(tool), "strict": tool.strict} for tool in call.tools]
+        settings["tool_choice"] = call.tool_choice if call.tool_choice != "auto" else None
+        settings["parallel_tool_calls"] = None if call.parallel_tools else False
+    if call.candidates:
+        include.append("message.output_text.logprobs")
+        settings["top_logprobs"] = call.candidates
+    settings["stream"] = True if call.stream else None
+    tree = {
+        "model": call.model,
+        "input": [item for message in call.messages for item in _items(message)],
+        **{key: value for key, value in settings.items() if value is not None},
+        "store": False,
+        "include": include,
+    }
+    request_fields.put(tree, call.settings)
+    return Encoded(path=PATH, headers=HEADERS, segments=segments(tree))
+
+
+def normalise(call: ChatCall, host: Host) -> ChatCall:
+    """The call as this wire can say it: what ``decode_request`` gives back.
+
+    Neighbours of one role become one message. Blank text is left out; so are reasoning that is not this wire's own
+    block, and blocks of other wires.
+    """
+    output: TextOutput | JsonOutput = TextOutput()
+    if isinstance(call.output, JsonOutput) and host.forced_json:
+        output = normal_json(call.output, host)
+    return msgspec.structs.replace(
+        normal_tools(call, strict=True),
+        model=whole(call.model),
+        messages=merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts))) for m in call.messages),
+        output=output,
+        grammar="",
+        context=None,
+        cache=(),
+        settings=request_fields.carried(call.settings, "openai-responses", host.quirks),
+    )
+
+
+def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:
+    for part in map(whole_part, parts):
+        if isinstance(part, (WireText, Refusal)):
+            if part.text.strip():
+                yield part
+        elif isinstance(part, ToolResult):
+            yield result_in_words(part)
+        elif isinstance(part, WireDocument):
+            yield WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
+        elif isinstance(part, Opaque):
+            if part.wire == OWN:
+                yield _without_our_id(part)
+        elif not isinstance(part, Reasoning):
+            yield part
+
+
+def _without_our_id(part: Opaque) -> Opaque:
+    """What was thought goes back under the id that its host gave, or none: what matters is what is encrypted in it."""
+    if f'"{OUR_ID}' not in part.body:
+        return part
+    item = loads(part.body)
+    kept = {name: value for name, value in item.items() if name != "id" or not str(value).startswith(OUR_ID)}
+    return Opaque(wire=OWN, body=dumps(kept).decode())
+
+
+def _check(call: ChatCall, host: Host) -> None:
+    if not isinstance(call.output, (TextOutput, JsonOutput)):
+        raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
+    if call.candidates and "no_logprobs" in host.quirks:
+        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
+    if call.candidates > MAX_CANDIDATES:
+        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    if call.sampling.stop:
+        raise NotExpressible.of("stop words", WIRE, where=host.id, todo="leave them out")
+    if call.sampling.seed is not None:
+        raise NotExpressible.of("a seed", WIRE, where=host.id, todo="leave the seed out")
+    check_places(call, WIRE, host.id)
+    images = 0
+    for part in (part for message in call.messages for part in message.parts):
+        images += isinstance(part, WireImage)
+        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
+            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
+        if isinstance(part, WireVideo):
+            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="send frames of it")
+        for kind, quirk, todo in _REFUSED:
+            if isinstance(part, kind) and quirk in host.quirks:
+                raise NotExpressible.of(name(part), WIRE, where=host.id, todo=todo)
+    if host.max_images is not None and images > host.max_images:
+        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+
+
+def _items(message: WireMessage) -> Iterator[dict[str, Any]]:
+    if message.role == "assistant":
+        yield from _said(message)
+    elif message.role == "tool":
+        for part in message.parts:
+            if isinstance(part, ToolResult):
+                yield {"type": "function_call_output", "call_id": part.id, "output": part.text}
+    else:
+        only = message.parts[0]
+        single = len(message.parts) == 1 and isinstance(only, WireText)
+        content = only.text if single and isinstance(only, WireText) else [_content(part) for part in message.parts]
+        yield {"type": "message", "role": message.role, "content": content}
+
+
+def _said(message: WireMessage) -> Iterator[dict[str, Any]]:
+    """What the model said, each part an item. Only a refusal needs the form of what the host itself wrote."""
+    for part in message.parts:
+        if isinstance(part, WireText):
+            yield {"type": "message", "role": "assistant", "content": part.text}
+        elif isinstance(part, Refusal):
+            content = [{"type": "refusal", "refusal": part.text}]
+            head = {"type": "message", "id": "msg_refused", "status": "completed"}
+            yield {**head, "role": "assistant", "content": content}
+        elif isinstance(part, ToolCall):
+            yield {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments}
+        elif isinstance(part, Opaque):
+            yield loads(part.body)
+
+
+def _content(part: WirePart) -> dict[str, Any]:
+    if isinstance(part, WireText):
+        return {"type": "input_text", "text": part.text}
+    if isinstance(part, WireImage):
+        url = Base64(part.data, f"data:{part.media_type};base64,")
+        return {"type": "input_image", "detail": part.detail, "image_url": url}
+    if isinstance(part, WireDocument):
+        data = Base64(part.data, "data:application/pdf;base64,")
+        return {"type": "input_file", "filename": part.name, "file_data": data}
+    if isinstance(part, WireAudio):
+        return {"type": "input_audio", "input_audio": {"data": Base64(part.data), "format": part.format}}
+    raise NotExpressible.of(name(part), WIRE)

@@ -1,0 +1,166 @@
+"""OpenAI's responses as a server speaks them: a client's request read. ``openai_responses_written.py`` answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
+from intermodal.protocols.calls import ChatCall, PromptCall, WireAudio, WireLink, WireMessage, WirePart, WireText
+from intermodal.protocols.conversation import merged
+from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.request_validation import (
+    chosen,
+    document_of,
+    flag,
+    functions,
+    image_at,
+    json_output,
+    listed,
+    model_of,
+    prompt_call,
+    prompt_of,
+    reading,
+    role_of,
+    said_in,
+    shown,
+    text,
+)
+from intermodal.request import Sampling
+
+ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
+
+_NAMES: dict[str, str] = {
+    "sampling.max_tokens": "max_output_tokens", "output.schema": "text.format's schema",
+    "output.name": "text.format's name", "candidates": "top_logprobs", "messages.parts.format": "input_audio.format",
+    "messages.parts.detail": "an image's detail", "messages.parts.id": "a call_id",
+    "messages.parts.name": "the name of a tool or of a file", "tools.schema": "a tool's parameters",
+    "tools.description": "a tool's description",
+}  # fmt: skip
+
+
+def _nothing_kept(name: str) -> Any:
+    raise ValueError("item_reference names something kept here, and nothing is kept: send the item itself")
+
+
+def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> ChatCall:
+    """The call a body says. ``find``: the item of an earlier answer that goes by an id.
+
+    Raises ValueError for a body that is none, and what ``find`` raises.
+    """
+    return reading(body, "a responses request", lambda tree: _read(tree, find), _NAMES)
+
+
+def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
+    for name in ("previous_response_id", "conversation"):
+        if tree.get(name):
+            raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
+    prompt = _prompt(tree)
+    given = tree.get("input")
+    said = isinstance(given, str)
+    given = [{"role": "user", "content": given}] if said else said_in(tree, "input", prompt)
+    given = [find(text(item["id"], "an id")) if _refers(item) else item for item in given]
+    first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
+    tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
+    return ChatCall(
+        model=model_of(tree, prompt),
+        messages=merged(_messages((*first, *given))),
+        output=json_output((tree.get("text") or {}).get("format")),
+        sampling=Sampling(
+            max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
+        ),
+        settings=settings_of(tree, "openai-responses"),
+        stream=flag(tree, "stream", False),
+        candidates=tree.get("top_logprobs") or 0,
+        tools=tools,
+        tool_choice=choice,
+        parallel_tools=flag(tree, "parallel_tool_calls", True),
+        prompt=prompt,
+    )
+
+
+def _prompt(tree: dict[str, Any]) -> PromptCall | None:
+    """The prompt that is named, in OpenAI's words or in those of other doors."""
+    said = tree.get("prompt")
+    if not said:
+        return prompt_of(tree, _read_part, _MEDIA)
+    if not isinstance(said, dict):
+        raise ValueError("prompt is no object")
+    if any(tree.get(f"prompt_{name}") is not None for name in ("id", "version", "variables")):
+        raise ValueError("there are prompt and prompt_id: send one of them")
+    text(said["id"], "the id of a prompt")
+    return prompt_call(said, _read_part, _MEDIA)
+
+
+def _refers(item: Any) -> bool:
+    """Whether it only names an item. It need not say so: messages, the other items without a type, have a role."""
+    kind = item.get("type")
+    return bool(kind == "item_reference" or (not kind and "id" in item and "role" not in item))
+
+
+def _messages(given: tuple[Any, ...]) -> Iterator[WireMessage]:
+    """Media that came with results of tools stand in what the user says after the last of them."""
+    shown: list[WirePart] = []
+    for message in (message for item in given for message in _read_item(item)):
+        if message.role == "tool":
+            shown += message.parts[1:]
+            message = WireMessage(role="tool", parts=message.parts[:1])
+        elif shown:
+            yield WireMessage(role="user", parts=tuple(shown))
+            shown = []
+        yield message
+    if shown:
+        yield WireMessage(role="user", parts=tuple(shown))
+
+
+_ITEMS = "message, function_call, function_call_output, reasoning and item_reference"
+# Parts that are media, and where each has its own.
+_MEDIA: Mapping[str, tuple[str, ...]] = {
+    "input_image": ("image_url", "file_id"), "input_audio": ("input_audio",),
+    "input_file": ("file_data", "file_url", "file_id"),
+}  # fmt: skip
+_PARTS = "input_text, output_text, refusal, input_image, input_audio and input_file"
+
+
+def _read_item(item: Any) -> Iterator[WireMessage]:
+    kind = item.get("type") or "message"
+    if kind == "message":
+        content = item["content"]
+        parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else listed(content, "content")
+        yield WireMessage(role=role_of(item, ROLES), parts=tuple(map(_read_part, parts)))
+    elif kind == "function_call":
+        call = ToolCall(id=item["call_id"], name=item["name"], arguments=text(item["arguments"], "arguments"))
+        yield WireMessage(role="assistant", parts=(call,))
+    elif kind == "function_call_output":
+        output = item["output"]
+        given = [] if isinstance(output, str) else [_read_part(part) for part in listed(output, "output")]
+        said = [output] if isinstance(output, str) else [part.text for part in given if isinstance(part, WireText)]
+        result = ToolResult(id=item["call_id"], text="".join(said))
+        yield WireMessage(role="tool", parts=(result, *(part for part in given if not isinstance(part, WireText))))
+    elif kind == "reasoning":
+        yield WireMessage(role="assistant", parts=(Opaque(wire="openai_responses", body=dumps(item).decode()),))
+    else:
+        raise ValueError(f"an item of type {shown(kind)} is not read here: leave it out. There are {_ITEMS}")
+
+
+def _read_part(part: Any) -> WirePart:
+    kind = part["type"]
+    if kind in ("input_text", "output_text", "text"):
+        return WireText(text=text(part["text"], "a text"))
+    if kind == "refusal":
+        return Refusal(text=text(part["refusal"], "a refusal"))
+    if kind == "input_image":
+        if part.get("file_id") and not part.get("image_url"):
+            raise ValueError("file_id names a picture that is kept elsewhere, and none is kept here: send image_url")
+        return image_at(part["image_url"], part.get("detail") or "auto")
+    if kind == "input_audio":
+        audio = part["input_audio"]
+        return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
+    if kind != "input_file":
+        raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
+    if part.get("file_url"):
+        return WireLink(of="document", url=text(part["file_url"], "file_url"))
+    return document_of(part.get("file_data"), part.get("filename"), part.get("file_id"))

@@ -1,0 +1,418 @@
+"""What becomes of every field of a client's request: one table for each protocol, and what it means for each host.
+
+Readers, writers, the gateway's ``x-intermodal-ignored`` and the table in docs/protocols.md all go by it, so a field has
+one fate at a host, whatever stands in the messages and whichever way the request takes.
+
+Sources: the parameters of ``openai`` 3.57.0, ``anthropic`` 2.14.0, ``google-genai`` 3.6.1, ``ollama`` 0.6.3 and
+``mistralai`` 3.7.0, the vendors' published clients; llama.cpp's tools/server/README.md for what it adds to OpenAI's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.catalog.reasoning_effort import OPENAI, PROTOCOL_OF_LOCAL_SERVER, translate_budget, translate_effort
+from intermodal.protocols.calls import NotExpressible
+from intermodal.protocols.framing.json_body import dumps, loads
+from intermodal.request import Settings
+
+Fate = Literal["planned", "setting", "own", "ignored", "refused"]
+
+
+class Field(NamedTuple):
+    """What becomes of a field.
+
+    Attributes:
+        fate: ``planned``: it is part of the request that is planned, and each codec says it or refuses it.
+            ``setting``: it is one of ``Settings``, and goes to each host that has a word for it. ``own``: it goes as it
+            came to hosts of the protocols in ``to``. ``ignored``: no host is told. ``refused``: the answer is a 400.
+            What a host is not told is named in the answer.
+        noun: which of ``Settings``. why: of what no host is told, a clause for the docs.
+        nothing: values that ask for nothing, besides null.
+    """
+
+    fate: Fate
+    noun: str = ""
+    to: tuple[str, ...] = ()
+    why: str = ""
+    nothing: tuple[Any, ...] = ()
+
+
+_PLANNED = Field("planned")
+
+
+def _planned(*names: str) -> dict[str, Field]:
+    return dict.fromkeys(names, _PLANNED)
+
+
+def _setting(**nouns: str) -> dict[str, Field]:
+    """Settings that are called what they are called here, and ``nouns`` that are not."""
+    return {name: Field("setting", noun=noun) for name, noun in nouns.items()}
+
+
+def _own(to: tuple[str, ...], *names: str) -> dict[str, Field]:
+    return dict.fromkeys(names, Field("own", to=to))
+
+
+def _ignored(why: str, *names: str, nothing: tuple[Any, ...] = ()) -> dict[str, Field]:
+    return dict.fromkeys(names, Field("ignored", why=why, nothing=nothing))
+
+
+_SAME = ("top_k", "min_p", "typical_p", "presence_penalty", "frequency_penalty", "repeat_penalty")
+_WHO = "no host is told who asks"
+_PRICE = "plans are priced for the usual service"
+_PROBABLE = "clients are not told the probabilities of words"
+_VENDORS = "a vendor's service of its own, which no plan counts on"
+_SIZE = "how much memory a model takes is the server's to say"
+
+_PROMPT = ("prompt_id", "prompt_version", "prompt_variables")  # a prompt file of the server's, rendered before
+# A name with a dot is a field within a field.
+_CHATS: Mapping[str, Mapping[str, Field]] = {
+    "openai": {
+        **_planned(
+            "model", "messages", "stream", "stream_options.include_usage", "max_tokens", "max_completion_tokens",
+            "temperature", "top_p", "stop", "seed", "random_seed", "n", "tools", "tool_choice", "parallel_tool_calls",
+            "functions", "function_call", "response_format", "modalities", "audio", "intermodal", *_PROMPT,
+        ),
+        **_setting(**{name: name for name in _SAME}, reasoning_effort="effort", verbosity="verbosity"),
+        **_own(("openai",), "logit_bias", "repetition_penalty", "min_tokens"),
+        **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
+        **_ignored(_PROBABLE, "logprobs", "top_logprobs", "prompt_logprobs", "top_prompt_logprobs",
+                   nothing=(False, 0)),
+        **_ignored(_WHO, "user", "metadata"),
+        **_ignored("nothing is kept at a host", "store", nothing=(False,)),
+        **_ignored("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
+        **_ignored(_PRICE, "service_tier", nothing=("auto",)),
+        **_ignored("what is predicted is paid for, and no plan counts it", "prediction"),
+        **_ignored(_VENDORS, "web_search_options", "moderation", "guardrails", "safe_prompt", "prompt_mode"),
+        **_ignored("a grammar is for llama.cpp alone: use `response_format`", "grammar", nothing=("",)),
+    },
+    "openai-responses": {
+        **_planned(
+            "model", "input", "instructions", "stream", "max_output_tokens", "temperature", "top_p", "text.format",
+            "tools", "tool_choice", "parallel_tool_calls", "store", "include", "metadata", "intermodal", "prompt",
+            *_PROMPT,
+        ),
+        **_setting(**{"reasoning.effort": "effort", "text.verbosity": "verbosity"}),
+        **_own(("openai-responses",), "reasoning.summary", "reasoning.generate_summary", "reasoning.context"),
+        **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
+        **dict.fromkeys(("previous_response_id", "conversation"),
+                        Field("refused", why="nothing is kept here: the whole conversation is to be sent",
+                              nothing=("", False))),
+        **_ignored("the answer is made at once", "background", "background_options", nothing=(False,)),
+        **_ignored(_PROBABLE, "top_logprobs", nothing=(0,)),
+        **_ignored(_WHO, "user"),
+        **_ignored(_PRICE, "service_tier", "reasoning.mode", nothing=("auto", "standard")),
+        **_ignored("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
+        **_ignored("what does not fit is an error, and never cut", "truncation", nothing=("disabled",)),
+        **_ignored(_VENDORS, "access_programs", "context_management", "image", "max_tool_calls", "moderation"),
+        **_ignored("nothing is added to a stream", "stream_options"),
+    },
+    "anthropic": {
+        **_planned(
+            "model", "messages", "system", "max_tokens", "stream", "stop_sequences", "temperature", "top_p", "tools",
+            "tool_choice", "output_config.format", "cache_control", "intermodal", *_PROMPT,
+        ),
+        **_setting(**{"top_k": "top_k", "output_config.effort": "effort"}),
+        "thinking": Field("setting", noun="thinking", to=("anthropic",)),
+        **_ignored(_WHO, "metadata", "user_profile_id"),
+        **_ignored(_PRICE, "service_tier", "speed", "billing_policy", nothing=("auto", "standard")),
+        **_ignored(
+            _VENDORS, "betas", "compaction", "container", "context_management", "diagnostics", "fallback_credit_token",
+            "fallbacks", "mcp_servers", "thread", "workspace_id",
+        ),
+        **_ignored("where a model runs is in the config, by host", "inference_geo"),
+    },
+    "ollama": {
+        **_planned(
+            "model", "messages", "stream", "format", "tools", "options.num_predict", "options.temperature",
+            "options.top_p", "options.stop", "options.seed", "intermodal", *_PROMPT,
+        ),
+        **_setting(**{f"options.{name}": name for name in _SAME}),
+        "think": Field("setting", noun="effort", to=("ollama",)),
+        **_own(
+            ("ollama",), "options.repeat_last_n", "options.mirostat", "options.mirostat_eta", "options.mirostat_tau",
+            "options.penalize_newline", "options.tfs_z",
+        ),
+        **_ignored("asked for by what the call may need", "options.num_ctx", "options.num_keep"),
+        **_ignored(
+            _SIZE, "keep_alive", "options.num_batch", "options.num_gpu", "options.main_gpu", "options.low_vram",
+            "options.f16_kv", "options.use_mmap", "options.use_mlock", "options.num_thread", "options.numa",
+        ),
+        **_ignored(_PROBABLE, "logprobs", "top_logprobs", "options.logits_all", nothing=(False, 0)),
+        **_ignored("an answer is words", "options.vocab_only", "options.embedding_only", nothing=(False,)),
+        **_ignored("what does not fit is an error, and never cut", "truncate", "shift"),
+    },
+}  # fmt: skip
+
+_RENDERED = "prompts are rendered by the model's own template"
+# Of each kind of request: they are called as the protocol they are of, but for Ollama's that is no chat.
+FIELDS: Mapping[str, Mapping[str, Field]] = {
+    **_CHATS,
+    "ollama-generate": {
+        **{name: field for name, field in _CHATS["ollama"].items() if name not in ("messages", "tools")},
+        **_planned("prompt", "system", "images"),
+        **_ignored("pictures are drawn at `/v1/images/generations`", "width", "height", "steps"),
+        **dict.fromkeys(("raw", "template", "suffix", "context"),
+                        Field("refused", why=_RENDERED, nothing=("", False))),
+    },
+}  # fmt: skip
+
+# What vary from request to request of one client, and change nothing about how it is answered.
+IDENTIFIERS = ("prompt_cache_key", "safety_identifier")
+
+# Where each protocol says a setting.
+WORDS: Mapping[str, Mapping[str, str]] = {
+    **{
+        protocol: {field.noun: name for name, field in fields.items() if field.noun}
+        for protocol, fields in _CHATS.items()
+    },
+    "gemini": {
+        "top_k": "generationConfig.topK",
+        "presence_penalty": "generationConfig.presencePenalty",
+        "frequency_penalty": "generationConfig.frequencyPenalty",
+        "effort": "generationConfig.thinkingConfig.thinkingLevel",
+        "thinking": "generationConfig.thinkingConfig.thinkingBudget",
+    },
+}
+NOUNS = tuple(name for name in Settings.__struct_fields__ if name not in ("protocol", "own"))
+
+# What a Host.quirks word means to the wire of a protocol.
+_EFFORT = {"effort": "the model can be told how hard to think: clients of other APIs have it said, too"}
+QUIRKS: Mapping[str, Mapping[str, str]] = {
+    "openai": {
+        **_EFFORT,
+        "openai_settings": "only OpenAI's own settings are taken: there is no top_k, min_p, typical_p, repeat_penalty",
+        "top_k": "top_k, which OpenAI's API has not, is taken: clients of other APIs have it said, too",
+        "min_p": "the same of min_p",
+        "typical_p": "the same of typical_p",
+        "repeat_penalty": "the same of repeat_penalty",
+    },
+    "openai-responses": _EFFORT,
+    "anthropic": _EFFORT,
+    "ollama": _EFFORT,
+    "gemini": {
+        "thinking_level": "the model can be told how hard to think, in words (Gemini 3)",
+        "thinking_budget": "the model can be told how hard to think, in tokens (Gemini 2.5)",
+    },
+}
+_BEYOND = ("top_k", "min_p", "typical_p", "repeat_penalty")  # of OpenAI's API
+_BOUNDED = frozenset({"anthropic"})  # protocols by which one may not think for longer than one may answer
+LEAST_THINKING = 1024  # tokens: Anthropic takes no less
+
+
+# ---- read --------------------------------------------------------------------------------------
+
+
+def settings_of(tree: Mapping[str, Any], protocol: str) -> Settings:
+    """The settings of a request in the words of a protocol."""
+    found: dict[str, Any] = {}
+    own: list[tuple[str, Any]] = []
+    for path, steps, field in _READ[protocol]:
+        value = _at(tree, steps)
+        if value is None:
+            continue
+        read = _READERS.get((protocol, field.noun))
+        noun = value if read is None else read(value)
+        if field.noun and noun is not None:
+            found[field.noun] = noun
+        else:
+            own.append((path, value))
+    return Settings(protocol=protocol, own=tuple(own), **found)
+
+
+def _at(tree: Any, steps: tuple[str, ...]) -> Any:
+    for step in steps:
+        if not isinstance(tree, dict):
+            return None
+        tree = tree.get(step)
+    return tree
+
+
+_READ = {
+    protocol: tuple(
+        (name, tuple(name.split(".")), field) for name, field in fields.items() if field.fate in ("setting", "own")
+    )
+    for protocol, fields in {
+        **_CHATS,
+        "gemini": {path: Field("setting", noun=noun) for noun, path in WORDS["gemini"].items()},
+    }.items()
+}
+
+
+def _budget(thinking: Any) -> int | None:
+    """Of Anthropic's ``thinking`` that says a budget and nothing else; other forms go as they came."""
+    if not isinstance(thinking, dict) or thinking.keys() != {"type", "budget_tokens"} or thinking["type"] != "enabled":
+        return None
+    tokens = thinking["budget_tokens"]
+    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) else None
+
+
+_READERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
+    ("anthropic", "thinking"): _budget,
+    ("ollama", "effort"): lambda think: think if isinstance(think, str) else None,  # it may be true or false, too
+    ("gemini", "effort"): str.lower,
+}
+
+
+# ---- for a host --------------------------------------------------------------------------------
+
+
+def carried(settings: Settings, protocol: str, quirks: tuple[str, ...] = ()) -> Settings:
+    """The settings that a host is told, in its protocol's words: what ``settings_of`` reads of what ``put`` writes."""
+    return _parted(settings, protocol, quirks)[0]
+
+
+def _parted(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple[Settings, set[str]]:
+    """What a host is told, and the client's names of what it is not."""
+    same = settings.protocol == protocol
+    words, lost = WORDS.get(settings.protocol, {}), set[str]()
+    told: dict[str, Any] = {}
+    for noun in NOUNS:
+        value = getattr(settings, noun)
+        if value is None:
+            continue
+        found = _same(noun, value, protocol, quirks) if same else _translated(noun, value, settings, protocol, quirks)
+        told |= found
+        if not found and not _says_nothing(noun, value):
+            lost.add(words.get(noun, noun))
+    kept = []
+    for path, value in settings.own:
+        field = FIELDS.get(settings.protocol, {}).get(path)
+        if field is not None and protocol in field.to:
+            kept.append((path, loads(dumps(value))))
+        else:
+            lost.add(path)
+    for noun in ("effort", "verbosity"):
+        if noun in told:
+            told[noun] = loads(dumps(told[noun]))
+    return Settings(protocol=protocol, own=tuple(kept), **told), lost
+
+
+def _same(noun: str, value: Any, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
+    unsaid = noun not in WORDS.get(protocol, {}) or (noun in _BEYOND and "openai_settings" in quirks)
+    return {} if unsaid else {noun: value}
+
+
+def _says_nothing(noun: str, value: Any) -> bool:
+    return noun in ("presence_penalty", "frequency_penalty") and value == 0
+
+
+def _translated(
+    noun: str, value: Any, settings: Settings, protocol: str, quirks: tuple[str, ...]
+) -> dict[str, Any]:  # fmt: skip
+    """A setting in the words of a protocol that it was not said in; nothing where that has none, or where the host's
+    row does not say that they are taken."""
+    if noun not in WORDS.get(protocol, {}) or _says_nothing(noun, value):
+        return {}
+    if noun == "thinking":
+        return translate_budget(value, quirks)
+    if noun == "effort":
+        return translate_effort(value, settings.protocol, protocol, quirks)
+    if protocol == "openai" and noun in _BEYOND:
+        return {noun: value} if noun in quirks and "openai_settings" not in quirks else {}
+    if noun == "top_k" and "no_temperature" in quirks:  # models that choose their words as they like
+        return {}
+    return {noun: value}
+
+
+def put(tree: dict[str, Any], settings: Settings) -> None:
+    """Write settings that are ``carried`` into a request."""
+    words = WORDS.get(settings.protocol, {})
+    for noun in NOUNS:
+        value = getattr(settings, noun)
+        if value is not None:
+            write = _WRITERS.get((settings.protocol, noun))
+            _put(tree, words[noun], value if write is None else write(value))
+    for path, value in settings.own:
+        _put(tree, path, value)
+
+
+def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+    *steps, last = path.split(".")
+    for step in steps:
+        tree = tree.setdefault(step, {})
+    tree[last] = value
+
+
+_WRITERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
+    ("anthropic", "thinking"): lambda tokens: {"type": "enabled", "budget_tokens": tokens},
+    ("gemini", "effort"): str.upper,
+}
+
+
+def fitted(settings: Settings, asked: int | None, limit: int | None, host: str, where: str = "") -> Settings:
+    """The settings where a plan lets an answer of ``asked`` tokens have ``limit``: thinking has its share of either, as
+    hosts of Anthropic's protocol refuse to think for longer than they may answer. ``host``: the protocol of this one.
+
+    Raises NotExpressible where too little is left to think in.
+    """
+    if settings.thinking is None or host not in _BOUNDED or asked is None or limit is None or limit >= asked:
+        return settings
+    tokens = max(LEAST_THINKING, settings.thinking * limit // asked)
+    if tokens >= limit:
+        what = f"{settings.thinking} tokens of thinking in an answer of {limit}"
+        raise NotExpressible.of(what, "Anthropic messages", where=where, todo="leave thinking out")
+    return replace(settings, thinking=tokens)
+
+
+# ---- what is not told --------------------------------------------------------------------------
+
+
+def taken(table: str) -> frozenset[str]:
+    """Top-level fields of a kind of request that may say something here."""
+    return frozenset(name.partition(".")[0] for name, field in FIELDS[table].items() if field.fate != "ignored")
+
+
+def passed(protocol: str) -> tuple[str, ...]:
+    """Top-level fields that hosts of the same protocol get as they came."""
+    return tuple(
+        name
+        for name, field in FIELDS[protocol].items()
+        if "." not in name and (field.fate == "setting" or protocol in field.to)
+    )
+
+
+def ignored(
+    table: str, fields: Mapping[str, msgspec.Raw], settings: Settings, host: str, quirks: tuple[str, ...] = ()
+) -> tuple[str, ...]:
+    """Names of what is asked for and a host is not told. ``table``: of FIELDS, whose the request is. ``settings``: as
+    they were read of it. ``host``: its protocol in the catalog."""
+    known = FIELDS[table]
+    lost = _parted(settings, PROTOCOL_OF_LOCAL_SERVER.get(host, host), quirks)[1]
+    return tuple(name for name, raw in _each(fields, table) if _is_ignored(known.get(name), name, raw, lost))
+
+
+def _is_ignored(field: Field | None, name: str, raw: bytes | memoryview, lost: set[str]) -> bool:
+    if raw == b"null":
+        return False
+    if field is None:
+        return True
+    if field.fate in ("setting", "own"):
+        return name in lost
+    return field.fate == "ignored" and not (field.nothing and msgspec.json.decode(raw) in field.nothing)
+
+
+def _each(fields: Mapping[str, msgspec.Raw], table: str) -> Iterator[tuple[str, memoryview]]:
+    """Fields by their names in the table, those within others, too."""
+    for name, raw in fields.items():
+        if name in _HOLDERS[table]:
+            inner = memoryview(raw)
+            try:
+                found = msgspec.json.decode(inner, type=dict[str, msgspec.Raw])
+            except msgspec.DecodeError:
+                yield name, inner
+            else:
+                for each, value in found.items():
+                    yield f"{name}.{each}", memoryview(value)
+        else:
+            yield name, memoryview(raw)
+
+
+_HOLDERS = {
+    protocol: frozenset(name.partition(".")[0] for name in fields if "." in name) for protocol, fields in FIELDS.items()
+}

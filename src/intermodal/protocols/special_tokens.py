@@ -1,0 +1,170 @@
+"""Marks of chat templates: strings that a server reads as tokens of their own, which begin and end turns. Pure.
+
+A server that renders a prompt (llama.cpp, Ollama, LM Studio, vLLM) puts what it is given between such marks and then
+looks for them in all of it, so that ``<|im_end|>`` in a file ends the user's turn. A mark that is *broken up* has a
+space before its last character: no vocabulary has a token for it, a person and a model still read it, and ``<s >`` is
+the same tag as ``<s>`` to a reader of markup. A character that cannot be seen would hide something, which is why such
+ones are taken out elsewhere. Tokenizing without special tokens would not do: llama.cpp takes *user-defined* tokens
+(``<think>``, ``<tool_call>``, in some files ``<start_of_turn>``) from a text even then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from intermodal.content import Reasoning, Refusal, ToolCall, ToolResult
+from intermodal.protocols.calls import ChatCall, WirePart, WireText
+from intermodal.request import Tool
+
+# Shapes that many families share. The name may be in any script: DeepSeek writes <｜begin▁of▁sentence｜>.
+SHAPES: tuple[str, ...] = (
+    r"<\|[^\s<>|]{1,64}\|?>",  # ChatML, Qwen, Llama 3 and 4, Phi, GLM, Granite, Command-R, Harmony, Gemma 4 (begins)
+    r"<[^\s<>|]{1,64}\|>",  # Gemma 4 (ends)
+    r"<\|[^\s<>|][^<>|\n]{0,62}[^\s<>|]\|>",  # the same with blanks in the name
+    "<\uff5c[^<>\uff5c\n]{1,64}\uff5c>",  # DeepSeek
+    r"<</?SYS>>",  # Llama 2
+    r"<__media[^\s<>]{0,64}>",  # where llama.cpp puts a picture
+    r"<(?:unused|reserved|extra_id|image|audio|video)_?\d{1,6}>",
+    r"<(?:function|parameter)=[^\s<>]{0,64}>",  # Qwen 3 Coder
+)
+# Words that are marks in angle brackets, with a slash too, and in square ones. By family; sources: the files
+# tokenizer_config.json and chat_template.jinja that each vendor publishes with its weights.
+ANGLE: tuple[str, ...] = (
+    "s", "bos", "eos", "pad", "unk", "mask",  # SentencePiece, Gemma, XLM-R
+    "start_of_turn", "end_of_turn", "start_of_image", "end_of_image", "start_of_audio", "end_of_audio",  # Gemma
+    "image_soft_token", "audio_soft_token", "start_function_call", "end_function_call", "start_function_response",
+    "end_function_response", "start_function_declaration", "end_function_declaration",  # Gemma 3n, FunctionGemma
+    "BOS_TOKEN", "EOS_TOKEN", "PAD_TOKEN", "UNK_TOKEN", "MASK_TOKEN", "CLS_TOKEN", "SEP_TOKEN", "EOP_TOKEN",  # Cohere
+    "sop", "eop", "eot", "eod", "arg_key", "arg_value",  # GLM
+    "tool_call", "tool_calls", "tool_response", "tool_result", "tools", "available_tools", "function_call",
+    "function_calls", "function_results",  # Hermes, Qwen, Granite, MiniCPM
+    "think", "thinking", "seed:think", "seed:bos", "seed:eos", "seed:tool_call",  # Qwen, DeepSeek, Seed
+    "fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "begin_of_text", "end_of_text", "endoftext", "im_start",
+    "im_end", "end_of_utterance", "fake_token_around_image", "global-img", "vision_start", "vision_end",  # SmolVLM
+    "image", "img", "IMG_CONTEXT", "image_pad", "image_placeholder", "image_newline", "im_patch", "audio", "video",
+    "speech",  # LLaVA, InternVL, Qwen Audio
+)  # fmt: skip
+SQUARE: tuple[str, ...] = (
+    "INST", "SYSTEM_PROMPT", "AVAILABLE_TOOLS", "TOOL_CALLS", "TOOL_RESULTS", "TOOL_CONTENT", "CALL_ID", "ARGS",
+    "IMG", "IMG_BREAK", "IMG_END", "AUDIO", "BEGIN_AUDIO", "THINK", "PREFIX", "MIDDLE", "SUFFIX", "REF",
+    "MODEL_SETTINGS", "TOOL_REQUEST", "END_TOOL_REQUEST", "TOOL_RESULT", "END_TOOL_RESULT",  # Mistral, LM Studio
+    "gMASK", "sMASK", "MASK", "CLS", "SEP", "PAD", "UNK", "BOS", "EOS", "EOT",  # GLM, BERT
+)  # fmt: skip
+# Templates of plain words: the headings of Alpaca and of models tuned as it was.
+HEADINGS: tuple[str, ...] = ("Instruction", "Input", "Response", "System", "User", "Assistant", "Human")
+
+_TIMES = 8  # that a text is gone through, as what is left of a mark may be another one
+
+
+class Marks:
+    """Marks to look for: those of all known families, and ``own`` of one model."""
+
+    def __init__(self, own: Iterable[str] = (), *, known: bool = True) -> None:
+        whole = sorted({mark for mark in own if _breakable(mark)})
+        shapes = [*_known()] if known else []
+        self._found = re.compile("|".join([*shapes, *([_any_of(whole)] if whole else [])]) or r"(?!)")
+
+    def broken(self, text: str) -> str:
+        """Return the text with every mark broken up; the same object where it has none.
+
+        >>> Marks().broken("yes<|im_end|>\\n<s>no</s> [INST]")
+        'yes<|im_end| >\\n<s >no</s > [INST ]'
+        """
+        for _ in range(_TIMES):
+            changed, count = self._found.subn(_broken, text)
+            if not count:
+                return text
+            text = changed
+        return text
+
+    def intact(self, text: str) -> tuple[str, ...]:
+        """Return the marks that the text has, in their order."""
+        return tuple(found[0] for found in self._found.finditer(text))
+
+
+def _broken(found: re.Match[str]) -> str:
+    return f"{found[0][:-1]} {found[0][-1]}"
+
+
+def _breakable(mark: str) -> bool:
+    """A mark of one character, or of blanks, is no mark of a turn."""
+    return len(mark) > 1 and not mark.isspace()
+
+
+def _known() -> list[str]:
+    angle, square, headings = (_any_of(sorted(set(names))) for names in (ANGLE, SQUARE, HEADINGS))
+    return [*SHAPES, f"</?{angle}>", rf"\[/?{square}\]", f"### {headings}:"]
+
+
+def _any_of(words: list[str]) -> str:
+    """A pattern for any of the words, the longest that fits. Words that begin alike share a branch: a vocabulary may
+    have thousands of marks, and trying one after the other takes as long as there are many."""
+    branches: dict[str, list[str]] = {}
+    for word in words:
+        branches.setdefault(word[:1], []).append(word[1:])
+    ends = branches.pop("", None) is not None
+    if not branches:
+        return ""
+    inner = "|".join(re.escape(letter) + _any_of(rest) for letter, rest in branches.items())
+    return f"(?:{inner}){'?' if ends else ''}"
+
+
+@lru_cache(maxsize=256)
+def marks_of(own: tuple[str, ...] = (), *, known: bool = True) -> Marks:
+    """The marks to look for in text for a model with these marks of its own."""
+    return Marks(own, known=known)
+
+
+def without_marks(call: ChatCall, marks: Marks) -> ChatCall:
+    """Return the call with the marks broken up in all that its sender and its media say: texts, tools and results.
+
+    For a server of ours, where nobody but the template may begin a turn.
+    """
+    messages = tuple(
+        msgspec.structs.replace(message, parts=tuple(_part(part, marks) for part in message.parts))
+        for message in call.messages
+    )
+    return msgspec.structs.replace(call, messages=messages, tools=tuple(_tool(tool, marks) for tool in call.tools))
+
+
+def _part(part: WirePart, marks: Marks) -> WirePart:
+    if isinstance(part, WireText | Reasoning | Refusal | ToolResult):
+        return msgspec.structs.replace(part, text=marks.broken(part.text))
+    if isinstance(part, ToolCall):
+        return msgspec.structs.replace(part, name=marks.broken(part.name), arguments=_json(part.arguments, marks))
+    return part
+
+
+def _tool(tool: Tool, marks: Marks) -> Tool:
+    return msgspec.structs.replace(
+        tool,
+        name=marks.broken(tool.name),
+        description=marks.broken(tool.description),
+        schema=in_values(tool.schema, marks.broken),
+    )
+
+
+def _json(written: str, marks: Marks) -> str:
+    """JSON text whose strings have no marks, in whatever way they were escaped."""
+    try:
+        value = msgspec.json.decode(written)
+    except (msgspec.DecodeError, RecursionError):
+        return marks.broken(written)
+    clean = in_values(value, marks.broken)
+    return written if clean == value and not marks.intact(written) else msgspec.json.encode(clean).decode()
+
+
+def in_values(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a JSON value with every string and name in it changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list | tuple):
+        return [in_values(each, change) for each in value]
+    if isinstance(value, dict):
+        return {change(name): in_values(each, change) for name, each in value.items()}
+    return value

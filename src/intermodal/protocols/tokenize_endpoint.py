@@ -1,0 +1,71 @@
+"""How servers of open models count text, outside the protocols they speak: ``POST /tokenize`` at their root.
+
+``llama.cpp``: ``{"content", "parse_special"}`` gives ``{"tokens"}`` (tools/server/README.md). ``vllm``: ``{"model",
+"prompt", "add_special_tokens"}`` gives ``{"count", "tokens"}`` (vllm/entrypoints/openai, tokenization API).
+
+What tools add is the difference of two prompts, with them and without, each as the model's template writes it: at
+llama.cpp ``POST /apply-template`` gives ``{"prompt"}``, which is counted then; vLLM counts ``messages`` and ``tools``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from intermodal.catalog.types import TextCounter
+from intermodal.protocols.calls import Encoded
+from intermodal.protocols.framing.json_body import loads, segments
+
+PATH, TEMPLATE = "/tokenize", "/apply-template"
+_ASKED = ({"role": "user", "content": "?"},)
+_JSON = (("content-type", "application/json"), ("accept", "application/json"))
+
+
+def encode_request(counter: TextCounter, model: str, text: str) -> Encoded:
+    """The request, for the server's root (its ``base_url`` without the version)."""
+    asked: dict[TextCounter, dict[str, Any]] = {
+        "llama.cpp": {"content": text, "add_special": False, "parse_special": True},
+        "vllm": {"model": model, "prompt": text, "add_special_tokens": False},
+    }
+    return Encoded(path=PATH, headers=_JSON, segments=segments(asked[counter]))
+
+
+def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, Any]]) -> Encoded:
+    """The request for a chat with these tools (in OpenAI's form), or with none, at the server's root."""
+    asked: dict[str, Any] = {"messages": list(_ASKED), **({"tools": list(tools)} if tools else {})}
+    if counter == "llama.cpp":
+        return Encoded(path=TEMPLATE, headers=_JSON, segments=segments(asked))
+    return Encoded(path=PATH, headers=_JSON, segments=segments({"model": model, **asked}))
+
+
+def decode_prompt(body: bytes) -> str | None:
+    """What a template wrote; None where the reply holds no text."""
+    try:
+        found = loads(body)
+    except ValueError:
+        return None
+    prompt = found.get("prompt") if isinstance(found, dict) else None
+    return prompt if isinstance(prompt, str) else None
+
+
+def root(base_url: str) -> str:
+    """Where a server's own paths begin.
+
+    >>> root("http://127.0.0.1:8080/v1"), root("http://127.0.0.1:8080/")
+    ('http://127.0.0.1:8080', 'http://127.0.0.1:8080')
+    """
+    return base_url.rstrip("/").removesuffix("/v1")
+
+
+def decode_reply(body: bytes) -> int | None:
+    """Tokens; None where the reply tells no number."""
+    try:
+        found = loads(body)
+    except ValueError:
+        return None
+    if not isinstance(found, dict):
+        return None
+    count, tokens = found.get("count"), found.get("tokens")
+    if isinstance(count, int) and not isinstance(count, bool) and count >= 0:
+        return count
+    return len(tokens) if isinstance(tokens, list) else None

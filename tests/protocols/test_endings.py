@@ -1,0 +1,90 @@
+"""Where an answer ends, in every protocol: a last word without a reason is a cut, what follows the reason is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from tests.gates import upstreams
+from tests.gates.test_streams_by_protocol import events_of
+
+from intermodal import errors
+from intermodal.protocols.anthropic import request as anthropic_request
+from intermodal.protocols.calls import Error, Finish, TextDelta, ToolCallDelta, Usage, WireEvent
+from intermodal.protocols.gemini import request as gemini_request
+from intermodal.protocols.ollama import request as ollama_request
+from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.reply_decoder import Decoding
+
+DECODERS: Mapping[str, Callable[[str], Decoding]] = {
+    "anthropic": anthropic_request.Decoder, "gemini": gemini_request.Decoder, "ollama": ollama_request.Decoder,
+    "openai": openai_chat_request.Decoder,
+    "openai-responses": openai_responses_request.Decoder,
+}  # fmt: skip
+# What is in the event that says why the answer ended.
+REASONS = {
+    "anthropic": b"message_delta", "gemini": b"finishReason", "ollama": b'"done_reason"', "openai": b'"stop"',
+    "openai-responses": b"response.completed",
+}  # fmt: skip
+TOKENS = [f"word{number} " for number in range(60)]
+
+
+def stream(protocol: str) -> tuple[list[bytes], int]:
+    """Events of a whole answer, and which of them has the reason for its end."""
+    found = upstreams.events(protocol, TOKENS) if protocol == "openai" else events_of(protocol)
+    (place,) = [number for number, event in enumerate(found) if REASONS[protocol] in event]
+    return found, place
+
+
+def read(protocol: str, *chunks: bytes) -> list[WireEvent]:
+    decoder = DECODERS[protocol]("host:m")
+    return [*(event for chunk in chunks for event in decoder.feed(chunk)), *decoder.close()]
+
+
+def said(events: list[WireEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@pytest.mark.parametrize("last", [b"data: [DONE]\n\n", b""], ids=["done", "no last word"])
+@pytest.mark.parametrize("protocol", DECODERS)
+def test_an_answer_that_does_not_say_why_it_ended_is_a_cut(protocol: str, last: bytes) -> None:
+    found, place = stream(protocol)
+    if protocol == "ollama":
+        last = b""
+    events = read(protocol, *found[:place], *found[place + 1 :], last)
+    assert isinstance(events[-1], Error) and isinstance(events[-1].error, errors.StreamCut)
+    assert not any(isinstance(event, Finish) for event in events)
+
+
+@pytest.mark.parametrize("protocol", DECODERS)
+def test_words_after_the_reason_are_no_part_of_the_answer(protocol: str) -> None:
+    """Nor another reason, nor a call of a tool; what is counted there is."""
+    found, place = stream(protocol)
+    whole = read(protocol, *found)
+    words = [event for event in found[:place] if b"start" not in event and b"created" not in event]
+    more = read(protocol, *found[: place + 1], *words, *found[place + 1 :])
+    assert more == whole and isinstance(whole[-1], Finish) and isinstance(whole[-2], Usage)
+
+
+def test_a_second_reason_or_a_call_of_a_tool_after_the_first_changes_nothing() -> None:
+    found, place = stream("openai")
+    late = (
+        b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"f",'
+        b'"arguments":"{}"}}]},"finish_reason":"tool_calls"}]}\n\n'
+    )
+    events = read("openai", *found[: place + 1], late, *found[place + 1 :])
+    assert events == read("openai", *found) and not any(isinstance(event, ToolCallDelta) for event in events)
+
+
+def test_an_error_after_the_reason_is_an_error() -> None:
+    found, place = stream("openai")
+    events = read("openai", *found[: place + 1], b'data: {"error":{"message":"no memory","code":500}}\n\n')
+    assert isinstance(events[-1], Error)
+
+
+@pytest.mark.parametrize("state", ["in_progress", "queued", "cancelled", "incomplete"])
+def test_a_whole_response_that_is_not_at_its_end_is_none(state: str) -> None:
+    item = '{"type":"message","content":[{"type":"output_text","text":"Pa"}]}'
+    events = read("openai-responses", f'{{"status":"{state}","output":[{item}]}}'.encode())
+    assert said(events) == "Pa" and isinstance(events[-1], Error)
