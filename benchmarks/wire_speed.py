@@ -36,7 +36,7 @@ from intermodal.catalog.types import Host
 from intermodal.client import AsyncClient
 from intermodal.events import TextDelta
 from intermodal.protocols.anthropic import request as anthropic_request
-from intermodal.protocols.calls import ChatCall, Encoded, WireImage, WireMessage, WireText
+from intermodal.protocols.calls import ChatCall, EncodedRequest, WireImage, WireMessage, WireText
 from intermodal.protocols.gemini import request as gemini_request
 from intermodal.protocols.ollama import request as ollama_request
 from intermodal.protocols.openai_chat import request as openai_chat_request
@@ -92,7 +92,7 @@ def codecs(runs: int) -> str:
         memory = ""
         for size in (MIB, 20 * MIB):
             call = call_of(size)
-            encoded: Encoded = wire.encode_request(call, HOST)
+            encoded: EncodedRequest = wire.encode_request(call, HOST)
             body = b"".join(encoded.segments)
             path = (encoded.path,) if wire is gemini_request else ()
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from intermodal.executor.attempt import circuit_breaker, retry
-from intermodal.protocols.errors.rules import ROWS, Row
+from intermodal.protocols.errors.rules import ERROR_RULES, ErrorRule
 from intermodal.transport import timeouts
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
@@ -14,7 +14,7 @@ TABLE = re.compile(r"<!-- failures -->\n(.*)<!-- /failures -->", re.S)
 CHARGED = {"free": "no", "maybe": "maybe", "billed": "yes"}
 
 
-def _statuses(row: Row) -> str:
+def _statuses(row: ErrorRule) -> str:
     if not row.statuses:
         return "any"
     if row.statuses == frozenset(range(500, 600)):
@@ -22,7 +22,7 @@ def _statuses(row: Row) -> str:
     return ", ".join(map(str, sorted(row.statuses)))
 
 
-def _known_by(row: Row) -> str:
+def _known_by(row: ErrorRule) -> str:
     codes = " ".join(f"`{code}`" for code in sorted(row.codes))
     words = "its words" if row.words else ""
     told = ", or ".join(filter(None, (codes, words)))
@@ -32,7 +32,7 @@ def _known_by(row: Row) -> str:
 def table() -> str:
     """The rows as a reader sees them, with what a row leaves to the class of its error filled in."""
     lines = ["| status | known by | means | error | then | charged |", "|---|---|---|---|---|---|"]
-    for row in ROWS:
+    for row in ERROR_RULES:
         usual = row.error("x", status=min(row.statuses, default=0))
         then, charged = row.retry or usual.retry, CHARGED[row.billing or usual.billing]
         name = f"`{row.error.__name__}`"

@@ -12,7 +12,7 @@ from tests.e2e.tokenizer import llama_cpp, served
 from tests.unit.local.runtime_fixtures import REAL_WEIGHTS
 
 from intermodal.local.tokenizers.template_marks import marks_in
-from intermodal.protocols.special_tokens import marks_of
+from intermodal.protocols.special_tokens import special_tokens
 
 pytestmark = pytest.mark.e2e
 THINKING = "{% for m in messages %}<|im_start|>{{ m['content'] }}<think>[INST]{% endfor %}"
@@ -36,7 +36,7 @@ def test_llama_cpp_takes_user_defined_tokens_from_a_text_even_without_special_on
             asked = {"content": text, "parse_special": False}
             return len(httpx.post(f"{url}/tokenize", json=asked).json()["tokens"])
 
-        assert count("<think>") == 1 < count("<|im_end|>") and count(marks_of().broken("<think>")) > 1
+        assert count("<think>") == 1 < count("<|im_end|>") and count(special_tokens().broken("<think>")) > 1
 
 
 def test_a_folder_says_it_in_its_tokenizers_config(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_each_mark_is_one_token_of_llama_cpp_and_none_once_it_is_broken_up() -> 
     path = REAL_WEIGHTS / "smollm2-135m-instruct" / "SmolLM2-135M-Instruct.Q4_1.gguf"
     marks = marks_in(path)
     assert {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<filename>"} <= {*marks}
-    own = marks_of(marks, known=False)
+    own = special_tokens(marks, known=False)
     with llama_cpp(path) as tokens:
         special = {tokens(mark)[0] for mark in marks if len(tokens(mark)) == 1}
         assert len(special) == len(marks)

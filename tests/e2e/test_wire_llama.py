@@ -20,14 +20,14 @@ from intermodal.protocols.calls import (
     ChatCall,
     Error,
     Finish,
-    TextDelta,
-    Usage,
     WireAudio,
     WireEvent,
     WireImage,
     WireMessage,
     WirePart,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
 from intermodal.protocols.errors import classification
 from intermodal.protocols.openai_chat import request as openai_chat_request
@@ -93,13 +93,13 @@ async def ask(transport: Transport, base_url: str, call: ChatCall, *, key: str =
             raise classification.classify(
                 response.status, response.headers, await response.read(), "real:m", secrets=(key,)
             )
-        decoder = openai_chat_request.Decoder("real:m", headers=response.headers)
+        decoder = openai_chat_request.OpenAIChatDecoder("real:m", headers=response.headers)
         events = [event async for chunk in response.chunks() for event in decoder.feed(chunk)]
         return events + decoder.close()
 
 
 def words(events: list[WireEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
+    return "".join(event.text for event in events if isinstance(event, WireTextDelta))
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -107,7 +107,7 @@ async def test_an_answer_has_words_usage_and_an_end(transport: Transport, base_u
     events = await ask(transport, base_url, chat(QUESTION, stream=stream))
     assert "42" in words(events)
     usage, finish = events[-2:]
-    assert isinstance(usage, Usage)
+    assert isinstance(usage, WireUsage)
     assert 10 < (usage.input_tokens or 0) < 60
     assert 0 < (usage.output_tokens or 0) <= 24
     assert finish in (Finish(reason="stop"), Finish(reason="length"))
@@ -145,7 +145,7 @@ async def test_a_schema_that_is_forced_is_not_in_the_prompt(transport: Transport
     events = [await ask(transport, base_url, call)]
     for each in (schema, {"type": "object"}):
         events.append(await ask(transport, base_url, chat(*call.messages[-1].parts, schema=each, tokens=20)))
-    counts = {next(event.input_tokens for event in some if isinstance(event, Usage)) for some in events}
+    counts = {next(event.input_tokens for event in some if isinstance(event, WireUsage)) for some in events}
     assert len(counts) == 1
     assert not any(row.host().tells_schema for row in shipped_rows().hosts if row.id in ("llama.cpp", "embedded"))
 
@@ -180,12 +180,12 @@ async def test_B1_a_real_stream_cut_at_any_byte_is_reassembled_or_an_error(trans
     encoded = openai_chat_request.encode_request(chat(WireText(text="Name three colours."), tokens=8), HOST)
     async with transport.post(HostAddress(base_url, KEY), encoded) as response:
         body = await response.read()
-    decoder = openai_chat_request.Decoder()
+    decoder = openai_chat_request.OpenAIChatDecoder()
     whole = decoder.feed(body) + decoder.close()
     assert isinstance(whole[-1], Finish)
     for at in range(len(body)):
-        decoder = openai_chat_request.Decoder()
+        decoder = openai_chat_request.OpenAIChatDecoder()
         assert decoder.feed(body[:at]) + decoder.feed(body[at:]) + decoder.close() == whole
-        decoder = openai_chat_request.Decoder()
+        decoder = openai_chat_request.OpenAIChatDecoder()
         half = decoder.feed(body[:at]) + decoder.close()
         assert isinstance(half[-1], Error) or words(half) == words(whole)

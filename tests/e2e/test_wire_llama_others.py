@@ -25,8 +25,8 @@ from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Host, Protocol
 from intermodal.content import ToolCall, ToolResult
 from intermodal.protocols.anthropic import request as anthropic_request
-from intermodal.protocols.calls import ChatCall, Error, Finish, Usage, WireEvent, WireImage, WireMessage, WireText
-from intermodal.protocols.conversation import turn
+from intermodal.protocols.calls import ChatCall, Error, Finish, WireEvent, WireImage, WireMessage, WireText, WireUsage
+from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification
 from intermodal.protocols.openai_responses import request as openai_responses_request
 from intermodal.request import Sampling, Tool
@@ -85,9 +85,9 @@ async def test_an_answer_has_words_usage_and_an_end(
     transport: Transport, server: LlamaServer, wire: ModuleType, stream: bool
 ) -> None:
     events = read(wire, await reply(transport, server.base_url, wire, chat(ASKED, stream=stream)))
-    assert "42" in turn(events).text
+    assert "42" in collect_turn(events).text
     usage, finish = events[-2:]
-    assert isinstance(usage, Usage)
+    assert isinstance(usage, WireUsage)
     assert 10 < (usage.input_tokens or 0) < 80
     assert 0 < (usage.output_tokens or 0) <= 24
     assert isinstance(finish, Finish)
@@ -103,7 +103,7 @@ async def test_B1_a_real_stream_cut_at_any_byte_is_reassembled_or_an_error(
     for at in range(0, len(body), 3):
         assert read(wire, body[:at], body[at:]) == whole
         half = read(wire, body[:at])
-        assert isinstance(half[-1], Error) or turn(half).text == turn(whole).text
+        assert isinstance(half[-1], Error) or collect_turn(half).text == collect_turn(whole).text
 
 
 @BOTH

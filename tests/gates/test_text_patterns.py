@@ -72,10 +72,10 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
         for attribute, value in held.items():
             for pattern in found_in(value):
                 yield f"{name}.{attribute}", pattern
-    for row in rules.ROWS:
+    for row in rules.ERROR_RULES:
         if row.words:
             yield "protocols.errors.rules.ROWS", re.compile(row.words, re.IGNORECASE)
-    for words, _ in rules.KINDS:
+    for words, _ in rules.MODALITY_PATTERNS:
         yield "protocols.errors.rules.KINDS", re.compile(words, re.IGNORECASE)
 
 

@@ -19,7 +19,7 @@ from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols.anthropic import request as anthropic_request
 from intermodal.protocols.calls import (
     ChatCall,
-    Encoded,
+    EncodedRequest,
     ToolCallDelta,
     WireAudio,
     WireDocument,
@@ -138,7 +138,7 @@ class Wire:
             **self.more,
         )
 
-    def decode(self, body: bytes, encoded: Encoded) -> ChatCall:
+    def decode(self, body: bytes, encoded: EncodedRequest) -> ChatCall:
         """The call back from its body, on a wire that says all of it there."""
         call: ChatCall = self.module.decode_request(body, *((encoded.path,) if self.by_path else ()))
         return call

@@ -17,14 +17,14 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, ToolCall, ToolResult
 from intermodal.protocols.calls import (
-    Candidates,
     ChatCall,
     EmbeddingCall,
-    Encoded,
+    EncodedRequest,
     Finish,
+    ImageCall,
     NotExpressible,
-    PictureCall,
     SpeechCall,
+    TokenLogprobs,
     TranscriptionCall,
     WireAudio,
     WireDocument,
@@ -35,7 +35,7 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.protocols.conversation import turn
+from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.openai_media import embeddings as openai_media_embeddings
 from intermodal.protocols.openai_media import images as openai_media_images
 from intermodal.protocols.openai_media import speech, transcription
@@ -127,7 +127,7 @@ SAID: Mapping[str, tuple[ChatCall, Callable[[ChatCall], Any]]] = {
 def _says(wire: Wire, feature: str) -> str:
     call, of = SAID[feature]
     try:
-        encoded: Encoded = wire.module.encode_request(call, HOST)
+        encoded: EncodedRequest = wire.module.encode_request(call, HOST)
     except NotExpressible as refused:
         assert not refused.sent and refused.part
         return NO
@@ -235,7 +235,7 @@ def _events(wire: Wire, reply: bytes) -> list[WireEvent]:
 def _goes_back(wire: Wire, reply: tuple[bytes, str]) -> str:
     """A thought is kept where the turn it came in, sent again, has it letter by letter."""
     body, kept = reply
-    said = turn(_events(wire, body)).parts
+    said = collect_turn(_events(wire, body)).parts
     assert kept in str(said) or _parts(_chat(_said(said)), Reasoning), f"{wire.name} does not read what was thought"
     for answer, quirks in ((YES, ()), *((QUIRK, (quirk,)) for quirk in getattr(wire.module, "QUIRKS", ()))):
         host = Host(id="h", forced_json=True, quirks=quirks)
@@ -253,8 +253,8 @@ def _chat_column(wire: Wire) -> dict[str, str]:
     column["reasoning kept as it came"] = _goes_back(wire, thought)
     if column["log-probabilities"] == YES:
         assert isinstance(told, bytes)
-        assert Candidates(words=(("yes", -0.1), ("no", -2.5))) in _events(wire, told)
-    usage = turn(_events(wire, used)).usage
+        assert TokenLogprobs(words=(("yes", -0.1), ("no", -2.5))) in _events(wire, told)
+    usage = collect_turn(_events(wire, used)).usage
     assert usage.input_tokens
     column["usage by modality"] = YES if usage.input_by_modality else NO
     if refused is None:
@@ -274,12 +274,12 @@ FIELDS: Mapping[type[msgspec.Struct], set[str]] = {
     EmbeddingCall: {"model", "texts", "dimensions", "media"},
     TranscriptionCall: {"model", "data", "media_type", "language", "prompt", "into"},
     SpeechCall: {"model", "text", "voice", "format"},
-    PictureCall: {"model", "prompt", "images", "mask", "size", "count", "seed", "steps", "guidance", "sampler",
+    ImageCall: {"model", "prompt", "images", "mask", "size", "count", "seed", "steps", "guidance", "sampler",
                   "strength", "negative", "quality", "format", "writes"},
 }  # fmt: skip
 
 
-def _holds(encode: Callable[[], Encoded], *words: bytes) -> str:
+def _holds(encode: Callable[[], EncodedRequest], *words: bytes) -> str:
     try:
         body = b"".join(encode().segments)
     except NotExpressible:
@@ -320,8 +320,8 @@ def _audio() -> dict[str, str]:
 
 
 def _images() -> dict[str, str]:
-    def asked(host: Host = HOST, **more: Any) -> Callable[[], Encoded]:
-        return lambda: openai_media_images.encode_request(PictureCall(model="m", prompt="a crane", **more), host)
+    def asked(host: Host = HOST, **more: Any) -> Callable[[], EncodedRequest]:
+        return lambda: openai_media_images.encode_request(ImageCall(model="m", prompt="a crane", **more), host)
 
     reply = {"data": [{"b64_json": "iVBORw=="}], "usage": {"input_tokens": 9, "input_tokens_details": _PARTED}}
     made = openai_media_images.decode_reply(json.dumps(reply).encode(), "h:m")

@@ -21,7 +21,7 @@ from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS, Host
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.gateway.unread import unread
 from intermodal.protocols import request_fields
-from intermodal.protocols.calls import Encoded, NotExpressible
+from intermodal.protocols.calls import EncodedRequest, NotExpressible
 from intermodal.protocols.request_fields import FIELDS
 
 PLANNED, IGNORED, REFUSED = "planned", "ignored", "refused"
@@ -147,7 +147,7 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def _written(client: str, tree: Mapping[str, Any], at: Host) -> dict[str, Any]:
     call = DIALECTS[client].decode(json.dumps(tree).encode())
     call = replace(call, candidates=0, grammar="", context=None)  # what a request has no place for
-    sent: Encoded = _WIRES[at.protocol].encode_request(call, at)
+    sent: EncodedRequest = _WIRES[at.protocol].encode_request(call, at)
     return dict(leaves(json.loads(b"".join(sent.segments))))
 
 
@@ -193,7 +193,7 @@ def ignored(client: str, tree: Mapping[str, Any], at: Host) -> tuple[str, ...]:
     call = DIALECTS[client].decode(body)
     raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     marks = len(call.cache) if at.protocol in PROMPT_CACHING_PROTOCOLS else 0
-    lost = request_fields.ignored(client, raw, call.settings, at.protocol, at.quirks)
+    lost = request_fields.ignored_fields(client, raw, call.settings, at.protocol, at.quirks)
     return *lost, *unread(body, DIALECTS[client], marks)
 
 

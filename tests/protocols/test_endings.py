@@ -10,17 +10,18 @@ from tests.gates.test_streams_by_protocol import events_of
 
 from intermodal import errors
 from intermodal.protocols.anthropic import request as anthropic_request
-from intermodal.protocols.calls import Error, Finish, TextDelta, ToolCallDelta, Usage, WireEvent
+from intermodal.protocols.calls import Error, Finish, ToolCallDelta, WireEvent, WireTextDelta, WireUsage
 from intermodal.protocols.gemini import request as gemini_request
 from intermodal.protocols.ollama import request as ollama_request
 from intermodal.protocols.openai_chat import request as openai_chat_request
 from intermodal.protocols.openai_responses import request as openai_responses_request
-from intermodal.protocols.reply_decoder import Decoding
+from intermodal.protocols.reply_decoder import ReplyDecoder
 
-DECODERS: Mapping[str, Callable[[str], Decoding]] = {
-    "anthropic": anthropic_request.Decoder, "gemini": gemini_request.Decoder, "ollama": ollama_request.Decoder,
-    "openai": openai_chat_request.Decoder,
-    "openai-responses": openai_responses_request.Decoder,
+DECODERS: Mapping[str, Callable[[str], ReplyDecoder]] = {
+    "anthropic": anthropic_request.AnthropicDecoder, "gemini": gemini_request.GeminiDecoder,
+    "ollama": ollama_request.OllamaDecoder,
+    "openai": openai_chat_request.OpenAIChatDecoder,
+    "openai-responses": openai_responses_request.OpenAIResponsesDecoder,
 }  # fmt: skip
 # What is in the event that says why the answer ended.
 REASONS = {
@@ -43,7 +44,7 @@ def read(protocol: str, *chunks: bytes) -> list[WireEvent]:
 
 
 def said(events: list[WireEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
+    return "".join(event.text for event in events if isinstance(event, WireTextDelta))
 
 
 @pytest.mark.parametrize("last", [b"data: [DONE]\n\n", b""], ids=["done", "no last word"])
@@ -64,7 +65,7 @@ def test_words_after_the_reason_are_no_part_of_the_answer(protocol: str) -> None
     whole = read(protocol, *found)
     words = [event for event in found[:place] if b"start" not in event and b"created" not in event]
     more = read(protocol, *found[: place + 1], *words, *found[place + 1 :])
-    assert more == whole and isinstance(whole[-1], Finish) and isinstance(whole[-2], Usage)
+    assert more == whole and isinstance(whole[-1], Finish) and isinstance(whole[-2], WireUsage)
 
 
 def test_a_second_reason_or_a_call_of_a_tool_after_the_first_changes_nothing() -> None:

@@ -18,7 +18,7 @@ from intermodal.protocols.anthropic import request as anthropic_request
 from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,
-    PictureCall,
+    ImageCall,
     SpeechCall,
     WireAudio,
     WireDocument,
@@ -135,7 +135,7 @@ def lacking(sent: Any, understood: Any, place: str = "") -> list[str]:
     return [] if sent == understood else [f"{place}: {sent!r:.60}, {understood!r:.60}"]
 
 
-PICTURE = PictureCall(model="m", prompt="a crane", size=(1024, 1024), count=2, format="png", quality="low")
+PICTURE = ImageCall(model="m", prompt="a crane", size=(1024, 1024), count=2, format="png", quality="low")
 
 
 def test_openai_s_pictures_vectors_and_speech() -> None:
@@ -175,7 +175,7 @@ def test_openai_s_edits_have_no_field_that_its_types_do_not_know() -> None:
 def test_google_s_pictures_and_vectors() -> None:
     from google.genai import types
 
-    call = PictureCall(model="m", prompt="a crane", size=(1344, 768), seed=7, images=(WireImage(data=b"\x89PNG"),))
+    call = ImageCall(model="m", prompt="a crane", size=(1344, 768), seed=7, images=(WireImage(data=b"\x89PNG"),))
     tree = json.loads(b"".join(gemini_images.encode_request(call, GOOGLE).segments))
     (content,) = [types.Content.model_validate(content) for content in tree.pop("contents")]
     assert content.parts is not None and len(content.parts) == 2

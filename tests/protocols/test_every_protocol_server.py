@@ -21,20 +21,20 @@ from intermodal.protocols.calls import (
     Finish,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.conversation import Turn, turn
-from intermodal.protocols.errors.responses import RunEvents
+from intermodal.protocols.conversation import AssistantTurn, collect_turn
+from intermodal.protocols.errors.responses import RunEventEncoder
 from intermodal.protocols.ollama import request as ollama_request
 from intermodal.protocols.ollama import server as ollama_server
 from intermodal.protocols.openai_chat import request as openai_chat_request
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_responses import request as openai_responses_request
 from intermodal.protocols.openai_responses import server_events
-from intermodal.protocols.reply_decoder import Decoding
+from intermodal.protocols.reply_decoder import ReplyDecoder
 from intermodal.request import JsonOutput
 
 AT = "2026-11-25T00:00:00Z"
@@ -45,7 +45,7 @@ class Server:
     name: str
     stream: Callable[[], Any]
     whole: Callable[[list[WireEvent]], tuple[int, bytes]]
-    decoder: Callable[[], Decoding]
+    decoder: Callable[[], ReplyDecoder]
     drops: tuple[type[Any], ...] = ()  # what the wire has no place for
     ids: bool = True
 
@@ -53,39 +53,39 @@ class Server:
 SERVERS = (
     Server(
         "openai_chat",
-        lambda: openai_chat_server.StreamEncoder("m", id="c1", created=1),
+        lambda: openai_chat_server.OpenAIChatStreamEncoder("m", id="c1", created=1),
         lambda events: openai_chat_server.encode_reply(events, "m", id="c1", created=1),
-        openai_chat_request.Decoder,
+        openai_chat_request.OpenAIChatDecoder,
     ),
     Server(
         "openai_responses",
-        lambda: server_events.StreamEncoder("m", id="r1", created=1),
+        lambda: server_events.OpenAIResponsesStreamEncoder("m", id="r1", created=1),
         lambda events: server_events.encode_reply(events, "m", id="r1", created=1),
-        openai_responses_request.Decoder,
+        openai_responses_request.OpenAIResponsesDecoder,
     ),
     Server(
         "anthropic",
-        lambda: anthropic_server.StreamEncoder("m", id="msg_1"),
+        lambda: anthropic_server.AnthropicStreamEncoder("m", id="msg_1"),
         lambda events: anthropic_server.encode_reply(events, "m", id="msg_1"),
-        anthropic_request.Decoder,
+        anthropic_request.AnthropicDecoder,
     ),
     Server(
         "ollama",
-        lambda: ollama_server.StreamEncoder("m", now=lambda: AT),
+        lambda: ollama_server.OllamaStreamEncoder("m", now=lambda: AT),
         lambda events: ollama_server.encode_reply(events, "m", now=lambda: AT),
-        ollama_request.Decoder,
+        ollama_request.OllamaDecoder,
     ),
 )
 EVERY = pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
 WORDS = st.text('ab é😀\n"', min_size=1, max_size=6)
 CALLED: list[WireEvent] = [
     ReasoningDelta(text="Two tools, then."),
-    TextDelta(text="I "),
-    TextDelta(text="look."),
+    WireTextDelta(text="I "),
+    WireTextDelta(text="look."),
     ToolCallDelta(index=0, id="call_0", name="weather", arguments='{"city":'),
     ToolCallDelta(index=0, arguments='"Zürich"}'),
     ToolCallDelta(index=1, id="call_1", name="clock"),
-    Usage(input_tokens=11, output_tokens=7),
+    WireUsage(input_tokens=11, output_tokens=7),
     Finish(reason="tool_call"),
 ]
 
@@ -103,7 +103,7 @@ def read(server: Server, *chunks: bytes) -> list[WireEvent]:
 
 def said(events: list[WireEvent]) -> tuple[Any, ...]:
     """What a client has in the end, the order between words and calls left out."""
-    made: Turn = turn(events)
+    made: AssistantTurn = collect_turn(events)
     kinds = {"Reasoning": "", "WireText": "", "Refusal": ""}
     for part in made.parts:
         if type(part).__name__ in kinds:
@@ -117,7 +117,7 @@ def said(events: list[WireEvent]) -> tuple[Any, ...]:
 def test_what_is_written_is_read_back(server: Server, data: st.DataObject) -> None:
     given: list[WireEvent] = [
         *(ReasoningDelta(text=text) for text in data.draw(st.lists(WORDS, max_size=2))),
-        *(TextDelta(text=text) for text in data.draw(st.lists(WORDS, max_size=3))),
+        *(WireTextDelta(text=text) for text in data.draw(st.lists(WORDS, max_size=3))),
     ]
     calls = data.draw(st.lists(st.tuples(st.sampled_from("fg"), st.dictionaries(WORDS, WORDS, max_size=2)), max_size=3))
     for index, (name, arguments) in enumerate(calls):
@@ -126,7 +126,7 @@ def test_what_is_written_is_read_back(server: Server, data: st.DataObject) -> No
         given.append(ToolCallDelta(index=index, id=f"call_{index}", name=name, arguments=text[:cut]))
         given += [ToolCallDelta(index=index, arguments=text[cut:])] if text[cut:] else []
     reason = "tool_call" if calls else data.draw(st.sampled_from(["stop", "length"]))
-    given += [Usage(input_tokens=data.draw(st.integers(0, 99)), output_tokens=3), Finish(reason=reason)]
+    given += [WireUsage(input_tokens=data.draw(st.integers(0, 99)), output_tokens=3), Finish(reason=reason)]
     assert said(read(server, streamed(server, given))) == said(given)
     status, body = server.whole(given)
     assert status == 200
@@ -158,7 +158,7 @@ def test_a_stream_that_stops_at_any_byte_is_an_error_or_whole(server: Server) ->
 @EVERY
 def test_an_error_reaches_the_client_with_its_sentence_in_a_stream_and_without_one(server: Server) -> None:
     error = errors.ContextExceeded("the request has 9,000 tokens, the endpoint takes 512", where="h:m")
-    given: list[WireEvent] = [TextDelta(text="a"), Error(error=error)]
+    given: list[WireEvent] = [WireTextDelta(text="a"), Error(error=error)]
     end = read(server, streamed(server, given))[-1]
     assert isinstance(end, Error)
     assert "9,000 tokens" in str(end.error)
@@ -179,7 +179,7 @@ def test_an_error_of_ours_that_nobody_wrote_for_showing_says_nothing_of_our_insi
 def test_a_refusal_is_told_in_its_own_words(server: Server) -> None:
     given: list[WireEvent] = [RefusalDelta(text="Not that."), Finish(reason="content_filter")]
     for body in (streamed(server, given), server.whole(given)[1]):
-        found = turn(read(server, body))
+        found = collect_turn(read(server, body))
         assert "Not that." in "".join(part.text for part in found.parts)  # type: ignore[union-attr]
         if server.name != "ollama":  # which has no word for it
             assert found.finish == "content_filter"
@@ -305,7 +305,7 @@ def test_of_several_tools_those_that_may_be_called_are_asked_for(wire: Any) -> N
 
 
 def test_the_events_of_a_run_become_a_wire_s() -> None:
-    run = RunEvents()
+    run = RunEventEncoder()
     counts = {"input_tokens": 5, "output_tokens": 2, "cached_tokens": 3, "cache_write_tokens": 1, "reasoning_tokens": 1}
     actual = events.Actual(step="s", seconds=1.0, usage=events.Usage(**counts))
     finished = events.Finished(
@@ -318,8 +318,8 @@ def test_the_events_of_a_run_become_a_wire_s() -> None:
         finished,
     )
     assert [found for event in given for found in run.feed(event)] == [
-        TextDelta(text="hi"),
+        WireTextDelta(text="hi"),
         ToolCallDelta(index=0, id="1", name="f", arguments="{}"),
-        Usage(**counts),
+        WireUsage(**counts),
         Finish(reason="tool_call"),
     ]

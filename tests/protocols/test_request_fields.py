@@ -17,7 +17,7 @@ from openai.types.shared_params import reasoning
 from tests.protocols.field_fates import HOSTS, IGNORED, PLANNED, REFUSED, SAMPLES, fate
 
 from intermodal.errors import UnsupportedModality
-from intermodal.protocols.request_fields import FIELDS, carried, fitted, settings_of
+from intermodal.protocols.request_fields import FIELDS, read_settings, scale_thinking, supported_settings
 from intermodal.request import Settings
 
 
@@ -78,31 +78,33 @@ def test_nouns_of_settings_are_those_of_the_table() -> None:
 
 @pytest.mark.parametrize("protocol", HOSTS)
 def test_what_a_host_is_told_stays_as_it_is(protocol: str) -> None:
-    told = carried(Settings(protocol="ollama", top_k=4, presence_penalty=0.5, effort="low"), protocol, ("effort",))
-    assert carried(told, protocol, ("effort",)) == told
+    told = supported_settings(
+        Settings(protocol="ollama", top_k=4, presence_penalty=0.5, effort="low"), protocol, ("effort",)
+    )
+    assert supported_settings(told, protocol, ("effort",)) == told
 
 
-THINKS = settings_of({"thinking": {"type": "enabled", "budget_tokens": 8000}}, "anthropic")
+THINKS = read_settings({"thinking": {"type": "enabled", "budget_tokens": 8000}}, "anthropic")
 
 
 def test_thinking_stays_within_the_answer_that_a_plan_allows() -> None:
-    assert fitted(THINKS, 10_000, 10_000, "anthropic") is THINKS
-    assert fitted(THINKS, 10_000, 5_000, "anthropic").thinking == 4_000
-    assert fitted(THINKS, 10_000, 1_100, "anthropic").thinking == 1_024
-    assert fitted(THINKS, 10_000, 5_000, "gemini") is THINKS
-    assert fitted(replace(THINKS, thinking=None), 10_000, 10, "anthropic").thinking is None
+    assert scale_thinking(THINKS, 10_000, 10_000, "anthropic") is THINKS
+    assert scale_thinking(THINKS, 10_000, 5_000, "anthropic").thinking == 4_000
+    assert scale_thinking(THINKS, 10_000, 1_100, "anthropic").thinking == 1_024
+    assert scale_thinking(THINKS, 10_000, 5_000, "gemini") is THINKS
+    assert scale_thinking(replace(THINKS, thinking=None), 10_000, 10, "anthropic").thinking is None
     with pytest.raises(UnsupportedModality, match="8000 tokens of thinking in an answer of 1000"):
-        fitted(THINKS, 10_000, 1_000, "anthropic")
+        scale_thinking(THINKS, 10_000, 1_000, "anthropic")
 
 
 @pytest.mark.parametrize("more", [{"display": "omitted"}, {"type": "adaptive"}, {"type": "disabled"}])
 def test_other_forms_of_thinking_go_as_they_came(more: dict[str, Any]) -> None:
     given = {"type": "enabled", "budget_tokens": 2000} | more
-    assert settings_of({"thinking": given}, "anthropic").own == (("thinking", given),)
+    assert read_settings({"thinking": given}, "anthropic").own == (("thinking", given),)
 
 
 def test_an_effort_is_google_s_published_budget_where_a_model_has_no_levels() -> None:
     low, high = (Settings(protocol="openai", effort=effort) for effort in ("low", "high"))
-    assert [carried(each, "gemini", ("thinking_budget",)).thinking for each in (low, high)] == [1024, 24576]
-    assert carried(high, "gemini", ("thinking_level",)).effort == "high"
-    assert carried(high, "gemini") == Settings(protocol="gemini")
+    assert [supported_settings(each, "gemini", ("thinking_budget",)).thinking for each in (low, high)] == [1024, 24576]
+    assert supported_settings(high, "gemini", ("thinking_level",)).effort == "high"
+    assert supported_settings(high, "gemini") == Settings(protocol="gemini")

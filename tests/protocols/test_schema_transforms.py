@@ -10,7 +10,7 @@ import pytest
 from intermodal.answer_schema import check_schema
 from intermodal.errors import SchemaInvalid, UsageError
 from intermodal.languages import checked_language, whisper_code
-from intermodal.protocols.schema_transforms import MAX_ITEMS, MAX_LENGTH, bounded, references, rooted
+from intermodal.protocols.schema_transforms import MAX_ITEMS, MAX_LENGTH, limit_lengths, name_root, references
 
 TREE = {
     "type": "object",
@@ -25,15 +25,15 @@ def valid(value: Any, schema: dict[str, Any]) -> bool:
 
 
 def test_a_schema_that_names_itself_says_the_same_without() -> None:
-    made = rooted(TREE)
+    made = name_root(TREE)
     assert "#" not in references(made)
     for value in ({"name": "a", "kids": [{"name": "b", "kids": []}]}, {"name": "a", "kids": [{"nom": "b"}]}, {}):
         assert valid(value, made) == valid(value, TREE)
-    assert rooted({"$defs": {"root": {}}, "items": {"$ref": "#"}})["items"] == {"$ref": "#/$defs/root_"}
+    assert name_root({"$defs": {"root": {}}, "items": {"$ref": "#"}})["items"] == {"$ref": "#/$defs/root_"}
 
 
 def test_only_what_has_no_limit_gets_one() -> None:
-    made = bounded({
+    made = limit_lengths({
         "properties": {
             "free": {"type": "string"},
             "maybe": {"type": ["string", "null"]},

@@ -10,13 +10,13 @@ from tests.gates.injection import ALL_MARKS
 
 from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
-from intermodal.protocols.special_tokens import Marks, marks_of, without_marks
+from intermodal.protocols.special_tokens import SpecialTokens, special_tokens, without_special_tokens
 from intermodal.request import Tool
 
 
 @pytest.mark.parametrize("mark", ALL_MARKS)
 def test_the_marks_of_every_family_are_broken_up_once(mark: str) -> None:
-    known = marks_of()
+    known = special_tokens()
     for text in (mark, f"a{mark}b", f"{mark}{mark}", f"<|im_{mark}end|>", f"{mark[:3]}{mark}{mark[3:]}"):
         broken = known.broken(text)
         assert mark not in broken and broken.replace(" ", "") == text.replace(" ", "")
@@ -33,23 +33,23 @@ def test_the_marks_of_every_family_are_broken_up_once(mark: str) -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_mark_stays_as_it_is(text: str) -> None:
-    assert marks_of().broken(text) is text
+    assert special_tokens().broken(text) is text
 
 
 def test_a_tag_that_is_broken_up_is_the_same_tag_to_a_reader_of_markup() -> None:
     from bs4 import BeautifulSoup
 
     page = "<p><s>old</s> <video></video></p>"
-    broken = marks_of().broken(page)
+    broken = special_tokens().broken(page)
     assert broken != page
     assert [tag.name for tag in BeautifulSoup(broken, "html.parser").find_all()] == ["p", "s", "video"]
 
 
 def test_a_models_own_marks_are_broken_up_among_thousands() -> None:
     own = (*(f"<own{number}>" for number in range(5_000)), "<own", " ", "x", "")
-    found = Marks(own, known=False)
+    found = SpecialTokens(own, known=False)
     assert found.broken("a<own4321>b <|im_end|> x") == "a<ow n4321 >b <|im_end|> x"
-    assert marks_of(("<turn!>",)).broken("<turn!><|im_end|>") == "<turn! ><|im_end| >"
+    assert special_tokens(("<turn!>",)).broken("<turn!><|im_end|>") == "<turn! ><|im_end| >"
 
 
 def test_no_string_of_a_call_has_a_mark_however_it_was_escaped() -> None:
@@ -62,8 +62,8 @@ def test_no_string_of_a_call_has_a_mark_however_it_was_escaped() -> None:
         ToolCall(id="2", name="f", arguments=f"broken {mark}"), Opaque(wire="w", body=mark),
     )  # fmt: skip
     tools = (Tool(name="f", description=mark, schema=schema),)
-    call = without_marks(
-        ChatCall(model="m", messages=(WireMessage(role="user", parts=parts),), tools=tools), marks_of()
+    call = without_special_tokens(
+        ChatCall(model="m", messages=(WireMessage(role="user", parts=parts),), tools=tools), special_tokens()
     )
     text, same, thought, result, said, other, opaque = call.messages[0].parts
     assert same is image and isinstance(opaque, Opaque), "pixels are no text, and another wire's block is not sent"
@@ -79,4 +79,4 @@ def test_no_string_of_a_call_has_a_mark_however_it_was_escaped() -> None:
 def test_arguments_without_a_mark_are_the_very_bytes_the_model_wrote() -> None:
     said = ToolCall(id="1", name="f", arguments='{ "a" : 1.50 }')
     call = ChatCall(model="m", messages=(WireMessage(role="assistant", parts=(said,)),))
-    assert without_marks(call, marks_of()).messages[0].parts == (said,)
+    assert without_special_tokens(call, special_tokens()).messages[0].parts == (said,)

@@ -10,18 +10,18 @@ from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from intermodal.events import Thought
 from intermodal.executor.drivers.interface import CallResult
 from intermodal.protocols.calls import (
-    Candidates,
     Finish,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TextDelta,
-    Usage,
+    TokenLogprobs,
     WireEvent,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.conversation import TurnMaker
+from intermodal.protocols.conversation import TurnBuilder
 from intermodal.protocols.openai_chat import request as openai_chat_request
 
 
@@ -29,9 +29,9 @@ class ChatAnswer:
     """Collects the events of one answer. ``usage``: the counts so far."""
 
     def __init__(self, events: Iterable[WireEvent] = ()) -> None:
-        self.usage = Usage()
+        self.usage = WireUsage()
         self._text: list[str] = []
-        self._turn = TurnMaker()
+        self._turn = TurnBuilder()
         self._refusal: list[str] = []
         self._speech: list[bytes] = []
         self._candidates: tuple[tuple[str, float], ...] = ()
@@ -41,15 +41,15 @@ class ChatAnswer:
 
     def add(self, event: WireEvent) -> None:
         self._turn.add(event)
-        if isinstance(event, TextDelta):
+        if isinstance(event, WireTextDelta):
             self._text.append(event.text)
         elif isinstance(event, SpeechDelta):
             self._speech.append(event.data)
-        elif isinstance(event, Candidates):
+        elif isinstance(event, TokenLogprobs):
             self._candidates = self._candidates or event.words
         elif isinstance(event, RefusalDelta):
             self._refusal.append(event.text)
-        elif isinstance(event, Usage):
+        elif isinstance(event, WireUsage):
             self.usage = event
         elif isinstance(event, Finish):
             self._reason = event.reason
@@ -81,7 +81,7 @@ def thought_of(event: WireEvent) -> Thought | None:
     return Thought(wire=event.wire, body=event.body) if isinstance(event, OpaqueBlock) else None
 
 
-def _said(turn: TurnMaker) -> tuple[Part, ...]:
+def _said(turn: TurnBuilder) -> tuple[Part, ...]:
     """Return what the model said besides words: calls of tools, and what must go back to it as it came; () for words
     alone."""
     parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)

@@ -26,7 +26,7 @@ from intermodal.gateway.messages import HEADER, Asked, Head
 from intermodal.gateway.reply import Reply
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.request import Policy
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ LONGEST_NAME = 255
 _SAID_AGAIN = (HEADER, "retry-after:", "x-should-retry:")
 
 
-def refused(refusal: Refusal) -> Refused:
+def refused(refusal: Refusal) -> RequestRefused:
     """The ledger's no, as HTTP says it."""
     headers = {"x-should-retry": "true" if refusal.again else "false"}
     if refusal.retry_after is not None:
         headers["retry-after"] = str(max(1, -(-refusal.retry_after // 1)))[:10].removesuffix(".0")
     if refusal.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return Refused(refusal.words, status=refusal.status, headers=headers, code=refusal.code)
+    return RequestRefused(refusal.words, status=refusal.status, headers=headers, code=refusal.code)
 
 
 def who(ledger: Ledger, head: Head) -> VirtualKey:
@@ -52,7 +52,9 @@ def who(ledger: Ledger, head: Head) -> VirtualKey:
     try:
         found = ledger.access.who(head.headers)
     except StoreError:
-        raise Refused("the keys cannot be read, so nobody is let in", status=503, code="ledger_unavailable") from None
+        raise RequestRefused(
+            "the keys cannot be read, so nobody is let in", status=503, code="ledger_unavailable"
+        ) from None
     if isinstance(found, Refusal):
         raise refused(found)
     return found
@@ -316,7 +318,7 @@ async def once(ledger: Ledger, asked: Asked) -> books.Fresh | books.Replay | Non
     if not name or asked.head.method != "POST":
         return None
     if len(name) > LONGEST_NAME:
-        raise Refused(f"the Idempotency-Key is longer than {LONGEST_NAME} letters", status=400)
+        raise RequestRefused(f"the Idempotency-Key is longer than {LONGEST_NAME} letters", status=400)
     found = await ledger.ask(books.Asked(owner=asked.owner, name=name, digest=await asyncio.to_thread(_digest, asked)))
     if isinstance(found, Refusal):
         raise refused(found)

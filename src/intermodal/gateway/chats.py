@@ -49,8 +49,8 @@ from intermodal.protocols.calls import (
     WireLink,
     WireVideo,
 )
-from intermodal.protocols.errors.responses import Refused, RunEvents
-from intermodal.protocols.openai_responses.server_events import said_again
+from intermodal.protocols.errors.responses import RequestRefused, RunEventEncoder
+from intermodal.protocols.openai_responses.server_events import echoed_fields
 from intermodal.request import JsonOutput, Request
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
     decode = partial(dialect.decode, find=gateway.items.finder(asked.owner)) if dialect.refers else dialect.decode
     call = await read_large(decode, asked.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
-        raise Refused("an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more")
+        raise RequestRefused(
+            "an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more"
+        )
     asked.served.model = call.model
     long = is_long(call.messages, call.tools, call.output)
     check_media(await offload(long, _media, call), gateway.limits.media)
@@ -134,7 +136,7 @@ async def asked_for(gateway: Gateway, asked: Asked, dialect: Dialect, *, exact: 
         if any(bytes(fields.get(name, b"null")) != b"null" for name in ("functions", "function_call")):
             job.writes["functions"] = True
     if dialect.refers:
-        job.writes["asked"] = said_again(fields)
+        job.writes["asked"] = echoed_fields(fields)
     if dialect.refers and bytes(fields.get("store", b"")) != b"false":
         job.writes["keep"] = gateway.items.keeper(asked.owner)
     return job
@@ -163,7 +165,7 @@ def _check_results(call: ChatCall) -> None:
     for part in parts:
         if isinstance(part, ToolResult) and part.id not in made:
             what = f"No tool call found for function call output with call_id {part.id[:100]}"
-            raise Refused(what, status=400, todo="send the call, too")
+            raise RequestRefused(what, status=400, todo="send the call, too")
 
 
 def _says(part: Part) -> bool:
@@ -171,18 +173,18 @@ def _says(part: Part) -> bool:
     return not isinstance(part, (Text, Refusal)) or bool(part.text.strip())
 
 
-def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> Refused:
+def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefused:
     """``name``: of the field that holds what is said."""
     given = msgspec.json.decode(fields.get(name, b"null"), type=list[msgspec.Raw] | str | None)
     if not given and isinstance(given, list):
-        return Refused("there are no messages", status=400)
+        return RequestRefused("there are no messages", status=400)
     if given is None or isinstance(given, str):
         what = f"{name} says nothing"
     elif len(given) == 1:
         what = f"{name}[0] says nothing"
     else:
         what = f"{name}[0] to {name}[{len(given) - 1}] say nothing"
-    return Refused(what, status=400, todo="send what is to be answered as its content")
+    return RequestRefused(what, status=400, todo="send what is to be answered as its content")
 
 
 def limited(call: ChatCall, config: Config) -> ChatCall:
@@ -199,7 +201,7 @@ def _usage_wanted(options: msgspec.Raw | None) -> bool:
     try:
         said = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
     except msgspec.DecodeError:
-        raise Refused("stream_options is no object", status=400) from None
+        raise RequestRefused("stream_options is no object", status=400) from None
     return said is not None and said.get("include_usage") is True
 
 
@@ -227,7 +229,7 @@ async def chat(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect) -
 
 async def _whole(gateway: Gateway, asked: Asked, reply: Reply, dialect: Dialect, job: Job) -> None:
     said = job.told()
-    run = RunEvents(said.about)
+    run = RunEventEncoder(said.about)
     events: list[WireEvent] = []
     more: dict[str, str] = {}
     async with gateway.running(job.prepared, job.plan, asked, after=job.after) as happening:
@@ -292,7 +294,7 @@ class Stream:
     async def _events(self) -> None:
         job = self._job
         said = job.told()
-        run = RunEvents(said.about)
+        run = RunEventEncoder(said.about)
         live = job.request.policy.streaming == "live"
         running = self._gateway.running(job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
@@ -346,7 +348,7 @@ class Stream:
 
 def failure_headers(error: BaseException) -> Mapping[str, str]:
     """What goes with an error: when to come again, and that asking again at once is of no use where we did so."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefused):
         return error.headers
     if isinstance(error, NotExpressible) or not isinstance(error, errors.IntermodalError):
         return {}

@@ -23,7 +23,7 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.listing import usable
 from intermodal.gateway.naming import policy_of
 from intermodal.gateway.workers.listening import cannot, hindrance
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.request import Message, Policy, Request
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def names(gateway: Gateway) -> tuple[list[Name], list[Finding]]:
             except UnknownModel as error:
                 said = error.worded("command line")
                 found.append(Finding(level="wrong", where=where, what=f"{name}: {said.what}", todo=said.todo))
-            except Refused as error:
+            except RequestRefused as error:
                 found.append(Finding(level="wrong", where=where, what=f"{name}: {error}"))
             except IntermodalError as error:
                 what = f"{name} answers no chat now: {error.worded('http').what}"

@@ -24,7 +24,7 @@ from intermodal.gateway.memory import room
 from intermodal.gateway.messages import Asked, Head, HttpLimits
 from intermodal.gateway.outbox import Outbox
 from intermodal.gateway.reply import Reply
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 
 if TYPE_CHECKING:
     from intermodal.gateway.lane.passage import Failure, Over, Passage
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Asked, bool]] = deque()
         self._closing = False  # after the answers to what was asked
         self._cut = False  # after the answer that is being written
-        self._last: tuple[Head | None, Refused] | None = None
+        self._last: tuple[Head | None, RequestRefused] | None = None
         self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
         self._unread = 0  # bytes that waited for it when its time began
         self._caught_up: Callable[[], None] | None = None
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
         self._serving.connections.add(self)
         self._patience(self._serving.limits.head_seconds)
         if len(self._serving.connections) > self._serving.limits.connections:
-            self._refuse(Refused("too many connections", status=503, todo="try again later"))
+            self._refuse(RequestRefused("too many connections", status=503, todo="try again later"))
 
     def eof_received(self) -> bool:
         """Nothing more comes, and asyncio closes: what was answered goes out before."""
@@ -173,10 +173,14 @@ class Connection(asyncio.Protocol):
             self._stay_here(data[stopped.args[0] :])
         except httptools.HttpParserCallbackError as error:
             cause = error.__context__
-            self._refuse(cause if isinstance(cause, Refused) else Refused("not a request that can be read", status=400))
+            self._refuse(
+                cause
+                if isinstance(cause, RequestRefused)
+                else RequestRefused("not a request that can be read", status=400)
+            )
         except httptools.HttpParserError:
             too_large = self._chunks is not chunks and self._announces_too_much(data)
-            what = Refused("not HTTP/1.1 as it is written down", status=400)
+            what = RequestRefused("not HTTP/1.1 as it is written down", status=400)
             self._refuse(self._too_large() if too_large else what)
         else:
             if self._chunks is not chunks and self._announces_too_much(data):
@@ -187,7 +191,7 @@ class Connection(asyncio.Protocol):
                 self._size += len(data)  # a header without end never reaches on_header
                 self._head_tail = (self._head_tail + data[-3:])[-3:]
                 if self._size > 2 * self._serving.limits.head:
-                    self._refuse(Refused("headers without end", status=431))
+                    self._refuse(RequestRefused("headers without end", status=431))
             elif self._space is not None and not self._parser.should_upgrade():
                 assert self._transport is not None
                 self._transport.set_protocol(_Filling(self, self._transport, self._space))
@@ -236,7 +240,7 @@ class Connection(asyncio.Protocol):
             key = self._serving.screen(head)
             before.head.key = head.key
             self._hold(len(data) - body)
-        except Refused as error:
+        except RequestRefused as error:
             self._head = head
             self._refuse(error)
             return True
@@ -275,7 +279,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if len(self._waiting) >= _PIPELINED:
-            raise Refused("too many requests at once on one connection", status=429)
+            raise RequestRefused("too many requests at once on one connection", status=429)
         self._inside = self._began = True
         self._begin()
         if self.task is None:  # from its first byte: a head that drips in is as late as one that stops
@@ -284,7 +288,7 @@ class Connection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         self._target += url
         if len(self._target) > self._serving.limits.target:
-            raise Refused("the path is too long", status=414)
+            raise RequestRefused("the path is too long", status=414)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is not None:  # a trailer
@@ -292,7 +296,7 @@ class Connection(asyncio.Protocol):
         self._size += len(name) + len(value)
         self._count += 1
         if self._size > self._serving.limits.head or self._count > self._serving.limits.headers:
-            raise Refused("the headers are too large", status=431)
+            raise RequestRefused("the headers are too large", status=431)
         key = name.decode("latin-1").lower()
         self._hosts += key == "host"
         said = value.decode("latin-1").strip()
@@ -307,7 +311,7 @@ class Connection(asyncio.Protocol):
         self._key = self._serving.screen(head)
         coding = head.headers.get("transfer-encoding")
         if coding is not None and (coding.lower() != "chunked" or head.version != "1.1"):
-            raise Refused("bodies come whole, or in the chunks of HTTP/1.1", status=501)
+            raise RequestRefused("bodies come whole, or in the chunks of HTTP/1.1", status=501)
         self._chunks = None if coding is None else ChunkSizes()
         announced = head.length
         if announced is not None and announced > self._serving.limits.body:
@@ -522,7 +526,7 @@ class Connection(asyncio.Protocol):
             return
         asking = self._head is not None or self._size or self._target
         if self.task is None and asking and self._room is None and not transport.is_closing():
-            self._refuse(Refused("the request did not come in time", status=408))
+            self._refuse(RequestRefused("the request did not come in time", status=408))
         elif not self._reads_on():
             transport.abort()
 
@@ -548,7 +552,7 @@ class Connection(asyncio.Protocol):
     def _coming(self) -> bool:
         return self._inside and not self.refused
 
-    def close_when_idle(self, error: Refused | None = None) -> None:
+    def close_when_idle(self, error: RequestRefused | None = None) -> None:
         """No further request on this connection. ``error``: what is said to one that is half here; None lets it
         come."""
         self._closing = True
@@ -557,20 +561,22 @@ class Connection(asyncio.Protocol):
         else:
             self._next()
 
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> RequestRefused:
         most = self._serving.limits.body >> 20
-        return Refused(f"the body is larger than {most} MiB", status=413, todo="send less, or set max_body in [serve]")
+        return RequestRefused(
+            f"the body is larger than {most} MiB", status=413, todo="send less, or set max_body in [serve]"
+        )
 
     def _hold(self, size: int) -> None:
         if self._serving.held + size > self._serving.limits.in_flight:
-            raise Refused("too much is being uploaded at once", status=503, todo="try again later")
+            raise RequestRefused("too much is being uploaded at once", status=503, todo="try again later")
         self._serving.held += size
         self._length += size
 
     def _let_go(self, size: int) -> None:
         self._serving.held -= size
 
-    def _refuse(self, error: Refused) -> None:
+    def _refuse(self, error: RequestRefused) -> None:
         """Answer a request that is not read to its end, and close: what follows cannot be told apart from it."""
         self.refused = True
         self._last = (self._head, error)  # after the answers that are on their way

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from intermodal.concurrency.offload import LONG, offload
 from intermodal.gateway.lane.lifted import lifted
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 
 if TYPE_CHECKING:
     from intermodal.gateway.messages import Asked
@@ -37,9 +37,9 @@ def check_values(asked: Asked, most: int = VALUES, text: int = TEXT) -> None:
         words = lifted(asked.body).text
         if len(words) > text:
             what = f"the body holds more than {text >> 20} MiB besides pictures, sound and other media"
-            raise Refused(what, status=413, todo="send less text, or set max_text in [serve]")
+            raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")
         if more_than(most, words):
-            raise Refused(f"the body holds more than {most:,} values", status=413, todo="send fewer parts")
+            raise RequestRefused(f"the body holds more than {most:,} values", status=413, todo="send fewer parts")
     asked.checked = True
 
 
@@ -47,7 +47,7 @@ def check_media(count: int, most: int) -> None:
     """Raises Refused, 413, for more parts of media: each is opened, measured and planned for."""
     if count > most:
         what = f"the request holds {count:,} pictures, recordings and other files, and {most:,} are taken"
-        raise Refused(what, status=413, todo="send fewer, or set max_media in [serve]")
+        raise RequestRefused(what, status=413, todo="send fewer, or set max_media in [serve]")
 
 
 async def read_large(read: Callable[[bytes], T], body: bytes) -> T:

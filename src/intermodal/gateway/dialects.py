@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from intermodal.protocols.calls import ChatCall, WireEvent
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.request_fields import taken
+from intermodal.protocols.request_fields import accepted_fields
 
 
 class Encoder(Protocol):
@@ -51,7 +51,7 @@ class Dialect:
     @property
     def takes(self) -> frozenset[str]:
         """Fields of a request that may say something. Others are named in a header of the answer."""
-        return taken(self.table)
+        return accepted_fields(self.table)
 
     def decode(self, body: bytes, **more: Any) -> ChatCall:
         """Raises ValueError for a body that is no call."""
@@ -72,21 +72,21 @@ class Dialect:
 
 
 def openai_error(error: BaseException) -> bytes:
-    from intermodal.protocols.openai_chat.server import error_of
+    from intermodal.protocols.openai_chat.server import write_error
 
-    return dumps({"error": error_of(error)})
+    return dumps({"error": write_error(error)})
 
 
 def anthropic_error(error: BaseException) -> bytes:
-    from intermodal.protocols.anthropic.server import error_of
+    from intermodal.protocols.anthropic.server import write_error
 
-    return dumps(error_of(error))
+    return dumps(write_error(error))
 
 
 def ollama_error(error: BaseException) -> bytes:
-    from intermodal.protocols.ollama.server import error_of
+    from intermodal.protocols.ollama.server import write_error
 
-    return dumps(error_of(error))
+    return dumps(write_error(error))
 
 
 # Asked for, or of an answer before. A quote in a string has a backslash before it: words about citations are none.

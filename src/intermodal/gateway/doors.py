@@ -12,7 +12,7 @@ from intermodal.gateway.guard import asks_first, leave
 from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked, Head
 from intermodal.gateway.reply import Reply
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 
 if TYPE_CHECKING:
     from intermodal.gateway.serving import Gateway
@@ -108,11 +108,11 @@ def door_of(head: Head) -> Door:
         return door
     others = [verb for verb, there in DOORS if there == below and not (there in _BELOW and below == path)]
     if others:
-        raise Refused(f"{path} takes {' or '.join(others)}", status=405, headers={"allow": ", ".join(others)})
+        raise RequestRefused(f"{path} takes {' or '.join(others)}", status=405, headers={"allow": ", ".join(others)})
     for prefix, why in _NOT_HERE.items():
         if path == prefix or path.startswith(f"{prefix}/"):
-            raise Refused(f"{prefix} is not served: {why}", status=404, code="not_served")
-    raise Refused("there is nothing at this path", status=404, code="not_found")
+            raise RequestRefused(f"{prefix} is not served: {why}", status=404, code="not_served")
+    raise RequestRefused("there is nothing at this path", status=404, code="not_found")
 
 
 def route_of(head: Head) -> str:
@@ -129,12 +129,14 @@ def may_watch(head: Head, key: VirtualKey, watching: str) -> None:
     """
     if head.path != METRICS:
         if key.metrics:
-            raise Refused(f"key {key.name!r} reads {METRICS} and nothing else", status=403, code="key_not_allowed")
+            raise RequestRefused(
+                f"key {key.name!r} reads {METRICS} and nothing else", status=403, code="key_not_allowed"
+            )
     elif watching == "off":
-        raise Refused("there is nothing at this path", status=404, code="not_found")
+        raise RequestRefused("there is nothing at this path", status=404, code="not_found")
     elif watching == "keys" and key is not OPEN and not key.metrics:
         todo = "ask for a key that is made for it, or for another word of metrics under [serve] in the server's config"
-        raise Refused(f"key {key.name!r} may not read {METRICS}", status=403, todo=todo, code="key_not_allowed")
+        raise RequestRefused(f"key {key.name!r} may not read {METRICS}", status=403, todo=todo, code="key_not_allowed")
 
 
 def is_open(head: Head, watching: str = "keys") -> bool:

@@ -20,7 +20,7 @@ from intermodal.plans.explain import explain as as_text
 from intermodal.plans.plan import Plan
 from intermodal.plans.rejections import folded
 from intermodal.plans.wording import worded
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def plan(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     name = asked.head.path.removeprefix("/v1/plans/")
     found = gateway.plans.of(asked.owner, name)
     if found is None:
-        raise Refused("there is no such plan, or not any more", status=404, code="not_found")
+        raise RequestRefused("there is no such plan, or not any more", status=404, code="not_found")
     reply.whole(200, await offload(len(found.chosen.last.inputs) > MANY, _written, found), JSON)
 
 

@@ -7,29 +7,29 @@ import traceback
 
 from intermodal.errors import IntermodalError
 from intermodal.gateway.reply import Reply
-from intermodal.protocols.errors.responses import Refused, answered
+from intermodal.protocols.errors.responses import RequestRefused, error_response
 
 _STOPPING = "the server is stopping"
 
 
 def code_of(error: BaseException) -> str:
     """A word for an error, the same for all of its kind; never a value."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefused):
         return error.code or f"refused_{error.status}"
     if isinstance(error, IntermodalError):
         return error.code
-    return "invalid_request" if answered(error).status == 400 else "internal"
+    return "invalid_request" if error_response(error).status == 400 else "internal"
 
 
-def cut(reply: Reply) -> Refused:
+def cut(reply: Reply) -> RequestRefused:
     """What is said to who was being answered, or was about to be, as we stop."""
     reply.is_no_answer()
-    return Refused(_STOPPING, status=503, todo="ask again", code="stopping")
+    return RequestRefused(_STOPPING, status=503, todo="ask again", code="stopping")
 
 
-def too_late() -> Refused:
+def too_late() -> RequestRefused:
     """What is said to who asks while we stop."""
-    return Refused(_STOPPING, status=503, headers={"retry-after": "5"}, code="stopping")
+    return RequestRefused(_STOPPING, status=503, headers={"retry-after": "5"}, code="stopping")
 
 
 def place_of(error: BaseException) -> str:

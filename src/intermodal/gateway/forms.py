@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 
 PARTS = 64
 _PIECE = 32 << 10  # looked through in at most half a millisecond, whatever it holds
@@ -47,28 +47,28 @@ def form_of(content_type: str, body: bytes) -> Form:
     """Raises Refused, 400 for what is no form and 413 for too many parts."""
     boundary = boundary_of(content_type)
     if not boundary:
-        raise Refused("the form has no boundary", status=400)
+        raise RequestRefused("the form has no boundary", status=400)
     mark = b"--" + boundary
     at = 0 if body.startswith(mark) else _find(body, b"\r\n" + mark, 0) + 2
     if at == 1:
-        raise Refused("the form is empty", status=400)
+        raise RequestRefused("the form is empty", status=400)
     fields: list[tuple[str, str]] = []
     files: dict[str, tuple[str, bytes]] = {}
     at += len(mark)
     while body[at : at + 2] != b"--":
         if len(fields) + len(files) >= PARTS:
-            raise Refused(f"the form has more than {PARTS} parts", status=413)
+            raise RequestRefused(f"the form has more than {PARTS} parts", status=413)
         head_end = body.find(b"\r\n\r\n", at, at + HEAD)
         end = _find(body, b"\r\n" + mark, at)
         if head_end < 0 or end < 0 or body[at : at + 2] != b"\r\n":
-            raise Refused("the form is broken off", status=400)
+            raise RequestRefused("the form is broken off", status=400)
         head = body[at:head_end].decode("utf-8", "replace")
         data = bytes(memoryview(body)[head_end + 4 : max(end, head_end + 4)])
         name, file = _NAME.search(head), _FILE.search(head)
         if name is None:
-            raise Refused("a part of the form has no name", status=400)
+            raise RequestRefused("a part of the form has no name", status=400)
         if file is not None and name[1] in files:
-            raise Refused(f"the form has more than one file named {name[1][:40]!r}", status=400, todo="send one")
+            raise RequestRefused(f"the form has more than one file named {name[1][:40]!r}", status=400, todo="send one")
         if file is not None:
             files[name[1]] = (file[1], data)
         else:

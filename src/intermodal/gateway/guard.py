@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from intermodal.gateway.messages import Head
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?)(?::([0-9]{1,5}))?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -39,17 +39,17 @@ class Guard:
     def check(self, head: Head) -> None:
         """Raises Refused, 421 for a host that is not us and 403 for a page that was not allowed."""
         if not head.path.startswith("/") or head.path.startswith("//"):
-            raise Refused("the path must begin with one slash", status=421)
+            raise RequestRefused("the path must begin with one slash", status=421)
         said = head.headers.get("host", "").lower()
         if head.hosts != 1 or not self._is_ours(said):
-            raise Refused(
+            raise RequestRefused(
                 "this server does not go by that name", status=421, todo="add it to names in [serve]", code="host"
             )
         origin = head.headers.get("origin")
         elsewhere = head.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if (origin is None and not elsewhere) or self._is_welcome(origin):
             return
-        raise Refused(
+        raise RequestRefused(
             "pages of browsers may not call this server", status=403, todo="add the page to origins in [serve]",
             code="origin",
         )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.gateway.workers.table import Long, named
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps, loads
 
 KEPT, ROOM = 2048, 16 << 20  # items, and bytes of JSON of all of them
@@ -60,9 +60,9 @@ class Items:
             left -= len(item or b"")
             if left < 0:
                 what = f"the items that are named hold more than {MOST_FOUND >> 20} MiB together"
-                raise Refused(what, status=413, todo="name fewer")
+                raise RequestRefused(what, status=413, todo="name fewer")
             if item is None:
-                raise Refused(
+                raise RequestRefused(
                     f"there is no item {name[:100]!r}; it is kept in memory for a while, and not where store is false",
                     status=404, todo="send the item itself", code="item_not_found",
                 )  # fmt: skip

@@ -16,7 +16,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import LATEST, fields_of
 from intermodal.gateway.reply import Reply
 from intermodal.planner.index import allowed
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps, loads
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ async def show(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     await gateway.prompts.current()
     name = loads(bytes(fields.get("model", b'""'))) or loads(bytes(fields.get("name", b"null")))
     if not isinstance(name, str):
-        raise Refused("the body names no model", status=400)
+        raise RequestRefused("the body names no model", status=400)
     row = _row_of(gateway, asked.key, name, "/api/tags")
     kinds = row["architecture"]["input_modalities"]
     able = ["embedding"] if "embedding" in row["architecture"]["output_modalities"] else []

@@ -28,9 +28,9 @@ from intermodal.gateway.lane.lifted import Body, lifted
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.gateway.messages import HEADER, Asked, HttpLimits
-from intermodal.protocols.errors.responses import Refused
-from intermodal.protocols.framing.json_body import no_utf8
-from intermodal.protocols.framing.surrogates import half_alone
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.framing.json_body import utf8_error
+from intermodal.protocols.framing.surrogates import first_lone_surrogate
 from intermodal.request import (
     LICENCES,
     RETENTIONS,
@@ -94,10 +94,14 @@ def _fields_of(asked: Asked, most: int, text: int) -> dict[str, msgspec.Raw]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _unreadable(asked.body) from None
     if len(found) > FIELDS:
-        raise Refused(f"the body has more than {FIELDS:,} fields", status=400, todo="send those that the API has")
+        raise RequestRefused(
+            f"the body has more than {FIELDS:,} fields", status=400, todo="send those that the API has"
+        )
     for name in found:
         if name in NEVER:
-            raise Refused(f"a request may not set {name}", status=400, todo="the server's config says where calls go")
+            raise RequestRefused(
+                f"a request may not set {name}", status=400, todo="the server's config says where calls go"
+            )
     if deeper_than(DEPTH, body.text):
         raise _too_deep()
     if body.lifted:
@@ -111,22 +115,22 @@ def _fields_of(asked: Asked, most: int, text: int) -> dict[str, msgspec.Raw]:
 _SAID = frozenset({"messages", "input"})
 
 
-def _too_deep() -> Refused:
+def _too_deep() -> RequestRefused:
     what = f"the body has more than {DEPTH} objects and arrays in each other"
-    return Refused(what, status=400, todo="send what is nested that deep as a text")
+    return RequestRefused(what, status=400, todo="send what is nested that deep as a text")
 
 
-def _unreadable(body: bytes) -> Refused:
+def _unreadable(body: bytes) -> RequestRefused:
     """Why a body cannot be read."""
-    if told := no_utf8(body):
-        return Refused(f"the body has {told}", status=400)
+    if told := utf8_error(body):
+        return RequestRefused(f"the body has {told}", status=400)
     if len(body) <= LARGE and deeper_than(DEPTH, body):  # a parser stops there, too
         return _too_deep()
-    half = half_alone(body) if len(body) <= LARGE else ""  # nobody waits while more is looked through
+    half = first_lone_surrogate(body) if len(body) <= LARGE else ""  # nobody waits while more is looked through
     if half:
         todo = "escape both halves of a character, and cut texts between whole ones"
-        return Refused(f"the body has half a character: {half} without its other half", status=400, todo=todo)
-    return Refused("the body is no JSON object", status=400)
+        return RequestRefused(f"the body has half a character: {half} without its other half", status=400, todo=todo)
+    return RequestRefused("the body is no JSON object", status=400)
 
 
 def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> tuple[Wishes, ...]:
@@ -141,15 +145,17 @@ def wishes_of(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> 
         try:
             by_body = msgspec.json.decode(fields["intermodal"], type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
-            told = no_utf8(fields["intermodal"])
-            raise Refused(f"the field intermodal {f'has {told}' if told else 'is no object'}", status=400) from None
+            told = utf8_error(fields["intermodal"])
+            raise RequestRefused(
+                f"the field intermodal {f'has {told}' if told else 'is no object'}", status=400
+            ) from None
     return tuple(_wishes(said) for said in (by_header, by_body) if said)
 
 
 def _wishes(said: Mapping[str, Any]) -> Wishes:
     for key in said:
         if key not in Wishes.__struct_fields__:
-            raise Refused(
+            raise RequestRefused(
                 f"a request may not set intermodal's {key}", status=400,
                 todo=f"it may set {', '.join(Wishes.__struct_fields__)}",
             )  # fmt: skip
@@ -160,13 +166,13 @@ def _wishes(said: Mapping[str, Any]) -> Wishes:
 
         text, _, path = str(error).partition(" - at `$.")
         name = path.rstrip("`")
-        raise Refused(f"intermodal's {name}: {describe_expected(text, Wishes, name)}", status=400) from None
+        raise RequestRefused(f"intermodal's {name}: {describe_expected(text, Wishes, name)}", status=400) from None
     if any(len(said) > LONGEST for said in (wishes.language, *wishes.private)):
-        raise Refused(f"a wish has at most {LONGEST} letters", status=400)
+        raise RequestRefused(f"a wish has at most {LONGEST} letters", status=400)
     for name in ("max_cost", "deadline"):
         value = getattr(wishes, name)
         if value is not None and not 0 <= value < float("inf"):
-            raise Refused(f"{name} must be 0 or more", status=400)
+            raise RequestRefused(f"{name} must be 0 or more", status=400)
     return wishes
 
 
@@ -194,7 +200,7 @@ def policy_of(model: str, client: AsyncClient) -> Policy:
     """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
     config, model = client.config, written(model, client)
     if not model:  # an empty name is no wish for any model: that is auto
-        raise Refused("the body names no model", status=400, todo=f"see /v1/models, or ask for {AUTO}")
+        raise RequestRefused("the body names no model", status=400, todo=f"see /v1/models, or ask for {AUTO}")
     if len(model) > LONGEST:  # it is said again in errors
         raise UnknownModel(f"no model has a name of more than {LONGEST} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)
@@ -228,7 +234,7 @@ def allowed(key: VirtualKey, model: str, client: LastingClient) -> None:
     there = client.catalog_for(Policy(model=name)).by_id.get(name)
     found = may_ask(key, model, name, *((there.model.id,) if there is not None else ()))
     if found is not None:
-        raise Refused(found.words, status=found.status, code=found.code)
+        raise RequestRefused(found.words, status=found.status, code=found.code)
 
 
 def narrowed(policy: Policy, other: Policy) -> Policy:
@@ -237,12 +243,16 @@ def narrowed(policy: Policy, other: Policy) -> Policy:
     objectives = {each.objective for each in (policy, other)} - {"default"}
     if len(objectives) > 1:
         said = " and ".join(sorted(objectives))
-        raise Refused(f"the prompt and the policy have different objectives: {said}", status=400, todo="take another")
+        raise RequestRefused(
+            f"the prompt and the policy have different objectives: {said}", status=400, todo="take another"
+        )
     regions = policy.regions or other.regions
     if policy.regions and other.regions:
         regions = tuple(each for each in policy.regions if each in other.regions)
         if not regions:
-            raise Refused("the prompt and the policy have no region in common", status=400, todo="take another policy")
+            raise RequestRefused(
+                "the prompt and the policy have no region in common", status=400, todo="take another policy"
+            )
     costs = [each.max_cost for each in (policy, other) if each.max_cost_stated]
     tiers = [each.at_least for each in (policy, other) if each.at_least is not None]
     waits = [each.deadline for each in (policy, other) if each.deadline is not None]
@@ -286,14 +296,18 @@ def tightened(policy: Policy, said: tuple[Wishes, ...]) -> Policy:
 
 def _tightened(policy: Policy, wishes: Wishes) -> Policy:
     if wishes.objective not in (None, policy.objective) and policy.objective != "default":
-        raise Refused(f"the objective is {policy.objective} already, and a request may not change it", status=400)
+        raise RequestRefused(
+            f"the objective is {policy.objective} already, and a request may not change it", status=400
+        )
     if wishes.pay_twice and not policy.pay_twice:
-        raise Refused("the policy does not pay twice, and a request may not loosen that", status=400)
+        raise RequestRefused("the policy does not pay twice, and a request may not loosen that", status=400)
     if wishes.stream == "live" and policy.streaming != "live":
         what = "the policy shows no answer before all of it is there, and a request may not loosen that"
-        raise Refused(what, status=400)
+        raise RequestRefused(what, status=400)
     if wishes.evidence == "retry" and policy.evidence != "retry":
-        raise Refused("the policy asks no second time where a value stands nowhere, and a request may not", status=400)
+        raise RequestRefused(
+            "the policy asks no second time where a value stands nowhere, and a request may not", status=400
+        )
     tiers = [tier for tier in (policy.at_least, wishes.at_least) if tier is not None]
     waits = [seconds for seconds in (policy.deadline, wishes.deadline) if seconds is not None]
     return replace(

@@ -25,7 +25,7 @@ from intermodal.gateway.counted import check_media
 from intermodal.gateway.listing import JSON, kinds_of
 from intermodal.gateway.naming import allowed, policy_of, prompt_of
 from intermodal.protocols.calls import ChatCall
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.request import JsonOutput
 
@@ -97,7 +97,7 @@ class Prompts:
         if not name:
             if call.prompt is not None:
                 what = "variables of a prompt are sent, and no prompt is named"
-                raise Refused(what, status=400, todo=f"ask for model {PROMPT}NAME, or send prompt_id")
+                raise RequestRefused(what, status=400, todo=f"ask for model {PROMPT}NAME, or send prompt_id")
             return None
         own = not prompt_of(call.model, client)  # a model or a policy is named beside it
         for each in (PROMPT + name, call.model) if own else (call.model,):
@@ -121,7 +121,7 @@ class Prompts:
             return made._replace(shown=folder.shown)
         except IntermodalError as error:
             if kept.error is not None and isinstance(error, PromptError) and error.what in kept.error.error:
-                raise Refused(str(kept.error), status=503, code="prompt_unreadable") from None
+                raise RequestRefused(str(kept.error), status=503, code="prompt_unreadable") from None
             error.where = folder.shown(error.worded("http").where)
             raise
 
@@ -134,7 +134,7 @@ class Prompts:
         except UnknownModel as error:
             for each in folder.unreadable:
                 if name.partition("#")[0] in (each.file, each.stem):
-                    raise Refused(str(each), status=503, code="prompt_unreadable") from None
+                    raise RequestRefused(str(each), status=503, code="prompt_unreadable") from None
             if not error.todo:
                 there = [other for other in folder.prompts if key.asks(PROMPT + other)]
                 near = get_close_matches(name[:200], there, 1, 0.6)
@@ -158,7 +158,7 @@ def _named(call: ChatCall, client: LastingClient) -> str:
     by_model = prompt_of(call.model, client)
     by_id = call.prompt.id.removeprefix(PROMPT) if call.prompt is not None else ""
     if by_model and by_id and by_model != by_id:
-        raise Refused(f"the model names prompt {by_model}, and prompt_id {by_id}", status=400, todo="name one")
+        raise RequestRefused(f"the model names prompt {by_model}, and prompt_id {by_id}", status=400, todo="name one")
     return by_id or by_model
 
 
@@ -166,7 +166,7 @@ def _check_version(kept: LoadedPrompt, call: ChatCall) -> None:
     wanted = call.prompt.version if call.prompt is not None else ""
     if wanted and wanted != kept.version:
         what = f"prompt {kept.name} has version {kept.version}, and {wanted[:40]!r} is asked for"
-        raise Refused(what, status=404, todo="leave the version out, or see /v1/prompts", code="prompt_version")
+        raise RequestRefused(what, status=404, todo="leave the version out, or see /v1/prompts", code="prompt_version")
 
 
 # ---- what is told of them ---------------------------------------------------------------------------

@@ -46,7 +46,7 @@ from intermodal.gateway.workers import counting
 from intermodal.gateway.workers.listening import address, cannot
 from intermodal.hints import hint
 from intermodal.plans.plan import Inputs, Plan
-from intermodal.protocols.errors.responses import Refused, answered
+from intermodal.protocols.errors.responses import RequestRefused, error_response
 from intermodal.request import Request
 from intermodal.telemetry.request_record import RequestRecord
 
@@ -165,9 +165,9 @@ class Gateway:
             raise too_late()
         kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
         if door.body and kind != door.body:
-            raise Refused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
+            raise RequestRefused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
         if head.headers.get("content-encoding", "identity").lower() != "identity":
-            raise Refused("a body must come as it is, not compressed", status=415)
+            raise RequestRefused("a body must come as it is, not compressed", status=415)
         head.sound = not free and head.method == "POST"
         head.key = key
         return key
@@ -187,7 +187,7 @@ class Gateway:
         cost are told as with an answer."""
         asks = served is not None and head is not None and head.method == "POST"
         about = failure_told(error, served) if asks and served is not None else {}
-        status = answered(error).status
+        status = error_response(error).status
         body = ERRORS[words_of(head)](error)
         reply.whole(status, body, {"content-type": "application/json", **about, **failure_headers(error)})
 
@@ -272,7 +272,7 @@ class Gateway:
                     await self._answer(asked, reply)
             else:
                 await self._answer(asked, reply)
-        except Refused as error:
+        except RequestRefused as error:
             served.failed(code_of(error))
             self.refuse(asked.head, error, reply, served)
         finally:
@@ -335,7 +335,7 @@ class Gateway:
 
     def note_failure(self, error: BaseException) -> None:
         """A mistake of our own goes to the log, with its place and without values."""
-        if answered(error).status == 500:
+        if error_response(error).status == 500:
             self._log(f"unexpected {type(error).__name__} {place_of(error)}")
 
     # ---- for the doors

@@ -16,7 +16,7 @@ from intermodal.content import Part, ToolCall
 from intermodal.events import Finished
 from intermodal.gateway.conversations import digests
 from intermodal.gateway.items import Items
-from intermodal.protocols.gemini.thought_signatures import of_calls, signature_of, signed
+from intermodal.protocols.gemini.thought_signatures import signature_block, signature_of, signatures_by_call
 from intermodal.request import Message, Request
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Signatures:
 
     def keep(self, conversation: bytes, finished: Finished, owner: str) -> None:
         """Remember those of an answer. ``conversation``: its digest after that."""
-        found = of_calls(finished.said)
+        found = signatures_by_call(finished.said)
         if not found:
             return
         keep = self._kept.keeper(_of(owner))
@@ -65,7 +65,7 @@ class Signatures:
         for part in message.parts:
             if isinstance(part, ToolCall):
                 if not before and (found := self._found(part, number, owner, digest)):
-                    yield signed(found)
+                    yield signature_block(found)
                 number += 1
             before = signature_of(part)
             yield part

@@ -11,7 +11,7 @@ import asyncio
 from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.config import Config
 from intermodal.local.tokenizers import byte_pair
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 
 MOST = 400_000  # values of such a body: OpenAI takes 300,000 tokens a request
 _INSTEAD = "send texts (in LangChain: check_embedding_ctx_length=False)"
@@ -22,7 +22,7 @@ async def texts_of(tokens: tuple[tuple[int, ...], ...], model: str, config: Conf
     name = _encoding(model, config)
     if not name:
         what = f"the input is in tokens, and of which vocabulary is not known: {model} is none of OpenAI's names"
-        raise Refused(what, status=400, todo=f"{_INSTEAD}, or let the server's config serve one of these names")
+        raise RequestRefused(what, status=400, todo=f"{_INSTEAD}, or let the server's config serve one of these names")
     return await asyncio.to_thread(_decoded, name, tokens)
 
 
@@ -39,8 +39,8 @@ def _decoded(name: str, tokens: tuple[tuple[int, ...], ...]) -> tuple[str, ...]:
     encoding = byte_pair.load_encoding(name)
     if encoding is None:
         what = f"the input is in tokens, and the server has no vocabulary of {name}"
-        raise Refused(what, status=400, todo=f"{_INSTEAD}, or have intermodal[tokenizers] installed there")
+        raise RequestRefused(what, status=400, todo=f"{_INSTEAD}, or have intermodal[tokenizers] installed there")
     try:
         return tuple(map(encoding.decode, tokens))
     except KeyError as error:
-        raise Refused(f"{error.args[0]} is no token of {name}", status=400, todo=_INSTEAD) from None
+        raise RequestRefused(f"{error.args[0]} is no token of {name}", status=400, todo=_INSTEAD) from None

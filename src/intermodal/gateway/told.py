@@ -19,7 +19,7 @@ from intermodal.events import (
     TextDelta,
 )
 from intermodal.plans.plan import Plan, calls_of, sent
-from intermodal.protocols.errors.responses import tell_about
+from intermodal.protocols.errors.responses import attach_run_summary
 from intermodal.telemetry.request_record import RequestRecord
 
 Instead = Replanned | Rerouted
@@ -78,7 +78,7 @@ def failure_told(error: BaseException, served: RequestRecord) -> dict[str, str]:
     route, attempts, cost = served.asked or NOBODY, served.attempts, served.spent_so_far
     seconds = round(time.monotonic() - served.began, 3)
     about = {"plan": served.plan or None, "route": route, "cost": cost, "attempts": attempts, "seconds": seconds}
-    tell_about(error, about)
+    attach_run_summary(error, about)
     plan = {"x-intermodal-plan": served.plan} if served.plan else {}
     return {**plan, "x-intermodal-route": route, **at_the_end(cost, attempts)}
 

@@ -10,7 +10,7 @@ import msgspec
 
 from intermodal.catalog.types import STRICT_TOOLS_PROTOCOLS, Endpoint
 from intermodal.gateway.dialects import Dialect
-from intermodal.protocols.request_fields import ignored
+from intermodal.protocols.request_fields import ignored_fields
 from intermodal.request import Settings, Tool
 
 # Marks of what the host is to keep for the next turn (Anthropic's, and what others took over), wherever they stand.
@@ -39,5 +39,5 @@ def untold(
 ) -> tuple[str, ...]:
     """Names of fields that the endpoint is not told (``protocols/request_fields.py``). None: no endpoint is asked."""
     if endpoint is None:
-        return ignored(dialect.table, fields, settings, "")
-    return ignored(dialect.table, fields, settings, endpoint.host.protocol, endpoint.host.quirks)
+        return ignored_fields(dialect.table, fields, settings, "")
+    return ignored_fields(dialect.table, fields, settings, endpoint.host.protocol, endpoint.host.quirks)

@@ -22,9 +22,9 @@ from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt import check_kinds, choose_plan
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
 from intermodal.prompts.prompt_folder import LoadedPrompt
-from intermodal.protocols.calls import ChatCall, Pasted, WireLink, WireMedia
-from intermodal.protocols.errors.responses import Refused
-from intermodal.protocols.request_validation import data_uri
+from intermodal.protocols.calls import ChatCall, PastedDataUri, WireLink, WireMedia
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.request_validation import decode_data_uri
 from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _written(value: Any) -> Any:
         return {name: _written(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_written(each) for each in value]
-    return value.text if isinstance(value, Pasted) else value
+    return value.text if isinstance(value, PastedDataUri) else value
 
 
 def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
@@ -117,7 +117,7 @@ def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
     if isinstance(value, _MEDIA):
         what = f"argument {argument.name!r} takes {argument.words}, not media"
         raise file.error(what, argument.line, "send it to an argument of media")
-    if isinstance(value, Pasted):
+    if isinstance(value, PastedDataUri):
         return value.text
     if argument.kind == "text" and isinstance(value, dict) and value.get("type") in ("text", "input_text"):
         return value.get("text")
@@ -131,7 +131,7 @@ def _medium(file: PromptFile, argument: Argument, value: Any, number: int) -> Me
 
 
 def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> BytesSource | UrlSource:
-    if isinstance(value, Pasted):
+    if isinstance(value, PastedDataUri):
         return BytesSource(data=value.data, name=name)
     if isinstance(value, WireLink):
         value = value.url
@@ -139,7 +139,7 @@ def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> Byte
         return BytesSource(data=value.data, name=name)
     if isinstance(value, str):
         try:
-            found = data_uri(value)
+            found = decode_data_uri(value)
         except ValueError as error:
             raise file.error(f"argument {argument.name!r}: {error}", argument.line, "send base64") from None
         if found is not None:
@@ -166,7 +166,7 @@ def rendered(
     letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
     if letters > most:
         what = f"the prompt is rendered to more than {most >> 20} MiB of text"
-        raise Refused(what, status=413, todo="send less text, or set max_text in [serve]")
+        raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")
     stated = "max_cost" in file.options
     policy = narrowed(base, replace(made.policy, max_cost_stated=stated))
     only = call.tool_choice == "required" and bool(tools)  # one of the client's own is to be called
@@ -190,7 +190,7 @@ def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
         return call.output
     if isinstance(call.output, JsonOutput) and call.output.schema != made.output.schema:
         what = f"prompt {kept.name} has a schema of its answer, and another is asked for"
-        raise Refused(what, status=400, todo="leave the format of the answer out")
+        raise RequestRefused(what, status=400, todo="leave the format of the answer out")
     return made.output
 
 

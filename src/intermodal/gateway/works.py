@@ -23,7 +23,7 @@ from intermodal.gateway.listing import JSON
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import NEVER, allowed, fields_of, policy_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.ollama.server_embeddings import read_embed, write_embed
 from intermodal.protocols.openai_media import server as wire
 from intermodal.request import (
@@ -105,7 +105,7 @@ def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
 async def embeddings(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/embeddings``."""
     fields = await fields_of(asked, gateway.limits, tokens.MOST)
-    wanted = await read_large(wire.read_embeddings, asked.body)
+    wanted = await read_large(wire.read_embedding_request, asked.body)
     made = await _embedded(gateway, asked, fields, wanted, EMBEDDINGS)
     usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, "intermodal": made.about}
     many = len(made.vectors) > 1
@@ -134,7 +134,7 @@ class Embedded(NamedTuple):
 
 
 async def _embedded(
-    gateway: Gateway, asked: Asked, fields: Mapping[str, Raw], wanted: wire.EmbeddingsAsked, known: frozenset[str]
+    gateway: Gateway, asked: Asked, fields: Mapping[str, Raw], wanted: wire.EmbeddingRequest, known: frozenset[str]
 ) -> Embedded:
     """Embed texts, each as a request of its own, several at once."""
     call = wanted.call
@@ -142,7 +142,7 @@ async def _embedded(
     if wanted.tokens:
         call = replace(call, texts=await tokens.texts_of(wanted.tokens, call.model, gateway.client.config))
     if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
-        raise Refused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
+        raise RequestRefused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
     ignored = _unknown(fields, known)
     room = asyncio.Semaphore(AT_ONCE)
 
@@ -194,7 +194,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/audio/speech``: the text itself is spoken, nobody answers it. The answer is a file."""
     fields = await fields_of(asked, gateway.limits)
-    call = await read_large(wire.read_speech, asked.body)
+    call = await read_large(wire.read_speech_request, asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
     request = _request((Text(text=call.text),), output, policy)
@@ -208,7 +208,7 @@ async def speech(gateway: Gateway, asked: Asked, reply: Reply) -> None:
 async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     """``POST /v1/images/generations``."""
     fields = await fields_of(asked, gateway.limits)
-    call = await read_large(wire.read_pictures, asked.body)
+    call = await read_large(wire.read_image_request, asked.body)
     policy = _policy(gateway, asked, call.model, fields)
     output = ImageOutput(
         size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]
@@ -220,7 +220,7 @@ async def pictures(gateway: Gateway, asked: Asked, reply: Reply) -> None:
     given, out = made.tokens
     usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
     files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
-    await reply.send(200, wire.write_pictures(files, int(time.time()), usage), {**JSON, **made.head})
+    await reply.send(200, wire.write_images(files, int(time.time()), usage), {**JSON, **made.head})
 
 
 async def transcriptions(gateway: Gateway, asked: Asked, reply: Reply) -> None:
@@ -240,10 +240,10 @@ async def _heard(gateway: Gateway, asked: Asked, reply: Reply, takes: frozenset[
     _check(form)
     wanted, model = form.field("response_format", "json"), form.field("model")
     if "file" not in form.files or not model:
-        raise Refused("the form needs the fields file and model", status=400)
-    if wanted not in wire.TRANSCRIPTS:
-        there = ", ".join(wire.TRANSCRIPTS)
-        raise Refused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
+        raise RequestRefused("the form needs the fields file and model", status=400)
+    if wanted not in wire.TRANSCRIPT_FORMATS:
+        there = ", ".join(wire.TRANSCRIPT_FORMATS)
+        raise RequestRefused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
     policy = _policy(gateway, asked, model, {})
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
@@ -262,14 +262,16 @@ def _check(form: Form) -> None:
     """Raises Refused for what cannot be given, or is said twice."""
     for name, count in Counter(name for name, _ in form.fields).items():
         if name in NEVER:
-            raise Refused(f"a request may not set {name}", status=400, todo="the server's config says where calls go")
+            raise RequestRefused(
+                f"a request may not set {name}", status=400, todo="the server's config says where calls go"
+            )
         if count > 1 and name in TRANSCRIPTIONS and not name.endswith("[]"):
-            raise Refused(f"the form has {name} {count} times", status=400, todo="send it once")
+            raise RequestRefused(f"the form has {name} {count} times", status=400, todo="send it once")
     if form.field("stream", "false").lower() not in ("false", ""):
-        raise Refused("stream: a transcript comes whole here", status=400, todo="leave stream out")
+        raise RequestRefused("stream: a transcript comes whole here", status=400, todo="leave stream out")
     if ("timestamp_granularities[]", "word") in form.fields:
         todo = 'ask for "segment", with the response_format verbose_json'
-        raise Refused('timestamp_granularities "word": times are of segments here', status=400, todo=todo)
+        raise RequestRefused('timestamp_granularities "word": times are of segments here', status=400, todo=todo)
 
 
 def _is_film(data: bytes) -> bool:

@@ -88,7 +88,7 @@ class WireMessage(Value, frozen=True, gc=False):
     parts: tuple[WirePart, ...]
 
 
-class Pasted(Value, frozen=True):
+class PastedDataUri(Value, frozen=True):
     """A long data URI in place of a text: ``prefix`` before the comma, and what its base64 holds."""
 
     prefix: str
@@ -104,7 +104,7 @@ class PromptCall(Value, frozen=True):
     """A prompt of the server's that a client of ours names. Decoders give it, no encoder sends it.
 
     ``id``: "" where the model's name says which. ``version``: "" for whatever there is. ``variables``: JSON, with
-    ``WireMedia``, ``WireLink`` and ``Pasted`` in place of what the wire has for media, also in lists.
+    ``WireMedia``, ``WireLink`` and ``PastedDataUri`` in place of what the wire has for media, also in lists.
     """
 
     id: str = ""
@@ -175,7 +175,7 @@ class SpeechCall(Value, frozen=True):
     format: AudioFormat = "wav"
 
 
-class PictureCall(Value, frozen=True):
+class ImageCall(Value, frozen=True):
     """Pictures to be made, or made of others.
 
     Attributes:
@@ -205,7 +205,7 @@ class PictureCall(Value, frozen=True):
     writes: bool = False
 
 
-class Encoded(Value, frozen=True):
+class EncodedRequest(Value, frozen=True):
     """A request in bytes.
 
     Attributes:
@@ -227,7 +227,7 @@ class Encoded(Value, frozen=True):
 # ---- what comes back ---------------------------------------------------------------------------
 
 
-class TextDelta(Value, frozen=True, tag_field="wire_event", tag="text"):
+class WireTextDelta(Value, frozen=True, tag_field="wire_event", tag="text"):
     text: str
 
 
@@ -237,7 +237,7 @@ class SpeechDelta(Value, frozen=True, tag_field="wire_event", tag="speech"):
     data: bytes
 
 
-class Candidates(Value, frozen=True, tag_field="wire_event", tag="candidates"):
+class TokenLogprobs(Value, frozen=True, tag_field="wire_event", tag="candidates"):
     """The likeliest next words at one place of the answer, each with its natural logarithm of probability."""
 
     words: tuple[tuple[str, float], ...]
@@ -278,7 +278,7 @@ class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call")
     signature: str = ""
 
 
-class Usage(Value, frozen=True, tag_field="wire_event", tag="usage"):
+class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
     """What the host says it counted; None where it said nothing.
 
     ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` (read from a cache, by what they are in
@@ -317,14 +317,14 @@ class Error(Value, frozen=True, tag_field="wire_event", tag="error"):
 
 
 WireEvent = (
-    TextDelta
+    WireTextDelta
     | SpeechDelta
-    | Candidates
+    | TokenLogprobs
     | ReasoningDelta
     | OpaqueBlock
     | RefusalDelta
     | ToolCallDelta
-    | Usage
+    | WireUsage
     | Finish
     | Error
 )
@@ -334,19 +334,19 @@ class Transcription(Value, frozen=True):
     """The reply to a :class:`TranscriptionCall`."""
 
     transcript: Transcript
-    usage: Usage = Usage()
+    usage: WireUsage = WireUsage()
 
 
 class Embeddings(Value, frozen=True):
     """The reply to an :class:`EmbeddingCall`: one vector per text, in its order, all of one length."""
 
     vectors: tuple[tuple[float, ...], ...]
-    usage: Usage = Usage()
+    usage: WireUsage = WireUsage()
 
 
-class Pictures(Value, frozen=True):
-    """The reply to a :class:`PictureCall`. ``prompts``: what the host made of the prompt, "" where it says nothing."""
+class GeneratedImages(Value, frozen=True):
+    """The reply to a :class:`ImageCall`. ``prompts``: what the host made of the prompt, "" where it says nothing."""
 
     images: tuple[WireImage, ...]
     prompts: tuple[str, ...] = ()
-    usage: Usage = Usage()
+    usage: WireUsage = WireUsage()

@@ -19,47 +19,47 @@ from intermodal.protocols.calls import (
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireEvent,
     WireLink,
     WireMessage,
     WirePart,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.framing.json_body import dumps, loads, whole
-from intermodal.protocols.framing.truncated_json import whole_members
+from intermodal.protocols.framing.json_body import dumps, loads, valid_utf8
+from intermodal.protocols.framing.truncated_json import complete_members
 from intermodal.request import Tool
 
-ENDED = frozenset({"stop", "tool_call"})  # reasons for an end that cuts nothing off
-NAMES: dict[str, str] = {
+COMPLETE_REASONS = frozenset({"stop", "tool_call"})  # reasons for an end that cuts nothing off
+PART_LABELS: dict[str, str] = {
     "WireText": "text", "WireImage": "an image", "WireAudio": "audio", "WireVideo": "video",
     "WireDocument": "a PDF document", "WireLink": "a link to media", "ToolCall": "a tool call",
     "ToolResult": "a tool result", "Reasoning": "reasoning", "Refusal": "a refusal", "Opaque": "an opaque block",
 }  # fmt: skip
 
 
-def name(part: WirePart) -> str:
+def part_label(part: WirePart) -> str:
     """What a part is, for an error that says it cannot be carried."""
-    return NAMES[type(part).__name__]
+    return PART_LABELS[type(part).__name__]
 
 
-def whole_part(part: WirePart) -> WirePart:
+def valid_utf8_part(part: WirePart) -> WirePart:
     """The part with its words as UTF-8 can carry them."""
     changes = {
-        field: whole(value)
+        field: valid_utf8(value)
         for field in part.__struct_fields__
         if isinstance(value := getattr(part, field), str) and not value.isascii()
     }
     return msgspec.structs.replace(part, **changes) if changes else part
 
 
-def whole_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+def valid_utf8_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     return tuple(
         Tool(
-            name=whole(tool.name),
-            description=whole(tool.description),
+            name=valid_utf8(tool.name),
+            description=valid_utf8(tool.description),
             schema=loads(dumps(tool.schema)),
             strict=tool.strict,
         )
@@ -67,13 +67,13 @@ def whole_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     )
 
 
-def normal_tools(call: ChatCall, *, none: bool = True, strict: bool = False) -> ChatCall:
+def normalise_tools(call: ChatCall, *, none: bool = True, strict: bool = False) -> ChatCall:
     """Tools as every wire has them: without tools nothing is said of how to choose.
 
     ``none``: the wire can say that no tool may be called; one that cannot leaves the tools out instead.
     ``strict``: it can say that a model is to be held to the schema of a tool.
     """
-    tools = whole_tools(call.tools)
+    tools = valid_utf8_tools(call.tools)
     if not strict:
         tools = tuple(msgspec.structs.replace(tool, strict=False) for tool in tools)
     if not tools or (call.tool_choice == "none" and not none):
@@ -82,7 +82,7 @@ def normal_tools(call: ChatCall, *, none: bool = True, strict: bool = False) -> 
     return msgspec.structs.replace(call, tools=tools, parallel_tools=parallel)
 
 
-def merged(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]:
+def merge_neighbours(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]:
     """Neighbouring messages of one role as one, and none without parts."""
     found: list[WireMessage] = []
     for message in messages:
@@ -95,7 +95,7 @@ def merged(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]:
     return tuple(found)
 
 
-def without_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMessage, ...]]:
+def split_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMessage, ...]]:
     """The words of all system messages, and the other messages: for wires that have one place for the former."""
     words = [
         part.text
@@ -107,15 +107,15 @@ def without_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMe
     return "\n\n".join(words), tuple(message for message in messages if message.role != "system")
 
 
-def check_places(call: ChatCall, wire: str, where: str) -> None:
+def check_part_roles(call: ChatCall, wire: str, where: str) -> None:
     """Raises NotExpressible for a part that stands where no wire has a place for it."""
     for message in call.messages:
         for part in message.parts:
             if isinstance(part, WireLink):
-                raise NotExpressible.of(name(part), wire, where=where, todo="send its bytes")
+                raise NotExpressible.of(part_label(part), wire, where=where, todo="send its bytes")
             roles = _ROLES.get(type(part).__name__, ("user",))
             if message.role not in roles:
-                raise NotExpressible.of(f"{name(part)} in a {message.role} message", wire, where=where)
+                raise NotExpressible.of(f"{part_label(part)} in a {message.role} message", wire, where=where)
 
 
 _ROLES: dict[str, tuple[str, ...]] = {
@@ -125,7 +125,7 @@ _ROLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def result_in_words(result: ToolResult) -> ToolResult:
+def result_as_text(result: ToolResult) -> ToolResult:
     """The result as it is told on wires where nothing but its words says that the tool failed."""
     said = result.text if not result.is_error or _FAILED.match(result.text) else f"Error: {result.text}"
     return ToolResult(id=result.id, text=said)
@@ -134,7 +134,7 @@ def result_in_words(result: ToolResult) -> ToolResult:
 _FAILED = re.compile(r"\s*error\b", re.IGNORECASE)
 
 
-def arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:
+def parse_arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:
     """The arguments as an object, for wires that carry one. Raises NotExpressible where they are none."""
     try:
         found = loads(call.arguments.strip() or "{}")
@@ -145,12 +145,12 @@ def arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:
     return found
 
 
-def plain_call(call: ToolCall, wire: str, where: str = "") -> ToolCall:
+def normalise_arguments(call: ToolCall, wire: str, where: str = "") -> ToolCall:
     """The call with its arguments as they come back from a wire that carries an object."""
-    return msgspec.structs.replace(call, arguments=dumps(arguments(call, wire, where)).decode())
+    return msgspec.structs.replace(call, arguments=dumps(parse_arguments(call, wire, where)).decode())
 
 
-def arguments_told(call: ToolCall, finish: str) -> dict[str, Any]:
+def arguments_for_client(call: ToolCall, finish: str) -> dict[str, Any]:
     """The arguments as a client is told them whose wire carries an object.
 
     Of a call that was cut (``finish`` says so) what came whole of them. Any other that holds none is the model's
@@ -158,11 +158,11 @@ def arguments_told(call: ToolCall, finish: str) -> dict[str, Any]:
 
     Raises OutputInvalid.
     """
-    cut = finish not in ENDED
+    cut = finish not in COMPLETE_REASONS
     try:
         found = loads(call.arguments.strip() or "{}")
     except ValueError:
-        found = whole_members(call.arguments) if cut else ()
+        found = complete_members(call.arguments) if cut else ()
     if isinstance(found, dict):
         return found
     if found is None or cut:
@@ -171,7 +171,7 @@ def arguments_told(call: ToolCall, finish: str) -> dict[str, Any]:
     raise OutputInvalid(what, todo="ask again, or use a stronger model")
 
 
-class Calls:
+class ToolCallIds:
     """Calls of tools and their results, which clients of some wires tell apart by names and order alone, told in turn.
 
     A result is of the call that it names by id, or else of the first call of its tool that has none yet, or of the
@@ -214,11 +214,11 @@ class Calls:
 # ---- a reply, as the next turn returns it ------------------------------------------------------------
 
 
-class Turn(Value, frozen=True):
+class AssistantTurn(Value, frozen=True):
     """What a model said. ``parts`` in the order they came; ``error`` where it did not end properly."""
 
     parts: tuple[WirePart, ...] = ()
-    usage: Usage = Usage()
+    usage: WireUsage = WireUsage()
     finish: str = ""
     error: Exception | None = None
     speech: bytes = b""
@@ -243,9 +243,9 @@ class Turn(Value, frozen=True):
         return tuple(part for part in self.parts if isinstance(part, ToolCall))
 
 
-def turn(events: Iterable[WireEvent]) -> Turn:
+def collect_turn(events: Iterable[WireEvent]) -> AssistantTurn:
     """Events put together."""
-    made = TurnMaker()
+    made = TurnBuilder()
     for event in events:
         made.add(event)
     return made.turn()
@@ -271,7 +271,7 @@ class _Growing:
         return Refusal(text=text) if self.kind is Refusal else WireText(text=text)
 
 
-class TurnMaker:
+class TurnBuilder:
     """Collects events one by one; ``turn`` is what they are so far."""
 
     def __init__(self) -> None:
@@ -279,11 +279,11 @@ class TurnMaker:
         self._calls: dict[int, _Growing] = {}  # by the index of a tool call
         self._open = False  # the last part may grow
         self._speech: list[bytes] = []
-        self._usage, self._finish = Usage(), ""
+        self._usage, self._finish = WireUsage(), ""
         self._error: Exception | None = None
 
     def add(self, event: WireEvent) -> None:
-        if isinstance(event, TextDelta):
+        if isinstance(event, WireTextDelta):
             self._grow(WireText, event.text)
         elif isinstance(event, RefusalDelta):
             self._grow(Refusal, event.text)
@@ -297,15 +297,15 @@ class TurnMaker:
             self._call(event)
         elif isinstance(event, SpeechDelta):
             self._speech.append(event.data)
-        elif isinstance(event, Usage):
+        elif isinstance(event, WireUsage):
             self._usage = event
         elif isinstance(event, Finish):
             self._finish = event.reason
         elif isinstance(event, Error):
             self._error = event.error
 
-    def turn(self) -> Turn:
-        return Turn(
+    def turn(self) -> AssistantTurn:
+        return AssistantTurn(
             parts=tuple(part.whole() if isinstance(part, _Growing) else part for part in self._parts),
             usage=self._usage,
             finish=self._finish,

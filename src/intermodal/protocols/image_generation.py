@@ -24,11 +24,11 @@ from intermodal.catalog.image_options import (
     supported_image_options,
 )
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import NotExpressible, PictureCall
+from intermodal.protocols.calls import ImageCall, NotExpressible
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.inline_media import parsed
+from intermodal.protocols.framing.inline_media import parse_with_media
 
-_WISHES: Mapping[str, Callable[[PictureCall], bool]] = {
+_WISHES: Mapping[str, Callable[[ImageCall], bool]] = {
     SEED: lambda call: call.seed is not None,
     STEPS: lambda call: call.steps is not None,
     NEGATIVE: lambda call: bool(call.negative),
@@ -42,7 +42,7 @@ _WISHES: Mapping[str, Callable[[PictureCall], bool]] = {
 }
 
 
-def check(call: PictureCall, host: Host, wire: str, *, image_types: Collection[str], masks: bool = False) -> None:
+def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collection[str], masks: bool = False) -> None:
     """Raises NotExpressible for a wish that this wire or host has no words for, and for pictures it does not take.
 
     ``masks``: the wire can say what part of a picture may change.
@@ -65,10 +65,10 @@ def check(call: PictureCall, host: Host, wire: str, *, image_types: Collection[s
             raise NotExpressible.of(f"an image of type {image.media_type}", wire, where=host.id)
 
 
-def answer(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -> Mapping[str, Any]:
+def parse_reply(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -> Mapping[str, Any]:
     """The reply as a tree. Raises CallError for an error inside it, StreamCut for half a reply."""
     try:
-        tree, _ = parsed(body)
+        tree, _ = parse_with_media(body)
     except ValueError:
         raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
     if not isinstance(tree, Mapping) or tree.get("error"):
@@ -76,7 +76,7 @@ def answer(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -> Map
     return tree
 
 
-def nothing_drawn(endpoint: str, said: str, *, refused: bool) -> NoReturn:
+def raise_no_image(endpoint: str, said: str, *, refused: bool) -> NoReturn:
     """There is no picture: raises ContentRefused where a filter or the model would not, else CallError.
 
     ``said``: the model's or the host's own words, "" for none.

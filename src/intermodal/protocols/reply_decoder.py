@@ -13,12 +13,12 @@ from typing import Any
 from uuid import uuid4
 
 from intermodal import errors
-from intermodal.protocols.calls import Error, Finish, Usage, WireEvent
+from intermodal.protocols.calls import Error, Finish, WireEvent, WireUsage
 from intermodal.protocols.errors import classification, web_pages
-from intermodal.protocols.framing.json_body import dumps, loads, word
+from intermodal.protocols.framing.json_body import as_text, dumps, loads
 from intermodal.protocols.framing.ndjson import NdjsonReader
 from intermodal.protocols.framing.sse import LineTooLong, SseEvent, SseReader
-from intermodal.protocols.framing.surrogates import EventHalves, loads_with_halves, only_whole
+from intermodal.protocols.framing.surrogates import EventSurrogateJoiner, join_all_surrogates, loads_with_surrogates
 
 MAX_DOCUMENT = 64 << 20  # bytes of a reply that is not a stream
 UNEXPLAINED = "ended its answer without saying why"
@@ -26,18 +26,18 @@ NO_REASON = "no_finish_reason"  # the quirk of a host whose streams end so
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
 
 
-def call_named(said: str) -> str:
+def tool_call_id(said: str) -> str:
     """The id of a call of a tool. One that came without gets one that no other of the conversation has: clients keep
     results by it."""
     return said or f"call_{uuid4().hex[:24]}"
 
 
-def arguments_of(said: Any) -> str:
+def arguments_as_json(said: Any) -> str:
     """The arguments of a call as JSON. Some servers write an object where OpenAI has a string that holds one."""
-    return dumps(said).decode() if isinstance(said, (Mapping, list)) else word(said)
+    return dumps(said).decode() if isinstance(said, (Mapping, list)) else as_text(said)
 
 
-class Decoding:
+class ReplyDecoder:
     """Feed it the body of a 2xx reply as it arrives, then ``close`` it.
 
     ``done`` becomes True at the wire's last word or an error: read no further. ``complete`` becomes True with the
@@ -58,9 +58,9 @@ class Decoding:
         self._reader: SseReader | NdjsonReader = self._lines()
         self._reason = ""
         self._refused = False
-        self._usage: Usage | None = None
+        self._usage: WireUsage | None = None
         self._out: list[WireEvent] = []
-        self._halves: EventHalves | None = None  # not None once a character came in halves
+        self._halves: EventSurrogateJoiner | None = None  # not None once a character came in halves
 
     @property
     def waits(self) -> bool:
@@ -106,8 +106,8 @@ class Decoding:
             chunk = chunk.lstrip(_BLANK)
             if chunk:
                 self._started = True
-                if web_pages.begins(chunk):
-                    self._end(Error(error=web_pages.markup(self._endpoint)))
+                if web_pages.begins_with_markup(chunk):
+                    self._end(Error(error=web_pages.markup_error(self._endpoint)))
                     return self._take()
                 # No stream of events begins like JSON; one of lines does nothing else.
                 whole = chunk[:1] in b"{[" and isinstance(self._reader, SseReader)
@@ -164,7 +164,7 @@ class Decoding:
                 continue
             if name == "error" or tree.get("error") or "error" in (tree.get("object"), tree.get("type")):
                 self._out_usage()
-                tree = tree if self._halves is None else only_whole(tree)
+                tree = tree if self._halves is None else join_all_surrogates(tree)
                 self._end(Error(error=classification.classify(200, self._headers, tree, self._endpoint)))
             elif whole:
                 self._read_reply(tree)
@@ -177,7 +177,7 @@ class Decoding:
         """An event after the one with the reason: it counts, or says that something failed; its words are dropped."""
         before, reason, refused = len(self._out), self._reason, self._refused
         self._read_event(tree, name)
-        self._out[before:] = [event for event in self._out[before:] if isinstance(event, (Usage, Finish, Error))]
+        self._out[before:] = [event for event in self._out[before:] if isinstance(event, (WireUsage, Finish, Error))]
         self._reason, self._refused = reason, refused
 
     def _parsed(self, data: bytes | str) -> Any:
@@ -185,8 +185,8 @@ class Decoding:
         try:
             return loads(data)
         except ValueError:
-            found = loads_with_halves(data)
-        self._halves = self._halves or EventHalves()
+            found = loads_with_surrogates(data)
+        self._halves = self._halves or EventSurrogateJoiner()
         return found
 
     # ---- the end

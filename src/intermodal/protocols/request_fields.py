@@ -23,7 +23,7 @@ from intermodal.request import Settings
 Fate = Literal["planned", "setting", "own", "ignored", "refused"]
 
 
-class Field(NamedTuple):
+class RequestField(NamedTuple):
     """What becomes of a field.
 
     Attributes:
@@ -42,24 +42,24 @@ class Field(NamedTuple):
     nothing: tuple[Any, ...] = ()
 
 
-_PLANNED = Field("planned")
+_PLANNED = RequestField("planned")
 
 
-def _planned(*names: str) -> dict[str, Field]:
+def _planned(*names: str) -> dict[str, RequestField]:
     return dict.fromkeys(names, _PLANNED)
 
 
-def _setting(**nouns: str) -> dict[str, Field]:
+def _setting(**nouns: str) -> dict[str, RequestField]:
     """Settings that are called what they are called here, and ``nouns`` that are not."""
-    return {name: Field("setting", noun=noun) for name, noun in nouns.items()}
+    return {name: RequestField("setting", noun=noun) for name, noun in nouns.items()}
 
 
-def _own(to: tuple[str, ...], *names: str) -> dict[str, Field]:
-    return dict.fromkeys(names, Field("own", to=to))
+def _own(to: tuple[str, ...], *names: str) -> dict[str, RequestField]:
+    return dict.fromkeys(names, RequestField("own", to=to))
 
 
-def _ignored(why: str, *names: str, nothing: tuple[Any, ...] = ()) -> dict[str, Field]:
-    return dict.fromkeys(names, Field("ignored", why=why, nothing=nothing))
+def _ignored(why: str, *names: str, nothing: tuple[Any, ...] = ()) -> dict[str, RequestField]:
+    return dict.fromkeys(names, RequestField("ignored", why=why, nothing=nothing))
 
 
 _SAME = ("top_k", "min_p", "typical_p", "presence_penalty", "frequency_penalty", "repeat_penalty")
@@ -71,7 +71,7 @@ _SIZE = "how much memory a model takes is the server's to say"
 
 _PROMPT = ("prompt_id", "prompt_version", "prompt_variables")  # a prompt file of the server's, rendered before
 # A name with a dot is a field within a field.
-_CHATS: Mapping[str, Mapping[str, Field]] = {
+_CHATS: Mapping[str, Mapping[str, RequestField]] = {
     "openai": {
         **_planned(
             "model", "messages", "stream", "stream_options.include_usage", "max_tokens", "max_completion_tokens",
@@ -101,7 +101,7 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
         **_own(("openai-responses",), "reasoning.summary", "reasoning.generate_summary", "reasoning.context"),
         **_own(OPENAI, "prompt_cache_key", "safety_identifier"),
         **dict.fromkeys(("previous_response_id", "conversation"),
-                        Field("refused", why="nothing is kept here: the whole conversation is to be sent",
+                        RequestField("refused", why="nothing is kept here: the whole conversation is to be sent",
                               nothing=("", False))),
         **_ignored("the answer is made at once", "background", "background_options", nothing=(False,)),
         **_ignored(_PROBABLE, "top_logprobs", nothing=(0,)),
@@ -118,7 +118,7 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
             "tool_choice", "output_config.format", "cache_control", "intermodal", *_PROMPT,
         ),
         **_setting(**{"top_k": "top_k", "output_config.effort": "effort"}),
-        "thinking": Field("setting", noun="thinking", to=("anthropic",)),
+        "thinking": RequestField("setting", noun="thinking", to=("anthropic",)),
         **_ignored(_WHO, "metadata", "user_profile_id"),
         **_ignored(_PRICE, "service_tier", "speed", "billing_policy", nothing=("auto", "standard")),
         **_ignored(
@@ -133,7 +133,7 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
             "options.top_p", "options.stop", "options.seed", "intermodal", *_PROMPT,
         ),
         **_setting(**{f"options.{name}": name for name in _SAME}),
-        "think": Field("setting", noun="effort", to=("ollama",)),
+        "think": RequestField("setting", noun="effort", to=("ollama",)),
         **_own(
             ("ollama",), "options.repeat_last_n", "options.mirostat", "options.mirostat_eta", "options.mirostat_tau",
             "options.penalize_newline", "options.tfs_z",
@@ -151,14 +151,14 @@ _CHATS: Mapping[str, Mapping[str, Field]] = {
 
 _RENDERED = "prompts are rendered by the model's own template"
 # Of each kind of request: they are called as the protocol they are of, but for Ollama's that is no chat.
-FIELDS: Mapping[str, Mapping[str, Field]] = {
+FIELDS: Mapping[str, Mapping[str, RequestField]] = {
     **_CHATS,
     "ollama-generate": {
         **{name: field for name, field in _CHATS["ollama"].items() if name not in ("messages", "tools")},
         **_planned("prompt", "system", "images"),
         **_ignored("pictures are drawn at `/v1/images/generations`", "width", "height", "steps"),
         **dict.fromkeys(("raw", "template", "suffix", "context"),
-                        Field("refused", why=_RENDERED, nothing=("", False))),
+                        RequestField("refused", why=_RENDERED, nothing=("", False))),
     },
 }  # fmt: skip
 
@@ -166,7 +166,7 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
 IDENTIFIERS = ("prompt_cache_key", "safety_identifier")
 
 # Where each protocol says a setting.
-WORDS: Mapping[str, Mapping[str, str]] = {
+SETTING_PATHS: Mapping[str, Mapping[str, str]] = {
     **{
         protocol: {field.noun: name for name, field in fields.items() if field.noun}
         for protocol, fields in _CHATS.items()
@@ -179,7 +179,7 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "thinking": "generationConfig.thinkingConfig.thinkingBudget",
     },
 }
-NOUNS = tuple(name for name in Settings.__struct_fields__ if name not in ("protocol", "own"))
+SETTING_NAMES = tuple(name for name in Settings.__struct_fields__ if name not in ("protocol", "own"))
 
 # What a Host.quirks word means to the wire of a protocol.
 _EFFORT = {"effort": "the model can be told how hard to think: clients of other APIs have it said, too"}
@@ -202,13 +202,13 @@ QUIRKS: Mapping[str, Mapping[str, str]] = {
 }
 _BEYOND = ("top_k", "min_p", "typical_p", "repeat_penalty")  # of OpenAI's API
 _BOUNDED = frozenset({"anthropic"})  # protocols by which one may not think for longer than one may answer
-LEAST_THINKING = 1024  # tokens: Anthropic takes no less
+MIN_THINKING_TOKENS = 1024  # tokens: Anthropic takes no less
 
 
 # ---- read --------------------------------------------------------------------------------------
 
 
-def settings_of(tree: Mapping[str, Any], protocol: str) -> Settings:
+def read_settings(tree: Mapping[str, Any], protocol: str) -> Settings:
     """The settings of a request in the words of a protocol."""
     found: dict[str, Any] = {}
     own: list[tuple[str, Any]] = []
@@ -239,7 +239,7 @@ _READ = {
     )
     for protocol, fields in {
         **_CHATS,
-        "gemini": {path: Field("setting", noun=noun) for noun, path in WORDS["gemini"].items()},
+        "gemini": {path: RequestField("setting", noun=noun) for noun, path in SETTING_PATHS["gemini"].items()},
     }.items()
 }
 
@@ -262,7 +262,7 @@ _READERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
 # ---- for a host --------------------------------------------------------------------------------
 
 
-def carried(settings: Settings, protocol: str, quirks: tuple[str, ...] = ()) -> Settings:
+def supported_settings(settings: Settings, protocol: str, quirks: tuple[str, ...] = ()) -> Settings:
     """The settings that a host is told, in its protocol's words: what ``settings_of`` reads of what ``put`` writes."""
     return _parted(settings, protocol, quirks)[0]
 
@@ -270,9 +270,9 @@ def carried(settings: Settings, protocol: str, quirks: tuple[str, ...] = ()) -> 
 def _parted(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple[Settings, set[str]]:
     """What a host is told, and the client's names of what it is not."""
     same = settings.protocol == protocol
-    words, lost = WORDS.get(settings.protocol, {}), set[str]()
+    words, lost = SETTING_PATHS.get(settings.protocol, {}), set[str]()
     told: dict[str, Any] = {}
-    for noun in NOUNS:
+    for noun in SETTING_NAMES:
         value = getattr(settings, noun)
         if value is None:
             continue
@@ -294,7 +294,7 @@ def _parted(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple
 
 
 def _same(noun: str, value: Any, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
-    unsaid = noun not in WORDS.get(protocol, {}) or (noun in _BEYOND and "openai_settings" in quirks)
+    unsaid = noun not in SETTING_PATHS.get(protocol, {}) or (noun in _BEYOND and "openai_settings" in quirks)
     return {} if unsaid else {noun: value}
 
 
@@ -307,7 +307,7 @@ def _translated(
 ) -> dict[str, Any]:  # fmt: skip
     """A setting in the words of a protocol that it was not said in; nothing where that has none, or where the host's
     row does not say that they are taken."""
-    if noun not in WORDS.get(protocol, {}) or _says_nothing(noun, value):
+    if noun not in SETTING_PATHS.get(protocol, {}) or _says_nothing(noun, value):
         return {}
     if noun == "thinking":
         return translate_budget(value, quirks)
@@ -320,10 +320,10 @@ def _translated(
     return {noun: value}
 
 
-def put(tree: dict[str, Any], settings: Settings) -> None:
+def write_settings(tree: dict[str, Any], settings: Settings) -> None:
     """Write settings that are ``carried`` into a request."""
-    words = WORDS.get(settings.protocol, {})
-    for noun in NOUNS:
+    words = SETTING_PATHS.get(settings.protocol, {})
+    for noun in SETTING_NAMES:
         value = getattr(settings, noun)
         if value is not None:
             write = _WRITERS.get((settings.protocol, noun))
@@ -345,7 +345,7 @@ _WRITERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
 }
 
 
-def fitted(settings: Settings, asked: int | None, limit: int | None, host: str, where: str = "") -> Settings:
+def scale_thinking(settings: Settings, asked: int | None, limit: int | None, host: str, where: str = "") -> Settings:
     """The settings where a plan lets an answer of ``asked`` tokens have ``limit``: thinking has its share of either, as
     hosts of Anthropic's protocol refuse to think for longer than they may answer. ``host``: the protocol of this one.
 
@@ -353,7 +353,7 @@ def fitted(settings: Settings, asked: int | None, limit: int | None, host: str, 
     """
     if settings.thinking is None or host not in _BOUNDED or asked is None or limit is None or limit >= asked:
         return settings
-    tokens = max(LEAST_THINKING, settings.thinking * limit // asked)
+    tokens = max(MIN_THINKING_TOKENS, settings.thinking * limit // asked)
     if tokens >= limit:
         what = f"{settings.thinking} tokens of thinking in an answer of {limit}"
         raise NotExpressible.of(what, "Anthropic messages", where=where, todo="leave thinking out")
@@ -363,12 +363,12 @@ def fitted(settings: Settings, asked: int | None, limit: int | None, host: str, 
 # ---- what is not told --------------------------------------------------------------------------
 
 
-def taken(table: str) -> frozenset[str]:
+def accepted_fields(table: str) -> frozenset[str]:
     """Top-level fields of a kind of request that may say something here."""
     return frozenset(name.partition(".")[0] for name, field in FIELDS[table].items() if field.fate != "ignored")
 
 
-def passed(protocol: str) -> tuple[str, ...]:
+def passthrough_fields(protocol: str) -> tuple[str, ...]:
     """Top-level fields that hosts of the same protocol get as they came."""
     return tuple(
         name
@@ -377,7 +377,7 @@ def passed(protocol: str) -> tuple[str, ...]:
     )
 
 
-def ignored(
+def ignored_fields(
     table: str, fields: Mapping[str, msgspec.Raw], settings: Settings, host: str, quirks: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
     """Names of what is asked for and a host is not told. ``table``: of FIELDS, whose the request is. ``settings``: as
@@ -387,7 +387,7 @@ def ignored(
     return tuple(name for name, raw in _each(fields, table) if _is_ignored(known.get(name), name, raw, lost))
 
 
-def _is_ignored(field: Field | None, name: str, raw: bytes | memoryview, lost: set[str]) -> bool:
+def _is_ignored(field: RequestField | None, name: str, raw: bytes | memoryview, lost: set[str]) -> bool:
     if raw == b"null":
         return False
     if field is None:

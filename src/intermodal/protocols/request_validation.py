@@ -19,7 +19,7 @@ from intermodal.config_tables import PROMPT
 from intermodal.content import Role
 from intermodal.protocols.calls import (
     ChatCall,
-    Pasted,
+    PastedDataUri,
     PromptCall,
     WireAudio,
     WireDocument,
@@ -30,13 +30,13 @@ from intermodal.protocols.calls import (
     WirePart,
     WireVideo,
 )
-from intermodal.protocols.framing.inline_media import Held, read_whole, unbase64, uri_parts
+from intermodal.protocols.framing.inline_media import InlineMedia, decode_base64, read_json_with_media, split_data_uri
 from intermodal.request import JsonOutput, TextOutput, Tool, ToolChoice
 
 W = TypeVar("W", bound=str)
 
 
-def reading(
+def read_request(
     body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall], names: Mapping[str, str] = MappingProxyType({})
 ) -> ChatCall:
     """The call that ``read`` finds in a body. Raises ValueError for a body that is none.
@@ -53,9 +53,9 @@ def reading(
         return call
 
     try:
-        return read_whole(body, found)
+        return read_json_with_media(body, found)
     except msgspec.ValidationError as error:
-        raise ValueError(f"not {what}: {misfit(error, ChatCall, names)}") from None
+        raise ValueError(f"not {what}: {validation_message(error, ChatCall, names)}") from None
     except KeyError as error:
         raise ValueError(f"not {what}: {error.args[0]!r} is missing") from None
     except (TypeError, AttributeError, LookupError):
@@ -65,7 +65,7 @@ def reading(
 _PLACE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
 
 
-def misfit(error: msgspec.ValidationError, cls: type[Any], names: Mapping[str, str]) -> str:
+def validation_message(error: msgspec.ValidationError, cls: type[Any], names: Mapping[str, str]) -> str:
     """What is wrong with a value, by the client's name for its place; ours ends in what all wires call it."""
     text, path, *_ = *_PLACE.split(str(error)), ""
     place = re.sub(r"\[\d+\]", "", path)
@@ -96,7 +96,7 @@ def _without_data(part: WirePart) -> WirePart:
     return msgspec.structs.replace(part, data=b"") if isinstance(part, WireMedia) else part
 
 
-def prompt_of(
+def read_prompt(
     tree: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
 ) -> PromptCall | None:
     """The prompt that a body names, by ``prompt_id`` (LiteLLM's name for it) or by its model; None where it names none.
@@ -107,7 +107,7 @@ def prompt_of(
     model = tree.get("model")
     if not any(value is not None for value in given.values()) and not names_prompt(model):
         return None
-    return prompt_call(given, read, media)
+    return read_prompt_object(given, read, media)
 
 
 def names_prompt(model: Any) -> bool:
@@ -115,7 +115,7 @@ def names_prompt(model: Any) -> bool:
     return isinstance(model, str) and model.startswith(PROMPT)
 
 
-def prompt_call(
+def read_prompt_object(
     given: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
 ) -> PromptCall:
     """The prompt that an object with ``id``, ``version`` and ``variables`` names."""
@@ -128,14 +128,14 @@ def prompt_call(
             kind = said.get("type")
             known = media.get(kind, ()) if isinstance(kind, str) else ()
             return read(said) if any(said.get(name) is not None for name in known) else said
-        if isinstance(said, Held) and said.prefix.startswith("data:"):
-            head, data = uri_parts(said)
-            return Pasted(prefix=head, data=data if isinstance(data, bytes) else b"")
+        if isinstance(said, InlineMedia) and said.prefix.startswith("data:"):
+            head, data = split_data_uri(said)
+            return PastedDataUri(prefix=head, data=data if isinstance(data, bytes) else b"")
         return said
 
     return PromptCall(
-        id=text(given.get("id") or "", "the id of a prompt"),
-        version=text(given.get("version") or "", "the version of a prompt"),
+        id=require_text(given.get("id") or "", "the id of a prompt"),
+        version=require_text(given.get("version") or "", "the version of a prompt"),
         variables={
             name: [value(each) for each in said] if isinstance(said, list) else value(said)
             for name, said in variables.items()
@@ -143,53 +143,53 @@ def prompt_call(
     )
 
 
-def model_of(tree: dict[str, Any], prompt: PromptCall | None) -> str:
+def read_model(tree: dict[str, Any], prompt: PromptCall | None) -> str:
     """The model that is asked for; where a prompt stands without one, that prompt."""
     if prompt is not None and prompt.id and tree.get("model") is None:
         return PROMPT + prompt.id
-    return text(tree["model"], "model")
+    return require_text(tree["model"], "model")
 
 
-def said_in(tree: dict[str, Any], name: str, prompt: PromptCall | None) -> Sequence[Any]:
+def read_messages(tree: dict[str, Any], name: str, prompt: PromptCall | None) -> Sequence[Any]:
     """The array of what is said; where there is a prompt there need be nothing besides."""
     given = tree.get(name) if prompt is not None else tree[name]
-    return listed([] if given is None else given, name)
+    return require_list([] if given is None else given, name)
 
 
-def stops(stop: Any) -> tuple[str, ...]:
+def read_stop(stop: Any) -> tuple[str, ...]:
     if stop is not None and not isinstance(stop, (str, list)):
         raise ValueError("stop is neither a text nor an array of texts")
     return (stop,) if isinstance(stop, str) else tuple(stop or ())
 
 
-def listed(value: Any, what: str) -> Sequence[Any]:
+def require_list(value: Any, what: str) -> Sequence[Any]:
     """An array that must be one."""
     if not isinstance(value, list):
         raise ValueError(f"{what} is no array")
     return value
 
 
-def role_of(message: Any, roles: Mapping[str, Role]) -> Role:
+def read_role(message: Any, roles: Mapping[str, Role]) -> Role:
     """Who says a message. Raises ValueError for whom this wire does not know."""
     role = message["role"]
     if not isinstance(role, str) or role not in roles:
-        raise ValueError(f"a message has the role {shown(role)}, which is none of {', '.join(roles)}")
+        raise ValueError(f"a message has the role {quote_value(role)}, which is none of {', '.join(roles)}")
     return roles[role]
 
 
-def one_of(said: Any, name: str, words: Sequence[W]) -> W:
+def require_one_of(said: Any, name: str, words: Sequence[W]) -> W:
     """The word that is said, of those that may be."""
     for word in words:
         if said == word:
             return word
-    raise ValueError(f"{name} is {shown(said)}, and may be {_either([word for word in words if word])}")
+    raise ValueError(f"{name} is {quote_value(said)}, and may be {_either([word for word in words if word])}")
 
 
 def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def shown(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """A client's word as an error says it again."""
     return repr(value) if len(repr(value)) <= _LONGEST else f"{repr(value)[:_LONGEST]}…"
 
@@ -197,7 +197,7 @@ def shown(value: Any) -> str:
 _LONGEST = 80  # letters
 
 
-def flag(tree: dict[str, Any], name: str, usual: bool) -> bool:
+def read_bool(tree: dict[str, Any], name: str, usual: bool) -> bool:
     """Yes or no. ``"false"`` is neither: taken for one of them it would be the wrong one half of the time."""
     value = tree.get(name)
     if value is not None and not isinstance(value, bool):
@@ -205,26 +205,26 @@ def flag(tree: dict[str, Any], name: str, usual: bool) -> bool:
     return usual if value is None else value
 
 
-def text(value: Any, what: str) -> str:
+def require_text(value: Any, what: str) -> str:
     """A string that must be one."""
     if not isinstance(value, str):
         raise ValueError(f"{what} is no string")
     return value
 
 
-def data_uri(url: str) -> tuple[str, bytes] | None:
+def decode_data_uri(url: str) -> tuple[str, bytes] | None:
     """Media type and bytes of a base64 data URI; None for any other URL."""
-    head, data = uri_parts(url)
+    head, data = split_data_uri(url)
     if not head.startswith("data:"):
         return None
     if not head.endswith(";base64") or head == url:
         raise ValueError("a data URI that is not base64")
-    return head.removeprefix("data:").removesuffix(";base64"), data if isinstance(data, bytes) else unbase64(data)
+    return head.removeprefix("data:").removesuffix(";base64"), data if isinstance(data, bytes) else decode_base64(data)
 
 
-def image_at(url: str, detail: Any = "auto") -> WirePart:
+def image_from_url(url: str, detail: Any = "auto") -> WirePart:
     """The picture of a URL: its bytes where they are in it, else a link, which only media's one door follows."""
-    found = data_uri(text(url, "an image's url"))
+    found = decode_data_uri(require_text(url, "an image's url"))
     if found is None:
         return WireLink(of="image", url=url, detail=detail)
     return WireImage(data=found[1], media_type=found[0], detail=detail)
@@ -233,7 +233,7 @@ def image_at(url: str, detail: Any = "auto") -> WirePart:
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN = "application/vnd.oasis.opendocument."
 # What a document may be declared as. The bytes decide; clients that know no type say octet-stream.
-DOCUMENTS = frozenset({
+DOCUMENT_TYPES = frozenset({
     "application/pdf", "application/octet-stream", f"{_OFFICE}wordprocessingml.document",
     f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",
     f"{_OPEN}text", f"{_OPEN}spreadsheet", f"{_OPEN}presentation", f"{_OPEN}graphics",
@@ -242,18 +242,20 @@ DOCUMENTS = frozenset({
     "application/x-ipynb+json", "message/rfc822", "text/html", "image/svg+xml",
     "application/x-subrip", "text/vtt", "text/x-ssa",
 })  # fmt: skip
-READ_HERE = "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, subtitles, notebook, mail or ZIP"
+READABLE_DOCUMENTS = (
+    "PDF, DOCX, PPTX, XLSX, ODT, ODS, ODP, RTF, DOC, XLS, PPT, EPUB, HTML, subtitles, notebook, mail or ZIP"
+)
 
 
-def document_of(file_data: Any, name: Any, kept: Any = None) -> WireDocument:
+def document_from_data_uri(file_data: Any, name: Any, kept: Any = None) -> WireDocument:
     """A file that OpenAI's clients send as a data URI. ``kept``: the id of one that is kept elsewhere instead."""
-    found = data_uri(text(file_data or "", "file_data"))
-    if found is None or found[0] not in DOCUMENTS:
-        raise no_file(kept)
+    found = decode_data_uri(require_text(file_data or "", "file_data"))
+    if found is None or found[0] not in DOCUMENT_TYPES:
+        raise file_error(kept)
     return WireDocument(data=found[1], name=name or "")
 
 
-def media(media_type: str, data: bytes, name: str = "") -> WirePart:
+def media_part(media_type: str, data: bytes, name: str = "") -> WirePart:
     """Bytes of a type as the part they are."""
     kind = media_type.partition("/")[0]
     if kind == "image":
@@ -264,45 +266,47 @@ def media(media_type: str, data: bytes, name: str = "") -> WirePart:
         return WireAudio(data=data, format="wav")
     if media_type in ("audio/mpeg", "audio/mp3"):
         return WireAudio(data=data, format="mp3")
-    if media_type in DOCUMENTS:
+    if media_type in DOCUMENT_TYPES:
         return WireDocument(data=data, name=name)
-    raise ValueError(f"media of type {shown(media_type)} is not read here")
+    raise ValueError(f"media of type {quote_value(media_type)} is not read here")
 
 
-def functions(tools: Any, what: str = "tools") -> tuple[Tool, ...]:
+def read_tools(tools: Any, what: str = "tools") -> tuple[Tool, ...]:
     """Tools in OpenAI's words, with or without the wrapping of chat completions."""
     found = []
-    for tool in listed(tools or [], what):
+    for tool in require_list(tools or [], what):
         if tool.get("type", "function") != "function":
-            raise ValueError(f"a tool of type {shown(tool['type'])}, which only its vendor runs: here are functions")
+            raise ValueError(
+                f"a tool of type {quote_value(tool['type'])}, which only its vendor runs: here are functions"
+            )
         own = tool.get("function", tool)
         schema = {"schema": own["parameters"]} if own.get("parameters") is not None else {}
-        name, described = text(own["name"], "a tool's name"), own.get("description") or ""
-        found.append(Tool(name=name, description=described, strict=flag(own, "strict", False), **schema))
+        name, described = require_text(own["name"], "a tool's name"), own.get("description") or ""
+        found.append(Tool(name=name, description=described, strict=read_bool(own, "strict", False), **schema))
     return tuple(found)
 
 
-def chosen(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
+def read_tool_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
     """Tools and how to choose, from OpenAI's ``tool_choice``. Those that alone may be called are alone asked for."""
     if choice in (None, "auto", "none", "required"):
         return tools, choice or "auto"
     if isinstance(choice, str):
-        raise ValueError(f"tool_choice is {shown(choice)}, and may be auto, none, required, or name a tool")
+        raise ValueError(f"tool_choice is {quote_value(choice)}, and may be auto, none, required, or name a tool")
     if choice.get("type") == "allowed_tools":
         among = choice.get("allowed_tools", choice)
         if among["mode"] not in ("auto", "required"):
             raise ValueError(f"tool_choice has the mode {among['mode']!r}, which is neither 'auto' nor 'required'")
-        named = {only(_called(tool), tools)[0].name for tool in listed(among["tools"], "tool_choice.tools")}
+        named = {tool_named(_called(tool), tools)[0].name for tool in require_list(among["tools"], "tool_choice.tools")}
         return tuple(tool for tool in tools if tool.name in named), among["mode"]
-    return only(_called(choice), tools), "required"
+    return tool_named(_called(choice), tools), "required"
 
 
 def _called(tool: Any) -> str:
     """The name of a tool that is spoken of, with or without the wrapping of chat completions."""
-    return text(tool.get("name") or tool["function"]["name"], "a tool's name")
+    return require_text(tool.get("name") or tool["function"]["name"], "a tool's name")
 
 
-def only(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+def tool_named(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     """The tool of a name. Raises ValueError where there is none."""
     found = tuple(tool for tool in tools if tool.name == name)
     if not found:
@@ -310,22 +314,22 @@ def only(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     return found
 
 
-def json_output(form: Any) -> TextOutput | JsonOutput:
+def read_response_format(form: Any) -> TextOutput | JsonOutput:
     """OpenAI's ``response_format`` (its ``json_schema`` inside) or ``text.format`` (the same, flat)."""
     if not form or form["type"] == "text":
         return TextOutput()
     if form["type"] == "json_object":
         return JsonOutput(schema=ANY_OBJECT)
     if form["type"] != "json_schema":
-        kind = shown(form["type"])
+        kind = quote_value(form["type"])
         raise ValueError(f"an answer of format {kind}: there are text, json_object and json_schema")
     own = form.get("json_schema", form)
     return JsonOutput(schema=own["schema"], name=own.get("name", "answer"))
 
 
-def no_file(kept: Any) -> ValueError:
+def file_error(kept: Any) -> ValueError:
     """What to say of a file that is no document, or is only named."""
     if kept:
         return ValueError("file_id names a file that is kept elsewhere, and none is kept here: send it as file_data")
-    what = f"file_data is no {READ_HERE} in a data URI (data:application/pdf;base64,…)"
+    what = f"file_data is no {READABLE_DOCUMENTS} in a data URI (data:application/pdf;base64,…)"
     return ValueError(f"{what}: send other files as text")

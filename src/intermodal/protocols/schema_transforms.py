@@ -23,7 +23,7 @@ def references(schema: Any) -> Iterator[str]:
                 yield node[key]
 
 
-def rooted(schema: Schema) -> Schema:
+def name_root(schema: Schema) -> Schema:
     """The same schema without ``"$ref": "#"``, which llama.cpp refuses: the root is named in ``$defs`` as well.
 
     >>> rooted({"items": {"$ref": "#"}})
@@ -43,7 +43,7 @@ def rooted(schema: Schema) -> Schema:
     return {**own, "$defs": {**whole.get("$defs", {}), name: own}}
 
 
-def bounded(schema: Schema) -> Schema:
+def limit_lengths(schema: Schema) -> Schema:
     """The schema with a limit on every string and array that has none, so that a small model cannot write forever.
 
     What validates against it validates against the schema itself.
@@ -55,7 +55,7 @@ def bounded(schema: Schema) -> Schema:
     return made
 
 
-def closed(schema: Schema) -> Schema:
+def close_objects(schema: Schema) -> Schema:
     """A closable schema with every object in it closed, as Anthropic wants it.
 
     >>> closed({"type": "object", "properties": {"n": {}}})

@@ -61,7 +61,7 @@ HEADINGS: tuple[str, ...] = ("Instruction", "Input", "Response", "System", "User
 _TIMES = 8  # that a text is gone through, as what is left of a mark may be another one
 
 
-class Marks:
+class SpecialTokens:
     """Marks to look for: those of all known families, and ``own`` of one model."""
 
     def __init__(self, own: Iterable[str] = (), *, known: bool = True) -> None:
@@ -115,12 +115,12 @@ def _any_of(words: list[str]) -> str:
 
 
 @lru_cache(maxsize=256)
-def marks_of(own: tuple[str, ...] = (), *, known: bool = True) -> Marks:
+def special_tokens(own: tuple[str, ...] = (), *, known: bool = True) -> SpecialTokens:
     """The marks to look for in text for a model with these marks of its own."""
-    return Marks(own, known=known)
+    return SpecialTokens(own, known=known)
 
 
-def without_marks(call: ChatCall, marks: Marks) -> ChatCall:
+def without_special_tokens(call: ChatCall, marks: SpecialTokens) -> ChatCall:
     """Return the call with the marks broken up in all that its sender and its media say: texts, tools and results.
 
     For a server of ours, where nobody but the template may begin a turn.
@@ -132,7 +132,7 @@ def without_marks(call: ChatCall, marks: Marks) -> ChatCall:
     return msgspec.structs.replace(call, messages=messages, tools=tuple(_tool(tool, marks) for tool in call.tools))
 
 
-def _part(part: WirePart, marks: Marks) -> WirePart:
+def _part(part: WirePart, marks: SpecialTokens) -> WirePart:
     if isinstance(part, WireText | Reasoning | Refusal | ToolResult):
         return msgspec.structs.replace(part, text=marks.broken(part.text))
     if isinstance(part, ToolCall):
@@ -140,31 +140,31 @@ def _part(part: WirePart, marks: Marks) -> WirePart:
     return part
 
 
-def _tool(tool: Tool, marks: Marks) -> Tool:
+def _tool(tool: Tool, marks: SpecialTokens) -> Tool:
     return msgspec.structs.replace(
         tool,
         name=marks.broken(tool.name),
         description=marks.broken(tool.description),
-        schema=in_values(tool.schema, marks.broken),
+        schema=map_strings(tool.schema, marks.broken),
     )
 
 
-def _json(written: str, marks: Marks) -> str:
+def _json(written: str, marks: SpecialTokens) -> str:
     """JSON text whose strings have no marks, in whatever way they were escaped."""
     try:
         value = msgspec.json.decode(written)
     except (msgspec.DecodeError, RecursionError):
         return marks.broken(written)
-    clean = in_values(value, marks.broken)
+    clean = map_strings(value, marks.broken)
     return written if clean == value and not marks.intact(written) else msgspec.json.encode(clean).decode()
 
 
-def in_values(value: Any, change: Callable[[str], str]) -> Any:
+def map_strings(value: Any, change: Callable[[str], str]) -> Any:
     """Return a JSON value with every string and name in it changed."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list | tuple):
-        return [in_values(each, change) for each in value]
+        return [map_strings(each, change) for each in value]
     if isinstance(value, dict):
-        return {change(name): in_values(each, change) for name, each in value.items()}
+        return {change(name): map_strings(each, change) for name, each in value.items()}
     return value

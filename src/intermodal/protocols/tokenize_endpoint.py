@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intermodal.catalog.types import TextCounter
-from intermodal.protocols.calls import Encoded
+from intermodal.protocols.calls import EncodedRequest
 from intermodal.protocols.framing.json_body import loads, segments
 
 PATH, TEMPLATE = "/tokenize", "/apply-template"
@@ -21,21 +21,21 @@ _ASKED = ({"role": "user", "content": "?"},)
 _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
-def encode_request(counter: TextCounter, model: str, text: str) -> Encoded:
+def encode_request(counter: TextCounter, model: str, text: str) -> EncodedRequest:
     """The request, for the server's root (its ``base_url`` without the version)."""
     asked: dict[TextCounter, dict[str, Any]] = {
         "llama.cpp": {"content": text, "add_special": False, "parse_special": True},
         "vllm": {"model": model, "prompt": text, "add_special_tokens": False},
     }
-    return Encoded(path=PATH, headers=_JSON, segments=segments(asked[counter]))
+    return EncodedRequest(path=PATH, headers=_JSON, segments=segments(asked[counter]))
 
 
-def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, Any]]) -> Encoded:
+def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, Any]]) -> EncodedRequest:
     """The request for a chat with these tools (in OpenAI's form), or with none, at the server's root."""
     asked: dict[str, Any] = {"messages": list(_ASKED), **({"tools": list(tools)} if tools else {})}
     if counter == "llama.cpp":
-        return Encoded(path=TEMPLATE, headers=_JSON, segments=segments(asked))
-    return Encoded(path=PATH, headers=_JSON, segments=segments({"model": model, **asked}))
+        return EncodedRequest(path=TEMPLATE, headers=_JSON, segments=segments(asked))
+    return EncodedRequest(path=PATH, headers=_JSON, segments=segments({"model": model, **asked}))
 
 
 def decode_prompt(body: bytes) -> str | None:

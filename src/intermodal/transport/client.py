@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from intermodal import errors
-from intermodal.protocols.calls import Encoded
+from intermodal.protocols.calls import EncodedRequest
 from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
 from intermodal.transport.connection_errors import UNREADABLE, silent_host_error, unanswered_error
 from intermodal.transport.deadline import Deadline
@@ -238,13 +238,13 @@ class Transport:
         where: str = "",
     ) -> AbstractAsyncContextManager[Response]:
         """GET a path of a server; see :meth:`post`."""
-        nothing = Encoded(path=path, headers=headers, segments=())
+        nothing = EncodedRequest(path=path, headers=headers, segments=())
         return self._direct("GET", server, nothing, PendingRequest(where or _name(server, path), _DEFAULT), fresh=False)
 
     def post(
         self,
         server: HostAddress,
-        encoded: Encoded,
+        encoded: EncodedRequest,
         *,
         where: str = "",
         proxied: bool = False,
@@ -274,7 +274,7 @@ class Transport:
 
     @asynccontextmanager
     async def _direct(
-        self, method: str, server: HostAddress, encoded: Encoded, exchange: PendingRequest, *, fresh: bool
+        self, method: str, server: HostAddress, encoded: EncodedRequest, exchange: PendingRequest, *, fresh: bool
     ) -> AsyncIterator[Response]:
         from intermodal.transport.http1 import ConnectionPool, HttpTarget
 

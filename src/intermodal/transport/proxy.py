@@ -13,7 +13,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from intermodal import errors
-from intermodal.protocols.calls import Encoded
+from intermodal.protocols.calls import EncodedRequest
 from intermodal.transport.addresses import HostAddress, certificates, parse_address, request_headers
 from intermodal.transport.client import PendingRequest, Response
 from intermodal.transport.connection_errors import (
@@ -40,7 +40,9 @@ class Proxies:
         self._client: httpx.AsyncClient | None = None
 
     @asynccontextmanager
-    async def post(self, server: HostAddress, encoded: Encoded, exchange: PendingRequest) -> AsyncIterator[Response]:
+    async def post(
+        self, server: HostAddress, encoded: EncodedRequest, exchange: PendingRequest
+    ) -> AsyncIterator[Response]:
         """POST a request; the block gets the reply as soon as its headers are there. Raises as ``Transport.post``."""
         import anyio
         import httpx

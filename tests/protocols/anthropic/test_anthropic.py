@@ -11,7 +11,7 @@ import pytest
 from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
-from intermodal.protocols.anthropic.request import Decoder, encode_request
+from intermodal.protocols.anthropic.request import AnthropicDecoder, encode_request
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
@@ -20,16 +20,16 @@ from intermodal.protocols.calls import (
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireDocument,
     WireEvent,
     WireImage,
     WireMessage,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.conversation import turn
+from intermodal.protocols.conversation import collect_turn
 from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)
@@ -96,18 +96,18 @@ EVENTS: list[WireEvent] = [
     ReasoningDelta(text="tools 🛠."),
     ReasoningDelta(text="", signature="c2ln"),
     OpaqueBlock(wire="anthropic", body='{"type":"redacted_thinking","data":"aGlkZGVu"}'),
-    TextDelta(text="I look."),
+    WireTextDelta(text="I look."),
     ToolCallDelta(index=0, id="toolu_1", name="weather"),
     ToolCallDelta(index=0, arguments='{"city":'),
     ToolCallDelta(index=0, arguments='"Zürich"}'),
     ToolCallDelta(index=1, id="toolu_2", name="clock"),
-    Usage(input_tokens=115, output_tokens=21, cached_tokens=100, cache_write_tokens=5, reasoning_tokens=9),
+    WireUsage(input_tokens=115, output_tokens=21, cached_tokens=100, cache_write_tokens=5, reasoning_tokens=9),
     Finish(reason="tool_call"),
 ]
 
 
 def read(*chunks: bytes) -> list[WireEvent]:
-    decoder = Decoder("h:m")
+    decoder = AnthropicDecoder("h:m")
     found = [event for chunk in chunks for event in decoder.feed(chunk)]
     return found + decoder.close()
 
@@ -235,7 +235,7 @@ def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
 
 
 def test_what_was_thought_goes_back_as_it_came() -> None:
-    message = turn(read(THOUGHT)).message
+    message = collect_turn(read(THOUGHT)).message
     assert message.parts[:2] == (
         Reasoning(text="Two tools 🛠.", signature="c2ln"),
         Opaque(wire="anthropic", body='{"type":"redacted_thinking","data":"aGlkZGVu"}'),
@@ -263,7 +263,7 @@ def test_a_reply_that_is_not_streamed_says_the_same() -> None:
         "usage": {"input_tokens": 10, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 5,
                   "output_tokens": 21, "output_tokens_details": {"thinking_tokens": 9}},
     }  # fmt: skip
-    assert turn(read(json.dumps(reply).encode())) == turn(EVENTS)
+    assert collect_turn(read(json.dumps(reply).encode())) == collect_turn(EVENTS)
 
 
 @pytest.mark.parametrize(
@@ -321,12 +321,12 @@ def test_a_stream_that_never_said_that_it_began_is_an_answer_without_a_count_of_
         {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 8}},
         {"type": "message_stop"},
     ]
-    decoder = Decoder("box:m", headers={"content-type": "text/event-stream"})
+    decoder = AnthropicDecoder("box:m", headers={"content-type": "text/event-stream"})
     events = [
         event
         for tree in said
         for event in decoder.feed(f"event: {tree['type']}\ndata: {json.dumps(tree)}\n\n".encode())
     ]
-    made = turn([*events, *decoder.close()])
+    made = collect_turn([*events, *decoder.close()])
     assert (made.text, made.finish, made.error) == ("😎 You", "length", None)
     assert (made.usage.input_tokens, made.usage.output_tokens) == (None, 8)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from intermodal import errors
-from intermodal.protocols.errors.classification import SchemaRefused, classify, parse
-from intermodal.protocols.errors.rules import ROWS
-from intermodal.protocols.openai_chat.request import Decoder
+from intermodal.protocols.errors.classification import SchemaRefused, classify, parse_failed_reply
+from intermodal.protocols.errors.rules import ERROR_RULES
+from intermodal.protocols.openai_chat.request import OpenAIChatDecoder
 
 CallError, ContextExceeded, ContentRefused = errors.CallError, errors.ContextExceeded, errors.ContentRefused
 CredentialsRefused, Overloaded, RateLimited = errors.CredentialsRefused, errors.Overloaded, errors.RateLimited
@@ -266,8 +266,10 @@ def test_every_row_of_the_table_has_a_published_case() -> None:
     reached = set()
     for case in CASES:
         body = case.body if isinstance(case.body, bytes) else json.dumps(case.body).encode()
-        reached.add(next(number for number, row in enumerate(ROWS) if row.matches(parse(case.status, body))))
-    assert [ROWS[number].what for number in range(len(ROWS)) if number not in reached] == []
+        reached.add(
+            next(number for number, row in enumerate(ERROR_RULES) if row.matches(parse_failed_reply(case.status, body)))
+        )
+    assert [ERROR_RULES[number].what for number in range(len(ERROR_RULES)) if number not in reached] == []
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ def test_who_is_turned_away_is_told_when_to_come_back(status: int, headers: dict
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.status == 200], ids=lambda case: str(case.by))
 def test_an_error_in_a_stream_is_what_it_would_be_outside_one(case: Case) -> None:
-    decoder = Decoder("host:m")
+    decoder = OpenAIChatDecoder("host:m")
     head = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
     found = decoder.feed(head + b"data: " + json.dumps(case.body).encode() + b"\n\n")
     assert [type(event.error) for event in found if hasattr(event, "error")] == [case.error]

@@ -15,13 +15,20 @@ from tests.protocols.calls import WIRES, Wire
 from intermodal.catalog.types import Host
 from intermodal.content import ToolCall
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
-from intermodal.protocols.framing.inline_media import STEP, Held, parsed, read_whole, unbase64, uri_parts
+from intermodal.protocols.framing.inline_media import (
+    SCAN_STEP,
+    InlineMedia,
+    decode_base64,
+    parse_with_media,
+    read_json_with_media,
+    split_data_uri,
+)
 
-MEDIA = bytes(range(256)) * (STEP // 64)
+MEDIA = bytes(range(256)) * (SCAN_STEP // 64)
 LONG = b64encode(MEDIA).decode()
 SHORT = {  # what stands in a small tree for a long string
     "@long": LONG, "@uri": f"data:image/png;base64,{LONG}", "@said": f'say "{LONG}"', "@loose": f"{LONG} ",
-    "@words": "é" * STEP, "@number": "7" * 3 * STEP,
+    "@words": "é" * SCAN_STEP, "@number": "7" * 3 * SCAN_STEP,
 }  # fmt: skip
 TREES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5) | st.sampled_from(sorted(SHORT)),
@@ -45,26 +52,26 @@ def grown(tree: Any) -> Any:
 def test_whatever_a_body_holds_it_is_read_as_any_parser_reads_it(tree: Any, escaped: bool) -> None:
     whole = grown(tree)
     body = json.dumps(whole, ensure_ascii=escaped).encode()
-    assert read_whole(body, lambda found: found) == whole
+    assert read_json_with_media(body, lambda found: found) == whole
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["@long", "@uri"]), min_size=1, max_size=3))
 def test_media_are_taken_without_a_second_reading(names: list[str]) -> None:
     strings = grown(names)
-    tree, held = parsed(json.dumps({"a": strings}).encode())
+    tree, held = parse_with_media(json.dumps({"a": strings}).encode())
     assert len(held) == len(strings)
     for given_, found in zip(strings, tree["a"], strict=True):
-        head, data = uri_parts(found) if given_.startswith("data:") else ("", unbase64(found))
+        head, data = split_data_uri(found) if given_.startswith("data:") else ("", decode_base64(found))
         assert data == MEDIA
         assert head == ("data:image/png;base64" if given_.startswith("data:") else "")
     assert all(each.taken for each in held)
 
 
 def test_a_sender_cannot_write_the_word_that_stands_for_media() -> None:
-    tree, (held,) = parsed(json.dumps({"a": LONG, "b": "x"}).encode())
-    again, others = parsed(json.dumps({"a": LONG, "b": str(held)}).encode())
-    assert isinstance(tree["a"], Held)
+    tree, (held,) = parse_with_media(json.dumps({"a": LONG, "b": "x"}).encode())
+    again, others = parse_with_media(json.dumps({"a": LONG, "b": str(held)}).encode())
+    assert isinstance(tree["a"], InlineMedia)
     assert again["b"] == str(held)
     assert [str(other) for other in others] != [str(held)]
 

@@ -13,26 +13,26 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, ToolCall, ToolResult
 from intermodal.protocols.calls import (
-    Candidates,
     ChatCall,
     Error,
     Finish,
     NotExpressible,
     OpaqueBlock,
     ReasoningDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
     WireAudio,
     WireDocument,
     WireEvent,
     WireImage,
     WireMessage,
     WireText,
+    WireTextDelta,
+    WireUsage,
     WireVideo,
 )
-from intermodal.protocols.conversation import turn
-from intermodal.protocols.gemini.request import Decoder, encode_request
+from intermodal.protocols.conversation import collect_turn
+from intermodal.protocols.gemini.request import GeminiDecoder, encode_request
 from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)
@@ -70,13 +70,13 @@ STREAM = sse(
 )
 EVENTS: list[WireEvent] = [
     ReasoningDelta(text="Think 🤔"),
-    TextDelta(text="I "),
-    TextDelta(text="look."),
+    WireTextDelta(text="I "),
+    WireTextDelta(text="look."),
     OpaqueBlock(wire="gemini", body='{"thoughtSignature":"c2ln"}'),
     ToolCallDelta(index=0, id="call_0", name="weather", arguments='{"city":"Zürich"}'),
     ToolCallDelta(index=1, id="x7", name="clock", arguments="{}"),
     OpaqueBlock(wire="gemini", body='{"thoughtSignature":"ZW5k"}'),
-    Usage(
+    WireUsage(
         input_tokens=300,
         output_tokens=42,
         cached_tokens=0,
@@ -88,7 +88,7 @@ EVENTS: list[WireEvent] = [
 
 
 def read(*chunks: bytes) -> list[WireEvent]:
-    decoder = Decoder("h:m")
+    decoder = GeminiDecoder("h:m")
     found = [event for piece in chunks for event in decoder.feed(piece)]
     return list(map(numbered, found + decoder.close()))
 
@@ -183,7 +183,7 @@ def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
 
 
 def test_signatures_go_back_on_the_parts_they_came_with() -> None:
-    message = turn(read(STREAM)).message
+    message = collect_turn(read(STREAM)).message
     assert message.parts[0] == Reasoning(text="Think 🤔")
     answer = said(ChatCall(model="m", messages=(ASKED, message)))["contents"][1]
     assert answer["parts"] == [
@@ -220,7 +220,7 @@ def test_reasons_to_stop_are_told_in_our_words(reason: str, ours: str) -> None:
 
 def test_a_blocked_prompt_is_a_refusal_and_not_an_empty_answer() -> None:
     events = read(sse({"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 4}}))
-    assert events == [Usage(input_tokens=4), Finish(reason="content_filter")]
+    assert events == [WireUsage(input_tokens=4), Finish(reason="content_filter")]
 
 
 def test_a_call_that_cannot_be_read_is_an_error() -> None:
@@ -232,7 +232,7 @@ def test_probabilities_of_words_are_read() -> None:
     top = [{"candidates": [{"token": "yes", "logProbability": -0.1}, {"token": "no", "logProbability": -2.5}]}]
     tree = chunk({"text": "yes"}, reason="STOP")
     tree["candidates"][0]["logprobsResult"] = {"topCandidates": top}
-    assert Candidates(words=(("yes", -0.1), ("no", -2.5))) in read(sse(tree))
+    assert TokenLogprobs(words=(("yes", -0.1), ("no", -2.5))) in read(sse(tree))
 
 
 def test_an_error_inside_a_stream_is_the_error_it_names() -> None:

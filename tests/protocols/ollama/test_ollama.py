@@ -13,26 +13,26 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.content import Reasoning, ToolCall, ToolResult
 from intermodal.protocols.calls import (
-    Candidates,
     ChatCall,
     EmbeddingCall,
     Error,
     Finish,
     NotExpressible,
     ReasoningDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
     WireAudio,
     WireEvent,
     WireImage,
     WireMessage,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
 from intermodal.protocols.framing.ndjson import NdjsonReader
 from intermodal.protocols.framing.sse import MAX_LINE, LineTooLong
 from intermodal.protocols.ollama import embeddings as ollama_embeddings
-from intermodal.protocols.ollama.request import Decoder, encode_request
+from intermodal.protocols.ollama.request import OllamaDecoder, encode_request
 from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True)
@@ -69,17 +69,17 @@ STREAM = lines(
 EVENTS: list[WireEvent] = [
     ReasoningDelta(text="Zwei "),
     ReasoningDelta(text="🛠."),
-    TextDelta(text="I "),
-    TextDelta(text="look."),
+    WireTextDelta(text="I "),
+    WireTextDelta(text="look."),
     ToolCallDelta(index=0, id="call_0", name="weather", arguments='{"city":"Zürich"}'),
     ToolCallDelta(index=1, id="x7", name="clock", arguments="{}"),
-    Usage(input_tokens=26, output_tokens=9),
+    WireUsage(input_tokens=26, output_tokens=9),
     Finish(reason="tool_call"),
 ]
 
 
 def read(*chunks: bytes) -> list[WireEvent]:
-    decoder = Decoder("h:m")
+    decoder = OllamaDecoder("h:m")
     found = [event for piece in chunks for event in decoder.feed(piece)]
     return list(map(numbered, found + decoder.close()))
 
@@ -169,7 +169,7 @@ def test_an_error_line_after_the_start_is_the_error_it_says() -> None:
     events = read(
         lines(line(content="I"), {"error": "server busy, please try again.  maximum pending requests exceeded"})
     )
-    assert events[0] == TextDelta(text="I")
+    assert events[0] == WireTextDelta(text="I")
     assert isinstance(events[-1], Error)
     assert "maximum pending requests" in str(events[-1].error)
 
@@ -182,7 +182,7 @@ def test_reasons_to_stop_are_told_in_our_words(reason: str, ours: str) -> None:
 def test_probabilities_of_words_are_read() -> None:
     top = [{"token": "yes", "logprob": -0.1}, {"token": "no", "logprob": -2.5}]
     told = {**line(content="yes"), "logprobs": [{"token": "yes", "logprob": -0.1, "top_logprobs": top}]}
-    assert Candidates(words=(("yes", -0.1), ("no", -2.5))) in read(lines(told, END))
+    assert TokenLogprobs(words=(("yes", -0.1), ("no", -2.5))) in read(lines(told, END))
 
 
 def test_a_line_without_end_is_not_kept_for_ever() -> None:
@@ -205,7 +205,7 @@ def test_vectors_come_back_in_their_order() -> None:
     body = b'{"model":"m","embeddings":[[1,2],[3,4]],"prompt_eval_count":5}'
     reply = ollama_embeddings.decode_reply(body, "h:m", texts=2)
     assert reply.vectors == ((1.0, 2.0), (3.0, 4.0))
-    assert reply.usage == Usage(input_tokens=5, output_tokens=0)
+    assert reply.usage == WireUsage(input_tokens=5, output_tokens=0)
 
 
 @pytest.mark.parametrize(

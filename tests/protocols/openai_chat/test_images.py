@@ -12,7 +12,7 @@ from intermodal import errors
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Host
 from intermodal.executor.drivers.codecs import picture_codec
-from intermodal.protocols.calls import NotExpressible, PictureCall, WireImage
+from intermodal.protocols.calls import ImageCall, NotExpressible, WireImage
 from intermodal.protocols.openai_chat import images as openai_chat_images
 from intermodal.protocols.openai_chat.images import decode_reply, encode_request
 from intermodal.protocols.openai_media import images as openai_media_images
@@ -22,7 +22,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(200_000)
 URL = "data:image/png;base64," + base64.b64encode(PNG).decode()
 
 
-def tree_of(call: PictureCall) -> dict[str, Any]:
+def tree_of(call: ImageCall) -> dict[str, Any]:
     tree: dict[str, Any] = json.loads(b"".join(encode_request(call, HOST).segments))
     return tree
 
@@ -39,12 +39,12 @@ def test_openrouter_draws_in_its_chat_and_others_do_not() -> None:
 
 
 def test_says_what_is_wanted_in_openrouter_s_words() -> None:
-    assert tree_of(PictureCall(model="a/b", prompt="a crane", size=(1344, 768), writes=True)) == {
+    assert tree_of(ImageCall(model="a/b", prompt="a crane", size=(1344, 768), writes=True)) == {
         "model": "a/b", "messages": [{"role": "user", "content": "a crane"}], "modalities": ["image", "text"],
         "stream": False, "image_config": {"aspect_ratio": "16:9"},
     }  # fmt: skip
-    assert tree_of(PictureCall(model="a/b", prompt="a crane"))["modalities"] == ["image"]
-    edited = tree_of(PictureCall(model="a/b", prompt="more sky", images=(WireImage(data=PNG),)))
+    assert tree_of(ImageCall(model="a/b", prompt="a crane"))["modalities"] == ["image"]
+    edited = tree_of(ImageCall(model="a/b", prompt="more sky", images=(WireImage(data=PNG),)))
     assert edited["messages"][0]["content"] == [
         {"type": "text", "text": "more sky"}, {"type": "image_url", "image_url": {"url": URL}},
     ]  # fmt: skip
@@ -57,7 +57,7 @@ def test_openai_s_types_know_the_messages_it_sends(media_type: str) -> None:
     from tests.protocols.published import strictly
 
     tree = tree_of(
-        PictureCall(model="m", prompt="x", images=(WireImage(data=PNG, media_type=media_type),), size=(1024, 1024))
+        ImageCall(model="m", prompt="x", images=(WireImage(data=PNG, media_type=media_type),), size=(1024, 1024))
     )
     assert tree.pop("modalities") == ["image"] and tree.pop("image_config") == {"aspect_ratio": "1:1"}
     strictly(CompletionCreateParamsNonStreaming).validate_python(tree)
@@ -72,7 +72,7 @@ def test_openai_s_types_know_the_messages_it_sends(media_type: str) -> None:
 )  # fmt: skip
 def test_what_it_has_no_words_for_is_refused(wish: dict[str, Any]) -> None:
     with pytest.raises(NotExpressible):
-        encode_request(PictureCall(model="m", prompt="x", **wish), HOST)
+        encode_request(ImageCall(model="m", prompt="x", **wish), HOST)
 
 
 def test_pictures_come_back_with_what_was_counted() -> None:

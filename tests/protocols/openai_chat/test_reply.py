@@ -14,12 +14,12 @@ from intermodal.protocols.calls import (
     Finish,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.openai_chat.request import Decoder
+from intermodal.protocols.openai_chat.request import OpenAIChatDecoder
 
 # As llama.cpp's server sent it (2026-10 build), shortened; one token is an emoji in UTF-8.
 LLAMA = (
@@ -34,15 +34,15 @@ LLAMA = (
     "data: [DONE]\n\n"
 ).encode()
 LLAMA_EVENTS = [
-    TextDelta(text="Hello"),
-    TextDelta(text=" 😀"),
-    Usage(input_tokens=32, output_tokens=5, cached_tokens=0),
+    WireTextDelta(text="Hello"),
+    WireTextDelta(text=" 😀"),
+    WireUsage(input_tokens=32, output_tokens=5, cached_tokens=0),
     Finish(reason="length"),
 ]
 
 
 def read(*chunks: bytes) -> list[WireEvent]:
-    decoder = Decoder("host:m")
+    decoder = OpenAIChatDecoder("host:m")
     found = [event for chunk in chunks for event in decoder.feed(chunk)]
     found += decoder.close()
     assert decoder.done
@@ -60,7 +60,7 @@ def delta(_reason: str | None = None, **fields: Any) -> dict[str, Any]:
 
 
 def text_of(events: Sequence[WireEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
+    return "".join(event.text for event in events if isinstance(event, WireTextDelta))
 
 
 def error_of(events: Sequence[WireEvent]) -> errors.CallError:
@@ -93,7 +93,7 @@ def test_B1_a_stream_that_stops_at_any_byte_is_cut_or_whole_never_shorter(at: in
 
 @pytest.mark.parametrize("end", ["", "data: [DONE]", "data: [DONE]\n", "data: [DONE]\r\n\r\n"])
 def test_B1_a_finish_reason_is_a_proper_end_with_or_without_done(end: str) -> None:
-    assert read(stream(delta(content="a"), delta("stop"), end=end)) == [TextDelta(text="a"), Finish(reason="stop")]
+    assert read(stream(delta(content="a"), delta("stop"), end=end)) == [WireTextDelta(text="a"), Finish(reason="stop")]
 
 
 @pytest.mark.parametrize("reason", [None, "", "null", "None"])
@@ -103,9 +103,12 @@ def test_B1_done_without_a_finish_reason_is_a_cut(reason: str | None) -> None:
 
 
 def test_B1_done_is_a_proper_end_of_a_host_that_is_known_to_say_no_more() -> None:
-    decoder = Decoder("host:m")
+    decoder = OpenAIChatDecoder("host:m")
     decoder.reasonless = True
-    assert [*decoder.feed(stream(delta(content="a"))), *decoder.close()] == [TextDelta(text="a"), Finish(reason="stop")]
+    assert [*decoder.feed(stream(delta(content="a"))), *decoder.close()] == [
+        WireTextDelta(text="a"),
+        Finish(reason="stop"),
+    ]
 
 
 def test_B1_nothing_at_all_is_a_cut() -> None:
@@ -121,7 +124,7 @@ def test_B1_broken_json_in_the_middle_ends_it(middle: str) -> None:
 
 
 def test_complete_says_that_only_trailers_may_follow() -> None:
-    decoder = Decoder()
+    decoder = OpenAIChatDecoder()
     decoder.feed(stream(delta(content="a"), end=""))
     assert not decoder.complete
     decoder.feed(stream(delta("stop"), end=""))
@@ -164,7 +167,7 @@ def test_usage_before_an_error_is_not_lost() -> None:
     events = read(
         stream(delta(content="a"), {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}, end="")
     )
-    assert events[1] == Usage(input_tokens=3, output_tokens=1)
+    assert events[1] == WireUsage(input_tokens=3, output_tokens=1)
     assert isinstance(error_of(events), errors.StreamCut)
 
 
@@ -175,7 +178,7 @@ def test_usage_by_modality_is_read_and_nonsense_left_out() -> None:
         "prompt_tokens_details": {"image_tokens": 1105, "audio_tokens": True, "text_tokens": 95, "cached_tokens": 64},
         "completion_tokens_details": {"reasoning_tokens": 7},
     }
-    assert read(stream(delta("stop"), {"choices": [], "usage": usage}))[0] == Usage(
+    assert read(stream(delta("stop"), {"choices": [], "usage": usage}))[0] == WireUsage(
         input_tokens=1200, cached_tokens=64, reasoning_tokens=7, input_by_modality=(("text", 95), ("image", 1105))
     )
 
@@ -250,8 +253,8 @@ DOCUMENT = json.dumps(
 @pytest.mark.parametrize("cut", range(0, len(DOCUMENT), 3))
 def test_one_document_instead_of_a_stream_is_read_whole(cut: int) -> None:
     assert read(b"\n" + DOCUMENT[:cut], DOCUMENT[cut:]) == [
-        TextDelta(text="Hello 😀"),
-        Usage(input_tokens=3, output_tokens=2),
+        WireTextDelta(text="Hello 😀"),
+        WireUsage(input_tokens=3, output_tokens=2),
         Finish(reason="stop"),
     ]
 

@@ -11,7 +11,7 @@ import pytest
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EmbeddingCall, Usage
+from intermodal.protocols.calls import EmbeddingCall, WireUsage
 from intermodal.protocols.openai_media.embeddings import decode_reply, encode_request
 
 
@@ -31,7 +31,7 @@ def test_vectors_come_in_the_order_of_the_texts() -> None:
     data = [{"index": 1, "embedding": [2.0]}, {"index": 0, "embedding": [1]}]
     found = decode_reply(json.dumps({"data": data, "usage": {"prompt_tokens": 2}}).encode(), "h:e", texts=2)
     assert found.vectors == ((1.0,), (2.0,))
-    assert found.usage == Usage(input_tokens=2)
+    assert found.usage == WireUsage(input_tokens=2)
 
 
 def test_base64_is_understood_unasked() -> None:

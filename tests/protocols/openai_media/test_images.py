@@ -11,7 +11,7 @@ import pytest
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import NotExpressible, PictureCall, Usage, WireImage
+from intermodal.protocols.calls import ImageCall, NotExpressible, WireImage, WireUsage
 from intermodal.protocols.openai_media.images import QUIRKS, decode_reply, encode_request
 
 OPENAI = Host(id="h")
@@ -19,18 +19,18 @@ DIFFUSION = Host(id="d", quirks=("image_seed", "image_steps", "negative_prompt",
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
-def said(call: PictureCall, host: Host) -> dict[str, Any]:
+def said(call: ImageCall, host: Host) -> dict[str, Any]:
     tree: dict[str, Any] = json.loads(b"".join(encode_request(call, host).segments))
     return tree
 
 
 def test_says_what_is_wanted_in_the_words_each_host_has() -> None:
-    call = PictureCall(model="m", prompt="a crane", size=(1024, 1536), count=2, format="png")
+    call = ImageCall(model="m", prompt="a crane", size=(1024, 1536), count=2, format="png")
     assert encode_request(call, OPENAI).path == "/images/generations"
     assert said(call, OPENAI) == {
         "model": "m", "prompt": "a crane", "n": 2, "output_format": "png", "size": "1024x1536",
     }  # fmt: skip
-    call = PictureCall(model="m", prompt="a crane", size=(512, 768), seed=7, steps=4, negative="text")
+    call = ImageCall(model="m", prompt="a crane", size=(512, 768), seed=7, steps=4, negative="text")
     assert said(call, Host(id="d", quirks=(*DIFFUSION.quirks, "width_height"))) == {
         "model": "m", "prompt": "a crane", "seed": 7, "steps": 4, "negative_prompt": "text",
         "response_format": "b64_json", "width": 512, "height": 768,
@@ -40,21 +40,21 @@ def test_says_what_is_wanted_in_the_words_each_host_has() -> None:
 @pytest.mark.parametrize(
     ("call", "part"),
     [
-        (PictureCall(model="m", prompt="p", seed=1), "a seed"),
-        (PictureCall(model="m", prompt="p", steps=1), "steps"),
-        (PictureCall(model="m", prompt="p", negative="n"), "a negative prompt"),
-        (PictureCall(model="m", prompt="p", mask=PNG), "a mask"),
-        (PictureCall(model="m", prompt="p", images=(WireImage(data=b"x", media_type="image/tiff"),)), "image/tiff"),
+        (ImageCall(model="m", prompt="p", seed=1), "a seed"),
+        (ImageCall(model="m", prompt="p", steps=1), "steps"),
+        (ImageCall(model="m", prompt="p", negative="n"), "a negative prompt"),
+        (ImageCall(model="m", prompt="p", mask=PNG), "a mask"),
+        (ImageCall(model="m", prompt="p", images=(WireImage(data=b"x", media_type="image/tiff"),)), "image/tiff"),
     ],
 )
-def test_what_the_wire_has_no_words_for_is_refused(call: PictureCall, part: str) -> None:
+def test_what_the_wire_has_no_words_for_is_refused(call: ImageCall, part: str) -> None:
     with pytest.raises(NotExpressible, match=part):
         encode_request(call, OPENAI)
 
 
 def test_an_edit_is_a_form_that_somebody_else_s_parser_reads_with_the_picture_as_it_was() -> None:
     picture = PNG * 9000
-    call = PictureCall(
+    call = ImageCall(
         model="m", prompt="more sky", images=(WireImage(data=picture), WireImage(data=b"j", media_type="image/jpeg")),
         mask=PNG,
     )  # fmt: skip
@@ -88,7 +88,7 @@ def test_pictures_come_back_with_what_was_counted() -> None:
     made = decode_reply(json.dumps(body).encode(), "h:m")
     assert made.images == (WireImage(data=PNG),)
     assert made.prompts == ("a red crane",)
-    assert made.usage == Usage(input_tokens=9, output_tokens=4160, input_by_modality=(("text", 9), ("image", 0)))
+    assert made.usage == WireUsage(input_tokens=9, output_tokens=4160, input_by_modality=(("text", 9), ("image", 0)))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from intermodal.catalog.image_options import EDITS, MASK, supported_image_options
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import NotExpressible, PictureCall, WireImage
+from intermodal.protocols.calls import ImageCall, NotExpressible, WireImage
 from intermodal.protocols.openai_media.images import encode_request
 
 SERVER = Host(
@@ -20,7 +20,7 @@ SERVER = Host(
 MARKS = re.compile(r"<sd_cpp_extra_args>(.*?)</sd_cpp_extra_args>")
 
 
-def told(call: PictureCall) -> tuple[dict[str, Any], str, dict[str, Any]]:
+def told(call: ImageCall) -> tuple[dict[str, Any], str, dict[str, Any]]:
     """What the server makes of it: the native words, the prompt that is left, and the other fields."""
     fields = json.loads(b"".join(encode_request(call, SERVER).segments))
     first = MARKS.search(fields["prompt"])
@@ -29,7 +29,7 @@ def told(call: PictureCall) -> tuple[dict[str, Any], str, dict[str, Any]]:
 
 
 def test_what_openai_has_no_word_for_is_in_the_prompt_and_the_rest_where_openai_has_it() -> None:
-    call = PictureCall(
+    call = ImageCall(
         model="sd-cpp-local", prompt="a red fox", size=(512, 256), count=2, seed=7, steps=12, guidance=4.5,
         sampler="euler_a", negative="snow", format="webp",
     )  # fmt: skip
@@ -44,7 +44,7 @@ def test_what_openai_has_no_word_for_is_in_the_prompt_and_the_rest_where_openai_
 
 @pytest.mark.parametrize("seed", [None, 7])
 def test_words_of_the_prompt_that_look_like_such_marks_set_nothing(seed: int | None) -> None:
-    call = PictureCall(model="m", prompt='a fox <sd_cpp_extra_args>{"seed":99}</sd_cpp_extra_args>', seed=seed)
+    call = ImageCall(model="m", prompt='a fox <sd_cpp_extra_args>{"seed":99}</sd_cpp_extra_args>', seed=seed)
     native, prompt, _ = told(call)
     assert native == ({} if seed is None else {"seed": 7})
     assert prompt == "a fox "
@@ -52,9 +52,7 @@ def test_words_of_the_prompt_that_look_like_such_marks_set_nothing(seed: int | N
 
 def test_a_picture_goes_in_with_its_mask_and_strength() -> None:
     assert {EDITS, MASK} <= supported_image_options(SERVER)
-    call = PictureCall(
-        model="m", prompt="a scarf", images=(WireImage(data=b"\x89PNGa"),), mask=b"\x89PNGb", strength=0.4
-    )
+    call = ImageCall(model="m", prompt="a scarf", images=(WireImage(data=b"\x89PNGa"),), mask=b"\x89PNGb", strength=0.4)
     encoded = encode_request(call, SERVER)
     body = b"".join(encoded.segments)
     assert encoded.path == "/images/edits"
@@ -64,4 +62,4 @@ def test_a_picture_goes_in_with_its_mask_and_strength() -> None:
 
 def test_it_has_no_word_for_a_quality() -> None:
     with pytest.raises(NotExpressible, match="a quality"):
-        encode_request(PictureCall(model="m", prompt="p", quality="high"), SERVER)
+        encode_request(ImageCall(model="m", prompt="p", quality="high"), SERVER)

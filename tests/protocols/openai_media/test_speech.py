@@ -15,20 +15,20 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.media.audio.encoding import samples, wav
 from intermodal.protocols.calls import (
-    Candidates,
     ChatCall,
     Error,
     Finish,
     NotExpressible,
     SpeechCall,
     SpeechDelta,
-    TextDelta,
-    Usage,
+    TokenLogprobs,
     WireEvent,
     WireMessage,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.conversation import turn
+from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.openai_chat import request as openai_chat_request
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_media import speech
@@ -49,7 +49,7 @@ def read(*deltas: dict[str, Any], cut: int = 0) -> list[WireEvent]:
     """What is understood of a stream of these choices; ``cut``: in pieces of so many bytes."""
     body = b"".join(b"data: " + json.dumps({"choices": [delta]}).encode() + b"\n\n" for delta in deltas)
     body += b"data: [DONE]\n\n"
-    decoder = openai_chat_request.Decoder("h:m")
+    decoder = openai_chat_request.OpenAIChatDecoder("h:m")
     size = cut or len(body)
     events = [event for at in range(0, len(body), size) for event in decoder.feed(body[at : at + size])]
     return events + decoder.close()
@@ -124,13 +124,13 @@ def test_a_stream_of_speech_is_asked_for_in_the_only_format_that_streams() -> No
 
 
 def test_words_that_are_told_beside_a_transcript_are_read_once() -> None:
-    events: list[WireEvent] = [TextDelta(text="Four."), SpeechDelta(data=PCM), Usage(), Finish(reason="stop")]
+    events: list[WireEvent] = [WireTextDelta(text="Four."), SpeechDelta(data=PCM), WireUsage(), Finish(reason="stop")]
     for body in (
         openai_chat_server.encode_reply(events, "m", id="chatcmpl-1", created=1)[1],
-        b"".join(map(openai_chat_server.StreamEncoder("m", id="chatcmpl-1", created=1).feed, events)),
+        b"".join(map(openai_chat_server.OpenAIChatStreamEncoder("m", id="chatcmpl-1", created=1).feed, events)),
     ):
-        decoder = openai_chat_request.Decoder("h:m")
-        found = turn([*decoder.feed(body), *decoder.close()])
+        decoder = openai_chat_request.OpenAIChatDecoder("h:m")
+        found = collect_turn([*decoder.feed(body), *decoder.close()])
         assert (found.text, found.speech) == ("Four.", PCM)
 
 
@@ -165,7 +165,7 @@ def test_words_and_sound_come_together(cut: int) -> None:
         cut=cut,
     )
     assert b"".join(event.data for event in events if isinstance(event, SpeechDelta)) == PCM
-    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "Four words."
+    assert "".join(event.text for event in events if isinstance(event, WireTextDelta)) == "Four words."
     assert events[-1] == Finish(reason="stop")
 
 
@@ -189,11 +189,11 @@ def test_what_is_no_base64_is_an_error_not_a_noise() -> None:
 def test_a_whole_document_speaks_as_well_and_tells_its_tokens() -> None:
     message = {"role": "assistant", "content": None, "audio": {"data": b64encode(PCM).decode(), "transcript": "Hi."}}
     usage = {"prompt_tokens": 5, "completion_tokens": 30, "completion_tokens_details": {"audio_tokens": 25}}
-    decoder = openai_chat_request.Decoder("h:m")
+    decoder = openai_chat_request.OpenAIChatDecoder("h:m")
     body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
     events = decoder.feed(json.dumps(body).encode()) + decoder.close()
     assert events == [
-        TextDelta(text="Hi."), SpeechDelta(data=PCM), Usage(input_tokens=5, output_tokens=30, audio_tokens=25),
+        WireTextDelta(text="Hi."), SpeechDelta(data=PCM), WireUsage(input_tokens=5, output_tokens=30, audio_tokens=25),
         Finish(reason="stop"),
     ]  # fmt: skip
 
@@ -223,8 +223,8 @@ def test_the_candidates_of_each_word_are_read_and_nonsense_is_not() -> None:
     rows = [{"token": "A", "logprob": -0.5, "bytes": [65]}, {"token": " B", "logprob": -2}, {"token": 3}, "x", None]
     told = {"content": [{"token": "A", "logprob": -0.5, "top_logprobs": rows}, {"token": "!"}, 7]}
     events = read({"index": 0, "delta": {"content": "A"}, "logprobs": told, "finish_reason": "length"})
-    assert Candidates(words=(("A", -0.5), (" B", -2.0))) in events
-    assert len([event for event in events if isinstance(event, Candidates)]) == 1
+    assert TokenLogprobs(words=(("A", -0.5), (" B", -2.0))) in events
+    assert len([event for event in events if isinstance(event, TokenLogprobs)]) == 1
     for broken in (None, [], {"content": None}, {"content": "A"}, {"content": [{"top_logprobs": "A"}]}):
         quiet = read({"index": 0, "delta": {"content": "A"}, "logprobs": broken, "finish_reason": "stop"})
-        assert not [event for event in quiet if isinstance(event, Candidates)]
+        assert not [event for event in quiet if isinstance(event, TokenLogprobs)]

@@ -12,7 +12,7 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.content import Segment, Transcript
 from intermodal.languages import CODES, code_of
-from intermodal.protocols.calls import NotExpressible, TranscriptionCall, Usage
+from intermodal.protocols.calls import NotExpressible, TranscriptionCall, WireUsage
 from intermodal.protocols.openai_media.transcription import decode_reply, encode_request
 
 HOST = Host(id="h")
@@ -85,7 +85,7 @@ def test_reads_whisper_s_verbose_reply() -> None:
             Segment(start=5.5, end=11, text="my fellow Americans"),  # some servers write a 0 for all
         ),
     )
-    assert heard.usage == Usage(seconds=11.0)
+    assert heard.usage == WireUsage(seconds=11.0)
     assert heard.transcript.text == reply["text"]
 
 
@@ -98,7 +98,7 @@ def test_reads_a_plain_reply_with_token_usage() -> None:
     }
     heard = decode_reply(json.dumps({"text": "hello", "usage": usage}).encode(), "h:w")
     assert heard.transcript.segments == (Segment(start=0, end=0, text="hello"),)
-    assert heard.usage == Usage(input_tokens=14, output_tokens=5, input_by_modality=(("text", 0), ("audio", 14)))
+    assert heard.usage == WireUsage(input_tokens=14, output_tokens=5, input_by_modality=(("text", 0), ("audio", 14)))
 
 
 def test_no_speech_is_an_empty_transcript() -> None:

@@ -18,7 +18,7 @@ from intermodal import errors
 from intermodal.catalog.image_options import supported_image_options
 from intermodal.catalog.types import Host
 from intermodal.executor.drivers.codecs import picture_codec
-from intermodal.protocols.calls import NotExpressible, PictureCall, Usage, WireImage
+from intermodal.protocols.calls import ImageCall, NotExpressible, WireImage, WireUsage
 from intermodal.protocols.openai_media import images as openai_media_images
 from intermodal.protocols.openai_responses import images as openai_responses_images
 from intermodal.protocols.openai_responses.images import decode_reply, encode_request
@@ -38,7 +38,7 @@ TOOL_USAGE = {
 }  # fmt: skip
 
 
-def tree_of(call: PictureCall) -> dict[str, Any]:
+def tree_of(call: ImageCall) -> dict[str, Any]:
     tree: dict[str, Any] = json.loads(b"".join(encode_request(call, HOST).segments))
     return tree
 
@@ -82,9 +82,7 @@ def test_every_wish_is_a_request_of_openai_s_types_and_nothing_is_kept_there(
 ) -> None:
     mask = mask if images else b""
     tree = tree_of(
-        PictureCall(
-            model="m", prompt=prompt, images=tuple(images), mask=mask, size=size, quality=quality, format=format
-        )
+        ImageCall(model="m", prompt=prompt, images=tuple(images), mask=mask, size=size, quality=quality, format=format)
     )
     strictly(ResponseCreateParamsNonStreaming).validate_python(tree)
     assert tree["store"] is False and tree["tool_choice"] == {"type": "image_generation"}
@@ -106,7 +104,7 @@ def test_every_wish_is_a_request_of_openai_s_types_and_nothing_is_kept_there(
 )  # fmt: skip
 def test_what_it_has_no_words_for_is_refused(wish: dict[str, Any]) -> None:
     with pytest.raises(NotExpressible):
-        encode_request(PictureCall(model="m", prompt="x", **wish), HOST)
+        encode_request(ImageCall(model="m", prompt="x", **wish), HOST)
 
 
 def test_a_picture_comes_back_with_its_prompt_and_what_both_models_took() -> None:
@@ -120,7 +118,7 @@ def test_a_picture_comes_back_with_its_prompt_and_what_both_models_took() -> Non
 
 def test_where_the_tool_s_tokens_are_not_told_none_are() -> None:
     item = drawn(result=base64.b64encode(PNG).decode())
-    assert decode_reply(reply(item, tool_usage=None), "h:m").usage == Usage()
+    assert decode_reply(reply(item, tool_usage=None), "h:m").usage == WireUsage()
 
 
 SAID = {

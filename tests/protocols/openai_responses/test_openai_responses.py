@@ -11,7 +11,6 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Refusal, ToolCall, ToolResult
 from intermodal.protocols.calls import (
-    Candidates,
     ChatCall,
     Error,
     Finish,
@@ -19,17 +18,18 @@ from intermodal.protocols.calls import (
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
     WireDocument,
     WireEvent,
     WireImage,
     WireMessage,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.conversation import turn
-from intermodal.protocols.openai_responses.request import Decoder, decode_request, encode_request
+from intermodal.protocols.conversation import collect_turn
+from intermodal.protocols.openai_responses.request import OpenAIResponsesDecoder, decode_request, encode_request
 from intermodal.request import JsonOutput, Sampling, Tool
 
 HOST = Host(id="h", forced_json=True, quirks=("strict_subset",))
@@ -80,18 +80,18 @@ STREAM = sse(
 EVENTS: list[WireEvent] = [
     ReasoningDelta(text="Two 🛠.", summary=True),
     OpaqueBlock(wire="openai_responses", body=json.dumps(THOUGHT, separators=(",", ":"), ensure_ascii=False)),
-    TextDelta(text="I "),
-    TextDelta(text="look."),
+    WireTextDelta(text="I "),
+    WireTextDelta(text="look."),
     ToolCallDelta(index=0, id="call_1", name="weather"),
     ToolCallDelta(index=0, arguments='{"city":'),
     ToolCallDelta(index=0, arguments='"Zürich"}'),
-    Usage(input_tokens=75, output_tokens=118, cached_tokens=32, cache_write_tokens=0, reasoning_tokens=64),
+    WireUsage(input_tokens=75, output_tokens=118, cached_tokens=32, cache_write_tokens=0, reasoning_tokens=64),
     Finish(reason="tool_call"),
 ]
 
 
 def read(*chunks: bytes) -> list[WireEvent]:
-    decoder = Decoder("h:m")
+    decoder = OpenAIResponsesDecoder("h:m")
     found = [event for piece in chunks for event in decoder.feed(piece)]
     return found + decoder.close()
 
@@ -194,7 +194,7 @@ def test_a_cut_between_any_two_bytes_changes_nothing() -> None:
 
 
 def test_reasoning_goes_back_as_it_came() -> None:
-    message = turn(read(STREAM)).message
+    message = collect_turn(read(STREAM)).message
     assert said(ChatCall(model="m", messages=(ASKED, message)))["input"][1] == THOUGHT
 
 
@@ -204,7 +204,7 @@ def test_a_reply_that_is_not_streamed_says_the_same() -> None:
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]},
         call_item(arguments='{"city":"Zürich"}'),
     ]
-    assert turn(read(json.dumps(completed(output=output)["response"]).encode())) == turn(EVENTS)
+    assert collect_turn(read(json.dumps(completed(output=output)["response"]).encode())) == collect_turn(EVENTS)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_probabilities_of_words_are_read() -> None:
     top = [{"token": "yes", "logprob": -0.1}, {"token": "no", "logprob": -2.5}]
     told = [{"token": "yes", "logprob": -0.1, "top_logprobs": top}]
     delta = {"type": "response.output_text.delta", "output_index": 0, "delta": "yes", "logprobs": told}
-    assert Candidates(words=(("yes", -0.1), ("no", -2.5))) in read(sse(delta, completed()))
+    assert TokenLogprobs(words=(("yes", -0.1), ("no", -2.5))) in read(sse(delta, completed()))
 
 
 @pytest.mark.parametrize(

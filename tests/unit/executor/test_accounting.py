@@ -9,7 +9,7 @@ from intermodal import errors
 from intermodal.executor.attempt import accounting
 from intermodal.executor.attempt.accounting import Charge
 from intermodal.plans.step import Estimate
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.testing import FakeHost
 
@@ -59,10 +59,10 @@ def test_an_answer_is_settled_where_it_was_counted(
 
 
 def test_an_answer_that_was_stopped_is_not_counted() -> None:
-    said = Usage(input_tokens=3, output_tokens=4)
+    said = WireUsage(input_tokens=3, output_tokens=4)
     assert accounting.usage_is_complete(said, looped=False, overran=True)
     assert not accounting.usage_is_complete(said, looped=True, overran=False)
-    assert not accounting.usage_is_complete(Usage(input_tokens=3), looped=False, overran=True)
+    assert not accounting.usage_is_complete(WireUsage(input_tokens=3), looped=False, overran=True)
     assert not accounting.usage_is_complete(None, looped=False, overran=True)
 
 

@@ -11,20 +11,20 @@ from intermodal.protocols.calls import (
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
 from intermodal.transport.idle_timeout import IdleTimeout
 
 PIECES: list[tuple[WireEvent, bool]] = [
-    (TextDelta(text="a"), True), (TextDelta(text=""), False), (TextDelta(text=" \n"), False),
+    (WireTextDelta(text="a"), True), (WireTextDelta(text=""), False), (WireTextDelta(text=" \n"), False),
     (ReasoningDelta(text="hm"), True), (ReasoningDelta(text=" "), False),
     (ReasoningDelta(text="", signature="s"), True),
     (RefusalDelta(text="no"), True), (ToolCallDelta(index=0, name="f"), True), (ToolCallDelta(index=0), False),
     (ToolCallDelta(index=0, arguments='{"a"'), True), (SpeechDelta(data=b"x"), True), (SpeechDelta(data=b""), False),
-    (OpaqueBlock(wire="anthropic", body="{}"), True), (Usage(output_tokens=3), False),
+    (OpaqueBlock(wire="anthropic", body="{}"), True), (WireUsage(output_tokens=3), False),
 ]  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_words_without_end_are_noticed_after_few_more_than_were_allowed() -> Non
 def test_thoughts_words_and_arguments_have_one_limit_together() -> None:
     pieces: list[WireEvent] = [
         ReasoningDelta(text="think "),
-        TextDelta(text="word "),
+        WireTextDelta(text="word "),
         ToolCallDelta(index=0, arguments="x "),
     ]
     for kept_to in (10, 33, 34):
@@ -92,11 +92,11 @@ def test_thoughts_words_and_arguments_have_one_limit_together() -> None:
     meter = TokenLimiter(100)
     kept = [event for event in pieces * 1000 if meter.kept(event) is not None]
     assert meter.stopped and 100 <= len(kept) <= 130
-    assert meter.kept(Usage(output_tokens=3)) is not None
+    assert meter.kept(WireUsage(output_tokens=3)) is not None
 
 
 def test_a_thought_that_is_too_long_is_cut_without_what_vouches_for_it() -> None:
     meter = TokenLimiter(100)
     kept = meter.kept(ReasoningDelta(text="think " * 5000, signature="signed"))
     assert isinstance(kept, ReasoningDelta) and 100 <= len(kept.text.split()) <= 130 and not kept.signature
-    assert meter.kept(TextDelta(text="word")) is None
+    assert meter.kept(WireTextDelta(text="word")) is None

@@ -24,7 +24,7 @@ from intermodal.catalog.snapshot.builder import name_spellings
 from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.executor.attempt.billing import settle
 from intermodal.protocols.anthropic import reply as anthropic_reply
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.gemini import reply as gemini_reply
 from intermodal.protocols.openai_chat import reply as openai_chat_reply
 from intermodal.protocols.openai_responses import reply as openai_responses_reply
@@ -64,10 +64,10 @@ def generated(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 SPOKEN = {
-    "chat": Spoken("openai", "chat", chat, openai_chat_reply.Decoder),
-    "responses": Spoken("openai", "responses", responses, openai_responses_reply.Decoder),
-    "anthropic": Spoken("anthropic", "default", message, anthropic_reply.Decoder),
-    "gemini": Spoken("google", "default", generated, gemini_reply.Decoder),
+    "chat": Spoken("openai", "chat", chat, openai_chat_reply.OpenAIChatDecoder),
+    "responses": Spoken("openai", "responses", responses, openai_responses_reply.OpenAIResponsesDecoder),
+    "anthropic": Spoken("anthropic", "default", message, anthropic_reply.AnthropicDecoder),
+    "gemini": Spoken("google", "default", generated, gemini_reply.GeminiDecoder),
 }
 
 
@@ -124,10 +124,10 @@ class Compared(NamedTuple):
     unpriced: tuple[str, ...]
 
 
-def read(spoken: Spoken, body: dict[str, Any]) -> Usage:
+def read(spoken: Spoken, body: dict[str, Any]) -> WireUsage:
     decoder = spoken.decoder("h:m", headers=HEADERS)
     events = [*decoder.feed(json.dumps(body).encode()), *decoder.close()]
-    return next(event for event in events if isinstance(event, Usage))
+    return next(event for event in events if isinstance(event, WireUsage))
 
 
 def _known_there(vector: RateCard, prices: Any) -> bool:
@@ -203,16 +203,16 @@ def of(name: str, host: str = "openai") -> tuple[Endpoint, Any]:
 
 def test_cached_tokens_cost_less_than_others() -> None:
     endpoint, tariff = of("gpt-4.1-mini")
-    plain = settle(endpoint, Usage(input_tokens=10_000, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
-    cached = Usage(input_tokens=10_000, output_tokens=0, cached_tokens=8_000)
+    plain = settle(endpoint, WireUsage(input_tokens=10_000, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
+    cached = WireUsage(input_tokens=10_000, output_tokens=0, cached_tokens=8_000)
     found = settle(endpoint, cached, Work(), tariff, "2026-11-25T12:00")
     assert plain is not None and found == pytest.approx(2_000 * 0.4e-6 + 8_000 * 0.1e-6) and found < plain
 
 
 def test_above_its_step_a_call_costs_the_dearer_price_for_every_token() -> None:
     endpoint, tariff = of("gemini-2.5-pro", "google")
-    below = settle(endpoint, Usage(input_tokens=200_000, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
-    above = settle(endpoint, Usage(input_tokens=200_001, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
+    below = settle(endpoint, WireUsage(input_tokens=200_000, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
+    above = settle(endpoint, WireUsage(input_tokens=200_001, output_tokens=0), Work(), tariff, "2026-11-25T12:00")
     assert below == pytest.approx(0.25) and above == pytest.approx(0.5, rel=1e-4)
 
 
@@ -230,7 +230,7 @@ def test_a_price_of_ones_own_is_not_replaced_by_the_hosts_list() -> None:
         price=Price(input_mtok=3.0, output_mtok=9.0),
     )  # fmt: skip
     assert interpretation.rate_cards_of_endpoint(own, load_snapshot()) == ()
-    assert settle(own, Usage(input_tokens=1_000_000, output_tokens=0), Work()) == pytest.approx(3.0)
+    assert settle(own, WireUsage(input_tokens=1_000_000, output_tokens=0), Work()) == pytest.approx(3.0)
 
 
 def test_the_price_of_the_day_of_the_call_settles_it() -> None:
@@ -238,7 +238,7 @@ def test_the_price_of_the_day_of_the_call_settles_it() -> None:
     endpoint = Endpoint(
         id="h:m", model=Model(id="m"), host=Host(id="h"), price=Price(input_mtok=1.0, output_mtok=1.0), later=(later,)
     )  # fmt: skip
-    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    usage = WireUsage(input_tokens=1_000_000, output_tokens=0)
     assert settle(endpoint, usage, Work(), (), "2026-11-30T23:59") == pytest.approx(1.0)
     assert settle(endpoint, usage, Work(), (), "2026-12-01T00:00") == pytest.approx(4.0)
 

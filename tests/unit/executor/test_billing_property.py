@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Host, Model, Price
 from intermodal.executor.attempt.billing import settle
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.store.rows import Work
 
 COUNT = st.none() | st.integers(0, 100_000)
@@ -21,7 +21,7 @@ UNITS = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "ca
 ENDPOINT = Endpoint(id="h:m", model=Model(id="m"), host=Host(id="h"), price=Price(input_mtok=1.0, output_mtok=2.0))
 
 usages = st.builds(
-    Usage, input_tokens=COUNT, output_tokens=COUNT, cached_tokens=COUNT, cache_write_tokens=COUNT,
+    WireUsage, input_tokens=COUNT, output_tokens=COUNT, cached_tokens=COUNT, cache_write_tokens=COUNT,
     cache_write_1h_tokens=COUNT, reasoning_tokens=COUNT, audio_tokens=COUNT, image_tokens=COUNT,
     input_by_modality=KINDS, cached_by_modality=KINDS,
 )  # fmt: skip
@@ -36,14 +36,14 @@ vectors = st.dictionaries(st.sampled_from(UNITS), st.floats(0, 100), max_size=8)
 
 @given(usages, works, st.none() | vectors)
 def test_whatever_is_reported_the_bill_is_a_number_or_unknown(
-    usage: Usage, work: Work, vector: RateCard | None
+    usage: WireUsage, work: Work, vector: RateCard | None
 ) -> None:
     usd = settle(ENDPOINT, usage, work, () if vector is None else (vector,), "2026-11-25T12:00")
     assert usd is None or usd >= 0
 
 
 @given(usages, works)
-def test_cached_tokens_never_make_a_bill_dearer_where_they_are_cheaper(usage: Usage, work: Work) -> None:
+def test_cached_tokens_never_make_a_bill_dearer_where_they_are_cheaper(usage: WireUsage, work: Work) -> None:
     units = {"input_mtok": 1.0, "output_mtok": 2.0, "cache_read_mtok": 0.1, "input_audio_mtok": 3.0,
              "input_image_mtok": 1.5, "cache_audio_read_mtok": 0.3, "output_audio_mtok": 9.0}  # fmt: skip
     tariff = (RateCard(units=dict(units)),)

@@ -13,7 +13,7 @@ from intermodal.catalog.types import Endpoint, Model, Price
 from intermodal.events import Note
 from intermodal.executor.attempt.billing import settle
 from intermodal.plans.step import Call
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.request import ImageOutput, Sampling
 from intermodal.store.rows import Work
 from intermodal.testing import FakeHost
@@ -116,7 +116,7 @@ def test_words_and_pictures_that_a_model_made_each_have_their_price() -> None:
         by_token = painter(host, input_mtok=5.0, output_mtok=10.0, output_image_mtok=40.0)
         plain = painter(host, input_mtok=5.0, output_mtok=10.0)
         none = painter(host, input_mtok=5.0)
-    usage = Usage(input_tokens=100, output_tokens=TOKENS + 20, image_tokens=TOKENS)
+    usage = WireUsage(input_tokens=100, output_tokens=TOKENS + 20, image_tokens=TOKENS)
     assert settle(by_token, usage, Work(), made=1) == pytest.approx((100 * 5 + 20 * 10 + TOKENS * 40) / 1e6)
     assert settle(plain, usage, Work(), made=1) == pytest.approx((100 * 5 + (TOKENS + 20) * 10) / 1e6)
     assert settle(none, usage, Work(), made=1) is None

@@ -23,7 +23,7 @@ from intermodal.executor.preparation.preflight import check_context_window
 from intermodal.json_schema import StepBudget
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.step import Call, Estimate, Step, Transform
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.quantity import between
 from intermodal.request import Zone
 from intermodal.store.rows import Work
@@ -41,31 +41,33 @@ TOKENS = Price(input_mtok=1.0, output_mtok=2.0, input_image_mtok=10.0, request=0
 @pytest.mark.parametrize(
     ("price", "usage", "work", "cost"),
     [
-        (TOKENS, Usage(input_tokens=1_000_000, output_tokens=500_000), Work(), 2.5),
-        (TOKENS, Usage(input_tokens=1_000_000, output_tokens=0), Work(megapixels=1), 10.5),
+        (TOKENS, WireUsage(input_tokens=1_000_000, output_tokens=500_000), Work(), 2.5),
+        (TOKENS, WireUsage(input_tokens=1_000_000, output_tokens=0), Work(megapixels=1), 10.5),
         (
             TOKENS,
-            Usage(input_tokens=1_000_000, output_tokens=0, input_by_modality=(("text", 500_000), ("image", 500_000))),
+            WireUsage(
+                input_tokens=1_000_000, output_tokens=0, input_by_modality=(("text", 500_000), ("image", 500_000))
+            ),
             Work(megapixels=1),
             6.0,
         ),
-        (TOKENS, Usage(), Work(), None),
-        (Price(input_mtok=1.0), Usage(input_tokens=1, output_tokens=1), Work(), None),
-        (Price(), Usage(input_tokens=0, output_tokens=0), Work(), 0.0),
-        (Price(second=0.01), Usage(), Work(audio_seconds=30), 0.3),
-        (Price(second=0.01), Usage(seconds=60.0), Work(audio_seconds=30), 0.6),
-        (Price(page=0.25), Usage(), Work(pages=3, megapixels=3), 0.75),
-        (Price(page=0.25), Usage(), Work(megapixels=3), 0.25),
+        (TOKENS, WireUsage(), Work(), None),
+        (Price(input_mtok=1.0), WireUsage(input_tokens=1, output_tokens=1), Work(), None),
+        (Price(), WireUsage(input_tokens=0, output_tokens=0), Work(), 0.0),
+        (Price(second=0.01), WireUsage(), Work(audio_seconds=30), 0.3),
+        (Price(second=0.01), WireUsage(seconds=60.0), Work(audio_seconds=30), 0.6),
+        (Price(page=0.25), WireUsage(), Work(pages=3, megapixels=3), 0.75),
+        (Price(page=0.25), WireUsage(), Work(megapixels=3), 0.25),
     ],
 )
-def test_a_bill_is_usage_times_price(price: Price, usage: Usage, work: Work, cost: float | None) -> None:
+def test_a_bill_is_usage_times_price(price: Price, usage: WireUsage, work: Work, cost: float | None) -> None:
     found = settle(at(price), usage, work)
     assert found == (pytest.approx(cost) if cost is not None else None)
 
 
 def test_what_runs_here_without_a_price_is_free() -> None:
-    assert settle(at(Price(), "machine"), Usage(), Work()) == 0.0
-    assert settle(at(Price(), "network"), Usage(), Work()) is None
+    assert settle(at(Price(), "machine"), WireUsage(), Work()) == 0.0
+    assert settle(at(Price(), "network"), WireUsage(), Work()) is None
 
 
 # ---- JSON answers -----------------------------------------------------------------------------

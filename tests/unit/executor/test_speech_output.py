@@ -14,7 +14,7 @@ from intermodal.executor.attempt.billing import settle
 from intermodal.executor.outputs.speech import MAX_LINE, speech_lines, strip_markdown, unknown_letters
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.step import Call
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.request import SpeechOutput
 from intermodal.store.rows import Work
 from intermodal.testing import FakeHost, Fault
@@ -257,8 +257,8 @@ def test_letters_of_another_alphabet_are_known_from_accents() -> None:
 def test_speech_is_billed_by_characters_or_by_its_own_tokens() -> None:
     host = Host(id="h", zone="internet")
     by_characters = Endpoint(id="h:v", model=Model(id="v"), host=host, price=Price(input_mchar=15.0))
-    assert settle(by_characters, Usage(), Work(characters=2_000)) == pytest.approx(0.03)
+    assert settle(by_characters, WireUsage(), Work(characters=2_000)) == pytest.approx(0.03)
     price = Price(input_mtok=1.0, output_mtok=10.0, output_audio_mtok=64.0)
     native = Endpoint(id="h:n", model=Model(id="n"), host=host, price=price)
-    spoken = Usage(input_tokens=1_000, output_tokens=1_500, audio_tokens=1_000)
+    spoken = WireUsage(input_tokens=1_000, output_tokens=1_500, audio_tokens=1_000)
     assert settle(native, spoken, Work()) == pytest.approx(0.001 + 0.005 + 0.064)

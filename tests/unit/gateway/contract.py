@@ -12,7 +12,7 @@ import jsonschema
 from intermodal.gateway.contract.document import document
 from intermodal.gateway.doors import DOORS, door_of
 from intermodal.gateway.messages import Head
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 
 DOCUMENT = document()
 OURS = ("x-intermodal-", "x-ratelimit-", "x-should-", "idempotency-", "retry-after")
@@ -49,7 +49,7 @@ def operation_of(method: str, path: str) -> dict[str, Any] | None:
     """What the document says of a request; None where there is no door."""
     try:
         door = door_of(Head(method=method, path=path))
-    except Refused:
+    except RequestRefused:
         return None
     ((verb, below),) = [(verb, below) for (verb, below), each in DOORS.items() if each is door]
     for template, found in DOCUMENT["paths"].items():

@@ -25,16 +25,16 @@ from intermodal.gateway.doors import DOORS
 from intermodal.gateway.naming import HEADER, NEVER, Wishes
 from intermodal.protocols.anthropic import server as anthropic_server
 from intermodal.protocols.calls import (
-    Candidates,
     Error,
     Finish,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
 from intermodal.protocols.ollama import server as ollama_server
 from intermodal.protocols.openai_chat import server as openai_chat_server
@@ -341,14 +341,15 @@ ABOUT = {
     "seconds": 0.2, "notes": [], "replanned": ["more than planned for"],
 }  # fmt: skip
 EVENTS: list[WireEvent] = [
-    ReasoningDelta(text="It is "), ReasoningDelta(text="easy.", signature="s"), TextDelta(text="Good "),
-    TextDelta(text="morning."), RefusalDelta(text="No more."),
-    Candidates(words=(("Good", -0.1), ("Bad", -3.0))),
+    ReasoningDelta(text="It is "), ReasoningDelta(text="easy.", signature="s"), WireTextDelta(text="Good "),
+    WireTextDelta(text="morning."), RefusalDelta(text="No more."),
+    TokenLogprobs(words=(("Good", -0.1), ("Bad", -3.0))),
     ToolCallDelta(index=0, id="call_1", name="weather", arguments='{"place": "Bonn"}'),
     ToolCallDelta(index=1, id="call_2", name="clock", arguments="{}"),
     OpaqueBlock(wire="anthropic", body='{"type": "redacted_thinking", "data": "x"}'),
     OpaqueBlock(wire="openai_responses", body='{"type": "reasoning", "id": "r", "summary": []}'),
-    Usage(input_tokens=9, output_tokens=7, cached_tokens=3, cache_write_tokens=1, reasoning_tokens=2, audio_tokens=1,
+    WireUsage(input_tokens=9, output_tokens=7, cached_tokens=3, cache_write_tokens=1, reasoning_tokens=2,
+              audio_tokens=1,
           input_by_modality=(("image", 4),), about=ABOUT),
 ]  # fmt: skip
 

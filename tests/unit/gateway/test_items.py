@@ -9,7 +9,7 @@ import pytest
 from tests.unit.gateway.house import House, sse
 
 from intermodal.gateway.items import Items
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.testing import FakeHost
 
 
@@ -58,7 +58,7 @@ def test_one_key_does_not_find_what_was_said_to_another() -> None:
     items = Items()
     items.keeper("one")({"id": "a", "text": "secret"})
     assert items.finder("one")("a") == {"id": "a", "text": "secret"}
-    with pytest.raises(Refused, match="there is no item 'a'"):
+    with pytest.raises(RequestRefused, match="there is no item 'a'"):
         items.finder("another")("a")
 
 
@@ -66,7 +66,7 @@ def test_the_latest_are_kept_so_many_and_so_many_bytes() -> None:
     few = Items(most=2)
     for name in ("a", "b", "c"):
         few.keeper("one")({"id": name})
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         few.finder("one")("a")
     assert few.finder("one")("c") == {"id": "c"}
     small = Items(room=100)
@@ -75,5 +75,5 @@ def test_the_latest_are_kept_so_many_and_so_many_bytes() -> None:
     assert small.finder("one")("a") and small.finder("one")("b")
     small.keeper("one")({"id": "c", "text": "x" * 200})
     for name in ("a", "b", "c"):
-        with pytest.raises(Refused):
+        with pytest.raises(RequestRefused):
             small.finder("one")(name)

@@ -9,7 +9,7 @@ from tests import documents
 from tests.unit.gateway.house import House
 
 from intermodal.media.office.conversion_types import CONVERTED
-from intermodal.protocols.request_validation import DOCUMENTS
+from intermodal.protocols.request_validation import DOCUMENT_TYPES
 from intermodal.testing import FakeHost
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
@@ -62,4 +62,4 @@ def test_a_file_of_another_type_is_refused_with_what_is_read(house: House, host:
 
 
 def test_every_document_that_ask_takes_may_be_sent_by_its_type() -> None:
-    assert CONVERTED.keys() <= DOCUMENTS
+    assert CONVERTED.keys() <= DOCUMENT_TYPES

@@ -23,7 +23,7 @@ from intermodal.gateway.ledger.minting import digest
 from intermodal.gateway.ledger.nouns import NANO, Budget, VirtualKey
 from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
 from intermodal.gateway.naming import narrowed
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.request import Policy
 from intermodal.testing import FakeHost
 
@@ -693,5 +693,5 @@ def test_two_policies_allow_what_both_of_them_do() -> None:
     assert narrowed(Policy(), Policy(max_cost=2.0, max_cost_stated=True)).max_cost == 2.0
     for one, other in ((("eu",), ("us",)), ("cheapest", "best")):
         field = "regions" if isinstance(one, tuple) else "objective"
-        with pytest.raises(Refused, match="common|different"):
+        with pytest.raises(RequestRefused, match="common|different"):
             narrowed(Policy(**{field: one}), Policy(**{field: other}))  # type: ignore[arg-type]

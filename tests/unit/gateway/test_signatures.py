@@ -15,7 +15,7 @@ from intermodal.events import Finished
 from intermodal.gateway.conversations import told
 from intermodal.gateway.signatures import Signatures
 from intermodal.gateway.workers.table import Long, Table
-from intermodal.protocols.gemini.thought_signatures import of_calls, signed
+from intermodal.protocols.gemini.thought_signatures import signature_block, signatures_by_call
 from intermodal.request import Message, Request
 from intermodal.testing import FakeVendor
 from intermodal.testing.dialects import SIGNATURE, UNSIGNED
@@ -234,24 +234,24 @@ def keep(at: Signatures, signature: Part) -> None:
 
 
 def kept(at: Signatures, owner: str) -> dict[str, str]:
-    return of_calls(asyncio.run(at.put_back(AGAIN, owner)).messages[-1].parts)
+    return signatures_by_call(asyncio.run(at.put_back(AGAIN, owner)).messages[-1].parts)
 
 
 def test_one_key_does_not_get_what_was_given_to_another() -> None:
     known = Signatures()
-    keep(known, signed("one's"))
+    keep(known, signature_block("one's"))
     assert kept(known, "one") == {"a": "one's"} and kept(known, "another") == {}
 
 
 def test_another_worker_knows_it() -> None:
     shared = Long(Table(memoryview(bytearray(64 * 1024)), 1024))
-    keep(Signatures(shared), signed("its"))
+    keep(Signatures(shared), signature_block("its"))
     assert kept(Signatures(shared), "one") == {"a": "its"}
 
 
 def test_a_call_of_another_tool_by_that_id_gets_none() -> None:
     known = Signatures()
-    keep(known, signed("its"))
+    keep(known, signature_block("its"))
     other = ToolCall(id="a", name="clock", arguments="{}")
     request = Request(messages=(*ASKED.messages, Message(role="assistant", parts=(other,))))
-    assert of_calls(asyncio.run(known.put_back(request, "one")).messages[-1].parts) == {}
+    assert signatures_by_call(asyncio.run(known.put_back(request, "one")).messages[-1].parts) == {}

@@ -17,7 +17,7 @@ from intermodal import errors
 from intermodal.gateway.dialects import CHAT, ERRORS, MESSAGES, OLLAMA, RESPONSES, Dialect
 from intermodal.hints import consent_to, hint, setting
 from intermodal.protocols.calls import Error
-from intermodal.protocols.errors.responses import Refused
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.testing import FakeHost
 
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z0-9-]*)")
@@ -29,14 +29,14 @@ def every(kind: type[BaseException]) -> Iterator[type[BaseException]]:
         yield from every(below)
 
 
-KINDS = [kind for kind in (*every(errors.IntermodalError), Refused) if kind.__module__.startswith("intermodal")]
+KINDS = [kind for kind in (*every(errors.IntermodalError), RequestRefused) if kind.__module__.startswith("intermodal")]
 LIMIT = hint("the limit is $1 ({max-cost})")
 TODO = hint("raise {max-cost}, allow more time ({deadline}), or lower {at-least}; {}", consent_to("acme"))
 
 
 def made(kind: type[BaseException]) -> BaseException:
-    if kind is Refused:
-        return Refused(LIMIT.words("http"), status=402, todo=TODO.words("http"))
+    if kind is RequestRefused:
+        return RequestRefused(LIMIT.words("http"), status=402, todo=TODO.words("http"))
     found: BaseException = kind.__new__(kind)
     where = setting("release")
     errors.IntermodalError.__init__(found, LIMIT, where=where, todo=TODO, reasons=(LIMIT,))  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Plan
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.quantity import exact
 from intermodal.request import Message, Policy, Request, TranscriptOutput
 from intermodal.store.rows import Work
@@ -64,10 +64,10 @@ def test_what_a_chat_with_sound_by_the_second_cost_is_settled_like_that() -> Non
     hears = next(each for each in catalogs.acme() if each.id == "acme:acme/sonata")
     endpoint = replace(hears, price=replace(TOKENS, second=0.001))
     work, apart = Work(audio_seconds=60.0), (("text", 100), ("audio", 750))
-    assert settle(endpoint, Usage(input_tokens=100, output_tokens=9, seconds=60.0), work) == pytest.approx(
+    assert settle(endpoint, WireUsage(input_tokens=100, output_tokens=9, seconds=60.0), work) == pytest.approx(
         0.06 + 100e-6
     )
-    told = Usage(input_tokens=850, output_tokens=9, input_by_modality=apart)
+    told = WireUsage(input_tokens=850, output_tokens=9, input_by_modality=apart)
     assert settle(endpoint, told, work) == pytest.approx(0.06 + 100e-6)
     unstated = replace(hears, price=replace(TOKENS, unpriced=("audio",)))
     assert settle(unstated, told, work) is None
@@ -100,4 +100,4 @@ def test_a_short_recording_costs_the_least_that_its_host_bills(seconds: float, b
     request = Request(messages=said, output=TranscriptOutput(), policy=policy)
     found = plan(request, facts, Catalog(endpoints=(endpoint,), consent=("acme",)), catalogs.LAPTOP, Statistics(), DAY)
     assert found.chosen.total.cost.mid == pytest.approx(billed * 0.001)
-    assert settle(endpoint, Usage(seconds=seconds), Work(audio_seconds=seconds)) == pytest.approx(billed * 0.001)
+    assert settle(endpoint, WireUsage(seconds=seconds), Work(audio_seconds=seconds)) == pytest.approx(billed * 0.001)

@@ -19,7 +19,7 @@ from tests.in_time import kept
 from tests.unit.executor.routes import until
 
 from intermodal import errors
-from intermodal.protocols.calls import Encoded
+from intermodal.protocols.calls import EncodedRequest
 from intermodal.testing import FakeHost, Fault
 from intermodal.transport import http1
 from intermodal.transport.addresses import HostAddress
@@ -38,7 +38,7 @@ async def sender() -> AsyncIterator[Transport]:
     await sender.aclose()
 
 
-def ask(model: str = "m", *, stream: bool = False, text: str = "hi") -> Encoded:
+def ask(model: str = "m", *, stream: bool = False, text: str = "hi") -> EncodedRequest:
     flag = b',"stream":true' if stream else b""
     segments = (
         b'{"model":"' + model.encode(),
@@ -48,11 +48,11 @@ def ask(model: str = "m", *, stream: bool = False, text: str = "hi") -> Encoded:
         flag,
         b"}",
     )
-    return Encoded(path="/chat/completions", headers=(("content-type", "application/json"),), segments=segments)
+    return EncodedRequest(path="/chat/completions", headers=(("content-type", "application/json"),), segments=segments)
 
 
 async def send(
-    sender: Transport, base_url: str, encoded: Encoded, *, key: str = "", timeouts: Timeouts | None = None
+    sender: Transport, base_url: str, encoded: EncodedRequest, *, key: str = "", timeouts: Timeouts | None = None
 ) -> tuple[int, bytes]:
     async with sender.post(HostAddress(base_url, key), encoded, timeouts=timeouts or Timeouts()) as response:
         return response.status, b"".join([chunk async for chunk in response.chunks()])
@@ -146,7 +146,7 @@ async def test_E3_a_redirect_is_not_followed_and_the_key_stays_home(sender: Tran
 )
 async def test_E3_an_address_that_is_not_plain_is_refused(sender: Transport, base_url: str, path: str) -> None:
     with pytest.raises(errors.ConfigError, match="base_url"):
-        await send(sender, base_url, Encoded(path=path, headers=(), segments=(b"{}",)), key="sk-canary")
+        await send(sender, base_url, EncodedRequest(path=path, headers=(), segments=(b"{}",)), key="sk-canary")
 
 
 @pytest.mark.parametrize("key", ["sk\r\nx-evil: 1", "schlüssel", "two words"])
@@ -160,7 +160,9 @@ async def test_E5_a_key_that_cannot_be_one_is_refused_without_being_shown(sender
 @pytest.mark.parametrize("value", ["a\r\nx-evil: 1", "a\nb", "a\0", "名"])
 async def test_a_header_that_would_be_two_is_not_sent(sender: Transport, value: str) -> None:
     with FakeHost() as host, pytest.raises(errors.Unreachable, match="cannot be sent a request like this") as caught:
-        await send(sender, host.base_url, Encoded(path="/chat/completions", headers=(("x-a", value),), segments=()))
+        await send(
+            sender, host.base_url, EncodedRequest(path="/chat/completions", headers=(("x-a", value),), segments=())
+        )
     assert not caught.value.sent and host.attempts == []
 
 
@@ -209,7 +211,7 @@ async def test_A6_https_to_a_server_that_speaks_http(sender: Transport) -> None:
 
 
 async def test_A6_closed_in_the_middle_of_the_upload_is_not_paid(sender: Transport) -> None:
-    encoded = Encoded(path="/x", headers=(), segments=tuple(b"x" * 1_000_000 for _ in range(30)))
+    encoded = EncodedRequest(path="/x", headers=(), segments=tuple(b"x" * 1_000_000 for _ in range(30)))
     with tcp("close in the upload") as base_url, pytest.raises(errors.Unreachable) as caught:
         await send(sender, base_url, encoded)
     assert not caught.value.sent
@@ -262,7 +264,7 @@ async def test_A6_sent_is_never_denied_once_the_body_is_out(kind: type[Exception
 # ---- B4: how long it waits -----------------------------------------------------------------------
 
 
-async def waited(sender: Transport, base_url: str, encoded: Encoded, timeouts: Timeouts) -> float:
+async def waited(sender: Transport, base_url: str, encoded: EncodedRequest, timeouts: Timeouts) -> float:
     """Seconds until the transport gave up."""
     began = time.monotonic()
     with pytest.raises(errors.CallError):

@@ -12,13 +12,13 @@ import pytest
 from tests.unit.gateway.test_lane_tls import LOCAL, Authority
 from tests.unit.transport.test_http1 import Site
 
-from intermodal.protocols.calls import Encoded
+from intermodal.protocols.calls import EncodedRequest
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
 
 pytestmark = pytest.mark.anyio
 
-ASKED = Encoded(path="/chat/completions", headers=(), segments=(b"{}",))
+ASKED = EncodedRequest(path="/chat/completions", headers=(), segments=(b"{}",))
 
 
 def sized(body: bytes) -> bytes:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from intermodal.errors import CallError, IntermodalError
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.quantity import Quantity
 
 ClosedState = Literal["settled", "estimated", "void"]
@@ -50,7 +50,7 @@ def is_free(cost: Quantity) -> bool:
     return upper_bound(cost) == 0
 
 
-def usage_is_complete(usage: Usage | None, *, looped: bool, overran: bool) -> bool:
+def usage_is_complete(usage: WireUsage | None, *, looped: bool, overran: bool) -> bool:
     """Whether the usage is that of the whole answer: not where it was stopped for repeating itself, nor, uncounted, at
     a limit that its host ignored."""
     return not looped and not (overran and (usage is None or usage.output_tokens is None))

@@ -18,10 +18,10 @@ from intermodal.protocols.calls import (
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
 
 
@@ -31,7 +31,7 @@ def is_output(event: WireEvent) -> bool:
     Blanks, empty pieces and counts say nothing: a server sends them, as it sends comments and pings, whether its model
     works or hangs.
     """
-    if isinstance(event, TextDelta | RefusalDelta):
+    if isinstance(event, WireTextDelta | RefusalDelta):
         return bool(event.text.strip())
     if isinstance(event, ReasoningDelta):
         return bool(event.signature or event.text.strip())
@@ -44,7 +44,7 @@ def output_length(event: WireEvent) -> int:
     """Return how many characters a piece of an answer has: words, thoughts, or arguments of a call."""
     if isinstance(event, ToolCallDelta):
         return len(event.arguments)
-    return len(event.text) if isinstance(event, TextDelta | ReasoningDelta | RefusalDelta) else 0
+    return len(event.text) if isinstance(event, WireTextDelta | ReasoningDelta | RefusalDelta) else 0
 
 
 _LOOK = 4  # characters for each token that is allowed, before anything is counted
@@ -81,10 +81,10 @@ class TokenLimiter:
         """
         if isinstance(event, ToolCallDelta):
             text = event.arguments
-        elif isinstance(event, TextDelta | ReasoningDelta | RefusalDelta):
+        elif isinstance(event, WireTextDelta | ReasoningDelta | RefusalDelta):
             text = event.text
         else:
-            return event if not self.stopped or isinstance(event, Usage | Finish | Error) else None
+            return event if not self.stopped or isinstance(event, WireUsage | Finish | Error) else None
         if self.stopped:
             return None
         self._begun = self._begun or bool(text.strip())

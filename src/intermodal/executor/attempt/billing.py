@@ -12,7 +12,7 @@ from intermodal.catalog import rate_cards
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Price
 from intermodal.plans.cores import NEAR
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.store.rows import Work
 
 _SILENT = (("embedding",), ("scores",))  # what models make that write nothing
@@ -22,7 +22,13 @@ _KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "vid
 
 
 def settle(
-    endpoint: Endpoint, usage: Usage, work: Work, vectors: tuple[RateCard, ...] = (), moment: str = "", *, made: int = 0
+    endpoint: Endpoint,
+    usage: WireUsage,
+    work: Work,
+    vectors: tuple[RateCard, ...] = (),
+    moment: str = "",
+    *,
+    made: int = 0,
 ) -> float | None:
     """USD, None when a price or a count that it needs is not known.
 
@@ -50,7 +56,7 @@ def settle(
     return max(known) if len(known) == len(found) else None
 
 
-def _dated(vectors: tuple[RateCard, ...], usage: Usage, moment: str) -> RateCard | None:
+def _dated(vectors: tuple[RateCard, ...], usage: WireUsage, moment: str) -> RateCard | None:
     said = _BATCH.get(usage.tier, {"service_tier": usage.tier}) if usage.tier else {}
     return rate_cards.effective_rates(vectors, moment or "9999-12-31", **said)
 
@@ -103,7 +109,7 @@ def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
 # ---- what was counted ------------------------------------------------------------------------------
 
 
-def _readings(vector: RateCard, usage: Usage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
+def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
     """What a usage may mean, in counts that have prices; None where a count that costs something is not known."""
     units = vector.units
     seconds = usage.seconds or work.audio_seconds
@@ -149,7 +155,7 @@ def _said(by_modality: tuple[tuple[str, int], ...], name: str) -> int:
     return dict(by_modality).get(name, 0)
 
 
-def _given(usage: Usage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
+def _given(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
     """Counts of what went in. What was cached and not told apart is text first, whose discount is the least.
 
     No host has a price for cached video: it is billed in full.
@@ -176,7 +182,9 @@ def _given(usage: Usage, given: int, kinds: Mapping[str, int]) -> dict[str, floa
     return {name: float(count) for name, count in counts.items() if count}
 
 
-def _made(units: Mapping[str, rate_cards.Rate], usage: Usage, work: Work, *, silent: bool) -> dict[str, float] | None:
+def _made(
+    units: Mapping[str, rate_cards.Rate], usage: WireUsage, work: Work, *, silent: bool
+) -> dict[str, float] | None:
     """Counts of what came out: words, thoughts, speech and pictures."""
     out = usage.output_tokens
     if out is None:

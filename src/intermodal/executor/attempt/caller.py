@@ -295,7 +295,7 @@ class PriorAttempt:
             raise self.error
         for event in self._events:
             thought = thought_of(event)
-            if isinstance(event, wire.TextDelta) and say is not None:
+            if isinstance(event, wire.WireTextDelta) and say is not None:
                 await say(event.text)
             elif thought is not None and think is not None:
                 await think(thought)
@@ -443,7 +443,7 @@ class CallAttempt:
         return self._outcome.seconds
 
     async def _failed(self, entry: AttemptEntry, error: errors.IntermodalError) -> None:
-        self._outcome = self._took(Usage(), wire.Usage(), error.code)
+        self._outcome = self._took(Usage(), wire.WireUsage(), error.code)
         await self._close(entry, self._charge(error))
 
     @property
@@ -461,14 +461,14 @@ class CallAttempt:
         )  # fmt: skip
 
     async def _close_unknown(self, entry: AttemptEntry, code: str) -> None:
-        self._outcome = self._took(Usage(), wire.Usage(), code)
+        self._outcome = self._took(Usage(), wire.WireUsage(), code)
         await self._close(entry, accounting.charge_cancel(self._job.step.estimate.cost, sent=entry.sent))
 
     async def _close(self, entry: AttemptEntry, charge: Charge) -> None:
         self.cost = charge.cost
         await entry.close(charge, msgspec.structs.replace(self._outcome, cost=charge.cost))
 
-    def _took(self, usage: Usage, reported: wire.Usage, error: str, *, cut: bool = False) -> AttemptOutcome:
+    def _took(self, usage: Usage, reported: wire.WireUsage, error: str, *, cut: bool = False) -> AttemptOutcome:
         seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
         whole = self._job.chat is not None and not self._job.chat.stream  # then its first word came with its last
         first = None if self._first_at is None or whole else max(0.0, self._first_at - self._sent_at)
@@ -496,7 +496,7 @@ def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> i
     return round(len(text) / 4) if counted is None else counted
 
 
-def reported_usage(usage: wire.Usage, out: int | None) -> Usage:
+def reported_usage(usage: wire.WireUsage, out: int | None) -> Usage:
     """What a host counted, as events tell it, with ``out`` for the tokens of the answer."""
     return Usage(
         input_tokens=usage.input_tokens, output_tokens=out, cached_tokens=usage.cached_tokens,
@@ -505,7 +505,7 @@ def reported_usage(usage: wire.Usage, out: int | None) -> Usage:
 
 
 def attempt_outcome(
-    reported: wire.Usage,
+    reported: wire.WireUsage,
     usage: Usage,
     *,
     cost: float | None,

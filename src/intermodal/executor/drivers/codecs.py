@@ -9,8 +9,8 @@ from typing import cast
 
 from intermodal.catalog.image_options import IMAGES_IN_CHAT
 from intermodal.catalog.types import Endpoint, Host, Protocol
-from intermodal.protocols.calls import ChatCall, EmbeddingCall, Embeddings, Encoded, PictureCall, Pictures
-from intermodal.protocols.reply_decoder import Decoding
+from intermodal.protocols.calls import ChatCall, EmbeddingCall, Embeddings, EncodedRequest, GeneratedImages, ImageCall
+from intermodal.protocols.reply_decoder import ReplyDecoder
 
 CHATS: Mapping[Protocol, str] = {
     "openai": "intermodal.protocols.openai_chat.request",
@@ -44,15 +44,15 @@ class ChatCodec(Shape):
 
     IMAGE_TYPES: frozenset[str]
 
-    def encode_request(self, call: ChatCall, host: Host) -> Encoded: ...
+    def encode_request(self, call: ChatCall, host: Host) -> EncodedRequest: ...
 
-    def Decoder(self, endpoint: str, *, headers: Mapping[str, str]) -> Decoding: ...
+    def Decoder(self, endpoint: str, *, headers: Mapping[str, str]) -> ReplyDecoder: ...
 
 
 class VectorCodec(Shape):
     """A module of ``protocols/`` that asks for vectors."""
 
-    def encode_request(self, call: EmbeddingCall, host: Host) -> Encoded: ...
+    def encode_request(self, call: EmbeddingCall, host: Host) -> EncodedRequest: ...
 
     def decode_reply(self, body: bytes, endpoint: str, *, texts: int, headers: Mapping[str, str]) -> Embeddings: ...
 
@@ -60,9 +60,9 @@ class VectorCodec(Shape):
 class PictureCodec(Shape):
     """A module of ``protocols/`` that asks for pictures."""
 
-    def encode_request(self, call: PictureCall, host: Host) -> Encoded: ...
+    def encode_request(self, call: ImageCall, host: Host) -> EncodedRequest: ...
 
-    def decode_reply(self, body: bytes, endpoint: str, *, headers: Mapping[str, str]) -> Pictures: ...
+    def decode_reply(self, body: bytes, endpoint: str, *, headers: Mapping[str, str]) -> GeneratedImages: ...
 
 
 def chat_codec(host: Host) -> ChatCodec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from intermodal import errors
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, ContrastiveScale
-from intermodal.protocols.calls import Usage, WireImage
+from intermodal.protocols.calls import WireImage, WireUsage
 
 
 async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
@@ -34,6 +34,6 @@ async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> Call
         contrastive=ContrastiveScale(
             loss=first.loss, scale=first.scale, bias=first.bias, cut=found[-1].cut if texts else 0
         ),
-        usage=Usage(input_tokens=sum(each.tokens for each in found), output_tokens=0),
+        usage=WireUsage(input_tokens=sum(each.tokens for each in found), output_tokens=0),
         peak_memory=max(each.peak_memory for each in found),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 
 
 async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
@@ -21,6 +21,6 @@ async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> Call
     return CallResult(
         vector=embedded.vector,
         vectors=tuple(vectors) if job.labels else (),
-        usage=Usage(input_tokens=tokens, output_tokens=0),
+        usage=WireUsage(input_tokens=tokens, output_tokens=0),
         peak_memory=peak,
     )

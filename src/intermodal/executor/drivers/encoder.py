@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, HeadScores
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 
 
 async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
@@ -17,6 +17,6 @@ async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> Call
     scores = tuple(zip(found.labels, found.scores, strict=True))
     return CallResult(
         told=HeadScores(scores=scores, windows=found.windows, cut=bool(found.cut)),
-        usage=Usage(input_tokens=found.tokens, output_tokens=0),
+        usage=WireUsage(input_tokens=found.tokens, output_tokens=0),
         peak_memory=found.peak_memory,
     )

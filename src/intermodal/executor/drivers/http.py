@@ -30,17 +30,17 @@ from intermodal.media.audio.encoding import samples
 from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,
-    Encoded,
+    EncodedRequest,
     Error,
     SpeechCall,
-    TextDelta,
     TranscriptionCall,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
 from intermodal.protocols.errors import classification, web_pages
 from intermodal.protocols.openai_media import speech, transcription
-from intermodal.protocols.reply_decoder import NO_REASON, Decoding
+from intermodal.protocols.reply_decoder import NO_REASON, ReplyDecoder
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.deadline import Deadline
 from intermodal.transport.timeouts import Timeouts
@@ -102,7 +102,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
         events = _events(response, decoder, whole=not job.chat.stream)
         async for event in _bounded(events, meter, whole=not job.chat.stream):
             answer.add(event)
-            if isinstance(event, TextDelta):
+            if isinstance(event, WireTextDelta):
                 await line.say(event.text)
                 if guard is not None and guard.looped(event.text):
                     # Leaving closes the connection, which is how a server learns that it may stop.
@@ -133,14 +133,14 @@ def _texts(job: CallJob) -> tuple[str, ...]:
     return () if job.chat is None else (all_text(job.chat.messages),)
 
 
-def _charged(error: errors.CallError, usage: Usage) -> errors.CallError:
+def _charged(error: errors.CallError, usage: WireUsage) -> errors.CallError:
     """A failure with a count of tokens is paid for, whatever its kind usually is."""
     if usage.output_tokens:
         error.billing = "billed"
     return error
 
 
-async def _events(response: Response, decoder: Decoding, *, whole: bool) -> AsyncIterator[WireEvent]:
+async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> AsyncIterator[WireEvent]:
     """Decoded events until the proper end, or an Error. Some hosts never close after the finish reason. ``whole``: no
     stream was asked for."""
     import anyio
@@ -273,7 +273,7 @@ def _model(job: CallJob) -> str:
 
 @asynccontextmanager
 async def _posted(
-    job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress, encoded: Encoded
+    job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress, encoded: EncodedRequest
 ) -> AsyncIterator[Response]:
     """The reply to a POST, once it says 2xx; any other is raised as the error it stands for."""
     endpoint = job.endpoint
@@ -298,6 +298,6 @@ async def _posted(
             raise classification.classify(
                 response.status, response.headers, body, endpoint.id, secrets=(server.key,), now=time.time()
             )
-        if web_pages.said_by(response.headers):
-            raise web_pages.web_page(endpoint.id, response.status)
+        if web_pages.announces_web_page(response.headers):
+            raise web_pages.web_page_error(endpoint.id, response.status)
         yield response

@@ -11,7 +11,7 @@ from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput
 from intermodal.local.embedded.results import ContrastiveLoss
 from intermodal.plans.step import Call
-from intermodal.protocols.calls import ChatCall, PictureCall, Usage, WireMedia
+from intermodal.protocols.calls import ChatCall, ImageCall, WireMedia, WireUsage
 from intermodal.store.rows import Work
 from intermodal.transport.client import SendRecord
 
@@ -36,7 +36,7 @@ class CallJob(Value, frozen=True):
     lines: tuple[str, ...] = ()
     voice: str = ""
     labels: tuple[str, ...] = ()
-    drawing: PictureCall | None = None
+    drawing: ImageCall | None = None
     beside: tuple[WireMedia, ...] = ()
     language: str = ""
     into: str = ""
@@ -96,7 +96,7 @@ class CallResult(Value, frozen=True):
     looped: bool = False
     overran: bool = False
     beside: str = ""
-    usage: Usage = Usage()
+    usage: WireUsage = WireUsage()
     said: tuple[Part, ...] = ()
     peak_memory: int | None = None
 

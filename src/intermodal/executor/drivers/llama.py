@@ -7,7 +7,7 @@ import msgspec
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers import http
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
-from intermodal.protocols.special_tokens import marks_of, without_marks
+from intermodal.protocols.special_tokens import special_tokens, without_special_tokens
 from intermodal.transport.addresses import HostAddress
 
 # Where nobody asked for chance, the likeliest words: small models wander off otherwise, and the same question
@@ -35,7 +35,7 @@ def unmarked(job: CallJob, marks: tuple[str, ...]) -> CallJob:
 
     What a client of a server elsewhere wrote is the client's business; this server is ours.
     """
-    found = marks_of(marks, known=False)
-    chat = None if job.chat is None else without_marks(job.chat, found)
+    found = special_tokens(marks, known=False)
+    chat = None if job.chat is None else without_special_tokens(job.chat, found)
     labels = tuple(map(found.broken, job.labels))
     return msgspec.structs.replace(job, chat=chat, text=found.broken(job.text), labels=labels)

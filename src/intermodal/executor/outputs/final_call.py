@@ -47,7 +47,7 @@ from intermodal.plans.step import Call
 from intermodal.plans.verdict import joined
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.protocols.errors.classification import SchemaRefused
-from intermodal.protocols.request_fields import fitted
+from intermodal.protocols.request_fields import scale_thinking
 from intermodal.request import JsonOutput
 
 BRIEF_SECONDS = 60.0  # seconds; an answer that surely takes no longer need not show signs of life
@@ -134,7 +134,9 @@ async def _job(
         raise Reroute(error, step, "cannot hold what was made of the files") from error
     pieces = [piece for found in stands_for.values() for piece in found]
     try:
-        settings = fitted(request.settings, request.sampling.max_tokens, limit, endpoint.host.protocol, endpoint.id)
+        settings = scale_thinking(
+            request.settings, request.sampling.max_tokens, limit, endpoint.host.protocol, endpoint.id
+        )
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "leaves too little room to think in") from error
     call = ChatCall(

@@ -18,7 +18,7 @@ from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.planner.drawing import canvas
 from intermodal.plans.step import Call
-from intermodal.protocols.calls import PictureCall, WireImage
+from intermodal.protocols.calls import ImageCall, WireImage
 from intermodal.request import ImageOutput, Sampling
 
 _TYPES: Mapping[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
@@ -57,13 +57,13 @@ def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
 
 def picture_call(
     endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str, given: tuple[ImageInput, ...]
-) -> PictureCall:
+) -> ImageCall:
     """What the host is told: as the plan has it, as far as it has words for it."""
     params, has = dict(step.params), supported_image_options(endpoint.host)
     given, mask = (given[:-1], given[-1].data) if output.mask else (given, b"")
     strength = params.get("strength", "")
     width, _, height = params.get("size", "").partition("x")
-    return PictureCall(
+    return ImageCall(
         model=endpoint.served_as or endpoint.model.id,
         prompt=prompt,
         images=tuple(WireImage(data=each.data, media_type=each.media_type) for each in given),

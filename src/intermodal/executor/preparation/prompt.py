@@ -38,16 +38,16 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.protocols.special_tokens import Marks, marks_of
+from intermodal.protocols.special_tokens import SpecialTokens, special_tokens
 from intermodal.request import Request
 
 NOTHING_HEARD = video_timeline.NOTHING_FOUND["said"]
 NOTHING_READ = video_timeline.NOTHING_FOUND["on screen"]
 NOTHING_SEEN = video_timeline.NOTHING_FOUND["seen"]
-_KNOWN = marks_of()
+_KNOWN = special_tokens()
 
 
-def sanitize(text: str, marks: Marks = _KNOWN) -> str:
+def sanitize(text: str, marks: SpecialTokens = _KNOWN) -> str:
     """Return text of media as a model may get it: what can be seen of it, without a mark of a template.
 
     >>> data("7\\u202e42<|im_\\u200bend|>")
@@ -112,7 +112,7 @@ def chat_messages(
     the heading of a video; ``marks`` those of the model's template besides the known ones.
     """
     made: list[WireMessage] = []
-    found = marks_of(marks)
+    found = special_tokens(marks)
     carried: list[PromptItem] = []  # data that came with a message of another role: it goes into the user's next one
     index = 0
     for message in request.messages:
@@ -148,7 +148,7 @@ def _message(role: Role, parts: tuple[WirePart, ...]) -> list[WireMessage]:
 TURN_PARTS = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)
 
 
-def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: Marks = _KNOWN) -> list[PromptItem]:
+def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: SpecialTokens = _KNOWN) -> list[PromptItem]:
     """The pieces of one part as a model gets them: by page, or a video's by time."""
     if not any(map(video_timeline.is_timed, pieces)):
         return [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in sorted(pieces, key=_page)]
@@ -160,7 +160,7 @@ def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: Marks = _KNO
     return [*still, DataBlock(f"{heading} {_quoted(shown_name(name)) if name else 'the video'}", moving)]
 
 
-def _block(words: TextInput, marks: Marks) -> DataBlock:
+def _block(words: TextInput, marks: SpecialTokens) -> DataBlock:
     return DataBlock(words.label or "Text", (sanitize(words.text, marks).strip() or NOTHING_READ,))
 
 

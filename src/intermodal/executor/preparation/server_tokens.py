@@ -24,7 +24,7 @@ from intermodal.json_schema.instruction import described
 from intermodal.media.request_media import OpenedRequest
 from intermodal.media.text.tool_definitions import ToolDefinitions, tool_definitions
 from intermodal.protocols import tokenize_endpoint
-from intermodal.protocols.calls import Encoded
+from intermodal.protocols.calls import EncodedRequest
 from intermodal.request import JsonOutput, Request
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.client import Transport
@@ -191,7 +191,9 @@ async def _chat(
     return None if prompt is None else await _asked(endpoint, prompt, transport, env)
 
 
-async def _reply(endpoint: Endpoint, encoded: Encoded, transport: Transport, env: Mapping[str, str]) -> bytes | None:
+async def _reply(
+    endpoint: Endpoint, encoded: EncodedRequest, transport: Transport, env: Mapping[str, str]
+) -> bytes | None:
     host = endpoint.host
     limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
     try:

@@ -26,7 +26,7 @@ from intermodal.gateway.contract.asked import (
 )
 from intermodal.plans.plan import Plan
 from intermodal.prompts.prompt_file import ArgumentKind
-from intermodal.protocols.errors.responses import TYPES
+from intermodal.protocols.errors.responses import ERROR_TYPES
 
 _NUMBER: Schema = {"type": "number"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -311,10 +311,10 @@ OTHERS: Mapping[str, Schema] = {
 
 ERRORS: Mapping[str, Schema] = {
     "Failed": _all(plan=or_null(TEXT), route=TEXT, cost=or_null(_NUMBER), attempts=_COUNT, seconds=_NUMBER),
-    "OpenAIError": _all(error=_all(but=("intermodal",), message=TEXT, type=words(*sorted(TYPES["openai"])),
+    "OpenAIError": _all(error=_all(but=("intermodal",), message=TEXT, type=words(*sorted(ERROR_TYPES["openai"])),
                                    param={"type": "null"}, code=or_null(TEXT), intermodal=ref("Failed"))),
     "AnthropicError": _all(type={"const": "error"}, error=_all(
-        but=("intermodal",), type=words(*sorted(TYPES["anthropic"])), message=TEXT, intermodal=ref("Failed")
+        but=("intermodal",), type=words(*sorted(ERROR_TYPES["anthropic"])), message=TEXT, intermodal=ref("Failed")
     )),
     "OllamaError": _all(but=("intermodal",), error=TEXT, intermodal=ref("Failed")),
 }  # fmt: skip

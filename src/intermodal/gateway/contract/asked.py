@@ -12,7 +12,7 @@ from intermodal.gateway import works
 from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES
 from intermodal.gateway.naming import NEVER, Wishes
 from intermodal.protocols.openai_chat.server import ROLES
-from intermodal.protocols.openai_media.server import MAX_TEXTS, TRANSCRIPTS, Encoding
+from intermodal.protocols.openai_media.server import MAX_TEXTS, TRANSCRIPT_FORMATS, Encoding
 from intermodal.protocols.openai_responses.server import ROLES as ITEM_ROLES
 from intermodal.request import SAMPLERS, PictureFormat, Quality
 
@@ -204,7 +204,8 @@ _HEARD: dict[str, Schema] = {
     "file": {
         "type": "string", "contentMediaType": "application/octet-stream", "description": "A recording, or a film.",
     },
-    "response_format": words(*TRANSCRIPTS), "timestamp_granularities[]": words("segment"), "stream": words("false"),
+    "response_format": words(*TRANSCRIPT_FORMATS), "timestamp_granularities[]": words("segment"),
+    "stream": words("false"),
 }  # fmt: skip
 _PROMPT: Mapping[str, Schema] = {
     "prompt_id": {"type": ["string", "null"], "description": "A prompt file of the server's: GET /v1/prompts."},

@@ -21,14 +21,14 @@ from intermodal.protocols.calls import (
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.conversation import TurnMaker
+from intermodal.protocols.conversation import TurnBuilder
 from intermodal.protocols.framing.json_body import loads
-from intermodal.protocols.reply_decoder import Decoding
+from intermodal.protocols.reply_decoder import ReplyDecoder
 
 
 class LiveAnew(Live):
@@ -36,9 +36,9 @@ class LiveAnew(Live):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._decoder: Decoding | None = None
+        self._decoder: ReplyDecoder | None = None
         self._writer: Encoder | None = None
-        self._called = TurnMaker()
+        self._called = TurnBuilder()
 
     def _take(self, data: bytes) -> None:
         self._hear(self._decoding.feed(data))
@@ -48,7 +48,7 @@ class LiveAnew(Live):
             self._hear(self._decoding.close())
 
     @property
-    def _decoding(self) -> Decoding:
+    def _decoding(self) -> ReplyDecoder:
         if self._decoder is None:
             self._decoder = self._reader.decoder(self._endpoint, self._headers)
             self._decoder.reasonless = self._teller.reasonless
@@ -87,7 +87,7 @@ class LiveAnew(Live):
         if isinstance(event, Finish):
             self.finish = event.reason
             return "done"
-        if isinstance(event, Usage):
+        if isinstance(event, WireUsage):
             self.usage = event
         elif isinstance(event, RefusalDelta):
             self.refusal.append(event.text)
@@ -98,18 +98,18 @@ class LiveAnew(Live):
             if self._exceeds("", event.arguments):
                 self.first_at = self.first_at or monotonic()  # it is an answer, of which nothing can be shown
                 return "looped"
-        elif isinstance(event, (TextDelta, ReasoningDelta, OpaqueBlock)):
+        elif isinstance(event, (WireTextDelta, ReasoningDelta, OpaqueBlock)):
             return self._say(event, through)
         return ""
 
-    def _say(self, event: TextDelta | ReasoningDelta | OpaqueBlock, through: list[bytes]) -> End:
-        said = event.text if isinstance(event, TextDelta) else ""
+    def _say(self, event: WireTextDelta | ReasoningDelta | OpaqueBlock, through: list[bytes]) -> End:
+        said = event.text if isinstance(event, WireTextDelta) else ""
         if self._exceeds(said, event.text if isinstance(event, ReasoningDelta) else ""):
             return "looped"
         through.append(self._writing.feed(event))
         if said:
             self.text.append(said)
-        if self.first_at is None and (said.strip() or not isinstance(event, TextDelta)):
+        if self.first_at is None and (said.strip() or not isinstance(event, WireTextDelta)):
             self.first_at = monotonic()
         return "looped" if self._guard is not None and said and self._loops(said) else ""
 
@@ -127,7 +127,7 @@ class LiveAnew(Live):
             for place, call in enumerate(self._called.turn().calls):
                 said = ToolCallDelta(index=place, id=call.id, name=call.name, arguments=call.arguments)
                 data += writing.feed(said)
-        end = writing.feed(replace(self.usage or Usage(), about=about)) + writing.feed(Finish(reason=self.finish))
+        end = writing.feed(replace(self.usage or WireUsage(), about=about)) + writing.feed(Finish(reason=self.finish))
         self._reply.last(data + self._ending(end))
         self._succeed()
 

@@ -25,15 +25,15 @@ from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of
 from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.replies import DONE, UNCOUNTED, Piece, of_choice, read, rewritten
 from intermodal.gateway.reply import Reply
-from intermodal.protocols.calls import Error, Finish, ReasoningDelta, TextDelta, ToolCallDelta, WireEvent
-from intermodal.protocols.calls import Usage as Counts
-from intermodal.protocols.conversation import turn
+from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
+from intermodal.protocols.calls import WireUsage as Counts
+from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification, web_pages
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.framing.surrogates import Halves, joined
-from intermodal.protocols.openai_chat.reply import chosen
-from intermodal.protocols.openai_chat.server import usage_of
-from intermodal.protocols.reply_decoder import UNEXPLAINED, Decoding
+from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
+from intermodal.protocols.openai_chat.reply import chosen_index
+from intermodal.protocols.openai_chat.server import write_usage
+from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder
 from intermodal.transport.http1 import HostConnection
 
 MAX_REPLY = 64 << 20  # bytes of a whole answer
@@ -54,7 +54,7 @@ class Reader(Protocol):
         """A whole reply; None for what is none."""
         ...
 
-    def decoder(self, endpoint: str, headers: Mapping[str, str]) -> Decoding:
+    def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
         """The codec that reads them everywhere else."""
         ...
 
@@ -114,8 +114,8 @@ class Exchange:
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
-        if 200 <= status < 300 and web_pages.said_by(headers):
-            self._fail(web_pages.web_page(self._endpoint, status))
+        if 200 <= status < 300 and web_pages.announces_web_page(headers):
+            self._fail(web_pages.web_page_error(self._endpoint, status))
             self._settled()
 
     def data(self, data: bytes) -> None:
@@ -262,7 +262,7 @@ class Whole(Exchange):
         if len(piece.text) + len(piece.beside) > TokenLimiter(self.limit).room:
             piece = self._bounded(piece)
         self.first_at = monotonic()
-        self._note(replace(piece, text=joined(piece.text)) if piece.halved else piece)
+        self._note(replace(piece, text=join_surrogates(piece.text)) if piece.halved else piece)
         if piece.usage is not None:
             self.counted = piece.counted
         self.items += self._reader.items(self.raw)
@@ -279,7 +279,7 @@ class Whole(Exchange):
         if not meter.stopped:
             return piece
         self.overran = True
-        events = [event for event in events if isinstance(event, (TextDelta, ReasoningDelta, Counts))]
+        events = [event for event in events if isinstance(event, (WireTextDelta, ReasoningDelta, Counts))]
         events.append(Finish(reason="length"))
         self.raw = self._reader.whole(events)
         return piece_of(events, self.raw)
@@ -355,7 +355,7 @@ class Live(Exchange):
         self._timer: asyncio.TimerHandle | None = None
         self._like: Likeness | None = None  # a chunk that others are like
         self._tries = TRIES
-        self._halves = Halves()  # of what is noted of the text
+        self._halves = SurrogateJoiner()  # of what is noted of the text
         self._ours: tuple[Any, ...] = ()  # index of the choice that is the answer
 
     def _take(self, data: bytes) -> None:
@@ -365,8 +365,8 @@ class Live(Exchange):
             if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
                 self._rest = data
                 return
-            if web_pages.begins(data):
-                self._fail(web_pages.markup(self._endpoint))
+            if web_pages.begins_with_markup(data):
+                self._fail(web_pages.markup_error(self._endpoint))
                 return
             self._whole = data[:1] in b"{["
         if self._whole:  # it was asked for a stream
@@ -501,7 +501,7 @@ class Live(Exchange):
         Half characters go on as they came, whoever puts the pieces together has them whole; so is the text noted.
         """
         if piece.indexes:
-            self._ours = self._ours or (chosen(piece.indexes),)
+            self._ours = self._ours or (chosen_index(piece.indexes),)
             if piece.indexes != self._ours and not piece.halved:
                 payload = of_choice(payload, *self._ours)
                 ours = read(payload)
@@ -522,7 +522,7 @@ class Live(Exchange):
         end: End = ""
         for found in events:
             if isinstance(found, Counts):
-                self.usage, self._counted = found, dumps(usage_of(found))
+                self.usage, self._counted = found, dumps(write_usage(found))
             if isinstance(found, ToolCallDelta) and found.index in self.calls:  # which has its id
                 found = replace(found, id="")
             for plain in encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
@@ -614,7 +614,7 @@ class Live(Exchange):
         return self._teller.silent and not self.calls and not any(text.strip() for text in self.text)
 
     def events(self) -> Sequence[WireEvent]:
-        found: list[WireEvent] = [TextDelta(text="".join(self.text))]
+        found: list[WireEvent] = [WireTextDelta(text="".join(self.text))]
         found += [] if self.usage is None else [self.usage]
         return [*found, Finish(reason=self.finish)]
 
@@ -655,7 +655,7 @@ class Live(Exchange):
 
     def _finish(self, data: bytes, *, looped: bool = False) -> None:
         if looped:
-            self._counted = dumps(usage_of(self._stopped()))
+            self._counted = dumps(write_usage(self._stopped()))
             data += self._why("length") + b"\n\n"
         elif self._found_wrong(data):
             return
@@ -735,7 +735,7 @@ class Live(Exchange):
         through: list[bytes] = []
         for event in events:
             if isinstance(event, Counts):
-                self.usage, self._counted = event, dumps(usage_of(event))
+                self.usage, self._counted = event, dumps(write_usage(event))
             for plain in encoder.feed(event).removesuffix(DONE).split(b"\n\n"):
                 self._event(plain, through)
         self._pass(through, "done")
@@ -766,7 +766,7 @@ def payload_of(event: bytes) -> bytes:
 
 def piece_of(events: Sequence[WireEvent], written: bytes) -> Piece:
     """What a reply says that a codec read. ``written``: the same, written anew."""
-    found = turn(events)
+    found = collect_turn(events)
     refusal = "".join(part.text for part in found.parts if isinstance(part, Refusal))
     counts = next((event for event in events if isinstance(event, Counts)), None)
     calls = tuple((place, call.id, call.name) for place, call in enumerate(found.calls))

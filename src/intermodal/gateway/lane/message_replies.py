@@ -8,12 +8,12 @@ import msgspec
 
 from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.gateway.lane.replies import Piece
-from intermodal.protocols.anthropic.reply import FINISH_REASONS, Counts
-from intermodal.protocols.anthropic.server import error_of, usage_of
-from intermodal.protocols.calls import Usage
-from intermodal.protocols.framing.json_body import are_counts, dumps
-from intermodal.protocols.framing.surrogates import loads_with_halves, marked
-from intermodal.protocols.openai_chat.server import sse
+from intermodal.protocols.anthropic.reply import FINISH_REASONS, AnthropicUsage
+from intermodal.protocols.anthropic.server import write_error, write_usage
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import dumps, has_valid_counts
+from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
+from intermodal.protocols.openai_chat.server import sse_event
 
 _NULL = b"null"
 _NEEDED = ("input_tokens", "output_tokens")
@@ -70,9 +70,9 @@ def read(data: bytes | memoryview) -> Piece | None:
         reply = _reply.decode(data)
         counted = bytes(reply.usage)
         tree = _any.decode(counted) if counted and counted != _NULL else {}
-        usage = Counts().add(tree)
-        if not are_counts(tree, _NEEDED):
-            counted = dumps(usage_of(usage or Usage()))
+        usage = AnthropicUsage().add(tree)
+        if not has_valid_counts(tree, _NEEDED):
+            counted = dumps(write_usage(usage or WireUsage()))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if reply.type != "message":
@@ -108,13 +108,13 @@ def event_of(data: bytes) -> Event | None:
 
 def _halved(data: bytes) -> Event | None:
     """One that cuts a character in two; None for what cannot be read for any other reason."""
-    without = marked(data)
+    without = without_lone_surrogates(data)
     event = event_of(without) if without is not None else None
     if event is None:
         return None
     if not event.text:
         return event._replace(halved=True)
-    told = loads_with_halves(data)
+    told = loads_with_surrogates(data)
     said: str = (told.get("delta") or told["content_block"])["text"]
     return event._replace(text=said, halved=True)
 
@@ -122,18 +122,18 @@ def _halved(data: bytes) -> Event | None:
 _EMPTY, _NOTHING = _Reply(), _Block()
 
 
-def counts_in(counts: Counts, found: Event) -> tuple[Usage | None, bool]:
+def counts_in(counts: AnthropicUsage, found: Event) -> tuple[WireUsage | None, bool]:
     """What is known with this event's usage, too; and whether clients can be given that as it is."""
     if found.usage == _NULL:
         return None, found.type != "message_start"
     tree = _any.decode(found.usage)
-    return counts.add(tree), are_counts(tree, _NEEDED if found.type == "message_start" else _NEEDED[1:])
+    return counts.add(tree), has_valid_counts(tree, _NEEDED if found.type == "message_start" else _NEEDED[1:])
 
 
-def with_usage(payload: bytes, usage: Usage | None) -> bytes:
+def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:
     """The event that begins a message, with these counts in place of its own."""
     fields = taken_apart(payload)
-    message: dict[str, Any] = {**taken_apart(fields["message"]), "usage": dumps(usage_of(usage or Usage()))}
+    message: dict[str, Any] = {**taken_apart(fields["message"]), "usage": dumps(write_usage(usage or WireUsage()))}
     return put_together({**fields, "message": put_together(message)})
 
 
@@ -143,4 +143,4 @@ def finish_of(reason: str | None) -> str:
 
 def broken(error: BaseException) -> bytes:
     """The last event of a stream that failed in the middle."""
-    return sse(error_of(error), "error")
+    return sse_event(write_error(error), "error")

@@ -10,11 +10,11 @@ from time import monotonic
 from intermodal.gateway.lane.exchange import End, Live, payload_of
 from intermodal.gateway.lane.message_replies import Event, counts_in, event_of, with_usage
 from intermodal.gateway.lane.replies import rewritten
-from intermodal.protocols.anthropic.reply import Counts
-from intermodal.protocols.anthropic.server import usage_of
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.anthropic.reply import AnthropicUsage
+from intermodal.protocols.anthropic.server import write_usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.openai_chat.server import sse
+from intermodal.protocols.openai_chat.server import sse_event
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
@@ -29,7 +29,7 @@ def _named(event: bytes, name: str) -> bytes:
 class LiveMessage(Live):
     """A stream of Anthropic's events."""
 
-    _counts: Counts | None = None
+    _counts: AnthropicUsage | None = None
     _ending = False  # the event with its counts went out
     _place = 0  # of the block that was begun last
 
@@ -80,10 +80,10 @@ class LiveMessage(Live):
         """Note what it counts. Gives counts as clients read them where those of the host are none; else nothing."""
         if not found.usage:
             return b""
-        self._counts = self._counts or Counts()
+        self._counts = self._counts or AnthropicUsage()
         usage, plain = counts_in(self._counts, found)
         self.usage = usage or self.usage
-        return b"" if plain else dumps(usage_of(self.usage or Usage()))
+        return b"" if plain else dumps(write_usage(self.usage or WireUsage()))
 
     def _heard(self, found: Event) -> Event:
         """Note what it says, with characters that came in halves put together."""
@@ -106,13 +106,13 @@ class LiveMessage(Live):
             self._timer.cancel()
         counted = b""
         if looped:
-            counted = dumps(usage_of(self._stopped()))
-            data += sse({"type": "content_block_stop", "index": max(0, self._place - 1)}, "content_block_stop")
+            counted = dumps(write_usage(self._stopped()))
+            data += sse_event({"type": "content_block_stop", "index": max(0, self._place - 1)}, "content_block_stop")
         elif not self._ending and self._found_wrong(data):
             return
         if not self._ending:
             if not looped and self.usage is not None:
-                counted = dumps(usage_of(self.usage))
+                counted = dumps(write_usage(self.usage))
             cut = looped or self.finish == "length"
             reason = {"stop_reason": "max_tokens" if cut else "end_turn", "stop_sequence": None}
             data += self._end_of(dumps({"type": "message_delta", "delta": reason}), counted) + b"\n\n"

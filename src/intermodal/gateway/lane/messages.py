@@ -14,11 +14,11 @@ import msgspec
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Sizes, measured, opened_body, settings_in
-from intermodal.protocols.request_fields import passed
+from intermodal.protocols.request_fields import passthrough_fields
 
 KEPT = (
     "system", "messages", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "cache_control",
-    "output_config", *passed("anthropic"),
+    "output_config", *passthrough_fields("anthropic"),
 )  # fmt: skip
 TAKEN = frozenset({"model", "stream", "max_tokens", "metadata", "intermodal", *KEPT})
 _NOT_ASKED = frozenset({"model", "messages", "system", "stream", "metadata"})

@@ -14,7 +14,7 @@ from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.pictures import Seen, seen_in
 from intermodal.gateway.lane.reading import Chat, Measure, Opened, settings_in
 from intermodal.gateway.lane.turns import Turns, read_turns
-from intermodal.protocols.conversation import Calls
+from intermodal.protocols.conversation import ToolCallIds
 from intermodal.protocols.framing.json_body import dumps, loads
 
 KEPT = ("messages",)
@@ -75,7 +75,7 @@ class _Reader:
     def __init__(self, body: Body, turns: Turns) -> None:
         self._body = body
         self._turns = turns
-        self._called = Calls()
+        self._called = ToolCallIds()
         self._out: Pieces = [b"["]
 
     def written(self) -> Pieces:

@@ -8,10 +8,10 @@ import msgspec
 
 from intermodal.gateway.lane.objects import put_together, taken_apart
 from intermodal.gateway.lane.replies import Piece
-from intermodal.protocols.calls import Usage
-from intermodal.protocols.framing.json_body import count, dumps, loads
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import as_token_count, dumps, loads
 from intermodal.protocols.ollama.reply import FINISH_REASONS
-from intermodal.protocols.ollama.server import lasted
+from intermodal.protocols.ollama.server import duration_fields
 
 UNCOUNTED = b"{}"
 
@@ -58,11 +58,16 @@ def read(data: bytes | memoryview) -> Piece | None:
     calls = tuple((place, call.id, call.function.name) for place, call in enumerate(said.tool_calls or ()))
     finish = FINISH_REASONS.get(reply.done_reason, "")
     known = reply.done and not reply.error and finish == reply.done_reason and said.role == "assistant"
-    odd = any(told is not msgspec.UNSET and count(told) is None for told in (reply.prompt_eval_count, reply.eval_count))
+    odd = any(
+        told is not msgspec.UNSET and as_token_count(told) is None
+        for told in (reply.prompt_eval_count, reply.eval_count)
+    )
     if not known or odd or not all(call and name for _, call, name in calls):
         return None
     finish = "tool_call" if calls and finish == "stop" else finish
-    usage = Usage(input_tokens=count(reply.prompt_eval_count), output_tokens=count(reply.eval_count))
+    usage = WireUsage(
+        input_tokens=as_token_count(reply.prompt_eval_count), output_tokens=as_token_count(reply.eval_count)
+    )
     given = [raw for call in said.tool_calls or () for raw in call.function.arguments.values()]
     beside = (said.thinking or "") + "".join(bytes(raw).decode(errors="replace") for raw in given)
     return Piece(said.content, True, "", finish, usage, UNCOUNTED, bytes(reply.model), calls, beside=beside)
@@ -73,5 +78,5 @@ def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes)
     usual = {"prompt_eval_count": b"0", "eval_count": b"0"}
     fields: dict[str, Any] = {**usual, **taken_apart(data), "model": dumps(model), "intermodal": about}
     if "total_duration" not in fields:
-        fields |= {name: dumps(value) for name, value in lasted(loads(about)).items()}
+        fields |= {name: dumps(value) for name, value in duration_fields(loads(about)).items()}
     return put_together(fields)

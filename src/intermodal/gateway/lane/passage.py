@@ -49,7 +49,7 @@ from intermodal.gateway.silence import Silence
 from intermodal.gateway.told import failure_told
 from intermodal.json_schema import BudgetExhausted, StepBudget
 from intermodal.media.text.script_counts import count_scripts
-from intermodal.protocols.calls import Usage, WireEvent
+from intermodal.protocols.calls import WireEvent, WireUsage
 from intermodal.protocols.reply_decoder import NO_REASON
 from intermodal.request import JsonOutput
 from intermodal.store.attempt_journal import uuid_of
@@ -416,7 +416,7 @@ class Passage:
         else:
             ledger.settle(given, cost=self._bound, tokens=tokens, untold=self._bound or 0.0)
 
-    def _settle_by(self, usage: Usage | None) -> tuple[int, int]:
+    def _settle_by(self, usage: WireUsage | None) -> tuple[int, int]:
         """By what the host counted: tokens in and out, 0 where it did not."""
         given = usage.input_tokens if usage is not None else None
         made = usage.output_tokens if usage is not None else None
@@ -543,8 +543,8 @@ class Passage:
         self._invalid(error)
         return None
 
-    def _bill(self, usage: Usage | None) -> float | None:
-        return self._way.bill(usage or Usage(), self._work, self._gateway.client.moment)
+    def _bill(self, usage: WireUsage | None) -> float | None:
+        return self._way.bill(usage or WireUsage(), self._work, self._gateway.client.moment)
 
     def _worked(self) -> None:
         gateway, way, exchange, chat = self._gateway, self._way, self._exchange, self._chat
@@ -715,10 +715,10 @@ class Passage:
         )
         self._lane.rows.add(passed, self._slot)
 
-    def _outcome(self, seconds: float, usage: Usage | None, code: str = "") -> AttemptOutcome:
+    def _outcome(self, seconds: float, usage: WireUsage | None, code: str = "") -> AttemptOutcome:
         first = self._exchange.first_at if self._chat.stream else None
         return attempt_outcome(
-            usage or Usage(), _tokens(usage), cost=self._cost, seconds=seconds,
+            usage or WireUsage(), _tokens(usage), cost=self._cost, seconds=seconds,
             first=None if first is None else max(0.0, first - self._sent_at), error=code,
             cut=self._exchange.finish == "length",
         )  # fmt: skip
@@ -751,5 +751,5 @@ class Passage:
         )  # fmt: skip
 
 
-def _tokens(usage: Usage | None) -> Told:
+def _tokens(usage: WireUsage | None) -> Told:
     return Told() if usage is None else reported_usage(usage, usage.output_tokens)

@@ -17,12 +17,12 @@ from intermodal.content import Scripts
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.objects import taken_apart
 from intermodal.gateway.lane.pictures import Seen, seen
-from intermodal.protocols.request_fields import IDENTIFIERS, passed
+from intermodal.protocols.request_fields import IDENTIFIERS, passthrough_fields
 
 # Fields that go on as they came, and those that stay here: what they say is in the plan, or no host is told.
 KEPT = (
     "messages", "temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls", "seed",
-    *(name for name in passed("openai") if name not in IDENTIFIERS),
+    *(name for name in passthrough_fields("openai") if name not in IDENTIFIERS),
 )  # fmt: skip
 TAKEN = frozenset({
     "model", "stream", "stream_options", "response_format", "max_tokens", "max_completion_tokens", "n", "user",

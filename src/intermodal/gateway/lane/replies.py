@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from intermodal.content import ToolCall
 from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
-from intermodal.protocols.calls import Usage
-from intermodal.protocols.framing.json_body import MOST, are_counts, dumps
-from intermodal.protocols.framing.surrogates import loads_with_halves, marked
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import MAX_TOKEN_COUNT, dumps, has_valid_counts
+from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat import server as openai_chat_server
-from intermodal.protocols.openai_chat.reply import finish_of, read_usage
+from intermodal.protocols.openai_chat.reply import map_finish_reason, read_usage
 
 DONE = b"data: [DONE]\n\n"
 UNCOUNTED = (
@@ -55,7 +55,7 @@ _UNSAID = msgspec.Raw()
 _NEEDED = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
-_Number = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKEN_COUNT)]
 
 
 class _Given(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,7 +106,7 @@ class Piece(msgspec.Struct, frozen=True):
     visible: bool
     refusal: str
     finish: str
-    usage: Usage | None
+    usage: WireUsage | None
     counted: bytes
     model: bytes
     calls: tuple[tuple[int, str, str], ...]
@@ -150,7 +150,7 @@ def read(data: bytes | memoryview) -> Piece | None:
         if counted and counted != _NULL:
             usage, plain = usage_in(counted, reply.service_tier or "")
             if not plain:  # clients count on some of them, and that they are counts
-                counted = dumps(openai_chat_server.usage_of(usage))
+                counted = dumps(openai_chat_server.write_usage(usage))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _halved(bytes(data))
     if not reply.choices:
@@ -168,7 +168,7 @@ def read(data: bytes | memoryview) -> Piece | None:
         return None
     text = said.content or ""
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
-    finish = finish_of(reason)[:40] if reason else ""
+    finish = map_finish_reason(reason)[:40] if reason else ""
     indexes = tuple([each.index or 0 for each in reply.choices])
     alive = _alive(said, text)
     model = bytes(reply.model)
@@ -196,7 +196,7 @@ def of_choice(data: bytes, index: Any) -> bytes:
     return put_together({**fields, "choices": b"[" + b",".join(map(bytes, choices)) + b"]"})
 
 
-def usage_in(counted: bytes, tier: str) -> tuple[Usage, bool]:
+def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
     """As ``read_usage`` has it, and whether it can go to a client as it came. What is written in the usual way is read
     in a tenth of the time.
 
@@ -206,12 +206,12 @@ def usage_in(counted: bytes, tier: str) -> tuple[Usage, bool]:
         told = _counts.decode(counted)
     except msgspec.ValidationError:
         tree = _any.decode(counted)
-        return read_usage(tree, tier), are_counts(tree, _NEEDED)
+        return read_usage(tree, tier), has_valid_counts(tree, _NEEDED)
     given, made = told.prompt_tokens_details or _NO_GIVEN, told.completion_tokens_details or _NO_MADE
     thought, out = made.reasoning_tokens, told.completion_tokens
     if thought and told.total_tokens == told.prompt_tokens + out + thought:  # xAI leaves it out
         out += thought
-    usage = Usage(
+    usage = WireUsage(
         input_tokens=told.prompt_tokens, output_tokens=out, cached_tokens=given.cached_tokens,
         reasoning_tokens=thought, audio_tokens=made.audio_tokens, tier=tier.lower(),
         input_by_modality=() if given.audio_tokens is None else (("audio", given.audio_tokens),),
@@ -237,11 +237,11 @@ def _words(reply: _Reply) -> Piece | None:
 
 def _halved(data: bytes) -> Piece | None:
     """One that cuts a character in two; None for what cannot be read for any other reason."""
-    without = marked(data)
+    without = without_lone_surrogates(data)
     piece = read(without) if without is not None else None
     if piece is None or not piece.text:
         return piece
-    said = loads_with_halves(data)["choices"][0]
+    said = loads_with_surrogates(data)["choices"][0]
     return replace(piece, text=(said.get("message") or said.get("delta"))["content"], halved=True)
 
 
@@ -265,7 +265,9 @@ def rewritten(
         fields: dict[str, Any] = dict(taken_apart(data))
     except msgspec.DecodeError:
         mark = uuid4().hex.encode()
-        without = marked(bytes(data), mark, keep=True)  # what it says goes on as it came, half characters too
+        without = without_lone_surrogates(
+            bytes(data), mark, keep=True
+        )  # what it says goes on as it came, half characters too
         if without is None:
             raise
         return rewritten(without, model, counted, about, chunk=chunk).replace(mark, b"\\")
@@ -282,4 +284,4 @@ def rewritten(
 
 def broken(error: BaseException) -> bytes:
     """The last event of a stream that failed in the middle."""
-    return openai_chat_server.sse({"error": openai_chat_server.error_of(error)})
+    return openai_chat_server.sse_event({"error": openai_chat_server.write_error(error)})

@@ -9,13 +9,13 @@ import msgspec
 
 from intermodal.gateway.lane.objects import put_together, taken_apart, with_told
 from intermodal.gateway.lane.replies import Piece
-from intermodal.protocols.calls import Usage
-from intermodal.protocols.framing.json_body import are_counts, dumps
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import dumps, has_valid_counts
 from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
 from intermodal.protocols.openai_responses import server_events
 from intermodal.protocols.openai_responses.reply import ENDED
 
-UNCOUNTED = dumps(server_events.usage_of(Usage()))
+UNCOUNTED = dumps(server_events.write_usage(WireUsage()))
 # Letters of an id that nobody else has. Clients name what was said by it later, so that a short one, which may come
 # again, is not let through.
 OWN_ID = 20
@@ -114,15 +114,15 @@ class Reply(msgspec.Struct):
         known = bool(self.id) and self.created_at is not None and self.status is not None
         return known and self.output is not None and all(item.plain for item in self.output)
 
-    def counted(self) -> tuple[Usage | None, bytes]:
+    def counted(self) -> tuple[WireUsage | None, bytes]:
         """What it counts, and the same as clients read it. Raises MsgspecError for counts that are none."""
         raw = bytes(self.usage)
         if not raw or raw == _NULL:
             return None, b""
         tree = _any.decode(raw)
         usage = read_usage(tree, self.service_tier or "")
-        if not (all(name in raw for name in _COUNTS) and are_counts(tree, _NEEDED)):
-            raw = dumps(server_events.usage_of(usage))
+        if not (all(name in raw for name in _COUNTS) and has_valid_counts(tree, _NEEDED)):
+            raw = dumps(server_events.write_usage(usage))
         return usage, raw
 
     def ending(self, *, called: bool) -> str:

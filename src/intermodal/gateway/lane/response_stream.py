@@ -26,12 +26,12 @@ from intermodal.gateway.lane.response_replies import (
     items_of,
     reply_of,
 )
-from intermodal.protocols.calls import Error, Usage
-from intermodal.protocols.errors.responses import answered
+from intermodal.protocols.calls import Error, WireUsage
+from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.framing.surrogates import loads_with_halves, marked
-from intermodal.protocols.openai_chat.server import sse
-from intermodal.protocols.openai_responses.server_events import said_again, usage_of
+from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
+from intermodal.protocols.openai_chat.server import sse_event
+from intermodal.protocols.openai_responses.server_events import echoed_fields, write_usage
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
@@ -62,7 +62,7 @@ class LiveResponse(LiveAnew):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._asked = said_again(self._teller.fields)
+        self._asked = echoed_fields(self._teller.fields)
         self._framed = self._guard is None
         self._through = self._framed  # let through so far
         self._kept: list[bytes] = []  # all of it, until something is shown
@@ -127,12 +127,12 @@ class LiveResponse(LiveAnew):
         try:
             found = _event.decode(payload)
         except msgspec.DecodeError:
-            without = marked(payload)
+            without = without_lone_surrogates(payload)
             if without is None:
                 raise
             found = _event.decode(without)
             if found.delta:
-                found.delta = self._halves.join(loads_with_halves(payload)["delta"])
+                found.delta = self._halves.join(loads_with_surrogates(payload)["delta"])
         else:
             if self._halves.held and found.delta:
                 found.delta = self._halves.join(found.delta)
@@ -210,7 +210,7 @@ class LiveResponse(LiveAnew):
 
     def _stop(self) -> End:
         """It went on after its limit: what it said so far is all of it."""
-        usage = dumps(usage_of(self._stopped()))
+        usage = dumps(write_usage(self._stopped()))
         self._closing = b"".join(self._closed())
         ended = {"status": b'"incomplete"', "incomplete_details": b'{"reason":"max_output_tokens"}'}
         raw = put_together({**self._started, **ended, "output": self._output()})
@@ -251,7 +251,7 @@ class LiveResponse(LiveAnew):
 
     def _typed(self, kind: str, tree: dict[str, Any]) -> bytes:
         self._number += 1
-        return sse({"type": kind, "sequence_number": self._number, **tree}, kind)
+        return sse_event({"type": kind, "sequence_number": self._number, **tree}, kind)
 
     def _ends(self, reason: str) -> None:
         self.finish = "content_filter" if self.refusal else reason
@@ -268,7 +268,7 @@ class LiveResponse(LiveAnew):
     def _unusual(self, event: bytes, through: list[bytes]) -> End:
         """After something was shown it goes on as it is, unless it is an error."""
         for found in self._decoding.feed(event + b"\n\n"):
-            if isinstance(found, Usage):
+            if isinstance(found, WireUsage):
                 self.usage = found
             elif isinstance(found, Error):
                 self._pass(through, "")
@@ -322,7 +322,7 @@ class LiveResponse(LiveAnew):
     def broken(self, error: BaseException) -> bytes:
         if not (self._through and self.begun):
             return super().broken(error)
-        told = answered(error)
+        told = error_response(error)
         failed = {
             **self._started, "status": b'"failed"', "output": self._output(),
             "error": dumps({"code": told.code or told.openai, "message": told.message, **told.told}),

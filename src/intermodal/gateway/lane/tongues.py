@@ -34,15 +34,15 @@ from intermodal.gateway.lane.response_stream import LiveResponse
 from intermodal.plans.step import Call
 from intermodal.protocols.anthropic import request as anthropic_request
 from intermodal.protocols.anthropic import server as anthropic_server
-from intermodal.protocols.calls import ChatCall, Encoded, Error, WireEvent
+from intermodal.protocols.calls import ChatCall, EncodedRequest, Error, WireEvent
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.ollama import request as ollama_request
 from intermodal.protocols.ollama import server as ollama_server
 from intermodal.protocols.openai_chat import request as openai_chat_request
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_responses import request as openai_responses_request
-from intermodal.protocols.openai_responses.server_events import said_again
-from intermodal.protocols.reply_decoder import Decoding
+from intermodal.protocols.openai_responses.server_events import echoed_fields
+from intermodal.protocols.reply_decoder import ReplyDecoder
 from intermodal.protocols.request_fields import IDENTIFIERS
 from intermodal.request import JsonOutput, Request, Sampling, Settings, TextOutput
 
@@ -92,7 +92,7 @@ class Tongue:
     read: Callable[[bytes], Piece | None]
     live: type[Live]
     broken: Callable[[BaseException], bytes]
-    decodes: Callable[[str, Mapping[str, str]], Decoding]
+    decodes: Callable[[str, Mapping[str, str]], ReplyDecoder]
     encodes: Callable[[str], Encoder]
     uncounted: bytes
     told: Callable[..., bytes] = rewritten
@@ -107,7 +107,7 @@ class Tongue:
         names = {"seed": "random_seed"} if "random_seed" in host.quirks else {}
         return tuple((name, b',"%b":' % names.get(name, name).encode()) for name in self.kept)
 
-    def decoder(self, endpoint: str, headers: Mapping[str, str]) -> Decoding:
+    def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
         return self.decodes(endpoint, headers)
 
     def whole(self, events: Iterable[WireEvent]) -> bytes:
@@ -137,7 +137,7 @@ def _anthropic(opening: Opening) -> bytes:
     return said + _schema_of(opening, anthropic_request.encode_request, b"output_config")
 
 
-def _schema_of(opening: Opening, encode: Callable[[ChatCall, Host], Encoded], field: bytes) -> bytes:
+def _schema_of(opening: Opening, encode: Callable[[ChatCall, Host], EncodedRequest], field: bytes) -> bytes:
     """The field that holds a host to a schema, as the wire writes it everywhere else; b"" where there is none."""
     request, endpoint = opening.request, opening.endpoint
     if not isinstance(request.output, JsonOutput):
@@ -149,7 +149,7 @@ def _schema_of(opening: Opening, encode: Callable[[ChatCall, Host], Encoded], fi
     return b"" if raw is None else b',"%b":%b' % (field, raw)
 
 
-def _encoded(encode: Callable[[ChatCall, Host], Encoded], said: str) -> Callable[[Opening], bytes]:
+def _encoded(encode: Callable[[ChatCall, Host], EncodedRequest], said: str) -> Callable[[Opening], bytes]:
     """As the wire writes all that is not said: it is the same for all chats of a shape."""
 
     def start(opening: Opening) -> bytes:
@@ -177,8 +177,8 @@ OPENAI = Tongue(
     headers=lambda *asked: openai_chat_request.JSON_HEADERS,
     chat_of=reading.chat_of, kept=reading.KEPT, identifiers=IDENTIFIERS,
     start=_openai, read=replies.read, live=Live, broken=replies.broken,
-    decodes=lambda endpoint, headers: openai_chat_request.Decoder(endpoint, headers=headers),
-    encodes=lambda model: openai_chat_server.StreamEncoder(
+    decodes=lambda endpoint, headers: openai_chat_request.OpenAIChatDecoder(endpoint, headers=headers),
+    encodes=lambda model: openai_chat_server.OpenAIChatStreamEncoder(
         model, id="chatcmpl-whole", created=int(time.time()), usage=False
     ),
     uncounted=replies.UNCOUNTED,
@@ -187,8 +187,8 @@ ANTHROPIC = Tongue(
     dialect=MESSAGES, protocol="anthropic", path=anthropic_request.PATH, headers=anthropic_request.headers_for,
     chat_of=messages.chat_of, kept=messages.KEPT, start=_anthropic, read=message_replies.read, live=LiveMessage,
     broken=message_replies.broken,
-    decodes=lambda endpoint, headers: anthropic_request.Decoder(endpoint, headers=headers),
-    encodes=lambda model: anthropic_server.StreamEncoder(model, id="msg_whole"),
+    decodes=lambda endpoint, headers: anthropic_request.AnthropicDecoder(endpoint, headers=headers),
+    encodes=lambda model: anthropic_server.AnthropicStreamEncoder(model, id="msg_whole"),
     uncounted=b'{"input_tokens":0,"output_tokens":0}',
 )  # fmt: skip
 RESPONSE = Tongue(
@@ -196,17 +196,17 @@ RESPONSE = Tongue(
     headers=lambda *asked: openai_responses_request.HEADERS, chat_of=responses.chat_of, kept=responses.KEPT,
     start=_encoded(openai_responses_request.encode_request, "input"), read=response_replies.read, live=LiveResponse,
     broken=lambda error: RESPONSES.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
-    decodes=lambda endpoint, headers: openai_responses_request.Decoder(endpoint, headers=headers),
+    decodes=lambda endpoint, headers: openai_responses_request.OpenAIResponsesDecoder(endpoint, headers=headers),
     encodes=RESPONSES.encoder,
     uncounted=response_replies.UNCOUNTED, told=response_replies.finished, items=response_replies.items_of,
-    again=said_again, said="input",
+    again=echoed_fields, said="input",
 )  # fmt: skip
 LINES = Tongue(
     dialect=OLLAMA, protocol="ollama", path=ollama_request.PATH, headers=lambda *asked: ollama_request.HEADERS,
     chat_of=ollama_chats.chat_of, kept=ollama_chats.KEPT, start=_encoded(ollama_request.encode_request, "messages"),
     read=ollama_replies.read, live=LiveLines,
     broken=lambda error: OLLAMA.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
-    decodes=lambda endpoint, headers: ollama_request.Decoder(endpoint, headers=headers), encodes=OLLAMA.encoder,
+    decodes=lambda endpoint, headers: ollama_request.OllamaDecoder(endpoint, headers=headers), encodes=OLLAMA.encoder,
     uncounted=ollama_replies.UNCOUNTED, told=ollama_replies.finished, stream_type=ollama_server.STREAM_TYPE,
 )  # fmt: skip
 TONGUES: Mapping[str, Tongue] = {tongue.dialect.reads: tongue for tongue in (OPENAI, ANTHROPIC, RESPONSE, LINES)}

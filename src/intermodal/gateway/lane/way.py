@@ -37,10 +37,10 @@ from intermodal.hints import words
 from intermodal.plans.cores import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
-from intermodal.protocols.calls import Usage
+from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.openai_chat.request import MAX_STOP
-from intermodal.protocols.request_fields import fitted
+from intermodal.protocols.request_fields import scale_thinking
 from intermodal.request import JsonOutput, Request, TextOutput
 from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.rows import RunRow, Work, names_kept
@@ -181,7 +181,8 @@ class Way:
             return None
         least, counts = math.ceil(_LONGER * seen.high) + _SHORTEST, math.ceil(given.high)
         less, more = (
-            self.bill(Usage(input_tokens=counts, output_tokens=made), Work(), inputs.as_of) for made in (least, whole)
+            self.bill(WireUsage(input_tokens=counts, output_tokens=made), Work(), inputs.as_of)
+            for made in (least, whole)
         )
         if 2 * least > whole or less is None or more is None:
             return None
@@ -240,7 +241,7 @@ class Way:
         """The words that the conversation ends in."""
         return last_words(_messages_of(chat, self._said_field))
 
-    def bill(self, usage: Usage, work: Work, moment: str) -> float | None:
+    def bill(self, usage: WireUsage, work: Work, moment: str) -> float | None:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
         if work.megapixels or self._tariff:
             return settle(self.endpoint, usage, work, self._tariff, moment)
@@ -252,7 +253,7 @@ class Way:
 
 
 _numbers = count()
-_bills: BoundedCache[tuple[int, Usage], float | None] = BoundedCache("bills of plain counts", BILLS)
+_bills: BoundedCache[tuple[int, WireUsage], float | None] = BoundedCache("bills of plain counts", BILLS)
 
 
 def way_of(
@@ -346,7 +347,7 @@ def _request_not_direct(chat: Chat, request: Request, chosen: Candidate, step: C
     asked, limit = request.sampling.max_tokens, output_limit(step, request)
     if len(request.sampling.stop) > MAX_STOP:
         return "it names more words to stop at than its host takes"
-    if fitted(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
+    if scale_thinking(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
         return "its settings are made to fit its host"
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
         return "it has parts that are neither words nor pictures"

@@ -16,7 +16,7 @@ from intermodal import errors
 from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer, ModelReport, merge_reports
 from intermodal.catalog.host_rows import DiscoveryRules, HostRow, ListingRequest, ServerFingerprint
 from intermodal.local.discovery.listing_readers import LOADED_MODEL_FORMS, READERS, values_at
-from intermodal.protocols.calls import Encoded
+from intermodal.protocols.calls import EncodedRequest
 from intermodal.transport.addresses import HostAddress, port_is_open
 from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
@@ -174,7 +174,7 @@ class _Visit:
         return True
 
     async def _each(self, number: int, read: ListingRequest, model: str, row: DiscoveryRules, limiter: Any) -> None:
-        asked = Encoded(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
+        asked = EncodedRequest(path=read.path, headers=_JSON, segments=(json.dumps({"model": model}).encode(),))
         limits = Timeouts(connect=SECONDS, first_byte=SECONDS, idle=SECONDS)
         async with limiter:
             try:

@@ -11,7 +11,7 @@ import msgspec
 
 from intermodal.errors import WeightsError
 from intermodal.local.weights.gguf import read_header
-from intermodal.protocols.special_tokens import marks_of
+from intermodal.protocols.special_tokens import special_tokens
 
 _TOKENS, _KINDS, _TEMPLATE = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.chat_template"
 # tokenizer.ggml.token_type (llama.cpp, llama_token_attr): UNKNOWN and CONTROL tokens are the template's alone. A
@@ -74,4 +74,4 @@ def _of_config(file: Path, size: int) -> tuple[str, ...]:
 def _marks(tokens: list[tuple[str, bool]], template: str) -> tuple[str, ...]:
     """Return the tokens that only the template may write."""
     own = [token for token, always in tokens if token.strip() and (always or token in template)]
-    return tuple(dict.fromkeys((*own, *marks_of().intact(template))))
+    return tuple(dict.fromkeys((*own, *special_tokens().intact(template))))

@@ -16,7 +16,7 @@ from intermodal.bounded_cache import BoundedCache
 from intermodal.errors import WeightsError
 from intermodal.local.tokenizers import byte_pair, sentencepiece, wordpiece
 from intermodal.local.tokenizers.pre_tokenizers import DEFAULT, PRE_TOKENIZERS, pre_tokenizer
-from intermodal.protocols.special_tokens import Marks, marks_of
+from intermodal.protocols.special_tokens import SpecialTokens, special_tokens
 
 if TYPE_CHECKING:
     from intermodal.local.weights.gguf import GgufHeader
@@ -50,7 +50,7 @@ class TokenCounter:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
         self._warm = False
-        self._broken: dict[str, Marks] = {}  # by tokenizer: what is broken up in texts for its model
+        self._broken: dict[str, SpecialTokens] = {}  # by tokenizer: what is broken up in texts for its model
         # SHA-256 of a text -> tokenizer -> what its server counted; and when a server was asked and told nothing.
         self.told: BoundedCache[str, dict[str, int]] = BoundedCache("counts of texts by servers", TOLD)
         self.vain: BoundedCache[tuple[str, str], float] = BoundedCache("texts that servers did not count", VAIN)
@@ -134,13 +134,13 @@ class TokenCounter:
         )
         return made
 
-    def _marks(self, tokenizer: str) -> Marks:
+    def _marks(self, tokenizer: str) -> SpecialTokens:
         """Return the template marks of a model of this machine, by the special tokens of its vocabulary."""
         if tokenizer not in self._broken:
             if tokenizer not in self._loaded:
                 self._loaded[tokenizer] = self._load(tokenizer)
             added: dict[int, Any] = getattr(self._loaded[tokenizer], "get_added_tokens_decoder", dict)()
-            self._broken[tokenizer] = marks_of(tuple(token.content for token in added.values()), known=False)
+            self._broken[tokenizer] = special_tokens(tuple(token.content for token in added.values()), known=False)
         return self._broken[tokenizer]
 
     def _tools(self, tools: tuple[Tool, ...], hosted: frozenset[str]) -> ToolFacts | None:

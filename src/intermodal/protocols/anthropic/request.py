@@ -16,11 +16,11 @@ from intermodal.catalog.structured_output import is_closable
 from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
-from intermodal.protocols.anthropic.reply import Decoder
+from intermodal.protocols.anthropic.reply import AnthropicDecoder
 from intermodal.protocols.anthropic.server import decode_request
 from intermodal.protocols.calls import (
     ChatCall,
-    Encoded,
+    EncodedRequest,
     NotExpressible,
     WireAudio,
     WireDocument,
@@ -31,20 +31,32 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import (
-    arguments,
-    check_places,
-    merged,
-    name,
-    normal_tools,
-    plain_call,
-    whole_part,
-    without_system,
+    check_part_roles,
+    merge_neighbours,
+    normalise_arguments,
+    normalise_tools,
+    parse_arguments,
+    part_label,
+    split_system,
+    valid_utf8_part,
 )
-from intermodal.protocols.framing.json_body import Base64, loads, segments, whole
-from intermodal.protocols.schema_transforms import closed, rooted
+from intermodal.protocols.framing.json_body import Base64, loads, segments, valid_utf8
+from intermodal.protocols.schema_transforms import close_objects, name_root
 from intermodal.request import JsonOutput, Sampling, Settings, TextOutput
 
-__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+__all__ = [
+    "IMAGE_TYPES",
+    "PATH",
+    "QUIRKS",
+    "WIRE",
+    "Decoder",
+    "AnthropicDecoder",
+    "decode_request",
+    "encode_request",
+    "normalise",
+]
+
+Decoder = AnthropicDecoder  # the name that every chat codec has for it
 
 WIRE = "Anthropic messages"
 OWN = "anthropic"  # of content.Opaque
@@ -62,11 +74,11 @@ QUIRKS: Mapping[str, str] = {
 _JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
 
-def encode_request(call: ChatCall, host: Host) -> Encoded:
+def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire has no words for."""
     _check(call, host)
     call = normalise(call, host)
-    system, messages = without_system(call.messages)
+    system, messages = split_system(call.messages)
     sampling = call.sampling
     settings: dict[str, Any] = {
         "max_tokens": sampling.max_tokens,
@@ -91,8 +103,8 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
     settings["stream"] = True if call.stream else None
     _mark(settings, call)
     tree = {"model": call.model, **{key: value for key, value in settings.items() if value is not None}}
-    request_fields.put(tree, call.settings)
-    return Encoded(path=PATH, headers=headers_for(sampling, call.settings), segments=segments(tree))
+    request_fields.write_settings(tree, call.settings)
+    return EncodedRequest(path=PATH, headers=headers_for(sampling, call.settings), segments=segments(tree))
 
 
 def _mark(settings: dict[str, Any], call: ChatCall) -> None:
@@ -127,37 +139,37 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json and is_closable(call.output.schema):
-        output = JsonOutput(schema=closed(rooted(call.output.schema)))
-    system, messages = without_system(call.messages)
-    front = (WireMessage(role="system", parts=(WireText(text=whole(system)),)),) if system else ()
+        output = JsonOutput(schema=close_objects(name_root(call.output.schema)))
+    system, messages = split_system(call.messages)
+    front = (WireMessage(role="system", parts=(WireText(text=valid_utf8(system)),)),) if system else ()
     limit = MAX_TOKENS if call.sampling.max_tokens is None else call.sampling.max_tokens
-    sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop)), max_tokens=limit)
-    tooled = normal_tools(call)
-    said = merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
+    sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop)), max_tokens=limit)
+    tooled = normalise_tools(call)
+    said = merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
     markable = bool(said) and not isinstance(said[-1].parts[-1], (Reasoning, Opaque))
     there = {"request": True, "tools": bool(tooled.tools), "system": bool(front), "end": markable}
     return msgspec.structs.replace(
         tooled,
-        model=whole(call.model),
+        model=valid_utf8(call.model),
         messages=front + said,
         output=output,
         sampling=sampling,
         grammar="",
         context=None,
-        cache=tuple((place, whole(ttl)) for place, ttl in call.cache if there[place]),
-        settings=request_fields.carried(call.settings, "anthropic", host.quirks),
+        cache=tuple((place, valid_utf8(ttl)) for place, ttl in call.cache if there[place]),
+        settings=request_fields.supported_settings(call.settings, "anthropic", host.quirks),
     )
 
 
 def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
-    for part in map(whole_part, parts):
+    for part in map(valid_utf8_part, parts):
         if isinstance(part, (WireText, Refusal)):
             if part.text.strip():
                 yield WireText(text=part.text)
         elif isinstance(part, WireImage):
             yield msgspec.structs.replace(part, detail="auto")
         elif isinstance(part, ToolCall):
-            yield plain_call(part, WIRE, host.id)
+            yield normalise_arguments(part, WIRE, host.id)
         elif isinstance(part, Reasoning):
             if part.signature:
                 yield part
@@ -175,16 +187,18 @@ def _check(call: ChatCall, host: Host) -> None:
         raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
     if call.sampling.seed is not None:
         raise NotExpressible.of("a seed", WIRE, where=host.id, todo="leave the seed out")
-    check_places(call, WIRE, host.id)
+    check_part_roles(call, WIRE, host.id)
     images = 0
     for part in (part for message in call.messages for part in message.parts):
         images += isinstance(part, WireImage)
         if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
             raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
         if isinstance(part, (WireAudio, WireVideo)):
-            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="convert it first")
+            raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo="convert it first")
         if isinstance(part, WireDocument) and "no_documents" in host.quirks:
-            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="send its text, or pictures of its pages")
+            raise NotExpressible.of(
+                part_label(part), WIRE, where=host.id, todo="send its text, or pictures of its pages"
+            )
     if host.max_images is not None and images > host.max_images:
         raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
 
@@ -220,7 +234,7 @@ def _block(part: WirePart) -> Any:
         source = {"type": "base64", "media_type": "application/pdf", "data": Base64(part.data)}
         return {"type": "document", "source": source, **({"title": part.name} if part.name else {})}
     if isinstance(part, ToolCall):
-        return {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments(part, WIRE)}
+        return {"type": "tool_use", "id": part.id, "name": part.name, "input": parse_arguments(part, WIRE)}
     if isinstance(part, ToolResult):
         failed = {"is_error": True} if part.is_error else {}
         return {"type": "tool_result", "tool_use_id": part.id, "content": part.text, **failed}
@@ -228,7 +242,7 @@ def _block(part: WirePart) -> Any:
         return {"type": "thinking", "thinking": part.text, "signature": part.signature}
     if isinstance(part, Opaque):
         return loads(part.body)
-    raise NotExpressible.of(name(part), WIRE)
+    raise NotExpressible.of(part_label(part), WIRE)
 
 
 def _choice(call: ChatCall) -> dict[str, Any] | None:

@@ -13,9 +13,7 @@ from intermodal.protocols.calls import (
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireDocument,
     WireEvent,
     WireImage,
@@ -23,32 +21,40 @@ from intermodal.protocols.calls import (
     WireMessage,
     WirePart,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.conversation import ENDED, TurnMaker, arguments_told, merged, turn
-from intermodal.protocols.errors.responses import answered
-from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.conversation import (
+    COMPLETE_REASONS,
+    TurnBuilder,
+    arguments_for_client,
+    collect_turn,
+    merge_neighbours,
+)
+from intermodal.protocols.errors.responses import error_response
+from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps, loads
-from intermodal.protocols.openai_chat.server import sse, told_about
-from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.openai_chat.server import sse_event, with_run_summary
+from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
-    DOCUMENTS,
-    READ_HERE,
-    flag,
-    listed,
-    model_of,
-    only,
-    prompt_of,
-    reading,
-    role_of,
-    said_in,
-    shown,
-    text,
+    DOCUMENT_TYPES,
+    READABLE_DOCUMENTS,
+    quote_value,
+    read_bool,
+    read_messages,
+    read_model,
+    read_prompt,
+    read_request,
+    read_role,
+    require_list,
+    require_text,
+    tool_named,
 )
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 
 STREAM_TYPE = "text/event-stream"
 # OpenTelemetry GenAI's words for why the answer ended -> Anthropic's.
-FINISH: Mapping[str, str] = {
+STOP_REASONS: Mapping[str, str] = {
     "stop": "end_turn", "length": "max_tokens", "tool_call": "tool_use", "content_filter": "refusal",
 }  # fmt: skip
 
@@ -68,29 +74,29 @@ _NAMES: Mapping[str, str] = {
 
 def decode_request(body: bytes) -> ChatCall:
     """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a message request", _read, _NAMES)
+    return read_request(body, "a message request", _read, _NAMES)
 
 
 def _read(tree: dict[str, Any]) -> ChatCall:
     messages: list[WireMessage] = []
     if system := _words(tree.get("system") or "", "system"):
         messages.append(WireMessage(role="system", parts=(WireText(text=system),)))
-    prompt = prompt_of(tree, _read_media_part, _MEDIA)
-    for message in said_in(tree, "messages", prompt):
+    prompt = read_prompt(tree, _read_media_part, _MEDIA)
+    for message in read_messages(tree, "messages", prompt):
         messages += _read_message(message)
     tools, choice, parallel = _read_tools(tree)
     return ChatCall(
-        model=model_of(tree, prompt),
-        messages=merged(messages),
+        model=read_model(tree, prompt),
+        messages=merge_neighbours(messages),
         output=_read_output(tree.get("output_config") or {}),
         sampling=Sampling(
             max_tokens=tree["max_tokens"],
             temperature=tree.get("temperature"),
             top_p=tree.get("top_p"),
-            stop=tuple(listed(tree.get("stop_sequences") or [], "stop_sequences")),
+            stop=tuple(require_list(tree.get("stop_sequences") or [], "stop_sequences")),
         ),
-        settings=settings_of(tree, "anthropic"),
-        stream=flag(tree, "stream", False),
+        settings=read_settings(tree, "anthropic"),
+        stream=read_bool(tree, "stream", False),
         tools=tools,
         tool_choice=choice,
         parallel_tools=parallel,
@@ -117,7 +123,7 @@ def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
     for place, among in places:
         mark = among[-1].get("cache_control") if among and isinstance(among, list) else None
         if mark and mark.get("type") == "ephemeral":
-            yield place, text(mark.get("ttl") or "", "a time to keep it for")
+            yield place, require_text(mark.get("ttl") or "", "a time to keep it for")
 
 
 def _read_output(config: Any) -> TextOutput | JsonOutput:
@@ -128,38 +134,38 @@ def _read_output(config: Any) -> TextOutput | JsonOutput:
 def _read_tools(tree: Any) -> tuple[tuple[Tool, ...], ToolChoice, bool]:
     for tool in tree.get("tools") or ():
         if tool.get("type", "custom") != "custom":
-            raise ValueError(f"a tool of type {shown(tool['type'])}, which only its vendor runs: leave it out")
+            raise ValueError(f"a tool of type {quote_value(tool['type'])}, which only its vendor runs: leave it out")
     tools = tuple(
         Tool(
             name=tool["name"],
             description=tool.get("description") or "",
             schema=tool["input_schema"],
-            strict=flag(tool, "strict", False),
+            strict=read_bool(tool, "strict", False),
         )
         for tool in tree.get("tools") or ()
     )
     chosen = tree.get("tool_choice") or {"type": "auto"}
     if not isinstance(chosen, dict) or chosen.get("type") not in _CHOICES:
-        kind = shown(chosen.get("type") if isinstance(chosen, dict) else chosen)
+        kind = quote_value(chosen.get("type") if isinstance(chosen, dict) else chosen)
         raise ValueError(f"tool_choice is {kind}, and may be an object whose type is one of {', '.join(_CHOICES)}")
     choice = _CHOICES[chosen["type"]]
     if chosen["type"] == "tool":
-        tools = only(chosen["name"], tools)
+        tools = tool_named(chosen["name"], tools)
     return tools, choice, not chosen.get("disable_parallel_tool_use")
 
 
 def _words(content: Any, what: str) -> str:
     if isinstance(content, str):
         return content
-    return "\n\n".join(text(block["text"], what) for block in listed(content, what))
+    return "\n\n".join(require_text(block["text"], what) for block in require_list(content, what))
 
 
 def _read_message(message: Any) -> Iterator[WireMessage]:
-    role, content = role_of(message, ROLES), message["content"]
+    role, content = read_role(message, ROLES), message["content"]
     if isinstance(content, str):
         yield WireMessage(role=role, parts=(WireText(text=content),))
         return
-    blocks = listed(content, "content")
+    blocks = require_list(content, "content")
     results = [block for block in blocks if block["type"] == "tool_result"]
     shown: list[WirePart] = []  # media that came with results: what the user says next holds them
     if results:
@@ -184,7 +190,7 @@ def _read_result(block: Any, shown: list[WirePart]) -> ToolResult:
 def _read_block(block: Any, role: Role) -> Iterator[WirePart]:
     kind = block["type"]
     if kind == "text":
-        yield WireText(text=text(block["text"], "a text"))
+        yield WireText(text=require_text(block["text"], "a text"))
     elif kind == "document":
         yield from _read_document(block)
     elif kind == "image":
@@ -194,14 +200,17 @@ def _read_block(block: Any, role: Role) -> Iterator[WirePart]:
     elif kind == "thinking":
         yield Reasoning(text=block["thinking"], signature=block.get("signature") or "")
     elif role != "assistant":
-        raise ValueError(f"a block of type {shown(kind)} is not read here: send what it says as text")
+        raise ValueError(f"a block of type {quote_value(kind)} is not read here: send what it says as text")
     else:  # thinking that is not shown, what tools of the vendor's own did: theirs to understand
         yield Opaque(wire="anthropic", body=dumps(block).decode())
 
 
 def _read_document(block: Any) -> Iterator[WirePart]:
     """What is told about it stands before it; so does a title, where it has no name to bear it."""
-    title, about = text(block.get("title") or "", "a title"), text(block.get("context") or "", "a context")
+    title, about = (
+        require_text(block.get("title") or "", "a title"),
+        require_text(block.get("context") or "", "a context"),
+    )
     found = _read_media("document", block["source"], title)
     told = [about] if isinstance(found, WireDocument) else [title, about]
     if said := "\n\n".join(filter(None, told)):
@@ -211,25 +220,25 @@ def _read_document(block: Any) -> Iterator[WirePart]:
 
 def _read_media(kind: Any, source: Any, title: str) -> WirePart:
     if source["type"] == "url":
-        return WireLink(of=kind, url=text(source["url"], "a url"))
+        return WireLink(of=kind, url=require_text(source["url"], "a url"))
     if source["type"] == "text":
-        return WireText(text=text(source["data"], "a document"))
+        return WireText(text=require_text(source["data"], "a document"))
     if source["type"] != "base64":
-        raise ValueError(f"a source of type {shown(source['type'])} is not read here: send base64, a url or text")
-    data = unbase64(source["data"])
+        raise ValueError(f"a source of type {quote_value(source['type'])} is not read here: send base64, a url or text")
+    data = decode_base64(source["data"])
     if kind == "image":
         return WireImage(data=data, media_type=source["media_type"])
-    if source["media_type"] not in DOCUMENTS:
-        kind = shown(source["media_type"])
+    if source["media_type"] not in DOCUMENT_TYPES:
+        kind = quote_value(source["media_type"])
         what = f"a document of type {kind} is not read here"
-        raise ValueError(f"{what}: send a {READ_HERE}, or its text as a source of type text")
+        raise ValueError(f"{what}: send a {READABLE_DOCUMENTS}, or its text as a source of type text")
     return WireDocument(data=data, name=title)
 
 
 # ---- the reply ---------------------------------------------------------------------------------
 
 
-class StreamEncoder:
+class AnthropicStreamEncoder:
     """Events in, the bytes of a stream out. ``name`` is the model as the client called it.
 
     Tool calls are held until they are whole: only then it shows whether they are called with an object. ``feed`` raises
@@ -240,19 +249,19 @@ class StreamEncoder:
         self._head = {"id": id, "type": "message", "role": "assistant", "model": name}
         self._begun = False
         self._open = ""  # type of the block that is being written, "" for none
-        self._held = TurnMaker()  # calls that nothing followed yet
+        self._held = TurnBuilder()  # calls that nothing followed yet
         self._called = False
         self._index = -1
         self._refusal = ""
-        self._usage = Usage()
+        self._usage = WireUsage()
 
     def feed(self, event: WireEvent) -> bytes:
-        if isinstance(event, Usage):
+        if isinstance(event, WireUsage):
             self._usage = event
             return b""
         if isinstance(event, Error):
-            return sse(error_of(event.error), "error")
-        return b"".join(sse(tree, tree["type"]) for tree in (*self._begin(), *self._events(event)))
+            return sse_event(write_error(event.error), "error")
+        return b"".join(sse_event(tree, tree["type"]) for tree in (*self._begin(), *self._events(event)))
 
     def _begin(self) -> Iterator[dict[str, Any]]:
         if not self._begun:
@@ -262,7 +271,7 @@ class StreamEncoder:
             yield {"type": "message_start", "message": {**self._head, **empty, "usage": usage}}
 
     def _events(self, event: WireEvent) -> Iterator[dict[str, Any]]:
-        if isinstance(event, TextDelta):
+        if isinstance(event, WireTextDelta):
             yield from self._calls("tool_call")
             yield from self._block("text", {"type": "text", "text": ""})
             yield self._delta({"type": "text_delta", "text": event.text})
@@ -288,19 +297,19 @@ class StreamEncoder:
             yield from self._calls(event.reason)
             yield from self._close()
             end = _end(event.reason, self._refusal, called=self._called)
-            yield {"type": "message_delta", "delta": end, "usage": usage_of(self._usage)}
+            yield {"type": "message_delta", "delta": end, "usage": write_usage(self._usage)}
             yield {"type": "message_stop"}
 
     def _calls(self, finish: str) -> Iterator[dict[str, Any]]:
         """The calls that are held."""
-        held, self._held = self._held.turn().calls, TurnMaker()
+        held, self._held = self._held.turn().calls, TurnBuilder()
         for call in held:
             self._called = True
-            told = arguments_told(call, finish)
+            told = arguments_for_client(call, finish)
             yield from self._close()
             yield from self._block("tool_use", {"type": "tool_use", "id": call.id, "name": call.name, "input": {}})
             if told:
-                text = call.arguments if finish in ENDED else dumps(told).decode()
+                text = call.arguments if finish in COMPLETE_REASONS else dumps(told).decode()
                 yield self._delta({"type": "input_json_delta", "partial_json": text})
 
     def _block(self, kind: str, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -320,20 +329,23 @@ class StreamEncoder:
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
 
 
+StreamEncoder = AnthropicStreamEncoder  # the name that every server side has for it
+
+
 def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[int, bytes]:
     """HTTP status and body of a reply that is not streamed.
 
     Raises OutputInvalid where a tool is called with what is no object.
     """
-    made = turn(events)
+    made = collect_turn(events)
     if made.error is not None:
-        return answered(made.error).status, dumps(error_of(made.error))
+        return error_response(made.error).status, dumps(write_error(made.error))
     refusal = "".join(part.text for part in made.parts if isinstance(part, Refusal))
     reply = {
         "id": id, "type": "message", "role": "assistant", "model": name,
         "content": [block for part in made.parts for block in _block_of(part, made.finish)],
         **_end(made.finish, refusal, called=bool(made.calls)),
-        "usage": usage_of(made.usage),
+        "usage": write_usage(made.usage),
     }  # fmt: skip
     return 200, dumps(reply)
 
@@ -344,7 +356,7 @@ def _block_of(part: WirePart, finish: str) -> Iterator[dict[str, Any]]:
     elif isinstance(part, Reasoning):
         yield {"type": "thinking", "thinking": part.text, "signature": part.signature}
     elif isinstance(part, ToolCall):
-        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_told(part, finish)}
+        yield {"type": "tool_use", "id": part.id, "name": part.name, "input": arguments_for_client(part, finish)}
     elif isinstance(part, Opaque) and part.wire == "anthropic":
         yield loads(part.body)
 
@@ -353,10 +365,10 @@ def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
     """A host of OpenAI's kind says "stop" though tools were called where it was forced to call them."""
     reason = "tool_call" if called and reason == "stop" else reason
     details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
-    return {"stop_reason": FINISH.get(reason, reason), "stop_sequence": None, **details}
+    return {"stop_reason": STOP_REASONS.get(reason, reason), "stop_sequence": None, **details}
 
 
-def usage_of(usage: Usage) -> dict[str, Any]:
+def write_usage(usage: WireUsage) -> dict[str, Any]:
     read, written = usage.cached_tokens, usage.cache_write_tokens
     tree = {
         "input_tokens": max(0, (usage.input_tokens or 0) - (read or 0) - (written or 0)),
@@ -366,9 +378,9 @@ def usage_of(usage: Usage) -> dict[str, Any]:
     }
     details = {"thinking_tokens": usage.reasoning_tokens} if usage.reasoning_tokens is not None else None
     tree = {name: value for name, value in tree.items() if value is not None}
-    return told_about({**tree, "output_tokens_details": details} if details else tree, usage)
+    return with_run_summary({**tree, "output_tokens_details": details} if details else tree, usage)
 
 
-def error_of(error: BaseException) -> dict[str, Any]:
-    told = answered(error)
+def write_error(error: BaseException) -> dict[str, Any]:
+    told = error_response(error)
     return {"type": "error", "error": {"type": told.anthropic, "message": told.message, **told.told}}

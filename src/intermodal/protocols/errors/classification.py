@@ -12,10 +12,26 @@ from typing import Any
 import msgspec
 
 from intermodal import errors
-from intermodal.protocols.errors.retry_after import MAX_RETRY_AFTER, in_body, retry_after, should_retry
-from intermodal.protocols.errors.rules import KINDS, ROWS, STATUS_OF_CODE, Reply, Row, SchemaRefused
+from intermodal.protocols.errors.retry_after import MAX_RETRY_AFTER, retry_after, retry_after_in_body, should_retry
+from intermodal.protocols.errors.rules import (
+    ERROR_RULES,
+    MODALITY_PATTERNS,
+    STATUS_BY_CODE,
+    ErrorRule,
+    FailedReply,
+    SchemaRefused,
+)
 
-__all__ = ["MAX_QUOTE", "MAX_RETRY_AFTER", "Reply", "SchemaRefused", "classify", "parse", "quote", "retry_after"]
+__all__ = [
+    "MAX_QUOTE",
+    "MAX_RETRY_AFTER",
+    "FailedReply",
+    "SchemaRefused",
+    "classify",
+    "parse_failed_reply",
+    "quote",
+    "retry_after",
+]
 MAX_QUOTE = 300  # characters of an upstream's message that we pass on
 MAX_BODY = 1 << 20  # bytes of an error body that are looked at
 
@@ -39,9 +55,9 @@ def classify(
         secrets: strings that must not be quoted (the key).
         now: seconds since the epoch, for a ``retry-after`` date without a ``date`` header beside it.
     """
-    reply = parse(status, body)
+    reply = parse_failed_reply(status, body)
     delay = retry_after(headers, now=now)
-    row = next(row for row in ROWS if row.matches(reply))
+    row = next(row for row in ERROR_RULES if row.matches(reply))
     what = row.what
     if row.error is errors.ContextExceeded and reply.tokens and reply.limit and reply.tokens > reply.limit:
         what = f"the request has {reply.tokens:,} tokens, the endpoint takes {reply.limit:,}"
@@ -61,18 +77,22 @@ def classify(
 
 def _kind(words: str) -> str:
     """What it cannot take, by the first word for a kind in what it said; "" when there is none."""
-    found = [(match.start(), kind) for pattern, kind in KINDS if (match := re.search(pattern, words, re.IGNORECASE))]
+    found = [
+        (match.start(), kind)
+        for pattern, kind in MODALITY_PATTERNS
+        if (match := re.search(pattern, words, re.IGNORECASE))
+    ]
     return min(found)[1] if found else ""
 
 
-def _limit(row: Row, reply: Reply) -> int | None:
+def _limit(row: ErrorRule, reply: FailedReply) -> int | None:
     if row.error is errors.ContextExceeded:
         return reply.limit
     files = re.search(r"at most (\d{1,6}) image", reply.words, re.IGNORECASE)
     return int(files[1]) if row.error is errors.RequestTooLarge and files else None
 
 
-def parse(status: int, body: bytes | Mapping[str, Any]) -> Reply:
+def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedReply:
     """Take a reply apart, whatever shape its error has."""
     tree: Any = body
     if isinstance(body, bytes):
@@ -81,7 +101,7 @@ def parse(status: int, body: bytes | Mapping[str, Any]) -> Reply:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             text = body[:4096].decode("utf-8", "replace")
             # An error page of a proxy is no message for anybody.
-            return Reply(status=status, message="" if "<" in text else text, words=text)
+            return FailedReply(status=status, message="" if "<" in text else text, words=text)
     while isinstance(tree, list) and tree:  # Google's gateways wrap errors in a list
         tree = tree[0]
     top: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
@@ -90,9 +110,9 @@ def parse(status: int, body: bytes | Mapping[str, Any]) -> Reply:
         error = error[0]
     if isinstance(error, str):  # LM Studio, Ollama
         tokens, limit = _numbers({}, error)
-        return Reply(
+        return FailedReply(
             status=_status(status, top, {}), message=error, words=error, tokens=tokens, limit=limit,
-            delay=in_body({}, error),
+            delay=retry_after_in_body({}, error),
         )  # fmt: skip
     inner: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
     message = _text(inner.get("message") or inner.get("msg") or top.get("message"))
@@ -100,14 +120,14 @@ def parse(status: int, body: bytes | Mapping[str, Any]) -> Reply:
     raw = _text(metadata.get("raw")) if isinstance(metadata, Mapping) else ""
     numbers = _numbers(inner, message)
     usage = top.get("usage")
-    return Reply(
+    return FailedReply(
         status=_status(status, top, inner),
         code=_code(inner),
         message=message,
         words=f"{message} {raw} {_quotas(inner.get('details'))}",
         tokens=numbers[0],
         limit=numbers[1],
-        delay=in_body(inner, message),
+        delay=retry_after_in_body(inner, message),
         charged=isinstance(usage, Mapping) and any(isinstance(number, int) and number > 0 for number in usage.values()),
     )
 
@@ -141,8 +161,8 @@ def _status(status: int, top: Mapping[str, Any], inner: Mapping[str, Any]) -> in
         if 400 <= number < 600:
             return number
     for word in (inner.get("code"), inner.get("type"), inner.get("status"), top.get("code")):
-        if isinstance(word, str) and word.lower() in STATUS_OF_CODE:
-            return STATUS_OF_CODE[word.lower()]
+        if isinstance(word, str) and word.lower() in STATUS_BY_CODE:
+            return STATUS_BY_CODE[word.lower()]
     return 500
 
 

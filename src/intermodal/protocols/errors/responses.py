@@ -1,8 +1,8 @@
 """What the server direction of every wire shares: errors as answers, and a run's events as a wire's.
 
 A gateway decodes a client's request with ``decode_request`` of that client's wire, makes it a ``Request``
-(``intermodal.from_wire``), runs it, and encodes what happens (``RunEvents``) with the same wire's ``StreamEncoder`` or
-``encode_reply``. Nothing here does I/O: ids and times come from the caller.
+(``intermodal.from_wire``), runs it, and encodes what happens (``RunEventEncoder``) with the same wire's
+``StreamEncoder`` or ``encode_reply``. Nothing here does I/O: ids and times come from the caller.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from intermodal.protocols.calls import (
     OpaqueBlock,
     ReasoningDelta,
     SpeechDelta,
-    TextDelta,
     ToolCallDelta,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.gemini.thought_signatures import of_calls
+from intermodal.protocols.gemini.thought_signatures import signatures_by_call
 
 # Error -> (status, type in OpenAI's words, type in Anthropic's). The nearest class decides.
 _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
@@ -64,13 +64,13 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
 
 
 # Every word of ``type`` that either family of wires may get.
-TYPES: Mapping[str, frozenset[str]] = {
+ERROR_TYPES: Mapping[str, frozenset[str]] = {
     "openai": frozenset([*(row[1] for row in _ANSWERS.values()), *(row[0] for row in _REFUSALS.values())]),
     "anthropic": frozenset([*(row[2] for row in _ANSWERS.values()), *(row[1] for row in _REFUSALS.values())]),
 }
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """A request that a server does not take: who may come in, what is served, how much at once.
 
     Args:
@@ -87,7 +87,7 @@ class Refused(Exception):
         self.code = code
 
 
-class Answered(Value, frozen=True):
+class ErrorResponse(Value, frozen=True):
     """An error as a server says it: HTTP ``status``, and the ``type`` in the words of either family of wires.
 
     ``code``: OpenAI's, where programs act on it. ``about``: what the request took until then, as an answer's usage
@@ -107,18 +107,18 @@ class Answered(Value, frozen=True):
         return {"intermodal": self.about} if self.about else {}
 
 
-def tell_about(error: BaseException, about: Mapping[str, Any]) -> None:
+def attach_run_summary(error: BaseException, about: Mapping[str, Any]) -> None:
     """Have the error say what the request took until then, whichever wire it is written in."""
     vars(error)["about"] = about
 
 
-def answered(error: BaseException) -> Answered:
+def error_response(error: BaseException) -> ErrorResponse:
     """What a client is told. Our errors are written to be shown, in the words of a client; any other
     says nothing of our inside."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefused):
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
         message, about = str(error), vars(error).get("about", {})
-        return Answered(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
+        return ErrorResponse(status=error.status, openai=openai, anthropic=anthropic, message=message, about=about)
     wrong = type(error) is errors.CallError and error.status in _WRONG
     row = _ANSWERS[ValueError] if wrong else next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)
     ours = isinstance(error, (errors.IntermodalError, ValueError))
@@ -126,7 +126,9 @@ def answered(error: BaseException) -> Answered:
         str(error.worded("http") if isinstance(error, errors.IntermodalError) else error) if ours else "failed inside"
     )
     about = vars(error).get("about", {})
-    return Answered(status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error), about=about)
+    return ErrorResponse(
+        status=row[0], openai=row[1], anthropic=row[2], message=message, code=_code(error), about=about
+    )
 
 
 def _code(error: BaseException) -> str:
@@ -142,20 +144,20 @@ def _code(error: BaseException) -> str:
     return "context_length_exceeded" if long else ""
 
 
-class RunEvents:
+class RunEventEncoder:
     """The events of a run as a wire's: what the user may see of it, its tool calls, its usage and its end.
 
     ``about``: what a server of ours tells of the run beside its counts; it goes with the usage.
     """
 
     def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:
-        self._usage = Usage()
+        self._usage = WireUsage()
         self._spoken = set[str]()  # steps that say the answer aloud, which count nothing of it
         self._about = about
 
     def feed(self, event: events.Event) -> list[WireEvent]:
         if isinstance(event, events.TextDelta):
-            return [TextDelta(text=event.text)]
+            return [WireTextDelta(text=event.text)]
         if isinstance(event, events.Thought):
             if event.wire:
                 return [OpaqueBlock(wire=event.wire, body=event.body)]
@@ -165,13 +167,13 @@ class RunEvents:
         # The last one before the end is that of the answer.
         if isinstance(event, events.StepFinished) and event.actual.step not in self._spoken:
             usage = event.actual.usage
-            self._usage = Usage(
+            self._usage = WireUsage(
                 input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cached_tokens=usage.cached_tokens,
                 cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
             )  # fmt: skip
         if not isinstance(event, events.Finished):
             return []
-        signatures = of_calls(event.said)
+        signatures = signatures_by_call(event.said)
         calls: list[WireEvent] = [
             ToolCallDelta(
                 index=index, id=call.id, name=call.name, arguments=call.arguments,

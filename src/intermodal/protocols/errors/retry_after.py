@@ -16,7 +16,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRY_AGAIN = re.compile(r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?(?:ms|h|m|s) ?)+)", re.IGNORECASE)
 
 
-class Reset(Value, frozen=True):
+class ResetHeader(Value, frozen=True):
     """A header that says when a limit is lifted. It counts when ``left`` says that nothing is left, or is not there.
 
     ``form``: "duration" (6m0s, 250ms, or a bare number of seconds), "moment" (RFC 3339), "epoch" (ms since 1970).
@@ -28,26 +28,32 @@ class Reset(Value, frozen=True):
     form: Literal["duration", "moment", "epoch"]
 
 
-RESETS: tuple[Reset, ...] = (
-    Reset(by="OpenAI, Groq", name="x-ratelimit-reset-requests", left="x-ratelimit-remaining-requests", form="duration"),
-    Reset(by="OpenAI, Groq", name="x-ratelimit-reset-tokens", left="x-ratelimit-remaining-tokens", form="duration"),
-    Reset(
+RESET_HEADERS: tuple[ResetHeader, ...] = (
+    ResetHeader(
+        by="OpenAI, Groq", name="x-ratelimit-reset-requests", left="x-ratelimit-remaining-requests",
+        form="duration",
+    ),
+    ResetHeader(
+        by="OpenAI, Groq", name="x-ratelimit-reset-tokens", left="x-ratelimit-remaining-tokens",
+        form="duration",
+    ),
+    ResetHeader(
         by="Anthropic", name="anthropic-ratelimit-requests-reset", left="anthropic-ratelimit-requests-remaining",
         form="moment",
     ),
-    Reset(
+    ResetHeader(
         by="Anthropic", name="anthropic-ratelimit-input-tokens-reset",
         left="anthropic-ratelimit-input-tokens-remaining", form="moment",
     ),
-    Reset(
+    ResetHeader(
         by="Anthropic", name="anthropic-ratelimit-output-tokens-reset",
         left="anthropic-ratelimit-output-tokens-remaining", form="moment",
     ),
-    Reset(
+    ResetHeader(
         by="Anthropic", name="anthropic-ratelimit-tokens-reset", left="anthropic-ratelimit-tokens-remaining",
         form="moment",
     ),
-    Reset(by="OpenRouter", name="x-ratelimit-reset", left="x-ratelimit-remaining", form="epoch"),
+    ResetHeader(by="OpenRouter", name="x-ratelimit-reset", left="x-ratelimit-remaining", form="epoch"),
 )  # fmt: skip
 
 
@@ -75,7 +81,7 @@ def should_retry(headers: Mapping[str, str]) -> bool | None:
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
-def in_body(error: Mapping[str, Any], message: str) -> float | None:
+def retry_after_in_body(error: Mapping[str, Any], message: str) -> float | None:
     """Seconds to wait, where the body says it: Google's ``RetryInfo``, OpenAI's and Groq's words."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
@@ -90,7 +96,7 @@ def in_body(error: Mapping[str, Any], message: str) -> float | None:
 def _lifted(headers: Mapping[str, str], now: float | None) -> float | None:
     """The last of the limits that are used up to be lifted again."""
     waits: list[float] = []
-    for reset in RESETS:
+    for reset in RESET_HEADERS:
         value, left = headers.get(reset.name, "")[:64].strip(), headers.get(reset.left, "0").strip()
         if value and left in ("0", "0.0"):
             waits.append(_seconds(reset, value, headers, now))
@@ -98,7 +104,7 @@ def _lifted(headers: Mapping[str, str], now: float | None) -> float | None:
     return min(max(known), MAX_RETRY_AFTER) if known else None
 
 
-def _seconds(reset: Reset, value: str, headers: Mapping[str, str], now: float | None) -> float:
+def _seconds(reset: ResetHeader, value: str, headers: Mapping[str, str], now: float | None) -> float:
     if reset.form == "duration":
         number = _NUMBER.fullmatch(value)
         return float(number[1]) * _UNITS[(number[2] or "s").lower()] if number else _duration(value)

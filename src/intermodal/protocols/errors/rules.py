@@ -23,7 +23,7 @@ class SchemaRefused(errors.CallError):
     _billing = "free"
 
 
-class Reply(Value, frozen=True):
+class FailedReply(Value, frozen=True):
     """A failed reply, taken apart.
 
     ``status`` is the HTTP status, or the one its body names when the error came inside a 200.
@@ -40,7 +40,7 @@ class Reply(Value, frozen=True):
     charged: bool = False  # the body counts tokens that were used
 
 
-class Row(Value, frozen=True):
+class ErrorRule(Value, frozen=True):
     """Matches when every condition that is set holds; of ``codes`` and ``words`` one is enough.
 
     Attributes:
@@ -58,7 +58,7 @@ class Row(Value, frozen=True):
     retry: Retry | None = None
     billing: Billing | None = None
 
-    def matches(self, reply: Reply) -> bool:
+    def matches(self, reply: FailedReply) -> bool:
         if self.statuses and reply.status not in self.statuses:
             return False
         if not self.codes and not self.words:
@@ -83,22 +83,22 @@ _LATER = "try again later, or allow another host"
 _SHORTER = "send less (a shorter text, fewer pages), or a model with a longer context"
 _SMALLER = "send fewer or smaller files"
 
-ROWS: tuple[Row, ...] = (
+ERROR_RULES: tuple[ErrorRule, ...] = (
     # ---- the account: no waiting helps, another host may
-    Row(
+    ErrorRule(
         error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, by="OpenAI (429), DeepSeek",
         codes=_set("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"),
     ),
-    Row(
+    ErrorRule(
         error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, by="OpenRouter, DeepSeek, Anthropic",
         statuses=frozenset({402}),
     ),
-    Row(
+    ErrorRule(
         error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, by="Anthropic (400)",
         statuses=frozenset({400, 403}), words=r"credit balance is too low|specified api usage limits",
     ),
     # ---- refusals of content: the reason is passed on, nobody else is asked
-    Row(
+    ErrorRule(
         error=errors.ContentRefused, what="refused for its content policy",
         by="OpenAI, Azure OpenAI, OpenRouter (403)", billing="free",
         statuses=frozenset({400, 403, 422, 451, 500}),
@@ -109,36 +109,36 @@ ROWS: tuple[Row, ...] = (
         words=r"content[ _](management )?policy|content[ _]filter|safety system|usage polic|requires moderation",
     ),
     # ---- a kind of part that is not taken: planned around, never sent there again
-    Row(
+    ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
         by="llama.cpp, Gemini", words=r"(image|audio|video) inputs? (modality )?(is|are) not (supported|enabled)",
     ),
-    Row(
+    ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
         by="LM Studio, Ollama's cloud, Bedrock",
         words=r"do(es)?(n't| not) support (the )?(image|audio|video|vision|multimodal|transcriptions)"
         r"|'?url'? field must be a base64",
     ),
-    Row(
+    ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
         by="vLLM", words=r"is not a multimodal model|at most 0 (image|audio|video)",
     ),
-    Row(
+    ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
         by="OpenRouter", words=r"no endpoints found that support \w+ input",
     ),
-    Row(
+    ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
         by="Ollama", words=r"invalid message format|missing data required for (image|audio) input",
     ),
-    Row(
+    ErrorRule(
         error=errors.UnsupportedModality, what="cannot take this kind of part", todo=_ROUTES, statuses=_REFUSING,
         by="OpenAI, DeepSeek, Groq",
         words=r"image_url is only supported by|not support(ed)? .{0,20}(image_url|input_audio)"
         r"|unknown variant .?(image_url|input_audio|video_url|file)|messages\S* ?content must be a string",
     ),
     # ---- a schema that cannot be forced: asked for in words instead
-    Row(
+    ErrorRule(
         error=SchemaRefused, what="cannot be held to this schema", todo="use a simpler schema",
         by="Anthropic, Gemini, llama.cpp, OpenAI, vLLM", statuses=frozenset({400, 422}),
         codes=_set("invalid_json_schema"),
@@ -146,7 +146,7 @@ ROWS: tuple[Row, ...] = (
         r"|output_config\.format|response_?schema|text\.format",
     ),
     # ---- size: the same again is refused again
-    Row(
+    ErrorRule(
         error=errors.ContextExceeded, what="the request is longer than the endpoint takes", todo=_SHORTER,
         by="OpenAI, llama.cpp, Anthropic, vLLM, Gemini, Ollama, LM Studio", statuses=_TOO_LONG,
         codes=_set("context_length_exceeded", "exceed_context_size_error", "string_above_max_length"),
@@ -155,7 +155,7 @@ ROWS: tuple[Row, ...] = (
         r"|input token count.{0,30}exceeds the maximum|input length.{0,40}exceeds.{0,20}context"
         r"|loaded with context length of only|exceed context limit",
     ),
-    Row(
+    ErrorRule(
         error=errors.RequestTooLarge, what="the request is larger than the endpoint takes", todo=_SMALLER,
         by="vLLM, Anthropic, OpenAI, Azure", statuses=_TOO_LONG,
         codes=_set("request_too_large", "request_entity_too_large"),
@@ -163,76 +163,77 @@ ROWS: tuple[Row, ...] = (
         r"|(payload|request|file|body|entity) (size )?(is )?too large|request payload size exceeds"
         r"|image exceeds .{0,20}maximum|image dimensions exceed|maximum of \d+ pdf pages",
     ),
-    Row(
+    ErrorRule(
         error=errors.RequestTooLarge, what="the request is larger than the account may send at once", todo=_SMALLER,
         by="OpenAI, Groq (413)", statuses=frozenset({413, 429}), words=r"request too large for .{0,200}(tokens|tpm)",
     ),
-    Row(
+    ErrorRule(
         error=errors.RequestTooLarge, what="the request is larger than the endpoint takes", todo=_SMALLER,
         statuses=frozenset({413}),
     ),
     # ---- keys
-    Row(
+    ErrorRule(
         error=errors.CredentialsRefused, what="does not accept our key", todo=_KEY, statuses=frozenset({401, 403}),
     ),
-    Row(
+    ErrorRule(
         error=errors.CredentialsRefused, what="does not accept our key", todo=_KEY, by="Gemini",
         statuses=frozenset({400}), words=r"api key not valid|api key expired",
     ),
     # ---- too fast
-    Row(  # its RetryInfo says some seconds all the same
+    ErrorRule(  # its RetryInfo says some seconds all the same
         error=errors.RateLimited, what="has answered all that this account may ask it in a day", retry="reroute",
         by="Gemini, OpenRouter, OpenAI", todo="wait until tomorrow, or allow another host", statuses=frozenset({429}),
         words=r"perday|per-day|per day",
     ),
-    Row(error=errors.RateLimited, what="asks us to slow down", todo=_LATER, statuses=frozenset({429})),
+    ErrorRule(error=errors.RateLimited, what="asks us to slow down", todo=_LATER, statuses=frozenset({429})),
     # ---- a runtime of this machine or network that is in trouble
-    Row(
+    ErrorRule(
         error=errors.Overloaded, what="has too little memory for this model", retry="reroute",
         todo="free memory, or choose a smaller model", by="Ollama, LM Studio, vLLM",
         statuses=frozenset({400, 500, 503}),
         words=r"requires more system memory|insufficient system resources|out of memory",
     ),
-    Row(
+    ErrorRule(
         error=errors.RuntimeCrashed, what="its model crashed", todo="see the server's log",
         by="Ollama, LM Studio, vLLM", statuses=frozenset({400, 500, 503}),
         words=r"runner (process has|process no longer)"
         r"|model (runner )?has (unexpectedly stopped|crashed)|enginecore encountered|enginedeaderror",
     ),
-    Row(
+    ErrorRule(
         error=errors.Overloaded, what="has no model loaded", todo="load one in it", retry="reroute", by="LM Studio",
         statuses=frozenset({400, 404}), words=r"no models? (is |are )?(currently )?loaded",
     ),
     # ---- overloaded
-    Row(
+    ErrorRule(
         error=errors.Overloaded, what="is overloaded or still loading",
         todo=_LATER, statuses=frozenset({503, 529}),
     ),
     # ---- the request may well have reached the model (520 to 524: Cloudflare's)
-    Row(
+    ErrorRule(
         error=errors.Unreachable, what="did not answer the gateway in front of it", todo="try again later",
         billing="maybe", statuses=frozenset({408, 499, 502, 504, 520, 521, 522, 523, 524}),
     ),
     # ---- nothing more is known
-    Row(
+    ErrorRule(
         error=errors.CallError, what="does not know this model or path", retry="never", billing="free",
         todo="check the model's name and the host's base_url", statuses=frozenset({404}),
     ),
-    Row(
+    ErrorRule(
         error=errors.CallError, retry="never", billing="free",
         what="answers with a redirect, which is not followed because it could carry the key elsewhere",
         todo="put the final address into the host's base_url", statuses=frozenset({300, 301, 302, 303, 307, 308}),
     ),
-    Row(
+    ErrorRule(
         error=errors.CallError, what="does not do this", retry="reroute", billing="free", statuses=frozenset({501}),
     ),
-    Row(error=errors.CallError, what="failed inside", todo=_LATER, statuses=_FAILING, retry="once", billing="maybe"),
-    Row(error=errors.CallError, what="refused the request", retry="never", billing="free"),
+    ErrorRule(error=errors.CallError, what="failed inside", todo=_LATER, statuses=_FAILING, retry="once",
+              billing="maybe"),
+    ErrorRule(error=errors.CallError, what="refused the request", retry="never", billing="free"),
 )  # fmt: skip
 
 # Types that stand for a status, for errors inside a 200 and within a stream: OpenAI's, Anthropic's, Gemini's (gRPC's),
 # llama.cpp's, vLLM's words, in lower case.
-STATUS_OF_CODE = {
+STATUS_BY_CODE = {
     "invalid_request_error": 400, "badrequesterror": 400, "authentication_error": 401, "billing_error": 402,
     "permission_error": 403, "not_found_error": 404, "notfounderror": 404, "request_too_large": 413,
     "rate_limit_error": 429, "rate_limit_exceeded": 429, "requests": 429, "tokens": 429, "insufficient_quota": 429,
@@ -245,7 +246,7 @@ STATUS_OF_CODE = {
 }  # fmt: skip
 
 # What cannot be taken, by the word for it that comes first.
-KINDS: tuple[tuple[str, str], ...] = (
+MODALITY_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"\baudio|input_audio|transcriptions", "audio"),
     (r"\bvideo", "video"),
     (r"\bpdf\b|\bdocument|variant .?file", "document"),

@@ -13,22 +13,22 @@ from intermodal import errors
 _TODO = "check the host's base_url"
 
 
-def said_by(headers: Mapping[str, str]) -> bool:
+def announces_web_page(headers: Mapping[str, str]) -> bool:
     """Return whether the headers (with lower-case names) announce a web page."""
     return headers.get("content-type", "").lower().startswith("text/html")
 
 
-def begins(data: bytes) -> bool:
+def begins_with_markup(data: bytes) -> bool:
     """Return whether a body begins as markup does: no JSON, stream of events or line of JSON begins so."""
     return data[:1] == b"<"
 
 
-def web_page(endpoint: str, status: int = 200) -> errors.CallError:
+def web_page_error(endpoint: str, status: int = 200) -> errors.CallError:
     """Return the error for a reply whose headers announce a web page."""
     return _error("answered with a web page and not as a model's server does", endpoint, status)
 
 
-def markup(endpoint: str, status: int = 200) -> errors.CallError:
+def markup_error(endpoint: str, status: int = 200) -> errors.CallError:
     """Return the error for a reply whose body is markup, whatever its headers say."""
     return _error("answered with markup, as of a web page, and not as a model's server does", endpoint, status)
 

@@ -21,13 +21,13 @@ from typing import Any, TypeVar
 from intermodal.protocols.framing.json_body import loads
 
 T = TypeVar("T")
-STEP = 1 << 15  # bytes without a quotation mark that make it worth looking; every string of twice that has some
+SCAN_STEP = 1 << 15  # bytes without a quotation mark that make it worth looking; every string of twice that has some
 _QUOTE = b'"'
 _SLICE = 1 << 20  # letters of base64 that are decoded at once, in 2 ms: whole groups of four
 _URI = b";base64,"
 
 
-class Held(str):
+class InlineMedia(str):
     """A string whose base64 was decoded already: ``prefix`` is what stood before it, as in a data URI."""
 
     __slots__ = ("data", "prefix", "taken")
@@ -36,15 +36,15 @@ class Held(str):
     taken: bool
 
     @classmethod
-    def of(cls, word: str, prefix: str, data: bytes) -> Held:
+    def of(cls, word: str, prefix: str, data: bytes) -> InlineMedia:
         made = cls(word)
         made.prefix, made.data, made.taken = prefix, data, False
         return made
 
 
-def unbase64(text: str) -> bytes:
+def decode_base64(text: str) -> bytes:
     """The bytes of a string that is base64, be it in lines or not. Raises ValueError where it is none."""
-    if isinstance(text, Held) and not text.prefix:
+    if isinstance(text, InlineMedia) and not text.prefix:
         text.taken = True
         return text.data
     try:
@@ -53,18 +53,18 @@ def unbase64(text: str) -> bytes:
         raise ValueError(f"media that is not whole, plain base64: {broken}") from broken
 
 
-def uri_parts(url: str) -> tuple[str, bytes | str]:
+def split_data_uri(url: str) -> tuple[str, bytes | str]:
     """What stands before the comma of a URI, and what after it: bytes where that was decoded already."""
-    if isinstance(url, Held) and url.prefix:
+    if isinstance(url, InlineMedia) and url.prefix:
         url.taken = True
         return url.prefix.removesuffix(","), url.data
     head, comma, rest = url.partition(",")
     return (head, rest) if comma else (url, "")
 
 
-def read_whole(body: bytes, read: Callable[[Any], T]) -> T:
+def read_json_with_media(body: bytes, read: Callable[[Any], T]) -> T:
     """What ``read`` makes of a body's JSON. Raises ValueError for what is no JSON, and whatever ``read`` raises."""
-    tree, held = parsed(body)
+    tree, held = parse_with_media(body)
     try:
         made = read(tree)
         if all(each.taken for each in held):
@@ -75,7 +75,7 @@ def read_whole(body: bytes, read: Callable[[Any], T]) -> T:
     return read(loads(body))  # a word stood in place of a string that somebody wanted as it is
 
 
-def parsed(body: bytes) -> tuple[Any, list[Held]]:
+def parse_with_media(body: bytes) -> tuple[Any, list[InlineMedia]]:
     """A body's JSON, with ``Held`` in place of long strings of base64, and those."""
     found = _found(body)
     if not found:
@@ -93,7 +93,7 @@ def parsed(body: bytes) -> tuple[Any, list[Held]]:
     pieces = [kept[0]]
     for number, piece in enumerate(kept[1:]):
         pieces += [f"{mark}:{number}:".encode(), piece]
-    held: list[Held] = []
+    held: list[InlineMedia] = []
     tree = _with_held(loads(b"".join(pieces)), mark, [data for *_, data in found], held)
     return (tree, held) if len(held) == len(found) else (loads(body), [])  # one was the name of a field
 
@@ -103,11 +103,11 @@ def _found(body: bytes) -> list[tuple[int, int, bytes]]:
     view = memoryview(body)
     found: list[tuple[int, int, bytes]] = []
     at = 0
-    while at + STEP <= len(body):
-        if body.find(_QUOTE, at, at + STEP) >= 0:
-            at += STEP
+    while at + SCAN_STEP <= len(body):
+        if body.find(_QUOTE, at, at + SCAN_STEP) >= 0:
+            at += SCAN_STEP
             continue
-        start, end = body.rfind(_QUOTE, 0, at) + 1, body.find(_QUOTE, at + STEP)
+        start, end = body.rfind(_QUOTE, 0, at) + 1, body.find(_QUOTE, at + SCAN_STEP)
         if not start or end < 0:
             break
         if body[start - 2 : start - 1] != b"\\":
@@ -130,14 +130,14 @@ def _decoded(coded: memoryview) -> bytes:
     return made.getvalue()
 
 
-def _with_held(tree: Any, mark: str, data: list[bytes], held: list[Held]) -> Any:
+def _with_held(tree: Any, mark: str, data: list[bytes], held: list[InlineMedia]) -> Any:
     if isinstance(tree, dict):
         return {name: _with_held(value, mark, data, held) for name, value in tree.items()}
     if isinstance(tree, list):
         return [_with_held(value, mark, data, held) for value in tree]
     if isinstance(tree, str) and mark in tree:
         prefix, _, number = tree.removesuffix(":").partition(f"{mark}:")
-        made = Held.of(tree, prefix, data[int(number)])
+        made = InlineMedia.of(tree, prefix, data[int(number)])
         held.append(made)
         return made
     return tree

@@ -93,16 +93,16 @@ def dumps(value: Any) -> bytes:
         return msgspec.json.encode(_whole(value))
 
 
-def whole(text: str) -> str:
+def valid_utf8(text: str) -> str:
     """The text as UTF-8 can carry it."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _whole(value: Any) -> Any:
     if isinstance(value, str):
-        return whole(value)
+        return valid_utf8(value)
     if isinstance(value, dict):
-        return {whole(str(name)): _whole(item) for name, item in value.items()}
+        return {valid_utf8(str(name)): _whole(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_whole(item) for item in value]
     return value
@@ -113,10 +113,10 @@ def loads(data: bytes | str) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(no_utf8(data) or str(error)) from None
+        raise ValueError(utf8_error(data) or str(error)) from None
 
 
-def no_utf8(data: bytes | str) -> str:
+def utf8_error(data: bytes | str) -> str:
     """What is wrong with bytes that are no text, and what to do; "" for text."""
     try:
         if not isinstance(data, str):
@@ -126,15 +126,15 @@ def no_utf8(data: bytes | str) -> str:
     return ""
 
 
-MOST = 10**12  # tokens: what nobody ever counted is a host's mistake, and would not fit into a row as money
+MAX_TOKEN_COUNT = 10**12  # tokens: what nobody ever counted is a host's mistake, and would not fit into a row as money
 
 
-def count(value: Any) -> int | None:
+def as_token_count(value: Any) -> int | None:
     """A token count a host reported; None for anything that is not a whole number from 0 up to ``MAX_MEMBER_BYTES``."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKEN_COUNT else None
 
 
-def are_counts(usage: Mapping[str, Any], names: Iterable[str] = ()) -> bool:
+def has_valid_counts(usage: Mapping[str, Any], names: Iterable[str] = ()) -> bool:
     """Whether a usage object can go to a client as it is: those counts are in it, and every other one is a count or
     null.
 
@@ -143,25 +143,25 @@ def are_counts(usage: Mapping[str, Any], names: Iterable[str] = ()) -> bool:
     >>> are_counts({"total_tokens": 7, "details": {"cached_tokens": -1}})
     False
     """
-    if any(count(usage.get(name)) is None for name in names):
+    if any(as_token_count(usage.get(name)) is None for name in names):
         return False
     return all(
-        are_counts(value) if isinstance(value, Mapping)
-        else value is None or not name.endswith("_tokens") or count(value) is not None
+        has_valid_counts(value) if isinstance(value, Mapping)
+        else value is None or not name.endswith("_tokens") or as_token_count(value) is not None
         for name, value in usage.items()
     )  # fmt: skip
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
+def as_mapping(value: Any) -> Mapping[str, Any]:
     """The value where it is an object, else an empty one: upstreams leave out what they do not know."""
     return value if isinstance(value, Mapping) else {}
 
 
-def items(value: Any) -> Sequence[Any]:
+def as_list(value: Any) -> Sequence[Any]:
     """The value where it is an array, else an empty one."""
     return value if isinstance(value, list) else ()
 
 
-def word(value: Any) -> str:
+def as_text(value: Any) -> str:
     """The value where it is a string, else an empty one."""
     return value if isinstance(value, str) else ""

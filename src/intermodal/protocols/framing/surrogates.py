@@ -15,17 +15,17 @@ from typing import Any
 from msgspec.structs import replace
 
 from intermodal.protocols.calls import (
-    Candidates,
     Finish,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
     WireEvent,
+    WireTextDelta,
 )
 from intermodal.protocols.framing.json_body import loads
 
-ALONE = "\ufffd"
+REPLACEMENT = "\ufffd"
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
@@ -34,10 +34,10 @@ _ALONE = re.compile(
     rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
 )
-_Piece = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta
+_Piece = WireTextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta
 
 
-def marked(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool = False) -> bytes | None:
+def without_lone_surrogates(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool = False) -> bytes | None:
     r"""JSON without half characters, for a parser that refuses them; None where there are none.
 
     ``mark`` stands where each stood; with ``keep`` it stands for the backslash alone, so that what comes out of
@@ -58,7 +58,7 @@ def marked(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool = False) -> byte
     return said if found else None
 
 
-def half_alone(data: bytes) -> str:
+def first_lone_surrogate(data: bytes) -> str:
     r"""The first half that has no other, as JSON writes it; "" where there is none.
 
     >>> half_alone(rb'"a \ud83d\ude00 b \\ud83d c \ud83d d"'), half_alone(rb'"\ud83d\ude00"'), half_alone(rb'"\ude00"')
@@ -68,10 +68,10 @@ def half_alone(data: bytes) -> str:
     return found[0][-6:].decode() if found is not None else ""
 
 
-def loads_with_halves(data: bytes | str) -> Any:
+def loads_with_surrogates(data: bytes | str) -> Any:
     """Parsed JSON, half characters as they stand there. Raises ValueError for what has none, or is wrong otherwise."""
     raw = data.encode() if isinstance(data, str) else data
-    without = marked(raw)
+    without = without_lone_surrogates(raw)
     if without is None:
         raise ValueError("no half characters")
     loads(without)  # by the same rules as everything else
@@ -81,15 +81,15 @@ def loads_with_halves(data: bytes | str) -> Any:
         raise ValueError(str(error)) from None
 
 
-def loads_whole(data: bytes) -> Any:
+def loads_joined(data: bytes) -> Any:
     """As ``loads`` has it, without half characters. Raises ValueError."""
     try:
         return loads(data)
     except ValueError:
-        return only_whole(loads_with_halves(data))
+        return join_all_surrogates(loads_with_surrogates(data))
 
 
-def joined(text: str) -> str:
+def join_surrogates(text: str) -> str:
     """Halves that stand side by side as the characters they are, and the others as U+FFFD.
 
     >>> joined("\\ud83d\\ude00") == "😀" and joined("a\\ud83d") == "a\\ufffd"
@@ -98,16 +98,16 @@ def joined(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def only_whole(value: Any) -> Any:
+def join_all_surrogates(value: Any) -> Any:
     """A parsed document without halves."""
     if isinstance(value, str):
-        return joined(value)
+        return join_surrogates(value)
     if isinstance(value, dict):
-        return {joined(name): only_whole(item) for name, item in value.items()}
-    return [only_whole(item) for item in value] if isinstance(value, list) else value
+        return {join_surrogates(name): join_all_surrogates(item) for name, item in value.items()}
+    return [join_all_surrogates(item) for item in value] if isinstance(value, list) else value
 
 
-class Halves:
+class SurrogateJoiner:
     """Puts pieces of a text together. ``held``: the half that its next piece may complete, "" for none."""
 
     def __init__(self) -> None:
@@ -117,14 +117,14 @@ class Halves:
         """What can be said now."""
         said = self.held + piece
         self.held = said[-1:] if "\ud800" <= said[-1:] <= "\udbff" else ""
-        return joined(said.removesuffix(self.held)) if self.held else joined(said)
+        return join_surrogates(said.removesuffix(self.held)) if self.held else join_surrogates(said)
 
 
-class EventHalves:
+class EventSurrogateJoiner:
     """The same for events of a reply: pieces of its text, its thoughts, a refusal, and each call of a tool."""
 
     def __init__(self) -> None:
-        self._halves = Halves()
+        self._halves = SurrogateJoiner()
         self._of: _Piece | None = None  # an event like the one whose half is held
 
     @property
@@ -135,22 +135,24 @@ class EventHalves:
         return [said for event in events for said in self._said(event)]
 
     def _said(self, event: WireEvent) -> Iterator[WireEvent]:
-        if isinstance(event, (TextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)):
+        if isinstance(event, (WireTextDelta, ReasoningDelta, RefusalDelta, ToolCallDelta)):
             if self._of is not None and _kind(event) != _kind(self._of):
                 yield from self._alone()
             yield from self._joined(event)
-        elif isinstance(event, Candidates):
-            yield replace(event, words=tuple((joined(word), chance) for word, chance in event.words))
+        elif isinstance(event, TokenLogprobs):
+            yield replace(event, words=tuple((join_surrogates(word), chance) for word, chance in event.words))
         else:
             if isinstance(event, Finish):
                 yield from self._alone()
-                event = replace(event, reason=joined(event.reason))
+                event = replace(event, reason=join_surrogates(event.reason))
             yield event
 
     def _joined(self, event: _Piece) -> Iterator[WireEvent]:
         if isinstance(event, ToolCallDelta):
             said = self._halves.join(event.arguments)
-            whole: _Piece = replace(event, id=joined(event.id), name=joined(event.name), arguments=said)
+            whole: _Piece = replace(
+                event, id=join_surrogates(event.id), name=join_surrogates(event.name), arguments=said
+            )
             empty = not (said or event.id or event.name)
         else:
             said = self._halves.join(event.text)
@@ -163,9 +165,9 @@ class EventHalves:
     def _alone(self) -> Iterator[WireEvent]:
         event, self._of, self._halves.held = self._of, None, ""
         if isinstance(event, ToolCallDelta):
-            yield ToolCallDelta(index=event.index, arguments=ALONE)
+            yield ToolCallDelta(index=event.index, arguments=REPLACEMENT)
         elif event is not None:
-            yield type(event)(text=ALONE)
+            yield type(event)(text=REPLACEMENT)
 
 
 def _kind(event: _Piece) -> tuple[type, int]:

@@ -10,7 +10,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 _decoder = json.JSONDecoder()
 
 
-def whole_members(text: str) -> dict[str, Any]:
+def complete_members(text: str) -> dict[str, Any]:
     """The members of an object that came before it was cut. A number at the very end may have had more digits.
 
     >>> whole_members('{"place": "Bonn", "days": [1, 2], "unit": "cel')

@@ -17,7 +17,7 @@ from intermodal.catalog.types import Host
 from intermodal.protocols.calls import (
     EmbeddingCall,
     Embeddings,
-    Encoded,
+    EncodedRequest,
     NotExpressible,
     WireAudio,
     WireDocument,
@@ -25,9 +25,9 @@ from intermodal.protocols.calls import (
     WireMedia,
 )
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import Base64, items, loads, mapping, segments, whole
+from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, loads, segments, valid_utf8
 from intermodal.protocols.gemini.reply import read_usage
-from intermodal.protocols.openai_media.embeddings import checked
+from intermodal.protocols.openai_media.embeddings import check_vectors
 
 WIRE = "Gemini embedContent"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg"})
@@ -35,20 +35,20 @@ VIDEO_TYPES = frozenset({"video/mp4", "video/mpeg", "video/quicktime"})
 _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
-def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
+def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
     """The call in bytes. Media are one content with the texts: one vector for all of it.
 
     Raises NotExpressible for pictures and videos in a format that goes into no vector.
     """
-    name, path = f"models/{whole(call.model)}", f"/models/{quote(whole(call.model), safe='')}"
+    name, path = f"models/{valid_utf8(call.model)}", f"/models/{quote(valid_utf8(call.model), safe='')}"
     more = {} if call.dimensions is None else {"outputDimensionality": call.dimensions}
     if call.media or len(call.texts) == 1:
-        parts = [*(_part(media, host) for media in call.media), *({"text": whole(text)} for text in call.texts)]
-        return Encoded(
+        parts = [*(_part(media, host) for media in call.media), *({"text": valid_utf8(text)} for text in call.texts)]
+        return EncodedRequest(
             path=f"{path}:embedContent", headers=_JSON, segments=segments({"content": {"parts": parts}, **more})
         )
-    asked = [{"model": name, "content": {"parts": [{"text": whole(text)}]}, **more} for text in call.texts]
-    return Encoded(path=f"{path}:batchEmbedContents", headers=_JSON, segments=segments({"requests": asked}))
+    asked = [{"model": name, "content": {"parts": [{"text": valid_utf8(text)}]}, **more} for text in call.texts]
+    return EncodedRequest(path=f"{path}:batchEmbedContents", headers=_JSON, segments=segments({"requests": asked}))
 
 
 def _part(media: WireMedia, host: Host) -> dict[str, Any]:
@@ -76,9 +76,9 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
     rows = _rows(tree) if isinstance(tree, Mapping) and not tree.get("error") else []
     if not rows:
         raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
-    vectors = checked([mapping(row).get("values") for row in rows], endpoint, texts)
-    return Embeddings(vectors=vectors, usage=read_usage(mapping(tree.get("usageMetadata"))))
+    vectors = check_vectors([as_mapping(row).get("values") for row in rows], endpoint, texts)
+    return Embeddings(vectors=vectors, usage=read_usage(as_mapping(tree.get("usageMetadata"))))
 
 
 def _rows(tree: Mapping[str, Any]) -> list[Any]:
-    return [tree["embedding"]] if "embedding" in tree else list(items(tree.get("embeddings")))
+    return [tree["embedding"]] if "embedding" in tree else list(as_list(tree.get("embeddings")))

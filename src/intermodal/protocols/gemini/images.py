@@ -12,24 +12,24 @@ from urllib.parse import quote
 
 from intermodal.catalog.image_options import ASPECT_RATIOS
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import Encoded, PictureCall, Pictures, WireImage
-from intermodal.protocols.framing.inline_media import unbase64
-from intermodal.protocols.framing.json_body import Base64, items, mapping, segments, whole, word
+from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage
+from intermodal.protocols.framing.inline_media import decode_base64
+from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
 from intermodal.protocols.gemini.reply import FINISH_REASONS, read_usage
-from intermodal.protocols.image_generation import answer, check, nothing_drawn
+from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
 
 WIRE = "Gemini images"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 _HEADERS = (("content-type", "application/json"), ("accept", "application/json"))
 
 
-def encode_request(call: PictureCall, host: Host) -> Encoded:
+def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
-    check(call, host, WIRE, image_types=IMAGE_TYPES)
+    check_options(call, host, WIRE, image_types=IMAGE_TYPES)
     parts: list[Any] = [
         {"inlineData": {"mimeType": image.media_type, "data": Base64(image.data)}} for image in call.images
     ]
-    parts.append({"text": whole(call.prompt)})
+    parts.append({"text": valid_utf8(call.prompt)})
     # Some of these models answer with words beside the picture, and refuse to be asked for the picture alone.
     config: dict[str, Any] = {"responseModalities": ["TEXT", "IMAGE"]}
     if call.seed is not None:
@@ -37,32 +37,36 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
     if call.size is not None:
         config["imageConfig"] = {"aspectRatio": ASPECT_RATIOS[call.size]}
     tree = {"contents": [{"role": "user", "parts": parts}], "generationConfig": config}
-    path = f"/models/{quote(whole(call.model), safe='')}:generateContent"
-    return Encoded(path=path, headers=_HEADERS, segments=segments(tree))
+    path = f"/models/{quote(valid_utf8(call.model), safe='')}:generateContent"
+    return EncodedRequest(path=path, headers=_HEADERS, segments=segments(tree))
 
 
-def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Pictures:
+def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
     """The pictures in a 2xx reply.
 
     Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where a filter stopped it.
     """
-    tree = answer(body, endpoint, headers)
-    candidate = mapping(next(iter(items(tree.get("candidates"))), {}))
-    parts = [mapping(part) for part in items(mapping(candidate.get("content")).get("parts"))]
+    tree = parse_reply(body, endpoint, headers)
+    candidate = as_mapping(next(iter(as_list(tree.get("candidates"))), {}))
+    parts = [as_mapping(part) for part in as_list(as_mapping(candidate.get("content")).get("parts"))]
     # What it thought may hold sketches; they are not the picture.
-    inline = [mapping(part.get("inlineData")) for part in parts if part.get("inlineData") and not part.get("thought")]
+    inline = [
+        as_mapping(part.get("inlineData")) for part in parts if part.get("inlineData") and not part.get("thought")
+    ]
     try:
         images = tuple(
-            WireImage(data=unbase64(word(each.get("data"))), media_type=word(each.get("mimeType")))
+            WireImage(data=decode_base64(as_text(each.get("data"))), media_type=as_text(each.get("mimeType")))
             for each in inline
-            if word(each.get("mimeType")).startswith("image/")
+            if as_text(each.get("mimeType")).startswith("image/")
         )
     except ValueError:
         images = ()
     if images and all(image.data for image in images):
-        return Pictures(images=images, usage=read_usage(mapping(tree.get("usageMetadata"))))
-    said = " ".join(word(part.get("text")) for part in parts if not part.get("thought")).strip()
-    blocked = mapping(tree.get("promptFeedback"))
-    refused = blocked.get("blockReason") or FINISH_REASONS.get(word(candidate.get("finishReason"))) == "content_filter"
-    why = word(candidate.get("finishMessage")) or word(blocked.get("blockReasonMessage")) if refused else ""
-    nothing_drawn(endpoint, why or said, refused=bool(refused))
+        return GeneratedImages(images=images, usage=read_usage(as_mapping(tree.get("usageMetadata"))))
+    said = " ".join(as_text(part.get("text")) for part in parts if not part.get("thought")).strip()
+    blocked = as_mapping(tree.get("promptFeedback"))
+    refused = (
+        blocked.get("blockReason") or FINISH_REASONS.get(as_text(candidate.get("finishReason"))) == "content_filter"
+    )
+    why = as_text(candidate.get("finishMessage")) or as_text(blocked.get("blockReasonMessage")) if refused else ""
+    raise_no_image(endpoint, why or said, refused=bool(refused))

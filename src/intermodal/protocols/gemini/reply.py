@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal.protocols.calls import (
-    Candidates,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
+    WireTextDelta,
+    WireUsage,
 )
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import count, dumps, items, mapping, word
-from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, signed
-from intermodal.protocols.reply_decoder import Decoding, call_named
+from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
+from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, signature_block
+from intermodal.protocols.reply_decoder import ReplyDecoder, tool_call_id
 
 # Google's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -33,7 +33,7 @@ FINISH_REASONS: Mapping[str, str] = {
 _BROKEN = frozenset({"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL"})
 
 
-class Decoder(Decoding):
+class GeminiDecoder(ReplyDecoder):
     """Its proper end is a finish reason, or that the prompt was blocked; nothing follows it but the end of the body."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
@@ -41,40 +41,40 @@ class Decoder(Decoding):
         self._calls = 0
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
-        self._read_usage(mapping(tree.get("usageMetadata")))
-        blocked = mapping(tree.get("promptFeedback"))
+        self._read_usage(as_mapping(tree.get("usageMetadata")))
+        blocked = as_mapping(tree.get("promptFeedback"))
         if blocked.get("blockReason"):
-            self._end_with("content_filter", word(blocked.get("blockReasonMessage")))
-        candidates = items(tree.get("candidates"))
+            self._end_with("content_filter", as_text(blocked.get("blockReasonMessage")))
+        candidates = as_list(tree.get("candidates"))
         if not candidates:
             return
-        candidate = mapping(candidates[0])
-        for part in items(mapping(candidate.get("content")).get("parts")):
-            self._read_part(mapping(part))
-        for found in _candidates(mapping(candidate.get("logprobsResult"))):
+        candidate = as_mapping(candidates[0])
+        for part in as_list(as_mapping(candidate.get("content")).get("parts")):
+            self._read_part(as_mapping(part))
+        for found in _candidates(as_mapping(candidate.get("logprobsResult"))):
             self._out.append(found)
-        reason = word(candidate.get("finishReason"))
+        reason = as_text(candidate.get("finishReason"))
         if reason in _BROKEN:
             self._fail("the model called a tool in a way that cannot be read")
         elif reason and reason != "FINISH_REASON_UNSPECIFIED":
             said = FINISH_REASONS.get(reason, classification.quote(reason.lower())[:40])
             said = "tool_call" if said == "stop" and self._calls else said
-            self._end_with(said, word(candidate.get("finishMessage")) if said == "content_filter" else "")
+            self._end_with(said, as_text(candidate.get("finishMessage")) if said == "content_filter" else "")
 
     def _read_part(self, part: Mapping[str, Any]) -> None:
-        signature = word(part.get(FIELD))
+        signature = as_text(part.get(FIELD))
         if part.get("thought"):
-            self._out.append(ReasoningDelta(text=word(part.get("text")), signature=signature))
+            self._out.append(ReasoningDelta(text=as_text(part.get("text")), signature=signature))
             return
         if signature:  # it belongs to the part that follows it here
-            self._out.append(OpaqueBlock(wire=OWN, body=signed(signature).body))
+            self._out.append(OpaqueBlock(wire=OWN, body=signature_block(signature).body))
         if "functionCall" in part:
-            self._read_call(mapping(part["functionCall"]))
+            self._read_call(as_mapping(part["functionCall"]))
         elif "text" in part:
-            if text := word(part["text"]):
-                self._out.append(TextDelta(text=text))
+            if text := as_text(part["text"]):
+                self._out.append(WireTextDelta(text=text))
         elif "inlineData" in part:
-            self._read_media(mapping(part["inlineData"]))
+            self._read_media(as_mapping(part["inlineData"]))
         elif set(part) - {FIELD}:
             self._out.append(OpaqueBlock(wire=OWN, body=dumps(part).decode()))
 
@@ -84,18 +84,18 @@ class Decoder(Decoding):
         self._out.append(
             ToolCallDelta(
                 index=index,
-                id=call_named(word(call.get("id"))),
-                name=word(call.get("name")),
-                arguments=dumps(mapping(call.get("args"))).decode(),
+                id=tool_call_id(as_text(call.get("id"))),
+                name=as_text(call.get("name")),
+                arguments=dumps(as_mapping(call.get("args"))).decode(),
             )
         )
 
     def _read_media(self, data: Mapping[str, Any]) -> None:
         """Speech comes as samples; pictures are not asked for on this wire."""
-        if not word(data.get("mimeType")).startswith("audio/"):
+        if not as_text(data.get("mimeType")).startswith("audio/"):
             return
         try:
-            self._out.append(SpeechDelta(data=b64decode(word(data.get("data")), validate=True)))
+            self._out.append(SpeechDelta(data=b64decode(as_text(data.get("data")), validate=True)))
         except ValueError:
             self._fail("sent speech that is not base64")
 
@@ -110,15 +110,15 @@ class Decoder(Decoding):
             self._usage = read_usage(usage)
 
 
-def read_usage(usage: Mapping[str, Any]) -> Usage:
+def read_usage(usage: Mapping[str, Any]) -> WireUsage:
     """Totals so far. ``candidatesTokenCount`` leaves out what was thought, the prompt's what tools fed in."""
-    given, made = count(usage.get("promptTokenCount")), count(usage.get("candidatesTokenCount"))
-    thought, fed = count(usage.get("thoughtsTokenCount")), count(usage.get("toolUsePromptTokenCount"))
+    given, made = as_token_count(usage.get("promptTokenCount")), as_token_count(usage.get("candidatesTokenCount"))
+    thought, fed = as_token_count(usage.get("thoughtsTokenCount")), as_token_count(usage.get("toolUsePromptTokenCount"))
     came = dict(_modalities(usage, "candidatesTokensDetails"))
-    return Usage(
+    return WireUsage(
         input_tokens=None if given is None else given + (fed or 0),
         output_tokens=None if made is None and thought is None else (made or 0) + (thought or 0),
-        cached_tokens=count(usage.get("cachedContentTokenCount")),
+        cached_tokens=as_token_count(usage.get("cachedContentTokenCount")),
         reasoning_tokens=thought,
         audio_tokens=came.get("audio"),
         image_tokens=came.get("image"),
@@ -130,19 +130,19 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
 def _modalities(usage: Mapping[str, Any], *names: str) -> tuple[tuple[str, int], ...]:
     """Counts by modality, of some lists of them together."""
     found: dict[str, int] = {}
-    for row in (mapping(each) for name in names for each in items(usage.get(name))):
-        number, modality = count(row.get("tokenCount")), word(row.get("modality")).lower()
+    for row in (as_mapping(each) for name in names for each in as_list(usage.get(name))):
+        number, modality = as_token_count(row.get("tokenCount")), as_text(row.get("modality")).lower()
         if number is not None and modality:
             found[modality] = found.get(modality, 0) + number
     return tuple(found.items())
 
 
-def _candidates(result: Mapping[str, Any]) -> Iterator[Candidates]:
-    for place in items(result.get("topCandidates")):
+def _candidates(result: Mapping[str, Any]) -> Iterator[TokenLogprobs]:
+    for place in as_list(result.get("topCandidates")):
         words = tuple(
             (row["token"], float(row["logProbability"]))
-            for row in map(mapping, items(mapping(place).get("candidates")))
+            for row in map(as_mapping, as_list(as_mapping(place).get("candidates")))
             if isinstance(row.get("token"), str) and isinstance(row.get("logProbability"), (int, float))
         )
         if words:
-            yield Candidates(words=words)
+            yield TokenLogprobs(words=words)

@@ -18,7 +18,7 @@ from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     ChatCall,
-    Encoded,
+    EncodedRequest,
     NotExpressible,
     WireAudio,
     WireDocument,
@@ -29,23 +29,25 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import (
-    arguments,
-    check_places,
-    merged,
-    name,
-    normal_tools,
-    plain_call,
-    whole_part,
-    without_system,
+    check_part_roles,
+    merge_neighbours,
+    normalise_arguments,
+    normalise_tools,
+    parse_arguments,
+    part_label,
+    split_system,
+    valid_utf8_part,
 )
-from intermodal.protocols.framing.json_body import Base64, loads, segments, whole
-from intermodal.protocols.gemini.reply import Decoder
+from intermodal.protocols.framing.json_body import Base64, loads, segments, valid_utf8
+from intermodal.protocols.gemini.reply import GeminiDecoder
 from intermodal.protocols.gemini.server import decode_request
-from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, PLACEHOLDER, signature_of, signed
-from intermodal.protocols.schema_transforms import rooted
+from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, PLACEHOLDER, signature_block, signature_of
+from intermodal.protocols.schema_transforms import name_root
 from intermodal.request import JsonOutput, TextOutput
 
-__all__ = ["IMAGE_TYPES", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+__all__ = ["IMAGE_TYPES", "QUIRKS", "WIRE", "Decoder", "GeminiDecoder", "decode_request", "encode_request", "normalise"]
+
+Decoder = GeminiDecoder  # the name that every chat codec has for it
 
 WIRE = "Gemini generateContent"
 MAX_STOP = 5
@@ -59,11 +61,11 @@ _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 _HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 
 
-def encode_request(call: ChatCall, host: Host) -> Encoded:
+def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
     _check(call, host)
     call = normalise(call, host)
-    system, messages = without_system(call.messages)
+    system, messages = split_system(call.messages)
     tree: dict[str, Any] = {"contents": list(_contents(messages, host))}
     if system:
         tree["systemInstruction"] = {"parts": [{"text": system}]}
@@ -80,9 +82,11 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         tree["toolConfig"] = {"functionCallingConfig": {"mode": _MODES[call.tool_choice]}}
     if config := _config(call):
         tree["generationConfig"] = config
-    request_fields.put(tree, call.settings)
+    request_fields.write_settings(tree, call.settings)
     verb = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
-    return Encoded(path=f"/models/{quote(call.model, safe='')}:{verb}", headers=_HEADERS, segments=segments(tree))
+    return EncodedRequest(
+        path=f"/models/{quote(call.model, safe='')}:{verb}", headers=_HEADERS, segments=segments(tree)
+    )
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
@@ -94,25 +98,25 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
-        output = JsonOutput(schema=rooted(call.output.schema))
-    system, messages = without_system(call.messages)
-    front = (WireMessage(role="system", parts=(WireText(text=whole(system)),)),) if system else ()
-    said = merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
+        output = JsonOutput(schema=name_root(call.output.schema))
+    system, messages = split_system(call.messages)
+    front = (WireMessage(role="system", parts=(WireText(text=valid_utf8(system)),)),) if system else ()
+    said = merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts, host))) for m in messages)
     return msgspec.structs.replace(
-        normal_tools(call),
-        model=whole(call.model),
+        normalise_tools(call),
+        model=valid_utf8(call.model),
         messages=front + tuple(map(_vouched, said)),
         output=output,
-        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop))),
+        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop))),
         grammar="",
         context=None,
         cache=(),
-        settings=request_fields.carried(call.settings, "gemini", host.quirks),
+        settings=request_fields.supported_settings(call.settings, "gemini", host.quirks),
     )
 
 
 def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
-    for part in map(whole_part, parts):
+    for part in map(valid_utf8_part, parts):
         if isinstance(part, (WireText, Refusal)):
             if part.text.strip():
                 yield WireText(text=part.text)
@@ -121,7 +125,7 @@ def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
         elif isinstance(part, WireDocument):
             yield WireDocument(data=part.data)
         elif isinstance(part, ToolCall):
-            yield plain_call(part, WIRE, host.id)
+            yield normalise_arguments(part, WIRE, host.id)
         elif isinstance(part, Opaque):
             if part.wire == OWN:
                 yield part
@@ -134,7 +138,7 @@ def _vouched(message: WireMessage) -> WireMessage:
     first = next((at for at, part in enumerate(message.parts) if isinstance(part, ToolCall)), None)
     if first is None or (first and signature_of(message.parts[first - 1])):
         return message
-    parts = (*message.parts[:first], signed(PLACEHOLDER), *message.parts[first:])
+    parts = (*message.parts[:first], signature_block(PLACEHOLDER), *message.parts[first:])
     return WireMessage(role=message.role, parts=parts)
 
 
@@ -149,7 +153,7 @@ def _check(call: ChatCall, host: Host) -> None:
         raise NotExpressible.of("that tools be called one at a time", WIRE, where=host.id)
     if len(call.sampling.stop) > MAX_STOP:
         raise NotExpressible.of(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
-    check_places(call, WIRE, host.id)
+    check_part_roles(call, WIRE, host.id)
     images = 0
     for part in (part for message in call.messages for part in message.parts):
         images += isinstance(part, WireImage)
@@ -213,7 +217,7 @@ def _shown(part: WirePart) -> dict[str, Any]:
         return _inline(part.data, f"audio/{part.format}")
     if isinstance(part, WireDocument):
         return _inline(part.data, "application/pdf")
-    raise NotExpressible.of(name(part), WIRE)
+    raise NotExpressible.of(part_label(part), WIRE)
 
 
 def _inline(data: bytes, media_type: str) -> dict[str, Any]:
@@ -232,7 +236,7 @@ def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
         if isinstance(part, WireText):
             yield {"text": part.text, **vouched}
         elif isinstance(part, ToolCall):
-            called = {"id": part.id, "name": part.name, "args": arguments(part, WIRE)}
+            called = {"id": part.id, "name": part.name, "args": parse_arguments(part, WIRE)}
             yield {"functionCall": called, **vouched}
         elif isinstance(part, Reasoning):
             own = {FIELD: part.signature} if part.signature else {}

@@ -10,12 +10,12 @@ from urllib.parse import unquote
 
 from intermodal.content import Opaque, Reasoning, ToolCall, ToolResult
 from intermodal.protocols.calls import ChatCall, WireMessage, WirePart, WireText
-from intermodal.protocols.conversation import merged
-from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.conversation import merge_neighbours
+from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, signed
-from intermodal.protocols.request_fields import settings_of
-from intermodal.protocols.request_validation import listed, media, reading, text
+from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, signature_block
+from intermodal.protocols.request_fields import read_settings
+from intermodal.protocols.request_validation import media_part, read_request, require_list, require_text
 from intermodal.request import JsonOutput, Sampling, TextOutput, Tool, ToolChoice
 
 _PATH = re.compile(r"/models/(?P<model>[^:]*):(?P<verb>streamGenerateContent|generateContent)(\?alt=sse)?$")
@@ -28,23 +28,23 @@ def decode_request(body: bytes, path: str) -> ChatCall:
     if found is None:
         raise ValueError("not a path of generateContent")
     read = partial(_read, model=unquote(found["model"]), stream=found["verb"].startswith("stream"))
-    return reading(body, "a generateContent request", read)
+    return read_request(body, "a generateContent request", read)
 
 
 def _read(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
     messages: list[WireMessage] = []
     instruction = tree.get("systemInstruction") or {"parts": ()}
-    system = "\n\n".join(text(part["text"], "a text") for part in instruction["parts"])
+    system = "\n\n".join(require_text(part["text"], "a text") for part in instruction["parts"])
     if system:
         messages.append(WireMessage(role="system", parts=(WireText(text=system),)))
-    for content in listed(tree["contents"], "contents"):
+    for content in require_list(tree["contents"], "contents"):
         messages += _read_content(content)
     config = tree.get("generationConfig") or {}
     schema = config.get("responseJsonSchema")
     calling = (tree.get("toolConfig") or {}).get("functionCallingConfig") or {"mode": "AUTO"}
     return ChatCall(
         model=model,
-        messages=merged(messages),
+        messages=merge_neighbours(messages),
         output=TextOutput() if schema is None else JsonOutput(schema=schema),
         sampling=Sampling(
             max_tokens=config.get("maxOutputTokens"),
@@ -53,7 +53,7 @@ def _read(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
             stop=tuple(config.get("stopSequences") or ()),
             seed=config.get("seed"),
         ),
-        settings=settings_of(tree, "gemini"),
+        settings=read_settings(tree, "gemini"),
         stream=stream,
         candidates=config.get("logprobs") or 0 if config.get("responseLogprobs") else 0,
         tools=tuple(
@@ -70,7 +70,7 @@ def _read(tree: dict[str, Any], *, model: str, stream: bool) -> ChatCall:
 
 
 def _read_content(content: Any) -> Iterator[WireMessage]:
-    parts = listed(content["parts"], "parts")
+    parts = require_list(content["parts"], "parts")
     if content.get("role") == "model":
         yield WireMessage(role="assistant", parts=tuple(part for given in parts for part in _read_said(given)))
         return
@@ -93,9 +93,9 @@ def _read_result(result: Any) -> ToolResult:
 
 def _read_shown(part: Any) -> WirePart:
     if "text" in part:
-        return WireText(text=text(part["text"], "a text"))
+        return WireText(text=require_text(part["text"], "a text"))
     data = part["inlineData"]
-    return media(data["mimeType"].replace("audio/mp3", "audio/mpeg"), unbase64(data["data"]))
+    return media_part(data["mimeType"].replace("audio/mp3", "audio/mpeg"), decode_base64(data["data"]))
 
 
 def _read_said(part: Any) -> Iterator[WirePart]:
@@ -104,7 +104,7 @@ def _read_said(part: Any) -> Iterator[WirePart]:
         yield Reasoning(text=part["text"], signature=signature)
         return
     if signature:
-        yield signed(signature)
+        yield signature_block(signature)
     if "functionCall" in part:
         call = part["functionCall"]
         yield ToolCall(id=call["id"], name=call["name"], arguments=dumps(call.get("args") or {}).decode())

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from intermodal.content import Opaque, ToolCall
-from intermodal.protocols.framing.json_body import dumps, loads, mapping, word
+from intermodal.protocols.framing.json_body import as_mapping, as_text, dumps, loads
 
 OWN = "gemini"  # of content.Opaque
 FIELD = "thoughtSignature"
@@ -21,7 +21,7 @@ FIELD = "thoughtSignature"
 PLACEHOLDER = "skip_thought_signature_validator"
 
 
-def signed(signature: str) -> Opaque:
+def signature_block(signature: str) -> Opaque:
     """The block that stands before the part that it signs."""
     return Opaque(wire=OWN, body=dumps({FIELD: signature}).decode())
 
@@ -31,10 +31,10 @@ def signature_of(part: object) -> str:
     if not isinstance(part, Opaque) or part.wire != OWN:
         return ""
     block = loads(part.body)
-    return word(block[FIELD]) if set(block) == {FIELD} else ""
+    return as_text(block[FIELD]) if set(block) == {FIELD} else ""
 
 
-def of_calls(parts: Iterable[object]) -> dict[str, str]:
+def signatures_by_call(parts: Iterable[object]) -> dict[str, str]:
     """Signatures of calls, by their ids."""
     found: dict[str, str] = {}
     before = ""
@@ -45,11 +45,11 @@ def of_calls(parts: Iterable[object]) -> dict[str, str]:
     return found
 
 
-def in_chat(signature: str) -> dict[str, Any]:
+def openai_chat_fields(signature: str) -> dict[str, Any]:
     """Fields of a call in OpenAI's chat."""
     return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
 
 
-def from_chat(call: Mapping[str, Any]) -> str:
+def from_openai_chat(call: Mapping[str, Any]) -> str:
     """The signature of a call in OpenAI's chat, "" where there is none."""
-    return word(mapping(mapping(call.get("extra_content")).get("google")).get("thought_signature"))
+    return as_text(as_mapping(as_mapping(call.get("extra_content")).get("google")).get("thought_signature"))

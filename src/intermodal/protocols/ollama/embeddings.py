@@ -6,23 +6,23 @@ from collections.abc import Mapping
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EmbeddingCall, Embeddings, Encoded, Usage
+from intermodal.protocols.calls import EmbeddingCall, Embeddings, EncodedRequest, WireUsage
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import count, dumps, loads, whole
-from intermodal.protocols.openai_media.embeddings import checked, only_texts
+from intermodal.protocols.framing.json_body import as_token_count, dumps, loads, valid_utf8
+from intermodal.protocols.openai_media.embeddings import check_vectors, require_texts
 
 WIRE = "Ollama embeddings"
 PATH = "/api/embed"
 _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
-def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
+def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
     """The call in bytes. A text that is too long is an error and is not cut in silence."""
-    only_texts(call, WIRE, host)
-    tree = {"model": whole(call.model), "input": [whole(text) for text in call.texts], "truncate": False}
+    require_texts(call, WIRE, host)
+    tree = {"model": valid_utf8(call.model), "input": [valid_utf8(text) for text in call.texts], "truncate": False}
     if call.dimensions is not None:
         tree["dimensions"] = call.dimensions
-    return Encoded(path=PATH, headers=_JSON, segments=(dumps(tree),))
+    return EncodedRequest(path=PATH, headers=_JSON, segments=(dumps(tree),))
 
 
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
@@ -36,5 +36,5 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
         raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
     if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("embeddings"), list):
         raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
-    usage = Usage(input_tokens=count(tree.get("prompt_eval_count")), output_tokens=0)
-    return Embeddings(vectors=checked(tree["embeddings"], endpoint, texts), usage=usage)
+    usage = WireUsage(input_tokens=as_token_count(tree.get("prompt_eval_count")), output_tokens=0)
+    return Embeddings(vectors=check_vectors(tree["embeddings"], endpoint, texts), usage=usage)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from intermodal.protocols.calls import Candidates, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from intermodal.protocols.calls import ReasoningDelta, TokenLogprobs, ToolCallDelta, WireTextDelta, WireUsage
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import count, dumps, items, mapping, word
+from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
 from intermodal.protocols.framing.ndjson import NdjsonReader
-from intermodal.protocols.reply_decoder import Decoding, call_named
+from intermodal.protocols.reply_decoder import ReplyDecoder, tool_call_id
 
 # Ollama's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {"stop": "stop", "length": "length", "": "stop"}
 
 
-class Decoder(Decoding):
+class OllamaDecoder(ReplyDecoder):
     """Its proper end is the line that says ``done``. An error after the start is a line, too, with status 200."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
@@ -26,21 +26,22 @@ class Decoder(Decoding):
         return NdjsonReader()
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
-        message = mapping(tree.get("message"))
-        if text := word(message.get("thinking")):
+        message = as_mapping(tree.get("message"))
+        if text := as_text(message.get("thinking")):
             self._out.append(ReasoningDelta(text=text))
-        if text := word(message.get("content")):
-            self._out.append(TextDelta(text=text))
-        for call in items(message.get("tool_calls")):
-            self._read_call(mapping(call))
-        for found in _candidates(items(tree.get("logprobs"))):
+        if text := as_text(message.get("content")):
+            self._out.append(WireTextDelta(text=text))
+        for call in as_list(message.get("tool_calls")):
+            self._read_call(as_mapping(call))
+        for found in _candidates(as_list(tree.get("logprobs"))):
             self._out.append(found)
         if tree.get("done") is not True:
             return
-        self._usage = Usage(
-            input_tokens=count(tree.get("prompt_eval_count")), output_tokens=count(tree.get("eval_count"))
+        self._usage = WireUsage(
+            input_tokens=as_token_count(tree.get("prompt_eval_count")),
+            output_tokens=as_token_count(tree.get("eval_count")),
         )
-        reason = word(tree.get("done_reason"))
+        reason = as_text(tree.get("done_reason"))
         self._reason = FINISH_REASONS.get(reason, classification.quote(reason.lower())[:40])
         if self._reason == "stop" and self._calls:
             self._reason = "tool_call"
@@ -49,24 +50,24 @@ class Decoder(Decoding):
 
     def _read_call(self, call: Mapping[str, Any]) -> None:
         """A whole call at once. Where it has no id it gets one, so that its result can name it."""
-        function = mapping(call.get("function"))
+        function = as_mapping(call.get("function"))
         index, self._calls = self._calls, self._calls + 1
         self._out.append(
             ToolCallDelta(
                 index=index,
-                id=call_named(word(call.get("id"))),
-                name=word(function.get("name")),
-                arguments=dumps(mapping(function.get("arguments"))).decode(),
+                id=tool_call_id(as_text(call.get("id"))),
+                name=as_text(function.get("name")),
+                arguments=dumps(as_mapping(function.get("arguments"))).decode(),
             )
         )
 
 
-def _candidates(places: Any) -> Iterator[Candidates]:
-    for place in map(mapping, places):
+def _candidates(places: Any) -> Iterator[TokenLogprobs]:
+    for place in map(as_mapping, places):
         words = tuple(
             (row["token"], float(row["logprob"]))
-            for row in map(mapping, items(place.get("top_logprobs")))
+            for row in map(as_mapping, as_list(place.get("top_logprobs")))
             if isinstance(row.get("token"), str) and isinstance(row.get("logprob"), (int, float))
         )
         if words:
-            yield Candidates(words=words)
+            yield TokenLogprobs(words=words)

@@ -16,7 +16,7 @@ from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     ChatCall,
-    Encoded,
+    EncodedRequest,
     NotExpressible,
     WireAudio,
     WireDocument,
@@ -27,21 +27,33 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import (
-    arguments,
-    check_places,
-    name,
-    normal_tools,
-    plain_call,
-    result_in_words,
-    whole_part,
+    check_part_roles,
+    normalise_arguments,
+    normalise_tools,
+    parse_arguments,
+    part_label,
+    result_as_text,
+    valid_utf8_part,
 )
-from intermodal.protocols.framing.json_body import Base64, segments, whole
-from intermodal.protocols.ollama.reply import Decoder
-from intermodal.protocols.ollama.server import decode_request, told_apart
-from intermodal.protocols.schema_transforms import rooted
+from intermodal.protocols.framing.json_body import Base64, segments, valid_utf8
+from intermodal.protocols.ollama.reply import OllamaDecoder
+from intermodal.protocols.ollama.server import decode_request, image_or_audio
+from intermodal.protocols.schema_transforms import name_root
 from intermodal.request import JsonOutput, TextOutput
 
-__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+__all__ = [
+    "IMAGE_TYPES",
+    "PATH",
+    "QUIRKS",
+    "WIRE",
+    "Decoder",
+    "OllamaDecoder",
+    "decode_request",
+    "encode_request",
+    "normalise",
+]
+
+Decoder = OllamaDecoder  # the name that every chat codec has for it
 
 WIRE = "Ollama chat"
 PATH = "/api/chat"
@@ -55,7 +67,7 @@ QUIRKS: Mapping[str, str] = {
 HEADERS = (("content-type", "application/json"), ("accept", "application/x-ndjson, application/json"))
 
 
-def encode_request(call: ChatCall, host: Host) -> Encoded:
+def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
     _check(call, host)
     call = normalise(call, host)
@@ -90,8 +102,8 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         tree |= {"logprobs": True, "top_logprobs": call.candidates}
     if options := {key: value for key, value in options.items() if value is not None}:
         tree["options"] = options
-    request_fields.put(tree, call.settings)
-    return Encoded(path=PATH, headers=HEADERS, segments=segments(tree))
+    request_fields.write_settings(tree, call.settings)
+    return EncodedRequest(path=PATH, headers=HEADERS, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
@@ -103,25 +115,25 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
-        output = JsonOutput(schema=rooted(call.output.schema))
+        output = JsonOutput(schema=name_root(call.output.schema))
     return msgspec.structs.replace(
-        normal_tools(call, none=False),
-        model=whole(call.model),
+        normalise_tools(call, none=False),
+        model=valid_utf8(call.model),
         messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
         output=output,
-        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop))),
+        sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop))),
         grammar="",
         cache=(),
-        settings=request_fields.carried(call.settings, "ollama", host.quirks),
+        settings=request_fields.supported_settings(call.settings, "ollama", host.quirks),
     )
 
 
 def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
-    parts = tuple(map(whole_part, message.parts))
+    parts = tuple(map(valid_utf8_part, message.parts))
     if message.role == "tool":
         for part in parts:
             if isinstance(part, ToolResult):
-                yield WireMessage(role="tool", parts=(result_in_words(part),))
+                yield WireMessage(role="tool", parts=(result_as_text(part),))
         return
     if message.role == "assistant":
         if answer := tuple(_answer(parts, host)):
@@ -136,7 +148,7 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
         if texts:
             yield WireMessage(role=message.role, parts=(*media, WireText(text="\n\n".join(texts))))
             media, texts = [], []
-        media.append(told_apart(part.data) if isinstance(part, (WireImage, WireAudio)) else part)
+        media.append(image_or_audio(part.data) if isinstance(part, (WireImage, WireAudio)) else part)
     if media or texts:
         yield WireMessage(role=message.role, parts=(*media, *([WireText(text="\n\n".join(texts))] if texts else [])))
 
@@ -149,7 +161,7 @@ def _answer(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
         yield WireText(text=text)
     for part in parts:
         if isinstance(part, ToolCall):
-            yield plain_call(part, WIRE, host.id)
+            yield normalise_arguments(part, WIRE, host.id)
 
 
 def _check(call: ChatCall, host: Host) -> None:
@@ -163,16 +175,16 @@ def _check(call: ChatCall, host: Host) -> None:
         raise NotExpressible.of("that a tool must be called", WIRE, where=host.id, todo="leave it to the model")
     if call.tools and not call.parallel_tools and call.tool_choice != "none":
         raise NotExpressible.of("that tools be called one at a time", WIRE, where=host.id)
-    check_places(call, WIRE, host.id)
+    check_part_roles(call, WIRE, host.id)
     images = 0
     for part in (part for message in call.messages for part in message.parts):
         images += isinstance(part, WireImage)
         if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
             raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
         if isinstance(part, (WireVideo, WireDocument)):
-            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="convert it first")
+            raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo="convert it first")
         if isinstance(part, WireAudio) and "no_audio" in host.quirks:
-            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="transcribe it first")
+            raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo="transcribe it first")
     if host.max_images is not None and images > host.max_images:
         raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
 
@@ -190,11 +202,11 @@ def _messages(messages: tuple[WireMessage, ...]) -> Iterator[dict[str, Any]]:
                 tree["thinking"] = part.text
             elif isinstance(part, ToolCall):
                 called[part.id] = part.name
-                function = {"name": part.name, "arguments": arguments(part, WIRE)}
+                function = {"name": part.name, "arguments": parse_arguments(part, WIRE)}
                 tree.setdefault("tool_calls", []).append({"id": part.id, "function": function})
             elif isinstance(part, ToolResult):
                 named = {"tool_name": called[part.id]} if part.id in called else {}
                 tree |= {"content": part.text, "tool_call_id": part.id, **named}
             elif not isinstance(part, Opaque):
-                raise NotExpressible.of(name(part), WIRE)
+                raise NotExpressible.of(part_label(part), WIRE)
         yield tree

@@ -8,48 +8,48 @@ from typing import Any
 from intermodal.catalog.structured_output import ANY_OBJECT
 from intermodal.content import Reasoning, Role, ToolCall, ToolResult
 from intermodal.protocols.calls import (
-    Candidates,
     ChatCall,
     Error,
     Finish,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
     WireAudio,
     WireEvent,
     WireImage,
     WireMessage,
     WirePart,
     WireText,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.conversation import Calls, TurnMaker, arguments_told, turn
-from intermodal.protocols.errors.responses import answered
-from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.conversation import ToolCallIds, TurnBuilder, arguments_for_client, collect_turn
+from intermodal.protocols.errors.responses import error_response
+from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
-    flag,
-    functions,
-    model_of,
-    prompt_of,
-    reading,
-    role_of,
-    said_in,
-    shown,
-    stops,
-    text,
+    quote_value,
+    read_bool,
+    read_messages,
+    read_model,
+    read_prompt,
+    read_request,
+    read_role,
+    read_stop,
+    read_tools,
+    require_text,
 )
 from intermodal.request import JsonOutput, Sampling, TextOutput
 
 STREAM_TYPE = "application/x-ndjson"
 # OpenTelemetry GenAI's words for why the answer ended -> Ollama's.
-FINISH: Mapping[str, str] = {"tool_call": "stop", "content_filter": "stop"}
+DONE_REASONS: Mapping[str, str] = {"tool_call": "stop", "content_filter": "stop"}
 _IMAGES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"))
 
 
-def told_apart(data: bytes) -> WireImage | WireAudio:
+def image_or_audio(data: bytes) -> WireImage | WireAudio:
     """What ``images`` holds by its first bytes, which is how Ollama tells sound from pictures."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return WireAudio(data=data, format="wav")
@@ -75,29 +75,29 @@ NAMES: Mapping[str, str] = {
 
 def decode_request(body: bytes) -> ChatCall:
     """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a chat request", read_tree, NAMES)
+    return read_request(body, "a chat request", read_tree, NAMES)
 
 
 def read_tree(tree: dict[str, Any]) -> ChatCall:
     """Return the call that a body's JSON asks for. Raises as ``decode_request`` does, in the words of Python."""
     options = tree.get("options") or {}
-    calls = Calls()
-    prompt = prompt_of(tree, _no_part, {})
+    calls = ToolCallIds()
+    prompt = read_prompt(tree, _no_part, {})
     return ChatCall(
-        model=model_of(tree, prompt),
-        messages=tuple(_read_message(message, calls) for message in said_in(tree, "messages", prompt)),
+        model=read_model(tree, prompt),
+        messages=tuple(_read_message(message, calls) for message in read_messages(tree, "messages", prompt)),
         output=_read_output(tree.get("format")),
         sampling=Sampling(
             max_tokens=_limit(options.get("num_predict")),
             temperature=options.get("temperature"),
             top_p=options.get("top_p"),
-            stop=stops(options.get("stop")),
+            stop=read_stop(options.get("stop")),
             seed=options.get("seed"),
         ),
-        settings=settings_of(tree, "ollama"),
-        stream=flag(tree, "stream", True),
+        settings=read_settings(tree, "ollama"),
+        stream=read_bool(tree, "stream", True),
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
-        tools=functions(tree.get("tools")),
+        tools=read_tools(tree.get("tools")),
         context=options.get("num_ctx"),
         prompt=prompt,
     )
@@ -116,20 +116,20 @@ def _read_output(wanted: Any) -> TextOutput | JsonOutput:
     if wanted is None or wanted == "":
         return TextOutput()
     if wanted != "json" and not isinstance(wanted, dict):
-        raise ValueError(f"format is {shown(wanted)}, and may be json, or a JSON schema")
+        raise ValueError(f"format is {quote_value(wanted)}, and may be json, or a JSON schema")
     return JsonOutput(schema=ANY_OBJECT if wanted == "json" else wanted)
 
 
-def _read_message(message: Any, calls: Calls) -> WireMessage:
-    role, said = role_of(message, ROLES), message.get("content")
-    said = "" if said is None else text(said, "content")
+def _read_message(message: Any, calls: ToolCallIds) -> WireMessage:
+    role, said = read_role(message, ROLES), message.get("content")
+    said = "" if said is None else require_text(said, "content")
     calls.begin(role)
     if role == "tool":
         name = calls.result(message.get("tool_call_id"), message.get("tool_name"))
         return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
-    parts: list[WirePart] = [told_apart(unbase64(image)) for image in message.get("images") or ()]
+    parts: list[WirePart] = [image_or_audio(decode_base64(image)) for image in message.get("images") or ()]
     if thought := message.get("thinking"):
-        parts.append(Reasoning(text=text(thought, "thinking")))
+        parts.append(Reasoning(text=require_text(thought, "thinking")))
     if said:
         parts.append(WireText(text=said))
     for call in message.get("tool_calls") or ():
@@ -143,7 +143,7 @@ def _read_message(message: Any, calls: Calls) -> WireMessage:
 # ---- the reply ---------------------------------------------------------------------------------
 
 
-class StreamEncoder:
+class OllamaStreamEncoder:
     """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``now``: tells the time, as
     RFC 3339 writes it: each line has its own.
 
@@ -153,21 +153,21 @@ class StreamEncoder:
 
     def __init__(self, name: str, *, now: Callable[[], str]) -> None:
         self._name, self._now = name, now
-        self._usage = Usage()
-        self._calls = TurnMaker()
+        self._usage = WireUsage()
+        self._calls = TurnBuilder()
 
     def feed(self, event: WireEvent) -> bytes:
-        if isinstance(event, Usage):
+        if isinstance(event, WireUsage):
             self._usage = event
         elif isinstance(event, ToolCallDelta):
             self._calls.add(event)
         elif isinstance(event, Error):
-            return _line(error_of(event.error))
-        elif isinstance(event, (TextDelta, RefusalDelta)):
+            return _line(write_error(event.error))
+        elif isinstance(event, (WireTextDelta, RefusalDelta)):
             return self._message(content=event.text)
         elif isinstance(event, ReasoningDelta):
             return self._message(content="", thinking=event.text) if event.text else b""
-        elif isinstance(event, Candidates):
+        elif isinstance(event, TokenLogprobs):
             return self._message({"logprobs": [_candidates(event)]}, content="")
         elif isinstance(event, Finish):
             calls = _calls(self._calls.turn().calls, event.reason)
@@ -180,52 +180,58 @@ class StreamEncoder:
         return _line({**head, "message": {"role": "assistant", **message}, "done": False, **(more or {})})
 
 
+StreamEncoder = OllamaStreamEncoder  # the name that every server side has for it
+
+
 def encode_reply(events: Iterable[WireEvent], name: str, *, now: Callable[[], str]) -> tuple[int, bytes]:
     """HTTP status and body of a reply that is not streamed.
 
     Raises OutputInvalid where a tool is called with what is no object.
     """
     told = list(events)
-    made = turn(told)
+    made = collect_turn(told)
     if made.error is not None:
-        answer = answered(made.error)
+        answer = error_response(made.error)
         return answer.status, dumps({"error": answer.message})
-    said = "".join(event.text for event in told if isinstance(event, (TextDelta, RefusalDelta)))
+    said = "".join(event.text for event in told if isinstance(event, (WireTextDelta, RefusalDelta)))
     message: dict[str, Any] = {"role": "assistant", "content": said}
     if thought := "".join(event.text for event in told if isinstance(event, ReasoningDelta)):
         message["thinking"] = thought
     if calls := _calls(made.calls, made.finish):
         message["tool_calls"] = calls
-    logprobs = [_candidates(event) for event in told if isinstance(event, Candidates)]
+    logprobs = [_candidates(event) for event in told if isinstance(event, TokenLogprobs)]
     more = {"logprobs": logprobs} if logprobs else {}
     return 200, dumps({"model": name, "created_at": now(), "message": message, **more, **_end(made.finish, made.usage)})
 
 
 def _calls(calls: Iterable[ToolCall], finish: str) -> list[dict[str, Any]]:
     return [
-        {"id": call.id, "function": {"index": index, "name": call.name, "arguments": arguments_told(call, finish)}}
+        {
+            "id": call.id,
+            "function": {"index": index, "name": call.name, "arguments": arguments_for_client(call, finish)},
+        }
         for index, call in enumerate(calls)
     ]
 
 
-def _candidates(event: Candidates) -> dict[str, Any]:
+def _candidates(event: TokenLogprobs) -> dict[str, Any]:
     rows = [{"token": word, "logprob": share} for word, share in event.words]
     return {**rows[0], "top_logprobs": rows}
 
 
-def _end(reason: str, usage: Usage) -> dict[str, Any]:
+def _end(reason: str, usage: WireUsage) -> dict[str, Any]:
     """Of durations the whole is all that is measured here."""
     return {
         "done": True,
-        "done_reason": FINISH.get(reason, reason),
-        **lasted(usage.about or {}),
+        "done_reason": DONE_REASONS.get(reason, reason),
+        **duration_fields(usage.about or {}),
         "prompt_eval_count": usage.input_tokens or 0,
         "eval_count": usage.output_tokens or 0,
         **({"intermodal": usage.about} if usage.about is not None else {}),
     }
 
 
-def lasted(about: Mapping[str, Any]) -> dict[str, int]:
+def duration_fields(about: Mapping[str, Any]) -> dict[str, int]:
     """How long all of it took, in nanoseconds, by what is told of the run."""
     return {"total_duration": round(about["seconds"] * 1e9)} if "seconds" in about else {}
 
@@ -234,7 +240,7 @@ def _line(tree: Mapping[str, Any]) -> bytes:
     return dumps(tree) + b"\n"
 
 
-def error_of(error: BaseException) -> dict[str, Any]:
+def write_error(error: BaseException) -> dict[str, Any]:
     """An error, which is words here; what else is told stands beside them."""
-    told = answered(error)
+    told = error_response(error)
     return {"error": told.message, **told.told}

@@ -9,23 +9,23 @@ from msgspec import Raw
 
 from intermodal.protocols.calls import EmbeddingCall
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.ollama.server import lasted
-from intermodal.protocols.openai_media.server import MAX_TEXTS, EmbeddingsAsked, model_of, read_body
-from intermodal.protocols.request_validation import flag
+from intermodal.protocols.ollama.server import duration_fields
+from intermodal.protocols.openai_media.server import MAX_TEXTS, EmbeddingRequest, read_body, read_model_name
+from intermodal.protocols.request_validation import read_bool
 
 
-def read_embed(body: bytes) -> EmbeddingsAsked:
+def read_embed(body: bytes) -> EmbeddingRequest:
     """Return the call that a body asks for. Raises ValueError for a body that asks for none."""
 
-    def read(tree: Mapping[str, Any]) -> EmbeddingsAsked:
+    def read(tree: Mapping[str, Any]) -> EmbeddingRequest:
         given = tree["input"]
         texts = given if isinstance(given, list) else [given]
         if not 1 <= len(texts) <= MAX_TEXTS or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,} texts")
         if tree.get("dimensions") is not None:
             raise ValueError("dimensions cannot be chosen here: leave it out")
-        flag(dict(tree), "truncate", True)
-        return EmbeddingsAsked(call=EmbeddingCall(model=model_of(tree), texts=tuple(texts)), encoding="float")
+        read_bool(dict(tree), "truncate", True)
+        return EmbeddingRequest(call=EmbeddingCall(model=read_model_name(tree), texts=tuple(texts)), encoding="float")
 
     return read_body(body, "an embedding request", read)
 
@@ -33,5 +33,5 @@ def read_embed(body: bytes) -> EmbeddingsAsked:
 def write_embed(vectors: Sequence[Sequence[float]], name: str, tokens: int, about: Mapping[str, Any]) -> bytes:
     """Return the reply: the vectors in the order of the texts, and the tokens of all of them."""
     rows = [Raw(dumps(list(row))) for row in vectors]  # one by one: whoever encodes holds the interpreter
-    counts = {**lasted(about), "prompt_eval_count": tokens}
+    counts = {**duration_fields(about), "prompt_eval_count": tokens}
     return dumps({"model": name, "embeddings": rows, **counts, "intermodal": about})

@@ -13,7 +13,7 @@ from typing import Any
 from intermodal.protocols.calls import ChatCall, WireEvent
 from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.ollama import server as ollama_server
-from intermodal.protocols.request_validation import reading, text
+from intermodal.protocols.request_validation import read_request, require_text
 
 STREAM_TYPE = ollama_server.STREAM_TYPE
 _NAMES: Mapping[str, str] = {**ollama_server.NAMES, "messages.parts.text": "prompt"}
@@ -25,7 +25,7 @@ _RENDERING: Mapping[str, tuple[Any, ...]] = {
 
 def decode_request(body: bytes) -> ChatCall:
     """Return the call that a body asks for. Raises ValueError for a body that asks for none."""
-    return reading(body, "a generate request", _read, _NAMES)
+    return read_request(body, "a generate request", _read, _NAMES)
 
 
 def _read(tree: dict[str, Any]) -> ChatCall:
@@ -33,19 +33,22 @@ def _read(tree: dict[str, Any]) -> ChatCall:
         if tree.get(name) not in neutral:
             raise ValueError(f"{name} cannot be set: prompts are rendered by the model's own template here")
     images = tree.get("images") or []
-    said = text(tree.get("prompt") or "", "prompt")
+    said = require_text(tree.get("prompt") or "", "prompt")
     messages = [{"role": "user", "content": said, "images": images}]
     if tree.get("system"):
-        messages.insert(0, {"role": "system", "content": text(tree["system"], "system")})
+        messages.insert(0, {"role": "system", "content": require_text(tree["system"], "system")})
     return ollama_server.read_tree({**tree, "messages": messages, "tools": None})
 
 
-class StreamEncoder(ollama_server.StreamEncoder):
+class OllamaGenerateStreamEncoder(ollama_server.OllamaStreamEncoder):
     """Write the lines of a stream as ``/api/generate`` does."""
 
     def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
         head = {"model": self._name, "created_at": self._now()}
         return dumps({**head, **_said(message), "done": False, **(more or {})}) + b"\n"
+
+
+StreamEncoder = OllamaGenerateStreamEncoder  # the name that every server side has for it
 
 
 def encode_reply(events: Iterable[WireEvent], name: str, **more: Any) -> tuple[int, bytes]:

@@ -12,12 +12,12 @@ from typing import Any
 
 from intermodal.catalog.image_options import ASPECT_RATIOS
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import Encoded, PictureCall, Pictures, Usage, WireImage
+from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import Base64, items, mapping, segments, whole, word
-from intermodal.protocols.image_generation import answer, check, nothing_drawn
+from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
+from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
 from intermodal.protocols.openai_chat.reply import read_usage
-from intermodal.protocols.request_validation import data_uri
+from intermodal.protocols.request_validation import decode_data_uri
 
 WIRE = "pictures over OpenRouter's chat"
 PATH = "/chat/completions"
@@ -25,10 +25,10 @@ IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 _HEADERS = (("content-type", "application/json"), ("accept", "application/json"))
 
 
-def encode_request(call: PictureCall, host: Host) -> Encoded:
+def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
-    check(call, host, WIRE, image_types=IMAGE_TYPES)
-    content: Any = whole(call.prompt)
+    check_options(call, host, WIRE, image_types=IMAGE_TYPES)
+    content: Any = valid_utf8(call.prompt)
     if call.images:
         shown = [
             {"type": "image_url", "image_url": {"url": Base64(image.data, f"data:{image.media_type};base64,")}}
@@ -36,7 +36,7 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
         ]
         content = [{"type": "text", "text": content}, *shown]
     tree: dict[str, Any] = {
-        "model": whole(call.model),
+        "model": valid_utf8(call.model),
         "messages": [{"role": "user", "content": content}],
         # A model that draws and does not write refuses to be asked for words as well.
         "modalities": ["image", "text"] if call.writes else ["image"],
@@ -44,30 +44,30 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
     }
     if call.size is not None:
         tree["image_config"] = {"aspect_ratio": ASPECT_RATIOS[call.size]}
-    return Encoded(path=PATH, headers=_HEADERS, segments=segments(tree))
+    return EncodedRequest(path=PATH, headers=_HEADERS, segments=segments(tree))
 
 
-def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Pictures:
+def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
     """The pictures in a 2xx reply. A link is not followed: only media's one door opens what somebody else named.
 
     Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where a filter stopped it.
     """
-    tree = answer(body, endpoint, headers)
-    choice = mapping(next(iter(items(tree.get("choices"))), {}))
+    tree = parse_reply(body, endpoint, headers)
+    choice = as_mapping(next(iter(as_list(tree.get("choices"))), {}))
     if choice.get("error"):
         raise classification.classify(200, headers or {}, {"error": choice["error"]}, endpoint)
-    message = mapping(choice.get("message"))
-    images = tuple(filter(None, map(_picture, items(message.get("images")))))
+    message = as_mapping(choice.get("message"))
+    images = tuple(filter(None, map(_picture, as_list(message.get("images")))))
     usage = tree.get("usage")
     if images:
-        return Pictures(images=images, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
+        return GeneratedImages(images=images, usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage())
     refused = bool(message.get("refusal")) or choice.get("finish_reason") == "content_filter"
-    nothing_drawn(endpoint, word(message.get("refusal")) or word(message.get("content")), refused=refused)
+    raise_no_image(endpoint, as_text(message.get("refusal")) or as_text(message.get("content")), refused=refused)
 
 
 def _picture(row: Any) -> WireImage | None:
     try:
-        found = data_uri(word(mapping(mapping(row).get("image_url")).get("url")))
+        found = decode_data_uri(as_text(as_mapping(as_mapping(row).get("image_url")).get("url")))
     except ValueError:
         return None
     if found is None or found[0] not in IMAGE_TYPES or not found[1]:

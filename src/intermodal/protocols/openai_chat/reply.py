@@ -11,17 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from intermodal.protocols.calls import (
-    Candidates,
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
+    WireTextDelta,
+    WireUsage,
 )
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import count, items, mapping, word
-from intermodal.protocols.reply_decoder import Decoding, arguments_of, call_named
+from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count
+from intermodal.protocols.reply_decoder import ReplyDecoder, arguments_as_json, tool_call_id
 
 # Hosts' words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -34,7 +34,7 @@ _UNSAID = frozenset({"null", "none"})  # a reason that is none, in the words of 
 _PADDED = re.compile(r"[^=]+={0,2}")
 
 
-class Decoder(Decoding):
+class OpenAIChatDecoder(ReplyDecoder):
     """Of a chat completion, streamed or not: a chunk and a whole reply differ in little."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
@@ -44,7 +44,7 @@ class Decoder(Decoding):
         self._chosen: Any = None  # which of several choices is the answer
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
-        self._read_usage(tree.get("usage"), word(tree.get("service_tier")))
+        self._read_usage(tree.get("usage"), as_text(tree.get("service_tier")))
         ours = self._ours(tree)
         if ours is not None:
             self._read_choice(ours)
@@ -52,14 +52,14 @@ class Decoder(Decoding):
     def _read_reply(self, tree: Mapping[str, Any]) -> None:
         self._read_event(tree, "")
         # A whole message is an answer though it does not say why it ended: nothing is missing from a whole document.
-        if isinstance(mapping(self._ours(tree)).get("message"), Mapping):
+        if isinstance(as_mapping(self._ours(tree)).get("message"), Mapping):
             self.complete = True
 
     def _ours(self, tree: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """With one answer asked for there is one choice; a chunk of usage alone has none."""
-        choices = [choice for choice in items(tree.get("choices")) if isinstance(choice, Mapping)]
+        choices = [choice for choice in as_list(tree.get("choices")) if isinstance(choice, Mapping)]
         if choices and self._chosen is None:
-            self._chosen = chosen(choice.get("index") for choice in choices)
+            self._chosen = chosen_index(choice.get("index") for choice in choices)
         return next((choice for choice in choices if (choice.get("index") or 0) == self._chosen), None)
 
     def _read_choice(self, choice: Mapping[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Decoder(Decoding):
             for text in _thoughts(delta.get("content")):
                 self._out.append(ReasoningDelta(text=text))
             for text in _texts(delta.get("content")):
-                self._out.append(TextDelta(text=text))
+                self._out.append(WireTextDelta(text=text))
             self._read_speech(delta.get("audio"), told=bool(delta.get("content")))
             for text in _texts(delta.get("refusal")):
                 self._refused = True
@@ -82,7 +82,7 @@ class Decoder(Decoding):
         if self.done:
             return
         reason = choice.get("finish_reason")
-        if isinstance(reason, str) and (said := finish_of(reason)):
+        if isinstance(reason, str) and (said := map_finish_reason(reason)):
             if said == "error":  # OpenRouter: the provider failed in the middle
                 self._fail("the provider failed in the middle of the answer")
                 return
@@ -95,8 +95,8 @@ class Decoder(Decoding):
         if not isinstance(audio, Mapping):
             return
         for text in () if told else _texts(audio.get("transcript")):
-            self._out.append(TextDelta(text=text))
-        self._base64 += word(audio.get("data"))
+            self._out.append(WireTextDelta(text=text))
+        self._base64 += as_text(audio.get("data"))
         whole = len(self._base64) // 4 * 4
         now, self._base64 = self._base64[:whole], self._base64[whole:]
         try:
@@ -111,15 +111,15 @@ class Decoder(Decoding):
         for place, call in enumerate(calls if isinstance(calls, list) else ()):
             if not isinstance(call, Mapping):
                 continue
-            function = mapping(call.get("function"))
-            said, index = word(call.get("id")), count(call.get("index"))
+            function = as_mapping(call.get("function"))
+            said, index = as_text(call.get("id")), as_token_count(call.get("index"))
             number, new = self._number(place if index is None else index, said)
             self._out.append(
                 ToolCallDelta(
                     index=number,
-                    id=call_named(said) if new else said,
-                    name=word(function.get("name")),
-                    arguments=arguments_of(function.get("arguments")),
+                    id=tool_call_id(said) if new else said,
+                    name=as_text(function.get("name")),
+                    arguments=arguments_as_json(function.get("arguments")),
                 )
             )
 
@@ -139,45 +139,45 @@ class Decoder(Decoding):
             self._usage = read_usage(usage, tier)
 
 
-def finish_of(reason: str) -> str:
+def map_finish_reason(reason: str) -> str:
     """Why an answer ended, in OpenTelemetry GenAI's word where there is one; "" for a reason that is none."""
     said = reason.lower()
     return FINISH_REASONS.get(said, "" if said in _UNSAID else said)
 
 
-def chosen(indexes: Iterable[Any]) -> Any:
+def chosen_index(indexes: Iterable[Any]) -> Any:
     """Of the choices that came first, which is the answer, where a host makes several though one was asked for."""
     found = [index or 0 for index in indexes]
     return 0 if 0 in found else found[0]
 
 
-def read_usage(usage: Mapping[str, Any], tier: str = "") -> Usage:
+def read_usage(usage: Mapping[str, Any], tier: str = "") -> WireUsage:
     """OpenAI's usage block, in the spellings of chat, responses, transcriptions, pictures and vectors.
 
     ``tier``: ``service_tier``, which stands beside it. What was read from a cache is elsewhere at some hosts: DeepSeek
     (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``).
     """
-    given = mapping(
+    given = as_mapping(
         usage.get("prompt_tokens_details") or usage.get("input_tokens_details") or usage.get("input_token_details")
     )
-    made = mapping(
+    made = as_mapping(
         usage.get("completion_tokens_details")
         or usage.get("output_tokens_details")
         or usage.get("output_token_details")
     )
     cached = (given.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"), usage.get("cached_tokens"))
     seconds = usage.get("seconds", usage.get("prompt_audio_seconds"))  # OpenAI; Mistral
-    return Usage(
-        input_tokens=count(usage.get("prompt_tokens", usage.get("input_tokens"))),
-        output_tokens=_made(usage, count(made.get("reasoning_tokens"))),
-        cached_tokens=next((number for value in cached if (number := count(value)) is not None), None),
-        cache_write_tokens=count(given.get("cache_write_tokens")),
-        reasoning_tokens=count(made.get("reasoning_tokens")),
-        audio_tokens=count(made.get("audio_tokens")),
-        image_tokens=count(made.get("image_tokens")),
+    return WireUsage(
+        input_tokens=as_token_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        output_tokens=_made(usage, as_token_count(made.get("reasoning_tokens"))),
+        cached_tokens=next((number for value in cached if (number := as_token_count(value)) is not None), None),
+        cache_write_tokens=as_token_count(given.get("cache_write_tokens")),
+        reasoning_tokens=as_token_count(made.get("reasoning_tokens")),
+        audio_tokens=as_token_count(made.get("audio_tokens")),
+        image_tokens=as_token_count(made.get("image_tokens")),
         seconds=float(seconds) if isinstance(seconds, (int, float)) and 0 <= seconds < 1e9 else None,
         input_by_modality=_modalities(given),
-        cached_by_modality=_modalities(mapping(given.get("cached_tokens_details"))),
+        cached_by_modality=_modalities(as_mapping(given.get("cached_tokens_details"))),
         tier=tier.lower(),
     )
 
@@ -185,21 +185,26 @@ def read_usage(usage: Mapping[str, Any], tier: str = "") -> Usage:
 def _modalities(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     names = ("text_tokens", "image_tokens", "audio_tokens", "video_tokens")
     return tuple(
-        (name.removesuffix("_tokens"), number) for name in names if (number := count(told.get(name))) is not None
+        (name.removesuffix("_tokens"), number)
+        for name in names
+        if (number := as_token_count(told.get(name))) is not None
     )
 
 
 def _made(usage: Mapping[str, Any], thought: int | None) -> int | None:
     """Tokens of the answer and of what was thought before it, which xAI leaves out of ``completion_tokens``: where
     the total is the sum of all three, it was left out."""
-    made = count(usage.get("completion_tokens", usage.get("output_tokens")))
-    given, whole = count(usage.get("prompt_tokens", usage.get("input_tokens"))), count(usage.get("total_tokens"))
+    made = as_token_count(usage.get("completion_tokens", usage.get("output_tokens")))
+    given, whole = (
+        as_token_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        as_token_count(usage.get("total_tokens")),
+    )
     if thought and made is not None and given is not None and whole == given + made + thought:
         return made + thought
     return made
 
 
-def _candidates(logprobs: Any) -> Iterator[Candidates]:
+def _candidates(logprobs: Any) -> Iterator[TokenLogprobs]:
     """One for each word of the answer that came with the likeliest others in its place."""
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     for place in content if isinstance(content, list) else ():
@@ -212,7 +217,7 @@ def _candidates(logprobs: Any) -> Iterator[Candidates]:
             and isinstance(row.get("logprob"), (int, float))
         )
         if words:
-            yield Candidates(words=words)
+            yield TokenLogprobs(words=words)
 
 
 def _thoughts(content: Any) -> list[str]:

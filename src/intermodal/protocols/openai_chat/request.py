@@ -19,7 +19,7 @@ from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     AudioFormat,
     ChatCall,
-    Encoded,
+    EncodedRequest,
     NotExpressible,
     WireAudio,
     WireDocument,
@@ -29,15 +29,33 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.protocols.conversation import check_places, name, normal_tools, result_in_words, whole_part
-from intermodal.protocols.framing.json_body import Base64, segments, whole
-from intermodal.protocols.openai_chat.reply import Decoder
+from intermodal.protocols.conversation import (
+    check_part_roles,
+    normalise_tools,
+    part_label,
+    result_as_text,
+    valid_utf8_part,
+)
+from intermodal.protocols.framing.json_body import Base64, segments, valid_utf8
+from intermodal.protocols.openai_chat.reply import OpenAIChatDecoder
 from intermodal.protocols.openai_chat.server import decode_request
 from intermodal.protocols.reply_decoder import NO_REASON
-from intermodal.protocols.schema_transforms import bounded, rooted
+from intermodal.protocols.schema_transforms import limit_lengths, name_root
 from intermodal.request import JsonOutput, SpeechOutput, TextOutput, Tool
 
-__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+__all__ = [
+    "IMAGE_TYPES",
+    "PATH",
+    "QUIRKS",
+    "WIRE",
+    "Decoder",
+    "OpenAIChatDecoder",
+    "decode_request",
+    "encode_request",
+    "normalise",
+]
+
+Decoder = OpenAIChatDecoder  # the name that every chat codec has for it
 
 WIRE = "OpenAI chat"
 PATH = "/chat/completions"
@@ -77,7 +95,7 @@ JSON_HEADERS = (("content-type", "application/json"), ("accept", "text/event-str
 # ---- the request -------------------------------------------------------------------------------
 
 
-def encode_request(call: ChatCall, host: Host) -> Encoded:
+def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
     _check(call, host)
     call = normalise(call, host)
@@ -86,8 +104,8 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         "messages": [_message(message, host) for message in call.messages],
         **_settings(call, host),
     }
-    request_fields.put(tree, call.settings)
-    return Encoded(path=PATH, headers=JSON_HEADERS, segments=segments(tree))
+    request_fields.write_settings(tree, call.settings)
+    return EncodedRequest(path=PATH, headers=JSON_HEADERS, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
@@ -100,33 +118,33 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """
     output = call.output
     if isinstance(output, JsonOutput) and host.forced_json:
-        output = normal_json(output, host)
+        output = normalise_json_output(output, host)
     elif isinstance(output, SpeechOutput):
         # A stream is always pcm16: every other format is refused there. Whoever asked packs it.
         form = "pcm16" if call.stream else output.format
-        output = SpeechOutput(format=form, voice=whole(output.voice) or DEFAULT_VOICE)
+        output = SpeechOutput(format=form, voice=valid_utf8(output.voice) or DEFAULT_VOICE)
     else:
         output = TextOutput()
-    sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(whole, call.sampling.stop)))
+    sampling = msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop)))
     return msgspec.structs.replace(
-        normal_tools(call, strict=True),
-        model=whole(call.model),
+        normalise_tools(call, strict=True),
+        model=valid_utf8(call.model),
         messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
         context=None,
         cache=(),
         output=output,
         sampling=sampling,
-        grammar=whole(call.grammar) if "grammar" in host.quirks else "",
-        settings=request_fields.carried(call.settings, "openai", host.quirks),
+        grammar=valid_utf8(call.grammar) if "grammar" in host.quirks else "",
+        settings=request_fields.supported_settings(call.settings, "openai", host.quirks),
     )
 
 
 def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
-    parts = tuple(map(whole_part, message.parts))
+    parts = tuple(map(valid_utf8_part, message.parts))
     if message.role == "tool":
         for part in parts:
             if isinstance(part, ToolResult):
-                yield WireMessage(role="tool", parts=(result_in_words(part),))
+                yield WireMessage(role="tool", parts=(result_as_text(part),))
     elif message.role == "assistant":
         yield WireMessage(role="assistant", parts=_answer(parts, host))
     elif all(isinstance(part, WireText) for part in parts):
@@ -158,23 +176,23 @@ def _sayable(part: WirePart, host: Host) -> WirePart:
     if isinstance(part, WireVideo) and "video_url" not in host.quirks:
         return WireVideo(data=part.data)  # input_video has no field for its type
     if isinstance(part, WireAudio) and "bare_audio" in host.quirks:
-        return WireAudio(data=part.data, format=sound_format(part.data))
+        return WireAudio(data=part.data, format=audio_format(part.data))
     if isinstance(part, WireDocument):
         return WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
     return part
 
 
-def sound_format(data: bytes) -> AudioFormat:
+def audio_format(data: bytes) -> AudioFormat:
     """What sound is whose format nobody says."""
     return "wav" if data[:4] == b"RIFF" else "mp3"
 
 
-def normal_json(output: JsonOutput, host: Host) -> JsonOutput:
+def normalise_json_output(output: JsonOutput, host: Host) -> JsonOutput:
     """The schema as it is sent; of any object nothing is said but that it is one."""
     if _any_object(output, host):
         return JsonOutput(schema=ANY_OBJECT)
-    schema = rooted(output.schema)
-    schema = bounded(schema) if "bounded_schema" in host.quirks else schema
+    schema = name_root(output.schema)
+    schema = limit_lengths(schema) if "bounded_schema" in host.quirks else schema
     return JsonOutput(schema=schema, name=schema_name(output.name))
 
 
@@ -196,7 +214,7 @@ def _check(call: ChatCall, host: Host) -> None:
         raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
     if len(call.sampling.stop) > MAX_STOP:
         raise NotExpressible.of(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
-    check_places(call, WIRE, host.id)
+    check_part_roles(call, WIRE, host.id)
     images = 0
     for part in (part for message in call.messages for part in message.parts):
         if isinstance(part, WireImage):
@@ -205,7 +223,7 @@ def _check(call: ChatCall, host: Host) -> None:
                 raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
         for kind, quirk, todo in _REFUSED:
             if isinstance(part, kind) and quirk in host.quirks:
-                raise NotExpressible.of(name(part), WIRE, where=host.id, todo=todo)
+                raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo=todo)
     if host.max_images is not None and images > host.max_images:
         raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
 
@@ -266,7 +284,7 @@ def _part(part: WirePart, host: Host) -> dict[str, Any]:
         return {"type": "video_url", "video_url": {"url": Base64(part.data, f"data:{part.media_type};base64,")}}
     if isinstance(part, WireVideo):
         return {"type": "input_video", "input_video": {"data": Base64(part.data)}}
-    raise NotExpressible.of(name(part), WIRE, where=host.id)
+    raise NotExpressible.of(part_label(part), WIRE, where=host.id)
 
 
 def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
@@ -280,7 +298,7 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
         "random_seed" if "random_seed" in host.quirks else "seed": sampling.seed,
     }
     if isinstance(call.output, JsonOutput):
-        answer = schema_asked(call.output, host)
+        answer = response_schema(call.output, host)
         told = {"type": "json_schema", "json_schema": answer} if answer else {"type": "json_object"}
         settings["response_format"] = told
     if isinstance(call.output, SpeechOutput):
@@ -301,16 +319,16 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    return {**function(tool), "strict": True} if tool.strict else function(tool)
+    return {**function_definition(tool), "strict": True} if tool.strict else function_definition(tool)
 
 
-def function(tool: Tool) -> dict[str, Any]:
+def function_definition(tool: Tool) -> dict[str, Any]:
     """A tool in OpenAI's words, which other wires took over."""
     described = {"description": tool.description} if tool.description else {}
     return {"name": tool.name, **described, "parameters": tool.schema}
 
 
-def schema_asked(output: JsonOutput, host: Host) -> dict[str, Any] | None:
+def response_schema(output: JsonOutput, host: Host) -> dict[str, Any] | None:
     """A normal output as a schema of OpenAI's, None where it is any object. Strict ones are of closed objects."""
     if _any_object(output, host):
         return None

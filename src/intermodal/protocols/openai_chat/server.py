@@ -8,16 +8,14 @@ from typing import Any, Literal
 
 from intermodal.content import Reasoning, Refusal, Role, ToolCall, ToolResult
 from intermodal.protocols.calls import (
-    Candidates,
     ChatCall,
     Error,
     Finish,
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
     WireAudio,
     WireDocument,
     WireEvent,
@@ -25,39 +23,41 @@ from intermodal.protocols.calls import (
     WireMessage,
     WirePart,
     WireText,
+    WireTextDelta,
+    WireUsage,
     WireVideo,
 )
-from intermodal.protocols.conversation import Calls, turn
-from intermodal.protocols.errors.responses import answered
-from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.conversation import ToolCallIds, collect_turn
+from intermodal.protocols.errors.responses import error_response
+from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.gemini.thought_signatures import from_chat, in_chat, signed
-from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.gemini.thought_signatures import from_openai_chat, openai_chat_fields, signature_block
+from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
-    chosen,
-    data_uri,
-    document_of,
-    flag,
-    functions,
-    image_at,
-    json_output,
-    listed,
-    model_of,
-    one_of,
-    only,
-    prompt_of,
-    reading,
-    role_of,
-    said_in,
-    shown,
-    stops,
-    text,
+    decode_data_uri,
+    document_from_data_uri,
+    image_from_url,
+    quote_value,
+    read_bool,
+    read_messages,
+    read_model,
+    read_prompt,
+    read_request,
+    read_response_format,
+    read_role,
+    read_stop,
+    read_tool_choice,
+    read_tools,
+    require_list,
+    require_one_of,
+    require_text,
+    tool_named,
 )
 from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput, Tool, ToolChoice
 
 STREAM_TYPE = "text/event-stream"
 # OpenTelemetry GenAI's words for why the answer ended -> OpenAI's.
-FINISH: Mapping[str, str] = {"tool_call": "tool_calls"}
+FINISH_REASONS: Mapping[str, str] = {"tool_call": "tool_calls"}
 
 
 # ---- the request -------------------------------------------------------------------------------
@@ -75,39 +75,41 @@ _NAMES: Mapping[str, str] = {
 
 def decode_request(body: bytes) -> ChatCall:
     """The call a body says. Raises ValueError for a body that is none."""
-    return reading(body, "a chat request", _read, _NAMES)
+    return read_request(body, "a chat request", _read, _NAMES)
 
 
 def _read(tree: dict[str, Any]) -> ChatCall:
     if tree.get("n") not in (None, 1):
         raise ValueError("more than one answer (n) cannot be given: leave n out")
-    before_tools = calls_functions(tree)
-    tools, choice = _functions(tree) if before_tools else chosen(tree.get("tool_choice"), functions(tree.get("tools")))
-    calls = Calls()
-    prompt = prompt_of(tree, _read_part, _MEDIA)
+    before_tools = uses_legacy_functions(tree)
+    tools, choice = (
+        _functions(tree) if before_tools else read_tool_choice(tree.get("tool_choice"), read_tools(tree.get("tools")))
+    )
+    calls = ToolCallIds()
+    prompt = read_prompt(tree, _read_part, _MEDIA)
     return ChatCall(
-        model=model_of(tree, prompt),
-        messages=tuple(_read_message(message, calls) for message in said_in(tree, "messages", prompt)),
+        model=read_model(tree, prompt),
+        messages=tuple(_read_message(message, calls) for message in read_messages(tree, "messages", prompt)),
         output=_read_output(tree),
         sampling=Sampling(
             max_tokens=tree.get("max_completion_tokens", tree.get("max_tokens")),
             temperature=tree.get("temperature"),
             top_p=tree.get("top_p"),
-            stop=stops(tree.get("stop")),
+            stop=read_stop(tree.get("stop")),
             seed=tree.get("seed", tree.get("random_seed")),
         ),
-        settings=settings_of(tree, "openai"),
-        stream=flag(tree, "stream", False),
+        settings=read_settings(tree, "openai"),
+        stream=read_bool(tree, "stream", False),
         candidates=tree.get("top_logprobs") or 0 if tree.get("logprobs") else 0,
         grammar=tree.get("grammar") or "",
         tools=tools,
         tool_choice=choice,
-        parallel_tools=not before_tools and flag(tree, "parallel_tool_calls", True),
+        parallel_tools=not before_tools and read_bool(tree, "parallel_tool_calls", True),
         prompt=prompt,
     )
 
 
-def calls_functions(fields: Mapping[str, Any]) -> bool:
+def uses_legacy_functions(fields: Mapping[str, Any]) -> bool:
     """Whether a request is in the words from before there were tools, so that its answer is, too."""
     return fields.get("functions") is not None or fields.get("function_call") is not None
 
@@ -116,24 +118,24 @@ def _functions(tree: Mapping[str, Any]) -> tuple[tuple[Tool, ...], ToolChoice]:
     """Tools and how to choose, from ``functions`` and ``function_call``."""
     if tree.get("tools") or tree.get("tool_choice"):
         raise ValueError("there are functions and tools: send tools alone, which replaced functions")
-    tools = functions(tree.get("functions"), "functions")
+    tools = read_tools(tree.get("functions"), "functions")
     if not tools:
         raise ValueError("function_call is about functions, and there are none: send tools and tool_choice")
     choice = tree.get("function_call")
     if isinstance(choice, dict):
-        return only(text(choice["name"], "a function's name"), tools), "required"
-    return tools, one_of(choice or "auto", "function_call", _CALLED)
+        return tool_named(require_text(choice["name"], "a function's name"), tools), "required"
+    return tools, require_one_of(choice or "auto", "function_call", _CALLED)
 
 
 _CALLED: tuple[Literal["auto", "none"], ...] = ("auto", "none")
-SPOKEN: tuple[Literal["wav", "mp3", "pcm16"], ...] = ("wav", "mp3", "pcm16")
+AUDIO_FORMATS: tuple[Literal["wav", "mp3", "pcm16"], ...] = ("wav", "mp3", "pcm16")
 
 
 def _read_output(tree: Any) -> TextOutput | JsonOutput | SpeechOutput:
     if "audio" in (tree.get("modalities") or ()):
         audio = tree["audio"]
-        return SpeechOutput(format=one_of(audio["format"], "audio.format", SPOKEN), voice=audio["voice"])
-    return json_output(tree.get("response_format"))
+        return SpeechOutput(format=require_one_of(audio["format"], "audio.format", AUDIO_FORMATS), voice=audio["voice"])
+    return read_response_format(tree.get("response_format"))
 
 
 ROLES: Mapping[str, Role] = {
@@ -142,19 +144,19 @@ ROLES: Mapping[str, Role] = {
 }  # fmt: skip
 
 
-def _read_message(message: Any, calls: Calls) -> WireMessage:
-    role = role_of(message, ROLES)
+def _read_message(message: Any, calls: ToolCallIds) -> WireMessage:
+    role = read_role(message, ROLES)
     calls.begin(role)
     content = message.get("content")
     content = [] if content is None else content
-    words = [{"type": "text", "text": content}] if isinstance(content, str) else listed(content, "content")
+    words = [{"type": "text", "text": content}] if isinstance(content, str) else require_list(content, "content")
     parts = tuple(map(_read_part, words))
     if role == "tool":
         said = "".join(part.text for part in parts if isinstance(part, WireText))
         if len(parts) != sum(isinstance(part, WireText) for part in parts):
             raise ValueError("a tool's result has words alone here: send its media in a message of the user")
         by_name = message["role"] == "function"
-        name = calls.result(None, text(message["name"], "a name")) if by_name else message["tool_call_id"]
+        name = calls.result(None, require_text(message["name"], "a name")) if by_name else message["tool_call_id"]
         return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
     if role == "assistant":
         thought = message.get("reasoning_content")
@@ -175,21 +177,21 @@ def _read_spoken(audio: Any) -> WireText:
     """An answer that was heard, by its words."""
     if not audio.get("transcript"):
         raise ValueError("an answer is named by the id of its audio, which is not kept here: send its transcript")
-    return WireText(text=text(audio["transcript"], "a transcript"))
+    return WireText(text=require_text(audio["transcript"], "a transcript"))
 
 
 def _read_call(call: Any) -> Iterator[WirePart]:
     function = call["function"]
-    if signature := from_chat(call):
-        yield signed(signature)
-    yield ToolCall(id=call["id"], name=function["name"], arguments=text(function["arguments"], "arguments"))
+    if signature := from_openai_chat(call):
+        yield signature_block(signature)
+    yield ToolCall(id=call["id"], name=function["name"], arguments=require_text(function["arguments"], "arguments"))
 
 
-def _read_function_call(call: Any, calls: Calls) -> Iterator[ToolCall]:
+def _read_function_call(call: Any, calls: ToolCallIds) -> Iterator[ToolCall]:
     """A call from before there were tools, with an id that its result gets, too."""
     if call:
-        name = text(call["name"], "a function's name")
-        yield ToolCall(id=calls.call(None, name), name=name, arguments=text(call["arguments"], "arguments"))
+        name = require_text(call["name"], "a function's name")
+        yield ToolCall(id=calls.call(None, name), name=name, arguments=require_text(call["arguments"], "arguments"))
 
 
 # Parts that are media, and where each has its own.
@@ -202,41 +204,41 @@ _PARTS = "text, image_url, input_audio, input_video, video_url, file and documen
 def _read_part(part: Any) -> WirePart:
     kind = part["type"]
     if kind == "text":
-        return WireText(text=text(part["text"], "a text"))
+        return WireText(text=require_text(part["text"], "a text"))
     if kind == "refusal":
-        return Refusal(text=text(part["refusal"], "a refusal"))
+        return Refusal(text=require_text(part["refusal"], "a refusal"))
     if kind == "input_audio":
         audio = part["input_audio"]
         if isinstance(audio, str):  # as Mistral's clients send it
-            data = unbase64(audio)
+            data = decode_base64(audio)
             return WireAudio(data=data, format="wav" if data[:4] == b"RIFF" else "mp3")
-        return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
+        return WireAudio(data=decode_base64(audio["data"]), format=audio["format"])
     if kind == "input_video":
-        return WireVideo(data=unbase64(part["input_video"]["data"]))
+        return WireVideo(data=decode_base64(part["input_video"]["data"]))
     if kind == "file":
         file = part["file"]
-        return document_of(file.get("file_data"), file.get("filename"), file.get("file_id"))
+        return document_from_data_uri(file.get("file_data"), file.get("filename"), file.get("file_id"))
     if kind == "document_url":
-        found = data_uri(part["document_url"])
+        found = decode_data_uri(part["document_url"])
         if found is None:
             return WireLink(of="document", url=part["document_url"])
         return WireDocument(data=found[1], name=part.get("document_name") or "")
     if kind == "image_url":
         image = part["image_url"]
         image = {"url": image} if isinstance(image, str) else image
-        return image_at(image["url"], image.get("detail") or "auto")
+        return image_from_url(image["url"], image.get("detail") or "auto")
     if kind == "video_url":
-        found = data_uri(part["video_url"]["url"])
+        found = decode_data_uri(part["video_url"]["url"])
         if found is None:
             return WireLink(of="video", url=part["video_url"]["url"])
         return WireVideo(data=found[1], media_type=found[0])
-    raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
+    raise ValueError(f"a part of type {quote_value(kind)} is not read here: there are {_PARTS}")
 
 
 # ---- the reply ---------------------------------------------------------------------------------
 
 
-class StreamEncoder:
+class OpenAIChatStreamEncoder:
     """Events in, the bytes of a stream out. ``name`` is the model as the client called it; ``created`` in seconds.
 
     ``usage``: the client asked for it with the stream. ``functions``: it speaks of functions, as before there were
@@ -248,15 +250,15 @@ class StreamEncoder:
         self._wants_usage = usage
         self._functions = functions
         self._call: int | None = None  # index of the function call there is room for
-        self._usage: Usage | None = None
+        self._usage: WireUsage | None = None
         self._begun = False
 
     def feed(self, event: WireEvent) -> bytes:
-        if isinstance(event, Usage):
+        if isinstance(event, WireUsage):
             self._usage = event
             return b""
         if isinstance(event, Error):
-            return sse({"error": error_of(event.error)})
+            return sse_event({"error": write_error(event.error)})
         begin = b"" if self._begun else self._chunk({"role": "assistant", "content": ""})
         self._begun = True
         if not isinstance(event, Finish):
@@ -269,29 +271,32 @@ class StreamEncoder:
             return begin + self._chunk(*_delta(event))
         end = self._chunk({}, reason=_finish(event.reason, functions=self._functions))
         if self._wants_usage and self._usage is not None:
-            end += sse({**self._head, "choices": [], "usage": usage_of(self._usage)})
+            end += sse_event({**self._head, "choices": [], "usage": write_usage(self._usage)})
         return begin + end + b"data: [DONE]\n\n"
 
     def _chunk(self, delta: dict[str, Any], logprobs: Any = None, *, reason: str | None = None) -> bytes:
         told = {} if logprobs is None else {"logprobs": logprobs}
-        return sse({**self._head, "choices": [{"index": 0, "delta": delta, **told, "finish_reason": reason}]})
+        return sse_event({**self._head, "choices": [{"index": 0, "delta": delta, **told, "finish_reason": reason}]})
+
+
+StreamEncoder = OpenAIChatStreamEncoder  # the name that every server side has for it
 
 
 def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
     """What one event adds, and the probabilities that come with it."""
-    if isinstance(event, TextDelta):
+    if isinstance(event, WireTextDelta):
         return {"content": event.text}, None
     if isinstance(event, ReasoningDelta):
         return {"reasoning_content": event.text}, None
     if isinstance(event, RefusalDelta):
         return {"refusal": event.text}, None
-    if isinstance(event, Candidates):
+    if isinstance(event, TokenLogprobs):
         return {}, {"content": [_candidates(event)]}
     if isinstance(event, ToolCallDelta):
         head = {"id": event.id, "type": "function"} if event.id else {}
         name = {"name": event.name} if event.name else {}
         call = {"index": event.index, **head, "function": {**name, "arguments": event.arguments}}
-        return {"tool_calls": [{**call, **in_chat(event.signature)}]}, None
+        return {"tool_calls": [{**call, **openai_chat_fields(event.signature)}]}, None
     return {}, None
 
 
@@ -300,7 +305,7 @@ def _function_call(event: ToolCallDelta) -> dict[str, Any]:
 
 
 def _finish(reason: str, *, functions: bool) -> str:
-    return "function_call" if functions and reason == "tool_call" else FINISH.get(reason, reason)
+    return "function_call" if functions and reason == "tool_call" else FINISH_REASONS.get(reason, reason)
 
 
 def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,7 +314,7 @@ def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": name, "expires_at": head["created"], "data": b64encode(data).decode()}
 
 
-def _candidates(event: Candidates) -> dict[str, Any]:
+def _candidates(event: TokenLogprobs) -> dict[str, Any]:
     rows = [
         {"token": word, "bytes": list(word.encode("utf-8", "replace")), "logprob": share} for word, share in event.words
     ]
@@ -321,9 +326,9 @@ def encode_reply(
 ) -> tuple[int, bytes]:
     """HTTP status and body of a reply that is not streamed. ``functions``: as ``StreamEncoder`` has it."""
     told = list(events)
-    made = turn(told)
+    made = collect_turn(told)
     if made.error is not None:
-        return answered(made.error).status, dumps({"error": error_of(made.error)})
+        return error_response(made.error).status, dumps({"error": write_error(made.error)})
     message: dict[str, Any] = {"role": "assistant", "content": made.text if made.text or not made.calls else None}
     for part in made.parts:
         if isinstance(part, Refusal):
@@ -337,24 +342,24 @@ def encode_reply(
         message["tool_calls"] = [
             {
                 "id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments},
-                **in_chat(signatures.get(call.id, "")),
+                **openai_chat_fields(signatures.get(call.id, "")),
             }
             for call in made.calls
         ]  # fmt: skip
     if made.speech:
         spoken = _audio(made.speech, {"id": id, "created": created})
         message["audio"] = {**spoken, "transcript": made.text}
-    content = [_candidates(event) for event in told if isinstance(event, Candidates)]
+    content = [_candidates(event) for event in told if isinstance(event, TokenLogprobs)]
     choice = {"index": 0, "message": message, "finish_reason": _finish(made.finish, functions=functions)}
     reply = {
         "id": id, "object": "chat.completion", "created": created, "model": name,
         "choices": [{**choice, "logprobs": {"content": content} if content else None}],
-        "usage": usage_of(made.usage),
+        "usage": write_usage(made.usage),
     }  # fmt: skip
     return 200, dumps(reply)
 
 
-def usage_of(usage: Usage) -> dict[str, Any]:
+def write_usage(usage: WireUsage) -> dict[str, Any]:
     given, out = usage.input_tokens or 0, usage.output_tokens or 0
     tree: dict[str, Any] = {"prompt_tokens": given, "completion_tokens": out, "total_tokens": given + out}
     details = {f"{name}_tokens": number for name, number in usage.input_by_modality}
@@ -375,21 +380,21 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         tree["prompt_tokens_details"] = details
     if made:
         tree["completion_tokens_details"] = made
-    return told_about(tree, usage)
+    return with_run_summary(tree, usage)
 
 
-def told_about(tree: dict[str, Any], usage: Usage) -> dict[str, Any]:
+def with_run_summary(tree: dict[str, Any], usage: WireUsage) -> dict[str, Any]:
     """A usage object, with what is told of the run beside the counts."""
     return {**tree, "intermodal": usage.about} if usage.about is not None else tree
 
 
-def error_of(error: BaseException) -> dict[str, Any]:
-    told = answered(error)
+def write_error(error: BaseException) -> dict[str, Any]:
+    told = error_response(error)
     code = told.code or getattr(error, "code", "") or None  # a word or null: typed clients decode nothing else
     return {"message": told.message, "type": told.openai, "param": None, "code": code, **told.told}
 
 
-def sse(tree: Mapping[str, Any], event: str = "") -> bytes:
+def sse_event(tree: Mapping[str, Any], event: str = "") -> bytes:
     """One server-sent event."""
     named = f"event: {event}\n".encode() if event else b""
     return named + b"data: " + dumps(tree) + b"\n\n"

@@ -10,23 +10,23 @@ from typing import Any
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import EmbeddingCall, Embeddings, Encoded, NotExpressible, Usage
+from intermodal.protocols.calls import EmbeddingCall, Embeddings, EncodedRequest, NotExpressible, WireUsage
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import dumps, loads, whole
+from intermodal.protocols.framing.json_body import dumps, loads, valid_utf8
 from intermodal.protocols.openai_chat.reply import read_usage
 
 WIRE = "OpenAI embeddings"
 PATH = "/embeddings"
 
 
-def encode_request(call: EmbeddingCall, host: Host) -> Encoded:
+def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for media: it is a wire for texts."""
-    only_texts(call, WIRE, host)
-    body: dict[str, Any] = {"model": call.model, "input": list(map(whole, call.texts)), "encoding_format": "float"}
+    require_texts(call, WIRE, host)
+    body: dict[str, Any] = {"model": call.model, "input": list(map(valid_utf8, call.texts)), "encoding_format": "float"}
     if call.dimensions is not None:
         body["dimensions"] = call.dimensions
     headers = (("content-type", "application/json"), ("accept", "application/json"))
-    return Encoded(path=PATH, headers=headers, segments=(dumps(body),))
+    return EncodedRequest(path=PATH, headers=headers, segments=(dumps(body),))
 
 
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
@@ -42,12 +42,12 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
         raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
     rows = [row for row in tree["data"] if isinstance(row, Mapping)]
     rows.sort(key=lambda row: row["index"] if isinstance(row.get("index"), int) else 0)
-    vectors = checked([row.get("embedding") for row in rows], endpoint, texts)
+    vectors = check_vectors([row.get("embedding") for row in rows], endpoint, texts)
     usage = tree.get("usage")
-    return Embeddings(vectors=vectors, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
+    return Embeddings(vectors=vectors, usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage())
 
 
-def only_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
+def require_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
     """Raises NotExpressible where there is more than texts."""
     if call.media:
         raise NotExpressible.of(
@@ -55,7 +55,7 @@ def only_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
         )
 
 
-def checked(values: Sequence[Any], endpoint: str, texts: int) -> tuple[tuple[float, ...], ...]:
+def check_vectors(values: Sequence[Any], endpoint: str, texts: int) -> tuple[tuple[float, ...], ...]:
     """One vector for each text, all of one length. Raises CallError."""
     vectors = tuple(map(_vector, values))
     if len(vectors) != texts or len({len(vector) for vector in vectors}) != 1 or not all(vectors):

@@ -13,11 +13,11 @@ from typing import Any
 from intermodal import errors
 from intermodal.catalog.image_options import SD_CPP
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import Encoded, PictureCall, Pictures, Usage, WireImage
+from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.inline_media import unbase64
-from intermodal.protocols.framing.json_body import dumps, items, mapping, whole, word
-from intermodal.protocols.image_generation import answer, check
+from intermodal.protocols.framing.inline_media import decode_base64
+from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, valid_utf8
+from intermodal.protocols.image_generation import check_options, parse_reply
 from intermodal.protocols.openai_chat.reply import read_usage
 
 WIRE = "OpenAI images"
@@ -39,33 +39,33 @@ QUIRKS: Mapping[str, str] = {
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))
 
 
-def encode_request(call: PictureCall, host: Host) -> Encoded:
+def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
-    check(call, host, WIRE, image_types=ENDINGS, masks=True)
+    check_options(call, host, WIRE, image_types=ENDINGS, masks=True)
     fields = _fields(call, host)
     if not call.images:
         headers = (("content-type", "application/json"), ("accept", "application/json"))
-        return Encoded(path=PATH, headers=headers, segments=(dumps(fields),))
+        return EncodedRequest(path=PATH, headers=headers, segments=(dumps(fields),))
     # Drawn from the content: the same call gives the same bytes, and no picture contains the hash of all.
     digest = hashlib.sha256()
     for image in call.images:
         digest.update(image.data)
     boundary = digest.hexdigest()[:40]
     headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
-    return Encoded(path=EDIT_PATH, headers=headers, segments=tuple(_form(call, fields, boundary)))
+    return EncodedRequest(path=EDIT_PATH, headers=headers, segments=tuple(_form(call, fields, boundary)))
 
 
-def _fields(call: PictureCall, host: Host) -> dict[str, Any]:
+def _fields(call: ImageCall, host: Host) -> dict[str, Any]:
     if SD_CPP in host.quirks:
         return _of_sd_cpp(call)
     fields: dict[str, Any] = {
-        "model": whole(call.model),
-        "prompt": whole(call.prompt),
+        "model": valid_utf8(call.model),
+        "prompt": valid_utf8(call.prompt),
         "n": call.count if call.count != 1 else None,
         "seed": call.seed,
         "steps": call.steps,
         "quality": call.quality or None,
-        "negative_prompt": whole(call.negative) or None,
+        "negative_prompt": valid_utf8(call.negative) or None,
         "output_format": call.format or None,
         "response_format": "b64_json" if "image_b64" in host.quirks else None,
     }
@@ -76,7 +76,7 @@ def _fields(call: PictureCall, host: Host) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _of_sd_cpp(call: PictureCall) -> dict[str, Any]:
+def _of_sd_cpp(call: ImageCall) -> dict[str, Any]:
     """The fields of stable-diffusion.cpp's server (``examples/server/api.md``): what OpenAI has no word for goes into
     the prompt, as JSON between two marks. They come first, since it takes the first pair there is, whoever wrote it."""
     sample = {
@@ -85,13 +85,13 @@ def _of_sd_cpp(call: PictureCall) -> dict[str, Any]:
     }  # fmt: skip
     said = {name: value for name, value in sample.items() if value is not None}
     more: dict[str, Any] = {
-        "seed": call.seed, "negative_prompt": whole(call.negative) or None, "strength": call.strength,
+        "seed": call.seed, "negative_prompt": valid_utf8(call.negative) or None, "strength": call.strength,
         "sample_params": said or None,
     }  # fmt: skip
     told = dumps({name: value for name, value in more.items() if value is not None}).decode()
     fields: dict[str, Any] = {
-        "model": whole(call.model),
-        "prompt": f"<sd_cpp_extra_args>{told}</sd_cpp_extra_args>{whole(call.prompt)}",
+        "model": valid_utf8(call.model),
+        "prompt": f"<sd_cpp_extra_args>{told}</sd_cpp_extra_args>{valid_utf8(call.prompt)}",
         "n": call.count if call.count != 1 else None,
         "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
         "output_format": call.format or None,
@@ -99,7 +99,7 @@ def _of_sd_cpp(call: PictureCall) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _form(call: PictureCall, fields: Mapping[str, Any], boundary: str) -> Iterator[bytes]:
+def _form(call: ImageCall, fields: Mapping[str, Any], boundary: str) -> Iterator[bytes]:
     """A form. Pictures are segments of their own, not copied."""
     head = ""
     for name, value in fields.items():
@@ -117,27 +117,27 @@ def _form(call: PictureCall, fields: Mapping[str, Any], boundary: str) -> Iterat
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
-def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Pictures:
+def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
     """The pictures in a 2xx reply. Raises CallError for an error inside it, StreamCut for half a reply.
 
     A link is not followed: only media's one door opens what somebody else named.
     """
-    tree = answer(body, endpoint, headers)
+    tree = parse_reply(body, endpoint, headers)
     if not isinstance(tree.get("data"), list):
         raise classification.classify(200, headers or {}, tree, endpoint)
-    rows = [mapping(row) for row in items(tree["data"])]
+    rows = [as_mapping(row) for row in as_list(tree["data"])]
     try:
-        pictures = tuple(_picture(unbase64(word(row.get("b64_json")))) for row in rows)
+        pictures = tuple(_picture(decode_base64(as_text(row.get("b64_json")))) for row in rows)
     except ValueError:
         pictures = ()
     if not pictures or not all(picture.data for picture in pictures):
         todo = "give its row the quirk image_b64" if any(row.get("url") for row in rows) else "ask again"
         raise errors.CallError("sent no picture, or not as base64", where=endpoint, status=200, todo=todo)
     usage = tree.get("usage")
-    return Pictures(
+    return GeneratedImages(
         images=pictures,
-        prompts=tuple(word(row.get("revised_prompt")) for row in rows),
-        usage=read_usage(usage) if isinstance(usage, Mapping) else Usage(),
+        prompts=tuple(as_text(row.get("revised_prompt")) for row in rows),
+        usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage(),
     )
 
 

@@ -15,22 +15,22 @@ from typing import Any, Literal, TypeVar, get_args
 import msgspec
 
 from intermodal.content import Transcript
-from intermodal.protocols.calls import AudioFormat, EmbeddingCall, PictureCall, SpeechCall
+from intermodal.protocols.calls import AudioFormat, EmbeddingCall, ImageCall, SpeechCall
 from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.openai_media.subtitles import subtitles
-from intermodal.protocols.request_validation import misfit, one_of
+from intermodal.protocols.request_validation import require_one_of, validation_message
 from intermodal.request import PictureFormat, Quality
 
 T = TypeVar("T")
 Encoding = Literal["float", "base64"]
 MAX_TEXTS = 2048  # of one request, as OpenAI has it
-MOST_SIDE = 16_384  # pixels of a picture; nobody draws as many
-TRANSCRIPTS = ("json", "text", "srt", "vtt", "verbose_json")
+MAX_SIDE = 16_384  # pixels of a picture; nobody draws as many
+TRANSCRIPT_FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 _NAMES: Mapping[str, str] = {"count": "n", "negative": "negative_prompt"}
 _QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high"}
 
 
-class EmbeddingsAsked(msgspec.Struct, frozen=True):
+class EmbeddingRequest(msgspec.Struct, frozen=True):
     """A call for vectors, and how they are to be spelled. ``tokens``: ids in place of texts, of which it has none."""
 
     call: EmbeddingCall
@@ -38,16 +38,18 @@ class EmbeddingsAsked(msgspec.Struct, frozen=True):
     tokens: tuple[tuple[int, ...], ...] = ()
 
 
-def read_embeddings(body: bytes) -> EmbeddingsAsked:
+def read_embedding_request(body: bytes) -> EmbeddingRequest:
     """Raises ValueError for a body that is no call, or asks for what cannot be given."""
 
-    def read(tree: Mapping[str, Any]) -> EmbeddingsAsked:
+    def read(tree: Mapping[str, Any]) -> EmbeddingRequest:
         texts, tokens = _inputs(tree["input"])
         if tree.get("dimensions") is not None:
             raise ValueError("dimensions cannot be chosen here: leave it out")
-        call = EmbeddingCall(model=model_of(tree), texts=texts)
-        encoding: Encoding = one_of(tree.get("encoding_format") or "float", "encoding_format", ("float", "base64"))
-        return EmbeddingsAsked(call=call, encoding=encoding, tokens=tokens)
+        call = EmbeddingCall(model=read_model_name(tree), texts=texts)
+        encoding: Encoding = require_one_of(
+            tree.get("encoding_format") or "float", "encoding_format", ("float", "base64")
+        )
+        return EmbeddingRequest(call=call, encoding=encoding, tokens=tokens)
 
     return read_body(body, "an embedding request", read)
 
@@ -82,11 +84,11 @@ def _packed(vector: Sequence[float]) -> str:
     return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def read_speech(body: bytes) -> SpeechCall:
+def read_speech_request(body: bytes) -> SpeechCall:
     """Raises ValueError for a body that is no call, or asks for what cannot be given."""
 
     def read(tree: Mapping[str, Any]) -> SpeechCall:
-        wanted: AudioFormat = one_of(tree.get("response_format") or "mp3", "response_format", ("mp3", "wav"))
+        wanted: AudioFormat = require_one_of(tree.get("response_format") or "mp3", "response_format", ("mp3", "wav"))
         if tree.get("speed") not in (None, 1, 1.0):
             raise ValueError("speed cannot be chosen here: leave it out")
         if tree.get("stream_format") == "sse":
@@ -97,32 +99,32 @@ def read_speech(body: bytes) -> SpeechCall:
         if not isinstance(tree["input"], str):
             raise ValueError("input is no text")
         voice = "" if voice == "default" else voice
-        return SpeechCall(model=model_of(tree), text=tree["input"], voice=voice, format=wanted)
+        return SpeechCall(model=read_model_name(tree), text=tree["input"], voice=voice, format=wanted)
 
     return read_body(body, "a speech request", read)
 
 
-def read_pictures(body: bytes) -> PictureCall:
+def read_image_request(body: bytes) -> ImageCall:
     """Raises ValueError for a body that is no call, or asks for what cannot be given."""
 
-    def read(tree: Mapping[str, Any]) -> PictureCall:
+    def read(tree: Mapping[str, Any]) -> ImageCall:
         if tree.get("response_format") == "url":
             raise ValueError("response_format 'url': nothing is kept here, so pictures come as b64_json")
         if tree.get("stream") not in (None, False):
             raise ValueError("stream: pictures come whole here, leave stream out")
-        form: PictureFormat | Literal[""] = one_of(
+        form: PictureFormat | Literal[""] = require_one_of(
             tree.get("output_format") or "", "output_format", ("", *get_args(PictureFormat))
         )
-        quality = one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
+        quality = require_one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
         count = tree.get("n")
         fields = {
-            "model": model_of(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
+            "model": read_model_name(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
             "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
             "format": form, "seed": tree.get("seed"), "steps": tree.get("steps"),
             "guidance": tree.get("guidance"), "sampler": tree.get("sampler") or "",
             "negative": tree.get("negative_prompt") or "",
         }  # fmt: skip
-        made = msgspec.convert(fields, PictureCall)
+        made = msgspec.convert(fields, ImageCall)
         if not 1 <= made.count <= 10:
             raise ValueError("n is 1 to 10")
         return made
@@ -136,12 +138,12 @@ def _size(said: Any) -> tuple[int, int] | None:
     wide, _, high = str(said).partition("x")
     if not (wide.isascii() and wide.isdigit() and high.isascii() and high.isdigit()):
         raise ValueError(f"size {str(said)[:40]!r}: write it as 1024x1024")
-    if not all(len(side) <= len(str(MOST_SIDE)) and 1 <= int(side) <= MOST_SIDE for side in (wide, high)):
-        raise ValueError(f"size {said[:40]!r}: a side of a picture has 1 to {MOST_SIDE:,} pixels")
+    if not all(len(side) <= len(str(MAX_SIDE)) and 1 <= int(side) <= MAX_SIDE for side in (wide, high)):
+        raise ValueError(f"size {said[:40]!r}: a side of a picture has 1 to {MAX_SIDE:,} pixels")
     return int(wide), int(high)
 
 
-def write_pictures(pictures: Sequence[tuple[bytes, str]], created: int, usage: Mapping[str, Any]) -> bytes:
+def write_images(pictures: Sequence[tuple[bytes, str]], created: int, usage: Mapping[str, Any]) -> bytes:
     """The reply: each picture's file and what was drawn by, "" where nobody says."""
     rows = [
         {"b64_json": b64encode(data).decode(), **({"revised_prompt": prompt} if prompt else {})}
@@ -151,7 +153,7 @@ def write_pictures(pictures: Sequence[tuple[bytes, str]], created: int, usage: M
 
 
 def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> tuple[str, bytes]:
-    """Media type and body, in one of ``TRANSCRIPTS``."""
+    """Media type and body, in one of ``TRANSCRIPT_FORMATS``."""
     if form == "text":
         return "text/plain; charset=utf-8", made.text.encode("utf-8", "replace") + b"\n"
     if form in ("srt", "vtt"):
@@ -169,7 +171,7 @@ def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> t
     return "application/json", dumps({**whole, "segments": rows, "usage": usage})
 
 
-def model_of(tree: Mapping[str, Any]) -> str:
+def read_model_name(tree: Mapping[str, Any]) -> str:
     """Return the model that is asked for. Raises ValueError for what is no name, KeyError where there is none."""
     if not isinstance(tree["model"], str):
         raise ValueError("model is no string")
@@ -184,7 +186,7 @@ def read_body(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) ->
     try:
         return read(tree)
     except msgspec.ValidationError as error:
-        raise ValueError(f"not {what}: {misfit(error, PictureCall, _NAMES)}") from None
+        raise ValueError(f"not {what}: {validation_message(error, ImageCall, _NAMES)}") from None
     except KeyError as error:
         raise ValueError(f"not {what}: {error.args[0]!r} is missing") from None
     except (TypeError, AttributeError):

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from intermodal import errors
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import AudioFormat, Encoded, NotExpressible, SpeechCall
+from intermodal.protocols.calls import AudioFormat, EncodedRequest, NotExpressible, SpeechCall
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import dumps, whole
+from intermodal.protocols.framing.json_body import dumps, valid_utf8
 
 WIRE = "OpenAI speech"
 PATH = "/audio/speech"
@@ -20,7 +20,7 @@ DEFAULT_VOICE = "alloy"
 MEDIA_TYPES: Mapping[AudioFormat, str] = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
-def encode_request(call: SpeechCall, host: Host) -> Encoded:
+def encode_request(call: SpeechCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for a text that is longer than one request takes, or for none."""
     if len(call.text) > MAX_TEXT:
         raise NotExpressible.of(
@@ -30,12 +30,12 @@ def encode_request(call: SpeechCall, host: Host) -> Encoded:
         raise NotExpressible.of("a text without words", WIRE, where=host.id)
     body = {
         "model": call.model,
-        "input": whole(call.text),
-        "voice": whole(call.voice) or DEFAULT_VOICE,
+        "input": valid_utf8(call.text),
+        "voice": valid_utf8(call.voice) or DEFAULT_VOICE,
         "response_format": call.format,
     }
     headers = (("content-type", "application/json"), ("accept", f"{MEDIA_TYPES[call.format]}, application/json"))
-    return Encoded(path=PATH, headers=headers, segments=(dumps(body),))
+    return EncodedRequest(path=PATH, headers=headers, segments=(dumps(body),))
 
 
 def decode_reply(

@@ -17,10 +17,10 @@ from intermodal import errors
 from intermodal.catalog.types import AUDIO_TRANSLATIONS, Host
 from intermodal.content import Segment, Transcript
 from intermodal.languages import code_of
-from intermodal.protocols.calls import Encoded, NotExpressible, Transcription, TranscriptionCall, Usage
+from intermodal.protocols.calls import EncodedRequest, NotExpressible, Transcription, TranscriptionCall, WireUsage
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import whole
-from intermodal.protocols.framing.surrogates import loads_whole
+from intermodal.protocols.framing.json_body import valid_utf8
+from intermodal.protocols.framing.surrogates import loads_joined
 from intermodal.protocols.openai_chat.reply import read_usage
 
 WIRE = "OpenAI transcription"
@@ -38,7 +38,7 @@ ENDINGS: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def encode_request(call: TranscriptionCall, host: Host) -> Encoded:
+def encode_request(call: TranscriptionCall, host: Host) -> EncodedRequest:
     """The call as a form. The recording is a segment of its own, not copied. Raises NotExpressible."""
     ending = ENDINGS.get(call.media_type)
     if ending is None:
@@ -58,14 +58,18 @@ def encode_request(call: TranscriptionCall, host: Host) -> Encoded:
     head = bytearray()
     for name, value in fields.items():
         if value:
-            head += f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{whole(value)}\r\n'.encode()
+            head += (
+                f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{valid_utf8(value)}\r\n'.encode()
+            )
     head += (
         f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="audio.{ending}"\r\n'
         f"content-type: {call.media_type}\r\n\r\n"
     ).encode()
     headers = (("content-type", f"multipart/form-data; boundary={boundary}"), ("accept", "application/json"))
     path = TRANSLATIONS if call.into else PATH
-    return Encoded(path=path, headers=headers, segments=(bytes(head), call.data, f"\r\n--{boundary}--\r\n".encode()))
+    return EncodedRequest(
+        path=path, headers=headers, segments=(bytes(head), call.data, f"\r\n--{boundary}--\r\n".encode())
+    )
 
 
 def decode_reply(
@@ -76,7 +80,7 @@ def decode_reply(
     Raises CallError for an error inside it, StreamCut for half a reply.
     """
     try:
-        tree = loads_whole(body)
+        tree = loads_joined(body)
     except ValueError:
         raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
     if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("text"), str):
@@ -95,7 +99,7 @@ def decode_reply(
         segments=segments,
         into=into,
     )
-    return Transcription(transcript=transcript, usage=read_usage(usage) if isinstance(usage, Mapping) else Usage())
+    return Transcription(transcript=transcript, usage=read_usage(usage) if isinstance(usage, Mapping) else WireUsage())
 
 
 def _segment(row: Any) -> Segment | None:

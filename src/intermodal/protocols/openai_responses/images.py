@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 
 from intermodal.catalog.types import Host
-from intermodal.protocols.calls import Encoded, PictureCall, Pictures, Usage, WireImage
-from intermodal.protocols.framing.inline_media import unbase64
-from intermodal.protocols.framing.json_body import Base64, items, mapping, segments, whole, word
-from intermodal.protocols.image_generation import answer, check, nothing_drawn
+from intermodal.protocols.calls import EncodedRequest, GeneratedImages, ImageCall, WireImage, WireUsage
+from intermodal.protocols.framing.inline_media import decode_base64
+from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, as_text, segments, valid_utf8
+from intermodal.protocols.image_generation import check_options, parse_reply, raise_no_image
 from intermodal.protocols.openai_chat.reply import read_usage
 
 WIRE = "pictures over OpenAI's responses"
@@ -27,9 +27,9 @@ _HEADERS = (("content-type", "application/json"), ("accept", "application/json")
 _BLOCKED = "moderation_blocked"
 
 
-def encode_request(call: PictureCall, host: Host) -> Encoded:
+def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
-    check(call, host, WIRE, image_types=IMAGE_TYPES, masks=True)
+    check_options(call, host, WIRE, image_types=IMAGE_TYPES, masks=True)
     wishes = {
         "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
         "quality": call.quality or None,
@@ -41,58 +41,58 @@ def encode_request(call: PictureCall, host: Host) -> Encoded:
         for each in call.images
     ]
     tree: dict[str, Any] = {
-        "model": whole(call.model),
-        "input": [{"role": "user", "content": [{"type": "input_text", "text": whole(call.prompt)}, *shown]}],
+        "model": valid_utf8(call.model),
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": valid_utf8(call.prompt)}, *shown]}],
         "tools": [{"type": TOOL, **{name: wish for name, wish in wishes.items() if wish is not None}}],
         "tool_choice": {"type": TOOL},
         "store": False,
     }
-    return Encoded(path=PATH, headers=_HEADERS, segments=segments(tree))
+    return EncodedRequest(path=PATH, headers=_HEADERS, segments=segments(tree))
 
 
-def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> Pictures:
+def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
     """The pictures in a 2xx reply.
 
     Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where the model or a filter
     would not draw.
     """
-    tree = answer(body, endpoint, headers)
-    output = [mapping(item) for item in items(tree.get("output"))]
+    tree = parse_reply(body, endpoint, headers)
+    output = [as_mapping(item) for item in as_list(tree.get("output"))]
     calls = [item for item in output if item.get("type") == f"{TOOL}_call"]
     made = [(item, image) for item in calls if (image := _picture(item)) is not None]
     if made:
-        return Pictures(
+        return GeneratedImages(
             images=tuple(image for _, image in made),
-            prompts=tuple(word(item.get("revised_prompt")) for item, _ in made),
+            prompts=tuple(as_text(item.get("revised_prompt")) for item, _ in made),
             usage=_usage(tree),
         )
-    content = [mapping(part) for item in output for part in items(item.get("content"))]
-    refusal = "".join(word(part.get("refusal")) for part in content)
-    blocked = [error for item in calls if (error := mapping(item.get("error"))).get("code") == _BLOCKED]
-    stopped = mapping(tree.get("incomplete_details")).get("reason") == "content_filter"
-    failed = " ".join(word(mapping(item.get("error")).get("message")) for item in calls).strip()
-    said = failed or refusal or " ".join(word(part.get("text")) for part in content)
-    nothing_drawn(endpoint, said, refused=bool(blocked or refusal or stopped))
+    content = [as_mapping(part) for item in output for part in as_list(item.get("content"))]
+    refusal = "".join(as_text(part.get("refusal")) for part in content)
+    blocked = [error for item in calls if (error := as_mapping(item.get("error"))).get("code") == _BLOCKED]
+    stopped = as_mapping(tree.get("incomplete_details")).get("reason") == "content_filter"
+    failed = " ".join(as_text(as_mapping(item.get("error")).get("message")) for item in calls).strip()
+    said = failed or refusal or " ".join(as_text(part.get("text")) for part in content)
+    raise_no_image(endpoint, said, refused=bool(blocked or refusal or stopped))
 
 
 def _picture(item: Mapping[str, Any]) -> WireImage | None:
-    kind = f"image/{word(item.get('output_format')) or 'png'}"
+    kind = f"image/{as_text(item.get('output_format')) or 'png'}"
     try:
-        data = unbase64(word(item.get("result")))
+        data = decode_base64(as_text(item.get("result")))
     except ValueError:
         return None
     return WireImage(data=data, media_type=kind) if data and kind in IMAGE_TYPES else None
 
 
-def _usage(tree: Mapping[str, Any]) -> Usage:
+def _usage(tree: Mapping[str, Any]) -> WireUsage:
     """What the model that writes took and what the tool took, together; the tool's output is pictures.
 
     Where the tool's part is not told, nothing is: a bill of the rest alone would be too small.
     """
-    asked = read_usage(mapping(tree.get("usage")))
-    drawn = read_usage(mapping(mapping(tree.get("tool_usage")).get("image_gen")))
+    asked = read_usage(as_mapping(tree.get("usage")))
+    drawn = read_usage(as_mapping(as_mapping(tree.get("tool_usage")).get("image_gen")))
     if not drawn.output_tokens:
-        return Usage()
+        return WireUsage()
     kinds = dict(drawn.input_by_modality)
     pictures = kinds.get("image", 0)
     into = _sum(asked.input_tokens, drawn.input_tokens)

@@ -7,18 +7,18 @@ from functools import partial
 from typing import Any
 
 from intermodal.protocols.calls import (
-    Candidates,
     Error,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
+    WireTextDelta,
 )
 from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import count, dumps, items, mapping, word
+from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
 from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
-from intermodal.protocols.reply_decoder import UNEXPLAINED, Decoding, arguments_of, call_named
+from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder, arguments_as_json, tool_call_id
 
 OWN = "openai_responses"  # of content.Opaque
 ENDED = frozenset({"", "completed", "incomplete", "failed"})  # states of a response at its end; some servers say none
@@ -29,7 +29,7 @@ _TEXT: Mapping[str, Callable[..., ReasoningDelta | RefusalDelta]] = {
 }
 
 
-class Decoder(Decoding):
+class OpenAIResponsesDecoder(ReplyDecoder):
     """Its proper end is ``response.completed`` or ``response.incomplete``, which hold the usage, too."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
@@ -37,59 +37,59 @@ class Decoder(Decoding):
         self._calls: dict[int, int] = {}  # place of an item -> which tool call it is
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
-        kind = word(tree.get("type")) or name
-        place = count(tree.get("output_index")) or 0
+        kind = as_text(tree.get("type")) or name
+        place = as_token_count(tree.get("output_index")) or 0
         if kind == "response.output_text.delta":
-            self._out.append(TextDelta(text=word(tree.get("delta"))))
+            self._out.append(WireTextDelta(text=as_text(tree.get("delta"))))
             self._read_logprobs(tree.get("logprobs"))
         elif kind in _TEXT:
             self._refused = self._refused or kind == "response.refusal.delta"
-            self._out.append(_TEXT[kind](text=word(tree.get("delta"))))
+            self._out.append(_TEXT[kind](text=as_text(tree.get("delta"))))
         elif kind == "response.output_item.added":
-            item = mapping(tree.get("item"))
+            item = as_mapping(tree.get("item"))
             if item.get("type") == "function_call":
                 self._read_call(place, item)
         elif kind == "response.function_call_arguments.delta" and place in self._calls:
-            self._out.append(ToolCallDelta(index=self._calls[place], arguments=word(tree.get("delta"))))
+            self._out.append(ToolCallDelta(index=self._calls[place], arguments=as_text(tree.get("delta"))))
         elif kind == "response.output_item.done":
-            self._read_thought(mapping(tree.get("item")))
+            self._read_thought(as_mapping(tree.get("item")))
         elif kind in ("response.completed", "response.incomplete", "response.failed"):
-            self._read_end(mapping(tree.get("response")))
+            self._read_end(as_mapping(tree.get("response")))
 
     def _read_reply(self, tree: Mapping[str, Any]) -> None:
         if not isinstance(tree.get("output"), list) and tree.get("status") != "failed":
             self._fail("sent a reply that is no answer")
             return
-        for place, item in enumerate(map(mapping, items(tree.get("output")))):
+        for place, item in enumerate(map(as_mapping, as_list(tree.get("output")))):
             if item.get("type") == "message":
                 self._read_message(item)
             elif item.get("type") == "function_call":
                 self._read_call(place, item)
             elif item.get("type") == "reasoning":
                 for field in ("summary", "content"):
-                    for told in items(item.get(field)):
-                        said = word(mapping(told).get("text"))
+                    for told in as_list(item.get(field)):
+                        said = as_text(as_mapping(told).get("text"))
                         self._out.append(ReasoningDelta(text=said, summary=field == "summary"))
                 self._read_thought(item)
         self._read_end(tree)
 
     def _read_message(self, item: Mapping[str, Any]) -> None:
-        for part in map(mapping, items(item.get("content"))):
+        for part in map(as_mapping, as_list(item.get("content"))):
             if part.get("type") == "output_text":
-                self._out.append(TextDelta(text=word(part.get("text"))))
+                self._out.append(WireTextDelta(text=as_text(part.get("text"))))
                 self._read_logprobs(part.get("logprobs"))
             elif part.get("type") == "refusal":
                 self._refused = True
-                self._out.append(RefusalDelta(text=word(part.get("refusal"))))
+                self._out.append(RefusalDelta(text=as_text(part.get("refusal"))))
 
     def _read_call(self, place: int, item: Mapping[str, Any]) -> None:
         index = self._calls.setdefault(place, len(self._calls))
         self._out.append(
             ToolCallDelta(
                 index=index,
-                id=call_named(word(item.get("call_id")) or word(item.get("id"))),
-                name=word(item.get("name")),
-                arguments=arguments_of(item.get("arguments")),
+                id=tool_call_id(as_text(item.get("call_id")) or as_text(item.get("id"))),
+                name=as_text(item.get("name")),
+                arguments=arguments_as_json(item.get("arguments")),
             )
         )
 
@@ -99,23 +99,26 @@ class Decoder(Decoding):
             self._out.append(OpaqueBlock(wire=OWN, body=dumps(item).decode()))
 
     def _read_logprobs(self, places: Any) -> None:
-        for place in map(mapping, items(places)):
+        for place in map(as_mapping, as_list(places)):
             words = tuple(
                 (row["token"], float(row["logprob"]))
-                for row in map(mapping, items(place.get("top_logprobs")))
+                for row in map(as_mapping, as_list(place.get("top_logprobs")))
                 if isinstance(row.get("token"), str) and isinstance(row.get("logprob"), (int, float))
             )
             if words:
-                self._out.append(Candidates(words=words))
+                self._out.append(TokenLogprobs(words=words))
 
     def _read_end(self, response: Mapping[str, Any]) -> None:
         if isinstance(usage := response.get("usage"), Mapping):
-            self._usage = read_usage(usage, word(response.get("service_tier")))
+            self._usage = read_usage(usage, as_text(response.get("service_tier")))
         if response.get("status") == "failed" or response.get("error"):
             self._out_usage()
             self._end(Error(error=classification.classify(200, self._headers, response, self._endpoint)))
             return
-        reason, state = word(mapping(response.get("incomplete_details")).get("reason")), word(response.get("status"))
+        reason, state = (
+            as_text(as_mapping(response.get("incomplete_details")).get("reason")),
+            as_text(response.get("status")),
+        )
         if state not in ENDED or (state == "incomplete" and not reason):
             self._fail(UNEXPLAINED)
             return

@@ -17,7 +17,7 @@ from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     ChatCall,
-    Encoded,
+    EncodedRequest,
     NotExpressible,
     WireAudio,
     WireDocument,
@@ -27,21 +27,40 @@ from intermodal.protocols.calls import (
     WireText,
     WireVideo,
 )
-from intermodal.protocols.conversation import check_places, merged, name, normal_tools, result_in_words, whole_part
-from intermodal.protocols.framing.json_body import Base64, dumps, loads, segments, whole
+from intermodal.protocols.conversation import (
+    check_part_roles,
+    merge_neighbours,
+    normalise_tools,
+    part_label,
+    result_as_text,
+    valid_utf8_part,
+)
+from intermodal.protocols.framing.json_body import Base64, dumps, loads, segments, valid_utf8
 from intermodal.protocols.openai_chat.request import (
     DEFAULT_NAME,
     IMAGE_TYPES,
     MAX_CANDIDATES,
-    function,
-    normal_json,
-    schema_asked,
+    function_definition,
+    normalise_json_output,
+    response_schema,
 )
-from intermodal.protocols.openai_responses.reply import OWN, Decoder
+from intermodal.protocols.openai_responses.reply import OWN, OpenAIResponsesDecoder
 from intermodal.protocols.openai_responses.server import decode_request
 from intermodal.request import JsonOutput, TextOutput
 
-__all__ = ["IMAGE_TYPES", "PATH", "QUIRKS", "WIRE", "Decoder", "decode_request", "encode_request", "normalise"]
+__all__ = [
+    "IMAGE_TYPES",
+    "PATH",
+    "QUIRKS",
+    "WIRE",
+    "Decoder",
+    "OpenAIResponsesDecoder",
+    "decode_request",
+    "encode_request",
+    "normalise",
+]
+
+Decoder = OpenAIResponsesDecoder  # the name that every chat codec has for it
 
 OUR_ID = "resp_"  # how ids of items begin that a server of ours gave, and no host knows
 WIRE = "OpenAI responses"
@@ -62,7 +81,7 @@ _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
 )
 
 
-def encode_request(call: ChatCall, host: Host) -> Encoded:
+def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
     """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
     _check(call, host)
     call = normalise(call, host)
@@ -73,11 +92,13 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         "top_p": call.sampling.top_p,
     }
     if isinstance(call.output, JsonOutput):
-        answer = schema_asked(call.output, host)
+        answer = response_schema(call.output, host)
         settings["text"] = {"format": {"type": "json_schema", **answer} if answer else {"type": "json_object"}}
     if call.tools:
         # A tool is strict unless it says that it is not.
-        settings["tools"] = [{"type": "function", **function(tool), "strict": tool.strict} for tool in call.tools]
+        settings["tools"] = [
+            {"type": "function", **function_definition(tool), "strict": tool.strict} for tool in call.tools
+        ]
         settings["tool_choice"] = call.tool_choice if call.tool_choice != "auto" else None
         settings["parallel_tool_calls"] = None if call.parallel_tools else False
     if call.candidates:
@@ -91,8 +112,8 @@ def encode_request(call: ChatCall, host: Host) -> Encoded:
         "store": False,
         "include": include,
     }
-    request_fields.put(tree, call.settings)
-    return Encoded(path=PATH, headers=HEADERS, segments=segments(tree))
+    request_fields.write_settings(tree, call.settings)
+    return EncodedRequest(path=PATH, headers=HEADERS, segments=segments(tree))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
@@ -103,26 +124,26 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
-        output = normal_json(call.output, host)
+        output = normalise_json_output(call.output, host)
     return msgspec.structs.replace(
-        normal_tools(call, strict=True),
-        model=whole(call.model),
-        messages=merged(WireMessage(role=m.role, parts=tuple(_normal(m.parts))) for m in call.messages),
+        normalise_tools(call, strict=True),
+        model=valid_utf8(call.model),
+        messages=merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts))) for m in call.messages),
         output=output,
         grammar="",
         context=None,
         cache=(),
-        settings=request_fields.carried(call.settings, "openai-responses", host.quirks),
+        settings=request_fields.supported_settings(call.settings, "openai-responses", host.quirks),
     )
 
 
 def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:
-    for part in map(whole_part, parts):
+    for part in map(valid_utf8_part, parts):
         if isinstance(part, (WireText, Refusal)):
             if part.text.strip():
                 yield part
         elif isinstance(part, ToolResult):
-            yield result_in_words(part)
+            yield result_as_text(part)
         elif isinstance(part, WireDocument):
             yield WireDocument(data=part.data, name=part.name or DEFAULT_NAME)
         elif isinstance(part, Opaque):
@@ -152,17 +173,17 @@ def _check(call: ChatCall, host: Host) -> None:
         raise NotExpressible.of("stop words", WIRE, where=host.id, todo="leave them out")
     if call.sampling.seed is not None:
         raise NotExpressible.of("a seed", WIRE, where=host.id, todo="leave the seed out")
-    check_places(call, WIRE, host.id)
+    check_part_roles(call, WIRE, host.id)
     images = 0
     for part in (part for message in call.messages for part in message.parts):
         images += isinstance(part, WireImage)
         if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
             raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
         if isinstance(part, WireVideo):
-            raise NotExpressible.of(name(part), WIRE, where=host.id, todo="send frames of it")
+            raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo="send frames of it")
         for kind, quirk, todo in _REFUSED:
             if isinstance(part, kind) and quirk in host.quirks:
-                raise NotExpressible.of(name(part), WIRE, where=host.id, todo=todo)
+                raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo=todo)
     if host.max_images is not None and images > host.max_images:
         raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
 
@@ -207,4 +228,4 @@ def _content(part: WirePart) -> dict[str, Any]:
         return {"type": "input_file", "filename": part.name, "file_data": data}
     if isinstance(part, WireAudio):
         return {"type": "input_audio", "input_audio": {"data": Base64(part.data), "format": part.format}}
-    raise NotExpressible.of(name(part), WIRE)
+    raise NotExpressible.of(part_label(part), WIRE)

@@ -7,26 +7,26 @@ from typing import Any
 
 from intermodal.content import Opaque, Refusal, Role, ToolCall, ToolResult
 from intermodal.protocols.calls import ChatCall, PromptCall, WireAudio, WireLink, WireMessage, WirePart, WireText
-from intermodal.protocols.conversation import merged
-from intermodal.protocols.framing.inline_media import unbase64
+from intermodal.protocols.conversation import merge_neighbours
+from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.request_fields import settings_of
+from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
-    chosen,
-    document_of,
-    flag,
-    functions,
-    image_at,
-    json_output,
-    listed,
-    model_of,
-    prompt_call,
-    prompt_of,
-    reading,
-    role_of,
-    said_in,
-    shown,
-    text,
+    document_from_data_uri,
+    image_from_url,
+    quote_value,
+    read_bool,
+    read_messages,
+    read_model,
+    read_prompt,
+    read_prompt_object,
+    read_request,
+    read_response_format,
+    read_role,
+    read_tool_choice,
+    read_tools,
+    require_list,
+    require_text,
 )
 from intermodal.request import Sampling
 
@@ -51,7 +51,7 @@ def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> C
 
     Raises ValueError for a body that is none, and what ``find`` raises.
     """
-    return reading(body, "a responses request", lambda tree: _read(tree, find), _NAMES)
+    return read_request(body, "a responses request", lambda tree: _read(tree, find), _NAMES)
 
 
 def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
@@ -61,23 +61,23 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
     prompt = _prompt(tree)
     given = tree.get("input")
     said = isinstance(given, str)
-    given = [{"role": "user", "content": given}] if said else said_in(tree, "input", prompt)
-    given = [find(text(item["id"], "an id")) if _refers(item) else item for item in given]
+    given = [{"role": "user", "content": given}] if said else read_messages(tree, "input", prompt)
+    given = [find(require_text(item["id"], "an id")) if _refers(item) else item for item in given]
     first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
-    tools, choice = chosen(tree.get("tool_choice"), functions(tree.get("tools")))
+    tools, choice = read_tool_choice(tree.get("tool_choice"), read_tools(tree.get("tools")))
     return ChatCall(
-        model=model_of(tree, prompt),
-        messages=merged(_messages((*first, *given))),
-        output=json_output((tree.get("text") or {}).get("format")),
+        model=read_model(tree, prompt),
+        messages=merge_neighbours(_messages((*first, *given))),
+        output=read_response_format((tree.get("text") or {}).get("format")),
         sampling=Sampling(
             max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
         ),
-        settings=settings_of(tree, "openai-responses"),
-        stream=flag(tree, "stream", False),
+        settings=read_settings(tree, "openai-responses"),
+        stream=read_bool(tree, "stream", False),
         candidates=tree.get("top_logprobs") or 0,
         tools=tools,
         tool_choice=choice,
-        parallel_tools=flag(tree, "parallel_tool_calls", True),
+        parallel_tools=read_bool(tree, "parallel_tool_calls", True),
         prompt=prompt,
     )
 
@@ -86,13 +86,13 @@ def _prompt(tree: dict[str, Any]) -> PromptCall | None:
     """The prompt that is named, in OpenAI's words or in those of other doors."""
     said = tree.get("prompt")
     if not said:
-        return prompt_of(tree, _read_part, _MEDIA)
+        return read_prompt(tree, _read_part, _MEDIA)
     if not isinstance(said, dict):
         raise ValueError("prompt is no object")
     if any(tree.get(f"prompt_{name}") is not None for name in ("id", "version", "variables")):
         raise ValueError("there are prompt and prompt_id: send one of them")
-    text(said["id"], "the id of a prompt")
-    return prompt_call(said, _read_part, _MEDIA)
+    require_text(said["id"], "the id of a prompt")
+    return read_prompt_object(said, _read_part, _MEDIA)
 
 
 def _refers(item: Any) -> bool:
@@ -129,38 +129,40 @@ def _read_item(item: Any) -> Iterator[WireMessage]:
     kind = item.get("type") or "message"
     if kind == "message":
         content = item["content"]
-        parts = [{"type": "input_text", "text": content}] if isinstance(content, str) else listed(content, "content")
-        yield WireMessage(role=role_of(item, ROLES), parts=tuple(map(_read_part, parts)))
+        parts = (
+            [{"type": "input_text", "text": content}] if isinstance(content, str) else require_list(content, "content")
+        )
+        yield WireMessage(role=read_role(item, ROLES), parts=tuple(map(_read_part, parts)))
     elif kind == "function_call":
-        call = ToolCall(id=item["call_id"], name=item["name"], arguments=text(item["arguments"], "arguments"))
+        call = ToolCall(id=item["call_id"], name=item["name"], arguments=require_text(item["arguments"], "arguments"))
         yield WireMessage(role="assistant", parts=(call,))
     elif kind == "function_call_output":
         output = item["output"]
-        given = [] if isinstance(output, str) else [_read_part(part) for part in listed(output, "output")]
+        given = [] if isinstance(output, str) else [_read_part(part) for part in require_list(output, "output")]
         said = [output] if isinstance(output, str) else [part.text for part in given if isinstance(part, WireText)]
         result = ToolResult(id=item["call_id"], text="".join(said))
         yield WireMessage(role="tool", parts=(result, *(part for part in given if not isinstance(part, WireText))))
     elif kind == "reasoning":
         yield WireMessage(role="assistant", parts=(Opaque(wire="openai_responses", body=dumps(item).decode()),))
     else:
-        raise ValueError(f"an item of type {shown(kind)} is not read here: leave it out. There are {_ITEMS}")
+        raise ValueError(f"an item of type {quote_value(kind)} is not read here: leave it out. There are {_ITEMS}")
 
 
 def _read_part(part: Any) -> WirePart:
     kind = part["type"]
     if kind in ("input_text", "output_text", "text"):
-        return WireText(text=text(part["text"], "a text"))
+        return WireText(text=require_text(part["text"], "a text"))
     if kind == "refusal":
-        return Refusal(text=text(part["refusal"], "a refusal"))
+        return Refusal(text=require_text(part["refusal"], "a refusal"))
     if kind == "input_image":
         if part.get("file_id") and not part.get("image_url"):
             raise ValueError("file_id names a picture that is kept elsewhere, and none is kept here: send image_url")
-        return image_at(part["image_url"], part.get("detail") or "auto")
+        return image_from_url(part["image_url"], part.get("detail") or "auto")
     if kind == "input_audio":
         audio = part["input_audio"]
-        return WireAudio(data=unbase64(audio["data"]), format=audio["format"])
+        return WireAudio(data=decode_base64(audio["data"]), format=audio["format"])
     if kind != "input_file":
-        raise ValueError(f"a part of type {shown(kind)} is not read here: there are {_PARTS}")
+        raise ValueError(f"a part of type {quote_value(kind)} is not read here: there are {_PARTS}")
     if part.get("file_url"):
-        return WireLink(of="document", url=text(part["file_url"], "file_url"))
-    return document_of(part.get("file_data"), part.get("filename"), part.get("file_id"))
+        return WireLink(of="document", url=require_text(part["file_url"], "file_url"))
+    return document_from_data_uri(part.get("file_data"), part.get("filename"), part.get("file_id"))

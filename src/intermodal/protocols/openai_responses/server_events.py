@@ -8,20 +8,20 @@ from typing import Any
 import msgspec
 
 from intermodal.protocols.calls import (
-    Candidates,
     Error,
     Finish,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
-    TextDelta,
+    TokenLogprobs,
     ToolCallDelta,
-    Usage,
     WireEvent,
+    WireTextDelta,
+    WireUsage,
 )
-from intermodal.protocols.errors.responses import answered
+from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.json_body import dumps, loads
-from intermodal.protocols.openai_chat.server import error_of, sse, told_about
+from intermodal.protocols.openai_chat.server import sse_event, with_run_summary, write_error
 from intermodal.protocols.openai_responses.reply import OWN
 
 Keep = Callable[[Mapping[str, Any]], None]
@@ -34,13 +34,13 @@ STREAM_TYPE = "text/event-stream"
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-def said_again(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+def echoed_fields(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """What a response says again of its request, as it came."""
     there = [name for name in _SAID_AGAIN if name in fields]
     return {name: fields[name] for name in there if memoryview(fields[name])[0] in _SAID_AGAIN[name]}
 
 
-class StreamEncoder:
+class OpenAIResponsesStreamEncoder:
     """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``created`` in seconds;
     ``asked``: what is said again of the request.
 
@@ -63,22 +63,22 @@ class StreamEncoder:
         self._kind = ""  # of the item that is open, "" for none
         self._item: dict[str, Any] = {}
         self._call = -1
-        self._usage = Usage()
+        self._usage = WireUsage()
         self._refused = False
 
     def feed(self, event: WireEvent) -> bytes:
-        return b"".join(sse(tree, tree["type"]) for tree in self._feed(event))
+        return b"".join(sse_event(tree, tree["type"]) for tree in self._feed(event))
 
     def _feed(self, event: WireEvent) -> Iterator[dict[str, Any]]:
         if not self._number:
             for kind in ("response.created", "response.in_progress"):
                 yield self._event(kind, response={**self.response})
-        if isinstance(event, Usage):
+        if isinstance(event, WireUsage):
             self._usage = event
-        elif isinstance(event, TextDelta):
+        elif isinstance(event, WireTextDelta):
             yield from self._part("message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
             yield self._grow("response.output_text.delta", "text", event.text, logprobs=[])
-        elif isinstance(event, Candidates):
+        elif isinstance(event, TokenLogprobs):
             yield from self._part("message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
             yield self._grow("response.output_text.delta", "text", "", logprobs=[_told(event)])
             self._item["content"][-1]["logprobs"].append(_told(event))
@@ -203,14 +203,14 @@ class StreamEncoder:
     def _end(self, event: Finish | Error, cut: str | None) -> dict[str, Any]:
         if isinstance(event, Error):
             self.error = event.error
-            told = answered(event.error)
+            told = error_response(event.error)
             failed = {"code": told.code or told.openai, "message": told.message, **told.told}
             self.response |= {"status": "failed", "error": failed}
             return self._event("response.failed", response=self.response)
         if self._keep is not None:
             for item in self.response["output"]:
                 self._keep(item)
-        self.response["usage"] = usage_of(self._usage)
+        self.response["usage"] = write_usage(self._usage)
         self.response["status"] = "incomplete" if cut else "completed"
         self.response["incomplete_details"] = {"reason": cut} if cut else None
         return self._event(f"response.{self.response['status']}", response=self.response)
@@ -230,20 +230,23 @@ class StreamEncoder:
         return tree
 
 
+StreamEncoder = OpenAIResponsesStreamEncoder  # the name that every server side has for it
+
+
 def encode_reply(
     events: Iterable[WireEvent], name: str, *, id: str, created: int, keep: Keep | None = None,
     asked: Mapping[str, Any] | None = None,
 ) -> tuple[int, bytes]:  # fmt: skip
     """HTTP status and body of a reply that is not streamed: what a stream's last event holds."""
-    encoder = StreamEncoder(name, id=id, created=created, keep=keep, asked=asked)
+    encoder = OpenAIResponsesStreamEncoder(name, id=id, created=created, keep=keep, asked=asked)
     for event in events:
         encoder.feed(event)
     if encoder.error is not None:
-        return answered(encoder.error).status, dumps({"error": error_of(encoder.error)})
+        return error_response(encoder.error).status, dumps({"error": write_error(encoder.error)})
     return 200, dumps(encoder.response)
 
 
-def usage_of(usage: Usage) -> dict[str, Any]:
+def write_usage(usage: WireUsage) -> dict[str, Any]:
     given, out = usage.input_tokens or 0, usage.output_tokens or 0
     read = {"cached_tokens": usage.cached_tokens or 0, "cache_write_tokens": usage.cache_write_tokens or 0}
     tree = {
@@ -253,10 +256,10 @@ def usage_of(usage: Usage) -> dict[str, Any]:
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
         "total_tokens": given + out,
     }
-    return told_about(tree, usage)
+    return with_run_summary(tree, usage)
 
 
-def _told(event: Candidates) -> dict[str, Any]:
+def _told(event: TokenLogprobs) -> dict[str, Any]:
     rows = [
         {"token": word, "bytes": list(word.encode("utf-8", "replace")), "logprob": share} for word, share in event.words
     ]
