@@ -1,4 +1,22 @@
 """Codecs: one folder for each protocol, between intermodal's own types and the bytes of a host or a client.
 
-Pure functions and incremental readers live here; nothing opens a connection, waits, or reads a clock.
+Pure functions and incremental readers; nothing here opens a connection, waits, or reads a clock.
+
+A protocol's folder holds up to three chat modules, named alike in every folder:
+
+- ``request.py`` writes a request to a host: ``encode_request(call, host)``, ``normalise(call, host)`` (the call as the
+  protocol can carry it), ``Decoder``, ``IMAGE_TYPES`` and ``QUIRKS``.
+- ``reply.py`` reads a host's reply: a subclass of ``reply_decoder.ReplyDecoder``.
+- ``server.py`` is the other direction, for the gateway: ``decode_request(body)`` reads a client's request,
+  ``StreamEncoder`` and ``encode_reply`` write the answer.
+
+Further endpoints of a protocol are modules beside them (``embeddings.py``, ``images.py``). What all protocols share is
+at
+the top of this package: the calls and events (``calls.py``), normalisation (``conversation.py``,
+    ``schema_transforms.py``, ``special_tokens.py``), the table of request fields (``request_fields.py``) and the base
+    of the decoders (``reply_decoder.py``). ``framing/`` holds bytes and JSON, ``errors/`` failures in both directions.
+
+To add a protocol for hosts: write its folder with ``request.py`` and ``reply.py``; add its name to
+``catalog.types.Protocol``, its folder to the tables of ``executor/wires.py``, and the paths of its settings to
+``request_fields.SETTING_PATHS``. CONTRIBUTING.md, "Add a protocol", lists each step and the tests that hold it.
 """

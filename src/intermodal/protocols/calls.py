@@ -1,6 +1,7 @@
-"""What a wire carries and what comes back, before any protocol has put it into bytes. Values only.
+"""Calls to a host, and the events and results of its reply, in a form that belongs to no protocol.
 
-The calls are already routed: a model by the name its host knows, media as bytes that we re-encoded.
+A call is already routed: it names the model as the host knows it, and holds media as bytes that intermodal encoded.
+Each protocol's folder turns these values into bytes and back. Values only, no logic.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ AudioFormat = Literal["wav", "mp3"]
 
 
 class NotExpressible(UnsupportedModality):
-    """This wire, or this host, has no words for that part. Raised before anything is sent."""
+    """A protocol or host has no way to say a part of a call. Raised before anything is sent."""
 
     code = "not_expressible"
     part: str = ""
@@ -27,13 +28,14 @@ class NotExpressible(UnsupportedModality):
 
     @classmethod
     def of(cls, part: str, wire: str, *, where: str = "", todo: str = "") -> NotExpressible:
+        """Return the error for ``part`` (a noun phrase) that ``wire`` (a protocol's name for people) cannot carry."""
         error = cls(f"{wire} cannot carry {part}", where=where, todo=todo, sent=False)
         error.part = part
         error.wire = wire
         return error
 
 
-# ---- what goes out -----------------------------------------------------------------------------
+# ---- calls -----------------------------------------------------------------------------
 
 
 class WireText(Value, frozen=True, gc=False, tag_field="kind", tag="text"):
@@ -41,7 +43,7 @@ class WireText(Value, frozen=True, gc=False, tag_field="kind", tag="text"):
 
 
 class WireImage(Value, frozen=True, gc=False, tag_field="kind", tag="image"):
-    """``media_type`` is one of image/png, image/jpeg, image/webp, image/gif."""
+    """An image. ``media_type`` is image/png, image/jpeg, image/webp or image/gif."""
 
     data: bytes
     media_type: str = "image/png"
@@ -54,16 +56,16 @@ class WireAudio(Value, frozen=True, gc=False, tag_field="kind", tag="audio"):
 
 
 class WireVideo(Value, frozen=True, gc=False, tag_field="kind", tag="video"):
-    """A video as it is, sound and all. Not every wire says what ``media_type`` it is; those that do not leave it."""
+    """A video file with its sound. ``media_type`` keeps its default where the protocol has no field for it."""
 
     data: bytes
     media_type: str = "video/mp4"
 
 
 class WireDocument(Value, frozen=True, gc=False, tag_field="kind", tag="document"):
-    """A PDF as it is; of a client of ours also an office document, which is taken apart here.
+    """A PDF; in a request that a server of ours reads, also an office document, which the media layer converts.
 
-    ``name`` is shown to the model where the wire says it; "" leaves it out.
+    ``name`` is the file name that the model sees where the protocol has a field for it; "" omits it.
     """
 
     data: bytes
@@ -71,7 +73,8 @@ class WireDocument(Value, frozen=True, gc=False, tag_field="kind", tag="document
 
 
 class WireLink(Value, frozen=True, gc=False, tag_field="kind", tag="link"):
-    """Media that a client of ours names by its URL. Decoders give it, no encoder sends it: hosts get bytes."""
+    """Media that a client of our server names by URL. Request readers produce it; no encoder sends it, as hosts get
+    bytes."""
 
     of: Literal["image", "audio", "video", "document"]
     url: str
@@ -79,32 +82,36 @@ class WireLink(Value, frozen=True, gc=False, tag_field="kind", tag="link"):
 
 
 WireMedia = WireImage | WireAudio | WireVideo | WireDocument
-# What a turn said, kept so that the next turn can return it, stands beside text and media.
+# Beside text and media: parts of an earlier answer, which the next request sends back.
 WirePart = WireText | WireMedia | WireLink | ToolCall | ToolResult | Reasoning | Refusal | Opaque
 
 
 class WireMessage(Value, frozen=True, gc=False):
+    """One message: a role and its parts in order."""
+
     role: Role
     parts: tuple[WirePart, ...]
 
 
 class PastedDataUri(Value, frozen=True):
-    """A long data URI in place of a text: ``prefix`` before the comma, and what its base64 holds."""
+    """A long data URI in place of text: ``prefix`` is what precedes the comma, ``data`` is its base64 decoded."""
 
     prefix: str
     data: bytes
 
     @property
     def text(self) -> str:
-        """As it was written."""
+        """Return the URI as the client wrote it."""
         return f"{self.prefix},{b64encode(self.data).decode()}"
 
 
 class PromptCall(Value, frozen=True):
-    """A prompt of the server's that a client of ours names. Decoders give it, no encoder sends it.
+    """A prompt kept by our server that a client refers to. Request readers produce it; no encoder sends it.
 
-    ``id``: "" where the model's name says which. ``version``: "" for whatever there is. ``variables``: JSON, with
-    ``WireMedia``, ``WireLink`` and ``PastedDataUri`` in place of what the wire has for media, also in lists.
+    Attributes:
+        id: "" where the model's name identifies the prompt.
+        version: "" for the current one.
+        variables: JSON values; media are ``WireMedia``, ``WireLink`` or ``PastedDataUri``, also inside lists.
     """
 
     id: str = ""
@@ -113,13 +120,16 @@ class PromptCall(Value, frozen=True):
 
 
 class ChatCall(Value, frozen=True):
-    """One chat completion. ``model`` is the name the host knows (``Endpoint.served_as``).
+    """One chat completion.
 
-    ``candidates`` asks for that many of the likeliest next words with their probabilities, 0 for none.
-    ``grammar`` in llama.cpp's GBNF binds the answer; hosts that do not know it are not sent it.
-    ``context`` is how many tokens the host is to make room for, ``cache`` what it is to keep, where its wire can say
-    so. ``settings``: what else a client set; a wire says what it has words for, and leaves out the rest.
-    ``prompt``: what goes before the messages, by the name that a server of ours has for it.
+    Attributes:
+        model: the name by which the host knows it (``Endpoint.served_as``).
+        candidates: how many alternatives with log-probabilities to return for each token; 0 for none.
+        grammar: a GBNF grammar of llama.cpp that constrains the answer; omitted for other hosts.
+        context: tokens of context that the host should allocate, where the protocol has a field for it.
+        cache: what the host should keep in its prompt cache, where the protocol has a field for it.
+        settings: further settings of a client; a protocol writes those it knows and omits the rest.
+        prompt: a prompt of our server that precedes the messages.
     """
 
     model: str
@@ -141,9 +151,11 @@ class ChatCall(Value, frozen=True):
 class TranscriptionCall(Value, frozen=True):
     """One transcription of one recording.
 
-    ``media_type`` is what ``data`` is ("audio/wav"); ``language`` ISO 639-1, "" lets the ear find out;
-    ``prompt`` words that may occur. ``into``: the language that the words are written in whatever is spoken, "" for its
-    own.
+    Attributes:
+        media_type: the type of ``data`` ("audio/wav").
+        language: an ISO 639-1 code; "" lets the model detect it.
+        prompt: words that may occur, as a hint.
+        into: the language to translate into; "" keeps the spoken one.
     """
 
     model: str
@@ -155,9 +167,9 @@ class TranscriptionCall(Value, frozen=True):
 
 
 class EmbeddingCall(Value, frozen=True):
-    """Vectors for some texts; with ``media``, one vector for those and the texts together.
+    """Embeddings of several texts; with ``media``, one embedding of the media and the texts together.
 
-    ``dimensions`` None leaves the model's own.
+    ``dimensions`` None keeps the model's default.
     """
 
     model: str
@@ -167,7 +179,7 @@ class EmbeddingCall(Value, frozen=True):
 
 
 class SpeechCall(Value, frozen=True):
-    """Text to be spoken. ``voice`` "" is the host's usual one."""
+    """Text to speak. ``voice`` "" is the host's default."""
 
     model: str
     text: str
@@ -176,16 +188,18 @@ class SpeechCall(Value, frozen=True):
 
 
 class ImageCall(Value, frozen=True):
-    """Pictures to be made, or made of others.
+    """Images to generate or to edit.
 
     Attributes:
-        images: pictures to start from; () makes new ones. ``mask``: a PNG, transparent where the first may change; for
-            a model that draws here, and a server of stable-diffusion.cpp, white there.
-        size: width and height in pixels, None the host's usual one.
-        count: how many. seed, steps, guidance, sampler, strength: of a diffusion model, where the host has them.
-        negative: what must not be on them, in words. quality: "" the host's usual one.
-        format: of the file that comes back; "" the host's usual one.
-        writes: the model also writes, and answers with words beside a picture.
+        images: images to start from; () generates new ones.
+        mask: a PNG that is transparent where the first image may change (for a local diffusion model and for
+            stable-diffusion.cpp: white there).
+        size: width and height in pixels; None is the host's default.
+        count: how many images.
+        seed, steps, guidance, sampler, strength: parameters of a diffusion model, where the host takes them.
+        negative: what must not appear, in words.
+        quality, format: "" is the host's default.
+        writes: the model also returns text beside an image.
     """
 
     model: str
@@ -209,9 +223,9 @@ class EncodedRequest(Value, frozen=True):
     """A request in bytes.
 
     Attributes:
-        path: appended to the host's ``base_url`` (which ends in its version: ``…/v1``).
-        headers: lower-case names; never a key.
-        segments: the body in order; media are segments of their own, so that nothing joins them.
+        path: appended to the host's ``base_url``, which ends in its version (``…/v1``).
+        headers: lower-case names; never an API key.
+        segments: the body in order; media are segments of their own, so that no copy joins them.
     """
 
     path: str
@@ -220,32 +234,33 @@ class EncodedRequest(Value, frozen=True):
 
     @property
     def size(self) -> int:
-        """Length of the body in bytes."""
+        """Return the length of the body in bytes."""
         return sum(map(len, self.segments))
 
 
-# ---- what comes back ---------------------------------------------------------------------------
+# ---- replies ---------------------------------------------------------------------------
 
 
 class WireTextDelta(Value, frozen=True, tag_field="wire_event", tag="text"):
+    """A piece of the answer's text."""
+
     text: str
 
 
 class SpeechDelta(Value, frozen=True, tag_field="wire_event", tag="speech"):
-    """A piece of a spoken answer: bytes of the format that was asked for."""
+    """A piece of a spoken answer: bytes in the requested format."""
 
     data: bytes
 
 
 class TokenLogprobs(Value, frozen=True, tag_field="wire_event", tag="candidates"):
-    """The likeliest next words at one place of the answer, each with its natural logarithm of probability."""
+    """The likeliest tokens at one position of the answer, each with its natural-log probability."""
 
     words: tuple[tuple[str, float], ...]
 
 
 class ReasoningDelta(Value, frozen=True, tag_field="wire_event", tag="reasoning"):
-    """A piece of thinking. A ``signature`` ends the stretch of thinking that it vouches for. ``summary``: it is told in
-    short, as some hosts tell all of it."""
+    """A piece of reasoning. ``signature`` closes the block that it signs; ``summary`` marks a host's summary of it."""
 
     text: str
     signature: str = ""
@@ -253,14 +268,14 @@ class ReasoningDelta(Value, frozen=True, tag_field="wire_event", tag="reasoning"
 
 
 class OpaqueBlock(Value, frozen=True, tag_field="wire_event", tag="opaque"):
-    """A block that only the same wire understands, as it came: ``content.Opaque`` on its way."""
+    """A block that only its own protocol understands, unchanged: ``content.Opaque`` as an event."""
 
     wire: str
     body: str
 
 
 class RefusalDelta(Value, frozen=True, tag_field="wire_event", tag="refusal"):
-    """The model's own words for why it will not answer."""
+    """A piece of the model's explanation of a refusal."""
 
     text: str
 
@@ -268,7 +283,8 @@ class RefusalDelta(Value, frozen=True, tag_field="wire_event", tag="refusal"):
 class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call"):
     """A piece of a tool call; ``id`` and ``name`` come with the first piece of each ``index``.
 
-    ``signature``: Google's, for clients that have a place for it; hosts say it in a block before the call.
+    ``signature`` is Google's thought signature, for clients with a field for it; hosts send it as a block before the
+    call.
     """
 
     index: int
@@ -279,14 +295,17 @@ class ToolCallDelta(Value, frozen=True, tag_field="wire_event", tag="tool_call")
 
 
 class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
-    """What the host says it counted; None where it said nothing.
+    """The usage that a host reports; None for what it does not report.
 
-    ``input_by_modality`` are pairs such as ("image", 1105); ``cached_tokens`` (read from a cache, by what they are in
-    ``cached_by_modality``) and ``cache_write_tokens`` (put into it, ``cache_write_1h_tokens`` of them for an hour) are
-    part of ``input_tokens``; ``reasoning_tokens``, ``audio_tokens`` (speech made) and ``image_tokens`` (pictures made)
-    part of ``output_tokens``; ``seconds`` of audio billed. ``tier`` is the host's word for how it served the call
-    ("flex", "priority", "batch"), "" where it said none. ``about`` is what a server of ours tells its clients beside
-    the counts; no host sends it.
+    Attributes:
+        input_tokens: all of the prompt, including ``cached_tokens`` (read from a cache; ``cached_by_modality`` splits
+            them) and ``cache_write_tokens`` (written to it; ``cache_write_1h_tokens`` of them for an hour).
+        output_tokens: all of the answer, including ``reasoning_tokens``, ``audio_tokens`` (generated speech) and
+            ``image_tokens`` (generated images).
+        seconds: seconds of audio billed.
+        input_by_modality: pairs such as ("image", 1105).
+        tier: the host's word for the service tier ("flex", "priority", "batch"); "" where it reports none.
+        about: the summary of the run that our server adds for its clients; no host sends it.
     """
 
     input_tokens: int | None = None
@@ -305,13 +324,13 @@ class WireUsage(Value, frozen=True, tag_field="wire_event", tag="usage"):
 
 
 class Finish(Value, frozen=True, tag_field="wire_event", tag="finish"):
-    """The proper end; always the last event. ``reason`` in OpenTelemetry GenAI's words."""
+    """The proper end; always the last event. ``reason`` is a finish reason of OpenTelemetry GenAI."""
 
     reason: str
 
 
 class Error(Value, frozen=True, tag_field="wire_event", tag="error"):
-    """The end that was not proper; always the last event."""
+    """The end by an error; always the last event."""
 
     error: CallError
 
@@ -338,14 +357,15 @@ class Transcription(Value, frozen=True):
 
 
 class Embeddings(Value, frozen=True):
-    """The reply to an :class:`EmbeddingCall`: one vector per text, in its order, all of one length."""
+    """The reply to an :class:`EmbeddingCall`: one vector for each text, in order, all of the same length."""
 
     vectors: tuple[tuple[float, ...], ...]
     usage: WireUsage = WireUsage()
 
 
 class GeneratedImages(Value, frozen=True):
-    """The reply to a :class:`ImageCall`. ``prompts``: what the host made of the prompt, "" where it says nothing."""
+    """The reply to an :class:`ImageCall`. ``prompts`` are the prompts as the host revised them, "" where it reports
+    none."""
 
     images: tuple[WireImage, ...]
     prompts: tuple[str, ...] = ()

@@ -1,4 +1,7 @@
-"""Turns of a conversation: what all wires do to messages before they say them, and what a reply adds to them. Pure."""
+"""Messages of a conversation: normalisation that every protocol needs before it writes them, and replies collected.
+
+A reply's events are collected into an ``AssistantTurn``, which the next request of the conversation sends back. Pure.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from intermodal.protocols.framing.json_body import dumps, loads, valid_utf8
 from intermodal.protocols.framing.truncated_json import complete_members
 from intermodal.request import Tool
 
-COMPLETE_REASONS = frozenset({"stop", "tool_call"})  # reasons for an end that cuts nothing off
+COMPLETE_REASONS = frozenset({"stop", "tool_call"})  # finish reasons of a complete answer
 PART_LABELS: dict[str, str] = {
     "WireText": "text", "WireImage": "an image", "WireAudio": "audio", "WireVideo": "video",
     "WireDocument": "a PDF document", "WireLink": "a link to media", "ToolCall": "a tool call",
@@ -41,12 +44,12 @@ PART_LABELS: dict[str, str] = {
 
 
 def part_label(part: WirePart) -> str:
-    """What a part is, for an error that says it cannot be carried."""
+    """Return what a part is, for an error message that says it cannot be carried."""
     return PART_LABELS[type(part).__name__]
 
 
 def valid_utf8_part(part: WirePart) -> WirePart:
-    """The part with its words as UTF-8 can carry them."""
+    """Return the part with every text valid in UTF-8: lone surrogates become question marks."""
     changes = {
         field: valid_utf8(value)
         for field in part.__struct_fields__
@@ -56,6 +59,7 @@ def valid_utf8_part(part: WirePart) -> WirePart:
 
 
 def valid_utf8_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    """Return the tools with every text valid in UTF-8."""
     return tuple(
         Tool(
             name=valid_utf8(tool.name),
@@ -68,10 +72,11 @@ def valid_utf8_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
 
 
 def normalise_tools(call: ChatCall, *, none: bool = True, strict: bool = False) -> ChatCall:
-    """Tools as every wire has them: without tools nothing is said of how to choose.
+    """Return the call with the tool fields that every protocol can carry; without tools there is no tool choice.
 
-    ``none``: the wire can say that no tool may be called; one that cannot leaves the tools out instead.
-    ``strict``: it can say that a model is to be held to the schema of a tool.
+    Args:
+        none: the protocol can say that no tool may be called; where it cannot, the tools are omitted instead.
+        strict: the protocol can ask for strict adherence to a tool's schema.
     """
     tools = valid_utf8_tools(call.tools)
     if not strict:
@@ -83,7 +88,7 @@ def normalise_tools(call: ChatCall, *, none: bool = True, strict: bool = False) 
 
 
 def merge_neighbours(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]:
-    """Neighbouring messages of one role as one, and none without parts."""
+    """Merge neighbouring messages of one role, and drop those without parts."""
     found: list[WireMessage] = []
     for message in messages:
         if not message.parts:
@@ -96,7 +101,8 @@ def merge_neighbours(messages: Iterable[WireMessage]) -> tuple[WireMessage, ...]
 
 
 def split_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMessage, ...]]:
-    """The words of all system messages, and the other messages: for wires that have one place for the former."""
+    """Return the text of all system messages, and the other messages: for protocols with one field for the system
+    prompt."""
     words = [
         part.text
         for message in messages
@@ -108,7 +114,7 @@ def split_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMess
 
 
 def check_part_roles(call: ChatCall, wire: str, where: str) -> None:
-    """Raises NotExpressible for a part that stands where no wire has a place for it."""
+    """Raise NotExpressible for a part in a message of a role where no protocol has a place for it."""
     for message in call.messages:
         for part in message.parts:
             if isinstance(part, WireLink):
@@ -126,7 +132,7 @@ _ROLES: dict[str, tuple[str, ...]] = {
 
 
 def result_as_text(result: ToolResult) -> ToolResult:
-    """The result as it is told on wires where nothing but its words says that the tool failed."""
+    """Return the result for protocols without an error flag: a failed tool's text begins with "Error"."""
     said = result.text if not result.is_error or _FAILED.match(result.text) else f"Error: {result.text}"
     return ToolResult(id=result.id, text=said)
 
@@ -135,7 +141,7 @@ _FAILED = re.compile(r"\s*error\b", re.IGNORECASE)
 
 
 def parse_arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any]:
-    """The arguments as an object, for wires that carry one. Raises NotExpressible where they are none."""
+    """Return a tool call's arguments as an object. Raises NotExpressible where they are not one."""
     try:
         found = loads(call.arguments.strip() or "{}")
     except ValueError:
@@ -146,15 +152,15 @@ def parse_arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any
 
 
 def normalise_arguments(call: ToolCall, wire: str, where: str = "") -> ToolCall:
-    """The call with its arguments as they come back from a wire that carries an object."""
+    """Return the call with its arguments as a protocol that carries an object gives them back."""
     return msgspec.structs.replace(call, arguments=dumps(parse_arguments(call, wire, where)).decode())
 
 
 def arguments_for_client(call: ToolCall, finish: str) -> dict[str, Any]:
-    """The arguments as a client is told them whose wire carries an object.
+    """Return a tool call's arguments for a client whose protocol carries an object.
 
-    Of a call that was cut (``finish`` says so) what came whole of them. Any other that holds none is the model's
-    mistake: told as empty, a tool would be called as nobody meant it.
+    For a call that was cut off (``finish`` says so), return the members that arrived whole. Any other that is not an
+    object is the model's mistake: passed on as empty, it would run a tool that the model did not mean.
 
     Raises OutputInvalid.
     """
@@ -172,26 +178,27 @@ def arguments_for_client(call: ToolCall, finish: str) -> dict[str, Any]:
 
 
 class ToolCallIds:
-    """Calls of tools and their results, which clients of some wires tell apart by names and order alone, told in turn.
+    """Match tool results to calls for clients that identify them by name and order only.
 
-    A result is of the call that it names by id, or else of the first call of its tool that has none yet, or of the
-    first of any. LiteLLM sends ids of results and none of calls: an id that no call has is no call's that said its own.
+    Feed it the messages in order. A result belongs to the call whose id it gives; otherwise to the first unanswered
+    call of its tool, or to the first unanswered call of any. LiteLLM sends ids with results but not with calls, so an
+    id that no call has is matched only to calls without an id of their own.
     """
 
     def __init__(self) -> None:
-        self.tools: dict[str, str] = {}  # id of a call -> what was called
-        self._waiting: dict[str, str] = {}  # those of the last turn that have no result
-        self._unsaid: set[str] = set()  # ids that were made here
+        self.tools: dict[str, str] = {}  # call id -> tool name
+        self._waiting: dict[str, str] = {}  # unanswered calls of the last turn
+        self._unsaid: set[str] = set()  # ids that this class made up
         self._role = ""
 
     def begin(self, role: str) -> None:
-        """A message."""
+        """Start a message of a role."""
         if role == "assistant" and self._role != role:
             self._waiting.clear()
         self._role = role
 
     def call(self, said: str | None, tool: str) -> str:
-        """Its id, the same in every later turn where the client says none."""
+        """Return the id of a call: the client's, or one that is the same in every later request."""
         number = len(self.tools)
         while (name := said or f"call_{number}") in self.tools and not said:
             number += 1
@@ -201,7 +208,7 @@ class ToolCallIds:
         return name
 
     def result(self, said: str | None, tool: str | None) -> str:
-        """The id of the call that it answers."""
+        """Return the id of the call that a result answers."""
         name = said or ""
         if name not in self.tools:
             meant = [one for one in self._waiting if not said or one in self._unsaid]
@@ -211,11 +218,11 @@ class ToolCallIds:
         return name
 
 
-# ---- a reply, as the next turn returns it ------------------------------------------------------------
+# ---- a reply, collected for the next request ------------------------------------------------------------
 
 
 class AssistantTurn(Value, frozen=True):
-    """What a model said. ``parts`` in the order they came; ``error`` where it did not end properly."""
+    """What the model answered: ``parts`` in order of arrival; ``error`` where the reply did not end properly."""
 
     parts: tuple[WirePart, ...] = ()
     usage: WireUsage = WireUsage()
@@ -225,7 +232,7 @@ class AssistantTurn(Value, frozen=True):
 
     @property
     def message(self) -> WireMessage:
-        """For the next request of the conversation."""
+        """Return the turn as a message for the next request of the conversation."""
         return WireMessage(role="assistant", parts=self.parts)
 
     @property
@@ -234,7 +241,7 @@ class AssistantTurn(Value, frozen=True):
 
     @property
     def beside(self) -> str:
-        """What was made besides words: thoughts, and the arguments of calls."""
+        """Return the output that is not text: reasoning, and the arguments of tool calls."""
         thoughts = "".join(part.text for part in self.parts if isinstance(part, Reasoning))
         return thoughts + "".join(call.arguments for call in self.calls)
 
@@ -244,7 +251,7 @@ class AssistantTurn(Value, frozen=True):
 
 
 def collect_turn(events: Iterable[WireEvent]) -> AssistantTurn:
-    """Events put together."""
+    """Collect events into a turn."""
     made = TurnBuilder()
     for event in events:
         made.add(event)
@@ -252,7 +259,7 @@ def collect_turn(events: Iterable[WireEvent]) -> AssistantTurn:
 
 
 class _Growing:
-    """A part that is still coming: its pieces are joined once, at the end. A sum after each would copy all of it."""
+    """A part that is still arriving: its pieces are joined once, at the end, since adding each would copy all of it."""
 
     __slots__ = ("id", "kind", "name", "pieces", "signature")
 
@@ -264,7 +271,7 @@ class _Growing:
     def whole(self) -> WirePart:
         text = "".join(self.pieces)
         if self.kind is ToolCall:
-            # A call without arguments has none: an empty object, which some wires do not write.
+            # A call without arguments has an empty object, which some protocols omit.
             return ToolCall(id=self.id, name=self.name, arguments=text if text.strip() else "{}")
         if self.kind is Reasoning:
             return Reasoning(text=text, signature=self.signature)
@@ -272,12 +279,12 @@ class _Growing:
 
 
 class TurnBuilder:
-    """Collects events one by one; ``turn`` is what they are so far."""
+    """Collects events one by one; ``turn`` returns what has arrived so far."""
 
     def __init__(self) -> None:
         self._parts: list[_Growing | Opaque] = []
-        self._calls: dict[int, _Growing] = {}  # by the index of a tool call
-        self._open = False  # the last part may grow
+        self._calls: dict[int, _Growing] = {}  # by tool call index
+        self._open = False  # the next piece may extend the last part
         self._speech: list[bytes] = []
         self._usage, self._finish = WireUsage(), ""
         self._error: Exception | None = None

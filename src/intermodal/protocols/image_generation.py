@@ -1,4 +1,4 @@
-"""What the wires that draw share: wishes that cannot be said, and replies without a picture."""
+"""What the protocols for image generation share: the check of options, and replies without an image."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ _WISHES: Mapping[str, Callable[[ImageCall], bool]] = {
 
 
 def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collection[str], masks: bool = False) -> None:
-    """Raises NotExpressible for a wish that this wire or host has no words for, and for pictures it does not take.
+    """Raise NotExpressible for an option that the protocol or host does not have, and for an image type that it
+    refuses.
 
-    ``masks``: the wire can say what part of a picture may change.
+    ``masks``: the protocol can say which part of an image may change.
     """
     has = supported_image_options(host)
     for wish, wants in _WISHES.items():
@@ -66,7 +67,7 @@ def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collec
 
 
 def parse_reply(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -> Mapping[str, Any]:
-    """The reply as a tree. Raises CallError for an error inside it, StreamCut for half a reply."""
+    """Return the reply as a JSON object. Raises CallError for an error inside it, StreamCut for half a reply."""
     try:
         tree, _ = parse_with_media(body)
     except ValueError:
@@ -77,9 +78,9 @@ def parse_reply(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -
 
 
 def raise_no_image(endpoint: str, said: str, *, refused: bool) -> NoReturn:
-    """There is no picture: raises ContentRefused where a filter or the model would not, else CallError.
+    """Raise the error for a reply without an image: ContentRefused where a filter or the model refused, else CallError.
 
-    ``said``: the model's or the host's own words, "" for none.
+    ``said``: the model's or the host's explanation, "" for none.
     """
     words = classification.quote(said)[:300]
     if refused:

@@ -1,9 +1,9 @@
-"""What every wire's reply decoder does alike: collect what arrives, notice the proper end, call a cut a cut.
+"""The base of every protocol's reply decoder: collects bytes, recognises the proper end, and reports a cut as a cut.
 
-A decoder ends in exactly one :class:`Finish` or :class:`Error`. A reply that stops before its wire's proper end was
-cut; selling its text as an answer would be a lie. A stream that ends in good order without a reason is taken for cut,
-too: a proxy that lost its server closes what it began in just this way. What a reply says after its reason for the end
-is no part of the answer. What the events of a wire mean is in the file of that wire.
+A decoder ends in exactly one :class:`Finish` or :class:`Error`. A reply that stops before its protocol's proper end was
+cut, and passing it off as an answer would be false. A stream that closes properly but gives no finish reason counts as
+cut as well, since a proxy that lost its server closes a stream in the same way. Content after the finish reason is
+ignored. What each event of a protocol means is in ``reply.py`` of its folder.
 """
 
 from __future__ import annotations
@@ -20,29 +20,30 @@ from intermodal.protocols.framing.ndjson import NdjsonReader
 from intermodal.protocols.framing.sse import LineTooLong, SseEvent, SseReader
 from intermodal.protocols.framing.surrogates import EventSurrogateJoiner, join_all_surrogates, loads_with_surrogates
 
-MAX_DOCUMENT = 64 << 20  # bytes of a reply that is not a stream
+MAX_DOCUMENT = 64 << 20  # bytes of a reply that is one JSON document
 UNEXPLAINED = "ended its answer without saying why"
-NO_REASON = "no_finish_reason"  # the quirk of a host whose streams end so
-_BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
+NO_REASON = "no_finish_reason"  # the quirk of a host whose streams end without a finish reason
+_BLANK = b"\xef\xbb\xbf \t\r\n"  # a BOM and whitespace, which may precede the content
 
 
 def tool_call_id(said: str) -> str:
-    """The id of a call of a tool. One that came without gets one that no other of the conversation has: clients keep
-    results by it."""
+    """Return the host's id of a tool call, or a unique one where it gives none: clients match results by it."""
     return said or f"call_{uuid4().hex[:24]}"
 
 
 def arguments_as_json(said: Any) -> str:
-    """The arguments of a call as JSON. Some servers write an object where OpenAI has a string that holds one."""
+    """Return a tool call's arguments as JSON text; some servers send an object where OpenAI has a string."""
     return dumps(said).decode() if isinstance(said, (Mapping, list)) else as_text(said)
 
 
 class ReplyDecoder:
-    """Feed it the body of a 2xx reply as it arrives, then ``close`` it.
+    """Turns the body of a 2xx reply into events: ``feed`` it as it arrives, then ``close`` it.
 
-    ``done`` becomes True at the wire's last word or an error: read no further. ``complete`` becomes True with the
-    reason for the end: some hosts then send usage, some nothing and keep the connection open, so wait a
-    moment at most and close. ``reasonless``: its host is known to give no reason, so the last word alone is an end.
+    Attributes:
+        done: the protocol's last event or an error was read; read no further.
+        complete: the finish reason was read. Some hosts send usage after it, others nothing while the connection stays
+            open, so wait only briefly before closing.
+        reasonless: the host is known to give no finish reason, so the last event alone ends the answer.
     """
 
     reasonless = False
@@ -54,52 +55,52 @@ class ReplyDecoder:
         self._endpoint = endpoint
         self._headers = headers or {}
         self._started = False
-        self._document: bytearray | None = None  # not None once the reply turned out to be one JSON document
+        self._document: bytearray | None = None  # set once the reply proves to be one JSON document
         self._reader: SseReader | NdjsonReader = self._lines()
         self._reason = ""
         self._refused = False
         self._usage: WireUsage | None = None
         self._out: list[WireEvent] = []
-        self._halves: EventSurrogateJoiner | None = None  # not None once a character came in halves
+        self._halves: EventSurrogateJoiner | None = None  # set once a surrogate pair arrived cut in half
 
     @property
     def waits(self) -> bool:
-        """What comes next may complete a character."""
+        """Return whether half of a surrogate pair is held back until the next piece."""
         return self._halves is not None and self._halves.held
 
     @property
     def begun(self) -> bool:
-        """Something came, and not only blanks."""
+        """Return whether anything but whitespace arrived."""
         return self._started
 
     @property
     def document(self) -> bool:
-        """It comes as one document, and not as a stream."""
+        """Return whether the reply is one JSON document and not a stream."""
         return self._document is not None
 
     @property
     def pending(self) -> int:
-        """Bytes of a document, or of a line, whose end did not come yet: the end makes work for all of them."""
+        """Return the bytes of an unfinished document or line: its end causes work in proportion."""
         return self._reader.pending if self._document is None else len(self._document)
 
     @property
     def counted(self) -> bool:
-        """It said what it counts."""
+        """Return whether the reply reported usage."""
         return self._usage is not None
 
     def _lines(self) -> SseReader | NdjsonReader:
-        """How a stream of this wire is cut into events."""
+        """Return the reader that splits a stream of this protocol into events."""
         return SseReader()
 
     def _read_event(self, tree: Mapping[str, Any], name: str) -> None:
-        """One event of a stream. ``name`` is "" unless the server named it."""
+        """Read one event of a stream. ``name`` is "" unless the server named it."""
         raise NotImplementedError
 
     def _read_reply(self, tree: Mapping[str, Any]) -> None:
-        """A reply that is one JSON document."""
+        """Read a reply that is one JSON document."""
         self._read_event(tree, "")
 
-    # ---- bytes to events
+    # ---- from bytes to events
 
     def feed(self, chunk: bytes) -> list[WireEvent]:
         if not self._started:
@@ -109,7 +110,7 @@ class ReplyDecoder:
                 if web_pages.begins_with_markup(chunk):
                     self._end(Error(error=web_pages.markup_error(self._endpoint)))
                     return self._take()
-                # No stream of events begins like JSON; one of lines does nothing else.
+                # No event stream begins like JSON; a stream of JSON lines always does.
                 whole = chunk[:1] in b"{[" and isinstance(self._reader, SseReader)
                 self._document = bytearray() if whole else None
         if self.done or not chunk:
@@ -126,7 +127,8 @@ class ReplyDecoder:
         return self._take()
 
     def close(self) -> list[WireEvent]:
-        """The body ended. Gives what is left, ending in Finish or Error unless that was given already."""
+        """Take the end of the body. Return the last events, ending in Finish or Error unless one was returned
+        before."""
         if not self.done:
             if self._document is not None:
                 self._read_json(bytes(self._document), whole=True)
@@ -150,7 +152,7 @@ class ReplyDecoder:
             data = event.data.strip()
             if data == "[DONE]":
                 self._last_word()
-            elif data:  # an event of nothing keeps a connection alive
+            elif data:  # an empty event keeps a connection alive
                 self._read_json(event.data, name=event.event)
 
     def _read_json(self, data: bytes | str, *, name: str = "", whole: bool = False) -> None:
@@ -159,7 +161,7 @@ class ReplyDecoder:
         except ValueError:
             self._fail("the stream broke: what came is not whole JSON")
             return
-        for tree in found if isinstance(found, list) else [found]:  # Google's: a list of what a stream would hold
+        for tree in found if isinstance(found, list) else [found]:  # Google's: a list of what a stream would contain
             if not isinstance(tree, Mapping) or self.done:
                 continue
             if name == "error" or tree.get("error") or "error" in (tree.get("object"), tree.get("type")):
@@ -174,14 +176,14 @@ class ReplyDecoder:
                 self._read_event(tree, name)
 
     def _read_more(self, tree: Mapping[str, Any], name: str) -> None:
-        """An event after the one with the reason: it counts, or says that something failed; its words are dropped."""
+        """Read an event after the finish reason: usage and errors count, content is dropped."""
         before, reason, refused = len(self._out), self._reason, self._refused
         self._read_event(tree, name)
         self._out[before:] = [event for event in self._out[before:] if isinstance(event, (WireUsage, Finish, Error))]
         self._reason, self._refused = reason, refused
 
     def _parsed(self, data: bytes | str) -> Any:
-        """Raises ValueError for what is no JSON."""
+        """Parse JSON. Raises ValueError."""
         try:
             return loads(data)
         except ValueError:
@@ -192,7 +194,7 @@ class ReplyDecoder:
     # ---- the end
 
     def _last_word(self) -> None:
-        """The wire's sign that nothing more comes."""
+        """Handle the protocol's sign that nothing more comes."""
         if self.complete or self.reasonless:
             self._finish()
         else:

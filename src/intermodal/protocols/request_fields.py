@@ -1,10 +1,10 @@
-"""What becomes of every field of a client's request: one table for each protocol, and what it means for each host.
+"""What becomes of every field of a client's request: one table for each protocol, and its meaning for each host.
 
-Readers, writers, the gateway's ``x-intermodal-ignored`` and the table in docs/protocols.md all go by it, so a field has
-one fate at a host, whatever stands in the messages and whichever way the request takes.
+Readers, writers, the gateway's ``x-intermodal-ignored`` header and the table in docs/protocols.md all use it, so a
+field has one fate at a host, whatever the messages contain and whichever path the request takes.
 
 Sources: the parameters of ``openai`` 3.57.0, ``anthropic`` 2.14.0, ``google-genai`` 3.6.1, ``ollama`` 0.6.3 and
-``mistralai`` 3.7.0, the vendors' published clients; llama.cpp's tools/server/README.md for what it adds to OpenAI's.
+``mistralai`` 3.7.0, the vendors' published clients; llama.cpp's tools/server/README.md for its additions to OpenAI's.
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ class RequestField(NamedTuple):
     """What becomes of a field.
 
     Attributes:
-        fate: ``planned``: it is part of the request that is planned, and each codec says it or refuses it.
-            ``setting``: it is one of ``Settings``, and goes to each host that has a word for it. ``own``: it goes as it
-            came to hosts of the protocols in ``to``. ``ignored``: no host is told. ``refused``: the answer is a 400.
-            What a host is not told is named in the answer.
-        noun: which of ``Settings``. why: of what no host is told, a clause for the docs.
-        nothing: values that ask for nothing, besides null.
+        fate: ``planned``: part of the request that is planned; each codec writes it or refuses the call.
+            ``setting``: one of ``Settings``, sent to each host whose protocol has a field for it. ``own``: sent
+            unchanged to hosts of the protocols in ``to``. ``ignored``: sent to no host. ``refused``: answered with a
+            400. A field that the host is not sent is named in the answer.
+        noun: the name in ``Settings``.
+        why: the reason that no host is sent it, a clause for the docs.
+        nothing: values besides null that ask for nothing.
     """
 
     fate: Fate
@@ -50,7 +51,7 @@ def _planned(*names: str) -> dict[str, RequestField]:
 
 
 def _setting(**nouns: str) -> dict[str, RequestField]:
-    """Settings that are called what they are called here, and ``nouns`` that are not."""
+    """Return settings that have the same name here, and ``nouns`` that are named otherwise."""
     return {name: RequestField("setting", noun=noun) for name, noun in nouns.items()}
 
 
@@ -150,7 +151,7 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
 }  # fmt: skip
 
 _RENDERED = "prompts are rendered by the model's own template"
-# Of each kind of request: they are called as the protocol they are of, but for Ollama's that is no chat.
+# By kind of request, named as its protocol; Ollama's /api/generate has a table of its own.
 FIELDS: Mapping[str, Mapping[str, RequestField]] = {
     **_CHATS,
     "ollama-generate": {
@@ -162,10 +163,10 @@ FIELDS: Mapping[str, Mapping[str, RequestField]] = {
     },
 }  # fmt: skip
 
-# What vary from request to request of one client, and change nothing about how it is answered.
+# Fields that vary between requests of one client and do not affect the answer.
 IDENTIFIERS = ("prompt_cache_key", "safety_identifier")
 
-# Where each protocol says a setting.
+# The path of each setting in a request of each protocol.
 SETTING_PATHS: Mapping[str, Mapping[str, str]] = {
     **{
         protocol: {field.noun: name for name, field in fields.items() if field.noun}
@@ -181,7 +182,7 @@ SETTING_PATHS: Mapping[str, Mapping[str, str]] = {
 }
 SETTING_NAMES = tuple(name for name in Settings.__struct_fields__ if name not in ("protocol", "own"))
 
-# What a Host.quirks word means to the wire of a protocol.
+# What each word of Host.quirks means to a protocol.
 _EFFORT = {"effort": "the model can be told how hard to think: clients of other APIs have it said, too"}
 QUIRKS: Mapping[str, Mapping[str, str]] = {
     "openai": {
@@ -200,16 +201,16 @@ QUIRKS: Mapping[str, Mapping[str, str]] = {
         "thinking_budget": "the model can be told how hard to think, in tokens (Gemini 2.5)",
     },
 }
-_BEYOND = ("top_k", "min_p", "typical_p", "repeat_penalty")  # of OpenAI's API
-_BOUNDED = frozenset({"anthropic"})  # protocols by which one may not think for longer than one may answer
-MIN_THINKING_TOKENS = 1024  # tokens: Anthropic takes no less
+_BEYOND = ("top_k", "min_p", "typical_p", "repeat_penalty")  # settings that OpenAI's own API does not have
+_BOUNDED = frozenset({"anthropic"})  # protocols whose thinking budget must be below the answer's limit
+MIN_THINKING_TOKENS = 1024  # tokens: Anthropic's minimum
 
 
 # ---- read --------------------------------------------------------------------------------------
 
 
 def read_settings(tree: Mapping[str, Any], protocol: str) -> Settings:
-    """The settings of a request in the words of a protocol."""
+    """Return the settings of a request in a protocol's fields."""
     found: dict[str, Any] = {}
     own: list[tuple[str, Any]] = []
     for path, steps, field in _READ[protocol]:
@@ -245,7 +246,7 @@ _READ = {
 
 
 def _budget(thinking: Any) -> int | None:
-    """Of Anthropic's ``thinking`` that says a budget and nothing else; other forms go as they came."""
+    """Return the budget of Anthropic's ``thinking``; None for its other forms, which are sent unchanged."""
     if not isinstance(thinking, dict) or thinking.keys() != {"type", "budget_tokens"} or thinking["type"] != "enabled":
         return None
     tokens = thinking["budget_tokens"]
@@ -254,21 +255,22 @@ def _budget(thinking: Any) -> int | None:
 
 _READERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("anthropic", "thinking"): _budget,
-    ("ollama", "effort"): lambda think: think if isinstance(think, str) else None,  # it may be true or false, too
+    ("ollama", "effort"): lambda think: think if isinstance(think, str) else None,  # it may also be a boolean
     ("gemini", "effort"): str.lower,
 }
 
 
-# ---- for a host --------------------------------------------------------------------------------
+# ---- write --------------------------------------------------------------------------------
 
 
 def supported_settings(settings: Settings, protocol: str, quirks: tuple[str, ...] = ()) -> Settings:
-    """The settings that a host is told, in its protocol's words: what ``settings_of`` reads of what ``put`` writes."""
+    """Return the settings that a host is sent, in its protocol: what ``read_settings`` reads of what ``write_settings``
+    writes."""
     return _parted(settings, protocol, quirks)[0]
 
 
 def _parted(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple[Settings, set[str]]:
-    """What a host is told, and the client's names of what it is not."""
+    """Return what a host is sent, and the client's names of what it is not."""
     same = settings.protocol == protocol
     words, lost = SETTING_PATHS.get(settings.protocol, {}), set[str]()
     told: dict[str, Any] = {}
@@ -305,8 +307,9 @@ def _says_nothing(noun: str, value: Any) -> bool:
 def _translated(
     noun: str, value: Any, settings: Settings, protocol: str, quirks: tuple[str, ...]
 ) -> dict[str, Any]:  # fmt: skip
-    """A setting in the words of a protocol that it was not said in; nothing where that has none, or where the host's
-    row does not say that they are taken."""
+    """Return a setting in a protocol other than the client's; nothing where that has no field for it, or where the
+    host's row does not say that it is accepted.
+    """
     if noun not in SETTING_PATHS.get(protocol, {}) or _says_nothing(noun, value):
         return {}
     if noun == "thinking":
@@ -315,13 +318,13 @@ def _translated(
         return translate_effort(value, settings.protocol, protocol, quirks)
     if protocol == "openai" and noun in _BEYOND:
         return {noun: value} if noun in quirks and "openai_settings" not in quirks else {}
-    if noun == "top_k" and "no_temperature" in quirks:  # models that choose their words as they like
+    if noun == "top_k" and "no_temperature" in quirks:  # models that take no sampling parameters
         return {}
     return {noun: value}
 
 
 def write_settings(tree: dict[str, Any], settings: Settings) -> None:
-    """Write settings that are ``carried`` into a request."""
+    """Write ``supported_settings`` into a request."""
     words = SETTING_PATHS.get(settings.protocol, {})
     for noun in SETTING_NAMES:
         value = getattr(settings, noun)
@@ -346,10 +349,10 @@ _WRITERS: Mapping[tuple[str, str], Callable[[Any], Any]] = {
 
 
 def scale_thinking(settings: Settings, asked: int | None, limit: int | None, host: str, where: str = "") -> Settings:
-    """The settings where a plan lets an answer of ``asked`` tokens have ``limit``: thinking has its share of either, as
-    hosts of Anthropic's protocol refuse to think for longer than they may answer. ``host``: the protocol of this one.
+    """Return the settings for an answer that the plan limits to ``limit`` of ``asked`` tokens.
 
-    Raises NotExpressible where too little is left to think in.
+    The thinking budget shrinks in proportion, as hosts of Anthropic's protocol refuse one above the answer's limit.
+    ``host`` is the host's protocol. Raises NotExpressible where too few tokens are left to think.
     """
     if settings.thinking is None or host not in _BOUNDED or asked is None or limit is None or limit >= asked:
         return settings
@@ -360,16 +363,16 @@ def scale_thinking(settings: Settings, asked: int | None, limit: int | None, hos
     return replace(settings, thinking=tokens)
 
 
-# ---- what is not told --------------------------------------------------------------------------
+# ---- ignored fields --------------------------------------------------------------------------
 
 
 def accepted_fields(table: str) -> frozenset[str]:
-    """Top-level fields of a kind of request that may say something here."""
+    """Return the top-level fields of a kind of request that may have an effect."""
     return frozenset(name.partition(".")[0] for name, field in FIELDS[table].items() if field.fate != "ignored")
 
 
 def passthrough_fields(protocol: str) -> tuple[str, ...]:
-    """Top-level fields that hosts of the same protocol get as they came."""
+    """Return the top-level fields that hosts of the same protocol are sent unchanged."""
     return tuple(
         name
         for name, field in FIELDS[protocol].items()
@@ -380,8 +383,13 @@ def passthrough_fields(protocol: str) -> tuple[str, ...]:
 def ignored_fields(
     table: str, fields: Mapping[str, msgspec.Raw], settings: Settings, host: str, quirks: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    """Names of what is asked for and a host is not told. ``table``: of FIELDS, whose the request is. ``settings``: as
-    they were read of it. ``host``: its protocol in the catalog."""
+    """Return the names of fields that are set and that a host is not sent.
+
+    Args:
+        table: the key in FIELDS of the request's kind.
+        settings: as read from the request.
+        host: the host's protocol in the catalog.
+    """
     known = FIELDS[table]
     lost = _parted(settings, PROTOCOL_OF_LOCAL_SERVER.get(host, host), quirks)[1]
     return tuple(name for name, raw in _each(fields, table) if _is_ignored(known.get(name), name, raw, lost))
@@ -398,7 +406,7 @@ def _is_ignored(field: RequestField | None, name: str, raw: bytes | memoryview, 
 
 
 def _each(fields: Mapping[str, msgspec.Raw], table: str) -> Iterator[tuple[str, memoryview]]:
-    """Fields by their names in the table, those within others, too."""
+    """Yield fields by their names in the table, nested ones included."""
     for name, raw in fields.items():
         if name in _HOLDERS[table]:
             inner = memoryview(raw)

@@ -1,7 +1,7 @@
-"""What the readers of clients' requests share: settings and media, spelled alike on several wires.
+"""Validation that the readers of clients' requests share: settings and media that several protocols spell alike.
 
-Everything here raises ValueError, KeyError, TypeError or AttributeError for what is not as it should be; ``reading``
-makes one sentence of it.
+Everything here raises ValueError, KeyError, TypeError or AttributeError for a value that is not as it should be;
+``read_request`` turns each into one sentence.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ W = TypeVar("W", bound=str)
 def read_request(
     body: bytes, what: str, read: Callable[[dict[str, Any]], ChatCall], names: Mapping[str, str] = MappingProxyType({})
 ) -> ChatCall:
-    """The call that ``read`` finds in a body. Raises ValueError for a body that is none.
+    """Return the call that ``read`` finds in a body. Raises ValueError for a body that holds none.
 
-    ``names``: what this wire calls a place of ours, where it has another name than there.
+    ``what`` names the kind of request in an error. ``names``: the protocol's own names of places in a ``ChatCall``.
     """
 
     def found(tree: Any) -> ChatCall:
@@ -66,7 +66,7 @@ _PLACE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
 
 
 def validation_message(error: msgspec.ValidationError, cls: type[Any], names: Mapping[str, str]) -> str:
-    """What is wrong with a value, by the client's name for its place; ours ends in what all wires call it."""
+    """Return what is wrong with a value, under the client's name for its place."""
     text, path, *_ = *_PLACE.split(str(error)), ""
     place = re.sub(r"\[\d+\]", "", path)
     called = names.get(place) or place.rpartition(".")[2] or "a value"
@@ -75,7 +75,7 @@ def validation_message(error: msgspec.ValidationError, cls: type[Any], names: Ma
 
 
 def _check_numbers(call: ChatCall) -> None:
-    """Raises ValueError for a whole number beyond 64 bits: JSON has such, and next to nobody behind us does."""
+    """Raise ValueError for an integer beyond 64 bits: JSON allows them, and almost no server does."""
     try:
         msgspec.msgpack.encode((call.sampling, call.output, call.tools, call.candidates, call.settings))
     except OverflowError:
@@ -85,7 +85,7 @@ def _check_numbers(call: ChatCall) -> None:
 
 
 def _without_media(call: ChatCall) -> ChatCall:
-    """What is looked at for types: all but the bytes, which are bytes."""
+    """Return the call for type checks, without the bytes of media."""
     messages = tuple(
         WireMessage(role=message.role, parts=tuple(map(_without_data, message.parts))) for message in call.messages
     )
@@ -99,9 +99,10 @@ def _without_data(part: WirePart) -> WirePart:
 def read_prompt(
     tree: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
 ) -> PromptCall | None:
-    """The prompt that a body names, by ``prompt_id`` (LiteLLM's name for it) or by its model; None where it names none.
+    """Return the prompt that a body names, by ``prompt_id`` (LiteLLM's field) or by its model; None where it names
+    none.
 
-    ``media``: types of parts that are media, and the fields of which each has one; ``read`` reads such a part.
+    ``media``: types of parts that are media, with the fields that identify them; ``read`` reads such a part.
     """
     given = {name: tree.get(f"prompt_{name}") for name in ("id", "version", "variables")}
     model = tree.get("model")
@@ -111,14 +112,14 @@ def read_prompt(
 
 
 def names_prompt(model: Any) -> bool:
-    """Whether a model's name is that of a prompt."""
+    """Return whether a model's name is that of a prompt."""
     return isinstance(model, str) and model.startswith(PROMPT)
 
 
 def read_prompt_object(
     given: dict[str, Any], read: Callable[[Any], WirePart], media: Mapping[str, tuple[str, ...]]
 ) -> PromptCall:
-    """The prompt that an object with ``id``, ``version`` and ``variables`` names."""
+    """Return the prompt that an object with ``id``, ``version`` and ``variables`` names."""
     variables = {} if given.get("variables") is None else given["variables"]
     if not isinstance(variables, dict):
         raise ValueError("the variables of a prompt are no object")
@@ -144,33 +145,34 @@ def read_prompt_object(
 
 
 def read_model(tree: dict[str, Any], prompt: PromptCall | None) -> str:
-    """The model that is asked for; where a prompt stands without one, that prompt."""
+    """Return the model's name; where a prompt is given without a model, the prompt's."""
     if prompt is not None and prompt.id and tree.get("model") is None:
         return PROMPT + prompt.id
     return require_text(tree["model"], "model")
 
 
 def read_messages(tree: dict[str, Any], name: str, prompt: PromptCall | None) -> Sequence[Any]:
-    """The array of what is said; where there is a prompt there need be nothing besides."""
+    """Return the array of messages or input items; it may be absent where there is a prompt."""
     given = tree.get(name) if prompt is not None else tree[name]
     return require_list([] if given is None else given, name)
 
 
 def read_stop(stop: Any) -> tuple[str, ...]:
+    """Return the stop sequences: a string or an array of strings."""
     if stop is not None and not isinstance(stop, (str, list)):
         raise ValueError("stop is neither a text nor an array of texts")
     return (stop,) if isinstance(stop, str) else tuple(stop or ())
 
 
 def require_list(value: Any, what: str) -> Sequence[Any]:
-    """An array that must be one."""
+    """Return an array. Raises ValueError for anything else."""
     if not isinstance(value, list):
         raise ValueError(f"{what} is no array")
     return value
 
 
 def read_role(message: Any, roles: Mapping[str, Role]) -> Role:
-    """Who says a message. Raises ValueError for whom this wire does not know."""
+    """Return a message's role. Raises ValueError for one that the protocol does not have."""
     role = message["role"]
     if not isinstance(role, str) or role not in roles:
         raise ValueError(f"a message has the role {quote_value(role)}, which is none of {', '.join(roles)}")
@@ -178,7 +180,7 @@ def read_role(message: Any, roles: Mapping[str, Role]) -> Role:
 
 
 def require_one_of(said: Any, name: str, words: Sequence[W]) -> W:
-    """The word that is said, of those that may be."""
+    """Return the value where it is one of ``words``. Raises ValueError otherwise."""
     for word in words:
         if said == word:
             return word
@@ -190,7 +192,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def quote_value(value: Any) -> str:
-    """A client's word as an error says it again."""
+    """Return a client's value as an error message quotes it."""
     return repr(value) if len(repr(value)) <= _LONGEST else f"{repr(value)[:_LONGEST]}…"
 
 
@@ -198,7 +200,7 @@ _LONGEST = 80  # letters
 
 
 def read_bool(tree: dict[str, Any], name: str, usual: bool) -> bool:
-    """Yes or no. ``"false"`` is neither: taken for one of them it would be the wrong one half of the time."""
+    """Return a boolean. ``"false"`` is refused: read as either, it would be wrong half of the time."""
     value = tree.get(name)
     if value is not None and not isinstance(value, bool):
         raise ValueError(f"{name} is neither true nor false")
@@ -206,14 +208,14 @@ def read_bool(tree: dict[str, Any], name: str, usual: bool) -> bool:
 
 
 def require_text(value: Any, what: str) -> str:
-    """A string that must be one."""
+    """Return a string. Raises ValueError for anything else."""
     if not isinstance(value, str):
         raise ValueError(f"{what} is no string")
     return value
 
 
 def decode_data_uri(url: str) -> tuple[str, bytes] | None:
-    """Media type and bytes of a base64 data URI; None for any other URL."""
+    """Return media type and bytes of a base64 data URI; None for any other URL."""
     head, data = split_data_uri(url)
     if not head.startswith("data:"):
         return None
@@ -223,7 +225,7 @@ def decode_data_uri(url: str) -> tuple[str, bytes] | None:
 
 
 def image_from_url(url: str, detail: Any = "auto") -> WirePart:
-    """The picture of a URL: its bytes where they are in it, else a link, which only media's one door follows."""
+    """Return the image of a data URI, or a link for any other URL, which only the media layer fetches."""
     found = decode_data_uri(require_text(url, "an image's url"))
     if found is None:
         return WireLink(of="image", url=url, detail=detail)
@@ -248,7 +250,7 @@ READABLE_DOCUMENTS = (
 
 
 def document_from_data_uri(file_data: Any, name: Any, kept: Any = None) -> WireDocument:
-    """A file that OpenAI's clients send as a data URI. ``kept``: the id of one that is kept elsewhere instead."""
+    """Return the file that OpenAI's clients send as a data URI. ``kept`` is the id of a stored file, given instead."""
     found = decode_data_uri(require_text(file_data or "", "file_data"))
     if found is None or found[0] not in DOCUMENT_TYPES:
         raise file_error(kept)
@@ -256,7 +258,7 @@ def document_from_data_uri(file_data: Any, name: Any, kept: Any = None) -> WireD
 
 
 def media_part(media_type: str, data: bytes, name: str = "") -> WirePart:
-    """Bytes of a type as the part they are."""
+    """Return the part for bytes of a media type."""
     kind = media_type.partition("/")[0]
     if kind == "image":
         return WireImage(data=data, media_type=media_type)
@@ -272,7 +274,7 @@ def media_part(media_type: str, data: bytes, name: str = "") -> WirePart:
 
 
 def read_tools(tools: Any, what: str = "tools") -> tuple[Tool, ...]:
-    """Tools in OpenAI's words, with or without the wrapping of chat completions."""
+    """Return tools in OpenAI's form, with or without the wrapper of chat completions."""
     found = []
     for tool in require_list(tools or [], what):
         if tool.get("type", "function") != "function":
@@ -287,7 +289,8 @@ def read_tools(tools: Any, what: str = "tools") -> tuple[Tool, ...]:
 
 
 def read_tool_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ...], ToolChoice]:
-    """Tools and how to choose, from OpenAI's ``tool_choice``. Those that alone may be called are alone asked for."""
+    """Return tools and tool choice from OpenAI's ``tool_choice``; where it allows some tools only, those alone are
+    returned."""
     if choice in (None, "auto", "none", "required"):
         return tools, choice or "auto"
     if isinstance(choice, str):
@@ -302,12 +305,12 @@ def read_tool_choice(choice: Any, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, 
 
 
 def _called(tool: Any) -> str:
-    """The name of a tool that is spoken of, with or without the wrapping of chat completions."""
+    """Return a tool's name from a reference to it, with or without the wrapper of chat completions."""
     return require_text(tool.get("name") or tool["function"]["name"], "a tool's name")
 
 
 def tool_named(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
-    """The tool of a name. Raises ValueError where there is none."""
+    """Return the tool of a name. Raises ValueError where there is none."""
     found = tuple(tool for tool in tools if tool.name == name)
     if not found:
         raise ValueError(f"tool_choice names {name!r}, which is not among the tools")
@@ -315,7 +318,8 @@ def tool_named(name: str, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
 
 
 def read_response_format(form: Any) -> TextOutput | JsonOutput:
-    """OpenAI's ``response_format`` (its ``json_schema`` inside) or ``text.format`` (the same, flat)."""
+    """Return the output of OpenAI's ``response_format`` (with ``json_schema`` nested) or ``text.format`` (the same,
+    flat)."""
     if not form or form["type"] == "text":
         return TextOutput()
     if form["type"] == "json_object":
@@ -328,7 +332,7 @@ def read_response_format(form: Any) -> TextOutput | JsonOutput:
 
 
 def file_error(kept: Any) -> ValueError:
-    """What to say of a file that is no document, or is only named."""
+    """Return the error for a file that is not a readable document, or that is only referred to by id."""
     if kept:
         return ValueError("file_id names a file that is kept elsewhere, and none is kept here: send it as file_data")
     what = f"file_data is no {READABLE_DOCUMENTS} in a data URI (data:application/pdf;base64,…)"

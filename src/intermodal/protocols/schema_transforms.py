@@ -1,4 +1,5 @@
-"""The schema that is sent, made of the schema that was asked for. Answers are always held against the latter. Pure."""
+"""Transforms of a JSON Schema before it is sent. An answer is always validated against the schema as requested.
+Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ _SAYS_ITS_NUMBER = frozenset({"maxItems", "enum", "const", "prefixItems"})
 
 
 def references(schema: Any) -> Iterator[str]:
-    """Every ``$ref`` and ``$dynamicRef`` of a schema, those in data (an ``enum``, a default) left out."""
+    """Yield every ``$ref`` and ``$dynamicRef`` of a schema, except those inside data (an ``enum``, a default)."""
     for node in subschemas(schema):
         for key in ("$ref", "$dynamicRef"):
             if isinstance(node.get(key), str):
@@ -24,9 +25,9 @@ def references(schema: Any) -> Iterator[str]:
 
 
 def name_root(schema: Schema) -> Schema:
-    """The same schema without ``"$ref": "#"``, which llama.cpp refuses: the root is named in ``$defs`` as well.
+    """Return the schema without ``"$ref": "#"``, which llama.cpp refuses: the root is also named in ``$defs``.
 
-    >>> rooted({"items": {"$ref": "#"}})
+    >>> name_root({"items": {"$ref": "#"}})
     {'items': {'$ref': '#/$defs/root'}, '$defs': {'root': {'items': {'$ref': '#/$defs/root'}}}}
     """
     if "#" not in references(schema):
@@ -44,11 +45,11 @@ def name_root(schema: Schema) -> Schema:
 
 
 def limit_lengths(schema: Schema) -> Schema:
-    """The schema with a limit on every string and array that has none, so that a small model cannot write forever.
+    """Return the schema with a limit on every unlimited string and array, so that a small model cannot write forever.
 
-    What validates against it validates against the schema itself.
+    Whatever is valid against the result is valid against the schema itself.
 
-    >>> bounded({"type": "array", "items": {"type": "string"}})
+    >>> limit_lengths({"type": "array", "items": {"type": "string"}})
     {'type': 'array', 'items': {'type': 'string', 'maxLength': 200}, 'maxItems': 16}
     """
     made: Schema = _mapped(schema, _with_limits)
@@ -56,9 +57,9 @@ def limit_lengths(schema: Schema) -> Schema:
 
 
 def close_objects(schema: Schema) -> Schema:
-    """A closable schema with every object in it closed, as Anthropic wants it.
+    """Return the schema with ``additionalProperties: false`` in every object, as Anthropic requires.
 
-    >>> closed({"type": "object", "properties": {"n": {}}})
+    >>> close_objects({"type": "object", "properties": {"n": {}}})
     {'type': 'object', 'properties': {'n': {}}, 'additionalProperties': False}
     """
 
@@ -81,7 +82,7 @@ def _with_limits(node: Schema) -> Schema:
 
 
 def _mapped(node: Any, change: Callable[[Schema], Schema]) -> Any:
-    """A copy with ``change`` done to every schema in it."""
+    """Return a copy with ``change`` applied to every schema in it."""
     if isinstance(node, list):
         return [_mapped(item, change) for item in node]
     if not isinstance(node, Mapping):

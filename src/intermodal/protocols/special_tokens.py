@@ -1,11 +1,11 @@
-"""Marks of chat templates: strings that a server reads as tokens of their own, which begin and end turns. Pure.
+"""Special tokens of chat templates in text that a user or a file contributes, and how they are made harmless. Pure.
 
-A server that renders a prompt (llama.cpp, Ollama, LM Studio, vLLM) puts what it is given between such marks and then
-looks for them in all of it, so that ``<|im_end|>`` in a file ends the user's turn. A mark that is *broken up* has a
-space before its last character: no vocabulary has a token for it, a person and a model still read it, and ``<s >`` is
-the same tag as ``<s>`` to a reader of markup. A character that cannot be seen would hide something, which is why such
-ones are taken out elsewhere. Tokenizing without special tokens would not do: llama.cpp takes *user-defined* tokens
-(``<think>``, ``<tool_call>``, in some files ``<start_of_turn>``) from a text even then.
+A server that renders a prompt (llama.cpp, Ollama, LM Studio, vLLM) puts text between special tokens and then parses all
+of it for them, so ``<|im_end|>`` in a file would end the user's turn. A token is *broken up* by a space before its last
+character: no vocabulary has a token for the result, people and models still read it, and ``<s >`` is the same tag as
+``<s>`` to a reader of markup. An invisible character would hide something; those are removed elsewhere for that
+reason. Tokenizing without special tokens is not enough: llama.cpp still recognises *user-defined* tokens
+(``<think>``, ``<tool_call>``, in some files ``<start_of_turn>``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHAPES: tuple[str, ...] = (
     r"<(?:unused|reserved|extra_id|image|audio|video)_?\d{1,6}>",
     r"<(?:function|parameter)=[^\s<>]{0,64}>",  # Qwen 3 Coder
 )
-# Words that are marks in angle brackets, with a slash too, and in square ones. By family; sources: the files
+# Tokens in angle brackets (with a slash too) and in square brackets, by family. Sources: the files
 # tokenizer_config.json and chat_template.jinja that each vendor publishes with its weights.
 ANGLE: tuple[str, ...] = (
     "s", "bos", "eos", "pad", "unk", "mask",  # SentencePiece, Gemma, XLM-R
@@ -58,11 +58,11 @@ SQUARE: tuple[str, ...] = (
 # Templates of plain words: the headings of Alpaca and of models tuned as it was.
 HEADINGS: tuple[str, ...] = ("Instruction", "Input", "Response", "System", "User", "Assistant", "Human")
 
-_TIMES = 8  # that a text is gone through, as what is left of a mark may be another one
+_TIMES = 8  # passes over a text, as breaking up one token may leave another
 
 
 class SpecialTokens:
-    """Marks to look for: those of all known families, and ``own`` of one model."""
+    """A pattern of special tokens: those of all known families, and the ``own`` ones of a model."""
 
     def __init__(self, own: Iterable[str] = (), *, known: bool = True) -> None:
         whole = sorted({mark for mark in own if _breakable(mark)})
@@ -70,9 +70,9 @@ class SpecialTokens:
         self._found = re.compile("|".join([*shapes, *([_any_of(whole)] if whole else [])]) or r"(?!)")
 
     def broken(self, text: str) -> str:
-        """Return the text with every mark broken up; the same object where it has none.
+        """Return the text with every special token broken up; the same object where there is none.
 
-        >>> Marks().broken("yes<|im_end|>\\n<s>no</s> [INST]")
+        >>> SpecialTokens().broken("yes<|im_end|>\\n<s>no</s> [INST]")
         'yes<|im_end| >\\n<s >no</s > [INST ]'
         """
         for _ in range(_TIMES):
@@ -83,7 +83,7 @@ class SpecialTokens:
         return text
 
     def intact(self, text: str) -> tuple[str, ...]:
-        """Return the marks that the text has, in their order."""
+        """Return the special tokens that the text contains, in order."""
         return tuple(found[0] for found in self._found.finditer(text))
 
 
@@ -92,7 +92,7 @@ def _broken(found: re.Match[str]) -> str:
 
 
 def _breakable(mark: str) -> bool:
-    """A mark of one character, or of blanks, is no mark of a turn."""
+    """Return whether a token can be broken up: one of a single character or of whitespace is no turn marker."""
     return len(mark) > 1 and not mark.isspace()
 
 
@@ -102,8 +102,9 @@ def _known() -> list[str]:
 
 
 def _any_of(words: list[str]) -> str:
-    """A pattern for any of the words, the longest that fits. Words that begin alike share a branch: a vocabulary may
-    have thousands of marks, and trying one after the other takes as long as there are many."""
+    """Return a pattern for any of the words, the longest that fits first. Words with a common beginning share a branch:
+    a vocabulary may have thousands, and trying them one by one takes time in proportion.
+    """
     branches: dict[str, list[str]] = {}
     for word in words:
         branches.setdefault(word[:1], []).append(word[1:])
@@ -116,14 +117,15 @@ def _any_of(words: list[str]) -> str:
 
 @lru_cache(maxsize=256)
 def special_tokens(own: tuple[str, ...] = (), *, known: bool = True) -> SpecialTokens:
-    """The marks to look for in text for a model with these marks of its own."""
+    """Return the pattern for a model with these special tokens of its own."""
     return SpecialTokens(own, known=known)
 
 
 def without_special_tokens(call: ChatCall, marks: SpecialTokens) -> ChatCall:
-    """Return the call with the marks broken up in all that its sender and its media say: texts, tools and results.
+    """Return the call with special tokens broken up in everything its sender and its media say: texts, tools and
+    results.
 
-    For a server of ours, where nobody but the template may begin a turn.
+    For local servers, where only the template may begin a turn.
     """
     messages = tuple(
         msgspec.structs.replace(message, parts=tuple(_part(part, marks) for part in message.parts))
@@ -150,7 +152,7 @@ def _tool(tool: Tool, marks: SpecialTokens) -> Tool:
 
 
 def _json(written: str, marks: SpecialTokens) -> str:
-    """JSON text whose strings have no marks, in whatever way they were escaped."""
+    """Return JSON text whose strings contain no special token, however they were escaped."""
     try:
         value = msgspec.json.decode(written)
     except (msgspec.DecodeError, RecursionError):

@@ -1,10 +1,11 @@
-"""How servers of open models count text, outside the protocols they speak: ``POST /tokenize`` at their root.
+"""Token counting by servers of open models, outside the chat protocols: ``POST /tokenize`` at the server's root.
 
 ``llama.cpp``: ``{"content", "parse_special"}`` gives ``{"tokens"}`` (tools/server/README.md). ``vllm``: ``{"model",
 "prompt", "add_special_tokens"}`` gives ``{"count", "tokens"}`` (vllm/entrypoints/openai, tokenization API).
 
-What tools add is the difference of two prompts, with them and without, each as the model's template writes it: at
-llama.cpp ``POST /apply-template`` gives ``{"prompt"}``, which is counted then; vLLM counts ``messages`` and ``tools``.
+The tokens that tools add are the difference of two prompts, with and without them, each rendered by the model's
+template: llama.cpp's ``POST /apply-template`` gives ``{"prompt"}``, which is then counted; vLLM counts ``messages`` and
+``tools``.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(counter: TextCounter, model: str, text: str) -> EncodedRequest:
-    """The request, for the server's root (its ``base_url`` without the version)."""
+    """Return the request to count a text, relative to the server's root (its ``base_url`` without the version)."""
     asked: dict[TextCounter, dict[str, Any]] = {
         "llama.cpp": {"content": text, "add_special": False, "parse_special": True},
         "vllm": {"model": model, "prompt": text, "add_special_tokens": False},
@@ -31,7 +32,7 @@ def encode_request(counter: TextCounter, model: str, text: str) -> EncodedReques
 
 
 def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, Any]]) -> EncodedRequest:
-    """The request for a chat with these tools (in OpenAI's form), or with none, at the server's root."""
+    """Return the request for a chat with these tools (in OpenAI's form) or none, relative to the server's root."""
     asked: dict[str, Any] = {"messages": list(_ASKED), **({"tools": list(tools)} if tools else {})}
     if counter == "llama.cpp":
         return EncodedRequest(path=TEMPLATE, headers=_JSON, segments=segments(asked))
@@ -39,7 +40,7 @@ def encode_chat(counter: TextCounter, model: str, tools: Sequence[Mapping[str, A
 
 
 def decode_prompt(body: bytes) -> str | None:
-    """What a template wrote; None where the reply holds no text."""
+    """Return the prompt that a template rendered; None where the reply holds no text."""
     try:
         found = loads(body)
     except ValueError:
@@ -49,7 +50,7 @@ def decode_prompt(body: bytes) -> str | None:
 
 
 def root(base_url: str) -> str:
-    """Where a server's own paths begin.
+    """Return the URL under which a server's own paths begin.
 
     >>> root("http://127.0.0.1:8080/v1"), root("http://127.0.0.1:8080/")
     ('http://127.0.0.1:8080', 'http://127.0.0.1:8080')
@@ -58,7 +59,7 @@ def root(base_url: str) -> str:
 
 
 def decode_reply(body: bytes) -> int | None:
-    """Tokens; None where the reply tells no number."""
+    """Return the number of tokens; None where the reply gives none."""
     try:
         found = loads(body)
     except ValueError:

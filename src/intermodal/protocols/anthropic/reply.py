@@ -25,7 +25,7 @@ FINISH_REASONS: Mapping[str, str] = {
 
 
 class AnthropicDecoder(ReplyDecoder):
-    """Its proper end is the reason to stop; ``message_stop`` after it is the last word."""
+    """Decodes a message. It properly ends with a stop reason; ``message_stop`` after it is the last event."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
@@ -97,14 +97,15 @@ class AnthropicDecoder(ReplyDecoder):
 
 
 class AnthropicUsage:
-    """What a message says it took. Counts come in two places, and the later ones are the totals."""
+    """The usage of one message. Counts come in two events, and the later ones are the totals."""
 
     def __init__(self) -> None:
         self._told: dict[str, int] = {}
         self._tier = ""
 
     def add(self, usage: Any) -> WireUsage | None:
-        """A usage object; what is known with it, None where nothing is. What was cached is not in ``input_tokens``."""
+        """Add a usage object; return what is known with it, None where nothing is. ``input_tokens`` excludes cached
+        tokens."""
         found = as_mapping(usage)
         details, kept = as_mapping(found.get("output_tokens_details")), as_mapping(found.get("cache_creation"))
         self._tier = as_text(found.get("service_tier")) or self._tier

@@ -62,12 +62,12 @@ WIRE = "Anthropic messages"
 OWN = "anthropic"  # of content.Opaque
 PATH = "/messages"
 VERSION = "2026-10-21"
-SAMPLED = "2023-06-01"  # the version before, the last that knows temperature, top_p and top_k
-MAX_TOKENS = 4096  # where nobody set a limit: the wire wants one, and every model that is served takes this
+SAMPLED = "2023-06-01"  # the previous version, the last to take temperature, top_p and top_k
+MAX_TOKENS = 4096  # where no limit is set: the API requires one, and every model takes this
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 QUIRKS: Mapping[str, str] = {
     "no_documents": "document blocks are refused",
-    "no_logprobs": "the probabilities of words are not told (this wire never tells them)",
+    "no_logprobs": "the probabilities of words are not told (this API never tells them)",
     "no_temperature": "a temperature is refused, so none is sent unless the user wants one",
     **request_fields.QUIRKS["anthropic"],
 }
@@ -75,7 +75,7 @@ _JSON = (("content-type", "application/json"), ("accept", "text/event-stream, ap
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     system, messages = split_system(call.messages)
@@ -125,17 +125,18 @@ def _mark(settings: dict[str, Any], call: ChatCall) -> None:
 
 
 def headers_for(sampling: Sampling, settings: Settings) -> tuple[tuple[str, str], ...]:
-    """What the API wants: its version is the newest that knows what is asked for."""
+    """Return the headers: the newest API version that takes the request's parameters."""
     drawn = any(each is not None for each in (sampling.temperature, sampling.top_p, settings.top_k))
     return (*_JSON, ("anthropic-version", SAMPLED if drawn else VERSION))
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """The call as this wire can say it: what ``decode_request`` gives back.
+    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
 
-    System messages become one, in front. Neighbours of one role become one message. Blank text is left out, which the
-    API refuses; so are reasoning that nobody signed and blocks of other wires. A schema has no name here, and is
-    forced only where its objects can be closed. Nothing that is not there is kept, and thoughts bear no mark.
+    System messages become one, in front. Neighbouring messages of one role are merged. Blank text, which the API
+    refuses, is omitted; so are unsigned reasoning and blocks of other protocols. A schema has no name here, and is
+    enforced only where its objects can be closed. Only what exists is marked for caching, and reasoning is never
+    marked.
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json and is_closable(call.output.schema):
@@ -204,7 +205,7 @@ def _check(call: ChatCall, host: Host) -> None:
 
 
 def _messages(messages: tuple[WireMessage, ...]) -> Iterator[dict[str, Any]]:
-    """Results of tools are the user's, and what the user says after them stands in the same message."""
+    """Yield messages. Tool results belong to the user, and the user's next message is merged into theirs."""
     results: list[Any] = []
     for message in messages:
         blocks = [_block(part) for part in message.parts]

@@ -1,4 +1,4 @@
-"""Anthropic's messages as a server speaks them: a client's request read, our events written."""
+"""The server side of Anthropic's messages API: reads a client's request, writes the answer."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _NAMES: Mapping[str, str] = {
 
 
 def decode_request(body: bytes) -> ChatCall:
-    """The call a body says. Raises ValueError for a body that is none."""
+    """Return the call in a body. Raises ValueError for a body that holds none."""
     return read_request(body, "a message request", _read, _NAMES)
 
 
@@ -239,10 +239,10 @@ def _read_media(kind: Any, source: Any, title: str) -> WirePart:
 
 
 class AnthropicStreamEncoder:
-    """Events in, the bytes of a stream out. ``name`` is the model as the client called it.
+    """Writes events as the bytes of a stream. ``name`` is the model as the client named it.
 
-    Tool calls are held until they are whole: only then it shows whether they are called with an object. ``feed`` raises
-    OutputInvalid where they are not.
+    Tool calls are held until they are complete: only then is it known whether their arguments are an object. ``feed``
+    raises OutputInvalid where they are not.
     """
 
     def __init__(self, name: str, *, id: str) -> None:
@@ -256,6 +256,7 @@ class AnthropicStreamEncoder:
         self._usage = WireUsage()
 
     def feed(self, event: WireEvent) -> bytes:
+        """Return the bytes that an event adds."""
         if isinstance(event, WireUsage):
             self._usage = event
             return b""
@@ -301,7 +302,7 @@ class AnthropicStreamEncoder:
             yield {"type": "message_stop"}
 
     def _calls(self, finish: str) -> Iterator[dict[str, Any]]:
-        """The calls that are held."""
+        """Return the held tool calls."""
         held, self._held = self._held.turn().calls, TurnBuilder()
         for call in held:
             self._called = True
@@ -313,7 +314,7 @@ class AnthropicStreamEncoder:
                 yield self._delta({"type": "input_json_delta", "partial_json": text})
 
     def _block(self, kind: str, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The block of this kind, opened unless it is open."""
+        """Return the block of this kind; open it where it is not open."""
         if self._open != kind:
             yield from self._close()
             self._open = kind
@@ -333,9 +334,9 @@ StreamEncoder = AnthropicStreamEncoder  # the name that every server side has fo
 
 
 def encode_reply(events: Iterable[WireEvent], name: str, *, id: str) -> tuple[int, bytes]:
-    """HTTP status and body of a reply that is not streamed.
+    """Return the HTTP status and body of a reply that is not streamed.
 
-    Raises OutputInvalid where a tool is called with what is no object.
+    Raises OutputInvalid where a tool call's arguments are not an object.
     """
     made = collect_turn(events)
     if made.error is not None:
@@ -362,13 +363,15 @@ def _block_of(part: WirePart, finish: str) -> Iterator[dict[str, Any]]:
 
 
 def _end(reason: str, refusal: str, *, called: bool) -> dict[str, Any]:
-    """A host of OpenAI's kind says "stop" though tools were called where it was forced to call them."""
+    """Return the fields of the end. Hosts of OpenAI's protocol report "stop" for tool calls that they were forced to
+    make."""
     reason = "tool_call" if called and reason == "stop" else reason
     details = {"stop_details": {"type": "refusal", "category": None, "explanation": refusal}} if refusal else {}
     return {"stop_reason": STOP_REASONS.get(reason, reason), "stop_sequence": None, **details}
 
 
 def write_usage(usage: WireUsage) -> dict[str, Any]:
+    """Return the usage object."""
     read, written = usage.cached_tokens, usage.cache_write_tokens
     tree = {
         "input_tokens": max(0, (usage.input_tokens or 0) - (read or 0) - (written or 0)),
@@ -382,5 +385,6 @@ def write_usage(usage: WireUsage) -> dict[str, Any]:
 
 
 def write_error(error: BaseException) -> dict[str, Any]:
+    """Return the error object."""
     told = error_response(error)
     return {"type": "error", "error": {"type": told.anthropic, "message": told.message, **told.told}}

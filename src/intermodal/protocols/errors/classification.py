@@ -1,6 +1,6 @@
-"""From a failed reply (status, headers, body) to one of our errors, by the table in ``failures.py``.
+"""Classification of a failed reply (status, headers, body) as one of our errors, by the table in ``rules.py``.
 
-An upstream's words are quoted shortened, printable and without secrets.
+A host's message is quoted shortened, printable and without secrets.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ __all__ = [
     "quote",
     "retry_after",
 ]
-MAX_QUOTE = 300  # characters of an upstream's message that we pass on
-MAX_BODY = 1 << 20  # bytes of an error body that are looked at
+MAX_QUOTE = 300  # characters of a host's message that are quoted
+MAX_BODY = 1 << 20  # bytes of an error body that are read
 
 
 def classify(
@@ -45,15 +45,15 @@ def classify(
     secrets: tuple[str, ...] = (),
     now: float | None = None,
 ) -> errors.CallError:
-    """The error a failed reply stands for.
+    """Return the error that a failed reply stands for.
 
     Args:
-        status: of HTTP; 200 for an error that came inside a good reply.
+        status: the HTTP status; 200 for an error inside a successful reply.
         headers: with lower-case names.
-        body: as it came, or parsed.
+        body: as received, or parsed.
         endpoint: becomes the error's ``where``.
-        secrets: strings that must not be quoted (the key).
-        now: seconds since the epoch, for a ``retry-after`` date without a ``date`` header beside it.
+        secrets: strings that must not be quoted (the API key).
+        now: seconds since the epoch, for a ``retry-after`` date in a reply without a ``date`` header.
     """
     reply = parse_failed_reply(status, body)
     delay = retry_after(headers, now=now)
@@ -76,7 +76,7 @@ def classify(
 
 
 def _kind(words: str) -> str:
-    """What it cannot take, by the first word for a kind in what it said; "" when there is none."""
+    """Return the modality that the host refused, by the first word for one in its message; "" where there is none."""
     found = [
         (match.start(), kind)
         for pattern, kind in MODALITY_PATTERNS
@@ -93,20 +93,20 @@ def _limit(row: ErrorRule, reply: FailedReply) -> int | None:
 
 
 def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedReply:
-    """Take a reply apart, whatever shape its error has."""
+    """Return a failed reply's parts, whatever the shape of its error."""
     tree: Any = body
     if isinstance(body, bytes):
         try:
             tree = msgspec.json.decode(body[:MAX_BODY])
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             text = body[:4096].decode("utf-8", "replace")
-            # An error page of a proxy is no message for anybody.
+            # A proxy's error page is no message for a user.
             return FailedReply(status=status, message="" if "<" in text else text, words=text)
     while isinstance(tree, list) and tree:  # Google's gateways wrap errors in a list
         tree = tree[0]
     top: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
     error = top.get("error") or top.get("detail") or top.get("errors") or top
-    if isinstance(error, list) and error:  # FastAPI: what was wrong; never its "input", which is our request
+    if isinstance(error, list) and error:  # FastAPI: the first error; never its "input", which is our request
         error = error[0]
     if isinstance(error, str):  # LM Studio, Ollama
         tokens, limit = _numbers({}, error)
@@ -133,7 +133,7 @@ def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedRe
 
 
 def _quotas(details: Any) -> str:
-    """The names of Google's quotas that are used up."""
+    """Return the names of Google's exhausted quotas."""
     found: list[str] = []
     for detail in details if isinstance(details, list) else ():
         violations = detail.get("violations") if isinstance(detail, Mapping) else None
@@ -147,7 +147,7 @@ def _text(value: Any) -> str:
 
 
 def _code(inner: Mapping[str, Any]) -> str:
-    """The most telling word: a code outranks a type; numbers are statuses, not codes."""
+    """Return the most specific code: a code outranks a type; a number is a status, not a code."""
     nested = inner.get("innererror")  # Azure OpenAI
     candidates = [nested.get("code") if isinstance(nested, Mapping) else None, inner.get("code"), inner.get("type")]
     return next((word.lower() for word in candidates if isinstance(word, str) and word and not word.isdigit()), "")
@@ -189,7 +189,7 @@ def _numbers(inner: Mapping[str, Any], message: str) -> tuple[int | None, int | 
     return None, None
 
 
-# ---- what may be quoted ------------------------------------------------------------------------
+# ---- quoting ------------------------------------------------------------------------
 
 _HIDE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"""['"]input['"]\s*:.*""", re.DOTALL), "…"),  # pydantic echoes what it was given
@@ -204,7 +204,7 @@ _HIDE: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def quote(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """An upstream's words, fit to be shown: one line, printable, short, no secrets, no paths."""
+    """Return a host's message fit for display: one line, printable, short, without secrets or paths."""
     for secret in secrets:
         if secret:
             text = text.replace(secret, "(hidden)")

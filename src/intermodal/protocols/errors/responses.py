@@ -1,8 +1,8 @@
-"""What the server direction of every wire shares: errors as answers, and a run's events as a wire's.
+"""Errors as a server's replies, and a run's events as protocol events: what all server sides share.
 
-A gateway decodes a client's request with ``decode_request`` of that client's wire, makes it a ``Request``
-(``intermodal.from_wire``), runs it, and encodes what happens (``RunEventEncoder``) with the same wire's
-``StreamEncoder`` or ``encode_reply``. Nothing here does I/O: ids and times come from the caller.
+The gateway reads a client's request with ``decode_request`` of the client's protocol, makes it a ``Request``, runs it,
+and writes what happens (``RunEventEncoder``) with the same protocol's ``StreamEncoder`` or ``encode_reply``. Nothing
+here does I/O: ids and times come from the caller.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.gemini.thought_signatures import signatures_by_call
 
-# Error -> (status, type in OpenAI's words, type in Anthropic's). The nearest class decides.
+# Error class -> (HTTP status, OpenAI's type, Anthropic's type). The nearest class in the MRO decides.
 _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
     errors.RateLimited: (429, "rate_limit_error", "rate_limit_error"),
     errors.Overloaded: (503, "service_unavailable", "overloaded_error"),
@@ -48,10 +48,10 @@ _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
 }
 
 
-# What a host says of a request that is wrong, in whatever words: who sent it to us can mend it, asking again cannot.
+# Statuses by which a host calls the request itself wrong: the client can correct it, a retry cannot.
 _WRONG = frozenset({400, 422})
 
-# What a server says no to by itself, by status: the words of either family where they are not the usual ones.
+# Refusals of the server itself: types of either family by status, where they are not invalid_request_error.
 _REFUSALS: Mapping[int, tuple[str, str]] = {
     401: ("authentication_error", "authentication_error"),
     402: ("insufficient_quota", "billing_error"),
@@ -63,7 +63,7 @@ _REFUSALS: Mapping[int, tuple[str, str]] = {
 }
 
 
-# Every word of ``type`` that either family of wires may get.
+# Every value of ``type`` that a client of either family may get.
 ERROR_TYPES: Mapping[str, frozenset[str]] = {
     "openai": frozenset([*(row[1] for row in _ANSWERS.values()), *(row[0] for row in _REFUSALS.values())]),
     "anthropic": frozenset([*(row[2] for row in _ANSWERS.values()), *(row[1] for row in _REFUSALS.values())]),
@@ -71,11 +71,11 @@ ERROR_TYPES: Mapping[str, frozenset[str]] = {
 
 
 class RequestRefused(Exception):
-    """A request that a server does not take: who may come in, what is served, how much at once.
+    """A request that the server does not accept: no access, no such endpoint, too much at once.
 
     Args:
         what: what is wrong, without a full stop. todo: what to do, "" for nothing.
-        status: of HTTP. headers: what goes with the answer ("retry-after"). code: a stable word for programs.
+        status: the HTTP status. headers: headers of the answer ("retry-after"). code: a stable word for programs.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class RequestRefused(Exception):
 
 
 class ErrorResponse(Value, frozen=True):
-    """An error as a server says it: HTTP ``status``, and the ``type`` in the words of either family of wires.
+    """An error as a server reports it: the HTTP ``status``, and the ``type`` in OpenAI's and in Anthropic's words.
 
-    ``code``: OpenAI's, where programs act on it. ``about``: what the request took until then, as an answer's usage
-    tells it; empty where nothing is told.
+    ``code`` is OpenAI's, where programs act on it. ``about`` is the summary of the run up to the error, as in an
+    answer's usage; empty where there is none.
     """
 
     status: int
@@ -103,18 +103,19 @@ class ErrorResponse(Value, frozen=True):
 
     @property
     def told(self) -> dict[str, Any]:
-        """The field that an error has for it, in every wire; none where nothing is told."""
+        """Return the field of an error body that holds the summary; empty where there is none."""
         return {"intermodal": self.about} if self.about else {}
 
 
 def attach_run_summary(error: BaseException, about: Mapping[str, Any]) -> None:
-    """Have the error say what the request took until then, whichever wire it is written in."""
+    """Attach the summary of the run to an error, for whichever protocol it is written in."""
     vars(error)["about"] = about
 
 
 def error_response(error: BaseException) -> ErrorResponse:
-    """What a client is told. Our errors are written to be shown, in the words of a client; any other
-    says nothing of our inside."""
+    """Return the response for an error. An IntermodalError or ValueError is shown in a client's words; any other error
+    reveals nothing of the server's inside.
+    """
     if isinstance(error, RequestRefused):
         openai, anthropic = _REFUSALS.get(error.status, ("invalid_request_error", "invalid_request_error"))
         message, about = str(error), vars(error).get("about", {})
@@ -132,9 +133,11 @@ def error_response(error: BaseException) -> ErrorResponse:
 
 
 def _code(error: BaseException) -> str:
-    """Clients shorten a conversation that is too long, and look for another model, by these words of OpenAI's. That
-    nothing was found in the files, or could be read, is a word of ours: whoever shows errors can tell it from a request
-    that is wrong."""
+    """Return OpenAI's code for an error, "" where none applies.
+
+    Clients shorten a conversation or choose another model by these codes. ``no_content_found`` and ``input_unreadable``
+    are our own, so that a program can tell empty files from a wrong request.
+    """
     if isinstance(error, errors.UnknownModel):
         return "model_not_found"
     if isinstance(error, errors.NoContentFound | errors.InputUnreadable):
@@ -145,9 +148,9 @@ def _code(error: BaseException) -> str:
 
 
 class RunEventEncoder:
-    """The events of a run as a wire's: what the user may see of it, its tool calls, its usage and its end.
+    """Turns a run's events into protocol events: visible text, tool calls, usage and the end.
 
-    ``about``: what a server of ours tells of the run beside its counts; it goes with the usage.
+    ``about`` returns the summary of the run that goes with the usage.
     """
 
     def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:

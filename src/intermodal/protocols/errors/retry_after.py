@@ -1,4 +1,4 @@
-"""When an endpoint wants to be asked again: ``retry-after`` in every form, vendors' own headers, words of a body."""
+"""How long a host asks to wait: ``retry-after`` in every form, vendors' own headers, and the text of an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRY_AGAIN = re.compile(r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?(?:m
 
 
 class ResetHeader(Value, frozen=True):
-    """A header that says when a limit is lifted. It counts when ``left`` says that nothing is left, or is not there.
+    """A header that says when a rate limit resets. It counts where ``left`` is absent or says that nothing remains.
 
     ``form``: "duration" (6m0s, 250ms, or a bare number of seconds), "moment" (RFC 3339), "epoch" (ms since 1970).
     """
@@ -58,10 +58,10 @@ RESET_HEADERS: tuple[ResetHeader, ...] = (
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Seconds the server asks us to wait, 0 … a day; None when it said nothing usable or nothing in the future.
+    """Return the seconds to wait, from 0 to a day; None where the server says nothing usable or nothing in the future.
 
-    ``now``: seconds since the epoch when the reply was received, for a date where the reply has no ``date`` of its own.
-    ``retry-after-ms`` outranks ``retry-after``, which outranks the moment at which a used-up limit is lifted.
+    ``now``: seconds since the epoch at which the reply was received, for a date in a reply without a ``date`` header.
+    ``retry-after-ms`` outranks ``retry-after``, which outranks the reset of an exhausted limit.
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name, "")[:200]
@@ -77,12 +77,12 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
 
 
 def should_retry(headers: Mapping[str, str]) -> bool | None:
-    """The server's own word for it (OpenAI's and Anthropic's clients obey it); None without one."""
+    """Return ``x-should-retry``, which OpenAI's and Anthropic's clients obey; None where it is absent."""
     return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def retry_after_in_body(error: Mapping[str, Any], message: str) -> float | None:
-    """Seconds to wait, where the body says it: Google's ``RetryInfo``, OpenAI's and Groq's words."""
+    """Return the seconds to wait that the body gives: Google's ``RetryInfo``, OpenAI's and Groq's message."""
     details = error.get("details")
     for detail in details if isinstance(details, list) else ():
         told = detail.get("retryDelay") if isinstance(detail, Mapping) else None
@@ -94,7 +94,7 @@ def retry_after_in_body(error: Mapping[str, Any], message: str) -> float | None:
 
 
 def _lifted(headers: Mapping[str, str], now: float | None) -> float | None:
-    """The last of the limits that are used up to be lifted again."""
+    """Return the seconds until the last of the exhausted limits resets."""
     waits: list[float] = []
     for reset in RESET_HEADERS:
         value, left = headers.get(reset.name, "")[:64].strip(), headers.get(reset.left, "0").strip()
@@ -114,7 +114,7 @@ def _seconds(reset: ResetHeader, value: str, headers: Mapping[str, str], now: fl
 
 
 def _duration(value: str) -> float:
-    """ "6m0s", "2m59.56s", "1h": seconds; NaN for anything else."""
+    """Return the seconds of "6m0s", "2m59.56s" or "1h"; NaN for anything else."""
     parts = _PARTS.findall(value)
     whole = "".join(number + unit for number, unit in parts)
     if not parts or whole != value.replace(" ", ""):
@@ -123,8 +123,9 @@ def _duration(value: str) -> float:
 
 
 def _from(then: float | None, headers: Mapping[str, str], now: float | None) -> float:
-    """Seconds until then from the reply's own ``date``, their clock and not ours; without a usable one from ``now``,
-    when the reply was received. NaN where neither is known."""
+    """Return the seconds until ``then``, counted from the reply's own ``date`` (the server's clock) or, without one,
+    from ``now``. NaN where neither is known.
+    """
     base = _epoch(headers.get("date", ""))
     if base is None:
         base = now

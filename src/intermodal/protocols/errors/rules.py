@@ -1,9 +1,10 @@
-"""What a failed reply means, as data: (status, code, words) -> error, what may follow, whether it is charged for.
+"""What a failed reply means, as a table: (status, code, text) -> error, whether a retry may follow, whether it is
+billed.
 
-Status and code decide wherever they say enough. Some servers say what matters only in prose (llama.cpp answers an image
-it cannot take with a plain 500), so those sentences are rows too, each with the products that say them. The first row
-that matches decides; what follows from ``retry`` is in ``executor/attempt/retry.py``. ``docs/reliability.md`` shows
-this table.
+Status and code decide wherever they suffice. Some servers say what matters only in prose (llama.cpp answers an image
+that it cannot take with a plain 500), so those sentences are rows too, each with the products that write them. The
+first matching row decides; what follows from ``retry`` is in ``executor/retry.py``. ``docs/reliability.md`` shows this
+table.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from intermodal.errors import Billing, Retry
 
 
 class SchemaRefused(errors.CallError):
-    """The endpoint cannot be held to this schema. It said so before it wrote anything."""
+    """The endpoint cannot enforce this schema, and said so before it wrote anything."""
 
     code = "schema_refused"
     _retry = "never"  # asked for in words instead, by the same endpoint
@@ -24,10 +25,14 @@ class SchemaRefused(errors.CallError):
 
 
 class FailedReply(Value, frozen=True):
-    """A failed reply, taken apart.
+    """The parts of a failed reply.
 
-    ``status`` is the HTTP status, or the one its body names when the error came inside a 200.
-    ``words`` is everything the upstream said, for matching; ``message`` the part fit to be shown.
+    Attributes:
+        status: the HTTP status, or the one that the body names for an error inside a 200.
+        words: all text of the error, for matching. message: the part fit for display.
+        tokens, limit: the request's tokens and the endpoint's limit, where the error gives them.
+        delay: seconds to wait, where the body and not a header gives them.
+        charged: the body counts tokens that were used.
     """
 
     status: int
@@ -41,11 +46,11 @@ class FailedReply(Value, frozen=True):
 
 
 class ErrorRule(Value, frozen=True):
-    """Matches when every condition that is set holds; of ``codes`` and ``words`` one is enough.
+    """A row of the table. It matches where every condition that is set holds; one of ``codes`` and ``words`` suffices.
 
     Attributes:
-        by: whose code or sentence it is, "" for what HTTP itself says.
-        retry, billing: as of the error's class unless said here.
+        by: the product whose code or sentence it is, "" for HTTP itself.
+        retry, billing: override those of the error's class.
     """
 
     error: type[errors.CallError]
@@ -59,6 +64,7 @@ class ErrorRule(Value, frozen=True):
     billing: Billing | None = None
 
     def matches(self, reply: FailedReply) -> bool:
+        """Return whether the rule applies to a reply."""
         if self.statuses and reply.status not in self.statuses:
             return False
         if not self.codes and not self.words:

@@ -1,7 +1,7 @@
-"""A web page where an answer was expected: a base_url that leads elsewhere, a login, a proxy's own error.
+"""HTML in place of an answer: a base_url that leads elsewhere, a login page, a proxy's own error.
 
-Servers send one with status 200, and some of them as JSON or as a stream of events by its headers. Another endpoint may
-answer, so the error is rerouted.
+Servers send it with status 200, and some with headers that announce JSON or an event stream. Another endpoint may
+answer, so the error allows another route.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def announces_web_page(headers: Mapping[str, str]) -> bool:
 
 
 def begins_with_markup(data: bytes) -> bool:
-    """Return whether a body begins as markup does: no JSON, stream of events or line of JSON begins so."""
+    """Return whether a body begins with markup: no JSON and no event stream begins so."""
     return data[:1] == b"<"
 
 

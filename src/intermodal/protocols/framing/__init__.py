@@ -1,1 +1,5 @@
-"""How bytes are cut into messages, and JSON bodies with media in them are written and read, whatever the protocol."""
+"""Bytes, whatever the protocol: streams cut into events, and JSON bodies with media inside written and read.
+
+``sse.py`` and ``ndjson.py`` split streams; ``json_body.py`` writes bodies in segments; ``inline_media.py`` reads base64
+in place; ``surrogates.py`` joins characters that were cut in half; ``truncated_json.py`` reads an unfinished object.
+"""

@@ -1,11 +1,11 @@
-"""Media in a JSON body, decoded where they lie: no string of base64 is ever made of them.
+"""Media inside a JSON body, decoded in place: no string of their base64 is ever made.
 
-A parser makes a string of the body's megabytes, and decoding copies that again: two and a half times the body in
-memory, and at 20 MB most of the time goes into fetching pages for it. Here long strings of base64 are found in the
-bytes, decoded from there, and a short word stands for each in what is parsed.
+A parser would make a string of the body's megabytes, and decoding would copy it again: two and a half times the body in
+memory, and at 20 MB most of the time goes into fetching pages for it. Here long base64 strings are found in the bytes
+and decoded from there, and a short placeholder stands for each while the rest is parsed.
 
-It must not matter where such a string stands. A reader that wants media takes them with ``unbase64``; where one was
-found that nobody took (base64 pasted into a prompt), the body is read again, plainly.
+The result does not depend on where such a string stands. A reader takes media with ``decode_base64``; where a string
+was decoded that no reader took (base64 pasted into a prompt), the body is read again without decoding.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from typing import Any, TypeVar
 from intermodal.protocols.framing.json_body import loads
 
 T = TypeVar("T")
-SCAN_STEP = 1 << 15  # bytes without a quotation mark that make it worth looking; every string of twice that has some
+SCAN_STEP = 1 << 15  # bytes without a quotation mark: a string twice as long is always found
 _QUOTE = b'"'
-_SLICE = 1 << 20  # letters of base64 that are decoded at once, in 2 ms: whole groups of four
+_SLICE = 1 << 20  # base64 characters decoded at once, in 2 ms: whole groups of four
 _URI = b";base64,"
 
 
 class InlineMedia(str):
-    """A string whose base64 was decoded already: ``prefix`` is what stood before it, as in a data URI."""
+    """A string whose base64 is already decoded: ``data`` are the bytes, ``prefix`` what preceded them, as in a data
+    URI."""
 
     __slots__ = ("data", "prefix", "taken")
     data: bytes
@@ -37,24 +38,25 @@ class InlineMedia(str):
 
     @classmethod
     def of(cls, word: str, prefix: str, data: bytes) -> InlineMedia:
+        """Return the placeholder ``word`` with its decoded data."""
         made = cls(word)
         made.prefix, made.data, made.taken = prefix, data, False
         return made
 
 
 def decode_base64(text: str) -> bytes:
-    """The bytes of a string that is base64, be it in lines or not. Raises ValueError where it is none."""
+    """Return the bytes of a base64 string, with or without line breaks. Raises ValueError for anything else."""
     if isinstance(text, InlineMedia) and not text.prefix:
         text.taken = True
         return text.data
     try:
-        return b64decode("".join(text.split()), validate=True)  # many programs end a line after 76 characters
+        return b64decode("".join(text.split()), validate=True)  # many programs break lines after 76 characters
     except ValueError as broken:
         raise ValueError(f"media that is not whole, plain base64: {broken}") from broken
 
 
 def split_data_uri(url: str) -> tuple[str, bytes | str]:
-    """What stands before the comma of a URI, and what after it: bytes where that was decoded already."""
+    """Return what precedes a URI's comma and what follows it: bytes where that is already decoded."""
     if isinstance(url, InlineMedia) and url.prefix:
         url.taken = True
         return url.prefix.removesuffix(","), url.data
@@ -63,7 +65,7 @@ def split_data_uri(url: str) -> tuple[str, bytes | str]:
 
 
 def read_json_with_media(body: bytes, read: Callable[[Any], T]) -> T:
-    """What ``read`` makes of a body's JSON. Raises ValueError for what is no JSON, and whatever ``read`` raises."""
+    """Return what ``read`` makes of a body's JSON. Raises ValueError for invalid JSON, and whatever ``read`` raises."""
     tree, held = parse_with_media(body)
     try:
         made = read(tree)
@@ -72,11 +74,11 @@ def read_json_with_media(body: bytes, read: Callable[[Any], T]) -> T:
     except Exception:
         if all(each.taken for each in held):
             raise
-    return read(loads(body))  # a word stood in place of a string that somebody wanted as it is
+    return read(loads(body))  # a placeholder stood for a string that the reader wanted unchanged
 
 
 def parse_with_media(body: bytes) -> tuple[Any, list[InlineMedia]]:
-    """A body's JSON, with ``Held`` in place of long strings of base64, and those."""
+    """Return a body's JSON with ``InlineMedia`` in place of long base64 strings, and the list of those."""
     found = _found(body)
     if not found:
         return loads(body), []
@@ -85,7 +87,7 @@ def parse_with_media(body: bytes) -> tuple[Any, list[InlineMedia]]:
         kept.append(view[at:start])
         at = end
     kept.append(view[at:])
-    # No text can hold a hash of itself, so no sender can write one of these words.
+    # No text can contain its own hash, so no sender can write one of these placeholders.
     digest = hashlib.sha256()
     for piece in kept:
         digest.update(piece)
@@ -95,11 +97,11 @@ def parse_with_media(body: bytes) -> tuple[Any, list[InlineMedia]]:
         pieces += [f"{mark}:{number}:".encode(), piece]
     held: list[InlineMedia] = []
     tree = _with_held(loads(b"".join(pieces)), mark, [data for *_, data in found], held)
-    return (tree, held) if len(held) == len(found) else (loads(body), [])  # one was the name of a field
+    return (tree, held) if len(held) == len(found) else (loads(body), [])  # one string was the name of a field
 
 
 def _found(body: bytes) -> list[tuple[int, int, bytes]]:
-    """Where long strings of base64 are, and what they hold."""
+    """Return the positions of long base64 strings, and their bytes."""
     view = memoryview(body)
     found: list[tuple[int, int, bytes]] = []
     at = 0
@@ -113,15 +115,16 @@ def _found(body: bytes) -> list[tuple[int, int, bytes]]:
         if body[start - 2 : start - 1] != b"\\":
             uri = body.find(_URI, start, start + 100)
             first = uri + len(_URI) if uri >= 0 else start
-            with suppress(Error):  # words, numbers, base64 of another alphabet: read as what it is
+            with suppress(Error):  # text, or base64 of another alphabet: left as it is
                 found.append((first, end, _decoded(view[first:end])))
         at = end + 1
     return found
 
 
 def _decoded(coded: memoryview) -> bytes:
-    """The bytes of base64, a slice at a time: whoever decodes holds the interpreter. Raises Error where it is none."""
-    made = BytesIO()  # which gives its bytes away without a copy
+    """Return the bytes of base64, decoded slice by slice so that other threads can run. Raises Error where it is
+    invalid."""
+    made = BytesIO()  # getvalue() returns its bytes without a copy
     for start in range(0, len(coded), _SLICE):
         piece = a2b_base64(coded[start : start + _SLICE], strict_mode=True)
         if len(piece) != _SLICE // 4 * 3 and start + _SLICE < len(coded):

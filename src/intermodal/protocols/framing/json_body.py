@@ -1,4 +1,4 @@
-"""JSON bodies in pieces: structure as JSON, media as base64 segments that nothing ever joins into one string."""
+"""JSON bodies in segments: structure as JSON, media as base64 segments that are never joined into one string."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-_LETTERS = 1 << 18  # of a text that are escaped at once, in 2 ms at most: whoever encodes holds the interpreter
-_CHUNK = 3 << 18  # bytes per base64 segment; a multiple of 3, so that the pieces concatenate without padding
+_LETTERS = 1 << 18  # characters escaped at once, at most 2 ms, since encoding holds the interpreter
+_CHUNK = 3 << 18  # bytes per base64 segment; a multiple of 3, so that segments concatenate without padding
 
 
 class Base64(NamedTuple):
-    """Media in a tree for ``BodyWriter.tree``: becomes the string ``prefix`` + base64 of ``data``."""
+    """Media in a tree for ``BodyWriter.tree``: written as the string ``prefix`` + base64 of ``data``."""
 
     data: bytes
     prefix: str = ""
 
 
 class BodyWriter:
-    """Collects a body. ``raw`` and ``value`` grow the current segment, ``base64`` adds segments of its own."""
+    """Collects a body. ``raw`` and ``value`` extend the current segment; ``base64`` adds segments of its own."""
 
     def __init__(self) -> None:
         self._done: list[bytes] = []
         self._open = bytearray()
 
     def raw(self, text: str) -> None:
-        """Structure written by us: braces, keys, commas."""
+        """Write structure: braces, keys, commas."""
         self._open += text.encode()
 
     def value(self, value: Any) -> None:
+        """Write a JSON value; a long string is escaped slice by slice so that other threads can run."""
         if isinstance(value, str) and len(value) > _LETTERS:
             self._open += b'"'
             for start in range(0, len(value), _LETTERS):
@@ -40,7 +41,7 @@ class BodyWriter:
             self._open += dumps(value)
 
     def tree(self, value: Any) -> None:
-        """A JSON value in which media are ``Base64``."""
+        """Write a JSON value in which media are ``Base64``."""
         if isinstance(value, Base64):
             self.raw(f'"{value.prefix}')
             self.base64(value.data)
@@ -79,14 +80,14 @@ class BodyWriter:
 
 
 def segments(tree: Any) -> tuple[bytes, ...]:
-    """A whole body from a tree in which media are ``Base64``."""
+    """Return a whole body from a tree in which media are ``Base64``."""
     body = BodyWriter()
     body.tree(tree)
     return body.segments()
 
 
 def dumps(value: Any) -> bytes:
-    """Compact JSON in UTF-8. A lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
+    """Return compact JSON in UTF-8. A lone surrogate, which UTF-8 cannot hold, becomes a question mark."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -94,7 +95,7 @@ def dumps(value: Any) -> bytes:
 
 
 def valid_utf8(text: str) -> str:
-    """The text as UTF-8 can carry it."""
+    """Return the text with what UTF-8 cannot hold (lone surrogates) replaced by question marks."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -109,7 +110,7 @@ def _whole(value: Any) -> Any:
 
 
 def loads(data: bytes | str) -> Any:
-    """Parsed JSON. Raises ValueError for anything that is not."""
+    """Return parsed JSON. Raises ValueError for anything else."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -117,7 +118,7 @@ def loads(data: bytes | str) -> Any:
 
 
 def utf8_error(data: bytes | str) -> str:
-    """What is wrong with bytes that are no text, and what to do; "" for text."""
+    """Return what is wrong with bytes that are not UTF-8, and what to do; "" for valid text."""
     try:
         if not isinstance(data, str):
             str(data, "utf-8")
@@ -126,21 +127,21 @@ def utf8_error(data: bytes | str) -> str:
     return ""
 
 
-MAX_TOKEN_COUNT = 10**12  # tokens: what nobody ever counted is a host's mistake, and would not fit into a row as money
+MAX_TOKEN_COUNT = 10**12  # tokens: a larger count is a host's error, and its price would not fit into a row
 
 
 def as_token_count(value: Any) -> int | None:
-    """A token count a host reported; None for anything that is not a whole number from 0 up to ``MAX_MEMBER_BYTES``."""
+    """Return a token count that a host reported; None for anything but an integer from 0 to ``MAX_TOKEN_COUNT``."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_TOKEN_COUNT else None
 
 
 def has_valid_counts(usage: Mapping[str, Any], names: Iterable[str] = ()) -> bool:
-    """Whether a usage object can go to a client as it is: those counts are in it, and every other one is a count or
-    null.
+    """Return whether a usage object can be passed to a client unchanged: the named counts are present, and every count
+    is valid or null.
 
-    >>> are_counts({"total_tokens": 7, "details": {"cached_tokens": None}, "cost": 0.1}, ["total_tokens"])
+    >>> has_valid_counts({"total_tokens": 7, "details": {"cached_tokens": None}, "cost": 0.1}, ["total_tokens"])
     True
-    >>> are_counts({"total_tokens": 7, "details": {"cached_tokens": -1}})
+    >>> has_valid_counts({"total_tokens": 7, "details": {"cached_tokens": -1}})
     False
     """
     if any(as_token_count(usage.get(name)) is None for name in names):
@@ -153,15 +154,15 @@ def has_valid_counts(usage: Mapping[str, Any], names: Iterable[str] = ()) -> boo
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
-    """The value where it is an object, else an empty one: upstreams leave out what they do not know."""
+    """Return the value if it is an object, else an empty one: hosts omit what they do not know."""
     return value if isinstance(value, Mapping) else {}
 
 
 def as_list(value: Any) -> Sequence[Any]:
-    """The value where it is an array, else an empty one."""
+    """Return the value if it is an array, else an empty one."""
     return value if isinstance(value, list) else ()
 
 
 def as_text(value: Any) -> str:
-    """The value where it is a string, else an empty one."""
+    """Return the value if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""

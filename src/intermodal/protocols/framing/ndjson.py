@@ -1,4 +1,5 @@
-"""An incremental reader of newline-delimited JSON: bytes in, cut anywhere; lines out. The sibling of ``sse.py``."""
+"""An incremental reader of newline-delimited JSON: takes bytes cut anywhere, returns lines. The sibling of
+``sse.py``."""
 
 from __future__ import annotations
 
@@ -6,18 +7,18 @@ from intermodal.protocols.framing.sse import MAX_LINE, LineTooLong, SseEvent
 
 
 class NdjsonReader:
-    """Feed it whatever arrived; it gives the lines that became complete, blank ones left out."""
+    """Feed it bytes as they arrive; it returns the lines that they complete, without blank ones."""
 
     def __init__(self) -> None:
-        self._partial = bytearray()  # the line that has not ended yet
+        self._partial = bytearray()  # the unfinished line
 
     @property
     def pending(self) -> int:
-        """Bytes of a line whose end did not come yet."""
+        """Return the bytes of the unfinished line."""
         return len(self._partial)
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
-        """Raises LineTooLong."""
+        """Return the lines that the bytes complete. Raises LineTooLong."""
         *whole, rest = chunk.split(b"\n")
         found: list[SseEvent] = []
         for piece in whole:
@@ -29,7 +30,7 @@ class NdjsonReader:
         return found
 
     def close(self) -> list[SseEvent]:
-        """The stream ended: the line that was waiting for its end."""
+        """Return the last line, where it ended without a newline."""
         found: list[SseEvent] = []
         self._end_line(found)
         return found

@@ -1,20 +1,20 @@
-"""An incremental reader of server-sent events: bytes in, cut anywhere; events out.
+"""An incremental reader of server-sent events: takes bytes cut anywhere, returns events.
 
-Follows the "event stream interpretation" section of the WHATWG HTML standard, with two liberties that
-real servers need: a stream that ends without its last blank line still yields its last event, and a
-bare line of JSON (an error that a server wrote without framing it) counts as an event of its own.
+It follows "event stream interpretation" of the WHATWG HTML standard, with two allowances that real servers need: a
+stream without its last blank line still yields its last event, and a bare line of JSON (an error written without
+framing) counts as an event.
 """
 
 from __future__ import annotations
 
 from intermodal.content import Value
 
-MAX_LINE = 32 << 20  # bytes; no honest event is longer
+MAX_LINE = 32 << 20  # bytes; no legitimate event is longer
 _BOM = b"\xef\xbb\xbf"
 
 
 class SseEvent(Value, frozen=True):
-    """``event`` is "" unless the server named it; ``data`` has its lines joined by a newline."""
+    """One event. ``event`` is "" unless the server named it; the lines of ``data`` are joined by newlines."""
 
     data: str
     event: str = ""
@@ -25,23 +25,23 @@ class LineTooLong(ValueError):
 
 
 class SseReader:
-    """Feed it whatever arrived; it gives the events that became complete."""
+    """Feed it bytes as they arrive; it returns the events that they complete."""
 
     def __init__(self) -> None:
-        self._partial = bytearray()  # the line that has not ended yet
-        self._skip_newline = False  # the last chunk ended in CR: a leading LF belongs to it
+        self._partial = bytearray()  # the unfinished line
+        self._skip_newline = False  # the last chunk ended in CR, so a leading LF belongs to it
         self._at_start = True
         self._data: list[str] = []
-        self._said = 0  # characters of them
+        self._said = 0  # characters in self._data
         self._event = ""
 
     @property
     def pending(self) -> int:
-        """Bytes of an event whose end did not come yet."""
+        """Return the bytes of the unfinished event."""
         return len(self._partial) + self._said
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
-        """Raises LineTooLong."""
+        """Return the events that the bytes complete. Raises LineTooLong."""
         found: list[SseEvent] = []
         if self._skip_newline and chunk:
             self._skip_newline = False
@@ -56,7 +56,7 @@ class SseReader:
         return found
 
     def close(self) -> list[SseEvent]:
-        """The stream ended: whatever was waiting for its line end or blank line."""
+        """Return the events that were waiting for a line end or a blank line."""
         found: list[SseEvent] = []
         if self._partial:
             self._end_line(found)

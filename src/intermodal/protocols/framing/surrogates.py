@@ -1,8 +1,9 @@
-r"""Half characters: an emoji is two code units of UTF-16, and some servers cut their text between the two.
+r"""Surrogate pairs that a server cut in half: an emoji is two UTF-16 code units, and some servers split text between
+them.
 
-JSON can write a unit by itself (``"\ud83d"``), and no encoding of text can. Most clients put the pieces together as
-they come and find the character whole again; our parser refuses such a piece. So what it refused is looked at here
-once more: halves that meet are one character, and one that stays alone is U+FFFD.
+JSON can write one unit alone (``"\ud83d"``); no text encoding can. Most clients join the pieces and find the
+character whole again; our parser refuses such a piece. What it refused is read once more here: two halves that meet
+become one character, and one that stays alone becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ _Piece = WireTextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta
 
 
 def without_lone_surrogates(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool = False) -> bytes | None:
-    r"""JSON without half characters, for a parser that refuses them; None where there are none.
+    r"""Return JSON without lone surrogates, for a parser that refuses them; None where there are none.
 
-    ``mark`` stands where each stood; with ``keep`` it stands for the backslash alone, so that what comes out of
-    putting the backslash back is what was given.
+    ``mark`` replaces each; with ``keep`` it replaces the backslash alone, so that restoring the backslash restores the
+    original.
     """
     if b"\\ud" not in data and b"\\uD" not in data:
         return None
@@ -59,17 +60,19 @@ def without_lone_surrogates(data: bytes, mark: bytes = rb"\ufffd", *, keep: bool
 
 
 def first_lone_surrogate(data: bytes) -> str:
-    r"""The first half that has no other, as JSON writes it; "" where there is none.
+    r"""Return the first lone surrogate, as JSON writes it; "" where there is none.
 
-    >>> half_alone(rb'"a \ud83d\ude00 b \\ud83d c \ud83d d"'), half_alone(rb'"\ud83d\ude00"'), half_alone(rb'"\ude00"')
-    ('\\ud83d', '', '\\ude00')
+    >>> first_lone_surrogate(rb'"a \ud83d\ude00 b \\ud83d c \ud83d d"'), first_lone_surrogate(rb'"\ud83d\ude00"')
+    ('\\ud83d', '')
+    >>> first_lone_surrogate(rb'"\ude00"')
+    '\\ude00'
     """
     found = _ALONE.search(data)
     return found[0][-6:].decode() if found is not None else ""
 
 
 def loads_with_surrogates(data: bytes | str) -> Any:
-    """Parsed JSON, half characters as they stand there. Raises ValueError for what has none, or is wrong otherwise."""
+    """Return parsed JSON with its lone surrogates. Raises ValueError where it has none, or is invalid otherwise."""
     raw = data.encode() if isinstance(data, str) else data
     without = without_lone_surrogates(raw)
     if without is None:
@@ -82,7 +85,7 @@ def loads_with_surrogates(data: bytes | str) -> Any:
 
 
 def loads_joined(data: bytes) -> Any:
-    """As ``loads`` has it, without half characters. Raises ValueError."""
+    """Return parsed JSON as ``loads`` does, with lone surrogates replaced. Raises ValueError."""
     try:
         return loads(data)
     except ValueError:
@@ -90,16 +93,16 @@ def loads_joined(data: bytes) -> Any:
 
 
 def join_surrogates(text: str) -> str:
-    """Halves that stand side by side as the characters they are, and the others as U+FFFD.
+    """Return the text with adjacent halves joined and lone ones replaced by U+FFFD.
 
-    >>> joined("\\ud83d\\ude00") == "😀" and joined("a\\ud83d") == "a\\ufffd"
+    >>> join_surrogates("\\ud83d\\ude00") == "😀" and join_surrogates("a\\ud83d") == "a\\ufffd"
     True
     """
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def join_all_surrogates(value: Any) -> Any:
-    """A parsed document without halves."""
+    """Return a parsed document with ``join_surrogates`` applied to every text in it."""
     if isinstance(value, str):
         return join_surrogates(value)
     if isinstance(value, dict):
@@ -108,20 +111,20 @@ def join_all_surrogates(value: Any) -> Any:
 
 
 class SurrogateJoiner:
-    """Puts pieces of a text together. ``held``: the half that its next piece may complete, "" for none."""
+    """Joins pieces of a text. ``held`` is the half that the next piece may complete, "" for none."""
 
     def __init__(self) -> None:
         self.held = ""
 
     def join(self, piece: str) -> str:
-        """What can be said now."""
+        """Return the text that can be passed on now."""
         said = self.held + piece
         self.held = said[-1:] if "\ud800" <= said[-1:] <= "\udbff" else ""
         return join_surrogates(said.removesuffix(self.held)) if self.held else join_surrogates(said)
 
 
 class EventSurrogateJoiner:
-    """The same for events of a reply: pieces of its text, its thoughts, a refusal, and each call of a tool."""
+    """Joins pieces of a reply's text, reasoning, refusal and tool calls, each by itself."""
 
     def __init__(self) -> None:
         self._halves = SurrogateJoiner()

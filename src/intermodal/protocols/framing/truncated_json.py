@@ -1,4 +1,4 @@
-"""An object in JSON that was cut off: what of it came whole. Pure."""
+"""The complete members of a JSON object that was cut off. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _decoder = json.JSONDecoder()
 
 
 def complete_members(text: str) -> dict[str, Any]:
-    """The members of an object that came before it was cut. A number at the very end may have had more digits.
+    """Return the members that arrived before the object was cut. A number at the very end may have had more digits.
 
-    >>> whole_members('{"place": "Bonn", "days": [1, 2], "unit": "cel')
+    >>> complete_members('{"place": "Bonn", "days": [1, 2], "unit": "cel')
     {'place': 'Bonn', 'days': [1, 2]}
-    >>> whole_members('{"days": 1')
+    >>> complete_members('{"days": 1')
     {}
     """
     found: dict[str, Any] = {}
@@ -39,6 +39,6 @@ def complete_members(text: str) -> dict[str, Any]:
 
 
 def _after(text: str, place: int) -> int:
-    """Where something stands again."""
+    """Return the position after whitespace."""
     blank = _BLANK.match(text, place)
     return blank.end() if blank is not None else place

@@ -36,9 +36,9 @@ _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Media are one content with the texts: one vector for all of it.
+    """Return the call in bytes. Media share one content with the texts: one vector for all of it.
 
-    Raises NotExpressible for pictures and videos in a format that goes into no vector.
+    Raises NotExpressible for images and videos in a format that cannot be embedded.
     """
     name, path = f"models/{valid_utf8(call.model)}", f"/models/{quote(valid_utf8(call.model), safe='')}"
     more = {} if call.dimensions is None else {"outputDimensionality": call.dimensions}
@@ -65,9 +65,9 @@ def _part(media: WireMedia, host: Host) -> dict[str, Any]:
 
 
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
-    """The vectors in a 2xx reply to ``texts`` texts, in their order.
+    """Return the vectors of a 2xx reply to ``texts`` texts, in order.
 
-    Raises CallError for an error inside it or vectors that cannot be used, StreamCut for half a reply.
+    Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
     """
     try:
         tree = loads(body)

@@ -1,7 +1,7 @@
-"""Google's image models: words (and pictures) in, pictures back, over ``models.generateContent``.
+"""Google's image models over ``models.generateContent``: text (and images) in, images out.
 
 Source: the Gemini API reference (v1beta) and its guide "Image generation"; the types of Google's published SDK. A size
-is said as a shape (``imageConfig.aspectRatio``), of which each has one size at 1K. One picture a call.
+    is given as an aspect ratio (``imageConfig.aspectRatio``), each of which has one size at 1K. One image per call.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HEADERS = (("content-type", "application/json"), ("accept", "application/json")
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=IMAGE_TYPES)
     parts: list[Any] = [
         {"inlineData": {"mimeType": image.media_type, "data": Base64(image.data)}} for image in call.images
@@ -42,7 +42,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
-    """The pictures in a 2xx reply.
+    """Return the images of a 2xx reply.
 
     Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where a filter stopped it.
     """

@@ -1,4 +1,4 @@
-"""The reply of generateContent: a stream of whole replies that each add something, or one, or a list of them."""
+"""The reply of generateContent: a stream of replies that each add something, a single reply, or a list of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BROKEN = frozenset({"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTE
 
 
 class GeminiDecoder(ReplyDecoder):
-    """Its proper end is a finish reason, or that the prompt was blocked; nothing follows it but the end of the body."""
+    """Decodes a reply. It properly ends with a finish reason or a blocked prompt; only the end of the body follows."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
@@ -79,7 +79,7 @@ class GeminiDecoder(ReplyDecoder):
             self._out.append(OpaqueBlock(wire=OWN, body=dumps(part).decode()))
 
     def _read_call(self, call: Mapping[str, Any]) -> None:
-        """A whole call at once. Older models give it no id; then it gets one, so that its result can name it."""
+        """Read a whole call. Older models give it no id; it then gets one, so that its result can refer to it."""
         index, self._calls = self._calls, self._calls + 1
         self._out.append(
             ToolCallDelta(
@@ -91,7 +91,7 @@ class GeminiDecoder(ReplyDecoder):
         )
 
     def _read_media(self, data: Mapping[str, Any]) -> None:
-        """Speech comes as samples; pictures are not asked for on this wire."""
+        """Read audio samples; images are not requested over this protocol."""
         if not as_text(data.get("mimeType")).startswith("audio/"):
             return
         try:
@@ -111,7 +111,7 @@ class GeminiDecoder(ReplyDecoder):
 
 
 def read_usage(usage: Mapping[str, Any]) -> WireUsage:
-    """Totals so far. ``candidatesTokenCount`` leaves out what was thought, the prompt's what tools fed in."""
+    """Return the totals so far. ``candidatesTokenCount`` excludes reasoning, ``promptTokenCount`` what tools added."""
     given, made = as_token_count(usage.get("promptTokenCount")), as_token_count(usage.get("candidatesTokenCount"))
     thought, fed = as_token_count(usage.get("thoughtsTokenCount")), as_token_count(usage.get("toolUsePromptTokenCount"))
     came = dict(_modalities(usage, "candidatesTokensDetails"))
@@ -128,7 +128,7 @@ def read_usage(usage: Mapping[str, Any]) -> WireUsage:
 
 
 def _modalities(usage: Mapping[str, Any], *names: str) -> tuple[tuple[str, int], ...]:
-    """Counts by modality, of some lists of them together."""
+    """Return the counts by modality over several lists."""
     found: dict[str, int] = {}
     for row in (as_mapping(each) for name in names for each in as_list(usage.get(name))):
         number, modality = as_token_count(row.get("tokenCount")), as_text(row.get("modality")).lower()

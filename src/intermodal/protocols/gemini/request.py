@@ -1,8 +1,8 @@
-"""Google's generateContent. Request: ``encode_request``; reply: ``Decoder``.
+"""Requests to Google's generateContent.
 
 Source: the Gemini API reference (v1beta) for ``models.generateContent`` and ``models.streamGenerateContent``, and the
-types of Google's published SDK. The model and whether the answer is streamed stand in the path, not in the body:
-``decode_request(b"".join(encoded.segments), encoded.path) == normalise(call, host)`` always.
+types of Google's published SDK. The path, not the body, holds the model and whether the answer is streamed:
+``decode_request(b"".join(encoded.segments), encoded.path) == normalise(call, host)`` always holds.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream,
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     system, messages = split_system(call.messages)
@@ -90,11 +90,11 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """The call as this wire can say it: what ``decode_request`` gives back.
+    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
 
-    System messages become one, in front; neighbours of one role become one message; blank text and blocks of other
-    wires are left out. Pictures have no detail of their own, files and schemas no name. Calls that nobody signed have
-    the signature that stands for none.
+    System messages become one, in front; neighbouring messages of one role are merged; blank text and blocks of other
+    protocols are omitted. Images have no detail, files and schemas no name. Unsigned calls get the placeholder
+    signature.
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
@@ -134,7 +134,7 @@ def _normal(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
 
 
 def _vouched(message: WireMessage) -> WireMessage:
-    """The message with a signature on its first call, which is the one that must have one."""
+    """Return the message with a signature on its first call, which must have one."""
     first = next((at for at, part in enumerate(message.parts) if isinstance(part, ToolCall)), None)
     if first is None or (first and signature_of(message.parts[first - 1])):
         return message
@@ -180,7 +180,7 @@ def _config(call: ChatCall) -> dict[str, Any]:
 
 
 def _contents(messages: tuple[WireMessage, ...], host: Host) -> Iterator[dict[str, Any]]:
-    """Results of tools are the user's, and what the user says after them stands in the same message."""
+    """Return the contents. Tool results belong to the user, and the user's next message is merged into theirs."""
     called: dict[str, str] = {}  # id of a call -> what was called, which a result must name
     results: list[Any] = []
     for message in messages:
@@ -225,7 +225,7 @@ def _inline(data: bytes, media_type: str) -> dict[str, Any]:
 
 
 def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
-    """What the model said. A signature goes back on the part that it came with, which stands after it here."""
+    """Return the model's parts. A signature goes back on the part that it came with, which follows it here."""
     waiting = ""
     for part in parts:
         vouched = {FIELD: waiting} if waiting else {}

@@ -1,4 +1,4 @@
-"""A generateContent request read back. (No server of ours speaks this wire; its client is tested with this.)"""
+"""Reads a generateContent request back. No server of ours speaks this protocol: its tests use this."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHOICES: Mapping[str, ToolChoice] = {"AUTO": "auto", "NONE": "none", "ANY": "re
 
 
 def decode_request(body: bytes, path: str) -> ChatCall:
-    """The call that a body and its path say. Raises ValueError where they say none."""
+    """Return the call in a body and its path. Raises ValueError where they hold none."""
     found = _PATH.search(path)
     if found is None:
         raise ValueError("not a path of generateContent")

@@ -1,9 +1,8 @@
-"""Google's signature of what was thought before a part. It goes back on that part: Gemini 3 refuses the first call of a
-turn without one.
+"""Google's thought signatures: Gemini 3 refuses the first call of a turn that comes back without its signature.
 
-Source: Google's page "Thought Signatures" (https://ai.google.dev/gemini-api/docs/thought-signatures). Here it is a
-block that stands before its part. No API of a client's has a place for it but Google's own form of OpenAI's chat:
-``tool_calls[].extra_content.google.thought_signature`` (the same page, "OpenAI compatibility").
+Source: Google's page "Thought Signatures" (https://ai.google.dev/gemini-api/docs/thought-signatures). Here a signature
+    is a block that precedes its part. The only client API with a field for it is Google's own form of OpenAI chat:
+    ``tool_calls[].extra_content.google.thought_signature`` (the same page, "OpenAI compatibility").
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ PLACEHOLDER = "skip_thought_signature_validator"
 
 
 def signature_block(signature: str) -> Opaque:
-    """The block that stands before the part that it signs."""
+    """Return the block that precedes the part that it signs."""
     return Opaque(wire=OWN, body=dumps({FIELD: signature}).decode())
 
 
 def signature_of(part: object) -> str:
-    """The signature that a block is, "" for any other part."""
+    """Return the signature that a block holds, "" for any other part."""
     if not isinstance(part, Opaque) or part.wire != OWN:
         return ""
     block = loads(part.body)
@@ -35,7 +34,7 @@ def signature_of(part: object) -> str:
 
 
 def signatures_by_call(parts: Iterable[object]) -> dict[str, str]:
-    """Signatures of calls, by their ids."""
+    """Return signatures of tool calls, by call id."""
     found: dict[str, str] = {}
     before = ""
     for part in parts:
@@ -46,10 +45,10 @@ def signatures_by_call(parts: Iterable[object]) -> dict[str, str]:
 
 
 def openai_chat_fields(signature: str) -> dict[str, Any]:
-    """Fields of a call in OpenAI's chat."""
+    """Return the fields of a call in OpenAI chat."""
     return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
 
 
 def from_openai_chat(call: Mapping[str, Any]) -> str:
-    """The signature of a call in OpenAI's chat, "" where there is none."""
+    """Return the signature of a call in OpenAI chat, "" where there is none."""
     return as_text(as_mapping(as_mapping(call.get("extra_content")).get("google")).get("thought_signature"))

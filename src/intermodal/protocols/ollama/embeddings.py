@@ -1,4 +1,4 @@
-"""Vectors of texts through Ollama's own ``/api/embed``."""
+"""Embeddings through Ollama's own ``/api/embed``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _JSON = (("content-type", "application/json"), ("accept", "application/json"))
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
-    """The call in bytes. A text that is too long is an error and is not cut in silence."""
+    """Return the call in bytes. A text that is too long is an error; it is never truncated silently."""
     require_texts(call, WIRE, host)
     tree = {"model": valid_utf8(call.model), "input": [valid_utf8(text) for text in call.texts], "truncate": False}
     if call.dimensions is not None:
@@ -26,9 +26,9 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
 
 
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
-    """The vectors in a 2xx reply to ``texts`` texts, in their order.
+    """Return the vectors of a 2xx reply to ``texts`` texts, in order.
 
-    Raises CallError for an error inside it or vectors that cannot be used, StreamCut for half a reply.
+    Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
     """
     try:
         tree = loads(body)

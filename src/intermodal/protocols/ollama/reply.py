@@ -1,4 +1,4 @@
-"""The reply of Ollama's chat: lines of JSON, the last of which says ``done``, or that line alone."""
+"""The reply of Ollama's chat: lines of JSON of which the last says ``done``, or that line alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ FINISH_REASONS: Mapping[str, str] = {"stop": "stop", "length": "length", "": "st
 
 
 class OllamaDecoder(ReplyDecoder):
-    """Its proper end is the line that says ``done``. An error after the start is a line, too, with status 200."""
+    """Decodes a reply. It properly ends with the line that says ``done``; an error after the start is a line with
+    status 200."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
@@ -49,7 +50,7 @@ class OllamaDecoder(ReplyDecoder):
         self._finish()
 
     def _read_call(self, call: Mapping[str, Any]) -> None:
-        """A whole call at once. Where it has no id it gets one, so that its result can name it."""
+        """Read a whole call. One without an id gets one, so that its result can refer to it."""
         function = as_mapping(call.get("function"))
         index, self._calls = self._calls, self._calls + 1
         self._out.append(

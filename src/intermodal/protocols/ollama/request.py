@@ -1,7 +1,7 @@
-"""Ollama's own chat, which alone can say how long a context is wanted. Request: ``encode_request``; reply: ``Decoder``.
+"""Requests to Ollama's own chat, the only chat API with a field for the context length.
 
 Source: Ollama's ``docs/api`` and its ``api/types.go`` and ``server/prompt.go`` as of 2026.
-``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
+``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ HEADERS = (("content-type", "application/json"), ("accept", "application/x-ndjso
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     sampling = call.sampling
@@ -107,11 +107,11 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """The call as this wire can say it: what ``decode_request`` gives back.
+    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
 
-    A message holds media and then one text: that is the order in which the server puts them into the prompt, so a
-    message in which media come after text becomes several. What media are is told by their first bytes. A result of a
-    tool is a message of its own. Reasoning goes back without a signature, blocks of other wires do not go at all.
+    A message holds media and then one text, the order in which the server puts them into the prompt, so a message with
+    media after text becomes several. Media types are recognised by their first bytes. Each tool result is a message of
+    its own. Reasoning goes back without a signature, blocks of other protocols are omitted.
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
@@ -154,7 +154,7 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
 
 
 def _answer(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
-    """What an assistant said, in the order this wire has: thoughts, words, calls."""
+    """Return an assistant's parts in this protocol's order: reasoning, text, calls."""
     if thought := "\n\n".join(part.text for part in parts if isinstance(part, Reasoning) and part.text):
         yield Reasoning(text=thought)
     if text := "\n\n".join(p.text for p in parts if isinstance(p, (WireText, Refusal)) and p.text.strip()):

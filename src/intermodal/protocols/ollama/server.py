@@ -1,4 +1,4 @@
-"""Ollama's chat as a server speaks it: a client's request read, our events written."""
+"""The server side of Ollama's chat: reads a client's request, writes the answer."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _IMAGES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8",
 
 
 def image_or_audio(data: bytes) -> WireImage | WireAudio:
-    """What ``images`` holds by its first bytes, which is how Ollama tells sound from pictures."""
+    """Return what ``images`` holds, by its first bytes, which is how Ollama tells audio from images."""
     if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
         return WireAudio(data=data, format="wav")
     if data[:3] == b"ID3" or (data[:1] == b"\xff" and len(data) > 1 and data[1] & 0xE0 == 0xE0 and data[1] != 0xD8):
@@ -74,12 +74,12 @@ NAMES: Mapping[str, str] = {
 
 
 def decode_request(body: bytes) -> ChatCall:
-    """The call a body says. Raises ValueError for a body that is none."""
+    """Return the call in a body. Raises ValueError for a body that holds none."""
     return read_request(body, "a chat request", read_tree, NAMES)
 
 
 def read_tree(tree: dict[str, Any]) -> ChatCall:
-    """Return the call that a body's JSON asks for. Raises as ``decode_request`` does, in the words of Python."""
+    """Return the call in a body's JSON. Raises KeyError, TypeError or ValueError where it holds none."""
     options = tree.get("options") or {}
     calls = ToolCallIds()
     prompt = read_prompt(tree, _no_part, {})
@@ -104,11 +104,11 @@ def read_tree(tree: dict[str, Any]) -> ChatCall:
 
 
 def _no_part(part: Any) -> WirePart:
-    raise AssertionError("this wire has no parts")
+    raise AssertionError("Ollama's messages have no parts")
 
 
 def _limit(said: Any) -> Any:
-    """Ollama says "without end" as -1 and "until the context is full" as -2."""
+    """Return the limit of tokens. Ollama writes "unlimited" as -1 and "until the context is full" as -2."""
     return None if said in (-1, -2) else said
 
 
@@ -144,11 +144,14 @@ def _read_message(message: Any, calls: ToolCallIds) -> WireMessage:
 
 
 class OllamaStreamEncoder:
-    """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``now``: tells the time, as
-    RFC 3339 writes it: each line has its own.
+    """Writes events as the bytes of a stream.
 
-    Tool calls are whole on this wire, so their pieces are held until the end. ``feed`` raises OutputInvalid where one
-    is called with what is no object.
+    Tool calls are whole in this protocol, so their pieces are held until the end. ``feed`` raises OutputInvalid where
+    the arguments of one are not an object.
+
+    Args:
+        name: the model as the client named it.
+        now: returns the time in RFC 3339; every line has its own.
     """
 
     def __init__(self, name: str, *, now: Callable[[], str]) -> None:
@@ -157,6 +160,7 @@ class OllamaStreamEncoder:
         self._calls = TurnBuilder()
 
     def feed(self, event: WireEvent) -> bytes:
+        """Return the bytes that an event adds."""
         if isinstance(event, WireUsage):
             self._usage = event
         elif isinstance(event, ToolCallDelta):
@@ -184,9 +188,9 @@ StreamEncoder = OllamaStreamEncoder  # the name that every server side has for i
 
 
 def encode_reply(events: Iterable[WireEvent], name: str, *, now: Callable[[], str]) -> tuple[int, bytes]:
-    """HTTP status and body of a reply that is not streamed.
+    """Return the HTTP status and body of a reply that is not streamed.
 
-    Raises OutputInvalid where a tool is called with what is no object.
+    Raises OutputInvalid where a tool call's arguments are not an object.
     """
     told = list(events)
     made = collect_turn(told)
@@ -220,7 +224,7 @@ def _candidates(event: TokenLogprobs) -> dict[str, Any]:
 
 
 def _end(reason: str, usage: WireUsage) -> dict[str, Any]:
-    """Of durations the whole is all that is measured here."""
+    """Return the fields of the last line. Of the durations only the total is measured."""
     return {
         "done": True,
         "done_reason": DONE_REASONS.get(reason, reason),
@@ -232,7 +236,7 @@ def _end(reason: str, usage: WireUsage) -> dict[str, Any]:
 
 
 def duration_fields(about: Mapping[str, Any]) -> dict[str, int]:
-    """How long all of it took, in nanoseconds, by what is told of the run."""
+    """Return the total duration of the run in nanoseconds, by its summary."""
     return {"total_duration": round(about["seconds"] * 1e9)} if "seconds" in about else {}
 
 
@@ -241,6 +245,6 @@ def _line(tree: Mapping[str, Any]) -> bytes:
 
 
 def write_error(error: BaseException) -> dict[str, Any]:
-    """An error, which is words here; what else is told stands beside them."""
+    """Return the error, which is a plain string here, with the summary of the run beside it."""
     told = error_response(error)
     return {"error": told.message, **told.told}

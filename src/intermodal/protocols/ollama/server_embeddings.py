@@ -1,4 +1,4 @@
-"""Ollama's ``/api/embed`` as a server speaks it. Source: Ollama's OpenAPI document."""
+"""The server side of Ollama's ``/api/embed``. Source: Ollama's OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Ollama's ``/api/generate`` as a server speaks it: one prompt in, its answer out.
+"""The server side of Ollama's ``/api/generate``: one prompt in, its answer out.
 
-It is Ollama's chat with other names: a prompt is one message of the user, ``system`` one before it, and the words of
-the answer stand in ``response``. Fields that change how a prompt is rendered (``raw``, ``template``, ``context``,
-``suffix``) are refused, because no plan knows such prompts. Source: Ollama's OpenAPI document.
+It is Ollama's chat under other names: a prompt is one user message, ``system`` one before it, and ``response`` holds
+the answer. Fields that change how a prompt is rendered (``raw``, ``template``, ``context``, ``suffix``) are refused,
+because no plan covers such prompts. Source: Ollama's OpenAPI document.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _read(tree: dict[str, Any]) -> ChatCall:
 
 
 class OllamaGenerateStreamEncoder(ollama_server.OllamaStreamEncoder):
-    """Write the lines of a stream as ``/api/generate`` does."""
+    """Writes events as the lines of ``/api/generate``."""
 
     def _message(self, more: Mapping[str, Any] | None = None, **message: Any) -> bytes:
         head = {"model": self._name, "created_at": self._now()}

@@ -1,8 +1,8 @@
-"""Pictures out of a chat: words (and pictures) in, pictures back, over OpenRouter's chat completions.
+"""Image generation over OpenRouter's chat completions: text (and images) in, images out.
 
 Source: OpenRouter's guide "Image generation" (https://openrouter.ai/docs/features/multimodal/image-generation):
-``modalities``, ``image_config.aspect_ratio`` with a size per ratio, and ``message.images`` as data URIs. One picture a
-call. A host has it by the quirk ``pictures_in_chat``.
+    ``modalities``, ``image_config.aspect_ratio`` with one size per ratio, and ``message.images`` as data URIs. One
+    image per call. The quirk ``pictures_in_chat`` marks a host that has it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HEADERS = (("content-type", "application/json"), ("accept", "application/json")
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=IMAGE_TYPES)
     content: Any = valid_utf8(call.prompt)
     if call.images:
@@ -48,7 +48,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
-    """The pictures in a 2xx reply. A link is not followed: only media's one door opens what somebody else named.
+    """Return the images of a 2xx reply. A link is not followed: only the media layer opens what others name.
 
     Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where a filter stopped it.
     """

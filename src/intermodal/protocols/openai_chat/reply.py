@@ -1,6 +1,6 @@
 """The reply to an OpenAI chat completion: a stream of server-sent events, or one JSON document.
 
-Its proper end is a finish reason; ``[DONE]`` after it is the last word. Of a document, that it is whole.
+A stream properly ends with a finish reason, and ``[DONE]`` after it is the last event; a document, by being complete.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PADDED = re.compile(r"[^=]+={0,2}")
 
 
 class OpenAIChatDecoder(ReplyDecoder):
-    """Of a chat completion, streamed or not: a chunk and a whole reply differ in little."""
+    """Decodes a chat completion, streamed or not: a chunk and a whole reply differ little."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
@@ -56,7 +56,7 @@ class OpenAIChatDecoder(ReplyDecoder):
             self.complete = True
 
     def _ours(self, tree: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """With one answer asked for there is one choice; a chunk of usage alone has none."""
+        """Return the choice that is the answer; None for a chunk of usage alone, which has no choice."""
         choices = [choice for choice in as_list(tree.get("choices")) if isinstance(choice, Mapping)]
         if choices and self._chosen is None:
             self._chosen = chosen_index(choice.get("index") for choice in choices)
@@ -90,8 +90,9 @@ class OpenAIChatDecoder(ReplyDecoder):
             self._reason = classification.quote(said)[:40]
 
     def _read_speech(self, audio: Any, *, told: bool) -> None:
-        """A spoken answer: its words, unless they were ``told`` beside it, and its sound in base64, which some hosts
-        cut anywhere and some pad in pieces."""
+        """Read a spoken answer: its transcript, unless ``told`` as content, and its base64 audio, which some hosts cut
+        anywhere and some pad piece by piece.
+        """
         if not isinstance(audio, Mapping):
             return
         for text in () if told else _texts(audio.get("transcript")):
@@ -124,8 +125,10 @@ class OpenAIChatDecoder(ReplyDecoder):
             )
 
     def _number(self, index: int, said: str) -> tuple[int, bool]:
-        """Which call a piece is of, and whether that begins with it. Some servers give all of them one number, or none:
-        another id is another call."""
+        """Return the number of the call that a piece belongs to, and whether the piece begins it. Some servers give all
+        calls
+        one number or none: a different id is a different call.
+        """
         number, id_ = self._begun.get(index, (-1, ""))
         if number >= 0 and (not said or said == id_ or not id_):
             return number, False
@@ -140,21 +143,21 @@ class OpenAIChatDecoder(ReplyDecoder):
 
 
 def map_finish_reason(reason: str) -> str:
-    """Why an answer ended, in OpenTelemetry GenAI's word where there is one; "" for a reason that is none."""
+    """Return OpenTelemetry GenAI's word for a finish reason where there is one; "" for a reason that says nothing."""
     said = reason.lower()
     return FINISH_REASONS.get(said, "" if said in _UNSAID else said)
 
 
 def chosen_index(indexes: Iterable[Any]) -> Any:
-    """Of the choices that came first, which is the answer, where a host makes several though one was asked for."""
+    """Return which of the first choices is the answer, for a host that sends several where one was requested."""
     found = [index or 0 for index in indexes]
     return 0 if 0 in found else found[0]
 
 
 def read_usage(usage: Mapping[str, Any], tier: str = "") -> WireUsage:
-    """OpenAI's usage block, in the spellings of chat, responses, transcriptions, pictures and vectors.
+    """Return OpenAI's usage block, in the spellings of chat, responses, transcriptions, images and embeddings.
 
-    ``tier``: ``service_tier``, which stands beside it. What was read from a cache is elsewhere at some hosts: DeepSeek
+    ``tier`` is ``service_tier``, which stands beside it. Some hosts report cached tokens elsewhere: DeepSeek
     (``prompt_cache_hit_tokens``), Moonshot (``cached_tokens``).
     """
     given = as_mapping(
@@ -192,8 +195,9 @@ def _modalities(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
 
 
 def _made(usage: Mapping[str, Any], thought: int | None) -> int | None:
-    """Tokens of the answer and of what was thought before it, which xAI leaves out of ``completion_tokens``: where
-    the total is the sum of all three, it was left out."""
+    """Return the output tokens including reasoning, which xAI excludes from ``completion_tokens``: where the total is
+    the sum of all three, it was excluded.
+    """
     made = as_token_count(usage.get("completion_tokens", usage.get("output_tokens")))
     given, whole = (
         as_token_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
@@ -205,7 +209,7 @@ def _made(usage: Mapping[str, Any], thought: int | None) -> int | None:
 
 
 def _candidates(logprobs: Any) -> Iterator[TokenLogprobs]:
-    """One for each word of the answer that came with the likeliest others in its place."""
+    """Yield the log-probabilities of each token that came with alternatives."""
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     for place in content if isinstance(content, list) else ():
         rows = place.get("top_logprobs") if isinstance(place, Mapping) else None
@@ -221,14 +225,14 @@ def _candidates(logprobs: Any) -> Iterator[TokenLogprobs]:
 
 
 def _thoughts(content: Any) -> list[str]:
-    """What was thought, where it comes as parts of the content (Mistral)."""
+    """Return reasoning that arrives as parts of the content (Mistral)."""
     parts = content if isinstance(content, list) else []
     thinking = [part.get("thinking") for part in parts if isinstance(part, Mapping) and part.get("type") == "thinking"]
     return [text for each in thinking for text in _texts(each)]
 
 
 def _texts(content: Any) -> list[str]:
-    """The text in a delta's content: a string, or a list of parts (Mistral)."""
+    """Return the text of a delta's content: a string, or a list of parts (Mistral)."""
     if isinstance(content, str):
         return [content] if content else []
     parts = content if isinstance(content, list) else []

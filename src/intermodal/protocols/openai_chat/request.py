@@ -1,7 +1,7 @@
-"""OpenAI chat completions, as dozens of hosts speak it. Request: ``encode_request``; reply: ``Decoder``.
+"""Requests to a host of OpenAI chat completions.
 
-Source: OpenAI's OpenAPI document for ``POST /chat/completions``; deviations of other servers are named
-where they are handled. ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
+Source: OpenAI's OpenAPI document for ``POST /chat/completions``; deviations of other servers are named where they are
+handled. ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ Decoder = OpenAIChatDecoder  # the name that every chat codec has for it
 WIRE = "OpenAI chat"
 PATH = "/chat/completions"
 MAX_STOP = 4
-MAX_CANDIDATES = 20  # next words with probabilities; llama.cpp gives as many as are asked for
+MAX_CANDIDATES = 20  # alternatives per token; llama.cpp has no limit
 DEFAULT_VOICE = "alloy"
 DEFAULT_NAME = "document.pdf"  # a file part must have a name
 SPEECH_RATE = 24_000  # Hz, of pcm16: signed 16-bit, little-endian, mono
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 
-# What a Host.quirks word means to this wire.
+# What each word of Host.quirks means to this protocol.
 QUIRKS: Mapping[str, str] = {
     "max_completion_tokens": "the length limit is called max_completion_tokens (OpenAI's reasoning models)",
     "no_stream_options": "stream_options is refused, so no usage comes with a stream",
@@ -96,7 +96,7 @@ JSON_HEADERS = (("content-type", "application/json"), ("accept", "text/event-str
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     tree = {
@@ -109,18 +109,17 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """The call as this wire can say it: what ``decode_request`` gives back.
+    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
 
-    Parts that are all text become one (many chat templates take only a string); an output that the
-    host cannot force becomes text (the prompt asks for it instead, and a check follows). Results of tools are
-    messages of their own; an assistant's words come before its calls. Blocks of other wires are left out, and
-    reasoning is unless the host takes it back.
+    Text-only parts become one (many chat templates take only a string). An output that the host cannot enforce becomes
+    text (the prompt asks for it instead, and a check follows). Each tool result is a message of its own; an assistant's
+    text precedes its calls. Blocks of other protocols are omitted, and so is reasoning unless the host takes it back.
     """
     output = call.output
     if isinstance(output, JsonOutput) and host.forced_json:
         output = normalise_json_output(output, host)
     elif isinstance(output, SpeechOutput):
-        # A stream is always pcm16: every other format is refused there. Whoever asked packs it.
+        # A stream must be pcm16; the caller packs it into the requested format.
         form = "pcm16" if call.stream else output.format
         output = SpeechOutput(format=form, voice=valid_utf8(output.voice) or DEFAULT_VOICE)
     else:
@@ -154,7 +153,7 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
 
 
 def _answer(parts: tuple[WirePart, ...], host: Host) -> tuple[WirePart, ...]:
-    """What an assistant said, in the order this wire has: thoughts, words, refusal, calls."""
+    """Return an assistant's parts in this protocol's order: reasoning, text, refusal, calls."""
     thought = _words(parts, Reasoning) if "reasoning_back" in host.quirks else ""
     if "no_refusals" in host.quirks:
         parts = tuple(WireText(text=part.text) if isinstance(part, Refusal) else part for part in parts)
@@ -183,12 +182,12 @@ def _sayable(part: WirePart, host: Host) -> WirePart:
 
 
 def audio_format(data: bytes) -> AudioFormat:
-    """What sound is whose format nobody says."""
+    """Return the format of audio whose format the client does not give."""
     return "wav" if data[:4] == b"RIFF" else "mp3"
 
 
 def normalise_json_output(output: JsonOutput, host: Host) -> JsonOutput:
-    """The schema as it is sent; of any object nothing is said but that it is one."""
+    """Return the schema as it is sent; for "any object" only that it is an object."""
     if _any_object(output, host):
         return JsonOutput(schema=ANY_OBJECT)
     schema = name_root(output.schema)
@@ -201,7 +200,7 @@ def _any_object(output: JsonOutput, host: Host) -> bool:
 
 
 def schema_name(name: str) -> str:
-    """Names are limited to 64 of ``a-zA-Z0-9_-``."""
+    """Return a name within OpenAI's limit: 64 characters of ``a-zA-Z0-9_-``."""
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)[:64] or "answer"
 
 
@@ -266,9 +265,9 @@ def _part(part: WirePart, host: Host) -> dict[str, Any]:
     if isinstance(part, WireText):
         return {"type": "text", "text": part.text}
     if isinstance(part, WireImage):
-        # A data URI and never a URL: a host must not be made to fetch what a user named.
+        # A data URI, never a URL: a host must not be made to fetch what a user names.
         url = {"url": Base64(part.data, f"data:{part.media_type};base64,")}
-        # "auto" is everybody's default, and some servers refuse the field.
+        # "auto" is the default everywhere, and some servers refuse the field.
         return {"type": "image_url", "image_url": url if part.detail == "auto" else {**url, "detail": part.detail}}
     if isinstance(part, WireAudio) and "bare_audio" in host.quirks:
         return {"type": "input_audio", "input_audio": Base64(part.data)}
@@ -323,13 +322,14 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def function_definition(tool: Tool) -> dict[str, Any]:
-    """A tool in OpenAI's words, which other wires took over."""
+    """Return a tool in OpenAI's form, which other protocols adopted."""
     described = {"description": tool.description} if tool.description else {}
     return {"name": tool.name, **described, "parameters": tool.schema}
 
 
 def response_schema(output: JsonOutput, host: Host) -> dict[str, Any] | None:
-    """A normal output as a schema of OpenAI's, None where it is any object. Strict ones are of closed objects."""
+    """Return a normalised output as OpenAI's schema object, None for "any object". It is strict where objects are
+    closed."""
     if _any_object(output, host):
         return None
     strict = is_closable(output.schema) and fits_host_subset(host, output.schema)

@@ -1,4 +1,4 @@
-"""OpenAI chat completions as a server speaks them: a client's request read, our events written."""
+"""The server side of OpenAI chat completions: reads a client's request, writes the answer."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _NAMES: Mapping[str, str] = {
 
 
 def decode_request(body: bytes) -> ChatCall:
-    """The call a body says. Raises ValueError for a body that is none."""
+    """Return the call in a body. Raises ValueError for a body that holds none."""
     return read_request(body, "a chat request", _read, _NAMES)
 
 
@@ -110,12 +110,12 @@ def _read(tree: dict[str, Any]) -> ChatCall:
 
 
 def uses_legacy_functions(fields: Mapping[str, Any]) -> bool:
-    """Whether a request is in the words from before there were tools, so that its answer is, too."""
+    """Return whether a request uses ``functions``, the predecessor of tools, so that its answer must too."""
     return fields.get("functions") is not None or fields.get("function_call") is not None
 
 
 def _functions(tree: Mapping[str, Any]) -> tuple[tuple[Tool, ...], ToolChoice]:
-    """Tools and how to choose, from ``functions`` and ``function_call``."""
+    """Return tools and tool choice from ``functions`` and ``function_call``."""
     if tree.get("tools") or tree.get("tool_choice"):
         raise ValueError("there are functions and tools: send tools alone, which replaced functions")
     tools = read_tools(tree.get("functions"), "functions")
@@ -174,7 +174,7 @@ def _read_message(message: Any, calls: ToolCallIds) -> WireMessage:
 
 
 def _read_spoken(audio: Any) -> WireText:
-    """An answer that was heard, by its words."""
+    """Return the text of a spoken answer."""
     if not audio.get("transcript"):
         raise ValueError("an answer is named by the id of its audio, which is not kept here: send its transcript")
     return WireText(text=require_text(audio["transcript"], "a transcript"))
@@ -188,7 +188,7 @@ def _read_call(call: Any) -> Iterator[WirePart]:
 
 
 def _read_function_call(call: Any, calls: ToolCallIds) -> Iterator[ToolCall]:
-    """A call from before there were tools, with an id that its result gets, too."""
+    """Yield a call made through ``function_call``, with an id that its result will get too."""
     if call:
         name = require_text(call["name"], "a function's name")
         yield ToolCall(id=calls.call(None, name), name=name, arguments=require_text(call["arguments"], "arguments"))
@@ -239,10 +239,14 @@ def _read_part(part: Any) -> WirePart:
 
 
 class OpenAIChatStreamEncoder:
-    """Events in, the bytes of a stream out. ``name`` is the model as the client called it; ``created`` in seconds.
+    """Writes events as the bytes of a stream.
 
-    ``usage``: the client asked for it with the stream. ``functions``: it speaks of functions, as before there were
-    tools. There is room for one call then; a model that makes more at once makes the others in the next turn.
+    Args:
+        name: the model as the client named it.
+        created: seconds since the epoch.
+        usage: the client asked for usage in the stream.
+        functions: the client uses ``functions``, which has room for one call; further calls are dropped, and the model
+            makes them in the next turn.
     """
 
     def __init__(self, name: str, *, id: str, created: int, usage: bool = True, functions: bool = False) -> None:
@@ -254,6 +258,7 @@ class OpenAIChatStreamEncoder:
         self._begun = False
 
     def feed(self, event: WireEvent) -> bytes:
+        """Return the bytes that an event adds."""
         if isinstance(event, WireUsage):
             self._usage = event
             return b""
@@ -283,7 +288,7 @@ StreamEncoder = OpenAIChatStreamEncoder  # the name that every server side has f
 
 
 def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
-    """What one event adds, and the probabilities that come with it."""
+    """Return the delta of one event, and its log-probabilities."""
     if isinstance(event, WireTextDelta):
         return {"content": event.text}, None
     if isinstance(event, ReasoningDelta):
@@ -309,7 +314,7 @@ def _finish(reason: str, *, functions: bool) -> str:
 
 
 def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
-    """Sound as it is told once. It is not kept: by the time that it is told, nobody can name it by its id any more."""
+    """Return audio as this protocol reports it. It is not stored, so it expires at once."""
     name = f"audio_{head['id'].removeprefix('chatcmpl-')}"
     return {"id": name, "expires_at": head["created"], "data": b64encode(data).decode()}
 
@@ -324,7 +329,7 @@ def _candidates(event: TokenLogprobs) -> dict[str, Any]:
 def encode_reply(
     events: Iterable[WireEvent], name: str, *, id: str, created: int, functions: bool = False
 ) -> tuple[int, bytes]:
-    """HTTP status and body of a reply that is not streamed. ``functions``: as ``StreamEncoder`` has it."""
+    """Return the HTTP status and body of a reply that is not streamed. ``functions`` as in the stream encoder."""
     told = list(events)
     made = collect_turn(told)
     if made.error is not None:
@@ -360,6 +365,7 @@ def encode_reply(
 
 
 def write_usage(usage: WireUsage) -> dict[str, Any]:
+    """Return the usage object."""
     given, out = usage.input_tokens or 0, usage.output_tokens or 0
     tree: dict[str, Any] = {"prompt_tokens": given, "completion_tokens": out, "total_tokens": given + out}
     details = {f"{name}_tokens": number for name, number in usage.input_by_modality}
@@ -384,17 +390,18 @@ def write_usage(usage: WireUsage) -> dict[str, Any]:
 
 
 def with_run_summary(tree: dict[str, Any], usage: WireUsage) -> dict[str, Any]:
-    """A usage object, with what is told of the run beside the counts."""
+    """Return a usage object with the summary of the run added."""
     return {**tree, "intermodal": usage.about} if usage.about is not None else tree
 
 
 def write_error(error: BaseException) -> dict[str, Any]:
+    """Return the error object."""
     told = error_response(error)
     code = told.code or getattr(error, "code", "") or None  # a word or null: typed clients decode nothing else
     return {"message": told.message, "type": told.openai, "param": None, "code": code, **told.told}
 
 
 def sse_event(tree: Mapping[str, Any], event: str = "") -> bytes:
-    """One server-sent event."""
+    """Return one server-sent event in bytes."""
     named = f"event: {event}\n".encode() if event else b""
     return named + b"data: " + dumps(tree) + b"\n\n"

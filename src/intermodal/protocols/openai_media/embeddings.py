@@ -1,4 +1,4 @@
-"""OpenAI embeddings: texts out, vectors back. Source: OpenAI's OpenAPI document for ``POST /embeddings``."""
+"""OpenAI embeddings: texts in, vectors out. Source: OpenAI's OpenAPI document for ``POST /embeddings``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATH = "/embeddings"
 
 
 def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for media: it is a wire for texts."""
+    """Return the call in bytes. Raises NotExpressible for media: this protocol embeds text only."""
     require_texts(call, WIRE, host)
     body: dict[str, Any] = {"model": call.model, "input": list(map(valid_utf8, call.texts)), "encoding_format": "float"}
     if call.dimensions is not None:
@@ -30,9 +30,9 @@ def encode_request(call: EmbeddingCall, host: Host) -> EncodedRequest:
 
 
 def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping[str, str] | None = None) -> Embeddings:
-    """The vectors in a 2xx reply to ``texts`` texts, in their order.
+    """Return the vectors of a 2xx reply to ``texts`` texts, in order.
 
-    Raises CallError for an error inside it or vectors that cannot be used, StreamCut for half a reply.
+    Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
     """
     try:
         tree = loads(body)
@@ -48,7 +48,7 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
 
 
 def require_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
-    """Raises NotExpressible where there is more than texts."""
+    """Raise NotExpressible where a call holds more than texts."""
     if call.media:
         raise NotExpressible.of(
             "media to be embedded", wire, where=host.id, todo="embed their text, or ask another host"
@@ -56,7 +56,7 @@ def require_texts(call: EmbeddingCall, wire: str, host: Host) -> None:
 
 
 def check_vectors(values: Sequence[Any], endpoint: str, texts: int) -> tuple[tuple[float, ...], ...]:
-    """One vector for each text, all of one length. Raises CallError."""
+    """Return one vector for each text, all of the same length. Raises CallError."""
     vectors = tuple(map(_vector, values))
     if len(vectors) != texts or len({len(vector) for vector in vectors}) != 1 or not all(vectors):
         raise errors.CallError(f"sent {len(vectors)} usable vectors for {texts} texts", where=endpoint, status=200)
@@ -64,7 +64,7 @@ def check_vectors(values: Sequence[Any], endpoint: str, texts: int) -> tuple[tup
 
 
 def _vector(value: Any) -> tuple[float, ...]:
-    """Numbers, or little-endian float32 in base64 (asked for or not); () for anything else."""
+    """Return numbers, or base64 of little-endian float32 (requested or not), as a vector; () for anything else."""
     try:
         if isinstance(value, str):
             data = b64decode(value, validate=True)

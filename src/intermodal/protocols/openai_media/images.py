@@ -1,7 +1,7 @@
-"""OpenAI's pictures: words (and pictures) out, pictures back.
+"""OpenAI's image generation: text (and images) in, images out.
 
-Source: OpenAI's OpenAPI document for ``POST /images/generations`` (JSON) and ``POST /images/edits`` (a form). It has
-neither a seed nor steps nor a negative prompt; hosts of diffusion models that took the wire over do.
+Source: OpenAI's OpenAPI document for ``POST /images/generations`` (JSON) and ``POST /images/edits`` (a form). It has no
+seed, steps or negative prompt; hosts of diffusion models that adopted the API have them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", 
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=ENDINGS, masks=True)
     fields = _fields(call, host)
     if not call.images:
@@ -77,8 +77,9 @@ def _fields(call: ImageCall, host: Host) -> dict[str, Any]:
 
 
 def _of_sd_cpp(call: ImageCall) -> dict[str, Any]:
-    """The fields of stable-diffusion.cpp's server (``examples/server/api.md``): what OpenAI has no word for goes into
-    the prompt, as JSON between two marks. They come first, since it takes the first pair there is, whoever wrote it."""
+    """Return the fields of stable-diffusion.cpp's server (``examples/server/api.md``): parameters that OpenAI lacks go
+    into the prompt as JSON between two marks. They come first, since the server reads the first pair, whoever wrote it.
+    """
     sample = {
         "sample_steps": call.steps, "sample_method": call.sampler or None,
         "guidance": None if call.guidance is None else {"txt_cfg": call.guidance},
@@ -100,7 +101,7 @@ def _of_sd_cpp(call: ImageCall) -> dict[str, Any]:
 
 
 def _form(call: ImageCall, fields: Mapping[str, Any], boundary: str) -> Iterator[bytes]:
-    """A form. Pictures are segments of their own, not copied."""
+    """Return a form. Images are segments of their own, not copied."""
     head = ""
     for name, value in fields.items():
         head += f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -118,9 +119,9 @@ def _form(call: ImageCall, fields: Mapping[str, Any], boundary: str) -> Iterator
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
-    """The pictures in a 2xx reply. Raises CallError for an error inside it, StreamCut for half a reply.
+    """Return the images of a 2xx reply. Raises CallError for an error inside it, StreamCut for half a reply.
 
-    A link is not followed: only media's one door opens what somebody else named.
+    A link is not followed: only the media layer opens what others name.
     """
     tree = parse_reply(body, endpoint, headers)
     if not isinstance(tree.get("data"), list):

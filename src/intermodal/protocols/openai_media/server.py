@@ -1,8 +1,7 @@
-"""OpenAI's doors that make one thing of another, as a server speaks them: vectors, speech, transcripts, pictures.
+"""The server side of OpenAI's embeddings, speech, transcription and image endpoints.
 
-Requests are read into the same calls that the other direction sends; replies are written. Source: OpenAI's OpenAPI
-document for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions``, ``/audio/translations`` and
-``/images/generations``.
+Requests are read into the same calls that the client side sends; replies are written. Source: OpenAI's OpenAPI document
+for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions``, ``/audio/translations`` and ``/images/generations``.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True):
-    """A call for vectors, and how they are to be spelled. ``tokens``: ids in place of texts, of which it has none."""
+    """An embedding call, and the encoding of its vectors. ``tokens`` are token ids given in place of texts."""
 
     call: EmbeddingCall
     encoding: Encoding
@@ -39,7 +38,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True):
 
 
 def read_embedding_request(body: bytes) -> EmbeddingRequest:
-    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+    """Return the request in a body. Raises ValueError for one that holds none, or asks for what is not supported."""
 
     def read(tree: Mapping[str, Any]) -> EmbeddingRequest:
         texts, tokens = _inputs(tree["input"])
@@ -55,7 +54,7 @@ def read_embedding_request(body: bytes) -> EmbeddingRequest:
 
 
 def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Texts, or texts in tokens: one of them, or an array."""
+    """Return texts, or texts given as token ids: one, or an array."""
     several: list[Any] = given if isinstance(given, list) and not (given and isinstance(given[0], int)) else [given]
     if not several or len(several) > MAX_TEXTS or not isinstance(given, str | list):
         raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,}")
@@ -67,7 +66,7 @@ def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
 
 
 def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:
-    """The reply: vectors in the order of the texts."""
+    """Return the reply: vectors in the order of the texts."""
     rows = [  # one by one: whoever encodes holds the interpreter, and millions of numbers take a second
         msgspec.Raw(dumps({"object": "embedding", "index": index, "embedding": _spelled(row, encoding)}))
         for index, row in enumerate(vectors)
@@ -80,12 +79,12 @@ def _spelled(vector: Sequence[float], encoding: str) -> str | list[float]:
 
 
 def _packed(vector: Sequence[float]) -> str:
-    """Little-endian float32 in base64."""
+    """Return little-endian float32 in base64."""
     return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 def read_speech_request(body: bytes) -> SpeechCall:
-    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+    """Return the call in a body. Raises ValueError for one that holds none, or asks for what is not supported."""
 
     def read(tree: Mapping[str, Any]) -> SpeechCall:
         wanted: AudioFormat = require_one_of(tree.get("response_format") or "mp3", "response_format", ("mp3", "wav"))
@@ -105,7 +104,7 @@ def read_speech_request(body: bytes) -> SpeechCall:
 
 
 def read_image_request(body: bytes) -> ImageCall:
-    """Raises ValueError for a body that is no call, or asks for what cannot be given."""
+    """Return the call in a body. Raises ValueError for one that holds none, or asks for what is not supported."""
 
     def read(tree: Mapping[str, Any]) -> ImageCall:
         if tree.get("response_format") == "url":
@@ -144,7 +143,7 @@ def _size(said: Any) -> tuple[int, int] | None:
 
 
 def write_images(pictures: Sequence[tuple[bytes, str]], created: int, usage: Mapping[str, Any]) -> bytes:
-    """The reply: each picture's file and what was drawn by, "" where nobody says."""
+    """Return the reply: each image file and its revised prompt, "" where there is none."""
     rows = [
         {"b64_json": b64encode(data).decode(), **({"revised_prompt": prompt} if prompt else {})}
         for data, prompt in pictures
@@ -153,7 +152,7 @@ def write_images(pictures: Sequence[tuple[bytes, str]], created: int, usage: Map
 
 
 def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> tuple[str, bytes]:
-    """Media type and body, in one of ``TRANSCRIPT_FORMATS``."""
+    """Return media type and body, in one of ``TRANSCRIPT_FORMATS``."""
     if form == "text":
         return "text/plain; charset=utf-8", made.text.encode("utf-8", "replace") + b"\n"
     if form in ("srt", "vtt"):

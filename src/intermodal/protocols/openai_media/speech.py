@@ -1,4 +1,4 @@
-"""OpenAI speech: text out as JSON, a file of sound back. Spoken also by many local servers (Kokoro, vLLM, Speaches).
+"""OpenAI speech: text in as JSON, an audio file out. Many local servers have it (Kokoro, vLLM, Speaches).
 
 Source: OpenAI's OpenAPI document for ``POST /audio/speech``.
 """
@@ -21,7 +21,7 @@ MEDIA_TYPES: Mapping[AudioFormat, str] = {"wav": "audio/wav", "mp3": "audio/mpeg
 
 
 def encode_request(call: SpeechCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for a text that is longer than one request takes, or for none."""
+    """Return the call in bytes. Raises NotExpressible for an empty text, or one longer than a request takes."""
     if len(call.text) > MAX_TEXT:
         raise NotExpressible.of(
             f"{len(call.text):,} characters at once (at most {MAX_TEXT:,})", WIRE, where=host.id, todo="cut the text"
@@ -41,7 +41,7 @@ def encode_request(call: SpeechCall, host: Host) -> EncodedRequest:
 def decode_reply(
     body: bytes, endpoint: str, *, format: AudioFormat = "wav", headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """The file in a 2xx reply.
+    """Return the file of a 2xx reply.
 
     Raises CallError for an error inside it or a file of another format, StreamCut for an empty one.
     """
@@ -61,7 +61,7 @@ def _is_wav(body: bytes) -> bool:
 
 
 def _is_mp3(body: bytes) -> bool:
-    """An ID3 tag, or the eleven set bits at the start of a frame."""
+    """Return whether data begins with an ID3 tag or an MPEG frame sync."""
     return body[:3] == b"ID3" or (len(body) > 1 and body[0] == 0xFF and body[1] & 0xE0 == 0xE0)
 
 

@@ -1,4 +1,4 @@
-"""Transcripts as subtitles: SRT (of SubRip), and WebVTT (W3C)."""
+"""Transcripts as subtitles: SRT (SubRip) and WebVTT (W3C)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from intermodal.content import Transcript
 
 
 def subtitles(transcript: Transcript, form: str) -> str:
-    """A transcript as SRT or WebVTT. Blank lines and arrows inside a segment would end it early: they are replaced."""
+    """Return a transcript as SRT or WebVTT. Blank lines and arrows inside a segment, which would end it early, are
+    replaced."""
     comma = "," if form == "srt" else "."
     blocks = [] if form == "srt" else ["WEBVTT\n"]
     for number, segment in enumerate(transcript.segments, start=1):

@@ -1,9 +1,8 @@
-"""OpenAI audio transcriptions and translations: a multipart form out, a transcript with times back.
+"""OpenAI audio transcriptions and translations: a multipart form in, a transcript with times out.
 
-Source: OpenAI's OpenAPI document for ``POST /audio/transcriptions`` and ``POST /audio/translations``. The second writes
-English whatever is spoken, takes no language of the speech, and says "english" where the first says what was spoken.
-Spoken also by vLLM and Ollama,
-which know the plain ``json`` form only (quirk ``no_verbose_json``): then there is one segment without times.
+Source: OpenAI's OpenAPI document for ``POST /audio/transcriptions`` and ``POST /audio/translations``. The latter writes
+English whatever is spoken, takes no language, and reports "english" where the former reports the spoken language. vLLM
+and Ollama have them with the plain ``json`` form only (quirk ``no_verbose_json``): one segment without times.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ ENDINGS: Mapping[str, str] = {
 
 
 def encode_request(call: TranscriptionCall, host: Host) -> EncodedRequest:
-    """The call as a form. The recording is a segment of its own, not copied. Raises NotExpressible."""
+    """Return the call as a form. The recording is a segment of its own, not copied. Raises NotExpressible."""
     ending = ENDINGS.get(call.media_type)
     if ending is None:
         raise NotExpressible.of(f"audio of type {call.media_type}", WIRE, where=host.id, todo="convert it to WAV")
@@ -75,7 +74,7 @@ def encode_request(call: TranscriptionCall, host: Host) -> EncodedRequest:
 def decode_reply(
     body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None, into: str = ""
 ) -> Transcription:
-    """The transcript in a 2xx reply, of words that were translated ``into`` a language.
+    """Return the transcript of a 2xx reply, ``into`` the language that it was translated to.
 
     Raises CallError for an error inside it, StreamCut for half a reply.
     """
@@ -113,13 +112,14 @@ def _segment(row: Any) -> Segment | None:
 
 
 def _certainty(likely: Any) -> float:
-    """Of the mean log probability of the words; 0 where none is told, as by servers that write a constant 0."""
+    """Return the probability of the mean log-probability; 0 where none is given, as by servers that write a constant
+    0."""
     known = isinstance(likely, int | float) and not isinstance(likely, bool) and -math.inf < likely < 0
     return math.exp(likely) if known else 0.0
 
 
 def _seconds(value: Any) -> float:
-    """Seconds as a number (older replies have a string); 0 for nonsense."""
+    """Return seconds as a number (older replies have a string); 0 for nonsense."""
     try:
         seconds = float(value)
     except (TypeError, ValueError):

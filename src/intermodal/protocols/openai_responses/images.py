@@ -1,8 +1,8 @@
-"""Pictures out of OpenAI's responses: a model that writes calls the tool ``image_generation``, and is made to.
+"""Image generation over OpenAI's responses API: a text model is made to call the tool ``image_generation``.
 
 Source: OpenAI's OpenAPI document for ``POST /responses`` and the types of its published SDK: the tool, its choice, the
-item ``image_generation_call`` with the picture in base64, and ``tool_usage.image_gen``, which is counted beside
-``usage``. One picture a call; nothing is kept there. A host has it by the quirk ``pictures_in_chat``.
+    item ``image_generation_call`` with the image in base64, and ``tool_usage.image_gen``, which is counted beside
+    ``usage``. One image per call; nothing is stored. The quirk ``pictures_in_chat`` marks a host that has it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCKED = "moderation_blocked"
 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
     check_options(call, host, WIRE, image_types=IMAGE_TYPES, masks=True)
     wishes = {
         "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
@@ -51,10 +51,10 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
 
 
 def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | None = None) -> GeneratedImages:
-    """The pictures in a 2xx reply.
+    """Return the images of a 2xx reply.
 
     Raises CallError for an error inside it, StreamCut for half a reply, ContentRefused where the model or a filter
-    would not draw.
+    refused.
     """
     tree = parse_reply(body, endpoint, headers)
     output = [as_mapping(item) for item in as_list(tree.get("output"))]
@@ -85,9 +85,9 @@ def _picture(item: Mapping[str, Any]) -> WireImage | None:
 
 
 def _usage(tree: Mapping[str, Any]) -> WireUsage:
-    """What the model that writes took and what the tool took, together; the tool's output is pictures.
+    """Return the usage of the text model and the tool together; the tool's output is images.
 
-    Where the tool's part is not told, nothing is: a bill of the rest alone would be too small.
+    Where the tool's usage is missing, return none: the rest alone would understate the bill.
     """
     asked = read_usage(as_mapping(tree.get("usage")))
     drawn = read_usage(as_mapping(as_mapping(tree.get("tool_usage")).get("image_gen")))

@@ -1,4 +1,4 @@
-"""The reply of OpenAI's responses: typed server-sent events, or one JSON document."""
+"""The reply of OpenAI's responses API: typed server-sent events, or one JSON document."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _TEXT: Mapping[str, Callable[..., ReasoningDelta | RefusalDelta]] = {
 
 
 class OpenAIResponsesDecoder(ReplyDecoder):
-    """Its proper end is ``response.completed`` or ``response.incomplete``, which hold the usage, too."""
+    """Decodes a response. It properly ends with ``response.completed`` or ``response.incomplete``, which also hold the
+    usage."""
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)
@@ -94,7 +95,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         )
 
     def _read_thought(self, item: Mapping[str, Any]) -> None:
-        """A whole item of reasoning. Only one that is encrypted can go back, as nothing is kept at the host."""
+        """Read a whole reasoning item. Only an encrypted one can go back, as nothing is stored at the host."""
         if item.get("type") == "reasoning" and item.get("encrypted_content"):
             self._out.append(OpaqueBlock(wire=OWN, body=dumps(item).decode()))
 

@@ -1,8 +1,8 @@
-"""OpenAI's responses. Request: ``encode_request``; reply: ``Decoder``.
+"""Requests to a host of OpenAI's responses API.
 
-Source: OpenAI's OpenAPI document for ``POST /responses`` and the types of its published SDK. Nothing is kept at the
-host (``store`` is false), so what a model thought comes along encrypted and goes back as it came.
-``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
+Source: OpenAI's OpenAPI document for ``POST /responses`` and the types of its published SDK. Nothing is stored at the
+host (``store`` is false), so reasoning arrives encrypted and goes back unchanged.
+``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always holds.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
-    """The call in bytes. Raises NotExpressible for what this wire or host has no words for."""
+    """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
     _check(call, host)
     call = normalise(call, host)
     include = ["reasoning.encrypted_content"]
@@ -117,10 +117,10 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def normalise(call: ChatCall, host: Host) -> ChatCall:
-    """The call as this wire can say it: what ``decode_request`` gives back.
+    """Return the call as this protocol can carry it: what ``decode_request`` reads back.
 
-    Neighbours of one role become one message. Blank text is left out; so are reasoning that is not this wire's own
-    block, and blocks of other wires.
+    Neighbouring messages of one role are merged. Blank text is omitted; so are reasoning that is not this protocol's
+    own block, and blocks of other protocols.
     """
     output: TextOutput | JsonOutput = TextOutput()
     if isinstance(call.output, JsonOutput) and host.forced_json:
@@ -154,7 +154,7 @@ def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:
 
 
 def _without_our_id(part: Opaque) -> Opaque:
-    """What was thought goes back under the id that its host gave, or none: what matters is what is encrypted in it."""
+    """Return a reasoning item under its host's id, or without one: what matters is its encrypted content."""
     if f'"{OUR_ID}' not in part.body:
         return part
     item = loads(part.body)
@@ -203,7 +203,7 @@ def _items(message: WireMessage) -> Iterator[dict[str, Any]]:
 
 
 def _said(message: WireMessage) -> Iterator[dict[str, Any]]:
-    """What the model said, each part an item. Only a refusal needs the form of what the host itself wrote."""
+    """Return the model's output, each part as an item. Only a refusal needs the form of the host's own output."""
     for part in message.parts:
         if isinstance(part, WireText):
             yield {"type": "message", "role": "assistant", "content": part.text}

@@ -1,4 +1,4 @@
-"""OpenAI's responses as a server speaks them: a client's request read. ``openai_responses_written.py`` answers."""
+"""The server side of OpenAI's responses API: reads a client's request. ``server_events.py`` writes the answer."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def _nothing_kept(name: str) -> Any:
 
 
 def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> ChatCall:
-    """The call a body says. ``find``: the item of an earlier answer that goes by an id.
+    """Return the call in a body. ``find`` returns the item of an earlier answer by its id.
 
-    Raises ValueError for a body that is none, and what ``find`` raises.
+    Raises ValueError for a body that holds no call, and whatever ``find`` raises.
     """
     return read_request(body, "a responses request", lambda tree: _read(tree, find), _NAMES)
 
@@ -83,7 +83,7 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
 
 
 def _prompt(tree: dict[str, Any]) -> PromptCall | None:
-    """The prompt that is named, in OpenAI's words or in those of other doors."""
+    """Return the prompt that the request names, in OpenAI's fields or in LiteLLM's."""
     said = tree.get("prompt")
     if not said:
         return read_prompt(tree, _read_part, _MEDIA)
@@ -96,13 +96,15 @@ def _prompt(tree: dict[str, Any]) -> PromptCall | None:
 
 
 def _refers(item: Any) -> bool:
-    """Whether it only names an item. It need not say so: messages, the other items without a type, have a role."""
+    """Return whether an item only refers to another. Its type may be absent: messages, the other items without one,
+    have a role.
+    """
     kind = item.get("type")
     return bool(kind == "item_reference" or (not kind and "id" in item and "role" not in item))
 
 
 def _messages(given: tuple[Any, ...]) -> Iterator[WireMessage]:
-    """Media that came with results of tools stand in what the user says after the last of them."""
+    """Return the messages; media of tool results go into the user message after the last of them."""
     shown: list[WirePart] = []
     for message in (message for item in given for message in _read_item(item)):
         if message.role == "tool":

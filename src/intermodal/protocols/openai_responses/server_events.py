@@ -1,4 +1,4 @@
-"""OpenAI's responses as a server speaks them: our events written. Clients fold typed events, so none may be missing."""
+"""The server side of OpenAI's responses API: writes the answer. Clients fold typed events, so none may be missing."""
 
 from __future__ import annotations
 
@@ -35,17 +35,20 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 
 def echoed_fields(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """What a response says again of its request, as it came."""
+    """Return the fields of a request that its response repeats, unchanged."""
     there = [name for name in _SAID_AGAIN if name in fields]
     return {name: fields[name] for name in there if memoryview(fields[name])[0] in _SAID_AGAIN[name]}
 
 
 class OpenAIResponsesStreamEncoder:
-    """Events in, the bytes of a stream out. ``name``: the model as the client called it; ``created`` in seconds;
-    ``asked``: what is said again of the request.
+    """Writes events as the bytes of a stream.
 
-    Items are numbered; one is open at a time, and what it holds grows in ``item`` until it is closed. ``keep`` is
-    handed those of an answer that came to its end.
+    Items are numbered; one is open at a time, and its content grows in ``item`` until it is closed.
+
+    Args:
+        name: the model as the client named it. created: seconds since the epoch.
+        asked: the fields of the request that the response repeats.
+        keep: receives the items of an answer that ended properly.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class OpenAIResponsesStreamEncoder:
     # ---- items
 
     def _part(self, kind: str, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """An item of this kind whose last part is of this type, opened where it is not open."""
+        """Return an item of this kind whose last part has this type; open it where it is not open."""
         if self._kind != kind:
             more: dict[str, Any] = {"role": "assistant"} if kind == "message" else {"summary": []}
             yield from self._open(kind, {**more, "content": []})
