@@ -110,9 +110,9 @@ def _python(text: str) -> Any:
 
 def _checked(data: Any) -> Any:
     """What a parser without a schema returns, held against it."""
-    from intermodal.json_schema import known_schema
+    from intermodal.json_schema import cached_schema
 
-    if (violation := known_schema(SCHEMA, StepBudget(1_000_000)).violation(data, StepBudget(1_000_000))) is not None:
+    if (violation := cached_schema(SCHEMA, StepBudget(1_000_000)).violation(data, StepBudget(1_000_000))) is not None:
         raise ValueError(str(violation))
     return data
 

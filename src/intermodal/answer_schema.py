@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from intermodal.errors import OutputInvalid, SchemaInvalid
-from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, known_schema
+from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, cached_schema
 from intermodal.request import JsonOutput
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def check_schema(body: Mapping[str, Any], budget: StepBudget | None = None, *, w
     ``budget``: of the steps that this may take; ``OWN_STEPS`` without. Raises BudgetExhausted and Cancelled with one.
     """
     try:
-        known_schema(dict(body), StepBudget(OWN_STEPS) if budget is None else budget)
+        cached_schema(dict(body), StepBudget(OWN_STEPS) if budget is None else budget)
     except InvalidSchema as error:
         where_in = f" at {error.place[:200]}" if error.place else ""
         raise SchemaInvalid(

@@ -26,7 +26,7 @@ from tests.unit.cli.conftest import cli as cli
 from intermodal import config
 from intermodal.store import capability_lessons
 from intermodal.testing import EmulatedLMStudio, EmulatedOllama, Engine, Held
-from intermodal.testing.doors import Family
+from intermodal.testing.emulated_server import Family
 
 pytestmark = pytest.mark.e2e
 FAMILIES = pytest.mark.parametrize("family", ["old", "new"])

@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import cli as cli
 from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.testing import FakeHost, FakeVendor
-from intermodal.testing.vendors import Name
+from intermodal.testing.fake_vendor import Name
 
 TAKERS: tuple[Name, ...] = ("anthropic", "gemini", "openai-responses")
 ASK = ("What does the chart on it show?", "--keep", "figures")

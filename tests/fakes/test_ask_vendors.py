@@ -16,7 +16,7 @@ from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.catalog.types import Protocol
 from intermodal.testing import FakeVendor
-from intermodal.testing.vendors import Name
+from intermodal.testing.fake_vendor import Name
 
 NAMES: tuple[Name, ...] = ("anthropic", "gemini", "ollama", "openai-responses")
 EVERY = pytest.mark.parametrize("name", NAMES)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from intermodal.testing import FakeVendor
-from intermodal.testing.vendors import Name
+from intermodal.testing.fake_vendor import Name
 
 PNG = b"\x89PNG not really"
 CALLS: tuple[tuple[str, Mapping[str, Any]], ...] = (("weather", {"city": "Zürich"}), ("clock", {}))

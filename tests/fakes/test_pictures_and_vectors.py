@@ -20,8 +20,8 @@ from tests.unit.cli.conftest import cli as cli
 from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.testing import FakeHost, FakeVendor
-from intermodal.testing.arrived import DIMENSIONS, vector_of
-from intermodal.testing.painted import TOKENS, png
+from intermodal.testing.attempts import DIMENSIONS, vector_of
+from intermodal.testing.images import TOKENS, png
 
 PICTURE = png("a crane", "32x32")
 

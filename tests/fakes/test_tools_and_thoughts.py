@@ -15,7 +15,7 @@ from intermodal.content import Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.events import Result
 from intermodal.request import Message, Policy, Request, Tool
 from intermodal.testing import Attempt, FakeVendor
-from intermodal.testing.vendors import Name
+from intermodal.testing.fake_vendor import Name
 
 pytestmark = pytest.mark.anyio
 WEATHER = Tool(

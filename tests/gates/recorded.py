@@ -14,7 +14,7 @@ import httpx2
 import ollama
 import openai
 
-from intermodal.testing.painted import png
+from intermodal.testing.images import png
 
 TOOL = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from intermodal.testing.arrived import Attempt
+    from intermodal.testing.attempts import Attempt
 
 JSON = "application/json"
 _FORM = "multipart/form-data; boundary=cut"

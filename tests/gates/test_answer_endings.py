@@ -21,7 +21,7 @@ from tests.unit.gateway.house import House, through_the_executor
 from tests.unit.gateway.test_lane_tongues import call, message, text, thought, told
 
 from intermodal.gateway.serving import Gateway
-from intermodal.testing.dialects import sse
+from intermodal.testing.protocols import sse
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]
 

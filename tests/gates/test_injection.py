@@ -24,7 +24,7 @@ from intermodal.local.embedded.runtimes import EmbeddedRuntimes
 from intermodal.local.servers.client_runtimes import ClientRuntimes
 from intermodal.request import Message, Policy, Request, Sampling
 from intermodal.testing import FakeHost, FakeVendor
-from intermodal.testing.painted import png
+from intermodal.testing.images import png
 
 pytestmark = [pytest.mark.gate, pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -15,23 +15,23 @@ from tests.unit.executor.routes import rename
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.events import Finished
-from intermodal.testing.arrived import Attempt
-from intermodal.testing.dialects import Anthropic, Dialect, Gemini, Ollama, Said
-from intermodal.testing.responses import Responses
+from intermodal.testing.attempts import Attempt
+from intermodal.testing.openai_responses import Responses
+from intermodal.testing.protocols import Anthropic, FakeAnswer, FakeProtocol, Gemini, Ollama
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]
 
 SEED = 20_261_125
 TOKENS = tuple(f" tökën{number} 東{number}" for number in range(60))
 TEXT = "".join(TOKENS)
-DIALECTS: dict[str, type[Dialect]] = {
+DIALECTS: dict[str, type[FakeProtocol]] = {
     "anthropic": Anthropic, "gemini": Gemini, "ollama": Ollama, "openai-responses": Responses,
 }  # fmt: skip
 
 
 def events_of(protocol: str) -> list[bytes]:
     attempt = Attempt(path="/", headers={}, key=False, body=b"", began=0.0, model="m", output_tokens=60)
-    return list(DIALECTS[protocol]().stream(attempt, Said(tokens=TOKENS)))
+    return list(DIALECTS[protocol]().stream(attempt, FakeAnswer(tokens=TOKENS)))
 
 
 def speaking(wall: Wall, protocol: Any, model: str = "broken") -> Endpoint:

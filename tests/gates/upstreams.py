@@ -8,12 +8,12 @@ from typing import Any
 
 from tests.gates.wall import BROKEN, DONE, HEAD, LAST, ROLE, Play, chunk, delta, refusal, usage
 
-from intermodal.testing.arrived import Attempt
-from intermodal.testing.dialects import Anthropic, Dialect, Ollama, Said, sse
-from intermodal.testing.responses import Responses
+from intermodal.testing.attempts import Attempt
+from intermodal.testing.openai_responses import Responses
+from intermodal.testing.protocols import Anthropic, FakeAnswer, FakeProtocol, Ollama, sse
 
 PROTOCOLS = ("openai", "anthropic", "openai-responses", "ollama")
-_DIALECTS: Mapping[str, type[Dialect]] = {
+_DIALECTS: Mapping[str, type[FakeProtocol]] = {
     "anthropic": Anthropic, "ollama": Ollama, "openai-responses": Responses,
 }  # fmt: skip
 _LINES = HEAD.replace(b"text/event-stream", b"application/x-ndjson")
@@ -35,14 +35,14 @@ def events(protocol: str, tokens: Sequence[str]) -> list[bytes]:
     """Of a whole answer."""
     if protocol == "openai":
         return [ROLE, *map(delta, tokens), delta(None, "stop"), usage(len(tokens)), DONE]
-    return list(_DIALECTS[protocol]().stream(_attempt(tokens), Said(tokens=tuple(tokens))))
+    return list(_DIALECTS[protocol]().stream(_attempt(tokens), FakeAnswer(tokens=tuple(tokens))))
 
 
 def besides(protocol: str, thought: str, argument: str) -> list[bytes]:
     """Of a whole answer that is no words: a thought, or a call of a tool with this argument."""
     if protocol != "openai":
         calls = (("weather", {"at": argument}),) if argument else ()
-        said = Said(tokens=(), reason="tools" if argument else "stop", thought=thought, calls=calls)
+        said = FakeAnswer(tokens=(), reason="tools" if argument else "stop", thought=thought, calls=calls)
         return list(_DIALECTS[protocol]().stream(_attempt(()), said))
     return [ROLE, delta(None, **_openai(thought, argument)), delta(None, "stop"), usage(5), DONE]
 
@@ -57,7 +57,7 @@ def besides_at_once(protocol: str, thought: str, argument: str) -> Play:
     """The same, not streamed."""
     if protocol != "openai":
         calls = (("weather", {"at": argument}),) if argument else ()
-        said = Said(tokens=(), reason="tools" if argument else "stop", thought=thought, calls=calls)
+        said = FakeAnswer(tokens=(), reason="tools" if argument else "stop", thought=thought, calls=calls)
         return refusal(200, _DIALECTS[protocol]().whole(_attempt(()), said), paid=True)
     message = {"role": "assistant", "content": None, **_openai(thought, argument)}
     choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if argument else "stop"}
@@ -87,7 +87,7 @@ def document(protocol: str, tokens: Sequence[str]) -> Play:
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         counts = {"prompt_tokens": 7, "completion_tokens": len(tokens), "total_tokens": 7 + len(tokens)}
         return refusal(200, {"id": "w", "choices": [choice], "usage": counts}, paid=True)
-    return refusal(200, _DIALECTS[protocol]().whole(_attempt(tokens), Said(tokens=tuple(tokens))), paid=True)
+    return refusal(200, _DIALECTS[protocol]().whole(_attempt(tokens), FakeAnswer(tokens=tuple(tokens))), paid=True)
 
 
 def whole(protocol: str, tokens: Sequence[str], pause: float = 0.0) -> Play:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from intermodal.costing.tokens import Vocabulary, text_tokens
-from intermodal.json_schema.instruction import described
+from intermodal.json_schema.schema_prompt import describe_schema
 from intermodal.plans.facts import SchemaFacts
 from intermodal.quantity import Quantity, exact
 from intermodal.request import JsonOutput, Output
 
 
 def schema_tokens(facts: SchemaFacts | None, output: Output, vocabulary: Vocabulary) -> Quantity:
-    """Tokens of the fields that a model is told (``json_schema/instruction.py``); exact where they were counted.
+    """Tokens of the fields that a model is told (``json_schema/schema_prompt.py``); exact where they were counted.
 
     ``facts``: None where nobody looked at them, as for a request that is only imagined.
     """
     if not isinstance(output, JsonOutput):
         return exact(0.0, "no schema")
     if facts is None:
-        text = described(output.schema)
+        text = describe_schema(output.schema)
         return text_tokens(len(text), len(text.encode("utf-8", "replace")), vocabulary=vocabulary.like)
     counted = facts.tokens.get(vocabulary.counts) if vocabulary.counts else None
     if counted is not None:

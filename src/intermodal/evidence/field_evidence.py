@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from intermodal.events import FieldEvidence
 from intermodal.evidence.searchable_text import CODE, SearchableText, codes_in
-from intermodal.json_schema.choices import Choices
+from intermodal.json_schema.allowed_values import AllowedValues
 from intermodal.json_schema.pointer import pointer, steps
 from intermodal.media.text.invisible_characters import strip_invisible
 
@@ -44,7 +44,7 @@ def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) 
     if not sources.texts and sources.whole:
         return ()
     read = [(source, SearchableText(source.text)) for source in sources.texts]
-    choices = Choices(schema)
+    choices = AllowedValues(schema)
     found: list[FieldEvidence] = []
     for number, (path, value) in enumerate(_values(data)):
         looked_for = number < MOST and not (value is None or value == "" or isinstance(value, bool))
@@ -96,7 +96,9 @@ def _place(value: Any, read: list[tuple[EvidenceSource, SearchableText]]) -> tup
     return None
 
 
-def _free_choice(value: Any, path: Path, choices: Choices, read: list[tuple[EvidenceSource, SearchableText]]) -> bool:
+def _free_choice(
+    value: Any, path: Path, choices: AllowedValues, read: list[tuple[EvidenceSource, SearchableText]]
+) -> bool:
     """Whether it is a word of the schema's own list, which need not stand in a text. Codes are names and no judgement
     of the text: where another code of the list stands there, this one was not chosen but mistaken."""
     listed = choices.at(path)

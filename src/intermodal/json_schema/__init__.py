@@ -1,16 +1,20 @@
-"""JSON Schema (draft 2020-12), checked within a bound.
+"""JSON Schema (draft 2020-12), validated within a bound.
 
-The schema and the value are both other people's: a client's, a model's. So every step of reading a schema and of
-holding a value against it is counted against a budget (``budget.py``), errors keep one cause and no tree of them, no
-reference is fetched, and patterns are matched by an engine without backtracking (``patterns.py``).
+Both the schema and the value come from others: a client, a model. So every step of compiling a schema and of validating
+a value is counted against a budget (``budget.py``); an error is one cause and not a tree; no reference is fetched; and
+patterns are matched by an engine without backtracking (``patterns.py``).
+
+``compiler.py``, ``keywords.py``, ``node.py`` and ``references.py`` make a schema into checks; ``metaschema.py`` and
+``size_limits.py`` reject one that is invalid or too large. ``json_reader.py``, ``repair.py`` and ``alignment.py`` read
+what a model wrote; ``schema_prompt.py`` and ``allowed_values.py`` tell a model and a reader what a schema asks for.
 """
 
-from intermodal.json_schema.alignment import aligned
+from intermodal.json_schema.alignment import align_value
 from intermodal.json_schema.budget import BudgetExhausted, Cancelled, StepBudget
-from intermodal.json_schema.cache import known_schema
-from intermodal.json_schema.compiled import CompiledSchema, compile_schema, usable_schema
-from intermodal.json_schema.invalid import InvalidSchema
-from intermodal.json_schema.reading import read_json
+from intermodal.json_schema.cache import cached_schema
+from intermodal.json_schema.compiler import CompiledSchema, compile_schema, usable_schema
+from intermodal.json_schema.invalid_schema import InvalidSchema
+from intermodal.json_schema.json_reader import read_json
 from intermodal.json_schema.repair import repair
 from intermodal.json_schema.violation import Violation
 
@@ -21,9 +25,9 @@ __all__ = [
     "InvalidSchema",
     "StepBudget",
     "Violation",
-    "aligned",
+    "align_value",
     "compile_schema",
-    "known_schema",
+    "cached_schema",
     "read_json",
     "repair",
     "usable_schema",

@@ -1,7 +1,8 @@
-"""Values aligned with a schema where they have one reading: a word of a list in other capitals, a number in quotes.
+"""Alignment of values with a schema where only one reading is possible: an enum word in other case, a number in quotes.
 
-What models write in place of what a schema asks for, and what everybody would read in it. Nothing is guessed: "twelve"
-and "1,284" stay texts, a word that two of a list are like stays as it is, and no member is added or left out.
+It accepts what models write instead of what a schema asks for, where every reader would agree. Nothing is guessed:
+"twelve" and "1,284" stay text, a word that resembles two enum values stays unchanged, and no member is added or
+removed.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.choices import resolved
 
 _MOST_STEPS = 32  # from a reference to what it stands for: it may lead in a circle
 _DEEPEST = 100  # values inside each other that are looked at: three frames of Python each, of which there are 1,000
 _NUMBER = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?")
 
 
-def aligned(data: Any, schema: Any, budget: StepBudget) -> tuple[Any, tuple[str, ...]]:
+def align_value(data: Any, schema: Any, budget: StepBudget) -> tuple[Any, tuple[str, ...]]:
     """The value as its schema has it, and what was changed, in a few words each; the value itself where nothing was.
 
     >>> aligned({"unit": "eur"}, {"properties": {"unit": {"enum": ["EUR", "USD"]}}}, StepBudget(100))
@@ -95,7 +96,7 @@ class _Aligner:
                 return schema
             reference, choices = schema.get("$ref"), schema.get("anyOf")
             if isinstance(reference, str):
-                schema = resolved(self._root, reference)
+                schema = resolve_reference(self._root, reference)
             elif isinstance(choices, list) and len(choices) == 2 and {"type": "null"} in choices and data is not None:
                 schema = next((each for each in choices if each != {"type": "null"}), None)
             else:

@@ -1,7 +1,7 @@
-"""How much work a schema may cause: steps that are counted, and not time, so that the bound is the same everywhere.
+"""The work that a schema may cause, counted in steps and not in time, so that the bound is the same on every machine.
 
-A step is one keyword applied to one value, one name or item looked at, or as much of a text or a regular expression
-as takes about as long: 0.2 to 0.5 µs on one core.
+A step is one keyword applied to one value, one name or item looked at, or as much of a text or a regular expression as
+takes about as long: 0.2 to 0.5 µs on one core.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ DEPTH = 300  # schemas applied inside each other: two frames of Python each, of 
 
 
 class BudgetExhausted(Exception):
-    """The work would take more steps, or more depth (``deep``), than it may: the result is neither yes nor no."""
+    """The work needs more steps, or more depth (``deep``), than it may take: the result is neither valid nor
+    invalid."""
 
     def __init__(self, what: str, *, deep: bool = False) -> None:
         super().__init__(what)
@@ -22,16 +23,16 @@ class BudgetExhausted(Exception):
 
 
 class Cancelled(Exception):
-    """Nobody waits for the result any more."""
+    """The caller no longer waits for the result."""
 
 
 class StepBudget:
-    """Steps that are left for one piece of work, and its place in the schema.
+    """The steps left for one piece of work, and its position in the schema.
 
     Attributes:
         left: steps until ``refill`` must be called; users subtract from it before they work.
-        depth: schemas that are being applied inside each other.
-        scope: schema resources that were entered, the outermost first; what ``$dynamicRef`` looks through.
+        depth: schemas being applied inside each other.
+        scope: schema resources entered, outermost first, for ``$dynamicRef``.
         cancelled: set from another thread to end the work within ``SLICE`` steps.
     """
 
@@ -51,17 +52,17 @@ class StepBudget:
 
     @property
     def spent(self) -> int:
-        """Steps that were taken so far. Never more than ``total``."""
+        """Return the steps taken so far, never more than ``total``."""
         return min(self.total, self._spent + self._granted - self.left)
 
     def spend(self, steps: int) -> None:
-        """Count work that is about to be done. Raises BudgetExhausted and Cancelled."""
+        """Count work before it is done. Raises BudgetExhausted and Cancelled."""
         self.left -= steps
         if self.left < 0:
             self.refill()
 
     def refill(self) -> None:
-        """Grant the next slice. Raises BudgetExhausted where there is none, and Cancelled."""
+        """Grant the next slice. Raises BudgetExhausted where none is left, and Cancelled."""
         self._spent += self._granted - self.left
         self._granted = self.left = 0
         if self.cancelled or (self._of is not None and self._of.cancelled):
@@ -73,7 +74,7 @@ class StepBudget:
         self._granted = self.left = min(SLICE, self.total - self._spent)
 
     def part(self, steps: int) -> StepBudget:
-        """A budget of so many steps at most for one part of the work, which ends when this one is cancelled."""
+        """Return a budget of at most so many steps for a part of the work; it is cancelled together with this one."""
         return StepBudget(min(steps, self.total - self.spent), self._pause, of=self)
 
     def too_deep(self) -> BudgetExhausted:

@@ -1,4 +1,4 @@
-"""Schemas that were compiled before: clients send the same one each time, and an answer is held against it later."""
+"""A cache of compiled schemas: clients send the same schema with each request, and its answer is validated later."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import msgspec
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.compiled import CompiledSchema, usable_schema
-from intermodal.json_schema.invalid import InvalidSchema
-from intermodal.json_schema.sizes import check_size
+from intermodal.json_schema.compiler import CompiledSchema, usable_schema
+from intermodal.json_schema.invalid_schema import InvalidSchema
+from intermodal.json_schema.size_limits import check_size
 
 MOST, MEMORY = 128, 64 << 20  # schemas, and bytes that all of them may come to hold
 _ENTRY = 4 << 10  # bytes of one besides its values
 
 
 class SchemaCache:
-    """Compiled schemas by their digest. The one that was not asked for the longest goes first."""
+    """Compiled schemas by digest; the least recently used is evicted first."""
 
     def __init__(self, memory: int = MEMORY) -> None:
         self._by_digest: BoundedCache[bytes, CompiledSchema] = BoundedCache(
@@ -28,7 +28,7 @@ class SchemaCache:
         self._lock = Lock()
 
     def get(self, schema: Any, budget: StepBudget) -> CompiledSchema:
-        """The schema as checks. Raises what ``usable_schema`` raises; only what can be used is kept."""
+        """Return the compiled schema. Raises what ``usable_schema`` raises; only usable schemas are kept."""
         check_size(schema, budget)
         try:
             digest = blake2b(msgspec.json.encode(schema), digest_size=16).digest()
@@ -48,6 +48,6 @@ class SchemaCache:
 _CACHE = SchemaCache()
 
 
-def known_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
-    """The schema as checks, out of this process's cache. Raises InvalidSchema, BudgetExhausted and Cancelled."""
+def cached_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
+    """Return the compiled schema from this process's cache. Raises InvalidSchema, BudgetExhausted and Cancelled."""
     return _CACHE.get(schema, budget)

@@ -1,7 +1,7 @@
-"""The keywords of draft 2020-12, each made into a check of values.
+"""The keywords of draft 2020-12, each compiled into a check of values.
 
-A check counts what it looks at before it looks. It ends with the first thing that is wrong, except where what was
-looked at is asked for (``seen``): there every branch has a say.
+A check counts what it looks at before it looks. It stops at the first violation, except where evaluated members are
+needed (``seen``): there every branch is evaluated.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.node import Check, Node, Seen
+from intermodal.json_schema.node import Check, EvaluatedMembers, SchemaNode
 from intermodal.json_schema.patterns import Pattern
 from intermodal.json_schema.values import TYPES, canonical, is_multiple, is_number
-from intermodal.json_schema.violation import Violation, nearest
+from intermodal.json_schema.violation import Violation, nearest_violation
 
 Sized = type[str] | type[list[Any]] | type[dict[str, Any]]
 
@@ -25,13 +25,13 @@ class Context(Protocol):
     budget: StepBudget
     place: str
 
-    def node(self, schema: Any, step: str | int = "") -> Node: ...
+    def node(self, schema: Any, step: str | int = "") -> SchemaNode: ...
 
     def pattern(self, written: str) -> Pattern: ...
 
-    def target(self, reference: str) -> tuple[Node, str]: ...
+    def target(self, reference: str) -> tuple[SchemaNode, str]: ...
 
-    def dynamic_nodes(self, anchor: str) -> dict[int, Node]: ...
+    def dynamic_nodes(self, anchor: str) -> dict[int, SchemaNode]: ...
 
 
 # ---- any value
@@ -44,12 +44,12 @@ def _type(types: Any, context: Context) -> Check:
     if len(tests) == 1:
         (test,) = tests
 
-        def check_one(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        def check_one(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
             return None if test(value) else Violation("type", said, value)
 
         return check_one
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         return None if any(test(value) for test in tests) else Violation("type", said, value)
 
     return check
@@ -58,7 +58,7 @@ def _type(types: Any, context: Context) -> Check:
 def _enum(values: Any, context: Context) -> Check:
     known = {canonical(value, context.budget) for value in values}
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if canonical(value, budget) in known:
             return None
         return Violation("enum", "{} is not one of {}", value, values)
@@ -70,7 +70,7 @@ def _const(wanted: Any, context: Context) -> Check:
     known = canonical(wanted, context.budget)
     length = len(wanted) if isinstance(wanted, (dict, list)) else -1
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         same_length = (len(value) if isinstance(value, (dict, list)) else -1) == length
         if same_length and canonical(value, budget) == known:
             return None
@@ -86,7 +86,7 @@ def _bound(keyword: str, said: str, wrong: Callable[[Any, Any], bool]) -> Callab
     """A keyword that compares a number."""
 
     def compiled(limit: Any, context: Context) -> Check:
-        def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
             if is_number(value) and wrong(value, limit):
                 return Violation(keyword, f"{{}} is {said} {{}}", value, limit)
             return None
@@ -97,7 +97,7 @@ def _bound(keyword: str, said: str, wrong: Callable[[Any, Any], bool]) -> Callab
 
 
 def _multiple_of(factor: Any, context: Context) -> Check:
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if is_number(value) and not is_multiple(value, factor, budget):
             return Violation("multipleOf", "{} is not a multiple of {}", value, factor)
         return None
@@ -117,7 +117,7 @@ def _size(
     def compiled(limit: Any, context: Context) -> Check:
         message = f"{{}} {said[1] if limit == special else said[0]}"
 
-        def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+        def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
             return Violation(keyword, message, value) if isinstance(value, kind) and wrong(len(value), limit) else None
 
         return check
@@ -128,7 +128,7 @@ def _size(
 def _pattern(written: Any, context: Context) -> Check:
     pattern = context.pattern(written)
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if isinstance(value, str) and not pattern.found(value, budget):
             return Violation("pattern", "{} does not match {}", value, written)
         return None
@@ -142,7 +142,7 @@ def _pattern(written: Any, context: Context) -> Check:
 def _properties(schemas: Any, context: Context) -> Check:
     nodes = {name: context.node(inner, name) for name, inner in schemas.items()}
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(len(value))
@@ -163,7 +163,7 @@ def _properties(schemas: Any, context: Context) -> Check:
 def _pattern_properties(schemas: Any, context: Context) -> Check:
     nodes = [(context.pattern(written), context.node(inner, written)) for written, inner in schemas.items()]
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         for pattern, node in nodes:
@@ -185,7 +185,7 @@ def _additional_properties(schema: Any, context: Context) -> Check:
     named = frozenset(context.beside.get("properties", ()))
     patterns = [context.pattern(written) for written in context.beside.get("patternProperties", ())]
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(len(value))
@@ -208,7 +208,7 @@ def _additional_properties(schema: Any, context: Context) -> Check:
 def _property_names(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if isinstance(value, dict):
             for name in value:
                 wrong = node.apply(name, budget, None)
@@ -220,7 +220,7 @@ def _property_names(schema: Any, context: Context) -> Check:
 
 
 def _required(names: Any, context: Context) -> Check:
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if isinstance(value, dict):
             budget.spend(min(len(names), len(value)) // 4)
             for name in names:
@@ -232,7 +232,7 @@ def _required(names: Any, context: Context) -> Check:
 
 
 def _dependent_required(lists: Any, context: Context) -> Check:
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(1 + len(lists))
@@ -251,7 +251,7 @@ def _dependent_required(lists: Any, context: Context) -> Check:
 def _dependent_schemas(schemas: Any, context: Context) -> Check:
     nodes = {name: context.node(inner, name) for name, inner in schemas.items()}
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict):
             return None
         budget.spend(1 + len(nodes))
@@ -270,7 +270,7 @@ def _dependent_schemas(schemas: Any, context: Context) -> Check:
 def _prefix_items(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list):
             return None
         for number, (node, item) in enumerate(zip(nodes, value, strict=False)):
@@ -288,7 +288,7 @@ def _items(schema: Any, context: Context) -> Check:
     node = context.node(schema)
     first = len(context.beside.get("prefixItems", ()))
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list):
             return None
         if schema is False and len(value) > first:
@@ -308,7 +308,7 @@ def _contains(schema: Any, context: Context) -> Check:
     node = context.node(schema)
     least, most = context.beside.get("minContains", 1), context.beside.get("maxContains")
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list):
             return None
         found = 0
@@ -333,7 +333,7 @@ def _contains(schema: Any, context: Context) -> Check:
 
 
 def _unique_items(wanted: Any, context: Context) -> Check | None:
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list) or len(value) < 2:
             return None
         known: set[str] = set()
@@ -360,7 +360,7 @@ def _dynamic_ref(reference: Any, context: Context) -> Check:
         return static.apply
     nodes = context.dynamic_nodes(anchor)
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         budget.spend(len(budget.scope))
         node = next((nodes[id(resource)] for resource in budget.scope if id(resource) in nodes), static)
         return node.apply(value, budget, seen)
@@ -371,7 +371,7 @@ def _dynamic_ref(reference: Any, context: Context) -> Check:
 def _all_of(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         for node in nodes:
             wrong = node.apply(value, budget, seen)
             if wrong is not None:
@@ -384,11 +384,11 @@ def _all_of(schemas: Any, context: Context) -> Check:
 def _any_of(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         wrongs: list[Violation] = []
         fits = False
         for node in nodes:
-            own = Seen() if seen is not None else None
+            own = EvaluatedMembers() if seen is not None else None
             wrong = node.apply(value, budget, own)
             if wrong is not None:
                 wrongs.append(wrong)
@@ -399,7 +399,7 @@ def _any_of(schemas: Any, context: Context) -> Check:
             seen.add(own, budget)
         if fits:
             return None
-        return nearest(wrongs, Violation("anyOf", "{} is not valid under any of the given schemas", value))
+        return nearest_violation(wrongs, Violation("anyOf", "{} is not valid under any of the given schemas", value))
 
     return check
 
@@ -407,11 +407,11 @@ def _any_of(schemas: Any, context: Context) -> Check:
 def _one_of(schemas: Any, context: Context) -> Check:
     nodes = [context.node(inner, number) for number, inner in enumerate(schemas)]
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         wrongs: list[Violation] = []
         first: int | None = None
         for number, node in enumerate(nodes):
-            own = Seen() if seen is not None else None
+            own = EvaluatedMembers() if seen is not None else None
             wrong = node.apply(value, budget, own)
             if wrong is not None:
                 wrongs.append(wrong)
@@ -424,7 +424,7 @@ def _one_of(schemas: Any, context: Context) -> Check:
                     seen.add(own, budget)
         if first is not None:
             return None
-        return nearest(wrongs, Violation("oneOf", "{} is not valid under any of the given schemas", value))
+        return nearest_violation(wrongs, Violation("oneOf", "{} is not valid under any of the given schemas", value))
 
     return check
 
@@ -432,7 +432,7 @@ def _one_of(schemas: Any, context: Context) -> Check:
 def _not(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if node.apply(value, budget, None) is not None:
             return None
         return Violation("not", "{} should not be valid under {}", value, schema)
@@ -448,8 +448,8 @@ def _if(schema: Any, context: Context) -> Check:
         for name in ("then", "else")
     )
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
-        own = Seen() if seen is not None else None
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+        own = EvaluatedMembers() if seen is not None else None
         if node.apply(value, budget, own) is not None:
             return otherwise.apply(value, budget, seen) if otherwise is not None else None
         if own is not None and seen is not None:
@@ -465,7 +465,7 @@ def _if(schema: Any, context: Context) -> Check:
 def _unevaluated_properties(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, dict) or seen is None or seen.all_names:
             return None
         budget.spend(len(value))
@@ -487,7 +487,7 @@ def _unevaluated_properties(schema: Any, context: Context) -> Check:
 def _unevaluated_items(schema: Any, context: Context) -> Check:
     node = context.node(schema)
 
-    def check(value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
+    def check(value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
         if not isinstance(value, list) or seen is None or seen.all_items:
             return None
         budget.spend(len(value))

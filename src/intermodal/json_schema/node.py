@@ -1,4 +1,4 @@
-"""One schema as the checks it consists of, and what they have looked at."""
+"""One compiled schema: its checks, and the members of a value that they evaluated."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from intermodal.json_schema.budget import DEPTH, StepBudget
-from intermodal.json_schema.resources import Resource
+from intermodal.json_schema.references import Resource
 from intermodal.json_schema.violation import Violation
 
 
-class Seen:
-    """Which names and items of one value were looked at by a schema that fits: for ``unevaluated...``.
+class EvaluatedMembers:
+    """The names and items of one value that a matching schema evaluated, for ``unevaluated...``.
 
-    ``items``: so many from the beginning. ``at``: others, by their place.
+    ``items``: how many from the beginning. ``at``: others, by index.
     """
 
     __slots__ = ("all_items", "all_names", "at", "items", "names")
@@ -24,7 +24,7 @@ class Seen:
         self.items = 0
         self.all_names = self.all_items = False
 
-    def add(self, other: Seen, budget: StepBudget) -> None:
+    def add(self, other: EvaluatedMembers, budget: StepBudget) -> None:
         budget.spend(1 + len(other.names) + len(other.at))
         self.names |= other.names
         self.at |= other.at
@@ -33,13 +33,13 @@ class Seen:
         self.all_items = self.all_items or other.all_items
 
 
-Check = Callable[[Any, StepBudget, "Seen | None"], "Violation | None"]
+Check = Callable[[Any, StepBudget, "EvaluatedMembers | None"], "Violation | None"]
 
 
-class Node:
-    """A schema: its checks, filled in once it is compiled.
+class SchemaNode:
+    """A schema with its checks, filled in once it is compiled.
 
-    ``collects``: it has a word for what nothing looked at. ``scoped``: somebody asks by which way it was come to.
+    ``collects``: it has a keyword for unevaluated members. ``scoped``: the path by which it was reached matters.
     """
 
     __slots__ = ("checks", "collects", "resource", "scoped")
@@ -50,10 +50,11 @@ class Node:
         self.resource = resource
         self.scoped = False
 
-    def apply(self, value: Any, budget: StepBudget, seen: Seen | None) -> Violation | None:
-        """What is wrong with a value, None where it fits. ``seen``: takes what was looked at; None if nobody asks.
+    def apply(self, value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
+        """Return what is wrong with a value, None where it is valid. ``seen`` collects evaluated members; None if not
+        needed.
 
-        Raises BudgetExhausted and Cancelled, after which ``budget`` is of no use for anything else.
+        Raises BudgetExhausted and Cancelled, after which ``budget`` must not be used again.
         """
         budget.left -= 1 + len(self.checks)
         if budget.left < 0:
@@ -63,7 +64,7 @@ class Node:
             raise budget.too_deep()
         budget.depth = depth + 1
         entered = self.scoped and self._enter(budget)
-        noted = Seen() if self.collects else seen
+        noted = EvaluatedMembers() if self.collects else seen
         found = None
         for check in self.checks:
             found = check(value, budget, noted)

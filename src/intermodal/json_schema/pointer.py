@@ -1,4 +1,4 @@
-"""JSON Pointers as RFC 6901 writes them: a place in JSON, step by step."""
+"""JSON Pointers (RFC 6901): the path to a place in JSON."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""JSON with slips of writing, put right where it has one reading: what models write that no grammar holds.
+"""Repair of JSON that a model wrote with slips, where only one reading is possible.
 
-Taken are comments, names without quotes, single quotes, words of Python, line breaks within texts, a comma too many at
-the end of a list or an object, one that is missing where a line ends, and numbers such as ``+5``, ``.5`` and ``5.``.
-Refused is what could be read in two ways, and above all what was cut: nothing is added that was not written.
+Accepted are comments, unquoted names, single quotes, Python's literals, line breaks within strings, a trailing comma, a
+missing comma at a line's end, and numbers such as ``+5``, ``.5`` and ``5.``. Refused is anything with two readings,
+above
+all what was cut off: nothing is added that was not written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 import re
 
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.reading import LONGEST, NESTED
+from intermodal.json_schema.json_reader import LONGEST, NESTED
 
 _SKIPPED = re.compile(r"(?:[\s\ufeff]+|//[^\n]*|/\*(?:[^*]|\*(?!/))*\*/)+")
 _WORD = re.compile(r"[A-Za-z_$][\w$-]*")
@@ -24,13 +25,13 @@ _CONTROL = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def repair(text: str, begin: int, budget: StepBudget) -> tuple[str, int]:
-    """The list or object that begins there as JSON, and where it ends in ``text``.
+    """Return the list or object that begins at a position as JSON, and where it ends in ``text``.
 
     >>> repair("{total: 12.50, 'paid': True,}", 0, StepBudget(1_000))[0]
     '{"total": 12.50, "paid": true}'
 
     Raises:
-        ValueError: it is cut, or something in it could be read in two ways.
+        ValueError: it is cut off, or something in it has two readings.
         BudgetExhausted, Cancelled: as ``read_json``.
     """
     if len(text) - begin > LONGEST:

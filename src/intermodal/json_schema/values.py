@@ -1,4 +1,4 @@
-"""Values of JSON as JSON Schema sees them: their types, and which are equal. Each value looked at is a step."""
+"""JSON values as JSON Schema sees them: their types, and which are equal. Each value looked at is a step."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ is_number = TYPES["number"]
 
 
 def canonical(value: Any, budget: StepBudget) -> str:
-    """A text that two values share if they are equal, and only then: 1 is 1.0 and not true, order of names is none.
+    """Return a text that two values share exactly where they are equal: 1 equals 1.0 but not true; order of names is
+    ignored.
 
-    Texts are what is looked up, since numbers can be chosen so that their hashes collide.
+    Text is the key because numbers can be chosen so that their hashes collide.
 
     >>> canonical({"b": 1.0, "a": [True]}, StepBudget(100)) == canonical({"a": [True], "b": 1}, StepBudget(100))
     True

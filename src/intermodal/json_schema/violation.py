@@ -1,4 +1,4 @@
-"""What is wrong with a value: where, and in words that are as short for a large value as for a small one."""
+"""What is wrong with a value: where, and in a message that is short for a large value too."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ class _Short(reprlib.Repr):
 _SHORT = _Short()
 
 
-def shown(value: Any) -> str:
-    """A value in a message: the beginning of it.
+def shorten(value: Any) -> str:
+    """Return the beginning of a value, for a message.
 
-    >>> shown({"a": [1, 2]}), len(shown("x" * 1_000_000))
+    >>> shorten({"a": [1, 2]}), len(shorten("x" * 1_000_000))
     ("{'a': [1, 2]}", 80)
     """
     return _SHORT.repr(value)
 
 
 class Violation:
-    """One thing that is wrong.
+    """One violation.
 
     Attributes:
-        keyword: of the schema, "" for the schema ``false``.
-        steps: the way to the value, the last step first.
-        said: the message, with ``{}`` for each of ``about``; put together once somebody reads it, since most
-            violations are those of one branch of an ``anyOf`` of which another fits.
+        keyword: the violated keyword, "" for the schema ``false``.
+        steps: the path to the value, innermost step first.
+        said: the message, with ``{}`` for each of ``about``; formatted only when read, since most violations belong to
+            a
+            branch of an ``anyOf`` of which another fits.
     """
 
     __slots__ = ("about", "keyword", "said", "steps")
@@ -64,7 +65,7 @@ class Violation:
         self.steps: list[str | int] = []
 
     def at(self, step: str | int) -> Violation:
-        """The same, found one step further from the root."""
+        """Return the same violation, one step further from the root."""
         self.steps.append(step)
         return self
 
@@ -73,15 +74,15 @@ class Violation:
         return "/".join(str(step)[:80] for step in reversed(self.steps[-20:]))
 
     def __str__(self) -> str:
-        message = self.said.format(*map(shown, self.about))
+        message = self.said.format(*map(shorten, self.about))
         message = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 3]}..."
         return f"at {self.path}: {message}" if self.steps else message
 
 
-def nearest(found: list[Violation], otherwise: Violation) -> Violation:
-    """Of what is wrong in each branch, the one that got farthest, for that is the branch that was meant.
+def nearest_violation(found: list[Violation], otherwise: Violation) -> Violation:
+    """Return, of the branches' violations, the one that got farthest: its branch was meant.
 
-    ``otherwise`` where several got equally far.
+    Return ``otherwise`` where several got equally far.
     """
     deepest = max(len(each.steps) for each in found) if found else 0
     best = [each for each in found if len(each.steps) == deepest]

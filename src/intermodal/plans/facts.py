@@ -219,7 +219,7 @@ class ToolFacts(Value):
 
 
 class SchemaFacts(Value):
-    """What a model is told of the schema of its answer (``json_schema/instruction.py``).
+    """What a model is told of the schema of its answer (``json_schema/schema_prompt.py``).
 
     Attributes:
         digest: SHA-256 of that text, hex. chars, size, scripts: of it.

@@ -16,7 +16,7 @@ from intermodal import request_builder
 from intermodal.content import BytesSource, Kind, PathSource, UrlSource, Value
 from intermodal.errors import InputUnsupported, IntermodalError, PromptError, UsageError
 from intermodal.hints import setting
-from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, known_schema
+from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, cached_schema
 from intermodal.prompts import nested_media
 from intermodal.prompts.media_references import media_part, value_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
@@ -164,7 +164,7 @@ def _checked(file: PromptFile, argument: Argument, value: Any) -> Any:
     if not argument.schema:
         return value
     try:
-        broken = known_schema(dict(argument.schema), StepBudget(_STEPS)).violation(value, StepBudget(_STEPS))
+        broken = cached_schema(dict(argument.schema), StepBudget(_STEPS)).violation(value, StepBudget(_STEPS))
     except InvalidSchema as error:
         raise file.error(f"the schema of {argument.name!r} cannot be used: {error.what}", argument.line) from None
     except BudgetExhausted:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from intermodal.json_schema.choices import resolved
+from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.prompts.media_references import kind_of
 from intermodal.prompts.prompt_file import ArgumentKind, MediaValue
 
@@ -125,7 +125,7 @@ class _Walk:
 def _choices(schema: Any, root: Mapping[str, Any], depth: int = 0) -> list[Mapping[str, Any]]:
     """The schemas of which a value has to fit one, references followed."""
     if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
-        schema = resolved(root, schema["$ref"])
+        schema = resolve_reference(root, schema["$ref"])
     if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
         return []
     if isinstance(schema.get("anyOf"), list):

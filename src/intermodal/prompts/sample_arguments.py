@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from intermodal.content import BytesSource, Part, Text
 from intermodal.costing.parts import Piece
 from intermodal.errors import IntermodalError
-from intermodal.json_schema.choices import resolved
+from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Inputs
 from intermodal.prompts import nested_media
@@ -134,7 +134,7 @@ class _Sample:
 
     def of(self, schema: Any, at: str = "", depth: int = 0) -> Any:
         if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
-            schema = resolved(self._root, schema["$ref"])
+            schema = resolve_reference(self._root, schema["$ref"])
         if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
             return _SENTENCE
         if self._put is not None and nested_media.PLACE in schema:

@@ -1,4 +1,4 @@
-"""A real OpenAI-compatible server behind an emulated door: what the doors of ``runtimes.py`` pass requests to."""
+"""A real OpenAI-compatible server to which an emulated server passes requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways for the fake host to misbehave, by name."""
+"""Faults of the fake host, by name."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _IN_NAME = re.compile(r"fault-([a-z]+)(?:-(\d+(?:\.\d+)?))?(?:-x(\d+))?$")
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to misbehave. ``times`` requests are hit (None: all); ``number`` depends on ``name``."""
+    """One fault. ``times`` requests are hit (None: all); the meaning of ``number`` depends on ``name``."""
 
     name: str
     number: float | None = None
@@ -71,7 +71,7 @@ class Fault:
 
 
 def in_name(model: str) -> Fault | None:
-    """The fault a model's name asks for: ``any/thing-fault-NAME[-NUMBER][-xTIMES]``."""
+    """Return the fault that a model's name asks for: ``any/thing-fault-NAME[-NUMBER][-xTIMES]``."""
     found = _IN_NAME.search(model)
     if found is None:
         return None

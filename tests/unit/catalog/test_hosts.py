@@ -16,7 +16,7 @@ from intermodal.catalog.load import load_catalog
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Endpoint, Protocol
 from intermodal.testing import FakeHost, FakeVendor
-from intermodal.testing.vendors import Name
+from intermodal.testing.fake_vendor import Name
 
 SPOKEN: dict[str, Protocol] = {
     "anthropic": "anthropic",

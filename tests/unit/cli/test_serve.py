@@ -19,9 +19,9 @@ from tests.unit.gateway.house import STRONG, config
 
 from intermodal.gateway.workers.listening import hindrance
 from intermodal.testing import FakeHost, Fault
-from intermodal.testing.doors import Held
+from intermodal.testing.emulated_ollama import EmulatedOllama
+from intermodal.testing.emulated_server import Held
 from intermodal.testing.engine import Engine
-from intermodal.testing.ollama_door import EmulatedOllama
 
 
 @pytest.fixture

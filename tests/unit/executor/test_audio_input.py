@@ -19,7 +19,7 @@ from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import exact
 from intermodal.request import Zone
 from intermodal.testing import FakeHost
-from intermodal.testing.arrived import Attempt
+from intermodal.testing.attempts import Attempt
 
 pytestmark = pytest.mark.anyio
 PAID = Estimate(cost=exact(0.02, "a price list"))

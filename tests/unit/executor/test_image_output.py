@@ -17,7 +17,7 @@ from intermodal.protocols.calls import WireUsage
 from intermodal.request import ImageOutput, Sampling
 from intermodal.store.rows import Work
 from intermodal.testing import FakeHost
-from intermodal.testing.painted import TOKENS, png
+from intermodal.testing.images import TOKENS, png
 
 pytestmark = pytest.mark.anyio
 

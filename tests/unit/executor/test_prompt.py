@@ -8,7 +8,7 @@ from tests.unit.executor.routes import ending
 from intermodal.content import BytesSource, File, Text, ToolCall, ToolResult
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, TextInput
-from intermodal.json_schema import instruction
+from intermodal.json_schema import schema_prompt
 from intermodal.protocols.calls import WireAudio, WireImage, WireMessage, WireText
 from intermodal.request import Message, Request
 
@@ -199,7 +199,7 @@ def test_the_sender_is_quoted_exactly() -> None:
 
 def test_the_schema_is_asked_for_at_the_end_of_the_last_message() -> None:
     made = (WireMessage(role="user", parts=(WireText(text="Sum?"),)),)
-    asked = prompt.with_instruction(made, instruction.whole({"type": "object"}))
+    asked = prompt.with_instruction(made, schema_prompt.embed_schema({"type": "object"}))
     assert isinstance(asked[-1].parts[0], WireText)
     assert (
         asked[-1].parts[0].text.startswith("Sum?\n\nAnswer with one JSON value")

@@ -20,7 +20,7 @@ from intermodal.gateway.guard import is_loopback
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.serving import Gateway
 from intermodal.testing import FakeHost, Fault
-from intermodal.testing.arrived import Attempt
+from intermodal.testing.attempts import Attempt
 
 BODY = b'{"model":"auto","messages":[{"role":"user","content":"hi"}]}'
 

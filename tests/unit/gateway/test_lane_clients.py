@@ -14,7 +14,7 @@ from tests.gates.served import Served
 from tests.unit.gateway.house import VENDOR_SAID as SAID
 from tests.unit.gateway.house import Before, House, until
 
-from intermodal.testing.responses import ENCRYPTED
+from intermodal.testing.openai_responses import ENCRYPTED
 
 MODEL = "vendor/opus"
 ASKED: Any = {"model": MODEL, "max_output_tokens": 50}

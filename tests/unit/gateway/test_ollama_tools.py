@@ -10,7 +10,7 @@ import openai
 import pytest
 from tests.unit.gateway.house import Before, House
 
-from intermodal.testing import FakeHost, FakeVendor, called
+from intermodal.testing import FakeHost, FakeVendor, tool_calls
 
 MODEL = "vendor/opus"
 TOOLS: Any = [
@@ -173,8 +173,8 @@ def test_a_conversation_with_tools_stays_where_it_was(
     house: House, host: FakeHost, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though its client sends back no id of a call."""
-    made_up = called.whole
-    monkeypatch.setattr(called, "whole", lambda made: [{**call, "id": "its_own"} for call in made_up(made)])
+    made_up = tool_calls.message_tool_calls
+    monkeypatch.setattr(tool_calls, "whole", lambda made: [{**call, "id": "its_own"} for call in made_up(made)])
     host.calls = CALLS[:1]
     turns: list[Any] = [{"role": "user", "content": "hello there"}]
     asked: dict[str, Any] = {"tools": TOOLS, "stream": False, **way}

@@ -15,7 +15,7 @@ from intermodal.gateway import items
 from intermodal.gateway.counted import DEPTH, FIELDS
 from intermodal.gateway.messages import HttpLimits
 from intermodal.testing import FakeHost
-from intermodal.testing.painted import png
+from intermodal.testing.images import png
 
 TEXT, MEDIA = 200_000, 20
 CHATS = ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/chat")

@@ -18,7 +18,7 @@ from intermodal.gateway.workers.table import Long, Table
 from intermodal.protocols.gemini.thought_signatures import signature_block, signatures_by_call
 from intermodal.request import Message, Request
 from intermodal.testing import FakeVendor
-from intermodal.testing.dialects import SIGNATURE, UNSIGNED
+from intermodal.testing.protocols import SIGNATURE, UNSIGNED
 
 MODEL = "vendor/opus"
 SCHEMA = {"type": "object", "properties": {"at": {"type": "string"}}}

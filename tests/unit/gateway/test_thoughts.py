@@ -12,7 +12,7 @@ import pytest
 from tests.unit.gateway.house import STRONG, House, config, sse, through_the_executor
 
 from intermodal.testing import FakeHost, FakeVendor
-from intermodal.testing.dialects import SIGNATURE
+from intermodal.testing.protocols import SIGNATURE
 
 THOUGHT = "Blue light is scattered more."
 ANSWER = "It is blue."

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from intermodal.executor.outputs import json_answer
-from intermodal.json_schema import StepBudget, aligned, repair
+from intermodal.json_schema import StepBudget, align_value, repair
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=20),
@@ -116,7 +116,7 @@ SCHEMA: dict[str, Any] = {
     ],
 )
 def test_a_value_that_has_one_reading_is_read_as_its_schema_has_it(said: Any, meant: Any) -> None:
-    made, changes = aligned(said, SCHEMA, StepBudget(10_000))
+    made, changes = align_value(said, SCHEMA, StepBudget(10_000))
     assert made == meant and changes
     parsed = json_answer.parse(json.dumps(said), SCHEMA, StepBudget(10_000))
     assert (parsed.data, parsed.problem, json.loads(parsed.text)) == (meant, "", meant) and parsed.mended
@@ -137,7 +137,7 @@ def test_nothing_is_guessed(said: Any) -> None:
 
 def test_a_word_like_two_of_a_list_is_left_as_it_is() -> None:
     schema = {"enum": ["aB", "Ab"]}
-    assert aligned("AB", schema, StepBudget(100)) == ("AB", ())
+    assert align_value("AB", schema, StepBudget(100)) == ("AB", ())
 
 
 def test_what_is_deep_or_large_is_left_as_it_is() -> None:
@@ -145,13 +145,13 @@ def test_what_is_deep_or_large_is_left_as_it_is() -> None:
     deep: dict[str, Any] = {"count": "1"}
     for _ in range(290):
         deep = {"in": deep}
-    assert aligned(deep, schema, StepBudget(10_000)) == (deep, ())
+    assert align_value(deep, schema, StepBudget(10_000)) == (deep, ())
     large = {"count": 10**400, "in": 1}
-    assert aligned(large, schema, StepBudget(10_000)) == (large, ())
-    assert aligned(1, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, StepBudget(1_000)) == (1, ())
+    assert align_value(large, schema, StepBudget(10_000)) == (large, ())
+    assert align_value(1, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, StepBudget(1_000)) == (1, ())
 
 
 @given(JSON, JSON)
 def test_whatever_stands_for_a_schema_breaks_nothing(value: Any, schema: Any) -> None:
-    made, changes = aligned(value, schema, StepBudget(100_000))
+    made, changes = align_value(value, schema, StepBudget(100_000))
     assert changes or made == value

@@ -14,7 +14,15 @@ from intermodal.catalog.structured_output import ANY_OBJECT
 from intermodal.catalog.types import Host
 from intermodal.content import Value
 from intermodal.hints import hint
-from intermodal.json_schema import BudgetExhausted, StepBudget, aligned, instruction, known_schema, read_json, repair
+from intermodal.json_schema import (
+    BudgetExhausted,
+    StepBudget,
+    align_value,
+    cached_schema,
+    read_json,
+    repair,
+    schema_prompt,
+)
 from intermodal.request import JsonOutput
 
 _FENCE = "```"
@@ -52,11 +60,11 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer
 
 def _checked(found: ParsedAnswer, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer:
     """A value held against its schema."""
-    known = known_schema(schema, budget)
+    known = cached_schema(schema, budget)
     violation = known.violation(found.data, budget)
     if violation is None:
         return found
-    made, changes = aligned(found.data, schema, budget)
+    made, changes = align_value(found.data, schema, budget)
     if changes and known.violation(made, budget) is None:
         return ParsedAnswer(data=made, text=json.dumps(made, ensure_ascii=False), mended=(*found.mended, *changes))
     return msgspec.structs.replace(found, problem=str(violation))
@@ -158,6 +166,6 @@ def asked_in_words(schema: JsonOutput, host: Host, *, held: bool, speaks_of_json
     if schema.told:
         return ""
     if not held:
-        return instruction.whole(schema.schema)
+        return schema_prompt.embed_schema(schema.schema)
     known = speaks_of_json() if schema.schema == ANY_OBJECT else host.tells_schema
-    return "" if known else instruction.described(schema.schema)
+    return "" if known else schema_prompt.describe_schema(schema.schema)

@@ -20,7 +20,7 @@ from intermodal.api_keys import find_key
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
-from intermodal.json_schema.instruction import described
+from intermodal.json_schema.schema_prompt import describe_schema
 from intermodal.media.request_media import OpenedRequest
 from intermodal.media.text.tool_definitions import ToolDefinitions, tool_definitions
 from intermodal.protocols import tokenize_endpoint
@@ -70,7 +70,7 @@ async def count_on_servers(
     ]
     schema = opened.facts.schema
     if schema is not None and isinstance(request.output, JsonOutput) and schema.chars >= MIN_CHARS:
-        say = partial(described, request.output.schema)
+        say = partial(describe_schema, request.output.schema)
         texts += [(e, schema.digest, say) for e in servers if wanted(e, schema.digest)]
     made = tool_definitions(request.tools) if request.tools else None
     tooled = [] if made is None else [e for e in servers if wanted(e, made.facts.digest)]

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from intermodal.bounded_cache import BoundedCache
-from intermodal.json_schema.instruction import described
+from intermodal.json_schema.schema_prompt import describe_schema
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.plans.facts import SchemaFacts, ToolFacts
 from intermodal.request import Tool
@@ -77,7 +77,7 @@ _lock = Lock()
 
 def schema_text(schema: Mapping[str, Any]) -> tuple[str, SchemaFacts]:
     """What a model is told of a schema, and its facts, not counted by any vocabulary."""
-    text = described(schema)
+    text = describe_schema(schema)
     return text, _facts(text)
 
 

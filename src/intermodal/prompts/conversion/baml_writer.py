@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from intermodal.json_schema.choices import resolved
+from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.prompts.conversion import front_matter
 from intermodal.prompts.conversion.argument_shapes import ArgumentShape, shapes_of
 from intermodal.prompts.conversion.jinja_writer import JinjaWriter
@@ -288,7 +288,7 @@ class _Types:
     def _referred(self, root: Mapping[str, Any], reference: str, line: int, deep: int) -> str:
         if reference not in self._named:
             hint = _title(reference.rpartition("/")[2]) or "Answer"
-            found = resolved(root, reference)
+            found = resolve_reference(root, reference)
             is_class = isinstance(found, Mapping) and bool(found.get("properties"))
             if is_class:
                 self._named[reference] = self._free(hint)  # it may hold itself

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
 
-from intermodal.json_schema.choices import resolved
+from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.request import JsonOutput, Output
 
 _MOST_DEEP = 40
@@ -42,7 +42,7 @@ def _inlined(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[in
         return schema
     if isinstance(schema.get("$ref"), str):
         more = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**(resolved(root, schema["$ref"]) or {}), **more}
+        schema = {**(resolve_reference(root, schema["$ref"]) or {}), **more}
     made = {
         key: {name: _inlined(root, each, deep + 1, parts) for name, each in value.items()}
         if key == "properties" and isinstance(value, Mapping)

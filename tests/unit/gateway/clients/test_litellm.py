@@ -14,7 +14,7 @@ from tests.unit.gateway.house import House
 from tests.unit.gateway.test_chat import picture
 
 from intermodal.testing import FakeHost
-from intermodal.testing.called import until_answered
+from intermodal.testing.tool_calls import until_answered
 
 # What stands before a model's name says which protocol LiteLLM speaks; each wants another address.
 PROTOCOLS = pytest.mark.parametrize("by", ["openai", "anthropic", "ollama_chat"])

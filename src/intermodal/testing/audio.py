@@ -1,4 +1,4 @@
-"""What the fake host says aloud: one beep a word, so that a test can count them. And how likely it finds words."""
+"""Speech of the fake host: one beep a word, so that a test can count them; and its log-probabilities."""
 
 from __future__ import annotations
 

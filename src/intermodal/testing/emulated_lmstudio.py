@@ -1,4 +1,4 @@
-"""LM Studio's door, emulated, before a real engine: its lists in both versions, its errors, models loaded when called.
+"""An emulated LM Studio before a real engine: its model lists in both versions, its errors, models loaded on demand.
 
 Source: LM Studio's REST pages (``/api/v0``, ``/api/v1``) and threads for its errors, as of 2026.
 """
@@ -9,28 +9,28 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from intermodal.testing.doors import Asked, Door, Family, Held, Reply
+from intermodal.testing.emulated_server import DoorRequest, EmulatedReply, EmulatedServer, Family, Held
 from intermodal.testing.engine import Engine, words_of
 
 
-class EmulatedLMStudio(Door):
+class EmulatedLMStudio(EmulatedServer):
     """LM Studio: ``old`` has ``/api/v0`` alone, ``new`` also ``/api/v1``. Chats go through OpenAI's protocol."""
 
     def __init__(self, engine: Engine, models: Iterable[Held], family: Family = "new", **more: Any) -> None:
         super().__init__(engine, models, family, version="", **more)
 
-    def answer(self, asked: Asked) -> Reply:
+    def answer(self, asked: DoorRequest) -> EmulatedReply:
         if asked.method == "GET" and asked.path == "/v1/models":
             rows = [{"id": name, "object": "model", "owned_by": "organization_owner"} for name in self.models]
-            return Reply(json={"object": "list", "data": rows})
+            return EmulatedReply(json={"object": "list", "data": rows})
         if asked.method == "GET" and asked.path == "/api/v0/models":
-            return Reply(json={"object": "list", "data": [self._v0(model) for model in self.models.values()]})
+            return EmulatedReply(json={"object": "list", "data": [self._v0(model) for model in self.models.values()]})
         if asked.method == "GET" and asked.path == "/api/v1/models" and self.family == "new":
-            return Reply(json={"models": [self._v1(model) for model in self.models.values()]})
+            return EmulatedReply(json={"models": [self._v1(model) for model in self.models.values()]})
         if asked.method == "POST" and asked.path == "/v1/chat/completions":
             return self._chat(asked.json)
         # It answers paths that it does not know with 200 and this.
-        return Reply(json={"error": f"Unexpected endpoint or method. ({asked.method} {asked.path})"})
+        return EmulatedReply(json={"error": f"Unexpected endpoint or method. ({asked.method} {asked.path})"})
 
     def _v0(self, model: Held) -> dict[str, Any]:
         kind = "embeddings" if model.embeds else "vlm" if model.claims_eye else "llm"
@@ -58,31 +58,31 @@ class EmulatedLMStudio(Door):
             row["capabilities"] = {"vision": model.claims_eye, "trained_for_tool_use": False}
         return row
 
-    def _chat(self, body: dict[str, Any]) -> Reply:
+    def _chat(self, body: dict[str, Any]) -> EmulatedReply:
         model = self.models.get(body.get("model", ""))
         if model is None or model.embeds:
-            return Reply(404, json={"error": {"message": f"Model not found: {body.get('model')}"}})
+            return EmulatedReply(404, json={"error": {"message": f"Model not found: {body.get('model')}"}})
         parts = [p for m in body["messages"] if isinstance(m["content"], list) for p in m["content"]]
         pictures = [part for part in parts if part.get("type") == "image_url"]
         for part in parts:
             if part.get("type") not in ("text", "image_url"):
-                return Reply(400, json={"error": f"Invalid content part type: {part.get('type')}"})
+                return EmulatedReply(400, json={"error": f"Invalid content part type: {part.get('type')}"})
         if any(not part["image_url"]["url"].startswith("data:image/") for part in pictures):
-            return Reply(400, json={"error": "'url' field must be a base64 encoded image."})
+            return EmulatedReply(400, json={"error": "'url' field must be a base64 encoded image."})
         if pictures and not model.sees:
-            return Reply(400, json={"error": "Model does not support images. Please use a model that does."})
+            return EmulatedReply(400, json={"error": "Model does not support images. Please use a model that does."})
         self.loaded.setdefault(model.name, min(self.context, model.trained))
         asked = {key: value for key, value in body.items() if key not in ("stream", "stream_options")}
         if not body.get("stream"):
             status, tree = self.engine.chat(asked)
-            return Reply(status, json=tree if status == 200 else {"error": words_of(tree)})
+            return EmulatedReply(status, json=tree if status == 200 else {"error": words_of(tree)})
         status, error, chunks = self.engine.stream(asked)
         if status != 200:
-            return Reply(status, json={"error": words_of(error)})
+            return EmulatedReply(status, json={"error": words_of(error)})
         sent = (b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
 
         def pieces() -> Iterator[bytes]:
             yield from sent
             yield b"data: [DONE]\n\n"
 
-        return Reply(pieces=pieces(), kind="text/event-stream")
+        return EmulatedReply(pieces=pieces(), kind="text/event-stream")

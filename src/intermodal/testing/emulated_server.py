@@ -1,7 +1,7 @@
-"""What emulated doors have in common: an HTTP server in a thread, the models it lists, a record of what was asked.
+"""What emulated servers share: an HTTP server in a thread, the models it lists, a record of its requests.
 
-A door speaks a local runtime's own dialect, and a real engine behind it answers: see ``ollama_door.py`` and
-``lmstudio_door.py``. No code is shared with ``protocols/`` or ``local/discovery/``.
+An emulated server speaks a local runtime's own API, and a real engine behind it answers: see ``emulated_ollama.py`` and
+``emulated_lmstudio.py``. No code is shared with ``protocols/`` or ``discovery/``.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Held:
 
 
 @dataclass
-class Asked:
-    """A request as it arrived at a door."""
+class DoorRequest:
+    """A request as it arrived."""
 
     method: str
     path: str
@@ -53,8 +53,8 @@ class Asked:
     json: dict[str, Any] = field(default_factory=dict)
 
 
-class Door:
-    """What both have: an HTTP server in a thread, and a record of what was asked, loaded and cut."""
+class EmulatedServer:
+    """An HTTP server in a thread, with a record of what was requested, loaded and truncated."""
 
     def __init__(
         self, engine: Engine, models: Iterable[Held], family: Family, *, version: str, context: int = _DEFAULT_CONTEXT
@@ -62,7 +62,7 @@ class Door:
         self.engine, self.models, self.family = engine, {model.name: model for model in models}, family
         self.version = version
         self.context = context  # tokens a model is loaded with where nobody says how many
-        self.asked: list[Asked] = []
+        self.asked: list[DoorRequest] = []
         self.loaded: dict[str, int] = {}  # model -> tokens of context
         self.cut = 0  # prompts that were cut in silence
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -73,11 +73,11 @@ class Door:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
-    def chats(self) -> list[Asked]:
+    def chats(self) -> list[DoorRequest]:
         """The requests that made a model work."""
         return [each for each in self.asked if each.method == "POST" and "chat" in each.path]
 
-    def answer(self, asked: Asked) -> Reply:
+    def answer(self, asked: DoorRequest) -> EmulatedReply:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -92,8 +92,8 @@ class Door:
 
 
 @dataclass
-class Reply:
-    """Status and a body: JSON, text, or pieces that come one by one."""
+class EmulatedReply:
+    """A status and a body: JSON, text, or chunks that come one by one."""
 
     status: int = 200
     json: Any = None
@@ -107,7 +107,7 @@ class Reply:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    door: Door
+    door: EmulatedServer
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -128,15 +128,15 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, method: str) -> None:
         door = cast("_Server", self.server).door
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        asked = Asked(method=method, path=self.path, body=body)
+        asked = DoorRequest(method=method, path=self.path, body=body)
         door.asked.append(asked)
         try:
             asked.json = json.loads(body) if body else {}
         except ValueError:
-            return self._send(Reply(400, json={"error": "invalid JSON"}), method)
+            return self._send(EmulatedReply(400, json={"error": "invalid JSON"}), method)
         return self._send(door.answer(asked), method)
 
-    def _send(self, reply: Reply, method: str) -> None:
+    def _send(self, reply: EmulatedReply, method: str) -> None:
         data = b"" if reply.pieces else reply.text.encode() if reply.text else json.dumps(reply.json).encode()
         self.send_response(reply.status)
         self.send_header("content-type", reply.kind)

@@ -1,4 +1,4 @@
-"""What arrived at the fake host, taken apart without any of ``protocols/``, and what it is worth."""
+"""Requests as they arrived at a fake host, parsed without any of ``protocols/``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from email.message import Message
 from email.parser import BytesParser
 from typing import Any
 
-from intermodal.testing import painted
+from intermodal.testing import images as testing_images
 
 # Where each protocol says what schema an answer must have.
 _SCHEMAS = (
@@ -125,7 +125,7 @@ def understand(attempt: Attempt) -> None:
         else:
             _understand_messages(attempt)
     words = sum(len(re.findall(r"\S+", text)) for text in attempt.texts)
-    each = painted.TOKENS if "/images/" in attempt.path else TOKENS_PER_IMAGE
+    each = testing_images.TOKENS if "/images/" in attempt.path else TOKENS_PER_IMAGE
     attempt.input_tokens = words + each * len(attempt.images) + TOKENS_PER_AUDIO * len(attempt.audios)
 
 

@@ -1,4 +1,4 @@
-"""What the fake hosts draw: a PNG of one colour, which follows from the words, of the size that was asked for."""
+"""Images that the fake hosts generate: a PNG of one colour, which follows from the prompt, of the requested size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the references of a schema point to: resources with an ``$id``, anchors, JSON Pointers. Nothing is fetched."""
+"""Resolution of a schema's references: resources with an ``$id``, anchors, JSON Pointers. Nothing is fetched."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.invalid import InvalidSchema
+from intermodal.json_schema.invalid_schema import InvalidSchema
 from intermodal.json_schema.pointer import steps
 
 # Keywords whose value is a schema, a list of them, or an object of them.
@@ -20,7 +20,7 @@ NAMED = frozenset({"$defs", "definitions", "dependentSchemas", "patternPropertie
 
 
 class Resource:
-    """A schema with a name of its own: the whole document, or a part with ``$id``."""
+    """A schema with an identity: the whole document, or a part with ``$id``."""
 
     __slots__ = ("anchors", "dynamic", "root", "uri")
 
@@ -31,7 +31,7 @@ class Resource:
         self.dynamic: dict[str, Any] = {}
 
 
-class Resources:
+class SchemaResources:
     """All resources of one document."""
 
     def __init__(self, document: Any, budget: StepBudget) -> None:
@@ -43,7 +43,7 @@ class Resources:
         self._index(document)
 
     def resource_of(self, schema: Any, outer: Resource) -> Resource:
-        """The resource that a schema is or belongs to, which lies in ``outer``."""
+        """Return the resource that a schema is or belongs to; the schema lies in ``outer``."""
         name = schema.get("$id") if isinstance(schema, dict) else None
         if not isinstance(name, str):
             return outer
@@ -56,12 +56,12 @@ class Resources:
         return known
 
     def all(self) -> Iterator[Resource]:
-        """Every resource of the document once."""
+        """Yield every resource of the document once."""
         yield self.main
         yield from (resource for resource in self._of.values() if resource is not self.main)
 
     def target(self, reference: str, base: Resource, place: str) -> tuple[Any, Resource, str]:
-        """What a reference names, the resource it lies in, and its anchor if that is a ``$dynamicAnchor``.
+        """Return what a reference points to, its resource, and its anchor if that is a ``$dynamicAnchor``.
 
         Raises InvalidSchema for what is not in the document.
         """
@@ -117,7 +117,7 @@ class Resources:
 
 
 def subschemas(schema: dict[str, Any]) -> Iterator[Any]:
-    """The schemas in a schema, where its keywords have them."""
+    """Return the schemas inside a schema, where its keywords have them."""
     for keyword, value in schema.items():
         if keyword in ONE:
             yield value

@@ -1,6 +1,6 @@
-"""Ollama's door, emulated, before a real engine: its dialect as documented, answers of a real model.
+"""An emulated Ollama before a real engine: its documented API, answers of a real model.
 
-Emulated are its lists, descriptions, formats, errors, the loading of models, and what it does to a prompt that is too
+Emulated are its lists, descriptions, formats, errors, the loading of models, and its truncation of a prompt that is too
 long. Sources: Ollama ``api/types.go``, ``server/routes.go``, ``server/prompt.go``, ``docs/api``, as of 2026.
 """
 
@@ -11,25 +11,25 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from intermodal.testing.doors import Asked, Door, Family, Held, Reply
+from intermodal.testing.emulated_server import DoorRequest, EmulatedReply, EmulatedServer, Family, Held
 from intermodal.testing.engine import Engine, words_of
 
 _IMAGE_TOKENS = 768  # what it takes every picture for when it cuts a prompt
 _PNG = b"\x89PNG"
 
 
-class EmulatedOllama(Door):
+class EmulatedOllama(EmulatedServer):
     """Ollama: ``old`` is as of 0.4 (no capabilities, nothing of a service elsewhere, nothing that forbids cutting),
     ``new`` as of 0.12."""
 
     def __init__(self, engine: Engine, models: Iterable[Held], family: Family = "new", **more: Any) -> None:
         super().__init__(engine, models, family, version="0.4.7" if family == "old" else "0.12.6", **more)
 
-    def answer(self, asked: Asked) -> Reply:
+    def answer(self, asked: DoorRequest) -> EmulatedReply:
         if asked.path == "/" and asked.method in ("GET", "HEAD"):
-            return Reply(text="Ollama is running", kind="text/plain; charset=utf-8")
+            return EmulatedReply(text="Ollama is running", kind="text/plain; charset=utf-8")
         table = {
-            ("GET", "/api/version"): lambda: Reply(json={"version": self.version}),
+            ("GET", "/api/version"): lambda: EmulatedReply(json={"version": self.version}),
             ("GET", "/api/tags"): self._tags,
             ("GET", "/api/ps"): self._ps,
             ("POST", "/api/show"): lambda: self._show(asked.json),
@@ -37,11 +37,11 @@ class EmulatedOllama(Door):
             ("GET", "/v1/models"): self._ids,
         }
         found = table.get((asked.method, asked.path))
-        return found() if found is not None else Reply(404, text="404 page not found", kind="text/plain")
+        return found() if found is not None else EmulatedReply(404, text="404 page not found", kind="text/plain")
 
-    def _ids(self) -> Reply:
+    def _ids(self) -> EmulatedReply:
         rows = [{"id": name, "object": "model", "created": 1, "owned_by": "library"} for name in self.models]
-        return Reply(json={"object": "list", "data": rows})
+        return EmulatedReply(json={"object": "list", "data": rows})
 
     def _details(self, model: Held) -> dict[str, Any]:
         families = ["llama", *(["clip"] if model.sees else [])]
@@ -55,7 +55,7 @@ class EmulatedOllama(Door):
             return ["embedding"]
         return ["completion", *(["vision"] if model.claims_eye else [])]
 
-    def _tags(self) -> Reply:
+    def _tags(self) -> EmulatedReply:
         rows = []
         for model in self.models.values():
             row: dict[str, Any] = {
@@ -67,21 +67,21 @@ class EmulatedOllama(Door):
                 if model.remote:
                     row |= {"remote_host": model.remote, "remote_model": model.name.removesuffix("-cloud")}
             rows.append(row)
-        return Reply(json={"models": rows})
+        return EmulatedReply(json={"models": rows})
 
-    def _ps(self) -> Reply:
+    def _ps(self) -> EmulatedReply:
         rows: list[dict[str, Any]] = []
         for name, context in self.loaded.items():
             held = self.models[name]
             row = {"name": name, "model": name, "size": 1, "digest": held.digest, "details": self._details(held),
                    "expires_at": "2026-11-25T23:00:00Z", "size_vram": 0}  # fmt: skip
             rows.append(row | ({"context_length": context} if self.family == "new" else {}))
-        return Reply(json={"models": rows})
+        return EmulatedReply(json={"models": rows})
 
-    def _show(self, body: Mapping[str, Any]) -> Reply:
+    def _show(self, body: Mapping[str, Any]) -> EmulatedReply:
         model = self.models.get(body.get("model", ""))
         if model is None:
-            return Reply(404, json={"error": f"model '{body.get('model')}' not found"})
+            return EmulatedReply(404, json={"error": f"model '{body.get('model')}' not found"})
         info: dict[str, Any] = {
             "general.architecture": "llama", "general.parameter_count": 134515008,
             "llama.context_length": model.trained, "llama.embedding_length": 576, "llama.block_count": 30,
@@ -98,16 +98,16 @@ class EmulatedOllama(Door):
             tree["capabilities"] = self._capabilities(model)
             if model.remote:
                 tree |= {"remote_host": model.remote, "remote_model": model.name}
-        return Reply(json=tree)
+        return EmulatedReply(json=tree)
 
-    def _chat(self, body: dict[str, Any]) -> Reply:
+    def _chat(self, body: dict[str, Any]) -> EmulatedReply:
         model = self.models.get(body.get("model", ""))
         if model is None:
-            return Reply(404, json={"error": f"model '{body.get('model')}' not found"})
+            return EmulatedReply(404, json={"error": f"model '{body.get('model')}' not found"})
         if model.embeds:
-            return Reply(400, json={"error": f'"{model.name}" does not support chat'})
+            return EmulatedReply(400, json={"error": f'"{model.name}" does not support chat'})
         if body.get("tools") and self.family == "new":
-            return Reply(400, json={"error": f"registry.ollama.ai/library/{model.name} does not support tools"})
+            return EmulatedReply(400, json={"error": f"registry.ollama.ai/library/{model.name} does not support tools"})
         options = body.get("options") or {}
         context = options.get("num_ctx", self.context)
         self.loaded[model.name] = min(context, model.trained)
@@ -115,10 +115,10 @@ class EmulatedOllama(Door):
         try:
             said = [self._message(each) for each in messages]
         except ValueError:
-            return Reply(400, json={"error": "illegal base64 data at input byte 4"})
+            return EmulatedReply(400, json={"error": "illegal base64 data at input byte 4"})
         if self._tokens(messages, model) > self.loaded[model.name]:
             if self.family == "new" and body.get("truncate") is False:
-                return Reply(400, json={"error": "the input length exceeds the context length"})
+                return EmulatedReply(400, json={"error": "the input length exceeds the context length"})
             said = self._cut(messages, self.loaded[model.name], model)
         asked = {
             "messages": said, "max_tokens": options.get("num_predict", -1),
@@ -168,20 +168,20 @@ class EmulatedOllama(Door):
             "eval_count": usage.get("completion_tokens", 0), "eval_duration": 1,
         }  # fmt: skip
 
-    def _failed(self, status: int, error: Any) -> Reply:
+    def _failed(self, status: int, error: Any) -> EmulatedReply:
         """What its runner says: the words of the engine, with the status of Ollama's own server."""
-        return Reply(500 if status >= 500 else status, json={"error": words_of(error)})
+        return EmulatedReply(500 if status >= 500 else status, json={"error": words_of(error)})
 
-    def _whole(self, model: Held, asked: dict[str, Any]) -> Reply:
+    def _whole(self, model: Held, asked: dict[str, Any]) -> EmulatedReply:
         status, tree = self.engine.chat(asked)
         if status != 200:
             return self._failed(status, tree)
         choice = tree["choices"][0]
         message = {"role": "assistant", "content": choice["message"]["content"]}
         ends = self._end(tree["usage"], choice["finish_reason"])
-        return Reply(json={**self._head(model), "message": message, **ends})
+        return EmulatedReply(json={**self._head(model), "message": message, **ends})
 
-    def _streamed(self, model: Held, asked: dict[str, Any]) -> Reply:
+    def _streamed(self, model: Held, asked: dict[str, Any]) -> EmulatedReply:
         status, error, chunks = self.engine.stream(asked)
         if status != 200:
             return self._failed(status, error)
@@ -199,4 +199,4 @@ class EmulatedOllama(Door):
             end = {"message": {"role": "assistant", "content": ""}, **self._end(usage, reason)}
             yield json.dumps({**self._head(model), **end}).encode() + b"\n"
 
-        return Reply(pieces=lines(), kind="application/x-ndjson")
+        return EmulatedReply(pieces=lines(), kind="application/x-ndjson")

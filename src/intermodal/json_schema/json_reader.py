@@ -1,7 +1,7 @@
-"""JSON that a model wrote, read within a bound.
+"""A bounded reader of JSON that a model wrote.
 
-Python's own reader is the fastest, and lets no other thread run meanwhile: 10 ms for each 250 KB of brackets. A long
-text is therefore read piece by piece, by the same rules, with the steps counted and without recursion.
+Python's own reader is the fastest and blocks every other thread: 10 ms for each 250 KB of brackets. A long text is
+therefore read piece by piece, by the same rules, with steps counted and without recursion.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def read_json(text: str, begin: int, budget: StepBudget) -> tuple[Any, int]:
-    """The value that begins there, and where it ends.
+    """Return the value that begins at a position, and where it ends.
 
     Raises:
-        ValueError: that is not JSON; NaN and Infinity are not.
-        BudgetExhausted: it is longer or deeper than what is read.
-        Cancelled: nobody waits for it any more.
+        ValueError: it is not JSON; NaN and Infinity are not.
+        BudgetExhausted: it is longer or deeper than the limits.
+        Cancelled: the caller no longer waits.
     """
     if len(text) - begin > LONGEST:
         raise BudgetExhausted(f"it has more than {LONGEST:,} characters")

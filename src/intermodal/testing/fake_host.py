@@ -1,4 +1,4 @@
-"""The fake host itself: an HTTP server in a thread."""
+"""The fake host: an OpenAI-compatible HTTP server in a thread."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from typing import Any, cast
 from intermodal.catalog.types import Endpoint, Evidence, Host, Model, Price, Strength, Task
 from intermodal.content import Kind
 from intermodal.request import Tier, Zone
-from intermodal.testing import called, painted, spoken
-from intermodal.testing.arrived import Answer, Attempt, Likely, duration, echo, understand, vector_of
+from intermodal.testing import audio, images, tool_calls
+from intermodal.testing.attempts import Answer, Attempt, Likely, duration, echo, understand, vector_of
 from intermodal.testing.faults import CUTS, MAYBE_PAID, REFUSALS, Fault, in_name
 
 
@@ -56,7 +56,7 @@ class FakeHost:
         self.answer = answer
         self.transcript = transcript
         self.likely = likely
-        self.calls: called.Calls = ()
+        self.calls: tool_calls.Calls = ()
         self.models = models
         self.fault = fault
         self.key = key
@@ -281,9 +281,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._stream(attempt, tokens, reason, fault, calls)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens)}
         if calls:
-            message |= {"content": "".join(tokens) or None, "tool_calls": called.whole(calls)}
+            message |= {"content": "".join(tokens) or None, "tool_calls": tool_calls.message_tool_calls(calls)}
         if "audio" in attempt.json.get("modalities", ()):
-            sound = b64encode(spoken.wav(spoken.beeps("".join(tokens)))).decode()
+            sound = b64encode(audio.wav(audio.beeps("".join(tokens)))).decode()
             message = {"role": "assistant", "content": None, "audio": {"data": sound, "transcript": "".join(tokens)}}
         reply = _head(attempt, "chat.completion") | {
             "choices": [{"index": 0, "message": message, "finish_reason": reason, **self._told(attempt, likely)}],
@@ -318,14 +318,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not likely:
             return {}
         said = max(likely, key=likely.__getitem__)
-        return {"logprobs": spoken.logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
+        return {"logprobs": audio.logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
 
     def _speech(self, attempt: Attempt, fault: Fault | None) -> None:
         """A beep a word; a WAV file says, as real hosts' do, that it does not know how long it is."""
         form = attempt.json.get("response_format", "mp3")
         if not attempt.json["voice"] or len(attempt.text) > 4096:
             return self._refuse(attempt, 400, {"error": {"message": "string too long, or no voice"}})
-        file = spoken.streamed(spoken.wav(spoken.beeps(attempt.text))) if form == "wav" else spoken.mp3(attempt.text)
+        file = audio.streamed(audio.wav(audio.beeps(attempt.text))) if form == "wav" else audio.mp3(attempt.text)
         attempt.status = 200
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, file, fault)
@@ -333,17 +333,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _drawn(self, attempt: Attempt, fault: Fault | None) -> None:
         """A picture of one colour in an answer of a chat, as OpenRouter sends it."""
-        picture = b64encode(painted.png(attempt.texts[-1])).decode()
-        attempt.status, attempt.output_tokens = 200, painted.TOKENS
+        picture = b64encode(images.png(attempt.texts[-1])).decode()
+        attempt.status, attempt.output_tokens = 200, images.TOKENS
         image = {"type": "image_url", "index": 0, "image_url": {"url": f"data:image/png;base64,{picture}"}}
         message = {"role": "assistant", "content": "Here it is.", "refusal": None, "images": [image]}
         reply = {
             "id": "gen-1", "object": "chat.completion", "created": 1700000000, "model": attempt.model,
             "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
             "usage": {
-                "prompt_tokens": attempt.input_tokens, "completion_tokens": painted.TOKENS,
-                "total_tokens": attempt.input_tokens + painted.TOKENS,
-                "completion_tokens_details": {"image_tokens": painted.TOKENS},
+                "prompt_tokens": attempt.input_tokens, "completion_tokens": images.TOKENS,
+                "total_tokens": attempt.input_tokens + images.TOKENS,
+                "completion_tokens_details": {"image_tokens": images.TOKENS},
             },
         }  # fmt: skip
         if fault and fault.name in CUTS:
@@ -354,9 +354,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Pictures of one colour, which follows from the words."""
         said = attempt.json or attempt.form
         count, words = min(int(said.get("n", 1)), self.fake.pictures), attempt.texts[-1]
-        drawn = [painted.png(words, said.get("size", ""), number) for number in range(count)]
-        attempt.status, attempt.output_tokens = 200, painted.TOKENS * count
-        pictures = painted.TOKENS * len(attempt.images)
+        drawn = [images.png(words, said.get("size", ""), number) for number in range(count)]
+        attempt.status, attempt.output_tokens = 200, images.TOKENS * count
+        pictures = images.TOKENS * len(attempt.images)
         given = {"text_tokens": attempt.input_tokens - pictures, "image_tokens": pictures}
         reply: dict[str, Any] = {
             "created": 1700000000,
@@ -386,7 +386,7 @@ class _Handler(BaseHTTPRequestHandler):
     # ---- how it is sent
 
     def _stream(
-        self, attempt: Attempt, tokens: list[str], reason: str, fault: Fault | None, calls: called.Made
+        self, attempt: Attempt, tokens: list[str], reason: str, fault: Fault | None, calls: tool_calls.Made
     ) -> None:
         name = fault.name if fault else ""
         stop_at = int(fault.number or 0) if fault and name in CUTS else len(tokens)
@@ -398,7 +398,7 @@ class _Handler(BaseHTTPRequestHandler):
         speaks = "audio" in attempt.json.get("modalities", ())
         for token in tokens[:stop_at]:
             if speaks:
-                sound = b64encode(spoken.beeps(token)).decode()
+                sound = b64encode(audio.beeps(token)).decode()
                 self._event(attempt, {"audio": {"data": sound}}, None, name)
                 self._event(attempt, {"audio": {"transcript": token}}, None, name)
             else:
@@ -406,7 +406,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name in CUTS:
             attempt.output_tokens = min(stop_at, len(tokens))
             return self._cut_stream(attempt, name)
-        for delta in called.pieces(calls):
+        for delta in tool_calls.stream_tool_calls(calls):
             self._event(attempt, delta, None, name)
         self._event(attempt, {}, reason, name)
         options = attempt.json.get("stream_options") or {}

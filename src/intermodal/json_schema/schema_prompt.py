@@ -1,12 +1,11 @@
-"""A schema in words, for a model: what a host that only forces it never says.
+"""A schema in words, for the prompt of a model whose host constrains the output without telling the model.
 
-A host that is held to a schema by a grammar lets the model write nothing else, and tells it nothing: neither what a
-field means nor which values there are. So the fields are named in one sentence, each with what was said of it. Of some
-twenty ways that were tried with a model of 135M parameters, this was among the best (benchmarks/extraction.py); the
-JSON Schema itself makes such a model copy the schema, and a form with blanks makes it copy the brackets.
+A host that constrains an answer by a grammar lets the model write nothing else and tells it nothing: neither what a
+field means nor which values exist. So the fields are named in one sentence, each with its description. Of some twenty
+forms tried with a model of 135M parameters, this was among the best (benchmarks/extraction.py); the JSON Schema itself
+makes such a model copy the schema, and a form with blanks makes it copy the brackets.
 
-What is written is bounded, whatever a client's schema holds, and references that lead back to themselves are not
-followed.
+The text is bounded, whatever a client's schema contains, and references that lead back to themselves are not followed.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.json_schema.choices import resolved
+from intermodal.json_schema.allowed_values import resolve_reference
 
 LONGEST = 6_000  # characters of the fields: 1,500 tokens
 WHOLE = 32_000  # characters of a schema that is asked for as it is
@@ -31,10 +30,10 @@ _encode = msgspec.json.Encoder().encode
 Schema = Mapping[str, Any]
 
 
-def described(schema: Schema) -> str:
-    """Return the instruction that goes with a question whose answer is held to ``schema`` by its host.
+def describe_schema(schema: Schema) -> str:
+    """Return the instruction for a question whose answer the host constrains to ``schema``.
 
-    >>> described({"properties": {"to": {"type": "string"}, "n": {"enum": [1, 2], "description": "how many"}}})
+    >>> describe_schema({"properties": {"to": {"type": "string"}, "n": {"enum": [1, 2], "description": "how many"}}})
     'Answer with JSON: to (string), n (how many: 1 or 2).'
     """
     words = _Fields(schema).words(schema)
@@ -42,12 +41,13 @@ def described(schema: Schema) -> str:
     return f"Answer with JSON: {words}." if words != "object" else "Answer with a JSON object."
 
 
-def whole(schema: Schema) -> str:
-    """Return the instruction for a host that cannot be held to ``schema``: it stands there as it is, since nothing but
-    these words keeps the answer to it. One that is longer than ``WHOLE`` is described."""
+def embed_schema(schema: Schema) -> str:
+    """Return the instruction for a host that cannot constrain the answer to ``schema``: the schema itself, since only
+    these words enforce it. One longer than ``WHOLE`` is described.
+    """
     encoded = _encode(schema)
     if len(encoded) > WHOLE:
-        return described(schema)
+        return describe_schema(schema)
     return f"Answer with one JSON value that matches this JSON Schema, and with nothing else:\n{encoded.decode()}"
 
 
@@ -69,7 +69,7 @@ class _Fields:
         if isinstance(reference, str) and not schema.keys() & {"properties", "enum", "const"}:
             if reference in within:
                 return self._scalar(said, reference.rpartition("/")[2])
-            return self.words(resolved(self._root, reference), said, depth + 1, (*within, reference))
+            return self.words(resolve_reference(self._root, reference), said, depth + 1, (*within, reference))
         choices = ["null"] if schema.get("type") == "null" else list(_choices(schema))
         if choices:
             values = self._counted(" or ".join(choices))
@@ -102,7 +102,7 @@ class _Fields:
         for each in parts if isinstance(parts, list) and depth <= _DEPTH else ():
             self._nodes -= 1
             if isinstance(each, Mapping) and isinstance(each.get("$ref"), str):
-                each = resolved(self._root, each["$ref"])
+                each = resolve_reference(self._root, each["$ref"])
             if isinstance(each, Mapping) and self._nodes > 0:
                 found |= self._properties(each, depth + 1)
         return found

@@ -1,4 +1,4 @@
-"""A fake vendor for tests: a real HTTP server on loopback that speaks a protocol of its own and answers by script.
+"""A fake vendor for tests: a real HTTP server on loopback that speaks its own protocol and answers by script.
 
 It is a fake, as ``FakeHost`` is: no model runs in it, it counts words as tokens, and it records what arrived.
 
@@ -17,12 +17,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Literal, cast
 
-from intermodal.testing.arrived import TOKENS_PER_AUDIO, TOKENS_PER_IMAGE, Answer, Attempt, echo, vector_of
-from intermodal.testing.dialects import Anthropic, Dialect, Found, Gemini, Ollama, Refused, Said
-from intermodal.testing.responses import Responses
+from intermodal.testing.attempts import TOKENS_PER_AUDIO, TOKENS_PER_IMAGE, Answer, Attempt, echo, vector_of
+from intermodal.testing.openai_responses import Responses
+from intermodal.testing.protocols import (
+    Anthropic,
+    FakeAnswer,
+    FakeProtocol,
+    FakeRefusal,
+    Gemini,
+    Ollama,
+    RequestContents,
+)
 
 Name = Literal["anthropic", "gemini", "ollama", "openai-responses"]
-_DIALECTS: Mapping[Name, type[Dialect]] = {
+_DIALECTS: Mapping[Name, type[FakeProtocol]] = {
     "anthropic": Anthropic, "gemini": Gemini, "ollama": Ollama, "openai-responses": Responses,
 }  # fmt: skip
 TOKENS_PER_DOCUMENT = 500
@@ -71,14 +79,14 @@ class FakeVendor:
         """With the version where the protocol has one."""
         return self.address + self.dialect.root
 
-    def said(self, attempt: Attempt) -> Said:
+    def said(self, attempt: Attempt) -> FakeAnswer:
         words = self.answer if isinstance(self.answer, str) else self.answer(attempt)
         tokens = re.findall(r"\s*\S+|\s+$", words)
         limit = self.dialect.limit(attempt)
         reason = "refusal" if self.refuses else "tools" if self.calls else "stop"
         if limit is not None and len(tokens) > limit:
             tokens, reason = tokens[:limit], "length"
-        return Said(tokens=tuple(tokens), reason=reason, thought=self.thought, calls=tuple(self.calls))
+        return FakeAnswer(tokens=tuple(tokens), reason=reason, thought=self.thought, calls=tuple(self.calls))
 
     def __enter__(self) -> FakeVendor:
         self._thread.start()
@@ -117,11 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
         fake.attempts.append(attempt)
         try:
             if fake.key and fake.key not in keys.values():
-                raise Refused(401, "key", "the key is not valid")
+                raise FakeRefusal(401, "key", "the key is not valid")
             streams = self._understood(attempt)
             if fake.fails:
-                raise Refused(*fake.fails)
-        except Refused as refused:
+                raise FakeRefusal(*fake.fails)
+        except FakeRefusal as refused:
             told = dialect.error(refused.status, refused.code, refused.message)
             inner = told.get("error")
             # Google says 400 of a key that it does not know.
@@ -133,12 +141,12 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _understood(self, attempt: Attempt) -> bool:
-        found = Found()
+        found = RequestContents()
         try:
             attempt.json = json.loads(attempt.body)
             streams = self.fake.dialect.understand(attempt, found)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Refused(400, "invalid_request_error", f"not understood: {type(error).__name__} {error}") from None
+            raise FakeRefusal(400, "invalid_request_error", f"not understood: {type(error).__name__} {error}") from None
         found.into(attempt)
         attempt.input_tokens = (
             sum(len(text.split()) for text in attempt.texts)

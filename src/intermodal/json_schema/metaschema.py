@@ -1,4 +1,4 @@
-"""Whether each keyword of a schema has a value that it may have: what the metaschema of draft 2020-12 says."""
+"""Whether each keyword of a schema has a valid value, as the metaschema of draft 2020-12 says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.invalid import InvalidSchema
-from intermodal.json_schema.resources import NAMED, SEVERAL
+from intermodal.json_schema.invalid_schema import InvalidSchema
+from intermodal.json_schema.references import NAMED, SEVERAL
 from intermodal.json_schema.values import TYPES, is_number
-from intermodal.json_schema.violation import shown
+from intermodal.json_schema.violation import shorten
 
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*\Z")
 _TEXTS = (
@@ -27,10 +27,10 @@ Shape = tuple[Callable[[Any, StepBudget], bool], str]
 
 
 def check_shape(keyword: str, value: Any, place: str, budget: StepBudget) -> None:
-    """Raise InvalidSchema unless this keyword may have this value; what is a schema inside is not looked at."""
+    """Raise InvalidSchema unless a keyword may have this value; schemas inside it are not checked."""
     shape = _SHAPES.get(keyword)
     if shape is not None and not shape[0](value, budget):
-        raise InvalidSchema(f"{shown(value)} is not {shape[1]}", place)
+        raise InvalidSchema(f"{shorten(value)} is not {shape[1]}", place)
 
 
 def _is_text(value: Any, budget: StepBudget) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.json_schema import instruction
+from intermodal.json_schema import schema_prompt
 
 
 def test_names_types_values_and_descriptions_are_told() -> None:
@@ -20,7 +20,7 @@ def test_names_types_values_and_descriptions_are_told() -> None:
         },
         "$defs": {"Item": {"type": "object", "properties": {"price": {"type": "number", "description": "of one"}}}},
     }
-    told = instruction.described(schema)
+    told = schema_prompt.describe_schema(schema)
     for word in ("total", "number", "the total amount due", '"card"', '"cash"', "null", "date", "price", "of one"):
         assert word in told, told
     assert len(told) < 400
@@ -39,15 +39,15 @@ def test_names_types_values_and_descriptions_are_told() -> None:
     ],
 )
 def test_a_hostile_schema_is_told_in_bounded_words(schema: dict[str, Any]) -> None:
-    assert len(instruction.described(schema)) <= instruction.LONGEST + 200
+    assert len(schema_prompt.describe_schema(schema)) <= schema_prompt.LONGEST + 200
 
 
 def test_a_schema_of_ten_million_parts_is_told_in_bounded_words() -> None:
     levels = {f"d{n}": {"properties": {f"p{k}": {"$ref": f"#/$defs/d{n + 1}"} for k in range(10)}} for n in range(8)}
-    told = instruction.described({"$ref": "#/$defs/d0", "$defs": levels})
-    assert len(told) <= instruction.LONGEST + 200
+    told = schema_prompt.describe_schema({"$ref": "#/$defs/d0", "$defs": levels})
+    assert len(told) <= schema_prompt.LONGEST + 200
 
 
 def test_where_nothing_but_words_keeps_the_answer_to_a_schema_it_stands_there_as_it_is() -> None:
-    assert '{"type":"object"}' in instruction.whole({"type": "object"})
-    assert len(instruction.whole({"enum": ["x" * 50_000]})) < instruction.WHOLE
+    assert '{"type":"object"}' in schema_prompt.embed_schema({"type": "object"})
+    assert len(schema_prompt.embed_schema({"enum": ["x" * 50_000]})) < schema_prompt.WHOLE

@@ -1,17 +1,17 @@
-"""A schema, read once and made into checks."""
+"""Compilation of a schema into checks."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from intermodal.json_schema.budget import BudgetExhausted, StepBudget
-from intermodal.json_schema.invalid import InvalidSchema
+from intermodal.json_schema.invalid_schema import InvalidSchema
 from intermodal.json_schema.keywords import CHECKS, ORDER
-from intermodal.json_schema.node import Node
+from intermodal.json_schema.metaschema import check_shape
+from intermodal.json_schema.node import SchemaNode
 from intermodal.json_schema.patterns import TOGETHER, Pattern, compile_pattern
-from intermodal.json_schema.resources import NAMED, ONE, SEVERAL, Resource, Resources
-from intermodal.json_schema.shapes import check_shape
-from intermodal.json_schema.sizes import check_size
+from intermodal.json_schema.references import NAMED, ONE, SEVERAL, Resource, SchemaResources
+from intermodal.json_schema.size_limits import check_size
 from intermodal.json_schema.violation import Violation
 
 _PER_VALUE = 1 << 10  # bytes that a value of a schema takes once it is compiled, about
@@ -20,19 +20,19 @@ SAMPLING = 100_000  # steps that these may take together: a schema that takes mo
 
 
 class CompiledSchema:
-    """A schema that values are held against. ``memory``: bytes it may come to hold."""
+    """A schema to validate values against. ``memory``: the bytes that it may come to hold."""
 
     __slots__ = ("_root", "memory")
 
-    def __init__(self, root: Node, memory: int) -> None:
+    def __init__(self, root: SchemaNode, memory: int) -> None:
         self._root = root
         self.memory = memory
 
     def violation(self, value: Any, budget: StepBudget) -> Violation | None:
-        """What is wrong with a value, None where it is valid.
+        """Return what is wrong with a value, None where it is valid.
 
         Raises:
-            BudgetExhausted: that cannot be said within the budget.
+            BudgetExhausted: the budget does not suffice to decide.
             Cancelled: ``budget.cancelled`` was set meanwhile.
         """
         budget.depth, budget.scope = 0, []
@@ -43,7 +43,7 @@ class CompiledSchema:
 
 
 def compile_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
-    """The schema as checks. Raises InvalidSchema, BudgetExhausted and Cancelled."""
+    """Return the compiled schema. Raises InvalidSchema, BudgetExhausted and Cancelled."""
     values = check_size(schema, budget)
     compiler = Compiler(schema, budget)
     root = compiler.node(schema, compiler.resources.main, "")
@@ -52,7 +52,8 @@ def compile_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
 
 
 def usable_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
-    """The schema as checks, tried out with small values, which finds the ones that no value can be held against.
+    """Return the compiled schema after a trial with small values, which finds schemas that no value can be validated
+    against.
 
     Raises InvalidSchema, BudgetExhausted and Cancelled.
     """
@@ -79,15 +80,15 @@ class Compiler:
 
     def __init__(self, document: Any, budget: StepBudget) -> None:
         self.budget = budget
-        self.resources = Resources(document, budget)
+        self.resources = SchemaResources(document, budget)
         self.pattern_memory = 0
         self._dynamic = False
-        self._nodes: dict[tuple[int, int], Node] = {}
+        self._nodes: dict[tuple[int, int], SchemaNode] = {}
         self._patterns: dict[str, Pattern] = {}
-        self._dynamic_nodes: dict[str, dict[int, Node]] = {}
-        self._waiting: list[tuple[Node, dict[str, Any], str]] = []
+        self._dynamic_nodes: dict[str, dict[int, SchemaNode]] = {}
+        self._waiting: list[tuple[SchemaNode, dict[str, Any], str]] = []
 
-    def node(self, schema: Any, outer: Resource, place: str) -> Node:
+    def node(self, schema: Any, outer: Resource, place: str) -> SchemaNode:
         """The node of a schema, whose checks ``finish`` makes. Raises InvalidSchema for what is no schema."""
         if isinstance(schema, bool):
             return _ANYTHING if schema else _NOTHING
@@ -97,7 +98,7 @@ class Compiler:
         key = (id(schema), id(resource))
         found = self._nodes.get(key)
         if found is None:
-            found = self._nodes[key] = Node(resource, collects=not _UNEVALUATED.isdisjoint(schema))
+            found = self._nodes[key] = SchemaNode(resource, collects=not _UNEVALUATED.isdisjoint(schema))
             self._waiting.append((found, schema, place))
         return found
 
@@ -129,7 +130,7 @@ class Compiler:
             for name, inner in value.items():
                 self.node(inner, resource, f"{place}/{name}")
 
-    def dynamic_nodes(self, anchor: str, place: str) -> dict[int, Node]:
+    def dynamic_nodes(self, anchor: str, place: str) -> dict[int, SchemaNode]:
         """What a dynamic anchor is in each resource that has it, by the resource's identity."""
         self._dynamic = True
         found = self._dynamic_nodes.get(anchor)
@@ -169,18 +170,18 @@ class _Context:
         self.budget = compiler.budget
         self.place = place
 
-    def node(self, schema: Any, step: str | int = "") -> Node:
+    def node(self, schema: Any, step: str | int = "") -> SchemaNode:
         return self._compiler.node(schema, self._resource, f"{self.place}/{step}" if step != "" else self.place)
 
     def pattern(self, written: str) -> Pattern:
         return self._compiler.pattern(written, self.place)
 
-    def target(self, reference: str) -> tuple[Node, str]:
+    def target(self, reference: str) -> tuple[SchemaNode, str]:
         """The node that a reference names, and the dynamic anchor that it named it by, "" for none."""
         schema, resource, anchor = self._compiler.resources.target(reference, self._resource, self.place)
         return self._compiler.node(schema, resource, self.place), anchor
 
-    def dynamic_nodes(self, anchor: str) -> dict[int, Node]:
+    def dynamic_nodes(self, anchor: str) -> dict[int, SchemaNode]:
         return self._compiler.dynamic_nodes(anchor, self.place)
 
 
@@ -189,5 +190,5 @@ def _word(value: Any) -> str:
 
 
 _UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
-_ANYTHING, _NOTHING = Node(Resource("", True)), Node(Resource("", False))
+_ANYTHING, _NOTHING = SchemaNode(Resource("", True)), SchemaNode(Resource("", False))
 _NOTHING.checks.append(lambda value, budget, seen: Violation("", "False schema does not allow {}", value))

@@ -1,4 +1,4 @@
-"""How large a schema may be. Looked at before anything else is done with it, without recursion."""
+"""The size limits of a schema, checked first and without recursion."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.invalid import InvalidSchema
+from intermodal.json_schema.invalid_schema import InvalidSchema
 
 VALUES = 10_000  # values of JSON in a schema: objects, lists and scalars. Several walks take 1 µs for each
 CHARACTERS = 1 << 20  # of all names and texts together
@@ -14,9 +14,9 @@ NESTED = 100  # objects and lists inside each other
 
 
 def check_size(schema: Any, budget: StepBudget) -> int:
-    """The number of values in a schema.
+    """Return the number of values in a schema.
 
-    Raises InvalidSchema where it is too large, too deep, or no JSON, BudgetExhausted and Cancelled.
+    Raises InvalidSchema where it is too large, too deep, or not JSON; BudgetExhausted and Cancelled.
     """
     values = characters = 0
     waiting: list[tuple[Any, int]] = [(schema, 1)]

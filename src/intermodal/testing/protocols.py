@@ -1,7 +1,7 @@
-"""How vendors with a protocol of their own say things, from their published references. None of ``protocols/`` is used.
+"""Vendors' own protocols as a fake speaks them, from their published references. None of ``protocols/`` is used.
 
-A dialect takes a request apart and puts an answer together. It is strict where the vendor is: a header that must be
-there, a field without which a request is refused, a thinking block that does not come back as it was sent.
+A fake protocol parses a request and writes an answer. It is strict where the vendor is: a required header, a field
+without which a request is refused, a thinking block that does not come back as it was sent.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from intermodal.testing import painted
-from intermodal.testing.arrived import Attempt
+from intermodal.testing import images as testing_images
+from intermodal.testing.attempts import Attempt
 
 SIGNATURE = "c2lnbmVkIGJ5IGEgZmFrZQ=="  # on what a fake thought
 UNSIGNED = "skip_thought_signature_validator"  # what Google takes in the place of one
 
 
-class Refused(Exception):
-    """The vendor would not take this request: ``status`` and its own word for why."""
+class FakeRefusal(Exception):
+    """The vendor would refuse this request: ``status`` and its code."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Said:
+class FakeAnswer:
     """What is answered. ``calls`` are name and arguments; ``reason`` is "stop", "length", "tools" or "refusal"."""
 
     tokens: tuple[str, ...]
@@ -43,8 +43,8 @@ class Said:
 
 
 @dataclass
-class Found:
-    """What a request held, in order."""
+class RequestContents:
+    """What a request contained, in order."""
 
     texts: list[str] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
@@ -65,14 +65,14 @@ class Found:
         getattr(self, f"{of}s").append(b64decode(data, validate=True))
 
 
-class Dialect:
-    """One vendor's. ``keys`` are the headers that may carry the key, each with what stands before it."""
+class FakeProtocol:
+    """One vendor's protocol. ``keys`` are the headers that may carry the API key, each with the prefix of its value."""
 
     keys: ClassVar[Mapping[str, str]] = {"authorization": "Bearer "}
     stream_type: ClassVar[str] = "text/event-stream"
     root: ClassVar[str] = "/v1"  # of base_url
 
-    def understand(self, attempt: Attempt, found: Found) -> bool:
+    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
         """Fill in what arrived; whether a stream is wanted. Raises Refused, ValueError, KeyError or TypeError."""
         raise NotImplementedError
 
@@ -80,10 +80,10 @@ class Dialect:
         """Tokens the answer may have."""
         raise NotImplementedError
 
-    def whole(self, attempt: Attempt, said: Said) -> Any:
+    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
         raise NotImplementedError
 
-    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
         raise NotImplementedError
 
     def vectors(self, attempt: Attempt, vectors: list[list[float]]) -> Any:
@@ -100,57 +100,57 @@ def sse(tree: Mapping[str, Any], name: str = "") -> bytes:
 # ---- Anthropic ----------------------------------------------------------------------------------
 
 
-class Anthropic(Dialect):
+class Anthropic(FakeProtocol):
     keys: ClassVar = {"x-api-key": "", "authorization": "Bearer "}
     _reasons: ClassVar = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "refusal": "refusal"}
 
-    def understand(self, attempt: Attempt, found: Found) -> bool:
+    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
         tree = attempt.json
         if attempt.path != "/v1/messages":
-            raise Refused(404, "not_found_error", "Not found")
+            raise FakeRefusal(404, "not_found_error", "Not found")
         version = attempt.headers.get("anthropic-version")
         if version not in ("2023-06-01", "2026-10-21"):
-            raise Refused(400, "invalid_request_error", "anthropic-version: header is required")
+            raise FakeRefusal(400, "invalid_request_error", "anthropic-version: header is required")
         for name in ("temperature", "top_p", "top_k"):
             if name in tree and version != "2023-06-01":
-                raise Refused(400, "invalid_request_error", f"{name}: Extra inputs are not permitted")
+                raise FakeRefusal(400, "invalid_request_error", f"{name}: Extra inputs are not permitted")
         if not isinstance(tree["max_tokens"], int):
-            raise Refused(400, "invalid_request_error", "max_tokens: Field required")
+            raise FakeRefusal(400, "invalid_request_error", "max_tokens: Field required")
         attempt.model = tree["model"]
         system = tree.get("system") or []
         found.texts += [system] if isinstance(system, str) else [block["text"] for block in system]
         for message in tree["messages"]:
             if message["role"] not in ("user", "assistant"):
-                raise Refused(400, "invalid_request_error", "messages: Unexpected role")
+                raise FakeRefusal(400, "invalid_request_error", "messages: Unexpected role")
             content = message["content"]
             for block in [{"type": "text", "text": content}] if isinstance(content, str) else content:
                 self._block(block, found)
         return tree.get("stream") is True
 
-    def _block(self, block: Mapping[str, Any], found: Found) -> None:
+    def _block(self, block: Mapping[str, Any], found: RequestContents) -> None:
         if block["type"] == "text":
             if not block["text"].strip():
-                raise Refused(400, "invalid_request_error", "messages: text content blocks must be non-empty")
+                raise FakeRefusal(400, "invalid_request_error", "messages: text content blocks must be non-empty")
             found.texts.append(block["text"])
         elif block["type"] in ("image", "document"):
             found.media(block["source"]["media_type"], block["source"]["data"])
         elif block["type"] == "tool_result":
             found.texts.append(block["content"])
         elif block["type"] == "thinking" and block["signature"] != SIGNATURE:
-            raise Refused(400, "invalid_request_error", "Invalid `signature` in `thinking` block")
+            raise FakeRefusal(400, "invalid_request_error", "Invalid `signature` in `thinking` block")
         elif block["type"] == "tool_use" and not isinstance(block["input"], dict):
-            raise Refused(400, "invalid_request_error", "tool_use.input: Input should be a valid dictionary")
+            raise FakeRefusal(400, "invalid_request_error", "tool_use.input: Input should be a valid dictionary")
 
     def limit(self, attempt: Attempt) -> int | None:
         return int(attempt.json["max_tokens"])
 
-    def whole(self, attempt: Attempt, said: Said) -> Any:
+    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
         blocks = [start for start, _ in self._blocks(said, whole=True)]
         usage = {**self._given(attempt), "output_tokens": attempt.output_tokens}
         end = {"stop_reason": self._reasons[said.reason], "stop_sequence": None, "usage": usage}
         return {**self._head(attempt), "content": blocks, **end}
 
-    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
         usage = {**self._given(attempt), "output_tokens": 1}
         message = {**self._head(attempt), "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         events: list[dict[str, Any]] = [{"type": "message_start", "message": message}, {"type": "ping"}]
@@ -163,7 +163,7 @@ class Anthropic(Dialect):
         for event in (*events, {"type": "message_stop"}):
             yield sse(event, event["type"])
 
-    def _blocks(self, said: Said, *, whole: bool) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    def _blocks(self, said: FakeAnswer, *, whole: bool) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
         if said.thought:
             start = {"type": "thinking", "thinking": said.thought if whole else "",
                      "signature": SIGNATURE if whole else ""}  # fmt: skip
@@ -201,24 +201,24 @@ class Anthropic(Dialect):
 # ---- Gemini -------------------------------------------------------------------------------------
 
 
-class Gemini(Dialect):
+class Gemini(FakeProtocol):
     root = "/v1beta"
     keys: ClassVar = {"x-goog-api-key": ""}
     _reasons: ClassVar = {"stop": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "refusal": "SAFETY"}
 
-    def understand(self, attempt: Attempt, found: Found) -> bool:
+    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
         path = re.fullmatch(
             r"/v1(?:beta)?/models/([^:]+):(generateContent|streamGenerateContent\?alt=sse|embedContent|batchEmbedContents)",
             attempt.path,
         )
         if path is None:
-            raise Refused(404, "NOT_FOUND", "model is not found for API version v1beta")
+            raise FakeRefusal(404, "NOT_FOUND", "model is not found for API version v1beta")
         attempt.model = path[1]
         tree = attempt.json
         if "mbedContent" in path[2]:
             for asked in tree["requests"] if path[2].startswith("batch") else (tree,):
                 if path[2].startswith("batch") and asked["model"] != f"models/{path[1]}":
-                    raise Refused(400, "INVALID_ARGUMENT", "the model of a request is not that of the path")
+                    raise FakeRefusal(400, "INVALID_ARGUMENT", "the model of a request is not that of the path")
                 before = len(found.texts)
                 for part in asked["content"]["parts"]:
                     self._part(part, found, said=False)
@@ -228,7 +228,7 @@ class Gemini(Dialect):
             found.texts.append(part["text"])
         for content in tree["contents"]:
             if content["role"] not in ("user", "model"):
-                raise Refused(400, "INVALID_ARGUMENT", "Please use a valid role: user, model.")
+                raise FakeRefusal(400, "INVALID_ARGUMENT", "Please use a valid role: user, model.")
             self._vouched(content["parts"])
             for part in content["parts"]:
                 self._part(part, found, said=content["role"] == "model")
@@ -242,9 +242,9 @@ class Gemini(Dialect):
         if signatures[0] == UNSIGNED:
             signatures[0] = SIGNATURE
         if signatures[0] != SIGNATURE or not {*signatures} <= {SIGNATURE, ""}:
-            raise Refused(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature")
+            raise FakeRefusal(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature")
 
-    def _part(self, part: Mapping[str, Any], found: Found, *, said: bool) -> None:
+    def _part(self, part: Mapping[str, Any], found: RequestContents, *, said: bool) -> None:
         if "inlineData" in part:
             data = part["inlineData"]  # either spelling, and either alphabet of base64
             kind = data.get("mimeType") or data["mime_type"]
@@ -258,16 +258,16 @@ class Gemini(Dialect):
         found: int | None = attempt.json.get("generationConfig", {}).get("maxOutputTokens")
         return found
 
-    def whole(self, attempt: Attempt, said: Said) -> Any:
+    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
         if "IMAGE" in attempt.json.get("generationConfig", {}).get("responseModalities", ()) and said.reason == "stop":
             return self._drawn(attempt)
         return self._reply(attempt, self._parts(said), self._reasons[said.reason])
 
     def _drawn(self, attempt: Attempt) -> Any:
-        picture = {"mimeType": "image/png", "data": b64encode(painted.png(attempt.text)).decode()}
-        attempt.output_tokens = painted.TOKENS
+        picture = {"mimeType": "image/png", "data": b64encode(testing_images.png(attempt.text)).decode()}
+        attempt.output_tokens = testing_images.TOKENS
         reply = self._reply(attempt, [{"text": "Here it is."}, {"inlineData": picture}], "STOP")
-        reply["usageMetadata"]["candidatesTokensDetails"] = [{"modality": "IMAGE", "tokenCount": painted.TOKENS}]
+        reply["usageMetadata"]["candidatesTokensDetails"] = [{"modality": "IMAGE", "tokenCount": testing_images.TOKENS}]
         return reply
 
     def vectors(self, attempt: Attempt, vectors: list[list[float]]) -> Any:
@@ -275,13 +275,13 @@ class Gemini(Dialect):
             return {"embedding": {"values": vectors[0]}}
         return {"embeddings": [{"values": vector} for vector in vectors]}
 
-    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
         *parts, last = self._parts(said) or [{"text": ""}]
         for part in parts:
             yield sse(self._reply(attempt, [part], ""))
         yield sse(self._reply(attempt, [last], self._reasons[said.reason]))
 
-    def _parts(self, said: Said) -> list[dict[str, Any]]:
+    def _parts(self, said: FakeAnswer) -> list[dict[str, Any]]:
         parts: list[dict[str, Any]] = [{"text": said.thought, "thought": True}] if said.thought else []
         parts += [{"text": token} for token in said.tokens]
         for number, (name, arguments) in enumerate(said.calls):
@@ -311,11 +311,11 @@ class Gemini(Dialect):
 # ---- Ollama -------------------------------------------------------------------------------------
 
 
-class Ollama(Dialect):
+class Ollama(FakeProtocol):
     stream_type, root = "application/x-ndjson", ""
     _reasons: ClassVar = {"stop": "stop", "length": "length", "tools": "stop", "refusal": "stop"}
 
-    def understand(self, attempt: Attempt, found: Found) -> bool:
+    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
         tree = attempt.json
         attempt.model = tree["model"]
         if attempt.path == "/api/embed":
@@ -323,17 +323,17 @@ class Ollama(Dialect):
             found.texts += [given] if isinstance(given, str) else given
             return False
         if attempt.path != "/api/chat":
-            raise Refused(404, "", "404 page not found")
+            raise FakeRefusal(404, "", "404 page not found")
         for message in tree["messages"]:
             found.texts.append(message["content"])
             for image in message.get("images", ()):
                 if image.startswith("data:"):
-                    raise Refused(400, "", "illegal base64 data at input byte 4")
+                    raise FakeRefusal(400, "", "illegal base64 data at input byte 4")
                 data = b64decode(image, validate=True)
                 (found.audios if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else found.images).append(data)
             for call in message.get("tool_calls", ()):
                 if not isinstance(call["function"]["arguments"], dict):
-                    raise Refused(400, "", "json: cannot unmarshal string into Go struct field")
+                    raise FakeRefusal(400, "", "json: cannot unmarshal string into Go struct field")
         return tree.get("stream", True) is True
 
     def vectors(self, attempt: Attempt, vectors: list[list[float]]) -> Any:
@@ -343,23 +343,23 @@ class Ollama(Dialect):
         found: int | None = attempt.json.get("options", {}).get("num_predict")
         return found
 
-    def whole(self, attempt: Attempt, said: Said) -> Any:
+    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
         return {**self._head(attempt), "message": self._message(said.text, said), **self._end(attempt, said)}
 
-    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
         if said.thought:
             yield self._line(attempt, {"role": "assistant", "content": "", "thinking": said.thought})
         for token in said.tokens:
             yield self._line(attempt, {"role": "assistant", "content": token})
         if said.calls:
-            yield self._line(attempt, self._message("", Said(tokens=(), calls=said.calls)))
+            yield self._line(attempt, self._message("", FakeAnswer(tokens=(), calls=said.calls)))
         end = {"message": {"role": "assistant", "content": ""}, **self._end(attempt, said)}
         yield json.dumps({**self._head(attempt), **end}).encode() + b"\n"
 
     def _line(self, attempt: Attempt, message: Mapping[str, Any]) -> bytes:
         return json.dumps({**self._head(attempt), "message": message, "done": False}).encode() + b"\n"
 
-    def _message(self, text: str, said: Said) -> dict[str, Any]:
+    def _message(self, text: str, said: FakeAnswer) -> dict[str, Any]:
         thinking = {"thinking": said.thought} if said.thought else {}
         calls = [{"function": {"name": name, "arguments": arguments}} for name, arguments in said.calls]
         return {"role": "assistant", "content": text, **thinking, **({"tool_calls": calls} if calls else {})}
@@ -367,7 +367,7 @@ class Ollama(Dialect):
     def _head(self, attempt: Attempt) -> dict[str, Any]:
         return {"model": attempt.model, "created_at": "2026-11-25T00:00:00Z"}
 
-    def _end(self, attempt: Attempt, said: Said) -> dict[str, Any]:
+    def _end(self, attempt: Attempt, said: FakeAnswer) -> dict[str, Any]:
         return {
             "done": True, "done_reason": self._reasons[said.reason], "total_duration": 5, "load_duration": 1,
             "prompt_eval_count": attempt.input_tokens, "prompt_eval_duration": 1, "eval_count": attempt.output_tokens,

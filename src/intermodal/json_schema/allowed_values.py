@@ -1,4 +1,5 @@
-"""Which values of an answer were chosen from a list of the schema's (``enum``, ``const``), rather than made up."""
+"""The values that a schema lists (``enum``, ``const``) for a place in an answer, so that a chosen value is known as
+such."""
 
 from __future__ import annotations
 
@@ -11,17 +12,17 @@ _STEPS = 10_000  # schemas that are looked at for one answer; what lies beyond c
 _NESTED = ("anyOf", "oneOf", "allOf")
 
 
-class Choices:
-    """Of one schema."""
+class AllowedValues:
+    """The listed values of one schema."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._root = schema
         self._left = _STEPS
 
     def at(self, path: tuple[str | int, ...]) -> tuple[Any, ...]:
-        """The values that the schema lists for the place that ``path`` names.
+        """Return the values that the schema lists for the place at ``path``.
 
-        >>> Choices({"properties": {"paid": {"enum": ["card", "cash"]}}}).at(("paid",))
+        >>> AllowedValues({"properties": {"paid": {"enum": ["card", "cash"]}}}).at(("paid",))
         ('card', 'cash')
         """
         at = list(self._opened(self._root))
@@ -42,7 +43,7 @@ class Choices:
             yield each
             reference = each.get("$ref")
             if isinstance(reference, str):
-                waiting.append(resolved(self._root, reference))
+                waiting.append(resolve_reference(self._root, reference))
             for key in _NESTED:
                 if isinstance(each.get(key), list):
                     waiting += each[key]
@@ -70,10 +71,10 @@ def _under(schema: Mapping[str, Any], step: str | int) -> Iterator[Any]:
         yield schema.get("additionalProperties")
 
 
-def resolved(root: Any, reference: str) -> Any:
-    """What a reference within a schema leads to; None where that is nothing, or elsewhere.
+def resolve_reference(root: Any, reference: str) -> Any:
+    """Return what a reference within a schema points to; None where that is nothing, or outside the schema.
 
-    >>> resolved({"$defs": {"a/b": {"type": "null"}}}, "#/$defs/a~1b")
+    >>> resolve_reference({"$defs": {"a/b": {"type": "null"}}}, "#/$defs/a~1b")
     {'type': 'null'}
     """
     if reference != "#" and not reference.startswith("#/"):

@@ -1,4 +1,4 @@
-"""OpenAI's responses as a fake speaks them, from the published reference."""
+"""OpenAI's responses API as a fake speaks it, from the published reference."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from intermodal.testing import painted
-from intermodal.testing.arrived import Attempt
-from intermodal.testing.dialects import Dialect, Found, Refused, Said, sse
+from intermodal.testing import images
+from intermodal.testing.attempts import Attempt
+from intermodal.testing.protocols import FakeAnswer, FakeProtocol, FakeRefusal, RequestContents, sse
 
 ENCRYPTED = "Z0FBQUFBQmZha2U="  # what a fake thought
 
 
-class Responses(Dialect):
-    def understand(self, attempt: Attempt, found: Found) -> bool:
+class Responses(FakeProtocol):
+    def understand(self, attempt: Attempt, found: RequestContents) -> bool:
         if attempt.path != "/v1/responses":
-            raise Refused(404, "not_found_error", "Invalid URL")
+            raise FakeRefusal(404, "not_found_error", "Invalid URL")
         tree = attempt.json
         attempt.model = tree["model"]
         given = tree["input"]
@@ -26,13 +26,13 @@ class Responses(Dialect):
             self._item(item, found)
         return tree.get("stream") is True
 
-    def _item(self, item: Mapping[str, Any], found: Found) -> None:
+    def _item(self, item: Mapping[str, Any], found: RequestContents) -> None:
         kind = item.get("type", "message")
         if kind == "function_call_output":
             found.texts.append(item["output"])
         elif kind == "reasoning":
             if item["encrypted_content"] != ENCRYPTED:
-                raise Refused(400, "invalid_request_error", "The encrypted content could not be verified")
+                raise FakeRefusal(400, "invalid_request_error", "The encrypted content could not be verified")
         elif kind == "message":
             content = item["content"]
             if isinstance(content, str):
@@ -41,48 +41,48 @@ class Responses(Dialect):
                 for part in content:
                     self._part(part, found, item["role"])
         elif kind != "function_call":
-            raise Refused(400, "invalid_request_error", f"Invalid value: '{kind}'")
+            raise FakeRefusal(400, "invalid_request_error", f"Invalid value: '{kind}'")
 
-    def _part(self, part: Mapping[str, Any], found: Found, role: str) -> None:
+    def _part(self, part: Mapping[str, Any], found: RequestContents, role: str) -> None:
         if part["type"] == ("output_text" if role == "assistant" else "input_text"):
             found.texts.append(part["text"])
         elif part["type"] in ("input_image", "input_file"):
             uri = part["image_url"] if part["type"] == "input_image" else part["file_data"]
             data = re.fullmatch(r"data:([a-z/]+);base64,(.*)", uri, re.DOTALL)
             if data is None:
-                raise Refused(400, "invalid_request_error", "Invalid data URI")
+                raise FakeRefusal(400, "invalid_request_error", "Invalid data URI")
             found.media(data[1], data[2])
         elif part["type"] == "input_audio":
             found.media("audio/wav", part["input_audio"]["data"])
         else:
-            raise Refused(400, "invalid_request_error", f"Invalid value: '{part['type']}'")
+            raise FakeRefusal(400, "invalid_request_error", f"Invalid value: '{part['type']}'")
 
     def limit(self, attempt: Attempt) -> int | None:
         found: int | None = attempt.json.get("max_output_tokens")
         return found
 
-    def whole(self, attempt: Attempt, said: Said) -> Any:
+    def whole(self, attempt: Attempt, said: FakeAnswer) -> Any:
         for tool in attempt.json.get("tools") or ():
             if tool["type"] == "image_generation" and attempt.json.get("tool_choice") == {"type": tool["type"]}:
                 return self._drawn(attempt, said, tool)
         return self._response(attempt, said, list(self._items(said)))
 
-    def _drawn(self, attempt: Attempt, said: Said, tool: Mapping[str, Any]) -> Any:
+    def _drawn(self, attempt: Attempt, said: FakeAnswer, tool: Mapping[str, Any]) -> Any:
         """What the tool of that name draws; a fake draws PNG, whatever is wished."""
         if said.reason == "refusal":
             refusal = {"type": "refusal", "refusal": said.text}
             item = {"type": "message", "id": "msg_fake", "role": "assistant", "status": "completed"}
             return self._response(attempt, said, [{**item, "content": [refusal]}])
-        picture = b64encode(painted.png(attempt.text, tool.get("size", ""))).decode()
+        picture = b64encode(images.png(attempt.text, tool.get("size", ""))).decode()
         call = {"type": "image_generation_call", "id": "ig_fake", "status": "completed", "result": picture,
                 "output_format": "png", "revised_prompt": attempt.text}  # fmt: skip
         words = len(attempt.text.split())
         used = {"input_tokens": words, "input_tokens_details": {"text_tokens": words, "image_tokens": 0},
-                "output_tokens": painted.TOKENS, "total_tokens": words + painted.TOKENS}  # fmt: skip
+                "output_tokens": images.TOKENS, "total_tokens": words + images.TOKENS}  # fmt: skip
         reply = self._response(attempt, said, [call])
         return {**reply, "tool_usage": {"image_gen": used, "web_search": {"num_requests": 0}}}
 
-    def stream(self, attempt: Attempt, said: Said) -> Iterator[bytes]:
+    def stream(self, attempt: Attempt, said: FakeAnswer) -> Iterator[bytes]:
         events: list[dict[str, Any]] = [
             {"type": "response.created", "response": self._response(attempt, said, [], "in_progress")}
         ]
@@ -114,7 +114,7 @@ class Responses(Dialect):
         for number, event in enumerate(events):
             yield sse({**event, "sequence_number": number}, event["type"])
 
-    def _items(self, said: Said) -> Iterator[dict[str, Any]]:
+    def _items(self, said: FakeAnswer) -> Iterator[dict[str, Any]]:
         if said.thought:
             summary = [{"type": "summary_text", "text": said.thought}]
             yield {"type": "reasoning", "id": "rs_fake", "summary": summary, "encrypted_content": ENCRYPTED}
@@ -136,7 +136,7 @@ class Responses(Dialect):
         }
         return {**item, **none[item["type"]]}
 
-    def _response(self, attempt: Attempt, said: Said, items: list[Any], status: str = "") -> dict[str, Any]:
+    def _response(self, attempt: Attempt, said: FakeAnswer, items: list[Any], status: str = "") -> dict[str, Any]:
         cut = {"length": "max_output_tokens", "refusal": "content_filter"}.get(said.reason)
         usage = {
             "input_tokens": attempt.input_tokens, "output_tokens": attempt.output_tokens,

@@ -1,10 +1,11 @@
-"""The error of a schema that is none, or that asks for more than is done."""
+"""The error for a schema that is invalid, or that asks for more than is supported."""
 
 from __future__ import annotations
 
 
 class InvalidSchema(Exception):
-    """``place``: the JSON Pointer of what is wrong, "" for the schema itself. ``todo``: what its author can do."""
+    """An invalid schema. ``place``: the JSON Pointer of what is wrong, "" for the schema itself. ``todo``: how to
+    correct it."""
 
     def __init__(self, what: str, place: str = "", todo: str = "correct the schema") -> None:
         super().__init__(what)
