@@ -1,0 +1,44 @@
+"""The shape of a protocol's folder: the same modules and names in each, so that a new one knows what to hold."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import intermodal.protocols
+from intermodal.catalog.host_rows import HTTP_PROTOCOLS
+from intermodal.executor.drivers.codecs import CHATS
+from intermodal.protocols.reply_decoder import ReplyDecoder
+
+FOLDERS = sorted({module.split(".")[2] for module in CHATS.values()})
+SHARED = {"errors", "framing", "openai_media"}
+
+
+def test_every_folder_of_a_protocol_is_in_the_table_of_codecs() -> None:
+    here = Path(intermodal.protocols.__file__).parent
+    assert {path.parent.name for path in here.glob("*/__init__.py")} == {*FOLDERS, *SHARED}
+
+
+def test_every_protocol_over_http_has_a_codec() -> None:
+    assert set(HTTP_PROTOCOLS) <= set(CHATS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_writes_requests_and_reads_replies_under_the_same_names(folder: str) -> None:
+    request = import_module(f"intermodal.protocols.{folder}.request")
+    reply = import_module(f"intermodal.protocols.{folder}.reply")
+    for name in ("encode_request", "normalise", "decode_request"):
+        assert callable(getattr(request, name))
+    assert request.IMAGE_TYPES
+    assert isinstance(request.QUIRKS, dict)
+    assert issubclass(request.Decoder, ReplyDecoder)
+    assert request.Decoder.__module__ == reply.__name__
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder not in ("gemini", "openai_responses")])
+def test_the_server_side_of_a_folder_reads_requests_and_writes_replies(folder: str) -> None:
+    server = import_module(f"intermodal.protocols.{folder}.server")
+    for name in ("decode_request", "encode_reply", "StreamEncoder"):
+        assert callable(getattr(server, name))
