@@ -114,12 +114,12 @@ def pricing(catalog: Catalog, few: Catalog, repeat: int) -> float:
 def new_shape(parts: int, catalog: Catalog, repeat: int) -> float:
     """A shape not seen before: the kept outcome of the endpoint rules is thrown away each time."""
     from intermodal.planner import plan
-    from intermodal.planner.index import index
+    from intermodal.planner.catalog_index import catalog_index
 
     request, facts = request_of(parts)
 
     def call() -> None:
-        index(catalog).survivors.clear()
+        catalog_index(catalog).survivors.clear()
         plan(request, facts, catalog, catalogs.LAPTOP, Statistics(), AS_OF)
 
     return median_ms(call, repeat)

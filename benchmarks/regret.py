@@ -46,7 +46,7 @@ from intermodal.client import plan_from
 from intermodal.config import cache_dir
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.events import fold
-from intermodal.planner.alternatives import alternatives, plan_of
+from intermodal.planner.alternatives import alternatives, plan_of_candidate
 from intermodal.plans.plan import Candidate, Inputs
 from intermodal.plans.statistics import Statistics
 from intermodal.plans.step import Call, Check
@@ -195,7 +195,7 @@ def measure(user: intermodal.Client, derived: Path, asked: Asked, candidate: Can
     )
     ready, used = user.prepare(asked.request), _processor()
     try:
-        result = fold(list(user.execute(ready, plan_of(fresh(inputs), candidate))))
+        result = fold(list(user.execute(ready, plan_of_candidate(fresh(inputs), candidate))))
     except IntermodalError as error:
         run.error = error.code
         return run

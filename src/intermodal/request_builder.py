@@ -25,8 +25,8 @@ from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, 
 from intermodal.errors import ConfigError, InputError, IntermodalError, NoRoute, PlanStale, UsageError
 from intermodal.events import Result
 from intermodal.hints import action, command, setting
-from intermodal.planner.case import question_of
-from intermodal.planner.index import needs_consent
+from intermodal.planner.catalog_index import needs_consent
+from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.plans.step import Call

@@ -30,7 +30,7 @@ from intermodal.json_schema import cache
 from intermodal.local.discovery import catalog_cache
 from intermodal.local.tokenizers import sentencepiece, token_counter
 from intermodal.media.text import script_counts, tool_definitions
-from intermodal.planner import index
+from intermodal.planner import catalog_index
 from intermodal.prompts import rendering
 from intermodal.protocols.openai_media import server as openai_media_server
 from intermodal.questions import question_reader
@@ -75,7 +75,7 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "signatures of calls": (signatures.KEPT, signatures.ROOM),
     "catalogs by what was named": (lasting.KEPT, None),
     "catalogs by allowed hosts": (catalog_cache.KEPT, None),
-    "endpoints left by shape": (index.SHAPES, None),
+    "endpoints left by shape": (catalog_index.SHAPES, None),
     "compiled schemas": (cache.MOST, cache.MEMORY),
     "definitions of tools": (tool_definitions.KEPT, tool_definitions.ROOM),
     "lists of tools that were too long": (circuit_breaker.TOOL_LISTS, None),

@@ -23,7 +23,7 @@ from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import speech
 from intermodal.executor.preparation import prompt
 from intermodal.media.text.invisible_characters import strip_invisible
-from intermodal.planner import pages
+from intermodal.planner.conversion import page_relevance
 from intermodal.protocols.errors import classification, rules
 from intermodal.questions import keyword_needs as questions
 
@@ -144,7 +144,7 @@ def test_no_pattern_looks_at_a_text_again_and_again() -> None:
 LOOKED_AT = {
     "what a question is about": questions.needed_aspects,
     "what kind of answer it wants": answers.kind_of,
-    "which pages it names": pages.asked_pages,
+    "which pages it names": page_relevance.asked_pages,
     "what can be seen of a text": strip_invisible,
     "text of a file as a model gets it": prompt.sanitize,
     "whether it repeats itself": checks.repeats,

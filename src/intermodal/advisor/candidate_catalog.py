@@ -30,8 +30,8 @@ from intermodal.content import Value
 from intermodal.costing.rates import HERE
 from intermodal.errors import UsageError
 from intermodal.hints import setting
-from intermodal.planner.conditions import refused
-from intermodal.planner.index import band, index
+from intermodal.planner.catalog_index import catalog_index, undominated_members
+from intermodal.planner.eligibility.usage_terms import terms_rejection
 from intermodal.request import Policy
 from intermodal.sizing.memory_by_size import memory_of_requests
 
@@ -113,7 +113,7 @@ def candidate_catalog(
     paid = tuple(each for each in ready if not each.rationed)
     kept = without_doubted_prices(paid)
     here = tuple(own_servers(hardware, models))
-    said = [(each, refused(each, policy) or _unlicensed(each, policy)) for each in (*kept, *here)]
+    said = [(each, terms_rejection(each, policy) or _unlicensed(each, policy)) for each in (*kept, *here)]
     left = tuple(each for each, reason in said if not reason)
     whole = msgspec.structs.replace(every, endpoints=left, consent=tuple(sorted(wanted)), elsewhere=())
     remote = [each for each in left if each.host.zone not in HERE]
@@ -170,11 +170,15 @@ def undominated(catalog: Catalog, as_of: str, without: frozenset[str] = frozense
     """The catalog without some models, and without endpoints that the planner would never price: those that enough
     others of their class beat in every price and speed. It changes no plan, and asking several times over fewer is
     quicker."""
-    known, kept = index(catalog), set[str]()
+    known, kept = catalog_index(catalog), set[str]()
     for group in known.groups:
         left = [each for each in group.members if each.model.id.partition("@")[0] not in without]
         whole = len(left) == len(group.members)
-        some = known.band(group, as_of, NO_THINKING_REQUEST) if whole else band(left, as_of, NO_THINKING_REQUEST)
+        some = (
+            known.band(group, as_of, NO_THINKING_REQUEST)
+            if whole
+            else undominated_members(left, as_of, NO_THINKING_REQUEST)
+        )
         kept.update(each.id for each in some)
     return catalog.among(tuple(each for each in catalog.endpoints if each.id in kept))
 

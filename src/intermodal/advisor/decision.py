@@ -19,9 +19,9 @@ from intermodal.catalog.shipped_rows import describe_data_policy
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing.rates import HERE
 from intermodal.errors import NoRoute
-from intermodal.planner import choice
-from intermodal.planner.floors import DEFAULT_FLOOR, floor_missed
-from intermodal.planner.words import would_keep
+from intermodal.planner import plan_without_id
+from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR, floor_missed
+from intermodal.planner.explanation.plan_text import nearest_keeper_text
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Plan
@@ -67,7 +67,7 @@ class QuestionPlanner(Struct):
 
     def unlimited(self, catalog: Catalog, request: Request) -> Plan:
         """The planner's choice, however often it is asked for: what one machine cannot do, several do."""
-        return choice(request, self.facts, catalog, self.machine, self.known, self.as_of)
+        return plan_without_id(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
     def _overworked(self, made: Plan) -> frozenset[str]:
         """What of a route works here and cannot do so as often as is asked for, one request after the other."""
@@ -194,7 +194,7 @@ def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
     if best.verdict.value != "not_enough" or best.verdict.keeps is not None:
         return best
     verdict = msgspec.structs.replace(best.verdict, keeps=whole.verdict.keeps)
-    headline = f"{best.headline.removesuffix(would_keep(best.verdict))}{would_keep(verdict)}"
+    headline = f"{best.headline.removesuffix(nearest_keeper_text(best.verdict))}{nearest_keeper_text(verdict)}"
     return msgspec.structs.replace(best, verdict=verdict, headline=headline)
 
 

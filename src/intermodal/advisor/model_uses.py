@@ -17,7 +17,7 @@ from intermodal.advisor.question import AdviceQuestion, OutputName
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Kind
 from intermodal.costing.rates import HERE
-from intermodal.planner.index import JOBS, Job
+from intermodal.planner.catalog_index import JOBS, Job
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call
 from intermodal.request import Aspect

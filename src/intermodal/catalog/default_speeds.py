@@ -4,7 +4,7 @@ No vendor publishes how fast its models write. Third parties measure it (Artific
 small models of one host write two to four times as fast as its largest, and single models differ from their class by
 a factor of two either way, which the ranges cover. These speeds are assumptions and are labelled as such. If not even
 the size is known, the figure is a placeholder: labelled as one, slower in the middle than every class, and no reason
-to choose an endpoint (``planner/score.py``).
+to choose an endpoint (``planner/route_search/objectives.py``).
 """
 
 from __future__ import annotations

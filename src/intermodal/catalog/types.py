@@ -31,7 +31,7 @@ TextCounter = Literal["llama.cpp", "vllm"]  # servers that count text for whoeve
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
 StreamFraming = Literal["sse", "ndjson", "local"]
 
-# Hugging Face task names. Which of them intermodal can drive is the planner's business (``planner/index.py``).
+# Hugging Face task names. Which of them intermodal can drive is the planner's business (``planner/catalog_index.py``).
 Task = Literal[
     "text-generation",
     "image-text-to-text",

@@ -497,7 +497,7 @@ def _about_drift(drift: Drift) -> DoctorFinding:
 
 def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
     """Per thing people ask for, the strongest endpoint that can be called now."""
-    from intermodal.planner.index import allowed
+    from intermodal.planner.catalog_index import is_allowed
     from intermodal.request import TIERS
 
     wanted = (
@@ -516,7 +516,7 @@ def _what_works(catalog: Catalog) -> Iterator[DoctorFinding]:
             e.id: s.tier
             for e in catalog.endpoints
             for s in e.model.strength
-            if s.task == task and e.ready and allowed(e, catalog)
+            if s.task == task and e.ready and is_allowed(e, catalog)
         }
         if not tiers:
             yield DoctorFinding(area="able", name=name, state="missing", what="nothing ready does", todo=todo)

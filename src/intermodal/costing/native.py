@@ -22,7 +22,7 @@ class Book(Struct, frozen=True, eq=False, gc=False):
 
     Rules as ``catalog.token_rules.TokenRule`` has them, "" where none is published; ``vocabulary`` is that of the text
     of documents that go in whole. Compared by identity: whoever makes
-    them makes one of each (``planner/index.py``), since plans look up many sums by it.
+    them makes one of each (``planner/catalog_index.py``), since plans look up many sums by it.
     """
 
     image: str = ""

@@ -98,12 +98,12 @@ class ProbeResult(Value):
 
 def find_endpoint(name: str, catalog: Catalog) -> Endpoint:
     """The one endpoint that a name stands for. Raises UnknownModel, UsageError or NotInstalled."""
-    from intermodal.planner.index import allowed
+    from intermodal.planner.catalog_index import is_allowed
 
     word = name.strip().lower()
     found = [each for each in catalog.endpoints if word in _names(each)]
     exact_ = [each for each in found if each.id.lower() == word]
-    may_be_asked = [each for each in found if each.ready and allowed(each, catalog)]
+    may_be_asked = [each for each in found if each.ready and is_allowed(each, catalog)]
     over_http = [each for each in may_be_asked if each.host.base_url and each.host.protocol in CHATS]
     if not found:
         raise errors.UnknownModel(f"there is no endpoint named {name}", todo="see: intermodal models")
@@ -113,7 +113,7 @@ def find_endpoint(name: str, catalog: Catalog) -> Endpoint:
             f"{name} is at {len(pool)} endpoints", todo=f"say which: {', '.join(e.id for e in pool)}"
         )
     endpoint = pool[0] if pool else found[0]
-    if not allowed(endpoint, catalog):
+    if not is_allowed(endpoint, catalog):
         what = f"there is no consent for host {endpoint.host.id}"
         raise errors.UsageError(what, where=endpoint.id, todo=f"run: intermodal hosts add {endpoint.host.id}")
     if not endpoint.ready:

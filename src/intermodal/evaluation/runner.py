@@ -24,7 +24,7 @@ from intermodal.evaluation.route_identity import EvaluatedRoute, StepActuals, ev
 from intermodal.evaluation.trial_journal import Trial, TrialJournal
 from intermodal.events import Event, Result, fold
 from intermodal.hints import hint
-from intermodal.planner.alternatives import alternatives, plan_of
+from intermodal.planner.alternatives import alternatives, plan_of_candidate
 from intermodal.plans.plan import Candidate, Inputs
 from intermodal.plans.step import Call
 from intermodal.request import Request
@@ -238,7 +238,7 @@ class Evaluation:
         repeat: int,
     ) -> Trial:
         inputs = prepared.inputs
-        plan = plan_of(inputs, candidate)
+        plan = plan_of_candidate(inputs, candidate)
         events: list[Event] = []
         error: IntermodalError | None = None
         try:

@@ -17,7 +17,7 @@ from intermodal.bounded_cache import BoundedCache
 from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
-from intermodal.planner.pin import answers_a_call
+from intermodal.planner.session_affinity import continues_tool_call
 from intermodal.request import Message, Policy, Request
 from intermodal.request_builder import next_turn
 
@@ -77,7 +77,7 @@ def going_on(request: Request, place: Place | None) -> Request:
     """
     if place is None:
         return request
-    here = "" if place.instead and not answers_a_call(request) else place.endpoint
+    here = "" if place.instead and not continues_tool_call(request) else place.endpoint
     return replace(next_turn(request, place.policy), previous_endpoint=here)
 
 

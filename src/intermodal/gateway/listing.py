@@ -15,7 +15,7 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import LATEST, fields_of
 from intermodal.gateway.reply import Reply
-from intermodal.planner.index import allowed
+from intermodal.planner.catalog_index import is_allowed
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps, loads
 
@@ -54,7 +54,7 @@ def rows(catalog: Catalog, key: VirtualKey = OPEN) -> list[dict[str, Any]]:
 
 def usable(catalog: Catalog) -> Iterator[Endpoint]:
     """Endpoints that can be asked now."""
-    return (endpoint for endpoint in catalog.endpoints if endpoint.ready and allowed(endpoint, catalog))
+    return (endpoint for endpoint in catalog.endpoints if endpoint.ready and is_allowed(endpoint, catalog))
 
 
 def _bridged(endpoints: Iterable[Endpoint]) -> frozenset[Kind]:
@@ -173,7 +173,7 @@ def _row_of(gateway: Gateway, key: VirtualKey, name: str, see: str) -> dict[str,
         for row in listed:
             if row["id"] == meant:
                 return row
-    found = [each for each in find_by_name(gateway.client.catalog, name) if allowed(each, gateway.client.catalog)]
+    found = [each for each in find_by_name(gateway.client.catalog, name) if is_allowed(each, gateway.client.catalog)]
     if any(each.ready for each in found) and key.asks(name, found[0].model.id):
         return {**_row(found, _bridged(usable(gateway.client.catalog))), "id": name}
     raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")

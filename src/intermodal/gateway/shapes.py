@@ -36,7 +36,7 @@ from intermodal.content import (
 from intermodal.costing.answers import kind_of
 from intermodal.costing.tokens import text_tokens
 from intermodal.errors import IntermodalError
-from intermodal.planner.case import question_of
+from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.questions.keyword_needs import needed_aspects

@@ -1,31 +1,24 @@
-"""Choosing a route, the way a database plans a query. Pure: everything it reads is an argument.
+"""The planner: chooses a route for a request, as a database plans a query.
 
-choose.py        ``plan``: the order of it all      why.py       ``why_not``: the same about one endpoint
-frontier.py      what can be had for what          alternatives.py  every route, to run side by side
-case.py          the request, digested           bundles.py   parts that go one way    labels.py  privacy
-index.py         the catalog, digested: classes of endpoints
-rules.py         what keeps an endpoint out: one ordered tuple of functions
-survivors.py     who passes the rules, per shape of request
-converters.py    ears, readers and eyes worth considering
-ways.py          how parts can reach an endpoint; documents.py and footage.py those of documents and videos
-way.py           a way, its passages and pieces    pieces.py    one step each, priced
-combine.py       which ways to put together        lanes.py     what endpoints alike share
-bounds.py        what a class can score at best    line.py      classes, best bound first
-search.py        routes, priced class by class     limits.py    limits as plain comparisons
-selection.py     fewer pages, openly               pages.py     which pages matter
-floors.py        the strength floor                pin.py       staying in a conversation
-assignment.py    before the last call     demand.py    what it has to take     answering.py  what it answers
-routes.py        a route's numbers                 score.py     what better means
-build.py         candidates                        conversions.py  the steps before the last  step_ids.py  names
-checks.py        what is looked at on the way, and the price of doing it better
-sends.py         what leaves the machine           takes.py     parts that go in as they are
-words.py         what a plan says about itself     notes.py     what needs saying
-refusals.py      who was refused for what          remedies.py  what to do about it
-names.py         the grammar of model names        aspects.py   what is needed, kept and lost
+Everything in this package is a pure function of its arguments: no file, clock, environment, chance or network.
+Numbers of single calls come from ``intermodal.costing``, the values of a finished plan from ``intermodal.plans``.
+
+planner.py             ``plan``: the order of it all      planning_case.py    the request as the planner reads it
+catalog_index.py       the catalog by groups of endpoints that every rule treats alike
+bundles.py             parts that share one conversion option
+alternatives.py        every route; the Pareto frontier   speech_translation.py  the two kinds of translating routes
+session_affinity.py    staying with the endpoint of the last turn      exploration.py  trying unmeasured endpoints
+
+conversion/            how media reach an endpoint, what each option keeps, loses and takes
+eligibility/           which endpoints may serve a request, and why others may not
+route_estimates/       tokens, money, seconds and memory of a complete route
+route_search/          branch and bound over endpoints and conversion options
+candidates/            from a priced route to the steps of a plan
+explanation/           the sentences of a plan, its verdict, and why an endpoint was not chosen
 """
 
-from intermodal.planner.choose import choice, plan, plan_from
+from intermodal.planner.explanation.why_not import why_not
 from intermodal.planner.frontier import frontier
-from intermodal.planner.why import why_not
+from intermodal.planner.planner import plan, plan_from, plan_without_id
 
-__all__ = ["choice", "frontier", "plan", "plan_from", "why_not"]
+__all__ = ["frontier", "plan", "plan_from", "plan_without_id", "why_not"]

@@ -7,14 +7,14 @@ from itertools import zip_longest
 import msgspec
 
 from intermodal.errors import NoRoute
-from intermodal.planner.build import Builder
-from intermodal.planner.case import Case, make_case
-from intermodal.planner.choose import decide, describe, identified
-from intermodal.planner.converters import Floors
-from intermodal.planner.routes import Route
-from intermodal.planner.search import Search
-from intermodal.planner.survivors import jobs_needed, survivors
-from intermodal.planner.translation import case_for, cases_of, tried
+from intermodal.planner.candidates.candidate_builder import CandidateBuilder
+from intermodal.planner.conversion.converters import StrengthFloors
+from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, jobs_needed
+from intermodal.planner.planner import decide, plan_of_decision, with_id
+from intermodal.planner.planning_case import PlanningCase, make_case
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.planner.route_search.search import Search
+from intermodal.planner.speech_translation import case_for, plan_each, planning_cases
 from intermodal.plans.plan import Candidate, Inputs, Plan
 
 
@@ -30,19 +30,19 @@ def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) ->
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
-    found, errors = tried(cases_of(case), lambda each: _of(each, most, below_floor=below_floor))
+    found, errors = plan_each(planning_cases(case), lambda each: _of(each, most, below_floor=below_floor))
     if not found:
         raise errors[0]
     return tuple(candidate for some in zip_longest(*found) for candidate in some if candidate is not None)[:most]
 
 
-def _of(case: Case, most: int, *, below_floor: bool) -> list[Candidate]:
+def _of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
     decision = decide(case)
     floors = decision.settled.floors
     if below_floor and case.policy.at_least is None:
-        floors = Floors(0, 0, 0)
-    found = Search(case, survivors(case, jobs_needed(case)), floors, every=True).run()
-    builder = Builder(case, found.conversions)
+        floors = StrengthFloors(0, 0, 0)
+    found = Search(case, eligible_endpoints(case, jobs_needed(case)), floors, every=True).run()
+    builder = CandidateBuilder(case, found.conversions)
     kept: dict[tuple[str, ...], Route] = {}
     for route in (decision.chosen, *found.routes):
         ways = tuple(f"{way.name} {' '.join(each.id for each in way.converters)}" for way in route.assignment.ways)
@@ -50,14 +50,14 @@ def _of(case: Case, most: int, *, below_floor: bool) -> list[Candidate]:
     return [builder.candidate(route) for route in list(kept.values())[:most]]
 
 
-def plan_of(inputs: Inputs, candidate: Candidate) -> Plan:
+def plan_of_candidate(inputs: Inputs, candidate: Candidate) -> Plan:
     """The plan of these inputs with this candidate chosen and no fallback: run it, and it is this route that runs."""
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip
-    planned = case_for(cases_of(case), case.index.catalog.by_id[candidate.endpoint])
-    made = msgspec.structs.replace(describe(decide(planned)), chosen=candidate, fallbacks=(), outranked=())
-    return identified(case, made)
+    planned = case_for(planning_cases(case), case.index.catalog.by_id[candidate.endpoint])
+    made = msgspec.structs.replace(plan_of_decision(decide(planned)), chosen=candidate, fallbacks=(), outranked=())
+    return with_id(case, made)
 
 
-__all__ = ["NoRoute", "alternatives", "plan_of"]
+__all__ = ["NoRoute", "alternatives", "plan_of_candidate"]

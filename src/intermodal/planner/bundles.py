@@ -10,9 +10,9 @@ from msgspec import Struct
 from intermodal.content import Kind
 from intermodal.errors import UsageError
 from intermodal.hints import hint
-from intermodal.planner.aspects import is_page, needed
-from intermodal.planner.index import ENCODER as _ENCODER
-from intermodal.planner.labels import is_private, released
+from intermodal.planner.catalog_index import ENCODER as _ENCODER
+from intermodal.planner.conversion.fidelity import aspects_needed, is_page
+from intermodal.planner.eligibility.privacy_labels import is_private, may_release
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
 from intermodal.request import Aspect, Policy
 
@@ -52,12 +52,12 @@ class Bundle(Struct):
         return first if len(self.parts) == 1 else f"{first} and {len(self.parts) - 1} more"
 
 
-def _shows(part: PartFacts) -> bool:
+def _is_about_appearance(part: PartFacts) -> bool:
     """Labels held against a picture are about what it shows, unless it is full of text."""
     return part.kind in ("image", "video") and not is_page(part)
 
 
-def bundled(
+def make_bundles(
     media: list[tuple[PartFacts, str]], policy: Policy, asked: QuestionFacts, *, labelled: bool
 ) -> list[Bundle]:
     fine: dict[Shape, Bundle] = {}
@@ -69,13 +69,20 @@ def bundled(
         alone = bool(policy.private or part.outcomes)  # its name, or what was made of it, sets it apart
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
-            needs = needed(part, asked, policy.keep, shows=labelled and _shows(part), compared=compared)
+            needs = aspects_needed(
+                part, asked, policy.keep, shows=labelled and _is_about_appearance(part), compared=compared
+            )
             private = is_private(policy, part)
             size = _size_class(part) if coarse and part.kind != "video" else shape
             key: Shape = (
-                part.kind, part.script, private, private and part.name, tuple(needs),
-                bool(part.outcomes) and part.index, size,
-            )  # fmt: skip
+                part.kind,
+                part.script,
+                private,
+                private and part.name,
+                tuple(needs),
+                bool(part.outcomes) and part.index,
+                size,
+            )
             bundle = fine.get(key)
             if bundle is None:
                 bundle = fine[key] = _bundle(part, private, policy, needs)
@@ -98,9 +105,9 @@ def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, 
         shapes=[],
         details=[],
         private=private,
-        text_private=private and not released(policy, part, "text"),
-        picture_private=private and not released(policy, part, "image"),
-        sound_private=private and not released(policy, part, "audio"),
+        text_private=private and not may_release(policy, part, "text"),
+        picture_private=private and not may_release(policy, part, "image"),
+        sound_private=private and not may_release(policy, part, "audio"),
         needs=needs,
         pages=[],
     )

@@ -13,24 +13,24 @@ from __future__ import annotations
 import math
 
 from intermodal.costing.levels import LOW, MID, ZEROS
-from intermodal.planner.answering import Answer, last_call, middle_call, usual_answer
-from intermodal.planner.case import Case
-from intermodal.planner.pin import answers_a_call
-from intermodal.planner.routes import Route
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.final_call import AnswerTokens, final_call_cost, typical_call_cost, usual_answer
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.planner.session_affinity import continues_tool_call
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 from intermodal.request import ZONES
 
 
-def explored(case: Case, chosen: Route, routes: list[Route]) -> Route | None:
+def exploration_route(case: PlanningCase, chosen: Route, routes: list[Route]) -> Route | None:
     """The route that looks best at its lowest, if it then beats the chosen one; None where nothing is tried out."""
-    if not _may(case, chosen):
+    if not _may_explore(case, chosen):
         return None
     able = [route for route in routes if _costs_no_more(case, route, chosen)]
-    able = [route for route in able if lowest(case, route, chosen) < chosen.score]
-    return min(able, key=lambda route: (lowest(case, route, chosen), route.key), default=None)
+    able = [route for route in able if optimistic_score(case, route, chosen) < chosen.score]
+    return min(able, key=lambda route: (optimistic_score(case, route, chosen), route.key), default=None)
 
 
-def note_of(endpoint: str) -> str:
+def exploration_note(endpoint: str) -> str:
     """How a plan says it."""
     return (
         f"{endpoint} is not measured yet and may be better at no higher cost: 1 of {EXPLORED_EVERY} such requests of a "
@@ -38,31 +38,31 @@ def note_of(endpoint: str) -> str:
     )
 
 
-def lowest(case: Case, route: Route, chosen: Route) -> float:
+def optimistic_score(case: PlanningCase, route: Route, chosen: Route) -> float:
     """The objective's number of a route whose seconds are the fewest that they may be."""
     needs = route.demand
-    _, seconds = last_call(case, route.rates, LOW, needs, _answer(case, route).tokens[LOW])
+    _, seconds = final_call_cost(case, route.rates, LOW, needs, _answer(case, route).tokens[LOW])
     seconds += needs.before[LOW]
     if case.policy.objective == "fastest":
         return seconds
     return _cost(case, route, chosen) + seconds * case.policy.time_value + needs.penalty
 
 
-def _cost(case: Case, route: Route, chosen: Route) -> float:
+def _cost(case: PlanningCase, route: Route, chosen: Route) -> float:
     """USD of what the chosen one is expected to read and write: a guess of tokens must not decide who is dearer.
 
     Pictures and sound are counted by each model's own rules, which are no guess.
     """
     words = (ZEROS, ZEROS) == (route.demand.image, route.demand.audio) == (chosen.demand.image, chosen.demand.audio)
     needs = chosen.demand if words else route.demand
-    return middle_call(case, route.rates, needs, _answer(case, chosen))[0] + route.demand.cost[MID]
+    return typical_call_cost(case, route.rates, needs, _answer(case, chosen))[0] + route.demand.cost[MID]
 
 
-def _answer(case: Case, route: Route) -> Answer:
+def _answer(case: PlanningCase, route: Route) -> AnswerTokens:
     return usual_answer(case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
 
 
-def _may(case: Case, chosen: Route) -> bool:
+def _may_explore(case: PlanningCase, chosen: Route) -> bool:
     """Seconds decide, nobody else's work hangs on who answers, and time enough is left should it fail."""
     policy = case.policy
     return (
@@ -72,12 +72,12 @@ def _may(case: Case, chosen: Route) -> bool:
         and policy.objective in ("default", "fastest")
         and case.job == "generate"
         and not case.request.previous_endpoint
-        and not answers_a_call(case.request)
+        and not continues_tool_call(case.request)
         and chosen.endpoint.id in case.measured
     )
 
 
-def _costs_no_more(case: Case, route: Route, chosen: Route) -> bool:
+def _costs_no_more(case: PlanningCase, route: Route, chosen: Route) -> bool:
     """Whatever comes out, nothing but time can be lost."""
     endpoint = route.endpoint
     return (

@@ -7,12 +7,12 @@ A plan needs the best route and the next best; the ends of the frontier are pric
 
 from __future__ import annotations
 
-from intermodal.planner.build import Builder
-from intermodal.planner.case import make_case
-from intermodal.planner.choose import decide
-from intermodal.planner.routes import Route
-from intermodal.planner.search import Search
-from intermodal.planner.translation import cases_of, order, tried
+from intermodal.planner.candidates.candidate_builder import CandidateBuilder
+from intermodal.planner.planner import decide
+from intermodal.planner.planning_case import make_case
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.planner.route_search.search import Search
+from intermodal.planner.speech_translation import plan_each, planning_cases, translation_order
 from intermodal.plans.plan import Candidate, Inputs
 
 MOST = 6
@@ -24,15 +24,15 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
     Raises NoRoute.
     """
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
-    decisions, errors = tried(cases_of(case), decide)
+    decisions, errors = plan_each(planning_cases(case), decide)
     if not decisions:
         raise errors[0]
-    routes: dict[int, tuple[Route, Builder]] = {}
+    routes: dict[int, tuple[Route, CandidateBuilder]] = {}
     for decision in decisions:
         found = Search(decision.case, decision.left, decision.settled.floors, ends=True).run()
-        builder = Builder(decision.case, found.conversions)
+        builder = CandidateBuilder(decision.case, found.conversions)
         routes |= {id(route): (route, builder) for route in (decision.chosen, *found.routes)}
-    chosen = min((decision.chosen for decision in decisions), key=lambda route: order(case, route))
+    chosen = min((decision.chosen for decision in decisions), key=lambda route: translation_order(case, route))
     shown = pareto([route for route, _ in routes.values()], chosen)
     return tuple(routes[id(route)][1].candidate(route) for route in shown)
 

@@ -20,7 +20,7 @@ from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
 from intermodal.events import Event, TextDelta, fold
 from intermodal.hints import hint
 from intermodal.planner import plan_from
-from intermodal.planner.case import question_of
+from intermodal.planner.planning_case import question_of
 from intermodal.plans import explain, numbers
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from intermodal.concurrency.offload import offload
 from intermodal.errors import IntermodalError
 from intermodal.planner import plan_from
-from intermodal.planner.case import question_of
+from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
 from intermodal.retrieval.passage_ranking import READ, Passage, Ranker, expected_seconds, passages_to_read
 

@@ -16,8 +16,8 @@ import msgspec
 from intermodal import errors
 from intermodal.content import Value
 from intermodal.executor.outputs.vector_math import cosine
-from intermodal.planner.pages import scores as by_words
-from intermodal.planner.pages import select
+from intermodal.planner.conversion.page_relevance import page_scores as by_words
+from intermodal.planner.conversion.page_relevance import select_pages
 from intermodal.plans.facts import PageFacts
 from intermodal.plans.verdict import Instead, Other, Verdict
 from intermodal.quantity import Quantity, between, unknown
@@ -184,7 +184,7 @@ def passages_to_read(query: str, passages: Sequence[Passage], most: int = READ) 
         PageFacts(number=at + 1, width=0.0, height=0.0, words=tuple(set(words_of(passages[at].text)))) for at in places
     ]
     worth = by_words(pages, words_of(query), frozenset())
-    return [places[at] for at in select([1.0] * len(places), worth, most)]
+    return [places[at] for at in select_pages([1.0] * len(places), worth, most)]
 
 
 def expected_seconds(endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False) -> Quantity:

@@ -169,7 +169,7 @@ def test_a_translation_whose_lines_do_not_match_says_that_it_has_no_times(
 
 
 def test_why_not_answers_for_either_kind_of_route(rows: Any, media: Path) -> None:
-    from intermodal.planner.why import why_not
+    from intermodal.planner.explanation.why_not import why_not
 
     rows(EAR, TRANSLATES, WRITES, ENGLISH)
     request = intermodal.make_request("", media / "french.flac", **ASKED)
@@ -181,7 +181,7 @@ def test_why_not_answers_for_either_kind_of_route(rows: Any, media: Path) -> Non
 
 
 def test_eval_and_the_frontier_see_both_kinds_of_routes(rows: Any, media: Path) -> None:
-    from intermodal.planner.alternatives import alternatives, plan_of
+    from intermodal.planner.alternatives import alternatives, plan_of_candidate
     from intermodal.planner.frontier import frontier
 
     rows(EAR, TRANSLATES, WRITES)
@@ -190,7 +190,7 @@ def test_eval_and_the_frontier_see_both_kinds_of_routes(rows: Any, media: Path) 
         inputs = client.prepare(request).inputs
     every = alternatives(inputs)
     assert {each.last.op for each in every} == {"transcribe", "translate"}
-    assert {plan_of(inputs, each).chosen.id for each in every} == {each.id for each in every}
+    assert {plan_of_candidate(inputs, each).chosen.id for each in every} == {each.id for each in every}
     assert every[0].endpoint in {each.endpoint for each in frontier(inputs)}
 
 

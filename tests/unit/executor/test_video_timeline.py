@@ -7,7 +7,7 @@ import pytest
 from intermodal.executor.preparation import video_timeline
 from intermodal.executor.preparation.model_inputs import TextInput, TextSource
 from intermodal.media.media_limits import line_of
-from intermodal.planner.pieces import lines_written
+from intermodal.planner.conversion.conversion_steps import subtitle_lines
 from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.quantity import exact
 
@@ -49,7 +49,7 @@ def test_as_many_times_are_planned_as_stand_in_the_prompt(minutes: int, every: f
     moments = [every * number for number in range(int(seconds / every))]
     track = SubtitleFacts(track=1, lines=len(moments), chars=9 * len(moments), shown=seconds / 2, last=seconds)
     part = PartFacts(index=0, name="a.mkv", kind="video", seconds=exact(seconds))
-    low, typical, high = lines_written(part, track, timed=False)
+    low, typical, high = subtitle_lines(part, track, timed=False)
     shown = [piece("on screen", seconds / slides * number, f"slide {number}") for number in range(slides)]
     lines = told(*(piece("subtitle", at, f"word {at}", line=line_of(seconds)) for at in moments), *shown)
     written = sum("subtitle:" in line for line in lines)

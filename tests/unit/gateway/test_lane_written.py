@@ -19,7 +19,7 @@ from intermodal.gateway.lane import ollama_chats, responses
 from intermodal.gateway.lane.lifted import Body
 from intermodal.gateway.lane.measures import Measures
 from intermodal.gateway.lane.reading import Chat
-from intermodal.planner.case import question_of
+from intermodal.planner.planning_case import question_of
 from intermodal.protocols.calls import ChatCall
 from intermodal.protocols.ollama import request as ollama_request
 from intermodal.protocols.openai_responses import request as openai_responses_request

@@ -28,7 +28,7 @@ from intermodal.media.expand import expand
 from intermodal.media.fetch import CachingFetcher
 from intermodal.media.request_media import open_request
 from intermodal.media.worker_client import MediaWorker
-from intermodal.planner.labels import is_private
+from intermodal.planner.eligibility.privacy_labels import is_private
 from intermodal.request import Message, Policy, Request
 
 pytestmark = pytest.mark.anyio

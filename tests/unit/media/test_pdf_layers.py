@@ -18,7 +18,7 @@ from tests.unit.media import papers
 
 from intermodal.media.image import decoder
 from intermodal.media.pdf import document, text_layer
-from intermodal.planner.aspects import needed
+from intermodal.planner.conversion.fidelity import aspects_needed
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
 
 SEEN = [
@@ -150,4 +150,4 @@ def test_a_scan_under_its_own_words_has_no_figures_to_lose() -> None:
     page = probed(overlaid(*SEEN))
     part = PartFacts(index=0, name="rent.pdf", kind="document", pages=(page,))
     assert page.figure_share > 0.9
-    assert "figures" not in needed(part, QuestionFacts())
+    assert "figures" not in aspects_needed(part, QuestionFacts())

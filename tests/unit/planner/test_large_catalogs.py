@@ -14,9 +14,9 @@ from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingReq
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.costing import rates as costing
 from intermodal.costing.rates import Rates
-from intermodal.planner import choice
-from intermodal.planner import index as planner_index
-from intermodal.planner.index import index
+from intermodal.planner import catalog_index as planner_index
+from intermodal.planner import plan_without_id
+from intermodal.planner.catalog_index import catalog_index
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
 
@@ -50,8 +50,8 @@ def test_an_endpoint_is_priced_once_for_all_catalogs_that_have_it(monkeypatch: p
     monkeypatch.setattr(costing, "rates", noted)
     catalog = catalogs.many(200, hosts=2)
     for some in (catalog, without(catalog, frozenset({catalog.endpoints[0].model.id}))):
-        for group in index(some).groups:
-            index(some).ideal(group, DAY, NO_THINKING_REQUEST)
+        for group in catalog_index(some).groups:
+            catalog_index(some).ideal(group, DAY, NO_THINKING_REQUEST)
     assert priced and len(priced) == len(set(priced))
 
 
@@ -61,7 +61,9 @@ def test_a_choice_is_the_plan_without_its_id_and_the_digest_of_its_inputs(case: 
     inputs = inputs_of(case)
     made = planned(inputs)
     if made is not None:
-        chosen = choice(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+        chosen = plan_without_id(
+            inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
+        )
         assert chosen == msgspec.structs.replace(made, id="", inputs="")
 
 
@@ -79,18 +81,18 @@ def test_a_catalog_made_of_another_gives_the_plan_of_one_that_was_made_anew(case
 
 def test_classes_that_stay_as_they_were_are_not_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = catalogs.many(200, hosts=2)
-    for group in index(catalog).groups:
-        index(catalog).band(group, DAY, NO_THINKING_REQUEST)
-    gone = max(index(catalog).groups, key=lambda group: len(group.members)).members[0]
+    for group in catalog_index(catalog).groups:
+        catalog_index(catalog).band(group, DAY, NO_THINKING_REQUEST)
+    gone = max(catalog_index(catalog).groups, key=lambda group: len(group.members)).members[0]
     anew: list[int] = []
 
     def noted(members: list[Endpoint], as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
         anew.append(len(members))
         return real(members, as_of, asked)
 
-    real = planner_index.band
-    monkeypatch.setattr(planner_index, "band", noted)
+    real = planner_index.undominated_members
+    monkeypatch.setattr(planner_index, "undominated_members", noted)
     made = catalog.among(tuple(each for each in catalog.endpoints if each is not gone))
-    for group in index(made).groups:
-        index(made).band(group, DAY, NO_THINKING_REQUEST)
+    for group in catalog_index(made).groups:
+        catalog_index(made).band(group, DAY, NO_THINKING_REQUEST)
     assert len(anew) == 1, "of the one class that lost a member"

@@ -7,9 +7,9 @@ from tests.plans import catalogs
 
 from intermodal.catalog.model_names import resolve_name
 from intermodal.errors import UnknownModel
-from intermodal.planner.aspects import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, needed
-from intermodal.planner.pages import asked_pages, scores, select
-from intermodal.planner.rules import RULES
+from intermodal.planner.conversion.fidelity import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, aspects_needed
+from intermodal.planner.conversion.page_relevance import asked_pages, page_scores, select_pages
+from intermodal.planner.eligibility.rules import RULES
 from intermodal.plans.facts import MediumNeeds, Need, PageFacts, PartFacts, QuestionFacts
 from intermodal.quantity import exact
 from intermodal.questions.keyword_needs import needed_aspects, needs_from_keywords
@@ -74,19 +74,21 @@ def page(number: int, words: str = "", chars: int = 500) -> PageFacts:
 
 def test_the_page_that_shares_rare_words_with_the_question_comes_first() -> None:
     pages = [page(1, "contract parties"), page(2, "contract penalties late"), page(3, "contract annex")]
-    points = scores(pages, ("what", "penalty", "penalties", "contract"), frozenset())
+    points = page_scores(pages, ("what", "penalty", "penalties", "contract"), frozenset())
     assert points.index(max(points)) == 1
     assert points[0] == points[2] > 0
 
 
 def test_a_page_named_in_the_question_comes_before_all() -> None:
-    points = scores([page(1, "penalty"), page(2)], ("penalty",), asked_pages("What does page 2 say about the penalty?"))
+    points = page_scores(
+        [page(1, "penalty"), page(2)], ("penalty",), asked_pages("What does page 2 say about the penalty?")
+    )
     assert points[1] > points[0]
 
 
 def test_selection_fills_the_budget_and_keeps_reading_order() -> None:
-    assert select([300, 300, 300, 100], [0.0, 2.0, 1.0, 0.0], 650) == (1, 2)
-    assert select([300, 300], [1.0, 2.0], 250) == ()
+    assert select_pages([300, 300, 300, 100], [0.0, 2.0, 1.0, 0.0], 650) == (1, 2)
+    assert select_pages([300, 300], [1.0, 2.0], 250) == ()
 
 
 def test_a_page_number_is_no_text_layer() -> None:
@@ -120,9 +122,10 @@ def test_the_words_of_a_question_say_what_it_needs(question: str, aspects: set[s
 
 def test_a_part_is_asked_only_for_what_it_can_have() -> None:
     speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
-    assert needed(speech, needs_from_keywords("What colour is the angry caller's car?")) == {
-        "tone": MUST_KEEP, "words": FACT_PENALTY,
-    }  # fmt: skip
+    assert aspects_needed(speech, needs_from_keywords("What colour is the angry caller's car?")) == {
+        "tone": MUST_KEEP,
+        "words": FACT_PENALTY,
+    }
 
 
 def test_what_is_told_of_one_medium_says_nothing_of_another() -> None:
@@ -133,15 +136,19 @@ def test_what_is_told_of_one_medium_says_nothing_of_another() -> None:
     )
     question = QuestionFacts(by="a sentence model", media=(told_of_speech,))
     speech = PartFacts(index=0, name="call.wav", kind="audio", seconds=exact(9.0))
-    assert needed(speech, question) == {"tone": MUST_KEEP, "speakers": UNSURE_PENALTY * 0.25, "words": FACT_PENALTY}
+    assert aspects_needed(speech, question) == {
+        "tone": MUST_KEEP,
+        "speakers": UNSURE_PENALTY * 0.25,
+        "words": FACT_PENALTY,
+    }
     film = PartFacts(index=1, name="film.mp4", kind="video", channels=2, seconds=exact(9.0))
-    assert needed(film, question) == {"words": FACT_PENALTY}
+    assert aspects_needed(film, question) == {"words": FACT_PENALTY}
 
 
 def test_words_suffice_of_a_picture_is_believed_where_examples_told_it() -> None:
     picture = PartFacts(index=0, name="x.png", kind="image", width=9, height=9)
     words = MediumNeeds(medium="image", needed=(Need(aspect="words", score=0.9, like="What is the total?"),))
-    assert needed(picture, QuestionFacts(by="a sentence model", media=(words,))) == {"words": MUST_KEEP}
+    assert aspects_needed(picture, QuestionFacts(by="a sentence model", media=(words,))) == {"words": MUST_KEEP}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +156,7 @@ def test_words_suffice_of_a_picture_is_believed_where_examples_told_it() -> None
 )
 def test_density_suggests_what_a_picture_is_about(density: float, aspects: set[str]) -> None:
     picture = PartFacts(index=0, name="x.png", kind="image", width=9, height=9, text_density=exact(density))
-    assert set(needed(picture, QuestionFacts())) == aspects
+    assert set(aspects_needed(picture, QuestionFacts())) == aspects
 
 
 # ---- rules ------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from tests.unit.planner.requests import cases, inputs_of
 from intermodal.content import KINDS
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.planner import frontier, plan, why_not
-from intermodal.planner.case import is_private, make_case
-from intermodal.planner.index import index
+from intermodal.planner.catalog_index import catalog_index
+from intermodal.planner.planning_case import is_private, make_case
 from intermodal.plans.explain import explain, explain_all
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
@@ -158,7 +158,7 @@ def test_bundles_hold_every_media_part_once(case: dict[str, object]) -> None:
 def test_every_endpoint_belongs_to_one_class(slice_: str) -> None:
     from tests.plans import catalogs
 
-    known = index(catalogs.catalog(slice_))
+    known = catalog_index(catalogs.catalog(slice_))
     ids = [endpoint.id for group in known.groups for endpoint in group.members]
     assert sorted(ids) == sorted(endpoint.id for endpoint in known.catalog.endpoints)
 

@@ -13,57 +13,63 @@ from tests.unit.planner.requests import inputs_of, seeded
 
 from intermodal.costing.levels import HIGH
 from intermodal.errors import NoRoute
-from intermodal.planner import plan, rules, ways
+from intermodal.planner import plan
 from intermodal.planner.alternatives import alternatives
-from intermodal.planner.assignment import assign
 from intermodal.planner.bundles import Bundle
-from intermodal.planner.case import Case, make_case
-from intermodal.planner.choose import decide
-from intermodal.planner.converters import TASKS, Floors
-from intermodal.planner.demand import demand, tier_of
-from intermodal.planner.index import Group
-from intermodal.planner.lanes import as_named, for_itself
-from intermodal.planner.routes import price, priced
-from intermodal.planner.score import Key, key, score
-from intermodal.planner.survivors import jobs_needed, survivors
-from intermodal.planner.way import Conversions, Way, unread
+from intermodal.planner.catalog_index import EndpointGroup
+from intermodal.planner.conversion import conversion_options
+from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, without_reading
+from intermodal.planner.conversion.converters import TASKS, StrengthFloors
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, jobs_needed
+from intermodal.planner.planner import decide
+from intermodal.planner.planning_case import PlanningCase, make_case
+from intermodal.planner.route_estimates.assignment import assign
+from intermodal.planner.route_estimates.call_demand import answering_tier, call_demand
+from intermodal.planner.route_estimates.routes import price_route, priced_route
+from intermodal.planner.route_search.assignment_pools import prefer_native_for_named, without_needless_descriptions
+from intermodal.planner.route_search.objectives import Key, candidate_score, ranking_key
 
 CASES = 100
 SAMPLE = 50_000  # routes of a case, at most, but with --full-gates
 TIE = 1e-9  # a regret that is none, but for seconds, kept aspects or money after an equal number
 
 
-Choices = list[tuple[Group, list[list[Way]]]]
+Choices = list[tuple[EndpointGroup, list[list[ConversionOption]]]]
 
 
-def everything(case: Case, floors: Floors) -> Choices:
+def everything(case: PlanningCase, floors: StrengthFloors) -> Choices:
     """Every class of endpoints, with the ways of each bundle that it could take."""
-    left = survivors(case, jobs_needed(case))
-    conversions: Conversions = {
+    left = eligible_endpoints(case, jobs_needed(case))
+    conversions: ConvertersByJob = {
         job: [e for group in groups if group.tier(TASKS[job]) >= floors.of(job) for e in group.members]
         for job, groups in left.by_job.items()
         if job != case.job and job in TASKS
     }
-    with patch.object(ways, "BOTH_OF", 1_000):  # every pair of a reader and an eye
-        choices = [ways.ways(case, bundle, conversions) for bundle in case.bundles]
+    with patch.object(conversion_options, "BOTH_OF", 1_000):  # every pair of a reader and an eye
+        choices = [conversion_options.conversion_options(case, bundle, conversions) for bundle in case.bundles]
     found: Choices = []
     for group in left.by_job[case.job]:
         as_seen = [
-            (bundle, [unread(way, bundle) for way in some] if group.cannot_read else some)
+            (bundle, [without_reading(way, bundle) for way in some] if group.cannot_read else some)
             for bundle, some in zip(case.bundles, choices, strict=True)
         ]
         usable = [
-            as_named(case, bundle, for_itself(bundle, [way for way in some if _is_open(case, group, bundle, way)]))
+            prefer_native_for_named(
+                case,
+                bundle,
+                without_needless_descriptions(bundle, [way for way in some if _is_open(case, group, bundle, way)]),
+            )
             for bundle, some in as_seen
         ]
         found.append((group, usable))
     return found
 
 
-def _is_open(case: Case, group: Group, bundle: Bundle, way: Way) -> bool:
+def _is_open(case: PlanningCase, group: EndpointGroup, bundle: Bundle, way: ConversionOption) -> bool:
     if way.name == "read_along" and not group.cannot_read:
         return False
-    return rules.of_way(group, way, bundle, case) is None
+    return rules.option_rejection(group, way, bundle, case) is None
 
 
 def routes(choices: Choices) -> int:
@@ -71,20 +77,27 @@ def routes(choices: Choices) -> int:
     return sum(len(group.members) * math.prod(map(len, usable)) for group, usable in choices)
 
 
-def brute_force(case: Case, floors: Floors, choices: Choices) -> Key | None:
+def brute_force(case: PlanningCase, floors: StrengthFloors, choices: Choices) -> Key | None:
     """The best key over everything there is."""
     best: Key | None = None
     for group, usable in choices:
         for chosen in itertools.product(*usable):
             assignment = assign(case, chosen, case.book(group))
-            needs = demand(case, group, assignment)
+            needs = call_demand(case, group, assignment)
             for endpoint in group.members:
                 rates = case.rates(endpoint)
-                numbers = price(case, endpoint, group.remote, rates, needs)
-                mine = key(case, endpoint.id, numbers, needs, min(needs.tier, tier_of(case, group, needs)))
+                numbers = price_route(case, endpoint, group.remote, rates, needs)
+                mine = ranking_key(
+                    case, endpoint.id, numbers, needs, min(needs.tier, answering_tier(case, group, needs))
+                )
                 if best is not None and mine >= best:
                     continue  # allowed or not, it is not the best
-                if rules.of_route(priced(case, endpoint, group, rates, needs, numbers, floors.answer), case) is None:
+                if (
+                    rules.route_rejection(
+                        priced_route(case, endpoint, group, rates, needs, numbers, floors.answer), case
+                    )
+                    is None
+                ):
                     best = mine
     return best
 
@@ -113,7 +126,7 @@ def compared_with(seeds: range, most: float = math.inf) -> Iterator[float]:
         if best[:-1] == decision.chosen.key[:-1]:
             yield 0.0
             continue
-        mine, least = score(case, decision.chosen.key), score(case, best)
+        mine, least = candidate_score(case, decision.chosen.key), candidate_score(case, best)
         yield max(mine / least - 1 if least > 0 else mine - least, TIE)
 
 
@@ -136,12 +149,12 @@ def test_a_context_that_is_nearly_full_makes_no_route_better() -> None:
             continue
         needs, endpoint, remote = route.demand, route.endpoint, route.group.remote
         roomy = msgspec.structs.replace(route.rates, context=math.inf)
-        best = key(case, endpoint.id, price(case, endpoint, remote, roomy, needs), needs, route.tier)
+        best = ranking_key(case, endpoint.id, price_route(case, endpoint, remote, roomy, needs), needs, route.tier)
         for room in (4.0, 16.0, 40.0, 100.0, 300.0, 1_000.0):
             rates = msgspec.structs.replace(roomy, context=needs.total[HIGH] + room)
-            numbers = price(case, endpoint, remote, rates, needs)
+            numbers = price_route(case, endpoint, remote, rates, needs)
             capped += bool(numbers.missing_seconds)
-            assert key(case, endpoint.id, numbers, needs, route.tier) >= best
+            assert ranking_key(case, endpoint.id, numbers, needs, route.tier) >= best
     assert capped > 20
 
 

@@ -15,7 +15,7 @@ from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.types import EFFORTS, DefaultEffort, Effort, Endpoint, Protocol
 from intermodal.costing.answers import TYPICAL
 from intermodal.executor.drivers.codecs import CHATS, chat_codec
-from intermodal.planner.demand import DEFAULT_ANSWER
+from intermodal.planner.route_estimates.call_demand import DEFAULT_ANSWER
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, WireMessage, WireText

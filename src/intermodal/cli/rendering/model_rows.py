@@ -107,9 +107,9 @@ def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) 
 
 def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
     """What keeps it from being called, and what to do; "" and "" when nothing does. Consent comes first."""
-    from intermodal.planner.index import allowed
+    from intermodal.planner.catalog_index import is_allowed
 
-    if not allowed(endpoint, catalog):
+    if not is_allowed(endpoint, catalog):
         return "no consent", f"intermodal hosts add {endpoint.host.id}"
     return (endpoint.missing, endpoint.todo) if not endpoint.ready else ("", "")
 
@@ -209,7 +209,7 @@ def price_words(price: Price) -> str:
 
 def row_document(each: ModelRow, catalog: Catalog) -> dict[str, Any]:
     """A line as ``--json`` gives it: every field there, whatever its value."""
-    from intermodal.planner.index import allowed
+    from intermodal.planner.catalog_index import is_allowed
 
     endpoint = each.endpoint
     strength = (
@@ -229,7 +229,7 @@ def row_document(each: ModelRow, catalog: Catalog) -> dict[str, Any]:
         "strength": strength,
         "price": _price(each),
         "ready": each.ready,
-        "allowed": endpoint is not None and allowed(endpoint, catalog),
+        "allowed": endpoint is not None and is_allowed(endpoint, catalog),
         "missing": each.missing, "todo": each.todo,
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
-from intermodal.planner.drawing import canvas
+from intermodal.planner.route_estimates.image_generation import image_generation
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import ImageCall, WireImage
 from intermodal.request import ImageOutput, Sampling
@@ -51,7 +51,7 @@ def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
     """What a model that draws here is given to do; {} of any other."""
     if endpoint.model.diffusion is None:
         return {}
-    strokes = canvas(endpoint.model.diffusion, run.state.request, run.state.opened.facts).strokes
+    strokes = image_generation(endpoint.model.diffusion, run.state.request, run.state.opened.facts).strokes
     return {"denoised": round(strokes.denoised, 6), "made": round(strokes.made, 6)}
 
 

@@ -13,7 +13,7 @@ from intermodal.events import Committed, Finished, Note, TextDelta
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.route_run import RouteRun
-from intermodal.planner.translation import instruction
+from intermodal.planner.speech_translation import translation_instruction
 from intermodal.plans.step import Call
 from intermodal.request import Request
 
@@ -70,7 +70,7 @@ async def translation_request(
         )
         for message in request.messages
     ]
-    told = Text(text=instruction(dict(step.params)["translate"]))
+    told = Text(text=translation_instruction(dict(step.params)["translate"]))
     messages[-1] = msgspec.structs.replace(messages[-1], parts=(*messages[-1].parts, told))
     asked = msgspec.structs.replace(request, messages=tuple(messages))
     return asked, stands_for, None if made is None else made.transcript

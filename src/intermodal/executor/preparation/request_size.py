@@ -17,7 +17,7 @@ from intermodal.executor.preparation.model_inputs import AudioInput, DocumentInp
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.text.script_counts import count_scripts
-from intermodal.planner.index import LAST_DAY
+from intermodal.planner.catalog_index import LAST_DAY
 from intermodal.protocols.calls import ChatCall, WireAudio, WireImage, WireText
 from intermodal.quantity import exact
 from intermodal.request import JsonOutput

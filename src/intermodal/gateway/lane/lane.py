@@ -39,7 +39,7 @@ from intermodal.gateway.messages import Asked
 from intermodal.gateway.naming import allowed, policy_of, prompt_of, tightened, wishes_of
 from intermodal.gateway.reply import Reply
 from intermodal.gateway.shapes import MOST
-from intermodal.planner.case import ends_of
+from intermodal.planner.planning_case import question_excerpt
 from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
@@ -129,7 +129,7 @@ class Lane:
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
             chat = await self._read(asked, tongue)
             assert chat is not None
-        told = await self._gateway.client.told(ends_of(chat.asked)) if _open(chat, policy) else None
+        told = await self._gateway.client.told(question_excerpt(chat.asked)) if _open(chat, policy) else None
         return self._known(asked, tongue, chat, policy, catalog, told)
 
     def at_once(self, asked: Asked, dialect: Dialect, reply: Reply) -> Passage | None:
@@ -148,7 +148,7 @@ class Lane:
         policy = self._policy(asked, chat)
         if policy is None:
             return None
-        told = client.told_before(ends_of(chat.asked)) if _open(chat, policy) else None
+        told = client.told_before(question_excerpt(chat.asked)) if _open(chat, policy) else None
         if told is None and _open(chat, policy):
             return None
         catalog = client.catalog_for(policy)

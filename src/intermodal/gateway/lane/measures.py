@@ -11,7 +11,7 @@ from intermodal.costing.answers import kind_of
 from intermodal.gateway.lane.reading import Sizes
 from intermodal.gateway.shapes import estimates, top
 from intermodal.media.text.script_counts import count_scripts
-from intermodal.planner.case import ends_of
+from intermodal.planner.planning_case import question_excerpt
 from intermodal.questions.keyword_needs import needed_aspects
 from intermodal.request_builder import vocabularies_to_count
 
@@ -74,7 +74,7 @@ class Measures:
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
         """What kind of answer is asked for; and of pictures, which aspects."""
-        text = ends_of(text)
+        text = question_excerpt(text)
         found = self._questions.get((text, pictured))
         if found is None:
             found = (kind_of(text), needed_aspects(text)) if pictured else (kind_of(text),)

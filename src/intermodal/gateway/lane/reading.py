@@ -209,7 +209,7 @@ def chat_of(body: Body, owner: str, measure: Measure) -> Chat | None:
 
 
 def _question(messages: list[_Message]) -> str:
-    """As ``planner/case.py`` finds it: the last message that is no turn of calling tools."""
+    """As ``planner/planning_case.py`` finds it: the last message that is no turn of calling tools."""
     for message in reversed(messages):
         if message.role != "tool" and not message.tool_calls:
             if not isinstance(message.content, list):

@@ -114,7 +114,7 @@ class Turns:
 
     @property
     def asked(self) -> str:
-        """What the last turn says that is none of calling tools (``planner/case.py``)."""
+        """What the last turn says that is none of calling tools (``planner/planning_case.py``)."""
         asked = next((turn for turn in reversed(self._turns) if not turn.calling), None)
         return " ".join(asked.words) if asked is not None else ""
 

@@ -1,0 +1,427 @@
+"""From a priced route to a ``Candidate``: steps with ids, estimates with ranges, and what leaves the machine.
+
+The same parts going the same way make the same steps, whoever answers, so steps are made once per plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from intermodal.catalog.types import Endpoint, Task
+from intermodal.content import Kind
+from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
+from intermodal.costing.native import Book
+from intermodal.costing.rates import HERE
+from intermodal.costing.room import asked_for
+from intermodal.costing.tokens import CHARS_OF_TOKEN, Vocabulary
+from intermodal.planner.candidates.egress import route_sends, spoken_answer_sends
+from intermodal.planner.candidates.native_inputs import native_inputs, text_file_inputs
+from intermodal.planner.candidates.quality_checks import evidence_check, transcript_check
+from intermodal.planner.candidates.step_builder import StepBuilder
+from intermodal.planner.candidates.step_ids import step_id
+from intermodal.planner.catalog_index import Job, tier_name
+from intermodal.planner.conversion.conversion_option import TASK_OF, ConvertersByJob, Params
+from intermodal.planner.conversion.conversion_steps import at_each, transcription_params, transcription_title
+from intermodal.planner.conversion.earlier_readings import heard_portion
+from intermodal.planner.conversion.fidelity import transcribed_channels, transcript_fidelity
+from intermodal.planner.explanation.plan_text import counting_source, route_summary, strength_text, tools_text
+from intermodal.planner.explanation.verdict_builder import verdict_name
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
+from intermodal.planner.route_estimates.call_demand import retry_tokens
+from intermodal.planner.route_estimates.demand_calibration import calibrated_input, token_basis
+from intermodal.planner.route_estimates.final_call import (
+    AnswerTokens,
+    answer_tokens,
+    final_call_cost,
+    repair_cost,
+    retry_call_cost,
+    speech_cost,
+    typical_call_cost,
+)
+from intermodal.planner.route_estimates.image_generation import image_params, image_title
+from intermodal.planner.route_estimates.route_memory import ended, peak_memory_levels, unloads_first
+from intermodal.planner.route_estimates.routes import Route, main_speed_of
+from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
+from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
+from intermodal.plans.plan import Candidate, Taken
+from intermodal.plans.step import APART, SPEED, Call, CallOp, Check, Estimate, Portion
+from intermodal.quantity import Quantity, between
+from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
+
+TITLES: dict[str, str] = {
+    "text": "answer",
+    "json": "JSON answer",
+    "embedding": "embedding",
+    "transcript": "transcript",
+    "speech": "answer",
+    "scores": "scores",
+    "image": "picture",
+}
+_JSON: dict[str, Params] = {
+    "asked": (("json", "prompted"), ("repair", "1")), "told": (("json", "told"),), "forced": (("json", "forced"),),
+}  # fmt: skip
+_SEEING: dict[str, Task] = {"score": "zero-shot-image-classification", "draw": "image-to-image"}
+_encode = msgspec.json.Encoder().encode
+
+
+class CandidateBuilder:
+    """Makes candidates of one plan.
+
+    ``others``: who else may answer, for what is done again where an answer is no good.
+    """
+
+    def __init__(self, case: PlanningCase, conversions: ConvertersByJob, others: Sequence[Endpoint] = ()) -> None:
+        self.case = case
+        self._others = list(others)
+        self._before = StepBuilder(case, conversions).before
+        self._texts: dict[Vocabulary, list[Taken]] = {}
+        self._taken: dict[tuple[int, Book], list[Taken]] = {}
+        self._summaries: dict[Assignment, str] = {}
+        self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
+        self._keep: list[object] = []  # ways, so that their identities stay theirs
+        self._sent: dict[object, list[tuple[str, Kind, str]]] = {}
+        self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
+
+    def candidate(self, route: Route) -> Candidate:
+        """The candidate of a route."""
+        self._keep.append(route.assignment)
+        key = (route.endpoint.id, tuple(id(way) for way in route.assignment.ways))
+        found = self._candidates.get(key)
+        if found is None:
+            found = self._candidates[key] = self._make(route)
+        return found
+
+    def summary(self, route: Route) -> str:
+        """A route in a few words."""
+        found = self._summaries.get(route.assignment)
+        if found is None:
+            found = self._summaries[route.assignment] = route_summary(self.case, route.assignment)
+        return found
+
+    def total(self, route: Route) -> Estimate:
+        """The estimate of a route without its steps."""
+        return self._total(route, self._tokens_in(route), self._cost_basis(route))
+
+    def _make(self, route: Route) -> Candidate:
+        case = self.case
+        before = self._before(route.assignment)
+        last = self._last(route, before.inputs)
+        total = self._total(route, last.estimate.input_tokens, last.estimate.cost.basis)
+        ends = (last, *self._spoken(route, last))
+        takes = self._takes(route)
+        hashed = hashlib.sha256(_encode((before.names, [step.id for step in ends], total, round(route.score, 9))))
+        return Candidate(
+            id=hashed.hexdigest()[:12],
+            steps=(*before.steps, *ends),
+            endpoint=route.endpoint.id,
+            total=total,
+            score=round(route.score, 9),
+            tier=tier_name(route.tier),
+            keeps=before.keeps,
+            loses=before.loses,
+            sends=(*route_sends(case, route, self._sent), *spoken_answer_sends(case, route, ends)),
+            warnings=before.warnings,
+            summary=f"{before.summary}, spoken by {ends[-1].endpoint}" if len(ends) > 1 else before.summary,
+            takes=takes,
+            counted=self._counted(route, takes),
+            lost=route.demand.lost,
+            diverted=route.demand.diverted,
+            verdict=verdict_name(case, route),
+            cores=case.machine.cores,
+            decoders=route.assignment.decoders,
+            ends=ended(route.assignment) if self._ends(route) else (),
+            checks=(*before.checks, *self._checks(route, last)),
+        )
+
+    # ---- the last step ------------------------------------------------------------------------
+
+    def _last(self, route: Route, inputs: tuple[str, ...]) -> Call:
+        case, endpoint = self.case, route.endpoint
+        op: CallOp = case.job if not case.translating else "translate"
+        task: Task = TASK_OF[case.job]
+        if route.assignment.pictures:
+            task = _SEEING.get(op, "image-text-to-text")
+        elif case.job == "generate" and route.assignment.audio != ZEROS:
+            task = "audio-text-to-text"
+        judged = task
+        if op == "score" and endpoint.model.head_task is not None:
+            task = judged = endpoint.model.head_task
+        elif op == "score" and not endpoint.model.answers_in_words and not endpoint.model.matches_pictures:
+            judged = "feature-extraction"
+        params = self._params(route)
+        title = TITLES[case.output]
+        if op == "speak":
+            title = "the text"
+        if op == "translate":
+            title = f"translation into {case.translating}"
+        if op == "draw":
+            title = image_title(params)
+        keeps: tuple[Aspect, ...] = ()
+        loses: tuple[Aspect, ...] = ()
+        partly: tuple[Portion, ...] = ()
+        if op == "transcribe":
+            part = case.bundles[0].parts[0]
+            partly = heard_portion(case, part, endpoint)
+            keeps, loses = transcript_fidelity(part, timed=True)
+            heard = transcription_title(case, part.seconds.mid, apart=transcribed_channels(part) > 1)
+            title = f"{case.bundles[0].title} {heard}"
+        step = Call(
+            id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
+            title=title, params=params, note=strength_text(endpoint, judged, route.own_tier),
+            keeps=keeps, loses=loses, partly=partly,
+            estimate=self._last_estimate(route),
+        )  # fmt: skip
+        asked = asked_for(step, endpoint, case.request)
+        return step if asked is None else msgspec.structs.replace(step, room=asked)
+
+    def _params(self, route: Route) -> Params:
+        case = self.case
+        if case.job == "transcribe":
+            output = case.request.output
+            wanted = output.format if isinstance(output, TranscriptOutput) else "text"
+            part = case.bundles[0].parts[0]
+            return (
+                ("format", wanted),
+                *transcription_params(case, part),
+                *(APART if transcribed_channels(part) > 1 else ()),
+            )
+        if case.job in ("embed", "score"):
+            return ()
+        if case.job == "draw":
+            return image_params(route.endpoint, case.request, case.facts)
+        output = case.request.output
+        spoken: Params = ()
+        if isinstance(output, SpeechOutput) and (case.job == "speak" or speaks(route.endpoint)):
+            spoken = (("voice", output.voice), ("format", output.format))
+        if case.job == "speak":
+            return spoken
+        found: Params = (("max_tokens", str(int(route.numbers.cap))),)
+        if case.translating:
+            return (*found, ("translate", case.translating))
+        if case.output == "json":
+            found += _JSON[case.schema_by(route.group)]
+        return (*found, *spoken)
+
+    def _spoken(self, route: Route, answer_: Call) -> tuple[Call, ...]:
+        """The voice after an answer in words."""
+        case, voice = self.case, self.case.voice
+        if not needs_voice(case) or voice is None or speaks(route.endpoint):
+            return ()
+        output = case.request.output
+        assert isinstance(output, SpeechOutput)
+        inputs, params = (f"step:{answer_.id}",), (("voice", output.voice), ("format", output.format))
+        out = self._levels(route)[0]
+        here = voice.endpoint.host.zone in HERE
+        cold = here and voice.endpoint.id not in case.loaded
+        return (
+            Call(
+                id=step_id("speak", voice.endpoint.id, params, inputs),
+                op="speak",
+                task="text-to-speech",
+                endpoint=voice.endpoint.id,
+                inputs=inputs,
+                title="the answer",
+                params=params,
+                note=strength_text(voice.endpoint, "text-to-speech"),
+                estimate=Estimate(
+                    cost=quantity(voice.cost(out), "price list", 8),
+                    seconds=quantity(voice.seconds(out), "speed", 3),
+                    load_seconds=quantity(voice.rates.load, "cold start", 3) if cold else Quantity(),
+                    memory=quantity(voice.rates.memory, "resident when loaded", 0) if here else Quantity(),
+                ),
+            ),
+        )
+
+    def _last_estimate(self, route: Route) -> Estimate:
+        case, rates = self.case, route.rates
+        out, cost, seconds = self._levels(route)
+        here = route.endpoint.host.zone in HERE
+        return Estimate(
+            input_tokens=self._tokens_in(route),
+            output_tokens=quantity(out, "output kind and limit", 0),
+            thought_tokens=self._thought(route, out),
+            cost=quantity(cost, self._cost_basis(route), 8),
+            seconds=quantity(seconds, self._timed_by(route), 3),
+            load_seconds=quantity(rates.load, "cold start", 3) if self._is_cold(route) else Quantity(),
+            memory=quantity(rates.memory, "resident when loaded", 0) if here else Quantity(),
+            text=quantity(_plain_chars(out), "4 characters a token", 0) if case.job == "transcribe" else Quantity(),
+        )
+
+    def _thought(self, route: Route, out: Levels) -> Quantity:
+        """Of the output, what is thought before it."""
+        case, endpoint = self.case, route.endpoint
+        if case.job != "generate" or not route.rates.thought[HIGH]:
+            return Quantity()
+        found, _ = case.thought(endpoint, case.effort)
+        most = out[HIGH]
+        low, mid, high = (float(round(min(value, most))) for value in (found.low, found.mid, found.high))
+        return between(low, mid, high, found.basis)
+
+    def _timed_by(self, route: Route) -> str:
+        """Where the seconds are from; of a host's, EXPLAIN says it."""
+        if route.endpoint.host.zone in HERE:
+            return SPEED
+        return route.rates.basis_of(main_speed_of(self.case.job)) or SPEED
+
+    def _tokens_in(self, route: Route) -> Quantity:
+        heard = self.case.job == "transcribe"
+        return Quantity() if heard else quantity(route.demand.total, self._counted_by(route), 0)
+
+    def _counted_by(self, route: Route) -> str:
+        return token_basis(self.case, route.group, route.rates, route.demand)
+
+    def _cost_basis(self, route: Route) -> str:
+        return "price not known" if self._levels(route)[1][HIGH] == math.inf else "price list"
+
+    def _levels(self, route: Route) -> tuple[Levels, Levels, Levels]:
+        """Output tokens, cost and seconds of the last call, worked out once per route."""
+        found = self._numbers.get(route)
+        if found is None:
+            made = answer_tokens(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
+            out, (cost, seconds) = made.tokens, _levels_of(self.case, route, made)
+            retry_cost, retry_seconds = self._retry(route, out)
+            cost, seconds = plus(cost, (0.0, 0.0, retry_cost)), plus(seconds, (0.0, 0.0, retry_seconds))
+            if speaks(route.endpoint):
+                more_cost, more_seconds = speech_cost(self.case, route.endpoint, route.rates, out)
+                cost, seconds = plus(cost, more_cost), plus(seconds, more_seconds)
+            found = self._numbers[route] = (out, cost, seconds)
+        return found
+
+    def _retry(self, route: Route, out: Levels) -> tuple[float, float]:
+        """USD and seconds of asking once more where a value stands nowhere; nothing where nobody looks, where a repair
+        is priced already, or where there is no room for it: no route is refused for what may be left out."""
+        case, numbers = self.case, route.numbers
+        if not route.demand.evident or route.demand.again or case.policy.evidence != "retry":
+            return 0.0, 0.0
+        cost, seconds = retry_call_cost(route.rates, route.demand, retry_tokens(case), out[HIGH])
+        deadline = math.inf if case.policy.deadline is None else case.policy.deadline
+        if numbers.cost_high + cost > case.policy.max_cost or numbers.seconds_high + seconds > deadline:
+            return 0.0, 0.0
+        return cost, seconds
+
+    def _is_cold(self, route: Route) -> bool:
+        """The answering runtime has to be loaded, and no conversion did."""
+        endpoint = route.endpoint
+        here = endpoint.host.zone in HERE
+        return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
+
+    def _total(self, route: Route, tokens_in: Quantity, basis: str) -> Estimate:
+        case, assignment = self.case, route.assignment
+        cold = self._is_cold(route)
+        own = route.rates.load if cold else ZEROS
+        loaded = self._loaded(route)
+        out, cost, seconds = self._levels(route)
+        if needs_voice(case) and not speaks(route.endpoint) and case.voice is not None:
+            more_cost, more_seconds = speech_cost(case, route.endpoint, route.rates, out)
+            loading = at_each(partial(voice_load_seconds, case, case.voice))
+            cost, seconds, own = plus(cost, more_cost), plus(seconds, more_seconds), plus(own, loading)
+        return Estimate(
+            input_tokens=tokens_in,
+            output_tokens=quantity(plus(out, assignment.made), "sum", 0),
+            cost=quantity(plus(cost, assignment.cost), basis, 8),
+            seconds=quantity(plus(assignment.before, plus(seconds, own)), "schedule over cores and network", 3),
+            load_seconds=quantity(plus(assignment.load, own), "cold start", 3),
+            memory=quantity(
+                peak_memory_levels(assignment, loaded, ends=self._ends(route)), "of what is loaded for it", 0
+            ),
+        )
+
+    def _loaded(self, route: Route) -> Levels:
+        """Bytes that are loaded for the answer, and for saying it."""
+        case = self.case
+        own = route.rates.memory if self._is_cold(route) else ZEROS
+        if needs_voice(case) and not speaks(route.endpoint) and case.voice is not None:
+            own = plus(own, voice_memory(case, case.voice))
+        return own
+
+    def _ends(self, route: Route) -> bool:
+        return unloads_first(self.case, route.endpoint, route.demand, self._loaded(route)[HIGH])
+
+    def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
+        """Prompted JSON is checked, and repaired at most once: priced, and only in the high estimate.
+
+        A transcript that is itself what is wanted is looked at like any other.
+        """
+        case = self.case
+        if case.job == "transcribe":
+            return (transcript_check(case, last, route.endpoint, self._others),)
+        out = answer_tokens(case, route.endpoint, route.rates, route.numbers.cap, ZEROS).tokens
+        shared = bool(route.demand.again) and case.policy.evidence == "retry"
+        evident = (evidence_check(last, *self._retry(route, out), shared=shared),) if route.demand.evident else ()
+        if not route.demand.again:
+            return evident
+        cost, seconds = repair_cost(case, route.rates, route.demand, out[HIGH])
+        inputs = (f"step:{last.id}",)
+        return (
+            *evident,
+            Check(
+                id=step_id("valid_json", "", (), inputs),
+                op="valid_json",
+                inputs=inputs,
+                title="answer against its schema",
+                note="one repair call at most",
+                estimate=Estimate(
+                    cost=quantity((0.0, 0.0, cost), "only if invalid", 8),
+                    seconds=quantity((0.0, 0.0, seconds), "only if invalid", 3),
+                ),
+            ),
+        )
+
+    def _counted(self, route: Route, takes: tuple[Taken, ...]) -> tuple[str, ...]:
+        """By which rules what goes in as it is was counted, and who published them."""
+        tools = self._tools(route)
+        kinds: set[tuple[Kind, str]] = {
+            (each.counted_as or each.kind, each.tokens.basis) for each in takes if each.kind != "text"
+        }
+        if not kinds:
+            return tools
+        sources = self.case.index.sheet(route.group, self.case.as_of).sources
+        return (*tools, *dict.fromkeys(counting_source(basis, sources.get(kind, "")) for kind, basis in sorted(kinds)))
+
+    def _tools(self, route: Route) -> tuple[str, ...]:
+        """Tools that go along, what they add, and who says that they are taken."""
+        case, request = self.case, self.case.request
+        if not request.tools:
+            return ()
+        tokens = case.tools(case.tool_rule(route.group), case.vocabulary(route.group.first.model))
+        source = case.index.sheet(route.group, case.as_of).sources.get("tools", "")
+        return (tools_text(len(request.tools), tokens, source, route.endpoint.tools),)
+
+    def _takes(self, route: Route) -> tuple[Taken, ...]:
+        if self.case.job == "transcribe":
+            return ()
+        model = route.group.first.model
+        book = self.case.book(route.group)
+        vocabulary = self.case.vocabulary(model)
+        if vocabulary not in self._texts:
+            self._texts[vocabulary] = text_file_inputs(self.case, vocabulary)
+        found = list(self._texts[vocabulary])
+        for bundle, way in zip(self.case.bundles, route.assignment.ways, strict=True):
+            if way.name == "native" or way.pictures:
+                key = (id(way), book)
+                if key not in self._taken:
+                    self._taken[key] = native_inputs(bundle, way, book)
+                found += self._taken[key]
+        counted = [calibrated_input(self.case, route.group, route.rates, each) for each in found]
+        return tuple(sorted(counted, key=lambda each: each.part))
+
+
+def _levels_of(case: PlanningCase, route: Route, made: AnswerTokens) -> tuple[Levels, Levels]:
+    """Cost and seconds of the last call at all levels, the repair in the high ones."""
+    low, high = (final_call_cost(case, route.rates, level, route.demand, made.tokens[level]) for level in (LOW, HIGH))
+    mid = typical_call_cost(case, route.rates, route.demand, made)
+    more_cost, more_seconds = repair_cost(case, route.rates, route.demand, made.tokens[HIGH])
+    return (low[0], mid[0], high[0] + more_cost), (low[1], mid[1], high[1] + more_seconds)
+
+
+def _plain_chars(tokens: Levels) -> Levels:
+    return (tokens[0] * CHARS_OF_TOKEN, tokens[1] * CHARS_OF_TOKEN, tokens[2] * CHARS_OF_TOKEN)
+
+
+__all__ = ["CandidateBuilder", "Job", "step_id"]

@@ -1,0 +1,210 @@
+"""Everything that leaves this machine on a route: to the endpoint that answers, and to converters elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from intermodal.catalog.types import Endpoint
+from intermodal.content import Kind
+from intermodal.costing.rates import HERE
+from intermodal.costing.tokens import part_tokens
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, PartConversion
+from intermodal.planner.conversion.fidelity import transcribed_channels
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.numbers import counted
+from intermodal.plans.plan import Send
+from intermodal.plans.step import Call
+from intermodal.quantity import total
+
+TOGETHER = 8  # parts alike up to which each is listed by itself
+MAKES_TEXT = ("extract", "read", "transcribe", "describe")
+
+
+Said = dict[object, list[tuple[str, Kind, str]]]  # what was worked out already, by way and kind of words
+
+
+def route_sends(case: PlanningCase, route: Route, said: Said) -> tuple[Send, ...]:
+    """In part order, the answering endpoint's after the converters'. ``said`` is kept from one route to the next."""
+    found: list[Send] = _questions(case, route)
+    for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
+        for used in way.converters:
+            if used.host.zone not in HERE:
+                found += _each(bundle, way, used, partial(_for_converter, used.id), said)
+    if route.endpoint.host.zone not in HERE:
+        found += _texts(case, case.texts, route.endpoint)
+        if case.request.tools:
+            found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
+        for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
+            if way.name == "native":
+                heard = _sound_heard if bundle.kind == "video" else _heard
+                found += _each(bundle, way, route.endpoint, heard if case.job == "transcribe" else _as_it_is, said)
+                continue
+            found += _each(bundle, way, route.endpoint, _derived, said)
+            if "audio" in way.hands:
+                found += _each(bundle, way, route.endpoint, _sound, said)
+            if way.pictures:
+                found += _each(bundle, way, route.endpoint, _pictures, said)
+    return tuple(found)
+
+
+def _questions(case: PlanningCase, route: Route) -> list[Send]:
+    """What goes along with pictures to be described, once a host; who answers gets all texts, these among them."""
+    found: list[Send] = []
+    hosts = {route.endpoint.host.id}
+    for way in route.assignment.ways if case.told else ():
+        for eye in way.converters:
+            if eye.host.zone not in HERE and eye.host.id not in hosts and _is_told(way, eye):
+                hosts.add(eye.host.id)
+                found += _texts(case, case.told, eye)
+    return found
+
+
+def _is_told(way: ConversionOption, eye: Endpoint) -> bool:
+    return any(
+        piece.op == "describe"
+        and piece.endpoint is not None
+        and piece.endpoint.id == eye.id
+        and "question" in dict(piece.params)
+        for passage in way.passages
+        for piece in passage.pieces
+    )
+
+
+def _texts(case: PlanningCase, texts: list[PartFacts], endpoint: Endpoint) -> list[Send]:
+    vocabulary = case.vocabulary(endpoint.model)
+    if len(texts) > TOGETHER:
+        count = sum(part_tokens(part, vocabulary).mid for part in texts)
+        return [_send(f"{count:,.0f} tok text", "text", f"{len(texts)} texts", endpoint)]
+    return [
+        _send(f"{part_tokens(part, vocabulary).mid:,.0f} tok text", "text", part.name or "prompt", endpoint)
+        for part in texts
+    ]
+
+
+Pairs = list[tuple[PartFacts, PartConversion]]
+Words = Callable[[Bundle, Pairs], tuple[str, Kind]]
+
+
+def _each(bundle: Bundle, way: ConversionOption, endpoint: Endpoint, words: Words, said: Said) -> list[Send]:
+    """One entry per part; of many parts alike one for all, with their sum or range."""
+    key = (id(way), words)
+    found = said.get(key)
+    if found is None:
+        found = said[key] = list(_in_words(bundle, way, words))
+    return [_send(what, kind, origin, endpoint) for what, kind, origin in found]
+
+
+def _in_words(bundle: Bundle, way: ConversionOption, words: Words) -> Iterator[tuple[str, Kind, str]]:
+    pairs = list(zip(bundle.parts, way.passages, strict=True))
+    some = [pairs] if len(pairs) > TOGETHER else [[pair] for pair in pairs]
+    for each in some:
+        what, kind = words(bundle, each)
+        if what:
+            yield what, kind, bundle.title if len(each) > 1 else each[0][0].name
+
+
+def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    count = len(pairs)
+    seconds = f"{sum(part.seconds.mid for part, _ in pairs):.3g} s"
+    if bundle.kind == "audio":
+        return (f"{seconds} audio" if count == 1 else f"{count} recordings, {seconds} in all"), "audio"
+    if bundle.kind == "video":
+        return (f"{seconds} video" if count == 1 else f"{count} videos, {seconds} in all"), "video"
+    if bundle.kind == "image":
+        return f"{counted(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
+    pages = counted(sum(len(passage.leaves) for _, passage in pairs), "page")
+    return f"{counted(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
+
+
+def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """What a converter elsewhere gets: recordings, pictures, pictures of pages or frames."""
+    if bundle.kind == "audio":
+        return _heard(bundle, pairs)
+    if bundle.kind == "image" and not any(piece.op == "frames" for piece in pairs[0][1].pieces):
+        return _as_it_is(bundle, pairs)
+    if any(piece.op == "transcribe" for piece in _pieces_of(name, pairs)):
+        return _sound_heard(bundle, pairs)
+    count = sum(piece.count for piece in _pieces_of(name, pairs))
+    if not count:
+        return "", "image"
+    return (counted(count, "page picture") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
+
+
+def _heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """Recordings for an ear; of one whose channels are heard apart, each of them."""
+    what, kind = _as_it_is(bundle, pairs)
+    return f"{what}{_of_each(bundle)}", kind
+
+
+def _of_each(bundle: Bundle) -> str:
+    return " of each channel" if transcribed_channels(bundle.parts[0]) > 1 else ""
+
+
+def _pieces_of(name: str, pairs: Pairs) -> list[ConversionStep]:
+    return [p for _, passage in pairs for p in passage.pieces if p.endpoint is not None and p.endpoint.id == name]
+
+
+def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """The sound of videos as it is."""
+    return f"{sum(part.seconds.mid for part, _ in pairs):.3g} s audio", "audio"
+
+
+def _sound_heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """The sound of videos for an ear; of one whose channels are heard apart, each of them."""
+    what, kind = _sound(bundle, pairs)
+    return f"{what}{_of_each(bundle)}", kind
+
+
+def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
+    exact = all(p.reads[0] == p.reads[2] for _, passage in pairs for p in passage.pieces if p.op == "frames")
+    return f"{'' if exact else 'up to '}{counted(count, 'frame')}"
+
+
+def _sizes(parts: list[PartFacts]) -> str:
+    """The size of pictures, of different ones from the smallest to the largest."""
+    sizes = sorted({(part.width * part.height, part.width, part.height) for part in parts})
+    ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
+    return " to ".join(f"{width}x{height}" for _, width, height in ends)
+
+
+def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    """What converters make of the parts; text of which nothing is expected is sent all the same."""
+    made = [piece.tokens for _, passage in pairs for piece in passage.pieces if piece.op in MAKES_TEXT]
+    if not made:
+        return "", "text"
+    tokens = total(made)
+    if tokens.known and tokens.mid < 0.5:
+        return (f"up to {tokens.high:,.0f} tok text" if tokens.high >= 0.5 else "text if any"), "text"
+    return f"{tokens.mid:,.0f} tok text", "text"
+
+
+def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+    if bundle.kind == "document":
+        count = sum(len(passage.pictures) for _, passage in pairs)
+        return (counted(count, "page picture") if count else ""), "image"
+    if any(piece.op == "resize" for _, passage in pairs for piece in passage.pieces):
+        sizes = sorted({picture[:2] for _, passage in pairs for picture in passage.pictures})
+        ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
+        return f"{counted(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
+    if bundle.kind == "image" and not any(piece.op == "frames" for _, passage in pairs for piece in passage.pieces):
+        return _as_it_is(bundle, pairs)
+    count = sum(p.count for _, passage in pairs for p in passage.pieces if p.op == "frames" and p.shown)
+    return (_frames(count, bundle, pairs) if count else ""), "image"
+
+
+def _send(what: str, kind: Kind, origin: str, endpoint: Endpoint) -> Send:
+    host = endpoint.host
+    return Send(what=what, kind=kind, origin=origin, host=host.id, url=host.base_url, zone=host.zone)
+
+
+def spoken_answer_sends(case: PlanningCase, route: Route, ends: tuple[Call, ...]) -> tuple[Send, ...]:
+    """The answer itself, where a voice elsewhere speaks it."""
+    voice = case.voice
+    if len(ends) < 2 or voice is None or voice.endpoint.host.zone in HERE:
+        return ()
+    tokens = ends[0].estimate.output_tokens.mid
+    return (_send(f"{tokens:,.0f} tok text", "text", "the answer", voice.endpoint),)

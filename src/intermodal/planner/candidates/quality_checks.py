@@ -1,0 +1,193 @@
+"""What is looked at on the way, and what an escalation would take: a condition with a price, in the plan beforehand.
+
+A transcript that is empty, loops, is doubted or is in another language is heard again by a stronger ear; text that is
+hardly legible is read by a stronger reader or described by an eye; text longer than planned for makes the plan be made
+again. Where nothing better is reachable, what is wrong is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.levels import HIGH, quantity
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.candidates.step_ids import step_id
+from intermodal.planner.conversion import conversion_steps
+from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, ConvertersByJob
+from intermodal.planner.conversion.conversion_options import allowed_converters
+from intermodal.planner.conversion.retry_eligibility import may_redo
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
+from intermodal.plans.facts import Outcome, PartFacts
+from intermodal.plans.step import Call, Check, CheckOp, Estimate, Step
+
+_CHECKS: dict[str, CheckOp] = {"transcribe": "transcript", "read": "reading"}
+_WHAT: dict[str, str] = {"transcribe": "transcript", "read": "reading"}
+_IF: dict[str, str] = {
+    "empty": "if it is empty, loops, is doubted or is in another language",
+    "language": "if it is in another language",
+    "confidence": "if it is doubted",
+}
+_DOES: dict[str, str] = {"transcribe": "hears", "read": "reads", "describe": "describes"}
+PROBLEMS_REPORTED = "problems are reported"
+NOTHING_BETTER = f"{PROBLEMS_REPORTED}, but no better model is available"
+NOWHERE = "if one stands in none of the files"
+SIZE = "if it is more than planned for, the plan is made again"
+
+
+class _CheckedConversions(Struct):
+    """Conversions of one kind by one endpoint, with the price of doing them better."""
+
+    titles: list[str]
+    note: str
+    cost: float
+    seconds: float
+
+
+def conversion_checks(
+    case: PlanningCase, conversions: ConvertersByJob, assignment: Assignment, steps: Iterable[Step]
+) -> tuple[Check, ...]:
+    """One check for all conversions of a kind by an endpoint, and one for the size of everything that was made."""
+    found: dict[tuple[str, str], _CheckedConversions] = {}
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        for piece in way.passages[0].pieces:
+            if piece.endpoint is not None and piece.op in _CHECKS:
+                _add_conversion(case, conversions, bundle, way, piece, piece.endpoint, found)
+    by_maker: dict[tuple[str, str], list[str]] = {}
+    sized: list[str] = []
+    for step in steps:
+        if isinstance(step, Call):
+            by_maker.setdefault((step.op, step.endpoint), []).append(f"step:{step.id}")
+            sized.append(f"step:{step.id}")
+    made: list[Check] = []
+    for (op, endpoint), watched in found.items():
+        inputs = tuple(by_maker.get((op, endpoint), ()))
+        name = (
+            watched.titles[0] if len(watched.titles) == 1 else f"{watched.titles[0]} and {len(watched.titles) - 1} more"
+        )
+        made.append(
+            Check(
+                id=step_id(_CHECKS[op], "", (), inputs),
+                op=_CHECKS[op],
+                inputs=inputs,
+                title=f"{_WHAT[op]} of {name}",
+                note=watched.note,
+                estimate=_only_if_wrong(watched.cost, watched.seconds),
+            )
+        )
+    if sized:
+        inputs = tuple(sized)
+        made.append(
+            Check(id=step_id("size", "", (), inputs), op="size", inputs=inputs, title="size of what is made", note=SIZE)
+        )
+    return tuple(made)
+
+
+def transcript_check(case: PlanningCase, last: Call, ear: Endpoint, others: list[Endpoint]) -> Check:
+    """A transcript that is itself the answer: heard again by a better ear, where one of those who may answer is."""
+    bundle, inputs = case.bundles[0], (f"step:{last.id}",)
+    part = bundle.parts[0]
+    follower = _better_converter(case, {"transcribe": others}, bundle, "transcribe", ear)
+    cost = seconds = 0.0
+    note = PROBLEMS_REPORTED
+    if follower is not None:
+        _, problem, better = follower
+        note = f"{_IF[problem]}, {better.id} {_DOES['transcribe']} it"
+        again = conversion_steps.transcribe(case, part, better, case.rates(better))
+        cold = case.rates(better).load[HIGH] if better.id not in case.loaded else 0.0
+        cost, seconds = again.cost[HIGH], again.seconds[HIGH] + cold
+    return Check(
+        id=step_id("transcript", "", (), inputs), op="transcript", inputs=inputs, title=f"transcript of {part.name}",
+        note=note, estimate=_only_if_wrong(cost, seconds),
+    )  # fmt: skip
+
+
+def evidence_check(last: Call, cost: float, seconds: float, *, shared: bool) -> Check:
+    """The values of a JSON answer against the text that it is made from.
+
+    ``cost`` and ``seconds`` of asking once more, 0 where that is not done. ``shared``: the one repair of the answer is
+    there for this where it was not needed.
+    """
+    inputs = (f"step:{last.id}",)
+    note = f"{NOWHERE}, it is asked again once" if shared or seconds else f"{NOWHERE}, that is said"
+    return Check(
+        id=step_id("evidence", "", (), inputs), op="evidence", inputs=inputs, title="values of the answer", note=note,
+        estimate=_only_if_wrong(cost, seconds) if seconds else Estimate(),
+    )  # fmt: skip
+
+
+def _only_if_wrong(cost: float, seconds: float) -> Estimate:
+    return Estimate(
+        cost=quantity((0.0, 0.0, cost), "only if it is wrong", 8),
+        seconds=quantity((0.0, 0.0, seconds), "only if it is wrong", 3),
+    )
+
+
+def _add_conversion(
+    case: PlanningCase,
+    conversions: ConvertersByJob,
+    bundle: Bundle,
+    way: ConversionOption,
+    piece: ConversionStep,
+    endpoint: Endpoint,
+    found: dict[tuple[str, str], _CheckedConversions],
+) -> None:
+    held = found.setdefault((piece.op, endpoint.id), _CheckedConversions([], NOTHING_BETTER, 0.0, 0.0))
+    held.titles += [part.name for part in bundle.parts]
+    follower = _better_converter(case, conversions, bundle, piece.op, endpoint)
+    if follower is None:
+        return
+    job, problem, better = follower
+    held.note = f"{_IF[problem]}, {better.id} {_DOES[job]} it"
+    counted: dict[int, int] = {}
+    for passage in way.passages:
+        counted[id(passage)] = counted.get(id(passage), 0) + 1
+    done: set[int] = set()
+    for part, passage in zip(bundle.parts, way.passages, strict=True):
+        if id(passage) in done:
+            continue
+        done.add(id(passage))
+        again = _repeated_step(case, part, job, better, next((p for p in passage.pieces if p.op == piece.op), piece))
+        held.cost += again.cost[HIGH] * counted[id(passage)]
+        held.seconds += again.seconds[HIGH] * counted[id(passage)]
+    if better.id not in case.loaded:
+        held.seconds += case.rates(better).load[HIGH]
+
+
+def _better_converter(
+    case: PlanningCase, conversions: ConvertersByJob, bundle: Bundle, op: str, endpoint: Endpoint
+) -> tuple[str, str, Endpoint] | None:
+    """Who would do it better: the job, the problem it is for, and the endpoint."""
+    group = case.index.group_of
+    some = allowed_converters(case, bundle, op, conversions.get(op, []))
+    general = "empty" if op == "transcribe" else "confidence"
+    for problem in (general, "language") if op == "transcribe" else (general,):
+        bad = Outcome(op=op, endpoint=endpoint.id, problem=problem)
+        able = [e for e in some if may_redo(case, e, bad)]
+        if problem == "language" and not endpoint.model.languages:
+            able = []
+        if able:
+            return op, problem, max(able, key=lambda e: (group[e.id].tier(conversion_steps.task_of(op)), e.id))
+    eyes = allowed_converters(case, bundle, "describe", conversions.get("describe", [])) if op == "read" else []
+    return ("describe", general, eyes[0]) if eyes else None
+
+
+def _repeated_step(
+    case: PlanningCase, part: PartFacts, job: str, better: Endpoint, piece: ConversionStep
+) -> ConversionStep:
+    """The same conversion by somebody better."""
+    rates = case.rates(better)
+    if job == "transcribe":
+        return conversion_steps.transcribe(case, part, better, rates)
+    if job == "read":
+        if piece.pages:
+            pages = tuple(page for page in part.pages if page.number in piece.pages)
+            return conversion_steps.read_pages(case, part, pages, better, rates, -1)
+        return conversion_steps.read(case, part, better, rates)
+    shape = (part.width or 1240, part.height or 1755, "auto")
+    return conversion_steps.describe(
+        case, part, better, conversion_steps.VisualInput("", (shape,) * max(1, piece.count))
+    )

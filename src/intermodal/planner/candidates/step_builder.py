@@ -1,0 +1,250 @@
+"""The steps before the last call: the same parts going the same way make the same steps, whoever answers.
+
+So they are made once per plan, and once for all routes over an assignment.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.levels import Levels, levels, quantity
+from intermodal.costing.tokens import CHARS_OF_TOKEN
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.candidates.quality_checks import conversion_checks
+from intermodal.planner.candidates.step_ids import step_id
+from intermodal.planner.conversion.conversion_option import (
+    TASK_OF,
+    ConversionOption,
+    ConversionStep,
+    ConvertersByJob,
+    Params,
+    PartConversion,
+)
+from intermodal.planner.conversion.conversion_steps import pages_title
+from intermodal.planner.conversion.earlier_readings import partial_aspects
+from intermodal.planner.conversion.fidelity import KEPT_BY_STEP, LOST_BY_STEP, in_aspect_order
+from intermodal.planner.conversion.page_relevance import page_list
+from intermodal.planner.explanation.plan_text import route_summary, route_warnings, strength_text
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
+from intermodal.planner.route_estimates.conversion_schedule import parts_with_loads
+from intermodal.plans.cores import use_of
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.step import APART, Call, CallOp, Check, Estimate, Step, Transform, TransformOp
+from intermodal.quantity import Quantity
+from intermodal.request import Aspect
+
+Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
+_TRANSFORMS: dict[str, TransformOp] = {
+    "extract": "extract",
+    "render": "render",
+    "frames": "frames",
+    "demux": "demux",
+    "resize": "resize",
+    "subtitles": "subtitles",
+}
+_CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "describe": "describe"}
+
+
+class PreparationSteps(Struct, frozen=True):
+    """Everything before the last call: steps, what it takes of them, and what can be said already."""
+
+    steps: tuple[Step, ...]
+    inputs: tuple[str, ...]
+    names: str
+    keeps: tuple[Aspect, ...]
+    loses: tuple[Aspect, ...]
+    warnings: tuple[str, ...]
+    summary: str
+    checks: tuple[Check, ...]
+
+
+class StepBuilder:
+    """Makes the steps of assignments."""
+
+    def __init__(self, case: PlanningCase, conversions: ConvertersByJob) -> None:
+        self.case = case
+        self.conversions = conversions
+        self._steps: dict[tuple[int, int, frozenset[str]], Steps] = {}
+        self._estimates: dict[tuple[int, bool], Estimate] = {}
+        self._befores: dict[tuple[object, ...], PreparationSteps] = {}
+
+    def before(self, assignment: Assignment) -> PreparationSteps:
+        """What all routes over this assignment share, made once."""
+        key = (assignment.cold, *map(id, assignment.ways))
+        found = self._befores.get(key)
+        if found is None:
+            case = self.case
+            steps, inputs = self._conversions(assignment)
+            loses = {aspect for way in assignment.ways for aspect in way.loses}
+            keeps = {aspect for way in assignment.ways for aspect in way.keeps} - loses
+            found = self._befores[key] = PreparationSteps(
+                steps=tuple(steps),
+                inputs=tuple(inputs),
+                names=",".join([step.id for step in steps]),
+                keeps=in_aspect_order(keeps),
+                loses=in_aspect_order(loses),
+                warnings=route_warnings(case, assignment),
+                summary=route_summary(case, assignment),
+                checks=conversion_checks(case, self.conversions, assignment, steps),
+            )
+        return found
+
+    def _conversions(self, assignment: Assignment) -> tuple[list[Step], list[str]]:
+        """Steps in part order, and the references that stand for the parts."""
+        case = self.case
+        by_part: dict[int, Steps] = {}
+        for bundle, way, place, cold in parts_with_loads(case, assignment.ways, assignment.cold):
+            part, passage = bundle.parts[place], way.passages[place]
+            if passage.pieces:
+                by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
+            else:
+                by_part[part.index] = ((), (f"part:{part.index}",))
+        if case.job != "transcribe" and not case.translating:  # whose instruction is no part of the request
+            for text in case.texts:
+                by_part[text.index] = ((), (f"part:{text.index}",))
+        steps: list[Step] = []
+        inputs: list[str] = []
+        for index in sorted(by_part):
+            some, stands_for = by_part[index]
+            steps += some
+            inputs += stands_for
+        return steps, inputs
+
+    def _part(
+        self,
+        bundle: Bundle,
+        way: ConversionOption,
+        place: int,
+        part: PartFacts,
+        passage: PartConversion,
+        cold: frozenset[str],
+    ) -> Steps:
+        key = (id(way), part.index, cold)
+        found = self._steps.get(key)
+        if found is None:
+            found = self._steps[key] = self._make_part(bundle, way, place, part, passage, cold)
+        return found
+
+    def _make_part(
+        self,
+        bundle: Bundle,
+        way: ConversionOption,
+        place: int,
+        part: PartFacts,
+        passage: PartConversion,
+        cold: frozenset[str],
+    ) -> Steps:
+        steps: list[Step] = []
+        made: list[str] = []
+        ends: list[str] = []
+        source = f"part:{part.index}"
+        if bundle.kind == "document" and way.left_out:
+            steps.append(_select_step(part, source, passage, bundle, place))
+            source = f"step:{steps[0].id}"
+        if way.name == "read_along":
+            ends.append(source)
+        warmed: set[str] = set()
+        for piece in passage.pieces:
+            of = made[piece.of] if piece.of >= 0 else source
+            step: Step
+            if piece.endpoint is None:
+                step = self._transform(piece, part, of, way, passage)
+            else:
+                starts = piece.endpoint.id in cold and piece.endpoint.id not in warmed
+                warmed.add(piece.endpoint.id)
+                step = self._call(piece, piece.endpoint, part, of, (way, passage), starts)
+            made.append(f"step:{step.id}")
+            steps.append(step)
+            if piece.shown:
+                ends.append(made[-1])
+        return tuple(steps), tuple(ends)
+
+    def _call(
+        self,
+        piece: ConversionStep,
+        endpoint: Endpoint,
+        part: PartFacts,
+        source: str,
+        on: tuple[ConversionOption, PartConversion],
+        cold: bool,
+    ) -> Call:
+        task, (way, passage) = TASK_OF[piece.op], on
+        keeps, loses = _own_aspects(piece, way)
+        return Call(
+            id=step_id(piece.op, endpoint.id, piece.params, (source,)), op=_CALLS[piece.op], task=task,
+            endpoint=endpoint.id, inputs=(source,), part=part.index, title=f"{part.name} {piece.title}",
+            params=piece.params, keeps=keeps, loses=loses, note=strength_text(endpoint, task),
+            estimate=self._estimate(piece, cold), partly=partial_aspects(self.case, part, piece, passage, keeps),
+        )  # fmt: skip
+
+    def _transform(
+        self, piece: ConversionStep, part: PartFacts, source: str, way: ConversionOption, passage: PartConversion
+    ) -> Transform:
+        keeps, loses = _own_aspects(piece, way)
+        return Transform(
+            id=step_id(piece.op, "", piece.params, (source,)),
+            op=_TRANSFORMS[piece.op],
+            inputs=(source,),
+            part=part.index,
+            title=f"{part.name} {piece.title}",
+            params=piece.params,
+            keeps=keeps,
+            loses=loses,
+            estimate=self._estimate(piece, False),
+            partly=partial_aspects(self.case, part, piece, passage, keeps),
+        )
+
+    def _estimate(self, piece: ConversionStep, cold: bool) -> Estimate:
+        key = (id(piece), cold)
+        found = self._estimates.get(key)
+        if found is None:
+            endpoint = piece.endpoint
+            rates = self.case.rates(endpoint) if endpoint is not None else None
+            found = self._estimates[key] = Estimate(
+                input_tokens=quantity(piece.reads, "counted and estimated", 0)
+                if piece.op == "describe"
+                else Quantity(),
+                output_tokens=piece.tokens if endpoint is not None else Quantity(),
+                cost=quantity(piece.cost, "price list", 8),
+                seconds=quantity(piece.seconds, "speed", 3),
+                load_seconds=quantity(rates.load, "cold start", 3) if rates is not None and cold else Quantity(),
+                memory=quantity(rates.memory, "resident when loaded", 0) if rates is not None else Quantity(),
+                cores=use_of(endpoint, self.case.machine.cores).cores,
+                text=quantity(_chars(piece.tokens), "4 characters a token", 0),
+            )
+        return found
+
+
+def _own_aspects(piece: ConversionStep, way: ConversionOption) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
+    """What a step keeps and loses: of several that stand for a part, its own share."""
+    if way.name in ("mixed", "figured", "watch", "both", "read_along"):
+        if not piece.shown:
+            return (), ()
+        own: set[Aspect] = {*KEPT_BY_STEP.get(piece.op, ())}
+        if piece.op == "transcribe" and APART[0] in piece.params:
+            own.add("speakers")
+        gone = {*LOST_BY_STEP.get(piece.op, ())} | ({"words"} & own if piece.op == "transcribe" else set())
+        arrives = own - (gone & {*way.loses})
+        keeps = in_aspect_order(arrives)
+        return keeps, tuple(aspect for aspect in way.loses if aspect in gone)
+    if piece.op == "render":
+        return (way.keeps if way.name == "render" else ()), ()
+    return way.keeps, way.loses
+
+
+def _select_step(part: PartFacts, source: str, passage: PartConversion, bundle: Bundle, place: int) -> Transform:
+    kept = sorted({page for piece in passage.pieces for page in piece.pages})
+    out = [page.number for page in bundle.pages[place] if page.number not in kept]
+    params: Params = (("pages", page_list(kept)), ("left_out", page_list(out)))
+    return Transform(
+        id=step_id("select", "", params, (source,)), op="select", inputs=(source,), part=part.index,
+        title=f"{part.name} {pages_title(tuple(kept))}", params=params,
+        note=f"leaves out {pages_title(tuple(out))}" if out else "",
+    )  # fmt: skip
+
+
+def _chars(tokens: Quantity) -> Levels:
+    low, mid, high = levels(tokens)
+    return (low * CHARS_OF_TOKEN, mid * CHARS_OF_TOKEN, high * CHARS_OF_TOKEN)

@@ -1,0 +1,16 @@
+"""The name of a step: what it does, with what and to what."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from intermodal.planner.conversion.conversion_option import Params
+
+_encode = msgspec.json.Encoder().encode
+
+
+def step_id(op: str, endpoint: str, params: Params, inputs: tuple[str, ...]) -> str:
+    """First 8 hex digits of SHA-256 over what the step does, with what and to what."""
+    return hashlib.sha256(_encode((op, endpoint, params, inputs))).hexdigest()[:8]

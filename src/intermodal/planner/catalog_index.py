@@ -1,0 +1,387 @@
+"""The catalog, digested once: endpoints that every rule treats alike, and in each class those worth pricing.
+
+Rules read classes, not endpoints, so planning grows with kinds of endpoints and not with their number.
+Within a class, an endpoint that three others beat in every price and every speed can be neither the best
+nor one of the fallbacks whatever the request is, so it is not priced (the k-skyband of Papadias et al.,
+"Progressive Skyline Computation in Database Systems", TODS 2005). The index is kept on the catalog it
+belongs to; it is a cache of a pure function.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import cached_property
+from operator import le
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.bounded_cache import BoundedCache
+from intermodal.catalog.image_options import supported_image_options
+from intermodal.catalog.model_token_rules import token_rules_of
+from intermodal.catalog.reasoning_effort import ThinkingRequest
+from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
+from intermodal.catalog.types import Catalog, Endpoint, Task
+from intermodal.costing.native import Book, book_of
+from intermodal.costing.rates import DAYS_AND_EFFORTS, HERE, Rates, dimensions, ideal, known_rates
+from intermodal.costing.siblings import informed
+from intermodal.errors import UsageError
+from intermodal.planner.eligibility.usage_terms import endpoint_terms
+from intermodal.plans.statistics import Statistics
+from intermodal.request import TIERS, Tier
+
+Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
+SHAPES = 256  # of requests, of which it is remembered what the rules of endpoints left
+LISTED = 4  # ids a rejection names
+LEAST_READING_TIER = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
+BAND = 4  # the chosen one and three fallbacks
+_KEY, _LIKENESS = "_planner_index", "_planner_likeness"
+_WRITES: tuple[Task, ...] = ("text-generation", "image-text-to-text", "audio-text-to-text")
+_EVIDENCE = {"proxy": 1.0, "benchmark": 2.0, "measured": 3.0}  # of a tier; what only a row declares is less
+LAST_DAY = "9999-12-31"  # where no day is asked about, the newest rules hold
+
+JOBS: dict[Task, tuple[Job, ...]] = {
+    "text-generation": ("generate",),
+    "image-text-to-text": ("generate", "describe"),
+    "audio-text-to-text": ("generate",),
+    "automatic-speech-recognition": ("transcribe",),
+    "image-to-text": ("read",),
+    "feature-extraction": ("embed",),
+    "text-to-speech": ("speak",),
+    "zero-shot-classification": ("score",),
+    "text-classification": ("score",),
+    "fill-mask": ("score",),
+    "zero-shot-image-classification": ("score",),
+    "text-to-image": ("draw",),
+    "image-to-image": ("draw",),
+}
+
+
+ENCODER = msgspec.json.Encoder(order="deterministic")
+
+
+def canonical_json(value: Struct, cls: type[Struct]) -> bytes:
+    """A noun's JSON as it would be after a journey through JSON: an integer in a field of floats is a float."""
+    return ENCODER.encode(msgspec.json.decode(ENCODER.encode(value), type=cls))
+
+
+class EndpointGroup(Struct, eq=False):
+    """Endpoints alike in everything a rule reads.
+
+    Attributes:
+        first: one of them, to read those things from.
+        members: all, by id.
+        host: the host's id where all members share it, else "".
+        jobs: what they can do. inputs: the kinds they take. remote: beyond this machine.
+        tiers: strength by task, as a place in ``TIERS``. strongest: the best of them.
+        lane: what classes share to which the same ways are open.
+        books, sheets: rules of counting, by day; the latter with their sources.
+        bands, ideals: members worth pricing and the best of each of their figures, by day and effort.
+        ids: the first few, for a rejection to name.
+    """
+
+    number: int
+    first: Endpoint
+    members: list[Endpoint]
+    host: str
+    jobs: tuple[Job, ...]
+    inputs: frozenset[str]
+    remote: bool
+    tiers: dict[str, int]
+    strongest: int
+    lane: tuple[frozenset[str], bool, bool, str]
+    books: dict[str, Book]
+    sheets: dict[str, ModelTokenRules]
+    bands: dict[tuple[str, ThinkingRequest], tuple[Endpoint, ...]]
+    ideals: dict[tuple[str, ThinkingRequest], Rates]
+    ids: tuple[str, ...] = ()
+
+    @property
+    def cannot_read(self) -> bool:
+        """It sees, and is known to be too weak an eye to read what is written in a picture."""
+        return self.lane[2]
+
+    def tier(self, task: Task) -> int:
+        """Strength for a task.
+
+        A task without a figure is judged by the model's general strength, and a model without any is
+        taken for the weakest there is.
+        """
+        general = self.tiers.get("text-generation", self.strongest)
+        return self.tiers.get(task, general)
+
+    def take_over(self, other: EndpointGroup | None) -> None:
+        """Take what was worked out of a class of another catalog with the same rules of counting, where it has the same
+        members."""
+        if other is not None and other.first is self.first and other.members == self.members:
+            self.books, self.sheets, self.bands, self.ideals = other.books, other.sheets, other.bands, other.ideals
+
+
+class CatalogIndex:
+    """Groups of one catalog, their undominated members, and small caches that belong to it.
+
+    ``before``: of the catalog that this one was made of. Most classes of such a catalog are the same.
+    """
+
+    def __init__(self, catalog: Catalog, before: CatalogIndex | None = None) -> None:
+        self.catalog = catalog
+        self.families: dict[str, int] = {} if before is None else before.families
+        self.groups = _groups(catalog, self.families)
+        if before is not None:
+            for group in self.groups:
+                group.take_over(before.group_of.get(group.first.id))
+        self.group_of: dict[str, EndpointGroup] = {e.id: group for group in self.groups for e in group.members}
+        self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
+        self._of_day: dict[str, list[Book]] = {}
+        self._alike: dict[tuple[object, ...], Book] = {} if before is None else before._alike
+        self._away: dict[str, float] = {}
+        self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
+        self._informed: tuple[Statistics, Statistics] | None = None
+        # What the endpoint rules left of a request's shape (see ``survivors.py``).
+        self.survivors: BoundedCache[object, object] = BoundedCache("endpoints left by shape", SHAPES)
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the catalog among a plan's inputs; made on first use, for whoever only compares asks for none."""
+        return hashlib.sha256(canonical_json(self.catalog, Catalog)).hexdigest()[:16]
+
+    def away(self, endpoint: str) -> float:
+        """1 where a host other than the model's own vendor serves it, 0 there and on this machine."""
+        found = self._away.get(endpoint)
+        if found is None:
+            known = self.catalog.by_id[endpoint]
+            found = self._away[endpoint] = float(needs_consent(known) and not known.is_vendors_own)
+        return found
+
+    def standing(self, endpoint: str, task: Task) -> tuple[float, float, float]:
+        """How models of one tier are told apart, smaller is better: the evidence of the tier, what the model is sold
+        for, its size.
+
+        Strength that was measured here comes before published benchmarks, those before a proxy, and a proxy whose
+        source somebody opened before one that nobody did. Benchmarks that may be passed on are few; after them, what a
+        model is sold for is the only figure that all vendors publish and that goes with strength. It is the least of
+        all hosts that name a price, so that a host does not come first for being dear. Of models that do not write
+        it is not asked: their prices are of many units.
+        """
+        key = (endpoint, task)
+        found = self._standings.get(key)
+        if found is None:
+            known = self.catalog.by_id[endpoint]
+            strength = known.tier(task) or known.tier("text-generation")
+            level = _EVIDENCE.get(strength.evidence.level, 0.0) if strength is not None else 0.0
+            opened = 0.5 if strength is not None and strength.evidence.checked else 0.0
+            sold = self._sold_for.get(known.model.id, 0.0) if task in _WRITES else 0.0
+            found = self._standings[key] = (-level - opened, -sold, -(known.model.parameters or 0.0))
+        return found
+
+    @cached_property
+    def _sold_for(self) -> dict[str, float]:
+        """USD per million tokens that a model writes, at the cheapest host that says so and is no free tier."""
+        found: dict[str, float] = {}
+        for endpoint in self.catalog.endpoints:
+            price = endpoint.price.output_mtok or endpoint.price.input_mtok
+            if price and not endpoint.rationed:
+                found[endpoint.model.id] = min(price, found.get(endpoint.model.id, price))
+        return found
+
+    def informed(self, statistics: Statistics) -> Statistics:
+        """Statistics with what is known of a model elsewhere; those of the last epoch that was asked for are kept."""
+        if not statistics.rows:
+            return statistics
+        if self._informed is None or self._informed[0] is not statistics:
+            self._informed = (statistics, informed(statistics, self._models))
+        return self._informed[1]
+
+    @cached_property
+    def _models(self) -> dict[str, list[Endpoint]]:
+        """Endpoints by their model, of models that more than one serves, or this machine."""
+        found: dict[str, list[Endpoint]] = {}
+        for endpoint in self.catalog.endpoints:
+            found.setdefault(endpoint.model.id, []).append(endpoint)
+        return {
+            name: served for name, served in found.items()
+            if name and (len(served) > 1 or served[0].host.zone in HERE)
+        }  # fmt: skip
+
+    def sheet(self, group: EndpointGroup, as_of: str) -> ModelTokenRules:
+        """How a class counts on a day, with its sources; without rules before the first of its family."""
+        found = group.sheets.get(as_of)
+        if found is None:
+            model = group.first.model
+            try:
+                found = token_rules_of(model.id, model, self.catalog.counting, as_of or LAST_DAY)
+            except UsageError:
+                found = token_rules_of(model.id, model, ModelFamilies(), as_of)
+            group.sheets[as_of] = found
+        return found
+
+    def book(self, group: EndpointGroup, as_of: str) -> Book:
+        """The rules by which a class counts on a day; classes with the same rules share one."""
+        found = group.books.get(as_of)
+        if found is None:
+            if len(group.books) > 100:
+                group.books.clear()
+                group.sheets.clear()
+            made = book_of(self.sheet(group, as_of), group.inputs)
+            found = group.books[as_of] = self._alike.setdefault(made.key, made)
+        return found
+
+    def books(self, as_of: str) -> list[Book]:
+        """Every book of rules of a day."""
+        found = self._of_day.get(as_of)
+        if found is None:
+            self._of_day.clear()
+            found = self._of_day[as_of] = list({id(b): b for b in (self.book(g, as_of) for g in self.groups)}.values())
+        return found
+
+    def band(self, group: EndpointGroup, as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
+        """Members worth pricing, by id."""
+        found = group.bands.get((as_of, asked))
+        if found is None:
+            if len(group.bands) >= DAYS_AND_EFFORTS:
+                group.bands.clear()
+                group.ideals.clear()
+            found = group.bands[as_of, asked] = undominated_members(group.members, as_of, asked)
+        return found
+
+    def ideal(self, group: EndpointGroup, as_of: str, asked: ThinkingRequest) -> Rates:
+        """The best of each figure over the group, as the catalog knows them."""
+        found = group.ideals.get((as_of, asked))
+        if found is None:
+            found = group.ideals[as_of, asked] = ideal(
+                [known_rates(e, as_of, asked) for e in self.band(group, as_of, asked)]
+            )
+        return found
+
+
+def catalog_index(catalog: Catalog) -> CatalogIndex:
+    """The index of this catalog, made on first use."""
+    kept: dict[str, object] = vars(catalog)  # the struct has dict=True for this: as cached_property does
+    found = kept.get(_KEY)
+    if not isinstance(found, CatalogIndex):
+        made_of = kept.pop("made_of", None)
+        before = vars(made_of).get(_KEY) if isinstance(made_of, Catalog) else None
+        found = kept[_KEY] = CatalogIndex(catalog, before if isinstance(before, CatalogIndex) else None)
+    return found
+
+
+def needs_consent(endpoint: Endpoint) -> bool:
+    """Hosts on this machine need none."""
+    return endpoint.host.zone not in HERE
+
+
+def is_allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
+    """Whether a plan may use it without asking: it computes here, or the user consented to its host."""
+    return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
+
+
+def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
+    """``families``: of the rules of counting by model, as far as they were looked up."""
+    consented = frozenset(catalog.consent)
+    found: dict[tuple[object, ...], EndpointGroup] = {}
+    for endpoint in catalog.endpoints:
+        host, model = endpoint.host, endpoint.model
+        if model.id not in families:
+            counts = catalog.counting.of(model.id) if catalog.families else None
+            families[model.id] = id(counts[1]) if counts is not None else 0
+        # Of who takes text alone only what tools add is counted by a family's rules.
+        family = families[model.id] if len(endpoint.input) > 1 or endpoint.tools.takes else 0
+        own = host.id if needs_consent(endpoint) and host.id not in consented else ""
+        key = (own, family, _likeness(endpoint))
+        group = found.get(key)
+        if group is None:
+            found[key] = _group(len(found), endpoint, own)
+        else:
+            group.members.append(endpoint)
+    for group in found.values():
+        group.members.sort(key=lambda e: e.id)
+        group.ids = tuple(e.id for e in group.members[:LISTED])
+        hosts = {e.host.id for e in group.members}
+        group.host = next(iter(hosts)) if len(hosts) == 1 else ""
+    return list(found.values())
+
+
+def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
+    """What a rule reads of an endpoint itself; kept on it, as many catalogs may have it."""
+    kept: dict[str, object] = vars(endpoint)
+    found = kept.get(_LIKENESS)
+    if not isinstance(found, tuple):
+        host, model = endpoint.host, endpoint.model
+        found = kept[_LIKENESS] = (
+            host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
+            tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.tells_schema,
+            host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, host.protocol,
+            bool(endpoint.scoring), "many_logprobs" in host.quirks, endpoint.tools.takes, endpoint.tools.with_json,
+            (model.drawn, model.diffusion, supported_image_options(host)) if "image" in model.output else None,
+            endpoint.rationed,
+            endpoint.doubts, endpoint_terms(endpoint), "strict_subset" in host.quirks, endpoint.translates,
+            model.labels,
+        )  # fmt: skip
+    return found
+
+
+def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
+    jobs: tuple[Job, ...] = tuple(
+        dict.fromkeys(job for task in (*endpoint.model.tasks, *endpoint.scoring) for job in JOBS.get(task, ()))
+    )
+    if "image" not in endpoint.input:  # whatever the model was made for
+        jobs = tuple(job for job in jobs if job != "describe")
+    tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
+    inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE
+    strongest = max(tiers.values(), default=0)
+    cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < LEAST_READING_TIER
+    cannot_read |= endpoint.model.matches_pictures  # it tells what is shown, and not what is written
+    return EndpointGroup(
+        number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
+        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read, _compares(endpoint)),
+        books={}, sheets={}, bands={}, ideals={},
+    )  # fmt: skip
+
+
+def _compares(endpoint: Endpoint) -> str:
+    """How it compares where it writes nothing: what goes into such a call is counted in another way."""
+    if endpoint.model.matches_pictures:
+        return "pictures"
+    if not endpoint.model.answers_in_words:
+        return "texts"
+    return ""
+
+
+def _reading(tiers: dict[str, int], strongest: int) -> int:
+    """How well a model that sees reads: measured or stated for that task, otherwise as well as it sees."""
+    tasks: tuple[Task, ...] = ("image-to-text", "image-text-to-text", "text-generation")
+    return next((tiers[task] for task in tasks if task in tiers), strongest)
+
+
+def tier_name(place: int) -> Tier:
+    return TIERS[place]
+
+
+def undominated_members(members: list[Endpoint], as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
+    """Those that fewer than ``BAND`` others dominate, by id. Ties in everything go to the smaller id."""
+    if len(members) <= BAND:
+        return tuple(members)
+    points = [dimensions(known_rates(each, as_of, asked)) for each in members]
+    # Only what differs can decide; most endpoints share most figures.
+    varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
+    slim = [tuple([point[place] for place in varying]) for point in points]
+    order = sorted(range(len(members)), key=lambda place: (_sum(slim[place]), slim[place], members[place].id))
+    kept: list[int] = []
+    for place in order:
+        point = slim[place]
+        beaten = 0
+        for other in kept:
+            if all(map(le, slim[other], point)):
+                beaten += 1
+                if beaten >= BAND:
+                    break
+        if beaten < BAND:
+            kept.append(place)
+    return tuple(sorted((members[place] for place in kept), key=lambda e: e.id))
+
+
+def _sum(point: tuple[float, ...]) -> float:
+    """A monotone order in which no point is dominated by a later one; unknown prices last."""
+    return math.fsum([value if value < math.inf else 1e18 for value in point])

@@ -1,0 +1,371 @@
+"""A way: one choice for a bundle of parts, made of passages (what becomes of one part) and pieces (one step each)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from intermodal.catalog.types import Endpoint, Task
+from intermodal.costing.images import image_refusal, image_tokens
+from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, product, times
+from intermodal.costing.limits import NOTHING, Held, breaks, refusal
+from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
+from intermodal.costing.tokens import BLOCK, MARK
+from intermodal.media.media_limits import MAX_FILE_BYTES, SAFE_SIDE
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.conversion.fidelity import MUST_KEEP, READ_BY_MODEL_ALONE, kept_aspects, lost_aspects
+from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
+from intermodal.plans.cores import use_of
+from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.plans.step import CallOp, TransformOp
+from intermodal.quantity import Quantity
+from intermodal.request import Aspect
+
+NO_TIER = 99  # nothing in the way has weights
+Picture = tuple[int, int, str]  # width, height, detail
+Params = tuple[tuple[str, str], ...]
+Loss = tuple[int, int]  # parts diverted, needs lost: what comes before every number
+ConvertersByJob = dict[str, list[Endpoint]]  # "transcribe", "read", "describe" -> endpoints worth considering
+KeptPages = dict[int, tuple[PageFacts, ...]]  # part index -> pages kept by a selection
+TASK_OF: dict[str, Task] = {
+    "transcribe": "automatic-speech-recognition",
+    "read": "image-to-text",
+    "describe": "image-text-to-text",
+    "generate": "text-generation",
+    "translate": "text-generation",
+    "embed": "feature-extraction",
+    "score": "zero-shot-classification",
+    "speak": "text-to-speech",
+    "draw": "text-to-image",
+}
+
+
+class ConversionStep(Struct, frozen=True, gc=False):
+    """One step that a part goes through.
+
+    Attributes:
+        seconds: without loading. tokens: of the text it makes, exact 0 for pictures and sound.
+        params: the step's own. pages: of a document.
+        of: the place among the part's pieces of the one whose outcome it takes, -1 for the part itself.
+        shown: what it makes reaches the last call; else only another piece takes it.
+        count: pictures it makes or looks at. reads: input tokens, of a call that is billed by tokens.
+    """
+
+    op: TransformOp | CallOp
+    title: str
+    tokens: Quantity
+    cost: Levels = ZEROS
+    seconds: Levels = ZEROS
+    endpoint: Endpoint | None = None
+    pages: tuple[int, ...] = ()
+    params: Params = ()
+    of: int = -1
+    shown: bool = True
+    count: int = 0
+    reads: Levels = ZEROS
+
+
+class PartConversion(Struct, frozen=True, gc=False):
+    """What becomes of one part: its steps, and what the last endpoint gets of it as it is.
+
+    ``many`` is how often each of the pictures is expected: once, but for frames, of which one stands for all.
+    ``film`` is a video that goes in whole, ``leaves`` the pages of a document that does.
+    ``lines``: how many lines of its text have a time before them.
+    """
+
+    pieces: tuple[ConversionStep, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    many: Levels = (1.0, 1.0, 1.0)
+    sound: Quantity = Quantity()
+    film: PartFacts | None = None
+    leaves: tuple[PageFacts, ...] = ()
+    blocks: int = 0
+    lines: Levels = ZEROS
+
+
+class NativeTokens(NamedTuple):
+    """Tokens of what goes in as it is, as they are billed: of documents, of pictures and videos, of sound."""
+
+    text: Levels = ZEROS
+    image: Levels = ZEROS
+    audio: Levels = ZEROS
+
+
+class ConversionOption(Struct, eq=False, gc=False):
+    """One choice for a bundle.
+
+    Attributes:
+        name: "native", "transcribe", "read", "describe", "both" (read and described), "extract", "render", "mixed",
+            "figured" (text, and pages described), "frames" (an animation's), "watch" (a video, in tracks),
+            "read_along" (a picture as it is, and the text read from it).
+        converters: the ears, readers and eyes it goes through; () when nothing with weights is used.
+        hands: kinds the last endpoint must take, and which therefore reach it.
+        keeps, loses: aspects. ``missed`` are the needs among the lost ones: ``lost`` of those the question cannot do
+            without, counted over the parts; ``penalty`` in USD for the others, and for detail.
+        diverted: parts that the answering endpoint takes as they are and gets as something else, though it was named.
+        text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
+            of the text that converters with weights write. ``text`` has the labels of its blocks.
+        work: seconds on this machine times the cores that they occupy. by: seconds of each process of this machine.
+            chain: the longest that one part takes, one step after another. steps: how many take part in that.
+        pictures, sound: what goes in as it is, sound in seconds.
+        counted: something goes in as it is, whose tokens are a matter of who takes it. held: what limits are about.
+        odd: some of its pictures may be refused.
+        natives: distinct passages with something that is not a picture, and how often.
+        tier: of the weakest converter. passages: one per part of the bundle. by_book: tokens of what goes in as it is
+            and refused: why it would be, by whose rules; weighed, options: how it does under each weighting; all kept
+            once computed.
+    """
+
+    name: str
+    converters: tuple[Endpoint, ...]
+    hands: frozenset[str]
+    keeps: tuple[Aspect, ...]
+    loses: tuple[Aspect, ...]
+    penalty: float
+    missed: tuple[Aspect, ...]
+    lost: int
+    text: Levels
+    made: Levels
+    cost: Levels
+    transforms: Levels
+    local: Levels
+    network: Levels
+    work: Levels
+    chain: Levels
+    by: dict[str, Levels]
+    pictures: dict[Picture, Levels]
+    sound: Levels
+    tier: int
+    passages: list[PartConversion]
+    natives: list[tuple[PartConversion, int]]
+    by_book: dict[Book, NativeTokens]
+    refused: dict[Book, str]
+    weighed: dict[Book | None, tuple[tuple[float, ...], ...]]
+    options: dict[object, tuple[float, float, float, float]]
+    counted: bool = False
+    odd: bool = False
+    ruleless: NativeTokens | None = None
+    held: Held = NOTHING
+    left_out: int = 0
+    diverted: int = 0
+    steps: int = 0
+
+    @property
+    def loss(self) -> Loss:
+        """What no money and no seconds buy."""
+        return self.diverted, self.lost
+
+
+def make_option(
+    case: PlanningCase,
+    bundle: Bundle,
+    name: str,
+    hands: frozenset[str],
+    passage_of: Callable[[int], PartConversion],
+    *,
+    same: Callable[[int], object] | None = None,
+    aspects: tuple[tuple[Aspect, ...], tuple[Aspect, ...]] | None = None,
+) -> ConversionOption:
+    """A way of all parts of a bundle.
+
+    Args:
+        passage_of: what becomes of the part at a place of the bundle; asked once for parts that are alike.
+        same: what parts must share to be alike, their shape if not given.
+        aspects: what is kept and lost, where that is not a matter of the way's name.
+    """
+    memo: dict[object, PartConversion] = {}
+    passages: list[PartConversion] = []
+    for place, shape in enumerate(bundle.shapes):
+        key = shape if same is None else (shape, same(place))
+        passage = memo.get(key)
+        if passage is None:
+            passage = memo[key] = passage_of(place)
+        passages.append(passage)
+    keeps: tuple[Aspect, ...]
+    loses: tuple[Aspect, ...]
+    if aspects is None:
+        keeps = kept_aspects(name, bundle.kind)
+        gone = [lost_aspects(name, part, compared=bundle.compared) for part in _distinct(bundle)]
+        loses = tuple(dict.fromkeys(aspect for each in gone for aspect in each))
+    else:
+        keeps, loses = aspects
+    missed: tuple[Aspect, ...] = tuple(aspect for aspect in bundle.needs if aspect in loses)
+    made = ConversionOption(
+        name=name, converters=(), hands=hands, keeps=keeps, loses=loses,
+        penalty=sum(bundle.needs[aspect] for aspect in missed if bundle.needs[aspect] < MUST_KEEP), missed=missed,
+        lost=sum(bundle.needs[aspect] == MUST_KEEP for aspect in missed) * len(bundle.parts),
+        text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
+        work=ZEROS, chain=ZEROS, by={},
+        pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, natives=[],
+        by_book={}, refused={}, weighed={}, options={},
+    )  # fmt: skip
+    _add_up(made, bundle, case)
+    return made
+
+
+def without_reading(way: ConversionOption, bundle: Bundle) -> ConversionOption:
+    """The way as it is in front of an eye too weak to read: what is written only in pictures is lost."""
+    return without_words(way, bundle) if way.pictures and way.name in READ_BY_MODEL_ALONE.get(bundle.kind, ()) else way
+
+
+def without_words(way: ConversionOption, bundle: Bundle) -> ConversionOption:
+    """The way as it is where the words are lost on it."""
+    if "words" not in way.keeps:
+        return way
+    price = bundle.needs.get("words")
+    return replace(
+        way, keeps=tuple(aspect for aspect in way.keeps if aspect != "words"), loses=("words", *way.loses),
+        penalty=way.penalty + (price if price is not None and price < MUST_KEEP else 0.0),
+        missed=way.missed if price is None else ("words", *way.missed),
+        lost=way.lost + (len(bundle.parts) if price == MUST_KEEP else 0),
+        refused={}, weighed={}, options={},
+    )  # fmt: skip
+
+
+def _distinct(bundle: Bundle) -> list[PartFacts]:
+    """Parts that can lose different things: documents differ in their figures, others do not."""
+    if bundle.kind != "document":
+        return bundle.parts[:1]
+    return list(dict(zip(bundle.shapes, bundle.parts, strict=True)).values())
+
+
+def _add_up(way: ConversionOption, bundle: Bundle, case: PlanningCase) -> None:
+    counted: dict[int, int] = {}
+    by_id: dict[int, PartConversion] = {}
+    blocks, lines = 0, ZEROS
+    for passage in way.passages:  # equal parts share one passage object, so each is added once, times its number
+        counted[id(passage)] = counted.get(id(passage), 0) + 1
+        by_id[id(passage)] = passage
+    used: dict[str, Endpoint] = {}
+    for key, count in counted.items():
+        passage = by_id[key]
+        _add_chain(way, passage)
+        way.steps += count * len(passage.pieces)
+        for piece in passage.pieces:
+            _add_piece(way, piece, count, case.machine.cores)
+            if piece.endpoint is not None:
+                used[piece.endpoint.id] = piece.endpoint
+                way.tier = min(way.tier, case.index.group_of[piece.endpoint.id].tier(TASK_OF[piece.op]))
+        for picture in passage.pictures:
+            way.pictures[picture] = plus(way.pictures.get(picture, ZEROS), times(passage.many, count))
+        way.sound = plus(way.sound, times(levels(passage.sound), count))
+        blocks, lines = blocks + passage.blocks * count, plus(lines, times(passage.lines, count))
+        if passage.film is not None or passage.leaves or passage.sound.high or not passage.sound.known:
+            way.natives.append((passage, count))
+    if blocks and case.job not in WORDS_ALONE:
+        way.text = plus(way.text, plus(times(BLOCK, blocks), product(MARK, lines)))
+    way.converters = tuple(used.values())
+    way.counted = bool(way.pictures or way.natives)
+    if way.counted:
+        way.held = _held(way, bundle)
+        way.odd = bool(way.pictures) and (way.held.longest > SAFE_SIDE or any(map(_is_odd, way.pictures)))
+
+
+def _is_odd(picture: Picture) -> bool:
+    """Of a level of detail that not all have, or a strip: some vendor may refuse it however small it is."""
+    width, height, detail = picture
+    return detail != "auto" or max(width, height) > 100 * min(width, height)
+
+
+def _held(way: ConversionOption, bundle: Bundle) -> Held:
+    pictures, longest, pages = 0.0, 0, 0
+    for (width, height, _), count in way.pictures.items():
+        pictures, longest = pictures + count[HIGH], max(longest, width, height)
+    for passage, many in way.natives:
+        pages += len(passage.leaves) * many
+    size = sum([part.size for part in bundle.parts]) if way.name == "native" else 0
+    return Held(math.ceil(pictures), longest, pages, way.sound[MID], size)
+
+
+def native_tokens(way: ConversionOption, book: Book) -> NativeTokens:
+    """Tokens of what goes in as it is, under one book of rules; kept with the way, since many assignments share it."""
+    found = way.by_book.get(book)
+    if found is None:
+        text = film = audio = ZEROS
+        if way.natives:
+            text, film, audio = _unpictured_tokens(way, book)
+        image = film
+        if way.pictures:
+            low, mid, high = film
+            for (width, height, detail), count in way.pictures.items():
+                tokens = image_tokens(book.image, width, height, detail)
+                low, mid, high = low + tokens.low * count[0], mid + tokens.mid * count[1], high + tokens.high * count[2]
+            image = (low, mid, high)
+        found = way.by_book[book] = NativeTokens(text, image, audio)
+    return found
+
+
+def _unpictured_tokens(way: ConversionOption, book: Book) -> NativeTokens:
+    """Documents, videos and sound; who has no rule for any of them counts them like all others without."""
+    if not (book.audio or book.video or book.document) and book is not NO_BOOK:
+        if way.ruleless is None:
+            way.ruleless = _unpictured_tokens(way, NO_BOOK)
+        return way.ruleless
+    text = image = audio = ZEROS
+    for passage, many in way.natives:
+        if passage.film is not None:
+            image = plus(image, times(levels(watched(book.video, passage.film)), many))
+        elif passage.leaves:
+            text = plus(text, times(levels(leafed(book, passage.leaves)), many))
+        else:
+            audio = plus(audio, times(levels(heard(book.audio, passage.sound)), many))
+    return NativeTokens(text, image, audio)
+
+
+def whole_video_tokens(way: ConversionOption, book: Book) -> Levels:
+    """Tokens of the videos among what goes in as it is."""
+    return _unpictured_tokens(way, book).image
+
+
+def native_refusal(way: ConversionOption, book: Book) -> str:
+    """Why what goes in as it is would be refused under these rules, "" when it would not."""
+    if way.held.size > MAX_FILE_BYTES:
+        size, most = way.held.size / 1e6, MAX_FILE_BYTES / 1e6
+        return f"{size:,.0f} MB of files, and no more than {most:,.0f} MB are sent as they are"
+    limits = book.limits if way.name == "native" else None
+    if limits is not None and breaks(limits, way.held):
+        return refusal(limits, way.held)
+    if not way.odd:
+        return ""
+    found = way.refused.get(book)
+    if found is None:
+        reasons = (image_refusal(book.image, *picture) for picture in way.pictures)
+        found = way.refused[book] = next(filter(None, reasons), "")
+    return found
+
+
+def _add_chain(way: ConversionOption, passage: PartConversion) -> None:
+    ends: list[Levels] = []
+    for piece in passage.pieces:
+        ends.append(plus(ends[piece.of], piece.seconds) if piece.of >= 0 else piece.seconds)
+        way.chain = larger(way.chain, ends[-1])
+
+
+def _add_piece(way: ConversionOption, piece: ConversionStep, count: int, cores: int) -> None:
+    tokens, seconds, cost = levels(piece.tokens), piece.seconds, piece.cost
+    if tokens != ZEROS:
+        tokens = times(tokens, count)
+        way.text = plus(way.text, tokens)
+        if piece.endpoint is not None:
+            way.made = plus(way.made, tokens)
+    if cost != ZEROS:
+        way.cost = plus(way.cost, times(cost, count))
+    many, use = times(seconds, count), use_of(piece.endpoint, cores)
+    if not use.cores:
+        way.network = larger(way.network, seconds)
+        return
+    way.work = plus(way.work, times(many, use.cores))
+    if piece.endpoint is None:
+        way.transforms = plus(way.transforms, many)
+    else:
+        way.local = plus(way.local, many)
+        way.by[use.process] = plus(way.by.get(use.process, ZEROS), many)
+
+
+TEXT = frozenset(("text",))
+IMAGE = frozenset(("image",))
+BOTH = frozenset(("text", "image"))

@@ -1,0 +1,526 @@
+"""Single steps of a part, priced: hearing, reading, describing, taking apart.
+
+A step that is done already (the plan is made again while it runs) takes nothing more, and its size is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from functools import partial
+
+from msgspec import Struct
+
+from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
+from intermodal.catalog.types import Endpoint, Task
+from intermodal.costing.counts import corrected
+from intermodal.costing.images import image_tokens
+from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus
+from intermodal.costing.native import heard
+from intermodal.costing.price import as_heard, ear_price, reading_price, token_price
+from intermodal.costing.rates import Rates
+from intermodal.costing.speed import (
+    demux_seconds,
+    extract_seconds,
+    frames_seconds,
+    generate_seconds,
+    hear_seconds,
+    leaf_seconds,
+    render_seconds,
+    see_seconds,
+)
+from intermodal.costing.tokens import (
+    DESCRIBE_ASK,
+    DESCRIPTION,
+    DESCRIPTION_MOST,
+    page_tokens,
+    read_tokens,
+    speech_tokens,
+    text_tokens,
+    written_tokens,
+)
+from intermodal.media.media_limits import (
+    DEFAULT_DPI,
+    FIGURE_DPI,
+    FRAMES_MOST,
+    frame_size,
+    line_of,
+    page_size,
+    read_megapixels,
+)
+from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionStep, Params, Picture
+from intermodal.planner.conversion.fidelity import transcribed_channels
+from intermodal.planner.conversion.page_relevance import page_list, page_numbers
+from intermodal.planner.conversion.script_support import reader_script
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
+from intermodal.plans.numbers import counted
+from intermodal.plans.step import APART
+from intermodal.quantity import Quantity, between, exact, total
+
+TURN_TOKENS = 4  # who says it, and a new line
+TURNS: Levels = (0.0, 1 / 6, 1 / 2)  # a second: of two people who talk to each other
+SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # a second: stretches of speech as an ear writes them
+OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
+
+
+def finished_outcome(part: PartFacts, op: str, endpoint: Endpoint | None, params: Params) -> Outcome | None:
+    """What this very step made of this part, if it is done."""
+    name = endpoint.id if endpoint is not None else ""
+    for each in part.outcomes:
+        if each.op == op and each.endpoint == name and dict(each.params) == dict(params) and not each.problem:
+            return each
+    return None
+
+
+def known_tokens(done: Outcome) -> Quantity:
+    """Tokens of text that is there, in any vocabulary."""
+    if not done.tokens:
+        return text_tokens(done.chars)
+    counted = float(max(done.tokens.values()))
+    low, mid, high = OTHER_VOCABULARY
+    return between(math.floor(counted * low), counted * mid, math.ceil(counted * high), "counted, done already")
+
+
+def with_outcome(piece: ConversionStep, part: PartFacts) -> ConversionStep:
+    """The piece as it is once its step is done: nothing left to pay or to wait for."""
+    done = finished_outcome(part, piece.op, piece.endpoint, piece.params) if part.outcomes else None
+    if done is None:
+        return piece
+    return ConversionStep(
+        op=piece.op, title=piece.title, tokens=piece.tokens if not piece.tokens.high else known_tokens(done),
+        endpoint=piece.endpoint, pages=piece.pages, params=piece.params, of=piece.of, shown=piece.shown,
+        count=done.pictures or piece.count,
+    )  # fmt: skip
+
+
+# ---- calls ------------------------------------------------------------------------------------
+
+
+def transcribe(
+    case: PlanningCase, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
+) -> ConversionStep:  # fmt: skip
+    """Speech to text. ``timed``: each stretch of it keeps its own time."""
+    tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
+    length = levels(part.seconds)
+    film = length if part.kind == "video" else ZEROS
+    channels = transcribed_channels(part)
+    apart = channels > 1
+    if apart:
+        tokens = _two_channel_tokens(tokens, part.seconds)
+    made = levels(tokens)
+    sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
+    cost = at_each(lambda level: ear_price(rates, length[level], sound[level], made[level], channels))
+    return with_outcome(
+        ConversionStep(
+            op="transcribe", endpoint=ear, title=transcription_title(case, length[1], apart=apart),
+            tokens=tokens, cost=cost, of=of,
+            params=(*transcription_params(case, part), *_times(timed), *(APART if apart else ())),
+            seconds=at_each(lambda level: hear_seconds(rates, level, length[level], film[level], channels)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def transcription_params(case: PlanningCase, part: PartFacts) -> Params:
+    """What an ear is told of the language that is spoken, and of the one that it is to write."""
+    # An ear that follows one which was told the wrong language is told none.
+    wrong = any(done.problem == "language" for done in part.outcomes)
+    language = "" if wrong else case.policy.language
+    return (*((("language", language),) if language else ()), *((("translate", case.into),) if case.into else ()))
+
+
+def transcription_title(case: PlanningCase, seconds: float, *, apart: bool) -> str:
+    """How much is heard, and what is particular about it: "63 s, its two channels apart, into en"."""
+    into = f", into {case.into}" if case.into else ""
+    return f"{seconds:.3g} s{', its two channels apart' if apart else ''}{into}"
+
+
+def _two_channel_tokens(tokens: Quantity, seconds: Quantity) -> Quantity:
+    """Tokens of speech on two channels: both may talk all the time, and each of their turns has who it is."""
+    if not tokens.known:
+        return tokens
+    labels = [TURN_TOKENS * turns * length for turns, length in zip(TURNS, levels(seconds), strict=True)]
+    low, mid, high = levels(tokens)
+    return between(low, mid + labels[MID], 2 * high + labels[HIGH], f"{tokens.basis}, on two channels")
+
+
+def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) -> ConversionStep:
+    """The text in a picture."""
+    megapixels = read_megapixels(part.width, part.height)
+    price = reading_price(rates, 1)
+    if part.letters.known:
+        tokens = written_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
+    else:
+        tokens = read_tokens(megapixels[MID], part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
+    made = levels(tokens)
+    by, params = _reader_hint(case, part, reader)
+    return with_outcome(
+        ConversionStep(
+            op="read", endpoint=reader, title=f"{part.width}x{part.height}{by}", cost=(price, price, price), count=1,
+            tokens=tokens, params=params,
+            seconds=at_each(lambda level: see_seconds(rates, level, megapixels[level], made[level])),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def _reader_hint(
+    case: PlanningCase, part: PartFacts, reader: Endpoint, pages: tuple[PageFacts, ...] = ()
+) -> tuple[str, Params]:
+    """What a reader is told of the script, and how EXPLAIN says it."""
+    script, who = reader_script(case, part, reader, pages)
+    return (f" ({who})", (("script", script),)) if script else ("", ())
+
+
+def read_pages(
+    case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, rates: Rates, of: int
+) -> ConversionStep:
+    """The text of scanned pages, from pictures just rendered."""
+    sizes = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
+    megapixels = at_each(lambda level: sum(size[level] for size in sizes))
+    price = reading_price(rates, len(pages))
+    tokens = total([scanned_tokens(case, page, reader) for page in pages])
+    made = levels(tokens)
+    by, params = _reader_hint(case, part, reader, pages)
+    return with_outcome(
+        ConversionStep(
+            op="read",
+            endpoint=reader,
+            title=f"{pages_title(page_numbers(pages))}{by}",
+            pages=page_numbers(pages),
+            of=of,
+            tokens=tokens,
+            params=params,
+            cost=(price, price, price),
+            count=len(pages),
+            seconds=at_each(lambda level: leaf_seconds(rates, level, len(pages), megapixels[level], made[level])),
+        ),
+        part,
+    )
+
+
+def render_figures(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -> ConversionStep:
+    """Pictures on pages of text that hold words, each cut out of its page for a reader."""
+    shapes = [shape for page in pages for shape in figure_pixels(page)]
+    megapixels = sum(width * height for width, height in shapes) / 1e6
+    return with_outcome(
+        ConversionStep(
+            op="render", title=f"pictures on {pages_title(page_numbers(pages))} at {FIGURE_DPI} dpi",
+            pages=page_numbers(pages), shown=False, count=len(shapes), tokens=exact(0.0),
+            params=(("pages", page_list(page_numbers(pages))), ("figures", "cut out"), ("dpi", str(FIGURE_DPI))),
+            seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def read_figures(
+    case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, of: int
+) -> ConversionStep:
+    """The words in pictures on pages of text that were just cut out."""
+    rates = case.rates(reader)
+    sizes = [read_megapixels(*shape) for page in pages for shape in figure_pixels(page)]
+    price = reading_price(rates, len(sizes))
+    factor = case.statistics.get(reader.id, "reading_factor")
+    tokens = total([written_tokens(page.figure_letters, factor) for page in pages if page.figure_letters.known])
+    each = [tokens_at / len(sizes) for tokens_at in levels(tokens)]
+    return with_outcome(
+        ConversionStep(
+            op="read",
+            endpoint=reader,
+            title=f"pictures on {pages_title(page_numbers(pages))}",
+            pages=page_numbers(pages),
+            of=of,
+            tokens=tokens,
+            cost=(price, price, price),
+            count=len(sizes),
+            params=(("figures", "cut out"),),
+            seconds=at_each(lambda level: sum(see_seconds(rates, level, size[level], each[level]) for size in sizes)),
+        ),
+        part,
+    )
+
+
+def figure_pixels(page: PageFacts) -> list[tuple[int, int]]:
+    """Pictures of a page as they are cut out of it."""
+    return [page_size(right - left, bottom - top, FIGURE_DPI)[:2] for left, top, right, bottom in page.figures]
+
+
+def scanned_tokens(case: PlanningCase, page: PageFacts, reader: Endpoint | None) -> Quantity:
+    """Tokens on one scanned page: by its letters where they were counted, else by its size and how full it looks."""
+    of = (lambda figure: None) if reader is None else partial(case.statistics.get, reader.id)
+    if page.letters.known:
+        return written_tokens(page.letters, of("reading_factor"), page.script)
+    return page_tokens(page_megapixels(page), of("tokens_per_megapixel"), page.text_density)
+
+
+def read_frames(
+    case: PlanningCase, part: PartFacts, reader: Endpoint, frames: ConversionStep, shape: Picture, of: int
+) -> ConversionStep:
+    """Text on the screen, once per scene."""
+    rates = case.rates(reader)
+    count = frame_count(frames)
+    megapixels = read_megapixels(*shape[:2])
+    seen = case.statistics.get(reader.id, "tokens_per_megapixel")
+    each = read_tokens(megapixels[MID], part.text_density, seen)
+    written = levels(each)
+    cost = at_each(lambda level: reading_price(rates, count[level]))
+    return with_outcome(
+        ConversionStep(
+            op="read",
+            endpoint=reader,
+            title=frames.title,
+            tokens=_of_frames(each, count),
+            cost=cost,
+            of=of,
+            count=frames.count,
+            seconds=at_each(lambda level: count[level] * see_seconds(rates, level, megapixels[level], written[level])),
+        ),
+        part,
+    )
+
+
+def _of_frames(each: Quantity, count: Levels) -> Quantity:
+    """Tokens of all frames together. They do not all hold the most a frame can hold: what one has more, another has
+    less, so the excess over the middle grows with the square root of their number, as independent errors add.
+    """
+    if not each.known:
+        return each
+    low, mid, high = count
+    most = each.mid * high + (each.high - each.mid) * math.sqrt(high)
+    return between(each.low * low, each.mid * mid, max(each.mid * mid, most), each.basis)
+
+
+class VisualInput(Struct, frozen=True):
+    """What an eye is shown: pictures, or frames of which one stands for all and ``count`` says how many.
+
+    ``of`` is the piece that makes them, -1 where the part is the picture; ``pages`` are a document's.
+    """
+
+    title: str
+    pictures: tuple[Picture, ...]
+    of: int = -1
+    count: Levels | None = None
+    pages: tuple[int, ...] = ()
+
+
+def describe(case: PlanningCase, part: PartFacts, eye: Endpoint, look: VisualInput) -> ConversionStep:
+    """What pictures show, as far as it matters for the question; one call per picture."""
+    rates = case.rates(eye)
+    told = case.tells(eye)
+    ask = levels(text_tokens(len(case.question))) if told else ZEROS
+    rule = case.book_of(eye).image
+    seen = [levels(image_tokens(rule, *picture)) for picture in look.pictures]
+    image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
+    each_one = float(len(look.pictures))
+    many = look.count or (each_one, each_one, each_one)
+    image = corrected(image, rates.counts.image) if rates.counts is not None else image
+    learned = case.statistics.get(eye.id, "describe_tokens")
+    thinks, room = case.thought(eye, NO_THINKING_REQUEST)
+    out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))
+    most = DESCRIPTION_MOST + int(room)
+    out = (min(out[0], most), min(out[1], most), float(most))
+    text: Levels = (ask[0] + DESCRIBE_ASK[0], ask[1] + DESCRIBE_ASK[1], ask[2] + DESCRIBE_ASK[2])
+    cost = at_each(lambda level: many[level] * token_price(rates, text[level], image[level], 0.0, out[level]))
+    return with_outcome(
+        ConversionStep(
+            op="describe", endpoint=eye, title=look.title, of=look.of, pages=look.pages, count=math.ceil(many[2]),
+            tokens=between(out[0], out[1], out[2], "a description").times(as_range(many)), cost=cost,
+            seconds=at_each(
+                lambda level: many[level] * generate_seconds(rates, level, text[level] + image[level], out[level])
+            ),
+            params=(
+                *((("question", question_key(case)),) if told else ()), ("max_tokens", str(most)),
+            ),
+            reads=at_each(lambda level: many[level] * (text[level] + image[level])),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def question_key(case: PlanningCase) -> str:
+    """First 8 hex digits of SHA-256 of the question: a description for one question is none for another."""
+    return hashlib.sha256(case.question.encode()).hexdigest()[:8]
+
+
+# ---- transforms -------------------------------------------------------------------------------
+
+
+def extract(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -> ConversionStep:
+    """The text layer of pages."""
+    return with_outcome(
+        ConversionStep(
+            op="extract", title=pages_title(page_numbers(pages)), pages=page_numbers(pages),
+            tokens=total([layer_tokens(case, page) for page in pages]),
+            params=(("pages", page_list(page_numbers(pages))),),
+            seconds=at_each(lambda level: extract_seconds(case.rates_of_media, level, len(pages))),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def layer_tokens(case: PlanningCase, page: PageFacts) -> Quantity:
+    """Tokens of a page's text layer, and of what lies over it."""
+    return text_tokens(page.chars + page.over, 0, page.scripts, case.pages_in)
+
+
+def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *, shown: bool) -> ConversionStep:
+    """Pictures of pages."""
+    megapixels = sum(width * height for width, height, _ in map(page_pixels, pages)) / 1e6
+    return with_outcome(
+        ConversionStep(
+            op="render", title=f"{pages_title(page_numbers(pages))} at {DEFAULT_DPI} dpi", pages=page_numbers(pages),
+            params=(("pages", page_list(page_numbers(pages))), ("dpi", str(DEFAULT_DPI))), shown=shown,
+            count=len(pages),
+            tokens=exact(0.0), seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def frames(
+    case: PlanningCase, part: PartFacts, params: Params, count: Levels, title: str, *, shown: bool
+) -> ConversionStep:
+    """Pictures of a video or an animation. ``count`` of them are expected."""
+    length = levels(part.seconds)
+    megapixels = part.width * part.height / 1e6
+    piece = ConversionStep(
+        op="frames",
+        title=title,
+        tokens=exact(0.0),
+        params=params,
+        shown=shown,
+        count=math.ceil(count[2]),
+        seconds=at_each(lambda level: frames_seconds(case.rates_of_media, level, length[level], megapixels)),
+        reads=count,
+    )
+    done = finished_outcome(part, "frames", None, params) if part.outcomes else None
+    if done is None:
+        return piece
+    made = float(done.pictures)
+    return ConversionStep(
+        op="frames", title=title, tokens=exact(0.0), params=params, shown=shown, count=done.pictures,
+        reads=(made, made, made),
+    )  # fmt: skip
+
+
+def frame_count(piece: ConversionStep) -> Levels:
+    """How many pictures a frames piece is expected to make."""
+    return piece.reads
+
+
+def resize(case: PlanningCase, part: PartFacts, side: int, detail: str) -> tuple[ConversionStep, Picture]:
+    """A picture made smaller, and its new size."""
+    width, height = frame_size(part.width, part.height, side)
+    megapixels = part.width * part.height / 1e6
+    params: Params = (("max_side", str(side)), *((("detail", detail),) if detail != "auto" else ()))
+    made = ConversionStep(
+        op="resize", title=f"{part.width}x{part.height} to {width}x{height}", tokens=exact(0.0), params=params, count=1,
+        seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
+    )  # fmt: skip
+    return with_outcome(made, part), (width, height, detail)
+
+
+def demux(case: PlanningCase, part: PartFacts, *, shown: bool, apart: bool = False) -> ConversionStep:
+    """The sound of a video. ``apart``: each of its two channels by itself."""
+    length = levels(part.seconds)
+    return with_outcome(
+        ConversionStep(
+            op="demux", title=f"sound, {length[1]:.3g} s", tokens=exact(0.0), shown=shown,
+            params=APART if apart else (),
+            seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, length[level])),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def subtitles(case: PlanningCase, part: PartFacts, track: SubtitleFacts, *, timed: bool) -> ConversionStep:
+    """The words of a track of subtitles, which is read and not heard."""
+    return with_outcome(
+        ConversionStep(
+            op="subtitles", title=f"{track.language or 'language not stated'}, {counted(track.lines, 'line')}",
+            tokens=text_tokens(track.chars, 0, track.scripts),
+            params=(("track", str(track.track)), *_times(timed)),
+            seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, 0.0)),
+        ),
+        part,
+    )  # fmt: skip
+
+
+def transcript_lines(part: PartFacts, *, timed: bool) -> Levels:
+    """How many lines with a time what an ear hears becomes: of a film, and where each stretch keeps its own."""
+    if not timed and part.kind != "video":
+        return ZEROS
+    length = levels(part.seconds)
+    every = at_each(lambda level: length[level] * SEGMENTS[level])
+    return every if timed else _in_lines(every, length[MID], part)
+
+
+def subtitle_lines(part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Levels:
+    """How many lines with a time a track of subtitles becomes."""
+    every = float(track.lines)
+    return (every, every, every) if timed else _in_lines((every / 2, every, every), track.last, part)
+
+
+def _in_lines(every: Levels, seconds: float, part: PartFacts) -> Levels:
+    """Of so many stretches within ``seconds``, each with its time: how many times are left where one goes on in the
+    line of another. A picture between them begins a new line."""
+    low, mid, high = every
+    lines = seconds / line_of(part.seconds.mid)
+    return (min(low, lines / 2), min(mid, lines), min(high, lines + 1 + FRAMES_MOST))
+
+
+def _times(timed: bool) -> Params:
+    """Of a step that makes words of speech: each line keeps its own time."""
+    return (("times", "each"),) if timed else ()
+
+
+def task_of(job: str) -> Task:
+    """The Hugging Face task of a conversion."""
+    return TASK_OF[job]
+
+
+# ---- sizes ------------------------------------------------------------------------------------
+
+
+def page_pixels(page: PageFacts) -> Picture:
+    """A page as it is rendered."""
+    width, height, _ = page_size(page.width, page.height, DEFAULT_DPI)
+    return (width, height, "auto")
+
+
+def page_megapixels(page: PageFacts) -> float:
+    """Megapixels of a page as it is rendered for a reader."""
+    width, height, _ = page_pixels(page)
+    return read_megapixels(width, height)[MID]
+
+
+def pages_title(pages: tuple[int, ...]) -> str:
+    """Page numbers for people, runs shortened.
+
+    >>> pages_title((1, 2, 3, 7))
+    'pages 1-3, 7'
+    """
+    runs: list[list[int]] = []
+    for page in pages:
+        if runs and page == runs[-1][-1] + 1:
+            runs[-1].append(page)
+        else:
+            runs.append([page])
+    shown = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs[:6]]
+    more = ", …" if len(runs) > 6 else ""
+    return f"page{'s' if len(pages) > 1 else ''} {', '.join(shown)}{more}"
+
+
+def at_each(formula: Callable[[Level], float]) -> Levels:
+    """A formula at all three levels."""
+    return (formula(0), formula(1), formula(2))
+
+
+def as_range(values: Levels) -> Quantity:
+    """Levels as a factor."""
+    if values[0] == values[2]:
+        return exact(values[1])
+    return between(values[0], values[1], values[2], "scenes expected")

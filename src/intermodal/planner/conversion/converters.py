@@ -1,0 +1,209 @@
+"""Ears and readers: which may serve, and the few of them that are best under some weighting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from intermodal.catalog.types import Endpoint, Task
+from intermodal.content import Kind
+from intermodal.costing.images import image_tokens
+from intermodal.costing.levels import HIGH, MID, levels
+from intermodal.costing.price import as_heard, ear_price, hearing_price, reading_price, token_price
+from intermodal.costing.rates import Rates
+from intermodal.costing.sound import sound_tokens
+from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
+from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION, speech_tokens
+from intermodal.media.media_limits import (
+    FRAME_SIDE,
+    READ_SIDE,
+    expected_scenes,
+    frame_size,
+    most_frames,
+    read_megapixels,
+)
+from intermodal.planner.catalog_index import EndpointGroup, Job
+from intermodal.planner.conversion.conversion_option import ConvertersByJob
+from intermodal.planner.conversion.conversion_steps import figure_pixels
+from intermodal.planner.conversion.document_options import needs_rendering
+from intermodal.planner.conversion.fidelity import transcribed_channels
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import (
+    EligibleEndpoints,
+    EndpointFilter,
+    EndpointRejection,
+    members_to_price,
+)
+from intermodal.planner.planning_case import PlanningCase, is_local
+from intermodal.quantity import exact
+from intermodal.request import TIERS
+
+LARGE = TIERS.index("large")
+SHORTLIST = 6  # converters up to which all are considered
+TASKS: dict[Job, Task] = {
+    "transcribe": "automatic-speech-recognition",
+    "read": "image-to-text",
+    "describe": "image-text-to-text",
+}
+KINDS: dict[Job, tuple[Kind, ...]] = {
+    "transcribe": ("audio", "video"),
+    "read": ("image", "document", "video"),
+    "describe": ("image", "document", "video"),
+}  # fmt: skip
+VERB: dict[Job, str] = {"transcribe": "hear", "read": "read", "describe": "see", "speak": "speak the answer"}
+
+
+class StrengthFloors(Struct, frozen=True):
+    """Places in ``TIERS`` below which nothing is taken: the answering endpoint, ears, readers and eyes."""
+
+    answer: int
+    hear: int
+    read: int
+    see: int = 0
+
+    def of(self, job: Job) -> int:
+        """The floor of a conversion."""
+        return {"transcribe": self.hear, "read": self.read}.get(job, self.see)
+
+
+class _ConversionWork(Struct):
+    """All there is to convert, for comparing converters: seconds of each recording, those of films among them,
+    megapixels, pictures, and their sizes."""
+
+    lengths: list[float]
+    film: float
+    megapixels: float
+    pictures: int
+    shapes: dict[tuple[int, int], int]
+
+
+class _RankedConverter(Struct):
+    endpoint: Endpoint
+    money: float
+    seconds: float
+    tier: int
+    memory: float
+
+
+def shortlist_converters(
+    case: PlanningCase, left: EligibleEndpoints, floors: StrengthFloors, only: EndpointFilter | None
+) -> tuple[ConvertersByJob, list[EndpointRejection]]:
+    """Converters per job, and who was refused for strength or privacy."""
+    found: ConvertersByJob = {}
+    refused: list[EndpointRejection] = []
+    work: _ConversionWork | None = None
+    for job, groups in left.by_job.items():
+        if job == case.job or job not in TASKS:
+            continue
+        scored: list[_RankedConverter] = []
+        if work is None:
+            work = _work(case)
+        for group in groups:
+            reason = _reason(case, group, job, floors)
+            if reason is not None:
+                refused.append(EndpointRejection(reason[0], reason[1], len(group.members), group.ids))
+                continue
+            tier = group.tier(TASKS[job])
+            scored += [_score(case, e, job, work, tier) for e in members_to_price(case, group, job, only)]
+        found[job] = [one.endpoint for one in _best(case, scored)]
+    return found, refused
+
+
+def _reason(case: PlanningCase, group: EndpointGroup, job: Job, floors: StrengthFloors) -> rules.Reason | None:
+    if group.tier(TASKS[job]) < floors.of(job):
+        return ("floor", rules.below_floor(case, floors.of(job), job))
+    bundles = [bundle for bundle in case.bundles if bundle.kind in KINDS[job]]
+    if group.remote and bundles and all(bundle.private for bundle in bundles):
+        return ("privacy", f"may not {VERB[job]} {bundles[0].title}, which is private")
+    return None
+
+
+def _work(case: PlanningCase) -> _ConversionWork:
+    lengths: list[float] = []
+    film, megapixels, pictures = 0.0, 0.0, 0
+    shapes: dict[tuple[int, int], int] = {}
+    for bundle in case.bundles:
+        for part in bundle.parts:
+            if bundle.kind == "audio" or (bundle.kind == "video" and part.channels):
+                lengths += [levels(part.seconds)[MID]] * transcribed_channels(part)
+                film += lengths[-1] * transcribed_channels(part) if bundle.kind == "video" else 0.0
+            if bundle.kind == "video":
+                expected = expected_scenes(part.seconds.mid, part.cuts)[MID]
+                frames = max(1, round(min(expected, most_frames(part.seconds.mid))))
+                shape = frame_size(part.width, part.height, FRAME_SIDE)
+                megapixels += read_megapixels(*frame_size(part.width, part.height, READ_SIDE))[MID] * frames
+                pictures += frames
+                shapes[shape] = shapes.get(shape, 0) + frames
+            if bundle.kind == "image":
+                megapixels += read_megapixels(part.width, part.height)[MID]
+                pictures += 1
+                shapes[part.width, part.height] = shapes.get((part.width, part.height), 0) + 1
+        scans = sum(page.scanned for pages in bundle.pages for page in pages)
+        seen = sum(needs_rendering(page) for pages in bundle.pages for page in pages)
+        cut_out = [shape for pages in bundle.pages for page in pages for shape in figure_pixels(page)]
+        megapixels += 2.2 * scans + sum(read_megapixels(*shape)[MID] for shape in cut_out)
+        pictures += scans + len(cut_out)
+        if seen:
+            shapes[1240, 1755] = shapes.get((1240, 1755), 0) + seen
+    return _ConversionWork(lengths, film, megapixels, pictures, shapes)
+
+
+def _score(case: PlanningCase, endpoint: Endpoint, job: Job, work: _ConversionWork, tier: int) -> _RankedConverter:
+    rates = case.rates(endpoint)
+    load = 0.0 if endpoint.id in case.loaded else rates.load[MID]
+    if job == "transcribe":
+        seconds = sum(work.lengths)
+        money = _hearing(case, endpoint, rates, work.lengths)
+        time = hear_seconds(rates, MID, seconds, work.film)
+    elif job == "describe":
+        rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
+        seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())
+        question = len(case.question) / 4 if case.tells(endpoint) else 0.0
+        asked, said = (DESCRIBE_ASK[MID] + question) * many, DESCRIPTION[MID] * many
+        money = token_price(rates, asked, seen, 0.0, said)
+        time = generate_seconds(rates, MID, seen + asked, said) + rates.overhead[MID] * max(0, many - 1)
+    else:
+        money = reading_price(rates, work.pictures)
+        time = see_seconds(rates, MID, work.megapixels, 100.0 * work.megapixels)
+    return _RankedConverter(endpoint, money, time + load, tier, rates.memory[HIGH])
+
+
+def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list[float]) -> float:
+    """USD of hearing recordings so long, as a plan would say."""
+    if rates.second < math.inf or rates.audio == math.inf:  # what is billed by seconds takes no counting
+        return sum(hearing_price(rates, each) for each in lengths)
+    rule, learned = case.book_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
+    cost = 0.0
+    for each in lengths:
+        sound = as_heard(rates, levels(sound_tokens(rule, each)))[MID]
+        cost += ear_price(rates, each, sound, speech_tokens(exact(each), learned).mid, 1)
+    return cost
+
+
+def _best(case: PlanningCase, scored: list[_RankedConverter]) -> list[_RankedConverter]:
+    """All of a few; of many, on this machine and elsewhere each, the best under every weighting."""
+    if len(scored) <= SHORTLIST:
+        return scored
+    value = case.policy.time_value
+
+    def overall(one: _RankedConverter) -> float:
+        return min(one.money, 1e6) + one.seconds * value
+
+    weightings: tuple[Callable[[_RankedConverter], tuple[float | str, ...]], ...] = (
+        lambda one: (overall(one), one.endpoint.id),
+        lambda one: (min(one.money, 1e6), one.seconds, one.endpoint.id),
+        lambda one: (one.seconds, one.endpoint.id),
+        lambda one: (-one.tier, overall(one), one.endpoint.id),
+        # One that is stronger than the answer makes no route stronger: then the cheaper one.
+        lambda one: (-min(one.tier, LARGE), min(one.money, 1e6), one.seconds, one.endpoint.id),
+        lambda one: (one.memory, overall(one), one.endpoint.id),
+    )
+    found: dict[str, _RankedConverter] = {}
+    for here in (True, False):
+        some = [one for one in scored if is_local(one.endpoint) is here]
+        for weigh in weightings if some else ():
+            best = min(some, key=weigh)
+            found.setdefault(best.endpoint.id, best)
+    return list(found.values())

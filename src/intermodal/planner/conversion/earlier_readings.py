@@ -1,0 +1,81 @@
+"""How much of what a step keeps really arrives, where that is counted before it runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Literal
+
+from intermodal.catalog.types import Endpoint
+from intermodal.planner.conversion.conversion_option import ConversionStep, PartConversion
+from intermodal.planner.conversion.retry_eligibility import may_redo
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.plans.facts import Outcome, PartFacts
+from intermodal.plans.step import Call, Portion, Step, Transform
+from intermodal.request import Aspect
+
+_SEEN: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what is lost with a scene
+
+
+def partial_aspects(
+    case: PlanningCase, part: PartFacts, piece: ConversionStep, passage: PartConversion, keeps: Collection[Aspect]
+) -> tuple[Portion, ...]:
+    """What a step keeps of an aspect: of a film the scenes that are looked at, of what was read or heard before the
+    lines, pages or seconds of which that reading was sure."""
+    frames = _frames(piece, passage)
+    if frames is not None and part.kind == "video":
+        most, scenes = int(dict(frames.params).get("most", "0")), 1 + len(part.cuts)
+        if dict(frames.params).get("frames") != "scenes" or most >= scenes:
+            return ()
+        return tuple(Portion(aspect=each, kept=most, of=scenes, unit="scenes") for each in _SEEN if each in keeps)
+    if "words" not in keeps or piece.endpoint is None:
+        return ()
+    if piece.op == "transcribe":
+        return heard_portion(case, part, piece.endpoint)
+    portion = earlier_portion(part, piece.pages) if piece.op == "read" and part.kind != "video" else None
+    return (portion,) if portion is not None else ()
+
+
+def heard_portion(case: PlanningCase, part: PartFacts, ear: Endpoint) -> tuple[Portion, ...]:
+    """How much of what is said in a recording or a film an earlier hearing was sure of; () where it was of nearly all,
+    and where this ear hears better than that one. Of ears elsewhere nothing is known."""
+    portion = earlier_portion(part)
+    before = Outcome(op="transcribe", endpoint=part.read_by, problem="confidence")
+    if portion is None or ear.host.zone != "process" or may_redo(case, ear, before):
+        return ()
+    return (portion,)
+
+
+def earlier_portion(part: PartFacts, pages: Collection[int] = ()) -> Portion | None:
+    """How much of a picture, of scanned pages or of speech an earlier reading was sure of; None where it was of nearly
+    all."""
+    kept, of = part.read_before
+    if not part.pages:
+        unit: Literal["seconds", "lines"] = "seconds" if part.kind in ("audio", "video") else "lines"
+        return Portion(aspect="words", kept=kept, of=of, unit=unit) if of else None
+    scans = [page for page in part.pages if (page.number in pages if pages else page.scanned)]
+    bad = sum(page.read_before != (0, 0) for page in scans)
+    return Portion(aspect="words", kept=len(scans) - bad, of=len(scans), unit="pages") if bad else None
+
+
+def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
+    """What a plan says of words that are doubted; of scenes it says it of the film (``footage.scene_notes``)."""
+    return [
+        f"{each.amount} of the words of {names[step.part]} arrive as they are: {confidence_text(each)}"
+        for step in steps
+        if isinstance(step, Call | Transform)
+        for each in step.partly
+        if each.unit != "scenes"
+    ]
+
+
+def confidence_text(portion: Portion) -> str:
+    how, what = ("hearing", "seconds of speech") if portion.unit == "seconds" else ("reading", portion.unit)
+    return f"an earlier {how} was sure of {portion.kept:,} of {portion.of:,} {what}"
+
+
+def _frames(piece: ConversionStep, passage: PartConversion) -> ConversionStep | None:
+    """The frames that a step makes, reads or describes."""
+    if piece.op == "frames":
+        return piece
+    given = passage.pieces[piece.of] if piece.of >= 0 else None
+    return given if given is not None and given.op == "frames" else None

@@ -1,0 +1,255 @@
+"""What a request seems to need of its media, and what each way keeps of them.
+
+Stated aspects (``Policy.keep``) reject. Of inferred ones, those the question cannot be answered without come before
+money and time: a route that loses one is taken only where no route that keeps it is within the limits. The others
+have a small price. All that is lost is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+from intermodal.content import Kind
+from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
+from intermodal.request import ASPECTS, Aspect
+
+# The price of losing what the question cannot be answered without: no money and no seconds buy it. An answer about a
+# colour from the text read in a photo is worth nothing, however quick it is; and how quick is often a guess.
+MUST_KEEP = math.inf
+FACT_PENALTY = 0.001  # USD for losing what the media's own facts suggest
+DETAIL_PENALTY = 0.04  # USD for losing detail where the rest is kept: small print, scenes of a film
+UNSURE_PENALTY = 0.04  # USD for losing what the question may need, times the score of that
+
+ASPECTS_OF_KIND: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in each kind
+    "text": ("words",),
+    "image": ("words", "layout", "appearance", "figures"),
+    "audio": ("words", "speakers", "tone", "timing"),
+    "video": tuple(aspect for aspect in ASPECTS if aspect != "comparison"),
+    "document": ("words", "layout", "appearance", "figures"),
+}
+KEPT_BY_OPTION: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # way -> kind -> what it keeps
+    "transcribe": {"audio": ("words", "timing")},
+    "read": {"image": ("words",), "document": ("words",)},
+    "describe": {"image": ("appearance", "figures")},
+    "both": {"image": ("words", "appearance", "figures")},
+    "extract": {"document": ("words",)},
+    "mixed": {"document": ("words", "appearance", "figures")},
+    "figured": {"document": ("words", "appearance", "figures")},
+}
+KEPT_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # the share of one step, where several stand for a part
+    "transcribe": ("words", "timing"), "read": ("words",), "describe": ("appearance", "figures"),
+    "extract": ("words",), "frames": ("appearance", "layout", "figures"), "demux": ("words", "speakers", "tone"),
+    "subtitles": ("words", "timing"),
+}  # fmt: skip
+LOST_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # and which of the losses are its own
+    "transcribe": ("speakers", "tone"), "subtitles": ("speakers", "tone"),
+    "read": ("layout", "appearance", "figures", "motion"),
+    "describe": ("words", "layout", "motion"), "extract": ("layout", "appearance", "figures"), "frames": ("motion",),
+}  # fmt: skip
+READ_BY_MODEL_ALONE: dict[Kind, tuple[str, ...]] = {  # options in which the last model alone reads the words
+    "image": ("native", "resized", "frames"), "document": ("render",),
+}  # fmt: skip
+VISUAL_ASPECTS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # what words on a page do not carry
+UNCONVERTED_OPTIONS = ("native", "resized", "frames", "read_along")  # ways in which a part arrives as the kind it is
+WORD_OPTIONS = ("read", "describe", "both")  # ways after which several pictures are no longer seen side by side
+
+FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
+FIGURE_SHARE = 0.3  # of a page under pictures or drawings, from which on they may be what it is about ...
+FIGURE_CHARS = 400  # ... when it has fewer characters than this
+WRITTEN = 40.0  # letters seen in a picture from which on it says something; photographs without writing show up to 30
+DENSE = 0.12  # share of a picture's area that is text, from which on the words are what matters
+SPARSE = 0.04  # below it, the rest is
+LAID_OUT = 60.0  # letters from which on a picture of text has lines to lay out: a button has 12, two lines 50, five 110
+FULL = 200.0  # letters from which on a picture is a page, however wide its lines are apart: a receipt has over 300
+
+
+def medium_of(part: PartFacts) -> Medium:
+    """What a question is about when it is about this part. Of a picture that nobody looked at it is an image; text has
+    nothing but words, and is asked about like a document."""
+    if part.kind == "image" and part.text_density.known:
+        return "page" if is_page(part) else "photo"
+    return "document" if part.kind == "text" else part.kind
+
+
+def is_page(part: PartFacts) -> bool:
+    """A picture that is full of text, by the area or by the letters of it."""
+    return part.text_density.known and (
+        part.text_density.mid >= DENSE or (part.letters.known and part.letters.mid >= FULL)
+    )
+
+
+def aspects_needed(
+    part: PartFacts, asked: QuestionFacts, keep: Collection[Aspect] = (), *, shows: bool = False,
+    compared: bool = False,
+) -> dict[Aspect, float]:  # fmt: skip
+    """What this part is probably needed for, and the price of losing it.
+
+    ``keep``: what somebody stated. Where a part has that, what its medium suggests is no more than a suggestion: of a
+    photo of which the words are to be kept, the words are wanted.
+    ``shows``: what it shows is asked for, whatever the words of the question. ``compared``: it is one of several
+    pictures, so a question about what they show may be about all of them together.
+    """
+    there = ASPECTS_OF_KIND[part.kind] if part.frames <= 1 else (*ASPECTS_OF_KIND[part.kind], "motion")
+    told = asked.of(medium_of(part))
+    question: set[Aspect] = {need.aspect for need in told.needed}
+    if shows:
+        question.add("appearance")
+    needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
+    needs |= _uncertain_needs(told, there, needs)
+    # What nobody told follows from the medium.
+    open_ = not set(keep) & set(there) and (not (asked.by and told.needed) or bool(told.unsure))
+    looks = any(needs.get(aspect) == MUST_KEEP for aspect in VISUAL_ASPECTS)
+    for aspect in _suggested_aspects(part):
+        # A question that is not about looks is about what is written, where anything is: without it nothing is left.
+        plain = open_ and aspect == "words" and part.kind in ("image", "document") and not looks
+        # And one that is not about words is about what a picture shows, unless the picture is a page of text.
+        shown = open_ and aspect == "appearance" and part.kind == "image" and "words" not in question
+        if plain or shown:
+            needs[aspect] = MUST_KEEP
+        elif not _is_unsampled(part):
+            needs.setdefault(aspect, FACT_PENALTY)
+    if figure_pages(part):
+        needs["figures"] = MUST_KEEP
+    if compared and part.kind == "image":
+        needs |= _comparison_needs(asked, any(needs.get(aspect) == MUST_KEEP for aspect in VISUAL_ASPECTS))
+    return needs
+
+
+def _uncertain_needs(
+    told: MediumNeeds, there: Collection[Aspect], needs: Mapping[Aspect, float]
+) -> dict[Aspect, float]:
+    """The prices of losing what it may need besides."""
+    return {
+        need.aspect: UNSURE_PENALTY * need.score
+        for need in told.unsure
+        if need.aspect in there and need.aspect not in needs
+    }
+
+
+def _comparison_needs(asked: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
+    """Whether one of several pictures has to be seen beside the others. Words of a question do not tell: where they are
+    all that was looked at, a question that takes an eye may be about all of them."""
+    if not asked.by:
+        return {"comparison": MUST_KEEP} if looked_at else {}
+    told = asked.of("pictures")
+    needed: dict[Aspect, float] = {need.aspect: MUST_KEEP for need in told.needed}
+    return _uncertain_needs(told, ASPECTS, {}) | needed
+
+
+def _is_unsampled(part: PartFacts) -> bool:
+    """A picture that nobody looked at: its facts suggest nothing, so what the question leaves open is all there is."""
+    return part.kind == "image" and not part.text_density.known
+
+
+def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
+    """Pages beside whose words something is drawn or pictured; scans are not among them."""
+    return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not page.pictured)
+
+
+def figure_pages(part: PartFacts) -> tuple[int, ...]:
+    """Pages whose words do not carry what is on them: much drawing or picture, little text, and no scan.
+
+    What a scan shows is its text.
+    """
+    return tuple(
+        page.number
+        for page in part.pages
+        if page.figure_share >= FIGURE_SHARE and page.chars < FIGURE_CHARS and not page.pictured
+    )
+
+
+def needs_vision(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool:
+    """Something is needed that only a look can tell."""
+    return any(aspect in VISUAL_ASPECTS for aspect in (*stated, *needs))
+
+
+KeptAndLost = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
+
+
+def transcript_fidelity(part: PartFacts, *, timed: bool) -> KeptAndLost:
+    """What a transcript of a recording keeps, and what it loses. Times go along where they are asked for; speakers
+    where each has a channel: those are heard apart."""
+    keeps: set[Aspect] = {"words"}
+    if timed:
+        keeps.add("timing")
+    if transcribed_channels(part) > 1:
+        keeps.add("speakers")
+    return tuple(a for a in ASPECTS_OF_KIND["audio"] if a in keeps), tuple(
+        a for a in ASPECTS_OF_KIND["audio"] if a not in keeps
+    )
+
+
+def in_aspect_order(aspects: Collection[str]) -> tuple[Aspect, ...]:
+    """Aspects in the order in which all are listed."""
+    return tuple(aspect for aspect in ASPECTS if aspect in aspects)
+
+
+def transcribed_channels(part: PartFacts) -> int:
+    """How many channels of a recording, or of a film's sound, are heard, each in a call of its own: both of two with a
+    voice each."""
+    return 2 if part.separate_channels else 1
+
+
+def needs_timestamps(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:
+    """What is said is to keep the time of each line."""
+    return "timing" in stated or "timing" in needs
+
+
+def shows_no_writing(part: PartFacts) -> bool:
+    """Whether no picture of a film that was looked at has anything on it that looks written.
+
+    How much it is tells nothing: a title alone on a slide covers 0.6 % of it, as much as what only looks written in a
+    photograph. To read frames that have no words costs seconds; not to read those that have costs the words.
+    """
+    return part.text_density.known and part.text_density.mid <= 0
+
+
+def _suggested_aspects(part: PartFacts) -> tuple[Aspect, ...]:
+    if part.kind == "audio":
+        return ("words",)
+    if part.kind == "video":
+        sparse = part.text_density.known and part.text_density.high <= SPARSE
+        silent = not part.channels and not part.subtitles
+        words: tuple[Aspect, ...] = () if silent and shows_no_writing(part) else ("words",)
+        return (*words, "appearance") if sparse else words
+    if part.kind == "document" and part.pages:
+        return ("words", "figures") if pages_with_figures(part) else ("words",)
+    if part.kind == "image":
+        return _suggested_by_picture(part)
+    return ()
+
+
+def _suggested_by_picture(part: PartFacts) -> tuple[Aspect, ...]:
+    """Of a picture: a page of text is about its words; any other about what it shows, and its words where it has some.
+
+    Of a picture that nobody looked at, either may be needed.
+    """
+    density = part.text_density
+    if not density.known:
+        return ("words", "appearance")
+    if is_page(part):
+        few = part.letters.known and part.letters.mid < LAID_OUT
+        return ("words",) if few else ("words", "layout")
+    written = density.high > 0 and (part.letters.mid >= WRITTEN if part.letters.known else density.mid > SPARSE)
+    return ("words", "appearance") if written else ("appearance",)
+
+
+def kept_aspects(way: str, kind: Kind) -> tuple[Aspect, ...]:
+    """What a way keeps of a kind; a part that goes in as it is, or as pictures of its pages, keeps everything."""
+    return KEPT_BY_OPTION.get(way, {}).get(kind, ASPECTS_OF_KIND[kind])
+
+
+def lost_aspects(way: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
+    """What a way loses of this part. A page without drawings has no figures to lose."""
+    keeps = kept_aspects(way, part.kind)
+    gone: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS_OF_KIND[part.kind] if aspect not in keeps)
+    if part.kind == "image" and part.frames > 1 and way != "frames":
+        gone = (*gone, "motion")  # it is the first frame that goes
+    if compared and part.kind == "image" and way in WORD_OPTIONS:
+        gone = (*gone, "comparison")
+    if transcribed_channels(part) > 1:
+        gone = tuple(aspect for aspect in gone if aspect != "speakers")
+    if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
+        return tuple(aspect for aspect in gone if aspect != "figures")
+    return gone

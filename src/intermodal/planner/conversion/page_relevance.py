@@ -1,0 +1,83 @@
+"""Pages of documents: which are scanned, which matter to the question, which are left out when not all fit."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+from intermodal.plans.facts import PageFacts
+
+_PAGE_ASKED = re.compile(r"\bpages?\s+(\d{1,5})(?:\s*(?:-|to|and|,)\s*(\d{1,5}))?", re.IGNORECASE)
+_COMMON_WORDS = (
+    "a an and are as at be by can could did do does for from had has have he her his how i if in into is it "
+    "its me my not of on or our she so that the their them there these they this to up us was we were what "
+    "when where which who why will with would you your page pages say says tell show give please document "
+    "report file"
+)
+_COMMON = frozenset(_COMMON_WORDS.split())
+_READ, _ASKED = 10_000.0, 100_000.0  # more than any words are worth
+
+
+def page_numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:
+    return tuple(page.number for page in pages)
+
+
+def page_list(pages: Iterable[int]) -> str:
+    """Page numbers as a step carries them: "1,2,5"."""
+    return ",".join(map(str, pages))
+
+
+def stem(word: str) -> str:
+    """A word without its plural s, so that "invoices" meets "invoice"."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def asked_pages(question: str) -> frozenset[int]:
+    """Page numbers the question names.
+
+    >>> sorted(asked_pages("What do page 3 and pages 7-9 say?"))
+    [3, 7, 8, 9]
+    """
+    found: set[int] = set()
+    for first, last in _PAGE_ASKED.findall(question):
+        start = int(first)
+        stop = int(last) if last else start
+        found.update(range(start, stop + 1) if start <= stop <= start + 50 else (start, stop))
+    return frozenset(found)
+
+
+def page_scores(pages: Sequence[PageFacts], question: Sequence[str], asked: frozenset[int]) -> list[float]:
+    """How much each page has to do with the question.
+
+    The sum over shared words of ``log(1 + pages / pages with the word)``: rare words tell more (the
+    inverse document frequency of Spärck Jones, Journal of Documentation, 1972). A page that an encoder read beside the
+    question comes before one that it did not, by what it said; one that the question names comes first.
+    """
+    wanted = {stem(word) for word in question if len(word) > 1 and word not in _COMMON}
+    found = [wanted.intersection(stem(word) for word in page.words) for page in pages]
+    with_word: dict[str, int] = {}
+    for words in found:
+        for word in words:
+            with_word[word] = with_word.get(word, 0) + 1
+    return [
+        math.fsum(sorted(math.log1p(len(pages) / with_word[word]) for word in words))
+        + (_READ * (1 + page.answers) if page.answers is not None else 0.0)
+        + (_ASKED if page.number in asked else 0.0)
+        for page, words in zip(pages, found, strict=True)
+    ]
+
+
+def select_pages(sizes: Sequence[float], worth: Sequence[float], budget: float) -> tuple[int, ...]:
+    """Places of the pages to keep: most worth first, early ones first among equals, as long as they fit.
+
+    >>> select([10, 10, 10], [0.0, 2.0, 1.0], 20)
+    (1, 2)
+    """
+    left = budget
+    taken: list[int] = []
+    for place in sorted(range(len(sizes)), key=lambda place: (-worth[place], place)):
+        if sizes[place] <= left:
+            taken.append(place)
+            left -= sizes[place]
+    return tuple(sorted(taken))

@@ -1,0 +1,135 @@
+"""Fewer pages, openly: when documents do not fit into a context, keep the pages that matter to the question."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from intermodal.costing.levels import HIGH
+from intermodal.costing.native import Book
+from intermodal.costing.tokens import BLOCK
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, KeptPages
+from intermodal.planner.conversion.conversion_options import conversion_options
+from intermodal.planner.conversion.conversion_steps import layer_tokens, scanned_tokens
+from intermodal.planner.conversion.page_relevance import page_scores, select_pages
+from intermodal.planner.planning_case import PlanningCase, question_words
+from intermodal.planner.route_estimates.assignment import Assignment, assign
+from intermodal.planner.route_estimates.call_demand import DEFAULT_ANSWER
+from intermodal.plans.facts import PageFacts
+
+_SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
+
+
+def with_fewer_pages(
+    case: PlanningCase, assignment: Assignment, book: Book, conversions: ConvertersByJob,
+    context: float, tokens: float, cap: float,
+) -> Assignment | None:  # fmt: skip
+    """The same ways over fewer pages, or None where that cannot help.
+
+    Args:
+        context: tokens the endpoint holds. tokens: high estimate of what goes in now. cap: room for the answer.
+    """
+    places = [
+        place
+        for place, (bundle, way) in enumerate(zip(case.bundles, assignment.ways, strict=True))
+        if bundle.kind == "document" and way.name in _SELECTABLE and any(len(pages) > 1 for pages in bundle.pages)
+    ]
+    if not places or case.job != "generate" or context == math.inf:
+        return None
+    of_documents = sum(assignment.ways[place].text[HIGH] for place in places)
+    # Room for a full answer first; a page that leaves only the least room is still better than a refusal.
+    stated = case.request.sampling.max_tokens is not None and not case.tight
+    full = cap if stated else min(DEFAULT_ANSWER[case.output], context // 4)
+    for answer in sorted({max(cap, full), cap}, reverse=True):
+        budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
+        key = ("selected", assignment.ways, book, budget)
+        if key not in case.assignments:
+            case.assignments[key] = _select(case, assignment, book, conversions, places, budget)
+        found = case.assignments[key]
+        if isinstance(found, Assignment):
+            return found
+    return None
+
+
+class PagePool(Struct, eq=False):
+    """All pages there are to choose from: part index and page, tokens, worth; and what the least choice takes."""
+
+    pages: list[tuple[int, PageFacts]]
+    sizes: list[float]
+    worth: list[float]
+    least: float
+
+
+def _pool(case: PlanningCase, places: list[int]) -> PagePool:
+    key = ("pool", *places)
+    found = case.assignments.get(key)
+    if not isinstance(found, PagePool):
+        found = PagePool([], [], [], 0.0)
+        for place in places:
+            bundle = case.bundles[place]
+            for part, wanted in zip(bundle.parts, bundle.pages, strict=True):
+                worth = _worth(case, part.index, wanted)
+                sizes = [_size(case, page) for page in wanted]
+                found.pages += [(part.index, page) for page in wanted]
+                found.sizes += sizes
+                found.worth += worth
+                found.least += sizes[worth.index(max(worth))] if sizes else 0.0
+        case.assignments[key] = found
+    return found
+
+
+def _select(
+    case: PlanningCase,
+    assignment: Assignment,
+    book: Book,
+    conversions: ConvertersByJob,
+    places: list[int],
+    budget: float,
+) -> Assignment | None:
+    """Every document keeps its best page, then the best pages of all, as long as they fit."""
+    pool = _pool(case, places)
+    if budget < pool.least:
+        return None
+    taken = select_pages(pool.sizes, pool.worth, budget)
+    kept: KeptPages = {}
+    for at in taken:
+        index, page = pool.pages[at]
+        kept[index] = (*kept.get(index, ()), page)
+    every = all(part.index in kept for place in places for part in case.bundles[place].parts)
+    if not every or len(taken) == len(pool.pages):
+        return None
+    chosen: list[ConversionOption] = list(assignment.ways)
+    for place in places:
+        fewer = _same_way(case, case.bundles[place], chosen[place], conversions, kept)
+        if fewer is None:
+            return None
+        chosen[place] = fewer
+    return assign(case, tuple(chosen), book)
+
+
+def _worth(case: PlanningCase, index: int, wanted: tuple[PageFacts, ...]) -> list[float]:
+    """How much each page of a document is worth; its best page more than any other document's second."""
+    found = case.page_worth.get(index)
+    if found is None:
+        found = page_scores(wanted, question_words(case), case.asked_pages)
+        if found:
+            found[found.index(max(found))] += 1e6
+        case.page_worth[index] = found
+    return found
+
+
+def _same_way(
+    case: PlanningCase, bundle: Bundle, way: ConversionOption, conversions: ConvertersByJob, kept: KeptPages
+) -> ConversionOption | None:
+    found = [other for other in conversion_options(case, bundle, conversions, kept) if other.name in _SELECTABLE]
+    same = [other for other in found if other.name == way.name and set(other.converters) <= set(way.converters)]
+    return next(iter(same), None)
+
+
+def _size(case: PlanningCase, page: PageFacts) -> float:
+    """High estimate of a page's tokens, its label included."""
+    if not page.scanned:
+        return BLOCK[HIGH] + layer_tokens(case, page).high
+    return BLOCK[HIGH] + scanned_tokens(case, page, None).high

@@ -1,0 +1,19 @@
+"""Who may do again what somebody did badly: a stronger one, or one that knows the language. Pure."""
+
+from __future__ import annotations
+
+from intermodal.catalog.types import Endpoint
+from intermodal.planner.conversion.conversion_option import TASK_OF
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.plans.facts import Outcome
+
+
+def may_redo(case: PlanningCase, after: Endpoint, done: Outcome) -> bool:
+    """The same again would bring the same, and so would one that is no stronger."""
+    if after.id == done.endpoint:
+        return False
+    if done.problem == "language":
+        languages = after.model.languages
+        return not languages or (done.language in languages if done.language else False)
+    failed, task = case.index.group_of.get(done.endpoint), TASK_OF[done.op]
+    return failed is None or case.index.group_of[after.id].tier(task) > failed.tier(task)

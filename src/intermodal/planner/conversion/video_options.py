@@ -1,0 +1,386 @@
+"""The ways of what moves: a video taken apart into its sound and its pictures, each its own way; an animation's frames.
+
+    sound     its subtitles | heard by an ear | taken as it is | there is none | given up where nothing can hear it
+    pictures  shown as frames | read | described | read and described | given up where nothing can see them
+
+How many frames, of which size and by which rule (scenes, or so many a second) are parameters of the plan. What is
+said and what is shown keep their times, so that one can be held against the other.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection
+
+from msgspec import Struct
+
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, times
+from intermodal.media.media_limits import (
+    FRAME_SIDE,
+    FRAMES_DENSE,
+    FRAMES_MOST,
+    FRAMES_THRIFTY,
+    READ_SIDE,
+    THRIFTY_SIDE,
+    expected_scenes,
+    frame_size,
+    most_frames,
+)
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.conversion import conversion_steps
+from intermodal.planner.conversion.conversion_option import (
+    ConversionOption,
+    ConversionStep,
+    ConvertersByJob,
+    Params,
+    PartConversion,
+    Picture,
+    make_option,
+)
+from intermodal.planner.conversion.conversion_option import without_words as wordless_way
+from intermodal.planner.conversion.fidelity import (
+    ASPECTS_OF_KIND,
+    DETAIL_PENALTY,
+    FACT_PENALTY,
+    MUST_KEEP,
+    in_aspect_order,
+    needs_timestamps,
+    needs_vision,
+    shows_no_writing,
+    transcribed_channels,
+)
+from intermodal.planner.conversion.script_support import loses_words
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.plans.facts import PartFacts, SubtitleFacts
+from intermodal.plans.numbers import counted
+from intermodal.quantity import Quantity
+from intermodal.request import Aspect
+
+_KEPT_OF_SOUND: dict[str, tuple[Aspect, ...]] = {  # of what is said
+    "subtitled": ("words", "timing"),
+    "heard": ("words", "timing"),
+    "listened": ("words", "timing", "speakers", "tone"),
+}
+_KEPT_OF_PICTURES: dict[str, tuple[Aspect, ...]] = {
+    "shown": ("appearance", "layout", "figures"),
+    "read": (),
+    "described": ("appearance", "figures"),
+    "both": ("appearance", "figures"),
+    "blind": (),
+}
+_OPTIONS_WITH_WRITING = ("shown", "read", "both")  # whose words on the screen are kept
+
+
+class FrameSampling(Struct, frozen=True):
+    """Which frames: ``rule`` is "scenes" or so many a second."""
+
+    rule: str
+    most: int
+    side: int
+    dense: bool = False
+
+    def params(self) -> Params:
+        """As a step carries them."""
+        kind = ("frames", "scenes") if self.rule == "scenes" else ("fps", self.rule)
+        return (kind, ("most", str(self.most)), ("max_side", str(self.side)))
+
+
+class VideoTrack(Struct, frozen=True):
+    """One of the two halves of a way: by whom, and what for."""
+
+    name: str
+    endpoints: tuple[Endpoint, ...] = ()
+    spread: FrameSampling | None = None
+    written: SubtitleFacts | None = None
+
+
+def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
+    """Whole, and every pair of tracks."""
+    part = bundle.parts[0]
+    found = [make_option(case, bundle, "native", frozenset(("video",)), lambda place: _whole(bundle.parts[place]))]
+    for sound in _sound_tracks(case, part, conversions):
+        for sight in _picture_tracks(case, bundle, conversions):
+            if sound.name in ("silent", "deaf") and sight.name == "blind":
+                continue
+            found.append(_tracks_option(case, bundle, sound, sight))
+    return found
+
+
+def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
+    """Frames of an animation as pictures."""
+    spread = FrameSampling("scenes", FRAMES_THRIFTY * 2, FRAME_SIDE)
+
+    def passage(place: int) -> PartConversion:
+        part = bundle.parts[place]
+        count = _count(part, spread)
+        made = conversion_steps.frames(case, part, spread.params(), count, _title(spread, count), shown=True)
+        return PartConversion(
+            pieces=(made,), pictures=(_shape(part, spread.side),), many=conversion_steps.frame_count(made)
+        )
+
+    return make_option(case, bundle, "frames", frozenset(("image",)), passage)
+
+
+def _whole(part: PartFacts) -> PartConversion:
+    return PartConversion(film=part)
+
+
+def _sound_tracks(case: PlanningCase, part: PartFacts, conversions: ConvertersByJob) -> list[VideoTrack]:
+    written = choose_subtitles(part, case.policy.language)
+    beside = foreign_subtitles(part, case.policy.language) if written is None else None
+    found = [VideoTrack("subtitled", written=written)] if written is not None else []
+    if not part.channels:
+        return found or [VideoTrack("silent", written=beside)]
+    ears = conversions.get("transcribe", [])
+    found += [VideoTrack("heard", (ear,), written=beside) for ear in ears]
+    found.append(VideoTrack("listened", written=beside))
+    shown_alone = case.job in ("score", "embed")  # pictures are compared, and nothing of what is said goes with them
+    if (not ears and written is None) or shown_alone:
+        found.append(VideoTrack("deaf", written=beside))
+    return found
+
+
+# ---- subtitles ----------------------------------------------------------------------------------
+
+_A_MINUTE, _SHARE, _REACHES = 2.0, 0.05, 0.5  # lines a minute, share of the time, and how far in, of a full track
+_FOREIGN = re.compile(r"\b(forced|signs?|songs?)\b", re.IGNORECASE)
+_PARTLY = re.compile(r"\b(forced|signs?|songs?|karaoke|commentary)\b", re.IGNORECASE)
+
+
+def subtitle_gap(part: PartFacts, track: SubtitleFacts) -> str:
+    """Why a track does not have all that is said, "" where it seems to."""
+    seconds = part.seconds.mid
+    if track.forced or _PARTLY.search(track.title):
+        return "are only for what is foreign, written or beside it"
+    if track.lines < _A_MINUTE * seconds / 60 or track.shown < _SHARE * seconds:
+        return f"have {counted(track.lines, 'line')} in {seconds:,.0f} s"
+    if track.last < _REACHES * seconds:
+        return f"end after {track.last:,.0f} of {seconds:,.0f} s"
+    return ""
+
+
+def choose_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
+    """The track that stands for what is said: whole, in the language of the policy or else of the sound, shown by
+    default, without descriptions of sounds; the first of several alike. None where none is whole."""
+    whole = [track for track in part.subtitles if not subtitle_gap(part, track)]
+    return min(whole, key=lambda track: _order(track, language), default=None)
+
+
+def foreign_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
+    """The track with what is foreign or written, to stand beside what is heard: in the language of the policy or of
+    the sound, or shown by default. None where there is none."""
+    found = [track for track in part.subtitles if track.forced or _FOREIGN.search(track.title)]
+    wanted = [track for track in found if not all(_order(track, language)[:3]) or not track.language]
+    return min(wanted, key=lambda track: _order(track, language), default=None)
+
+
+def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
+    stated = bool(language) and track.language == language
+    return (not stated, not track.spoken, not track.default, track.described)
+
+
+def subtitle_notes(part: PartFacts, language: str, taken: Collection[int]) -> list[str]:
+    """What a plan says of a film's subtitles: that its words come from them, or why they do not. ``taken`` are the
+    numbers of the tracks that it takes."""
+    chosen = choose_subtitles(part, language)
+    found: list[str] = []
+    if chosen is not None and chosen.track in taken:
+        others = sorted({track.language or "?" for track in part.subtitles if track is not chosen})
+        more = f"; there are others ({', '.join(others)})" if others else ""
+        said = chosen.language or "language not stated"
+        found.append(f"what is said in {part.name} is taken from its subtitles ({said}), and not heard{more}")
+    elif chosen is None:
+        for track in part.subtitles:
+            said = track.language or "language not stated"
+            so = "they stand beside what is said" if track.track in taken else "not taken for what is said"
+            found.append(f"the subtitles ({said}) of {part.name} {subtitle_gap(part, track)}: {so}")
+    return found
+
+
+# ---- pictures -----------------------------------------------------------------------------------
+
+
+def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[VideoTrack]:
+    part = bundle.parts[0]
+    most = most_planned_frames(part)
+    wide, small = FrameSampling("scenes", most, FRAME_SIDE), FrameSampling("scenes", FRAMES_THRIFTY, THRIFTY_SIDE)
+    sharp = FrameSampling("scenes", most, READ_SIDE)
+    found = [VideoTrack("shown", (), wide), VideoTrack("shown", (), small)]
+    if "motion" in bundle.needs or "motion" in case.policy.keep:
+        rate = min(2.0, FRAMES_DENSE / max(part.seconds.mid, 0.5))
+        found.append(VideoTrack("shown", (), FrameSampling(f"{rate:.3g}", FRAMES_DENSE, THRIFTY_SIDE, dense=True)))
+    readers = conversions.get("read", [])
+    eyes = conversions.get("describe", []) if needs_vision(case.policy.keep, bundle.needs) else []
+    scant = FrameSampling("scenes", FRAMES_THRIFTY, READ_SIDE)
+    found += [VideoTrack("read", (reader,), spread) for reader in readers for spread in (sharp, scant)]
+    found += [VideoTrack("described", (eye,), wide) for eye in eyes]
+    found += [VideoTrack("both", (readers[0], eye), sharp) for eye in eyes if readers]
+    if (shows_no_writing(part) and not eyes) or not (readers or eyes):
+        found.append(VideoTrack("blind"))
+    return found
+
+
+def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, sight: VideoTrack) -> ConversionOption:
+    hands: set[str] = set()
+    if sound.name == "heard" or sound.written is not None or sight.name in ("read", "described", "both"):
+        hands.add("text")
+    if sound.name == "listened":
+        hands.add("audio")
+    if sight.name == "shown":
+        hands.add("image")
+    made = make_option(
+        case, bundle, "watch", frozenset(hands),
+        lambda place: _passage(
+            case, bundle.parts[place], sound, sight, timed=needs_timestamps(case.policy.keep, bundle.needs)
+        ),
+        aspects=_aspects(bundle.parts[0], sound, sight),
+    )  # fmt: skip
+    if sound.name == "heard" and loses_words(case, bundle, sound.endpoints[0]):
+        made = wordless_way(made, bundle)
+    if sight.spread is not None:
+        made.penalty += _missed_scenes_penalty(bundle.parts[0], sight)
+        made.lost += _leaves_out_scenes(case, bundle, sight.name, sight.spread)
+    return made
+
+
+def most_planned_frames(part: PartFacts) -> int:
+    """The most frames that are planned of a film by scene: one a scene that is expected, where anything is written."""
+    usual = most_frames(part.seconds.mid)
+    return usual if shows_no_writing(part) else min(FRAMES_MOST, max(usual, _scenes(part)))
+
+
+def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, sight: str, spread: FrameSampling) -> bool:
+    """Whether scenes that the question cannot do without are given up for money or time: those that are known; under
+    ``best`` any that more frames might show."""
+    part = bundle.parts[0]
+    seen: set[Aspect] = {*_KEPT_OF_PICTURES[sight], *(("words",) if sight in _OPTIONS_WITH_WRITING else ())}
+    if spread.rule != "scenes" or not any(bundle.needs.get(aspect) == MUST_KEEP for aspect in seen):
+        return False
+    scenes = (
+        most_planned_frames(part)
+        if case.policy.objective == "best"
+        else min(most_planned_frames(part), 1 + len(part.cuts))
+    )
+    return spread.most < scenes
+
+
+def _scenes(part: PartFacts) -> int:
+    """How many scenes are expected: those that cuts tell of, and those that no header tells."""
+    return math.ceil(expected_scenes(part.seconds.mid, part.cuts)[MID])
+
+
+def scene_notes(part: PartFacts, most: int) -> list[str]:
+    """What a plan says where it takes fewer frames of a film than scenes are known."""
+    scenes = 1 + len(part.cuts)
+    return [f"at most {most} of about {scenes} scenes of {part.name} are looked at"] if most < scenes else []
+
+
+def _missed_scenes_penalty(part: PartFacts, sight: VideoTrack) -> float:
+    """USD for scenes that are probably left out, and for pictures made small. Of frames that are read, for scenes that
+    are perhaps left out: more frames are made of more scenes only, so that they cost nothing where there are none."""
+    spread = sight.spread
+    small = FACT_PENALTY if spread is not None and spread.side < FRAME_SIDE else 0.0
+    if spread is None or spread.rule != "scenes":
+        return small
+    _, expected, perhaps = expected_scenes(part.seconds.mid, part.cuts)
+    if sight.name == "read":
+        expected = max(expected, min(perhaps, most_planned_frames(part)))
+    return small + DETAIL_PENALTY * max(0.0, 1.0 - spread.most / max(1.0, expected))
+
+
+def _aspects(part: PartFacts, sound: VideoTrack, sight: VideoTrack) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
+    """What a pair of tracks keeps and loses. What is not there (the tone of a silent film) is not lost."""
+    there: set[Aspect] = set(ASPECTS_OF_KIND["video"])
+    kept: set[Aspect] = set(_KEPT_OF_PICTURES[sight.name])
+    if sound.name == "silent":
+        there -= {"speakers", "alignment"}
+    else:
+        kept.update(_KEPT_OF_SOUND.get(sound.name, ()))
+    if sound.name == "heard" and transcribed_channels(part) > 1:
+        kept.add("speakers")
+    if not part.channels:
+        there.discard("tone")
+    if sight.name in _OPTIONS_WITH_WRITING and sound.name != "deaf":
+        kept.add("words")
+    if sight.name not in _OPTIONS_WITH_WRITING and not shows_no_writing(part):
+        kept.discard("words")
+    if sight.name != "blind":
+        kept.add("timing")
+        if sound.name not in ("silent", "deaf"):
+            kept.add("alignment")
+    if sight.spread is not None and sight.spread.dense:
+        kept.add("motion")
+    return in_aspect_order(kept), in_aspect_order(there - kept)
+
+
+def aspects_lost_as_text(part: PartFacts) -> tuple[Aspect, ...]:
+    """What is lost of a film of which only what is said and what is written on the screen is kept."""
+    return _aspects(part, VideoTrack("heard" if part.channels else "silent"), VideoTrack("read"))[1]
+
+
+def _passage(
+    case: PlanningCase, part: PartFacts, sound: VideoTrack, sight: VideoTrack, *, timed: bool
+) -> PartConversion:
+    """Sound before pictures, as the blocks of text are put together by time anyway."""
+    made: list[ConversionStep] = []
+    heard = Quantity()
+    lines = ZEROS
+    if sound.written is not None:
+        made.append(conversion_steps.subtitles(case, part, sound.written, timed=timed))
+        lines = conversion_steps.subtitle_lines(part, sound.written, timed=timed)
+    if sound.name == "heard":
+        made.append(conversion_steps.demux(case, part, shown=False, apart=transcribed_channels(part) > 1))
+        ear = sound.endpoints[0]
+        made.append(conversion_steps.transcribe(case, part, ear, case.rates(ear), of=len(made) - 1, timed=timed))
+        lines = plus(lines, conversion_steps.transcript_lines(part, timed=timed))
+    elif sound.name == "listened":
+        made.append(conversion_steps.demux(case, part, shown=True))
+        heard = part.seconds
+    if sight.spread is None:
+        return PartConversion(pieces=tuple(made), sound=heard, blocks=1, lines=lines)
+    count = _count(part, sight.spread)
+    title = _title(sight.spread, count)
+    frames = conversion_steps.frames(case, part, sight.spread.params(), count, title, shown=sight.name == "shown")
+    count, place = conversion_steps.frame_count(frames), len(made)
+    made.append(frames)
+    shape = _shape(part, sight.spread.side)
+    if sight.name in ("read", "both"):
+        reader = sight.endpoints[0]
+        made.append(conversion_steps.read_frames(case, part, reader, frames, shape, place))
+    if sight.name in ("described", "both"):
+        eye = sight.endpoints[-1]
+        made.append(
+            conversion_steps.describe(case, part, eye, conversion_steps.VisualInput(title, (shape,), place, count))
+        )
+    blocks = count if sight.name == "shown" else (0.0, count[MID], count[HIGH])  # frames may have nothing to be read
+    lines = plus(lines, times(blocks, 2 if sight.name == "both" else 1))
+    pictures = (shape,) if sight.name == "shown" else ()
+    return PartConversion(pieces=tuple(made), pictures=pictures, many=count, sound=heard, blocks=1, lines=lines)
+
+
+def _count(part: PartFacts, spread: FrameSampling) -> Levels:
+    """How many frames come of it."""
+    if spread.rule != "scenes":
+        exact = float(min(spread.most, max(1, round(part.seconds.mid * float(spread.rule)))))
+        return (exact, exact, exact)
+    if part.kind == "image":
+        most = float(min(spread.most, part.frames))
+        return (1.0, max(1.0, most / 2), most)
+    found = expected_scenes(part.seconds.mid, part.cuts)
+    low, mid, high = (min(float(spread.most), max(1.0, found[level])) for level in LEVELS)
+    return (low, mid, high)
+
+
+def _shape(part: PartFacts, side: int) -> Picture:
+    """A frame as it is made."""
+    return (*frame_size(part.width, part.height, side), "auto")
+
+
+def _title(spread: FrameSampling, count: Levels) -> str:
+    """Frames in words."""
+    if spread.rule != "scenes":
+        return f"{count[1]:.0f} frames, {spread.rule} a second, {spread.side} px"
+    expected = f"{count[1]:.0f}" if count[0] == count[2] else f"{count[0]:.0f}..{count[2]:.0f}"
+    return f"{expected} frame{'s' if count[2] > 1 else ''} by scene, {spread.side} px"

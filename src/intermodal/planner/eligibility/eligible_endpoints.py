@@ -1,0 +1,239 @@
+"""What the endpoint rules leave: for each job the classes that may do it, and the rejections with their counts.
+
+The outcome depends on the shape of a request and not on its sizes, so it is kept per shape on the index:
+a second request of the same shape starts at pricing.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.native import Book
+from intermodal.costing.rates import Rates
+from intermodal.costing.tokens import Vocabulary
+from intermodal.hints import consent_to, hint
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.catalog_index import JOBS, LISTED, EndpointGroup, Job, tier_name
+from intermodal.planner.conversion.fidelity import needs_vision
+from intermodal.planner.eligibility import rules
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.image_generation import input_pictures, stated_settings
+from intermodal.request import ScoresOutput
+
+
+class EndpointRejection(Struct, gc=False):
+    """Endpoints kept out for one reason. ``miss`` says by how much, where that is a number; small is near."""
+
+    rule: str
+    reason: str
+    count: int
+    ids: tuple[str, ...]
+    miss: float = 0.0
+    hosts: int = 0  # that it stands for beside those of ``ids``
+
+
+class GroupBatch(Struct, eq=False):
+    """Classes whose members take the same kinds, in the same place, and count alike: a row of the line.
+
+    ``ideals`` has the best of every figure per class, ``coefficients`` what follows from them.
+    """
+
+    remote: bool
+    book: Book
+    vocabulary: Vocabulary
+    schema_by: str
+    tool_rule: str
+    groups: list[EndpointGroup]
+    ideals: list[Rates]
+    coefficients: dict[object, list[tuple[float, float, float, float, float]]]
+
+
+class EligibleEndpoints(Struct):
+    """What the endpoint rules leave.
+
+    Attributes:
+        by_job: classes in catalog order.
+        strongest: by job, over all classes or over those on this machine alone, once asked for.
+        rows: classes of the answering job, by floor, once asked for.
+    """
+
+    by_job: dict[Job, list[EndpointGroup]]
+    refused: list[EndpointRejection]
+    strongest: dict[tuple[Job, bool], int]
+    rows: dict[tuple[int, bool], tuple[list[GroupBatch], EndpointRejection | None]]
+
+
+def group_batches(
+    case: PlanningCase, left: EligibleEndpoints, floor: int
+) -> tuple[list[GroupBatch], EndpointRejection | None]:
+    """The answering classes of some strength, in rows; and the refusal of the weaker ones."""
+    key_ = (floor, case.policy.at_least is not None)  # a stated floor is refused in other words
+    found = left.rows.get(key_)
+    if found is None:
+        by_key: dict[tuple[object, ...], GroupBatch] = {}
+        weak: list[EndpointGroup] = []
+        for group in left.by_job[case.job]:
+            if group.strongest < floor:
+                weak.append(group)
+                continue
+            model, schema_by = group.first.model, case.schema_by(group)
+            book = case.book(group)
+            tool_rule = case.tool_rule(group)
+            vocabulary = case.vocabulary(model)
+            key = (group.lane, book, vocabulary, schema_by, tool_rule)
+            row = by_key.get(key)
+            if row is None:
+                row = by_key[key] = GroupBatch(group.remote, book, vocabulary, schema_by, tool_rule, [], [], {})
+            row.groups.append(group)
+            row.ideals.append(case.index.ideal(group, case.as_of, case.effort))
+        refusal = None
+        if weak:
+            count = sum(len(group.members) for group in weak)
+            words = rules.below_floor(case, floor)
+            if not by_key:
+                best = max(weak, key=lambda group: (group.strongest, -group.number))
+                who = f"the strongest, {best.ids[0]}," if count > 1 else "it"
+                words += f"; {who} is {tier_name(best.strongest)}"
+            refusal = EndpointRejection("floor", words, count, first_ids(weak))
+        found = left.rows[key_] = (list(by_key.values()), refusal)
+    return found
+
+
+class EndpointFilter(Struct, frozen=True):
+    """Ask about one endpoint: nobody else may do this job."""
+
+    endpoint: str
+    job: Job
+
+
+def jobs_needed(case: PlanningCase) -> tuple[Job, ...]:
+    """The answering job first, then the conversions that could be of use."""
+    found: list[Job] = [case.job]
+    if case.job != "transcribe" and any(map(_has_speech, case.bundles)):
+        found.append("transcribe")
+    if any(
+        bundle.kind in ("image", "video")
+        or any(page.scanned or page.figures for pages in bundle.pages for page in pages)
+        for bundle in case.bundles
+    ):
+        found.append("read")
+    looked_at = [bundle for bundle in case.bundles if bundle.kind in ("image", "video", "document")]
+    if looked_at and case.job != "transcribe":
+        done = any(part.outcomes for bundle in looked_at for part in bundle.parts)
+        if done or any(needs_vision(case.policy.keep, bundle.needs) for bundle in looked_at):
+            found.append("describe")
+    if case.job == "generate" and case.output == "speech":
+        found.append("speak")
+    return tuple(found)
+
+
+def _labels(case: PlanningCase) -> tuple[str, ...]:
+    output = case.request.output
+    return output.labels if isinstance(output, ScoresOutput) else ()
+
+
+def _tools(case: PlanningCase) -> tuple[object, ...]:
+    request = case.request
+    return (request.tool_choice, request.parallel_tools) if request.tools else ()
+
+
+def _has_speech(bundle: Bundle) -> bool:
+    return bundle.kind == "audio" or (bundle.kind == "video" and any(part.channels for part in bundle.parts))
+
+
+def _failed_transcripts(case: PlanningCase) -> tuple[tuple[str, str, str], ...]:
+    """By whom, and what was wrong: it sets apart who may make a transcript that is the answer again."""
+    if case.job != "transcribe":
+        return ()
+    parts = [part for bundle in case.bundles for part in bundle.parts]
+    return tuple((done.endpoint, done.problem, done.language) for part in parts for done in part.outcomes)
+
+
+def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
+    """Apply the endpoint rules, once per shape of request."""
+    policy = case.policy
+    recording = next((bundle.title for bundle in case.bundles if bundle.kind in ("audio", "video")), "")
+    key = (
+        jobs, policy.model, policy.farthest, case.consented, case.languages, recording, case.as_of, case.output,
+        _labels(case), bool(case.bundles), _failed_transcripts(case), stated_settings(case.request), _pictures(case),
+        _tools(case),
+        case.without_free_tiers, case.effort, policy.licence, policy.regions, policy.retention, case.into,
+        case.translating,
+    )  # fmt: skip
+    kept = case.index.survivors
+    found = kept.get(key)
+    if not isinstance(found, EligibleEndpoints):
+        found = kept[key] = _apply(case, jobs)
+    return found
+
+
+def _pictures(case: PlanningCase) -> int:
+    """How many pictures are to be drawn from, which a model that draws here may take one of."""
+    return len(input_pictures(case.facts)) if case.job == "draw" else 0
+
+
+def _apply(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
+    by_job: dict[Job, list[EndpointGroup]] = {job: [] for job in jobs}
+    merged: dict[tuple[str, str], list[EndpointGroup]] = {}
+    for group in case.index.groups:
+        reasons = []
+        for job in jobs:
+            reason = rules.endpoint_rejection(group, job, case)
+            if reason is None:
+                by_job[job].append(group)
+            else:
+                reasons.append(reason)
+        if len(reasons) == len(jobs):
+            nearest = max(reasons, key=lambda reason: rules.rule_order(reason[0]))
+            merged.setdefault(nearest, []).append(group)
+    refused = [
+        EndpointRejection(rule, reason, sum(len(g.members) for g in groups), first_ids(groups), _miss(rule, groups))
+        for (rule, reason), groups in merged.items()
+    ]
+    return EligibleEndpoints(by_job=by_job, refused=[*refused, *_counted_only(case)], strongest={}, rows={})
+
+
+def _counted_only(case: PlanningCase) -> list[EndpointRejection]:
+    """Endpoints that are counted and not listed: those of hosts nobody consented to that could do the answering job."""
+    hosts = endpoints = 0
+    for place in case.index.catalog.elsewhere:
+        able = max((count for task, count in place.tasks if case.job in JOBS.get(task, ())), default=0)
+        if able and place.host not in case.consented:
+            hosts, endpoints = hosts + (place.host not in case.index.hosts), endpoints + able
+    if not endpoints:
+        return []
+    words = hint("no consent for {} more hosts: {}", hosts, consent_to())
+    return [EndpointRejection("consent", words, endpoints, (), hosts=hosts)]
+
+
+def _miss(rule: str, groups: list[EndpointGroup]) -> float:
+    """Of what is not ready, the smallest is the nearest: it is the quickest to bring."""
+    if rule != "not_ready":
+        return 0.0
+    return min(endpoint.memory.mid for group in groups for endpoint in group.members)
+
+
+def first_ids(groups: list[EndpointGroup]) -> tuple[str, ...]:
+    """The first few ids in alphabetical order."""
+    return tuple(sorted(name for group in groups for name in group.ids)[:LISTED])
+
+
+def members_to_price(
+    case: PlanningCase, group: EndpointGroup, job: Job, only: EndpointFilter | None
+) -> tuple[Endpoint, ...]:
+    """Endpoints of a class worth pricing for a job: its band, and those of which more is known than the catalog says.
+
+    Measured, loaded, named and previous endpoints are always among them.
+    """
+    if only is not None and only.job == job:
+        return tuple(e for e in group.members if e.id == only.endpoint)
+    if case.named is not None and job == case.job:
+        return tuple(e for e in group.members if e.id in case.named)
+    if case.policy.objective == "best" and job == case.job:
+        return tuple(group.members)  # the band has the cheap and the quick, and neither decides
+    band = case.index.band(group, case.as_of, case.effort)
+    if group.number in case.special and len(band) < len(group.members):
+        wanted = case.special[group.number]
+        return (*band, *(e for e in group.members if e.id in wanted and e not in band))
+    return band

@@ -1,0 +1,130 @@
+"""Privacy labels: which parts a label holds for, and what a release lets out.
+
+A label names a kind or a file. It holds for a part of that kind or name, and for everything that was taken out of a
+file of that kind or name, however deep. Only a release of the very file that is private lets something out: releasing
+a mail's text does not release a private document attached to it, nor the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from intermodal.content import KINDS
+from intermodal.plans.facts import PartFacts
+from intermodal.request import Policy
+
+_KINDS = frozenset(KINDS)
+# Kinds of parts that are what a document says and shows; a recording attached to a mail is a thing of its own, which
+# "document:text" says nothing about.
+_CONTENT = ("text", "image")
+INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}  # a label for a kind holds for what is made of it
+
+
+def same_name(label: str, name: str) -> bool:
+    """A label by name, or by the last part of a path."""
+    return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
+
+
+def covers(label: str, name: str) -> bool:
+    """A label that keeps things here, by name, by the last part of a path, or by the last part of a plan's name.
+
+    "call.wav" covers "letter.eml, call.wav". A release is not read so: what it lets out it has to name.
+    """
+    return same_name(label, name) or label.rsplit("/", 1)[-1] == name.rsplit(", ", 1)[-1]
+
+
+def is_private(policy: Policy, part: PartFacts) -> bool:
+    """Whether this part may not leave as it is."""
+    if not policy.private:
+        return False
+    own, files = _private_names(part), list(_files(part))
+    if part.kind in policy.private or _inner(policy, part):
+        return True
+    if any(same_name(label, name) for label in policy.private for name in own):
+        return True
+    return any(_is_labelled(policy, file) and not _releases_kind(policy, file, part, part.kind) for file in files)
+
+
+def may_release(policy: Policy, part: PartFacts, into: str) -> bool:
+    """Whether what is made ``into`` that kind from this part, which is private, may leave."""
+    own = (part.kind, *_own_names(part))
+    hit = [file for file in _files(part) if _is_labelled(policy, file)]
+    if any(not _releases_kind(policy, file, part, into) for file in hit):
+        return False
+    itself = part.kind in policy.private or any(same_name(label, name) for label in policy.private for name in own[1:])
+    called = itself or any(same_name(label, name) for label in policy.private for name in _private_names(part))
+    if not itself and (inner := _inner(policy, part)):
+        let = all(_releases_track(policy, part, label, into) for label in inner)
+        if not let or not called:
+            return let
+    itself = called
+    return (bool(hit) and not itself) or any(
+        kind == into and (label == part.kind or any(same_name(label, name) for name in own[1:]))
+        for label, kind in _releases(policy)
+    )
+
+
+def _inner(policy: Policy, part: PartFacts) -> tuple[str, ...]:
+    """Labels for kinds that are inside this part: the sound and the pictures of a video."""
+    return tuple(kind for kind in INSIDE.get(part.kind, ()) if kind in policy.private)
+
+
+def _releases_track(policy: Policy, part: PartFacts, label: str, into: str) -> bool:
+    """Whether a label for a kind inside lets out what is made ``into`` that kind.
+
+    The other track is not its matter. Text may be of either track, so each label that holds has to let it out.
+    """
+    if into != label and into in INSIDE[part.kind]:
+        return True
+    return any(
+        kind == into and (name in (label, part.kind) or any(same_name(name, each) for each in _own_names(part)))
+        for name, kind in _releases(policy)
+    )
+
+
+def _own_names(part: PartFacts) -> tuple[str, ...]:
+    """What the part itself is called: not the names of the files it was taken out of."""
+    containers = {file[0] for file in _files(part)}
+    names = [name for name in part.origins if name not in _KINDS and name not in containers]
+    return tuple(names) if part.name in containers else (part.name, *names)
+
+
+def _private_names(part: PartFacts) -> tuple[str, ...]:
+    """What a private label may call it: also the last part of its name, where that is not a file it was taken out of.
+
+    A file it was taken out of is let out by a release of that file, so it is no name of its own.
+    """
+    last = part.name.rsplit(", ", 1)[-1]
+    own = _own_names(part)
+    return own if last in {file[0] for file in _files(part)} else (*own, last)
+
+
+def _files(part: PartFacts) -> Iterator[tuple[str, ...]]:
+    """The files the part was taken out of, each as its name and kinds."""
+    found: list[str] = []
+    for word in (*part.origins, ""):
+        if word in _KINDS:
+            found.append(word)
+            continue
+        if len(found) > 1:
+            yield tuple(found)
+        found = [word]
+
+
+def _is_labelled(policy: Policy, file: tuple[str, ...]) -> bool:
+    name, *kinds = file
+    return any(label in kinds or same_name(label, name) for label in policy.private)
+
+
+def _releases_kind(policy: Policy, file: tuple[str, ...], part: PartFacts, into: str) -> bool:
+    name, *kinds = file
+    return any(
+        kind == into and (same_name(label, name) or (label in kinds and part.kind in _CONTENT))
+        for label, kind in _releases(policy)
+    )
+
+
+def _releases(policy: Policy) -> Iterator[tuple[str, str]]:
+    for pair in policy.release:
+        label, _, kind = pair.rpartition(":")
+        yield label, kind

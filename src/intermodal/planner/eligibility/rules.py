@@ -1,0 +1,518 @@
+"""What keeps an endpoint out of a plan: plain functions in one ordered tuple, ``RULES``.
+
+A rule returns "" when all is well, otherwise the reason in words. Rules have three stages, because they
+know different things:
+
+    endpoint   a class of endpoints doing one job              before any route is looked at
+    way        a bundle of parts reaching a class of endpoints   one way of many
+    route      a complete route with its numbers               after pricing
+
+The first rule that speaks is the reason. Adding a rule is a function and a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from intermodal.catalog import provenance
+from intermodal.catalog.encoder_heads import unknown_labels
+from intermodal.catalog.image_options import EDITS, supported_image_options
+from intermodal.catalog.structured_output import is_schema_guaranteed
+from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, FullContext
+from intermodal.costing.limits import Held, Limits, refusal
+from intermodal.costing.memory import fits, shortened
+from intermodal.hints import command, consent_to, hint, release
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.catalog_index import EndpointGroup, Job, needs_consent, tier_name
+from intermodal.planner.conversion.conversion_option import ConversionOption, native_refusal
+from intermodal.planner.conversion.retry_eligibility import may_redo
+from intermodal.planner.eligibility.usage_terms import terms_rejection as refused_by_wish
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.image_generation import unsupported_by_host, unsupported_by_model
+from intermodal.plans.numbers import plain_money
+from intermodal.plans.verdict import joined
+from intermodal.request import ZONES, JsonOutput, ScoresOutput, Zone
+
+_MAKES: dict[str, str] = {
+    "generate": "it answers in text",
+    "transcribe": "it turns speech into text",
+    "read": "it reads text from pictures",
+    "describe": "it describes pictures",
+    "speak": "it speaks text",
+    "score": "it scores labels",
+    "embed": "it makes embeddings",
+    "draw": "it draws pictures",
+}
+_IS: dict[str, str] = {
+    "text": "text", "image": "a picture", "audio": "a recording", "video": "a video", "document": "a document",
+}  # fmt: skip
+_COMPUTES: dict[Zone, str] = {
+    "process": "in a process of this machine",
+    "machine": "on this machine",
+    "network": "in your network",
+    "internet": "on the internet",
+}
+_BOUND: dict[Zone, str] = {
+    "process": "intermodal's own processes",
+    "machine": "this machine",
+    "network": "your network",
+}
+
+
+class PricedRoute(Struct, gc=False):
+    """A complete route's numbers, as the route rules read them (low levels play no part in a limit).
+
+    ``tokens`` and ``answer`` are the high estimate of what goes in and the room kept for the answer.
+    ``context_known`` is False where the endpoint does not say how much it holds. ``own_tier`` is the
+    answering endpoint's strength, ``tier`` the weakest link's; ``floor`` what the former is held against.
+    ``cut``: the room for what it thinks was made smaller to meet a limit, so the high ends are of that answer.
+    ``uncut``: what its endpoint would have if there were more memory.
+    """
+
+    cost: float
+    cost_high: float
+    seconds: float
+    seconds_high: float
+    tokens: float
+    answer: float
+    context: float
+    context_known: bool
+    pictures: int
+    max_pictures: int | None
+    memory: float
+    limits: Limits | None
+    held: Held
+    tier: int
+    own_tier: int
+    cut: bool
+    floor: int
+    uncut: FullContext | None = None
+
+
+# ---- endpoint ---------------------------------------------------------------------------------
+
+
+def output(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """It must be able to do a job of this request; others are not considered at all."""
+    if job in group.jobs:
+        return ""
+    if group.first.model.ranks:
+        return "it ranks passages, and is asked by intermodal rerank; not what is wanted here"
+    made = _MAKES.get(group.jobs[0], "it does something else") if group.jobs else "it has no task intermodal can drive"
+    return f"{made}; not what is wanted here"
+
+
+def model(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """A named model answers, and no other."""
+    if case.named is None or job != case.job or any(e.id in case.named for e in group.members):
+        return ""
+    return other_model_named(case)
+
+
+def other_model_named(case: PlanningCase) -> str:
+    """Why an endpoint that nobody named does not answer. Endpoints of one group may be of several names."""
+    return f"another model was named ({case.policy.model})"
+
+
+def not_ready(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    first = group.first
+    if first.ready:
+        return ""
+    missing = first.missing or "not ready"
+    return hint("{}: {}", missing, command(first.todo)) if first.todo else missing
+
+
+def consent(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """A key in the environment is discovery, not consent."""
+    if not needs_consent(group.first) or group.first.host.id in case.consented:
+        return ""
+    name = group.first.host.id
+    return hint("no consent for host {}: {}", name, consent_to(name))
+
+
+def zone(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    place, farthest = group.first.host.zone, case.policy.farthest
+    if ZONES.index(place) <= ZONES.index(farthest):
+        return ""
+    return f"computes {_COMPUTES[place]}, and nothing may leave {_BOUND.get(farthest, farthest)}"
+
+
+def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """A monolingual ear writes fluent nonsense about any other language, so somebody must say which it is."""
+    languages = group.first.model.languages
+    if job != "transcribe" or not languages or (case.named is not None and case.job == "transcribe"):
+        return ""
+    heard = case.languages
+    if heard and heard <= frozenset(languages):
+        return ""
+    first = next((bundle for bundle in case.bundles if bundle.kind in ("audio", "video")), None)
+    name = first.title if first is not None else "the recording"
+    verb = "are" if first is not None and len(first.parts) > 1 else "is"
+    known = ", ".join(languages)
+    if heard:
+        return f"hears only {known}, and {name} {verb} {', '.join(sorted(heard))}"
+    return hint("hears only {}, and nothing says {} {} (if so: {language=})", known, name, verb, languages[0])
+
+
+def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """Who is to write what is said in another language was made for that, and for that language; a model that writes
+    knows the languages that its row says."""
+    first, into = group.first, case.into
+    if job == "transcribe" and into and into not in first.translates:
+        able = ", ".join(first.translates)
+        if able:
+            return f"translates what it hears into {able} alone, and {into} is wanted"
+        door = f": nobody says that {first.host.id} has /audio/translations" if first.model.translates else ""
+        return f"writes down what it hears and does not translate it{door}"
+    if job != case.job or not case.translating or not first.model.languages:
+        return ""
+    unknown = sorted((case.languages | {case.translating}) - set(first.model.languages))
+    known = joined(first.model.languages)
+    if unknown:
+        return f"knows {known} alone, and {joined(unknown)} is wanted of it"
+    return f"knows {known} alone, and translates nothing" if len(first.model.languages) == 1 else ""
+
+
+def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """An answer that is a transcript and was no good is made again by a better ear, or by none."""
+    if job != "transcribe" or case.job != "transcribe":
+        return ""
+    for bundle in case.bundles:
+        for part in bundle.parts:
+            for done in part.outcomes:
+                if done.problem and done.op == job and not may_redo(case, group.first, done):
+                    return f"heard {part.name} already, or hears no better than what did ({done.endpoint})"
+    return ""
+
+
+def rationed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """Who asks for the best or the cheapest wants an answer today: a free tier comes in where it is asked for."""
+    objective = case.without_free_tiers
+    if not group.first.rationed or not objective:
+        return ""
+    if case.named is not None and job == case.job and any(e.id in case.named for e in group.members):
+        return ""
+    return hint("a free tier, which is rationed: not taken for {} unless asked for ({free-tiers})", objective)
+
+
+def conditions(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """Licence, region and retention, of whoever is given anything."""
+    return refused_by_wish(group.first, case.policy)
+
+
+def tools(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """Tools are not emulated: who does not take them, or cannot be told how, is out."""
+    request, first = case.request, group.first
+    if not request.tools or job != case.job or request.tool_choice == "none":
+        return ""
+    if first.tools.takes is False:
+        return "takes no tools"
+    unsayable = UNSUPPORTED_TOOL_CHOICES.get(first.host.protocol, ())
+    if not request.parallel_tools and "one at a time" in unsayable:
+        return "its wire cannot say that tools be called one at a time"
+    if request.tool_choice == "required" and "must" in unsayable:
+        return "its wire cannot say that a tool must be called"
+    if case.schema_by(group) in ("told", "forced") and first.tools.with_json is False:
+        return "takes no tools beside a forced schema"
+    return ""
+
+
+def schema(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """Who wants an answer that can be no other is not served by one that is asked for in words and checked."""
+    output = case.request.output
+    if job != case.job or not isinstance(output, JsonOutput) or not output.strict:
+        return ""
+    if is_schema_guaranteed(group.first.host, output.schema, case.closable):
+        return ""
+    return "is not held to this JSON schema by its wire, and the request wants that (strict)"
+
+
+def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """A head knows its own labels. A chat picks among lettered ones, and is told the chances of so many at most."""
+    output = case.request.output
+    if job != "score" or not isinstance(output, ScoresOutput):
+        return ""
+    model = group.first.model
+    if model.classifies:
+        gone = unknown_labels(output.labels, model.labels)
+        verb = "is no label" if len(gone) == 1 else "are no labels"
+        return f"{joined(gone)} {verb} of its head, which knows {joined(model.labels)}" if gone else ""
+    if model.fills_masks:
+        return "" if case.named is not None else hint("says which word is masked: for that, name it ({model})")
+    if not output.labels:
+        return hint("has no labels of its own: give some ({labels})")
+    if not model.answers_in_words:
+        return ""
+    most = 26 if "many_logprobs" in group.first.host.quirks else 20
+    if len(output.labels) <= most:
+        return ""
+    return f"scores {most} labels at once, and there are {len(output.labels)}"
+
+
+def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """What matches pictures and texts is no model of text: its texts are captions, a few words long."""
+    if job != case.job or job not in ("score", "embed") or not group.first.model.matches_pictures or case.bundles:
+        return ""
+    if job == "score":
+        return "holds labels against pictures, and there is none"
+    return (
+        ""
+        if case.named is not None
+        else hint("its vectors of words are for finding pictures: for those, name it ({model})")
+    )
+
+
+def drawing(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
+    """What a host cannot be told about a picture, it would not know."""
+    if job != "draw":
+        return ""
+    return unsupported_by_host(group.first.host, case.request) or unsupported_by_model(
+        group.first.model.diffusion, case.request, case.facts
+    )
+
+
+# ---- way --------------------------------------------------------------------------------------
+
+
+def modality(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+    for kind in ("video", "document"):
+        if kind in way.hands and not group.remote:
+            return f"{bundle.title} is {_IS[kind]}, and nothing on this machine is given a whole one: it is taken apart"
+    missing = sorted(way.hands - group.inputs)
+    if not missing:
+        return ""
+    doubted = "".join(
+        f" ({provenance.describe_dispute(each)})" for each in provenance.disputes_about(group.first.doubts, missing)
+    )
+    return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {_IS[bundle.kind]}{doubted}"
+
+
+def privacy(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+    """Labels flow to what is derived; release is explicit."""
+    if not bundle.private or not group.remote:
+        return ""
+    if way.name in ("native", "resized", "read_along") or (way.name == "frames" and bundle.picture_private):
+        return f"{bundle.kind} may not leave this machine ({bundle.title} is private)"
+    if "text" in way.hands and bundle.text_private:
+        return hint("{} is private, and so is its text ({})", bundle.title, release(f"{bundle.kind}:text"))
+    if "image" in way.hands and bundle.picture_private:
+        what = "pictures of its pages" if bundle.kind == "document" else "its pictures"
+        return f"{bundle.title} is private, and so are {what}"
+    if "audio" in way.hands and bundle.sound_private:
+        return hint("{} is private, and so is its sound ({})", bundle.title, release(f"{bundle.kind}:audio"))
+    return ""
+
+
+def as_it_is(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+    """What its vendor is known to refuse is not sent."""
+    reason = native_refusal(way, case.book(group)) if way.odd or way.name == "native" else ""
+    return hint("{}: {}", bundle.title, reason) if reason else ""
+
+
+_DOING = {
+    "native": "sending it as it is", "transcribe": "transcribing", "read": "reading", "describe": "describing",
+    "both": "reading and describing", "extract": "extracting text", "watch": "taking it apart",
+    "figured": "putting its figures in words", "read_along": "sending it as it is, with the text read from it",
+}  # fmt: skip
+
+
+def keep(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+    """Stated aspects reject."""
+    gone = [aspect for aspect in case.policy.keep if aspect in way.loses]
+    if not gone:
+        return ""
+    return hint(
+        "{} loses {} of {}, which {keep} asks for", _DOING.get(way.name, "this way"), " and ".join(gone), bundle.title
+    )
+
+
+def labelled(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+    """Labels held against a picture go by what it shows; words that were read in it say nothing of that."""
+    if case.job != "score" or not way.lost:
+        return ""
+    if (
+        group.first.model.matches_pictures and bundle.kind == "image"
+    ):  # after those that read, where it looks like print
+        return ""
+    gone = joined(way.missed)
+    return f"labels go by {gone} of {bundle.title}, and {_DOING.get(way.name, 'this way')} loses it"
+
+
+def as_pictures(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+    """What matches pictures and texts gets pictures, and no words about them."""
+    if case.job not in ("score", "embed") or not group.first.model.matches_pictures or way.hands == {"image"}:
+        return ""
+    return f"compares pictures, and {_DOING.get(way.name, 'this way')} makes something else of {bundle.title}"
+
+
+def drawn_from(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+    """Words about a picture make another picture."""
+    if case.job != "draw" or bundle.kind != "image":
+        return ""
+    if way.name == "native":
+        told = EDITS in supported_image_options(group.first.host)
+        return "" if told else f"draws from words alone, and {bundle.title} is a picture"
+    return f"{bundle.title} is a picture to be drawn from, and words about it would make another"
+
+
+# ---- route ------------------------------------------------------------------------------------
+
+
+def images(priced: PricedRoute, case: PlanningCase) -> str:
+    if priced.max_pictures is None or priced.pictures <= priced.max_pictures:
+        return ""
+    return f"takes {priced.max_pictures} pictures a request, and there are {priced.pictures}"
+
+
+def media(priced: PricedRoute, case: PlanningCase) -> str:
+    """Published limits of the family: what it is given would be refused."""
+    return refusal(priced.limits, priced.held, priced.context) if priced.limits is not None else ""
+
+
+def context(priced: PricedRoute, case: PlanningCase) -> str:
+    """Counted before sending, never cut in silence."""
+    if priced.tokens + priced.answer <= priced.context:
+        return ""
+    said = "" if priced.context_known else " (assumed: its context length is unknown)"
+    if priced.tokens == float("inf"):
+        return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{said}"
+    count = len(case.request.tools)
+    tools = f" with {count} tool{'s' * (count > 1)}" if count else ""  # chat programs send dozens, unasked
+    tools += " at their fewest" if case.hopeful else ""
+    answer = f" and {priced.answer:,.0f} for the answer" if priced.answer else ""
+    short = f", as {shortened(priced.uncut, case.machine.free)}" if priced.uncut is not None else ""
+    return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{said}{short}"
+
+
+def memory(priced: PricedRoute, case: PlanningCase) -> str:
+    if fits(case.machine, priced.memory):
+        return ""
+    gib = 2**30
+    return f"needs {priced.memory / gib:.1f} GiB of memory, and {case.machine.free / gib:.1f} GiB are free"
+
+
+def unknown_price(priced: PricedRoute, case: PlanningCase) -> str:
+    """An unknown fails a limit the user set; under the default limit it sorts last and is said."""
+    if priced.cost_high < float("inf") or case.policy.takes_unknown_prices:
+        return ""
+    return f"its price is not known, and the limit is ${plain_money(case.policy.max_cost)}"
+
+
+def max_cost(priced: PricedRoute, case: PlanningCase) -> str:
+    if priced.cost_high <= case.policy.max_cost or priced.cost_high == float("inf"):
+        return ""
+    high = f"${plain_money(priced.cost_high)}{_cut(priced)}"
+    return hint("would cost up to {}, and the limit is ${} ({max-cost})", high, plain_money(case.policy.max_cost))
+
+
+def deadline(priced: PricedRoute, case: PlanningCase) -> str:
+    limit = case.policy.deadline
+    if limit is None or priced.seconds_high <= limit:
+        return ""
+    return f"would take up to {priced.seconds_high:.3g} s{_cut(priced)}, and the deadline is {limit:g} s"
+
+
+def _cut(priced: PricedRoute) -> str:
+    """Of which answer a high end is, where it is not of the one that would be planned without limits."""
+    return f" with no more than {priced.answer:,.0f} tokens of thought and answer" if priced.cut else ""
+
+
+def floor(priced: PricedRoute, case: PlanningCase) -> str:
+    """Stated by the user, or the default as far as it had to come down (see ``floors.py``)."""
+    return "" if priced.own_tier >= priced.floor else below_floor(case, priced.floor)
+
+
+def below_floor(case: PlanningCase, place: int, job: Job = "generate") -> str:
+    """A stated floor is said; the default one names the option that lets a weaker endpoint in."""
+    name = tier_name(place)
+    if case.policy.at_least is not None:
+        return f"below the floor {name}{_AS.get(job, '')}"
+    return hint(
+        "below the default strength {}{} (change it with {at-least})",
+        name,
+        _AS.get(job, ""),
+    )
+
+
+_AS: dict[Job, str] = {"transcribe": " as an ear", "read": " as a reader", "describe": " as an eye"}
+
+
+class Rule(Struct, frozen=True):
+    """``name`` is the stable word that ``Rejected.rule`` carries."""
+
+    name: str
+    stage: Literal["endpoint", "way", "route"]
+    check: Callable[..., str]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("output", "endpoint", output),
+    Rule("model", "endpoint", model),
+    Rule("consent", "endpoint", consent),  # first: without it nothing else about a host is looked at
+    Rule("not_ready", "endpoint", not_ready),
+    Rule("zone", "endpoint", zone),
+    Rule("conditions", "endpoint", conditions),
+    Rule("rationed", "endpoint", rationed),
+    Rule("language", "endpoint", language),
+    Rule("translation", "endpoint", translation),
+    Rule("heard", "endpoint", already_transcribed),
+    Rule("labels", "endpoint", labels),
+    Rule("matched", "endpoint", matched),
+    Rule("tools", "endpoint", tools),
+    Rule("schema", "endpoint", schema),
+    Rule("drawing", "endpoint", drawing),
+    Rule("modality", "way", modality),
+    Rule("privacy", "way", privacy),
+    Rule("refused", "way", as_it_is),
+    Rule("keep", "way", keep),
+    Rule("labelled", "way", labelled),
+    Rule("as_pictures", "way", as_pictures),
+    Rule("drawn_from", "way", drawn_from),
+    Rule("floor", "route", floor),
+    Rule("images", "route", images),
+    Rule("media", "route", media),
+    Rule("context", "route", context),
+    Rule("memory", "route", memory),
+    Rule("unknown_price", "route", unknown_price),
+    Rule("max_cost", "route", max_cost),
+    Rule("deadline", "route", deadline),
+)
+_ORDER = {rule.name: place for place, rule in enumerate(RULES)}
+_ENDPOINT = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "endpoint")
+_WAY = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "way")
+_ROUTE = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "route")
+
+Reason = tuple[str, str]  # rule, words
+
+
+def endpoint_rejection(group: EndpointGroup, job: Job, case: PlanningCase, *, consented: bool = False) -> Reason | None:
+    """Why this class cannot do this job, None when it can. ``consented``: as if there were consent for its host."""
+    for name, check in _ENDPOINT:
+        reason = "" if consented and name == "consent" else check(group, job, case)
+        if reason:
+            return name, reason
+    return None
+
+
+def option_rejection(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> Reason | None:
+    for name, check in _WAY:
+        reason = check(group, way, bundle, case)
+        if reason:
+            return name, reason
+    return None
+
+
+def route_rejection(priced: PricedRoute, case: PlanningCase) -> Reason | None:
+    for name, check in _ROUTE:
+        reason = check(priced, case)
+        if reason:
+            return name, reason
+    return None
+
+
+def rule_order(rule: str) -> int:
+    """Place of a rule; the later it speaks, the nearer the miss."""
+    return len(RULES) if rule == "named" else _ORDER.get(rule, -1)

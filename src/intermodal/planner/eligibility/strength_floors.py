@@ -1,0 +1,232 @@
+"""The strength floor: a stated one rejects, the default one gives way to the strongest there is, per task."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from intermodal.hints import PULL_LIST, hint
+from intermodal.planner.catalog_index import LISTED, EndpointGroup, Job, tier_name
+from intermodal.planner.conversion.converters import KINDS, TASKS, VERB, StrengthFloors
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import (
+    EligibleEndpoints,
+    EndpointFilter,
+    EndpointRejection,
+    first_ids,
+)
+from intermodal.planner.explanation.remedies import hosts_without_consent
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.planner.route_search.search import Search, SearchResult
+from intermodal.request import TIERS
+
+DEFAULT_FLOOR = TIERS.index("medium")
+CONVERSIONS: tuple[Job, ...] = ("transcribe", "read", "describe")
+_JOB_WORDS: dict[Job, str] = {
+    "generate": "answering",
+    "embed": "embedding",
+    "transcribe": "speech recognition",
+    "read": "text recognition",
+    "describe": "sight",
+    "score": "scoring",
+    "speak": "speech",
+    "draw": "drawing",
+}
+
+
+class FloorSearch(Struct):
+    """The floors under which routes were found (or nothing was, even under the lowest).
+
+    ``top`` is where the search began; ``passed_over`` has the converters between the two, and what keeps them out.
+    ``instead`` is the route under the higher floor that loses more, where the floor came down for that.
+    """
+
+    floors: StrengthFloors
+    found: SearchResult
+    top: StrengthFloors
+    passed_over: list[EndpointRejection]
+    instead: Route | None = None
+
+
+def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSearch:
+    """Search under the floor; where the default floor leaves nothing, come down as little as possible."""
+    stated = case.policy.at_least
+    if stated is not None:
+        floors = StrengthFloors(*[TIERS.index(stated)] * 4)
+        return FloorSearch(floors, Search(case, left, floors).run(), floors, [])
+    top = _strongest(case, left)
+    settled: FloorSearch | None = None
+    for floors in _lower_floors(top):
+        settled = FloorSearch(floors, Search(case, left, floors).run(), top, [])
+        if settled.found.routes:
+            settled.passed_over = _passed_over(case, left, top, floors)
+            return _keeping_more(case, left, settled) or settled
+    assert settled is not None
+    return settled
+
+
+def _keeping_more(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch | None:
+    """A weaker endpoint that keeps what the question needs, where the chain that was found loses it and is no stronger.
+
+    Five pictures described one by one by a weak eye are not compared, however strong the model is that reads of them.
+    """
+    best, floors = settled.found.routes[0], settled.floors
+    if not best.demand.lost or best.tier >= floors.answer:
+        return None
+    lower = StrengthFloors(best.tier, floors.hear, floors.read, floors.see)
+    found = Search(case, left, lower).run()
+    if not found.routes or found.routes[0].loss >= best.loss:
+        return None
+    return FloorSearch(lower, found, settled.top, settled.passed_over, best)
+
+
+def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
+    """The default floor, or the strongest reachable of each task where nothing is that strong."""
+    answer = _strongest_for_job(case, left, case.job)
+    if case.named is not None:
+        answer = 0  # the user named the model: it is as strong as it is
+    if case.policy.objective == "fastest":
+        # Who asks for speed and nothing else gets the fast ear and the fast reader; the answer keeps its floor.
+        return StrengthFloors(answer=min(DEFAULT_FLOOR, answer) if case.job != "transcribe" else 0, hear=0, read=0)
+    hear, read, see = (
+        min(DEFAULT_FLOOR, _strongest_for_job(case, left, job)) if job != case.job else 0 for job in CONVERSIONS
+    )
+    return StrengthFloors(answer=min(DEFAULT_FLOOR, answer), hear=hear, read=read, see=see)
+
+
+def _strongest_for_job(case: PlanningCase, left: EligibleEndpoints, job: Job) -> int:
+    """The strongest for one job, of those that may have what there is to do; kept, as it is the same every time."""
+    here = job != case.job and all(bundle.private for bundle in case.bundles if bundle.kind in KINDS[job])
+    found = left.strongest.get((job, here))
+    if found is None:
+        groups = [group for group in left.by_job.get(job, []) if not (group.remote and here)]
+        tiers = (group.strongest if job == case.job else group.tier(TASKS[job]) for group in groups)
+        found = left.strongest[job, here] = max(tiers, default=0)
+    return found
+
+
+def _lower_floors(top: StrengthFloors) -> Iterator[StrengthFloors]:
+    """From ``top`` down, fewest steps first, converters before the answer."""
+    yield top
+    steps = itertools.product(*(range(each + 1) for each in (top.answer, top.hear, top.read, top.see)))
+    ordered = sorted(steps, key=lambda step: (sum(step), step))
+    for a, h, r, s in ordered[1:]:
+        yield StrengthFloors(top.answer - a, top.hear - h, top.read - r, top.see - s)
+
+
+_MISSED = "no model of at least"
+
+
+def floor_missed(notes: Iterable[str]) -> bool:
+    """Return whether one of a plan's notes says that the default floor had to come down, as nothing stronger is
+    there."""
+    return any(note.startswith(_MISSED) for note in notes)
+
+
+def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, chosen: Route) -> list[str]:
+    """One sentence where the default floor had to come down: what keeps stronger ones out, or how to get better."""
+    if case.policy.at_least is not None:
+        return []
+    floors = settled.floors
+    if settled.instead is not None:
+        before = settled.instead
+        return [
+            f"{chosen.endpoint.id} is {tier_name(chosen.tier)}, below the floor {tier_name(DEFAULT_FLOOR)}, and keeps "
+            f"what the question seems to need; {before.endpoint.id} would lose it, "
+            f"with a weakest link that is {tier_name(before.tier)}, too"
+        ]
+    low: list[tuple[Job, int]] = []
+    if floors.answer < DEFAULT_FLOOR and case.named is None:
+        low.append((case.job, floors.answer))
+    for job in CONVERSIONS:
+        used = any(
+            job == piece.op for way in chosen.assignment.ways for passage in way.passages for piece in passage.pieces
+        )
+        if used and floors.of(job) < DEFAULT_FLOOR:
+            low.append((job, floors.of(job)))
+    if not low:
+        return []
+    short = [f"{_JOB_WORDS[job]} {tier_name(place)}" for job, place in low]
+    why = _kept_out(case, settled)
+    floor, weak = tier_name(DEFAULT_FLOOR), ", ".join(short)
+    if why:
+        return [hint(_MISSED + " {} strength is available ({}): {}", floor, weak, why)]
+    hosts = hosts_without_consent(
+        case,
+        left.refused,
+        lambda group: any(job in group.jobs and group.strongest > place for job, place in low),
+    )
+    add = hint("{host=}", hosts[0]) if len(hosts) == 1 else "intermodal hosts add"
+    return [
+        hint(
+            _MISSED + " {} strength is available, so expect mistakes ({}); for better: {}, or {}",
+            floor,
+            weak,
+            PULL_LIST,
+            add,
+        )
+    ]
+
+
+def _kept_out(case: PlanningCase, settled: FloorSearch) -> str:
+    """What keeps something stronger and reachable out, the nearest miss."""
+    if settled.passed_over:
+        nearest = max(settled.passed_over, key=lambda each: rules.rule_order(each.rule))
+        return hint("{} {}", nearest.ids[0], nearest.reason)
+    if settled.floors.answer >= settled.top.answer:
+        return ""
+    stronger = [
+        each
+        for each in settled.found.refused
+        if any(_is_stronger(case, case.index.group_of[name], settled.floors.answer) for name in each.ids)
+    ]
+    if not stronger:
+        return ""
+    nearest = max(stronger, key=lambda each: rules.rule_order(each.rule))
+    if nearest.reason.startswith("the nearest"):
+        return hint("of the stronger ones {}", nearest.reason)
+    return hint("{} is out: {}", nearest.ids[0], nearest.reason)
+
+
+def _is_stronger(case: PlanningCase, group: EndpointGroup, floor: int) -> bool:
+    return case.job in group.jobs and group.strongest > floor
+
+
+def _nearest(refused: list[EndpointRejection]) -> EndpointRejection | None:
+    """The nearest miss; that others are weaker is no reason against this one."""
+    return max(refused, key=lambda each: (each.rule != "floor", rules.rule_order(each.rule)), default=None)
+
+
+def _stronger(left: EligibleEndpoints, job: Job, floors: StrengthFloors) -> list[EndpointGroup]:
+    """Classes of ears or readers above the floor, the strongest first."""
+    task = TASKS[job]
+    found = [group for group in left.by_job.get(job, []) if group.tier(task) > floors.of(job)]
+    return sorted(found, key=lambda group: (-group.tier(task), group.number))
+
+
+def _passed_over(
+    case: PlanningCase, left: EligibleEndpoints, top: StrengthFloors, floors: StrengthFloors
+) -> list[EndpointRejection]:
+    """Ears and readers that are stronger than what is taken, and why every route through them is out."""
+    found: list[EndpointRejection] = []
+    for job in CONVERSIONS:
+        if job == case.job or floors.of(job) >= top.of(job):
+            continue
+        groups = _stronger(left, job, floors)
+        if not groups:
+            continue
+        best = groups[0]
+        alone = Search(case, left, StrengthFloors(floors.answer, 0, 0), EndpointFilter(best.ids[0], job)).run()
+        if alone.routes:
+            continue
+        nearest = _nearest(alone.refused)
+        if nearest is None:
+            continue
+        verb = VERB[job]
+        words = hint("could {}, but every route through it is out: {}", verb, nearest.reason)
+        ids = (best.ids[0], *(name for name in first_ids(groups) if name != best.ids[0]))[:LISTED]
+        found.append(EndpointRejection(nearest.rule, words, sum(len(group.members) for group in groups), ids))
+    return found

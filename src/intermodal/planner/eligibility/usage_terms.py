@@ -1,0 +1,66 @@
+"""On which conditions an endpoint may be used: what a licence permits, where a host computes, what it keeps.
+
+A wish about hosts is not met by not knowing: where nobody states it, an endpoint is left out, and the reason says that
+nobody does. A licence leaves out what it is stated to forbid; where nobody states what it permits, that is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from intermodal.catalog.types import Endpoint
+from intermodal.hints import hint
+from intermodal.request import Policy
+
+EndpointTerms = tuple[tuple[str, ...], bool | None, int | None, bool]
+
+
+def endpoint_terms(endpoint: Endpoint) -> EndpointTerms:
+    """What decides about any wish: regions, training, days, and whether its weights are for research only. A vendor
+    that serves its own model does so under the terms of its service."""
+    host = endpoint.host
+    research = endpoint.model.permits == "research" and not endpoint.is_vendors_own
+    return host.regions, host.trains, host.retention_days, research
+
+
+def terms_rejection(endpoint: Endpoint, policy: Policy) -> str:
+    """Why the policy's wishes leave an endpoint out; "" where they do not."""
+    conditions = endpoint_terms(endpoint)
+    return next((said for check in _CHECKS if (said := check(endpoint, conditions, policy))), "")
+
+
+def _licence(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) -> str:
+    forbidden = policy.licence == "commercial" and conditions[3]
+    return hint("its licence is for research only ({licence=})", "any") if forbidden else ""
+
+
+def _regions(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) -> str:
+    if not policy.regions or endpoint.host.zone != "internet":
+        return ""
+    wanted = " or ".join(policy.regions)
+    if not conditions[0]:
+        return hint("nobody states where its host computes, and {} is asked for ({region})", wanted)
+    if set(conditions[0]) <= set(policy.regions):
+        return ""
+    return hint("its host computes in {}, and {} is asked for ({region})", " or ".join(conditions[0]), wanted)
+
+
+def _retention(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) -> str:
+    if policy.retention == "any" or endpoint.host.zone != "internet":
+        return ""
+    _, trains, days, _ = conditions
+    if trains:
+        return hint("its host trains on what it is sent ({retention=})", "any")
+    if policy.retention == "no-training":
+        keeps_to_it = trains is False or days == 0
+        return (
+            ""
+            if keeps_to_it
+            else hint("nobody states whether its host trains on what it is sent ({retention=})", "any")
+        )
+    if days is None:
+        return hint("nobody states how long its host keeps what it is sent ({retention})")
+    return hint("its host keeps what it is sent, for up to {} days ({retention})", days) if days else ""
+
+
+_CHECKS: tuple[Callable[[Endpoint, EndpointTerms, Policy], str], ...] = (_licence, _regions, _retention)

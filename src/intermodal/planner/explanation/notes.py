@@ -1,0 +1,271 @@
+"""Sentences that need saying about the chosen route."""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.catalog import provenance
+from intermodal.costing.levels import HIGH, MID
+from intermodal.costing.memory import shortened
+from intermodal.hints import command, hint
+from intermodal.planner.conversion.earlier_readings import portion_notes
+from intermodal.planner.conversion.video_options import scene_notes, subtitle_notes
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.call_demand import answer_length
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.plans.numbers import plain_money, plain_seconds
+from intermodal.plans.plan import Candidate
+from intermodal.plans.step import Call, is_apart
+from intermodal.plans.verdict import joined
+from intermodal.request import DEFAULT_MAX_COST
+
+
+def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
+    """In order of weight: losses, pages left out, prices, room, what is not used."""
+    found = [*candidate.warnings]
+    if chosen.cost == math.inf:
+        limit = case.policy.max_cost
+        ends = f", so the default limit of ${limit:g} cannot be checked" if limit == DEFAULT_MAX_COST else ""
+        unsaid = chosen.endpoint.price_on(case.as_of).unsaid
+        if chosen.demand.audio[HIGH] and "audio" in chosen.endpoint.price_on(case.as_of).unpriced:
+            unsaid = unsaid or "sound there"
+        why = f", as no price of {unsaid} is known" if unsaid else ""
+        found.append(
+            f"the price of {joined(_without_price(candidate) or [chosen.endpoint.id])} is not known{why}{ends}"
+        )
+    stated = case.request.sampling.max_tokens
+    wanted = min(answer_length(case), chosen.rates.most_out)
+    if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
+        asked = "" if stated is None else f", not the {stated:,} that were allowed"
+        found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{asked}: {_bound(case, chosen)}")
+    found += _perhaps_without_a_word(case, chosen, candidate)
+    if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
+        found.append(
+            f"the context length of {chosen.endpoint.id} is unknown; {chosen.rates.context:,.0f} tokens are assumed"
+        )
+    found += _tools_perhaps_too_long(case, chosen)
+    found += _pictures_perhaps_too_long(case, chosen)
+    found += _without_question(case, candidate)
+    found += _shortened(case, candidate)
+    found += _started_servers(case, candidate)
+    found += _unloaded_converters(candidate)
+    if case.request.tools and case.request.tool_choice != "none":
+        found.append("a call of a tool ends the run; its result is asked about next, of the same endpoint")
+    found += _contested(case, chosen)
+    found += _unlicensed(case, chosen)
+    found += _not_yet(case, candidate)
+    found += _unverified(case, candidate)
+    found += [f"{part.name}: {note}" for part in case.facts.parts for note in part.notes]
+    found += _film_notes(case, chosen)
+    found += _chosen_by(case, chosen)
+    names = {part.index: part.name for part in case.facts.parts}
+    if case.job == "transcribe":
+        names[-1] = case.bundles[0].parts[0].name  # its one call is the last one, which is of no part
+    found += portion_notes(candidate.steps, names)
+    found += _channels(case, candidate)
+    found += _foreign(case, chosen, candidate)
+    if case.policy.pages:
+        files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
+        whole = [part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)]
+        if whole:
+            found.append(f"without pages to choose from, taken whole: {joined(whole)}")
+    if case.ignored:
+        found.append(f"not used for a transcript: {joined(list(case.ignored))}")
+    return found
+
+
+def _chosen_by(case: PlanningCase, chosen: Route) -> list[str]:
+    """Who chose the pages that go in, where some had to be left out."""
+    ranking = case.facts.ranking
+    if ranking is None or not any(way.left_out for way in chosen.assignment.ways):
+        return []
+    read = f"{ranking.read:,} of {ranking.pages:,}" if ranking.read < ranking.pages else f"all {ranking.pages:,}"
+    what = f"pages were chosen by {ranking.by}, an encoder that read {read} beside the question before this plan"
+    return [f"{what} ($0, about {plain_seconds(ranking.seconds.mid)} s)" if ranking.seconds.known else what]
+
+
+def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
+    """Where a model is asked about a transcript in a language that it does not know, and an ear could translate it."""
+    known = chosen.endpoint.model.languages
+    spoken = sorted(case.languages - set(known))
+    heard = any(isinstance(step, Call) and step.op == "transcribe" for step in candidate.steps)
+    if case.job != "generate" or case.into or "en" not in known or not spoken or not heard:
+        return []
+    return [
+        hint(
+            "{} knows {} alone, and what is said is in {}: {translate=} has an ear translate it first",
+            chosen.endpoint.id, joined(known), joined(spoken), "en",
+        )
+    ]  # fmt: skip
+
+
+def _channels(case: PlanningCase, candidate: Candidate) -> list[str]:
+    parts = {part.index: part for part in case.facts.parts}
+    heard = [step for step in candidate.steps if isinstance(step, Call) and is_apart(step)]
+    names = [parts[step.part].name if step.part >= 0 else case.bundles[0].title for step in heard]
+    return [f"speakers of {name} are told apart by its two channels, not within one" for name in names]
+
+
+def _film_notes(case: PlanningCase, chosen: Route) -> list[str]:
+    found: list[str] = []
+    for bundle, way in zip(case.bundles, chosen.assignment.ways, strict=True):
+        for part, passage in zip(bundle.parts, way.passages, strict=True):
+            taken = {int(dict(piece.params)["track"]) for piece in passage.pieces if piece.op == "subtitles"}
+            for piece in passage.pieces:
+                if piece.op == "frames" and way.name == "watch" and dict(piece.params).get("frames") == "scenes":
+                    found += scene_notes(part, int(dict(piece.params)["most"]))
+            if part.subtitles and way.name == "watch":
+                found += subtitle_notes(part, case.policy.language, taken)
+    return found
+
+
+def _tools_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
+    """Where all would not fit if the tools took the most that they may take."""
+    needs, context = chosen.demand, chosen.rates.context
+    if not case.request.tools or case.job == "transcribe" or needs.total[HIGH] + chosen.numbers.cap <= context:
+        return []
+    count, (low, _, high) = len(case.request.tools), needs.tools
+    return [
+        f"{count} tool{'s' * (count > 1)} may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; "
+        f"how the template of {chosen.endpoint.id} writes them is not known, so it may refuse"
+    ]
+
+
+def _pictures_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
+    """Where all would not fit if the pictures took the most that they may take."""
+    (low, _, high), context = chosen.demand.image, chosen.rates.context
+    if (
+        case.job == "transcribe"
+        or chosen.demand.apart
+        or low == high
+        or chosen.demand.total[HIGH] + chosen.numbers.cap <= context
+    ):
+        return []
+    return [
+        f"pictures may take {low:,.0f} to {high:,.0f} tokens of a context of {context:,.0f}; how many "
+        f"{chosen.endpoint.id} counts is not known, so it may refuse"
+    ]
+
+
+def _without_price(candidate: Candidate) -> list[str]:
+    """Whom a route calls at a price that nobody knows."""
+    calls = (step for step in candidate.steps if isinstance(step, Call) and not step.estimate.cost.known)
+    return list(dict.fromkeys(step.endpoint for step in calls))
+
+
+def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
+    """Where what is usually thought, twice, leaves no room for a usual answer within the limit that is sent."""
+    thought, cap = candidate.answering.estimate.thought_tokens, chosen.numbers.cap
+    usual = chosen.rates.thought[MID]
+    if not thought.high or cap >= case.ranked_answer + _THOUGHT * usual:
+        return []
+    return [
+        hint(
+            "{} thinks before it answers, usually {} tokens ({}), and the limit of {} counts them: it may end without "
+            "a word ({max-tokens} allows more)",
+            chosen.endpoint.id,
+            f"{usual:,.0f}",
+            thought.basis,
+            f"{cap:,.0f}",
+        )
+    ]
+
+
+_THOUGHT = 2.0  # times what is usual: half of all questions take more than that
+
+
+def _bound(case: PlanningCase, chosen: Route) -> str:
+    """What keeps the answer from being longer."""
+    cap = chosen.numbers.cap
+    if cap >= chosen.rates.most_out:
+        return "it writes no more"
+    if chosen.demand.total[HIGH] + cap + 1 > chosen.rates.context:
+        return f"the rest of the context of {chosen.rates.context:,.0f} is taken"
+    deadline = case.policy.deadline
+    if deadline is not None and chosen.numbers.seconds_high > 0.9 * deadline:
+        return f"more might take longer than {deadline:g} s"
+    return f"more might cost over ${plain_money(case.policy.max_cost)}"
+
+
+def _without_question(case: PlanningCase, candidate: Candidate) -> list[str]:
+    """Who describes without the question, since that may not leave."""
+    steps = [step for step in candidate.steps if isinstance(step, Call) and step.op == "describe"] if case.told else []
+    eyes = dict.fromkeys(step.endpoint for step in steps if "question" not in dict(step.params))
+    return [f"{eye} describes without the question, which is private" for eye in eyes]
+
+
+def _started_servers(case: PlanningCase, candidate: Candidate) -> list[str]:
+    """Servers that this run would start and leave running: the one thing it does that outlives it."""
+    found: dict[str, str] = {}
+    for step in candidate.steps:
+        endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
+        if endpoint is None or endpoint.host.protocol != "started" or endpoint.id in case.loaded:
+            continue
+        found[endpoint.host.id] = (
+            f"{endpoint.host.id} is not running: the run starts it ({plain_seconds(endpoint.speed.load.mid)} s, "
+            f"{endpoint.memory.mid / (1 << 30):.1f} GiB of memory, up to {endpoint.memory.high / (1 << 30):.1f}, "
+            f"{endpoint.memory.basis}) "
+            "and leaves it up for others, until it is idle"
+        )
+    return list(found.values())
+
+
+def _shortened(case: PlanningCase, candidate: Candidate) -> list[str]:
+    """Models that are loaded with a smaller context than they have, as there is no memory for all of it."""
+    used = dict.fromkeys(step.endpoint for step in candidate.steps if isinstance(step, Call))
+    found = (case.index.catalog.by_id.get(each) for each in used)
+    return [
+        f"{endpoint.id} runs with a context of {endpoint.context:,} tokens: "
+        f"{shortened(endpoint.uncut, case.machine.free)}"
+        for endpoint in found
+        if endpoint is not None and endpoint.uncut is not None
+    ]
+
+
+def _unloaded_converters(candidate: Candidate) -> list[str]:
+    """What is not kept loaded for the next request."""
+    if not candidate.ends:
+        return []
+    names = " and ".join(candidate.ends)
+    return [
+        f"{names} {'ends' if len(candidate.ends) == 1 else 'end'} before the answer: there is no memory for all of it"
+    ]
+
+
+def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
+    """Where commercial use is wanted of weights whose licence nobody knows. Hosts serve under terms of their own."""
+    model = chosen.endpoint.model
+    if case.policy.licence == "any" or model.permits or chosen.group.remote:
+        return []
+    return [hint("nobody states what the licence of {} permits, and commercial use is asked for ({licence})", model.id)]
+
+
+def _contested(case: PlanningCase, chosen: Route) -> list[str]:
+    """What sources contradict each other about, of what this request would have the model take."""
+    given = {kind for way in chosen.assignment.ways for kind in way.hands} | {bundle.kind for bundle in case.bundles}
+    return [
+        f"sources differ on {chosen.endpoint.id}: {provenance.describe_dispute(doubt)}"
+        for doubt in provenance.disputes_about(chosen.endpoint.doubts, given)
+    ]
+
+
+def _not_yet(case: PlanningCase, candidate: Candidate) -> list[str]:
+    """What a plan that was made without a key takes before it can be run."""
+    called = (case.index.catalog.by_id[step.endpoint] for step in candidate.steps if isinstance(step, Call))
+    return list(
+        dict.fromkeys(
+            hint("cannot run yet: {} ({})", each.missing, command(each.todo)) for each in called if each.missing
+        )
+    )
+
+
+def _unverified(case: PlanningCase, candidate: Candidate) -> list[str]:
+    """Endpoints of the plan whose facts rest on a source that nobody has opened on a known day."""
+    found: list[str] = []
+    for step in candidate.steps:
+        endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
+        if endpoint is None or not endpoint.evidence.source:
+            continue
+        if not (endpoint.evidence.checked and endpoint.model.evidence.checked) and endpoint.id not in found:
+            found.append(endpoint.id)
+    return [f"unverified: what the catalog says of {joined(found)} (intermodal models show)"] if found else []

@@ -1,0 +1,499 @@
+"""Sentences a plan says about itself. English, plain, stable: EXPLAIN is a test format."""
+
+from __future__ import annotations
+
+import math
+
+from intermodal.catalog.types import Endpoint, Task, ToolSupport
+from intermodal.content import Kind
+from intermodal.hints import hint
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.catalog_index import tier_name
+from intermodal.planner.conversion import script_support
+from intermodal.planner.conversion.conversion_option import ConversionOption, PartConversion
+from intermodal.planner.conversion.conversion_steps import pages_title
+from intermodal.planner.conversion.fidelity import SPARSE, figure_pages, medium_of, pages_with_figures
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
+from intermodal.plans import numbers
+from intermodal.plans.facts import MediumNeeds, PartFacts
+from intermodal.plans.plan import PartNeeds
+from intermodal.plans.verdict import (
+    Other,
+    Verdict,
+    joined,
+    lost,
+    lost_as_text,
+    maybe_needed,
+    needed_and_lost,
+    needed_beyond_text,
+)
+from intermodal.quantity import Quantity
+from intermodal.request import Aspect, Objective
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NATIVE: dict[Kind, str] = {
+    "text": "text",
+    "image": "picture as it is",
+    "audio": "sound as it is",
+    "document": "document as it is",
+    "video": "video as it is",
+}
+_WAYS: dict[str, str] = {
+    "transcribe": "transcript",
+    "read": "text read from the picture",
+    "extract": "text of the document",
+    "render": "pictures of its pages",
+    "mixed": "text and pictures of its pages",
+    "figured": "text of the document and descriptions of its figures",
+    "describe": "description of the picture",
+    "both": "text read from the picture and a description of it",
+    "frames": "frames of the animation",
+    "resized": "picture made smaller",
+    "read_along": "picture as it is and the text read from it",
+}
+_TRACKS: dict[str, str] = {
+    "transcribe": "transcript", "demux": "its sound", "read": "text on the screen", "describe": "what is seen",
+    "frames": "frames", "subtitles": "its subtitles",
+}  # fmt: skip
+_GOES_IN: dict[str, str] = {"image": "a picture", "audio": "sound", "document": "a document", "video": "a video"}
+_GO_IN: dict[str, str] = {"image": "pictures", "audio": "sound", "document": "documents", "video": "videos"}
+_SENSES: tuple[tuple[Kind, str], ...] = (("image", "see"), ("audio", "hear"))
+_AS: dict[Kind, tuple[Kind, ...]] = {"document": ("document", "image"), "video": ("video", "image", "audio")}
+NEEDED = "the question seems to need it"
+UNSURE = "the question may need it"
+_SUGGESTED: dict[Aspect, str] = {
+    "words": "there is something to read",
+    "layout": "it is dense with text",
+    "appearance": "there is little text in it",
+    "comparison": "there are several pictures",
+}
+MAX_SOURCE = 48
+
+
+def number_word(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else f"{count:,}"
+
+
+def strength_text(endpoint: Endpoint, task: Task, place: int | None = None) -> str:
+    """A tier with its evidence: "medium (proxy: 8B, Q4_K_M)"."""
+    found = endpoint.tier(task) or endpoint.tier("text-generation")
+    if found is None:
+        return f"{tier_name(place)} (strength not known)" if place is not None else "strength not known"
+    source = found.evidence.source
+    if not source or "://" in source:
+        return f"{found.tier} ({found.evidence.level})"
+    short = source if len(source) <= MAX_SOURCE else f"{source[: MAX_SOURCE - 1].rstrip()}…"
+    return f"{found.tier} ({found.evidence.level}: {short})"
+
+
+def counting_source(basis: str, source: str) -> str:
+    """A rule of counting and where it is published: "OpenAI's tile rule (OpenAI, Images and vision guide)"."""
+    return f"{basis} ({source})" if source and not basis.startswith("no published rule") else basis
+
+
+def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) -> str:
+    """Tools that go along, what they add, and who says that they are taken."""
+    said = f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
+    taken = said if known.takes else "nobody says that it takes tools"
+    what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
+    return f"{what}: {counting_source(tokens.basis, source)}; {taken}"
+
+
+def route_summary(case: PlanningCase, assignment: Assignment) -> str:
+    """The route in a few words."""
+    if case.job == "transcribe":
+        return f"speech translation into {case.into} alone" if case.into else "speech recognition alone"
+    if not case.bundles:
+        return "text only"
+    found: list[str] = []
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        if way.name == "watch":
+            found += _tracks(way)
+        else:
+            found.append(_NATIVE[bundle.kind] if way.name == "native" else _WAYS[way.name])
+    return " + ".join(dict.fromkeys(found))
+
+
+def _tracks(way: ConversionOption) -> list[str]:
+    """What a video becomes, in words."""
+    shown = [piece for piece in way.passages[0].pieces if piece.shown]
+    return [f"{piece.title} shown" if piece.op == "frames" else _TRACKS[piece.op] for piece in shown]
+
+
+def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
+    """What kind of call this is, and the verdict: is a language model enough?"""
+    conversions = sum(_conversions(way, passage) for way in assignment.ways for passage in way.passages)
+    after = f" after {number_word(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
+    seen = _seen(case, assignment)
+    kind = "speech translation" if case.job == "transcribe" and case.into else _OTHER_KINDS.get(case.job, "")
+    if answering.model.matches_pictures:
+        return _matching(case, verdict, after)
+    if case.job == "score" and not answering.model.answers_in_words:
+        if answering.model.classifies:
+            what = f"its head was trained for these labels{after}"
+            beside = _or_language_model(verdict)
+            return hint("an encoder is enough, no language model is needed: {}{}", what, beside)
+        kind = "labels scored by an embedding model"
+        if answering.model.fills_masks:
+            kind = "an encoder says which word is masked"
+    if kind:
+        shown = f": {seen}" if seen and case.job == "draw" else ""
+        beside = _or_language_model(verdict)
+        return hint("no language model needed: {}{}{}{}{}", kind, after, shown, _falls_short(verdict), beside)
+    if seen:
+        return hint("multimodal call{}: {}{}", after, _beside(case, seen, verdict), _or_contrastive(verdict))
+    return hint("LLM call{}: {}{}", after, _alone(case, assignment, answering, verdict), _or_contrastive(verdict))
+
+
+def _or_contrastive(verdict: Verdict) -> str:
+    """The contrastive model that labels of pictures may be left to, or the encoder that those of a text may be."""
+    kind = "a contrastive model" if verdict.contrastive is not None else "an encoder"
+    said = _beside_in_numbers(verdict.contrastive or verdict.encoder)
+    return hint("; {} may be enough: {}", kind, said) if said else ""
+
+
+def _or_language_model(verdict: Verdict) -> str:
+    """The language model that would tell labels of a text apart, too, with its price."""
+    said = _beside_in_numbers(verdict.language_model)
+    return hint("; a language model for it: {}", said) if said else ""
+
+
+def _beside_in_numbers(other: Other | None) -> str:
+    if other is None or other.seconds is None:
+        return ""
+    price = f"{numbers.money(other.cost)}, {numbers.seconds(other.seconds)}"
+    return hint("{} ({}){}", other.endpoint, price, _kept_out_text(other))
+
+
+def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
+    """The verdict on a route on which pictures are compared with words."""
+    titles = joined([bundle.title for bundle in case.bundles])
+    if case.job == "embed":
+        what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
+    else:
+        what = f"labels are held against what {titles} shows{after}"
+    return hint("a contrastive model is enough, no language model is needed: {}{}", what, _falls_short(verdict))
+
+
+_OTHER_KINDS: dict[str, str] = {
+    "transcribe": "speech recognition", "embed": "an embedding model", "draw": "an image generator",
+    "speak": "speech synthesis",
+}  # fmt: skip
+
+
+def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
+    """The verdict on a route whose last model is given text alone."""
+    turned = [
+        part
+        for bundle, way in zip(case.bundles, assignment.ways, strict=True)
+        if way.name != "native"
+        for part in bundle.parts
+    ]
+    names = [part.name for part in sorted(turned, key=lambda part: part.index)]
+    verb = "become" if len(names) > 1 else "becomes"
+    out = "speech" if case.output == "speech" else "text"
+    how = f"{joined(names)} {verb} text first" if names else f"text goes in and {out} comes out"
+    if case.translating:
+        how += f" and is translated into {case.translating}"
+    if verdict.value == "not_enough":
+        return hint("a language model is not enough, {}{}", how, _falls_short(verdict, _unreadable(case, verdict)))
+    if verdict.value == "broader_needed":
+        eyes = joined(_describers(assignment))
+        return f"a language model alone is not enough, {_beyond(verdict)}; {eyes} sees it and puts it in words"
+    if verdict.value == "unknown":
+        return hint("{}; {}, which loses {}", _open(verdict), how, lost(verdict))
+    return hint("a language model is enough, {}{}{}", how, _given_up(case, verdict), _no_matter(answering, turned))
+
+
+def _beside(case: PlanningCase, seen: str, verdict: Verdict) -> str:
+    """The verdict on a route whose last model is given more than text."""
+    if verdict.value == "not_enough":
+        return hint("{}, and this is not enough{}", seen, _falls_short(verdict))
+    if verdict.value == "broader_needed":
+        return f"a language model is not enough, {_beyond(verdict)}; {seen}, which keeps it"
+    if verdict.value == "unknown":
+        gone = lost(verdict)
+        return hint("{}; {}, which {}", _open(verdict), seen, f"loses {gone}" if gone else "keeps everything")
+    other = verdict.language_model
+    without = lost_as_text(verdict)
+    gone = hint(", though text would lose {}, which {}", without, _unasked(case)) if without else ""
+    if other is None or other.kept_out:
+        why = _kept_out_text(other) if other is not None else ""
+        return hint("a language model would be enough{}{}; {}", gone, why, seen)
+    return hint("a language model would be enough{}; {}, as {}", gone, seen, _preferred(case, other))
+
+
+def _preferred(case: PlanningCase, other: Other) -> str:
+    """Why a broader model answers where a language model would do."""
+    if case.named is not None:
+        return f"{case.policy.model} was named"
+    if other.endpoint and case.request.previous_endpoint:
+        return "the conversation stays where it is"
+    if case.policy.objective == "default" and not case.policy.time_value:
+        return "that is better by money and by what is kept"
+    return f"that is {_BETTER[case.policy.objective]}"
+
+
+_BETTER: dict[Objective, str] = {
+    "default": "better by money and waiting", "cheapest": "cheaper", "fastest": "faster",
+    "best": "stronger, or as strong and keeps more",
+}  # fmt: skip
+
+
+def _open(verdict: Verdict) -> str:
+    """Why nobody can tell, and what to do about it."""
+    maybe = maybe_needed(verdict)
+    why = (
+        hint("the question may need {} ({keep} tells)", maybe)
+        if maybe
+        else hint("it is not told what is needed ({keep} tells)")
+    )
+    return hint("whether a language model is enough is not known: {}", why)
+
+
+def _unreadable(case: PlanningCase, verdict: Verdict) -> str:
+    """Why words are lost that are there, and what would read them."""
+    lost_words = any("words" in part.loses and "words" in part.needs for part in verdict.parts)
+    why = script_support.unreadable_reason(case, case.facts.parts) if lost_words else ""
+    return hint(" ({})", why) if why else ""
+
+
+def _beyond(verdict: Verdict) -> str:
+    return f"text would lose {needed_beyond_text(verdict)}"
+
+
+def _given_up(case: PlanningCase, verdict: Verdict) -> str:
+    """What is lost that nobody seems to need."""
+    gone = lost(verdict)
+    return hint("; {} {} lost, which {}", gone, _verb_for(gone), _unasked(case)) if gone else ""
+
+
+def _unasked(case: PlanningCase) -> str:
+    """By whose word a loss does no harm."""
+    return (
+        hint("neither {keep} nor the question asks for") if case.policy.keep else "the question does not seem to need"
+    )
+
+
+def _verb_for(said: str) -> str:
+    """The verb behind a list of aspects: words, figures and speakers are many."""
+    many = " and " in said or "," in said or said.split(" ", 1)[0] in ("words", "figures", "speakers")
+    return "are" if many else "is"
+
+
+def _falls_short(verdict: Verdict, why: str = "") -> str:
+    """What is needed and lost, why, and what would keep it."""
+    gone = needed_and_lost(verdict)
+    if verdict.value != "not_enough":
+        return ""
+    return hint("; {} {} needed and lost{}{}", gone, _verb_for(gone), why, nearest_keeper_text(verdict))
+
+
+def nearest_keeper_text(verdict: Verdict) -> str:
+    """The nearest route that keeps it, with its price and what it would take."""
+    other = verdict.keeps
+    if other is None:
+        return "; nothing that is known would keep it"
+    if not other.endpoint:
+        return hint("; {}", other.kept_out)
+    usd = f"${numbers.plain_money(other.cost.mid)}" if other.cost.known else "price unknown"
+    return hint("; {} would keep it ({}){}", other.endpoint, usd, _kept_out_text(other))
+
+
+def _kept_out_text(other: Other) -> str:
+    """What keeps a route out, as the end of a clause about it."""
+    return hint(", but {}", other.kept_out) if other.kept_out else ""
+
+
+def _describers(assignment: Assignment) -> list[str]:
+    """Who looks at something for the model that answers."""
+    pieces = (piece for way in assignment.ways for passage in way.passages for piece in passage.pieces)
+    return list(dict.fromkeys(p.endpoint.id for p in pieces if p.op == "describe" and p.endpoint is not None))
+
+
+def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
+    """A model that takes more than text is used as a language model here, and nothing given is what it could take."""
+    senses = [word for kind, word in _SENSES if kind in answering.model.input]
+    given = {kind for part in turned for kind in _AS.get(part.kind, (part.kind,))}
+    if not senses or given & set(answering.input):
+        return ""
+    return f"; that the model could also {joined(senses)} makes no difference"
+
+
+def _conversions(way: ConversionOption, passage: PartConversion) -> int:
+    """How often content becomes text: once a part, but for parts that are heard and seen, or read and described."""
+    if way.name in ("watch", "both"):
+        return sum(piece.endpoint is not None or piece.op == "subtitles" for piece in passage.pieces)
+    return any(piece.endpoint is not None or piece.op == "extract" for piece in passage.pieces)
+
+
+def _seen(case: PlanningCase, assignment: Assignment) -> str:
+    """What goes in as more than text, parts that go the same way named together; "" when nothing does."""
+    alike: dict[tuple[Kind, str], list[tuple[PartFacts, PartConversion]]] = {}
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        if way.name == "native" or way.pictures or "audio" in way.hands:
+            alike.setdefault((bundle.kind, way.name), []).extend(zip(bundle.parts, way.passages, strict=True))
+    found: list[str] = []
+    for (kind, name), pairs in alike.items():
+        pairs.sort(key=lambda pair: pair[0].index)
+        many = len(pairs) > 1
+        goes = "go in as" if many else "goes in as"
+        if name == "native":
+            words = f"{goes} {(_GO_IN if many else _GOES_IN).get(kind, kind)}"
+        elif name == "mixed":
+            words = f"{goes} text with {_shown(pairs)}"
+        elif name == "watch":
+            words = f"{goes} {_watched(pairs[0][1])}"
+        elif name == "resized":
+            words = f"{goes} {'pictures' if many else 'a picture'} made smaller"
+        elif name == "frames":
+            words = f"{goes} frames"
+        elif name == "read_along":
+            words = f"{goes} {'pictures' if many else 'a picture'} with the text read from {'them' if many else 'it'}"
+        else:
+            words = f"{'are' if many else 'is'} shown as pictures of {'their' if many else 'its'} pages"
+        found.append(f"{joined([part.name for part, _ in pairs])} {words}")
+    return ", ".join(found)
+
+
+def _watched(passage: PartConversion) -> str:
+    """What reaches the model of a video that was taken apart."""
+    names = {
+        "transcribe": "its transcript", "demux": "its sound", "subtitles": "its subtitles",
+        "read": "the text on the screen",
+    }  # fmt: skip
+    return joined(
+        [names.get(p.op, "frames" if p.op == "frames" else "descriptions") for p in passage.pieces if p.shown]
+    )
+
+
+def _shown(pairs: list[tuple[PartFacts, PartConversion]]) -> str:
+    """Which pages are seen beside the text, of several documents how many."""
+    pages = [page for _, passage in pairs for piece in passage.pieces if piece.op == "render" for page in piece.pages]
+    which = pages_title(tuple(pages)) if len(pairs) == 1 else f"{number_word(len(pages))} pages"
+    return f"{'a picture' if len(pages) == 1 else 'pictures'} of {which}"
+
+
+def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...]:
+    """What a route loses that the question or the media seem to need, and pages it leaves out."""
+    found: list[str] = []
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        for aspect in way.missed:
+            found.append(f"loses {aspect} of {bundle.title}: {_why(case, aspect, bundle)}")
+        if way.left_out:
+            found += _left_out(bundle, way)
+        found += _unread_figures(bundle, way)
+        for part in bundle.parts:
+            if part.kind == "image" and part.frames > 1 and way.name != "frames":
+                found.append(f"takes only the first of {part.frames:,} frames of {part.name}")
+    return tuple(found)
+
+
+def _unread_figures(bundle: Bundle, way: ConversionOption) -> list[str]:
+    """Pages whose text goes in without the words in their pictures."""
+    found: list[str] = []
+    for part, passage in zip(bundle.parts, way.passages, strict=True):
+        taken = {page for piece in passage.pieces if piece.op == "extract" for page in piece.pages}
+        looked_at = {page for piece in passage.pieces if piece.op != "extract" for page in piece.pages}
+        left = tuple(page.number for page in part.pages if page.figures and page.number in taken - looked_at)
+        if left:
+            found.append(f"pictures on {pages_title(left)} of {part.name} hold words that are not read")
+    return found
+
+
+def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
+    """What was told of the question, for each bundle: the media's own facts may ask for more."""
+    found: list[PartNeeds] = []
+    for bundle in case.bundles:
+        first = bundle.parts[0]
+        asked = case.asked.of(medium_of(first))
+        together = case.asked.of("pictures") if bundle.compared else MediumNeeds(medium="pictures")
+        needed = tuple(need for need in (*asked.needed, *together.needed) if need.aspect in bundle.needs)
+        unsure = tuple(need for need in (*asked.unsure, *together.unsure) if need.aspect in bundle.needs)
+        if needed or unsure:
+            found.append(
+                PartNeeds(
+                    part=first.index, title=bundle.title, count=len(bundle.parts), needed=needed, unsure=unsure,
+                    by=case.asked.by,
+                )
+            )  # fmt: skip
+    return tuple(found)
+
+
+def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
+    """Why an aspect of these parts seems to be needed; of words that are there, why they are lost."""
+    if aspect == "words" and (why := script_support.unreadable_reason(case, bundle.parts)):
+        return why
+    asked = case.asked.of(medium_of(bundle.parts[0]))
+    together = case.asked.of("pictures")
+    if any(need.aspect == aspect for need in (*asked.needed, *together.needed)):
+        return NEEDED
+    if any(need.aspect == aspect for need in (*asked.unsure, *together.unsure)):
+        return UNSURE
+    return _suggested(aspect, bundle)
+
+
+def _suggested(aspect: Aspect, bundle: Bundle) -> str:
+    """Why something seems to be needed that nobody asked for."""
+    if aspect == "figures":
+        mostly = tuple(page for part in bundle.parts for page in figure_pages(part))
+        some = tuple(page for part in bundle.parts for page in pages_with_figures(part))
+        if mostly:
+            return f"{pages_title(mostly)} {'is' if len(mostly) == 1 else 'are'} mostly figures"
+        if some:
+            return f"{pages_title(some)} {'shows' if len(some) == 1 else 'show'} some"
+    if bundle.kind == "image" and aspect in ("words", "appearance"):
+        if not any(part.text_density.known for part in bundle.parts):
+            return "nobody knows yet what is in it"
+        if aspect == "appearance" and any(part.text_density.mid > SPARSE for part in bundle.parts):
+            return "it is more than a page of text"
+    return _SUGGESTED.get(aspect, "it seems to be about that")
+
+
+def _left_out(bundle: Bundle, way: ConversionOption) -> list[str]:
+    found: list[str] = []
+    for part, wanted, passage in zip(bundle.parts, bundle.pages, way.passages, strict=True):
+        kept = {page for piece in passage.pieces for page in piece.pages}
+        out = tuple(page.number for page in wanted if page.number not in kept)
+        if out:
+            found.append(f"leaves out {pages_title(out)} of {part.name}: the text of all {len(wanted)} does not fit")
+    return found
+
+
+def policy_line(case: PlanningCase, default_floor: str) -> str:
+    """The policy in words, only what bounds or prefers something."""
+    policy = case.policy
+    floor = f"{policy.at_least} stated" if policy.at_least is not None else default_floor
+    words = [f"time_value ${policy.time_value:g}/s"] if policy.objective == "default" else []
+    words.append(f"floor {floor}")
+    words.append(
+        f"max cost ${numbers.plain_money(policy.max_cost)}" if policy.max_cost < math.inf else "no limit on cost"
+    )
+    if policy.deadline is not None:
+        words.append(f"deadline {policy.deadline:g} s")
+    if policy.farthest != "internet":
+        words.append(f"nothing beyond {policy.farthest}")
+    for label, values in (
+        ("private", policy.private), ("release", policy.release), ("keep", policy.keep),
+        ("host", policy.hosts),
+    ):  # fmt: skip
+        if values:
+            words.append(f"{label} {', '.join(values)}")
+    if policy.pages:
+        words.append(pages_title(policy.pages))
+    if policy.licence != "any":
+        words.append(f"licence {policy.licence}")
+    if policy.regions:
+        words.append(f"region {', '.join(policy.regions)}")
+    if policy.retention != "any":
+        words.append(f"retention {policy.retention}")
+    if policy.free_tiers:
+        words.append("free tiers too")
+    if policy.language:
+        words.append(f"language {policy.language}")
+    if policy.translate:
+        words.append(f"translate {policy.translate}")
+    if policy.model:
+        words.append(f"model {policy.model}")
+    return f"{policy.objective} ({', '.join(words)})"

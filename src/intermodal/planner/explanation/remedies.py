@@ -1,0 +1,116 @@
+"""What to do about a refusal, in the names of this request where they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from intermodal.catalog.types import Endpoint
+from intermodal.hints import PULL_LIST, action, command, consent_to, hint
+from intermodal.planner.catalog_index import EndpointGroup
+from intermodal.planner.eligibility.eligible_endpoints import EndpointRejection
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.plans.plan import Rejected
+from intermodal.request import TIERS
+
+MOST_NAMED = 2  # hosts a remedy names; of more, the general words
+_LISTED = action("intermodal models", http="see /v1/models")
+_DEFAULTS = command("intermodal pull --defaults")
+_PAGES = action(hint("choose pages ({pages})"), http="send fewer pages")
+_REMEDIES: dict[str, str] = {
+    "named": hint("name another model ({}), or none", _LISTED),
+    "not_ready": hint("bring what is missing ({} for the small models; intermodal doctor)", _DEFAULTS),
+    "consent": hint("or bring the small local models: {}", _DEFAULTS),
+    "zone": hint("drop {local}, or add a nearer host"),
+    "privacy": hint("release the text ({release}), or add a stronger local model (intermodal pull)"),
+    "keep": "keep fewer aspects, or allow a host whose models take such parts (intermodal hosts add)",
+    "labelled": "allow a host whose models see (intermodal hosts add), or a local one (intermodal up, ollama)",
+    "rationed": hint("let free tiers in: {free-tiers}"),
+    "floor": hint("lower {at-least}, or add a stronger model (intermodal pull, intermodal hosts add)"),
+    "context": "give less text, or allow a model with a longer context",
+    "memory": "free some memory, or use a smaller model",
+    "unknown_price": hint("give the host's price in intermodal.toml, or drop {max-cost}"),
+    "max_cost": hint("raise {max-cost}"),
+    "deadline": hint("raise {deadline}, or allow a shorter answer ({max-tokens})"),
+    "schema": "do without strict: then it is asked for in words and checked; or allow a host that forces schemas",
+    "images": "send fewer pictures",
+    "language": hint("allow an ear for this language ({}, intermodal hosts add)", PULL_LIST),
+    "translation": hint(
+        "leave {translate} out, or have a language model translate a transcript ({output=}), by one that is pulled or "
+        "allowed: {}, intermodal hosts add",
+        "transcript",
+        PULL_LIST,
+    ),
+    "pages": _PAGES,
+}
+
+
+def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejection], cause: str) -> str:
+    """What to do about the nearest miss. ``cause``: its rule, of a model that was named the one behind."""
+    general = _REMEDIES.get(row.rule, "run intermodal doctor to see what is reachable")
+    if cause == "schema":
+        return _REMEDIES[cause]
+    if row.rule == "named" and row.reason.startswith("no consent"):
+        return hint("or name another model ({})", _LISTED)
+    if row.rule == "context" and any(bundle.kind == "document" for bundle in case.bundles):
+        return hint("{}, or allow a model with a longer context", _PAGES)
+    if row.rule == "context" and case.request.tools:
+        return "send fewer tools or less text, or allow a model with a longer context"
+    if row.rule == "language":
+        return _ear(case, row) or general
+    helps = _HELPS.get(row.rule)
+    hosts = hosts_without_consent(case, refused, lambda group: helps(case, group)) if helps is not None else ()
+    if not 0 < len(hosts) <= MOST_NAMED:
+        return general
+    asked_less = {"keep": "keep fewer aspects, or ", "floor": hint("lower {at-least}, or ")}.get(row.rule, "")
+    return hint("{}allow a host: {}", asked_less, consent_to(*hosts))
+
+
+def _ear(case: PlanningCase, row: Rejected) -> str:
+    """What helps where an ear knows other languages than the one spoken: one that knows it, the smallest to bring.
+
+    Where nobody said the language, it may be the one the ear knows; to claim that of any other speech makes it write
+    nonsense, so the claim is advised under its condition only.
+    """
+    heard = case.languages
+    ears = [
+        endpoint
+        for group in case.index.groups
+        if "transcribe" in group.jobs
+        for endpoint in group.members
+        if not endpoint.ready and endpoint.todo and _knows(endpoint, heard)
+    ]
+    bring = command(min(ears, key=lambda ear: (ear.memory.mid, ear.id)).todo) if ears else ""
+    refusing = next((case.index.group_of[name].first for name in row.endpoints if name in case.index.group_of), None)
+    if heard or refusing is None or not refusing.model.languages:
+        return bring
+    known = refusing.model.languages[0]
+    claimed = hint("if it is {}: {language=}", _LANGUAGES.get(known, known), known)
+    return hint("{}; otherwise {}", claimed, bring) if bring else claimed
+
+
+def _knows(endpoint: Endpoint, heard: frozenset[str]) -> bool:
+    return not endpoint.model.languages or (bool(heard) and heard <= frozenset(endpoint.model.languages))
+
+
+# Languages that ears are made for alone, as a sentence names them.
+_LANGUAGES: dict[str, str] = {"en": "English", "fr": "French", "de": "German", "es": "Spanish", "zh": "Chinese"}
+
+
+def hosts_without_consent(
+    case: PlanningCase, refused: Iterable[EndpointRejection], helps: Callable[[EndpointGroup], bool]
+) -> tuple[str, ...]:
+    """Hosts that only want consent, and have an endpoint that would help."""
+    groups = [case.index.group_of[name] for row in refused if row.rule == "consent" for name in row.ids]
+    return tuple(sorted({group.first.host.id for group in groups if helps(group)}))
+
+
+def _takes_all(case: PlanningCase, group: EndpointGroup) -> bool:
+    return {bundle.kind for bundle in case.bundles} <= group.inputs and case.job in group.jobs
+
+
+_HELPS: dict[str, Callable[[PlanningCase, EndpointGroup], bool]] = {
+    "keep": _takes_all,
+    "modality": _takes_all,
+    "labelled": _takes_all,
+    "floor": lambda case, group: group.strongest >= TIERS.index(case.policy.at_least or "medium"),
+}

@@ -1,0 +1,354 @@
+"""What the verdict of a plan is made from: needs and losses of the parts, and the routes that were not taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from intermodal.catalog.types import Task
+from intermodal.content import Kind
+from intermodal.hints import hint
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.catalog_index import EndpointGroup, Job, tier_name
+from intermodal.planner.conversion.conversion_option import TEXT, ConversionOption, without_reading
+from intermodal.planner.conversion.converters import TASKS
+from intermodal.planner.conversion.fidelity import (
+    MUST_KEEP,
+    figure_pages,
+    in_aspect_order,
+    lost_aspects,
+    medium_of,
+    pages_with_figures,
+)
+from intermodal.planner.conversion.script_support import unreadable_scripts
+from intermodal.planner.conversion.video_options import aspects_lost_as_text
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import members_to_price
+from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
+from intermodal.planner.explanation.plan_text import route_summary
+from intermodal.planner.planning_case import PlanningCase, make_case
+from intermodal.planner.route_estimates.assignment import Assignment, assign
+from intermodal.planner.route_estimates.call_demand import answering_tier, call_demand
+from intermodal.planner.route_estimates.routes import Route, price_route, priced_route
+from intermodal.planner.route_search.search import SearchResult
+from intermodal.plans.step import SPEED
+from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictName, judge
+from intermodal.quantity import Quantity, exact, unknown
+from intermodal.request import Aspect, ScoresOutput
+
+_AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}  # how media become text without an eye
+_NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
+Rank = tuple[float, bool, bool, float, float, str]
+
+
+def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Verdict:
+    """The verdict on the chosen route. ``floor``: of the answering endpoint, as it was settled."""
+    parts = part_judgements(case, chosen.assignment)
+    value = judge(parts, answers=answers_in_words(case, chosen))
+    if value == "not_enough":
+        return Verdict(value=value, parts=parts, keeps=_keeping(case, chosen, found, floor))
+    if value == "no_language_model":
+        beside = _lettered(case, chosen, found, floor) if _of_text(case, chosen) else None
+        return Verdict(value=value, parts=parts, instead=instead_of(case, chosen), language_model=beside)
+    if _of_text(case, chosen):
+        return Verdict(value=value, parts=parts, encoder=_encoder(case, chosen, found, floor))
+    if case.job == "score" and value == "broader_needed":
+        return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen, found, floor))
+    if value in ("enough", "enough_with_loss") and uses_perception(chosen.assignment):
+        return Verdict(value=value, parts=parts, language_model=_in_words(case, chosen, found))
+    return Verdict(value=value, parts=parts)
+
+
+def instead_of(case: PlanningCase, route: Route) -> Instead:
+    """What kind of model does what no language model is needed for."""
+    if route.endpoint.model.matches_pictures:
+        return "contrastive model"
+    if case.job == "transcribe" and case.into:
+        return "speech translation"
+    if route.endpoint.model.head_task is not None:
+        return "encoder"
+    return _INSTEAD.get(case.job, "embedding model")
+
+
+_INSTEAD: dict[Job, Instead] = {
+    "transcribe": "speech recognition",
+    "speak": "speech synthesis",
+    "draw": "image generator",
+}
+
+
+def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+    """The nearest contrastive model for labels of pictures, where one that writes picks among them."""
+    matching = [group for group in case.index.groups if group.first.model.matches_pictures]
+    able = _keepers(case, matching, chosen, found)
+    as_pictures = ((group, ways) for group, ways in able if all(way.hands == {"image"} for way in ways))
+    return _nearest(case, as_pictures, floor)
+
+
+def _of_text(case: PlanningCase, route: Route) -> bool:
+    """Labels are held against words, and against nothing that is seen or heard."""
+    return case.job == "score" and not uses_perception(route.assignment)
+
+
+def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+    """The nearest language model for labels of a text, where another kind of model tells them apart. Of labels that
+    nobody gave it has none, and who names the other model compares it still."""
+    output = case.request.output
+    if not isinstance(output, ScoresOutput) or not output.labels:
+        return None
+    case = msgspec.structs.replace(case, named=None)
+    writing = [group for group in case.index.groups if group.first.model.answers_in_words]
+    return _nearest(case, _as_text_only(_keepers(case, writing, chosen, found)), floor)
+
+
+def _encoder(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+    """The nearest encoder for labels of a text, where a model that writes picks among them."""
+    silent = [
+        group for group in case.index.groups
+        if not (group.first.model.answers_in_words or group.first.model.matches_pictures)
+        and rules.labels(group, case.job, case) == ""
+    ]  # fmt: skip
+    return _nearest(case, _as_text_only(_keepers(case, silent, chosen, found)), floor)
+
+
+def _as_text_only(
+    able: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]],
+) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
+    return ((group, ways) for group, ways in able if all(way.hands <= TEXT for way in ways))
+
+
+def verdict_name(case: PlanningCase, route: Route) -> VerdictName:
+    """The verdict on any route in one word."""
+    return judge(part_judgements(case, route.assignment), answers=answers_in_words(case, route))
+
+
+def answers_in_words(case: PlanningCase, route: Route) -> bool:
+    """A model answers in words, or picks among labels as one that writes does."""
+    return case.job not in _NOT_ANSWERED and route.endpoint.model.answers_in_words
+
+
+def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged, ...]:
+    """Each bundle with what is needed of it and lost."""
+    if case.job == "transcribe":
+        return ()  # the words of a recording are all that is asked for
+    return tuple(_judged(case, bundle, way) for bundle, way in zip(case.bundles, assignment.ways, strict=True))
+
+
+def _judged(case: PlanningCase, bundle: Bundle, way: ConversionOption) -> Judged:
+    as_text = _as_text(bundle)
+    if way.hands - TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
+        as_text |= {"words"}  # of who could read them elsewhere this route makes no use
+    stated = set(case.policy.keep) & {*way.keeps, *way.loses, *as_text}
+    priced: set[Aspect] = {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
+    needs = stated | priced
+    return Judged(
+        title=bundle.title,
+        told=needs_are_known(case, bundle),
+        needs=in_aspect_order(needs),
+        unsure=in_aspect_order(_unsure(case, bundle) - needs),
+        as_text=in_aspect_order(as_text),
+        loses=in_aspect_order(way.loses),
+        left_out=way.left_out,
+    )
+
+
+def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
+    """Whether question or media tell what is needed of these parts.
+
+    A question that needs something needs that and not the rest. Where nobody could tell, a page of text and a picture
+    that was looked at say what they are about; a recording, a film and a page with figures may be wanted for more
+    than their words, and of a picture that nobody looked at nothing is known.
+    """
+    if case.asked.of(medium_of(bundle.parts[0])).needed or case.policy.keep or case.job == "score":
+        return True
+    if bundle.kind == "image":
+        return all(part.text_density.known for part in bundle.parts)
+    if bundle.kind == "document":
+        return all(figure_pages(part) or not pages_with_figures(part) for part in bundle.parts)
+    return False
+
+
+def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
+    """What the question may need of these parts."""
+    told = [case.asked.of(medium_of(bundle.parts[0]))]
+    told += [case.asked.of("pictures")] if bundle.compared else []
+    unsure: set[Aspect] = {need.aspect for each in told for need in each.unsure}
+    return unsure & set(bundle.needs)
+
+
+def _as_text(bundle: Bundle) -> set[Aspect]:
+    """What a language model would lose of these parts, whoever makes text of them."""
+    if bundle.kind == "video":
+        return {aspect for part in bundle.parts for aspect in aspects_lost_as_text(part)}
+    way = _AS_TEXT.get(bundle.kind)
+    if way is None:
+        return set()
+    return {aspect for part in bundle.parts for aspect in lost_aspects(way, part, compared=bundle.compared)}
+
+
+def uses_perception(assignment: Assignment) -> bool:
+    """Something is seen or heard by a model that answers or describes, and not only turned into its words."""
+    return any(
+        way.hands - TEXT or any(piece.op == "describe" for passage in way.passages for piece in passage.pieces)
+        for way in assignment.ways
+    )
+
+
+# ---- routes that were not taken ------------------------------------------------------------------------
+
+
+def _in_words(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
+    """The best route on which a language model answers from text, and keeps what is needed."""
+    for route in found.routes:
+        if route.demand.lost <= chosen.demand.lost and not uses_perception(route.assignment):
+            return Other(
+                endpoint=route.endpoint.id, summary=route_summary(case, route.assignment), cost=_usd(route.numbers.cost)
+            )
+    for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
+        if not any(way.hands <= TEXT for way in choices):
+            return Other(endpoint="", summary="", kept_out=_not_as_text(case, found, bundle))
+    return Other(endpoint="", summary="", kept_out="no such route is open here")
+
+
+def _not_as_text(case: PlanningCase, found: SearchResult, bundle: Bundle) -> str:
+    """Why nothing makes text of these parts: nobody could, or what keeps out who could."""
+    job: Job = "transcribe" if bundle.kind in ("audio", "video") else "read"
+    able = [group for group in case.index.groups if job in group.jobs]
+    if not able:
+        return f"nothing reachable can {job} {bundle.title}"
+    best = max(able, key=lambda group: (_order(rules.endpoint_rejection(group, job, case)), -group.number))
+    who = f"{best.ids[0]}, which could {job} {bundle.title},"
+    reason = rules.endpoint_rejection(best, job, case)
+    if reason is not None:
+        return hint("{} is out: {}", who, reason[1])
+    tier, floor = best.tier(TASKS[job]), found.search.floors.of(job)
+    return f"{who} is {tier_name(tier)}, below {tier_name(floor)}" if tier < floor else f"{who} may not be given it"
+
+
+def _order(reason: rules.Reason | None) -> float:
+    """Place of the rule that speaks against something, after all of them where none does."""
+    return math.inf if reason is None else rules.rule_order(reason[0])
+
+
+def _usd(cost: float) -> Quantity:
+    return exact(cost, "price list") if cost < math.inf else unknown("price not known")
+
+
+def _keeping(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
+    """The nearest route that would keep what is needed: the later a rule speaks against it, the nearer; then one that
+    consent alone would open, one as strong as is wanted, and the cheapest. Hosts without consent and weights that are
+    not here are looked at, too."""
+    if case.index.catalog.beyond and case.named is None:
+        case = make_case(case.request, case.facts, case.index.catalog.whole, case.machine, case.statistics, case.as_of)
+    able = _keepers(case, case.index.groups, chosen, found)
+    return _nearest(case, able, floor) or _elsewhere(case, chosen)
+
+
+def _keepers(
+    case: PlanningCase, groups: Iterable[EndpointGroup], chosen: Route, found: SearchResult
+) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
+    """Classes that could answer and lose nothing needed, with the ways of it."""
+    for group in groups:
+        ways = _keeping_ways(case, group, chosen, found)
+        if ways is not None:
+            yield group, ways
+
+
+def _nearest(
+    case: PlanningCase, able: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]], floor: int
+) -> Other | None:
+    """The first by rank of all endpoints of classes by these ways."""
+    ranked = (
+        each for group, ways in able for each in _priced(case, group, assign(case, ways, case.book(group)), floor)
+    )
+    best = min(ranked, key=lambda each: each[0], default=None)
+    return best[1] if best is not None else None
+
+
+def _elsewhere(case: PlanningCase, chosen: Route) -> Other | None:
+    """Hosts that are counted and not listed, as nobody consented to them, with models that take what is lost."""
+    pairs = zip(case.bundles, chosen.assignment.ways, strict=True)
+    wanted = {_TAKEN_BY[bundle.kind] for bundle, way in pairs if way.lost}
+    places = [
+        place for place in case.index.catalog.elsewhere if wanted <= {task for task, count in place.tasks if count}
+    ]
+    if not places or case.job != "generate":
+        return None
+    hosts = "one more host" if len(places) == 1 else f"{len(places):,} more hosts"
+    return Other(endpoint="", summary="", kept_out=f"models of {hosts} may keep it, and there is no consent for them")
+
+
+_TAKEN_BY: dict[Kind, Task] = {
+    "image": "image-text-to-text",
+    "document": "image-text-to-text",
+    "video": "image-text-to-text",
+    "audio": "audio-text-to-text",
+    "text": "text-generation",
+}
+
+
+def _keeping_ways(
+    case: PlanningCase, group: EndpointGroup, chosen: Route, found: SearchResult
+) -> tuple[ConversionOption, ...] | None:
+    """Ways that lose nothing needed, by which the parts could reach a class if nothing forbade it."""
+    if case.job not in group.jobs:
+        return None
+    picked: list[ConversionOption] = []
+    for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
+        able = [way for way in choices if way.hands - TEXT <= group.inputs and way.name != "read_along"]
+        seen = [without_reading(way, bundle) for way in able] if group.cannot_read else able
+        keeping = [way for way in seen if not way.lost and not set(case.policy.keep) & set(way.loses)]
+        if not keeping:
+            return None
+        picked.append(keeping[0])
+    return tuple(picked)
+
+
+def _priced(
+    case: PlanningCase, group: EndpointGroup, assignment: Assignment, floor: int
+) -> Iterator[tuple[Rank, Other]]:
+    """Endpoints of a class with what this would cost there, and what keeps it out."""
+    needs = call_demand(case, group, assignment)
+    weak, way = answering_tier(case, group, needs) < DEFAULT_FLOOR, route_summary(case, assignment)
+    first = rules.endpoint_rejection(group, case.job, case)
+    others = rules.endpoint_rejection(group, case.job, case, consented=True) or _of_ways(case, group, assignment)
+    for endpoint in members_to_price(case, group, case.job, None) or group.members:
+        rates = case.rates(endpoint)
+        numbers = price_route(case, endpoint, group.remote, rates, needs)
+        more = others or rules.route_rejection(priced_route(case, endpoint, group, rates, needs, numbers, floor), case)
+        rule, _ = first or more or ("", "")
+        _, words = more or first or ("", "")  # where consent alone would not do, what else keeps it out
+        seconds = exact(round(numbers.seconds, 3), SPEED) if case.job == "score" else None
+        kept_out = Other(endpoint=endpoint.id, summary=way, cost=_usd(numbers.cost), seconds=seconds, kept_out=words)
+        yield (
+            (
+                -rules.rule_order(rule) if rule else -math.inf,
+                more is not None,
+                weak,
+                numbers.cost,
+                numbers.seconds,
+                endpoint.id,
+            ),
+            kept_out,
+        )
+
+
+def _of_ways(case: PlanningCase, group: EndpointGroup, assignment: Assignment) -> rules.Reason | None:
+    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
+        reason = rules.option_rejection(group, way, bundle, case)
+        if reason is not None:
+            return reason
+    return None
+
+
+__all__ = [
+    "answers_in_words",
+    "uses_perception",
+    "instead_of",
+    "needs_are_known",
+    "part_judgements",
+    "verdict_name",
+    "verdict_of",
+]

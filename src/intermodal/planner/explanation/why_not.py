@@ -1,0 +1,154 @@
+"""``why_not``: ask the rules again about one endpoint. There is always an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from intermodal.catalog.model_names import resolve_name
+from intermodal.catalog.types import Endpoint
+from intermodal.planner.catalog_index import Job
+from intermodal.planner.conversion.converters import VERB
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import (
+    EligibleEndpoints,
+    EndpointFilter,
+    eligible_endpoints,
+    jobs_needed,
+)
+from intermodal.planner.eligibility.strength_floors import search_with_floors
+from intermodal.planner.planner import PlanDecision, compare_routes, decide
+from intermodal.planner.planning_case import PlanningCase, make_case
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.planner.route_estimates.voice_selection import speaks
+from intermodal.planner.route_search.search import Search
+from intermodal.planner.speech_translation import case_for, fallback_order, plan_each, planning_cases, translation_order
+from intermodal.plans.plan import Inputs
+
+MOST = 5  # endpoints of one model that are answered for
+_DOES: dict[str, str] = {
+    "transcribe": "transcribes",
+    "read": "reads",
+    "describe": "describes",
+    "generate": "answers",
+    "translate": "translates",
+    "embed": "embeds",
+    "score": "scores",
+    "speak": "speaks",
+    "draw": "draws",
+}
+
+
+def why_not(inputs: Inputs, name: str) -> str:
+    """Why an endpoint or model is not the chosen one, one line per endpoint.
+
+    Raises UnknownModel, with near names, when the catalog has nothing of that name.
+    """
+    endpoints = resolve_name(inputs.catalog, name)
+    case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
+    kinds = planning_cases(case)
+    decisions, _ = plan_each(kinds, decide)
+    lines = [f"{endpoint.id}: {_in(kinds, decisions, endpoint)}" for endpoint in endpoints[:MOST]]
+    if len(endpoints) > MOST:
+        lines.append(f"… and {len(endpoints) - MOST} more hosts of it")
+    return "\n".join(lines)
+
+
+def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: Endpoint) -> str:
+    """The answer for the plan that is made, of the kinds that it could be of (``translation.py``)."""
+    if decisions:
+        best, *others = sorted(decisions, key=lambda each: translation_order(each.case, each.chosen))
+        if used := _used(best, endpoint):
+            return used
+        for other in others:
+            asked = fallback_order(_ids(best), _ids(other), str)
+            kind = "of the other kind of route into another language"
+            if endpoint.id in asked:
+                return f"it is fallback {asked.index(endpoint.id)}: {kind}"
+            if endpoint.id in _ids(other):
+                return f"not chosen: {kind}"
+    mine = case_for(kinds, endpoint)
+    return _answer(mine, next((each for each in decisions if each.case is mine), None), endpoint)
+
+
+def _ids(decision: PlanDecision) -> list[str]:
+    return [route.endpoint.id for route in (decision.chosen, *decision.fallbacks)]
+
+
+def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoint) -> str:
+    """Outranked, or the rule that speaks."""
+    jobs = jobs_needed(case)
+    left = eligible_endpoints(case, jobs)
+    group = case.index.group_of[endpoint.id]
+    able: list[Job] = []
+    reasons: list[rules.Reason] = []
+    for job in jobs:
+        reason = rules.endpoint_rejection(group, job, case)
+        if reason is None and job == case.job and case.named is not None and endpoint.id not in case.named:
+            reason = ("model", rules.other_model_named(case))
+        if reason is None:
+            able.append(job)
+        else:
+            reasons.append(reason)
+    if not able:
+        return _rejected(max(reasons, key=lambda reason: rules.rule_order(reason[0])))
+    return next(filter(None, (_as(case, decision, left, endpoint, job) for job in able)))
+
+
+def _used(decision: PlanDecision, endpoint: Endpoint) -> str:
+    if endpoint.id == decision.chosen.endpoint.id:
+        return "it is the chosen one"
+    for bundle, way in zip(decision.case.bundles, decision.chosen.assignment.ways, strict=True):
+        for piece in (each for passage in way.passages for each in passage.pieces):
+            if piece.endpoint is not None and piece.endpoint.id == endpoint.id:
+                return f"it is in the plan: it {_DOES[piece.op]} {bundle.title}"
+    voice = decision.voice
+    if voice is not None and voice.endpoint.id == endpoint.id and not speaks(decision.chosen.endpoint):
+        return "it is in the plan: it speaks the answer"
+    for place, route in enumerate(decision.fallbacks, 1):
+        if route.endpoint.id == endpoint.id:
+            return f"it is fallback {place}: {compare_routes(decision.case, route, decision.chosen)}"
+    return ""
+
+
+def _as(
+    case: PlanningCase, decision: PlanDecision | None, left: EligibleEndpoints, endpoint: Endpoint, job: Job
+) -> str:
+    """The answer for one job it could do."""
+    floors = decision.settled.floors if decision is not None else search_with_floors(case, left).floors
+    found = Search(case, left, floors, EndpointFilter(endpoint.id, job)).run()
+    mine = [route for route in found.routes if _uses(route, endpoint, job, case)]
+    if decision is not None:
+        case.voice = decision.voice  # a search for another voice leaves its own behind
+    if mine and decision is not None:
+        words = compare_routes(case, mine[0], decision.chosen)
+        who = "not chosen" if job == case.job else f"could {VERB[job]}, but was not chosen"
+        return f"{who}: {words}"
+    for refused in found.refused:
+        if endpoint.id in refused.ids or _is_of(case, refused.ids, endpoint):
+            return _rejected((refused.rule, refused.reason))
+    if job != case.job:
+        verb = VERB[job]
+        nearest = max(found.refused, key=lambda each: rules.rule_order(each.rule), default=None)
+        why = "nothing reachable can answer"
+        if nearest is not None:
+            why = f"every route through it is rejected ({nearest.rule}: {nearest.reason})"
+        return f"could {verb}, but {why}"
+    return "could, but no complete route through it is open"
+
+
+def _uses(route: Route, endpoint: Endpoint, job: Job, case: PlanningCase) -> bool:
+    if job == case.job:
+        return route.endpoint.id == endpoint.id
+    if job == "speak":
+        return case.voice is not None and case.voice.endpoint.id == endpoint.id and not speaks(route.endpoint)
+    return any(used.id == endpoint.id for way in route.assignment.ways for used in way.converters)
+
+
+def _is_of(case: PlanningCase, ids: tuple[str, ...], endpoint: Endpoint) -> bool:
+    """The refusal is about this endpoint's class, which lists only a few of its ids."""
+    group = case.index.group_of[endpoint.id]
+    return any(case.index.group_of[each] is group for each in ids if each in case.index.group_of)
+
+
+def _rejected(reason: rules.Reason) -> str:
+    return f"rejected ({reason[0]}): {reason[1]}"

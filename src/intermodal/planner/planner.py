@@ -1,0 +1,491 @@
+"""``plan()``: digest, search, choose, and say what was not chosen and why."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.catalog.types import Catalog
+from intermodal.errors import NoRoute, UnknownModel
+from intermodal.hints import Surface, command, hint
+from intermodal.planner.candidates.candidate_builder import CandidateBuilder
+from intermodal.planner.conversion.fidelity import MUST_KEEP
+from intermodal.planner.conversion.retry_eligibility import may_redo
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import (
+    EligibleEndpoints,
+    EndpointRejection,
+    eligible_endpoints,
+    jobs_needed,
+)
+from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR, FloorSearch, floor_notes, search_with_floors
+from intermodal.planner.explanation.notes import plan_notes
+from intermodal.planner.explanation.plan_text import headline, part_needs, policy_line
+from intermodal.planner.explanation.remedies import remedy
+from intermodal.planner.explanation.verdict_builder import verdict_of
+from intermodal.planner.exploration import exploration_note, exploration_route
+from intermodal.planner.planning_case import PlanningCase, inputs_digest, make_case
+from intermodal.planner.route_estimates.call_demand import answering_task
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.planner.route_estimates.voice import Voice
+from intermodal.planner.session_affinity import prefer_previous_endpoint
+from intermodal.planner.speech_translation import plan_translation, planning_cases
+from intermodal.plans import numbers
+from intermodal.plans.facts import Facts, Outcome
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected
+from intermodal.plans.rejections import folded
+from intermodal.plans.statistics import Statistics
+from intermodal.plans.verdict import joined
+from intermodal.plans.wording import worded
+from intermodal.request import TIERS, Request
+
+FALLBACKS = 3
+OUTRANKED = 5
+
+
+class PlanDecision(Struct):
+    """A finished search with its choice; ``why_not`` asks it further questions."""
+
+    case: PlanningCase
+    left: EligibleEndpoints
+    settled: FloorSearch
+    chosen: Route
+    fallbacks: list[Route]
+    said: list[str]
+    voice: Voice | None
+    explored: Route | None = None
+
+
+def plan(
+    request: Request,
+    facts: Facts,
+    catalog: Catalog,
+    machine: Machine,
+    statistics: Statistics,
+    as_of: str,
+    surface: Surface = "command line",
+) -> Plan:
+    """Choose a route. Pure: no clock, network, environment or randomness; same inputs, same bytes.
+
+    Args:
+        facts: what probing found, one entry per part of the request.
+        as_of: the date the plan is for, ISO: prices are dated.
+        surface: in whose words its sentences name settings; the plan and its id are the same for all.
+
+    Raises:
+        NoRoute: nothing satisfies request and policy, or a host that was named for this request cannot be called;
+            ``reasons`` has one sentence per rule, nearest miss first.
+        UnknownModel: ``policy.model`` names nothing, or several models.
+        UsageError: a label or a page that fits no part, a transcript of no recording or of several.
+    """
+    case = make_case(request, facts, catalog, machine, statistics, as_of)
+    return with_id(case, _plan_case(case), surface)
+
+
+def plan_without_id(
+    request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
+) -> Plan:
+    """The same without the plan's id and the digest of its inputs. Over a large catalog those take longer than the
+    choice; who asks many times and keeps no plan needs neither."""
+    return worded(_plan_case(make_case(request, facts, catalog, machine, statistics, as_of)), "command line")
+
+
+def _plan_case(case: PlanningCase) -> Plan:
+    _check_hosts(case)
+    kinds = planning_cases(case)
+    return plan_translation(kinds, _route_and_plan) if len(kinds) > 1 else _route_and_plan(case)[1]
+
+
+def _route_and_plan(case: PlanningCase) -> tuple[Route, Plan]:
+    decision = decide(case)
+    return decision.chosen, plan_of_decision(decision)
+
+
+def plan_from(inputs: Inputs, surface: Surface = "command line") -> Plan:
+    """The plan for these inputs: pure, so a saved ``Inputs`` gives the same plan on any machine. Raises as ``plan``."""
+    return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of, surface)
+
+
+def decide(case: PlanningCase) -> PlanDecision:
+    """Search, and choose among what was found."""
+    left = eligible_endpoints(case, jobs_needed(case))
+    settled = search_with_floors(case, left)
+    if not settled.found.routes and _too_long_an_answer(case, settled):
+        case.tight = True
+        settled = search_with_floors(case, left)
+    if not settled.found.routes and _too_many_tools(case, settled):
+        case.hopeful = True
+        settled = search_with_floors(case, left)
+    settled = _losing_less(case, left, settled)
+    if not settled.found.routes:
+        raise no_route(case, [*left.refused, *settled.found.refused])
+    best = settled.found.routes[0]
+    chosen, said = prefer_previous_endpoint(case, left, settled, best)
+    fallbacks = _fallbacks(case, settled.found.routes, chosen)
+    found = exploration_route(case, chosen, settled.found.routes)
+    if found is not None:
+        fallbacks = [*(route for route in fallbacks if route.endpoint.id != found.endpoint.id), found]
+    return PlanDecision(case, left, settled, chosen, fallbacks, said, case.voice, found)
+
+
+def _check_hosts(case: PlanningCase) -> None:
+    """Raise NoRoute for a host that was named for this request and cannot be called: its answer is expected, and nobody
+    else's is. In the middle of a run others may take over."""
+    if case.resumed:
+        return
+    for name in case.policy.hosts:
+        there = [endpoint for endpoint in case.index.catalog.endpoints if endpoint.host.id == name]
+        if any(endpoint.ready for endpoint in there):
+            continue
+        missing = dict.fromkeys(endpoint.missing or "not ready" for endpoint in there)
+        why = (
+            next(iter(missing))
+            if len(missing) == 1
+            else "none of its models is ready"
+            if there
+            else "no model of it is known"
+        )
+        todo = next((endpoint.todo for endpoint in there if endpoint.todo), "") or "run intermodal doctor"
+        error = NoRoute(
+            hint("cannot be used: {}", why),
+            where=f"host {name}",
+            todo=hint("{}, or name another host, or none", command(todo)),
+        )
+        error.rule = "not_ready"
+        raise error
+    meant = {f"{name}:{case.policy.model}".lower() for name in case.policy.hosts}
+    withdrawn = [each for each in case.index.catalog.uncallable if each.name in meant]
+    if withdrawn and not any(id.partition(":")[0] in case.policy.hosts for id in case.named or ()):
+        raise UnknownModel(
+            hint("{} cannot be called: {}", withdrawn[0].id, withdrawn[0].why), todo=command(withdrawn[0].todo)
+        )
+
+
+def _too_long_an_answer(case: PlanningCase, settled: FloorSearch) -> bool:
+    """Whether somebody was refused for want of room, money or time, perhaps of what the longest answer would take: one
+    that was stated, or the usual one that nobody asked for."""
+    return case.job == "generate" and any(
+        row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused
+    )
+
+
+def _too_many_tools(case: PlanningCase, settled: FloorSearch) -> bool:
+    """Whether somebody was refused for want of room, perhaps of what the tools would take at most."""
+    return bool(case.request.tools) and any(row.rule == "context" for row in settled.found.refused)
+
+
+def _losing_less(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch:
+    """The search once more where what was found loses something that a model with room for it would keep.
+
+    Room is found in an answer shorter than the stated limit, which is a limit and no need; and in pictures of which
+    nobody knows how many tokens they take, counted at their fewest.
+    """
+    if case.resumed or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
+        return settled
+    stated = case.request.sampling.max_tokens is not None
+    for hopeful in (False, True):
+        if settled.found.routes and settled.found.routes[0].loss == (0, 0):
+            break
+        before = case.tight, case.hopeful_pictures
+        case.tight, case.hopeful_pictures = case.tight or stated, hopeful
+        if before == (case.tight, case.hopeful_pictures):
+            continue
+        other = search_with_floors(case, left)
+        if _loses_less(other, settled):
+            settled = other
+        else:
+            case.tight, case.hopeful_pictures = before
+    return settled
+
+
+def _loses_less(other: FloorSearch, settled: FloorSearch) -> bool:
+    mine, now = other.found.routes, settled.found.routes
+    return bool(mine) and (not now or mine[0].loss < now[0].loss)
+
+
+def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[Route]:
+    """The best route of each other endpoint; those that keep what the question asks for before those that do not.
+
+    A fallback is taken without anybody looking: one that would answer about a colour from text read in a photo
+    comes only after those that see.
+    """
+    good: dict[str, Route] = {}
+    rest: dict[str, Route] = {}
+    for route in routes:
+        if route.endpoint.id != chosen.endpoint.id:
+            (good if route.loss <= chosen.loss else rest).setdefault(route.endpoint.id, route)
+    found = [*good.values(), *(route for name, route in rest.items() if name not in good)][:FALLBACKS]
+    if found and all(_leans_on(route, chosen) for route in found):
+        # Nothing would be left if the chosen one could not be reached.
+        others = (route for route in routes if route.endpoint.id != chosen.endpoint.id)
+        alone = next((route for route in others if not _leans_on(route, chosen)), None)
+        if alone is not None:
+            found = _with_route(found, alone)
+    if case.job == "transcribe" and (better := _better_transcriber(case, routes, chosen)) is not None:
+        found = _with_route(found, better)
+    return found
+
+
+def _with_route(found: list[Route], wanted: Route) -> list[Route]:
+    """The list with a route that has to be in it, instead of any other of its endpoint."""
+    if wanted in found:
+        return found
+    return [*[route for route in found if route.endpoint.id != wanted.endpoint.id][: FALLBACKS - 1], wanted]
+
+
+def _better_transcriber(case: PlanningCase, routes: list[Route], chosen: Route) -> Route | None:
+    """The strongest that may hear again what the chosen ear heard badly; only a fallback ever answers instead."""
+    bad = Outcome(op="transcribe", endpoint=chosen.endpoint.id, problem="empty")
+    able = [route for route in routes if may_redo(case, route.endpoint, bad)]
+    return max(able, key=lambda route: (route.own_tier, -route.score), default=None)
+
+
+def _leans_on(route: Route, chosen: Route) -> bool:
+    """Whether a route converts something by the endpoint that the chosen one answers with."""
+    return any(used.id == chosen.endpoint.id for way in route.assignment.ways for used in way.converters)
+
+
+def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
+    """The error, with every reason."""
+    named = _named_rejections(case)
+    said = {row.ids for row in named}
+    rows = folded(rejected_rows([*named, *(row for row in refused if row.ids not in said)]))
+    telling = [row for row in rows if row.rule not in ("output", "model")] or list(rows)
+    reasons = tuple(hint("{}: {}", _rejected_subject(row), row.reason) for row in telling) or ("no endpoint is known",)
+    by = f" with {case.policy.model}" if case.policy.model else ""
+    what = {
+        "translation": f"translate this into {case.into or case.translating}",
+        "text": "answer this", "json": "answer this as JSON", "transcript": "transcribe this",
+        "speech": "answer this aloud", "scores": "score these labels",
+        "image": "draw this",
+    }.get("translation" if case.into or case.translating else case.output, "embed this")  # fmt: skip
+    cause = _rule_behind(case, telling[0]) if telling else ""
+    todo = remedy(case, telling[0], refused, cause) if telling else "run intermodal doctor"
+    error = NoRoute(hint("nothing reachable can {}{}: {}", what, by, reasons[0]), todo=todo, reasons=reasons)
+    error.rule = cause
+    return error
+
+
+def _rule_behind(case: PlanningCase, row: Rejected) -> str:
+    """The rule that a row is about; of a model that was named, the one that keeps it from being called."""
+    group = case.index.group_of.get(row.endpoints[0]) if row.rule == "named" and row.endpoints else None
+    reason = rules.endpoint_rejection(group, case.job, case) if group is not None else None
+    return reason[0] if reason is not None else row.rule
+
+
+def _named_rejections(case: PlanningCase) -> list[EndpointRejection]:
+    """What keeps the models that the user named from being called at all: that comes before anybody else's reason."""
+    found = []
+    for name in sorted(case.named or ()):
+        reason = rules.endpoint_rejection(case.index.group_of[name], case.job, case)
+        if reason is not None:
+            found.append(EndpointRejection("named", reason[1], 1, (name,)))
+    return found
+
+
+def _rejected_subject(row: Rejected) -> str:
+    if row.count == 1 and row.endpoints:
+        return row.endpoints[0]
+    return f"{row.count:,} endpoints"
+
+
+# ---- the plan ---------------------------------------------------------------------------------
+
+
+def plan_of_decision(decision: PlanDecision) -> Plan:
+    """The decision as a plan: candidates with steps, the lists, the sentences. It has no id yet (``identified``)."""
+    case, chosen, found = decision.case, decision.chosen, decision.settled.found
+    builder = CandidateBuilder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
+    head = builder.candidate(chosen)
+    fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
+    said = [
+        *decision.said,
+        *found.search.kept_out(chosen),
+        *floor_notes(case, decision.left, decision.settled, chosen),
+        *plan_notes(case, chosen, head),
+        *([exploration_note(decision.explored.endpoint.id)] if decision.explored is not None else ()),
+    ]
+    verdict = verdict_of(case, chosen, found, decision.settled.floors.answer)
+    return Plan(
+        id="",
+        headline=headline(case, chosen.assignment, chosen.endpoint, verdict),
+        policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]),
+        objective=case.policy.objective,
+        chosen=head,
+        fallbacks=fallbacks,
+        outranked=outranked_routes(case, chosen, decision.fallbacks, found.routes, builder),
+        rejected=rejected_rows([*decision.left.refused, *found.refused, *decision.settled.passed_over]),
+        notes=tuple(dict.fromkeys(said)),
+        catalog=case.index.catalog.version,
+        statistics=case.statistics.epoch,
+        as_of=case.as_of,
+        explores=decision.explored.endpoint.id if decision.explored is not None else "",
+        needs=part_needs(case),
+        verdict=verdict,
+    )
+
+
+def with_id(case: PlanningCase, made: Plan, surface: Surface = "command line") -> Plan:
+    """The plan with the digest of what it was made of, and its own id, which is of the words of the command line."""
+    made = msgspec.structs.replace(made, inputs=inputs_digest(case))
+    plain = worded(made, "command line")
+    told = plain if surface == "command line" else worded(made, surface)
+    return msgspec.structs.replace(told, id=plan_id(plain))
+
+
+def plan_id(made: Plan) -> str:
+    """First 12 hex digits of SHA-256 over the plan, its candidates standing for themselves by their content ids."""
+    parts = (
+        made.headline, made.policy_line, made.objective, made.chosen.id, [c.id for c in made.fallbacks],
+        made.outranked, made.rejected, made.notes, made.inputs, made.catalog,
+        made.statistics, made.as_of, *((made.explores,) if made.explores else ()),
+        *((made.needs,) if made.needs else ()),
+    )  # fmt: skip
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
+
+
+def outranked_routes(
+    case: PlanningCase, chosen: Route, fallbacks: list[Route], routes: list[Route], builder: CandidateBuilder
+) -> tuple[Outranked, ...]:
+    """The next best routes, each compared with the chosen one."""
+    taken = {(route.endpoint.id, builder.summary(route)) for route in (chosen, *fallbacks)}
+    found: list[Outranked] = []
+    for route in routes:
+        identity = (route.endpoint.id, builder.summary(route))
+        if identity in taken:
+            continue
+        taken.add(identity)
+        found.append(
+            Outranked(
+                endpoint=route.endpoint.id,
+                summary=identity[1],
+                total=builder.total(route),
+                reason=compare_routes(case, route, chosen),
+            )
+        )
+        if len(found) == OUTRANKED:
+            break
+    return tuple(found)
+
+
+def compare_routes(case: PlanningCase, route: Route, chosen: Route) -> str:
+    """Why a route that could is not the one, in the objective's own numbers."""
+    if route.key < chosen.key and route.key[:-1] == chosen.key[:-1]:
+        return "equal in every number, and the conversation stays with the endpoint of its last turn"
+    if route.key < chosen.key:
+        return "better by the objective, but the conversation stays with the endpoint of its last turn"
+    if route.loss > chosen.loss:
+        return _loses_more(case, route, chosen)
+    objective = case.policy.objective
+    mine, best = route, chosen
+    if objective == "fastest" and mine.seconds != best.seconds:
+        return f"{_seconds(mine.seconds)} > {_seconds(best.seconds)}"
+    if objective == "best" and mine.tier != best.tier:
+        return f"{TIERS[mine.tier]} < {TIERS[best.tier]}"
+    if objective == "best" and route.demand.missed != chosen.demand.missed:
+        return "loses more of what the question seems to need"
+    if objective == "best" and (why := _stands_behind(case, route, chosen)):
+        return why
+    if objective == "fastest":
+        return _same_time(mine, best)
+    if mine.cost == math.inf:
+        return "its price is not known, so it sorts last"
+    if objective == "default":
+        return f"{_sum(case, route)} > {_money(chosen.score)}" if route.score > chosen.score else _tie(route, chosen)
+    if mine.cost != best.cost:
+        return f"{_money(mine.cost)} > {_money(best.cost)}"
+    if objective == "cheapest" and (why := _not_at_home(case, route, chosen)):
+        return why
+    if mine.seconds != best.seconds:
+        return f"same cost, {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
+    return _tie(route, chosen)
+
+
+def _tie(mine: Route, best: Route) -> str:
+    """What decided between two routes that the objective calls equal."""
+    if mine.seconds > best.seconds:
+        return f"a tie, and slower: {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
+    if mine.demand.kept != best.demand.kept:
+        return "a tie, and it keeps less"
+    if best.cost < mine.cost < math.inf:
+        return f"a tie, and dearer: {_money(mine.cost)} > {_money(best.cost)}"
+    return "a tie; the first by name was taken"
+
+
+def _stands_behind(case: PlanningCase, route: Route, chosen: Route) -> str:
+    """What tells two routes of one tier apart, "" where nothing but numbers does."""
+    mine, best = (case.index.standing(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen))
+    if mine[0] != best[0]:
+        return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen)})"
+    if mine[1] != best[1]:
+        return f"as strong by the same evidence, and sold for less (${-mine[1]:g} < ${-best[1]:g} a million tokens)"
+    if mine[2] != best[2]:
+        return "as strong by the same evidence, and smaller"
+    return _not_at_home(case, route, chosen)
+
+
+def _not_at_home(case: PlanningCase, route: Route, chosen: Route) -> str:
+    away = case.index.away(route.endpoint.id) > case.index.away(chosen.endpoint.id)
+    return "equal, and not served by the model's own vendor" if away else ""
+
+
+def _evidence(case: PlanningCase, route: Route) -> str:
+    strength = route.endpoint.tier(answering_task(case, route.demand)) or route.endpoint.tier("text-generation")
+    if strength is None:
+        return "none"
+    opened = strength.evidence.level == "proxy" and not strength.evidence.checked
+    return f"{strength.evidence.level}{', unverified' if opened else ''}"
+
+
+def _same_time(mine: Route, best: Route) -> str:
+    """Two routes that take equally long: what is kept comes before money, and money before the name."""
+    if mine.demand.kept != best.demand.kept:
+        return "same time, keeps less"
+    if mine.cost == best.cost:
+        return "a tie; the first by name was taken"
+    if mine.cost == math.inf:
+        return "same time, and its price is not known"
+    return f"same time, {_money(mine.cost)} > {_money(best.cost)}"
+
+
+def _loses_more(case: PlanningCase, route: Route, chosen: Route) -> str:
+    """What a route gives up that no price and no speed makes up for."""
+    pairs = zip(case.bundles, route.assignment.ways, chosen.assignment.ways, strict=True)
+    for bundle, way, better in pairs:
+        if way.diverted > better.diverted:
+            return f"{bundle.title} would not reach the named model as it is"
+        gone = [each for each in way.missed if each not in better.missed and bundle.needs.get(each) == MUST_KEEP]
+        if gone:
+            return f"loses {joined(list(gone))} of {bundle.title}"
+    return "loses more of what the question seems to need"
+
+
+def _sum(case: PlanningCase, route: Route) -> str:
+    parts = [_money(route.cost), _seconds(route.seconds)]
+    if route.demand.penalty:
+        parts.append(f"{_money(route.demand.penalty)} for what is lost")
+    return f"{' + '.join(parts)} = {_money(route.score)}"
+
+
+def _money(value: float) -> str:
+    return f"${numbers.plain_money(value)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{numbers.plain_seconds(value)} s"
+
+
+def rejected_rows(refused: list[EndpointRejection]) -> tuple[Rejected, ...]:
+    """Nearest miss first: the later a rule comes in ``RULES``, the farther the endpoint came."""
+    ordered = sorted(refused, key=lambda each: (-rules.rule_order(each.rule), each.miss, each.reason, each.ids))
+    return tuple(
+        Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids, hosts=each.hosts)
+        for each in ordered
+    )
+
+
+__all__ = ["Candidate", "PlanDecision", "plan_without_id", "decide", "plan_of_decision", "with_id", "plan"]

@@ -1,0 +1,507 @@
+"""A request as the planner sees it: parts bundled, labels resolved, needs inferred, all of it once per plan."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.catalog.model_names import resolve_name
+from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_request_of
+from intermodal.catalog.structured_output import SchemaDelivery, is_closable, schema_delivery
+from intermodal.catalog.types import Catalog, Endpoint, Model
+from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from intermodal.costing.answers import Length, kind_of_request, typical
+from intermodal.costing.levels import ZEROS, Levels, levels, plus
+from intermodal.costing.native import Book
+from intermodal.costing.rates import HERE, MediaRates, Rates, known_rates, media_rates, rates, thought
+from intermodal.costing.schemas import schema_tokens
+from intermodal.costing.tokens import Vocabulary, part_tokens
+from intermodal.costing.tooling import tool_tokens
+from intermodal.errors import UsageError
+from intermodal.hints import hint, setting
+from intermodal.planner.bundles import Bundle, make_bundles
+from intermodal.planner.catalog_index import ENCODER as _ENCODER
+from intermodal.planner.catalog_index import CatalogIndex, EndpointGroup, Job, canonical_json, catalog_index
+from intermodal.planner.conversion.page_relevance import asked_pages
+from intermodal.planner.eligibility.privacy_labels import covers, is_private, same_name
+from intermodal.planner.route_estimates.image_generation import check_image_settings, drawing_memory
+from intermodal.planner.route_estimates.voice import Voice
+from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import INPUTS_VERSION
+from intermodal.plans.statistics import NO_STATISTICS, Statistics
+from intermodal.plans.verdict import joined
+from intermodal.quantity import Quantity
+from intermodal.questions.keyword_needs import needs_from_keywords, words_of
+from intermodal.request import (
+    EmbeddingOutput,
+    ImageOutput,
+    JsonOutput,
+    Output,
+    Policy,
+    Request,
+    Sampling,
+    ScoresOutput,
+    SpeechOutput,
+    TranscriptOutput,
+    without_schema,
+)
+
+TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # of a conversation, said as they were
+QUESTION_CHARS = 4_000  # of the question are looked at for words
+WORDS_ALONE: tuple[Job, ...] = ("embed", "speak", "draw")  # made of the words of files, without labels of blocks
+
+
+class PlanningCase(Struct):
+    """Everything rules and costs read, resolved once per plan.
+
+    Attributes:
+        text_files: texts that are data, each of which gets a label.
+        told: texts that go along with a picture that is to be described. told_private: one of them is private.
+        asked: what the question needs of each medium.
+        named: ids ``Policy.model`` stands for, None when nobody named one.
+        statistics: with what is known of a model at other endpoints (``costing/siblings.py``).
+        measured: ids with statistics of real runs. informed: those, and ids of which the same model was measured
+            elsewhere. loaded: ids that are warm.
+        schema_chars: of the answer's schema as it is, 0 without one.
+        evident: the values of the answer are looked for in the files.
+        special: by class, the ids about which more is known than the catalog says.
+        closable: an answer that is forced into a schema can be everywhere where hosts are (``structured_output.py``).
+        answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
+        typical_answer: tokens of an answer where nothing was learned.
+        ranked_answer: tokens of the answer whose seconds ranking counts, before what a model thinks and any limits.
+            paid_answer: those whose price it counts.
+        pages_in: by whose factors text of pages is estimated: the vocabulary of the named model, "" for any.
+        stated: tokens that the request allows an answer to have, infinite where it does not say.
+        effort: what it says of how hard a model is to think.
+        labels: tokens of the labels to score, each as a sentence.
+        voice: who speaks an answer that was made in words; chosen before the search, None where nobody is needed.
+        vocabularies: tokenizers that counted something of this request, or its tools.
+        tight: nobody has room, money and time for an answer as long as the request allows; it is shrunk to what
+            there is.
+        hopeful: nobody surely has room for the tools, which nobody can count; who has it if they are few may try.
+        translating: the language that a model which answers is to write what was heard in, "" for nothing of the kind
+            (``planner/speech_translation.py``).
+        hopeful_pictures: the same of pictures, where whoever surely has room loses what the question needs of them.
+    """
+
+    request: Request
+    facts: Facts
+    index: CatalogIndex
+    machine: Machine
+    statistics: Statistics
+    as_of: str
+    job: Job
+    output: str
+    texts: list[PartFacts]
+    text_files: list[PartFacts]
+    private_text: str
+    told: list[PartFacts]
+    told_private: bool
+    bundles: list[Bundle]
+    ignored: tuple[str, ...]
+    question: str
+    asked: QuestionFacts
+    asked_pages: frozenset[int]
+    named: frozenset[str] | None
+    consented: frozenset[str]
+    measured: frozenset[str]
+    informed: frozenset[str]
+    special: dict[int, set[str]]
+    loaded: frozenset[str]
+    languages: frozenset[str]
+    schema_chars: int
+    evident: bool
+    closable: bool
+    labels: float
+    typical_answer: Length
+    answer_kind: str
+    ranked_answer: float
+    paid_answer: float
+    stated: float
+    pages_in: str
+    effort: ThinkingRequest
+    vocabularies: frozenset[str]
+    text_cache: dict[Vocabulary, Levels]
+    framings: dict[tuple[str, str, Vocabulary], Levels]
+    rates_cache: dict[str, Rates]
+    assignments: dict[object, object]
+    page_worth: dict[int, list[float]]
+    rates_of_media: MediaRates
+    voice: Voice | None
+    tight: bool = False
+    hopeful: bool = False
+    hopeful_pictures: bool = False
+    translating: str = ""
+
+    @property
+    def policy(self) -> Policy:
+        return self.request.policy
+
+    @property
+    def into(self) -> str:
+        """The language that ears are to write what they hear in; "" where they write it down as it is said."""
+        wanted = self.policy.translate
+        return "" if self.translating or self.languages == {wanted} else wanted
+
+    @property
+    def without_free_tiers(self) -> str:
+        """The objective for which free tiers, which are rationed, are left out; "" where they may be taken."""
+        policy = self.policy
+        return policy.objective if policy.objective in ("best", "cheapest") and not policy.free_tiers else ""
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the plan is made again while it runs."""
+        return any(part.outcomes for part in self.facts.parts)
+
+    def tells(self, eye: Endpoint) -> bool:
+        """Whether who describes a picture is told the question; what may not leave does not go along elsewhere."""
+        return not self.told_private or is_local(eye)
+
+    def rates(self, endpoint: Endpoint) -> Rates:
+        """Rates of an endpoint, what its earlier runs took included; of one that draws here, with the memory that a
+        picture of such a size takes."""
+        known = self._rates(endpoint)
+        if self.job != "draw" or known.diffusion is None:
+            return known
+        memory = drawing_memory(known.diffusion, known.memory, self.request, self.facts)
+        return msgspec.structs.replace(known, memory=memory)
+
+    def _rates(self, endpoint: Endpoint) -> Rates:
+        if endpoint.id not in self.informed:
+            return known_rates(endpoint, self.as_of, self.effort)
+        found = self.rates_cache.get(endpoint.id)
+        if found is None:
+            found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of, self.effort)
+        return found
+
+    def thought(self, endpoint: Endpoint, asked: ThinkingRequest) -> tuple[Quantity, float]:
+        """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for."""
+        return thought(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, asked)
+
+    def book(self, group: EndpointGroup) -> Book:
+        """The rules by which a class counts what it takes as it is."""
+        return group.books.get(self.as_of) or self.index.book(group, self.as_of)
+
+    def schema_by(self, group: EndpointGroup) -> SchemaDelivery | Literal[""]:
+        """How the answer's schema reaches a class; "" without one."""
+        return schema_delivery(group.first.host, self.closable) if self.schema_chars else ""
+
+    def told_schema(self, vocabulary: Vocabulary) -> Levels:
+        """Tokens of what a model is told of a schema that its host is held to."""
+        return levels(schema_tokens(self.facts.schema, self.request.output, vocabulary))
+
+    def tool_rule(self, group: EndpointGroup) -> str:
+        """The rule by which a class counts tools; "" where none go along."""
+        return self.index.sheet(group, self.as_of).rules.get("tools", "") if self.request.tools else ""
+
+    def tools(self, rule: str, vocabulary: Vocabulary) -> Quantity:
+        """Tokens of the tools by a rule, in one vocabulary."""
+        request = self.request
+        return tool_tokens(rule, request.tools, request.tool_choice, self.facts.tools, vocabulary)
+
+    def book_of(self, endpoint: Endpoint) -> Book:
+        """The same of one endpoint."""
+        return self.index.book(self.index.group_of[endpoint.id], self.as_of)
+
+    def vocabulary(self, model: Model) -> Vocabulary:
+        """By what a model's text is counted: its own vocabulary, if that counted anything here, and factors."""
+        return Vocabulary(model.tokenizer if model.tokenizer in self.vocabularies else "", model.vocabulary)
+
+    def text(self, vocabulary: Vocabulary) -> Levels:
+        """Tokens of all text parts in one vocabulary."""
+        found = self.text_cache.get(vocabulary)
+        if found is None:
+            found = ZEROS
+            for part in self.texts:
+                found = plus(found, levels(part_tokens(part, vocabulary)))
+            self.text_cache[vocabulary] = found
+        return found
+
+
+def make_case(
+    request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
+) -> PlanningCase:
+    """Digest a request.
+
+    Raises:
+        UsageError: a label or page that fits nothing, pages of what has none, a transcript of no or several recordings,
+            no content, no labels where no classifier or several have their own.
+        UnknownModel: ``Policy.model`` names nothing, or several models.
+    """
+    policy = request.policy
+    if len(facts.parts) != sum(len(message.parts) for message in request.messages):
+        raise UsageError("facts and parts of the request differ in number", todo="probe the request again")
+    if not facts.parts:
+        raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
+    check_labels(policy, facts)
+    check_pages(policy, facts)
+    check_translate(policy, facts)
+    job, output = _job(request)
+    if request.tools and job != "generate":
+        raise UsageError(f"tools go with an answer, and {_NO_ANSWER[job]} is wanted", todo="leave the tools out")
+    if job == "draw":
+        check_image_settings(request, facts)
+    question = question_of(request)
+    asked = facts.question or needs_from_keywords(question)
+    texts, files, media = _split(request, facts)
+    told = _question_parts(request, facts)
+    ignored: tuple[str, ...] = ()
+    if job == "transcribe":
+        media, ignored = _recording(media, texts)
+        texts = []
+    known = catalog_index(catalog)
+    loaded = frozenset(machine.loaded)
+    measured = frozenset(key.partition("|")[0] for key in statistics.rows)
+    statistics = known.informed(statistics)
+    aware = frozenset(key.partition("|")[0] for key in statistics.rows)
+    wanted = request.output.schema if isinstance(request.output, JsonOutput) else None
+    schema = len(msgspec.json.encode(wanted)) if wanted is not None else 0
+    kind = kind_of_request(request)
+    length = request.answer_tokens
+    usual = typical(kind) if length is None else Length(*(3 * (float(length),)))
+    named = frozenset(e.id for e in resolve_name(catalog, policy.model)) if policy.model else None
+    check_own_labels(request, catalog, named)
+    return PlanningCase(
+        request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
+        job=job, output=output, texts=texts, text_files=files,
+        private_text=next((t.name for t in texts if is_private(policy, t)), ""),
+        told=told, told_private=any(is_private(policy, text) for text in told),
+        bundles=make_bundles(media, policy, asked, labelled=job == "score"), ignored=ignored,
+        question=question, asked=asked, asked_pages=asked_pages(question),
+        named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
+        measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
+        loaded=loaded,
+        languages=frozenset(policy.language.split()) | frozenset(p.language for p, _ in media if p.language),
+        schema_chars=schema, evident=bool(schema) and policy.evidence != "off" and bool(files or media),
+        closable=wanted is None or is_closable(wanted), labels=_label_tokens(request.output),
+        typical_answer=usual, answer_kind=kind, ranked_answer=usual.mid if job == "generate" else 0.0,
+        paid_answer=usual.mean if job == "generate" else 0.0,
+        stated=_stated(request.sampling), pages_in=_shared_vocabulary(catalog, named),
+        effort=thinking_request_of(request.settings),
+        vocabularies=frozenset(name for text in texts for name in text.tokens) | _counted_beside(facts),
+        text_cache={}, framings={}, rates_cache={}, assignments={}, page_worth={},
+        rates_of_media=media_rates(statistics), voice=None,
+    )  # fmt: skip
+
+
+def _shared_vocabulary(catalog: Catalog, named: frozenset[str] | None) -> str:
+    """The vocabulary of the endpoints that were named; "" where none are, or theirs differ."""
+    found = {catalog.by_id[id].model.vocabulary for id in named or ()}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _stated(sampling: Sampling) -> float:
+    """Tokens that an answer may have with what is thought before it, infinite where only its words have a limit."""
+    limit = None if sampling.room_for_thought else sampling.max_tokens
+    return math.inf if limit is None else float(limit)
+
+
+_NO_ANSWER: dict[str, str] = {
+    "transcribe": "a transcript", "embed": "an embedding", "score": "scores", "speak": "speech word by word",
+}  # fmt: skip
+
+
+def _counted_beside(facts: Facts) -> frozenset[str]:
+    """Vocabularies that counted the tools or what is told of the schema."""
+    tools = (*facts.tools.tokens, *facts.tools.rendered) if facts.tools is not None else ()
+    return frozenset((*tools, *(facts.schema.tokens if facts.schema is not None else ())))
+
+
+def _label_tokens(output: Output) -> float:
+    return sum(6 + len(label) / 4 for label in output.labels) if isinstance(output, ScoresOutput) else 0.0
+
+
+def _special(known: CatalogIndex, ids: frozenset[str]) -> dict[int, set[str]]:
+    found: dict[int, set[str]] = {}
+    for each in ids:
+        group = known.group_of.get(each)
+        if group is not None:
+            found.setdefault(group.number, set()).add(each)
+    return found
+
+
+def check_labels(policy: Policy, facts: Facts) -> None:
+    """A label with a slip of the pen must not leak what it was to protect."""
+    if not policy.private and not policy.release:
+        return
+    names = [name for part in facts.parts for name in (part.name, *part.origins)]
+    pairs = []
+    for pair in policy.release:
+        label, colon, kind = pair.rpartition(":")
+        if not colon or kind not in KINDS:
+            raise UsageError(f"{pair} releases nothing", where=setting("release"), todo="write it as audio:text")
+        pairs.append((setting("release"), label))
+    fits = {setting("private"): covers, setting("release"): same_name}
+    for option, label in [*((setting("private"), label) for label in policy.private), *pairs]:
+        if label not in KINDS and not any(fits[option](label, name) for name in names):
+            raise UsageError(
+                f"no part is named {label}", where=option,
+                todo=f"name a kind ({', '.join(KINDS)}), one of the files, or a part as the plan calls it",
+            )  # fmt: skip
+
+
+def check_own_labels(request: Request, catalog: Catalog, named: frozenset[str] | None) -> None:
+    """Who gives no labels wants those of a classifier, of which there is to be one."""
+    output = request.output
+    if not isinstance(output, ScoresOutput) or output.labels:
+        return
+    able = [each.id for each in catalog.endpoints if each.model.classifies and each.ready]
+    able = able if named is None else [each for each in catalog.by_id if each in named]
+    if not able:
+        raise UsageError(
+            "scores need labels to be held against, and no classifier that has its own is here",
+            where="scores", todo=hint("give some: {labels=}", "invoice,letter,photo"),
+        )  # fmt: skip
+    if len(able) > 1:
+        raise UsageError(
+            f"{joined(able)} have labels of their own", where="scores",
+            todo=hint("name one of them ({model}), or give labels ({labels})"),
+        )  # fmt: skip
+
+
+def check_pages(policy: Policy, facts: Facts) -> None:
+    """An option that means nothing here is not passed over without a word."""
+    if policy.pages and not any(part.pages or part.page for part in facts.parts):
+        raise UsageError("nothing here has pages to choose from", where=setting("pages"), todo="leave it out")
+
+
+def check_translate(policy: Policy, facts: Facts) -> None:
+    """What is said can be translated where something is said."""
+    spoken = any(part.kind == "audio" or (part.kind == "video" and part.channels) for part in facts.parts)
+    if policy.translate and not spoken:
+        raise UsageError("nothing here is spoken, so there is nothing to translate", where=setting("translate"),
+                         todo="leave it out, or add a recording; words are translated by asking for it")  # fmt: skip
+
+
+def _job(request: Request) -> tuple[Job, str]:
+    output = request.output
+    if isinstance(output, TranscriptOutput):
+        return "transcribe", "transcript"
+    if isinstance(output, EmbeddingOutput):
+        return "embed", "embedding"
+    if isinstance(output, ScoresOutput):
+        return "score", "scores"
+    if isinstance(output, ImageOutput):
+        return "draw", "image"
+    if isinstance(output, SpeechOutput):
+        return ("speak" if output.verbatim else "generate"), "speech"
+    return "generate", "json" if isinstance(output, JsonOutput) else "text"
+
+
+def question_of(request: Request) -> str:
+    """What the sender says in the last message, its two ends if it is long; while tools are called, in the last one
+    before. Media that came with the results of tools are shown in a message after them, in which nobody says anything.
+    """
+    text = ""
+    for place, message in reversed(list(enumerate(request.messages))):
+        if any(isinstance(part, TURN) for part in message.parts):
+            continue
+        text = " ".join(part.text for part in message.parts if isinstance(part, Text) and not part.name)
+        before = request.messages[place - 1].parts if place else ()
+        if text or not any(isinstance(part, ToolResult) for part in before):
+            break
+    return question_excerpt(without_schema(text, request.output))
+
+
+def question_excerpt(text: str) -> str:
+    """A text as it is looked at for what it asks: whole, or its two ends if it is long."""
+    half = QUESTION_CHARS // 2
+    return text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
+
+
+def _question_parts(request: Request, facts: Facts) -> list[PartFacts]:
+    """What the sender says in the last message, as who describes a picture is told it
+    (``executor/conversion/picture_descriptions.py``)."""
+    last = request.messages[-1].parts
+    found = facts.parts[len(facts.parts) - len(last) :]
+    return [
+        fact
+        for part, fact in zip(last, found, strict=True)
+        if isinstance(part, Text) and not part.name and part.text.strip()
+    ]
+
+
+def question_words(case: PlanningCase) -> tuple[str, ...]:
+    return words_of(case.question)
+
+
+def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[PartFacts], list[tuple[PartFacts, str]]]:
+    """Texts; those of them that are data and get a label, since they came as a file or have a file's name; media."""
+    texts: list[PartFacts] = []
+    files: list[PartFacts] = []
+    media: list[tuple[PartFacts, str]] = []
+    every = [part for message in request.messages for part in message.parts]
+    for part, found in zip(every, facts.parts, strict=True):
+        if found.kind == "text":
+            texts.append(found)
+            if not isinstance(part, TURN) and not (isinstance(part, Text) and not part.name):
+                files.append(found)
+        else:
+            media.append((found, part.detail if isinstance(part, Image) else "auto"))
+    return texts, files, media
+
+
+def _recording(
+    media: list[tuple[PartFacts, str]], texts: list[PartFacts]
+) -> tuple[list[tuple[PartFacts, str]], tuple[str, ...]]:
+    """The one recording a transcript is made of, and the names of what is left aside."""
+    heard = [pair for pair in media if pair[0].kind == "audio" or (pair[0].kind == "video" and pair[0].channels)]
+    if not heard:
+        raise UsageError("a transcript needs a recording, and there is none", todo="add an audio file")
+    if len(heard) > 1:
+        raise UsageError(f"a transcript is made of one recording, and there are {len(heard)}", todo="ask once for each")
+    others = [part.name for part, _ in media if part is not heard[0][0]] + [text.name for text in texts]
+    return heard, tuple(others)
+
+
+# ---- identity of the inputs ---------------------------------------------------------------------
+
+
+def inputs_digest(case: PlanningCase) -> str:
+    """SHA-256 over everything the plan depends on. Media count by their own digest, so no bytes are read again."""
+    request = case.request
+    head = (
+        INPUTS_VERSION, request.output, request.sampling, *_effort(case), request.previous_endpoint,
+        *(() if request.answer_tokens is None else (request.answer_tokens,)),
+        # Free memory moves by itself; where it changes the plan, the plan shows it.
+        msgspec.structs.replace(case.machine, free=0),
+        case.statistics.epoch, case.as_of, case.index.digest,
+    )  # fmt: skip
+    hashed = hashlib.sha256(_ENCODER.encode(head))
+    policy = request.policy
+    if policy.max_cost == math.inf:  # JSON has no word for it, and no limit is below 0
+        policy = msgspec.structs.replace(policy, max_cost=-1.0)
+    hashed.update(canonical_json(policy, Policy))
+    hashed.update(canonical_json(case.statistics, Statistics))
+    hashed.update(canonical_json(case.facts, Facts))
+    hashed.update(_ENCODER.encode(list(_message_contents(request))))
+    if request.tools:
+        hashed.update(_ENCODER.encode((request.tools, request.tool_choice, request.parallel_tools)))
+    return hashed.hexdigest()[:12]
+
+
+def _effort(case: PlanningCase) -> tuple[ThinkingRequest, ...]:
+    """What the plan depends on of a request's settings; nothing where they say nothing of it."""
+    return (case.effort,) if any(case.effort) else ()
+
+
+def _message_contents(request: Request) -> Iterator[tuple[str, object]]:
+    for message in request.messages:
+        role = message.role
+        for part in message.parts:
+            if isinstance(part, Text):
+                yield role, (part.text, part.name)
+            else:
+                yield role, part.detail if isinstance(part, Image) else type(part).__name__
+
+
+def is_local(endpoint: Endpoint) -> bool:
+    """It computes on this machine."""
+    return endpoint.host.zone in HERE

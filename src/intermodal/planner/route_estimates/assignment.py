@@ -1,0 +1,151 @@
+"""What is done before the last call: one way per bundle, added up once for all endpoints that count alike."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from msgspec import Struct
+
+from intermodal.costing.levels import HIGH, ZEROS, Levels, plus, summed
+from intermodal.costing.limits import NOTHING, Held
+from intermodal.costing.native import Book
+from intermodal.costing.rates import HERE
+from intermodal.planner.conversion.conversion_option import NO_TIER, ConversionOption, Loss, native_tokens
+from intermodal.planner.conversion.conversion_steps import at_each
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.conversion_schedule import conversion_seconds
+from intermodal.plans.cores import DECODER, decoders
+from intermodal.quantity import Quantity
+
+LEFT_OUT_PENALTY = 0.01  # USD for not reading every page
+
+
+class Assignment(Struct, eq=False, gc=False):
+    """One way per bundle, added up for one book of rules by which media are counted.
+
+    Attributes:
+        text, image, audio: tokens of the media for the last call, labels of blocks included. sound: seconds.
+        made: tokens that converters write. cost: USD of the conversions.
+        before: seconds until all conversions are done, loading included. load: that loading.
+        memory: bytes of the local converters that are not loaded yet, which are ``cold``. peak: the most that is taken
+            at once before the last call: these, and decoders beside the first, which probing has started.
+        decoders: how many may work at once. ending: of ``memory``, what processes of ours hold, which may end early.
+        diverted, lost: as of the ways (``way.py``), added up. missed: inferred needs that are lost, of any weight.
+        kept: aspects that no part loses. tier: the weakest converter.
+        held: what limits of a request are about.
+    """
+
+    ways: tuple[ConversionOption, ...]
+    text: Levels
+    image: Levels
+    audio: Levels
+    sound: Levels
+    made: Levels
+    cost: Levels
+    before: Levels
+    load: Levels
+    memory: Levels
+    peak: Levels
+    ending: Levels
+    decoders: int
+    pictures: int
+    penalty: float
+    diverted: int
+    lost: int
+    missed: int
+    kept: int
+    tier: int
+    cold: frozenset[str]
+    left_out: int
+    held: Held
+
+    @property
+    def loss(self) -> Loss:
+        """What no money and no seconds buy."""
+        return self.diverted, self.lost
+
+
+def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Book) -> Assignment:
+    """Add up one way per bundle; where nothing goes in as it is the same for every book of rules."""
+    key = (chosen, book)
+    found = case.assignments.get(key)
+    if isinstance(found, Assignment):
+        return found
+    made = case.assignments.get(chosen)  # under other rules
+    if not isinstance(made, Assignment):
+        made = _assign(case, chosen, book)
+    elif any(way.counted for way in chosen):
+        text, image, audio = _tokens(chosen, book)
+        made = msgspec.structs.replace(made, text=text, image=image, audio=audio)
+    case.assignments[key] = case.assignments[chosen] = made
+    return made
+
+
+def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Book) -> Assignment:
+    load = memory = ending = ZEROS
+    cold: set[str] = set()
+    for way in chosen:
+        for used in way.converters:
+            if way.local != ZEROS and used.host.zone in HERE and used.id not in cold and used.id not in case.loaded:
+                cold.add(used.id)
+                load = plus(load, case.rates(used).load)
+                memory = plus(memory, case.rates(used).memory)
+                ending = plus(ending, case.rates(used).memory) if used.host.zone == "process" else ending
+    lost = {aspect for way in chosen for aspect in way.loses}
+    left_out = sum(way.left_out for way in chosen)
+    most = decoders(case.machine, memory[HIGH])
+    before, decoding = conversion_seconds(case, chosen, frozenset(cold), most)
+    beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER)
+    text, image, audio = _tokens(chosen, book)
+    held = _held(chosen)
+    return Assignment(
+        ways=chosen, text=text, image=image, audio=audio,
+        sound=summed([way.sound for way in chosen]),
+        made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
+        before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
+        pictures=held.pictures, held=held,
+        penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
+        diverted=sum(way.diverted for way in chosen), lost=sum(way.lost for way in chosen),
+        missed=sum(len(way.missed) for way in chosen) + (1 if left_out else 0),
+        kept=len({aspect for way in chosen for aspect in way.keeps} - lost),
+        tier=min((way.tier for way in chosen), default=NO_TIER), cold=frozenset(cold), left_out=left_out,
+    )  # fmt: skip
+
+
+def _tokens(chosen: tuple[ConversionOption, ...], book: Book) -> tuple[Levels, Levels, Levels]:
+    """Tokens of texts and documents, of pictures and videos, and of sound."""
+    texts = [way.text for way in chosen]
+    images: list[Levels] = []
+    audios: list[Levels] = []
+    for way in chosen:
+        if way.counted:
+            text, image, audio = way.by_book.get(book) or native_tokens(way, book)
+            if text is not ZEROS:
+                texts.append(text)
+            if image is not ZEROS:
+                images.append(image)
+            if audio is not ZEROS:
+                audios.append(audio)
+    return summed(texts), summed(images) if images else ZEROS, summed(audios) if audios else ZEROS
+
+
+def _held(chosen: tuple[ConversionOption, ...]) -> Held:
+    pictures = longest = pages = size = 0
+    seconds = 0.0
+    for way in chosen:
+        if way.counted:
+            held = way.held
+            pictures, longest, pages = pictures + held.pictures, max(longest, held.longest), pages + held.pages
+            seconds, size = seconds + held.seconds, size + held.size
+    return Held(pictures, longest, pages, seconds, size) if pictures or pages or seconds or size else NOTHING
+
+
+def as_quantity(sound: Levels) -> Quantity:
+    """Seconds of sound as a quantity; infinite is not known."""
+    if sound[2] == math.inf:
+        return Quantity(certainty="unknown", basis="length not known")
+    exact = sound[0] == sound[2]
+    return Quantity(
+        low=sound[0], mid=sound[1], high=sound[2], certainty="exact" if exact else "estimated", basis="length"
+    )

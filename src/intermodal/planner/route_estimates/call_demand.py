@@ -1,0 +1,249 @@
+"""What the last call has to take, whoever takes it, and the room for its answer."""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from intermodal.catalog.structured_output import ANY_OBJECT
+from intermodal.catalog.types import Task
+from intermodal.costing.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, times
+from intermodal.costing.limits import Held
+from intermodal.costing.rates import Rates
+from intermodal.costing.tokens import (
+    BLOCK,
+    MESSAGE,
+    REPAIR,
+    TEMPLATE,
+    Vocabulary,
+    text_tokens,
+)
+from intermodal.planner.catalog_index import EndpointGroup
+from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
+from intermodal.request import JsonOutput
+
+_NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
+DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
+SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "speech": 64, **_NONE}
+ASKED = (15.0, 22.0, 40.0)  # tokens of the sentence that a schema is asked for with, and of what it is sent in
+OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered labels
+
+
+class CallDemand(Struct, frozen=True, gc=False):
+    """What the last call has to take, whoever takes it. ``total`` sums the tokens of all kinds.
+
+    ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without. ``evident``: the
+    model is given text alone, so that the values of its answer can be looked for. ``calls`` is how
+    often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
+    in its context (the labels that an embedding model is given one by one). ``tools``: what of ``text`` is tools.
+    ``apart``: pictures and texts are looked at one by one, or a text by windows, so that no context has to hold all.
+    ``memory`` is what the conversions leave loaded, ``peak`` the most that they take on their way, ``ending`` what of
+    the first can end before the last call.
+    """
+
+    text: Levels
+    image: Levels
+    audio: Levels
+    sound: Levels
+    total: Levels
+    cost: Levels
+    before: Levels
+    memory: float
+    peak: float
+    ending: float
+    pictures: int
+    penalty: float
+    diverted: int
+    lost: int
+    missed: int
+    kept: int
+    tier: int
+    again: float
+    evident: bool
+    cold: frozenset[str]
+    held: Held
+    calls: int = 1
+    beside: float = 0.0
+    tools: Levels = ZEROS
+    apart: bool = False
+
+
+def framing_tokens(case: PlanningCase, schema_by: str, tool_rule: str, vocabulary: Vocabulary) -> Levels:
+    """Tokens nobody wrote: chat template, labels of named text, the schema as it reaches the model, tools."""
+    key = (schema_by, tool_rule, vocabulary)
+    found = case.framings.get(key)
+    if found is not None:
+        return found
+    found = (2.0, 3.0, 8.0)
+    if case.job not in WORDS_ALONE:
+        found = plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))
+        if case.text_files:
+            found = plus(found, times(BLOCK, len(case.text_files)))
+        if schema_by:
+            found = plus(found, _schema(case, schema_by, vocabulary))
+        if case.request.tools:
+            found = plus(found, levels(case.tools(tool_rule, vocabulary)))
+    case.framings[key] = found
+    return found
+
+
+def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Levels:
+    """Tokens of a schema as it reaches a model, by ``PlanningCase.schema_by``. Few hosts say how they write it."""
+    schema = levels(text_tokens(case.schema_chars))
+    if schema_by == "forced":
+        return (0.0, schema[1] / 2, schema[2])
+    assert isinstance(case.request.output, JsonOutput)
+    if case.request.output.told:
+        return ZEROS
+    if schema_by == "asked":
+        return plus(schema, ASKED)
+    told = case.told_schema(vocabulary)
+    return (0.0, told[1], told[2]) if case.request.output.schema == ANY_OBJECT else told
+
+
+def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment) -> CallDemand:
+    """What endpoints of this class would have to take."""
+    model, schema_by = group.first.model, case.schema_by(group)
+    vocabulary = case.vocabulary(model)
+    text, image, audio = assignment.text, assignment.image, assignment.audio
+    if case.job == "transcribe":  # billed by time, or by the tokens of its sound, which take no room in a context
+        text = image = ZEROS
+    else:
+        text = plus(
+            plus(case.text(vocabulary), text),
+            framing_tokens(case, schema_by, case.tool_rule(group), vocabulary),
+        )
+    repaired = schema_by == "asked"
+    lettered = case.job == "score" and model.answers_in_words
+    headed = case.job == "score" and model.head_task is not None
+    if lettered:
+        text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
+    total = ZEROS if case.job == "transcribe" else plus(plus(text, image), audio)
+    return CallDemand(
+        text=text,
+        image=image,
+        audio=audio,
+        sound=assignment.sound,
+        total=total,
+        cost=assignment.cost,
+        before=assignment.before,
+        memory=assignment.memory[HIGH],
+        peak=assignment.peak[HIGH],
+        ending=assignment.ending[HIGH],
+        pictures=assignment.pictures,
+        penalty=assignment.penalty,
+        diverted=assignment.diverted,
+        lost=assignment.lost,
+        missed=assignment.missed,
+        kept=assignment.kept,
+        tier=assignment.tier,
+        held=assignment.held,
+        again=retry_tokens(case) if repaired else 0.0,
+        evident=case.evident and image == ZEROS and audio == ZEROS,
+        cold=assignment.cold,
+        calls=2 if lettered else 1,
+        beside=case.labels if case.job == "score" and not lettered and not headed else 0.0,
+        apart=model.matches_pictures or headed,
+        tools=levels(case.tools(case.tool_rule(group), vocabulary)) if case.request.tools else ZEROS,
+    )
+
+
+def retry_tokens(case: PlanningCase) -> float:
+    """Input tokens of asking once more, beside those of the first time: the answer, and what is wrong with it."""
+    return answer_word_limit(case) + REPAIR[HIGH]
+
+
+def context_tokens(case: PlanningCase, endpoint: str, needs: CallDemand) -> float:
+    """What a context has to hold, as a limit: the high estimate, but for tools and perhaps for pictures.
+
+    How a template writes tools is mostly not known, and the high end of that would refuse what fits. So they count as
+    what is typical, and as the least where nobody would have room otherwise; a server that says no is believed.
+    So do pictures, of which many models do not say how many tokens they take, where they would be lost otherwise.
+    """
+    if needs.apart:
+        return 0.0
+    found = needs.total[HIGH]
+    if case.hopeful_pictures:
+        found += needs.image[LOW] - needs.image[HIGH]
+    if needs.tools[HIGH] == needs.tools[LOW]:
+        return found
+    facts = case.facts.tools
+    if facts is None or endpoint in facts.refused:
+        return found
+    return found - needs.tools[HIGH] + needs.tools[LOW if case.hopeful else MID]
+
+
+_LABELLING: Task = "zero-shot-image-classification"
+_OF_HEADS: tuple[Task, ...] = ("text-classification", "fill-mask")
+_OWN_TASK: dict[str, Task] = {
+    "transcribe": "automatic-speech-recognition", "embed": "feature-extraction", "speak": "text-to-speech",
+    "draw": "text-to-image",
+}  # fmt: skip
+
+
+def answering_task(case: PlanningCase, needs: CallDemand | Assignment) -> Task:
+    """What the answering endpoint has to be strong at, for what it is given here."""
+    if case.job in _OWN_TASK:
+        return _OWN_TASK[case.job]
+    if needs.pictures:
+        return "image-text-to-text"
+    return "audio-text-to-text" if needs.audio[HIGH] else "text-generation"
+
+
+def answering_tier(case: PlanningCase, group: EndpointGroup, needs: CallDemand | Assignment) -> int:
+    """Strength of the answering endpoint for what it is given here; with labels of pictures, in that where known."""
+    if case.job == "score":
+        headed = next((group.tiers[task] for task in _OF_HEADS if task in group.tiers), None)
+        labelled = group.tiers.get(_LABELLING) if needs.pictures else headed
+    else:
+        labelled = None
+    return group.tier(answering_task(case, needs)) if labelled is None else labelled
+
+
+def answer_word_limit(case: PlanningCase) -> float:
+    """Room for the words of an answer when the context leaves it: the limit that is stated, else the length."""
+    stated = case.request.sampling.max_tokens
+    return float(answer_length(case) if stated is None else stated)
+
+
+def answer_length(case: PlanningCase) -> int:
+    """Tokens of words that an answer is to have room for: those that are stated, else what is usual of its kind."""
+    length = case.request.answer_tokens
+    return DEFAULT_ANSWER[case.output] if length is None else length
+
+
+def wanted_answer_limit(case: PlanningCase, rates: Rates) -> float:
+    """The limit of an answer when the context leaves it. What a model thinks counts against it at every host, so a
+    limit that nobody stated leaves room for that, too."""
+    return answer_word_limit(case) + (rates.room if case.stated == math.inf else 0.0)
+
+
+def least_answer_limit(case: PlanningCase, rates: Rates) -> float:
+    """The lowest limit that is sent where money, time or a context leave no room for more: what is usually thought and
+    then the usual words; where nobody has room for that, the least of either."""
+    if case.tight:
+        return SMALLEST_ANSWER[case.output] + rates.thought[LOW]
+    return answer_length(case) + rates.thought[MID]
+
+
+def answer_limit(case: PlanningCase, rates: Rates, tokens_high: float) -> float:
+    """Room for the answer: as stated, or the default shrunk to what the context leaves, never below the smallest.
+
+    What is stated is shrunk like that where nobody has room for all of it: it is the most that may come, and clients
+    whose API wants a number send one that is larger than most contexts.
+    """
+    if case.job != "generate":
+        return 0.0
+    wanted = min(wanted_answer_limit(case, rates), rates.most_out)
+    room = rates.context - tokens_high
+    if case.request.sampling.max_tokens is not None and not case.tight:
+        # Room for thought is ours, and gives way; the words that are allowed do not.
+        return (
+            wanted if room >= wanted else min(wanted, max(answer_word_limit(case), float(math.floor(max(room, 0.0)))))
+        )
+    if room >= wanted:
+        return wanted
+    smallest = min(wanted, SMALLEST_ANSWER[case.output] + rates.thought[LOW])
+    return smallest if room < smallest else float(math.floor(room))

@@ -1,0 +1,149 @@
+"""The last call at an endpoint: its answer, what that costs and how long it takes, a voice and a repair after it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from intermodal.catalog.reasoning_effort import thinking_request_sent
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.answers import Length, expected
+from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, levels
+from intermodal.costing.price import as_heard, ear_price, speaking_price, token_price
+from intermodal.costing.rates import Rates, learned_at, thinking_figure
+from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
+from intermodal.costing.tokens import (
+    CHARS_OF_TOKEN,
+    CHARS_PER_SECOND,
+    SPEECH_TOKENS,
+    speech_tokens,
+)
+from intermodal.planner.conversion.conversion_steps import at_each
+from intermodal.planner.conversion.fidelity import transcribed_channels
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import as_quantity
+from intermodal.planner.route_estimates.call_demand import CallDemand, wanted_answer_limit
+from intermodal.planner.route_estimates.image_generation import generated_tokens, image_call_cost
+from intermodal.planner.route_estimates.voice_selection import speaks
+
+
+class AnswerTokens(NamedTuple):
+    """What comes out of a call. ``tokens``: at all levels; reservations use the high one, ranking the middle. ``paid``:
+    those that money is planned with, the average of such answers where the middle is not.
+
+    The price of many answers is that of their average, and a few long ones are most of it; how long one takes is
+    better told by the middle.
+    """
+
+    tokens: Levels
+    paid: float
+
+
+def answer_tokens(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> AnswerTokens:
+    """Output tokens under a cap, what is thought before them included."""
+    if case.job != "generate":
+        made = _wordless_output(case, endpoint, sound)
+        return AnswerTokens(made, made[MID])
+    low, mid, mean = expected_answer(case, endpoint, rates)
+    mid = min(mid, cap)
+    return AnswerTokens((min(low, cap), mid, cap), max(mid, min(mean, cap)))
+
+
+def _wordless_output(case: PlanningCase, endpoint: Endpoint, sound: Levels) -> Levels:
+    """Output tokens of a call that answers nothing in words of its own."""
+    if case.job == "draw":
+        return generated_tokens(endpoint, case.request)
+    if case.job == "score":
+        return (2.0, 2.0, 2.0) if endpoint.model.answers_in_words else ZEROS
+    if case.job == "transcribe":
+        return levels(
+            speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
+        )
+    return ZEROS
+
+
+def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> Length:
+    """Tokens of an answer to such a question, what is thought before it among them.
+
+    Where answers were seen and no host reported what was thought, it is among what was seen.
+    """
+    learned = endpoint.id in case.informed and case.request.answer_tokens is None
+    found = expected(case.statistics, endpoint.id, case.answer_kind) if learned else None
+    if found is not None and not reports_reasoning(case, endpoint):
+        return found
+    low, mid, _ = rates.thought
+    usual = found or case.typical_answer
+    return Length(usual.low + low, usual.mid + mid, usual.mean + mid)
+
+
+def reports_reasoning(case: PlanningCase, endpoint: Endpoint) -> bool:
+    """Whether it was seen to report what it thought, at the effort that is asked for."""
+    name = thinking_figure("reasoning_tokens", learned_at(thinking_request_sent(case.effort, endpoint.host)))
+    return case.statistics.get(endpoint.id, name) is not None
+
+
+def usual_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> AnswerTokens:
+    """Output tokens as ranking counts them: a limit of the endpoint or of the request makes an answer cheaper, and a
+    context that is nearly full does not, for it only cuts the answer off."""
+    return answer_tokens(case, endpoint, rates, max(cap, min(wanted_answer_limit(case, rates), rates.most_out)), sound)
+
+
+def typical_call_cost(case: PlanningCase, rates: Rates, needs: CallDemand, made: AnswerTokens) -> tuple[float, float]:
+    """USD and seconds of the call that answers as both are expected: of the average answer, and of the middle one."""
+    return final_call_cost(case, rates, MID, needs, made.tokens[MID], made.paid)
+
+
+def final_call_cost(
+    case: PlanningCase, rates: Rates, level: Level, needs: CallDemand, out: float, paid: float | None = None
+) -> tuple[float, float]:
+    """USD and seconds of the call that answers, without loading and without a repair. ``paid``: tokens of an answer in
+    words that are priced where these are not ``out``, which is waited for."""
+    if case.job == "transcribe":
+        sound = needs.sound[level]
+        of_film = any(bundle.kind == "video" for bundle in case.bundles)
+        channels = transcribed_channels(case.bundles[0].parts[0])
+        time = hear_seconds(rates, level, sound, sound if of_film else 0.0, channels)
+        return ear_price(rates, sound, as_heard(rates, needs.audio)[level], out, channels), time
+    if case.job == "speak":
+        chars = needs.text[level] * CHARS_OF_TOKEN
+        return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)
+    if case.job == "draw":
+        return image_call_cost(case.request, case.facts, rates, level, needs.text[level], needs.image[level], out)
+    if needs.calls > 1 or needs.beside:
+        once = out / needs.calls
+        text = needs.text[level] + needs.beside
+        return (
+            needs.calls * token_price(rates, text, needs.image[level], needs.audio[level], once, needs.sound[level]),
+            needs.calls * generate_seconds(rates, level, needs.total[level] + needs.beside, once),
+        )
+    priced = out if paid is None else paid
+    return (
+        token_price(rates, needs.text[level], needs.image[level], needs.audio[level], priced, needs.sound[level]),
+        generate_seconds(rates, level, needs.total[level], out),
+    )
+
+
+def speech_cost(case: PlanningCase, endpoint: Endpoint, rates: Rates, out: Levels) -> tuple[Levels, Levels]:
+    """USD and seconds that an answer takes more for being spoken: by its own model, or by a voice after it."""
+    if case.job != "generate" or case.output != "speech":
+        return ZEROS, ZEROS
+    if speaks(endpoint):
+        tokens = at_each(lambda level: out[level] * CHARS_OF_TOKEN / CHARS_PER_SECOND[level] * SPEECH_TOKENS)
+        return (
+            at_each(lambda level: tokens[level] * rates.speech if tokens[level] else 0.0),
+            at_each(lambda level: tokens[level] * rates.write_out[level]),
+        )
+    voice = case.voice
+    return (voice.cost(out), voice.seconds(out)) if voice is not None else (ZEROS, ZEROS)
+
+
+def repair_cost(case: PlanningCase, rates: Rates, needs: CallDemand, out: float) -> tuple[float, float]:
+    """USD and seconds of the one repair that prompted JSON may need, at the high level; nothing without."""
+    return retry_call_cost(rates, needs, needs.again, out) if needs.again else (0.0, 0.0)
+
+
+def retry_call_cost(rates: Rates, needs: CallDemand, more: float, out: float) -> tuple[float, float]:
+    """USD and seconds of asking once more with ``more`` tokens, at the high level."""
+    return (
+        token_price(rates, needs.text[HIGH] + more, needs.image[HIGH], needs.audio[HIGH], out, needs.sound[HIGH]),
+        generate_seconds(rates, HIGH, needs.total[HIGH] + more, out),
+    )

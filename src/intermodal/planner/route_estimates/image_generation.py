@@ -1,0 +1,241 @@
+"""Pictures out: what is wished for, who can be told it, and what drawing takes.
+
+What nobody stated is decided here, so that a price is a number and not a hope: a square of 1024 pixels, and of models
+that sell by quality the medium one. A diffusion model that draws here is told its steps and how closely the words are
+followed, for that is what its seconds are: evaluations of a network, times pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from intermodal.catalog.image_options import (
+    ASPECT_RATIOS,
+    COUNT,
+    FORMAT,
+    GUIDANCE,
+    MASK,
+    NEGATIVE,
+    OPTION_LABELS,
+    QUALITY,
+    RATIO,
+    SAMPLER,
+    SEED,
+    SIZE,
+    STEPS,
+    STRENGTH,
+    supported_image_options,
+)
+from intermodal.catalog.types import DiffusionSettings, Endpoint, Host
+from intermodal.costing.drawn import drawn_tokens
+from intermodal.costing.levels import ZEROS, Level, Levels, levels, times
+from intermodal.costing.price import drawing_price
+from intermodal.costing.rates import HERE, Rates
+from intermodal.costing.speed import Strokes, draw_seconds
+from intermodal.errors import UsageError
+from intermodal.hints import setting
+from intermodal.plans.facts import Facts, PartFacts
+from intermodal.request import ImageOutput, Request
+
+USUAL_SIZE = (1024, 1024)
+USUAL_QUALITY = "medium"
+USUAL_STRENGTH = 0.75  # of a picture that is drawn anew where nobody says how much: stable-diffusion.cpp's
+_TWICE = ("heun", "dpm2", "dpm++2s_a", "res_2s")  # samplers that evaluate the network twice a step
+_BY_QUALITY = "table:"  # rules of models whose pictures cost by quality
+
+Params = tuple[tuple[str, str], ...]
+StatedSettings = tuple[tuple[str, ...], tuple[int, int] | None]
+
+
+def image_output(request: Request) -> ImageOutput:
+    """The output, of a request for pictures."""
+    assert isinstance(request.output, ImageOutput)
+    return request.output
+
+
+def stated_settings(request: Request) -> StatedSettings:
+    """What the user stated that not every host can be told, and the size among it."""
+    output = request.output
+    if not isinstance(output, ImageOutput):
+        return (), None
+    stated = {
+        SIZE: output.size is not None, COUNT: output.count > 1, QUALITY: bool(output.quality),
+        FORMAT: output.format in ("jpeg", "webp"),  # a PNG is made here of whatever comes back
+        SEED: request.sampling.seed is not None, STEPS: output.steps is not None, NEGATIVE: bool(output.negative),
+        GUIDANCE: output.guidance is not None, SAMPLER: bool(output.sampler),
+        STRENGTH: output.strength is not None, MASK: output.mask,
+    }  # fmt: skip
+    return tuple(word for word, is_stated in stated.items() if is_stated), output.size
+
+
+def unsupported_by_host(host: Host, request: Request) -> str:
+    """What keeps a host from being asked for these pictures, in words; "" when nothing does."""
+    has = supported_image_options(host)
+    if not has:
+        return "is spoken to in a protocol in which intermodal asks for no pictures"
+    stated, size = stated_settings(request)
+    if RATIO in has and size is not None and size in ASPECT_RATIOS:
+        stated = tuple(word for word in stated if word != SIZE)
+    elif RATIO in has and size is not None:
+        sizes = ", ".join(f"{width}x{height}" for width, height in ASPECT_RATIOS)
+        return f"draws {sizes}, and no picture of {size[0]}x{size[1]}"
+    missing = [OPTION_LABELS[word] for word in stated if word not in has]
+    return f"cannot be told {' and '.join(missing)}" if missing else ""
+
+
+class ImageGeneration(NamedTuple):
+    """What a diffusion model that draws here is told, stated or decided."""
+
+    size: tuple[int, int]
+    pictures: int
+    steps: int
+    guidance: float
+    sampler: str
+    strength: float | None
+
+    @property
+    def evaluations(self) -> int:
+        """Of its network, for one picture: each step once, twice where negative words are held against the others, and
+        of a picture that is drawn anew only the share of the steps that its strength leaves."""
+        steps = self.steps if self.strength is None else min(self.steps, math.floor(self.steps * self.strength) + 1)
+        return steps * (2 if self.sampler in _TWICE else 1) * (1 if self.guidance == 1 else 2)
+
+    @property
+    def strokes(self) -> Strokes:
+        megapixels = self.size[0] * self.size[1] / 1e6
+        turned = 1 if self.strength is not None else 0  # what goes in is made latent once
+        return Strokes(megapixels * self.pictures * self.evaluations, megapixels * (self.pictures + turned))
+
+
+def input_pictures(facts: Facts) -> Sequence[PartFacts]:
+    """Pictures that go in, in their order."""
+    return [part for part in facts.parts if part.kind == "image"]
+
+
+def image_generation(diffusion: DiffusionSettings, request: Request, facts: Facts) -> ImageGeneration:
+    """What is drawn, and how: what nobody stated is as usual of the model, and the size that of the picture that goes
+    in, within as many pixels as the model draws well."""
+    output, given = image_output(request), input_pictures(facts)
+    size = output.size or (_within(diffusion, given[0]) if given else (diffusion.side, diffusion.side))
+    strength = (USUAL_STRENGTH if output.strength is None else output.strength) if given else None
+    guidance = diffusion.guidance if output.guidance is None else output.guidance
+    steps = output.steps or diffusion.steps
+    return ImageGeneration(size, output.count, steps, guidance, output.sampler, strength)
+
+
+def _within(diffusion: DiffusionSettings, picture: PartFacts) -> tuple[int, int]:
+    """The sides of a picture as a model draws them: in its units, and no more pixels than a square of its side has."""
+    side, unit = diffusion.side, diffusion.unit
+    scale = min(1.0, side / math.sqrt(max(1, picture.width * picture.height)))
+    width, height = (max(unit, math.floor(each * scale / unit) * unit) for each in (picture.width, picture.height))
+    return width, height
+
+
+def drawing_memory(diffusion: DiffusionSettings, memory: Levels, request: Request, facts: Facts) -> Levels:
+    """Bytes while it draws, by those of a square of its side: buffers grow with the pixels."""
+    width, height = image_generation(diffusion, request, facts).size
+    more = width * height - diffusion.side**2
+    low, mid, high = (max(0.0, known + more * each) for known, each in zip(memory, diffusion.buffers, strict=True))
+    return low, mid, high
+
+
+def check_image_settings(request: Request, facts: Facts) -> None:
+    """Raise UsageError for wishes of a picture that what goes in makes no sense of."""
+    output, given = image_output(request), input_pictures(facts)
+    if output.strength is not None and not given:
+        raise UsageError(
+            "a strength says how much of a picture is drawn anew, and no picture goes in", where=setting("strength"),
+            todo="add the picture to start from, or leave it out",
+        )  # fmt: skip
+    if not output.mask:
+        return
+    if len(given) < 2:
+        raise UsageError(
+            "a mask says what of a picture may change, and no picture goes in", where=setting("mask"),
+            todo="add the picture that it is laid on",
+        )  # fmt: skip
+    picture, mask = given[-2:]
+    if (picture.width, picture.height) != (mask.width, mask.height):
+        raise UsageError(
+            f"{mask.name} has {mask.width}x{mask.height} pixels and {picture.name} {picture.width}x{picture.height}",
+            where=setting("mask"), todo="make the mask as large as its picture",
+        )  # fmt: skip
+
+
+def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, facts: Facts) -> str:
+    """What keeps a model that draws here from this picture, in words; "" when nothing does."""
+    if diffusion is None:
+        return ""
+    output = image_output(request)
+    count = len(input_pictures(facts)) - output.mask
+    if output.size is not None and any(side % diffusion.unit for side in output.size):
+        near = "x".join(str(max(1, round(side / diffusion.unit)) * diffusion.unit) for side in output.size)
+        width, height = output.size
+        return f"draws sides that are multiples of {diffusion.unit} pixels, and no {width}x{height} ({near} is near)"
+    if count > 1:
+        return f"draws from one picture, and there are {count}"
+    return ""
+
+
+def image_params(endpoint: Endpoint, request: Request, facts: Facts) -> Params:
+    """What the call says, stated or decided here; what is not there is not said."""
+    output, has, diffusion = image_output(request), supported_image_options(endpoint.host), endpoint.model.diffusion
+    size = _size(endpoint, output) if has & {SIZE, RATIO} else None
+    quality = _quality(endpoint, output) if QUALITY in has else ""
+    steps, guidance, strength = output.steps, output.guidance, output.strength
+    if diffusion is not None:
+        drawn = image_generation(diffusion, request, facts)
+        size, steps, guidance, strength = drawn.size, drawn.steps, drawn.guidance, drawn.strength
+    said: list[tuple[str, object]] = [
+        ("size", "" if size is None else f"{size[0]}x{size[1]}"),
+        ("quality", quality),
+        ("count", output.count if output.count > 1 else ""),
+        ("steps", steps or ""),
+        ("guidance", "" if guidance is None else f"{guidance:g}"),
+        ("sampler", output.sampler),
+        ("strength", "" if strength is None else f"{strength:g}"),
+        ("negative", output.negative),
+        ("format", output.format),
+    ]
+    return tuple((name, str(value)) for name, value in said if value)
+
+
+def _size(endpoint: Endpoint, output: ImageOutput) -> tuple[int, int]:
+    return output.size or USUAL_SIZE
+
+
+def _quality(endpoint: Endpoint, output: ImageOutput) -> str:
+    """As stated; else the medium one of a model that sells by quality, and none of any other."""
+    return output.quality or (USUAL_QUALITY if endpoint.model.drawn.startswith(_BY_QUALITY) else "")
+
+
+def generated_tokens(endpoint: Endpoint, request: Request) -> Levels:
+    """Tokens of all pictures together; infinite where nobody says how many they are, none where they are sold each."""
+    if endpoint.price.picture is not None or endpoint.host.zone in HERE:
+        return ZEROS
+    output = image_output(request)
+    width, height = _size(endpoint, output)
+    one = drawn_tokens(endpoint.model.drawn, width, height, _quality(endpoint, output) or USUAL_QUALITY)
+    return times(levels(one), float(output.count))
+
+
+def image_call_cost(
+    request: Request, facts: Facts, rates: Rates, level: Level, text: float, image: float, tokens: float
+) -> tuple[float, float]:
+    """USD and seconds of the call that draws, without loading."""
+    count = image_output(request).count
+    strokes = None if rates.diffusion is None else image_generation(rates.diffusion, request, facts).strokes
+    return drawing_price(rates, text, image, tokens, count), draw_seconds(rates, level, count, strokes)
+
+
+def image_title(params: Params) -> str:
+    """What is drawn, in words: "a picture, 1024x1024, medium quality", "a picture, 512x512 x 20 steps"."""
+    said = dict(params)
+    many = f"{said['count']} pictures" if "count" in said else "a picture"
+    quality = f"{said['quality']} quality" if "quality" in said else ""
+    size = said.get("size", "")
+    if "steps" in said:  # its seconds go by steps and pixels
+        size = f"{size} x {said['steps']} steps"
+    return ", ".join(filter(None, (many, size, quality)))

@@ -1,0 +1,225 @@
+"""Complete routes and their numbers: an assignment (``assignment.py``) in front of an endpoint.
+
+Search prices hundreds of routes, so what does not depend on the endpoint is added up once; what is left of it is a
+*demand* (``demand.py``). ``price`` then is a handful of multiplications at two levels, mid for ranking and high for
+limits; ``build`` shows the chosen few at all three levels by the same formulas (``answering.py``).
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+
+from intermodal.catalog.default_speeds import PLACEHOLDER
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.levels import HIGH, LOW, MID
+from intermodal.costing.rates import HERE, Rates
+from intermodal.planner.catalog_index import EndpointGroup, Job
+from intermodal.planner.conversion.conversion_option import Loss
+from intermodal.planner.eligibility.rules import PricedRoute
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
+from intermodal.planner.route_estimates.call_demand import (
+    DEFAULT_ANSWER,
+    CallDemand,
+    answer_limit,
+    answering_tier,
+    context_tokens,
+    least_answer_limit,
+    wanted_answer_limit,
+)
+from intermodal.planner.route_estimates.final_call import (
+    AnswerTokens,
+    answer_tokens,
+    final_call_cost,
+    repair_cost,
+    speech_cost,
+    typical_call_cost,
+    usual_answer,
+)
+from intermodal.planner.route_estimates.route_memory import peak_memory
+from intermodal.planner.route_estimates.voice_selection import speaks, voice_load_seconds
+from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
+
+
+def main_speed_of(job: Job) -> str:
+    """The speed that most of a last call's seconds come from."""
+    return _FIGURES.get(job, "decode")
+
+
+_FIGURES: dict[Job, str] = {
+    "transcribe": "realtime_factor",
+    "speak": "realtime_factor",
+    "draw": "picture",
+    "embed": "prompt",
+}
+
+
+class RouteNumbers(Struct, gc=False):
+    """A route's numbers, as ranking and limits read them.
+
+    ``cost`` and ``seconds`` are of an answer that has ``cap`` tokens at most. ``missing_cost`` and ``missing_seconds``
+    are what the rest of a usual answer would take, where there is no room for it: ranking adds them. ``untimed``: the
+    seconds of the last call are a placeholder, elsewhere than on this machine.
+    """
+
+    cost: float
+    cost_high: float
+    seconds: float
+    seconds_high: float
+    memory: float
+    cap: float
+    missing_cost: float = 0.0
+    missing_seconds: float = 0.0
+    untimed: bool = False
+
+
+class Route(Struct, eq=False, gc=False):
+    """An endpoint behind an assignment, priced. ``key`` orders routes, ``score`` is its number."""
+
+    endpoint: Endpoint
+    group: EndpointGroup
+    rates: Rates
+    assignment: Assignment
+    demand: CallDemand
+    numbers: RouteNumbers
+    tier: int
+    own_tier: int
+    key: tuple[float | str, ...]
+    score: float
+
+    @property
+    def cost(self) -> float:
+        return self.numbers.cost
+
+    @property
+    def loss(self) -> Loss:
+        """What comes before every number: parts diverted from a named model, needs lost."""
+        return self.demand.diverted, self.demand.lost
+
+    @property
+    def seconds(self) -> float:
+        return self.numbers.seconds
+
+
+def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand) -> RouteNumbers:
+    """Numbers of a route; where the answer's length must give way, what fits money and time too."""
+    cap = answer_limit(case, rates, context_tokens(case, endpoint.id, needs))
+    if case.hopeful_pictures and needs.image[LOW] < needs.image[HIGH]:
+        # A server that counts the prompt and the answer's limit together refuses what might fit: a usual answer, then.
+        cap = min(cap, max(float(DEFAULT_ANSWER[case.output]), math.floor(rates.context - needs.total[MID])))
+    numbers = _price(case, endpoint, remote, rates, needs, cap)
+    limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
+    gives_way = case.tight or (rates.room and case.stated == math.inf)  # room for thought, which we chose
+    if not gives_way or (numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]):
+        return numbers
+    least = _price(case, endpoint, remote, rates, needs, min(cap, least_answer_limit(case, rates)))
+    share = 1.0  # of what is between the two: both grow evenly with the answer
+    for limit, low, high in zip(
+        limits, (least.cost_high, least.seconds_high), (numbers.cost_high, numbers.seconds_high), strict=True
+    ):
+        if low < high < math.inf:
+            share = min(share, (limit - low) / (high - low))
+    room = math.floor(least.cap + max(0.0, share) * (cap - least.cap))
+    return _price(case, endpoint, remote, rates, needs, float(room))
+
+
+def _price(
+    case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand, cap: float
+) -> RouteNumbers:
+    """Numbers of a route whose answer has so many tokens at most."""
+    made = answer_tokens(case, endpoint, rates, cap, needs.sound)
+    out = made.tokens
+    cost, seconds = typical_call_cost(case, rates, needs, made)
+    cost_high, seconds_high = final_call_cost(case, rates, HIGH, needs, out[HIGH])
+    if needs.again:
+        more_cost, more_seconds = repair_cost(case, rates, needs, out[HIGH])
+        cost_high, seconds_high = cost_high + more_cost, seconds_high + more_seconds
+    loaded = 0.0  # bytes, for the answer
+    if case.output == "speech":
+        more_cost_, more_seconds_ = speech_cost(case, endpoint, rates, out)
+        cost, cost_high = cost + more_cost_[MID], cost_high + more_cost_[HIGH]
+        seconds, seconds_high = seconds + more_seconds_[MID], seconds_high + more_seconds_[HIGH]
+        if case.voice is not None and case.job == "generate" and not speaks(endpoint):
+            seconds, seconds_high = (
+                seconds + voice_load_seconds(case, case.voice, MID),
+                seconds_high + voice_load_seconds(case, case.voice, HIGH),
+            )
+            loaded += voice_memory(case, case.voice)[HIGH]
+    if not remote and endpoint.id not in case.loaded and endpoint.id not in needs.cold:
+        loaded += rates.memory[HIGH]
+        seconds += rates.load[MID]
+        seconds_high += rates.load[HIGH]
+    return RouteNumbers(
+        cost + needs.cost[MID],
+        cost_high + needs.cost[HIGH],
+        needs.before[MID] + seconds,
+        needs.before[HIGH] + seconds_high,
+        peak_memory(case, endpoint, needs, loaded),
+        cap,
+        *_missing_answer_cost(case, endpoint, rates, needs, made, cap),
+        endpoint.host.zone not in HERE and rates.basis_of(main_speed_of(case.job)) == PLACEHOLDER,
+    )
+
+
+def _missing_answer_cost(
+    case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens, cap: float
+) -> tuple[float, float]:
+    """USD and seconds of the part of a usual answer for which there is no room."""
+    if case.job != "generate" or made.paid < cap:
+        return 0.0, 0.0
+    usual = usual_answer(case, endpoint, rates, cap, needs.sound)
+    if usual.paid <= cap:
+        return 0.0, 0.0
+    found: list[float] = []
+    for whole, cut in zip(
+        _middle(case, endpoint, rates, needs, usual), _middle(case, endpoint, rates, needs, made), strict=True
+    ):
+        found.append(whole - cut if cut < math.inf else 0.0)
+    return found[0], found[1]
+
+
+def _middle(
+    case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens
+) -> tuple[float, float]:
+    """USD and seconds of an answer, and of saying it aloud."""
+    cost, seconds = typical_call_cost(case, rates, needs, made)
+    more_cost, more_seconds = speech_cost(case, endpoint, rates, made.tokens)
+    return cost + more_cost[MID], seconds + more_seconds[MID]
+
+
+def priced_route(
+    case: PlanningCase,
+    endpoint: Endpoint,
+    group: EndpointGroup,
+    rates: Rates,
+    needs: CallDemand,
+    numbers: RouteNumbers,
+    floor: int,
+) -> PricedRoute:
+    """The numbers as the route rules read them."""
+    own_tier = answering_tier(case, group, needs)
+    heard = case.job == "transcribe"
+    return PricedRoute(
+        cost=numbers.cost,
+        cost_high=numbers.cost_high,
+        seconds=numbers.seconds,
+        seconds_high=numbers.seconds_high,
+        tokens=0.0 if heard else context_tokens(case, endpoint.id, needs),
+        answer=numbers.cap,
+        context=math.inf if heard else rates.context,
+        context_known=bool(endpoint.context or endpoint.model.context),
+        pictures=needs.pictures,
+        max_pictures=group.first.host.max_images,
+        memory=numbers.memory,
+        limits=case.book(group).limits,
+        held=needs.held,
+        tier=min(needs.tier, own_tier),
+        own_tier=own_tier,
+        floor=floor,
+        uncut=endpoint.uncut,
+        cut=rates.room > 0
+        and case.job == "generate"
+        and numbers.cap < min(wanted_answer_limit(case, rates), rates.most_out),
+    )

@@ -1,0 +1,78 @@
+"""Speech out: who speaks an answer that was made in words, and what that takes.
+
+A model that speaks by itself needs no voice. For all others one voice is chosen, the best under the objective for an
+answer of the usual length; what it adds to a route depends on the answer and on nothing else. A voice's strength is
+that of its sound, not of what is said, so the floor does not hold for it.
+"""
+
+from __future__ import annotations
+
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.levels import MID, ZEROS, Level, Levels
+from intermodal.costing.rates import HERE
+from intermodal.planner.eligibility.eligible_endpoints import EligibleEndpoints, EndpointFilter, members_to_price
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.voice import Voice
+
+
+def needs_voice(case: PlanningCase) -> bool:
+    """An answer is to be spoken that somebody has to make first."""
+    return case.job == "generate" and case.output == "speech"
+
+
+def is_private(case: PlanningCase) -> bool:
+    """The answer is made from something that may not leave this machine, so it may not either."""
+    return bool(case.private_text) or any(bundle.text_private for bundle in case.bundles)
+
+
+def best_voice(case: PlanningCase, left: EligibleEndpoints, only: EndpointFilter | None) -> Voice | None:
+    """The voice to take, None where there is none."""
+    if not needs_voice(case):
+        return None
+    here_only = is_private(case)
+    low, mid, _ = case.typical_answer
+    tokens: Levels = (low, mid, mid)
+    found: list[tuple[tuple[float | str, ...], Voice]] = []
+    for group in left.by_job.get("speak", []):
+        if group.remote and here_only:
+            continue
+        for endpoint in members_to_price(case, group, "speak", only):
+            voice = Voice(endpoint, case.rates(endpoint))
+            money, time = voice.cost(tokens)[MID], voice.seconds(tokens)[MID] + voice_load_seconds(case, voice, MID)
+            found.append(((*_order(case, min(money, 1e6), time, group.tier("text-to-speech")), endpoint.id), voice))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def voice_load_seconds(case: PlanningCase, voice: Voice, level: Level) -> float:
+    """Seconds to load it."""
+    return 0.0 if voice.endpoint.id in case.loaded else voice.rates.load[level]
+
+
+def voice_memory_bytes(case: PlanningCase, voice: Voice) -> Levels:
+    """Bytes it needs beside what is loaded."""
+    here = voice.endpoint.host.zone in HERE and voice.endpoint.id not in case.loaded
+    return voice.rates.memory if here else ZEROS
+
+
+def _order(case: PlanningCase, money: float, time: float, tier: int) -> tuple[float, ...]:
+    policy = case.policy
+    if policy.objective == "cheapest":
+        return money, time
+    if policy.objective == "fastest":
+        return time, money
+    if policy.objective == "best":
+        return -float(tier), money, time
+    return money + time * policy.time_value, time
+
+
+def is_mute(case: PlanningCase, endpoint: Endpoint) -> bool:
+    """Speech is wanted, it answers in words alone, and there is no voice."""
+    return needs_voice(case) and case.voice is None and not speaks(endpoint)
+
+
+def speaks(endpoint: Endpoint) -> bool:
+    """It answers aloud by itself."""
+    return "audio" in endpoint.model.output and "text-generation" in endpoint.model.tasks
+
+
+__all__ = ["best_voice", "is_mute", "voice_load_seconds", "voice_memory_bytes", "needs_voice", "speaks"]

@@ -1,0 +1,235 @@
+"""Lanes: what endpoints that take the same kinds, in the same place, share of one search."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from intermodal.costing.levels import HIGH, MID
+from intermodal.costing.native import Book
+from intermodal.costing.tokens import Vocabulary
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.catalog_index import EndpointGroup
+from intermodal.planner.conversion.conversion_option import NO_TIER, ConversionOption, native_refusal, without_reading
+from intermodal.planner.conversion.fidelity import UNCONVERTED_OPTIONS
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import GroupBatch
+from intermodal.planner.eligibility.rules import Reason
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
+from intermodal.planner.route_estimates.call_demand import CallDemand, call_demand, framing_tokens
+from intermodal.planner.route_search.combinations import candidate_assignments
+from intermodal.planner.route_search.lower_bounds import (
+    BatchBound,
+    Coefficients,
+    OpenOptions,
+    Weights,
+    comparable_price,
+)
+from intermodal.planner.route_search.objectives import objective_weights
+
+OpenOrClosed = list[list[ConversionOption]] | tuple[Bundle, list[Reason]]
+
+
+class AssignmentPool(Struct, eq=False):
+    """Assignments with what they demand of the last call, and lines to compare them by."""
+
+    case: PlanningCase
+    group: EndpointGroup
+    assignments: list[Assignment]
+    demands: dict[Assignment, CallDemand]
+    text: float
+    lines: list[tuple[float, float, float, float, float]]
+    shortest: Assignment | None = None
+
+    def demand(self, assignment: Assignment) -> CallDemand:
+        """What an assignment demands here, worked out when first asked for."""
+        found = self.demands.get(assignment)
+        if found is None:
+            found = self.demands[assignment] = call_demand(self.case, self.group, assignment)
+        return found
+
+    def numbers(self, prices: Coefficients) -> list[float]:
+        """What each assignment would score at an endpoint with these coefficients, to compare them.
+
+        Loading and small print are left out.
+        """
+        if not self.lines:
+            weighed = objective_weights(self.case)
+            self.lines = [_linear_score(each, weighed) for each in self.assignments]
+        base, text, image, audio, length = prices
+        base += self.text * text
+        return [
+            base + fixed + words * text + pixels * image + sound * audio + seconds * length
+            for fixed, words, pixels, sound, seconds in self.lines
+        ]
+
+
+def shortest_assignment(lane: AssignmentPool, lanes: AssignmentPools) -> Assignment:
+    """The assignment of a lane that brings the fewest tokens, found once."""
+    if lane.shortest is None:
+        lane.shortest = min(pool_assignments(lane, lanes), key=lambda each: lane.demand(each).total[HIGH])
+    return lane.shortest
+
+
+def pool_assignments(lane: AssignmentPool, lanes: AssignmentPools) -> list[Assignment]:
+    """The lane's assignments, put together when first needed."""
+    if not lane.assignments:
+        lane.assignments = lanes.assignments(lane.group)
+    return lane.assignments
+
+
+def _linear_score(each: Assignment, weighed: Weights) -> tuple[float, float, float, float, float]:
+    money, time, loss = weighed
+    fixed = comparable_price(each.cost[MID]) * money + each.before[MID] * time + each.penalty * loss
+    return fixed, each.text[MID], each.image[MID], each.audio[MID], each.sound[MID]
+
+
+def _open_options(usable: list[list[ConversionOption]], cores: int) -> OpenOptions:
+    waits = any(way.network[MID] > 0 for choices in usable for way in choices)
+    tier = min((max([way.tier for way in choices]) for choices in usable), default=NO_TIER)
+    least = [min(way.loss for way in choices) for choices in usable]
+    return OpenOptions(usable, waits, cores, tier, (sum(each[0] for each in least), sum(each[1] for each in least)), {})
+
+
+def _least_lost(choices: list[ConversionOption]) -> list[ConversionOption]:
+    least = min(way.loss for way in choices)
+    return [way for way in choices if way.loss == least]
+
+
+def _differ_in_loss(choices: list[ConversionOption]) -> bool:
+    return any(way.loss != choices[0].loss for way in choices)
+
+
+class AssignmentPools:
+    """The lanes of one search, made when first needed. ``ends``: what is cheapest and fastest is asked for, too."""
+
+    def __init__(self, case: PlanningCase, choices: list[list[ConversionOption]], *, ends: bool = False) -> None:
+        self.case = case
+        self._ends = ends
+        self.choices = choices
+        self._counted = [way for choices in choices for way in choices if way.odd or way.name == "native"]
+        self._closed: dict[Book, tuple[int, ...]] = {}
+        self._usable: dict[tuple[object, Book], OpenOrClosed] = {}
+        self._shared: dict[tuple[object, tuple[int, ...]], OpenOrClosed] = {}
+        self._assignments: dict[tuple[object, Book], list[Assignment]] = {}
+        self._lanes: dict[tuple[object, Book, Vocabulary, str, str], AssignmentPool] = {}
+        self._fans: dict[int, OpenOptions] = {}
+        self._texts: dict[tuple[Vocabulary, str, str], float] = {}
+
+    def usable(self, group: EndpointGroup) -> OpenOrClosed:
+        """Per bundle the ways that are open to such endpoints, or the first bundle with none and why.
+
+        Whom nothing is refused to shares them with all others of its lane.
+        """
+        book = self.case.book(group)
+        found = self._usable.get((group.lane, book))
+        if found is None:
+            closed = self._closed.get(book)
+            if closed is None:
+                closed = self._closed[book] = tuple(id(way) for way in self._counted if native_refusal(way, book))
+            key = (group.lane, closed)
+            found = self._shared.get(key)
+            if found is None:
+                found = self._shared[key] = self._open(group)
+            self._usable[group.lane, book] = found
+        return found
+
+    def _open(self, group: EndpointGroup) -> OpenOrClosed:
+        found: list[list[ConversionOption]] = []
+        for bundle, choices in zip(self.case.bundles, self.choices, strict=True):
+            reasons: list[Reason] = []
+            good: list[ConversionOption] = []
+            for each in choices:
+                if each.name == "read_along" and not group.cannot_read:
+                    continue
+                way = without_reading(each, bundle) if group.cannot_read else each
+                reason = rules.option_rejection(group, way, bundle, self.case)
+                if reason is None:
+                    good.append(way)
+                else:
+                    reasons.append(reason)
+            if not good:
+                return bundle, reasons
+            found.append(prefer_native_for_named(self.case, bundle, without_needless_descriptions(bundle, good)))
+        return found
+
+    def assignments(self, group: EndpointGroup) -> list[Assignment]:
+        """Assignments worth trying where there is time to try several."""
+        key = (group.lane, self.case.book(group))
+        found = self._assignments.get(key)
+        if found is None:
+            usable = self.usable(group)
+            assert isinstance(usable, list)
+            found = self._assignments[key] = candidate_assignments(self.case, usable, key[1])
+        return found
+
+    def lane(self, group: EndpointGroup) -> AssignmentPool:
+        """The lane of a class that has ways for every bundle."""
+        model, schema_by = group.first.model, self.case.schema_by(group)
+        case = self.case
+        key = (group.lane, case.book(group), case.vocabulary(model), schema_by, case.tool_rule(group))
+        found = self._lanes.get(key)
+        if found is None:
+            heard = case.job == "transcribe"
+            text = 0.0 if heard else self._text(key[2], schema_by, key[4])
+            found = self._lanes[key] = AssignmentPool(self.case, group, [], {}, text, [])
+        return found
+
+    def hull(self, row: GroupBatch, usable: list[list[ConversionOption]]) -> BatchBound:
+        """The hull of a row."""
+        if self.case.job == "transcribe":
+            sound = sum(choices[0].sound[MID] for choices in usable)
+            return BatchBound(self.case, 0.0, sound, row.book, _open_options([], self.case.machine.cores))
+        return BatchBound(
+            self.case, self._text(row.vocabulary, row.schema_by, row.tool_rule), 0.0, row.book, self._fan(usable)
+        )
+
+    def _fan(self, usable: list[list[ConversionOption]]) -> OpenOptions:
+        """The fan of these ways, shared by all rows to which they are open: of each bundle those that lose the least.
+
+        The others are for want of room, money or time, and are looked at where nothing else is within the limits.
+        """
+        found = self._fans.get(id(usable))
+        if found is None:
+            cores = self.case.machine.cores
+            found = self._fans[id(usable)] = _open_options([_least_lost(choices) for choices in usable], cores)
+            if self._ends and any(map(_differ_in_loss, usable)):
+                found.every = _open_options(usable, cores)
+        return found
+
+    def _text(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:
+        """Tokens of the sender's words and of the framing."""
+        key = (vocabulary, schema_by, tool_rule)
+        found = self._texts.get(key)
+        if found is None:
+            found = self._texts[key] = (
+                self.case.text(vocabulary)[MID] + framing_tokens(self.case, schema_by, tool_rule, vocabulary)[MID]
+            )
+        return found
+
+
+AS_PICTURE = ("native", "resized")
+
+
+def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[ConversionOption]) -> list[ConversionOption]:
+    """A model that was named and takes these parts as they are gets them so: every other way diverts them.
+
+    Whoever asks for the cheapest or the fastest route says otherwise, and so does a part that something was made of
+    already.
+    """
+    if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.resumed:
+        return good
+    if not any(way.name in UNCONVERTED_OPTIONS for way in good):
+        return good
+    count = len(bundle.parts)
+    return [
+        way if way.name in UNCONVERTED_OPTIONS else replace(way, diverted=count, weighed={}, options={}) for way in good
+    ]
+
+
+def without_needless_descriptions(bundle: Bundle, good: list[ConversionOption]) -> list[ConversionOption]:
+    """Who can see a picture for itself is not told about it; of several, some may have to be told for want of room."""
+    if bundle.kind != "image" or len(bundle.parts) > 1 or not any(way.name in AS_PICTURE for way in good):
+        return good
+    return [way for way in good if way.name not in ("describe", "both")]

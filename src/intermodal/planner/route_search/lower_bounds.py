@@ -1,0 +1,285 @@
+"""Bounds: what a class of endpoints can score at best, and which ways look best to one of them.
+
+The bound is what a member with the best of every figure would score if every bundle went its own best way,
+conversions over a network and loading taken for nothing, those on this machine as if all its cores were busy: no route
+of the class can score less.
+"""
+
+from __future__ import annotations
+
+import math
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from intermodal.costing.levels import MID
+from intermodal.costing.native import Book
+from intermodal.costing.rates import Rates, known_rates
+from intermodal.planner.catalog_index import EndpointGroup
+from intermodal.planner.conversion.conversion_option import ConversionOption, Loss, native_tokens
+from intermodal.planner.eligibility.eligible_endpoints import GroupBatch
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_search.objectives import UNKNOWN_PRICE
+
+# Score of a call, and per token of text, of pictures, of sound, and per second of sound that is billed by its length.
+Coefficients = tuple[float, float, float, float, float]
+Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
+Weights = tuple[float, float, float]  # of a USD, a second, a USD of penalty
+Branch = tuple[float, float, float, float, ConversionOption]  # an option and whose it is
+CHEAP: Weights = (1.0, 0.0, 0.0)
+QUICK: Weights = (0.0, 1.0, 0.0)
+
+
+def coefficients(case: PlanningCase, rates: Rates, weighed: Weights) -> Coefficients:
+    """Score of a call before any input, of each token of text, of pictures and of sound, and of a second of sound."""
+    money, time, _ = weighed
+    if case.job == "draw":
+        return (0.0, 0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
+    read = rates.read_in[MID] * time
+    out, paid = (_tokens(case, rates, words) for words in (case.ranked_answer, case.paid_answer))
+    cost = rates.request + (paid * rates.out if paid else 0.0)
+    base = comparable_price(cost) * money + (rates.overhead[MID] + out * rates.write_out[MID]) * time
+    text, image, audio = (comparable_price(price) * money + read for price in (rates.text, rates.image, rates.audio))
+    counts, length = rates.counts, rates.length * money
+    if counts is None:
+        return (base, text, image, audio, length)
+    return (base, text * counts.middle("text"), image * counts.middle("image"), audio * counts.middle("audio"), length)
+
+
+def _tokens(case: PlanningCase, rates: Rates, words: float) -> float:
+    """Output tokens of an answer of so many words' worth, what is thought before it included."""
+    return min(words + rates.thought[MID], case.stated, rates.most_out) if words else 0.0
+
+
+def known_coefficients(
+    case: PlanningCase, row: GroupBatch, weighed: Weights, group: EndpointGroup | None = None
+) -> list[Coefficients]:
+    """Coefficients of the ideal of each class of a row, or of each member of one class's band.
+
+    They do not depend on the request's sizes, so they are kept.
+    """
+    key = (weighed, case.ranked_answer, case.paid_answer, case.stated, -1 if group is None else group.number)
+    found = row.coefficients.get(key)
+    if found is None:
+        if len(row.coefficients) > 1024:
+            row.coefficients.clear()
+        if group is None:
+            some = row.ideals
+        else:
+            members = case.index.band(group, case.as_of, case.effort)
+            some = [known_rates(each, case.as_of, case.effort) for each in members]
+        found = row.coefficients[key] = [coefficients(case, each, weighed) for each in some]
+    return found
+
+
+def least_coefficients(case: PlanningCase, row: GroupBatch, weighed: Weights) -> list[Coefficients]:
+    """The least of every coefficient over a row's classes, as a list of one."""
+    key = (weighed, case.ranked_answer, case.paid_answer, case.stated, None)
+    found = row.coefficients.get(key)
+    if found is None:
+        base, text, image, audio, length = zip(*known_coefficients(case, row, weighed), strict=True)
+        found = row.coefficients[key] = [(min(base), min(text), min(image), min(audio), min(length))]
+    return found
+
+
+class OptionSums(Struct, frozen=True, gc=False):
+    """What the open ways of all bundles add under some weights.
+
+    Attributes:
+        fixed, words, pixels, sound: sums over the bundles with one way that counts.
+        ways: of each bundle the first that counts.
+        places: of the bundles with a choice. branches: what each of their ways adds.
+    """
+
+    fixed: float
+    words: float
+    pixels: float
+    sound: float
+    ways: tuple[ConversionOption, ...]
+    places: list[int]
+    branches: list[list[Branch]]
+
+
+class OpenOptions(Struct, eq=False):
+    """The open ways of every bundle, for endpoints that take the same kinds in the same place.
+
+    ``waits``: some conversion is done over a network. ``cores``: of the machine. ``tier``: the strongest the
+    conversions can be. ``least``: the least they lose. ``shapes``: by book of rules (None takes what goes in as it is
+    for nothing) and by weights. ``every``: the fan with the ways that lose more, where the ends of the frontier are
+    asked for.
+    """
+
+    usable: list[list[ConversionOption]]
+    waits: bool
+    cores: int
+    tier: int
+    least: Loss
+    shapes: dict[tuple[Book | None, Weights, bool], OptionSums]
+    every: OpenOptions | None = None
+
+    def shape(self, book: Book | None, weighed: Weights, waits: bool = False) -> OptionSums:
+        """The bundles under some weights; ``waits``: conversions over a network take their time."""
+        found = self.shapes.get((book, weighed, waits))
+        if found is None:
+            found = self._plain(weighed, waits) if book is None else self._counted(book, weighed, waits)
+            self.shapes[book, weighed, waits] = found
+        return found
+
+    def _plain(self, weighed: Weights, waits: bool) -> OptionSums:
+        """The shape with what goes in as it is taken for nothing, which all books of rules share."""
+        fixed = words = pixels = sound = 0.0
+        ways: list[ConversionOption] = []
+        places: list[int] = []
+        branches: list[list[Branch]] = []
+        for place, choices in enumerate(self.usable):
+            options = [(*_option(way, weighed, waits, self.cores), way) for way in choices]
+            kept = _possibly_best(options) if len(options) > 1 else options
+            ways.append(kept[0][4])
+            if len(kept) == 1:
+                only = kept[0]
+                fixed, words, pixels, sound = fixed + only[0], words + only[1], pixels + only[2], sound + only[3]
+            else:
+                places.append(place)
+                branches.append(kept)
+        return OptionSums(fixed, words, pixels, sound, tuple(ways), places, branches)
+
+    def _counted(self, book: Book, weighed: Weights, waits: bool) -> OptionSums:
+        plain = self.shape(None, weighed, waits)
+        words, pixels, sound = plain.words, plain.pixels, plain.sound
+        for place, way in enumerate(plain.ways):
+            if way.counted and place not in plain.places:
+                text, image, audio = way.by_book.get(book) or native_tokens(way, book)
+                words, pixels, sound = words + text[MID], pixels + image[MID], sound + audio[MID]
+        branches: list[list[Branch]] = []
+        for options in plain.branches:
+            made = [_with_natives(option, book) if option[4].counted else option for option in options]
+            if any(option[4].natives for option in options):  # left in for want of its tokens, which are known now
+                made = [mine for mine in made if not mine[4].natives or not _is_dominated(mine, made)]
+            branches.append(made)
+        return OptionSums(plain.fixed, words, pixels, sound, plain.ways, plain.places, branches)
+
+    def picks(
+        self, book: Book, prices: Coefficients, weighed: Weights, waits: bool = False
+    ) -> tuple[ConversionOption, ...]:
+        """The best way of each bundle under some weights, for an endpoint with these coefficients.
+
+        Conversions overlap, so none of two takes the time of both: without ``waits`` those over a network take none,
+        and those here their share of the cores; with it each takes its own. What is best is mostly one of the two.
+        """
+        _, text, image, audio, length = prices
+        shape = self.shape(book, weighed, waits)
+        found = list(shape.ways)
+        for place, options in zip(shape.places, shape.branches, strict=True):
+            least = math.inf
+            for fixed, words, pixels, sound, way in options:
+                added = fixed + words * text + pixels * image + sound * audio
+                if length:
+                    added += way.sound[MID] * length
+                if added < least:
+                    least, found[place] = added, way
+        return tuple(found)
+
+
+class BatchBound(Struct, eq=False):
+    """What every member of a row must take: the sender's ``text``, a recording's ``sound``, and one way per bundle."""
+
+    case: PlanningCase
+    text: float
+    sound: float
+    book: Book
+    fan: OpenOptions
+
+    def lossy(self) -> BatchBound:
+        """The same with the ways that lose more than need be, which are cheaper or faster."""
+        return self if self.fan.every is None else replace(self, fan=self.fan.every)
+
+    def bound(self, rates: Rates, weighed: Weights) -> float:
+        """The least score of a route to an endpoint with these rates.
+
+        Every bundle goes its own best way; loading, and conversions over a network, are taken for nothing.
+        """
+        score = self.bounds([coefficients(self.case, rates, weighed)], weighed)[0]
+        if self.sound:
+            heard = min(max(self.sound, rates.least) * rates.second, self.sound * 6.0 * rates.audio)
+            score += (
+                comparable_price(heard) * weighed[0]
+                + self.sound * min(rates.hear[MID], rates.hear_film[MID]) * weighed[1]
+            )
+        return score
+
+    def bounds(
+        self, every: list[Coefficients], weighed: Weights, *, counted: bool = True, enough: float = math.inf
+    ) -> list[float]:
+        """The same from coefficients, for jobs that take tokens; many at once, for this is asked most of all.
+
+        Args:
+            counted: what goes in as it is counts; without, the bounds are lower, and hold for every book of rules.
+            enough: a bound that is this high already is not made exact.
+        """
+        shape = self.fan.shape(self.book if counted else None, weighed)
+        fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
+        branches = shape.branches
+        found: list[float] = []
+        for score, text, image, audio, _ in every:  # without what seconds cost it is a bound, too
+            score += fixed_ + words_ * text + pixels_ * image + sound_ * audio
+            for options in branches:
+                if score >= enough:
+                    break
+                least = math.inf
+                for fixed, words, pixels, sound, _ in options:
+                    added = fixed + words * text + pixels * image + sound * audio
+                    if added < least:
+                        least = added
+                score += least
+            found.append(score)
+        return found
+
+    def picks(self, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[ConversionOption, ...]:
+        """The best way of each bundle; see ``OpenOptions.picks``."""
+        return self.fan.picks(self.book, prices, weighed, waits)
+
+
+def _possibly_best(options: list[Branch]) -> list[Branch]:
+    """The ways that may be best at some price per token. What media come to depends on the rules, so they stay."""
+    plain = [option for option in options if not option[4].counted]
+    return [mine for mine in options if mine[4].counted or not _is_dominated(mine, plain)]
+
+
+def _with_natives(option: Branch, book: Book) -> Branch:
+    fixed, words, pixels, sound, way = option
+    text, image, audio = way.by_book.get(book) or native_tokens(way, book)
+    return (fixed, words + text[MID], pixels + image[MID], sound + audio[MID], way)
+
+
+def _is_dominated(mine: Branch, others: list[Branch]) -> bool:
+    """Another option is as good in every figure; of equal ones all but the first are beaten."""
+    fixed, words, pixels, sound, way = mine
+    before = True
+    for other in others:
+        if other[4] is way:
+            before = False
+            continue
+        as_good = other[0] <= fixed and other[1] <= words and other[2] <= pixels and other[3] <= sound
+        if as_good and (before or other[:4] != mine[:4]):
+            return True
+    return False
+
+
+def comparable_price(price: float) -> float:
+    """A price as it is compared: one nobody knows counts as more than any other."""
+    return price if price < math.inf else UNKNOWN_PRICE
+
+
+def _option(way: ConversionOption, weighed: Weights, waits: bool, cores: int) -> Option:
+    """What one way adds but for what goes in as it is; kept with the way, since several kinds of endpoints share it.
+
+    Its share of the machine's time at the least, all cores busy; with ``waits`` its seconds one after another.
+    """
+    key = (weighed, waits)
+    found = way.options.get(key)
+    if found is None:
+        money, time, loss = weighed
+        seconds = way.transforms[MID] + way.local[MID] + way.network[MID] if waits else way.work[MID] / cores
+        fixed = comparable_price(way.cost[MID]) * money + seconds * time + way.penalty * loss
+        found = way.options[key] = (fixed, way.text[MID], 0.0, 0.0)
+    return found

@@ -1,0 +1,501 @@
+"""Find the routes worth comparing: few assignments per kind of endpoint, priced class by class, best first.
+
+1. Converters: the ears and readers that are best under some weighting.
+2. Lanes: endpoints with the same inputs, zone and picture rule share their assignments of ways to bundles.
+3. Classes stand in line by a bound: what a member with the best of every figure would score if it had the least
+   of every demand. Members are priced until no class left in line can enter the list.
+4. A class whose best possible member fails a limit is refused whole. Limits that couple the bundles (context,
+   pictures a request) are met by other assignments; pages of documents are selected only where nobody takes all.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from intermodal.catalog.types import Endpoint
+from intermodal.costing.rates import Rates
+from intermodal.hints import action, hint
+from intermodal.planner.bundles import Bundle
+from intermodal.planner.catalog_index import LISTED, EndpointGroup
+from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, Loss
+from intermodal.planner.conversion.conversion_options import conversion_options
+from intermodal.planner.conversion.converters import StrengthFloors, shortlist_converters
+from intermodal.planner.conversion.fidelity import UNCONVERTED_OPTIONS
+from intermodal.planner.conversion.page_selection import with_fewer_pages
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import (
+    EligibleEndpoints,
+    EndpointFilter,
+    EndpointRejection,
+    group_batches,
+    members_to_price,
+)
+from intermodal.planner.eligibility.rejection_log import RejectionLog
+from intermodal.planner.eligibility.rules import PricedRoute, Reason
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment, assign
+from intermodal.planner.route_estimates.call_demand import (
+    CallDemand,
+    answer_limit,
+    answering_tier,
+    call_demand,
+    context_tokens,
+)
+from intermodal.planner.route_estimates.demand_calibration import calibrated_demand
+from intermodal.planner.route_estimates.route_limits import RouteLimits, route_limits
+from intermodal.planner.route_estimates.routes import Route, RouteNumbers, price_route, priced_route
+from intermodal.planner.route_estimates.voice_selection import best_voice, is_mute
+from intermodal.planner.route_search.assignment_pools import (
+    AssignmentPool,
+    AssignmentPools,
+    pool_assignments,
+    shortest_assignment,
+)
+from intermodal.planner.route_search.combinations import ALL_COMBINATIONS
+from intermodal.planner.route_search.lower_bounds import (
+    CHEAP,
+    QUICK,
+    Coefficients,
+    Weights,
+    coefficients,
+    known_coefficients,
+)
+from intermodal.planner.route_search.objectives import (
+    NUMBER_PLACE,
+    Key,
+    candidate_score,
+    is_scalar_objective,
+    objective_weights,
+    ranking_key,
+)
+from intermodal.planner.route_search.search_queue import FIRST, QueuedGroup, SearchQueue
+from intermodal.plans.verdict import joined
+
+ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
+
+_PAGES = action(hint(" ({pages})"), http="")  # a client sends fewer, as the remedy says
+
+
+class SearchResult(Struct):
+    """What a search brought: feasible routes best first, and who was refused and why. ``search``: to ask it more."""
+
+    routes: list[Route]
+    refused: list[EndpointRejection]
+    conversions: ConvertersByJob
+    search: Search
+
+
+class Search:
+    """One search, under one set of floors; ``only`` asks about one endpoint, ``every`` prices all there is,
+    ``ends`` also what is cheapest and what is fastest though nobody would choose it.
+    """
+
+    def __init__(
+        self,
+        case: PlanningCase,
+        left: EligibleEndpoints,
+        floors: StrengthFloors,
+        only: EndpointFilter | None = None,
+        *,
+        every: bool = False,
+        ends: bool = False,
+    ) -> None:
+        self.case = case
+        self.left = left
+        self.floors = floors
+        self.only = only
+        self.every = every
+        self.ends = ends
+        self.weights = objective_weights(case)
+        self.by_number = is_scalar_objective(case)
+        self.limits: RouteLimits = route_limits(case, floors.answer)
+        self.routes: list[Route] = []
+        self.misses = RejectionLog(case)
+        self.conversions: ConvertersByJob = {}
+        self.choices: list[list[ConversionOption]] = []
+        self.lanes = AssignmentPools(case, [])
+        self.few = True  # combinations of ways, so that all of them are tried
+        self.select_pages = False
+        self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
+
+    def run(self) -> SearchResult:
+        """All of it. Pages are left out only where nobody takes them all."""
+        case = self.case
+        case.voice = best_voice(case, self.left, self.only)
+        self.conversions, refused = shortlist_converters(case, self.left, self.floors, self.only)
+        for each in refused:
+            self.misses.add(each)
+        self.choices = [conversion_options(case, bundle, self.conversions) for bundle in case.bundles]
+        self.lanes = AssignmentPools(case, self.choices, ends=self.ends)
+        self.few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
+        line = self._named_line() if self._is_special() else self._line()
+        self._go_through(line)
+        if not self.routes and any(bundle.kind == "document" for bundle in case.bundles):
+            before, self.misses = self.misses, RejectionLog(case)
+            for each in refused:
+                self.misses.add(each)
+            self.select_pages = True
+            self._go_through(line)
+            self.misses.take_over(before, contexts=not self.routes)
+        self.routes.sort(key=lambda route: route.key)
+        self._improve()
+        return SearchResult(self.routes, self.misses.rows(), self.conversions, self)
+
+    def _go_through(self, line: SearchQueue) -> None:
+        case, passed = self.case, list[QueuedGroup]()
+        for entry in line.until(self._is_beyond if not self.ends else lambda _: False):
+            if self._is_beyond(entry.bound):
+                passed.append(entry)
+            elif not self._fails_whole(entry):
+                self._price_all(entry)
+        if self.ends and case.job != "transcribe":
+            for entry, weighed in _extremes(passed):
+                if not self._is_inside(entry):
+                    self._price_extreme(entry, weighed)
+
+    def _is_beyond(self, bound: Key) -> bool:
+        """Nothing with this bound can enter the list."""
+        return len(self._top) >= ENOUGH and bound >= self._top[-1] and not self.every
+
+    # ---- classes ------------------------------------------------------------------------------
+
+    def _is_special(self) -> bool:
+        """Only some endpoints are looked at, by name."""
+        return self.case.named is not None or (self.only is not None and self.only.job == self.case.job)
+
+    def _named_line(self) -> SearchQueue:
+        """The classes of the named endpoints: all of them are priced."""
+        case = self.case
+        line = SearchQueue(case)
+        for group in self.left.by_job[case.job]:
+            if not members_to_price(case, group, case.job, self.only):
+                continue
+            if group.strongest < self.floors.answer:
+                self._refuse(("floor", rules.below_floor(self.case, self.floors.answer)), group)
+            elif self._has_ways(group):
+                line.add(group)
+        return line
+
+    def _line(self) -> SearchQueue:
+        """All classes, most of them in rows."""
+        case = self.case
+        line = SearchQueue(case)
+        every, weak = group_batches(case, self.left, self.floors.answer)
+        if weak is not None:
+            self.misses.add(weak)
+        for row in every:
+            usable = self.lanes.usable(row.groups[0])
+            mute = case.output == "speech" and any(is_mute(case, group.first) for group in row.groups)
+            if not isinstance(usable, list) or (row.remote and case.private_text) or mute:
+                for group in row.groups:
+                    if self._has_ways(group):
+                        line.add(group)
+                continue
+            line.add_row(row, self.lanes.hull(row, usable))
+        return line
+
+    def _refuse(self, reason: Reason, group: EndpointGroup) -> None:
+        """Refuse a class, or those of it that are looked at."""
+        count, ids = len(group.members), group.ids
+        if self._is_special():
+            some = members_to_price(self.case, group, self.case.job, self.only)
+            count, ids = len(some), tuple(endpoint.id for endpoint in some[:LISTED])
+        self.misses.add(EndpointRejection(reason[0], reason[1], count, ids))
+
+    def _has_ways(self, group: EndpointGroup) -> bool:
+        """Whether every bundle can reach this class; it is refused otherwise."""
+        case = self.case
+        if group.remote and case.private_text:
+            self._refuse(("privacy", f"text may not leave this machine ({case.private_text} is private)"), group)
+            return False
+        if is_mute(case, group.first):
+            self._refuse(("output", "answers in words, and no voice is reachable to speak them"), group)
+            return False
+        usable = self.lanes.usable(group)
+        if isinstance(usable, list):
+            return True
+        self._refuse(self._no_way(*usable), group)
+        return False
+
+    def _fails_whole(self, entry: QueuedGroup) -> bool:
+        """Whether a member with the best of every figure would fail a limit on every assignment."""
+        case, group = self.case, entry.group
+        if entry.bound == FIRST or self._top or len(group.members) <= LISTED:
+            return False  # where something is feasible, members speak for themselves
+        lane = self.lanes.lane(group)
+        ideal = case.index.ideal(group, case.as_of, case.effort)
+        reasons: list[tuple[Reason, PricedRoute]] = []
+        for assignment in self._tries(entry, ideal, lane):
+            if self.route(group.first, group, ideal, assignment, lane.demand(assignment), reasons) is not None:
+                return False
+        self.misses.add_nearest(reasons, group.ids, len(group.members))
+        return True
+
+    def _tries(self, entry: QueuedGroup, rates: Rates, lane: AssignmentPool) -> Iterator[Assignment]:
+        """The likeliest assignment first, those of the lane after it."""
+        if entry.hull is not None and self.by_number:
+            best = entry.hull.picks(coefficients(self.case, rates, self.weights), self.weights)
+            yield assign(self.case, best, self.case.book(entry.group))
+        yield from pool_assignments(lane, self.lanes)
+
+    def _price_all(self, entry: QueuedGroup) -> None:
+        """Price the members of a class, but for those that by a first look cannot enter the list."""
+        case, group, row, shape = self.case, entry.group, entry.row, entry.hull
+        some = members_to_price(case, group, case.job, self.only)
+        if row is None or shape is None or not self.by_number or entry.bound == FIRST or self.every:
+            for endpoint in some:
+                rates = case.rates(endpoint)
+                self._price(entry, endpoint, rates, self._picked(entry, coefficients(case, rates, self.weights)))
+            return
+        known = known_coefficients(case, row, self.weights, group)
+        bounds = shape.bounds(known, self.weights, enough=self._enough(shape.fan.least))
+        for endpoint, prices, bound in zip(some, known, bounds, strict=True):
+            if bound <= self._enough(shape.fan.least):
+                self._price(entry, endpoint, case.rates(endpoint), self._picked(entry, prices))
+
+    def _enough(self, least: Loss) -> float:
+        """The number from which on a route that loses so much cannot enter the list."""
+        if len(self._top) < ENOUGH or self._top[-1][:NUMBER_PLACE] > least:
+            return math.inf
+        last = self._top[-1]
+        return float(last[NUMBER_PLACE]) if last[:NUMBER_PLACE] == least else -math.inf
+
+    def _picked(self, entry: QueuedGroup, prices: Coefficients) -> list[Assignment]:
+        """The assignment that looks best; two of them, or all there are, where combinations are few."""
+        group, shape = entry.group, entry.hull
+        if shape is None or not self.by_number or self.every:
+            return pool_assignments(self.lanes.lane(group), self.lanes)
+        if self.few:
+            lane = self.lanes.lane(group)
+            every = pool_assignments(lane, self.lanes)
+            if len(every) <= 2:
+                return every
+            numbers = lane.numbers(prices)
+            order = sorted(range(len(every)), key=lambda place: (every[place].loss, numbers[place]))[:2]
+            return [every[place] for place in order]
+        book = self.case.book(group)
+        chosen = [shape.picks(prices, self.weights)]
+        if shape.fan.waits:
+            chosen.append(shape.picks(prices, self.weights, waits=True))
+        return [assign(self.case, each, book) for each in dict.fromkeys(chosen)]
+
+    def _is_inside(self, entry: QueuedGroup) -> bool:
+        """Some route is as cheap, as fast and as strong as any of this class could be."""
+        ideal, strongest = entry.ideal, entry.group.strongest
+        if entry.hull is None or ideal is None:
+            return True
+        shape = entry.hull.lossy()
+        cost, seconds = shape.bound(ideal, CHEAP), shape.bound(ideal, QUICK)
+        return any(
+            route.tier >= strongest and route.numbers.cost <= cost and route.numbers.seconds <= seconds
+            for route in self.routes
+        )
+
+    def _price_extreme(self, entry: QueuedGroup, weighed: Weights) -> None:
+        """Price the one route of a class that looks cheapest, or fastest."""
+        case, group = self.case, entry.group
+        assert entry.hull is not None
+        shape = entry.hull.lossy()
+        some = members_to_price(case, group, case.job, self.only)
+        if entry.row is not None:
+            bounds = shape.bounds(known_coefficients(case, entry.row, weighed, group), weighed)
+        else:
+            bounds = [shape.bound(case.rates(endpoint), weighed) for endpoint in some]
+        endpoint = some[min(range(len(some)), key=lambda place: (bounds[place], some[place].id))]
+        rates = case.rates(endpoint)
+        picks = shape.picks(coefficients(case, rates, weighed), weighed)
+        chosen = assign(case, picks, case.book(group))
+        self._price(entry, endpoint, rates, [chosen])
+
+    def _price(self, entry: QueuedGroup, endpoint: Endpoint, rates: Rates, picked: list[Assignment]) -> None:
+        """Price some assignments; all of the lane's where none of those is within the limits."""
+        reasons: list[tuple[Reason, PricedRoute]] = []
+        lane = self.lanes.lane(entry.group)
+        best = self._price_these(endpoint, entry.group, rates, lane, picked, reasons)
+        if best is None:
+            others = [each for each in self._others(lane, rates) if each not in picked]
+            best = self._price_these(endpoint, entry.group, rates, lane, others, reasons)
+        if best is not None:
+            insort(self._top, best)
+            del self._top[ENOUGH:]
+        elif reasons:
+            self.misses.add_nearest(reasons, (endpoint.id,), 1)
+
+    def _others(self, lane: AssignmentPool, rates: Rates) -> list[Assignment]:
+        """What else the lane has; where even the shortest is too long, that one alone, for its reason."""
+        every = pool_assignments(lane, self.lanes)
+        if not self.limits.counts_context or self.select_pages or len(every) < 2:
+            return every
+        least = shortest_assignment(lane, self.lanes)
+        tokens = context_tokens(self.case, "", lane.demand(least))
+        return [least] if tokens + answer_limit(self.case, rates, tokens) > rates.context else every
+
+    def _price_these(
+        self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, lane: AssignmentPool, some: list[Assignment],
+        reasons: list[tuple[Reason, PricedRoute]],
+    ) -> Key | None:  # fmt: skip
+        best: Key | None = None
+        for assignment in some:
+            route = self.route(endpoint, group, rates, assignment, lane.demand(assignment), reasons)
+            if route is not None:
+                self.routes.append(route)
+                if best is None or route.key < best:
+                    best = route.key
+        return best
+
+    def _no_way(self, bundle: Bundle, reasons: list[Reason]) -> Reason:
+        """Why no way of a bundle is open; where a conversion is missing, why its endpoints are out."""
+        if not reasons:
+            return ("pages", hint("{} has more pages to look at than one plan takes{}", bundle.title, _PAGES))
+        rule, words = max(reasons, key=lambda reason: rules.rule_order(reason[0]))
+        wanted = "transcribe" if bundle.kind == "audio" else "read"
+        if rule != "modality" or self.conversions.get(wanted):
+            return (rule, words)
+        near = [
+            each
+            for each in (*self.left.refused, *self.misses.rows())
+            if each.rule != "output" and each.ids and wanted in self.case.index.group_of[each.ids[0]].jobs
+        ]
+        nearest = max(near, key=lambda each: rules.rule_order(each.rule), default=None)
+        why = hint(": {} is out, {}", nearest.ids[0], nearest.reason) if nearest is not None else ""
+        return (
+            rule,
+            hint("{}, and nothing reachable can {} it{}", words, "hear" if wanted == "transcribe" else "read", why),
+        )
+
+    # ---- routes -------------------------------------------------------------------------------
+
+    def route(
+        self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, assignment: Assignment, needs: CallDemand,
+        reasons: list[tuple[Reason, PricedRoute]],
+    ) -> Route | None:  # fmt: skip
+        """Price one route; where only the context is too short, with fewer pages. None when a limit fails."""
+        case = self.case
+        needs = calibrated_demand(case, group, rates, assignment, needs)
+        numbers = price_route(case, endpoint, group.remote, rates, needs)
+        own_tier = answering_tier(case, group, needs)
+        if not self.limits.allow(case, endpoint.id, group, rates, needs, numbers, own_tier):
+            reason = self._reason(endpoint, group, rates, needs, numbers)
+            reasons.append(reason)
+            if reason[0][0] != "context" or not self.select_pages:
+                return None
+            fewer = with_fewer_pages(
+                case, assignment, case.book(group), self.conversions, rates.context,
+                context_tokens(case, endpoint.id, needs), numbers.cap,
+            )  # fmt: skip
+            if fewer is None:
+                return None
+            assignment, needs = fewer, calibrated_demand(case, group, rates, fewer, call_demand(case, group, fewer))
+            numbers = price_route(case, endpoint, group.remote, rates, needs)
+            if not self.limits.allow(case, endpoint.id, group, rates, needs, numbers, own_tier):
+                reasons.append(self._reason(endpoint, group, rates, needs, numbers))
+                return None
+        tier = min(needs.tier, own_tier)
+        key_ = ranking_key(case, endpoint.id, numbers, needs, tier)
+        return Route(
+            endpoint, group, rates, assignment, needs, numbers, tier, own_tier, key_, candidate_score(case, key_)
+        )
+
+    def kept_out(self, route: Route) -> list[str]:
+        """Why the answering endpoint does not get a part as it is although it was named and takes that kind, and why
+        what the question needs is lost although this endpoint could keep it."""
+        found: list[str] = []
+        for place, (bundle, way) in enumerate(zip(self.case.bundles, route.assignment.ways, strict=True)):
+            takes = bundle.kind in route.group.inputs and way.name not in UNCONVERTED_OPTIONS and not self.case.resumed
+            if takes and self.case.named is not None:
+                words = self._not_as_it_is(route, place)
+                found.append(hint("{} does not reach {} as it is: {}", bundle.title, route.endpoint.id, words))
+            elif way.lost:
+                usable = self.lanes.usable(route.group)
+                choices = usable[place] if isinstance(usable, list) else []
+                better = min(choices, key=lambda each: each.lost, default=way)
+                if better.lost < way.lost and (words := self._fails(route, place, better)):
+                    kept = joined([each for each in way.missed if each not in better.missed])
+                    found.append(
+                        hint("{} could keep {} of {}, but that {}", route.endpoint.id, kept, bundle.title, words)
+                    )
+        return found
+
+    def _not_as_it_is(self, route: Route, place: int) -> str:
+        """Why a part does not go in as it is."""
+        bundle = self.case.bundles[place]
+        direct = [way for way in self.choices[place] if way.name in UNCONVERTED_OPTIONS]
+        if not direct:
+            return "only some of its pages are wanted"
+        reasons = [rules.option_rejection(route.group, way, bundle, self.case) for way in direct]
+        if all(reasons):
+            said, before = next(reason[1] for reason in reasons if reason is not None), f"{bundle.title}: "
+            return said.removeprefix(before) if said.startswith(before) else said
+        usable = next(way for way, reason in zip(direct, reasons, strict=True) if reason is None)
+        broken = self._fails(route, place, usable)
+        return f"that {broken}" if broken else f"the {self.case.policy.objective} route was asked for"
+
+    def _fails(self, route: Route, place: int, way: ConversionOption) -> str:
+        """Which limit a route breaks with one bundle going another way, "" for none."""
+        ways_ = route.assignment.ways
+        made = assign(self.case, (*ways_[:place], way, *ways_[place + 1 :]), self.case.book(route.group))
+        reasons: list[tuple[Reason, PricedRoute]] = []
+        lane = self.lanes.lane(route.group)
+        self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), reasons)
+        return reasons[0][0][1] if reasons else ""
+
+    def _reason(
+        self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, needs: CallDemand, numbers: RouteNumbers
+    ) -> tuple[Reason, PricedRoute]:
+        held = priced_route(self.case, endpoint, group, rates, needs, numbers, self.floors.answer)
+        reason = rules.route_rejection(held, self.case)
+        assert reason is not None, "limits and rules disagree"
+        return reason, held
+
+    def _improve(self) -> None:
+        """Change one bundle at a time in the best routes, as long as that helps; what was looked at stays known."""
+        if not self.routes or not self.choices:
+            return
+        known = {(route.endpoint.id, route.assignment) for route in self.routes}
+        for start in self.routes[:2]:
+            current: Route | None = start
+            while current is not None:
+                near = list(self._near(current, known))
+                self.routes += near
+                best = min(near, key=lambda route: route.key, default=None)
+                current = best if best is not None and best.key < current.key else None
+        self.routes.sort(key=lambda route: route.key)
+
+    def _near(self, route: Route, known: set[tuple[str, Assignment]]) -> Iterator[Route]:
+        """Routes to the same endpoint with one bundle going another way, those not ``known`` yet."""
+        book = self.case.book(route.group)
+        lane = self.lanes.lane(route.group)
+        usable = self.lanes.usable(route.group)
+        if route.assignment.left_out or not isinstance(usable, list):
+            return
+        ways_now = route.assignment.ways
+        for place, choices in enumerate(usable):
+            for way in choices:
+                if way is ways_now[place]:
+                    continue
+                made = assign(self.case, (*ways_now[:place], way, *ways_now[place + 1 :]), book)
+                if (route.endpoint.id, made) in known:
+                    continue
+                other = self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), [])
+                # It may have fewer pages than it was made with, as one that is known has.
+                if other is not None and (route.endpoint.id, other.assignment) not in known:
+                    known.add((route.endpoint.id, other.assignment))
+                    yield other
+
+
+def _extremes(passed: list[QueuedGroup]) -> list[tuple[QueuedGroup, Weights]]:
+    """Per strength the classes with the lowest prices and with the shortest times: the ends of the frontier."""
+    best: dict[tuple[int, int], tuple[float, QueuedGroup]] = {}
+    for entry in passed:
+        ideal = entry.ideal
+        if ideal is None:
+            continue
+        for measure, value in enumerate((ideal.text, ideal.overhead[1] + 100 * ideal.write_out[1])):
+            key_ = (entry.group.strongest, measure)
+            if key_ not in best or value < best[key_][0]:
+                best[key_] = (value, entry)
+    return [(best[key_][1], (CHEAP, QUICK)[key_[1]]) for key_ in sorted(best)]

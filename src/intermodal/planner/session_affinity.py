@@ -1,0 +1,87 @@
+"""In a conversation the plan switches endpoints only for a stated need or a real saving."""
+
+from __future__ import annotations
+
+from intermodal.content import ToolResult
+from intermodal.hints import hint
+from intermodal.planner.conversion.converters import StrengthFloors
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.eligible_endpoints import EligibleEndpoints, EndpointFilter, EndpointRejection
+from intermodal.planner.eligibility.strength_floors import FloorSearch
+from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.planner.route_search.search import Search
+from intermodal.request import Objective, Request
+
+SAVING = 0.5  # switch when the other costs less than half ...
+LEAST: dict[Objective, float] = {
+    "default": 0.002,
+    "cheapest": 0.002,
+    "fastest": 1.0,
+    "best": 0.0,
+}  # ... and by this much
+_UNIT: dict[Objective, str] = {"default": "$", "cheapest": "$", "fastest": "", "best": ""}
+
+
+def prefer_previous_endpoint(
+    case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, best: Route
+) -> tuple[Route, list[str]]:
+    """The route to take, and what to say about staying or switching."""
+    previous = case.request.previous_endpoint
+    if not previous or best.endpoint.id == previous:
+        return best, []
+    if previous not in case.index.group_of:
+        return best, [f"switches from {previous}, which is no longer in the catalog"]
+    if case.named is not None and previous not in case.named:
+        return best, [f"switches from {previous}: {rules.other_model_named(case)}"]
+    mine = next((route for route in settled.found.routes if route.endpoint.id == previous), None)
+    if mine is None:
+        alone = Search(case, left, settled.floors, EndpointFilter(previous, case.job)).run()
+        if not alone.routes and case.policy.at_least is None:  # the default floor is no stated need
+            alone = Search(case, left, StrengthFloors(0, 0, 0), EndpointFilter(previous, case.job)).run()
+        if not alone.routes:
+            return best, [hint("switches from {}: {}", previous, _why(alone.refused, previous, case))]
+        mine = alone.routes[0]
+        settled.found.routes.append(mine)
+        settled.found.routes.sort(key=lambda route: route.key)
+    if continues_tool_call(case.request):
+        return mine, [f"stays with {previous}, whose tool call this answers"]
+    if _is_worth_switching(case, mine, best):
+        return best, [f"switches from {previous}: {_saving(case, mine, best)}"]
+    return mine, [f"stays with {previous}, which answered the last turn"]
+
+
+def continues_tool_call(request: Request) -> bool:
+    """The last thing said is what a tool gave: who asked for it goes on, whatever another would cost."""
+    last = request.messages[-1].parts if request.messages else ()
+    return any(isinstance(part, ToolResult) for part in last)
+
+
+def _is_worth_switching(case: PlanningCase, mine: Route, best: Route) -> bool:
+    if best.loss != mine.loss:
+        return best.loss < mine.loss
+    objective = case.policy.objective
+    if objective == "best":
+        return best.tier > mine.tier
+    return best.score < mine.score * SAVING and mine.score - best.score >= LEAST[objective]
+
+
+def _saving(case: PlanningCase, mine: Route, best: Route) -> str:
+    if best.loss < mine.loss:
+        return f"{best.endpoint.id} keeps more of what the question seems to need"
+    if case.policy.objective == "best":
+        return f"{best.endpoint.id} is stronger"
+    if case.policy.objective == "fastest":
+        return f"saves {mine.score - best.score:.2g} s"
+    aside = ", time counted as money" if case.policy.objective == "default" else ""
+    return f"saves ${mine.score - best.score:.3g}{aside}"
+
+
+def _why(refused: list[EndpointRejection], previous: str, case: PlanningCase) -> str:
+    reason = rules.endpoint_rejection(case.index.group_of[previous], case.job, case)
+    if reason is not None:
+        return reason[1]
+    for each in refused:
+        if previous in each.ids:
+            return each.reason
+    return "it cannot serve this turn"

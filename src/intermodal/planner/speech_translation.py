@@ -1,0 +1,239 @@
+"""Speech in one language, words in another: two kinds of routes, each planned as what it is, and the better one taken.
+
+    an ear that translates    hears and writes another language in one call (Whisper: English, and nothing else)
+    a model that translates   gets what an ear wrote down, or the sound itself, and writes the translation
+
+The second is planned as the answer to a request that asks for a translation in words, so its limits, prices and floors
+are those of any answer; its executor keeps the times of what was said (``executor/outputs/translation.py``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from intermodal.catalog.types import Endpoint
+from intermodal.content import Text
+from intermodal.costing.answers import Length
+from intermodal.costing.levels import HIGH, levels, times
+from intermodal.costing.tokens import speech_tokens
+from intermodal.errors import NoRoute
+from intermodal.hints import PULL_LIST, hint
+from intermodal.languages import name_of
+from intermodal.planner.eligibility import rules
+from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
+from intermodal.planner.explanation.plan_text import policy_line
+from intermodal.planner.planning_case import PlanningCase, make_case
+from intermodal.planner.route_estimates.routes import Route
+from intermodal.plans import numbers
+from intermodal.plans.facts import PartFacts
+from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected
+from intermodal.plans.verdict import Other
+from intermodal.request import TIERS, TextOutput
+
+T = TypeVar("T")
+
+_LONGER = 1.5  # times the tokens of what is said that a translation may have: languages differ, and lines are numbered
+_NUMBER = 4  # tokens of the number of a line, of which speech has one every few seconds
+FALLBACKS = 4
+_ANOTHER_KIND = "not what is wanted here"  # of an ear that a model which writes would have to be, and of its opposite
+
+
+def translation_instruction(into: str) -> str:
+    """What a model is told that translates what was heard."""
+    return (
+        f"Translate what is said into {name_of(into)}. Where lines have numbers, answer with the same numbers, one "
+        "line for each. Write the translation and nothing else."
+    )
+
+
+def _in_words(case: PlanningCase) -> PlanningCase:
+    """The same request as a question to a model that writes: what was heard goes in, its translation comes out."""
+    request, into = case.request, case.into
+    told = translation_instruction(into)
+    parts = (
+        *case.facts.parts,
+        PartFacts(index=len(case.facts.parts), name="instruction", kind="text", chars=len(told)),
+    )
+    last = request.messages[-1]
+    asked = msgspec.structs.replace(
+        request,
+        messages=(*request.messages[:-1], msgspec.structs.replace(last, parts=(*last.parts, Text(text=told)))),
+        output=TextOutput(),
+        answer_tokens=math.ceil(_tokens(case)[HIGH]) + 16,
+    )
+    facts = msgspec.structs.replace(case.facts, parts=parts)
+    made = make_case(asked, facts, case.index.catalog, case.machine, case.statistics, case.as_of)
+    made.translating = into
+    made.texts = [parts[-1]]
+    made.text_files, made.bundles, made.ignored = [], case.bundles, case.ignored
+    low, mid, _ = _tokens(case)
+    made.typical_answer = Length(low, mid, mid)
+    made.ranked_answer = made.paid_answer = mid
+    return made
+
+
+def planning_cases(case: PlanningCase) -> tuple[PlanningCase, ...]:
+    """What a request is planned as: itself, or the two kinds of routes that translate what is said."""
+    return (case, _in_words(case)) if case.job == "transcribe" and case.into else (case,)
+
+
+def case_for(kinds: Sequence[PlanningCase], endpoint: Endpoint) -> PlanningCase:
+    """The one of them in which an endpoint would answer."""
+    ears = "transcribe" in kinds[0].index.group_of[endpoint.id].jobs
+    return kinds[0] if ears else kinds[-1]
+
+
+def plan_each(kinds: Iterable[PlanningCase], make: Callable[[PlanningCase], T]) -> tuple[list[T], list[NoRoute]]:
+    """What is made of each kind, and the errors of those that are not open."""
+    found: list[T] = []
+    errors: list[NoRoute] = []
+    for each in kinds:
+        try:
+            found.append(make(each))
+        except NoRoute as error:
+            errors.append(error)
+    return found, errors
+
+
+def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], str]) -> list[T]:
+    """Who is asked, one after the other: the chosen route with all its fallbacks, then at least one of the other kind,
+    each endpoint once (``name``).
+
+    >>> in_turn(["ear"], ["writer", "ear"], str), in_turn(list("abcde"), ["writer", "other"], str)
+    (['ear', 'writer'], ['a', 'b', 'c', 'd', 'e', 'writer'])
+    """
+    found: dict[str, T] = {}
+    for each in (*mine, *others):
+        found.setdefault(name(each), each)
+    return list(found.values())[: 1 + max(FALLBACKS, len(mine))]
+
+
+def _tokens(case: PlanningCase) -> tuple[float, float, float]:
+    """Tokens of the translation: about as many as of what is said."""
+    part = case.bundles[0].parts[0]
+    low, mid, high = levels(speech_tokens(part.seconds, None))
+    lines = part.seconds.high / 3.0 * _NUMBER if part.seconds.known else 0.0
+    return low, mid, times((high, high, high), _LONGER)[HIGH] + lines
+
+
+def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningCase], tuple[Route, Plan]]) -> Plan:
+    """The plan of the better kind of route, with the best of the other as a fallback and in numbers.
+
+    Raises NoRoute where neither is open, with the reasons of both.
+    """
+    case = kinds[0]
+    found, errors = plan_each(kinds, plan_of)
+    if not found:
+        raise _neither(case, errors)
+    (_, plan), *others = sorted(found, key=lambda each: translation_order(case, each[0]))
+    plan = msgspec.structs.replace(plan, policy_line=policy_line(case, TIERS[DEFAULT_FLOOR]))
+    if plan.verdict.instead == "speech translation":
+        beside = _beside(others[0][1].chosen) if others else Other(endpoint="", summary="", kept_out=_closed(errors[0]))
+        plan = msgspec.structs.replace(plan, verdict=msgspec.structs.replace(plan.verdict, language_model=beside))
+    if others:
+        return _with(case, plan, others[0][1])
+    closed = hint("the other way into {} is not open: {}", case.into, _closed(errors[0]))
+    return msgspec.structs.replace(plan, notes=(*plan.notes, _ways(plan.chosen, case.into), closed))
+
+
+def _closed(error: NoRoute) -> str:
+    """Why one kind of route is not open: the nearest miss."""
+    return error.hints.reasons[0] if error.hints.reasons else error.hints.what
+
+
+def _beside(candidate: Candidate) -> Other:
+    """A language model's route in numbers, beside an ear that translates."""
+    total = candidate.total
+    return Other(endpoint=candidate.endpoint, summary=candidate.summary, cost=total.cost, seconds=total.seconds)
+
+
+def translation_order(case: PlanningCase, route: Route) -> tuple[float | str, ...]:
+    """What no price makes up for; then whether it is as strong as is wanted by default; then the objective."""
+    policy = case.policy
+    held = policy.objective != "fastest" and policy.at_least is None and case.named is None
+    return (*route.loss, -min(route.tier, DEFAULT_FLOOR) if held else 0, *route.key)
+
+
+def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
+    mine, others = (plan.chosen, *plan.fallbacks), (other.chosen, *other.fallbacks)
+    _, *fallbacks = fallback_order(mine, others, lambda each: each.endpoint)
+    taken = {each.endpoint for each in (*mine, *others)}
+    rows = [each for each in (*plan.outranked, *other.outranked) if each.endpoint not in taken]
+    best = plan.chosen.score
+    why = f"{_score(case, other.chosen)} > {_score(case, plan.chosen)}"
+    if other.chosen.score <= best:
+        why = f"its weakest link is {other.chosen.tier}, and that of the chosen one {plan.chosen.tier}"
+    ways = [
+        f"two ways into {case.into}: {_ways(plan.chosen, case.into)}; {_ways(other.chosen, case.into)}, after it: {why}"
+    ]
+    return msgspec.structs.replace(
+        plan, fallbacks=tuple(fallbacks), outranked=tuple(_unlike(rows)),
+        rejected=_rejected(plan, other), notes=(*plan.notes, *ways),
+    )  # fmt: skip
+
+
+def _ways(candidate: Candidate, into: str) -> str:
+    """One kind of route in numbers, and what it keeps of what was said."""
+    total, last = candidate.total, candidate.last
+    costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}"
+    if last.op == "transcribe":
+        return (
+            f"{last.endpoint} hears it and writes {into} by itself ({costs}; the words as they were said are not kept)"
+        )
+    ears = [step.endpoint for step in candidate.steps if step.op == "transcribe"]
+    heard = f"what {ears[0]} hears" if ears else "the sound"
+    kept = "the words as they were said are kept" if ears else "the words as they were said are not kept"
+    return f"{last.endpoint} translates {heard} ({costs}; {kept})"
+
+
+def _score(case: PlanningCase, candidate: Candidate) -> str:
+    return (
+        f"{candidate.score:.2g} s" if case.policy.objective == "fastest" else f"${numbers.plain_money(candidate.score)}"
+    )
+
+
+def _unlike(rows: list[Outranked]) -> list[Outranked]:
+    return list({(row.endpoint, row.summary): row for row in rows}.values())
+
+
+def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
+    """What is out of both kinds of routes: an ear is no reason against a model that writes, nor the other way round."""
+    used = {plan.chosen.endpoint, other.chosen.endpoint}
+    rows = [row for row in (*plan.rejected, *other.rejected) if row.rule != "output" and not used & set(row.endpoints)]
+    return tuple({(row.rule, row.reason): row for row in rows}.values())
+
+
+def _neither(case: PlanningCase, errors: list[NoRoute]) -> NoRoute:
+    """The error, with the reasons against both kinds."""
+    every = dict.fromkeys(reason for error in errors for reason in error.hints.reasons)
+    reasons = tuple(each for each in every if not str(each).endswith(_ANOTHER_KIND)) or tuple(every)
+    ear, other = errors
+    nearer = rules.rule_order(other.rule) > max(rules.rule_order(ear.rule), rules.rule_order("translation"))
+    first, second = (other, ear) if nearer else (ear, other)
+    todo: str = hint("allow a language model to translate the transcript: intermodal hosts add NAME, or {}", PULL_LIST)
+    if nearer:
+        todo = other.hints.todo
+    if case.named is not None:
+        first = next((error for error in errors if error.rule != "output"), first)
+        todo = "name a model that translates into it, or none"
+    by = f" with {case.policy.model}" if case.policy.model else ""
+    about = first.hints.reasons[0] if first.reasons else first.hints.what
+    what = hint("nothing reachable can translate this into {}{}: {}", case.into, by, about)
+    made = NoRoute(what, todo=todo, reasons=reasons)
+    made.rule = first.rule or second.rule
+    return made
+
+
+__all__ = [
+    "case_for",
+    "planning_cases",
+    "fallback_order",
+    "translation_instruction",
+    "translation_order",
+    "plan_translation",
+    "plan_each",
+]
