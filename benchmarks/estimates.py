@@ -25,7 +25,7 @@ from home import fresh_home
 
 import intermodal
 from intermodal.catalog.types import Catalog
-from intermodal.costing.answers import kind_of_request
+from intermodal.cost_model.answer_length import kind_of_request
 from intermodal.errors import NoRoute
 from intermodal.events import Actual
 from intermodal.plans.plan import Inputs

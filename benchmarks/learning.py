@@ -25,7 +25,13 @@ from learning_set import cases
 
 import intermodal
 from intermodal.catalog.types import Catalog
-from intermodal.costing.answers import Length, base_of, expected, kind_of_request, typical
+from intermodal.cost_model.answer_length import (
+    AnswerLength,
+    base_kind,
+    expected_length,
+    kind_of_request,
+    typical_length,
+)
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import q_error
 from intermodal.store.learned_figures import EPOCH_ROWS
@@ -69,12 +75,12 @@ def graded(runs: Sequence[Run]) -> Iterator[Graded]:
         if place < EPOCH_ROWS:
             continue
         kind, most, actual = kind_of_request(run.request), run.steps[-1].estimate.output_tokens.high, _tokens(run)
-        before, after = typical(kind), expected(known, run.endpoint, kind) or typical(kind)
-        both: list[Length] = [Length(*(min(most, each) for each in length)) for length in (before, after)]
+        before, after = typical_length(kind), expected_length(known, run.endpoint, kind) or typical_length(kind)
+        both: list[AnswerLength] = [AnswerLength(*(min(most, each) for each in length)) for length in (before, after)]
         errors = [q_error(length.mid, actual) for length in both]
         inside = [length.low * 0.999 <= actual <= most for length in both]
         yield Graded(
-            base_of(kind) if "_" not in kind else f"{base_of(kind)}, not Latin",
+            base_kind(kind) if "_" not in kind else f"{base_kind(kind)}, not Latin",
             all(row.state == "settled" for row in run.attempts),
             actual, (errors[0], errors[1]), (inside[0], inside[1]), (both[0].mean, both[1].mean),
         )  # fmt: skip

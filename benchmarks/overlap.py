@@ -152,7 +152,7 @@ def main() -> None:
 SAID = """
 Text recognition and speech recognition take both cores of a machine of two, and take turns there. That a recording is
 heard while a picture is read, on more cores, is held by tests (`tests/unit/executor/test_core_slots.py`,
-`tests/unit/plans/test_cores.py`). On a machine that others use only the processor's seconds can be compared.
+`tests/unit/plans/test_cpu_schedule.py`). On a machine that others use only the processor's seconds can be compared.
 """
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 ``python benchmarks/text_factors.py FOLDER`` reads texts and real tokenizers out of packages unpacked in FOLDER
 (``text_sources.py`` lists them), fits one factor per vocabulary and script on one half of the sources, and writes
-``src/intermodal/costing/text_factors.py`` and ``benchmarks/results/text_factors.md``. The texts that are reported on
+``src/intermodal/cost_model/text_factors.py`` and ``benchmarks/results/text_factors.md``. The texts that are reported on
 are of other sources than those that were fitted on: other authors, other subjects. Needs numpy, regex, tiktoken and
 tokenizers.
 """
@@ -22,7 +22,7 @@ from text_sources import Sample, counters, samples
 from intermodal.media.text.script_counts import NAMES, count_scripts
 
 ROOT = Path(__file__).parents[1]
-TABLE = ROOT / "src" / "intermodal" / "costing" / "text_factors.py"
+TABLE = ROOT / "src" / "intermodal" / "cost_model" / "text_factors.py"
 REPORT = Path(__file__).parent / "results" / "text_factors.md"
 
 # The vocabularies of which an unknown model's may be like any.
@@ -177,7 +177,7 @@ def judged(found: list[tuple[float, float, float]], tokens: Array) -> tuple[floa
 
 
 def main(folder: Path) -> None:
-    from intermodal.costing.tokens import text_tokens
+    from intermodal.cost_model.tokens import text_tokens
 
     fit, held = samples(folder, held=False), samples(folder, held=True)
     count, origins = counters(folder)
@@ -194,13 +194,13 @@ def main(folder: Path) -> None:
 
     import importlib
 
-    from intermodal.costing import text_factors
+    from intermodal.cost_model import text_factors
 
     importlib.reload(text_factors)
-    from intermodal.costing import tokens as costing
+    from intermodal.cost_model import tokens as cost_model
 
-    costing.__dict__["FACTORS"] = text_factors.FACTORS  # made a moment ago
-    costing.text_tokens.cache_clear()
+    cost_model.__dict__["FACTORS"] = text_factors.FACTORS  # made a moment ago
+    cost_model.text_tokens.cache_clear()
     lines, by_script = [], defaultdict(list)
     old = [before(each.text) for each in held]
     for name in count:

@@ -32,7 +32,7 @@ from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
 from intermodal.hints import Hint, words
 from intermodal.planner import frontier, plan_from, why_not
 from intermodal.plans import analyze, explain
-from intermodal.plans.facts import QuestionFacts, is_read_or_heard
+from intermodal.plans.facts import QuestionFacts, needs_conversion
 from intermodal.plans.plan import Inputs, Plan, SavedPlan
 from intermodal.prompts.prompt_verb import PromptVerb
 from intermodal.request import Request
@@ -252,7 +252,7 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, ClientResources):
         long = is_long(request.messages)
         request = await offload(long, request_builder.with_config_labels, request, self.config.private)
         opened, told = await request_builder.open_media(request, self.media, fetcher, self._questions)
-        if any(map(is_read_or_heard, opened.facts.parts)):
+        if any(map(needs_conversion, opened.facts.parts)):
             opened = await anyio.to_thread.run_sync(self._as_known, opened, request.policy.language)
         if counting:
             await self.known.look()

@@ -23,7 +23,7 @@ from intermodal.hints import Surface
 from intermodal.local.discovery.catalog_cache import CatalogCache
 from intermodal.local.discovery.server_directory import ServerDirectory
 from intermodal.planner import plan_from
-from intermodal.plans.cores import DECODERS
+from intermodal.plans.cpu_schedule import MOST_DECODERS
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.questions.question_reader import QuestionReader
@@ -81,7 +81,7 @@ class ClientResources:
             from intermodal.local.hardware.machine import cores
             from intermodal.media.worker_client import MediaWorker
 
-            self._media = MediaWorker(places=min(cores(), DECODERS))
+            self._media = MediaWorker(places=min(cores(), MOST_DECODERS))
         return self._media
 
     @property

@@ -156,13 +156,13 @@ def checked_config(config: Config) -> Config:
 
     Raises ConfigError.
     """
-    from intermodal.costing.images import RULES, is_rule
+    from intermodal.cost_model.image_tokens import IMAGE_RULES, is_image_rule
 
     for host in config.hosts:
         for served in host.models:
-            if served.image_tokens and not is_rule(served.image_tokens):
+            if served.image_tokens and not is_image_rule(served.image_tokens):
                 what = f"{served.id}: image_tokens is {served.image_tokens!r}, and no such rule is known"
-                todo = f"rules are {', '.join(sorted(RULES))}, with their numbers: see docs/counting.md"
+                todo = f"rules are {', '.join(sorted(IMAGE_RULES))}, with their numbers: see docs/counting.md"
                 raise ConfigError(what, where=f"[hosts.{host.id}]", todo=todo)
     return config
 

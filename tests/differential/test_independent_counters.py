@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.costing.images import image_tokens
+from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.local.tokenizers import byte_pair
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch its price list
@@ -209,7 +209,7 @@ def test_llama_32_ranges_hold_the_models_own_processor() -> None:
 
 # ---- vocabularies that packages carry (the extra ``vocabularies``) --------------------------------
 
-COUNTED = Path(__file__).parents[1] / "unit" / "costing" / "data" / "text_counts.jsonl"
+COUNTED = Path(__file__).parents[1] / "unit" / "cost_model" / "data" / "text_counts.jsonl"
 
 
 @pytest.mark.parametrize(

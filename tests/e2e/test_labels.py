@@ -6,7 +6,7 @@ import pytest
 from tests.unit.local.runtime_fixtures import REAL_WEIGHTS
 
 from intermodal.content import Text
-from intermodal.costing.tokens import BLOCK
+from intermodal.cost_model.tokens import BLOCK
 from intermodal.executor.preparation import prompt
 from intermodal.local.tokenizers.token_counter import TokenCounter
 from intermodal.local.weights.store import WeightsStore

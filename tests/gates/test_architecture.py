@@ -177,7 +177,7 @@ def test_client_page_reads_in_one_sitting() -> None:
             assert node.end_lineno - node.lineno < 40, node.name
 
 
-@pytest.mark.parametrize("package", ["planner", "costing"])
+@pytest.mark.parametrize("package", ["planner", "cost_model"])
 def test_planning_reads_no_world(package: str) -> None:
     """No clock, environment, file or chance by any spelling, beyond what the import contract can see."""
     calls = re.compile(r"^(open|input|print|hash|globals)\(|\.(now|today|utcnow|getenv)\(")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import intermodal
-from intermodal.costing import answers
+from intermodal.cost_model import answer_length
 from intermodal.executor.attempt import loop_guard
 from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import speech
@@ -33,7 +33,7 @@ LENGTH = 40_000  # characters
 PATIENCE = 1.0  # seconds of the processor for one text: a thousand times what one look takes
 # Where other people's texts go through.
 ROOMS = (
-    "costing",
+    "cost_model",
     "executor",
     "gateway",
     "from_wire",
@@ -47,7 +47,7 @@ ROOMS = (
 )
 # Used at the beginning of a text or for all of it alone (match, fullmatch), or for what is cut short before.
 ANCHORED = {
-    "costing.vision.openai._SIZE": "matches all of a short name",
+    "cost_model.image_rules.openai._OPENAI_SIZE": "matches all of a short name",
     "json_schema.metaschema._ANCHOR": "matches at the beginning",
     "media.url_policy._LABEL": "matches all of a label",
     "media.url_policy._NUMERIC": "matches all of a label",
@@ -143,7 +143,7 @@ def test_no_pattern_looks_at_a_text_again_and_again() -> None:
 
 LOOKED_AT = {
     "what a question is about": questions.needed_aspects,
-    "what kind of answer it wants": answers.kind_of,
+    "what kind of answer it wants": answer_length.kind_of,
     "which pages it names": page_relevance.asked_pages,
     "what can be seen of a text": strip_invisible,
     "text of a file as a model gets it": prompt.sanitize,

@@ -36,7 +36,7 @@ from intermodal.content import BytesSource, File, Image, Part, Text, ToolCall, T
 from intermodal.errors import IntermodalError, NoRoute
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.explain import explain, explain_all
-from intermodal.plans.facts import Facts, Outcome, PageFacts, PartFacts, ScriptFacts, SubtitleFacts, ToolFacts
+from intermodal.plans.facts import ConversionOutcome, Facts, PageFacts, PartFacts, ScriptFacts, SubtitleFacts, ToolFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
@@ -230,7 +230,7 @@ def _part(index: int, given: Mapping[str, Any]) -> tuple[Part, PartFacts]:
         channels=given.get("channels", 0), separate_channels=given.get("separate_channels", False),
         cuts=tuple(given.get("cuts", ())), script=given.get("script", ""),
         read_before=_sure(given), read_by=given.get("read_by", ""),
-        outcomes=tuple(msgspec.convert(each, Outcome) for each in given.get("outcomes", ())),
+        outcomes=tuple(msgspec.convert(each, ConversionOutcome) for each in given.get("outcomes", ())),
         subtitles=msgspec.convert(given.get("subtitles", ()), tuple[SubtitleFacts, ...]),
     )  # fmt: skip
     if "letters" in given:

@@ -27,7 +27,7 @@ from intermodal.catalog.snapshot.endpoints import snapshot_host_row
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.types import FREE, FREE_TIER, Catalog, Endpoint, Evidence, Host, Model, Speed, Strength
 from intermodal.content import Value
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.planner.catalog_index import catalog_index, undominated_members
@@ -116,7 +116,7 @@ def candidate_catalog(
     said = [(each, terms_rejection(each, policy) or _unlicensed(each, policy)) for each in (*kept, *here)]
     left = tuple(each for each, reason in said if not reason)
     whole = msgspec.structs.replace(every, endpoints=left, consent=tuple(sorted(wanted)), elsewhere=())
-    remote = [each for each in left if each.host.zone not in HERE]
+    remote = [each for each in left if each.host.zone not in LOCAL_ZONES]
     return CandidateCatalog(
         catalog=undominated(whole, as_of),
         endpoints=len(remote),
@@ -125,7 +125,9 @@ def candidate_catalog(
         rationed=len(ready) - len(paid),
         doubted=len(paid) - len(kept),
         refused=tuple(Counter(reason for _, reason in said if reason).most_common()),
-        unhosted=tuple(Counter(reason for each, reason in said if reason and each.host.zone not in HERE).most_common()),
+        unhosted=tuple(
+            Counter(reason for each, reason in said if reason and each.host.zone not in LOCAL_ZONES).most_common()
+        ),
         whole=whole,
     )
 
@@ -151,7 +153,7 @@ def _hosts(
 
 
 def _is_candidate(endpoint: Endpoint, wanted: tuple[str, ...]) -> bool:
-    return endpoint.host.zone in HERE or endpoint.host.id in wanted
+    return endpoint.host.zone in LOCAL_ZONES or endpoint.host.id in wanted
 
 
 def _as_installed(endpoint: Endpoint) -> Endpoint:
@@ -161,7 +163,9 @@ def _as_installed(endpoint: Endpoint) -> Endpoint:
 def without_doubted_prices(endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
     """Without those that ask less than a tenth of what other hosts ask for the same model: one of the two figures is a
     slip, and the cheapest of thousands is where slips gather."""
-    asked = ((e.model.id, e.price.input_mtok) for e in endpoints if e.price.input_mtok and e.host.zone not in HERE)
+    asked = (
+        (e.model.id, e.price.input_mtok) for e in endpoints if e.price.input_mtok and e.host.zone not in LOCAL_ZONES
+    )
     least = min_plausible_prices(asked)
     return tuple(e for e in endpoints if not e.price.input_mtok or e.price.input_mtok >= least.get(e.model.id, 0.0))
 

@@ -17,7 +17,7 @@ from intermodal.advisor.question import DAYS, PROMPT, AdviceQuestion, check
 from intermodal.catalog import provenance
 from intermodal.catalog.shipped_rows import describe_data_policy
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import NoRoute
 from intermodal.planner import plan_without_id
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR, floor_missed
@@ -25,7 +25,7 @@ from intermodal.planner.explanation.plan_text import nearest_keeper_text
 from intermodal.plans.facts import Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.rejections import folded
+from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
@@ -74,7 +74,7 @@ class QuestionPlanner(Struct):
         volume, total = self.question.volume, made.chosen.total
         busy = 0.0 if volume is None else volume.per_month * (total.seconds.mid - total.load_seconds.mid)
         used = (self.catalog.by_id[step.endpoint] for step in made.chosen.steps if isinstance(step, Call))
-        return frozenset(each.id for each in used if each.host.zone in HERE and busy > self._free(each))
+        return frozenset(each.id for each in used if each.host.zone in LOCAL_ZONES and busy > self._free(each))
 
     def _free(self, endpoint: Endpoint) -> float:
         """Seconds a month that something here may work without being a machine of its own."""
@@ -316,7 +316,7 @@ _ABLE = {"vision": "sees it whole", "hearing": "hears it whole", "omni": "both s
 
 
 def _place(candidate: Candidate, catalog: Catalog) -> OfferPlace:
-    return "here" if catalog.by_id[candidate.endpoint].host.zone in HERE else "hosted"
+    return "here" if catalog.by_id[candidate.endpoint].host.zone in LOCAL_ZONES else "hosted"
 
 
 def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffer:
@@ -376,7 +376,7 @@ def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
     """Under which terms the answering model is used; by whose word a region or retention that is asked for is met."""
     model, host = endpoint.model, endpoint.host
     known = f"{model.licence} ({PERMITS[model.permits]})" if model.permits else model.licence
-    if host.zone in HERE:
+    if host.zone in LOCAL_ZONES:
         return f"licence: {known or 'nobody states it'}"
     weights = f"; its weights: {known}" if known else ""
     asked = bool(question.regions) or question.retention != "any"
@@ -445,7 +445,7 @@ _BY_OUTPUT: dict[UseName, str] = {
 
 
 def _rejection_reasons(made: Plan) -> tuple[str, ...]:
-    rows = [row for row in folded(made.rejected) if row.rule not in ("output", "model")]
+    rows = [row for row in fold_rejections(made.rejected) if row.rule not in ("output", "model")]
     return tuple(f"{row.count:,} endpoint{'s' if row.count > 1 else ''}: {row.reason}" for row in rows[:REASONS])
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from intermodal.advisor.question import OPTION_NAMES, AdviceQuestion
 from intermodal.content import KINDS, BytesSource, File, Image, Kind, Part, Text
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.request import (
@@ -54,7 +54,7 @@ def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
     return request, Facts(parts=tuple(facts), question=question.told)
 
 
-def part_names(pieces: tuple[Piece, ...]) -> list[str]:
+def part_names(pieces: tuple[CountablePart, ...]) -> list[str]:
     """How parts are called: by their kind, numbered where there are several of it."""
     found: list[str] = []
     for place, piece in enumerate(pieces):
@@ -65,7 +65,7 @@ def part_names(pieces: tuple[Piece, ...]) -> list[str]:
     return found
 
 
-def _kind(piece: Piece) -> Kind:
+def _kind(piece: CountablePart) -> Kind:
     """Only what goes in is imagined."""
     return next(kind for kind in KINDS if kind == piece.kind)
 
@@ -88,7 +88,7 @@ def _words(index: int, name: str, chars: int) -> PartFacts:
     return PartFacts(index=index, name=name, kind="text", chars=chars, size=chars)
 
 
-def _part(question: AdviceQuestion, piece: Piece, name: str, index: int) -> tuple[Part, PartFacts]:
+def _part(question: AdviceQuestion, piece: CountablePart, name: str, index: int) -> tuple[Part, PartFacts]:
     kind = _kind(piece)
     if kind == "text":
         spoken = "" if question.verbatim else name
@@ -125,7 +125,7 @@ def _looks(question: AdviceQuestion) -> tuple[Quantity, Quantity]:
     return unknown("nobody said what it shows"), unknown("not sampled")
 
 
-def _pages(question: AdviceQuestion, piece: Piece) -> tuple[PageFacts, ...]:
+def _pages(question: AdviceQuestion, piece: CountablePart) -> tuple[PageFacts, ...]:
     """Pages alike: running text with or without a figure, or scans of it."""
     if question.scanned:
         page = PageFacts(

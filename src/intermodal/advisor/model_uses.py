@@ -16,7 +16,7 @@ from msgspec import Struct
 from intermodal.advisor.question import AdviceQuestion, OutputName
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Kind
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.planner.catalog_index import JOBS, Job
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call
@@ -193,7 +193,7 @@ def narrowed(catalog: Catalog, use: ModelUse | None, job: Job, place: Literal["h
 
 def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, place: str) -> Iterable[Endpoint]:
     for endpoint in endpoints:
-        here = endpoint.host.zone in HERE
+        here = endpoint.host.zone in LOCAL_ZONES
         if place == "here" and not here:
             continue
         tasks = (*endpoint.model.tasks, *(endpoint.scoring if job == "score" else ()))

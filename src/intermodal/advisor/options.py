@@ -10,7 +10,7 @@ from msgspec import structs
 
 from intermodal.advisor import option_values
 from intermodal.advisor.question import MONTHS, PROMPT, AdviceQuestion, OwnedHardware, PictureContent, with_defaults
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
 from intermodal.languages import checked_language
@@ -58,7 +58,7 @@ class AdviseOptions(TypedDict, total=False):
     """
 
     sizes: Mapping[str, Size]
-    parts: Iterable[Piece]
+    parts: Iterable[CountablePart]
     prompt: str
     out_tokens: int | None
     requests: str | float
@@ -189,7 +189,7 @@ def _check_types(options: AdviseOptions) -> None:
             raise UsageError(f"{value!r} does not fit here", where=setting(name.replace("_", "-")), todo=wrong)
 
 
-def _piece_of(word: str, size: Size) -> Piece:
+def _piece_of(word: str, size: Size) -> CountablePart:
     """A piece from a number or two."""
     kind = option_values.parse_kinds([word], "sizes")[0]
     numbers = size if isinstance(size, tuple) else (size,)
@@ -204,12 +204,12 @@ def _piece_of(word: str, size: Size) -> Piece:
     first = numbers[0]
     if kind == "image":
         wide, high = map(int, numbers)
-        return Piece(kind=kind, name=f"image {wide}x{high}", width=wide, height=high)
+        return CountablePart(kind=kind, name=f"image {wide}x{high}", width=wide, height=high)
     if kind == "text":
-        return Piece(kind=kind, name=f"text of {int(first):,} letters", chars=int(first), size=int(first))
+        return CountablePart(kind=kind, name=f"text of {int(first):,} letters", chars=int(first), size=int(first))
     if kind == "document":
-        return Piece(kind=kind, name=f"pdf {int(first)}p", pages=int(first))
-    return Piece(kind=kind, name=f"{kind} {first:g}s", seconds=float(first))
+        return CountablePart(kind=kind, name=f"pdf {int(first)}p", pages=int(first))
+    return CountablePart(kind=kind, name=f"{kind} {first:g}s", seconds=float(first))
 
 
 def _words_of(given: str | Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from intermodal.content import Kind, Value
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
 from intermodal.plans.facts import QuestionFacts
@@ -23,12 +23,12 @@ DAYS = 365.25 / 12  # of a month
 MONTHS = 36.0  # that hardware is written off over, where nobody says
 
 # What is taken for granted where a kind goes in and nobody says how large.
-DEFAULTS: dict[Kind, Piece] = {
-    "text": Piece(kind="text", name="text of 500 words", chars=3_000, size=3_000),
-    "image": Piece(kind="image", name="image 1240x1754", width=1240, height=1754),
-    "audio": Piece(kind="audio", name="audio 60s", seconds=60.0),
-    "video": Piece(kind="video", name="video 60s@1", seconds=60.0, fps=1.0),
-    "document": Piece(kind="document", name="pdf 10p", pages=10),
+DEFAULTS: dict[Kind, CountablePart] = {
+    "text": CountablePart(kind="text", name="text of 500 words", chars=3_000, size=3_000),
+    "image": CountablePart(kind="image", name="image 1240x1754", width=1240, height=1754),
+    "audio": CountablePart(kind="audio", name="audio 60s", seconds=60.0),
+    "video": CountablePart(kind="video", name="video 60s@1", seconds=60.0, fps=1.0),
+    "document": CountablePart(kind="document", name="pdf 10p", pages=10),
 }
 _HAS: dict[Kind, tuple[Aspect, ...]] = {
     "text": ("words",),
@@ -107,7 +107,7 @@ class AdviceQuestion(Value):
 
     takes: tuple[Kind, ...]
     makes: OutputName
-    parts: tuple[Piece, ...]
+    parts: tuple[CountablePart, ...]
     hardware: Hardware
     prompt: str = PROMPT
     volume: RequestVolume | None = None
@@ -176,7 +176,9 @@ class AdviceQuestion(Value):
         )
 
 
-def with_defaults(takes: tuple[Kind, ...], parts: tuple[Piece, ...]) -> tuple[tuple[Piece, ...], tuple[str, ...]]:
+def with_defaults(
+    takes: tuple[Kind, ...], parts: tuple[CountablePart, ...]
+) -> tuple[tuple[CountablePart, ...], tuple[str, ...]]:
     """A piece for every kind that goes in, and what had to be assumed.
 
     Raises:
@@ -190,7 +192,7 @@ def with_defaults(takes: tuple[Kind, ...], parts: tuple[Piece, ...]) -> tuple[tu
                 where=setting(name),
                 todo=hint("add {} to {in}, or leave it out", name),
             )
-    found: list[Piece] = []
+    found: list[CountablePart] = []
     assumed: list[str] = []
     for kind in takes:
         some = [piece for piece in parts if piece.kind == kind]

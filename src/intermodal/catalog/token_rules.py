@@ -1,11 +1,11 @@
 """Token counting rules by model family and date, and the vocabulary of a model's text.
 
-A row names a family of models and its rules, each valid from a date on. A rule is a string that ``costing`` reads
+A row names a family of models and its rules, each valid from a date on. A rule is a string that ``cost_model`` reads
 (``openai_tile:85:170``); a later rule of the same family states only what changes. A model's name matches the longest
 row name that it begins with, if the rest states only a size, a date or a variant ("-7b-instruct", "-2024-11-20"):
 any other word may denote another model with rules of its own.
 
-Vocabularies are those of ``costing/text_factors.py``, by which text is estimated if nothing counts it exactly.
+Vocabularies are those of ``cost_model/text_factors.py``, by which text is estimated if nothing counts it exactly.
 ``like`` before one marks an assumption: the model's vocabulary is not published, and this is its vendor's nearest
 one. ``Model.tokenizer`` names what counts exactly.
 """
@@ -49,7 +49,7 @@ class TokenRule(Value, forbid_unknown_fields=True):
         effective_from: ISO date: the models' release, or the day a changed rule was first read.
         text: the vocabulary of its text. image, audio, video, document: rules of what goes in.
         drawn, speech: rules of pictures and speech that come out.
-        tools: rule of what tools add to a prompt (``costing/tooling.py``).
+        tools: rule of what tools add to a prompt (``cost_model/tool_tokens.py``).
         framing: tokens of a chat template, low, mid, high. most_images: more in a request are refused.
         many_images: with more than the first number in a request, none may have a side of more pixels than the second.
         most_pages: of documents in a request. small_context: of a model that holds at most the first number of tokens,

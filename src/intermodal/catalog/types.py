@@ -291,7 +291,8 @@ class Model(Value):
             where nobody knows its vocabulary.
         image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
         labels: those of its head, which it was trained to tell apart; () where it has none.
-        drawn: the rule of ``costing/drawn.py`` that counts pictures it makes, "" where none is known.
+        drawn: the rule of ``cost_model/generated_image_tokens.py`` that counts pictures it makes, "" where none is
+            known.
         diffusion: how it draws where it is evaluated here, step by step; None of any other.
         licence, permits: of its weights, in words, and what that comes to; "" where nobody says.
         marks: strings that its chat template writes, besides those of known families (``protocols/special_tokens.py``).

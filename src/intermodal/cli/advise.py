@@ -10,7 +10,7 @@ from intermodal.cli.arguments.request_options import html_option, listed, money,
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
-    from intermodal.costing.parts import Piece
+    from intermodal.cost_model.token_counts import CountablePart
 
 EPILOG = """\b
 Examples
@@ -137,7 +137,7 @@ def advise(**given: Any) -> None:
         click.echo(str(made))
 
 
-def _pieces(given: dict[str, Any]) -> tuple[Piece, ...]:
+def _pieces(given: dict[str, Any]) -> tuple[CountablePart, ...]:
     """The sizes that options state."""
     from intermodal.estimates import part_notation as as_piece
 

@@ -136,12 +136,12 @@ def resident(endpoint: Endpoint, client: Any) -> int | None:
     import os
 
     from intermodal.cli.up import resident_of
-    from intermodal.costing.rates import HERE
+    from intermodal.cost_model.rates import LOCAL_ZONES
     from intermodal.local.servers.lifecycle import all_servers
     from intermodal.local.servers.server_rows import endpoint_id
     from intermodal.local.servers.server_status import listening_process, resident_memory
 
-    if endpoint.host.zone not in HERE:
+    if endpoint.host.zone not in LOCAL_ZONES:
         return None
     for server in all_servers(os.environ):
         if endpoint_id(server) == endpoint.id and server.phase == "ready":

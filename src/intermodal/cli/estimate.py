@@ -12,7 +12,7 @@ from intermodal.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from intermodal.costing.parts import Piece
+    from intermodal.cost_model.token_counts import CountablePart
     from intermodal.estimates.estimate import Estimate
     from intermodal.quantity import Quantity
 
@@ -72,9 +72,9 @@ def estimate(**given: Any) -> None:
         _echo(made, rules.rules.get("text", ""))
 
 
-def _imagined(given: Mapping[str, Any]) -> tuple[Piece, ...]:
+def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
     """The parts that options describe, what goes in before what comes out."""
-    from intermodal.costing.parts import Piece
+    from intermodal.cost_model.token_counts import CountablePart
     from intermodal.estimates import part_notation as as_piece
 
     pieces = [
@@ -82,19 +82,19 @@ def _imagined(given: Mapping[str, Any]) -> tuple[Piece, ...]:
         *map(as_piece.video, given["films"]), *map(as_piece.pdf, given["pdfs"]),
     ]  # fmt: skip
     if given["chat"]:
-        pieces.append(Piece(kind="framing", name="chat template"))
+        pieces.append(CountablePart(kind="framing", name="chat template"))
     pieces += [*map(as_piece.drawn, given["drawings"]), *map(as_piece.speech, given["speeches"])]
     if given["out_tokens"] is not None:
-        pieces.append(Piece(kind="output", name=f"output {given['out_tokens']:,}", tokens=given["out_tokens"]))
+        pieces.append(CountablePart(kind="output", name=f"output {given['out_tokens']:,}", tokens=given["out_tokens"]))
     return tuple(pieces)
 
 
-def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
+def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
     """The texts and files that are there, opened by the one door; words counted where their vocabulary is here."""
-    found: list[Piece] = []
+    found: list[CountablePart] = []
     if not given["texts"] and not given["files"]:
         return found
-    from intermodal.costing.parts import Piece
+    from intermodal.cost_model.token_counts import CountablePart
     from intermodal.estimates.call_estimate import token_counter
     from intermodal.estimates.estimate import counted
     from intermodal.media.fetch import read_text_file
@@ -102,7 +102,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[Piece]:
     by = token_counter(vocabulary, os.environ)
     for path in given["texts"]:
         words = _read_piped() if path == "-" else read_text_file(path)
-        found.append(counted(Piece(kind="text", name=path), words, vocabulary, by))
+        found.append(counted(CountablePart(kind="text", name=path), words, vocabulary, by))
     if given["files"]:
         import anyio
 
@@ -160,7 +160,7 @@ def _levels(quantity: Quantity, *, whole: bool) -> dict[str, Any]:
 
 def _echo(made: Estimate, vocabulary: str) -> None:
     from intermodal.cli.rendering.tables import echo_table
-    from intermodal.costing.bill import PLAINLY
+    from intermodal.cost_model.usage_price import TOKENS_TIMES_PRICE
     from intermodal.plans import numbers
 
     click.echo(f"{made.model}  by the rules of {made.date}\n")
@@ -177,7 +177,7 @@ def _echo(made: Estimate, vocabulary: str) -> None:
     at = f"  at {made.endpoint}" if made.endpoint else ""
     if made.said_by is not None:
         click.echo(f"money   {numbers.money(made.usd)}{at}, {made.said_by.citation}")
-        if made.usd.basis != PLAINLY:
+        if made.usd.basis != TOKENS_TIMES_PRICE:
             click.echo(f"        {made.usd.basis}")
     else:
         click.echo(f"money   unknown{at}  {made.usd.basis}")

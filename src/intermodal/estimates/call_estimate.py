@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from intermodal.catalog.load import load_catalog, load_snapshot
 from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.config import Config, snapshot_file
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UsageError
 from intermodal.estimates.estimate import CountText, Estimate, counted, estimate, rules_of
 from intermodal.estimates.model_lookup import PricedModel, find_model
@@ -46,7 +46,7 @@ async def estimate_of(
     rules = rules_of(subject, shipped_families(), when)
     vocabulary = rules.rules.get("text", "")
     by = token_counter(vocabulary, env)
-    pieces = [counted(Piece(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
+    pieces = [counted(CountablePart(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
     if files:
         from intermodal.estimates.file_pieces import open_files, piece
 
@@ -55,7 +55,7 @@ async def estimate_of(
             made = piece(part)
             pieces.append(counted(made, there.text(part.index), vocabulary, by) if part.kind == "text" else made)
     if out_tokens is not None:
-        pieces.append(Piece(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
+        pieces.append(CountablePart(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
     return estimate(subject, rules, tuple(pieces), date=when, batch=wanted.batch, cached=wanted.cached)
 
 

@@ -13,9 +13,9 @@ from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
 from intermodal.catalog.types import Evidence
 from intermodal.content import KINDS, Value
-from intermodal.costing.bill import Priced, bill, cacheable
-from intermodal.costing.parts import Count, Counted, Piece, count
-from intermodal.costing.rates import assumed
+from intermodal.cost_model.rates import assumed_reasoning
+from intermodal.cost_model.token_counts import CountablePart, CountedPart, TokenCount, count_tokens
+from intermodal.cost_model.usage_price import UsagePrice, cacheable_tokens, price_of_parts
 from intermodal.errors import UsageError
 from intermodal.estimates.model_lookup import PricedModel, embedding_usage
 from intermodal.hints import setting
@@ -39,7 +39,7 @@ class Estimate(Value):
 
     model: str
     date: str
-    count: Count
+    count: TokenCount
     usd: Quantity
     rejected: str = ""
     endpoint: str = ""
@@ -59,7 +59,7 @@ def rules_of(subject: PricedModel, families: ModelFamilies, date: str) -> ModelT
 def estimate(
     subject: PricedModel,
     rules: ModelTokenRules,
-    pieces: tuple[Piece, ...],
+    pieces: tuple[CountablePart, ...],
     *,
     date: str,
     batch: bool = False,
@@ -74,10 +74,10 @@ def estimate(
         kind: doubt for kind in KINDS for doubt in provenance.disputes_about(subject.doubts, (kind,))
     }
     takes = None if subject.takes is None else (*subject.takes, *filter(doubted.__contains__, KINDS))
-    found = _with_contradictions(count(pieces, rules, takes=takes, model=subject.id), doubted)
+    found = _with_contradictions(count_tokens(pieces, rules, takes=takes, model=subject.id), doubted)
     found = _within_context(_with_reasoning(found, subject), subject)
-    if not found.rejected and cached > cacheable(found.parts):
-        what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable(found.parts):,.0f}"
+    if not found.rejected and cached > cacheable_tokens(found.parts):
+        what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable_tokens(found.parts):,.0f}"
         raise UsageError(what, where=setting("cached"), todo="give the tokens of this call that are read from a cache")
     priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
     usd = unknown(priced) if isinstance(priced, str) else _bill(found, priced, cached)
@@ -87,9 +87,9 @@ def estimate(
     )  # fmt: skip
 
 
-def _bill(found: Count, priced: tuple[Priced, ...], cached: int) -> Quantity:
+def _bill(found: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Quantity:
     """The bill; where the price depends on the hour of the day, from the cheapest to the dearest of them."""
-    bills = [bill(found.parts, each, cached=cached) for each in priced]
+    bills = [price_of_parts(found.parts, each, cached=cached) for each in priced]
     if len(bills) == 1 or not all(each.known for each in bills):
         return bills[0]
     low, high = min(each.low for each in bills), max(each.high for each in bills)
@@ -98,11 +98,13 @@ def _bill(found: Count, priced: tuple[Priced, ...], cached: int) -> Quantity:
     return between(low, bills[0].mid, high, f"{bills[0].basis}, which depends on the hour of the day")
 
 
-def _conflicts(subject: PricedModel, found: Count, usd: Quantity, cached: int) -> tuple[PriceConflict, ...]:
+def _conflicts(subject: PricedModel, found: TokenCount, usd: Quantity, cached: int) -> tuple[PriceConflict, ...]:
     """What other sources would make of it, where that is not within the bill."""
     if not usd.known:
         return ()
-    others = [(each, bill(found.parts, embedding_usage(each.vector), cached=cached)) for each in subject.rivals]
+    others = [
+        (each, price_of_parts(found.parts, embedding_usage(each.vector), cached=cached)) for each in subject.rivals
+    ]
     return tuple(
         PriceConflict(by=each.by, since=each.since, usd=other.mid)
         for each, other in others
@@ -110,7 +112,7 @@ def _conflicts(subject: PricedModel, found: Count, usd: Quantity, cached: int) -
     )
 
 
-def _with_contradictions(found: Count, doubted: Mapping[str, DisputedCapability]) -> Count:
+def _with_contradictions(found: TokenCount, doubted: Mapping[str, DisputedCapability]) -> TokenCount:
     """The count, of which it is said where sources contradict each other about what the model takes."""
     parts = []
     for part in found.parts:
@@ -124,20 +126,20 @@ def _with_contradictions(found: Count, doubted: Mapping[str, DisputedCapability]
     return msgspec.structs.replace(found, parts=tuple(parts))
 
 
-def _with_reasoning(found: Count, subject: PricedModel) -> Count:
+def _with_reasoning(found: TokenCount, subject: PricedModel) -> TokenCount:
     """The count with what the model thinks unasked before an answer: the stated length is that of the answer."""
     thinks = thinking_of(subject.id) if subject.model is None else subject.model.thinking
-    tokens = assumed(thinks) if thinks is not None and not found.rejected else Quantity()
+    tokens = assumed_reasoning(thinks) if thinks is not None and not found.rejected else Quantity()
     if thinks is None or not tokens.high or not any(part.piece.kind == "output" for part in found.parts):
         return found
     evidence = thinks.evidence
     source = evidence.citation if evidence.source else ""
-    part = Counted(piece=Piece(kind="output", name="thinking"), tokens=tokens, source=source)
+    part = CountedPart(piece=CountablePart(kind="output", name="thinking"), tokens=tokens, source=source)
     whole = found.tokens + tokens if found.tokens.known else found.tokens
     return msgspec.structs.replace(found, parts=(*found.parts, part), tokens=whole)
 
 
-def _within_context(found: Count, subject: PricedModel) -> Count:
+def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
     """The count, rejected where what goes in and comes out is more than the model holds. Vectors are made piece by
     piece."""
     model = subject.model
@@ -155,7 +157,7 @@ def _within_context(found: Count, subject: PricedModel) -> Count:
     return msgspec.structs.replace(found, rejected=why)
 
 
-def counted(piece: Piece, text: str, vocabulary: str, by: CountText) -> Piece:
+def counted(piece: CountablePart, text: str, vocabulary: str, by: CountText) -> CountablePart:
     """A text piece with its exact count where its vocabulary is at hand, else with what it is made of."""
     tokens = by(vocabulary, text) if vocabulary else None
     size = len(text.encode("utf-8", "replace"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from intermodal.content import together
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.plans.facts import PartFacts
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
         await worker.close()
 
 
-def piece(part: PartFacts) -> Piece:
+def piece(part: PartFacts) -> CountablePart:
     """What counting needs of a part that was probed."""
     name = part.name
     if part.kind == "image":
-        return Piece(kind="image", name=name, width=part.width, height=part.height)
+        return CountablePart(kind="image", name=name, width=part.width, height=part.height)
     if part.kind == "audio":
-        return Piece(kind="audio", name=name, seconds=part.seconds.mid)
+        return CountablePart(kind="audio", name=name, seconds=part.seconds.mid)
     if part.kind == "video":
-        return Piece(
+        return CountablePart(
             kind="video", name=name, seconds=part.seconds.mid, width=part.width, height=part.height,
             sound=part.channels > 0,
         )  # fmt: skip
@@ -49,8 +49,8 @@ def piece(part: PartFacts) -> Piece:
         chars = sum(page.chars for page in part.pages)
         width = max((page.width for page in part.pages), default=0.0)
         height = max((page.height for page in part.pages), default=0.0)
-        return Piece(
+        return CountablePart(
             kind="document", name=name, pages=len(part.pages), chars=chars,
             scripts=together(page.scripts for page in part.pages), width=round(width), height=round(height),
         )  # fmt: skip
-    return Piece(kind="text", name=name, chars=part.chars, size=part.size, scripts=part.scripts)
+    return CountablePart(kind="text", name=name, chars=part.chars, size=part.size, scripts=part.scripts)

@@ -17,7 +17,7 @@ from intermodal.catalog.snapshot.file import RivalPrice, Snapshot, SnapshotRow
 from intermodal.catalog.token_rules import ModelFamilies, bare_name, host_in_name
 from intermodal.catalog.types import FREE, Catalog, Endpoint, Evidence, Model, Price
 from intermodal.content import Kind, Value
-from intermodal.costing.bill import Priced, Usage, priced_by
+from intermodal.cost_model.usage_price import Usage, UsagePrice, usage_price
 from intermodal.errors import UnknownModel
 from intermodal.hints import MODELS, hint, setting
 
@@ -57,7 +57,7 @@ class PricedModel(Value):
         vendors = host == self.id.partition("/")[0]
         return not vendors, rate is None, self.price == FREE, rate or 0.0, self.endpoint
 
-    def priced(self, date: str, *, batch: bool = False) -> tuple[Priced, ...] | str:
+    def priced(self, date: str, *, batch: bool = False) -> tuple[UsagePrice, ...] | str:
         """What a usage costs on an ISO date, at each price that holds at some hour of it; or why nobody knows."""
         if self.vectors:
             return _by_vectors(self.vectors, date, batch)
@@ -65,10 +65,10 @@ class PricedModel(Value):
             return "no price is known"
         if self.price.effective_from > date:
             return f"no price before {self.price.effective_from} is known"
-        return (priced_by(self.price, batch=batch),)
+        return (usage_price(self.price, batch=batch),)
 
 
-def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[Priced, ...] | str:
+def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[UsagePrice, ...] | str:
     if batch and not any(each.when.get(_BATCH[0]) == _BATCH[1] and each.since <= date for each in vectors):
         return f"no price of a batch is known for {date}"
     said = dict([_BATCH]) if batch else {}
@@ -80,14 +80,14 @@ def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[
     return answers or f"no price is known for {date}"
 
 
-def embedding_usage(vector: RateCard) -> Priced:
+def embedding_usage(vector: RateCard) -> UsagePrice:
     """A vector as an answer to a usage."""
 
     def billed(used: Usage) -> float | str:
         found = rate_cards.itemize(vector, used)
         return found.usd if found.usd is not None else found.unpriced[0].replace("_", " ")
 
-    return Priced(billed, vector.units, vector.least_seconds)
+    return UsagePrice(billed, vector.units, vector.least_seconds)
 
 
 def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str) -> PricedModel:

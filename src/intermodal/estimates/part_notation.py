@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from intermodal.costing.drawn import QUALITIES
-from intermodal.costing.images import DETAILS
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.generated_image_tokens import QUALITIES
+from intermodal.cost_model.image_tokens import DETAILS
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 
@@ -22,7 +22,7 @@ _PAGES = re.compile(r"([1-9]\d*)p", re.IGNORECASE)
 _RATE = re.compile(r"\d+(?:\.\d+)?")
 
 
-def text(word: str) -> Piece:
+def text(word: str) -> CountablePart:
     """``500words``, ``500 words``, ``3000chars``; a bare number is of words."""
     found = _LENGTH.fullmatch(word.strip())
     if found is None or not 0 < int(found[1]) <= MOST_CHARS:
@@ -30,36 +30,36 @@ def text(word: str) -> Piece:
     letters = (found[2] or "words").lower().startswith("c")
     chars = int(found[1]) * (1 if letters else CHARS_OF_WORD)
     said = f"{int(found[1]):,} {'letters' if letters else 'words'}"
-    return Piece(kind="text", name=f"text of {said}", chars=chars, size=chars)
+    return CountablePart(kind="text", name=f"text of {said}", chars=chars, size=chars)
 
 
-def image(word: str) -> Piece:
+def image(word: str) -> CountablePart:
     """``1024x1024`` or ``1024x1024:high``."""
     size, _, detail = word.partition(":")
     width, height = _size(size, word, setting("image"))
     detail = _one_of(detail or "auto", DETAILS, word, setting("image"), "detail")
-    return Piece(kind="image", name=f"image {word}", width=width, height=height, detail=detail)
+    return CountablePart(kind="image", name=f"image {word}", width=width, height=height, detail=detail)
 
 
-def drawn(word: str) -> Piece:
+def drawn(word: str) -> CountablePart:
     """A picture that comes out: ``1024x1024`` or ``1024x1024:low``."""
     size, _, quality = word.partition(":")
     width, height = _size(size, word, setting("out-image"))
     quality = _one_of(quality or "high", QUALITIES, word, setting("out-image"), "quality")
-    return Piece(kind="drawn", name=f"drawn {word}", width=width, height=height, detail=quality)
+    return CountablePart(kind="drawn", name=f"drawn {word}", width=width, height=height, detail=quality)
 
 
-def audio(word: str) -> Piece:
+def audio(word: str) -> CountablePart:
     """``10s``, ``1m30s``, ``1.5h``."""
-    return Piece(kind="audio", name=f"audio {word}", seconds=_seconds(word, word, setting("audio")))
+    return CountablePart(kind="audio", name=f"audio {word}", seconds=_seconds(word, word, setting("audio")))
 
 
-def speech(word: str) -> Piece:
+def speech(word: str) -> CountablePart:
     """Speech that comes out."""
-    return Piece(kind="speech", name=f"speech {word}", seconds=_seconds(word, word, setting("out-audio")))
+    return CountablePart(kind="speech", name=f"speech {word}", seconds=_seconds(word, word, setting("out-audio")))
 
 
-def video(word: str) -> Piece:
+def video(word: str) -> CountablePart:
     """``10s``, then ``@fps``, ``:WxH`` and ``:detail`` as they are known: ``10s@1:640x360``."""
     head, *rest = word.split(":")
     length, at, rate = head.partition("@")
@@ -76,19 +76,19 @@ def video(word: str) -> Piece:
         else:
             detail = _one_of(more, DETAILS, word, setting("video"), "detail")
     seconds = _seconds(length, word, setting("video"))
-    return Piece(
+    return CountablePart(
         kind="video", name=f"video {word}", seconds=seconds, fps=fps, width=width, height=height, detail=detail
     )
 
 
-def pdf(word: str) -> Piece:
+def pdf(word: str) -> CountablePart:
     """``10p`` or ``10p:low``."""
     pages, _, detail = word.partition(":")
     found = _PAGES.fullmatch(pages)
     if found is None or int(found[1]) > MOST_PAGES:
         raise _not(word, setting("pdf"), f"{pages!r} is no number of pages", "10p")
     detail = _one_of(detail or "auto", DETAILS, word, setting("pdf"), "detail")
-    return Piece(kind="document", name=f"pdf {word}", pages=int(found[1]), detail=detail)
+    return CountablePart(kind="document", name=f"pdf {word}", pages=int(found[1]), detail=detail)
 
 
 def _size(size: str, word: str, option: str) -> tuple[int, int]:

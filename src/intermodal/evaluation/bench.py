@@ -21,7 +21,7 @@ from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.types import Endpoint
 from intermodal.client import AsyncClient, plan_from
 from intermodal.content import Value
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.errors import BudgetExceeded, IntermodalError, UnknownModel
 from intermodal.events import TextDelta, fold
 from intermodal.hints import hint, setting
@@ -157,7 +157,7 @@ class Bench:
         for name in self.settings.names:
             by_host = [e for e in catalog.endpoints if e.host.id == name and e.model.output == ("text",)]
             named = by_host or list(resolve_name(catalog, name))
-            ready = [e for e in named if e.ready and (e.host.zone in HERE or self._allowed(e, catalog.consent))]
+            ready = [e for e in named if e.ready and (e.host.zone in LOCAL_ZONES or self._allowed(e, catalog.consent))]
             for endpoint in ready or named[:1]:  # of none that may be asked, one: planning says why it may not
                 found.setdefault(endpoint.id, endpoint)
         self._endpoints = list(found.values())
@@ -170,7 +170,7 @@ class Bench:
             self.subjects.append(
                 BenchEndpoint(
                     endpoint=endpoint.id, zone=endpoint.host.zone, input_mtok=price.input_mtok,
-                    output_mtok=price.output_mtok, own=endpoint.host.zone in HERE,
+                    output_mtok=price.output_mtok, own=endpoint.host.zone in LOCAL_ZONES,
                     route=" -> ".join(step.title for step in chosen.steps if step.title) or chosen.endpoint,
                     high_cost=chosen.total.cost.for_limit(),
                 )

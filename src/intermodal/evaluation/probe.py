@@ -17,7 +17,7 @@ from intermodal.catalog.capability_lessons import CapabilityLesson, LessonSubjec
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.client import AsyncClient
 from intermodal.content import Kind, ToolCall, Value
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.evaluation import probe_media
 from intermodal.events import Event
 from intermodal.executor.attempt.caller import Reroute, StepCaller
@@ -273,7 +273,7 @@ def _call(endpoint: Endpoint, about: LessonSubject) -> ChatCall:
         output=JsonOutput(schema=_SCHEMA) if about == "json" else TextOutput(),
         sampling=Sampling(max_tokens=ANSWER, temperature=0.0),
         tools=(_TOOL,) if about == "tools" else (),
-        context=4096 if endpoint.host.zone in HERE else None,
+        context=4096 if endpoint.host.zone in LOCAL_ZONES else None,
     )
 
 

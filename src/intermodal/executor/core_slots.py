@@ -1,4 +1,4 @@
-"""Who may begin: the steps of one run that share this machine's cores, by the rules of ``plans/cores.py``."""
+"""Who may begin: the steps of one run that share this machine's cores, by the rules of ``plans/cpu_schedule.py``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from intermodal.plans.cores import Use, at_once
+from intermodal.plans.cpu_schedule import CoreUse, concurrent_steps
 
 
 class CoreSlots:
@@ -22,10 +22,10 @@ class CoreSlots:
         self.decoders = decoders
         self._free = cores
         self._busy = Counter[str]()
-        self._waiting: dict[Any, Use] = {}  # an event for each that waits, the first first
+        self._waiting: dict[Any, CoreUse] = {}  # an event for each that waits, the first first
 
     @asynccontextmanager
-    async def taken(self, use: Use) -> AsyncIterator[None]:
+    async def taken(self, use: CoreUse) -> AsyncIterator[None]:
         """Nothing is waited for where a step runs elsewhere."""
         if not use.cores:
             yield
@@ -36,7 +36,7 @@ class CoreSlots:
         finally:
             self._give_back(use)
 
-    async def _take(self, use: Use) -> None:
+    async def _take(self, use: CoreUse) -> None:
         import anyio
 
         turn = anyio.Event()
@@ -51,14 +51,14 @@ class CoreSlots:
                 self._let_begin()  # who comes next may need less
             raise
 
-    def _give_back(self, use: Use) -> None:
+    def _give_back(self, use: CoreUse) -> None:
         self._free += self._needed(use)
         self._busy[use.process] -= 1
         self._let_begin()
 
     def _let_begin(self) -> None:
         for turn, use in list(self._waiting.items()):
-            if self._busy[use.process] >= at_once(use.process, self.decoders):
+            if self._busy[use.process] >= concurrent_steps(use.process, self.decoders):
                 continue
             if self._needed(use) > self._free:
                 return
@@ -67,5 +67,5 @@ class CoreSlots:
             del self._waiting[turn]
             turn.set()
 
-    def _needed(self, use: Use) -> int:
+    def _needed(self, use: CoreUse) -> int:
         return min(self.cores, use.cores)

@@ -23,11 +23,11 @@ from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
 from intermodal.executor.run_state import FinishedConversion, RunState
 from intermodal.hints import hint, joined_by, setting
-from intermodal.plans.cores import NEAR
-from intermodal.plans.facts import Facts, Outcome
+from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.plan import Candidate, PartNeeds, Plan
 from intermodal.plans.step import Call, Check, Step, Transform
-from intermodal.plans.verdict import joined
+from intermodal.plans.verdict import joined_names
 from intermodal.request import TIERS, ZONES, Aspect, Policy, Request
 
 MAX_REPLANS = 3  # times a run is planned again
@@ -115,7 +115,7 @@ class Replanner:
             return ()
         now = self._world.clock()
         if plan is None or not routes:
-            why = f"another way would lose {joined(lost)}" if lost else "another way would change who answers"
+            why = f"another way would lose {joined_names(lost)}" if lost else "another way would change who answers"
             await self._go_on(surprise, why)
             return ()
         first = routes[0]
@@ -194,7 +194,7 @@ class Replanner:
         return (free, kept)
 
     def _with_outcomes(self, state: RunState) -> Facts:
-        outcomes: dict[int, list[Outcome]] = {}
+        outcomes: dict[int, list[ConversionOutcome]] = {}
         for finished in state.finished.values():
             outcomes.setdefault(finished.product.part, []).append(_outcome(finished))
         parts = tuple(
@@ -251,9 +251,9 @@ def _highest(step: Step) -> float:
     )
 
 
-def _outcome(finished: FinishedConversion) -> Outcome:
+def _outcome(finished: FinishedConversion) -> ConversionOutcome:
     step, product = finished.step, finished.product
-    return Outcome(
+    return ConversionOutcome(
         op=step.op,
         endpoint=step.endpoint if isinstance(step, Call) else "",
         params=step.params,

@@ -36,7 +36,7 @@ from intermodal.executor.preparation.request_size import audio_tokens, counting_
 from intermodal.executor.run_state import RunState
 from intermodal.hints import hint
 from intermodal.languages import checked_language
-from intermodal.plans.cores import DECODING, use_of
+from intermodal.plans.cpu_schedule import DECODER_USE, core_use
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.store.recognition_quality import remember_hearing, remember_reading
@@ -179,7 +179,7 @@ class RouteRun:
 
     async def _convert_one(self, step: Step) -> None:
         if isinstance(step, Transform):
-            async with self.state.places.taken(DECODING):
+            async with self.state.places.taken(DECODER_USE):
                 self.stop_for_replan()
                 await self.state.emit(StepStarted(step=step.id, title=step.title, op=step.op))
                 began = self.now()
@@ -310,7 +310,7 @@ class RouteRun:
 
     def _turn(self, job: CallJob) -> AbstractAsyncContextManager[None]:
         places = self.state.places
-        return places.taken(use_of(job.endpoint, places.cores))
+        return places.taken(core_use(job.endpoint, places.cores))
 
     async def _begin(self, step: Call) -> None:
         title = step.title or step.op

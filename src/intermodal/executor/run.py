@@ -13,7 +13,7 @@ from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.types import Endpoint
 from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import Part
-from intermodal.costing import answers
+from intermodal.cost_model import answer_length
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
 from intermodal.executor.attempt.caller import PriorAttempt, ReplanReason, ReplanRequested, Reroute, StepCaller
 from intermodal.executor.attempt.ledger import (
@@ -92,7 +92,7 @@ class PlanRun:
         self._too_long: list[Reroute] = []  # who could not hold what it was sent
         deadline = request.policy.deadline
         self._ledger = RunLedger(world.store, self._id, request.policy.max_cost, allowance)
-        self._ledger.answer = answers.kind_of_request(request)
+        self._ledger.answer = answer_length.kind_of_request(request)
         self._ledger.effort = thinking_request_of(request.settings)
         self._caller = StepCaller(
             world, self._ledger, self._emit, self._hint, None if deadline is None else self._started + deadline,

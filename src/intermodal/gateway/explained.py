@@ -18,8 +18,8 @@ from intermodal.gateway.reply import Reply
 from intermodal.gateway.told import ignored_told
 from intermodal.plans.explain import explain as as_text
 from intermodal.plans.plan import Plan
-from intermodal.plans.rejections import folded
-from intermodal.plans.wording import worded
+from intermodal.plans.rejections import fold_rejections
+from intermodal.plans.surface_text import for_surface
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps
 
@@ -82,5 +82,5 @@ def _written(plan: Plan) -> bytes:
 
 def _document(plan: Plan) -> dict[str, Any]:
     # Rejections of many hosts are one line of the text, which has words of its own.
-    short = worded(replace(plan, rejected=folded(plan.rejected)), "http")
+    short = for_surface(replace(plan, rejected=fold_rejections(plan.rejected)), "http")
     return {"kind": "intermodal.plan", "version": VERSION, "plan": msgspec.to_builtins(plan), "text": as_text(short)}

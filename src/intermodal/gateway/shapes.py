@@ -33,8 +33,8 @@ from intermodal.content import (
     ToolResult,
     scaled,
 )
-from intermodal.costing.answers import kind_of
-from intermodal.costing.tokens import text_tokens
+from intermodal.cost_model.answer_length import kind_of
+from intermodal.cost_model.tokens import text_tokens
 from intermodal.errors import IntermodalError
 from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import PartFacts

@@ -8,7 +8,7 @@ from typing import Final
 from intermodal.local_models.fit import FitCell, FitReport
 from intermodal.local_models.text_bars import bar_lines, change_lines, rate
 from intermodal.plans.numbers import counted, size
-from intermodal.plans.table import aligned
+from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.machine_options import describe_machine
@@ -114,7 +114,7 @@ def terms(report: FitReport) -> list[str]:
         (term.name, amount(term.amount), _place(report, term), term.amount.certainty, term.amount.basis)
         for term in sorted(report.placed.memory.terms, key=lambda term: (term.device, -term.amount.mid))
     ]
-    return aligned(("memory", "bytes", "where", "", ""), rows)
+    return format_table(("memory", "bytes", "where", "", ""), rows)
 
 
 def bars(report: FitReport, *, plain: bool = False) -> list[str]:

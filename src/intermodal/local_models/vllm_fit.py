@@ -13,7 +13,7 @@ from intermodal.hints import hint, setting
 from intermodal.local_models.text_bars import bar_lines, change_lines
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted, size
-from intermodal.plans.table import aligned
+from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.fit_changes import FitChange
@@ -152,7 +152,7 @@ def lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Ver
         ("overhead", _gib(found.overhead), each, found.overhead.basis),
         ("left for keys and values", _gib(found.cache), each, found.cache.basis),
     ]
-    yield from ((line, None) for line in aligned(("memory", "GiB", "where", ""), rows))
+    yield from ((line, None) for line in format_table(("memory", "GiB", "where", ""), rows))
     yield "", None
     yield from ((line, None) for line in bar_lines("card", report.parts, report.room, report.room / GIB, plain=plain))
     yield "", None
@@ -165,7 +165,7 @@ def lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Ver
         yield f"writes at an unknown speed: {report.pace.decode.basis}", None
     yield "", None
     rows_of_table = [(format_context(length), _count(texts)) for length, texts in report.table]
-    yield from ((line, None) for line in aligned(("context", "texts of that length at once"), rows_of_table))
+    yield from ((line, None) for line in format_table(("context", "texts of that length at once"), rows_of_table))
     yield "", None
     if report.changes:
         yield "what would make it fit, cheapest first", None

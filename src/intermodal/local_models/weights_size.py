@@ -5,7 +5,7 @@ from __future__ import annotations
 from intermodal.catalog.host_rows import ServedRow
 from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.types import Model
-from intermodal.costing.memory import fits
+from intermodal.cost_model.memory import fits
 from intermodal.errors import DoesNotFit
 from intermodal.hints import PULL_LIST, hint
 from intermodal.local.weights.registry import WeightsRow

@@ -16,7 +16,7 @@ from intermodal.files.file_bytes import Data, FileBytes, Spool
 from intermodal.media.media_limits import LARGE_FILE, PCM_BYTES_PER_SECOND
 from intermodal.media.office.conversion_types import ConvertedFile
 from intermodal.media.worker_results import Barcode, EncodedPicture, Pcm, ProbeResult, SubtitleLine, VideoFrame
-from intermodal.plans.cores import START
+from intermodal.plans.cpu_schedule import DECODER_START_SECONDS
 from intermodal.plans.facts import Box
 
 __all__ = ["VideoFrame", "MediaWorker", "Pcm", "EncodedPicture", "ProbeResult"]
@@ -223,7 +223,7 @@ class MediaWorker:
             turn = _QueuedJob(anyio.Event())
             self._waiting.append(turn)
             try:
-                with anyio.move_on_after(START):
+                with anyio.move_on_after(DECODER_START_SECONDS):
                     await turn.come.wait()
             except BaseException:
                 if turn.worker is not None:  # it was given one as it was cancelled

@@ -24,9 +24,9 @@ from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.reasoning_effort import ThinkingRequest
 from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
 from intermodal.catalog.types import Catalog, Endpoint, Task
-from intermodal.costing.native import Book, book_of
-from intermodal.costing.rates import DAYS_AND_EFFORTS, HERE, Rates, dimensions, ideal, known_rates
-from intermodal.costing.siblings import informed
+from intermodal.cost_model.rates import DAYS_AND_EFFORTS, LOCAL_ZONES, Rates, ideal_rates, known_rates, rate_dimensions
+from intermodal.cost_model.sibling_statistics import with_sibling_figures
+from intermodal.cost_model.token_rules import TokenRules, native_token_rules
 from intermodal.errors import UsageError
 from intermodal.planner.eligibility.usage_terms import endpoint_terms
 from intermodal.plans.statistics import Statistics
@@ -92,7 +92,7 @@ class EndpointGroup(Struct, eq=False):
     tiers: dict[str, int]
     strongest: int
     lane: tuple[frozenset[str], bool, bool, str]
-    books: dict[str, Book]
+    books: dict[str, TokenRules]
     sheets: dict[str, ModelTokenRules]
     bands: dict[tuple[str, ThinkingRequest], tuple[Endpoint, ...]]
     ideals: dict[tuple[str, ThinkingRequest], Rates]
@@ -134,8 +134,8 @@ class CatalogIndex:
                 group.take_over(before.group_of.get(group.first.id))
         self.group_of: dict[str, EndpointGroup] = {e.id: group for group in self.groups for e in group.members}
         self.hosts: tuple[str, ...] = tuple(sorted({e.host.id for e in catalog.endpoints}))
-        self._of_day: dict[str, list[Book]] = {}
-        self._alike: dict[tuple[object, ...], Book] = {} if before is None else before._alike
+        self._of_day: dict[str, list[TokenRules]] = {}
+        self._alike: dict[tuple[object, ...], TokenRules] = {} if before is None else before._alike
         self._away: dict[str, float] = {}
         self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
@@ -191,7 +191,7 @@ class CatalogIndex:
         if not statistics.rows:
             return statistics
         if self._informed is None or self._informed[0] is not statistics:
-            self._informed = (statistics, informed(statistics, self._models))
+            self._informed = (statistics, with_sibling_figures(statistics, self._models))
         return self._informed[1]
 
     @cached_property
@@ -202,7 +202,7 @@ class CatalogIndex:
             found.setdefault(endpoint.model.id, []).append(endpoint)
         return {
             name: served for name, served in found.items()
-            if name and (len(served) > 1 or served[0].host.zone in HERE)
+            if name and (len(served) > 1 or served[0].host.zone in LOCAL_ZONES)
         }  # fmt: skip
 
     def sheet(self, group: EndpointGroup, as_of: str) -> ModelTokenRules:
@@ -217,18 +217,18 @@ class CatalogIndex:
             group.sheets[as_of] = found
         return found
 
-    def book(self, group: EndpointGroup, as_of: str) -> Book:
+    def book(self, group: EndpointGroup, as_of: str) -> TokenRules:
         """The rules by which a class counts on a day; classes with the same rules share one."""
         found = group.books.get(as_of)
         if found is None:
             if len(group.books) > 100:
                 group.books.clear()
                 group.sheets.clear()
-            made = book_of(self.sheet(group, as_of), group.inputs)
+            made = native_token_rules(self.sheet(group, as_of), group.inputs)
             found = group.books[as_of] = self._alike.setdefault(made.key, made)
         return found
 
-    def books(self, as_of: str) -> list[Book]:
+    def books(self, as_of: str) -> list[TokenRules]:
         """Every book of rules of a day."""
         found = self._of_day.get(as_of)
         if found is None:
@@ -250,7 +250,7 @@ class CatalogIndex:
         """The best of each figure over the group, as the catalog knows them."""
         found = group.ideals.get((as_of, asked))
         if found is None:
-            found = group.ideals[as_of, asked] = ideal(
+            found = group.ideals[as_of, asked] = ideal_rates(
                 [known_rates(e, as_of, asked) for e in self.band(group, as_of, asked)]
             )
         return found
@@ -269,7 +269,7 @@ def catalog_index(catalog: Catalog) -> CatalogIndex:
 
 def needs_consent(endpoint: Endpoint) -> bool:
     """Hosts on this machine need none."""
-    return endpoint.host.zone not in HERE
+    return endpoint.host.zone not in LOCAL_ZONES
 
 
 def is_allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
@@ -329,7 +329,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
     if "image" not in endpoint.input:  # whatever the model was made for
         jobs = tuple(job for job in jobs if job != "describe")
     tiers: dict[str, int] = {strength.task: TIERS.index(strength.tier) for strength in endpoint.model.strength}
-    inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in HERE
+    inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in LOCAL_ZONES
     strongest = max(tiers.values(), default=0)
     cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < LEAST_READING_TIER
     cannot_read |= endpoint.model.matches_pictures  # it tells what is shown, and not what is written
@@ -363,7 +363,7 @@ def undominated_members(members: list[Endpoint], as_of: str, asked: ThinkingRequ
     """Those that fewer than ``BAND`` others dominate, by id. Ties in everything go to the smaller id."""
     if len(members) <= BAND:
         return tuple(members)
-    points = [dimensions(known_rates(each, as_of, asked)) for each in members]
+    points = [rate_dimensions(known_rates(each, as_of, asked)) for each in members]
     # Only what differs can decide; most endpoints share most figures.
     varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
     slim = [tuple([point[place] for place in varying]) for point in points]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 
-from intermodal.costing.levels import LOW, MID, ZEROS
+from intermodal.cost_model.levels import LOW, MID, ZEROS
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.final_call import AnswerTokens, final_call_cost, typical_call_cost, usual_answer
 from intermodal.planner.route_estimates.routes import Route

@@ -34,13 +34,13 @@ from intermodal.planner.route_estimates.voice import Voice
 from intermodal.planner.session_affinity import prefer_previous_endpoint
 from intermodal.planner.speech_translation import plan_translation, planning_cases
 from intermodal.plans import numbers
-from intermodal.plans.facts import Facts, Outcome
+from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected
-from intermodal.plans.rejections import folded
+from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.statistics import Statistics
-from intermodal.plans.verdict import joined
-from intermodal.plans.wording import worded
+from intermodal.plans.surface_text import for_surface
+from intermodal.plans.verdict import joined_names
 from intermodal.request import TIERS, Request
 
 FALLBACKS = 3
@@ -91,7 +91,7 @@ def plan_without_id(
 ) -> Plan:
     """The same without the plan's id and the digest of its inputs. Over a large catalog those take longer than the
     choice; who asks many times and keeps no plan needs neither."""
-    return worded(_plan_case(make_case(request, facts, catalog, machine, statistics, as_of)), "command line")
+    return for_surface(_plan_case(make_case(request, facts, catalog, machine, statistics, as_of)), "command line")
 
 
 def _plan_case(case: PlanningCase) -> Plan:
@@ -239,7 +239,7 @@ def _with_route(found: list[Route], wanted: Route) -> list[Route]:
 
 def _better_transcriber(case: PlanningCase, routes: list[Route], chosen: Route) -> Route | None:
     """The strongest that may hear again what the chosen ear heard badly; only a fallback ever answers instead."""
-    bad = Outcome(op="transcribe", endpoint=chosen.endpoint.id, problem="empty")
+    bad = ConversionOutcome(op="transcribe", endpoint=chosen.endpoint.id, problem="empty")
     able = [route for route in routes if may_redo(case, route.endpoint, bad)]
     return max(able, key=lambda route: (route.own_tier, -route.score), default=None)
 
@@ -253,7 +253,7 @@ def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
     """The error, with every reason."""
     named = _named_rejections(case)
     said = {row.ids for row in named}
-    rows = folded(rejected_rows([*named, *(row for row in refused if row.ids not in said)]))
+    rows = fold_rejections(rejected_rows([*named, *(row for row in refused if row.ids not in said)]))
     telling = [row for row in rows if row.rule not in ("output", "model")] or list(rows)
     reasons = tuple(hint("{}: {}", _rejected_subject(row), row.reason) for row in telling) or ("no endpoint is known",)
     by = f" with {case.policy.model}" if case.policy.model else ""
@@ -332,8 +332,8 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
 def with_id(case: PlanningCase, made: Plan, surface: Surface = "command line") -> Plan:
     """The plan with the digest of what it was made of, and its own id, which is of the words of the command line."""
     made = msgspec.structs.replace(made, inputs=inputs_digest(case))
-    plain = worded(made, "command line")
-    told = plain if surface == "command line" else worded(made, surface)
+    plain = for_surface(made, "command line")
+    told = plain if surface == "command line" else for_surface(made, surface)
     return msgspec.structs.replace(told, id=plan_id(plain))
 
 
@@ -460,7 +460,7 @@ def _loses_more(case: PlanningCase, route: Route, chosen: Route) -> str:
             return f"{bundle.title} would not reach the named model as it is"
         gone = [each for each in way.missed if each not in better.missed and bundle.needs.get(each) == MUST_KEEP]
         if gone:
-            return f"loses {joined(list(gone))} of {bundle.title}"
+            return f"loses {joined_names(list(gone))} of {bundle.title}"
     return "loses more of what the question seems to need"
 
 

@@ -15,13 +15,21 @@ from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_reques
 from intermodal.catalog.structured_output import SchemaDelivery, is_closable, schema_delivery
 from intermodal.catalog.types import Catalog, Endpoint, Model
 from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
-from intermodal.costing.answers import Length, kind_of_request, typical
-from intermodal.costing.levels import ZEROS, Levels, levels, plus
-from intermodal.costing.native import Book
-from intermodal.costing.rates import HERE, MediaRates, Rates, known_rates, media_rates, rates, thought
-from intermodal.costing.schemas import schema_tokens
-from intermodal.costing.tokens import Vocabulary, part_tokens
-from intermodal.costing.tooling import tool_tokens
+from intermodal.cost_model.answer_length import AnswerLength, kind_of_request, typical_length
+from intermodal.cost_model.levels import ZEROS, Levels, levels, plus
+from intermodal.cost_model.rates import (
+    LOCAL_ZONES,
+    MediaRates,
+    Rates,
+    endpoint_rates,
+    known_rates,
+    media_rates,
+    reasoning_tokens,
+)
+from intermodal.cost_model.schema_tokens import schema_tokens
+from intermodal.cost_model.token_rules import TokenRules
+from intermodal.cost_model.tokens import Vocabulary, text_part_tokens
+from intermodal.cost_model.tool_tokens import tool_tokens
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
 from intermodal.planner.bundles import Bundle, make_bundles
@@ -35,7 +43,7 @@ from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import INPUTS_VERSION
 from intermodal.plans.statistics import NO_STATISTICS, Statistics
-from intermodal.plans.verdict import joined
+from intermodal.plans.verdict import joined_names
 from intermodal.quantity import Quantity
 from intermodal.questions.keyword_needs import needs_from_keywords, words_of
 from intermodal.request import (
@@ -65,14 +73,14 @@ class PlanningCase(Struct):
         told: texts that go along with a picture that is to be described. told_private: one of them is private.
         asked: what the question needs of each medium.
         named: ids ``Policy.model`` stands for, None when nobody named one.
-        statistics: with what is known of a model at other endpoints (``costing/siblings.py``).
+        statistics: with what is known of a model at other endpoints (``cost_model/sibling_statistics.py``).
         measured: ids with statistics of real runs. informed: those, and ids of which the same model was measured
             elsewhere. loaded: ids that are warm.
         schema_chars: of the answer's schema as it is, 0 without one.
         evident: the values of the answer are looked for in the files.
         special: by class, the ids about which more is known than the catalog says.
         closable: an answer that is forced into a schema can be everywhere where hosts are (``structured_output.py``).
-        answer_kind: what the question asks for (costing/answers.py), "json" with a schema.
+        answer_kind: what the question asks for (cost_model/answer_length.py), "json" with a schema.
         typical_answer: tokens of an answer where nothing was learned.
         ranked_answer: tokens of the answer whose seconds ranking counts, before what a model thinks and any limits.
             paid_answer: those whose price it counts.
@@ -119,7 +127,7 @@ class PlanningCase(Struct):
     evident: bool
     closable: bool
     labels: float
-    typical_answer: Length
+    typical_answer: AnswerLength
     answer_kind: str
     ranked_answer: float
     paid_answer: float
@@ -178,14 +186,14 @@ class PlanningCase(Struct):
             return known_rates(endpoint, self.as_of, self.effort)
         found = self.rates_cache.get(endpoint.id)
         if found is None:
-            found = self.rates_cache[endpoint.id] = rates(endpoint, self.statistics, self.as_of, self.effort)
+            found = self.rates_cache[endpoint.id] = endpoint_rates(endpoint, self.statistics, self.as_of, self.effort)
         return found
 
     def thought(self, endpoint: Endpoint, asked: ThinkingRequest) -> tuple[Quantity, float]:
         """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for."""
-        return thought(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, asked)
+        return reasoning_tokens(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, asked)
 
-    def book(self, group: EndpointGroup) -> Book:
+    def book(self, group: EndpointGroup) -> TokenRules:
         """The rules by which a class counts what it takes as it is."""
         return group.books.get(self.as_of) or self.index.book(group, self.as_of)
 
@@ -206,7 +214,7 @@ class PlanningCase(Struct):
         request = self.request
         return tool_tokens(rule, request.tools, request.tool_choice, self.facts.tools, vocabulary)
 
-    def book_of(self, endpoint: Endpoint) -> Book:
+    def book_of(self, endpoint: Endpoint) -> TokenRules:
         """The same of one endpoint."""
         return self.index.book(self.index.group_of[endpoint.id], self.as_of)
 
@@ -220,7 +228,7 @@ class PlanningCase(Struct):
         if found is None:
             found = ZEROS
             for part in self.texts:
-                found = plus(found, levels(part_tokens(part, vocabulary)))
+                found = plus(found, levels(text_part_tokens(part, vocabulary)))
             self.text_cache[vocabulary] = found
         return found
 
@@ -265,7 +273,7 @@ def make_case(
     schema = len(msgspec.json.encode(wanted)) if wanted is not None else 0
     kind = kind_of_request(request)
     length = request.answer_tokens
-    usual = typical(kind) if length is None else Length(*(3 * (float(length),)))
+    usual = typical_length(kind) if length is None else AnswerLength(*(3 * (float(length),)))
     named = frozenset(e.id for e in resolve_name(catalog, policy.model)) if policy.model else None
     check_own_labels(request, catalog, named)
     return PlanningCase(
@@ -361,7 +369,7 @@ def check_own_labels(request: Request, catalog: Catalog, named: frozenset[str] |
         )  # fmt: skip
     if len(able) > 1:
         raise UsageError(
-            f"{joined(able)} have labels of their own", where="scores",
+            f"{joined_names(able)} have labels of their own", where="scores",
             todo=hint("name one of them ({model}), or give labels ({labels})"),
         )  # fmt: skip
 
@@ -504,4 +512,4 @@ def _message_contents(request: Request) -> Iterator[tuple[str, object]]:
 
 def is_local(endpoint: Endpoint) -> bool:
     """It computes on this machine."""
-    return endpoint.host.zone in HERE
+    return endpoint.host.zone in LOCAL_ZONES

@@ -17,9 +17,9 @@ import msgspec
 
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Text
-from intermodal.costing.answers import Length
-from intermodal.costing.levels import HIGH, levels, times
-from intermodal.costing.tokens import speech_tokens
+from intermodal.cost_model.answer_length import AnswerLength
+from intermodal.cost_model.levels import HIGH, levels, times
+from intermodal.cost_model.tokens import transcript_tokens
 from intermodal.errors import NoRoute
 from intermodal.hints import PULL_LIST, hint
 from intermodal.languages import name_of
@@ -71,7 +71,7 @@ def _in_words(case: PlanningCase) -> PlanningCase:
     made.texts = [parts[-1]]
     made.text_files, made.bundles, made.ignored = [], case.bundles, case.ignored
     low, mid, _ = _tokens(case)
-    made.typical_answer = Length(low, mid, mid)
+    made.typical_answer = AnswerLength(low, mid, mid)
     made.ranked_answer = made.paid_answer = mid
     return made
 
@@ -115,7 +115,7 @@ def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], s
 def _tokens(case: PlanningCase) -> tuple[float, float, float]:
     """Tokens of the translation: about as many as of what is said."""
     part = case.bundles[0].parts[0]
-    low, mid, high = levels(speech_tokens(part.seconds, None))
+    low, mid, high = levels(transcript_tokens(part.seconds, None))
     lines = part.seconds.high / 3.0 * _NUMBER if part.seconds.known else 0.0
     return low, mid, times((high, high, high), _LONGER)[HIGH] + lines
 

@@ -6,10 +6,10 @@ import math
 
 from intermodal.events import Actual, AttemptFailed, Result
 from intermodal.plans import numbers
-from intermodal.plans.graph import checks_of
 from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.plan_graph import checks_by_step
 from intermodal.plans.step import Call, Check, Step
-from intermodal.plans.timeline import found_words, milliseconds, unplanned
+from intermodal.plans.timeline import finding_text, milliseconds, unplanned
 from intermodal.quantity import Quantity, q_error, total
 
 _CENT = 1e-9  # USD; sums of floats may differ by less
@@ -74,7 +74,7 @@ def _unplanned(actual: Actual, step: Step | None, result: Result) -> str:
 
 def _checked(route: Candidate, result: Result) -> list[str]:
     """What each planned check found, what others found where something was wrong, and prices nobody had to pay."""
-    checks = list(dict.fromkeys(check for some in checks_of(route).values() for check in some))
+    checks = list(dict.fromkeys(check for some in checks_by_step(route).values() for check in some))
     lines: list[str] = []
     spared: list[Check] = []
     told: set[tuple[str, str]] = set()
@@ -86,11 +86,11 @@ def _checked(route: Candidate, result: Result) -> list[str]:
         if not wrong:
             spared.append(check)
         if found:
-            said = "; ".join(dict.fromkeys(found_words(each) for each in wrong)) or "fine"
+            said = "; ".join(dict.fromkeys(finding_text(each) for each in wrong)) or "fine"
             lines.append(f"Check {_named(check)}: {said}")
     for each in result.checks:
         if each.problem and (each.step, each.check) not in told:
-            lines.append(f"Check {each.check.replace('_', ' ')}: {found_words(each)}")
+            lines.append(f"Check {each.check.replace('_', ' ')}: {finding_text(each)}")
     return [*lines, *_spared(spared)]
 
 

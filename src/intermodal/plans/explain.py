@@ -11,10 +11,10 @@ total ... / counted: ... / sends: ... / note ... / fallback ... / not chosen ...
 
 from __future__ import annotations
 
-from intermodal.plans import lists, numbers
+from intermodal.plans import explain_lines, numbers
 from intermodal.plans.plan import Candidate, Plan, Send, Taken
-from intermodal.plans.rejections import folded
-from intermodal.plans.step import SPEED, Call, Step, Transform
+from intermodal.plans.rejections import fold_rejections
+from intermodal.plans.step import SPEED_BASIS, Call, Step, Transform
 from intermodal.quantity import Quantity, total
 
 WIDTH = 116
@@ -42,22 +42,22 @@ def _lines(plan: Plan, *, everything: bool) -> str:
         f"inputs {plan.inputs}   catalog {plan.catalog or '-'}   statistics {plan.statistics}   as of {plan.as_of}"
     )
     lines += tree(plan.chosen)
-    lines.append(f"total: {lists.total(plan.chosen)}   weakest link {plan.chosen.tier}")
+    lines.append(f"total: {explain_lines.total(plan.chosen)}   weakest link {plan.chosen.tier}")
     for counted in plan.chosen.counted:
         lines += wrapped(f"counted: {counted}", "         ")
     for needs in plan.needs:
-        lines += wrapped(f"needs: {lists.needs(needs)}", "       ")
+        lines += wrapped(f"needs: {explain_lines.needs(needs)}", "       ")
     lines += _checks(plan.chosen)
     lines += sends(plan.chosen.sends)
     for note in plan.notes:
         lines += wrapped(f"note: {note}", "      ")
     for place, candidate in enumerate(plan.fallbacks, 1):
-        lines += _labelled(f"fallback {place}", lists.brief(candidate))
+        lines += _labelled(f"fallback {place}", explain_lines.brief(candidate))
     for other in plan.outranked:
-        lines += _labelled("not chosen", lists.outranked(other))
-    for row in plan.rejected if everything else folded(plan.rejected):
+        lines += _labelled("not chosen", explain_lines.outranked(other))
+    for row in plan.rejected if everything else fold_rejections(plan.rejected):
         if everything or row.rule not in _HIDDEN:
-            lines += _labelled("rejected", lists.rejected(row))
+            lines += _labelled("rejected", explain_lines.rejected(row))
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -129,10 +129,10 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
     if estimate.thought_tokens.high:
         thought = f"thinks {numbers.count(estimate.thought_tokens)} of it: {estimate.thought_tokens.basis}"
         lines += wrapped(f"{bar}{' ' * (len(head) - 1)}{thought}", f"{bar}{' ' * (len(head) + 7)}")
-    if estimate.seconds.basis not in ("", SPEED):
+    if estimate.seconds.basis not in ("", SPEED_BASIS):
         lines.append(f"{bar}{' ' * (len(head) - 1)}seconds: {estimate.seconds.basis}")
     if step.keeps or step.loses:
-        lines.append(f"{bar}{' ' * (len(head) - 1)}{lists.aspects(step)}")
+        lines.append(f"{bar}{' ' * (len(head) - 1)}{explain_lines.aspects(step)}")
     if step.room is not None:
         lines.append(f"{bar}{' ' * (len(head) - 1)}asks for a context of {step.room:,} tokens")
     if corrected := _corrected(step):
@@ -206,7 +206,7 @@ def _tokens_of_text(step: Transform) -> Quantity:
 def _details(step: Step) -> list[str]:
     words = []
     if isinstance(step, Call | Transform) and (step.keeps or step.loses):
-        words.append(lists.aspects(step))
+        words.append(explain_lines.aspects(step))
     if isinstance(step, Call):
         words += _cost_and_time(step)
         words += [step.note, _corrected(step)]
@@ -263,7 +263,7 @@ def sends(sent: tuple[Send, ...]) -> list[str]:
         return ["sends: nothing leaves this machine"]
     by_place: dict[str, list[str]] = {}
     for each in sent:
-        by_place.setdefault(lists.place(each), []).append(f"{each.what} (from {each.origin})")
+        by_place.setdefault(explain_lines.place(each), []).append(f"{each.what} (from {each.origin})")
     lines: list[str] = []
     for place, things in by_place.items():
         shown = things if len(things) <= 12 else [*things[:12], f"{len(things) - 12} more"]
@@ -285,7 +285,7 @@ def _frontier(plan: Plan, frontier: tuple[Candidate, ...]) -> str:
                 f"{numbers.plain_seconds(total.seconds.mid)} s" if total.seconds.known else "unknown",
                 candidate.tier,
                 candidate.endpoint,
-                f"{candidate.summary}{lists.missing(candidate)}{mark}",
+                f"{candidate.summary}{explain_lines.missing(candidate)}{mark}",
             )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(4)]

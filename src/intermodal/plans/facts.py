@@ -12,7 +12,7 @@ from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 Box = tuple[float, float, float, float]
-ANOTHER: Final = "another"  # a script that was not told: an earlier reading met letters that the reader lacks
+UNKNOWN_SCRIPT: Final = "another"  # a script that was not told: an earlier reading met letters that the reader lacks
 SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
 Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
@@ -102,7 +102,7 @@ class SubtitleFacts(Value):
     last: float = 0.0
 
 
-class Outcome(Value):
+class ConversionOutcome(Value):
     """What a conversion of this part really made, known when a plan is made again while it runs.
 
     Attributes:
@@ -141,8 +141,8 @@ class PartFacts(Value, gc=False):
         text_density: share of an image's area that looks like text, 0..1; of a video the most of its sampled frames.
         letters: letters and signs on an image, counted by their edges.
         script: that most words of an image are written in, where that is none of those that the embedded reader knows
-            itself ("Cyrillic", as ``tesseract.SCRIPTS`` has them), or ``ANOTHER``; "" for those, and where nobody can
-            tell.
+            itself ("Cyrillic", as ``tesseract.SCRIPTS`` has them), or ``UNKNOWN_SCRIPT``; "" for those, and where
+            nobody can tell.
         read_before: of an image, as of a page; of audio and of a video's sound, seconds of speech that an earlier
             hearing was sure of, and all of them. read_by: the ear that heard it then.
         seconds: length of audio, of video, of an animation that says so.
@@ -184,7 +184,7 @@ class PartFacts(Value, gc=False):
     language: str = ""
     fps: float = 0.0
     cuts: tuple[float, ...] = ()
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[ConversionOutcome, ...] = ()
     origins: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     page: int = 0
@@ -193,7 +193,7 @@ class PartFacts(Value, gc=False):
     read_by: str = ""
 
 
-def is_read_or_heard(part: PartFacts) -> bool:
+def needs_conversion(part: PartFacts) -> bool:
     """Whether its words have to be read, seen or heard: a picture, a recording, a film, a document with such pages."""
     return part.kind in ("image", "audio", "video") or any(page.scanned for page in part.pages)
 
@@ -278,7 +278,8 @@ class QuestionFacts(Value):
 class ScriptFacts(Value):
     """Scripts that are read in pictures here, beside those that the embedded reader knows itself.
 
-    ``read``: by script, who does ("Tesseract rus"). ``todo``: by script, or ``ANOTHER``, what to do so that it is.
+    ``read``: by script, who does ("Tesseract rus"). ``todo``: by script, or ``UNKNOWN_SCRIPT``, what to do so that it
+    is.
     """
 
     read: dict[str, str] = field(default_factory=dict)

@@ -193,10 +193,10 @@ class Plan(Value):
     verdict: Verdict = Verdict()
 
     def svg(self, name: str = "") -> str:
-        """The plan as a picture; see :func:`intermodal.plans.picture.svg`."""
-        from intermodal.plans import picture
+        """The plan as a picture; see :func:`intermodal.plans.plan_svg.svg`."""
+        from intermodal.plans import plan_svg
 
-        return picture.svg(self, name)
+        return plan_svg.svg(self, name)
 
     def __str__(self) -> str:
         """The EXPLAIN text."""

@@ -12,7 +12,7 @@ _PULL = ": intermodal pull "
 Words = tuple[str, bool]  # a reason, and whether it names all there is to name, so that no endpoints need follow
 
 
-def folded(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
+def fold_rejections(rows: Iterable[Rejected]) -> tuple[Rejected, ...]:
     """The same rejections, those of a rule that has many reasons of one kind as one row where the first stood."""
     ordered = list(rows)
     found: list[Rejected] = []

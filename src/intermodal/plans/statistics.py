@@ -10,8 +10,8 @@ from intermodal.quantity import Quantity
 
 class Statistics(Value):
     """``rows`` is keyed ``endpoint|figure``: figures are those of ``catalog.types.Speed`` by name,
-    and ``tokens_per_second_of_speech``, ``tokens_per_megapixel``, lengths of answers (``costing/answers.py``),
-    ``reasoning_tokens``, and how a server counts what goes in (``costing/counts.py``).
+    and ``tokens_per_second_of_speech``, ``tokens_per_megapixel``, lengths of answers (``cost_model/answer_length.py``),
+    ``reasoning_tokens``, and how a server counts what goes in (``cost_model/token_calibration.py``).
     ``epoch`` counts the refreshes; plans name it."""
 
     epoch: int = 0

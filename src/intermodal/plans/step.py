@@ -1,7 +1,7 @@
 """A step of a plan: what is done, to what, with what it keeps and loses, and its estimate.
 
 Inputs are references: ``part:0`` (a part of the request, as it came) or ``step:<id>`` (what another
-step made). A step carries sizes and parameters; ``costing`` prices it; it never prices itself.
+step made). A step carries sizes and parameters; ``cost_model`` prices it; it never prices itself.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ CallOp = Literal["read", "transcribe", "describe", "generate", "translate", "emb
 CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
 
-APART: tuple[tuple[str, str], ...] = (("channels", "apart"),)  # params of a step that takes each channel by itself
-SPEED = "speed"  # the basis of seconds of which nothing more is to be said
+SEPARATE_CHANNELS: tuple[tuple[str, str], ...] = (
+    ("channels", "apart"),
+)  # params of a step that takes each channel by itself
+SPEED_BASIS = "speed"  # the basis of seconds of which nothing more is to be said
 
 
 class Estimate(Value):
@@ -31,7 +33,7 @@ class Estimate(Value):
         cost: USD. seconds: wall time without loading. load_seconds: of a cold runtime.
         memory: bytes resident while it runs.
         text: characters of text it makes (for a conversion).
-        cores: how many of this machine's it keeps busy (``plans/cores.py``), 0 for none.
+        cores: how many of this machine's it keeps busy (``plans/cpu_schedule.py``), 0 for none.
     """
 
     input_tokens: Quantity = Quantity()
@@ -105,9 +107,9 @@ class Call(Value, tag_field="step", tag="call"):
     partly: tuple[Portion, ...] = ()
 
 
-def is_apart(step: Transform | Call) -> bool:
+def has_separate_channels(step: Transform | Call) -> bool:
     """Whether a step takes each of two channels by itself."""
-    return APART[0] in step.params
+    return SEPARATE_CHANNELS[0] in step.params
 
 
 class Check(Value, tag_field="step", tag="check"):

@@ -11,16 +11,16 @@ from typing import Literal
 
 from intermodal.content import Value
 from intermodal.events import Actual, Checked, Result
-from intermodal.plans import cores, numbers
-from intermodal.plans.cores import DECODING, ELSEWHERE, NEAR, Task, Use
-from intermodal.plans.graph import ALIKE, SHOWN, last_call
+from intermodal.plans import cpu_schedule, numbers
+from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse, CpuTask
 from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.plan_graph import ALIKE, SHOWN, last_call
 from intermodal.plans.step import Call, Check, Step, Transform
 
 State = Literal["ran", "cached", "did not run", "another route"]
 
 
-class Span(Value):
+class TimelineSpan(Value):
     """When a step runs, in seconds after the start.
 
     ``load`` of them are spent loading at its beginning. Of a plan, ``low`` and ``high`` are its earliest and latest end
@@ -35,22 +35,22 @@ class Span(Value):
     known: bool = True
 
 
-class Row(Value):
+class TimelineRow(Value):
     """A step, or ``count`` alike. ``state`` is "another route" for one that the plan did not have."""
 
     step: str
     op: str
     who: str
     what: str
-    planned: Span | None = None
-    actual: Span | None = None
+    planned: TimelineSpan | None = None
+    actual: TimelineSpan | None = None
     state: State = "ran"
     count: int = 1
     cached: int = 0
     retries: int = 0
 
 
-class Mark(Value):
+class TimelineMark(Value):
     """Something that happened. ``at`` is None where the time is not known."""
 
     kind: Literal["check", "replan", "retry"]
@@ -67,8 +67,8 @@ class Timeline(Value):
     not say when its steps began: then they stand one after another.
     """
 
-    rows: tuple[Row, ...]
-    marks: tuple[Mark, ...] = ()
+    rows: tuple[TimelineRow, ...]
+    marks: tuple[TimelineMark, ...] = ()
     planned: float = 0.0
     took: float = 0.0
     measured: bool = True
@@ -102,7 +102,7 @@ def timeline(plan: Plan, result: Result) -> Timeline:
 # ---- the plan --------------------------------------------------------------------------------------
 
 
-def schedule(candidate: Candidate) -> dict[str, Span]:
+def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
     """When each step of a route is to run, at the middle of its estimates; checks take no time."""
     away = {each.host for each in candidate.sends if each.zone not in NEAR}
     last = last_call(candidate)
@@ -112,26 +112,26 @@ def schedule(candidate: Candidate) -> dict[str, Span]:
     for step in before:
         names = [ref.partition(":")[2] for ref in step.inputs if ref.startswith("step:")]
         span = _span(step, 0.0)
-        tasks.append(Task(span.end, _use(step, away, candidate.cores), tuple(places[name] for name in names)))
-    starts = cores.schedule(tasks, candidate.cores, candidate.decoders).starts
+        tasks.append(CpuTask(span.end, _use(step, away, candidate.cores), tuple(places[name] for name in names)))
+    starts = cpu_schedule.schedule(tasks, candidate.cores, candidate.decoders).starts
     found = {step.id: _span(step, start) for step, start in zip(before, starts, strict=True)}
     found[last.id] = _span(last, max([span.end for span in found.values()], default=0.0))
     return found
 
 
-def _use(step: Step, away: set[str], cores: int) -> Use:
+def _use(step: Step, away: set[str], cores: int) -> CoreUse:
     """What a step occupies; a plan that does not say it has steps of this machine take all cores."""
     if isinstance(step, Transform):
-        return DECODING
+        return DECODER_USE
     if not isinstance(step, Call) or step.endpoint.partition(":")[0] in away:
-        return ELSEWHERE
-    return Use(step.estimate.cores or cores, step.endpoint)
+        return REMOTE_USE
+    return CoreUse(step.estimate.cores or cores, step.endpoint)
 
 
-def _span(step: Step, start: float) -> Span:
+def _span(step: Step, start: float) -> TimelineSpan:
     seconds, load = step.estimate.seconds, step.estimate.load_seconds
     began = start + load.mid
-    return Span(
+    return TimelineSpan(
         start=start, load=load.mid, end=began + seconds.mid, low=began + seconds.low, high=began + seconds.high,
         known=seconds.known,
     )  # fmt: skip
@@ -140,33 +140,33 @@ def _span(step: Step, start: float) -> Span:
 # ---- the run ---------------------------------------------------------------------------------------
 
 
-def _began(actuals: tuple[Actual, ...]) -> tuple[dict[str, Span], bool]:
+def _began(actuals: tuple[Actual, ...]) -> tuple[dict[str, TimelineSpan], bool]:
     """When each step ran. Runs that do not say so have their steps one after another."""
     ran = [actual for actual in actuals if not actual.cached]
     measured = len(ran) < 2 or any(actual.began for actual in ran)
-    found: dict[str, Span] = {}
+    found: dict[str, TimelineSpan] = {}
     at = 0.0
     for actual in actuals:
         start = actual.began if measured else at
         end = start + actual.load_seconds + actual.seconds
-        found[actual.step] = Span(start=start, load=actual.load_seconds, end=end, low=end, high=end)
+        found[actual.step] = TimelineSpan(start=start, load=actual.load_seconds, end=end, low=end, high=end)
         at = end
     return found, measured
 
 
-def _row(step: Step, planned: Span, actual: Span | None, result: Result) -> Row:
+def _row(step: Step, planned: TimelineSpan, actual: TimelineSpan | None, result: Result) -> TimelineRow:
     cached = any(each.step == step.id and each.cached for each in result.actuals)
-    return Row(
+    return TimelineRow(
         step=step.id, op=step.op, who=step.endpoint if isinstance(step, Call) else "", what=step.title, planned=planned,
         actual=None if cached else actual, state="cached" if cached else "ran" if actual is not None else "did not run",
         cached=int(cached), retries=_retries(step.id, result),
     )  # fmt: skip
 
 
-def _other(actual: Actual, step: Step | None, span: Span, result: Result) -> Row:
+def _other(actual: Actual, step: Step | None, span: TimelineSpan, result: Result) -> TimelineRow:
     """A step the chosen route did not have: a fallback's, or one of a plan made on the way."""
     op, who, what = unplanned(actual, step, result)
-    return Row(
+    return TimelineRow(
         step=actual.step, op=op, who=who, what=what, actual=None if actual.cached else span, state="another route",
         cached=int(actual.cached), retries=_retries(actual.step, result),
     )  # fmt: skip
@@ -188,12 +188,12 @@ def _retries(step: str, result: Result) -> int:
     return sum(each.step == step for each in result.retries)
 
 
-def _marks(rows: list[Row], result: Result, plan: Plan) -> tuple[Mark, ...]:
+def _marks(rows: list[TimelineRow], result: Result, plan: Plan) -> tuple[TimelineMark, ...]:
     ends = {row.step: row.actual.end for row in rows if row.actual is not None}
     found = [
-        Mark(
+        TimelineMark(
             kind="check", step=each.step, at=ends.get(each.step), bad=True,
-            text=f"check {each.check.replace('_', ' ')}: {found_words(each)}",
+            text=f"check {each.check.replace('_', ' ')}: {finding_text(each)}",
         )
         for each in result.checks if each.problem
     ]  # fmt: skip
@@ -201,15 +201,17 @@ def _marks(rows: list[Row], result: Result, plan: Plan) -> tuple[Mark, ...]:
         changed = "" if replan.endpoint == plan.chosen.endpoint else f"; {replan.endpoint} answers now"
         took = f" ({milliseconds(replan.seconds)})"
         found.append(
-            Mark(kind="replan", step=replan.step, at=replan.at, text=f"planned again{took}: {replan.reason}{changed}")
+            TimelineMark(
+                kind="replan", step=replan.step, at=replan.at, text=f"planned again{took}: {replan.reason}{changed}"
+            )
         )
     for retry in result.retries:
         words = f"tried again: {retry.reason}"
-        found.append(Mark(kind="retry", step=retry.step, at=retry.at or None, text=words, bad=True))
+        found.append(TimelineMark(kind="retry", step=retry.step, at=retry.at or None, text=words, bad=True))
     return tuple(sorted(found, key=lambda mark: mark.at if mark.at is not None else float("inf")))
 
 
-def found_words(check: Checked) -> str:
+def finding_text(check: Checked) -> str:
     """What a check found, in its own words where it has some."""
     return check.said or check.problem or "fine"
 
@@ -223,12 +225,12 @@ def milliseconds(seconds: float) -> str:
 # ---- many alike ------------------------------------------------------------------------------------
 
 
-def _summed(rows: list[Row]) -> list[Row]:
+def _summed(rows: list[TimelineRow]) -> list[TimelineRow]:
     """Many steps of one kind by one endpoint as the first ones and the rest."""
-    alike: dict[tuple[str, str, bool], list[Row]] = {}
+    alike: dict[tuple[str, str, bool], list[TimelineRow]] = {}
     for row in rows:
         alike.setdefault((row.op, row.who, row.planned is None), []).append(row)
-    found: list[Row] = []
+    found: list[TimelineRow] = []
     for row in rows:
         some = alike[(row.op, row.who, row.planned is None)]
         place = some.index(row)
@@ -239,32 +241,32 @@ def _summed(rows: list[Row]) -> list[Row]:
     return found
 
 
-def _together(rows: list[Row]) -> Row:
+def _together(rows: list[TimelineRow]) -> TimelineRow:
     ran = sum(row.actual is not None for row in rows)
     cached = sum(row.cached for row in rows)
     state: State = (
         "another route" if rows[0].planned is None else "ran" if ran else "cached" if cached else "did not run"
     )
-    return Row(
+    return TimelineRow(
         step=rows[0].step, op=rows[0].op, who=rows[0].who, what=f"{len(rows):,} more like these", state=state,
         planned=_around([row.planned for row in rows]), actual=_around([row.actual for row in rows]),
         count=len(rows), cached=cached, retries=sum(row.retries for row in rows),
     )  # fmt: skip
 
 
-def _around(spans: list[Span | None]) -> Span | None:
+def _around(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
     """From the first start to the last end; loading is said of single steps only."""
     there = [span for span in spans if span is not None]
     if not there:
         return None
-    return Span(
+    return TimelineSpan(
         start=min(span.start for span in there), end=max(span.end for span in there),
         low=max(span.low for span in there), high=max(span.high for span in there),
         known=all(span.known for span in there),
     )  # fmt: skip
 
 
-def span_words(span: Span | None) -> str:
+def span_words(span: TimelineSpan | None) -> str:
     """How long: "0.6 s + 8.2 s" where the first is loading, "unknown" where nobody knows."""
     if span is None:
         return ""
@@ -274,14 +276,14 @@ def span_words(span: Span | None) -> str:
     return f"{numbers.plain_seconds(span.load)} + {run} s" if span.load else f"{run} s"
 
 
-def label(row: Row) -> str:
+def label(row: TimelineRow) -> str:
     """Who does what, short: "Transcribe whisper-base call.wav 63 s"."""
     model = row.who.rpartition("/")[2] or row.who.rpartition(":")[2]
     words = [row.op.replace("_", " ").capitalize(), model, row.what]
     return " ".join(word for word in words if word)
 
 
-def outcome(row: Row) -> str:
+def outcome(row: TimelineRow) -> str:
     """What became of a row, in words: "8.1 s", "cached", "did not run"."""
     words: list[str] = [span_words(row.actual)] if row.actual is not None else [row.state]
     if row.state == "another route":

@@ -126,7 +126,7 @@ def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
 # ---- sentences ----------------------------------------------------------------------------------------
 
 
-def joined(names: Iterable[str]) -> str:
+def joined_names(names: Iterable[str]) -> str:
     """Names as a sentence has them.
 
     >>> joined(["a", "b", "c"])
@@ -152,7 +152,7 @@ def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
     for title, aspects in pairs:
         if some := tuple(aspects):
             by_aspects.setdefault(some, []).append(title)
-    said = [f"{_all(some)} of {joined(titles)}" for some, titles in by_aspects.items()]
+    said = [f"{_all(some)} of {joined_names(titles)}" for some, titles in by_aspects.items()]
     return ", ".join(said)
 
 

@@ -12,7 +12,7 @@ from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.snapshot.consensus import agreed_capabilities
 from intermodal.catalog.snapshot.file import SnapshotRow
 from intermodal.content import Text, Value
-from intermodal.costing.tokens import text_tokens
+from intermodal.cost_model.tokens import text_tokens
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
 from intermodal.plans.numbers import plain_money
 from intermodal.prompts import formats, trial_rendering

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from intermodal.content import BytesSource, Part, Text
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import IntermodalError
 from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.plans.facts import Facts, PartFacts
@@ -24,12 +24,12 @@ from intermodal.workloads.workload import WorkloadPart as Sized
 _MOST_DEEP = 8  # of a value that stands for another
 LETTERS = 2_000  # of a text: a page
 _SENTENCE = "This text stands for an argument that was not given, and is as long as a page of a report. "
-_USUAL: Mapping[ArgumentKind, tuple[Piece, str]] = {
-    "image": (Piece(kind="image", width=1024, height=768), "1024x768"),
-    "file": (Piece(kind="image", width=1024, height=768), "a picture of 1024x768"),
-    "audio": (Piece(kind="audio", seconds=60.0), "60 s"),
-    "video": (Piece(kind="video", seconds=60.0, width=1280, height=720), "60 s of 1280x720"),
-    "document": (Piece(kind="document", pages=5), "a PDF of 5 pages"),
+_USUAL: Mapping[ArgumentKind, tuple[CountablePart, str]] = {
+    "image": (CountablePart(kind="image", width=1024, height=768), "1024x768"),
+    "file": (CountablePart(kind="image", width=1024, height=768), "a picture of 1024x768"),
+    "audio": (CountablePart(kind="audio", seconds=60.0), "60 s"),
+    "video": (CountablePart(kind="video", seconds=60.0, width=1280, height=720), "60 s of 1280x720"),
+    "document": (CountablePart(kind="document", pages=5), "a PDF of 5 pages"),
 }
 _PLAIN: Mapping[ArgumentKind, tuple[Any, str]] = {
     "number": (1.5, "1.5"), "integer": (1, "1"), "boolean": (True, "true"),
@@ -49,7 +49,7 @@ class SampleArguments:
     values: dict[str, Any] = field(default_factory=dict)
     words: dict[str, Any] = field(default_factory=dict)
     assumed: list[str] = field(default_factory=list)
-    pieces: dict[str, Piece] = field(default_factory=dict)
+    pieces: dict[str, CountablePart] = field(default_factory=dict)
 
 
 def make_samples(file: PromptFile, given: Mapping[str, Any]) -> SampleArguments:

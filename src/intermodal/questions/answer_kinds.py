@@ -1,4 +1,4 @@
-"""What a question asks to be made, by its words in ten languages: the table behind ``costing/answers.py``.
+"""What a question asks to be made, by its words in ten languages: the table behind ``cost_model/answer_length.py``.
 
 A kind is told by what is asked for ("summarise", "fasse … zusammen", "总结"), not by a noun that occurs: whether a
 letter is dated is a fact, and only one that is to be written is long. A verb counts where an order stands: at the

@@ -1,11 +1,11 @@
 """How long an endpoint's answers are, learned from few: hierarchical credibility. Pure arithmetic.
 
 An endpoint's answers of one kind in one script are a class of a kind, kinds are classes of the endpoint, and above the
-endpoint is what is usual of every kind (``costing/answers.py``). What is learned is how much longer or shorter than
-usual answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of what it is a class of, with
-Z = n / (n + ``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are taken to differ equally from what
-is above them, so that ``ENOUGH`` answers of one kind count as much as what is usual. A class above is the mean of its
-classes, each weighed by its Z, so that many answers of one kind say little of another (Bühlmann and Straub,
+endpoint is what is usual of every kind (``cost_model/answer_length.py``). What is learned is how much longer or shorter
+than usual answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of what it is a class of,
+with Z = n / (n + ``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are taken to differ equally from
+what is above them, so that ``ENOUGH`` answers of one kind count as much as what is usual. A class above is the mean of
+its classes, each weighed by its Z, so that many answers of one kind say little of another (Bühlmann and Straub,
 Mitteilungen der Vereinigung schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano
 degli Attuari, 1975).
 
@@ -23,7 +23,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from intermodal.costing.answers import LENGTH, MEAN, TYPICAL, Kind, base_of, spread, typical
+from intermodal.cost_model.answer_length import (
+    LENGTH_FIGURE,
+    MEAN_FIGURE,
+    TYPICAL,
+    AnswerKind,
+    base_kind,
+    log_deviation,
+    typical_length,
+)
 from intermodal.quantity import Quantity
 from intermodal.store.slices import Pause, no_pause
 from intermodal.store.speed_regression import rounded
@@ -38,7 +46,7 @@ _LEAST = 1.0  # token
 class ObservedAnswer(NamedTuple):
     """Tokens that were seen of one answer, the kind that was asked for, and how much it counts. ``cut``: at a limit."""
 
-    kind: Kind
+    kind: AnswerKind
     tokens: float
     weight: float = 1.0
     cut: bool = False
@@ -61,45 +69,45 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
     (58.6, 103.0)
     """
     kinds = sorted({*TYPICAL, *(each.kind for each in answers)})
-    logs = [each._replace(tokens=math.log(each.tokens / typical(each.kind).mid)) for each in answers]
+    logs = [each._replace(tokens=math.log(each.tokens / typical_length(each.kind).mid)) for each in answers]
     longer = _estimates([each for each in logs if not each.cut], kinds)
     for _ in range(_ROUNDS):
         pause()
         longer = _estimates([_whole(each, longer) for each in logs], kinds)
     pause()
     logs = [_whole(each, longer) for each in logs]
-    means = [each._replace(tokens=_tokens(each) / typical(each.kind).mean - 1.0) for each in logs]
+    means = [each._replace(tokens=_tokens(each) / typical_length(each.kind).mean - 1.0) for each in logs]
     dearer = _estimates(means, kinds)
     pause()
     found: dict[str, Quantity] = {}
     for kind in kinds:
-        seen = sum(kind in (each.kind, base_of(each.kind)) for each in answers)
+        seen = sum(kind in (each.kind, base_kind(each.kind)) for each in answers)
         basis = f"{seen} runs here" if seen == len(answers) else f"{seen} of {len(answers)} runs here"
-        middle = max(_LEAST, typical(kind).mid * math.exp(longer[kind]))
+        middle = max(_LEAST, typical_length(kind).mid * math.exp(longer[kind]))
         reach = math.exp(_REACH * _deviation(logs, longer, kind))
-        mean = max(middle, typical(kind).mean * (1.0 + dearer[kind]))
-        found[f"{LENGTH}_{kind}"] = rounded(max(_LEAST, middle / reach), middle, middle * reach, basis)
-        found[f"{MEAN}_{kind}"] = rounded(mean, mean, mean, basis)
+        mean = max(middle, typical_length(kind).mean * (1.0 + dearer[kind]))
+        found[f"{LENGTH_FIGURE}_{kind}"] = rounded(max(_LEAST, middle / reach), middle, middle * reach, basis)
+        found[f"{MEAN_FIGURE}_{kind}"] = rounded(mean, mean, mean, basis)
     return found
 
 
-def _whole(answer: ObservedAnswer, longer: Mapping[Kind, float]) -> ObservedAnswer:
+def _whole(answer: ObservedAnswer, longer: Mapping[AnswerKind, float]) -> ObservedAnswer:
     """One that was cut, in logarithms, as long as it is expected to be."""
     return answer._replace(tokens=max(answer.tokens, longer[answer.kind])) if answer.cut else answer
 
 
 def _tokens(log: ObservedAnswer) -> float:
-    return typical(log.kind).mid * math.exp(log.tokens)
+    return typical_length(log.kind).mid * math.exp(log.tokens)
 
 
-def _estimates(values: Sequence[ObservedAnswer], kinds: Sequence[Kind]) -> dict[Kind, float]:
+def _estimates(values: Sequence[ObservedAnswer], kinds: Sequence[AnswerKind]) -> dict[AnswerKind, float]:
     """What is expected of each kind, 0 being what is usual. ``tokens`` of the values: what is averaged."""
     leaves = {kind: _leaf([each for each in values if each.kind == kind]) for kind in kinds}
-    bases = sorted({base_of(kind) for kind in kinds})
-    by_base = {base: _above([leaves[kind] for kind in kinds if base_of(kind) == base]) for base in bases}
+    bases = sorted({base_kind(kind) for kind in kinds})
+    by_base = {base: _above([leaves[kind] for kind in kinds if base_kind(kind) == base]) for base in bases}
     endpoint = _drawn(_above(list(by_base.values())), 0.0)
     expected = {base: _drawn(by_base[base], endpoint) for base in bases}
-    return {kind: _drawn(leaves[kind], expected[base_of(kind)]) for kind in kinds}
+    return {kind: _drawn(leaves[kind], expected[base_kind(kind)]) for kind in kinds}
 
 
 def _leaf(values: Sequence[ObservedAnswer]) -> _Class:
@@ -119,9 +127,9 @@ def _drawn(own: _Class, other: float) -> float:
     return own.credibility * own.mean + (1.0 - own.credibility) * other
 
 
-def _deviation(logs: Sequence[ObservedAnswer], longer: Mapping[Kind, float], kind: Kind) -> float:
+def _deviation(logs: Sequence[ObservedAnswer], longer: Mapping[AnswerKind, float], kind: AnswerKind) -> float:
     """Of one further answer's logarithm: of answers of the kind, and of the estimate of their middle."""
-    alike = [each for each in logs if base_of(each.kind) == base_of(kind)]
+    alike = [each for each in logs if base_kind(each.kind) == base_kind(kind)]
     count = ENOUGH + sum(each.weight for each in alike)
     squares = sum(each.weight * (each.tokens - longer[each.kind]) ** 2 for each in alike)
-    return math.sqrt((ENOUGH * spread(kind) ** 2 + squares) / count * (1.0 + 1.0 / count))
+    return math.sqrt((ENOUGH * log_deviation(kind) ** 2 + squares) / count * (1.0 + 1.0 / count))

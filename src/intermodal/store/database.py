@@ -15,7 +15,7 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import StoreError
 from intermodal.events import AttemptState
-from intermodal.plans.cores import NEAR
+from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
 from intermodal.store import (

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from intermodal.catalog.types import Speed
-from intermodal.costing.counts import learned_words
-from intermodal.costing.tokens import SPEECH
+from intermodal.cost_model.token_calibration import calibration_text
+from intermodal.cost_model.tokens import SPEECH
 from intermodal.quantity import Quantity, between, q_error
 from intermodal.store.epochs import Epoch
 from intermodal.store.learned_figures import (
@@ -113,7 +113,7 @@ def _beside(total: EndpointTotal, newest: Epoch) -> EstimateComparison:
         input_estimated=round(total.input_estimated / 1000), input_counted=total.input_counted,
         output_estimated=round(total.output_estimated / 1000), output_counted=total.output_counted,
         cost_estimated=total.pico_estimated / PICO, cost_billed=total.pico_billed / PICO,
-        learned=learned_words(total.endpoint, newest.statistics),
+        learned=calibration_text(total.endpoint, newest.statistics),
     )  # fmt: skip
 
 

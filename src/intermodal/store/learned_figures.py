@@ -22,7 +22,7 @@ realtime_factor           seconds a second of sound
 film_factor               the same of films, on the average: over music some ears take many times as long
 megapixel                 seconds a megapixel looked at
 load                      seconds until a cold runtime is there
-output_tokens_<kind>      tokens of an answer that are seen, by kinds of costing/answers.py: see ``lengths.py``
+output_tokens_<kind>      tokens of an answer that are seen, by kinds of cost_model/answer_length.py: see ``lengths.py``
 output_mean_<kind>        their average
 reasoning_tokens          those of the output that are thought and not seen; with @<effort> where a request named one
 describe_tokens           tokens said of one picture
@@ -44,9 +44,9 @@ from types import MappingProxyType
 from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_tokens
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.types import EFFORTS, Speed
-from intermodal.costing.rates import FILM, HERE, thinking_figure
-from intermodal.costing.siblings import SPEEDS
-from intermodal.costing.tokens import SPEECH
+from intermodal.cost_model.rates import FILM_FIGURE, LOCAL_ZONES, reasoning_figure
+from intermodal.cost_model.sibling_statistics import SPEEDS
+from intermodal.cost_model.tokens import SPEECH
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
@@ -176,9 +176,11 @@ def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
 
 def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
     """Of another endpoint's figures those that say something of this one: a model's own, and speeds of a like place."""
-    alike = here == there or {here, there} <= set(HERE)
+    alike = here == there or {here, there} <= set(LOCAL_ZONES)
     return {
-        name: quantity for name, quantity in figures.items() if alike or name not in (*Speed.__struct_fields__, FILM)
+        name: quantity
+        for name, quantity in figures.items()
+        if alike or name not in (*Speed.__struct_fields__, FILM_FIGURE)
     }
 
 
@@ -388,7 +390,7 @@ def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
     if len(values) >= ENOUGH:
         mean = sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
         least, most = min(values)[0], max(values)[0]
-        found[FILM] = rounded(least, min(max(mean, least), most), most, f"{len(values)} runs here")
+        found[FILM_FIGURE] = rounded(least, min(max(mean, least), most), most, f"{len(values)} runs here")
 
 
 # ---- counts -------------------------------------------------------------------------------------
@@ -470,7 +472,7 @@ def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
         if thinking is not None:
             asked = ThinkingRequest(effort=effort if effort in EFFORTS else "")
             rule = thinking_tokens(thinking, asked)[1] or None
-        _add(found, thinking_figure("reasoning_tokens", effort), values, rule)
+        _add(found, reasoning_figure("reasoning_tokens", effort), values, rule)
     return found
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from intermodal.languages import code_of
 from intermodal.local.embedded.versions import converter_version
-from intermodal.plans.facts import ANOTHER, Facts, PageFacts, PartFacts
+from intermodal.plans.facts import UNKNOWN_SCRIPT, Facts, PageFacts, PartFacts
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, ConversionCache, conversion_key
 
 MOST_LOOKED = 100  # scanned pages of a document for which is looked
@@ -65,7 +65,7 @@ def _recalled(part: PartFacts, cache: ConversionCache, readers: str, language: s
 
 def _told(facts: T, part: PartFacts, page: int, cache: ConversionCache, readers: str) -> T:
     if not facts.script and cache.look(_key(part, page, "script", readers)) is not None:
-        return replace(facts, script=ANOTHER)
+        return replace(facts, script=UNKNOWN_SCRIPT)
     doubted = cache.look(_key(part, page, "doubted", readers))
     return facts if doubted is None else replace(facts, read_before=doubted.sure)
 

@@ -63,7 +63,7 @@ class Reservation(Value, frozen=True):
         input_tokens, output_tokens, cost, seconds, load_seconds: mid estimates; None when unknown.
         cost_high: USD set aside; what an unsettled attempt is taken to have cost.
         work: what it is given to do.
-        output: kind of answer asked for ("json", or as ``costing/answers.py`` names it), "" for a conversion,
+        output: kind of answer asked for ("json", or as ``cost_model/answer_length.py`` names it), "" for a conversion,
             ``FILM_SOUND`` for that of a film's sound.
         input_range, output_range, seconds_range: of the estimates; None when unknown.
     """

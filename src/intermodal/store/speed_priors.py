@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from intermodal.catalog.default_speeds import ZONE_SPEEDS, is_assumed
 from intermodal.catalog.types import Speed
-from intermodal.costing.rates import usual
+from intermodal.cost_model.rates import assumed_speed
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
 from intermodal.store.speed_regression import CoefficientPrior
@@ -22,7 +22,7 @@ _STATED = "not measured here"
 _AT_ONCE = between(0.002, 0.01, 0.1, _STATED)  # seconds before anything happens where a row says 0
 _LOAD = between(0.3, 1.5, 8.0, _STATED)  # seconds; a row that says nothing is of nobody knows what
 # The media worker: one message there and back, a page of text, a megapixel drawn, a second of a megapixel of video
-# looked through, a second of a video's sound. As in ``costing/rates.py``.
+# looked through, a second of a video's sound. As in ``cost_model/rates.py``.
 MEDIA: dict[str, Quantity] = {
     "worker": between(0.0002, 0.001, 0.05, _STATED),
     "extract_page": between(0.0002, 0.0006, 0.02, _STATED),
@@ -57,7 +57,7 @@ def priors(
         if known.mid <= 0:
             known = getattr(untimed, figure)
         if known.mid <= 0:
-            drawn = {name: usual(name, zone) for name in ("picture", "denoise", "latent")}
+            drawn = {name: assumed_speed(name, zone) for name in ("picture", "denoise", "latent")}
             known = {"load": _LOAD, **drawn}.get(figure, _AT_ONCE)
         found[figure] = lognormal_prior(known, per_second=figure in _RATES)
     return found

@@ -7,19 +7,19 @@ pictures, sound, and how many messages. What the server then reports is
 
 with ``text_factor`` 1 where the text was counted exactly; where the server tells a modality apart, that is an equation
 of its own. The coefficients are fitted together (``fit.py``), drawn to what our rules say: factors to 1, framing to
-``costing/tokens.py``. The weight is always by our rules, never corrected, so that what was learned stays learned.
+``cost_model/tokens.py``. The weight is always by our rules, never corrected, so that what was learned stays learned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from intermodal.costing.counts import FACTORS, FRAMING
-from intermodal.costing.tokens import MESSAGE, TEMPLATE
+from intermodal.cost_model.token_calibration import CALIBRATION_FACTORS, FRAMING_FIGURES
+from intermodal.cost_model.tokens import MESSAGE, TEMPLATE
 from intermodal.store.rows import AttemptRow
 from intermodal.store.speed_regression import CoefficientPrior, Observation
 
-FIGURES = (*FACTORS, *FRAMING)
+FIGURES = (*CALIBRATION_FACTORS, *FRAMING_FIGURES)
 # Spreads are standard deviations of a logarithm: vocabularies of one script differ by a third, rules for pictures by
 # half, tokens of a second of sound by two (10 to 32), templates by e.
 PRIORS: dict[str, CoefficientPrior] = {

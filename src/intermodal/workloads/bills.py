@@ -15,8 +15,8 @@ from msgspec import field
 
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Value
-from intermodal.costing.levels import ZEROS, Levels, levels, plus, quantity, times
-from intermodal.costing.rates import HERE, Rates
+from intermodal.cost_model.levels import ZEROS, Levels, levels, plus, quantity, times
+from intermodal.cost_model.rates import LOCAL_ZONES, Rates
 from intermodal.plans.facts import Facts
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Step
@@ -160,7 +160,7 @@ class Biller:
     def _step(self, step: Step, shares: Mapping[str, Quantity], *, answers: bool) -> StepBill:
         estimate, requests = step.estimate, self._requests
         endpoint = step.endpoint if isinstance(step, Call) else ""
-        here = not endpoint or self._catalog.by_id[endpoint].host.zone in HERE
+        here = not endpoint or self._catalog.by_id[endpoint].host.zone in LOCAL_ZONES
         stated = self._tokens is not None and answers and step.op == "generate"
         out = estimate.output_tokens
         if stated:

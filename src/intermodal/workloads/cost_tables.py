@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from intermodal.plans.numbers import plain_seconds
-from intermodal.plans.table import aligned
+from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity, total
 from intermodal.workloads.bills import MonthlyCost, PlanBill
 
@@ -16,11 +16,11 @@ NO_PLAN = "no plan"
 
 def text(made: MonthlyCost) -> str:
     """Bills by kind of part, then by step, then what each plan takes and loses."""
-    lines = [headline(made), "", *aligned(*by_modality(made))]
+    lines = [headline(made), "", *format_table(*by_modality(made))]
     steps = by_step(made)
     if steps[1]:
-        lines += ["", "by step", *aligned(*steps)]
-    lines += ["", "what it takes", *aligned(*plan_requirements(made))]
+        lines += ["", "by step", *format_table(*steps)]
+    lines += ["", "what it takes", *format_table(*plan_requirements(made))]
     lines += ["", *sentences(made)]
     return "\n".join(lines).rstrip()
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from intermodal.catalog.rate_cards import RateCard, base_rate
 from intermodal.catalog.snapshot.interpretation import has_batch_price, rate_card_on, with_price_on
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
 
@@ -58,4 +58,4 @@ class Discounts:
 
 
 def _is_paid(endpoint: Endpoint) -> bool:
-    return endpoint.host.zone not in HERE
+    return endpoint.host.zone not in LOCAL_ZONES

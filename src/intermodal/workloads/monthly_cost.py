@@ -12,7 +12,7 @@ from intermodal.concurrency.offload import offload
 from intermodal.config import snapshot_file
 from intermodal.content import File, Kind, PathSource, Text
 from intermodal.content import Part as ContentPart
-from intermodal.costing.rates import rates
+from intermodal.cost_model.rates import endpoint_rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
 from intermodal.planner import plan_from
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
@@ -114,7 +114,7 @@ def _bill(workload: Workload, wanted: PlanSpec, base: Inputs, env: Mapping[str, 
     except (UnknownModel, UsageError) as error:
         raise type(error)(f"plan {wanted.name!r}: {error.what}", where=error.where, todo=error.hints.todo) from None
     biller = Biller(
-        catalog, lambda endpoint: rates(endpoint, inputs.statistics, inputs.as_of), requests=workload.requests,
+        catalog, lambda endpoint: endpoint_rates(endpoint, inputs.statistics, inputs.as_of), requests=workload.requests,
         tokens=workload.tokens, cached=priced.cached,
     )  # fmt: skip
     bill = biller.bill(wanted.name, made, inputs.facts)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from intermodal.content import Value
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UsageError
 from intermodal.request import Output, Policy, TextOutput
 from intermodal.workloads.located_document import LocatedDocument
@@ -34,7 +34,7 @@ class WorkloadPart(Value):
     """
 
     name: str
-    piece: Piece | None = None
+    piece: CountablePart | None = None
     file: str = ""
     count: int = 1
     density: float | None = None

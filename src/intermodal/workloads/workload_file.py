@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.config import Config
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import IntermodalError, UsageError
 from intermodal.estimates import part_notation
 from intermodal.request import (
@@ -44,7 +44,7 @@ _FITS: Mapping[str, tuple[str, ...]] = {
     "text_density": ("image", "pdf"), "letters_per_page": ("pdf",), "scanned": ("pdf",), "silent": ("video",),
     "count": ("image", "audio", "video", "pdf", "letters"),
 }  # fmt: skip
-_GRAMMAR: Mapping[str, Callable[[str], Piece]] = {
+_GRAMMAR: Mapping[str, Callable[[str], CountablePart]] = {
     "image": part_notation.image, "audio": part_notation.audio, "video": part_notation.video, "pdf": part_notation.pdf,
 }  # fmt: skip
 _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
@@ -186,9 +186,9 @@ def _part(found: LocatedDocument, place: int, said: Mapping[str, Any], folder: P
     )  # fmt: skip
 
 
-def _imagined(kind: str, said: Any) -> Piece:
+def _imagined(kind: str, said: Any) -> CountablePart:
     if kind == "letters":
-        return Piece(kind="text", name=f"text of {said:,} letters", chars=said, size=said)
+        return CountablePart(kind="text", name=f"text of {said:,} letters", chars=said, size=said)
     return _GRAMMAR[kind](said)
 
 

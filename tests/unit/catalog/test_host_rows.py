@@ -148,8 +148,8 @@ def test_an_audio_chat_model_has_a_price_of_its_own_for_audio_or_an_unknown_one(
 
 def test_a_step_of_the_price_is_no_limit_of_the_context_and_larger_requests_cost_its_price() -> None:
     from intermodal.catalog.rate_cards import itemize, rate_thresholds
-    from intermodal.costing.price import token_price
-    from intermodal.costing.rates import rates
+    from intermodal.cost_model.call_prices import token_price
+    from intermodal.cost_model.rates import endpoint_rates
     from intermodal.plans.statistics import Statistics
 
     hosts = ("google", "anthropic", "openai")
@@ -168,7 +168,7 @@ def test_a_step_of_the_price_is_no_limit_of_the_context_and_larger_requests_cost
         stepped += 1
         (above, *_) = rate_thresholds(vectors[-1])
         assert (endpoint.context or 0) >= row.context >= above, endpoint.id
-        here = rates(endpoint, Statistics(), load_snapshot().version)
+        here = endpoint_rates(endpoint, Statistics(), load_snapshot().version)
         for size in (above, above + 1, row.context):
             said = itemize(vectors[-1], {"input_tokens": size, "output_tokens": 500}).usd
             assert token_price(here, float(size), 0.0, 0.0, 500.0) == pytest.approx(said), (endpoint.id, size)
@@ -176,11 +176,11 @@ def test_a_step_of_the_price_is_no_limit_of_the_context_and_larger_requests_cost
 
 
 def test_an_image_rule_of_the_catalog_is_one_that_costing_knows() -> None:
-    from intermodal.costing.images import RULES
+    from intermodal.cost_model.image_tokens import IMAGE_RULES
 
     for model in shipped_rows().models.values():
         name, *numbers = model.image_tokens.split(":")
-        assert not name or (name in RULES and len(numbers) == RULES[name][1]), model.id
+        assert not name or (name in IMAGE_RULES and len(numbers) == IMAGE_RULES[name][1]), model.id
 
 
 def test_embedded_endpoints_stay_in_the_process_tree_and_cost_nothing() -> None:

@@ -17,7 +17,7 @@ from intermodal.catalog.search import find_at_host
 from intermodal.catalog.shipped_rows import shipped_families, shipped_rows
 from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.types import Catalog
-from intermodal.costing.parts import Piece
+from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UnknownModel
 from intermodal.estimates.estimate import estimate, rules_of
 from intermodal.estimates.model_lookup import find_model
@@ -147,7 +147,7 @@ def test_what_nobody_says_is_counted_with_a_wide_range_and_refused_only_where_so
     catalog: Catalog,
 ) -> None:
     rules, models = shipped_families(), load_snapshot()
-    picture = Piece(kind="image", name="picture", width=1000, height=800)
+    picture = CountablePart(kind="image", name="picture", width=1000, height=800)
     silent = [row for row in models.rows if not row.input and shipped_rows().rows.get(row.id) is None]
     assert len(silent) > 100
     for row in silent:

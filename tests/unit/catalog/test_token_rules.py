@@ -9,18 +9,18 @@ import pytest
 
 from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.catalog.token_rules import ASPECTS, ModelFamilies, ModelFamily, TokenRule, bare_name
-from intermodal.costing.drawn import is_drawn_rule
-from intermodal.costing.film import is_film_rule
-from intermodal.costing.images import is_rule
-from intermodal.costing.leaves import is_leaf_rule
-from intermodal.costing.sound import is_sound_rule
-from intermodal.costing.tooling import is_tool_rule
+from intermodal.cost_model.audio_tokens import is_audio_rule
+from intermodal.cost_model.document_tokens import is_document_rule
+from intermodal.cost_model.generated_image_tokens import is_generated_image_rule
+from intermodal.cost_model.image_tokens import is_image_rule
+from intermodal.cost_model.tool_tokens import is_tool_rule
+from intermodal.cost_model.video_tokens import is_video_rule
 from intermodal.errors import ConfigError, UsageError
 from intermodal.local.tokenizers.byte_pair import ENCODINGS
 
 FOLLOWED = {
-    "text": lambda rule: rule in ENCODINGS, "image": is_rule, "audio": is_sound_rule, "video": is_film_rule,
-    "document": is_leaf_rule, "drawn": is_drawn_rule, "speech": is_sound_rule, "tools": is_tool_rule,
+    "text": lambda rule: rule in ENCODINGS, "image": is_image_rule, "audio": is_audio_rule, "video": is_video_rule,
+    "document": is_document_rule, "drawn": is_generated_image_rule, "speech": is_audio_rule, "tools": is_tool_rule,
 }  # fmt: skip
 RULES = [(row, rule) for row in shipped_families().rows for rule in row.rules]
 

@@ -30,7 +30,7 @@ from tests.unit.executor.routes import (
 from intermodal import errors
 from intermodal.executor.core_slots import CoreSlots
 from intermodal.local.embedded.results import OcrResult, SpeechResult
-from intermodal.plans.cores import DECODING, Use, use_of
+from intermodal.plans.cpu_schedule import DECODER_USE, CoreUse, core_use
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ class Networks(FakeRuntimes):
     def __init__(self, hall: Hall, cores: int) -> None:
         super().__init__()
         self.hall = hall
-        self.threads = {each.id: use_of(each, cores).cores for each in (EAR, EYE)}
+        self.threads = {each.id: core_use(each, cores).cores for each in (EAR, EYE)}
 
     async def transcribe(self, *given: Any, **options: Any) -> SpeechResult:
         async with self.hall.at_work("ear", self.threads[EAR.id]):
@@ -169,25 +169,25 @@ async def test_cancelled_steps_give_back_what_they_had_and_leave_the_queue() -> 
     places = CoreSlots(cores=2, decoders=2)
     order: list[str] = []
 
-    async def step(name: str, use: Use) -> None:
+    async def step(name: str, use: CoreUse) -> None:
         async with places.taken(use):
             order.append(name)
             await anyio.sleep_forever()
 
     async with anyio.create_task_group() as group:
-        group.start_soon(step, "first", DECODING)
+        group.start_soon(step, "first", DECODER_USE)
         await until(lambda: order == ["first"])
         async with anyio.create_task_group() as doomed:
-            doomed.start_soon(step, "reader", Use(2, "reader"))  # waits for both cores
+            doomed.start_soon(step, "reader", CoreUse(2, "reader"))  # waits for both cores
             await anyio.wait_all_tasks_blocked()
-            doomed.start_soon(step, "second", DECODING)  # behind it, though a core is idle
+            doomed.start_soon(step, "second", DECODER_USE)  # behind it, though a core is idle
             await anyio.wait_all_tasks_blocked()
             assert order == ["first"]
             doomed.cancel_scope.cancel()
-        group.start_soon(step, "third", DECODING)
+        group.start_soon(step, "third", DECODER_USE)
         await until(lambda: order == ["first", "third"])
         group.cancel_scope.cancel()
-    async with places.taken(Use(2, "reader")):
+    async with places.taken(CoreUse(2, "reader")):
         order.append("all of it")
     assert order[-1] == "all of it"
 
@@ -197,13 +197,13 @@ async def test_who_needs_many_cores_is_not_overtaken_for_ever() -> None:
     order: list[str] = []
     go = {name: anyio.Event() for name in ("a", "b", "reader", "c")}
 
-    async def step(name: str, use: Use) -> None:
+    async def step(name: str, use: CoreUse) -> None:
         async with places.taken(use):
             order.append(name)
             await go[name].wait()
 
     async with anyio.create_task_group() as group:
-        for name, use in (("a", DECODING), ("b", DECODING), ("reader", Use(2, "reader")), ("c", DECODING)):
+        for name, use in (("a", DECODER_USE), ("b", DECODER_USE), ("reader", CoreUse(2, "reader")), ("c", DECODER_USE)):
             group.start_soon(step, name, use)
             await anyio.wait_all_tasks_blocked()
         go["a"].set()
@@ -221,12 +221,12 @@ async def test_who_waits_for_a_busy_process_keeps_nobody_else_waiting() -> None:
     async with anyio.create_task_group() as group:
         begun: list[str] = []
 
-        async def step(name: str, use: Use) -> None:
+        async def step(name: str, use: CoreUse) -> None:
             async with places.taken(use):
                 begun.append(name)
                 await anyio.sleep_forever()
 
-        for name, use in (("one", Use(2, "reader")), ("two", Use(2, "reader")), ("pdf", DECODING)):
+        for name, use in (("one", CoreUse(2, "reader")), ("two", CoreUse(2, "reader")), ("pdf", DECODER_USE)):
             group.start_soon(step, name, use)
         await until(lambda: begun == ["one", "pdf"])
         group.cancel_scope.cancel()

@@ -30,7 +30,7 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Segment, Transcript
 from intermodal.events import Checked, Replanned, TextDelta
-from intermodal.plans.facts import Facts, Outcome
+from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Estimate, Step
 from intermodal.quantity import between, exact, unknown
@@ -57,7 +57,7 @@ class Planner:
             raise found
         return found
 
-    def outcomes(self, part: int = 1, time: int = 0) -> tuple[Outcome, ...]:
+    def outcomes(self, part: int = 1, time: int = 0) -> tuple[ConversionOutcome, ...]:
         return self.asked[time][1].parts[part].outcomes
 
 
@@ -493,6 +493,6 @@ def test_an_unknown_or_empty_range_is_no_range() -> None:
 
 def test_the_words_of_media_are_not_handed_to_the_planner() -> None:
     """D15: only size, language and a check's finding are."""
-    assert set(Outcome.__struct_fields__) == {
+    assert set(ConversionOutcome.__struct_fields__) == {
         "op", "endpoint", "params", "chars", "tokens", "pictures", "language", "problem", "said",
     }  # fmt: skip

@@ -14,7 +14,7 @@ from intermodal.events import Finished, Note, TextDelta
 from intermodal.local.embedded.ocr_layout import unread_share
 from intermodal.local.embedded.results import OcrResult
 from intermodal.media.worker_results import Barcode
-from intermodal.plans.facts import ANOTHER
+from intermodal.plans.facts import UNKNOWN_SCRIPT
 from intermodal.request import Policy
 from intermodal.store.conversion_cache import ConversionCache
 from intermodal.store.recognition_quality import with_recognition_quality
@@ -113,7 +113,7 @@ async def test_the_next_plan_knows_what_could_not_be_read_until_more_can_be(
     cache = ConversionCache(bench.folder / "derived")
     assert [part.script for part in with_recognition_quality(opened.facts, cache, "tesseract ell").parts] == [
         "",
-        ANOTHER,
+        UNKNOWN_SCRIPT,
         "",
     ]
     assert with_recognition_quality(opened.facts, cache, "tesseract ell rus") == opened.facts

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.gateway.house import STRONG, House, config
 
 from intermodal.content import Scripts, scaled
-from intermodal.costing.tokens import text_tokens
+from intermodal.cost_model.tokens import text_tokens
 from intermodal.gateway import foreseen
 from intermodal.media import request_media
 from intermodal.media.text.script_counts import count_scripts

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from tests.unit.gateway.house import House
 from tests.unit.gateway.test_lane_beside import picture
-from tests.unit.plans.made import film
+from tests.unit.plans.example_plans import film
 
 from intermodal.events import Actual, Finished, Replanned, StepFinished, StepStarted
 from intermodal.gateway.told import Told, headers_of

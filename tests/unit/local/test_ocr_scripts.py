@@ -8,7 +8,7 @@ import pytest
 
 from intermodal.local.embedded import ocr_scripts, tesseract
 from intermodal.local.weights.store import WeightsStore
-from intermodal.plans.facts import ANOTHER
+from intermodal.plans.facts import UNKNOWN_SCRIPT
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def test_a_pulled_language_is_read_and_what_would_read_the_others_is_said(weight
     found = ocr_scripts.readable_scripts(weights)
     assert found.read == {"Greek": "Tesseract ell"}
     assert found.todo["Cyrillic"] == "to read it: intermodal pull tesseract-rus"
-    assert "Greek" not in found.todo and found.todo[ANOTHER].startswith("to read it: intermodal pull tesseract-rus, ")
+    assert "Greek" not in found.todo and found.todo[UNKNOWN_SCRIPT].startswith(
+        "to read it: intermodal pull tesseract-rus, "
+    )
 
 
 def test_what_would_read_a_script_is_the_language_that_was_told(weights: WeightsStore) -> None:

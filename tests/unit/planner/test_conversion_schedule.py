@@ -7,7 +7,7 @@ import pytest
 from tests.plans import runner
 
 from intermodal.planner import plan
-from intermodal.plans.cores import DECODER
+from intermodal.plans.cpu_schedule import DECODER_BYTES
 from intermodal.plans.plan import Candidate, Inputs
 from intermodal.plans.step import Call
 from intermodal.plans.timeline import schedule
@@ -63,7 +63,7 @@ def test_more_cores_make_no_plan_slower(case: str) -> None:
 
 def test_decoders_beside_the_first_count_as_memory_and_are_none_where_there_is_none() -> None:
     roomy, tight = on(8, "video_hosted"), on(8, "video_hosted", free=0.1)
-    assert (roomy.decoders, roomy.total.memory.mid) == (8, DECODER), "its frames and its sound at once"
+    assert (roomy.decoders, roomy.total.memory.mid) == (8, DECODER_BYTES), "its frames and its sound at once"
     assert (tight.decoders, tight.total.memory.high) == (1, 0)
     assert tight.total.seconds.mid > roomy.total.seconds.mid
 

@@ -93,9 +93,9 @@ def test_how_long_answers_are_is_the_model_s_own_and_how_fast_it_is_is_the_place
     statistics = msgspec.structs.replace(statistics, rows={**statistics.rows, **kinds})
     made = planned(statistics, here, there, model=here.id)
     assert made.chosen.total.seconds.mid > 1, "another kind of place says nothing of its speed"
-    from intermodal.costing.siblings import informed
+    from intermodal.cost_model.sibling_statistics import with_sibling_figures
 
-    found = informed(statistics, {"acme/strong": [here, there]})
+    found = with_sibling_figures(statistics, {"acme/strong": [here, there]})
     assert found.get(here.id, "output_tokens_short") == between(400 / 1.5, 500.0, 900.0, f"as {there.id}, {SEEN}")
     assert found.get(here.id, "decode") is None
 
@@ -117,25 +117,25 @@ def test_money_is_planned_with_the_average_answer_and_time_with_the_middle_one()
 
 
 def test_a_speed_that_the_catalog_states_of_a_place_stays() -> None:
-    from intermodal.costing.siblings import informed
+    from intermodal.cost_model.sibling_statistics import with_sibling_figures
 
     stated = Speed(overhead=between(0.1, 0.2, 0.3, "stated"), decode=between(100.0, 200.0, 300.0, "stated"))
     quick, other = endpoint("quick", speed=stated), endpoint("other")
-    found = informed(measured(other.id), {"acme/strong": [quick, other]})
+    found = with_sibling_figures(measured(other.id), {"acme/strong": [quick, other]})
     assert found.get(quick.id, "decode") is None and found.get(quick.id, "prompt") is not None
 
 
 def test_what_was_measured_is_not_touched_and_the_middle_of_several_counts() -> None:
-    from intermodal.costing.siblings import informed
+    from intermodal.cost_model.sibling_statistics import with_sibling_figures
 
     some = [endpoint(name) for name in ("a", "b", "c", "new")]
     rows = {f"{each.id}|overhead": between(0.1 * n, 0.2 * n, 0.3 * n, SEEN) for n, each in enumerate(some[:3], start=1)}
     before = Statistics(epoch=3, rows=rows)
-    after = informed(before, {"acme/strong": some})
+    after = with_sibling_figures(before, {"acme/strong": some})
     assert rows.items() <= after.rows.items() and after.epoch == 3
     found = after.get("new:acme/strong", "overhead")
     assert found is not None and (found.mid, found.basis) == (0.4, f"as b:acme/strong, {SEEN}")
-    assert informed(before, {"acme/strong": some[:3]}) is before
+    assert with_sibling_figures(before, {"acme/strong": some[:3]}) is before
 
 
 # ---- this machine -------------------------------------------------------------------------------
@@ -166,12 +166,12 @@ def test_a_server_of_a_slow_machine_is_not_chosen_for_having_never_been_asked(zo
 def test_a_machine_says_nothing_of_other_places_other_models_and_what_is_stated(
     there: dict[str, Any], model: dict[str, Any]
 ) -> None:
-    from intermodal.costing.siblings import informed
+    from intermodal.cost_model.sibling_statistics import with_sibling_figures
 
     known, other = endpoint("known", "a/one", zone="machine"), endpoint("new", "a/two", **{"zone": "machine", **there})
     other = msgspec.structs.replace(other, model=msgspec.structs.replace(other.model, **model))
     alike = endpoint("alike", "a/three", zone="machine")
-    found = informed(measured(known.id), {each.model.id: [each] for each in (known, other, alike)})
+    found = with_sibling_figures(measured(known.id), {each.model.id: [each] for each in (known, other, alike)})
     assert found.get(other.id, "decode") is None
     assert found.get(alike.id, "decode") == between(5.0, 90.0, 180.0, f"as {known.id}, {SEEN}")
 

@@ -12,8 +12,8 @@ from tests.unit.planner.test_properties import planned, quick
 from intermodal.advisor.candidate_catalog import undominated
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.costing import rates as costing
-from intermodal.costing.rates import Rates
+from intermodal.cost_model import rates as rates_module
+from intermodal.cost_model.rates import Rates
 from intermodal.planner import catalog_index as planner_index
 from intermodal.planner import plan_without_id
 from intermodal.planner.catalog_index import catalog_index
@@ -46,8 +46,8 @@ def test_an_endpoint_is_priced_once_for_all_catalogs_that_have_it(monkeypatch: p
         priced.append(endpoint.id)
         return real(endpoint, statistics, as_of, asked)
 
-    real = costing.rates
-    monkeypatch.setattr(costing, "rates", noted)
+    real = rates_module.endpoint_rates
+    monkeypatch.setattr(rates_module, "endpoint_rates", noted)
     catalog = catalogs.many(200, hosts=2)
     for some in (catalog, without(catalog, frozenset({catalog.endpoints[0].model.id}))):
         for group in catalog_index(some).groups:

@@ -7,7 +7,7 @@ from tests.plans import catalogs
 
 from intermodal.catalog.types import Catalog
 from intermodal.content import BytesSource, Document, Scripts, Text
-from intermodal.costing.tokens import text_tokens
+from intermodal.cost_model.tokens import text_tokens
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.statistics import Statistics

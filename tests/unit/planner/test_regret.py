@@ -11,7 +11,7 @@ import msgspec
 from tests.plans import catalogs
 from tests.unit.planner.requests import inputs_of, seeded
 
-from intermodal.costing.levels import HIGH
+from intermodal.cost_model.levels import HIGH
 from intermodal.errors import NoRoute
 from intermodal.planner import plan
 from intermodal.planner.alternatives import alternatives

@@ -9,7 +9,7 @@ from tests.plans import runner
 from intermodal.errors import NoRoute
 from intermodal.planner import plan
 from intermodal.plans.plan import Rejected
-from intermodal.plans.rejections import folded
+from intermodal.plans.rejections import fold_rejections
 from intermodal.request import Policy
 
 
@@ -18,7 +18,7 @@ def test_weights_that_are_missing_are_named_in_one_line() -> None:
         Rejected(rule="not_ready", reason=f"its weights are not here: intermodal pull {name}", endpoints=(f"e:{name}",))
         for name in ("a", "b", "c", "d", "e")
     ]
-    (row,) = folded(rows)
+    (row,) = fold_rejections(rows)
     assert row.reason == "weights not here: intermodal pull a b c d …"
     assert row.count == 5 and row.endpoints == ()
 
@@ -28,7 +28,7 @@ def test_missing_things_of_different_kinds_keep_the_general_words() -> None:
         Rejected(rule="not_ready", reason="its weights are not here: intermodal pull a", endpoints=("e:a",)),
         Rejected(rule="not_ready", reason="A_KEY is not set: intermodal hosts add a", endpoints=("a:m",)),
     ]
-    (row,) = folded(rows)
+    (row,) = fold_rejections(rows)
     assert "others lack something else (" in str(row.reason) and row.endpoints == ("e:a", "a:m")
 
 

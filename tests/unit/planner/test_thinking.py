@@ -13,7 +13,7 @@ from tests.plans import catalogs, invariants, runner
 from intermodal.catalog.reasoning_effort import thinking_request_of, thinking_request_sent
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.types import EFFORTS, DefaultEffort, Effort, Endpoint, Protocol
-from intermodal.costing.answers import TYPICAL
+from intermodal.cost_model.answer_length import TYPICAL
 from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.planner.route_estimates.call_demand import DEFAULT_ANSWER
 from intermodal.plans.plan import Plan

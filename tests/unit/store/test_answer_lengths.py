@@ -10,7 +10,14 @@ from statistics import median
 
 import pytest
 
-from intermodal.costing.answers import expected, kind_of, kind_of_request, learned, spread, typical
+from intermodal.cost_model.answer_length import (
+    expected_length,
+    kind_of,
+    kind_of_request,
+    learned_length,
+    log_deviation,
+    typical_length,
+)
 from intermodal.events import Usage
 from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity, q_error
@@ -21,7 +28,7 @@ from intermodal.store.database import Store
 from intermodal.store.rows import AttemptOutcome, Range, Reservation
 
 _RUNS = count()
-USUAL = typical("fact").mid
+USUAL = typical_length("fact").mid
 
 
 @pytest.fixture
@@ -69,14 +76,14 @@ def test_a_model_that_says_more_whatever_it_is_asked_is_expected_to_with_a_kind_
     store: Store,
 ) -> None:
     for kind in ("fact", "word", "sentence", "whole"):
-        answered(store, kind, round(4 * typical(kind).mid), 25)
-    assert length(store, "list").mid > 1.5 * typical("list").mid
+        answered(store, kind, round(4 * typical_length(kind).mid), 25)
+    assert length(store, "list").mid > 1.5 * typical_length("list").mid
     assert length(store, "list").basis.startswith("0 of ")
 
 
 def test_many_answers_of_one_kind_say_little_of_the_others(store: Store) -> None:
     answered(store, "word", 80, 100)
-    assert length(store, "word").mid > 4 * typical("word").mid
+    assert length(store, "word").mid > 4 * typical_length("word").mid
     assert length(store, "fact").mid < 3 * USUAL
 
 
@@ -88,7 +95,7 @@ def test_answers_as_long_as_usual_are_planned_no_worse_after_learning_than_befor
     for _ in range(200):
         bias = math.exp(chance.gauss(0, 0.3))
         asked = [chance.choice(kinds) for _ in range(60)]
-        tokens = [max(1.0, bias * typical(k).mid * math.exp(chance.gauss(0, spread(k)))) for k in asked]
+        tokens = [max(1.0, bias * typical_length(k).mid * math.exp(chance.gauss(0, log_deviation(k)))) for k in asked]
         known = Statistics()
         for place, (kind, actual) in enumerate(zip(asked, tokens, strict=True)):
             if place and place % 10 == 0:
@@ -96,11 +103,11 @@ def test_answers_as_long_as_usual_are_planned_no_worse_after_learning_than_befor
                 known = Statistics(
                     rows={f"e|{name}": figure for name, figure in answer_lengths.learn_lengths(seen).items()}
                 )
-            found = expected(known, "e", kind)
+            found = expected_length(known, "e", kind)
             if found is not None:
-                before.append(q_error(typical(kind).mid, actual))
+                before.append(q_error(typical_length(kind).mid, actual))
                 after.append(q_error(found.mid, actual))
-                promised = learned(known, "e", kind)
+                promised = learned_length(known, "e", kind)
                 inside.append(promised is not None and promised.low <= actual <= promised.high)
     assert median(after) <= median(before)
     assert sum(inside) / len(inside) >= 0.94
@@ -125,7 +132,7 @@ def test_an_answer_that_ran_into_a_high_limit_was_long(store: Store) -> None:
 
 def test_rows_of_an_older_version_tell_by_the_limit_that_they_were_cut(store: Store) -> None:
     answered(store, "long", 24, 60, most=24.0)
-    assert length(store, "long").mid == pytest.approx(typical("long").mid, rel=0.02)
+    assert length(store, "long").mid == pytest.approx(typical_length("long").mid, rel=0.02)
 
 
 def test_an_answer_that_was_stopped_because_it_repeated_itself_teaches_nothing(store: Store) -> None:
@@ -157,7 +164,7 @@ def test_questions_of_another_script_are_a_kind_of_their_own(question: str, scri
 
 def test_a_language_is_learned_apart_and_until_then_taken_for_the_others_of_its_kind(store: Store) -> None:
     answered(store, "other", 60, 100)
-    assert expected(store.learn(), "e", "other_han") == expected(store.learn(), "e", "other")
+    assert expected_length(store.learn(), "e", "other_han") == expected_length(store.learn(), "e", "other")
     answered(store, "other_han", 400, 60)
     assert length(store, "other_han").mid > 1.5 * length(store, "other").mid
 
@@ -167,7 +174,7 @@ def test_values_for_a_large_schema_are_longer_than_those_for_a_small_one(store: 
     schema = {"type": "object", "properties": fields}
     large = kind_of_request(Request(messages=(Message(role="user", parts=()),), output=JsonOutput(schema=schema)))
     answered(store, "json", 100, 100)
-    found = expected(store.learn(), "e", large)
+    found = expected_length(store.learn(), "e", large)
     assert found is not None and found.mid > 4 * 90
 
 
@@ -178,6 +185,6 @@ def test_money_is_planned_with_the_average_answer_and_time_with_the_middle_one(s
     """One of five is ten times as long: that is most of the bill, and not how long one waits."""
     for number in range(115):
         answered(store, "fact", 400 if number % 5 == 0 else 40)
-    found = expected(store.learn(), "e", "fact")
+    found = expected_length(store.learn(), "e", "fact")
     assert found is not None
     assert found.mid == pytest.approx(60, rel=0.25) and found.mean == pytest.approx(112, rel=0.15)

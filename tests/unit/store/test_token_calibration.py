@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.costing.counts import learned_words
+from intermodal.cost_model.token_calibration import calibration_text
 from intermodal.events import Usage
 from intermodal.quantity import Quantity
 from intermodal.store.database import Store
@@ -41,7 +41,7 @@ def test_a_server_that_counts_pictures_higher_is_known_after_some_runs(store: St
         call(store, work, round(text + 12 + 1.18 * image))
     factor = learned(store, "image_factor")
     assert factor is not None and factor.mid == pytest.approx(1.18, rel=0.02)
-    assert learned_words("h:m", store.statistics()).startswith("pictures x1.1") and "runs here" in factor.basis
+    assert calibration_text("h:m", store.statistics()).startswith("pictures x1.1") and "runs here" in factor.basis
     assert learned(store, "text_factor") is None, "an exact count needs no factor"
 
 
@@ -86,7 +86,7 @@ def test_an_ear_that_is_billed_by_tokens_teaches_what_a_second_of_sound_is(store
 def test_cached_and_failed_calls_teach_nothing_of_counting(store: Store, odd: dict[str, Any]) -> None:
     for _ in range(12):
         call(store, Work(text_tokens=100.0, messages=1), 300, **odd)
-    assert learned_words("h:m", store.statistics()) == ""
+    assert calibration_text("h:m", store.statistics()) == ""
 
 
 def test_a_cancelled_call_teaches_nothing_of_counting(store: Store) -> None:
@@ -95,7 +95,7 @@ def test_a_cancelled_call_teaches_nothing_of_counting(store: Store) -> None:
                                         work=Work(text_tokens=100.0, messages=1)))  # fmt: skip
         store.sent(key)
         store.estimate(key, AttemptOutcome(usage=Usage(input_tokens=900), error="cancelled"))
-    assert learned_words("h:m", store.statistics()) == ""
+    assert calibration_text("h:m", store.statistics()) == ""
 
 
 def test_one_odd_count_moves_nothing(store: Store) -> None:

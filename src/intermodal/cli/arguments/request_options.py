@@ -13,7 +13,7 @@ import click
 from intermodal import content
 from intermodal.cli.arguments.output_options import FORMATS, KINDS, output_of
 from intermodal.cli.arguments.stdin import read_stdin
-from intermodal.costing.drawn import QUALITIES
+from intermodal.cost_model.generated_image_tokens import QUALITIES
 from intermodal.errors import InputBroken, UsageError
 from intermodal.request import (
     ASPECTS,

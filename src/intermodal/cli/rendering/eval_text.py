@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from intermodal.plans.table import aligned
+from intermodal.plans.text_table import format_table
 
 if TYPE_CHECKING:
     from intermodal.evaluation.aggregation import EvaluationReport, RouteReport
@@ -29,7 +29,7 @@ def _routes(report: EvaluationReport) -> str:
         )
         for row in report.routes
     ]  # fmt: skip
-    return "\n".join([*who, "", *aligned(head, rows)])
+    return "\n".join([*who, "", *format_table(head, rows)])
 
 
 def interval(low: float, high: float) -> str:
@@ -63,7 +63,7 @@ def _against(report: EvaluationReport) -> str:
         return ""
     head = ("routes", "same items", "both right", "only the first", "only the second", "neither", "p", "")
     note = "p: exact McNemar test, corrected for all pairs (Holm); below 0.05 a difference is called shown"
-    return "\n".join([*aligned(head, rows), note])
+    return "\n".join([*format_table(head, rows), note])
 
 
 def chance(value: float) -> str:

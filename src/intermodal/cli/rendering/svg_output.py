@@ -32,21 +32,21 @@ def write_picture(target: str, picture: str, *, quiet: bool = False) -> None:
 
 def timeline_svg(plan: Plan, result: Result) -> str:
     """Estimate against actual on one axis of time, as SVG."""
-    from intermodal.plans import gantt
+    from intermodal.plans import timeline_svg as plans_timeline_svg
     from intermodal.plans.timeline import timeline
 
-    return gantt.svg(plan, timeline(plan, result))
+    return plans_timeline_svg.svg(plan, timeline(plan, result))
 
 
 def timeline_text(plan: Plan, result: Result) -> str:
     """The same as text, as wide as the terminal on standard error."""
-    from intermodal.plans import bars
+    from intermodal.plans import timeline_text as plans_timeline_text
     from intermodal.plans.timeline import timeline
 
     columns = min(shutil.get_terminal_size().columns - 1, WIDEST) if sys.stderr.isatty() else PIPED
     try:
-        "".join(bars.BLOCKS).encode(sys.stderr.encoding or "ascii")
+        "".join(plans_timeline_text.BLOCKS).encode(sys.stderr.encoding or "ascii")
         plain = False
     except (UnicodeEncodeError, LookupError):
         plain = True
-    return bars.text(timeline(plan, result), columns, plain=plain)
+    return plans_timeline_text.text(timeline(plan, result), columns, plain=plain)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from intermodal.plans.numbers import held, size
-from intermodal.plans.table import aligned
+from intermodal.plans.text_table import format_table
 
 if TYPE_CHECKING:
     from intermodal.quantity import Quantity
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def echo_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their heads, columns aligned; the last column may be as long as it likes."""
-    for line in aligned(head, rows):
+    for line in format_table(head, rows):
         click.echo(line)
 
 

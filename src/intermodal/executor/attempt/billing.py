@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from intermodal.catalog import rate_cards
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Price
-from intermodal.plans.cores import NEAR
+from intermodal.plans.cpu_schedule import NEAR
 from intermodal.protocols.calls import WireUsage
 from intermodal.store.rows import Work
 

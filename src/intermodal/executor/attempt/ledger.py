@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingRequest, thinking_request_sent
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.rates import learned_at, thinking_figure
+from intermodal.cost_model.rates import effort_key, reasoning_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.attempt.accounting import Charge, ClosedState, upper_bound
 from intermodal.executor.preparation.conversion_metrics import range_of
@@ -59,7 +59,7 @@ class RunLedger:
 
     def __init__(self, store: Store, run: str, max_cost: float, allowance: RunAllowance | None = None) -> None:
         self.run = run
-        self.answer = "other"  # kind of answer that was asked for: ``costing/answers.py``
+        self.answer = "other"  # kind of answer that was asked for: ``cost_model/answer_length.py``
         self.effort = NO_THINKING_REQUEST  # at which it is to be thought about
         self.max_cost = max_cost
         self.spent = 0.0
@@ -141,7 +141,7 @@ def reservation(
     made = any(name.startswith("step:") for name in step.inputs)
     kind = FILM_SOUND if step.op == "transcribe" and made else ""
     if step.op == "generate":
-        kind = thinking_figure(answer, learned_at(thinking_request_sent(asked, endpoint.host)))
+        kind = reasoning_figure(answer, effort_key(thinking_request_sent(asked, endpoint.host)))
     return Reservation(
         run=run, step=step.id, op=step.op, task=step.task, endpoint=endpoint.id, zone=endpoint.host.zone,
         input_tokens=_mid(estimate.input_tokens), output_tokens=_mid(estimate.output_tokens),

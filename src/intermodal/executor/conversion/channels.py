@@ -14,7 +14,7 @@ from intermodal.executor.dependencies import MediaWorkerLike, Progress
 from intermodal.executor.drivers.interface import CallJob, CallResult
 from intermodal.executor.preparation.model_inputs import AudioInput
 from intermodal.files.file_bytes import Data
-from intermodal.plans.cores import NEAR
+from intermodal.plans.cpu_schedule import NEAR
 
 SPEAKERS = ("speaker 1", "speaker 2")  # the left channel, the right one
 

@@ -133,7 +133,7 @@ WITHOUT_REMARK = ("language", "confidence")  # problems that ``remarks`` does no
 
 
 class CheckFinding(Value, frozen=True):
-    """``problem`` is a word of ``Outcome.problem``, or "size", or "" when all is well; ``said`` says it."""
+    """``problem`` is a word of ``ConversionOutcome.problem``, or "size", or "" when all is well; ``said`` says it."""
 
     problem: str = ""
     said: str = ""

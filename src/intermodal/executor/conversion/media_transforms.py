@@ -12,7 +12,7 @@ from intermodal.executor.preparation.prompt import label
 from intermodal.executor.preparation.video_timeline import NOTHING_FOUND
 from intermodal.media.media_limits import line_of
 from intermodal.plans.facts import Box, PartFacts
-from intermodal.plans.step import Transform, TransformOp, is_apart
+from intermodal.plans.step import Transform, TransformOp, has_separate_channels
 from intermodal.protocols.calls import Detail
 
 DEFAULT_DPI = 150
@@ -92,7 +92,7 @@ async def _frames(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
 
 async def _demux(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
     facts: PartFacts = opened.facts.parts[step.part]
-    if is_apart(step):
+    if has_separate_channels(step):
         return StepProduct(
             part=step.part, pieces=(await decode_channels(media, opened.data(step.part), facts.name, progress),)
         )

@@ -12,7 +12,7 @@ from intermodal.catalog.structured_output import is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint, Host
 from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.content import ToolCall
-from intermodal.costing.room import output_limit, room
+from intermodal.cost_model.context_window import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt.actuals import add_actuals, remaining_estimate
 from intermodal.executor.attempt.answer_state import overrun_note
@@ -44,7 +44,7 @@ from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.local.embedded import tesseract
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import Call
-from intermodal.plans.verdict import joined
+from intermodal.plans.verdict import joined_names
 from intermodal.protocols.calls import ChatCall, WireMessage
 from intermodal.protocols.errors.classification import SchemaRefused
 from intermodal.protocols.request_fields import scale_thinking
@@ -147,7 +147,7 @@ async def _job(
         tools=request.tools,
         tool_choice=request.tool_choice,
         parallel_tools=request.parallel_tools,
-        context=room(step, endpoint, limit),
+        context=requested_context(step, endpoint, limit),
         cache=request.cache,
         settings=settings,
         stream=run.state.world.live or not is_brief(step),
@@ -214,7 +214,7 @@ def _unreadable_error(run: RouteRun, step: Call, parts: tuple[PartFacts, ...]) -
     for part in parts:
         state.unsaid.pop(("read", part.index), None)
     found = [each.said for each in state.finished.values() if each.problem == "script"]
-    said = "; ".join(found) or f"most words of {joined(part.name for part in parts)} cannot be read here"
+    said = "; ".join(found) or f"most words of {joined_names(part.name for part in parts)} cannot be read here"
     error = errors.InputUnreadable(
         f"{said}, so {step.endpoint} was not asked about it",
         todo=f"{tesseract.install_hint()}; or add a model that sees pictures: intermodal hosts add", step=step.id,

@@ -16,7 +16,7 @@ from intermodal.executor.drivers.interface import CallJob, HeadScores
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.plans.step import Call
-from intermodal.plans.verdict import joined
+from intermodal.plans.verdict import joined_names
 
 
 async def score_by_head(
@@ -36,14 +36,16 @@ async def score_by_head(
     if gone := unknown_labels(labels, known):
         verb = "is no label" if len(gone) == 1 else "are no labels"
         raise errors.CallError(
-            f"{joined(gone)} {verb} of its head, which knows {joined(known)}", where=endpoint.id,
+            f"{joined_names(gone)} {verb} of its head, which knows {joined_names(known)}", where=endpoint.id,
             todo=hint("give labels that it knows, or let another model score ({model})"), step=step.id,
         )  # fmt: skip
     found = {label: told.scores[at][1] for label, at in zip(labels, label_indices(labels, known), strict=True)}
     rest = [label for label, _ in told.scores if label.casefold() not in {each.strip().casefold() for each in labels}]
     together = sum(score for _, score in told.scores)
     if rest and abs(together - 1.0) < 1e-3:
-        what = f"its head knows {joined(rest)}, too, which have {max(0.0, together - sum(found.values())):.3f} of it"
+        what = (
+            f"its head knows {joined_names(rest)}, too, which have {max(0.0, together - sum(found.values())):.3f} of it"
+        )
         await run.state.emit(Note(text=what, step=step.id))
     return found
 

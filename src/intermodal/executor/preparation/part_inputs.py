@@ -32,9 +32,9 @@ from intermodal.executor.preparation.prompt import AUDIO_FORMATS, label, shown_n
 from intermodal.files.file_bytes import read_whole
 from intermodal.media.audio.encoding import mp3
 from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
-from intermodal.plans.cores import DECODING, ELSEWHERE, NEAR, Use
+from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.step import Call, is_apart
+from intermodal.plans.step import Call, has_separate_channels
 from intermodal.protocols.openai_media.transcription import ENDINGS
 from intermodal.store.rows import Work
 
@@ -55,7 +55,7 @@ class InputPreparer:
     ) -> tuple[AudioInput, ...]:
         """A recording for an ear: PCM for one of ours, else a file its wire carries; of channels that are heard apart
         one with both for ours, and a file of each for any other."""
-        if not is_apart(step):
+        if not has_separate_channels(step):
             return (await self._sound(step, products, endpoint, progress),)
         kind, _, source = step.inputs[0].partition(":")
         sound = _audio_of(products[source]) if kind == "step" else await self._both(int(source), progress)
@@ -166,9 +166,9 @@ class InputPreparer:
         return ImageInput(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height)
 
 
-def decoder_use(step: Call) -> Use:
+def decoder_use(step: Call) -> CoreUse:
     """What getting the media of a step ready occupies: a decoder, where they are not made by steps before it."""
-    return DECODING if any(reference.startswith("part:") for reference in step.inputs) else ELSEWHERE
+    return DECODER_USE if any(reference.startswith("part:") for reference in step.inputs) else REMOTE_USE
 
 
 def _audio_of(product: StepProduct) -> AudioInput:

@@ -7,7 +7,7 @@ import msgspec
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Kind
-from intermodal.costing.room import TEMPLATE_TOKENS
+from intermodal.cost_model.context_window import TEMPLATE_TOKENS
 from intermodal.executor.dependencies import Dependencies
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, WireAudio, WireDocument, WireImage, WirePart, WireVideo

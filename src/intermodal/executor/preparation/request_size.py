@@ -9,10 +9,10 @@ import msgspec
 from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import together
-from intermodal.costing import native
-from intermodal.costing.images import image_tokens
-from intermodal.costing.native import Book, book_of
-from intermodal.costing.tokens import text_tokens
+from intermodal.cost_model import token_rules
+from intermodal.cost_model.image_tokens import image_tokens
+from intermodal.cost_model.token_rules import TokenRules, native_token_rules
+from intermodal.cost_model.tokens import text_tokens
 from intermodal.executor.preparation.model_inputs import AudioInput, DocumentInput, ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.prompt import all_text
@@ -61,12 +61,12 @@ def measure_request(
     )
 
 
-def counting_rules(endpoint: Endpoint, catalog: Catalog) -> Book:
+def counting_rules(endpoint: Endpoint, catalog: Catalog) -> TokenRules:
     """The rules by which an endpoint counts now: those a plan of today counts by."""
     model = endpoint.model
-    return book_of(token_rules_of(model.id, model, catalog.counting, LAST_DAY), endpoint.input)
+    return native_token_rules(token_rules_of(model.id, model, catalog.counting, LAST_DAY), endpoint.input)
 
 
-def audio_tokens(sounds: Sequence[AudioInput], book: Book) -> float:
+def audio_tokens(sounds: Sequence[AudioInput], book: TokenRules) -> float:
     """Tokens of sound by our rule."""
-    return sum(native.heard(book.audio, exact(sound.seconds)).mid for sound in sounds)
+    return sum(token_rules.native_audio_tokens(book.audio, exact(sound.seconds)).mid for sound in sounds)

@@ -19,7 +19,7 @@ from intermodal import errors
 from intermodal.api_keys import find_key
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog, Endpoint
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.json_schema.schema_prompt import describe_schema
 from intermodal.media.request_media import OpenedRequest
 from intermodal.media.text.tool_definitions import ToolDefinitions, tool_definitions
@@ -153,7 +153,7 @@ def _servers(request: Request, catalog: Catalog) -> list[Endpoint]:
             continue
         named = policy.model in (endpoint.id, endpoint.model.id, endpoint.served_as)
         allowed = host.id in catalog.consent and named and not policy.private and policy.farthest == "internet"
-        if host.zone in HERE or allowed:
+        if host.zone in LOCAL_ZONES or allowed:
             found.setdefault(endpoint.model.tokenizer, endpoint)
     return list(found.values())
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog
-from intermodal.costing.answers import kind_of
+from intermodal.cost_model.answer_length import kind_of
 from intermodal.gateway.lane.reading import Sizes
 from intermodal.gateway.shapes import estimates, top
 from intermodal.media.text.script_counts import count_scripts

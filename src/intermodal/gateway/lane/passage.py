@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import together
-from intermodal.costing.images import image_tokens
-from intermodal.costing.tokens import text_tokens
+from intermodal.cost_model.image_tokens import image_tokens
+from intermodal.cost_model.tokens import text_tokens
 from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
 from intermodal.executor.attempt import accounting

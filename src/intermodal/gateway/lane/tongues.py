@@ -11,7 +11,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from intermodal.catalog.types import Endpoint, Host, Protocol
-from intermodal.costing.room import room
+from intermodal.cost_model.context_window import requested_context
 from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect, Encoder
 from intermodal.gateway.lane import (
     message_replies,
@@ -159,7 +159,7 @@ def _encoded(encode: Callable[[ChatCall, Host], EncodedRequest], said: str) -> C
             model=opening.model, messages=(), output=_output_of(request),
             sampling=replace(request.sampling, max_tokens=limit), settings=replace(request.settings, own=own),
             tools=request.tools, tool_choice=request.tool_choice, parallel_tools=request.parallel_tools,
-            context=room(step, endpoint, limit), stream=opening.stream,
+            context=requested_context(step, endpoint, limit), stream=opening.stream,
         )  # fmt: skip
         fields = taken_apart(b"".join(encode(call, endpoint.host).segments))
         fields.pop(said, None)

@@ -18,8 +18,8 @@ from intermodal.catalog.reasoning_effort import thinking_request_of
 from intermodal.catalog.structured_output import ANY_OBJECT, is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
-from intermodal.costing import answers
-from intermodal.costing.room import output_limit
+from intermodal.cost_model import answer_length
+from intermodal.cost_model.context_window import output_limit
 from intermodal.executor.attempt.accounting import is_free, upper_bound
 from intermodal.executor.attempt.billing import settle
 from intermodal.executor.attempt.ledger import reservation
@@ -34,7 +34,7 @@ from intermodal.gateway.reply import lines_of
 from intermodal.gateway.told import headers_of
 from intermodal.gateway.unread import unheld, untold
 from intermodal.hints import words
-from intermodal.plans.cores import NEAR
+from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
@@ -165,8 +165,8 @@ class Way:
 
     def _brevity(self, chat: Chat, inputs: Inputs) -> _Brevity | None:
         """None where nobody knows how long such answers are, or a lower limit would spare less than half."""
-        kind = answers.kind_of_request(inputs.request)
-        seen = answers.learned(inputs.statistics, self.endpoint.id, kind)
+        kind = answer_length.kind_of_request(inputs.request)
+        seen = answer_length.learned_length(inputs.statistics, self.endpoint.id, kind)
         thinks = self.step.estimate.thought_tokens.high or not chat.fields.keys().isdisjoint(_THINKING)
         given, whole = self.step.estimate.input_tokens, self.limit
         if (
@@ -411,7 +411,7 @@ def _pictures_as_they_are(chat: Chat, chosen: Candidate, step: Call, endpoint: E
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:
     names = names_kept([part.name for part in inputs.facts.parts])
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
-    kind, asked = answers.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
+    kind, asked = answer_length.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
     return AttemptTemplate(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), asked=asked))
 
 

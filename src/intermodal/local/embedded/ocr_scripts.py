@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from intermodal.local.embedded import tesseract
 from intermodal.local.embedded.versions import converter_version
-from intermodal.plans.facts import ANOTHER, ScriptFacts
+from intermodal.plans.facts import UNKNOWN_SCRIPT, ScriptFacts
 
 if TYPE_CHECKING:
     from intermodal.local.weights.store import WeightsStore
@@ -43,4 +43,4 @@ def readable_scripts(weights: WeightsStore, language: str = "") -> ScriptFacts:
         script: tesseract.install_hint(tesseract.languages_in_order(codes, language)[0])
         for script, codes in lacking.items()
     }
-    return ScriptFacts(read=read, todo=todo | {ANOTHER: tesseract.install_hint()})
+    return ScriptFacts(read=read, todo=todo | {UNKNOWN_SCRIPT: tesseract.install_hint()})

@@ -38,7 +38,7 @@ from intermodal.local.embedded.results import (
     SynthesisResult,
 )
 from intermodal.local.hardware.machine import cores, thread_wait_policy
-from intermodal.plans.cores import threads
+from intermodal.plans.cpu_schedule import threads
 
 if TYPE_CHECKING:
     import anyio

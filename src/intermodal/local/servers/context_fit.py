@@ -11,7 +11,7 @@ from typing import Final
 
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.config import cache_dir
-from intermodal.costing.memory import fits
+from intermodal.cost_model.memory import fits
 from intermodal.local.hardware.model_measurements import corrections_changed_at
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine

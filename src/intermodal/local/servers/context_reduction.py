@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from intermodal.catalog.types import Catalog, Endpoint, FullContext
 from intermodal.config import cache_dir, state_dir
 from intermodal.content import Value
-from intermodal.costing.memory import fits
+from intermodal.cost_model.memory import fits
 from intermodal.errors import IntermodalError
 from intermodal.local.hardware import model_measurements
 from intermodal.local.hardware.model_measurements import load_corrections

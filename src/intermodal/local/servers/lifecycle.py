@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal.config import cache_dir, state_dir
 from intermodal.content import Value
-from intermodal.costing.memory import fits
+from intermodal.cost_model.memory import fits
 from intermodal.errors import DoesNotFit, IntermodalError, NotInstalled, RuntimeCrashed, StoreError, UsageError
 from intermodal.hints import hint, joined_by
 from intermodal.local.embedded.results import ChatServer

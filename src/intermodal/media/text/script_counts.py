@@ -2,7 +2,7 @@
 
 Vocabularies differ least in English and most in scripts that their makers cared little for: a letter of Tamil is 0.3
 tokens in one and 2.4 in another. So the words, letters, figures and signs of a text are counted by script, and
-``costing/text_factors.py`` has the tokens that each vocabulary makes of one of them. Letters without capitals or
+``cost_model/text_factors.py`` has the tokens that each vocabulary makes of one of them. Letters without capitals or
 marks are three scripts in this sense, for tokenizers know English words, words of code and other words unequally
 well; which of them a stretch is written in is told from its share of function words, of accents and of signs. A list of
 names or catchwords has none of these, and is undecided.

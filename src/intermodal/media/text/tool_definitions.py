@@ -3,7 +3,7 @@ is asked.
 
 Chat templates write tools into the prompt; most as JSON in OpenAI's form, one after the other (Hermes, Qwen, Mistral,
 DeepSeek, GLM), with a blank after every comma and colon. That text is counted like any other; what other templates
-make of it is a matter of ``costing/tooling.py``.
+make of it is a matter of ``cost_model/tool_tokens.py``.
 """
 
 from __future__ import annotations

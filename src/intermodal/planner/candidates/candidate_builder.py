@@ -14,11 +14,11 @@ import msgspec
 
 from intermodal.catalog.types import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.costing.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
-from intermodal.costing.native import Book
-from intermodal.costing.rates import HERE
-from intermodal.costing.room import asked_for
-from intermodal.costing.tokens import CHARS_OF_TOKEN, Vocabulary
+from intermodal.cost_model.context_window import planned_context
+from intermodal.cost_model.levels import HIGH, LOW, ZEROS, Levels, plus, quantity
+from intermodal.cost_model.rates import LOCAL_ZONES
+from intermodal.cost_model.token_rules import TokenRules
+from intermodal.cost_model.tokens import CHARS_OF_TOKEN, Vocabulary
 from intermodal.planner.candidates.egress import route_sends, spoken_answer_sends
 from intermodal.planner.candidates.native_inputs import native_inputs, text_file_inputs
 from intermodal.planner.candidates.quality_checks import evidence_check, transcript_check
@@ -50,7 +50,7 @@ from intermodal.planner.route_estimates.routes import Route, main_speed_of
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
 from intermodal.plans.plan import Candidate, Taken
-from intermodal.plans.step import APART, SPEED, Call, CallOp, Check, Estimate, Portion
+from intermodal.plans.step import SEPARATE_CHANNELS, SPEED_BASIS, Call, CallOp, Check, Estimate, Portion
 from intermodal.quantity import Quantity, between
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 
@@ -81,7 +81,7 @@ class CandidateBuilder:
         self._others = list(others)
         self._before = StepBuilder(case, conversions).before
         self._texts: dict[Vocabulary, list[Taken]] = {}
-        self._taken: dict[tuple[int, Book], list[Taken]] = {}
+        self._taken: dict[tuple[int, TokenRules], list[Taken]] = {}
         self._summaries: dict[Assignment, str] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # ways, so that their identities stay theirs
@@ -177,7 +177,7 @@ class CandidateBuilder:
             keeps=keeps, loses=loses, partly=partly,
             estimate=self._last_estimate(route),
         )  # fmt: skip
-        asked = asked_for(step, endpoint, case.request)
+        asked = planned_context(step, endpoint, case.request)
         return step if asked is None else msgspec.structs.replace(step, room=asked)
 
     def _params(self, route: Route) -> Params:
@@ -189,7 +189,7 @@ class CandidateBuilder:
             return (
                 ("format", wanted),
                 *transcription_params(case, part),
-                *(APART if transcribed_channels(part) > 1 else ()),
+                *(SEPARATE_CHANNELS if transcribed_channels(part) > 1 else ()),
             )
         if case.job in ("embed", "score"):
             return ()
@@ -217,7 +217,7 @@ class CandidateBuilder:
         assert isinstance(output, SpeechOutput)
         inputs, params = (f"step:{answer_.id}",), (("voice", output.voice), ("format", output.format))
         out = self._levels(route)[0]
-        here = voice.endpoint.host.zone in HERE
+        here = voice.endpoint.host.zone in LOCAL_ZONES
         cold = here and voice.endpoint.id not in case.loaded
         return (
             Call(
@@ -241,7 +241,7 @@ class CandidateBuilder:
     def _last_estimate(self, route: Route) -> Estimate:
         case, rates = self.case, route.rates
         out, cost, seconds = self._levels(route)
-        here = route.endpoint.host.zone in HERE
+        here = route.endpoint.host.zone in LOCAL_ZONES
         return Estimate(
             input_tokens=self._tokens_in(route),
             output_tokens=quantity(out, "output kind and limit", 0),
@@ -265,9 +265,9 @@ class CandidateBuilder:
 
     def _timed_by(self, route: Route) -> str:
         """Where the seconds are from; of a host's, EXPLAIN says it."""
-        if route.endpoint.host.zone in HERE:
-            return SPEED
-        return route.rates.basis_of(main_speed_of(self.case.job)) or SPEED
+        if route.endpoint.host.zone in LOCAL_ZONES:
+            return SPEED_BASIS
+        return route.rates.basis_of(main_speed_of(self.case.job)) or SPEED_BASIS
 
     def _tokens_in(self, route: Route) -> Quantity:
         heard = self.case.job == "transcribe"
@@ -308,7 +308,7 @@ class CandidateBuilder:
     def _is_cold(self, route: Route) -> bool:
         """The answering runtime has to be loaded, and no conversion did."""
         endpoint = route.endpoint
-        here = endpoint.host.zone in HERE
+        here = endpoint.host.zone in LOCAL_ZONES
         return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
 
     def _total(self, route: Route, tokens_in: Quantity, basis: str) -> Estimate:

@@ -7,8 +7,8 @@ from functools import partial
 
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Kind
-from intermodal.costing.rates import HERE
-from intermodal.costing.tokens import part_tokens
+from intermodal.cost_model.rates import LOCAL_ZONES
+from intermodal.cost_model.tokens import text_part_tokens
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, PartConversion
 from intermodal.planner.conversion.fidelity import transcribed_channels
@@ -32,9 +32,9 @@ def route_sends(case: PlanningCase, route: Route, said: Said) -> tuple[Send, ...
     found: list[Send] = _questions(case, route)
     for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
         for used in way.converters:
-            if used.host.zone not in HERE:
+            if used.host.zone not in LOCAL_ZONES:
                 found += _each(bundle, way, used, partial(_for_converter, used.id), said)
-    if route.endpoint.host.zone not in HERE:
+    if route.endpoint.host.zone not in LOCAL_ZONES:
         found += _texts(case, case.texts, route.endpoint)
         if case.request.tools:
             found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
@@ -57,7 +57,7 @@ def _questions(case: PlanningCase, route: Route) -> list[Send]:
     hosts = {route.endpoint.host.id}
     for way in route.assignment.ways if case.told else ():
         for eye in way.converters:
-            if eye.host.zone not in HERE and eye.host.id not in hosts and _is_told(way, eye):
+            if eye.host.zone not in LOCAL_ZONES and eye.host.id not in hosts and _is_told(way, eye):
                 hosts.add(eye.host.id)
                 found += _texts(case, case.told, eye)
     return found
@@ -77,10 +77,10 @@ def _is_told(way: ConversionOption, eye: Endpoint) -> bool:
 def _texts(case: PlanningCase, texts: list[PartFacts], endpoint: Endpoint) -> list[Send]:
     vocabulary = case.vocabulary(endpoint.model)
     if len(texts) > TOGETHER:
-        count = sum(part_tokens(part, vocabulary).mid for part in texts)
+        count = sum(text_part_tokens(part, vocabulary).mid for part in texts)
         return [_send(f"{count:,.0f} tok text", "text", f"{len(texts)} texts", endpoint)]
     return [
-        _send(f"{part_tokens(part, vocabulary).mid:,.0f} tok text", "text", part.name or "prompt", endpoint)
+        _send(f"{text_part_tokens(part, vocabulary).mid:,.0f} tok text", "text", part.name or "prompt", endpoint)
         for part in texts
     ]
 
@@ -204,7 +204,7 @@ def _send(what: str, kind: Kind, origin: str, endpoint: Endpoint) -> Send:
 def spoken_answer_sends(case: PlanningCase, route: Route, ends: tuple[Call, ...]) -> tuple[Send, ...]:
     """The answer itself, where a voice elsewhere speaks it."""
     voice = case.voice
-    if len(ends) < 2 or voice is None or voice.endpoint.host.zone in HERE:
+    if len(ends) < 2 or voice is None or voice.endpoint.host.zone in LOCAL_ZONES:
         return ()
     tokens = ends[0].estimate.output_tokens.mid
     return (_send(f"{tokens:,.0f} tok text", "text", "the answer", voice.endpoint),)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from intermodal.content import Kind
-from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import quantity
-from intermodal.costing.native import Book, heard, leafed, watched
-from intermodal.costing.tokens import Vocabulary, part_tokens
+from intermodal.cost_model.image_tokens import image_tokens
+from intermodal.cost_model.levels import quantity
+from intermodal.cost_model.token_rules import (
+    TokenRules,
+    native_audio_tokens,
+    native_document_tokens,
+    native_video_tokens,
+)
+from intermodal.cost_model.tokens import Vocabulary, text_part_tokens
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.conversion_option import ConversionOption, PartConversion, native_tokens
 from intermodal.planner.conversion.conversion_steps import as_range
@@ -26,18 +31,18 @@ def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[Taken]:
     if len(texts) > TOGETHER:
         chars = sum(part.chars for part in texts)
         title = f"{texts[0].name} and {len(texts) - 1} more, {chars:,} chars"
-        tokens = total([part_tokens(part, vocabulary) for part in texts])
+        tokens = total([text_part_tokens(part, vocabulary) for part in texts])
         return [Taken(part=texts[0].index, title=title, kind="text", tokens=tokens, count=len(texts))]
     return [
         Taken(
             part=part.index, title=f"{part.name} {part.chars:,} chars", kind="text",
-            tokens=part_tokens(part, vocabulary),
+            tokens=text_part_tokens(part, vocabulary),
         )
         for part in texts
     ]  # fmt: skip
 
 
-def native_inputs(bundle: Bundle, way: ConversionOption, book: Book) -> list[Taken]:
+def native_inputs(bundle: Bundle, way: ConversionOption, book: TokenRules) -> list[Taken]:
     """Parts that go in without becoming text; many alike as one."""
     if len(bundle.parts) > TOGETHER:
         basis = _taken_tokens(way.passages[0], book).basis
@@ -72,7 +77,7 @@ def _counted_as(bundle: Bundle, passage: PartConversion) -> Kind | Literal[""]:
     return "image" if bundle.kind == "document" and passage.pictures else ""
 
 
-def _apart(part: PartFacts, passage: PartConversion, book: Book) -> list[Taken]:
+def _apart(part: PartFacts, passage: PartConversion, book: TokenRules) -> list[Taken]:
     """A video or an animation in tracks: its frames, and its sound where that goes in as it is."""
     found: list[Taken] = []
     for piece in passage.pieces:
@@ -82,7 +87,7 @@ def _apart(part: PartFacts, passage: PartConversion, book: Book) -> list[Taken]:
                     part=part.index,
                     title=f"{part.name} {piece.title}",
                     kind="audio",
-                    tokens=heard(book.audio, passage.sound),
+                    tokens=native_audio_tokens(book.audio, passage.sound),
                 )
             )
         if piece.shown and piece.op in ("frames", "resize"):
@@ -91,12 +96,12 @@ def _apart(part: PartFacts, passage: PartConversion, book: Book) -> list[Taken]:
     return found
 
 
-def _taken_tokens(passage: PartConversion, book: Book) -> Quantity:
+def _taken_tokens(passage: PartConversion, book: TokenRules) -> Quantity:
     if passage.leaves:
-        return leafed(book, passage.leaves)
+        return native_document_tokens(book, passage.leaves)
     if passage.film is not None:
-        return watched(book.video, passage.film)
-    return _pictured(passage, book.image) if passage.pictures else heard(book.audio, passage.sound)
+        return native_video_tokens(book.video, passage.film)
+    return _pictured(passage, book.image) if passage.pictures else native_audio_tokens(book.audio, passage.sound)
 
 
 def _pictured(passage: PartConversion, rule: str) -> Quantity:

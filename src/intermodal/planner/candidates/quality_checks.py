@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.levels import HIGH, quantity
+from intermodal.cost_model.levels import HIGH, quantity
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.candidates.step_ids import step_id
 from intermodal.planner.conversion import conversion_steps
@@ -21,7 +21,7 @@ from intermodal.planner.conversion.conversion_options import allowed_converters
 from intermodal.planner.conversion.retry_eligibility import may_redo
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
-from intermodal.plans.facts import Outcome, PartFacts
+from intermodal.plans.facts import ConversionOutcome, PartFacts
 from intermodal.plans.step import Call, Check, CheckOp, Estimate, Step
 
 _CHECKS: dict[str, CheckOp] = {"transcribe": "transcript", "read": "reading"}
@@ -165,7 +165,7 @@ def _better_converter(
     some = allowed_converters(case, bundle, op, conversions.get(op, []))
     general = "empty" if op == "transcribe" else "confidence"
     for problem in (general, "language") if op == "transcribe" else (general,):
-        bad = Outcome(op=op, endpoint=endpoint.id, problem=problem)
+        bad = ConversionOutcome(op=op, endpoint=endpoint.id, problem=problem)
         able = [e for e in some if may_redo(case, e, bad)]
         if problem == "language" and not endpoint.model.languages:
             able = []

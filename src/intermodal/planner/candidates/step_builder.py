@@ -8,8 +8,8 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.levels import Levels, levels, quantity
-from intermodal.costing.tokens import CHARS_OF_TOKEN
+from intermodal.cost_model.levels import Levels, levels, quantity
+from intermodal.cost_model.tokens import CHARS_OF_TOKEN
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.candidates.quality_checks import conversion_checks
 from intermodal.planner.candidates.step_ids import step_id
@@ -29,9 +29,9 @@ from intermodal.planner.explanation.plan_text import route_summary, route_warnin
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.conversion_schedule import parts_with_loads
-from intermodal.plans.cores import use_of
+from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.step import APART, Call, CallOp, Check, Estimate, Step, Transform, TransformOp
+from intermodal.plans.step import SEPARATE_CHANNELS, Call, CallOp, Check, Estimate, Step, Transform, TransformOp
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
@@ -211,7 +211,7 @@ class StepBuilder:
                 seconds=quantity(piece.seconds, "speed", 3),
                 load_seconds=quantity(rates.load, "cold start", 3) if rates is not None and cold else Quantity(),
                 memory=quantity(rates.memory, "resident when loaded", 0) if rates is not None else Quantity(),
-                cores=use_of(endpoint, self.case.machine.cores).cores,
+                cores=core_use(endpoint, self.case.machine.cores).cores,
                 text=quantity(_chars(piece.tokens), "4 characters a token", 0),
             )
         return found
@@ -223,7 +223,7 @@ def _own_aspects(piece: ConversionStep, way: ConversionOption) -> tuple[tuple[As
         if not piece.shown:
             return (), ()
         own: set[Aspect] = {*KEPT_BY_STEP.get(piece.op, ())}
-        if piece.op == "transcribe" and APART[0] in piece.params:
+        if piece.op == "transcribe" and SEPARATE_CHANNELS[0] in piece.params:
             own.add("speakers")
         gone = {*LOST_BY_STEP.get(piece.op, ())} | ({"words"} & own if piece.op == "transcribe" else set())
         arrives = own - (gone & {*way.loses})

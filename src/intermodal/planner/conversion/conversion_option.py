@@ -10,16 +10,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from intermodal.catalog.types import Endpoint, Task
-from intermodal.costing.images import image_refusal, image_tokens
-from intermodal.costing.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, product, times
-from intermodal.costing.limits import NOTHING, Held, breaks, refusal
-from intermodal.costing.native import NO_BOOK, Book, heard, leafed, watched
-from intermodal.costing.tokens import BLOCK, MARK
+from intermodal.cost_model.image_tokens import image_refusal, image_tokens
+from intermodal.cost_model.levels import HIGH, MID, ZEROS, Levels, larger, levels, plus, product, times
+from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts, exceeded_limit, exceeds
+from intermodal.cost_model.token_rules import (
+    NO_RULES,
+    TokenRules,
+    native_audio_tokens,
+    native_document_tokens,
+    native_video_tokens,
+)
+from intermodal.cost_model.tokens import BLOCK, MARK
 from intermodal.media.media_limits import MAX_FILE_BYTES, SAFE_SIDE
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.fidelity import MUST_KEEP, READ_BY_MODEL_ALONE, kept_aspects, lost_aspects
 from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
-from intermodal.plans.cores import use_of
+from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import CallOp, TransformOp
 from intermodal.quantity import Quantity
@@ -142,14 +148,14 @@ class ConversionOption(Struct, eq=False, gc=False):
     tier: int
     passages: list[PartConversion]
     natives: list[tuple[PartConversion, int]]
-    by_book: dict[Book, NativeTokens]
-    refused: dict[Book, str]
-    weighed: dict[Book | None, tuple[tuple[float, ...], ...]]
+    by_book: dict[TokenRules, NativeTokens]
+    refused: dict[TokenRules, str]
+    weighed: dict[TokenRules | None, tuple[tuple[float, ...], ...]]
     options: dict[object, tuple[float, float, float, float]]
     counted: bool = False
     odd: bool = False
     ruleless: NativeTokens | None = None
-    held: Held = NOTHING
+    held: MediaAmounts = NO_MEDIA
     left_out: int = 0
     diverted: int = 0
     steps: int = 0
@@ -271,17 +277,17 @@ def _is_odd(picture: Picture) -> bool:
     return detail != "auto" or max(width, height) > 100 * min(width, height)
 
 
-def _held(way: ConversionOption, bundle: Bundle) -> Held:
+def _held(way: ConversionOption, bundle: Bundle) -> MediaAmounts:
     pictures, longest, pages = 0.0, 0, 0
     for (width, height, _), count in way.pictures.items():
         pictures, longest = pictures + count[HIGH], max(longest, width, height)
     for passage, many in way.natives:
         pages += len(passage.leaves) * many
     size = sum([part.size for part in bundle.parts]) if way.name == "native" else 0
-    return Held(math.ceil(pictures), longest, pages, way.sound[MID], size)
+    return MediaAmounts(math.ceil(pictures), longest, pages, way.sound[MID], size)
 
 
-def native_tokens(way: ConversionOption, book: Book) -> NativeTokens:
+def native_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:
     """Tokens of what goes in as it is, under one book of rules; kept with the way, since many assignments share it."""
     found = way.by_book.get(book)
     if found is None:
@@ -299,36 +305,36 @@ def native_tokens(way: ConversionOption, book: Book) -> NativeTokens:
     return found
 
 
-def _unpictured_tokens(way: ConversionOption, book: Book) -> NativeTokens:
+def _unpictured_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:
     """Documents, videos and sound; who has no rule for any of them counts them like all others without."""
-    if not (book.audio or book.video or book.document) and book is not NO_BOOK:
+    if not (book.audio or book.video or book.document) and book is not NO_RULES:
         if way.ruleless is None:
-            way.ruleless = _unpictured_tokens(way, NO_BOOK)
+            way.ruleless = _unpictured_tokens(way, NO_RULES)
         return way.ruleless
     text = image = audio = ZEROS
     for passage, many in way.natives:
         if passage.film is not None:
-            image = plus(image, times(levels(watched(book.video, passage.film)), many))
+            image = plus(image, times(levels(native_video_tokens(book.video, passage.film)), many))
         elif passage.leaves:
-            text = plus(text, times(levels(leafed(book, passage.leaves)), many))
+            text = plus(text, times(levels(native_document_tokens(book, passage.leaves)), many))
         else:
-            audio = plus(audio, times(levels(heard(book.audio, passage.sound)), many))
+            audio = plus(audio, times(levels(native_audio_tokens(book.audio, passage.sound)), many))
     return NativeTokens(text, image, audio)
 
 
-def whole_video_tokens(way: ConversionOption, book: Book) -> Levels:
+def whole_video_tokens(way: ConversionOption, book: TokenRules) -> Levels:
     """Tokens of the videos among what goes in as it is."""
     return _unpictured_tokens(way, book).image
 
 
-def native_refusal(way: ConversionOption, book: Book) -> str:
+def native_refusal(way: ConversionOption, book: TokenRules) -> str:
     """Why what goes in as it is would be refused under these rules, "" when it would not."""
     if way.held.size > MAX_FILE_BYTES:
         size, most = way.held.size / 1e6, MAX_FILE_BYTES / 1e6
         return f"{size:,.0f} MB of files, and no more than {most:,.0f} MB are sent as they are"
     limits = book.limits if way.name == "native" else None
-    if limits is not None and breaks(limits, way.held):
-        return refusal(limits, way.held)
+    if limits is not None and exceeds(limits, way.held):
+        return exceeded_limit(limits, way.held)
     if not way.odd:
         return ""
     found = way.refused.get(book)
@@ -354,7 +360,7 @@ def _add_piece(way: ConversionOption, piece: ConversionStep, count: int, cores: 
             way.made = plus(way.made, tokens)
     if cost != ZEROS:
         way.cost = plus(way.cost, times(cost, count))
-    many, use = times(seconds, count), use_of(piece.endpoint, cores)
+    many, use = times(seconds, count), core_use(piece.endpoint, cores)
     if not use.cores:
         way.network = larger(way.network, seconds)
         return

@@ -14,8 +14,8 @@ A way is a choice for a whole bundle; its pieces are what happens to one part, o
 from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.images import image_refusal
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.image_tokens import image_refusal
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.media.media_limits import SAFE_SIDE
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion import conversion_steps
@@ -87,7 +87,7 @@ def allowed_converters(case: PlanningCase, bundle: Bundle, job: str, some: list[
     What is private is converted on this machine or not at all. One that failed is followed by a stronger one, or one
     that hears the language, or by none: the same again would bring the same.
     """
-    found = [e for e in some if not bundle.private or e.host.zone in HERE]
+    found = [e for e in some if not bundle.private or e.host.zone in LOCAL_ZONES]
     for part in bundle.parts:
         for done in part.outcomes:
             if done.problem and done.op == job:

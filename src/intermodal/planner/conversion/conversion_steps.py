@@ -14,31 +14,31 @@ from msgspec import Struct
 
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
 from intermodal.catalog.types import Endpoint, Task
-from intermodal.costing.counts import corrected
-from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus
-from intermodal.costing.native import heard
-from intermodal.costing.price import as_heard, ear_price, reading_price, token_price
-from intermodal.costing.rates import Rates
-from intermodal.costing.speed import (
+from intermodal.cost_model.call_prices import calibrated_audio, ocr_price, token_price, transcription_price
+from intermodal.cost_model.call_seconds import (
     demux_seconds,
     extract_seconds,
     frames_seconds,
     generate_seconds,
-    hear_seconds,
-    leaf_seconds,
+    ocr_seconds,
+    page_ocr_seconds,
     render_seconds,
-    see_seconds,
+    transcription_seconds,
 )
-from intermodal.costing.tokens import (
+from intermodal.cost_model.image_tokens import image_tokens
+from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Level, Levels, levels, plus
+from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.token_calibration import calibrated
+from intermodal.cost_model.token_rules import native_audio_tokens
+from intermodal.cost_model.tokens import (
     DESCRIBE_ASK,
     DESCRIPTION,
     DESCRIPTION_MOST,
+    letter_tokens,
+    ocr_tokens,
     page_tokens,
-    read_tokens,
-    speech_tokens,
     text_tokens,
-    written_tokens,
+    transcript_tokens,
 )
 from intermodal.media.media_limits import (
     DEFAULT_DPI,
@@ -54,9 +54,9 @@ from intermodal.planner.conversion.fidelity import transcribed_channels
 from intermodal.planner.conversion.page_relevance import page_list, page_numbers
 from intermodal.planner.conversion.script_support import reader_script
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.plans.facts import Outcome, PageFacts, PartFacts, SubtitleFacts
+from intermodal.plans.facts import ConversionOutcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
-from intermodal.plans.step import APART
+from intermodal.plans.step import SEPARATE_CHANNELS
 from intermodal.quantity import Quantity, between, exact, total
 
 TURN_TOKENS = 4  # who says it, and a new line
@@ -65,7 +65,7 @@ SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # a second: stretches of speech as an ea
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
 
-def finished_outcome(part: PartFacts, op: str, endpoint: Endpoint | None, params: Params) -> Outcome | None:
+def finished_outcome(part: PartFacts, op: str, endpoint: Endpoint | None, params: Params) -> ConversionOutcome | None:
     """What this very step made of this part, if it is done."""
     name = endpoint.id if endpoint is not None else ""
     for each in part.outcomes:
@@ -74,7 +74,7 @@ def finished_outcome(part: PartFacts, op: str, endpoint: Endpoint | None, params
     return None
 
 
-def known_tokens(done: Outcome) -> Quantity:
+def known_tokens(done: ConversionOutcome) -> Quantity:
     """Tokens of text that is there, in any vocabulary."""
     if not done.tokens:
         return text_tokens(done.chars)
@@ -102,7 +102,7 @@ def transcribe(
     case: PlanningCase, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
 ) -> ConversionStep:  # fmt: skip
     """Speech to text. ``timed``: each stretch of it keeps its own time."""
-    tokens = speech_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
+    tokens = transcript_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
     length = levels(part.seconds)
     film = length if part.kind == "video" else ZEROS
     channels = transcribed_channels(part)
@@ -110,14 +110,14 @@ def transcribe(
     if apart:
         tokens = _two_channel_tokens(tokens, part.seconds)
     made = levels(tokens)
-    sound = as_heard(rates, levels(heard(case.book_of(ear).audio, part.seconds)))
-    cost = at_each(lambda level: ear_price(rates, length[level], sound[level], made[level], channels))
+    sound = calibrated_audio(rates, levels(native_audio_tokens(case.book_of(ear).audio, part.seconds)))
+    cost = at_each(lambda level: transcription_price(rates, length[level], sound[level], made[level], channels))
     return with_outcome(
         ConversionStep(
             op="transcribe", endpoint=ear, title=transcription_title(case, length[1], apart=apart),
             tokens=tokens, cost=cost, of=of,
-            params=(*transcription_params(case, part), *_times(timed), *(APART if apart else ())),
-            seconds=at_each(lambda level: hear_seconds(rates, level, length[level], film[level], channels)),
+            params=(*transcription_params(case, part), *_times(timed), *(SEPARATE_CHANNELS if apart else ())),
+            seconds=at_each(lambda level: transcription_seconds(rates, level, length[level], film[level], channels)),
         ),
         part,
     )  # fmt: skip
@@ -149,18 +149,18 @@ def _two_channel_tokens(tokens: Quantity, seconds: Quantity) -> Quantity:
 def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) -> ConversionStep:
     """The text in a picture."""
     megapixels = read_megapixels(part.width, part.height)
-    price = reading_price(rates, 1)
+    price = ocr_price(rates, 1)
     if part.letters.known:
-        tokens = written_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
+        tokens = letter_tokens(part.letters, case.statistics.get(reader.id, "reading_factor"), part.script)
     else:
-        tokens = read_tokens(megapixels[MID], part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
+        tokens = ocr_tokens(megapixels[MID], part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
     made = levels(tokens)
     by, params = _reader_hint(case, part, reader)
     return with_outcome(
         ConversionStep(
             op="read", endpoint=reader, title=f"{part.width}x{part.height}{by}", cost=(price, price, price), count=1,
             tokens=tokens, params=params,
-            seconds=at_each(lambda level: see_seconds(rates, level, megapixels[level], made[level])),
+            seconds=at_each(lambda level: ocr_seconds(rates, level, megapixels[level], made[level])),
         ),
         part,
     )  # fmt: skip
@@ -180,7 +180,7 @@ def read_pages(
     """The text of scanned pages, from pictures just rendered."""
     sizes = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
     megapixels = at_each(lambda level: sum(size[level] for size in sizes))
-    price = reading_price(rates, len(pages))
+    price = ocr_price(rates, len(pages))
     tokens = total([scanned_tokens(case, page, reader) for page in pages])
     made = levels(tokens)
     by, params = _reader_hint(case, part, reader, pages)
@@ -195,7 +195,7 @@ def read_pages(
             params=params,
             cost=(price, price, price),
             count=len(pages),
-            seconds=at_each(lambda level: leaf_seconds(rates, level, len(pages), megapixels[level], made[level])),
+            seconds=at_each(lambda level: page_ocr_seconds(rates, level, len(pages), megapixels[level], made[level])),
         ),
         part,
     )
@@ -222,9 +222,9 @@ def read_figures(
     """The words in pictures on pages of text that were just cut out."""
     rates = case.rates(reader)
     sizes = [read_megapixels(*shape) for page in pages for shape in figure_pixels(page)]
-    price = reading_price(rates, len(sizes))
+    price = ocr_price(rates, len(sizes))
     factor = case.statistics.get(reader.id, "reading_factor")
-    tokens = total([written_tokens(page.figure_letters, factor) for page in pages if page.figure_letters.known])
+    tokens = total([letter_tokens(page.figure_letters, factor) for page in pages if page.figure_letters.known])
     each = [tokens_at / len(sizes) for tokens_at in levels(tokens)]
     return with_outcome(
         ConversionStep(
@@ -237,7 +237,7 @@ def read_figures(
             cost=(price, price, price),
             count=len(sizes),
             params=(("figures", "cut out"),),
-            seconds=at_each(lambda level: sum(see_seconds(rates, level, size[level], each[level]) for size in sizes)),
+            seconds=at_each(lambda level: sum(ocr_seconds(rates, level, size[level], each[level]) for size in sizes)),
         ),
         part,
     )
@@ -252,7 +252,7 @@ def scanned_tokens(case: PlanningCase, page: PageFacts, reader: Endpoint | None)
     """Tokens on one scanned page: by its letters where they were counted, else by its size and how full it looks."""
     of = (lambda figure: None) if reader is None else partial(case.statistics.get, reader.id)
     if page.letters.known:
-        return written_tokens(page.letters, of("reading_factor"), page.script)
+        return letter_tokens(page.letters, of("reading_factor"), page.script)
     return page_tokens(page_megapixels(page), of("tokens_per_megapixel"), page.text_density)
 
 
@@ -264,9 +264,9 @@ def read_frames(
     count = frame_count(frames)
     megapixels = read_megapixels(*shape[:2])
     seen = case.statistics.get(reader.id, "tokens_per_megapixel")
-    each = read_tokens(megapixels[MID], part.text_density, seen)
+    each = ocr_tokens(megapixels[MID], part.text_density, seen)
     written = levels(each)
-    cost = at_each(lambda level: reading_price(rates, count[level]))
+    cost = at_each(lambda level: ocr_price(rates, count[level]))
     return with_outcome(
         ConversionStep(
             op="read",
@@ -276,7 +276,7 @@ def read_frames(
             cost=cost,
             of=of,
             count=frames.count,
-            seconds=at_each(lambda level: count[level] * see_seconds(rates, level, megapixels[level], written[level])),
+            seconds=at_each(lambda level: count[level] * ocr_seconds(rates, level, megapixels[level], written[level])),
         ),
         part,
     )
@@ -316,7 +316,7 @@ def describe(case: PlanningCase, part: PartFacts, eye: Endpoint, look: VisualInp
     image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
     each_one = float(len(look.pictures))
     many = look.count or (each_one, each_one, each_one)
-    image = corrected(image, rates.counts.image) if rates.counts is not None else image
+    image = calibrated(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(eye.id, "describe_tokens")
     thinks, room = case.thought(eye, NO_THINKING_REQUEST)
     out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))
@@ -429,7 +429,7 @@ def demux(case: PlanningCase, part: PartFacts, *, shown: bool, apart: bool = Fal
     return with_outcome(
         ConversionStep(
             op="demux", title=f"sound, {length[1]:.3g} s", tokens=exact(0.0), shown=shown,
-            params=APART if apart else (),
+            params=SEPARATE_CHANNELS if apart else (),
             seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, length[level])),
         ),
         part,

@@ -9,13 +9,19 @@ from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.costing.images import image_tokens
-from intermodal.costing.levels import HIGH, MID, levels
-from intermodal.costing.price import as_heard, ear_price, hearing_price, reading_price, token_price
-from intermodal.costing.rates import Rates
-from intermodal.costing.sound import sound_tokens
-from intermodal.costing.speed import generate_seconds, hear_seconds, see_seconds
-from intermodal.costing.tokens import DESCRIBE_ASK, DESCRIPTION, speech_tokens
+from intermodal.cost_model.audio_tokens import audio_tokens
+from intermodal.cost_model.call_prices import (
+    calibrated_audio,
+    ocr_price,
+    token_price,
+    transcription_price,
+    transcription_price_by_length,
+)
+from intermodal.cost_model.call_seconds import generate_seconds, ocr_seconds, transcription_seconds
+from intermodal.cost_model.image_tokens import image_tokens
+from intermodal.cost_model.levels import HIGH, MID, levels
+from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.tokens import DESCRIBE_ASK, DESCRIPTION, transcript_tokens
 from intermodal.media.media_limits import (
     FRAME_SIDE,
     READ_SIDE,
@@ -156,7 +162,7 @@ def _score(case: PlanningCase, endpoint: Endpoint, job: Job, work: _ConversionWo
     if job == "transcribe":
         seconds = sum(work.lengths)
         money = _hearing(case, endpoint, rates, work.lengths)
-        time = hear_seconds(rates, MID, seconds, work.film)
+        time = transcription_seconds(rates, MID, seconds, work.film)
     elif job == "describe":
         rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
         seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())
@@ -165,20 +171,20 @@ def _score(case: PlanningCase, endpoint: Endpoint, job: Job, work: _ConversionWo
         money = token_price(rates, asked, seen, 0.0, said)
         time = generate_seconds(rates, MID, seen + asked, said) + rates.overhead[MID] * max(0, many - 1)
     else:
-        money = reading_price(rates, work.pictures)
-        time = see_seconds(rates, MID, work.megapixels, 100.0 * work.megapixels)
+        money = ocr_price(rates, work.pictures)
+        time = ocr_seconds(rates, MID, work.megapixels, 100.0 * work.megapixels)
     return _RankedConverter(endpoint, money, time + load, tier, rates.memory[HIGH])
 
 
 def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list[float]) -> float:
     """USD of hearing recordings so long, as a plan would say."""
     if rates.second < math.inf or rates.audio == math.inf:  # what is billed by seconds takes no counting
-        return sum(hearing_price(rates, each) for each in lengths)
+        return sum(transcription_price_by_length(rates, each) for each in lengths)
     rule, learned = case.book_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
     cost = 0.0
     for each in lengths:
-        sound = as_heard(rates, levels(sound_tokens(rule, each)))[MID]
-        cost += ear_price(rates, each, sound, speech_tokens(exact(each), learned).mid, 1)
+        sound = calibrated_audio(rates, levels(audio_tokens(rule, each)))[MID]
+        cost += transcription_price(rates, each, sound, transcript_tokens(exact(each), learned).mid, 1)
     return cost
 
 

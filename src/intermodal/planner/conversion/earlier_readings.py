@@ -9,7 +9,7 @@ from intermodal.catalog.types import Endpoint
 from intermodal.planner.conversion.conversion_option import ConversionStep, PartConversion
 from intermodal.planner.conversion.retry_eligibility import may_redo
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.plans.facts import Outcome, PartFacts
+from intermodal.plans.facts import ConversionOutcome, PartFacts
 from intermodal.plans.step import Call, Portion, Step, Transform
 from intermodal.request import Aspect
 
@@ -39,7 +39,7 @@ def heard_portion(case: PlanningCase, part: PartFacts, ear: Endpoint) -> tuple[P
     """How much of what is said in a recording or a film an earlier hearing was sure of; () where it was of nearly all,
     and where this ear hears better than that one. Of ears elsewhere nothing is known."""
     portion = earlier_portion(part)
-    before = Outcome(op="transcribe", endpoint=part.read_by, problem="confidence")
+    before = ConversionOutcome(op="transcribe", endpoint=part.read_by, problem="confidence")
     if portion is None or ear.host.zone != "process" or may_redo(case, ear, before):
         return ()
     return (portion,)

@@ -6,9 +6,9 @@ import math
 
 from msgspec import Struct
 
-from intermodal.costing.levels import HIGH
-from intermodal.costing.native import Book
-from intermodal.costing.tokens import BLOCK
+from intermodal.cost_model.levels import HIGH
+from intermodal.cost_model.token_rules import TokenRules
+from intermodal.cost_model.tokens import BLOCK
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, KeptPages
 from intermodal.planner.conversion.conversion_options import conversion_options
@@ -23,7 +23,7 @@ _SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
 
 
 def with_fewer_pages(
-    case: PlanningCase, assignment: Assignment, book: Book, conversions: ConvertersByJob,
+    case: PlanningCase, assignment: Assignment, book: TokenRules, conversions: ConvertersByJob,
     context: float, tokens: float, cap: float,
 ) -> Assignment | None:  # fmt: skip
     """The same ways over fewer pages, or None where that cannot help.
@@ -83,7 +83,7 @@ def _pool(case: PlanningCase, places: list[int]) -> PagePool:
 def _select(
     case: PlanningCase,
     assignment: Assignment,
-    book: Book,
+    book: TokenRules,
     conversions: ConvertersByJob,
     places: list[int],
     budget: float,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from intermodal.catalog.types import Endpoint
 from intermodal.planner.conversion.conversion_option import TASK_OF
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.plans.facts import Outcome
+from intermodal.plans.facts import ConversionOutcome
 
 
-def may_redo(case: PlanningCase, after: Endpoint, done: Outcome) -> bool:
+def may_redo(case: PlanningCase, after: Endpoint, done: ConversionOutcome) -> bool:
     """The same again would bring the same, and so would one that is no stronger."""
     if after.id == done.endpoint:
         return False

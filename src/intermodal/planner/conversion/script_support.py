@@ -9,8 +9,8 @@ from intermodal.catalog.types import Endpoint
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.earlier_readings import confidence_text, earlier_portion, heard_portion
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.plans.facts import ANOTHER, PageFacts, PartFacts
-from intermodal.plans.verdict import joined
+from intermodal.plans.facts import UNKNOWN_SCRIPT, PageFacts, PartFacts
+from intermodal.plans.verdict import joined_names
 
 MOST = 0.5  # share of a document's letters on pages in such a script, from which on its words are not kept
 
@@ -59,9 +59,11 @@ def unreadable_reason(case: PlanningCase, parts: Collection[PartFacts]) -> str:
     if not named:
         return next(filter(None, map(earlier_doubt, parts)), "")
     scripts = list(dict.fromkeys(script for some in named.values() for script in some))
-    looks = [script for script in scripts if script != ANOTHER]
+    looks = [script for script in scripts if script != UNKNOWN_SCRIPT]
     why = (
-        f"letters look {joined(looks)}, which nothing here reads" if looks else "an earlier reading lacked most of them"
+        f"letters look {joined_names(looks)}, which nothing here reads"
+        if looks
+        else "an earlier reading lacked most of them"
     )
     known = case.facts.scripts
     todo = [known.todo[script] for script in scripts if script in known.todo] if known is not None else []

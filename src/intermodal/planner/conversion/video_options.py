@@ -16,7 +16,7 @@ from collections.abc import Collection
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, times
+from intermodal.cost_model.levels import HIGH, LEVELS, MID, ZEROS, Levels, plus, times
 from intermodal.media.media_limits import (
     FRAME_SIDE,
     FRAMES_DENSE,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.native import Book
-from intermodal.costing.rates import Rates
-from intermodal.costing.tokens import Vocabulary
+from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.token_rules import TokenRules
+from intermodal.cost_model.tokens import Vocabulary
 from intermodal.hints import consent_to, hint
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import JOBS, LISTED, EndpointGroup, Job, tier_name
@@ -40,7 +40,7 @@ class GroupBatch(Struct, eq=False):
     """
 
     remote: bool
-    book: Book
+    book: TokenRules
     vocabulary: Vocabulary
     schema_by: str
     tool_rule: str

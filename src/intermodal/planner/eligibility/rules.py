@@ -22,8 +22,8 @@ from intermodal.catalog.encoder_heads import unknown_labels
 from intermodal.catalog.image_options import EDITS, supported_image_options
 from intermodal.catalog.structured_output import is_schema_guaranteed
 from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, FullContext
-from intermodal.costing.limits import Held, Limits, refusal
-from intermodal.costing.memory import fits, shortened
+from intermodal.cost_model.memory import fits, reduced_context
+from intermodal.cost_model.request_limits import MediaAmounts, RequestLimits, exceeded_limit
 from intermodal.hints import command, consent_to, hint, release
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import EndpointGroup, Job, needs_consent, tier_name
@@ -33,7 +33,7 @@ from intermodal.planner.eligibility.usage_terms import terms_rejection as refuse
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.image_generation import unsupported_by_host, unsupported_by_model
 from intermodal.plans.numbers import plain_money
-from intermodal.plans.verdict import joined
+from intermodal.plans.verdict import joined_names
 from intermodal.request import ZONES, JsonOutput, ScoresOutput, Zone
 
 _MAKES: dict[str, str] = {
@@ -83,8 +83,8 @@ class PricedRoute(Struct, gc=False):
     pictures: int
     max_pictures: int | None
     memory: float
-    limits: Limits | None
-    held: Held
+    limits: RequestLimits | None
+    held: MediaAmounts
     tier: int
     own_tier: int
     cut: bool
@@ -170,9 +170,9 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if job != case.job or not case.translating or not first.model.languages:
         return ""
     unknown = sorted((case.languages | {case.translating}) - set(first.model.languages))
-    known = joined(first.model.languages)
+    known = joined_names(first.model.languages)
     if unknown:
-        return f"knows {known} alone, and {joined(unknown)} is wanted of it"
+        return f"knows {known} alone, and {joined_names(unknown)} is wanted of it"
     return f"knows {known} alone, and translates nothing" if len(first.model.languages) == 1 else ""
 
 
@@ -239,7 +239,7 @@ def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if model.classifies:
         gone = unknown_labels(output.labels, model.labels)
         verb = "is no label" if len(gone) == 1 else "are no labels"
-        return f"{joined(gone)} {verb} of its head, which knows {joined(model.labels)}" if gone else ""
+        return f"{joined_names(gone)} {verb} of its head, which knows {joined_names(model.labels)}" if gone else ""
     if model.fills_masks:
         return "" if case.named is not None else hint("says which word is masked: for that, name it ({model})")
     if not output.labels:
@@ -337,7 +337,7 @@ def labelled(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: 
         group.first.model.matches_pictures and bundle.kind == "image"
     ):  # after those that read, where it looks like print
         return ""
-    gone = joined(way.missed)
+    gone = joined_names(way.missed)
     return f"labels go by {gone} of {bundle.title}, and {_DOING.get(way.name, 'this way')} loses it"
 
 
@@ -369,7 +369,7 @@ def images(priced: PricedRoute, case: PlanningCase) -> str:
 
 def media(priced: PricedRoute, case: PlanningCase) -> str:
     """Published limits of the family: what it is given would be refused."""
-    return refusal(priced.limits, priced.held, priced.context) if priced.limits is not None else ""
+    return exceeded_limit(priced.limits, priced.held, priced.context) if priced.limits is not None else ""
 
 
 def context(priced: PricedRoute, case: PlanningCase) -> str:
@@ -383,7 +383,7 @@ def context(priced: PricedRoute, case: PlanningCase) -> str:
     tools = f" with {count} tool{'s' * (count > 1)}" if count else ""  # chat programs send dozens, unasked
     tools += " at their fewest" if case.hopeful else ""
     answer = f" and {priced.answer:,.0f} for the answer" if priced.answer else ""
-    short = f", as {shortened(priced.uncut, case.machine.free)}" if priced.uncut is not None else ""
+    short = f", as {reduced_context(priced.uncut, case.machine.free)}" if priced.uncut is not None else ""
     return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{said}{short}"
 
 

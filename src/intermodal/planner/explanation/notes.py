@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from intermodal.catalog import provenance
-from intermodal.costing.levels import HIGH, MID
-from intermodal.costing.memory import shortened
+from intermodal.cost_model.levels import HIGH, MID
+from intermodal.cost_model.memory import reduced_context
 from intermodal.hints import command, hint
 from intermodal.planner.conversion.earlier_readings import portion_notes
 from intermodal.planner.conversion.video_options import scene_notes, subtitle_notes
@@ -15,8 +15,8 @@ from intermodal.planner.route_estimates.call_demand import answer_length
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate
-from intermodal.plans.step import Call, is_apart
-from intermodal.plans.verdict import joined
+from intermodal.plans.step import Call, has_separate_channels
+from intermodal.plans.verdict import joined_names
 from intermodal.request import DEFAULT_MAX_COST
 
 
@@ -31,7 +31,7 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
             unsaid = unsaid or "sound there"
         why = f", as no price of {unsaid} is known" if unsaid else ""
         found.append(
-            f"the price of {joined(_without_price(candidate) or [chosen.endpoint.id])} is not known{why}{ends}"
+            f"the price of {joined_names(_without_price(candidate) or [chosen.endpoint.id])} is not known{why}{ends}"
         )
     stated = case.request.sampling.max_tokens
     wanted = min(answer_length(case), chosen.rates.most_out)
@@ -68,9 +68,9 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
         files = [*case.text_files, *(part for part in case.facts.parts if part.kind != "text")]
         whole = [part.name for part in sorted(files, key=lambda each: each.index) if not (part.pages or part.page)]
         if whole:
-            found.append(f"without pages to choose from, taken whole: {joined(whole)}")
+            found.append(f"without pages to choose from, taken whole: {joined_names(whole)}")
     if case.ignored:
-        found.append(f"not used for a transcript: {joined(list(case.ignored))}")
+        found.append(f"not used for a transcript: {joined_names(list(case.ignored))}")
     return found
 
 
@@ -94,14 +94,14 @@ def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[st
     return [
         hint(
             "{} knows {} alone, and what is said is in {}: {translate=} has an ear translate it first",
-            chosen.endpoint.id, joined(known), joined(spoken), "en",
+            chosen.endpoint.id, joined_names(known), joined_names(spoken), "en",
         )
     ]  # fmt: skip
 
 
 def _channels(case: PlanningCase, candidate: Candidate) -> list[str]:
     parts = {part.index: part for part in case.facts.parts}
-    heard = [step for step in candidate.steps if isinstance(step, Call) and is_apart(step)]
+    heard = [step for step in candidate.steps if isinstance(step, Call) and has_separate_channels(step)]
     names = [parts[step.part].name if step.part >= 0 else case.bundles[0].title for step in heard]
     return [f"speakers of {name} are told apart by its two channels, not within one" for name in names]
 
@@ -216,7 +216,7 @@ def _shortened(case: PlanningCase, candidate: Candidate) -> list[str]:
     found = (case.index.catalog.by_id.get(each) for each in used)
     return [
         f"{endpoint.id} runs with a context of {endpoint.context:,} tokens: "
-        f"{shortened(endpoint.uncut, case.machine.free)}"
+        f"{reduced_context(endpoint.uncut, case.machine.free)}"
         for endpoint in found
         if endpoint is not None and endpoint.uncut is not None
     ]
@@ -268,4 +268,4 @@ def _unverified(case: PlanningCase, candidate: Candidate) -> list[str]:
             continue
         if not (endpoint.evidence.checked and endpoint.model.evidence.checked) and endpoint.id not in found:
             found.append(endpoint.id)
-    return [f"unverified: what the catalog says of {joined(found)} (intermodal models show)"] if found else []
+    return [f"unverified: what the catalog says of {joined_names(found)} (intermodal models show)"] if found else []

@@ -21,7 +21,7 @@ from intermodal.plans.plan import PartNeeds
 from intermodal.plans.verdict import (
     Other,
     Verdict,
-    joined,
+    joined_names,
     lost,
     lost_as_text,
     maybe_needed,
@@ -168,7 +168,7 @@ def _beside_in_numbers(other: Other | None) -> str:
 
 def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
     """The verdict on a route on which pictures are compared with words."""
-    titles = joined([bundle.title for bundle in case.bundles])
+    titles = joined_names([bundle.title for bundle in case.bundles])
     if case.job == "embed":
         what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
     else:
@@ -193,13 +193,13 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     names = [part.name for part in sorted(turned, key=lambda part: part.index)]
     verb = "become" if len(names) > 1 else "becomes"
     out = "speech" if case.output == "speech" else "text"
-    how = f"{joined(names)} {verb} text first" if names else f"text goes in and {out} comes out"
+    how = f"{joined_names(names)} {verb} text first" if names else f"text goes in and {out} comes out"
     if case.translating:
         how += f" and is translated into {case.translating}"
     if verdict.value == "not_enough":
         return hint("a language model is not enough, {}{}", how, _falls_short(verdict, _unreadable(case, verdict)))
     if verdict.value == "broader_needed":
-        eyes = joined(_describers(assignment))
+        eyes = joined_names(_describers(assignment))
         return f"a language model alone is not enough, {_beyond(verdict)}; {eyes} sees it and puts it in words"
     if verdict.value == "unknown":
         return hint("{}; {}, which loses {}", _open(verdict), how, lost(verdict))
@@ -318,7 +318,7 @@ def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
     given = {kind for part in turned for kind in _AS.get(part.kind, (part.kind,))}
     if not senses or given & set(answering.input):
         return ""
-    return f"; that the model could also {joined(senses)} makes no difference"
+    return f"; that the model could also {joined_names(senses)} makes no difference"
 
 
 def _conversions(way: ConversionOption, passage: PartConversion) -> int:
@@ -353,7 +353,7 @@ def _seen(case: PlanningCase, assignment: Assignment) -> str:
             words = f"{goes} {'pictures' if many else 'a picture'} with the text read from {'them' if many else 'it'}"
         else:
             words = f"{'are' if many else 'is'} shown as pictures of {'their' if many else 'its'} pages"
-        found.append(f"{joined([part.name for part, _ in pairs])} {words}")
+        found.append(f"{joined_names([part.name for part, _ in pairs])} {words}")
     return ", ".join(found)
 
 
@@ -363,7 +363,7 @@ def _watched(passage: PartConversion) -> str:
         "transcribe": "its transcript", "demux": "its sound", "subtitles": "its subtitles",
         "read": "the text on the screen",
     }  # fmt: skip
-    return joined(
+    return joined_names(
         [names.get(p.op, "frames" if p.op == "frames" else "descriptions") for p in passage.pieces if p.shown]
     )
 

@@ -33,7 +33,7 @@ from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import answering_tier, call_demand
 from intermodal.planner.route_estimates.routes import Route, price_route, priced_route
 from intermodal.planner.route_search.search import SearchResult
-from intermodal.plans.step import SPEED
+from intermodal.plans.step import SPEED_BASIS
 from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictName, judge
 from intermodal.quantity import Quantity, exact, unknown
 from intermodal.request import Aspect, ScoresOutput
@@ -320,7 +320,7 @@ def _priced(
         more = others or rules.route_rejection(priced_route(case, endpoint, group, rates, needs, numbers, floor), case)
         rule, _ = first or more or ("", "")
         _, words = more or first or ("", "")  # where consent alone would not do, what else keeps it out
-        seconds = exact(round(numbers.seconds, 3), SPEED) if case.job == "score" else None
+        seconds = exact(round(numbers.seconds, 3), SPEED_BASIS) if case.job == "score" else None
         kept_out = Other(endpoint=endpoint.id, summary=way, cost=_usd(numbers.cost), seconds=seconds, kept_out=words)
         yield (
             (

@@ -7,15 +7,15 @@ import math
 import msgspec
 from msgspec import Struct
 
-from intermodal.costing.levels import HIGH, ZEROS, Levels, plus, summed
-from intermodal.costing.limits import NOTHING, Held
-from intermodal.costing.native import Book
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.levels import HIGH, ZEROS, Levels, plus, summed
+from intermodal.cost_model.rates import LOCAL_ZONES
+from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts
+from intermodal.cost_model.token_rules import TokenRules
 from intermodal.planner.conversion.conversion_option import NO_TIER, ConversionOption, Loss, native_tokens
 from intermodal.planner.conversion.conversion_steps import at_each
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.conversion_schedule import conversion_seconds
-from intermodal.plans.cores import DECODER, decoders
+from intermodal.plans.cpu_schedule import DECODER_BYTES, decoders
 from intermodal.quantity import Quantity
 
 LEFT_OUT_PENALTY = 0.01  # USD for not reading every page
@@ -58,7 +58,7 @@ class Assignment(Struct, eq=False, gc=False):
     tier: int
     cold: frozenset[str]
     left_out: int
-    held: Held
+    held: MediaAmounts
 
     @property
     def loss(self) -> Loss:
@@ -66,7 +66,7 @@ class Assignment(Struct, eq=False, gc=False):
         return self.diverted, self.lost
 
 
-def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Book) -> Assignment:
+def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: TokenRules) -> Assignment:
     """Add up one way per bundle; where nothing goes in as it is the same for every book of rules."""
     key = (chosen, book)
     found = case.assignments.get(key)
@@ -82,12 +82,17 @@ def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Book)
     return made
 
 
-def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Book) -> Assignment:
+def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: TokenRules) -> Assignment:
     load = memory = ending = ZEROS
     cold: set[str] = set()
     for way in chosen:
         for used in way.converters:
-            if way.local != ZEROS and used.host.zone in HERE and used.id not in cold and used.id not in case.loaded:
+            if (
+                way.local != ZEROS
+                and used.host.zone in LOCAL_ZONES
+                and used.id not in cold
+                and used.id not in case.loaded
+            ):
                 cold.add(used.id)
                 load = plus(load, case.rates(used).load)
                 memory = plus(memory, case.rates(used).memory)
@@ -96,7 +101,7 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Book
     left_out = sum(way.left_out for way in chosen)
     most = decoders(case.machine, memory[HIGH])
     before, decoding = conversion_seconds(case, chosen, frozenset(cold), most)
-    beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER)
+    beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER_BYTES)
     text, image, audio = _tokens(chosen, book)
     held = _held(chosen)
     return Assignment(
@@ -113,7 +118,7 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Book
     )  # fmt: skip
 
 
-def _tokens(chosen: tuple[ConversionOption, ...], book: Book) -> tuple[Levels, Levels, Levels]:
+def _tokens(chosen: tuple[ConversionOption, ...], book: TokenRules) -> tuple[Levels, Levels, Levels]:
     """Tokens of texts and documents, of pictures and videos, and of sound."""
     texts = [way.text for way in chosen]
     images: list[Levels] = []
@@ -130,7 +135,7 @@ def _tokens(chosen: tuple[ConversionOption, ...], book: Book) -> tuple[Levels, L
     return summed(texts), summed(images) if images else ZEROS, summed(audios) if audios else ZEROS
 
 
-def _held(chosen: tuple[ConversionOption, ...]) -> Held:
+def _held(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:
     pictures = longest = pages = size = 0
     seconds = 0.0
     for way in chosen:
@@ -138,7 +143,7 @@ def _held(chosen: tuple[ConversionOption, ...]) -> Held:
             held = way.held
             pictures, longest, pages = pictures + held.pictures, max(longest, held.longest), pages + held.pages
             seconds, size = seconds + held.seconds, size + held.size
-    return Held(pictures, longest, pages, seconds, size) if pictures or pages or seconds or size else NOTHING
+    return MediaAmounts(pictures, longest, pages, seconds, size) if pictures or pages or seconds or size else NO_MEDIA
 
 
 def as_quantity(sound: Levels) -> Quantity:

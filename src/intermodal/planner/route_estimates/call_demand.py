@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from intermodal.catalog.structured_output import ANY_OBJECT
 from intermodal.catalog.types import Task
-from intermodal.costing.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, times
-from intermodal.costing.limits import Held
-from intermodal.costing.rates import Rates
-from intermodal.costing.tokens import (
+from intermodal.cost_model.levels import HIGH, LOW, MID, ZEROS, Levels, levels, plus, times
+from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.request_limits import MediaAmounts
+from intermodal.cost_model.tokens import (
     BLOCK,
     MESSAGE,
     REPAIR,
@@ -63,7 +63,7 @@ class CallDemand(Struct, frozen=True, gc=False):
     again: float
     evident: bool
     cold: frozenset[str]
-    held: Held
+    held: MediaAmounts
     calls: int = 1
     beside: float = 0.0
     tools: Levels = ZEROS

@@ -1,14 +1,14 @@
-"""When all conversions of a route are done: its steps over the machine's cores, by the rules of ``plans/cores.py``."""
+"""When all conversions of a route are done: its steps on the machine's cores, as ``plans/cpu_schedule.py`` has them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from intermodal.costing.levels import LEVELS, ZEROS, Levels, larger, plus, times
+from intermodal.cost_model.levels import LEVELS, ZEROS, Levels, larger, plus, times
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.conversion_option import ConversionOption
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.plans.cores import START, Graph, Use, use_of
+from intermodal.plans.cpu_schedule import DECODER_START_SECONDS, CoreUse, TaskGraph, core_use
 
 MANY = 32  # steps above which their order hardly matters any more, and would take long to work out
 
@@ -49,9 +49,9 @@ def parts_with_loads(
 
 def _graph(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
-) -> tuple[Graph, list[Levels]]:  # fmt: skip
+) -> tuple[TaskGraph, list[Levels]]:  # fmt: skip
     """The steps in the order of their parts, and the seconds of each, loading included."""
-    uses: list[Use] = []
+    uses: list[CoreUse] = []
     afters: list[tuple[int, ...]] = []
     seconds: list[Levels] = []
     for _, way, place, left in sorted(
@@ -63,10 +63,10 @@ def _graph(
             if piece.endpoint is not None and piece.endpoint.id in waits:
                 waits.remove(piece.endpoint.id)
                 length = plus(length, case.rates(piece.endpoint).load)
-            uses.append(use_of(piece.endpoint, case.machine.cores))
+            uses.append(core_use(piece.endpoint, case.machine.cores))
             afters.append((first + piece.of,) if piece.of >= 0 else ())
             seconds.append(length)
-    return Graph(uses, afters, case.machine.cores, decoders), seconds
+    return TaskGraph(uses, afters, case.machine.cores, decoders), seconds
 
 
 def _bound(
@@ -79,7 +79,7 @@ def _bound(
     loads = {used.id: used for way in chosen for used in way.converters if used.id in cold}
     by: dict[str, Levels] = {name: case.rates(used).load for name, used in loads.items()}
     for name, used in loads.items():
-        work = plus(work, times(by[name], use_of(used, cores).cores))
+        work = plus(work, times(by[name], core_use(used, cores).cores))
     for way in chosen:
         work, transforms, chain = plus(work, way.work), plus(transforms, way.transforms), larger(chain, way.chain)
         for process, seconds in way.by.items():
@@ -89,4 +89,4 @@ def _bound(
     longest = larger(longest, (transforms[0] / at_once, transforms[1] / at_once, transforms[2] / at_once))
     for seconds in by.values():
         longest = larger(longest, seconds)
-    return longest, (1.0, at_once, at_once) if transforms[0] >= START else (0.0, 0.0, at_once)
+    return longest, (1.0, at_once, at_once) if transforms[0] >= DECODER_START_SECONDS else (0.0, 0.0, at_once)

@@ -6,10 +6,10 @@ import math
 
 import msgspec
 
-from intermodal.costing.counts import Counts, corrected, said
-from intermodal.costing.levels import ZEROS, Levels, levels, plus, quantity, summed, times
-from intermodal.costing.rates import Rates
-from intermodal.costing.tokens import MESSAGE, TEMPLATE
+from intermodal.cost_model.levels import ZEROS, Levels, levels, plus, quantity, summed, times
+from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.token_calibration import TokenCalibration, calibrated, correction_text
+from intermodal.cost_model.tokens import MESSAGE, TEMPLATE
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.conversion.conversion_option import whole_video_tokens
 from intermodal.planner.planning_case import PlanningCase
@@ -33,11 +33,11 @@ def calibrated_demand(
     framing = learned.framing(len(case.request.messages))
     if framing is not None:
         beside = plus(_minus(beside, plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))), framing)
-    text = plus(corrected(words, _of_text(case, group, learned)), beside)
+    text = plus(calibrated(words, _of_text(case, group, learned)), beside)
     book = case.book(group)
     film = summed([whole_video_tokens(way, book) for way in assignment.ways if way.natives])
-    image = plus(corrected(_minus(needs.image, film), learned.image), film)
-    audio = corrected(needs.audio, learned.audio)
+    image = plus(calibrated(_minus(needs.image, film), learned.image), film)
+    audio = calibrated(needs.audio, learned.audio)
     return msgspec.structs.replace(needs, text=text, image=image, audio=audio, total=plus(plus(text, image), audio))
 
 
@@ -52,7 +52,9 @@ def token_basis(case: PlanningCase, group: EndpointGroup, rates: Rates, needs: C
         ("audio_factor", learned.audio, needs.audio),
         ("framing_start", learned.framing(0) and learned.start, needs.text),
     )
-    return "; ".join((_PLAINLY, *(said(name, factor) for name, factor, tokens in used if factor and tokens != ZEROS)))
+    return "; ".join(
+        (_PLAINLY, *(correction_text(name, factor) for name, factor, tokens in used if factor and tokens != ZEROS))
+    )
 
 
 _PLAINLY = "counted and estimated"
@@ -67,11 +69,11 @@ def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, tak
     factor = factors.get(taken.kind)
     if factor is None:
         return taken
-    tokens = quantity(corrected(levels(taken.tokens), factor), taken.tokens.basis, 0)
+    tokens = quantity(calibrated(levels(taken.tokens), factor), taken.tokens.basis, 0)
     return msgspec.structs.replace(taken, tokens=tokens)
 
 
-def _of_text(case: PlanningCase, group: EndpointGroup, learned: Counts) -> Quantity | None:
+def _of_text(case: PlanningCase, group: EndpointGroup, learned: TokenCalibration) -> Quantity | None:
     """A vocabulary that is here counts exactly: what was learned without it is not for its counts."""
     return None if case.vocabulary(group.first.model).counts else learned.text
 

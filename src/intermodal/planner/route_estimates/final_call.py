@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 from intermodal.catalog.reasoning_effort import thinking_request_sent
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.answers import Length, expected
-from intermodal.costing.levels import HIGH, MID, ZEROS, Level, Levels, levels
-from intermodal.costing.price import as_heard, ear_price, speaking_price, token_price
-from intermodal.costing.rates import Rates, learned_at, thinking_figure
-from intermodal.costing.speed import generate_seconds, hear_seconds, speak_seconds
-from intermodal.costing.tokens import (
+from intermodal.cost_model.answer_length import AnswerLength, expected_length
+from intermodal.cost_model.call_prices import calibrated_audio, speech_price, token_price, transcription_price
+from intermodal.cost_model.call_seconds import generate_seconds, speech_seconds, transcription_seconds
+from intermodal.cost_model.levels import HIGH, MID, ZEROS, Level, Levels, levels
+from intermodal.cost_model.rates import Rates, effort_key, reasoning_figure
+from intermodal.cost_model.tokens import (
     CHARS_OF_TOKEN,
     CHARS_PER_SECOND,
     SPEECH_TOKENS,
-    speech_tokens,
+    transcript_tokens,
 )
 from intermodal.planner.conversion.conversion_steps import at_each
 from intermodal.planner.conversion.fidelity import transcribed_channels
@@ -56,28 +56,28 @@ def _wordless_output(case: PlanningCase, endpoint: Endpoint, sound: Levels) -> L
         return (2.0, 2.0, 2.0) if endpoint.model.answers_in_words else ZEROS
     if case.job == "transcribe":
         return levels(
-            speech_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
+            transcript_tokens(as_quantity(sound), case.statistics.get(endpoint.id, "tokens_per_second_of_speech"))
         )
     return ZEROS
 
 
-def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> Length:
+def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> AnswerLength:
     """Tokens of an answer to such a question, what is thought before it among them.
 
     Where answers were seen and no host reported what was thought, it is among what was seen.
     """
     learned = endpoint.id in case.informed and case.request.answer_tokens is None
-    found = expected(case.statistics, endpoint.id, case.answer_kind) if learned else None
+    found = expected_length(case.statistics, endpoint.id, case.answer_kind) if learned else None
     if found is not None and not reports_reasoning(case, endpoint):
         return found
     low, mid, _ = rates.thought
     usual = found or case.typical_answer
-    return Length(usual.low + low, usual.mid + mid, usual.mean + mid)
+    return AnswerLength(usual.low + low, usual.mid + mid, usual.mean + mid)
 
 
 def reports_reasoning(case: PlanningCase, endpoint: Endpoint) -> bool:
     """Whether it was seen to report what it thought, at the effort that is asked for."""
-    name = thinking_figure("reasoning_tokens", learned_at(thinking_request_sent(case.effort, endpoint.host)))
+    name = reasoning_figure("reasoning_tokens", effort_key(thinking_request_sent(case.effort, endpoint.host)))
     return case.statistics.get(endpoint.id, name) is not None
 
 
@@ -101,11 +101,11 @@ def final_call_cost(
         sound = needs.sound[level]
         of_film = any(bundle.kind == "video" for bundle in case.bundles)
         channels = transcribed_channels(case.bundles[0].parts[0])
-        time = hear_seconds(rates, level, sound, sound if of_film else 0.0, channels)
-        return ear_price(rates, sound, as_heard(rates, needs.audio)[level], out, channels), time
+        time = transcription_seconds(rates, level, sound, sound if of_film else 0.0, channels)
+        return transcription_price(rates, sound, calibrated_audio(rates, needs.audio)[level], out, channels), time
     if case.job == "speak":
         chars = needs.text[level] * CHARS_OF_TOKEN
-        return speaking_price(rates, level, chars), speak_seconds(rates, level, chars)
+        return speech_price(rates, level, chars), speech_seconds(rates, level, chars)
     if case.job == "draw":
         return image_call_cost(case.request, case.facts, rates, level, needs.text[level], needs.image[level], out)
     if needs.calls > 1 or needs.beside:

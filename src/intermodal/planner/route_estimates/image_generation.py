@@ -29,11 +29,11 @@ from intermodal.catalog.image_options import (
     supported_image_options,
 )
 from intermodal.catalog.types import DiffusionSettings, Endpoint, Host
-from intermodal.costing.drawn import drawn_tokens
-from intermodal.costing.levels import ZEROS, Level, Levels, levels, times
-from intermodal.costing.price import drawing_price
-from intermodal.costing.rates import HERE, Rates
-from intermodal.costing.speed import Strokes, draw_seconds
+from intermodal.cost_model.call_prices import image_generation_price
+from intermodal.cost_model.call_seconds import DiffusionWork, image_generation_seconds
+from intermodal.cost_model.generated_image_tokens import generated_image_tokens
+from intermodal.cost_model.levels import ZEROS, Level, Levels, levels, times
+from intermodal.cost_model.rates import LOCAL_ZONES, Rates
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.plans.facts import Facts, PartFacts
@@ -103,10 +103,10 @@ class ImageGeneration(NamedTuple):
         return steps * (2 if self.sampler in _TWICE else 1) * (1 if self.guidance == 1 else 2)
 
     @property
-    def strokes(self) -> Strokes:
+    def strokes(self) -> DiffusionWork:
         megapixels = self.size[0] * self.size[1] / 1e6
         turned = 1 if self.strength is not None else 0  # what goes in is made latent once
-        return Strokes(megapixels * self.pictures * self.evaluations, megapixels * (self.pictures + turned))
+        return DiffusionWork(megapixels * self.pictures * self.evaluations, megapixels * (self.pictures + turned))
 
 
 def input_pictures(facts: Facts) -> Sequence[PartFacts]:
@@ -213,11 +213,11 @@ def _quality(endpoint: Endpoint, output: ImageOutput) -> str:
 
 def generated_tokens(endpoint: Endpoint, request: Request) -> Levels:
     """Tokens of all pictures together; infinite where nobody says how many they are, none where they are sold each."""
-    if endpoint.price.picture is not None or endpoint.host.zone in HERE:
+    if endpoint.price.picture is not None or endpoint.host.zone in LOCAL_ZONES:
         return ZEROS
     output = image_output(request)
     width, height = _size(endpoint, output)
-    one = drawn_tokens(endpoint.model.drawn, width, height, _quality(endpoint, output) or USUAL_QUALITY)
+    one = generated_image_tokens(endpoint.model.drawn, width, height, _quality(endpoint, output) or USUAL_QUALITY)
     return times(levels(one), float(output.count))
 
 
@@ -227,7 +227,9 @@ def image_call_cost(
     """USD and seconds of the call that draws, without loading."""
     count = image_output(request).count
     strokes = None if rates.diffusion is None else image_generation(rates.diffusion, request, facts).strokes
-    return drawing_price(rates, text, image, tokens, count), draw_seconds(rates, level, count, strokes)
+    return image_generation_price(rates, text, image, tokens, count), image_generation_seconds(
+        rates, level, count, strokes
+    )
 
 
 def image_title(params: Params) -> str:

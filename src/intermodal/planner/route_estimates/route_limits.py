@@ -9,8 +9,8 @@ import math
 
 from msgspec import Struct
 
-from intermodal.costing.limits import breaks
-from intermodal.costing.rates import Rates
+from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.request_limits import exceeds
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.call_demand import CallDemand, context_tokens
@@ -46,7 +46,7 @@ class RouteLimits(Struct, frozen=True):
         if most is not None and needs.pictures > most:
             return False
         published = case.book(group).limits
-        if published is not None and breaks(published, needs.held, rates.context):
+        if published is not None and exceeds(published, needs.held, rates.context):
             return False
         return not self.counts_context or context_tokens(case, endpoint, needs) + numbers.cap <= rates.context
 

@@ -7,8 +7,8 @@ the answer: it is loaded once more when it is needed once more, and the route is
 from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.levels import HIGH, Levels, larger, plus
-from intermodal.costing.memory import fits
+from intermodal.cost_model.levels import HIGH, Levels, larger, plus
+from intermodal.cost_model.memory import fits
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.call_demand import CallDemand

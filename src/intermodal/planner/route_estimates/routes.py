@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from intermodal.catalog.default_speeds import PLACEHOLDER
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.levels import HIGH, LOW, MID
-from intermodal.costing.rates import HERE, Rates
+from intermodal.cost_model.levels import HIGH, LOW, MID
+from intermodal.cost_model.rates import LOCAL_ZONES, Rates
 from intermodal.planner.catalog_index import EndpointGroup, Job
 from intermodal.planner.conversion.conversion_option import Loss
 from intermodal.planner.eligibility.rules import PricedRoute
@@ -159,7 +159,7 @@ def _price(
         peak_memory(case, endpoint, needs, loaded),
         cap,
         *_missing_answer_cost(case, endpoint, rates, needs, made, cap),
-        endpoint.host.zone not in HERE and rates.basis_of(main_speed_of(case.job)) == PLACEHOLDER,
+        endpoint.host.zone not in LOCAL_ZONES and rates.basis_of(main_speed_of(case.job)) == PLACEHOLDER,
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.levels import LEVELS, Levels
-from intermodal.costing.price import speaking_price
-from intermodal.costing.rates import Rates
-from intermodal.costing.speed import speak_seconds
-from intermodal.costing.tokens import CHARS_OF_TOKEN
+from intermodal.cost_model.call_prices import speech_price
+from intermodal.cost_model.call_seconds import speech_seconds
+from intermodal.cost_model.levels import LEVELS, Levels
+from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.tokens import CHARS_OF_TOKEN
 
 
 class Voice(Struct, frozen=True):
@@ -22,9 +22,13 @@ class Voice(Struct, frozen=True):
         """USD for speaking an answer of so many tokens."""
         low, mid, high = (tokens[level] * CHARS_OF_TOKEN for level in LEVELS)
         rates = self.rates
-        return speaking_price(rates, 0, low), speaking_price(rates, 1, mid), speaking_price(rates, 2, high)
+        return speech_price(rates, 0, low), speech_price(rates, 1, mid), speech_price(rates, 2, high)
 
     def seconds(self, tokens: Levels) -> Levels:
         """Seconds for it, without loading."""
         low, mid, high = (tokens[level] * CHARS_OF_TOKEN for level in LEVELS)
-        return speak_seconds(self.rates, 0, low), speak_seconds(self.rates, 1, mid), speak_seconds(self.rates, 2, high)
+        return (
+            speech_seconds(self.rates, 0, low),
+            speech_seconds(self.rates, 1, mid),
+            speech_seconds(self.rates, 2, high),
+        )

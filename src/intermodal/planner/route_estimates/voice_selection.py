@@ -8,8 +8,8 @@ that of its sound, not of what is said, so the floor does not hold for it.
 from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.levels import MID, ZEROS, Level, Levels
-from intermodal.costing.rates import HERE
+from intermodal.cost_model.levels import MID, ZEROS, Level, Levels
+from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.planner.eligibility.eligible_endpoints import EligibleEndpoints, EndpointFilter, members_to_price
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.voice import Voice
@@ -50,7 +50,7 @@ def voice_load_seconds(case: PlanningCase, voice: Voice, level: Level) -> float:
 
 def voice_memory_bytes(case: PlanningCase, voice: Voice) -> Levels:
     """Bytes it needs beside what is loaded."""
-    here = voice.endpoint.host.zone in HERE and voice.endpoint.id not in case.loaded
+    here = voice.endpoint.host.zone in LOCAL_ZONES and voice.endpoint.id not in case.loaded
     return voice.rates.memory if here else ZEROS
 
 

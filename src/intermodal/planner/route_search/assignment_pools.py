@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from intermodal.costing.levels import HIGH, MID
-from intermodal.costing.native import Book
-from intermodal.costing.tokens import Vocabulary
+from intermodal.cost_model.levels import HIGH, MID
+from intermodal.cost_model.token_rules import TokenRules
+from intermodal.cost_model.tokens import Vocabulary
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.conversion.conversion_option import NO_TIER, ConversionOption, native_refusal, without_reading
@@ -109,11 +109,11 @@ class AssignmentPools:
         self._ends = ends
         self.choices = choices
         self._counted = [way for choices in choices for way in choices if way.odd or way.name == "native"]
-        self._closed: dict[Book, tuple[int, ...]] = {}
-        self._usable: dict[tuple[object, Book], OpenOrClosed] = {}
+        self._closed: dict[TokenRules, tuple[int, ...]] = {}
+        self._usable: dict[tuple[object, TokenRules], OpenOrClosed] = {}
         self._shared: dict[tuple[object, tuple[int, ...]], OpenOrClosed] = {}
-        self._assignments: dict[tuple[object, Book], list[Assignment]] = {}
-        self._lanes: dict[tuple[object, Book, Vocabulary, str, str], AssignmentPool] = {}
+        self._assignments: dict[tuple[object, TokenRules], list[Assignment]] = {}
+        self._lanes: dict[tuple[object, TokenRules, Vocabulary, str, str], AssignmentPool] = {}
         self._fans: dict[int, OpenOptions] = {}
         self._texts: dict[tuple[Vocabulary, str, str], float] = {}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 
-from intermodal.costing.levels import HIGH, MID
-from intermodal.costing.native import Book
+from intermodal.cost_model.levels import HIGH, MID
+from intermodal.cost_model.token_rules import TokenRules
 from intermodal.planner.conversion.conversion_option import ConversionOption, NativeTokens, native_tokens
 from intermodal.planner.conversion.fidelity import DETAIL_PENALTY
 from intermodal.planner.planning_case import PlanningCase
@@ -19,7 +19,9 @@ LARGE = TIERS.index("large")
 READING = 3e-4  # seconds per input token, typical
 
 
-def candidate_assignments(case: PlanningCase, usable: list[list[ConversionOption]], book: Book) -> list[Assignment]:
+def candidate_assignments(
+    case: PlanningCase, usable: list[list[ConversionOption]], book: TokenRules
+) -> list[Assignment]:
     """Assignments worth pricing, for endpoints that count media by ``book``."""
     if math.prod(len(choices) for choices in usable) <= ALL_COMBINATIONS:
         combinations = list(itertools.product(*usable))
@@ -41,7 +43,7 @@ def _filled(usable: list[list[ConversionOption]], column: tuple[ConversionOption
     return tuple(next(chosen) if len(choices) > 1 else choices[0] for choices in usable)
 
 
-def option_weights(case: PlanningCase, way: ConversionOption, book: Book) -> tuple[tuple[float, ...], ...]:
+def option_weights(case: PlanningCase, way: ConversionOption, book: TokenRules) -> tuple[tuple[float, ...], ...]:
     """A way under every weighting, smaller is better; kept with the way."""
     key = book if way.counted else None
     found = way.weighed.get(key)

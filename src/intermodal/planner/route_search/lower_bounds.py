@@ -12,9 +12,9 @@ import math
 from msgspec import Struct
 from msgspec.structs import replace
 
-from intermodal.costing.levels import MID
-from intermodal.costing.native import Book
-from intermodal.costing.rates import Rates, known_rates
+from intermodal.cost_model.levels import MID
+from intermodal.cost_model.rates import Rates, known_rates
+from intermodal.cost_model.token_rules import TokenRules
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.conversion.conversion_option import ConversionOption, Loss, native_tokens
 from intermodal.planner.eligibility.eligible_endpoints import GroupBatch
@@ -114,10 +114,10 @@ class OpenOptions(Struct, eq=False):
     cores: int
     tier: int
     least: Loss
-    shapes: dict[tuple[Book | None, Weights, bool], OptionSums]
+    shapes: dict[tuple[TokenRules | None, Weights, bool], OptionSums]
     every: OpenOptions | None = None
 
-    def shape(self, book: Book | None, weighed: Weights, waits: bool = False) -> OptionSums:
+    def shape(self, book: TokenRules | None, weighed: Weights, waits: bool = False) -> OptionSums:
         """The bundles under some weights; ``waits``: conversions over a network take their time."""
         found = self.shapes.get((book, weighed, waits))
         if found is None:
@@ -143,7 +143,7 @@ class OpenOptions(Struct, eq=False):
                 branches.append(kept)
         return OptionSums(fixed, words, pixels, sound, tuple(ways), places, branches)
 
-    def _counted(self, book: Book, weighed: Weights, waits: bool) -> OptionSums:
+    def _counted(self, book: TokenRules, weighed: Weights, waits: bool) -> OptionSums:
         plain = self.shape(None, weighed, waits)
         words, pixels, sound = plain.words, plain.pixels, plain.sound
         for place, way in enumerate(plain.ways):
@@ -159,7 +159,7 @@ class OpenOptions(Struct, eq=False):
         return OptionSums(plain.fixed, words, pixels, sound, plain.ways, plain.places, branches)
 
     def picks(
-        self, book: Book, prices: Coefficients, weighed: Weights, waits: bool = False
+        self, book: TokenRules, prices: Coefficients, weighed: Weights, waits: bool = False
     ) -> tuple[ConversionOption, ...]:
         """The best way of each bundle under some weights, for an endpoint with these coefficients.
 
@@ -186,7 +186,7 @@ class BatchBound(Struct, eq=False):
     case: PlanningCase
     text: float
     sound: float
-    book: Book
+    book: TokenRules
     fan: OpenOptions
 
     def lossy(self) -> BatchBound:
@@ -245,7 +245,7 @@ def _possibly_best(options: list[Branch]) -> list[Branch]:
     return [mine for mine in options if mine[4].counted or not _is_dominated(mine, plain)]
 
 
-def _with_natives(option: Branch, book: Book) -> Branch:
+def _with_natives(option: Branch, book: TokenRules) -> Branch:
     fixed, words, pixels, sound, way = option
     text, image, audio = way.by_book.get(book) or native_tokens(way, book)
     return (fixed, words + text[MID], pixels + image[MID], sound + audio[MID], way)

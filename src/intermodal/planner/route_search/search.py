@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
-from intermodal.costing.rates import Rates
+from intermodal.cost_model.rates import Rates
 from intermodal.hints import action, hint
 from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import LISTED, EndpointGroup
@@ -73,7 +73,7 @@ from intermodal.planner.route_search.objectives import (
     ranking_key,
 )
 from intermodal.planner.route_search.search_queue import FIRST, QueuedGroup, SearchQueue
-from intermodal.plans.verdict import joined
+from intermodal.plans.verdict import joined_names
 
 ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
 
@@ -414,7 +414,7 @@ class Search:
                 choices = usable[place] if isinstance(usable, list) else []
                 better = min(choices, key=lambda each: each.lost, default=way)
                 if better.lost < way.lost and (words := self._fails(route, place, better)):
-                    kept = joined([each for each in way.missed if each not in better.missed])
+                    kept = joined_names([each for each in way.missed if each not in better.missed])
                     found.append(
                         hint("{} could keep {} of {}, but that {}", route.endpoint.id, kept, bundle.title, words)
                     )

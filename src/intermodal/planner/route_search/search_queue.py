@@ -12,7 +12,7 @@ from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
 
-from intermodal.costing.rates import Rates
+from intermodal.cost_model.rates import Rates
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.eligibility.eligible_endpoints import GroupBatch
 from intermodal.planner.planning_case import PlanningCase

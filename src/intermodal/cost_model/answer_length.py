@@ -1,0 +1,155 @@
+"""How long an answer will be: by what the question asks for, and by the answers that an endpoint gave before.
+
+The measured answers of a small model to 55 questions of the benchmark's written set (``benchmarks/estimates_set.py``):
+one word or a name 3 to 40 tokens, facts 8 to 120, one or two sentences 11 to 158, reading aloud 14 to 512,
+explanations, stories and reports 75 to 512. The lengths are those of English; which kind a question is of is told in
+ten languages (``questions/answer_kinds.py``). Answers of one kind still differ by a factor of 2 to 3 either way,
+which the ranges say. What was learned of an endpoint's own answers (``store/answer_lengths.py``) outranks them.
+
+An answer is as likely shorter as longer than ``mid``, which is what time and room are planned with. Few long answers
+cost as much as many short ones, so money is planned with ``mean``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import msgspec
+
+from intermodal.content import Text
+from intermodal.plans.statistics import Statistics
+from intermodal.quantity import Quantity
+from intermodal.questions.answer_kinds import answer_kind
+from intermodal.request import JsonOutput, Request
+
+AnswerKind = str  # a key of TYPICAL; behind "_" a script other than Latin, or of "json" its size
+# Tokens: low, typical. The high end is the limit the request sets.
+TYPICAL: dict[AnswerKind, tuple[float, float]] = {
+    "word": (2.0, 10.0),
+    "fact": (8.0, 55.0),
+    "sentence": (15.0, 45.0),
+    "list": (20.0, 100.0),
+    "whole": (14.0, 110.0),
+    "long": (60.0, 200.0),
+    "other": (8.0, 60.0),
+    "json": (10.0, 50.0),
+}
+_LOW_END = 1.96  # standard deviations of a logarithm from typical to low: 1 answer of 40 is shorter
+LENGTH_FIGURE, MEAN_FIGURE = "output_tokens", "output_mean"  # figures of statistics, "_" and a kind behind
+# Letters from and up to which a script lies; of others nothing is told apart.
+_SCRIPTS: tuple[tuple[str, str, str], ...] = (
+    ("greek", "\u0370", "\u03ff"), ("cyrillic", "\u0400", "\u052f"), ("hebrew", "\u0590", "\u05ff"),
+    ("arabic", "\u0600", "\u06ff"), ("indic", "\u0900", "\u0dff"), ("thai", "\u0e00", "\u0e7f"),
+    ("kana", "\u3040", "\u30ff"), ("han", "\u3400", "\u9fff"), ("hangul", "\uac00", "\ud7a3"),
+)  # fmt: skip
+_LOOKED_AT = 400  # characters of the question
+
+
+class AnswerLength(NamedTuple):
+    """Tokens of an answer: 1 of 40 is shorter than ``low``, half of them than ``mid``; ``mean`` is their average."""
+
+    low: float
+    mid: float
+    mean: float
+
+    def times(self, factor: float) -> AnswerLength:
+        return AnswerLength(self.low * factor, self.mid * factor, self.mean * factor)
+
+
+def log_deviation(kind: AnswerKind) -> float:
+    """Standard deviation of the logarithm of answers of one kind, as far as words tell."""
+    low, mid = TYPICAL.get(base_kind(kind), TYPICAL["other"])
+    return math.log(mid / low) / _LOW_END
+
+
+def typical_length(kind: AnswerKind) -> AnswerLength:
+    """How long answers of a kind are before any was seen: logarithms are normal, so the mean is above the middle.
+
+    >>> [round(value) for value in typical("fact")]
+    [8, 55, 89]
+    """
+    low, mid = TYPICAL.get(base_kind(kind), TYPICAL["other"])
+    found = AnswerLength(low, mid, mid * math.exp(log_deviation(kind) ** 2 / 2))
+    size = kind.partition("_")[2]
+    return found.times(float(size) / mid) if base_kind(kind) == "json" and size else found
+
+
+def base_kind(kind: AnswerKind) -> AnswerKind:
+    """The kind whatever the script or the size.
+
+    >>> base_of("other_han"), base_of("fact")
+    ('other', 'fact')
+    """
+    return kind.partition("_")[0]
+
+
+def learned_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> Quantity | None:
+    """Tokens of an endpoint's answers of this kind, else of the kind it is one of; None where nothing was learned."""
+    return _learned(statistics, endpoint, kind, LENGTH_FIGURE)
+
+
+def expected_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> AnswerLength | None:
+    """The same with the mean."""
+    found = learned_length(statistics, endpoint, kind)
+    if found is None:
+        return None
+    mean = _learned(statistics, endpoint, kind, MEAN_FIGURE) or found
+    return AnswerLength(found.low, found.mid, max(found.mid, mean.mid))
+
+
+def _learned(statistics: Statistics, endpoint: str, kind: AnswerKind, figure: str) -> Quantity | None:
+    found, base = statistics.get(endpoint, f"{figure}_{kind}"), base_kind(kind)
+    if found is not None or base == kind:
+        return found
+    found = statistics.get(endpoint, f"{figure}_{base}")
+    if found is None or found.certainty == "exact":
+        return found
+    return found.scaled(typical_length(kind).mid / typical_length(base).mid)
+
+
+def kind_of_request(request: Request) -> AnswerKind:
+    """What kind of answer a request asks for. A JSON value is about half as long as its schema."""
+    schema = request.output.schema if isinstance(request.output, JsonOutput) else None
+    if not schema:
+        return kind_of(last_user_words(request))
+    tokens = len(msgspec.json.encode(schema)) / 8
+    return "json" if tokens <= TYPICAL["json"][1] else f"json_{1 << round(math.log2(tokens))}"
+
+
+def kind_of(question: str) -> AnswerKind:
+    """What kind of answer a question asks for, and in which script where that is not Latin.
+
+    >>> [kind_of(q) for q in ("Is it dry? Answer yes or no.", "Who wrote it?", "Why is the sky blue?", "Hm.")]
+    ['word', 'fact', 'long', 'other']
+    >>> kind_of("Résume ce document."), kind_of("Is the letter dated 2024?"), kind_of("总结这份文件")
+    ('long', 'fact', 'long_han')
+    """
+    start = question.strip()[:_LOOKED_AT]
+    script = main_script(start)
+    kind = answer_kind(start, not script) or "other"
+    return f"{kind}_{script}" if script else kind
+
+
+def main_script(text: str) -> str:
+    """The script most of its letters are of, of which there are not only Latin ones; "" for Latin and for none.
+
+    >>> script_of("何ですか"), script_of("What is 大?")
+    ('kana', '')
+    """
+    if text.isascii():
+        return ""
+    counts = {name: sum(low <= letter <= high for letter in text) for name, low, high in _SCRIPTS}
+    if counts["kana"]:  # Japanese is written in both
+        counts["kana"] += counts.pop("han")
+    most = max(counts, key=lambda name: counts[name])
+    latin = sum(letter.isalpha() for letter in text) - sum(counts.values())
+    return most if counts[most] > latin else ""
+
+
+def last_user_words(request: Request) -> str:
+    """The words of the last thing the user said, files left out."""
+    for message in reversed(request.messages):
+        if message.role == "user":
+            return " ".join(part.text for part in message.parts if isinstance(part, Text) and not part.name)
+    return ""

@@ -1,0 +1,45 @@
+"""How many tokens of context a server is asked to load a model with, where its protocol can say so (Ollama's)."""
+
+from __future__ import annotations
+
+from intermodal.catalog.types import Endpoint, Protocol
+from intermodal.plans.step import Call
+from intermodal.request import Request
+
+# Chat templates put a few tokens around each message; a whole conversation's worth, generously.
+TEMPLATE_TOKENS = 32
+LEAST_CONTEXT = 4096  # tokens of context that are asked for even where less would do
+PROTOCOLS_WITH_CONTEXT: frozenset[Protocol] = frozenset({"ollama"})  # protocols that have words for it
+
+
+def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int | None:
+    """Tokens of context to ask for, where the wire can say it: what the call may need, in powers of two, as a runtime
+    loads its model anew for every other number. None where nothing is known."""
+    given = step.estimate.input_tokens
+    context = endpoint.context or endpoint.model.context
+    if not given.known:
+        return context and min(context, LEAST_CONTEXT)
+    needed = given.high + TEMPLATE_TOKENS + (limit or LEAST_CONTEXT // 2)
+    wanted: int = max(LEAST_CONTEXT, 1 << (int(needed) - 1).bit_length())
+    return wanted if context is None else min(wanted, context)
+
+
+def output_limit(step: Call, request: Request) -> int | None:
+    """The cap that is sent, so that the highest estimate is a promise and not a hope.
+
+    The plan's outranks the request's, which may be more than the endpoint writes or has room for.
+    """
+    planned = dict(step.params).get("max_tokens", "")
+    if planned:
+        return int(planned)
+    if request.sampling.max_tokens is not None and not request.sampling.room_for_thought:
+        return request.sampling.max_tokens
+    high = step.estimate.output_tokens
+    return int(high.high) if high.known and high.high >= 1 else None
+
+
+def planned_context(step: Call, endpoint: Endpoint, request: Request) -> int | None:
+    """The number as a plan shows it; None where the server is not asked."""
+    if endpoint.host.protocol not in PROTOCOLS_WITH_CONTEXT or step.op not in ("generate", "translate", "score"):
+        return None
+    return requested_context(step, endpoint, output_limit(step, request))

@@ -1,0 +1,410 @@
+"""What one endpoint asks per unit, in money and time, ready to be multiplied: floats, resolved once.
+
+Statistics of real runs outrank the catalog's speeds. A speed nobody stated becomes the wide range of its
+kind of place, never zero. A price nobody stated is infinity until it meets a count (see ``price.py``);
+on this machine there is nothing to pay.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from intermodal.catalog.default_speeds import PLACEHOLDER
+from intermodal.catalog.reasoning_effort import (
+    NO_THINKING_REQUEST,
+    ThinkingRequest,
+    resolve_effort,
+    thinking_request_sent,
+    thinking_tokens,
+)
+from intermodal.catalog.types import DiffusionSettings, Endpoint, Price, Speed, ThinkingProfile
+from intermodal.cost_model.levels import ZEROS, Levels
+from intermodal.cost_model.token_calibration import TokenCalibration, endpoint_calibration
+from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.statistics import NO_STATISTICS, Statistics
+from intermodal.quantity import Quantity, between
+from intermodal.request import Zone
+
+UNKNOWN_CONTEXT = 4_096  # what a server that does not say is trusted with: the smallest common default
+LOCAL_ZONES = NEAR
+
+_NOT_MEASURED = "not measured here"
+_ELSEWHERE: dict[str, Quantity] = {  # hosted models as a whole, when nothing is known of this one
+    "overhead": between(0.2, 0.8, 3.0, PLACEHOLDER),
+    "prompt": between(500.0, 3_000.0, 20_000.0, PLACEHOLDER),
+    "decode": between(15.0, 60.0, 250.0, PLACEHOLDER),
+    "realtime_factor": between(0.005, 0.04, 0.3, PLACEHOLDER),
+    "megapixel": between(0.1, 0.7, 3.0, PLACEHOLDER),
+    "page": between(0.2, 1.5, 6.0, PLACEHOLDER),
+    "picture": between(2.0, 12.0, 60.0, PLACEHOLDER),
+    "denoise": between(0.02, 0.3, 5.0, PLACEHOLDER),
+    "latent": between(0.02, 0.5, 10.0, PLACEHOLDER),
+}
+_HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
+    "overhead": between(0.0, 0.05, 0.3, _NOT_MEASURED),
+    "prompt": between(20.0, 150.0, 2_000.0, _NOT_MEASURED),
+    "decode": between(2.0, 10.0, 80.0, _NOT_MEASURED),
+    "realtime_factor": between(0.03, 0.3, 1.5, _NOT_MEASURED),
+    "megapixel": between(0.2, 0.8, 4.0, _NOT_MEASURED),
+    "page": between(0.5, 2.0, 8.0, _NOT_MEASURED),
+    "picture": between(10.0, 120.0, 1200.0, _NOT_MEASURED),
+    "denoise": between(0.2, 10.0, 300.0, _NOT_MEASURED),
+    "latent": between(2.0, 30.0, 300.0, _NOT_MEASURED),
+}
+
+
+def assumed_speed(figure: str, zone: Zone) -> Quantity:
+    """What a speed is taken to be where nobody states it: that of its kind of place."""
+    return (_HERE if zone in LOCAL_ZONES else _ELSEWHERE)[figure]
+
+
+class Rates(Struct, frozen=True, gc=False):
+    """Attributes:
+    text, image, audio, out: USD per token. speech: USD per token of speech made. character: USD per character
+    spoken. second: USD per second of audio, of ``least`` seconds at least. page: USD per page or picture. drawn: USD
+    per token of a picture made.
+    picture: USD per picture made.
+    request: USD per call. All infinite where unknown.
+    overhead, load: seconds. read_in, write_out: seconds per input and output token.
+    hear: seconds per second of audio; hear_film: of a film's. see: seconds per megapixel. spell: seconds per token a
+    reader reads, 0 where nobody says. leaf: seconds per page. draw: seconds per picture made. denoise, latent: seconds
+    per megapixel of an evaluation of a diffusion model, and of what makes a picture of its latents; ``diffusion``: how
+    it draws, None of a model that does not draw here.
+    context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
+    counts: how its server counts what goes in, None where it was not seen to.
+    steps: the rates of requests of more input tokens than so many, fewest first.
+    thought: tokens it thinks for before an answer, at the effort that was asked for; ``room``: those that its limit
+    leaves room for. timed_by: where the speeds of ``TIMED_FIGURES`` are from, in their order.
+    """
+
+    text: float
+    image: float
+    audio: float
+    out: float
+    speech: float
+    character: float
+    second: float
+    page: float
+    drawn: float
+    picture: float
+    request: float
+    least: float
+    overhead: Levels
+    load: Levels
+    read_in: Levels
+    write_out: Levels
+    hear: Levels
+    hear_film: Levels
+    see: Levels
+    spell: Levels
+    leaf: Levels
+    draw: Levels
+    context: float
+    most_out: float
+    memory: Levels
+    counts: TokenCalibration | None = None
+    steps: tuple[tuple[float, Rates], ...] = ()
+    thought: Levels = ZEROS
+    room: float = 0.0
+    timed_by: tuple[str, ...] = ()
+    denoise: Levels = ZEROS
+    latent: Levels = ZEROS
+    diffusion: DiffusionSettings | None = None
+
+    @property
+    def length(self) -> float:
+        """USD per second of sound in a chat, 0 where it is billed by its tokens."""
+        return self.second if self.audio == 0 and self.second < math.inf else 0.0
+
+    def basis_of(self, figure: str) -> str:
+        """Where a speed is from; "" where nobody kept it."""
+        return self.timed_by[TIMED_FIGURES.index(figure)] if self.timed_by else ""
+
+    def of_request(self, tokens: float) -> Rates:
+        """The rates of a request of so many input tokens."""
+        found = self
+        for more_than, dearer in self.steps:
+            found = dearer if tokens > more_than else found
+        return found
+
+
+# Seconds a second of a film's sound, where they were learned: over music some ears take many times as long.
+FILM_FIGURE = "film_factor"
+TIMED_FIGURES = (
+    "overhead",
+    "load",
+    "prompt",
+    "decode",
+    "realtime_factor",
+    "megapixel",
+    "page",
+    "picture",
+    "denoise",
+    "latent",
+)
+
+
+def endpoint_rates(
+    endpoint: Endpoint, statistics: Statistics, as_of: str, asked: ThinkingRequest = NO_THINKING_REQUEST
+) -> Rates:
+    """Resolve an endpoint's price of that day, its speeds, and how long it thinks when so much is ``asked``."""
+    price = endpoint.price_on(as_of)
+    base = _rates(endpoint, price, statistics, as_of, asked)
+    if not price.above:
+        return base
+    return replace(
+        base,
+        steps=tuple((float(most), _rates(endpoint, dearer, statistics, as_of, asked)) for most, dearer in price.above),
+    )
+
+
+_KEY, DAYS_AND_EFFORTS = "_rates", 10
+
+
+def known_rates(endpoint: Endpoint, as_of: str, asked: ThinkingRequest) -> Rates:
+    """Rates as the catalog knows them. They follow from the endpoint, the day and the effort alone, so they are kept
+    on the endpoint: a catalog that was made of another one asks for the same."""
+    kept: dict[tuple[str, ThinkingRequest], Rates] = vars(endpoint).setdefault(_KEY, {})
+    found = kept.get((as_of, asked))
+    if found is None:
+        if len(kept) >= DAYS_AND_EFFORTS:
+            kept.clear()
+        found = kept[as_of, asked] = endpoint_rates(endpoint, NO_STATISTICS, as_of, asked)
+    return found
+
+
+def reasoning_figure(name: str, effort: str) -> str:
+    """The name of a figure that was learned of answers at an effort; plain where none was asked for.
+
+    >>> thinking_figure("reasoning_tokens", "low"), thinking_figure("reasoning_tokens", "")
+    ('reasoning_tokens@low', 'reasoning_tokens')
+    """
+    return f"{name}@{effort}" if effort else name
+
+
+def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, asked: ThinkingRequest) -> tuple[Quantity, float]:
+    """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for: what is assumed of
+    its model, or what was seen here, with the room of either."""
+    thinking, told = endpoint.model.thinking, thinking_request_sent(asked, endpoint.host)
+    seen = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(told)))
+    if thinking is None:
+        most = float(told.budget)
+        taken = between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()
+    else:
+        taken = assumed_reasoning(thinking, told)
+        if not taken.high:
+            return taken, 0.0
+    if seen is not None:
+        return seen, max(taken.high, _ROOMIER * seen.high)
+    return taken, taken.high
+
+
+@lru_cache(1_024)
+def assumed_reasoning(thinking: ThinkingProfile, told: ThinkingRequest = NO_THINKING_REQUEST) -> Quantity:
+    """Tokens that a model thinks for before an answer when so much is asked for; nothing where it does not think."""
+    low, mid, high = thinking_tokens(thinking, told)
+    if not high:
+        return Quantity()
+    effort = resolve_effort(thinking, told)
+    if effort == "unsaid":
+        return between(low, mid, high, "it can think, and nobody says whether it does unasked")
+    default = "" if told != NO_THINKING_REQUEST else ", which is its default"
+    return between(low, mid, high, f"{thinking.basis} for {effort} effort{default}")
+
+
+_ROOMIER = 2.0  # times what eight of ten runs thought for
+
+
+def effort_key(told: ThinkingRequest) -> str:
+    """Under which word an answer at this effort is learned: "" where none was asked for."""
+    return told.effort or {"off": "none", "on": "on", "": ""}[told.switch] or (f"{told.budget}" if told.budget else "")
+
+
+def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, asked: ThinkingRequest) -> Rates:
+    text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, price, as_of)
+    speeds = _speeds(endpoint, statistics)
+    overhead, load, prompt, decode, hear, see, leaf, draw, denoise, latent = speeds
+    thinks, room = reasoning_tokens(endpoint, statistics, asked)
+    return Rates(
+        text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
+        drawn=drawn, picture=picture, request=request, least=price.least_seconds,
+        overhead=_of(overhead), load=_of(load), read_in=_inverse(prompt), write_out=_inverse(decode),
+        hear=_of(hear), hear_film=_of(statistics.get(endpoint.id, FILM_FIGURE) or hear),
+        see=_of(see), spell=_seconds_per_read_token(endpoint, decode), leaf=_of(leaf),
+        draw=_of(draw),
+        context=float(endpoint.context or endpoint.model.context or UNKNOWN_CONTEXT),
+        most_out=float(endpoint.model.max_output) if endpoint.model.max_output else math.inf,
+        memory=_of(endpoint.memory), counts=endpoint_calibration(endpoint.id, statistics),
+        thought=_of(thinks), room=room, timed_by=tuple(speed.basis for speed in speeds),
+        denoise=_of(denoise), latent=_of(latent), diffusion=endpoint.model.diffusion,
+    )  # fmt: skip
+
+
+def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
+    nothing = 0.0 if endpoint.host.zone in LOCAL_ZONES else math.inf
+    if price.effective_from and as_of and price.effective_from > as_of:  # not yet the price
+        return (*(10 * (nothing,)), 0.0)
+
+    def per(value: float | None, unit: float) -> float:
+        return nothing if value is None else value / unit
+
+    text = per(price.input_mtok, 1e6)
+    image = text if price.input_image_mtok is None else price.input_image_mtok / 1e6
+    audio = 0.0 if price.by_length and price.of_audio is not None else per(price.of_audio, 1e6)
+    out = per(price.output_mtok, 1e6)
+    speech = out if price.output_audio_mtok is None else price.output_audio_mtok / 1e6
+    drawn = out if price.output_image_mtok is None else price.output_image_mtok / 1e6
+    return (
+        text, image, audio, out, speech, per(price.input_mchar, 1e6),
+        per(price.second, 1.0), per(price.page, 1.0), drawn, per(price.picture, 1.0),
+        math.inf if price.unsaid else price.request,
+    )  # fmt: skip
+
+
+def _speeds(endpoint: Endpoint, statistics: Statistics) -> tuple[Quantity, ...]:
+    """The speeds of ``TIMED_FIGURES``, in their order."""
+    stated = _stated_speeds(endpoint.speed, endpoint.host.zone)
+    if not statistics.rows:
+        return stated
+    seen = (statistics.get(endpoint.id, figure) for figure in TIMED_FIGURES)
+    return tuple(known if ours is None else ours for ours, known in zip(seen, stated, strict=True))
+
+
+@lru_cache(1_024)
+def _stated_speeds(speed: Speed, zone: Zone) -> tuple[Quantity, ...]:
+    return tuple(_stated(speed, figure, zone) for figure in TIMED_FIGURES)
+
+
+def _stated(speed: Speed, figure: str, zone: Zone) -> Quantity:
+    stated: Quantity = getattr(speed, figure)
+    if figure == "load" or stated.mid > 0:
+        return stated
+    if figure == "overhead" and _states_any_speed(speed):
+        return stated
+    if figure == "page" and speed.megapixel.mid > 0:
+        return stated  # 0: pages are then timed by their pixels
+    return assumed_speed(figure, zone)
+
+
+def _states_any_speed(speed: Speed) -> bool:
+    return any(q.mid > 0 for q in (speed.prompt, speed.decode, speed.realtime_factor, speed.megapixel, speed.page))
+
+
+def _seconds_per_read_token(endpoint: Endpoint, decode: Quantity) -> Levels:
+    """A reader's seconds per token: only where its row states a pace, for a guessed one would be false seconds."""
+    reads = "image-to-text" in endpoint.model.tasks and endpoint.speed.decode.mid > 0
+    return _inverse(decode) if reads else (0.0, 0.0, 0.0)
+
+
+def _of(quantity: Quantity) -> Levels:
+    return (float(quantity.low), float(quantity.mid), float(quantity.high))
+
+
+def _inverse(quantity: Quantity) -> Levels:
+    """Seconds per token from tokens per second: the fastest pace is the lowest time."""
+    low = quantity.low or quantity.mid / 4
+    return (1 / quantity.high, 1 / quantity.mid, 1 / low)
+
+
+class MediaRates(Struct, frozen=True, gc=False):
+    """Speed of the media worker, in seconds.
+
+    Of a message there and back, per page of text, per megapixel rendered, per second of video looked through (and
+    megapixel of its picture), per second of a video's sound.
+    """
+
+    worker: Levels
+    extract_page: Levels
+    render_megapixel: Levels
+    frames_second: Levels
+    demux_second: Levels
+
+
+# On one core. Laying out a page of text 1.5 to 5 ms, and 35 ms more for a worker's first (0.3 to 1.7 ms for pdfium's
+# text as it comes); 4.4 ms (96 dpi) to 24 ms (150 dpi) a page of pixels; FFmpeg 0.4 s for 132 frames of 720p, 0.04 s
+# for 5.3 s of sound, measured on 2 cores.
+DEFAULT_MEDIA_RATES = MediaRates(
+    worker=(0.0, 0.001, 0.05),  # probing has started it, and loaded its libraries, before anything is planned
+    extract_page=(0.0005, 0.006, 0.04),
+    render_megapixel=(0.002, 0.015, 0.15),
+    frames_second=(0.01, 0.08, 0.4),
+    demux_second=(0.001, 0.008, 0.05),
+)
+
+
+def media_rates(statistics: Statistics) -> MediaRates:
+    """The media worker's speed, what earlier runs took before what was measured elsewhere."""
+
+    def of(figure: str, shipped: Levels) -> Levels:
+        seen = statistics.get("media", figure)
+        return shipped if seen is None else _of(seen)
+
+    return MediaRates(
+        worker=of("worker", DEFAULT_MEDIA_RATES.worker),
+        extract_page=of("extract_page", DEFAULT_MEDIA_RATES.extract_page),
+        render_megapixel=of("render_megapixel", DEFAULT_MEDIA_RATES.render_megapixel),
+        frames_second=of("frames_second", DEFAULT_MEDIA_RATES.frames_second),
+        demux_second=of("demux_second", DEFAULT_MEDIA_RATES.demux_second),
+    )
+
+
+def ideal_rates(many: list[Rates]) -> Rates:
+    """The best of each figure over many endpoints: no member can do better, so what it fails all fail."""
+    if len(many) == 1:
+        return replace(many[0], counts=None, steps=(), timed_by=())
+    return Rates(
+        text=min([one.text for one in many]),
+        image=min([one.image for one in many]),
+        audio=min([one.audio for one in many]),
+        out=min([one.out for one in many]),
+        speech=min([one.speech for one in many]),
+        character=min([one.character for one in many]),
+        second=min([one.second for one in many]),
+        page=min([one.page for one in many]),
+        drawn=min([one.drawn for one in many]),
+        picture=min([one.picture for one in many]),
+        request=min([one.request for one in many]),
+        least=min([one.least for one in many]),
+        overhead=_least([one.overhead for one in many]),
+        load=_least([one.load for one in many]),
+        read_in=_least([one.read_in for one in many]),
+        write_out=_least([one.write_out for one in many]),
+        hear=_least([one.hear for one in many]),
+        hear_film=_least([one.hear_film for one in many]),
+        see=_least([one.see for one in many]),
+        spell=_least([one.spell for one in many]),
+        leaf=_least([one.leaf for one in many]),
+        draw=_least([one.draw for one in many]),
+        context=max([one.context for one in many]),
+        most_out=max([one.most_out for one in many]),
+        thought=_least([one.thought for one in many]),
+        room=min([one.room for one in many]),
+        memory=_least([one.memory for one in many]),
+        denoise=_least([one.denoise for one in many]),
+        latent=_least([one.latent for one in many]),
+        diffusion=many[0].diffusion,  # members of a class draw alike
+    )
+
+
+def _least(many: list[Levels]) -> Levels:
+    return (min([one[0] for one in many]), min([one[1] for one in many]), min([one[2] for one in many]))
+
+
+def rate_dimensions(one: Rates) -> tuple[float, ...]:
+    """Everything in which one endpoint can be better than another, smaller is better: of prices with steps also the
+    dearest, and how late the first begins."""
+    dear = one.steps[-1][1] if one.steps else one
+    first = one.steps[0][0] if one.steps else math.inf
+    return (
+        dear.text, dear.image, dear.audio, dear.out, -first,
+        one.text, one.image, one.audio, one.out, one.speech, one.character, one.second, one.page,
+        one.drawn, one.picture, one.request, one.least,
+        *one.overhead[1:], *one.load[1:], *one.read_in[1:], *one.write_out[1:],
+        *one.hear[1:], *one.hear_film[1:], *one.see[1:], *one.spell[1:], *one.leaf[1:], *one.draw[1:],
+        *one.denoise[1:], *one.latent[1:],
+        *one.memory[1:], -one.context, -one.most_out, *one.thought[1:], one.room,
+    )  # fmt: skip

@@ -1,0 +1,99 @@
+"""What a vendor refuses in one request, by the published limits of a family: pictures, pages, seconds, bytes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import NamedTuple
+
+from intermodal.catalog.token_rules import ModelTokenRules
+from intermodal.content import KINDS
+
+BASE64 = 4 / 3  # bytes sent for a byte of media
+
+
+class MediaAmounts(NamedTuple):
+    """What a request holds of media that go in as they are.
+
+    pictures, pages (of documents), seconds (of sound), longest (side of a picture, in pixels), size (bytes of files).
+    """
+
+    pictures: int = 0
+    longest: int = 0
+    pages: int = 0
+    seconds: float = 0.0
+    size: int = 0
+
+
+NO_MEDIA = MediaAmounts()
+
+
+class RequestLimits(NamedTuple):
+    """As ``catalog.token_rules.TokenRule`` has them; 0 and None where nothing is published."""
+
+    most_images: int = 0
+    many_images: tuple[int, int] | None = None
+    most_pages: int = 0
+    small_context: tuple[int, int] | None = None
+    most_seconds: int = 0
+    most_bytes: int = 0
+
+    def pages_at(self, context: float = math.inf) -> float:
+        """Pages a request may have at a model that holds so many tokens."""
+        most = float(self.most_pages or math.inf)
+        small = self.small_context
+        return min(most, float(small[1])) if small is not None and context <= small[0] else most
+
+
+def request_limits(sheet: ModelTokenRules, takes: Collection[str] = KINDS) -> RequestLimits | None:
+    """The limits of a day's rules that are about kinds an endpoint ``takes``; None where there are none.
+
+    Bytes are held against files that go as they are, which pictures mostly do not.
+    """
+    image, audio, document = (kind in takes for kind in ("image", "audio", "document"))
+    found = RequestLimits(
+        most_images=sheet.most_images if image else 0, many_images=sheet.many_images if image else None,
+        most_pages=sheet.most_pages if document else 0, small_context=sheet.small_context if document else None,
+        most_seconds=sheet.most_seconds if audio else 0,
+        most_bytes=sheet.most_bytes if audio or document or "video" in takes else 0,
+    )  # fmt: skip
+    return found if any(found) else None
+
+
+def exceeds(limits: RequestLimits, held: MediaAmounts, context: float = math.inf) -> bool:
+    """Whether a request would be refused: ``refusal`` without its words."""
+    if limits.most_images and held.pictures > limits.most_images:
+        return True
+    many = limits.many_images
+    if many is not None and held.pictures > many[0] and held.longest > many[1]:
+        return True
+    if held.pages and held.pages > limits.pages_at(context):
+        return True
+    if limits.most_seconds and held.seconds > limits.most_seconds:
+        return True
+    return bool(limits.most_bytes) and held.size * BASE64 > limits.most_bytes
+
+
+def exceeded_limit(limits: RequestLimits, held: MediaAmounts, context: float = math.inf) -> str:
+    """Why a request would be refused, "" when it would not.
+
+    >>> refusal(Limits(most_images=20), Held(pictures=21))
+    '21 pictures, and a request with more than 20 is refused'
+    """
+    if limits.most_images and held.pictures > limits.most_images:
+        return f"{held.pictures:,} pictures, and a request with more than {limits.most_images:,} is refused"
+    many = limits.many_images
+    if many is not None and held.pictures > many[0] and held.longest > many[1]:
+        return (
+            f"{held.pictures:,} pictures, one with a side of {held.longest:,} pixels: "
+            f"with more than {many[0]} pictures none may have one of more than {many[1]:,}"
+        )
+    most = limits.pages_at(context)
+    if held.pages > most:
+        return f"{held.pages:,} pages of documents, and a request with more than {most:,.0f} is refused"
+    if limits.most_seconds and held.seconds > limits.most_seconds:
+        return f"{held.seconds:,.0f} s of sound, and a request with more than {limits.most_seconds:,} s is refused"
+    if limits.most_bytes and held.size * BASE64 > limits.most_bytes:
+        size, most_mb = held.size * BASE64 / 1e6, limits.most_bytes / 1e6
+        return f"{size:,.1f} MB as they are sent, and a request of more than {most_mb:,.0f} MB is refused"
+    return ""

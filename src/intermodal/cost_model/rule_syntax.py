@@ -1,0 +1,63 @@
+"""What a rule string says: a name, numbers after colons, words after blanks.
+
+``openai_tile:85:170`` is a name and two numbers. ``openai_levels:1.2 low=512 high=2048/2500 auto=high`` has words
+too. Strings are what rows of the catalog hold, so a new model of a known family is a row and no code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from intermodal.quantity import Quantity
+
+
+class RuleArguments(NamedTuple):
+    """The numbers of a rule, in its family's order, and its words."""
+
+    numbers: tuple[float, ...] = ()
+    words: Mapping[str, str] = {}
+
+
+ImageCounter = Callable[[int, int, str, RuleArguments], Quantity]  # width, height, detail, what the rule says
+ImageRefusal = Callable[[int, int, str, RuleArguments], str]
+
+
+def _no_words(said: RuleArguments) -> bool:
+    return not said.words
+
+
+class ImageRule(NamedTuple):
+    """A family of rules.
+
+    Attributes:
+        tokens: of a picture. least, most: how many numbers its rules have.
+        details: the levels of detail it knows; () where the family has no such thing, and any is taken.
+        refuses: why a picture would be refused, "" when it would not.
+        says: whether the words of a rule can be followed; a family without words takes none.
+    """
+
+    tokens: ImageCounter
+    least: int
+    most: int
+    details: tuple[str, ...] = ()
+    refuses: ImageRefusal | None = None
+    says: Callable[[RuleArguments], bool] = _no_words
+
+
+@lru_cache(maxsize=1_024)
+def parse_rule(rule: str) -> tuple[str, RuleArguments] | None:
+    """Name and contents of a rule string; None when it is not one.
+
+    >>> read_rule("openai_levels:1.2 low=512 auto=high")
+    ('openai_levels', Said(numbers=(1.2,), words={'low': '512', 'auto': 'high'}))
+    """
+    head, *rest = rule.split(" ")
+    name, *numbers = head.split(":")
+    try:
+        read = tuple(float(number) for number in numbers)
+        words = dict(word.split("=", 1) for word in rest)
+    except ValueError:
+        return None
+    return (name, RuleArguments(read, words)) if name else None

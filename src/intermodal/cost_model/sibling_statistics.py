@@ -1,0 +1,118 @@
+"""What is known of a model at one endpoint, for the same model at another that nobody has measured yet.
+
+Without it two endpoints of one model are compared as a measurement with a guess, and whichever was asked first stays
+the better one for ever. How long a model's answers are is the model's own, wherever it runs. How fast it is depends on
+the place, so speeds go only to places of the same kind, and not where the catalog states one of that place. The middle
+of a range is what was seen elsewhere; its ends stay as far apart as they are where nothing is known, as limits are held
+by them.
+
+A server of this machine that was never asked is taken to be as fast as the others here whose models are of its size.
+What is assumed of servers here is true of an ordinary, idle machine: on a slow or busy one every server that was
+measured loses to one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from intermodal.catalog.default_speeds import is_assumed
+from intermodal.catalog.types import Endpoint
+from intermodal.cost_model.answer_length import LENGTH_FIGURE, MEAN_FIGURE
+from intermodal.cost_model.rates import LOCAL_ZONES, assumed_speed
+from intermodal.cost_model.token_calibration import CALIBRATION_FACTORS, FRAMING_FIGURES
+from intermodal.plans.statistics import Statistics
+from intermodal.quantity import Quantity, between
+
+SPEEDS = ("overhead", "prompt", "decode", "realtime_factor", "megapixel", "page", "picture", "denoise", "latent")
+_MODEL_FIGURES = ("reasoning_tokens", "describe_tokens", "tokens_per_second_of_speech", "tokens_per_megapixel",
+        "reading_factor", *CALIBRATION_FACTORS, *FRAMING_FIGURES)  # fmt: skip
+_SIZES = 2.0  # times; models that are farther apart are of another speed
+_WIDER = 1.5  # how much farther the ends of a model's own figure are where it was not seen
+
+
+def with_sibling_figures(statistics: Statistics, models: Mapping[str, Iterable[Endpoint]]) -> Statistics:
+    """Statistics with figures that an endpoint has none of, from endpoints of the same model.
+
+    ``models``: endpoints by the model's id. Where several were measured, the middle one counts. Speeds of a server of
+    this machine that even they say nothing of are those of the others here.
+    """
+    measured: dict[str, dict[str, Quantity]] = {}
+    for key, quantity in statistics.rows.items():
+        name, _, figure = key.partition("|")
+        measured.setdefault(name, {})[figure] = quantity
+    found: dict[str, Quantity] = {}
+    for endpoints in models.values():
+        every = sorted(endpoints, key=lambda each: each.id)
+        known = [each for each in every if each.id in measured]
+        for endpoint in every if known else ():
+            have = measured.get(endpoint.id, {})
+            for figure, quantity in _figures(endpoint, known, measured).items():
+                if figure not in have:
+                    found[f"{endpoint.id}|{figure}"] = quantity
+    here = [each for some in models.values() for each in some if each.host.zone in LOCAL_ZONES]
+    for endpoint, figure, quantity in _as_others_here(sorted(here, key=lambda each: each.id), measured):
+        found.setdefault(f"{endpoint.id}|{figure}", quantity)
+    return Statistics(epoch=statistics.epoch, rows={**statistics.rows, **found}) if found else statistics
+
+
+def _figures(
+    endpoint: Endpoint, known: Iterable[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
+) -> dict[str, Quantity]:
+    seen: dict[str, list[tuple[Quantity, str]]] = {}
+    for other in known:
+        near = _place(other) == _place(endpoint)
+        for figure, quantity in measured[other.id].items():
+            own = figure in _MODEL_FIGURES or figure.startswith(
+                (f"{LENGTH_FIGURE}_", f"{MEAN_FIGURE}_", "reasoning_tokens@")
+            )
+            if own or (near and figure in SPEEDS and _is_guessed(endpoint, figure)):
+                seen.setdefault(figure, []).append((quantity, other.id))
+    return {figure: _widened(endpoint, figure, *_middle(values)) for figure, values in sorted(seen.items())}
+
+
+def _as_others_here(
+    here: list[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
+) -> Iterator[tuple[Endpoint, str, Quantity]]:
+    """Speeds of servers of this machine that were not measured and of which the catalog states nothing."""
+    known = [each for each in here if each.id in measured]
+    for endpoint in here if known else ():
+        for figure in SPEEDS:
+            if figure in measured.get(endpoint.id, {}) or not _is_guessed(endpoint, figure):
+                continue
+            seen = [
+                (measured[other.id][figure], other.id)
+                for other in known
+                if figure in measured[other.id] and other.host.zone == endpoint.host.zone
+                and _is_guessed(other, figure) and _alike(other, endpoint)
+            ]  # fmt: skip
+            if seen:
+                yield endpoint, figure, _widened(endpoint, figure, *_middle(seen))
+
+
+def _alike(one: Endpoint, other: Endpoint) -> bool:
+    """Whether their models do the same and are of a size, as far as is known; speeds go by that."""
+    sizes = one.model.parameters or 0.0, other.model.parameters or 0.0
+    return max(sizes) <= _SIZES * min(sizes) and bool(set(one.model.tasks) & set(other.model.tasks))
+
+
+def _place(endpoint: Endpoint) -> str:
+    return "here" if endpoint.host.zone in LOCAL_ZONES else endpoint.host.zone
+
+
+def _is_guessed(endpoint: Endpoint, figure: str) -> bool:
+    """The catalog has no speed of this very endpoint."""
+    return is_assumed(getattr(endpoint.speed, figure))
+
+
+def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
+    """The lower of the two in the middle of an even number, so that it is one that was seen."""
+    return sorted(values, key=lambda pair: (pair[0].mid, pair[1]))[(len(values) - 1) // 2]
+
+
+def _widened(endpoint: Endpoint, figure: str, seen: Quantity, other: str) -> Quantity:
+    basis = f"as {other}, {seen.basis}"
+    if figure not in SPEEDS:
+        return between(seen.low / _WIDER, seen.mid, seen.high * _WIDER, basis)
+    guess: Quantity = getattr(endpoint.speed, figure)
+    guess = guess if guess.mid > 0 else assumed_speed(figure, endpoint.host.zone)
+    return between(min(guess.low, seen.low), seen.mid, max(guess.high, seen.high), basis)

@@ -1,0 +1,208 @@
+"""Tokens of real or imagined parts before a call: each with its basis and its source, and whether it would be refused.
+
+A ``Piece`` is what counting needs to know of a part: no bytes, so base64 cannot be taken for text here. ``count``
+is a function of values; where the rules and the counts of text come from is ``estimates/estimate.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from intermodal.catalog.token_rules import Aspect, ModelTokenRules
+from intermodal.content import Kind, Scripts, Value
+from intermodal.cost_model.audio_tokens import audio_tokens
+from intermodal.cost_model.document_tokens import DocumentSize, document_tokens
+from intermodal.cost_model.generated_image_tokens import QUALITIES, generated_image_tokens
+from intermodal.cost_model.image_tokens import image_refusal, image_tokens
+from intermodal.cost_model.request_limits import MediaAmounts, exceeded_limit, request_limits
+from intermodal.cost_model.tokens import MESSAGE, TEMPLATE, text_tokens
+from intermodal.cost_model.video_tokens import VideoSize, video_tokens
+from intermodal.errors import UsageError
+from intermodal.hints import setting
+from intermodal.quantity import Quantity, between, exact, total, unknown
+
+CountableKind = Literal["text", "image", "audio", "video", "document", "framing", "output", "drawn", "speech"]
+GOES_IN: tuple[CountableKind, ...] = ("text", "image", "audio", "video", "document", "framing")
+_ASPECT: dict[CountableKind, Aspect] = {
+    "text": "text", "image": "image", "audio": "audio", "video": "video", "document": "document", "drawn": "drawn",
+    "speech": "speech",
+}  # fmt: skip
+_PLURAL = {
+    "text": "text", "image": "pictures", "audio": "sound", "video": "video", "document": "documents",
+    "drawn": "pictures", "speech": "speech",
+}  # fmt: skip
+_MEDIA = ("image", "audio", "video", "document")
+_INSTEAD = {  # what can be done about a kind that is not taken
+    "audio": "transcribe it and send the text",
+    "video": "send frames of it as pictures, and its sound as text",
+    "document": "send its text, or its pages as pictures",
+    "image": "read or describe it and send the text",
+}
+
+
+class CountablePart(Value):
+    """One part, real or imagined. Fields that do not apply to its kind keep their defaults.
+
+    Attributes:
+        kind: of what goes in, ``framing`` (a chat template's own tokens), or of what comes out: ``output`` (text),
+            ``drawn`` (a picture), ``speech``.
+        name: how it is called.
+        width, height: pixels; of a page in points. detail: level of detail, or quality of a drawn picture.
+        seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where not known.
+        pages: of a document. chars, size: letters and bytes of text; None where not known. scripts: what it is
+            made of (``media/text/script_counts.py``), () where nobody looked.
+        tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
+    """
+
+    kind: CountableKind
+    name: str = ""
+    width: int = 0
+    height: int = 0
+    detail: str = "auto"
+    seconds: float = 0.0
+    fps: float = 0.0
+    sound: bool | None = None
+    pages: int = 0
+    chars: int | None = None
+    size: int = 0
+    scripts: Scripts = ()
+    tokens: int | None = None
+    counted_by: str = ""
+
+
+class CountedPart(Value):
+    """A piece with its tokens. ``refused``: why it would be, "" when it would not."""
+
+    piece: CountablePart
+    tokens: Quantity
+    source: str = ""
+    refused: str = ""
+
+
+class TokenCount(Value):
+    """Every piece counted. ``tokens``: the sum, unknown when one is refused. ``rejected``: why, "" when it is not."""
+
+    parts: tuple[CountedPart, ...]
+    tokens: Quantity
+    rejected: str = ""
+
+
+def count_tokens(
+    pieces: tuple[CountablePart, ...], rules: ModelTokenRules, *, takes: tuple[Kind, ...] | None = (), model: str = ""
+) -> TokenCount:
+    """Tokens of each piece under a model's rules of one day.
+
+    Args:
+        rules: of that day; a kind without a rule that the model ``takes`` gets a wide range that says so.
+        takes: kinds the catalog says it takes, besides those its rules count; None where nobody says what it takes,
+            and then nothing is refused for its kind, and the count says so.
+        model: its name, for the words of a refusal.
+
+    Raises:
+        UsageError: a piece is of a kind whose first rule is of a later day.
+    """
+    parts = tuple(_counted(piece, rules, takes, model) for piece in pieces)
+    refusals = [part.refused for part in parts if part.refused] + _together(pieces, rules)
+    found = total([part.tokens for part in parts])
+    if refusals:
+        found = unknown("refused")
+    elif not found.known:
+        found = unknown("a part is not known")
+    return TokenCount(parts=parts, tokens=found, rejected=refusals[0] if refusals else "")
+
+
+def _counted(piece: CountablePart, rules: ModelTokenRules, takes: tuple[Kind, ...] | None, model: str) -> CountedPart:
+    aspect = _ASPECT.get(piece.kind)
+    if aspect is not None and aspect in rules.later:
+        raise UsageError(
+            f"no rule for {_PLURAL[aspect]} of {model or rules.name} is known for that day",
+            where=setting("date"),
+            todo=f"its first is of {rules.later[aspect]}",
+        )
+    rule = rules.rules.get(aspect, "") if aspect is not None else ""
+    refused = _refusal(piece, rule, takes, model or "this model")
+    tokens = unknown("refused") if refused else _tokens(piece, rule, rules)
+    if takes is None and not rule and piece.kind in _MEDIA:
+        whether = f"nobody says whether {model or 'this model'} takes {_PLURAL[piece.kind]}"
+        tokens = msgspec.structs.replace(tokens, basis=f"{whether}; {tokens.basis}")
+    source = rules.sources.get(aspect, "") if aspect is not None else ""
+    if piece.kind == "text" and piece.tokens is None:
+        source = ""  # a range from letters is nobody's rule
+    return CountedPart(piece=piece, tokens=tokens, source=source, refused=refused)
+
+
+def _refusal(piece: CountablePart, rule: str, takes: tuple[Kind, ...] | None, model: str) -> str:
+    kind = piece.kind
+    if kind in _MEDIA and not rule and takes is not None and kind not in takes:
+        return f"{model} takes no {_PLURAL[kind]}; {_INSTEAD[kind]}"
+    if kind == "image":
+        reason = image_refusal(rule, piece.width, piece.height, piece.detail)
+        return f"{piece.name}: {reason}" if reason else ""
+    return ""
+
+
+def _together(pieces: tuple[CountablePart, ...], rules: ModelTokenRules) -> list[str]:
+    """Why the media of a request would be refused together."""
+    limits = request_limits(rules)
+    if limits is None:
+        return []
+    pictures = [piece for piece in pieces if piece.kind == "image"]
+    held = MediaAmounts(
+        pictures=len(pictures),
+        longest=max((max(piece.width, piece.height) for piece in pictures), default=0),
+        pages=sum(piece.pages for piece in pieces if piece.kind == "document"),
+        seconds=sum(piece.seconds for piece in pieces if piece.kind == "audio"),
+    )
+    reason = exceeded_limit(limits, held)
+    return [reason] if reason else []
+
+
+def _tokens(piece: CountablePart, rule: str, rules: ModelTokenRules) -> Quantity:
+    kind = piece.kind
+    if kind == "text":
+        if piece.tokens is not None:
+            return exact(float(piece.tokens), f"counted with {piece.counted_by}" if piece.counted_by else "counted")
+        found = text_tokens(piece.chars or 0, piece.size, piece.scripts, rules.vocabulary)
+        if rule and found.high:
+            return between(found.low, found.mid, found.high, f"{found.basis}; {rule} is not on this machine")
+        return found
+    if kind == "image":
+        return image_tokens(rule, piece.width, piece.height, piece.detail)
+    if kind == "audio":
+        return audio_tokens(rule, piece.seconds)
+    if kind == "video":
+        film = VideoSize(
+            seconds=piece.seconds, fps=piece.fps, width=piece.width, height=piece.height, detail=piece.detail,
+            sound=piece.sound,
+        )  # fmt: skip
+        return video_tokens(rule, film)
+    if kind == "document":
+        page = {"width": float(piece.width), "height": float(piece.height)} if piece.width and piece.height else {}
+        leaves = DocumentSize(
+            pages=piece.pages,
+            chars=piece.chars,
+            size=piece.size,
+            scripts=piece.scripts,
+            vocabulary=rules.vocabulary,
+            detail=piece.detail,
+            **page,
+        )
+        return document_tokens(rule, leaves, rules.rules.get("image", ""))
+    return _made(piece, rule, rules)
+
+
+def _made(piece: CountablePart, rule: str, rules: ModelTokenRules) -> Quantity:
+    """Tokens of what comes out, and of the chat template."""
+    if piece.kind == "framing":
+        if rules.framing is not None:
+            return between(*rules.framing, "chat template")
+        low, mid, high = (start + turn for start, turn in zip(TEMPLATE, MESSAGE, strict=True))
+        return between(low, mid, high, "chat template, not published")
+    if piece.kind == "drawn":
+        quality = piece.detail if piece.detail in QUALITIES else "high"
+        return generated_image_tokens(rule, piece.width, piece.height, quality)
+    if piece.kind == "speech":
+        return audio_tokens(rule, piece.seconds) if rule else unknown("no published rule for speech that it makes")
+    return exact(float(piece.tokens or 0), "stated")

@@ -1,0 +1,99 @@
+"""What a model takes as it is, counted by the rules of its family: one ``TokenRules`` of rules per way of counting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+
+from msgspec import Struct
+
+from intermodal.catalog.token_rules import ModelTokenRules
+from intermodal.content import together
+from intermodal.cost_model.audio_tokens import audio_tokens
+from intermodal.cost_model.document_tokens import DocumentSize, document_tokens
+from intermodal.cost_model.request_limits import RequestLimits, request_limits
+from intermodal.cost_model.video_tokens import VideoSize, video_tokens
+from intermodal.plans.facts import PageFacts, PartFacts
+from intermodal.quantity import Quantity, between, unknown
+
+
+class TokenRules(Struct, frozen=True, eq=False, gc=False):
+    """Rules by which endpoints count what they take as it is, and the limits they refuse by.
+
+    Rules as ``catalog.token_rules.TokenRule`` has them, "" where none is published; ``vocabulary`` is that of the text
+    of documents that go in whole. Compared by identity: whoever makes
+    them makes one of each (``planner/catalog_index.py``), since plans look up many sums by it.
+    """
+
+    image: str = ""
+    audio: str = ""
+    video: str = ""
+    document: str = ""
+    vocabulary: str = ""
+    limits: RequestLimits | None = None
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes two books alike."""
+        return (self.image, self.audio, self.video, self.document, self.vocabulary, self.limits)
+
+
+NO_RULES = TokenRules()
+_BY_TIME = "by_time"
+
+
+def native_token_rules(sheet: ModelTokenRules, takes: Collection[str]) -> TokenRules:
+    """The rules of a day, as far as they are about what an endpoint ``takes``: the fewer books, the less to add up.
+
+    An ear that is billed by time counts no tokens: where tokens are asked for, none is known.
+    """
+    rules = {kind: rule for kind, rule in sheet.rules.items() if kind in takes}
+    audio = rules.get("audio", "")
+    document = "document" in takes
+    return TokenRules(
+        image=sheet.rules.get("image", "") if document else rules.get("image", ""),
+        audio="" if audio == _BY_TIME else audio,
+        video=rules.get("video", ""),
+        document=rules.get("document", ""),
+        vocabulary=sheet.vocabulary if document else "",
+        limits=request_limits(sheet, takes),
+    )
+
+
+def native_audio_tokens(rule: str, seconds: Quantity) -> Quantity:
+    """Tokens of one recording."""
+    return _ranged(seconds, lambda length: audio_tokens(rule, length))
+
+
+def native_video_tokens(rule: str, part: PartFacts) -> Quantity:
+    """Tokens of one video that goes in whole."""
+
+    def tokens(length: float) -> Quantity:
+        film = VideoSize(seconds=length, width=part.width, height=part.height, sound=bool(part.channels))
+        return video_tokens(rule, film)
+
+    return _ranged(part.seconds, tokens)
+
+
+def native_document_tokens(book: TokenRules, pages: tuple[PageFacts, ...]) -> Quantity:
+    """Tokens of one document that goes in whole."""
+    if not pages:
+        return Quantity(basis="no pages")
+    written = [page.scripts for page in pages if page.chars]
+    first = pages[len(pages) // 2]
+    leaves = DocumentSize(
+        pages=len(pages), chars=sum(page.chars for page in pages), scripts=together(written) if all(written) else (),
+        vocabulary=book.vocabulary,
+        width=first.width, height=first.height,
+    )  # fmt: skip
+    return document_tokens(book.document, leaves, book.image)
+
+
+def _ranged(length: Quantity, tokens: Callable[[float], Quantity]) -> Quantity:
+    """Tokens over a length that may itself be a range."""
+    if not length.known or length.high == math.inf:
+        return unknown(length.basis or "length not known")
+    if length.low == length.high:
+        return tokens(length.mid)
+    low, mid, high = tokens(length.low), tokens(length.mid), tokens(length.high)
+    return between(low.low, mid.mid, high.high, mid.basis)

@@ -1,0 +1,199 @@
+"""Tokens of every kind of content, as quantities: counted where that is possible, a range with its reason where not."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+from intermodal.catalog.token_rules import ASSUMED_PREFIX, OPEN_WEIGHTS
+from intermodal.content import Scripts
+from intermodal.cost_model.text_factors import FACTORS
+from intermodal.plans.facts import PartFacts
+from intermodal.quantity import Quantity, between, exact
+
+# English prose is 4 to 4.5 characters a token in today's vocabularies, code near 3, small vocabularies less.
+CHARS_PER_TOKEN: tuple[float, float, float] = (2.5, 4.0, 5.0)  # most tokens, typical, fewest
+CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts whose letters take 2 bytes and more
+DENSE_BYTES_PER_CHAR = 1.3
+# Tokens that a text has beside what its scripts make: pieces that join or part at its ends, and rounding.
+ENDS: tuple[float, float] = (-1.0, 2.0)
+_OTHERWISE = {"Burmese": "myanmar"}  # names of scripts for readers of pictures -> as FACTORS has them
+ASSUMED = 1.1  # times the high end and under the low end, where a vocabulary is only assumed to be one of the table's
+
+# Speech: 150 words a minute is 2.5 words a second of talk, pauses taken off; 11 s of a slow speech gave 2.4.
+SPEECH: tuple[float, float, float] = (0.4, 2.7, 4.5)  # tokens per second
+
+# Reading: a dense A4 page of 2.17 megapixels holds 450 to 900 tokens with a quarter of its area text; a screenshot
+# of an invoice (0.38 megapixels, 16 % text) held 65.
+READ_PER_DENSE_MEGAPIXEL: tuple[float, float, float] = (250.0, 900.0, 2600.0)  # times text density
+READ_PER_MEGAPIXEL: tuple[float, float, float] = (0.0, 120.0, 650.0)  # density not sampled
+READ_PER_PAGE: tuple[float, float, float] = (30.0, 300.0, 1400.0)  # a scanned page: a short letter 80, a dense page 900
+# A sampled scanned page: tokens a megapixel at 150 dpi = density * (first + second * density), for a page that holds
+# more writing has it in smaller letters. Measured with PP-OCR and SmolLM2's vocabulary on 14 pages: sparse notices
+# 88 to 116 tokens at density 0.09 to 0.11, half a page 410 at 0.33, full pages of 10 to 12 points 709 to 1,365 at
+# 0.57 to 0.67, a slide of large letters 162 at 0.34. PAGE_MOST is a full page of 10 to 12 points: smaller print and
+# narrow columns hold more (9 points 2,173, 7 points 4,354) and look the same from afar; they are counted before
+# they are sent.
+PAGE_SLOPE, PAGE_CURVE = 300.0, 900.0
+PAGE_SPREAD: tuple[float, float] = (0.3, 4.0)  # fewest and most, times the typical
+PAGE_OVERLOOKED = 30.0  # tokens a megapixel of writing too small or too faint to be sampled
+PAGE_TYPICAL_MOST, PAGE_MOST = 620.0, 650.0  # tokens a megapixel
+
+# Audio as a model hears it. OpenAI 10 a second (realtime guide), Gemini 25 to 32, local encoders 6 to 25.
+AUDIO: tuple[float, float, float] = (6.0, 10.0, 32.0)
+# A page sent whole: its text and one picture. Gemini 258 to 560 and text, Anthropic 1,500 to 3,000 and a picture.
+DOCUMENT_PAGE: tuple[float, float, float] = (258.0, 1000.0, 2600.0)
+
+# A video sent whole: Gemini 258 a frame at one a second and 32 of sound; a small encoder at two a second 150; large
+# ones up to 600 a frame at two a second.
+VIDEO: tuple[float, float, float] = (64.0, 290.0, 1200.0)  # tokens a second
+
+# What an eye says of one picture, and what it is asked with, its picture and the question left out. Its answer is cut
+# at DESCRIPTION_MOST.
+DESCRIPTION: tuple[float, float, float] = (8.0, 60.0, 160.0)
+DESCRIPTION_MOST = 160
+DESCRIBE_ASK: tuple[float, float, float] = (20.0, 60.0, 120.0)
+
+CHARS_OF_TOKEN = 4.0  # of an answer, for what is made of its text
+# Speech made: 150 words of six characters a minute are 15 characters a second. Tokens of speech: one in 50 ms
+# (OpenAI, realtime guide).
+CHARS_PER_SECOND: tuple[float, float, float] = (20.0, 15.0, 11.0)
+SPEECH_TOKENS = 20.0  # a second
+
+# Label and boundary of one block of derived text: 11 to 37 tokens with SmolLM2, o200k_base and cl100k_base, 20 on
+# average (960 blocks); a longer name of a file takes more.
+BLOCK: tuple[float, float, float] = (11.0, 20.0, 56.0)
+# "[0:14] subtitle: " before a line of a film: 7 to 11 tokens with the vocabularies of Llama 3.1, Qwen 3, Gemma 3,
+# Gemini, DeepSeek V3 and SmolLM2; the most is with hours.
+MARK: tuple[float, float, float] = (7.0, 8.5, 12.0)
+MESSAGE: tuple[float, float, float] = (3.0, 5.0, 8.0)  # role and turn markers of a chat template
+TEMPLATE: tuple[float, float, float] = (1.0, 20.0, 40.0)  # start tokens, a template's own system line
+REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a repair call
+
+
+@lru_cache(maxsize=2_048)
+def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: str = "") -> Quantity:
+    """Tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
+
+    Args:
+        scripts: what it is made of (``media/text/script_counts.py``), where somebody looked; else characters are all
+            there is.
+        vocabulary: a name of ``text_factors.FACTORS``, with ``ASSUMED_PREFIX`` before it where it is only assumed; ""
+            for a vocabulary that nobody knows.
+
+    >>> text_tokens(400).mid, text_tokens(400, 400, (("english", 80),), "claude3").basis
+    (100.0, "by script, claude3's factors")
+    """
+    if chars <= 0:
+        return exact(0.0, "no text")
+    if scripts:
+        return _by_script(scripts, vocabulary)
+    dense = size > chars * DENSE_BYTES_PER_CHAR
+    most, typical, fewest = CHARS_PER_TOKEN_DENSE if dense else CHARS_PER_TOKEN
+    return between(
+        max(1.0, chars // fewest), max(1.0, -(-chars // typical)), max(1.0, -(-chars // most)),
+        f"characters / {typical:g}",
+    )  # fmt: skip
+
+
+def _by_script(scripts: Scripts, vocabulary: str) -> Quantity:
+    name = vocabulary.removeprefix(ASSUMED_PREFIX)
+    assumed = name != vocabulary and name in FACTORS
+    factors, wider = FACTORS.get(name, FACTORS[""]), ASSUMED if assumed else 1.0
+    if name not in FACTORS or name in ("", OPEN_WEIGHTS):
+        basis = "by script, its vocabulary is not known"
+    else:
+        basis = f"by script, {name}'s factors{' assumed' if assumed else ''}"
+    low = mid = high = 0.0
+    for script, units in scripts:
+        least, typical, most = factors.get(script, factors["other"])
+        low, mid, high = low + units * least, mid + units * typical, high + units * most
+    mid = max(1.0, float(round(mid)))
+    low, high = math.floor(low / wider + ENDS[0]), math.ceil(high * wider + ENDS[1])
+    return between(max(1.0, min(low, mid)), mid, max(high, mid), basis)
+
+
+class Vocabulary(NamedTuple):
+    """By what a model's text is counted. ``counts``: the tokenizer that counted parts of this request exactly, ""
+    without one. ``like``: the factors for what it did not count, as ``text_tokens`` takes them."""
+
+    counts: str = ""
+    like: str = ""
+
+
+UNKNOWN = Vocabulary()
+
+
+def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
+    """Tokens of a text part: exact when its vocabulary counted it."""
+    counted = part.tokens.get(vocabulary.counts) if vocabulary.counts else None
+    if counted is not None:
+        return exact(float(counted), "counted")
+    return text_tokens(part.chars, part.size, part.scripts, vocabulary.like)
+
+
+def transcript_tokens(seconds: Quantity, seen: Quantity | None = None) -> Quantity:
+    """Tokens of a transcript. ``seen``: tokens per second of speech that this ear's earlier runs gave."""
+    if seconds.certainty == "exact" and seconds.mid == 0:
+        return seconds
+    if seen is not None:
+        return seconds.times(seen, basis=seen.basis)
+    return seconds.times(between(*SPEECH, f"{SPEECH[1]:g} tokens a second of speech"))
+
+
+def ocr_tokens(megapixels: float, density: Quantity, seen: Quantity | None = None) -> Quantity:
+    """Tokens of the text in a picture, from its size and the share of it that looks like text."""
+    if seen is not None:
+        return seen.scaled(megapixels, basis=seen.basis)
+    if not density.known:
+        return between(*READ_PER_MEGAPIXEL, "per megapixel, text not sampled").scaled(megapixels)
+    rate = between(*READ_PER_DENSE_MEGAPIXEL, "per megapixel of text")
+    found = density.times(rate, basis=rate.basis)
+    most = found.high + PAGE_OVERLOOKED
+    return between(found.low, found.mid, most, rate.basis).scaled(megapixels)
+
+
+def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quantity | None = None) -> Quantity:
+    """Tokens of the text on one scanned page of ``megapixels`` (at 150 dpi), ``density`` of it text."""
+    if seen is not None:
+        return seen.scaled(megapixels, basis=seen.basis)
+    if density is None or not density.known:
+        return between(*READ_PER_PAGE, "per scanned page")
+    typical = min(PAGE_TYPICAL_MOST, density.mid * (PAGE_SLOPE + PAGE_CURVE * density.mid))
+    most = min(PAGE_MOST, typical * PAGE_SPREAD[1] + PAGE_OVERLOOKED)
+    return between(typical * PAGE_SPREAD[0], typical, most, "by the text seen on the page").scaled(megapixels)
+
+
+def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
+    """Tokens of what is written on a picture, from its letters counted from afar (``media/image/letter_counts.py``).
+
+    Args:
+        factor: times a quarter of a token per letter, that this reader's earlier runs gave; of Latin and Chinese.
+        script: that the words are in where it is none of these (``PartFacts.script``): vocabularies cut a letter of it
+            into up to three tokens.
+    """
+    of_script = FACTORS[""].get(_OTHERWISE.get(script, script.lower()))
+    if of_script is not None:
+        basis = f"{script} letters seen"
+        return letters.times(between(*of_script, basis), basis=basis)
+    if factor is None:
+        return letters.scaled(0.25, basis="a quarter of the letters seen")
+    found = letters.scaled(0.25)
+    return between(
+        min(found.mid * factor.low, found.low), found.mid * factor.mid, max(found.high, found.mid * factor.high),
+        factor.basis,
+    )  # fmt: skip
+
+
+def unknown_audio_tokens(seconds: Quantity) -> Quantity:
+    """Tokens of sound that a model hears itself."""
+    return seconds.times(between(*AUDIO, "10 tokens a second (OpenAI); other families up to 32"))
+
+
+def unknown_document_tokens(pages: int, chars: int) -> Quantity:
+    """Tokens of a document that a model takes whole."""
+    if pages <= 0:
+        return exact(0.0, "no pages")
+    pictures = between(*DOCUMENT_PAGE, "text and a picture per page, rules not published").scaled(float(pages))
+    return pictures + text_tokens(chars)

@@ -1,0 +1,119 @@
+"""Tokens that tools add to a prompt: their definitions as the vendor writes them, and a system prompt of its own.
+
+Best is what the server itself makes of them (``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or
+by the factors of its script, and what templates make of it is a range: 36 tools of a chat program in three vocabularies
+(SmolLM2's, cl100k, o200k) took 0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3
+as XML or as JSON that is indented.
+
+``system:346:313``: so many tokens where tools may be called, and where one must be, besides the definitions.
+``functions``: definitions written as signatures. Without a rule the definitions are counted as the JSON they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.cost_model.levels import levels
+from intermodal.cost_model.rule_syntax import parse_rule
+from intermodal.cost_model.token_calibration import calibrated
+from intermodal.cost_model.tokens import UNKNOWN, Vocabulary, text_tokens
+from intermodal.plans.facts import ToolFacts
+from intermodal.quantity import Quantity, between, exact
+from intermodal.request import Tool, ToolChoice
+
+EACH = (4.0, 10.0, 25.0)  # what a template puts around one definition
+# Fewest, typical and most tokens that templates make of one token of the JSON.
+OF_JSON: tuple[float, float, float] = (0.55, 1.0, 1.35)
+AROUND: tuple[float, float, float] = (5.0, 60.0, 200.0)  # what a template says of tools once, besides definitions
+
+# OpenAI Cookbook, "How to count tokens with tiktoken", tool calls, for gpt-4o: measured there, not a published rule.
+FUNCTION, PROPERTIES, PROPERTY, ENUM, ITEM, END = 7, 3, 3, -3, 3, 12
+
+
+def tool_tokens(
+    rule: str,
+    tools: tuple[Tool, ...],
+    choice: ToolChoice,
+    facts: ToolFacts | None = None,
+    vocabulary: Vocabulary = UNKNOWN,
+) -> Quantity:
+    """Tokens of the tools of a request. ``facts``: what was counted of them; ``vocabulary``: of who takes them.
+
+    >>> tool_tokens("system:346:313", (), "auto").mid, tool_tokens("system:346:313", (Tool(name="now"),), "auto").basis
+    (0.0, '346 tokens of system prompt, and their definitions as JSON')
+    """
+    if not tools:
+        return exact(0.0, "no tools")
+    if facts is not None and vocabulary.counts in facts.rendered:
+        return exact(
+            float(facts.rendered[vocabulary.counts]), "counted by its server, as its chat template writes them"
+        )
+    read = parse_rule(rule) if is_tool_rule(rule) else None
+    written = _as_json(tools) if facts is None else _as_templates_do(facts, vocabulary)
+    if read is None:
+        return written
+    name, numbers = read[0], read[1].numbers
+    if name == "system":
+        own = numbers[1 if choice == "required" else 0]
+        basis = f"{own:g} tokens of system prompt, and their definitions as JSON"
+        return between(own + written.low, own + written.mid, own + written.high, basis)
+    mid = float(sum(map(_signature, tools)) + END)
+    basis = "their definitions as signatures; the framing is not published"
+    return between(math.floor(mid * 0.7), mid, max(math.ceil(mid * 1.3), written.high), basis)
+
+
+def is_tool_rule(rule: str) -> bool:
+    """Whether a rule string can be followed."""
+    read = parse_rule(rule)
+    if read is None or read[1].words:
+        return False
+    return {"system": 2, "functions": 0}.get(read[0]) == len(read[1].numbers)
+
+
+def _as_json(tools: tuple[Tool, ...]) -> Quantity:
+    chars = sum(len(msgspec.json.encode(tool)) for tool in tools)
+    text, count = text_tokens(chars), len(tools)
+    return between(
+        text.low + EACH[0] * count, text.mid + EACH[1] * count, text.high + EACH[2] * count,
+        "their definitions as JSON",
+    )  # fmt: skip
+
+
+def _as_templates_do(facts: ToolFacts, vocabulary: Vocabulary) -> Quantity:
+    counted = facts.tokens.get(vocabulary.counts)
+    if counted is None:
+        found = text_tokens(facts.chars, facts.size, facts.scripts, vocabulary.like)
+    else:
+        found = exact(float(counted))
+    written = calibrated(levels(found), between(*OF_JSON, "as templates write them"))
+    low, mid, high = (float(round(one + once)) for one, once in zip(written, AROUND, strict=True))
+    how = found.basis if counted is None else "counted with its vocabulary"
+    return between(low, mid, high, f"their definitions as JSON, {how}; templates write them in several ways")
+
+
+def _signature(tool: Tool) -> float:
+    """One definition: its name and words, and each of its properties with type, words and allowed values."""
+    found = FUNCTION + _words(f"{tool.name}:{tool.description.rstrip('.')}")
+    properties = tool.schema.get("properties")
+    if not isinstance(properties, Mapping) or not properties:
+        return found
+    return found + PROPERTIES + sum(_property(str(name), value) for name, value in properties.items())
+
+
+def _property(name: str, said: Any) -> float:
+    said = said if isinstance(said, Mapping) else {}
+    found = float(PROPERTY)
+    allowed = said.get("enum")
+    if isinstance(allowed, list | tuple):
+        found += ENUM + sum(ITEM + _words(str(item)) for item in allowed)
+    nested = {key: value for key, value in said.items() if key not in ("type", "description", "enum")}
+    inside = len(msgspec.json.encode(nested)) / 4 if nested else 0.0
+    return found + inside + _words(f"{name}:{said.get('type', '')}:{str(said.get('description', '')).rstrip('.')}")
+
+
+def _words(text: str) -> float:
+    return text_tokens(len(text), len(text.encode())).mid

@@ -1,0 +1,380 @@
+"""A route as a graph to be drawn: parts, steps, the answer, and the ways between them. Values, no coordinates.
+
+Many parts that go the same way are summed, as EXPLAIN does: the first ones stand for themselves, the rest for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+
+from intermodal.content import Kind, Value
+from intermodal.plans import explain_lines, numbers
+from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.explain_lines import place
+from intermodal.plans.plan import Candidate, Send, Taken
+from intermodal.plans.step import Call, Check, Step, Transform
+from intermodal.quantity import Quantity, total
+
+ALIKE = 6  # parts that go the same way, up to which each is drawn
+SHOWN = 2  # of more than that, so many are drawn and the rest summed up
+LISTED = 40  # names in a tooltip
+PROMPT, ANSWER = "prompt", "answer"
+_KINDS: dict[str, Kind] = {
+    "transcribe": "audio",
+    "demux": "video",
+    "subtitles": "video",
+    "frames": "video",
+    "extract": "document",
+    "render": "document",
+    "select": "document",
+    "resize": "image",
+}
+_ANSWERING = ("generate", "translate", "embed", "speak", "score", "draw")  # they take what is asked, not only files
+_SIZE = re.compile(
+    r" (?P<size>[\d.,e+]+ s|\d+x\d+|pages? [\d, and-]+( at \d+ dpi)?|[\d,]+ chars|[\d,]+ pages?"
+    r"|[\d,]+ pictures? of pages|and [\d,]+ more\b.*)$"
+)
+Style = Literal["ink", "soft", "good", "warn", "away", "maybe"]
+
+
+class CardLine(Value):
+    """A line of a card, before it is wrapped."""
+
+    text: str
+    style: Style = "soft"
+
+
+class GraphNode(Value):
+    """A card.
+
+    Attributes:
+        key: "part:0", "prompt", a step's id, "answer"; of many summed up the first one's with a plus.
+        shape: what it is. title: its first line. lines: the others.
+        kind: of a part or the answer. host: where it runs when that is not this machine, as people know it.
+        hint: everything about it, unshortened. count: how many it stands for. column: from the left.
+        checks: what is looked at afterwards.
+    """
+
+    key: str
+    shape: Literal["part", "step", "last", "answer"]
+    title: str
+    lines: tuple[CardLine, ...] = ()
+    kind: str = ""
+    host: str = ""
+    hint: str = ""
+    count: int = 1
+    column: int = 0
+    checks: tuple[Check, ...] = ()
+
+
+class PlanGraph(Value):
+    """``paths`` lead from a part to the answer, keys from left to right, those with the same start together."""
+
+    nodes: tuple[GraphNode, ...]
+    paths: tuple[tuple[str, ...], ...]
+
+
+def last_call(candidate: Candidate) -> Call:
+    """The step that answers; checks of the answer may stand behind it."""
+    return next(step for step in reversed(candidate.steps) if isinstance(step, Call))
+
+
+def checks_by_step(candidate: Candidate) -> dict[str, list[Check]]:
+    """Per step the checks that look at what it made."""
+    found: dict[str, list[Check]] = {}
+    every = (*(step for step in candidate.steps if isinstance(step, Check)), *candidate.checks)
+    for check in dict.fromkeys(every):
+        for ref in check.inputs:
+            found.setdefault(ref.partition(":")[2], []).append(check)
+    return found
+
+
+def graph(candidate: Candidate) -> PlanGraph:
+    """What there is to draw of a route."""
+    by_id: dict[str, Step] = {step.id: step for step in candidate.steps if not isinstance(step, Check)}
+    last = last_call(candidate)
+    paths = _with_prompt(_paths(last, by_id), by_id, candidate)
+    stands_for = _merged(paths, by_id)
+    drawn = list(dict.fromkeys(tuple(stands_for.get(key, key) for key in path) for path in paths))
+    column = _columns(drawn)
+    groups: dict[str, dict[str, None]] = {}
+    for key in dict.fromkeys(key for path in paths for key in path):
+        groups.setdefault(stands_for.get(key, key), {})[key] = None
+    maker = _Maker(candidate, by_id, last, paths)
+    nodes = [maker.node(key, list(groups[key]), column[key]) for key in column]
+    nodes.append(maker.answer(column[last.id] + 1))
+    return PlanGraph(nodes=tuple(nodes), paths=tuple((*path, ANSWER) for path in drawn))
+
+
+# ---- ways ------------------------------------------------------------------------------------------
+
+Paths = list[tuple[str, ...]]
+
+
+def _paths(last: Call, by_id: dict[str, Step]) -> Paths:
+    """Every way from a part to the last step, ordered so that ways with the same beginning stand together."""
+
+    def back(step: Step) -> Paths:
+        found: Paths = []
+        for ref in step.inputs:
+            kind, _, name = ref.partition(":")
+            if kind == "step" and name in by_id:
+                found += [(*path, step.id) for path in back(by_id[name])]
+            elif kind == "part":
+                found.append((ref, step.id))
+        return found or [(step.id,)]
+
+    every = list(dict.fromkeys(back(last)))
+    seen: dict[tuple[str, ...], int] = {}
+    for path in every:
+        for length in range(1, len(path) + 1):
+            seen.setdefault(path[:length], len(seen))
+    return sorted(every, key=lambda path: [seen[path[:length]] for length in range(1, len(path) + 1)])
+
+
+def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> Paths:
+    """Texts of the conversation as one card; parts that a summed ``Taken`` stands for as that one."""
+    taken = {f"part:{each.part}" for each in candidate.takes}
+    loose = [
+        path for path in paths
+        if path[0].startswith("part:") and path[0] not in taken and by_id[path[1]].op in _ANSWERING
+    ]  # fmt: skip
+    others = sum(each.count - 1 for each in candidate.takes if any(path[0] == f"part:{each.part}" for path in paths))
+    found: Paths = []
+    for path in paths:
+        if path not in loose:
+            found.append(path)
+        elif len(loose) > others and (PROMPT, *path[1:]) not in found:
+            found.append((PROMPT, *path[1:]))
+    return found or [(PROMPT, *paths[0][1:])]
+
+
+def _merged(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
+    """Which key each key is drawn as, where many parts go the same way."""
+    ways: dict[str, Paths] = {}
+    for path in paths:
+        if path[0].startswith("part:"):
+            ways.setdefault(path[0], []).append(path)
+    shapes: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for part, some in ways.items():
+        shape = tuple(tuple(_what(by_id[key]) for key in path[1:] if key in by_id) for path in some)
+        shapes.setdefault(shape, []).append(part)
+    found: dict[str, str] = {}
+    for parts in shapes.values():
+        if len(parts) <= ALIKE or all(len(path) == 2 for path in ways[parts[0]]):
+            continue
+        first = ways[parts[SHOWN]]
+        for part in parts[SHOWN:]:
+            for mine, model in zip(ways[part], first, strict=True):
+                for key, stands in zip(mine[:-1], model[:-1], strict=True):
+                    found[key] = f"{stands}+"
+    return found
+
+
+def _what(step: Step) -> str:
+    return f"{step.op} {step.endpoint}" if isinstance(step, Call) else step.op
+
+
+def _columns(paths: Paths) -> dict[str, int]:
+    """The longest way to each key from the left; keys in the order of the paths."""
+    column: dict[str, int] = {}
+    for _ in range(max(map(len, paths))):
+        for path in paths:
+            for place_, key in enumerate(path):
+                before = column[path[place_ - 1]] + 1 if place_ else 0
+                column[key] = max(column.get(key, 0), before)
+    return column
+
+
+# ---- cards -----------------------------------------------------------------------------------------
+
+
+class _Maker:
+    """Writes the cards of one route."""
+
+    def __init__(self, candidate: Candidate, by_id: dict[str, Step], last: Call, paths: Paths) -> None:
+        self._candidate = candidate
+        self._by_id = by_id
+        self._last = last
+        self._paths = paths
+        self._checks = checks_by_step(candidate)
+        self._drawn: set[str] = set()  # a check that looks at several steps stands under the first
+        self._away = {each.host: place(each) for each in candidate.sends if each.zone not in NEAR}
+        self._taken = {f"part:{each.part}": each for each in candidate.takes}
+
+    def node(self, key: str, keys: list[str], column: int) -> GraphNode:
+        if keys == [PROMPT]:
+            return GraphNode(key=key, shape="part", kind="text", title=PROMPT, column=column, hint="what is asked")
+        if keys[0].startswith("part:"):
+            return self._part(key, keys, column)
+        return self._step(key, [self._by_id[each] for each in keys], column)
+
+    def _part(self, key: str, keys: list[str], column: int) -> GraphNode:
+        taken = self._taken.get(keys[0])
+        titles = [self._title(each) for each in keys]
+        kind = self._kind(keys[0], taken)
+        if len(keys) > 1:
+            names = [_named(title)[0] for title in titles]
+            hint = _several(names)
+            return GraphNode(
+                key=key, shape="part", kind=kind, title=f"{len(keys):,} more like these", column=column, hint=hint,
+                count=len(keys), lines=(CardLine(text=f"{names[0]} … {names[-1]}"),),
+            )  # fmt: skip
+        name, size = self._called(keys[0])
+        words = (" " if size.startswith("and ") else ", ").join(word for word in (kind, size) if word)
+        return GraphNode(
+            key=key, shape="part", kind=kind, title=name or "a part", column=column, hint=titles[0],
+            count=taken.count if taken is not None else 1, lines=(CardLine(text=words),) if words else (),
+        )  # fmt: skip
+
+    def _called(self, key: str) -> tuple[str, str]:
+        """A part's name, and its size where its steps tell it."""
+        name, size = _named(self._title(key))
+        lengths = [_named(title)[1] for title in self._titles(key)]
+        size = size.partition(" at ")[0]  # how finely pages are drawn is said where they are
+        return name, size or next((each for each in lengths if each.endswith(" s")), "")
+
+    def _titles(self, key: str) -> list[str]:
+        by_part = [path for path in self._paths if path[0] == key]
+        steps = [self._by_id[path[1]] for path in by_part if len(path) > 1 and path[1] in self._by_id]
+        return list(dict.fromkeys(step.title for step in steps if step is not self._last))
+
+    def _title(self, key: str) -> str:
+        """How the steps of a part call it; what they have in common where there are several."""
+        taken = self._taken.get(key)
+        titles = self._titles(key)
+        if not titles:
+            return taken.title if taken is not None else self._last.title
+        shared = titles[0] if len(titles) == 1 else _common(titles)
+        return shared or titles[0]
+
+    def _kind(self, key: str, taken: Taken | None) -> str:
+        by_part = [path for path in self._paths if path[0] == key]
+        steps = [self._by_id[path[1]] for path in by_part if len(path) > 1 and path[1] in self._by_id]
+        if any(step.op == "demux" for step in steps):
+            return "video"
+        for step in steps:
+            if step is not self._last or step.op == "transcribe":
+                return _KINDS.get(step.op, "image" if step.op in ("read", "describe") else "")
+        return taken.kind if taken is not None else ""
+
+    def _step(self, key: str, steps: list[Step], column: int) -> GraphNode:
+        first = steps[0]
+        host = ""
+        lines: list[CardLine] = []
+        if isinstance(first, Call):
+            at, _, model = first.endpoint.partition(":")
+            host = self._away.get(at, "")
+            lines.append(CardLine(text=model.rpartition("/")[2] or first.endpoint, style="ink"))
+            if not host:
+                lines.append(CardLine(text=f"host {at}"))
+        if len(steps) == 1 and first is not self._last:
+            name, size = self._called(f"part:{first.part}")
+            of = first.title.removeprefix(name).strip()
+            note = first.note if isinstance(first, Transform) else ""
+            lines += [CardLine(text=word) for word in (of if of != size else "", note) if word]
+        lines += figures(steps, last=first is self._last or first.op in _ANSWERING)
+        if isinstance(first, Call | Transform):
+            lines += [CardLine(text=f"keeps {explain_lines.kept(first)}", style="good")] if first.keeps else []
+            lines += [CardLine(text=f"loses {', '.join(first.loses)}", style="warn")] if first.loses else []
+        if isinstance(first, Call) and first.note:
+            lines.append(CardLine(text=first.note))
+        title = first.op.replace("_", " ").capitalize()
+        return GraphNode(
+            key=key, shape="last" if first is self._last else "step", title=_times(title, len(steps)), host=host,
+            lines=tuple(lines), column=column, count=len(steps), hint=_hint(steps),
+            checks=self._under(steps),
+        )  # fmt: skip
+
+    def _under(self, steps: list[Step]) -> tuple[Check, ...]:
+        """Checks to draw below a card. That of the size stands in the list: it looks at everything."""
+        every = dict.fromkeys(check for step in steps for check in self._checks.get(step.id, ()))
+        found = tuple(check for check in every if check.op != "size" and check.id not in self._drawn)
+        self._drawn |= {check.id for check in found}
+        return found
+
+    def answer(self, column: int) -> GraphNode:
+        made = self._last.estimate.output_tokens
+        title = "transcript" if self._last.op == "transcribe" else self._last.title or ANSWER
+        lines = (CardLine(text=numbers.tokens(made)),) if made.high and self._last.op != "transcribe" else ()
+        return GraphNode(key=ANSWER, shape="answer", title=title, lines=lines, column=column, hint=title)
+
+
+def figures(steps: list[Step], *, last: bool) -> Iterable[CardLine]:
+    """Tokens, money and time of a step, or of many summed up."""
+    made = total([step.estimate.output_tokens for step in steps])
+    into = total([step.estimate.input_tokens for step in steps])
+    cost = total([step.estimate.cost for step in steps])
+    time = total([step.estimate.seconds for step in steps])
+    load = total([step.estimate.load_seconds for step in steps])
+    found: list[CardLine] = []
+    if last and (into.high or not into.known):
+        found.append(CardLine(text=f"in {numbers.tokens(into)}", style="ink"))
+    if last and (made.high or not made.known):
+        found.append(CardLine(text=f"out {numbers.tokens(made)}", style="ink"))
+    elif not last and _tokens(steps).high:
+        found.append(CardLine(text=f"→ {numbers.tokens(_tokens(steps))}", style="ink"))
+    weighs = isinstance(steps[0], Call)
+    when = [numbers.seconds(time)] if weighs or time.high else []
+    when += [f"+ {numbers.plain_seconds(load.mid)} s to load"] if load.high else []
+    if weighs and (cost.high or not cost.known):
+        found.append(CardLine(text=numbers.money(cost), style="ink"))
+    elif weighs:
+        when.insert(0, "$0,")
+    if when:
+        found.append(CardLine(text=" ".join(when), style="ink"))
+    return found
+
+
+def _tokens(steps: list[Step]) -> Quantity:
+    """What conversions make, in tokens; of a transform by its characters."""
+    if isinstance(steps[0], Call):
+        return total([step.estimate.output_tokens for step in steps])
+    return total([step.estimate.text.scaled(0.25) for step in steps])
+
+
+def _hint(steps: list[Step]) -> str:
+    first = steps[0]
+    who = f" {first.endpoint}" if isinstance(first, Call) else ""
+    titles = _several([step.title for step in steps if step.title])
+    words = [f"{first.op}{who}", titles]
+    words += [f"{name} {value}" for name, value in getattr(first, "params", ())]
+    words += [line.text for line in figures(steps, last=False)]
+    if isinstance(first, Call) and first.estimate.seconds.basis:
+        words.append(f"time by: {first.estimate.seconds.basis}")
+    return "; ".join(word for word in words if word)
+
+
+def _several(names: list[str]) -> str:
+    """Names in a tooltip: the first ones, where there are many."""
+    more = [f"and {len(names) - LISTED:,} more"] if len(names) > LISTED else []
+    return ", ".join([*names[:LISTED], *more])
+
+
+def _times(title: str, count: int) -> str:
+    return title if count == 1 else f"{title} ×{count:,}"
+
+
+def _named(title: str) -> tuple[str, str]:
+    """A title as its name and its size: ("call.wav", "63 s")."""
+    found = _SIZE.search(title)
+    return (title[: found.start()], found["size"]) if found else (title, "")
+
+
+def _common(titles: list[str]) -> str:
+    """The words that titles begin with alike."""
+    words = [title.split(" ") for title in titles]
+    count = 0
+    while all(len(some) > count and some[count] == words[0][count] for some in words):
+        count += 1
+    return " ".join(words[0][:count])
+
+
+def sent(candidate: Candidate) -> dict[str, list[Send]]:
+    """What leaves the machine, per destination as people know it."""
+    found: dict[str, list[Send]] = {}
+    for each in candidate.sends:
+        found.setdefault(place(each), []).append(each)
+    return found

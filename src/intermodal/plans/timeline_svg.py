@@ -1,0 +1,149 @@
+"""The timeline as a picture: estimate against actual per step on one axis of time, with what happened on the way."""
+
+from __future__ import annotations
+
+from intermodal.plans import numbers
+from intermodal.plans import svg as drawing
+from intermodal.plans.plan import Plan
+from intermodal.plans.timeline import Timeline, TimelineRow, TimelineSpan, label, outcome, span_words, ticks
+from intermodal.plans.timeline_text import text
+
+LABEL, AXIS, TAIL = 250.0, 560.0, 150.0  # widths: names, time, figures
+MARGIN, ROW, HEAD = 20.0, 46.0, 96.0
+SIZE = 11.0
+TITLE, TITLE_LINE = 15.0, 20.0  # size and height of a line of the title, of which there are two at most
+
+
+def svg(plan: Plan, timeline: Timeline, name: str = "") -> str:
+    """The picture of a run beside its plan. ``name`` as for the picture of a plan."""
+    return _Chart(plan, timeline, name).whole()
+
+
+class _Chart:
+    def __init__(self, plan: Plan, timeline: Timeline, name: str) -> None:
+        self._plan = plan
+        self._timeline = timeline
+        self._left = MARGIN + LABEL
+        self._wide = self._left + AXIS + TAIL + MARGIN
+        self._title = drawing.wrapped(plan.headline, TITLE, (self._wide - 2 * MARGIN) / drawing.BOLD, 4)
+        self._head = HEAD + TITLE_LINE * (len(self._title) - 1)
+        self._bottom = self._head + ROW * len(timeline.rows)
+        self._room = self._wide - 2 * MARGIN - 20
+        self._notes = [drawing.wrapped(self._words(mark.at, mark.text), SIZE, self._room, 3) for mark in timeline.marks]
+        below = sum(map(len, self._notes)) + (not timeline.measured)
+        high = self._bottom + 38 + (26 + 16 * below if below else 0)
+        safe = "".join(char for char in plan.id if char.isascii() and char.isalnum())
+        self._picture = drawing.Drawing(name or f"im-time-{safe}", self._wide, high)
+
+    def whole(self) -> str:
+        picture, sheet = self._picture, self._timeline
+        for place, line in enumerate(self._title):
+            picture.text(MARGIN, 34 + TITLE_LINE * place, line, "ink bold", size=TITLE)
+        more = self._head - HEAD
+        high = self._plan.chosen.total.seconds
+        took = numbers.plain_seconds(sheet.took)
+        picture.text(MARGIN, 54 + more, f"planned {numbers.seconds(high)}, took {took} s", "soft", size=12)
+        self._legend()
+        self._axis()
+        for place, row in enumerate(sheet.rows):
+            self._row(row, self._head + ROW * place)
+        self._marks()
+        return picture.whole(f"Estimate against actual: {self._plan.headline}", text(sheet, 100))
+
+    @staticmethod
+    def _words(at: float | None, words: str) -> str:
+        return f"{numbers.plain_seconds(at)} s: {words}" if at is not None else words
+
+    def _x(self, seconds: float) -> float:
+        """Where a moment is; what lies beyond the end of the axis is at its edge."""
+        return self._left + min(seconds / self._timeline.end, 1.0) * AXIS
+
+    # ---- frame ----------------------------------------------------------------------------------
+
+    def _legend(self) -> None:
+        at, more = self._left, self._head - HEAD
+        for fill, words in (
+            ("planned", "planned"), ("planned-load", "planned loading"), ("took", "took"), ("took-load", "loading"),
+        ):  # fmt: skip
+            self._picture.rect((at, 66 + more, 14, 9), fill, radius=2)
+            self._picture.text(at + 19, 75 + more, words, "soft")
+            at += 34 + drawing.width(words, SIZE)
+        self._picture.path(f"M{drawing.number(at)} {drawing.number(71 + more)}H{drawing.number(at + 16)}", "line edge")
+        self._picture.text(at + 21, 75 + more, "planned range", "soft")
+
+    def _axis(self) -> None:
+        for moment in ticks(self._timeline.end, 9):
+            x = self._x(moment)
+            line = f"M{drawing.number(x)} {drawing.number(self._head - 8)}V{drawing.number(self._bottom + 4)}"
+            self._picture.path(line, "line grid")
+            self._picture.text(x, self._bottom + 20, f"{moment:g} s", "soft", end="middle")
+
+    # ---- rows -----------------------------------------------------------------------------------
+
+    def _row(self, row: TimelineRow, top: float) -> None:
+        picture = self._picture
+        picture.open(f"{label(row)}; {row.who or 'this machine'}; {outcome(row)}", "row")
+        head = " ".join(word for word in (row.op.replace("_", " ").capitalize(), row.who.rpartition("/")[2]) if word)
+        picture.text(MARGIN, top + 14, drawing.shortened(head, 12, LABEL - 14, bold=True), "ink bold", size=12)
+        picture.text(MARGIN, top + 30, drawing.shortened(row.what, SIZE, LABEL - 14), "soft")
+        if row.planned is not None:
+            self._bar(row.planned, top + 4, 11, ("planned", "planned-load"))
+            self._range(row.planned, top + 9.5)
+        if row.actual is not None:
+            self._bar(row.actual, top + 19, 13, ("took", "took-load"))
+        at = self._left + AXIS + 12
+        if row.planned is not None:
+            picture.text(at, top + 13, f"planned {span_words(row.planned)}", "soft")
+        style = "ink" if row.state == "ran" else "warn"
+        picture.text(at, top + 29, drawing.shortened(outcome(row), SIZE, TAIL - 4), style)
+        picture.close()
+
+    def _bar(self, span: TimelineSpan, top: float, high: float, fills: tuple[str, str]) -> None:
+        start, end = self._x(span.start), self._x(span.end)
+        if not span.known:
+            self._picture.text(start, top + high - 1, "unknown", "soft")
+            return
+        loaded = self._x(span.start + span.load)
+        self._picture.rect((loaded, top, max(end - loaded, 2), high), fills[0], radius=2)
+        if span.load:
+            self._picture.rect((start, top, loaded - start, high), fills[1], radius=2)
+
+    def _range(self, span: TimelineSpan, y: float) -> None:
+        """From the earliest planned end to the latest one, open where that is beyond the axis."""
+        if not span.known or span.high <= span.low:
+            return
+        low, high, level = self._x(span.low), self._x(span.high), drawing.number(y)
+        up, down = drawing.number(y - 3.5), drawing.number(y + 3.5)
+        ends = f"M{drawing.number(low)} {up}V{down}M{drawing.number(low)} {level}H{drawing.number(high)}"
+        if span.high <= self._timeline.end:
+            ends += f"M{drawing.number(high)} {up}V{down}"
+        else:
+            back = drawing.number(high - 4)
+            ends += f"M{back} {up}L{drawing.number(high)} {level}L{back} {down}"
+        self._picture.path(ends, "line edge")
+
+    # ---- what happened --------------------------------------------------------------------------
+
+    def _marks(self) -> None:
+        picture, at = self._picture, self._bottom + 46
+        before = -100.0
+        for place, (mark, lines) in enumerate(zip(self._timeline.marks, self._notes, strict=True), 1):
+            style = "bad" if mark.bad else "maybe"
+            if mark.at is not None:
+                x = self._x(mark.at)
+                line = f"M{drawing.number(x)} {drawing.number(self._head - 2)}V{drawing.number(self._bottom + 4)}"
+                picture.open(mark.text, f"mark {mark.kind}")
+                picture.path(line, f"line {style}-line", dashed=True)
+                shift = max(x, before + 12)  # names of marks at one time stand side by side
+                picture.text(shift, self._head - 5, str(place), f"{style} bold", end="middle")
+                picture.close()
+                before = shift
+            picture.text(MARGIN, at, str(place), f"{style} bold")
+            for row in lines:
+                picture.text(MARGIN + 20, at, row, "ink")
+                at += 16
+        if not self._timeline.measured:
+            picture.text(MARGIN, at, "when steps began was not recorded: they are drawn one after another", "soft")
+
+
+__all__ = ["svg"]
