@@ -1,13 +1,14 @@
-"""How long an answer will be: by what the question asks for, and by the answers that an endpoint gave before.
+"""Expected length of an answer: by what the question asks for, and by the endpoint's earlier answers.
 
-The measured answers of a small model to 55 questions of the benchmark's written set (``benchmarks/estimates_set.py``):
-one word or a name 3 to 40 tokens, facts 8 to 120, one or two sentences 11 to 158, reading aloud 14 to 512,
-explanations, stories and reports 75 to 512. The lengths are those of English; which kind a question is of is told in
-ten languages (``questions/answer_kinds.py``). Answers of one kind still differ by a factor of 2 to 3 either way,
-which the ranges say. What was learned of an endpoint's own answers (``store/answer_lengths.py``) outranks them.
+The defaults are measured answers of a small model to 55 questions of the benchmark's written set
+(``benchmarks/estimates_set.py``): one word or a name 3 to 40 tokens, facts 8 to 120, one or two sentences 11 to 158,
+reading aloud 14 to 512, explanations, stories and reports 75 to 512. Lengths are those of English; kinds of questions
+are recognised in ten languages (``questions/answer_kinds.py``). Answers of one kind still vary by a factor of 2 to 3
+either way, which the ranges show. Figures learned from an endpoint's own answers (``store/lengths.py``) take
+precedence.
 
-An answer is as likely shorter as longer than ``mid``, which is what time and room are planned with. Few long answers
-cost as much as many short ones, so money is planned with ``mean``.
+``mid`` is the median, which time and room are planned with. Few long answers cost as much as many short ones, so money
+is planned with ``mean``.
 """
 
 from __future__ import annotations
@@ -58,15 +59,15 @@ class AnswerLength(NamedTuple):
 
 
 def log_deviation(kind: AnswerKind) -> float:
-    """Standard deviation of the logarithm of answers of one kind, as far as words tell."""
+    """Return the standard deviation of the logarithm of answers of one kind."""
     low, mid = TYPICAL.get(base_kind(kind), TYPICAL["other"])
     return math.log(mid / low) / _LOW_END
 
 
 def typical_length(kind: AnswerKind) -> AnswerLength:
-    """How long answers of a kind are before any was seen: logarithms are normal, so the mean is above the middle.
+    """Return the length of answers of a kind before any was measured; log-normal, so the mean exceeds the median.
 
-    >>> [round(value) for value in typical("fact")]
+    >>> [round(value) for value in typical_length("fact")]
     [8, 55, 89]
     """
     low, mid = TYPICAL.get(base_kind(kind), TYPICAL["other"])
@@ -76,21 +77,23 @@ def typical_length(kind: AnswerKind) -> AnswerLength:
 
 
 def base_kind(kind: AnswerKind) -> AnswerKind:
-    """The kind whatever the script or the size.
+    """Return the kind without its script or size.
 
-    >>> base_of("other_han"), base_of("fact")
+    >>> base_kind("other_han"), base_kind("fact")
     ('other', 'fact')
     """
     return kind.partition("_")[0]
 
 
 def learned_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> Quantity | None:
-    """Tokens of an endpoint's answers of this kind, else of the kind it is one of; None where nothing was learned."""
+    """Return the tokens of an endpoint's answers of this kind, else of its base kind; None where nothing was
+    learned.
+    """
     return _learned(statistics, endpoint, kind, LENGTH_FIGURE)
 
 
 def expected_length(statistics: Statistics, endpoint: str, kind: AnswerKind) -> AnswerLength | None:
-    """The same with the mean."""
+    """Return the same with the mean."""
     found = learned_length(statistics, endpoint, kind)
     if found is None:
         return None
@@ -109,7 +112,7 @@ def _learned(statistics: Statistics, endpoint: str, kind: AnswerKind, figure: st
 
 
 def kind_of_request(request: Request) -> AnswerKind:
-    """What kind of answer a request asks for. A JSON value is about half as long as its schema."""
+    """Return the kind of answer a request asks for. A JSON value is about half as long as its schema."""
     schema = request.output.schema if isinstance(request.output, JsonOutput) else None
     if not schema:
         return kind_of(last_user_words(request))
@@ -148,7 +151,7 @@ def main_script(text: str) -> str:
 
 
 def last_user_words(request: Request) -> str:
-    """The words of the last thing the user said, files left out."""
+    """Return the words of the user's last message, without files."""
     for message in reversed(request.messages):
         if message.role == "user":
             return " ".join(part.text for part in message.parts if isinstance(part, Text) and not part.name)

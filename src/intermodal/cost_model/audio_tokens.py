@@ -1,4 +1,4 @@
-"""Tokens of sound that a model hears, and of speech it makes, by the named rule of its family.
+"""Tokens of sound that a model hears or speaks, by the named rule of its family.
 
 ``rate:10`` tokens a second, ``rate:25:32`` where sources differ, ``window:30:375`` where sound is padded to whole
 windows, ``window:30:750:25`` where some runtimes pad it and others count so many a second, ``by_time`` where it is
@@ -19,10 +19,11 @@ BY_TIME = "billed by its length, not by tokens"
 
 
 def audio_tokens(rule: str, seconds: float) -> Quantity:
-    """Tokens of ``seconds`` of sound; a rule nobody wrote down gives the range over the published families, with the
-    dearest of them in the middle, which ranks: nobody shall win because nothing is known of it.
+    """Return the tokens of ``seconds`` of sound; without a known rule the range over the published families.
 
-    >>> int(sound_tokens("rate:10", 60).mid), int(sound_tokens("window:30:375", 31).mid)
+    Its middle is the most expensive of them, so that an endpoint does not rank higher for being unknown.
+
+    >>> int(audio_tokens("rate:10", 60).mid), int(audio_tokens("window:30:375", 31).mid)
     (600, 750)
     """
     read = parse_rule(rule)
@@ -46,7 +47,7 @@ def audio_tokens(rule: str, seconds: float) -> Quantity:
 
 
 def is_audio_rule(rule: str) -> bool:
-    """Whether a rule string can be followed."""
+    """Return whether a rule string is valid."""
     read = parse_rule(rule)
     if read is None or read[0] not in RULES or read[1].words:
         return False

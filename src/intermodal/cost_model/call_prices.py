@@ -1,4 +1,4 @@
-"""Money of one call, at one level. Nothing times an unknown price is nothing; something times it is unknown."""
+"""Money of one call, at one level. Zero times an unknown price is zero; anything else times it is unknown."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from intermodal.cost_model.tokens import CHARS_OF_TOKEN, CHARS_PER_SECOND, SPEEC
 
 
 def token_price(rates: Rates, text: float, image: float, audio: float, out: float, seconds: float = 0.0) -> float:
-    """USD of a call billed by tokens, each modality at its own rate, which may be another for much that goes in; sound
-    by its ``seconds`` where its host sells it so. Infinite: the price is not known."""
+    """Return the USD of a call billed by tokens, each modality at its own rate; infinite where the price is unknown.
+
+    Rates may differ for large inputs; sound is billed by ``seconds`` where its host sells it so.
+    """
     if rates.steps:
         rates = rates.of_request(text + image + audio)
     cost = rates.request
@@ -28,37 +30,39 @@ def token_price(rates: Rates, text: float, image: float, audio: float, out: floa
 
 
 def calibrated_audio(rates: Rates, tokens: Levels) -> Levels:
-    """Tokens of sound as this ear counts them, where that was learned."""
+    """Return the tokens of sound as this endpoint counts them, where that was learned."""
     return tokens if rates.counts is None else calibrated(tokens, rates.counts.audio)
 
 
 def transcription_price_by_length(rates: Rates, seconds: float, channels: int = 1) -> float:
-    """USD of a transcription billed by seconds of audio, and by so many at least; of a call for each channel."""
+    """Return the USD of a transcription billed by seconds of audio, with a least amount; one call per channel."""
     return channels * (rates.request + (max(seconds, rates.least) * rates.second if seconds and rates.second else 0.0))
 
 
 def transcription_price(rates: Rates, seconds: float, sound: float, made: float, channels: int) -> float:
-    """USD of a transcription of a call for each channel: by its seconds, or where an ear is billed so, by tokens of
-    ``sound`` in each call and of the text that all of them ``made``."""
+    """Return the USD of a transcription with one call per channel, by its seconds or, where so billed, by tokens.
+
+    ``sound``: tokens of each call. ``made``: tokens of text of all calls.
+    """
     if rates.second == math.inf and rates.audio < math.inf:
         return channels * token_price(rates, 0.0, 0.0, sound, made / channels)
     return transcription_price_by_length(rates, seconds, channels)
 
 
 def ocr_price(rates: Rates, pages: float) -> float:
-    """USD of text recognition billed by page or picture."""
+    """Return the USD of text recognition billed by page or picture."""
     return rates.request + (pages * rates.page if pages and rates.page else 0.0)
 
 
 def image_generation_price(rates: Rates, text: float, image: float, tokens: float, count: int) -> float:
-    """USD of ``count`` pictures: by the picture, or by the tokens that they take (infinite: nobody says how many)."""
+    """Return the USD of ``count`` pictures: by the picture, or by their tokens (infinite: unknown how many)."""
     if rates.picture < math.inf:
         return rates.request + count * rates.picture
     return token_price(rates, text, image, 0.0, 0.0) + (tokens * rates.drawn if tokens and rates.drawn else 0.0)
 
 
 def speech_price(rates: Rates, level: Level, chars: float) -> float:
-    """USD of speaking ``chars`` characters: by the character, or by the tokens of speech that come of them."""
+    """Return the USD of speaking ``chars`` characters: by the character, or by the tokens of speech."""
     if not chars:
         return rates.request
     if rates.character < math.inf:

@@ -1,4 +1,6 @@
-"""How many tokens of context a server is asked to load a model with, where its protocol can say so (Ollama's)."""
+"""Context window: the tokens of context that a server is asked to load a model with, where its protocol allows
+(Ollama).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,10 @@ PROTOCOLS_WITH_CONTEXT: frozenset[Protocol] = frozenset({"ollama"})  # protocols
 
 
 def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int | None:
-    """Tokens of context to ask for, where the wire can say it: what the call may need, in powers of two, as a runtime
-    loads its model anew for every other number. None where nothing is known."""
+    """Return the tokens of context to request, None where nothing is known.
+
+    What the call may need, in powers of two, as a runtime reloads its model for every other number.
+    """
     given = step.estimate.input_tokens
     context = endpoint.context or endpoint.model.context
     if not given.known:
@@ -25,9 +29,9 @@ def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int 
 
 
 def output_limit(step: Call, request: Request) -> int | None:
-    """The cap that is sent, so that the highest estimate is a promise and not a hope.
+    """Return the output limit that is sent, so that the highest estimate is a guarantee.
 
-    The plan's outranks the request's, which may be more than the endpoint writes or has room for.
+    The plan's takes precedence over the request's, which may exceed what the endpoint writes or has room for.
     """
     planned = dict(step.params).get("max_tokens", "")
     if planned:
@@ -39,7 +43,7 @@ def output_limit(step: Call, request: Request) -> int | None:
 
 
 def planned_context(step: Call, endpoint: Endpoint, request: Request) -> int | None:
-    """The number as a plan shows it; None where the server is not asked."""
+    """Return the context as a plan shows it, None where the server is not asked."""
     if endpoint.host.protocol not in PROTOCOLS_WITH_CONTEXT or step.op not in ("generate", "translate", "score"):
         return None
     return requested_context(step, endpoint, output_limit(step, request))

@@ -1,7 +1,7 @@
-"""Tokens of a document that a model takes whole, page by page, by the named rule of its family.
+"""Tokens of a document that a model takes whole, by the named rule of its family.
 
-``page:258``: so many a page. ``gemini_pages``: a budget a page by media resolution. ``openai_pdf`` and
-``anthropic_pdf``: the text of a page and a picture of it, whose size nobody published. ``by_page``: no tokens.
+``page:258``: so many a page. ``gemini_pages``: a budget per page by media resolution. ``openai_pdf`` and
+``anthropic_pdf``: the text of a page and a picture of it, whose size is unpublished. ``by_page``: billed by the page.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where its letters a
 class DocumentSize(Value):
     """A document as far as counting needs it.
 
-    chars, size: letters of its text and their bytes, None where not known. scripts: what it is made of, ()
-    where nobody looked. vocabulary: by whose factors its text is estimated, "" where nobody knows. width, height: of a
-    page, in points.
+    chars, size: characters of its text and their bytes, None where unknown. scripts: its scripts, () where not
+        examined.
+    vocabulary: whose factors estimate its text, "" where unknown. width, height: of a page, in points.
     """
 
     pages: int
@@ -42,9 +42,9 @@ class DocumentSize(Value):
 
 
 def document_tokens(rule: str, leaves: DocumentSize, image_rule: str) -> Quantity:
-    """Tokens of one document; a rule nobody wrote down gives the range over the published families.
+    """Return the tokens of one document; without a known rule the range over the published families.
 
-    >>> int(leaf_tokens("page:258", Leaves(pages=10), "").mid)
+    >>> int(document_tokens("page:258", DocumentSize(pages=10), "").mid)
     2580
     """
     read = parse_rule(rule)
@@ -55,7 +55,7 @@ def document_tokens(rule: str, leaves: DocumentSize, image_rule: str) -> Quantit
 
 
 def is_document_rule(rule: str) -> bool:
-    """Whether a rule string can be followed."""
+    """Return whether a rule string is valid."""
     read = parse_rule(rule)
     if read is None or read[0] not in RULES or read[1].words:
         return False

@@ -1,4 +1,4 @@
-"""Output tokens of a picture that a model draws, by the named rule of its family.
+"""Output tokens of a generated picture, by the named rule of its family.
 
 ``table:gpt-image-1``: by size and quality, from a table; ``table:A:B`` where two published tables differ.
 ``each:1290``: the same for every picture. ``pixels:6000000:1120:24000000:2000``: so many tokens up to so many pixels.
@@ -29,9 +29,9 @@ TABLES: dict[str, dict[tuple[int, int], tuple[float | None, float | None, float 
 
 
 def generated_image_tokens(rule: str, width: int, height: int, quality: str) -> Quantity:
-    """Tokens of one picture; unknown where no table has its size and quality.
+    """Return the tokens of one picture; unknown where no table has its size and quality.
 
-    >>> int(drawn_tokens("table:gpt-image-1", 1024, 1024, "high").mid)
+    >>> int(generated_image_tokens("table:gpt-image-1", 1024, 1024, "high").mid)
     4160
     """
     name, _, rest = rule.partition(":")

@@ -1,8 +1,8 @@
-"""How many tokens a picture is, by the named rule of its model (``Model.image_tokens``).
+"""Tokens of a picture, by the named rule of its model (``Model.image_tokens``).
 
 A rule is a name, numbers and words: ``openai_tile:85:170``. Every rule is one function with its source in
-``image_rules/``; a new family is a file there and one row of ``IMAGE_RULES``. An unknown rule gives a wide range that
-says so.
+``image_rules``; a new family is a function there and one row of ``IMAGE_RULES``. Without a known rule the count is a
+wide range that says so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DETAILS = ("auto", "low", "medium", "high", "ultra", "original")
 
 
 def latent(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
-    """Of a diffusion model: a picture that goes in is made latent."""
+    """Diffusion models: an input picture becomes a latent and takes no tokens."""
     return exact(0.0, "made latent, which is no tokens")
 
 
@@ -42,7 +42,7 @@ def fixed(width: int, height: int, detail: str, said: RuleArguments) -> Quantity
 
 
 def unknown_image_tokens(width: int, height: int) -> Quantity:
-    """The range over the published families: from one low-detail tile to uncut 28-pixel patches."""
+    """Return the range over the published families: from one low-detail tile to uncut 28-pixel patches."""
     high = min(16_384.0, max(2_500.0, math.ceil(width / 28) * math.ceil(height / 28)))
     mid = min(1_600.0, max(256.0, width * height / 750))
     return between(64.0, math.ceil(min(mid, high)), high, UNKNOWN_RULE)
@@ -79,10 +79,10 @@ IMAGE_RULES: dict[str, ImageRule] = {  # name -> function, fewest and most numbe
 
 @lru_cache(maxsize=2_048)
 def image_tokens(rule: str, width: int, height: int, detail: str = "auto") -> Quantity:
-    """Tokens of one picture of ``width`` x ``height`` pixels under a named rule.
+    """Return the tokens of one picture of ``width`` x ``height`` pixels under a named rule.
 
-    A rule that does not exist, or has the wrong numbers, is as good as none: the wide range. A picture that would be
-    refused is counted as if it were not; ``image_refusal`` says so.
+    An unknown rule, or one with the wrong numbers, gives the wide range. A picture that would be refused is counted as
+    if it were not; ``image_refusal`` gives the reason.
     """
     found = _family(rule)
     if found is None or width <= 0 or height <= 0:
@@ -93,7 +93,7 @@ def image_tokens(rule: str, width: int, height: int, detail: str = "auto") -> Qu
 
 
 def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> str:
-    """Why a picture would be refused under its rule, as far as that is published; "" when it would not."""
+    """Return why a picture would be refused under its rule, as far as that is published; "" when it would not."""
     found = _family(rule)
     if found is None:
         return ""
@@ -104,7 +104,7 @@ def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> s
 
 
 def is_image_rule(rule: str) -> bool:
-    """Whether a rule string can be followed."""
+    """Return whether a rule string is valid."""
     return _family(rule) is not None
 
 

@@ -1,8 +1,7 @@
-"""Three floats for low, mid and high, and the one way they become a ``Quantity``.
+"""Low, mid and high as plain floats, and their conversion to a ``Quantity``.
 
-Search compares hundreds of routes, so prices and times are computed on plain floats by formulas that
-take one level at a time; what is shown is the same formula at all three levels, put into a ``Quantity``.
-An unknown is infinity while it is a float.
+Search compares hundreds of routes, so prices and times are computed on plain floats by formulas that take one level at
+a time; what is shown is the same formula at all three levels. An unknown is infinity while it is a float.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ ZEROS: Levels = (0.0, 0.0, 0.0)
 
 
 def levels(quantity: Quantity) -> Levels:
-    """The three floats of a quantity; all infinite when it is unknown."""
+    """Return the three floats of a quantity; all infinite when it is unknown."""
     if quantity.certainty == "unknown":
         return (math.inf, math.inf, math.inf)
     return (float(quantity.low), float(quantity.mid), float(quantity.high))
@@ -34,7 +33,7 @@ def plus(a: Levels, b: Levels) -> Levels:
 
 
 def summed(values: Iterable[Levels]) -> Levels:
-    """The sum of many, from the first to the last."""
+    """Return the sum of many, from the first to the last."""
     low = mid = high = 0.0
     for one in values:
         low, mid, high = low + one[0], mid + one[1], high + one[2]
@@ -42,7 +41,7 @@ def summed(values: Iterable[Levels]) -> Levels:
 
 
 def larger(a: Levels, b: Levels) -> Levels:
-    """The larger at each level."""
+    """Return the larger at each level."""
     return (a[0] if a[0] > b[0] else b[0], a[1] if a[1] > b[1] else b[1], a[2] if a[2] > b[2] else b[2])
 
 
@@ -55,7 +54,7 @@ def product(a: Levels, b: Levels) -> Levels:
 
 
 def quantity(values: Levels, basis: str, digits: int) -> Quantity:
-    """Levels as a quantity rounded to ``digits`` decimals, so that a plan reads well and compares by value.
+    """Return levels as a quantity rounded to ``digits`` decimals, so that a plan reads well and compares by value.
 
     >>> quantity((1.0, 1.0, 1.0), "counted", 0).certainty
     'exact'

@@ -1,4 +1,4 @@
-"""Whether what a route loads fits into the memory of this machine."""
+"""Memory of this machine: whether what a route loads fits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from intermodal.plans.numbers import held
 
 
 def fits(machine: Machine, needed: float) -> bool:
-    """Whether ``needed`` more bytes fit. What is loaded is already missing from ``free``.
+    """Return whether ``needed`` more bytes fit. What is loaded is already missing from ``free``.
 
-    A machine that says nothing about itself (``memory`` 0) refuses nothing.
+    A machine of unknown memory (``memory`` 0) rejects nothing.
     """
     return machine.memory == 0 or needed <= machine.free
 
 
 def reduced_context(uncut: FullContext, free: int) -> str:
-    """Why an endpoint has less than its context now."""
+    """Return why an endpoint currently has less than its context length."""
     return f"with {uncut.context:,} it needs {held(uncut.memory.high)} of memory, and {held(free)} are free"

@@ -1,8 +1,8 @@
-"""What one endpoint asks per unit, in money and time, ready to be multiplied: floats, resolved once.
+"""Rates: an endpoint's price and speed per unit as plain floats, resolved once.
 
-Statistics of real runs outrank the catalog's speeds. A speed nobody stated becomes the wide range of its
-kind of place, never zero. A price nobody stated is infinity until it meets a count (see ``price.py``);
-on this machine there is nothing to pay.
+Statistics of real runs take precedence over the catalog's speeds. A speed that nobody stated becomes the wide range of
+its kind of place, never zero. A price that nobody stated is infinity until it is multiplied by a count
+(``call_prices.py``); on this machine prices are zero.
 """
 
 from __future__ import annotations
@@ -58,27 +58,29 @@ _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
 
 
 def assumed_speed(figure: str, zone: Zone) -> Quantity:
-    """What a speed is taken to be where nobody states it: that of its kind of place."""
+    """Return the assumed speed of a kind of place, where nobody states it."""
     return (_HERE if zone in LOCAL_ZONES else _ELSEWHERE)[figure]
 
 
 class Rates(Struct, frozen=True, gc=False):
-    """Attributes:
-    text, image, audio, out: USD per token. speech: USD per token of speech made. character: USD per character
-    spoken. second: USD per second of audio, of ``least`` seconds at least. page: USD per page or picture. drawn: USD
-    per token of a picture made.
-    picture: USD per picture made.
-    request: USD per call. All infinite where unknown.
-    overhead, load: seconds. read_in, write_out: seconds per input and output token.
-    hear: seconds per second of audio; hear_film: of a film's. see: seconds per megapixel. spell: seconds per token a
-    reader reads, 0 where nobody says. leaf: seconds per page. draw: seconds per picture made. denoise, latent: seconds
-    per megapixel of an evaluation of a diffusion model, and of what makes a picture of its latents; ``diffusion``: how
-    it draws, None of a model that does not draw here.
-    context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
-    counts: how its server counts what goes in, None where it was not seen to.
-    steps: the rates of requests of more input tokens than so many, fewest first.
-    thought: tokens it thinks for before an answer, at the effort that was asked for; ``room``: those that its limit
-    leaves room for. timed_by: where the speeds of ``TIMED_FIGURES`` are from, in their order.
+    """Price and speed of one endpoint.
+
+    Attributes:
+        text, image, audio, out: USD per token. speech: USD per token of generated speech. character: USD per spoken
+            character. second: USD per second of audio, of ``least`` seconds at least. page: USD per page or picture
+            read.
+            drawn: USD per token of a generated picture, picture: USD per generated picture. request: USD per call. All
+            infinite where unknown.
+        overhead, load: seconds. read_in, write_out: seconds per input and output token.
+        hear: seconds per second of audio; hear_film: per second of a video's. see: seconds per megapixel read. spell:
+            seconds per token read, 0 where unknown. leaf: seconds per page read. draw: seconds per generated picture.
+        denoise, latent: seconds per megapixel of a diffusion model's evaluations, and of decoding its latents.
+            diffusion: how it draws on this machine, None if it does not.
+        context, most_out: tokens (``most_out`` infinite when not limited). memory: bytes.
+        counts: the calibration of its token counts, None where nothing was learned.
+        steps: the rates of requests above so many input tokens, fewest first.
+        thought: reasoning tokens before an answer at the requested effort; room: those its limit leaves room for.
+        timed_by: sources of the speeds of ``TIMED_FIGURES``, in order.
     """
 
     text: float
@@ -117,15 +119,15 @@ class Rates(Struct, frozen=True, gc=False):
 
     @property
     def length(self) -> float:
-        """USD per second of sound in a chat, 0 where it is billed by its tokens."""
+        """Return USD per second of sound in a chat, 0 where it is billed by tokens."""
         return self.second if self.audio == 0 and self.second < math.inf else 0.0
 
     def basis_of(self, figure: str) -> str:
-        """Where a speed is from; "" where nobody kept it."""
+        """Return the source of a speed, "" where it was not kept."""
         return self.timed_by[TIMED_FIGURES.index(figure)] if self.timed_by else ""
 
     def of_request(self, tokens: float) -> Rates:
-        """The rates of a request of so many input tokens."""
+        """Return the rates of a request of so many input tokens."""
         found = self
         for more_than, dearer in self.steps:
             found = dearer if tokens > more_than else found
@@ -151,7 +153,7 @@ TIMED_FIGURES = (
 def endpoint_rates(
     endpoint: Endpoint, statistics: Statistics, as_of: str, asked: ThinkingRequest = NO_THINKING_REQUEST
 ) -> Rates:
-    """Resolve an endpoint's price of that day, its speeds, and how long it thinks when so much is ``asked``."""
+    """Resolve an endpoint's price of that day, its speeds, and its reasoning at the effort ``asked`` for."""
     price = endpoint.price_on(as_of)
     base = _rates(endpoint, price, statistics, as_of, asked)
     if not price.above:
@@ -166,8 +168,10 @@ _KEY, DAYS_AND_EFFORTS = "_rates", 10
 
 
 def known_rates(endpoint: Endpoint, as_of: str, asked: ThinkingRequest) -> Rates:
-    """Rates as the catalog knows them. They follow from the endpoint, the day and the effort alone, so they are kept
-    on the endpoint: a catalog that was made of another one asks for the same."""
+    """Return the rates as the catalog states them.
+
+    They follow from endpoint, day and effort alone, so they are cached on the endpoint: derived catalogs share them.
+    """
     kept: dict[tuple[str, ThinkingRequest], Rates] = vars(endpoint).setdefault(_KEY, {})
     found = kept.get((as_of, asked))
     if found is None:
@@ -178,17 +182,19 @@ def known_rates(endpoint: Endpoint, as_of: str, asked: ThinkingRequest) -> Rates
 
 
 def reasoning_figure(name: str, effort: str) -> str:
-    """The name of a figure that was learned of answers at an effort; plain where none was asked for.
+    """Return the name of a figure learned at an effort; plain where none was asked for.
 
-    >>> thinking_figure("reasoning_tokens", "low"), thinking_figure("reasoning_tokens", "")
+    >>> reasoning_figure("reasoning_tokens", "low"), reasoning_figure("reasoning_tokens", "")
     ('reasoning_tokens@low', 'reasoning_tokens')
     """
     return f"{name}@{effort}" if effort else name
 
 
 def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, asked: ThinkingRequest) -> tuple[Quantity, float]:
-    """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for: what is assumed of
-    its model, or what was seen here, with the room of either."""
+    """Return the reasoning tokens of an endpoint before its answer, and those that a limit leaves room for.
+
+    Measured here, else assumed of its model; the room covers both.
+    """
     thinking, told = endpoint.model.thinking, thinking_request_sent(asked, endpoint.host)
     seen = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(told)))
     if thinking is None:
@@ -205,7 +211,7 @@ def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, asked: Thinking
 
 @lru_cache(1_024)
 def assumed_reasoning(thinking: ThinkingProfile, told: ThinkingRequest = NO_THINKING_REQUEST) -> Quantity:
-    """Tokens that a model thinks for before an answer when so much is asked for; nothing where it does not think."""
+    """Return the tokens a model reasons for before an answer at an effort; zero where it does not reason."""
     low, mid, high = thinking_tokens(thinking, told)
     if not high:
         return Quantity()
@@ -220,7 +226,7 @@ _ROOMIER = 2.0  # times what eight of ten runs thought for
 
 
 def effort_key(told: ThinkingRequest) -> str:
-    """Under which word an answer at this effort is learned: "" where none was asked for."""
+    """Return the word under which answers at this effort are recorded, "" where none was asked for."""
     return told.effort or {"off": "none", "on": "on", "": ""}[told.switch] or (f"{told.budget}" if told.budget else "")
 
 
@@ -266,7 +272,7 @@ def _prices(endpoint: Endpoint, price: Price, as_of: str) -> tuple[float, ...]:
 
 
 def _speeds(endpoint: Endpoint, statistics: Statistics) -> tuple[Quantity, ...]:
-    """The speeds of ``TIMED_FIGURES``, in their order."""
+    """Return the speeds of ``TIMED_FIGURES``, in order."""
     stated = _stated_speeds(endpoint.speed, endpoint.host.zone)
     if not statistics.rows:
         return stated
@@ -295,7 +301,7 @@ def _states_any_speed(speed: Speed) -> bool:
 
 
 def _seconds_per_read_token(endpoint: Endpoint, decode: Quantity) -> Levels:
-    """A reader's seconds per token: only where its row states a pace, for a guessed one would be false seconds."""
+    """Return a reader's seconds per token, only where its row states a pace: a guess would add false seconds."""
     reads = "image-to-text" in endpoint.model.tasks and endpoint.speed.decode.mid > 0
     return _inverse(decode) if reads else (0.0, 0.0, 0.0)
 
@@ -305,7 +311,7 @@ def _of(quantity: Quantity) -> Levels:
 
 
 def _inverse(quantity: Quantity) -> Levels:
-    """Seconds per token from tokens per second: the fastest pace is the lowest time."""
+    """Return seconds per token from tokens per second: the fastest pace is the lowest time."""
     low = quantity.low or quantity.mid / 4
     return (1 / quantity.high, 1 / quantity.mid, 1 / low)
 
@@ -313,8 +319,8 @@ def _inverse(quantity: Quantity) -> Levels:
 class MediaRates(Struct, frozen=True, gc=False):
     """Speed of the media worker, in seconds.
 
-    Of a message there and back, per page of text, per megapixel rendered, per second of video looked through (and
-    megapixel of its picture), per second of a video's sound.
+    Per round trip, per page of text, per rendered megapixel, per second of video examined (and megapixel of its
+    picture), per second of a video's sound.
     """
 
     worker: Levels
@@ -337,7 +343,7 @@ DEFAULT_MEDIA_RATES = MediaRates(
 
 
 def media_rates(statistics: Statistics) -> MediaRates:
-    """The media worker's speed, what earlier runs took before what was measured elsewhere."""
+    """Return the media worker's speed: of earlier runs here, else as measured elsewhere."""
 
     def of(figure: str, shipped: Levels) -> Levels:
         seen = statistics.get("media", figure)
@@ -353,7 +359,7 @@ def media_rates(statistics: Statistics) -> MediaRates:
 
 
 def ideal_rates(many: list[Rates]) -> Rates:
-    """The best of each figure over many endpoints: no member can do better, so what it fails all fail."""
+    """Return the best of each figure over many endpoints: no member does better, so what this fails all fail."""
     if len(many) == 1:
         return replace(many[0], counts=None, steps=(), timed_by=())
     return Rates(
@@ -395,8 +401,10 @@ def _least(many: list[Levels]) -> Levels:
 
 
 def rate_dimensions(one: Rates) -> tuple[float, ...]:
-    """Everything in which one endpoint can be better than another, smaller is better: of prices with steps also the
-    dearest, and how late the first begins."""
+    """Return everything in which one endpoint can be better than another, smaller is better.
+
+    Of prices with steps also the highest, and where the first step begins.
+    """
     dear = one.steps[-1][1] if one.steps else one
     first = one.steps[0][0] if one.steps else math.inf
     return (

@@ -13,7 +13,7 @@ BASE64 = 4 / 3  # bytes sent for a byte of media
 
 
 class MediaAmounts(NamedTuple):
-    """What a request holds of media that go in as they are.
+    """Amounts of unconverted media in a request.
 
     pictures, pages (of documents), seconds (of sound), longest (side of a picture, in pixels), size (bytes of files).
     """
@@ -29,7 +29,7 @@ NO_MEDIA = MediaAmounts()
 
 
 class RequestLimits(NamedTuple):
-    """As ``catalog.token_rules.TokenRule`` has them; 0 and None where nothing is published."""
+    """The published limits, as ``catalog`` rules state them; 0 and None where nothing is published."""
 
     most_images: int = 0
     many_images: tuple[int, int] | None = None
@@ -39,16 +39,16 @@ class RequestLimits(NamedTuple):
     most_bytes: int = 0
 
     def pages_at(self, context: float = math.inf) -> float:
-        """Pages a request may have at a model that holds so many tokens."""
+        """Return the pages a request may have at a model with this context length."""
         most = float(self.most_pages or math.inf)
         small = self.small_context
         return min(most, float(small[1])) if small is not None and context <= small[0] else most
 
 
 def request_limits(sheet: ModelTokenRules, takes: Collection[str] = KINDS) -> RequestLimits | None:
-    """The limits of a day's rules that are about kinds an endpoint ``takes``; None where there are none.
+    """Return the limits of a day's rules for the kinds an endpoint ``takes``, None where there are none.
 
-    Bytes are held against files that go as they are, which pictures mostly do not.
+    Limits of bytes apply to files sent as they are, which pictures mostly are not.
     """
     image, audio, document = (kind in takes for kind in ("image", "audio", "document"))
     found = RequestLimits(
@@ -61,7 +61,7 @@ def request_limits(sheet: ModelTokenRules, takes: Collection[str] = KINDS) -> Re
 
 
 def exceeds(limits: RequestLimits, held: MediaAmounts, context: float = math.inf) -> bool:
-    """Whether a request would be refused: ``refusal`` without its words."""
+    """Return whether a request would be refused: ``exceeded_limit`` without its words."""
     if limits.most_images and held.pictures > limits.most_images:
         return True
     many = limits.many_images
@@ -75,9 +75,9 @@ def exceeds(limits: RequestLimits, held: MediaAmounts, context: float = math.inf
 
 
 def exceeded_limit(limits: RequestLimits, held: MediaAmounts, context: float = math.inf) -> str:
-    """Why a request would be refused, "" when it would not.
+    """Return why a request would be refused, "" when it would not.
 
-    >>> refusal(Limits(most_images=20), Held(pictures=21))
+    >>> exceeded_limit(RequestLimits(most_images=20), MediaAmounts(pictures=21))
     '21 pictures, and a request with more than 20 is refused'
     """
     if limits.most_images and held.pictures > limits.most_images:

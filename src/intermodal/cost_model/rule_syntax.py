@@ -1,7 +1,7 @@
-"""What a rule string says: a name, numbers after colons, words after blanks.
+"""Syntax of rule strings: a name, numbers after colons, words after blanks.
 
-``openai_tile:85:170`` is a name and two numbers. ``openai_levels:1.2 low=512 high=2048/2500 auto=high`` has words
-too. Strings are what rows of the catalog hold, so a new model of a known family is a row and no code.
+``openai_tile:85:170`` is a name and two numbers; ``openai_levels:1.2 low=512 high=2048/2500 auto=high`` has words too.
+Catalog rows hold these strings, so a new model of a known family is a row and no code.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ def _no_words(said: RuleArguments) -> bool:
 
 
 class ImageRule(NamedTuple):
-    """A family of rules.
+    """A family of image rules.
 
     Attributes:
-        tokens: of a picture. least, most: how many numbers its rules have.
-        details: the levels of detail it knows; () where the family has no such thing, and any is taken.
-        refuses: why a picture would be refused, "" when it would not.
-        says: whether the words of a rule can be followed; a family without words takes none.
+        tokens: returns those of a picture. least, most: how many numbers its rules have.
+        details: the levels of detail it knows; () where it has none and any is accepted.
+        refuses: returns why a picture would be refused, "" when it would not.
+        says: returns whether the words of a rule are valid; a family without words accepts none.
     """
 
     tokens: ImageCounter
@@ -48,10 +48,10 @@ class ImageRule(NamedTuple):
 
 @lru_cache(maxsize=1_024)
 def parse_rule(rule: str) -> tuple[str, RuleArguments] | None:
-    """Name and contents of a rule string; None when it is not one.
+    """Return name and arguments of a rule string; None when it is not one.
 
-    >>> read_rule("openai_levels:1.2 low=512 auto=high")
-    ('openai_levels', Said(numbers=(1.2,), words={'low': '512', 'auto': 'high'}))
+    >>> parse_rule("openai_levels:1.2 low=512 auto=high")
+    ('openai_levels', RuleArguments(numbers=(1.2,), words={'low': '512', 'auto': 'high'}))
     """
     head, *rest = rule.split(" ")
     name, *numbers = head.split(":")

@@ -1,4 +1,4 @@
-"""Tokens of what is said of the schema of an answer: counted where a vocabulary is here, else from its letters."""
+"""Tokens of the schema instruction: counted where a vocabulary is here, else estimated from its characters."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from intermodal.request import JsonOutput, Output
 
 
 def schema_tokens(facts: SchemaFacts | None, output: Output, vocabulary: Vocabulary) -> Quantity:
-    """Tokens of the fields that a model is told (``json_schema/schema_prompt.py``); exact where they were counted.
+    """Return the tokens of the schema fields given to a model (``json_schema/instruction.py``); exact where counted.
 
-    ``facts``: None where nobody looked at them, as for a request that is only imagined.
+    ``facts``: None where the schema was not examined, as for a hypothetical request.
     """
     if not isinstance(output, JsonOutput):
         return exact(0.0, "no schema")

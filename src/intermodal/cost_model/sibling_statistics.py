@@ -1,14 +1,12 @@
-"""What is known of a model at one endpoint, for the same model at another that nobody has measured yet.
+"""Sibling statistics: what is known of a model at one endpoint, applied to the same model where nobody measured it.
 
-Without it two endpoints of one model are compared as a measurement with a guess, and whichever was asked first stays
-the better one for ever. How long a model's answers are is the model's own, wherever it runs. How fast it is depends on
-the place, so speeds go only to places of the same kind, and not where the catalog states one of that place. The middle
-of a range is what was seen elsewhere; its ends stay as far apart as they are where nothing is known, as limits are held
-by them.
+Without it two endpoints of one model are compared as a measurement with a guess, and the first to be measured wins for
+ever. Answer lengths are the model's own, wherever it runs. Speed depends on the place, so speeds apply only to places
+of the same kind, and not where the catalog states one. The middle of a range is what was measured elsewhere; its ends
+stay as wide as for unknown figures, since limits are checked against them.
 
-A server of this machine that was never asked is taken to be as fast as the others here whose models are of its size.
-What is assumed of servers here is true of an ordinary, idle machine: on a slow or busy one every server that was
-measured loses to one that was not.
+An unmeasured server on this machine is assumed as fast as the measured ones with models of similar size. The defaults
+assume an ordinary, idle machine: on a slow or busy one every measured server would lose to an unmeasured one.
 """
 
 from __future__ import annotations
@@ -31,10 +29,10 @@ _WIDER = 1.5  # how much farther the ends of a model's own figure are where it w
 
 
 def with_sibling_figures(statistics: Statistics, models: Mapping[str, Iterable[Endpoint]]) -> Statistics:
-    """Statistics with figures that an endpoint has none of, from endpoints of the same model.
+    """Return the statistics, with missing figures of endpoints filled in from endpoints of the same model.
 
-    ``models``: endpoints by the model's id. Where several were measured, the middle one counts. Speeds of a server of
-    this machine that even they say nothing of are those of the others here.
+    ``models``: endpoints by model id. Where several were measured, the median counts. Speeds of a server on this
+    machine that even they lack are those of the others here.
     """
     measured: dict[str, dict[str, Quantity]] = {}
     for key, quantity in statistics.rows.items():
@@ -73,7 +71,7 @@ def _figures(
 def _as_others_here(
     here: list[Endpoint], measured: Mapping[str, Mapping[str, Quantity]]
 ) -> Iterator[tuple[Endpoint, str, Quantity]]:
-    """Speeds of servers of this machine that were not measured and of which the catalog states nothing."""
+    """Yield speeds of servers on this machine that were not measured and that the catalog does not state."""
     known = [each for each in here if each.id in measured]
     for endpoint in here if known else ():
         for figure in SPEEDS:
@@ -90,7 +88,7 @@ def _as_others_here(
 
 
 def _alike(one: Endpoint, other: Endpoint) -> bool:
-    """Whether their models do the same and are of a size, as far as is known; speeds go by that."""
+    """Return whether two models do the same and are of similar size, as far as known."""
     sizes = one.model.parameters or 0.0, other.model.parameters or 0.0
     return max(sizes) <= _SIZES * min(sizes) and bool(set(one.model.tasks) & set(other.model.tasks))
 
@@ -100,12 +98,12 @@ def _place(endpoint: Endpoint) -> str:
 
 
 def _is_guessed(endpoint: Endpoint, figure: str) -> bool:
-    """The catalog has no speed of this very endpoint."""
+    """Return whether the catalog has no speed of this very endpoint."""
     return is_assumed(getattr(endpoint.speed, figure))
 
 
 def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
-    """The lower of the two in the middle of an even number, so that it is one that was seen."""
+    """Return the lower median, so that it is a measured value."""
     return sorted(values, key=lambda pair: (pair[0].mid, pair[1]))[(len(values) - 1) // 2]
 
 

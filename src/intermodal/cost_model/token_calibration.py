@@ -1,8 +1,8 @@
-"""How one endpoint's server counted what it was given in earlier runs, beside our own rules: corrections for its plans.
+"""Calibration of token counts: how one endpoint's server counted earlier requests, compared with our rules.
 
-A text that our vocabularies count exactly is right already: what the server counts beyond it is framing, and learned in
-tokens. What is counted by a rule or a range (text without its vocabulary, pictures, sound) is learned as a factor.
-The figures are those of ``store/token_calibration.py``.
+Text that our vocabularies count exactly needs no factor: what the server counts beyond it is framing, learned in
+tokens. What is counted by a rule or a range (text without its vocabulary, pictures, sound) is learned as a factor. The
+figures come from ``store/reconcile.py``.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _WORDS = {"text_factor": "text", "image_factor": "pictures", "audio_factor": "so
 
 
 class TokenCalibration(Struct, frozen=True, gc=False):
-    """What was learned of one endpoint; None of what was not.
+    """What was learned of one endpoint, None where nothing was.
 
     Attributes:
-        text, image, audio: times our count. start, message: tokens of framing once, and for every message.
+        text, image, audio: factors on our count. start, message: tokens of framing, once and per message.
     """
 
     text: Quantity | None = None
@@ -35,19 +35,19 @@ class TokenCalibration(Struct, frozen=True, gc=False):
     message: Quantity | None = None
 
     def framing(self, messages: int) -> Levels | None:
-        """Tokens of a chat template over so many messages; None where nobody knows."""
+        """Return the tokens of a chat template over so many messages, None where unknown."""
         if self.start is None or self.message is None:
             return None
         return plus(levels_of(self.start), times(levels_of(self.message), messages))
 
     def middle(self, kind: str) -> float:
-        """The factor of text, image or audio, 1 where none was learned."""
+        """Return the factor of text, image or audio, 1 where none was learned."""
         found: Quantity | None = getattr(self, kind)
         return 1.0 if found is None else found.mid
 
 
 def endpoint_calibration(endpoint: str, statistics: Statistics) -> TokenCalibration | None:
-    """None where nothing was learned of this endpoint's counting."""
+    """Return the calibration of an endpoint, None where nothing was learned."""
     if not statistics.rows:
         return None
     found = [statistics.get(endpoint, figure) for figure in (*CALIBRATION_FACTORS, *FRAMING_FIGURES)]
@@ -55,7 +55,7 @@ def endpoint_calibration(endpoint: str, statistics: Statistics) -> TokenCalibrat
 
 
 def calibrated(tokens: Levels, factor: Quantity | None) -> Levels:
-    """Our count as that server counts. Both ranges are independent, so their logarithms add as squares."""
+    """Return our count as that server counts. Both ranges are independent, so their logarithms add as squares."""
     low, mid, high = tokens
     if factor is None or not 0 < mid < math.inf or factor.mid <= 0:
         return tokens
@@ -67,10 +67,10 @@ def calibrated(tokens: Levels, factor: Quantity | None) -> Levels:
 
 
 def correction_text(figure: str, quantity: Quantity) -> str:
-    """A correction in words, "" for one that is a part of another.
+    """Return a correction in words, "" for one that is part of another.
 
     >>> from intermodal.quantity import between
-    >>> said("image_factor", between(1.1, 1.18, 1.3, "12 runs here"))
+    >>> correction_text("image_factor", between(1.1, 1.18, 1.3, "12 runs here"))
     'pictures x1.18, 12 runs here'
     """
     if figure in _WORDS:
@@ -79,6 +79,6 @@ def correction_text(figure: str, quantity: Quantity) -> str:
 
 
 def calibration_text(endpoint: str, statistics: Statistics) -> str:
-    """Everything learned of an endpoint's counting, in words; "" where nothing was."""
+    """Return everything learned of an endpoint's counting, in words; "" where nothing was."""
     known = [(figure, statistics.get(endpoint, figure)) for figure in (*CALIBRATION_FACTORS, "framing_start")]
     return "; ".join(correction_text(figure, quantity) for figure, quantity in known if quantity is not None)

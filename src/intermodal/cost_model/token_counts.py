@@ -1,7 +1,7 @@
-"""Tokens of real or imagined parts before a call: each with its basis and its source, and whether it would be refused.
+"""Tokens of real or hypothetical parts before a call, each with basis and source, and whether it would be refused.
 
-A ``Piece`` is what counting needs to know of a part: no bytes, so base64 cannot be taken for text here. ``count``
-is a function of values; where the rules and the counts of text come from is ``estimates/estimate.py``.
+A ``CountablePart`` has what counting needs of a part and no bytes, so base64 cannot be counted as text here. Where the
+rules and the counts of text come from is ``estimates/estimate.py``.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ _INSTEAD = {  # what can be done about a kind that is not taken
 
 
 class CountablePart(Value):
-    """One part, real or imagined. Fields that do not apply to its kind keep their defaults.
+    """One part, real or hypothetical. Fields that do not apply to its kind keep their defaults.
 
     Attributes:
-        kind: of what goes in, ``framing`` (a chat template's own tokens), or of what comes out: ``output`` (text),
-            ``drawn`` (a picture), ``speech``.
-        name: how it is called.
-        width, height: pixels; of a page in points. detail: level of detail, or quality of a drawn picture.
-        seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where not known.
-        pages: of a document. chars, size: letters and bytes of text; None where not known. scripts: what it is
-            made of (``media/text/script_counts.py``), () where nobody looked.
+        kind: of input, ``framing`` (a chat template's own tokens), or of output: ``output`` (text), ``drawn`` (a
+            picture), ``speech``.
+        name: for messages.
+        width, height: pixels; of a page in points. detail: level of detail, or quality of a generated picture.
+        seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where unknown.
+        pages: of a document. chars, size: characters and bytes of text; None where unknown. scripts: its scripts
+            (``media/scripts.py``), () where not examined.
         tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
     """
 
@@ -73,7 +73,7 @@ class CountablePart(Value):
 
 
 class CountedPart(Value):
-    """A piece with its tokens. ``refused``: why it would be, "" when it would not."""
+    """A part with its tokens. ``refused``: why it would be, "" when it would not."""
 
     piece: CountablePart
     tokens: Quantity
@@ -82,7 +82,7 @@ class CountedPart(Value):
 
 
 class TokenCount(Value):
-    """Every piece counted. ``tokens``: the sum, unknown when one is refused. ``rejected``: why, "" when it is not."""
+    """Every part counted. ``tokens``: the sum, unknown when one is refused. ``rejected``: why, "" when it is not."""
 
     parts: tuple[CountedPart, ...]
     tokens: Quantity
@@ -92,16 +92,16 @@ class TokenCount(Value):
 def count_tokens(
     pieces: tuple[CountablePart, ...], rules: ModelTokenRules, *, takes: tuple[Kind, ...] | None = (), model: str = ""
 ) -> TokenCount:
-    """Tokens of each piece under a model's rules of one day.
+    """Return the tokens of each part under a model's rules of one day.
 
     Args:
-        rules: of that day; a kind without a rule that the model ``takes`` gets a wide range that says so.
-        takes: kinds the catalog says it takes, besides those its rules count; None where nobody says what it takes,
-            and then nothing is refused for its kind, and the count says so.
+        rules: of that day; an accepted kind without a rule gets a wide range that says so.
+        takes: kinds the catalog states, besides those its rules count; None where unknown: then no kind is refused, and
+            the count says so.
         model: its name, for the words of a refusal.
 
     Raises:
-        UsageError: a piece is of a kind whose first rule is of a later day.
+        UsageError: the first rule of a part's kind is of a later day.
     """
     parts = tuple(_counted(piece, rules, takes, model) for piece in pieces)
     refusals = [part.refused for part in parts if part.refused] + _together(pieces, rules)
@@ -144,7 +144,7 @@ def _refusal(piece: CountablePart, rule: str, takes: tuple[Kind, ...] | None, mo
 
 
 def _together(pieces: tuple[CountablePart, ...], rules: ModelTokenRules) -> list[str]:
-    """Why the media of a request would be refused together."""
+    """Return why the media of a request would be refused together."""
     limits = request_limits(rules)
     if limits is None:
         return []
@@ -194,7 +194,7 @@ def _tokens(piece: CountablePart, rule: str, rules: ModelTokenRules) -> Quantity
 
 
 def _made(piece: CountablePart, rule: str, rules: ModelTokenRules) -> Quantity:
-    """Tokens of what comes out, and of the chat template."""
+    """Return the tokens of output, and of the chat template."""
     if piece.kind == "framing":
         if rules.framing is not None:
             return between(*rules.framing, "chat template")

@@ -1,4 +1,4 @@
-"""What a model takes as it is, counted by the rules of its family: one ``TokenRules`` of rules per way of counting."""
+"""Token rules: how an endpoint counts unconverted media, one ``TokenRules`` object per way of counting."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from intermodal.quantity import Quantity, between, unknown
 
 
 class TokenRules(Struct, frozen=True, eq=False, gc=False):
-    """Rules by which endpoints count what they take as it is, and the limits they refuse by.
+    """Rules by which endpoints count unconverted media, and the limits by which they refuse.
 
-    Rules as ``catalog.token_rules.TokenRule`` has them, "" where none is published; ``vocabulary`` is that of the text
-    of documents that go in whole. Compared by identity: whoever makes
-    them makes one of each (``planner/catalog_index.py``), since plans look up many sums by it.
+    Rule strings are those of the catalog, "" where none is published; ``vocabulary``: that of the text of whole
+    documents.
+    Compared by identity: ``planner/catalog_index.py`` makes one of each, since plans cache many sums by it.
     """
 
     image: str = ""
@@ -34,7 +34,7 @@ class TokenRules(Struct, frozen=True, eq=False, gc=False):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What makes two books alike."""
+        """Return what makes two sets of rules equal."""
         return (self.image, self.audio, self.video, self.document, self.vocabulary, self.limits)
 
 
@@ -43,9 +43,9 @@ _BY_TIME = "by_time"
 
 
 def native_token_rules(sheet: ModelTokenRules, takes: Collection[str]) -> TokenRules:
-    """The rules of a day, as far as they are about what an endpoint ``takes``: the fewer books, the less to add up.
+    """Return the rules of a day for the kinds an endpoint ``takes``: the fewer distinct rules, the less to add up.
 
-    An ear that is billed by time counts no tokens: where tokens are asked for, none is known.
+    A transcriber billed by time counts no tokens: where tokens are asked for, they are unknown.
     """
     rules = {kind: rule for kind, rule in sheet.rules.items() if kind in takes}
     audio = rules.get("audio", "")
@@ -61,12 +61,12 @@ def native_token_rules(sheet: ModelTokenRules, takes: Collection[str]) -> TokenR
 
 
 def native_audio_tokens(rule: str, seconds: Quantity) -> Quantity:
-    """Tokens of one recording."""
+    """Return the tokens of one recording."""
     return _ranged(seconds, lambda length: audio_tokens(rule, length))
 
 
 def native_video_tokens(rule: str, part: PartFacts) -> Quantity:
-    """Tokens of one video that goes in whole."""
+    """Return the tokens of one video that goes in whole."""
 
     def tokens(length: float) -> Quantity:
         film = VideoSize(seconds=length, width=part.width, height=part.height, sound=bool(part.channels))
@@ -76,7 +76,7 @@ def native_video_tokens(rule: str, part: PartFacts) -> Quantity:
 
 
 def native_document_tokens(book: TokenRules, pages: tuple[PageFacts, ...]) -> Quantity:
-    """Tokens of one document that goes in whole."""
+    """Return the tokens of one document that goes in whole."""
     if not pages:
         return Quantity(basis="no pages")
     written = [page.scripts for page in pages if page.chars]
@@ -90,7 +90,7 @@ def native_document_tokens(book: TokenRules, pages: tuple[PageFacts, ...]) -> Qu
 
 
 def _ranged(length: Quantity, tokens: Callable[[float], Quantity]) -> Quantity:
-    """Tokens over a length that may itself be a range."""
+    """Return the tokens over a length that may itself be a range."""
     if not length.known or length.high == math.inf:
         return unknown(length.basis or "length not known")
     if length.low == length.high:

@@ -1,4 +1,4 @@
-"""Tokens of every kind of content, as quantities: counted where that is possible, a range with its reason where not."""
+"""Tokens of every kind of content as quantities: counted where possible, otherwise a range with its reason."""
 
 from __future__ import annotations
 
@@ -74,13 +74,11 @@ REPAIR: tuple[float, float, float] = (0.0, 40.0, 120.0)  # the instruction of a 
 
 @lru_cache(maxsize=2_048)
 def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: str = "") -> Quantity:
-    """Tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
+    """Return the tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
 
     Args:
-        scripts: what it is made of (``media/text/script_counts.py``), where somebody looked; else characters are all
-            there is.
-        vocabulary: a name of ``text_factors.FACTORS``, with ``ASSUMED_PREFIX`` before it where it is only assumed; ""
-            for a vocabulary that nobody knows.
+        scripts: its scripts (``media/scripts.py``), where examined; else the number of characters decides.
+        vocabulary: a name of ``text_factors.FACTORS``, prefixed by ``LIKE`` where it is only assumed; "" where unknown.
 
     >>> text_tokens(400).mid, text_tokens(400, 400, (("english", 80),), "claude3").basis
     (100.0, "by script, claude3's factors")
@@ -115,8 +113,10 @@ def _by_script(scripts: Scripts, vocabulary: str) -> Quantity:
 
 
 class Vocabulary(NamedTuple):
-    """By what a model's text is counted. ``counts``: the tokenizer that counted parts of this request exactly, ""
-    without one. ``like``: the factors for what it did not count, as ``text_tokens`` takes them."""
+    """How a model's text is counted. ``counts``: the tokenizer that counted parts of this request exactly, "" without
+    one.
+    ``like``: the factors for the rest, as ``text_tokens`` takes them.
+    """
 
     counts: str = ""
     like: str = ""
@@ -166,12 +166,12 @@ def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quanti
 
 
 def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
-    """Tokens of what is written on a picture, from its letters counted from afar (``media/image/letter_counts.py``).
+    """Return the tokens of what is written on a picture, from its letters counted at a distance (``media/letters.py``).
 
     Args:
-        factor: times a quarter of a token per letter, that this reader's earlier runs gave; of Latin and Chinese.
-        script: that the words are in where it is none of these (``PartFacts.script``): vocabularies cut a letter of it
-            into up to three tokens.
+        factor: on a quarter of a token per letter, learned from this reader's earlier runs; of Latin and Chinese.
+        script: of the words, where it is none of these (``PartFacts.script``): vocabularies cut a letter of it into up
+            to three tokens.
     """
     of_script = FACTORS[""].get(_OTHERWISE.get(script, script.lower()))
     if of_script is not None:
@@ -187,12 +187,12 @@ def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str
 
 
 def unknown_audio_tokens(seconds: Quantity) -> Quantity:
-    """Tokens of sound that a model hears itself."""
+    """Return the tokens of sound that a model hears itself."""
     return seconds.times(between(*AUDIO, "10 tokens a second (OpenAI); other families up to 32"))
 
 
 def unknown_document_tokens(pages: int, chars: int) -> Quantity:
-    """Tokens of a document that a model takes whole."""
+    """Return the tokens of a document that a model takes whole, without a known rule."""
     if pages <= 0:
         return exact(0.0, "no pages")
     pictures = between(*DOCUMENT_PAGE, "text and a picture per page, rules not published").scaled(float(pages))

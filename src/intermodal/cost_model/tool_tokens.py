@@ -3,7 +3,7 @@
 Best is what the server itself makes of them (``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or
 by the factors of its script, and what templates make of it is a range: 36 tools of a chat program in three vocabularies
 (SmolLM2's, cl100k, o200k) took 0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3
-as XML or as JSON that is indented.
+as XML or as indented JSON.
 
 ``system:346:313``: so many tokens where tools may be called, and where one must be, besides the definitions.
 ``functions``: definitions written as signatures. Without a rule the definitions are counted as the JSON they are.
@@ -41,7 +41,8 @@ def tool_tokens(
     facts: ToolFacts | None = None,
     vocabulary: Vocabulary = UNKNOWN,
 ) -> Quantity:
-    """Tokens of the tools of a request. ``facts``: what was counted of them; ``vocabulary``: of who takes them.
+    """Return the tokens of a request's tools. ``facts``: what was counted of them; ``vocabulary``: of the receiving
+    model.
 
     >>> tool_tokens("system:346:313", (), "auto").mid, tool_tokens("system:346:313", (Tool(name="now"),), "auto").basis
     (0.0, '346 tokens of system prompt, and their definitions as JSON')
@@ -67,7 +68,7 @@ def tool_tokens(
 
 
 def is_tool_rule(rule: str) -> bool:
-    """Whether a rule string can be followed."""
+    """Return whether a rule string is valid."""
     read = parse_rule(rule)
     if read is None or read[1].words:
         return False
@@ -96,7 +97,9 @@ def _as_templates_do(facts: ToolFacts, vocabulary: Vocabulary) -> Quantity:
 
 
 def _signature(tool: Tool) -> float:
-    """One definition: its name and words, and each of its properties with type, words and allowed values."""
+    """Return the tokens of one definition: name and description, and each property with type, description and
+    values.
+    """
     found = FUNCTION + _words(f"{tool.name}:{tool.description.rstrip('.')}")
     properties = tool.schema.get("properties")
     if not isinstance(properties, Mapping) or not properties:

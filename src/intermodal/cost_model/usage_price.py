@@ -1,9 +1,8 @@
-"""Money of counted parts. First what is used, by the names prices have; then times a price.
+"""Money of counted parts: billed usage by the names that prices have, times a price.
 
-``usage`` is one level (low, mid, high) of everything that would be billed, a part's count included in the whole's:
-``input_image_tokens`` are among ``input_tokens``. What it counts of a part is what the price is for: sound by its
-length or by its tokens, words by their letters. ``priced`` is a price row's answer to it. A count that is not zero and
-has no price makes the bill unknown, never nothing.
+Usage is one level (low, mid, high) of everything that would be billed; ``input_image_tokens`` are included in
+``input_tokens``. A part is counted in the unit its price is for: sound by length or tokens, words by characters. A
+count that is not zero and has no price makes the bill unknown, never zero.
 """
 
 from __future__ import annotations
@@ -22,8 +21,10 @@ Usage = Mapping[str, float]
 
 
 class UsagePrice(NamedTuple):
-    """A price. ``usd``: of a usage, or what of it has no price. ``units``: those of ``catalog.rate_cards`` that it has.
-    ``least_seconds``: of sound that is billed by its length."""
+    """A price. ``usd``: of a usage, or the name of what has no price. ``units``: those of ``catalog.prices`` that it
+    has.
+    ``least_seconds``: the least that sound billed by length costs.
+    """
 
     usd: Callable[[Usage], float | str]
     units: Collection[str]
@@ -46,8 +47,10 @@ _COUNTS: dict[CountableKind, tuple[str, ...]] = {  # every count a kind is part 
 def billed_usage(
     parts: tuple[CountedPart, ...], level: Level, units: Collection[str] = (), *, cached: int = 0
 ) -> dict[str, float]:
-    """What would be billed at one level where these units have prices, ``cached`` tokens read from the provider's
-    cache, of text before pictures."""
+    """Return what would be billed at one level, where these units have prices.
+
+    ``cached`` tokens are read from the provider's cache, text before pictures.
+    """
     found: dict[str, float] = {}
     for part in parts:
         unit = _instead_of_tokens(part, units)
@@ -72,7 +75,7 @@ _AMOUNTS: dict[str, Callable[[CountedPart], float]] = {
 
 
 def _instead_of_tokens(part: CountedPart, units: Collection[str]) -> str:
-    """By what a part is billed that is not billed by its tokens, "" where it is."""
+    """Return the unit of a part that is not billed by tokens, "" where it is."""
     kind, none = part.piece.kind, part.tokens.known and part.tokens.high == 0
     if kind == "audio" and (none or ("input_audio_mtok" not in units and not AUDIO_LENGTH_UNITS.isdisjoint(units))):
         return "audio_seconds"
@@ -87,12 +90,12 @@ def _is_text(part: CountedPart) -> bool:
 
 
 def cacheable_tokens(parts: tuple[CountedPart, ...]) -> float:
-    """Tokens that a provider's cache can hold at most: of text, documents and pictures."""
+    """Return the most tokens that a provider's cache can hold: of text, documents and pictures."""
     return sum(part.tokens.high for part in parts if _is_text(part) or part.piece.kind == "image")
 
 
 def price_of_parts(parts: tuple[CountedPart, ...], priced: UsagePrice, *, cached: int = 0) -> Quantity:
-    """USD of a call of these parts; unknown when something in it has no price, or a count is not known itself."""
+    """Return the USD of a call of these parts; unknown when a part has no price, or its count is not known."""
     worded = any(part.piece.chars for part in parts)
     for part in parts:
         name, instead = part.piece.name or part.piece.kind, _instead_of_tokens(part, priced.units)
@@ -118,7 +121,7 @@ _SAID = {"audio_seconds": "seconds of sound", "input_document_pages": "pages", "
 
 
 def _basis(used: Usage, priced: UsagePrice) -> str:
-    """What is multiplied by its price."""
+    """Return what is multiplied by its price."""
     by = [words for count, words in _SAID.items() if used.get(count)]
     if any(count.endswith("_tokens") for count in used) or not by:
         by.append("tokens")
@@ -130,7 +133,7 @@ def _basis(used: Usage, priced: UsagePrice) -> str:
 
 
 class _Rate(NamedTuple):
-    """USD for ``per`` of a count, what it is in words, and the wider count it is part of."""
+    """USD for ``per`` of a count, its name in words, and the wider count it is part of."""
 
     usd: float | None
     per: float
@@ -139,9 +142,9 @@ class _Rate(NamedTuple):
 
 
 def usage_price(price: Price, *, batch: bool = False) -> UsagePrice:
-    """A price row as an answer to a usage. ``batch``: the price of a batch, which no such row states.
+    """Return a catalog price as a ``UsagePrice``. ``batch``: the price of a batch, which no such row states.
 
-    Pictures, films and sound that have no price of their own are billed as text.
+    Pictures, videos and sound without a price of their own are billed as text.
     """
     stated = {
         "input_mtok": price.input_mtok, "input_audio_mtok": price.input_audio_mtok, "audio_hours": price.second,

@@ -1,7 +1,7 @@
-"""Tokens of a video that a model watches itself, by the named rule of its family.
+"""Tokens of a video that a model takes whole, by the named rule of its family.
 
-``gemini_seconds:258:64:5:32`` and ``gemini_frames:70:280:25:32``: tokens per frame and of the sound a second.
-``qwen:28``: frames in pairs, resized. Where frame size is needed and not known, the range over sizes.
+``gemini_seconds:258:64:5:32`` and ``gemini_frames:70:280:25:32``: tokens per frame and of the sound per second.
+``qwen:28``: frames in pairs, resized. Where a rule needs the frame size and it is unknown, the range over sizes.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ WHOLE = 128_000 * 0.9
 
 
 class VideoSize(Value):
-    """A video as far as counting needs it. ``fps``: frames a second that are looked at, 0 for the model's own rate.
-    ``width``, ``height``: 0 where not known. ``sound``: None where not known."""
+    """A video as far as counting needs it. ``fps``: sampled frames per second, 0 for the model's own rate. ``width``,
+    ``height``: 0 where unknown. ``sound``: None where unknown.
+    """
 
     seconds: float
     fps: float = 0.0
@@ -36,9 +37,9 @@ class VideoSize(Value):
 
 
 def video_tokens(rule: str, film: VideoSize) -> Quantity:
-    """Tokens of one video; a rule nobody wrote down gives the range over the published families.
+    """Return the tokens of one video; without a known rule the range over the published families.
 
-    >>> int(film_tokens("gemini_seconds:258:64:5:32", Film(seconds=10.0)).mid)
+    >>> int(video_tokens("gemini_seconds:258:64:5:32", VideoSize(seconds=10.0)).mid)
     2630
     """
     read = parse_rule(rule)
@@ -49,7 +50,7 @@ def video_tokens(rule: str, film: VideoSize) -> Quantity:
 
 
 def is_video_rule(rule: str) -> bool:
-    """Whether a rule string can be followed."""
+    """Return whether a rule string is valid."""
     read = parse_rule(rule)
     if read is None or read[0] not in RULES or read[1].words:
         return False

@@ -1,4 +1,4 @@
-"""Every route there is, to run them side by side: what ``eval`` compares, and what plan regret is measured against."""
+"""Enumerate every feasible route, for comparing them side by side (``eval``) and for measuring plan regret."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from intermodal.plans.plan import Candidate, Inputs, Plan
 
 
 def alternatives(inputs: Inputs, *, most: int = 12, below_floor: bool = True) -> tuple[Candidate, ...]:
-    """Feasible routes, best first, the one that ``plan`` chooses before all.
+    """Return feasible routes, best first, beginning with the one that ``plan`` chooses.
 
-    Where ``plan`` prices the likeliest ways of each endpoint only, this prices all it has. Limits, consent and privacy
-    hold as always. ``below_floor``: weaker endpoints are among them too, unless a floor was stated.
+    ``plan`` prices the most promising options of each endpoint; this prices all of them. Limits, consent and privacy
+    hold as always. ``below_floor``: include weaker endpoints, unless the request states a floor.
 
     Raises:
         NoRoute: nothing is feasible.
@@ -51,7 +51,7 @@ def _of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
 
 
 def plan_of_candidate(inputs: Inputs, candidate: Candidate) -> Plan:
-    """The plan of these inputs with this candidate chosen and no fallback: run it, and it is this route that runs."""
+    """Return the plan of these inputs with ``candidate`` chosen and no fallback, so that running it runs this route."""
     case = make_case(
         inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Bundles: parts that go one way, since they share kind, labels, needs and about the size.
+"""Bundles: parts that share kind, privacy labels, needs and roughly their size, and so one conversion option.
 
-That is what keeps planning proportional to distinct shapes and not to parts.
+Bundling keeps planning proportional to the number of distinct shapes instead of the number of parts.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ Shape = tuple[object, ...]
 
 
 class Bundle(Struct):
-    """Parts that go one way.
+    """Parts that take one conversion option together.
 
     Attributes:
-        private: as they came they may not leave this machine.
-        text_private, picture_private, sound_private: neither may the text, the pictures (of pages, of scenes) or the
-            sound made from them.
-        needs: aspects they are probably needed for, with the price of losing each.
-        pages: per part, the pages wanted (documents only). whole: they are all the pages there are.
-        compared: pictures that are some of several, which a question may be about together.
+        private: the parts may not leave this machine as they are.
+        text_private, picture_private, sound_private: nor may text, pictures (of pages, of scenes) or sound made from
+            them.
+        needs: aspects the question probably needs, each with the price of losing it in USD.
+        pages: per part, the pages that the request selects (documents only). whole: these are all pages.
+        compared: the pictures are some of several, and the question may be about all of them together.
     """
 
     kind: Kind
@@ -47,19 +47,22 @@ class Bundle(Struct):
 
     @property
     def title(self) -> str:
-        """How a sentence calls these parts."""
+        """Return the name of these parts for use in a sentence."""
         first = self.parts[0].name
         return first if len(self.parts) == 1 else f"{first} and {len(self.parts) - 1} more"
 
 
 def _is_about_appearance(part: PartFacts) -> bool:
-    """Labels held against a picture are about what it shows, unless it is full of text."""
+    """Return whether labels scored against a part are about what it shows; they are not where a picture is full of
+    text.
+    """
     return part.kind in ("image", "video") and not is_page(part)
 
 
 def make_bundles(
     media: list[tuple[PartFacts, str]], policy: Policy, asked: QuestionFacts, *, labelled: bool
 ) -> list[Bundle]:
+    """Group the media of a request into bundles."""
     fine: dict[Shape, Bundle] = {}
     shapes = [_shape(part, detail) for part, detail in media]
     coarse = len(set(shapes)) > FINE_BUNDLES
@@ -114,7 +117,7 @@ def _bundle(part: PartFacts, private: bool, policy: Policy, needs: dict[Aspect, 
 
 
 def _shape(part: PartFacts, detail: str) -> Shape:
-    """What two parts share when they cost the same."""
+    """Return the key that two parts share when they cost the same."""
     # A part that something was made of already is like no other.
     done = _ENCODER.encode(part.outcomes) if part.outcomes else b""
     if part.kind == "image":
@@ -144,7 +147,9 @@ def _shape(part: PartFacts, detail: str) -> Shape:
 
 
 def _size_class(part: PartFacts) -> object:
-    """Shapes within a factor of four share a class when there are too many to look at each."""
+    """Return a coarse size class (a factor of four wide), used where there are too many shapes to plan each by
+    itself.
+    """
     if part.kind == "image":
         return ((part.width * part.height).bit_length() // 2, part.text_density.known, part.frames > 1)
     if part.kind == "audio":

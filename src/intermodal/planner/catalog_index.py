@@ -1,10 +1,9 @@
-"""The catalog, digested once: endpoints that every rule treats alike, and in each class those worth pricing.
+"""The catalog, indexed once: groups of endpoints that every rule treats alike, and in each group those worth pricing.
 
-Rules read classes, not endpoints, so planning grows with kinds of endpoints and not with their number.
-Within a class, an endpoint that three others beat in every price and every speed can be neither the best
-nor one of the fallbacks whatever the request is, so it is not priced (the k-skyband of Papadias et al.,
-"Progressive Skyline Computation in Database Systems", TODS 2005). The index is kept on the catalog it
-belongs to; it is a cache of a pure function.
+Rules read groups, not endpoints, so planning grows with kinds of endpoints and not with their number. Within a group,
+an endpoint that three others beat in every price and speed can be neither chosen nor a fallback for any request, so
+it is not priced (the k-skyband of Papadias et al., "Progressive Skyline Computation in Database Systems", TODS 2005).
+The index is a cache of a pure function and is kept on its catalog.
 """
 
 from __future__ import annotations
@@ -63,22 +62,22 @@ ENCODER = msgspec.json.Encoder(order="deterministic")
 
 
 def canonical_json(value: Struct, cls: type[Struct]) -> bytes:
-    """A noun's JSON as it would be after a journey through JSON: an integer in a field of floats is a float."""
+    """Return a value's JSON as it would be after a round trip: an integer in a field of floats becomes a float."""
     return ENCODER.encode(msgspec.json.decode(ENCODER.encode(value), type=cls))
 
 
 class EndpointGroup(Struct, eq=False):
-    """Endpoints alike in everything a rule reads.
+    """Endpoints alike in everything that a rule reads.
 
     Attributes:
-        first: one of them, to read those things from.
+        first: one member, to read those properties from.
         members: all, by id.
         host: the host's id where all members share it, else "".
-        jobs: what they can do. inputs: the kinds they take. remote: beyond this machine.
-        tiers: strength by task, as a place in ``TIERS``. strongest: the best of them.
-        lane: what classes share to which the same ways are open.
-        books, sheets: rules of counting, by day; the latter with their sources.
-        bands, ideals: members worth pricing and the best of each of their figures, by day and effort.
+        jobs: what they can do. inputs: the kinds they accept. remote: they run beyond this machine.
+        tiers: strength by task, as an index into ``TIERS``. strongest: the highest of them.
+        lane: the input profile; groups with the same one can use the same conversion options.
+        books, sheets: token rules by day; the latter with their sources.
+        bands, ideals: members worth pricing and the best of each of their figures, by day and reasoning effort.
         ids: the first few, for a rejection to name.
     """
 
@@ -100,21 +99,20 @@ class EndpointGroup(Struct, eq=False):
 
     @property
     def cannot_read(self) -> bool:
-        """It sees, and is known to be too weak an eye to read what is written in a picture."""
+        """Return whether its models see pictures but are known to be too weak to read text in them."""
         return self.lane[2]
 
     def tier(self, task: Task) -> int:
-        """Strength for a task.
+        """Return the strength for a task.
 
-        A task without a figure is judged by the model's general strength, and a model without any is
-        taken for the weakest there is.
+        A task without a figure is judged by the model's general strength; a model without any figure counts as the
+        weakest.
         """
         general = self.tiers.get("text-generation", self.strongest)
         return self.tiers.get(task, general)
 
     def take_over(self, other: EndpointGroup | None) -> None:
-        """Take what was worked out of a class of another catalog with the same rules of counting, where it has the same
-        members."""
+        """Take over what was computed for the same members in another catalog with the same token rules."""
         if other is not None and other.first is self.first and other.members == self.members:
             self.books, self.sheets, self.bands, self.ideals = other.books, other.sheets, other.bands, other.ideals
 
@@ -122,7 +120,7 @@ class EndpointGroup(Struct, eq=False):
 class CatalogIndex:
     """Groups of one catalog, their undominated members, and small caches that belong to it.
 
-    ``before``: of the catalog that this one was made of. Most classes of such a catalog are the same.
+    ``before``: the index of the catalog that this one was derived from, most of whose groups are unchanged.
     """
 
     def __init__(self, catalog: Catalog, before: CatalogIndex | None = None) -> None:
@@ -144,11 +142,11 @@ class CatalogIndex:
 
     @cached_property
     def digest(self) -> str:
-        """Names the catalog among a plan's inputs; made on first use, for whoever only compares asks for none."""
+        """Return the digest that names the catalog among a plan's inputs; computed on first use."""
         return hashlib.sha256(canonical_json(self.catalog, Catalog)).hexdigest()[:16]
 
     def away(self, endpoint: str) -> float:
-        """1 where a host other than the model's own vendor serves it, 0 there and on this machine."""
+        """Return 1 where a host other than the model's own vendor serves it, 0 there and on this machine."""
         found = self._away.get(endpoint)
         if found is None:
             known = self.catalog.by_id[endpoint]
@@ -156,14 +154,13 @@ class CatalogIndex:
         return found
 
     def standing(self, endpoint: str, task: Task) -> tuple[float, float, float]:
-        """How models of one tier are told apart, smaller is better: the evidence of the tier, what the model is sold
-        for, its size.
+        """Return what ranks models of one tier, smaller is better: evidence of the tier, price of the model, its size.
 
         Strength that was measured here comes before published benchmarks, those before a proxy, and a proxy whose
-        source somebody opened before one that nobody did. Benchmarks that may be passed on are few; after them, what a
-        model is sold for is the only figure that all vendors publish and that goes with strength. It is the least of
-        all hosts that name a price, so that a host does not come first for being dear. Of models that do not write
-        it is not asked: their prices are of many units.
+        source was verified before one that was not. Benchmarks that may be redistributed are few; after them, the price
+        of a model is the only figure that all vendors publish and that correlates with strength. It is the lowest price
+        of all hosts, so that a host does not gain by being expensive. Models that do not write have no comparable
+        price.
         """
         key = (endpoint, task)
         found = self._standings.get(key)
@@ -178,7 +175,9 @@ class CatalogIndex:
 
     @cached_property
     def _sold_for(self) -> dict[str, float]:
-        """USD per million tokens that a model writes, at the cheapest host that says so and is no free tier."""
+        """Return USD per million output tokens by model, at the cheapest host that states a price and is no free
+        tier.
+        """
         found: dict[str, float] = {}
         for endpoint in self.catalog.endpoints:
             price = endpoint.price.output_mtok or endpoint.price.input_mtok
@@ -187,7 +186,7 @@ class CatalogIndex:
         return found
 
     def informed(self, statistics: Statistics) -> Statistics:
-        """Statistics with what is known of a model elsewhere; those of the last epoch that was asked for are kept."""
+        """Return statistics extended by what is known of a model at other endpoints; cached for the latest epoch."""
         if not statistics.rows:
             return statistics
         if self._informed is None or self._informed[0] is not statistics:
@@ -196,7 +195,7 @@ class CatalogIndex:
 
     @cached_property
     def _models(self) -> dict[str, list[Endpoint]]:
-        """Endpoints by their model, of models that more than one serves, or this machine."""
+        """Return endpoints by model, for models with several endpoints or one on this machine."""
         found: dict[str, list[Endpoint]] = {}
         for endpoint in self.catalog.endpoints:
             found.setdefault(endpoint.model.id, []).append(endpoint)
@@ -206,7 +205,7 @@ class CatalogIndex:
         }  # fmt: skip
 
     def sheet(self, group: EndpointGroup, as_of: str) -> ModelTokenRules:
-        """How a class counts on a day, with its sources; without rules before the first of its family."""
+        """Return the token rules of a group on a day, with sources; no rules before the first of its family."""
         found = group.sheets.get(as_of)
         if found is None:
             model = group.first.model
@@ -218,7 +217,7 @@ class CatalogIndex:
         return found
 
     def book(self, group: EndpointGroup, as_of: str) -> TokenRules:
-        """The rules by which a class counts on a day; classes with the same rules share one."""
+        """Return the token rules of a group on a day; groups with equal rules share one object."""
         found = group.books.get(as_of)
         if found is None:
             if len(group.books) > 100:
@@ -229,7 +228,7 @@ class CatalogIndex:
         return found
 
     def books(self, as_of: str) -> list[TokenRules]:
-        """Every book of rules of a day."""
+        """Return all token rules in use on a day."""
         found = self._of_day.get(as_of)
         if found is None:
             self._of_day.clear()
@@ -237,7 +236,7 @@ class CatalogIndex:
         return found
 
     def band(self, group: EndpointGroup, as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
-        """Members worth pricing, by id."""
+        """Return the members worth pricing, by id."""
         found = group.bands.get((as_of, asked))
         if found is None:
             if len(group.bands) >= DAYS_AND_EFFORTS:
@@ -247,7 +246,7 @@ class CatalogIndex:
         return found
 
     def ideal(self, group: EndpointGroup, as_of: str, asked: ThinkingRequest) -> Rates:
-        """The best of each figure over the group, as the catalog knows them."""
+        """Return the best of each figure over the group, as the catalog states them."""
         found = group.ideals.get((as_of, asked))
         if found is None:
             found = group.ideals[as_of, asked] = ideal_rates(
@@ -257,7 +256,7 @@ class CatalogIndex:
 
 
 def catalog_index(catalog: Catalog) -> CatalogIndex:
-    """The index of this catalog, made on first use."""
+    """Return the index of this catalog, made on first use."""
     kept: dict[str, object] = vars(catalog)  # the struct has dict=True for this: as cached_property does
     found = kept.get(_KEY)
     if not isinstance(found, CatalogIndex):
@@ -268,12 +267,12 @@ def catalog_index(catalog: Catalog) -> CatalogIndex:
 
 
 def needs_consent(endpoint: Endpoint) -> bool:
-    """Hosts on this machine need none."""
+    """Return whether a host needs the user's consent; hosts on this machine need none."""
     return endpoint.host.zone not in LOCAL_ZONES
 
 
 def is_allowed(endpoint: Endpoint, catalog: Catalog) -> bool:
-    """Whether a plan may use it without asking: it computes here, or the user consented to its host."""
+    """Return whether a plan may use an endpoint without asking: it runs here, or the user consented to its host."""
     return not needs_consent(endpoint) or endpoint.host.id in catalog.consent
 
 
@@ -304,7 +303,7 @@ def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
 
 
 def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
-    """What a rule reads of an endpoint itself; kept on it, as many catalogs may have it."""
+    """Return what rules read of an endpoint; cached on it, since many catalogs may share it."""
     kept: dict[str, object] = vars(endpoint)
     found = kept.get(_LIKENESS)
     if not isinstance(found, tuple):
@@ -341,7 +340,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
 
 
 def _compares(endpoint: Endpoint) -> str:
-    """How it compares where it writes nothing: what goes into such a call is counted in another way."""
+    """Return what a model that writes nothing compares ("pictures", "texts"); such calls are counted differently."""
     if endpoint.model.matches_pictures:
         return "pictures"
     if not endpoint.model.answers_in_words:
@@ -350,7 +349,7 @@ def _compares(endpoint: Endpoint) -> str:
 
 
 def _reading(tiers: dict[str, int], strongest: int) -> int:
-    """How well a model that sees reads: measured or stated for that task, otherwise as well as it sees."""
+    """Return how well a model reads text in pictures: as measured or stated, otherwise as well as it sees."""
     tasks: tuple[Task, ...] = ("image-to-text", "image-text-to-text", "text-generation")
     return next((tiers[task] for task in tasks if task in tiers), strongest)
 
@@ -360,7 +359,7 @@ def tier_name(place: int) -> Tier:
 
 
 def undominated_members(members: list[Endpoint], as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
-    """Those that fewer than ``BAND`` others dominate, by id. Ties in everything go to the smaller id."""
+    """Return the members that fewer than ``BAND`` others dominate, by id. The smaller id wins a tie in everything."""
     if len(members) <= BAND:
         return tuple(members)
     points = [rate_dimensions(known_rates(each, as_of, asked)) for each in members]
@@ -383,5 +382,5 @@ def undominated_members(members: list[Endpoint], as_of: str, asked: ThinkingRequ
 
 
 def _sum(point: tuple[float, ...]) -> float:
-    """A monotone order in which no point is dominated by a later one; unknown prices last."""
+    """Return a monotone sort key under which no point is dominated by a later one; unknown prices come last."""
     return math.fsum([value if value < math.inf else 1e18 for value in point])

@@ -1,11 +1,10 @@
-"""Who is worth a few requests to find out: an endpoint that was never measured and may be better than the chosen one.
+"""Choose an unmeasured endpoint that is worth a few requests, since it may be better than the chosen one.
 
-A choice between a measurement and a guess falls on what was measured as long as the guess is a cautious one, and what
-is not chosen is never measured. The remedy is optimism in the face of uncertainty (Lai and Robbins, Advances in Applied
-Mathematics, 1985): an endpoint is taken at the low end of what it may take. What that may cost is bounded: it costs no
-more money than the chosen one, is no weaker, loses no more and is no farther away, so that a few requests may take
-longer, and nothing else. The plan names it; whoever runs plans decides whose turn it is
-(``executor/attempt/circuit_breaker.py``).
+Between a measurement and a cautious guess the measurement always wins, and what is never chosen is never measured. The
+remedy is optimism in the face of uncertainty (Lai and Robbins, Advances in Applied Mathematics, 1985): an unmeasured
+endpoint counts at the low end of its range. The cost of a bad guess is bounded: the endpoint is no more expensive than
+the chosen one, no weaker, loses no more and is no farther away, so at worst a few requests take longer. The plan names
+the endpoint; ``executor`` decides which runs try it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from intermodal.request import ZONES
 
 
 def exploration_route(case: PlanningCase, chosen: Route, routes: list[Route]) -> Route | None:
-    """The route that looks best at its lowest, if it then beats the chosen one; None where nothing is tried out."""
+    """Return the unmeasured route that would beat the chosen one at its optimistic score, None where there is none."""
     if not _may_explore(case, chosen):
         return None
     able = [route for route in routes if _costs_no_more(case, route, chosen)]
@@ -31,7 +30,7 @@ def exploration_route(case: PlanningCase, chosen: Route, routes: list[Route]) ->
 
 
 def exploration_note(endpoint: str) -> str:
-    """How a plan says it."""
+    """Return the note that a plan carries about it."""
     return (
         f"{endpoint} is not measured yet and may be better at no higher cost: 1 of {EXPLORED_EVERY} such requests of a "
         f"client asks it first, {EXPLORED_MOST} at most (explore = false: none)"
@@ -39,7 +38,7 @@ def exploration_note(endpoint: str) -> str:
 
 
 def optimistic_score(case: PlanningCase, route: Route, chosen: Route) -> float:
-    """The objective's number of a route whose seconds are the fewest that they may be."""
+    """Return the objective's number of a route at its shortest time."""
     needs = route.demand
     _, seconds = final_call_cost(case, route.rates, LOW, needs, _answer(case, route).tokens[LOW])
     seconds += needs.before[LOW]
@@ -49,7 +48,8 @@ def optimistic_score(case: PlanningCase, route: Route, chosen: Route) -> float:
 
 
 def _cost(case: PlanningCase, route: Route, chosen: Route) -> float:
-    """USD of what the chosen one is expected to read and write: a guess of tokens must not decide who is dearer.
+    """Return the USD of the chosen route's expected tokens at this route's prices, so that a guess of tokens decides
+    nothing.
 
     Pictures and sound are counted by each model's own rules, which are no guess.
     """
@@ -63,7 +63,9 @@ def _answer(case: PlanningCase, route: Route) -> AnswerTokens:
 
 
 def _may_explore(case: PlanningCase, chosen: Route) -> bool:
-    """Seconds decide, nobody else's work hangs on who answers, and time enough is left should it fail."""
+    """Return whether time is what decides, nothing else depends on which endpoint answers, and a failure leaves time
+    enough.
+    """
     policy = case.policy
     return (
         policy.explore
@@ -78,7 +80,7 @@ def _may_explore(case: PlanningCase, chosen: Route) -> bool:
 
 
 def _costs_no_more(case: PlanningCase, route: Route, chosen: Route) -> bool:
-    """Whatever comes out, nothing but time can be lost."""
+    """Return whether trying the route can lose nothing but time."""
     endpoint = route.endpoint
     return (
         endpoint.id not in case.measured

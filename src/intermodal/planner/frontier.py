@@ -1,8 +1,6 @@
-"""The Pareto frontier: what money, seconds, strength and what is kept can be had for one another.
+"""The Pareto frontier of a request: cost against seconds, strength and fidelity.
 
-Asked of the planner's inputs.
-
-A plan needs the best route and the next best; the ends of the frontier are priced only where somebody wants to see it.
+A plan needs the best route and the next best; the ends of the frontier are priced only on request.
 """
 
 from __future__ import annotations
@@ -19,7 +17,8 @@ MOST = 6
 
 
 def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
-    """Routes that no other beats in cost, seconds, strength and loss at once, and the chosen one; cheapest first.
+    """Return the routes that no other beats in cost, seconds, strength and loss at once, and the chosen one; cheapest
+    first.
 
     Raises NoRoute.
     """
@@ -38,7 +37,7 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
 
 
 def pareto(routes: list[Route], chosen: Route) -> list[Route]:
-    """The first few of them, the chosen one among them."""
+    """Return the first few undominated routes, the chosen one among them."""
     points = sorted([chosen, *routes], key=lambda route: (route.cost, route.seconds, -route.tier, route.key))
     kept: list[Route] = []
     for route in points:
@@ -51,7 +50,7 @@ def pareto(routes: list[Route], chosen: Route) -> list[Route]:
 
 
 def _beats(other: Route, route: Route) -> bool:
-    """At least as good in everything; of equal ones the first stays."""
+    """Return whether ``other`` is at least as good in everything; of equal routes the first stays."""
     return (
         other.cost <= route.cost
         and other.seconds <= route.seconds

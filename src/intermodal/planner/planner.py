@@ -1,4 +1,4 @@
-"""``plan()``: digest, search, choose, and say what was not chosen and why."""
+"""``plan``: resolve the request, search, choose, and explain what was not chosen."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OUTRANKED = 5
 
 
 class PlanDecision(Struct):
-    """A finished search with its choice; ``why_not`` asks it further questions."""
+    """A finished search with its choice. ``why_not`` asks it further questions."""
 
     case: PlanningCase
     left: EligibleEndpoints
@@ -89,8 +89,10 @@ def plan(
 def plan_without_id(
     request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
 ) -> Plan:
-    """The same without the plan's id and the digest of its inputs. Over a large catalog those take longer than the
-    choice; who asks many times and keeps no plan needs neither."""
+    """Return the plan without its id and the digest of its inputs.
+
+    Over a large catalog these take longer than the choice; a caller that compares many plans and keeps none skips them.
+    """
     return for_surface(_plan_case(make_case(request, facts, catalog, machine, statistics, as_of)), "command line")
 
 
@@ -106,12 +108,12 @@ def _route_and_plan(case: PlanningCase) -> tuple[Route, Plan]:
 
 
 def plan_from(inputs: Inputs, surface: Surface = "command line") -> Plan:
-    """The plan for these inputs: pure, so a saved ``Inputs`` gives the same plan on any machine. Raises as ``plan``."""
+    """Return the plan for these inputs. A saved ``Inputs`` gives the same plan on any machine. Raises as ``plan``."""
     return plan(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of, surface)
 
 
 def decide(case: PlanningCase) -> PlanDecision:
-    """Search, and choose among what was found."""
+    """Search, then choose among the routes that were found."""
     left = eligible_endpoints(case, jobs_needed(case))
     settled = search_with_floors(case, left)
     if not settled.found.routes and _too_long_an_answer(case, settled):
@@ -133,8 +135,10 @@ def decide(case: PlanningCase) -> PlanDecision:
 
 
 def _check_hosts(case: PlanningCase) -> None:
-    """Raise NoRoute for a host that was named for this request and cannot be called: its answer is expected, and nobody
-    else's is. In the middle of a run others may take over."""
+    """Raise NoRoute for a host that was named and cannot be called: the caller expects its answer and no other.
+
+    While a run is under way other hosts may take over.
+    """
     if case.resumed:
         return
     for name in case.policy.hosts:
@@ -166,23 +170,22 @@ def _check_hosts(case: PlanningCase) -> None:
 
 
 def _too_long_an_answer(case: PlanningCase, settled: FloorSearch) -> bool:
-    """Whether somebody was refused for want of room, money or time, perhaps of what the longest answer would take: one
-    that was stated, or the usual one that nobody asked for."""
+    """Return whether an endpoint was rejected over context, money or time, which a shorter answer limit might avoid."""
     return case.job == "generate" and any(
         row.rule in ("context", "max_cost", "deadline") for row in settled.found.refused
     )
 
 
 def _too_many_tools(case: PlanningCase, settled: FloorSearch) -> bool:
-    """Whether somebody was refused for want of room, perhaps of what the tools would take at most."""
+    """Return whether an endpoint was rejected over its context, which fewer tool tokens might avoid."""
     return bool(case.request.tools) and any(row.rule == "context" for row in settled.found.refused)
 
 
 def _losing_less(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch:
-    """The search once more where what was found loses something that a model with room for it would keep.
+    """Search again where the best route loses something that a model with more room would keep.
 
-    Room is found in an answer shorter than the stated limit, which is a limit and no need; and in pictures of which
-    nobody knows how many tokens they take, counted at their fewest.
+    Room comes from an answer shorter than the stated limit, and from pictures of unknown token counts, counted at their
+    least.
     """
     if case.resumed or not any(group.inputs - {"text"} for group in left.by_job[case.job]):
         return settled
@@ -208,10 +211,10 @@ def _loses_less(other: FloorSearch, settled: FloorSearch) -> bool:
 
 
 def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[Route]:
-    """The best route of each other endpoint; those that keep what the question asks for before those that do not.
+    """Return the best route of each other endpoint; routes that keep what the question needs come first.
 
-    A fallback is taken without anybody looking: one that would answer about a colour from text read in a photo
-    comes only after those that see.
+    A fallback runs without anybody's approval, so a route that would answer about a colour from text read in a photo
+    comes only after routes that see the photo.
     """
     good: dict[str, Route] = {}
     rest: dict[str, Route] = {}
@@ -231,26 +234,26 @@ def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[R
 
 
 def _with_route(found: list[Route], wanted: Route) -> list[Route]:
-    """The list with a route that has to be in it, instead of any other of its endpoint."""
+    """Return the list with ``wanted`` in it, in place of any other route of its endpoint."""
     if wanted in found:
         return found
     return [*[route for route in found if route.endpoint.id != wanted.endpoint.id][: FALLBACKS - 1], wanted]
 
 
 def _better_transcriber(case: PlanningCase, routes: list[Route], chosen: Route) -> Route | None:
-    """The strongest that may hear again what the chosen ear heard badly; only a fallback ever answers instead."""
+    """Return the strongest route that may repeat a bad transcript; only a fallback ever answers instead."""
     bad = ConversionOutcome(op="transcribe", endpoint=chosen.endpoint.id, problem="empty")
     able = [route for route in routes if may_redo(case, route.endpoint, bad)]
     return max(able, key=lambda route: (route.own_tier, -route.score), default=None)
 
 
 def _leans_on(route: Route, chosen: Route) -> bool:
-    """Whether a route converts something by the endpoint that the chosen one answers with."""
+    """Return whether a route converts something with the endpoint that answers on the chosen route."""
     return any(used.id == chosen.endpoint.id for way in route.assignment.ways for used in way.converters)
 
 
 def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
-    """The error, with every reason."""
+    """Return the error, with every reason."""
     named = _named_rejections(case)
     said = {row.ids for row in named}
     rows = fold_rejections(rejected_rows([*named, *(row for row in refused if row.ids not in said)]))
@@ -271,14 +274,14 @@ def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
 
 
 def _rule_behind(case: PlanningCase, row: Rejected) -> str:
-    """The rule that a row is about; of a model that was named, the one that keeps it from being called."""
+    """Return the rule of a rejection; for a named model, the rule that keeps it from being called."""
     group = case.index.group_of.get(row.endpoints[0]) if row.rule == "named" and row.endpoints else None
     reason = rules.endpoint_rejection(group, case.job, case) if group is not None else None
     return reason[0] if reason is not None else row.rule
 
 
 def _named_rejections(case: PlanningCase) -> list[EndpointRejection]:
-    """What keeps the models that the user named from being called at all: that comes before anybody else's reason."""
+    """Return why the named models cannot be called at all; these reasons come before all others."""
     found = []
     for name in sorted(case.named or ()):
         reason = rules.endpoint_rejection(case.index.group_of[name], case.job, case)
@@ -297,7 +300,7 @@ def _rejected_subject(row: Rejected) -> str:
 
 
 def plan_of_decision(decision: PlanDecision) -> Plan:
-    """The decision as a plan: candidates with steps, the lists, the sentences. It has no id yet (``identified``)."""
+    """Return the decision as a plan: candidates with steps, lists, sentences. ``with_id`` gives it its id."""
     case, chosen, found = decision.case, decision.chosen, decision.settled.found
     builder = CandidateBuilder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
     head = builder.candidate(chosen)
@@ -330,7 +333,7 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
 
 
 def with_id(case: PlanningCase, made: Plan, surface: Surface = "command line") -> Plan:
-    """The plan with the digest of what it was made of, and its own id, which is of the words of the command line."""
+    """Return the plan with the digest of its inputs and its id, which is computed from the command line's wording."""
     made = msgspec.structs.replace(made, inputs=inputs_digest(case))
     plain = for_surface(made, "command line")
     told = plain if surface == "command line" else for_surface(made, surface)
@@ -351,7 +354,7 @@ def plan_id(made: Plan) -> str:
 def outranked_routes(
     case: PlanningCase, chosen: Route, fallbacks: list[Route], routes: list[Route], builder: CandidateBuilder
 ) -> tuple[Outranked, ...]:
-    """The next best routes, each compared with the chosen one."""
+    """Return the next best routes, each compared with the chosen one."""
     taken = {(route.endpoint.id, builder.summary(route)) for route in (chosen, *fallbacks)}
     found: list[Outranked] = []
     for route in routes:
@@ -373,7 +376,7 @@ def outranked_routes(
 
 
 def compare_routes(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """Why a route that could is not the one, in the objective's own numbers."""
+    """Return why a feasible route was not chosen, in the objective's own numbers."""
     if route.key < chosen.key and route.key[:-1] == chosen.key[:-1]:
         return "equal in every number, and the conversation stays with the endpoint of its last turn"
     if route.key < chosen.key:
@@ -406,7 +409,7 @@ def compare_routes(case: PlanningCase, route: Route, chosen: Route) -> str:
 
 
 def _tie(mine: Route, best: Route) -> str:
-    """What decided between two routes that the objective calls equal."""
+    """Return what decided between two routes that the objective calls equal."""
     if mine.seconds > best.seconds:
         return f"a tie, and slower: {_seconds(mine.seconds)} > {_seconds(best.seconds)}"
     if mine.demand.kept != best.demand.kept:
@@ -417,7 +420,7 @@ def _tie(mine: Route, best: Route) -> str:
 
 
 def _stands_behind(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """What tells two routes of one tier apart, "" where nothing but numbers does."""
+    """Return what separates two routes of one tier, "" where only the numbers do."""
     mine, best = (case.index.standing(each.endpoint.id, answering_task(case, each.demand)) for each in (route, chosen))
     if mine[0] != best[0]:
         return f"as strong, by weaker evidence ({_evidence(case, route)} and not {_evidence(case, chosen)})"
@@ -442,7 +445,7 @@ def _evidence(case: PlanningCase, route: Route) -> str:
 
 
 def _same_time(mine: Route, best: Route) -> str:
-    """Two routes that take equally long: what is kept comes before money, and money before the name."""
+    """Return what decided between routes of equal time: fidelity before money, money before the name."""
     if mine.demand.kept != best.demand.kept:
         return "same time, keeps less"
     if mine.cost == best.cost:
@@ -453,7 +456,7 @@ def _same_time(mine: Route, best: Route) -> str:
 
 
 def _loses_more(case: PlanningCase, route: Route, chosen: Route) -> str:
-    """What a route gives up that no price and no speed makes up for."""
+    """Return what a route loses that no price and no speed makes up for."""
     pairs = zip(case.bundles, route.assignment.ways, chosen.assignment.ways, strict=True)
     for bundle, way, better in pairs:
         if way.diverted > better.diverted:
@@ -480,7 +483,9 @@ def _seconds(value: float) -> str:
 
 
 def rejected_rows(refused: list[EndpointRejection]) -> tuple[Rejected, ...]:
-    """Nearest miss first: the later a rule comes in ``RULES``, the farther the endpoint came."""
+    """Return the rejections, nearest miss first: the later a rule stands in ``RULES``, the farther the endpoint
+    came.
+    """
     ordered = sorted(refused, key=lambda each: (-rules.rule_order(each.rule), each.miss, each.reason, each.ids))
     return tuple(
         Rejected(rule=each.rule, reason=each.reason, count=each.count, endpoints=each.ids, hosts=each.hosts)

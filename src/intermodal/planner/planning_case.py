@@ -1,4 +1,4 @@
-"""A request as the planner sees it: parts bundled, labels resolved, needs inferred, all of it once per plan."""
+"""``PlanningCase``: a request as the planner reads it, with labels, needs, names and rates resolved once per plan."""
 
 from __future__ import annotations
 
@@ -153,28 +153,32 @@ class PlanningCase(Struct):
 
     @property
     def into(self) -> str:
-        """The language that ears are to write what they hear in; "" where they write it down as it is said."""
+        """Return the language that transcribers are to write instead of the spoken one, "" for none."""
         wanted = self.policy.translate
         return "" if self.translating or self.languages == {wanted} else wanted
 
     @property
     def without_free_tiers(self) -> str:
-        """The objective for which free tiers, which are rationed, are left out; "" where they may be taken."""
+        """Return the objective for which rationed free tiers are left out, "" where they are allowed."""
         policy = self.policy
         return policy.objective if policy.objective in ("best", "cheapest") and not policy.free_tiers else ""
 
     @property
     def resumed(self) -> bool:
-        """Whether the plan is made again while it runs."""
+        """Return whether the plan is remade while a run is under way."""
         return any(part.outcomes for part in self.facts.parts)
 
     def tells(self, eye: Endpoint) -> bool:
-        """Whether who describes a picture is told the question; what may not leave does not go along elsewhere."""
+        """Return whether a model that describes pictures is given the question; a private question stays on this
+        machine.
+        """
         return not self.told_private or is_local(eye)
 
     def rates(self, endpoint: Endpoint) -> Rates:
-        """Rates of an endpoint, what its earlier runs took included; of one that draws here, with the memory that a
-        picture of such a size takes."""
+        """Return the rates of an endpoint, with figures of its earlier runs.
+
+        An endpoint that draws on this machine gets the memory that a picture of the requested size takes.
+        """
         known = self._rates(endpoint)
         if self.job != "draw" or known.diffusion is None:
             return known
@@ -190,40 +194,44 @@ class PlanningCase(Struct):
         return found
 
     def thought(self, endpoint: Endpoint, asked: ThinkingRequest) -> tuple[Quantity, float]:
-        """Tokens that an endpoint thinks for before it answers, and those that a limit leaves room for."""
+        """Return the reasoning tokens of an endpoint before its answer, and those that the answer's limit leaves room
+        for.
+        """
         return reasoning_tokens(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, asked)
 
     def book(self, group: EndpointGroup) -> TokenRules:
-        """The rules by which a class counts what it takes as it is."""
+        """Return the token rules of a group of endpoints."""
         return group.books.get(self.as_of) or self.index.book(group, self.as_of)
 
     def schema_by(self, group: EndpointGroup) -> SchemaDelivery | Literal[""]:
-        """How the answer's schema reaches a class; "" without one."""
+        """Return how the answer's schema reaches a group of endpoints, "" without a schema."""
         return schema_delivery(group.first.host, self.closable) if self.schema_chars else ""
 
     def told_schema(self, vocabulary: Vocabulary) -> Levels:
-        """Tokens of what a model is told of a schema that its host is held to."""
+        """Return the tokens of the schema instruction for a model whose host enforces the schema without showing it."""
         return levels(schema_tokens(self.facts.schema, self.request.output, vocabulary))
 
     def tool_rule(self, group: EndpointGroup) -> str:
-        """The rule by which a class counts tools; "" where none go along."""
+        """Return the rule by which a group counts tool definitions, "" where the request has no tools."""
         return self.index.sheet(group, self.as_of).rules.get("tools", "") if self.request.tools else ""
 
     def tools(self, rule: str, vocabulary: Vocabulary) -> Quantity:
-        """Tokens of the tools by a rule, in one vocabulary."""
+        """Return the tokens of the tool definitions under a rule, in one vocabulary."""
         request = self.request
         return tool_tokens(rule, request.tools, request.tool_choice, self.facts.tools, vocabulary)
 
     def book_of(self, endpoint: Endpoint) -> TokenRules:
-        """The same of one endpoint."""
+        """Return the token rules of one endpoint."""
         return self.index.book(self.index.group_of[endpoint.id], self.as_of)
 
     def vocabulary(self, model: Model) -> Vocabulary:
-        """By what a model's text is counted: its own vocabulary, if that counted anything here, and factors."""
+        """Return how a model's text is counted: with its own vocabulary if that counted anything here, else by
+        factors.
+        """
         return Vocabulary(model.tokenizer if model.tokenizer in self.vocabularies else "", model.vocabulary)
 
     def text(self, vocabulary: Vocabulary) -> Levels:
-        """Tokens of all text parts in one vocabulary."""
+        """Return the tokens of all text parts in one vocabulary."""
         found = self.text_cache.get(vocabulary)
         if found is None:
             found = ZEROS
@@ -236,11 +244,12 @@ class PlanningCase(Struct):
 def make_case(
     request: Request, facts: Facts, catalog: Catalog, machine: Machine, statistics: Statistics, as_of: str
 ) -> PlanningCase:
-    """Digest a request.
+    """Resolve a request, its facts and the catalog into a ``PlanningCase``.
 
     Raises:
-        UsageError: a label or page that fits nothing, pages of what has none, a transcript of no or several recordings,
-            no content, no labels where no classifier or several have their own.
+        UsageError: a label or page fits nothing, pages are selected of parts without pages, a transcript has no or
+            several recordings, there is no content, or labels are missing where no or several classifiers have their
+            own.
         UnknownModel: ``Policy.model`` names nothing, or several models.
     """
     policy = request.policy
@@ -300,13 +309,13 @@ def make_case(
 
 
 def _shared_vocabulary(catalog: Catalog, named: frozenset[str] | None) -> str:
-    """The vocabulary of the endpoints that were named; "" where none are, or theirs differ."""
+    """Return the vocabulary that the named endpoints share, "" where none is named or they differ."""
     found = {catalog.by_id[id].model.vocabulary for id in named or ()}
     return found.pop() if len(found) == 1 else ""
 
 
 def _stated(sampling: Sampling) -> float:
-    """Tokens that an answer may have with what is thought before it, infinite where only its words have a limit."""
+    """Return the limit of an answer including its reasoning; infinite where only its words are limited."""
     limit = None if sampling.room_for_thought else sampling.max_tokens
     return math.inf if limit is None else float(limit)
 
@@ -317,7 +326,7 @@ _NO_ANSWER: dict[str, str] = {
 
 
 def _counted_beside(facts: Facts) -> frozenset[str]:
-    """Vocabularies that counted the tools or what is told of the schema."""
+    """Return the vocabularies that counted the tools or the schema instruction."""
     tools = (*facts.tools.tokens, *facts.tools.rendered) if facts.tools is not None else ()
     return frozenset((*tools, *(facts.schema.tokens if facts.schema is not None else ())))
 
@@ -375,13 +384,13 @@ def check_own_labels(request: Request, catalog: Catalog, named: frozenset[str] |
 
 
 def check_pages(policy: Policy, facts: Facts) -> None:
-    """An option that means nothing here is not passed over without a word."""
+    """Raise UsageError where pages are selected and no part has pages."""
     if policy.pages and not any(part.pages or part.page for part in facts.parts):
         raise UsageError("nothing here has pages to choose from", where=setting("pages"), todo="leave it out")
 
 
 def check_translate(policy: Policy, facts: Facts) -> None:
-    """What is said can be translated where something is said."""
+    """Raise UsageError where a translation of speech is requested and nothing is spoken."""
     spoken = any(part.kind == "audio" or (part.kind == "video" and part.channels) for part in facts.parts)
     if policy.translate and not spoken:
         raise UsageError("nothing here is spoken, so there is nothing to translate", where=setting("translate"),
@@ -419,14 +428,15 @@ def question_of(request: Request) -> str:
 
 
 def question_excerpt(text: str) -> str:
-    """A text as it is looked at for what it asks: whole, or its two ends if it is long."""
+    """Return the text that is examined for what it asks: all of it, or both ends of a long one."""
     half = QUESTION_CHARS // 2
     return text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
 
 
 def _question_parts(request: Request, facts: Facts) -> list[PartFacts]:
-    """What the sender says in the last message, as who describes a picture is told it
-    (``executor/conversion/picture_descriptions.py``)."""
+    """Return the texts of the last message, which a model that describes pictures is given
+    (``executor/describing.py``).
+    """
     last = request.messages[-1].parts
     found = facts.parts[len(facts.parts) - len(last) :]
     return [
@@ -441,7 +451,7 @@ def question_words(case: PlanningCase) -> tuple[str, ...]:
 
 
 def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[PartFacts], list[tuple[PartFacts, str]]]:
-    """Texts; those of them that are data and get a label, since they came as a file or have a file's name; media."""
+    """Split the parts into texts, texts that are data (files, which get a label), and media."""
     texts: list[PartFacts] = []
     files: list[PartFacts] = []
     media: list[tuple[PartFacts, str]] = []
@@ -459,7 +469,7 @@ def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[PartFa
 def _recording(
     media: list[tuple[PartFacts, str]], texts: list[PartFacts]
 ) -> tuple[list[tuple[PartFacts, str]], tuple[str, ...]]:
-    """The one recording a transcript is made of, and the names of what is left aside."""
+    """Return the one recording of a transcript, and the names of the parts that it ignores."""
     heard = [pair for pair in media if pair[0].kind == "audio" or (pair[0].kind == "video" and pair[0].channels)]
     if not heard:
         raise UsageError("a transcript needs a recording, and there is none", todo="add an audio file")
@@ -473,7 +483,9 @@ def _recording(
 
 
 def inputs_digest(case: PlanningCase) -> str:
-    """SHA-256 over everything the plan depends on. Media count by their own digest, so no bytes are read again."""
+    """Return the SHA-256 of everything the plan depends on. Media count by their own digest, so no bytes are read
+    again.
+    """
     request = case.request
     head = (
         INPUTS_VERSION, request.output, request.sampling, *_effort(case), request.previous_endpoint,
@@ -496,7 +508,7 @@ def inputs_digest(case: PlanningCase) -> str:
 
 
 def _effort(case: PlanningCase) -> tuple[ThinkingRequest, ...]:
-    """What the plan depends on of a request's settings; nothing where they say nothing of it."""
+    """Return what the plan depends on of a request's settings, () where they do not affect it."""
     return (case.effort,) if any(case.effort) else ()
 
 
@@ -511,5 +523,5 @@ def _message_contents(request: Request) -> Iterator[tuple[str, object]]:
 
 
 def is_local(endpoint: Endpoint) -> bool:
-    """It computes on this machine."""
+    """Return whether an endpoint computes on this machine."""
     return endpoint.host.zone in LOCAL_ZONES

@@ -1,4 +1,4 @@
-"""In a conversation the plan switches endpoints only for a stated need or a real saving."""
+"""Session affinity: in a conversation the plan switches endpoints only for a stated need or a real saving."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNIT: dict[Objective, str] = {"default": "$", "cheapest": "$", "fastest": "", "
 def prefer_previous_endpoint(
     case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, best: Route
 ) -> tuple[Route, list[str]]:
-    """The route to take, and what to say about staying or switching."""
+    """Return the route to take, and notes on staying or switching."""
     previous = case.request.previous_endpoint
     if not previous or best.endpoint.id == previous:
         return best, []
@@ -52,7 +52,9 @@ def prefer_previous_endpoint(
 
 
 def continues_tool_call(request: Request) -> bool:
-    """The last thing said is what a tool gave: who asked for it goes on, whatever another would cost."""
+    """Return whether the last message is a tool's result: the model that called the tool continues, whatever the
+    price.
+    """
     last = request.messages[-1].parts if request.messages else ()
     return any(isinstance(part, ToolResult) for part in last)
 

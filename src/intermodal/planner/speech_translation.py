@@ -1,10 +1,10 @@
-"""Speech in one language, words in another: two kinds of routes, each planned as what it is, and the better one taken.
+"""Translation of speech: two kinds of routes, each planned as what it is, and the better one taken.
 
-    an ear that translates    hears and writes another language in one call (Whisper: English, and nothing else)
-    a model that translates   gets what an ear wrote down, or the sound itself, and writes the translation
+    a transcriber that translates   hears and writes another language in one call (Whisper: English only)
+    a model that translates         gets a transcript, or the sound itself, and writes the translation
 
 The second is planned as the answer to a request that asks for a translation in words, so its limits, prices and floors
-are those of any answer; its executor keeps the times of what was said (``executor/outputs/translation.py``).
+are those of any answer; the executor keeps the times of what was said (``executor/translation.py``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ANOTHER_KIND = "not what is wanted here"  # of an ear that a model which writes
 
 
 def translation_instruction(into: str) -> str:
-    """What a model is told that translates what was heard."""
+    """Return the instruction for a model that translates a transcript."""
     return (
         f"Translate what is said into {name_of(into)}. Where lines have numbers, answer with the same numbers, one "
         "line for each. Write the translation and nothing else."
@@ -51,7 +51,9 @@ def translation_instruction(into: str) -> str:
 
 
 def _in_words(case: PlanningCase) -> PlanningCase:
-    """The same request as a question to a model that writes: what was heard goes in, its translation comes out."""
+    """Return the same request as a question to a model that writes: the transcript goes in, its translation comes
+    out.
+    """
     request, into = case.request, case.into
     told = translation_instruction(into)
     parts = (
@@ -77,18 +79,18 @@ def _in_words(case: PlanningCase) -> PlanningCase:
 
 
 def planning_cases(case: PlanningCase) -> tuple[PlanningCase, ...]:
-    """What a request is planned as: itself, or the two kinds of routes that translate what is said."""
+    """Return the cases that a request is planned as: itself, or the two kinds of translating routes."""
     return (case, _in_words(case)) if case.job == "transcribe" and case.into else (case,)
 
 
 def case_for(kinds: Sequence[PlanningCase], endpoint: Endpoint) -> PlanningCase:
-    """The one of them in which an endpoint would answer."""
+    """Return the case in which an endpoint would answer."""
     ears = "transcribe" in kinds[0].index.group_of[endpoint.id].jobs
     return kinds[0] if ears else kinds[-1]
 
 
 def plan_each(kinds: Iterable[PlanningCase], make: Callable[[PlanningCase], T]) -> tuple[list[T], list[NoRoute]]:
-    """What is made of each kind, and the errors of those that are not open."""
+    """Return the result for each case, and the errors of those without a route."""
     found: list[T] = []
     errors: list[NoRoute] = []
     for each in kinds:
@@ -100,10 +102,12 @@ def plan_each(kinds: Iterable[PlanningCase], make: Callable[[PlanningCase], T]) 
 
 
 def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], str]) -> list[T]:
-    """Who is asked, one after the other: the chosen route with all its fallbacks, then at least one of the other kind,
-    each endpoint once (``name``).
+    """Return the order in which routes are tried: the chosen one and its fallbacks, then at least one of the other
+    kind.
 
-    >>> in_turn(["ear"], ["writer", "ear"], str), in_turn(list("abcde"), ["writer", "other"], str)
+    Each endpoint occurs once (``name``).
+
+    >>> fallback_order(["ear"], ["writer", "ear"], str), fallback_order(list("abcde"), ["writer", "other"], str)
     (['ear', 'writer'], ['a', 'b', 'c', 'd', 'e', 'writer'])
     """
     found: dict[str, T] = {}
@@ -113,7 +117,7 @@ def fallback_order(mine: Sequence[T], others: Sequence[T], name: Callable[[T], s
 
 
 def _tokens(case: PlanningCase) -> tuple[float, float, float]:
-    """Tokens of the translation: about as many as of what is said."""
+    """Return the tokens of the translation: about as many as of the speech."""
     part = case.bundles[0].parts[0]
     low, mid, high = levels(transcript_tokens(part.seconds, None))
     lines = part.seconds.high / 3.0 * _NUMBER if part.seconds.known else 0.0
@@ -121,7 +125,7 @@ def _tokens(case: PlanningCase) -> tuple[float, float, float]:
 
 
 def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningCase], tuple[Route, Plan]]) -> Plan:
-    """The plan of the better kind of route, with the best of the other as a fallback and in numbers.
+    """Return the plan of the better kind of route, with the best of the other as a fallback and in numbers.
 
     Raises NoRoute where neither is open, with the reasons of both.
     """
@@ -141,18 +145,18 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
 
 
 def _closed(error: NoRoute) -> str:
-    """Why one kind of route is not open: the nearest miss."""
+    """Return why one kind of route is not open: its nearest miss."""
     return error.hints.reasons[0] if error.hints.reasons else error.hints.what
 
 
 def _beside(candidate: Candidate) -> Other:
-    """A language model's route in numbers, beside an ear that translates."""
+    """Return a language model's route in numbers, to show beside a transcriber that translates."""
     total = candidate.total
     return Other(endpoint=candidate.endpoint, summary=candidate.summary, cost=total.cost, seconds=total.seconds)
 
 
 def translation_order(case: PlanningCase, route: Route) -> tuple[float | str, ...]:
-    """What no price makes up for; then whether it is as strong as is wanted by default; then the objective."""
+    """Return the sort key: losses first, then whether the default strength is reached, then the objective."""
     policy = case.policy
     held = policy.objective != "fastest" and policy.at_least is None and case.named is None
     return (*route.loss, -min(route.tier, DEFAULT_FLOOR) if held else 0, *route.key)
@@ -177,7 +181,7 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
 
 
 def _ways(candidate: Candidate, into: str) -> str:
-    """One kind of route in numbers, and what it keeps of what was said."""
+    """Return one kind of route in numbers, and what it keeps of the speech."""
     total, last = candidate.total, candidate.last
     costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}"
     if last.op == "transcribe":
@@ -201,7 +205,9 @@ def _unlike(rows: list[Outranked]) -> list[Outranked]:
 
 
 def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
-    """What is out of both kinds of routes: an ear is no reason against a model that writes, nor the other way round."""
+    """Return what both kinds reject: a transcriber is no reason against a model that writes, nor the other way
+    round.
+    """
     used = {plan.chosen.endpoint, other.chosen.endpoint}
     rows = [row for row in (*plan.rejected, *other.rejected) if row.rule != "output" and not used & set(row.endpoints)]
     return tuple({(row.rule, row.reason): row for row in rows}.values())

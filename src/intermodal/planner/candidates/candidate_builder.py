@@ -1,6 +1,6 @@
-"""From a priced route to a ``Candidate``: steps with ids, estimates with ranges, and what leaves the machine.
+"""Build a ``Candidate`` from a priced route: steps with ids, estimates with ranges, and what leaves the machine.
 
-The same parts going the same way make the same steps, whoever answers, so steps are made once per plan.
+The same parts converted the same way make the same steps, whichever endpoint answers, so steps are made once per plan.
 """
 
 from __future__ import annotations
@@ -71,10 +71,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class CandidateBuilder:
-    """Makes candidates of one plan.
-
-    ``others``: who else may answer, for what is done again where an answer is no good.
-    """
+    """Builds the candidates of one plan. ``others``: endpoints that may repeat a bad answer."""
 
     def __init__(self, case: PlanningCase, conversions: ConvertersByJob, others: Sequence[Endpoint] = ()) -> None:
         self.case = case
@@ -89,7 +86,7 @@ class CandidateBuilder:
         self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
 
     def candidate(self, route: Route) -> Candidate:
-        """The candidate of a route."""
+        """Return the candidate of a route."""
         self._keep.append(route.assignment)
         key = (route.endpoint.id, tuple(id(way) for way in route.assignment.ways))
         found = self._candidates.get(key)
@@ -98,14 +95,14 @@ class CandidateBuilder:
         return found
 
     def summary(self, route: Route) -> str:
-        """A route in a few words."""
+        """Return a route in a few words."""
         found = self._summaries.get(route.assignment)
         if found is None:
             found = self._summaries[route.assignment] = route_summary(self.case, route.assignment)
         return found
 
     def total(self, route: Route) -> Estimate:
-        """The estimate of a route without its steps."""
+        """Return the estimate of a route without its steps."""
         return self._total(route, self._tokens_in(route), self._cost_basis(route))
 
     def _make(self, route: Route) -> Candidate:
@@ -209,7 +206,7 @@ class CandidateBuilder:
         return (*found, *spoken)
 
     def _spoken(self, route: Route, answer_: Call) -> tuple[Call, ...]:
-        """The voice after an answer in words."""
+        """Return the voice's step after an answer in words."""
         case, voice = self.case, self.case.voice
         if not needs_voice(case) or voice is None or speaks(route.endpoint):
             return ()
@@ -254,7 +251,7 @@ class CandidateBuilder:
         )
 
     def _thought(self, route: Route, out: Levels) -> Quantity:
-        """Of the output, what is thought before it."""
+        """Return the reasoning share of the output."""
         case, endpoint = self.case, route.endpoint
         if case.job != "generate" or not route.rates.thought[HIGH]:
             return Quantity()
@@ -264,7 +261,7 @@ class CandidateBuilder:
         return between(low, mid, high, found.basis)
 
     def _timed_by(self, route: Route) -> str:
-        """Where the seconds are from; of a host's, EXPLAIN says it."""
+        """Return where the seconds are from; EXPLAIN shows it for hosts."""
         if route.endpoint.host.zone in LOCAL_ZONES:
             return SPEED_BASIS
         return route.rates.basis_of(main_speed_of(self.case.job)) or SPEED_BASIS
@@ -280,7 +277,7 @@ class CandidateBuilder:
         return "price not known" if self._levels(route)[1][HIGH] == math.inf else "price list"
 
     def _levels(self, route: Route) -> tuple[Levels, Levels, Levels]:
-        """Output tokens, cost and seconds of the last call, worked out once per route."""
+        """Return output tokens, cost and seconds of the last call, computed once per route."""
         found = self._numbers.get(route)
         if found is None:
             made = answer_tokens(self.case, route.endpoint, route.rates, route.numbers.cap, route.demand.sound)
@@ -294,8 +291,11 @@ class CandidateBuilder:
         return found
 
     def _retry(self, route: Route, out: Levels) -> tuple[float, float]:
-        """USD and seconds of asking once more where a value stands nowhere; nothing where nobody looks, where a repair
-        is priced already, or where there is no room for it: no route is refused for what may be left out."""
+        """Return USD and seconds of asking once more where a value of the answer stands nowhere.
+
+        Zeros where nothing is looked up, where a repair is priced already, or where the limits leave no room: no route
+        is rejected for an optional retry.
+        """
         case, numbers = self.case, route.numbers
         if not route.demand.evident or route.demand.again or case.policy.evidence != "retry":
             return 0.0, 0.0
@@ -306,7 +306,7 @@ class CandidateBuilder:
         return cost, seconds
 
     def _is_cold(self, route: Route) -> bool:
-        """The answering runtime has to be loaded, and no conversion did."""
+        """Return whether the answering runtime has to be loaded and no conversion loads it."""
         endpoint = route.endpoint
         here = endpoint.host.zone in LOCAL_ZONES
         return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
@@ -333,7 +333,7 @@ class CandidateBuilder:
         )
 
     def _loaded(self, route: Route) -> Levels:
-        """Bytes that are loaded for the answer, and for saying it."""
+        """Return the bytes loaded for the answer and for speaking it."""
         case = self.case
         own = route.rates.memory if self._is_cold(route) else ZEROS
         if needs_voice(case) and not speaks(route.endpoint) and case.voice is not None:
@@ -344,9 +344,10 @@ class CandidateBuilder:
         return unloads_first(self.case, route.endpoint, route.demand, self._loaded(route)[HIGH])
 
     def _checks(self, route: Route, last: Call) -> tuple[Check, ...]:
-        """Prompted JSON is checked, and repaired at most once: priced, and only in the high estimate.
+        """Return the checks after the last step.
 
-        A transcript that is itself what is wanted is looked at like any other.
+        Prompted JSON is checked and repaired at most once, priced in the high estimate only. A transcript that is the
+        answer is checked like any other.
         """
         case = self.case
         if case.job == "transcribe":
@@ -374,7 +375,7 @@ class CandidateBuilder:
         )
 
     def _counted(self, route: Route, takes: tuple[Taken, ...]) -> tuple[str, ...]:
-        """By which rules what goes in as it is was counted, and who published them."""
+        """Return by which rules unconverted media were counted, and who published them."""
         tools = self._tools(route)
         kinds: set[tuple[Kind, str]] = {
             (each.counted_as or each.kind, each.tokens.basis) for each in takes if each.kind != "text"
@@ -385,7 +386,7 @@ class CandidateBuilder:
         return (*tools, *dict.fromkeys(counting_source(basis, sources.get(kind, "")) for kind, basis in sorted(kinds)))
 
     def _tools(self, route: Route) -> tuple[str, ...]:
-        """Tools that go along, what they add, and who says that they are taken."""
+        """Return the tools of the request, what they add, and the evidence that they are accepted."""
         case, request = self.case, self.case.request
         if not request.tools:
             return ()
@@ -413,7 +414,7 @@ class CandidateBuilder:
 
 
 def _levels_of(case: PlanningCase, route: Route, made: AnswerTokens) -> tuple[Levels, Levels]:
-    """Cost and seconds of the last call at all levels, the repair in the high ones."""
+    """Return cost and seconds of the last call at all levels, the repair in the high ones."""
     low, high = (final_call_cost(case, route.rates, level, route.demand, made.tokens[level]) for level in (LOW, HIGH))
     mid = typical_call_cost(case, route.rates, route.demand, made)
     more_cost, more_seconds = repair_cost(case, route.rates, route.demand, made.tokens[HIGH])

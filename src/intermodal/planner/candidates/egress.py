@@ -1,4 +1,4 @@
-"""Everything that leaves this machine on a route: to the endpoint that answers, and to converters elsewhere."""
+"""Egress: everything that leaves this machine on a route, to the answering endpoint and to converters elsewhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ Said = dict[object, list[tuple[str, Kind, str]]]  # what was worked out already,
 
 
 def route_sends(case: PlanningCase, route: Route, said: Said) -> tuple[Send, ...]:
-    """In part order, the answering endpoint's after the converters'. ``said`` is kept from one route to the next."""
+    """Return what leaves, in part order, converters' input first. ``said`` caches entries from one route to the
+    next.
+    """
     found: list[Send] = _questions(case, route)
     for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
         for used in way.converters:
@@ -52,7 +54,9 @@ def route_sends(case: PlanningCase, route: Route, said: Said) -> tuple[Send, ...
 
 
 def _questions(case: PlanningCase, route: Route) -> list[Send]:
-    """What goes along with pictures to be described, once a host; who answers gets all texts, these among them."""
+    """Return the texts sent with pictures to be described, once per host; the answering endpoint gets all texts
+    anyway.
+    """
     found: list[Send] = []
     hosts = {route.endpoint.host.id}
     for way in route.assignment.ways if case.told else ():
@@ -90,7 +94,7 @@ Words = Callable[[Bundle, Pairs], tuple[str, Kind]]
 
 
 def _each(bundle: Bundle, way: ConversionOption, endpoint: Endpoint, words: Words, said: Said) -> list[Send]:
-    """One entry per part; of many parts alike one for all, with their sum or range."""
+    """Return one entry per part; of many parts alike one for all, with their sum or range."""
     key = (id(way), words)
     found = said.get(key)
     if found is None:
@@ -121,7 +125,7 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 
 def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """What a converter elsewhere gets: recordings, pictures, pictures of pages or frames."""
+    """Return what a converter elsewhere gets: recordings, pictures, pictures of pages or frames."""
     if bundle.kind == "audio":
         return _heard(bundle, pairs)
     if bundle.kind == "image" and not any(piece.op == "frames" for piece in pairs[0][1].pieces):
@@ -135,7 +139,7 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 
 def _heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """Recordings for an ear; of one whose channels are heard apart, each of them."""
+    """Return recordings for a transcriber; where channels are transcribed apart, each of them."""
     what, kind = _as_it_is(bundle, pairs)
     return f"{what}{_of_each(bundle)}", kind
 
@@ -149,12 +153,12 @@ def _pieces_of(name: str, pairs: Pairs) -> list[ConversionStep]:
 
 
 def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """The sound of videos as it is."""
+    """Return the sound of videos, unconverted."""
     return f"{sum(part.seconds.mid for part, _ in pairs):.3g} s audio", "audio"
 
 
 def _sound_heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """The sound of videos for an ear; of one whose channels are heard apart, each of them."""
+    """Return the sound of videos for a transcriber; where channels are transcribed apart, each of them."""
     what, kind = _sound(bundle, pairs)
     return f"{what}{_of_each(bundle)}", kind
 
@@ -165,14 +169,14 @@ def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
 
 
 def _sizes(parts: list[PartFacts]) -> str:
-    """The size of pictures, of different ones from the smallest to the largest."""
+    """Return the size of pictures, of different ones from the smallest to the largest."""
     sizes = sorted({(part.width * part.height, part.width, part.height) for part in parts})
     ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
     return " to ".join(f"{width}x{height}" for _, width, height in ends)
 
 
 def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
-    """What converters make of the parts; text of which nothing is expected is sent all the same."""
+    """Return what converters make of the parts; text that is expected to be empty is sent all the same."""
     made = [piece.tokens for _, passage in pairs for piece in passage.pieces if piece.op in MAKES_TEXT]
     if not made:
         return "", "text"
@@ -202,7 +206,7 @@ def _send(what: str, kind: Kind, origin: str, endpoint: Endpoint) -> Send:
 
 
 def spoken_answer_sends(case: PlanningCase, route: Route, ends: tuple[Call, ...]) -> tuple[Send, ...]:
-    """The answer itself, where a voice elsewhere speaks it."""
+    """Return the answer itself, where a voice elsewhere speaks it."""
     voice = case.voice
     if len(ends) < 2 or voice is None or voice.endpoint.host.zone in LOCAL_ZONES:
         return ()

@@ -1,4 +1,4 @@
-"""Parts that reach the answering endpoint as they are: media it takes itself, and text files."""
+"""Parts that reach the answering endpoint unconverted: media it accepts, and text files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOGETHER = 8  # parts alike up to which each is listed by itself
 
 
 def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[Taken]:
-    """Text that was given as a file, not what the sender says; many files as one."""
+    """Return the texts given as files, without what the sender says; many files as one entry."""
     texts = case.text_files
     if len(texts) > TOGETHER:
         chars = sum(part.chars for part in texts)
@@ -43,7 +43,7 @@ def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[Taken]:
 
 
 def native_inputs(bundle: Bundle, way: ConversionOption, book: TokenRules) -> list[Taken]:
-    """Parts that go in without becoming text; many alike as one."""
+    """Return the parts that go in without becoming text; many alike as one entry."""
     if len(bundle.parts) > TOGETHER:
         basis = _taken_tokens(way.passages[0], book).basis
         tokens = total([quantity(each, basis, 0) for each in native_tokens(way, book)])
@@ -73,12 +73,12 @@ def native_inputs(bundle: Bundle, way: ConversionOption, book: TokenRules) -> li
 
 
 def _counted_as(bundle: Bundle, passage: PartConversion) -> Kind | Literal[""]:
-    """Pages that are shown count as pictures."""
+    """Return "image" for pages that are shown, which count as pictures."""
     return "image" if bundle.kind == "document" and passage.pictures else ""
 
 
 def _apart(part: PartFacts, passage: PartConversion, book: TokenRules) -> list[Taken]:
-    """A video or an animation in tracks: its frames, and its sound where that goes in as it is."""
+    """Return a video or an animation in tracks: its frames, and its sound where that goes in unconverted."""
     found: list[Taken] = []
     for piece in passage.pieces:
         if piece.shown and piece.op == "demux":

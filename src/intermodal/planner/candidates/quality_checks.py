@@ -1,8 +1,8 @@
-"""What is looked at on the way, and what an escalation would take: a condition with a price, in the plan beforehand.
+"""Checks of converted content, and the price of the escalation each may trigger.
 
-A transcript that is empty, loops, is doubted or is in another language is heard again by a stronger ear; text that is
-hardly legible is read by a stronger reader or described by an eye; text longer than planned for makes the plan be made
-again. Where nothing better is reachable, what is wrong is said.
+A transcript that is empty, loops, is in doubt or in another language is repeated by a stronger transcriber; text that
+is hardly legible is read by a stronger reader or described; text longer than planned makes the plan be remade. Where
+nothing better is reachable, the problem is reported.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SIZE = "if it is more than planned for, the plan is made again"
 
 
 class _CheckedConversions(Struct):
-    """Conversions of one kind by one endpoint, with the price of doing them better."""
+    """Conversions of one kind by one endpoint, with the price of repeating them."""
 
     titles: list[str]
     note: str
@@ -50,7 +50,9 @@ class _CheckedConversions(Struct):
 def conversion_checks(
     case: PlanningCase, conversions: ConvertersByJob, assignment: Assignment, steps: Iterable[Step]
 ) -> tuple[Check, ...]:
-    """One check for all conversions of a kind by an endpoint, and one for the size of everything that was made."""
+    """Return one check for all conversions of a kind by an endpoint, and one for the size of everything that was
+    made.
+    """
     found: dict[tuple[str, str], _CheckedConversions] = {}
     for bundle, way in zip(case.bundles, assignment.ways, strict=True):
         for piece in way.passages[0].pieces:
@@ -87,7 +89,7 @@ def conversion_checks(
 
 
 def transcript_check(case: PlanningCase, last: Call, ear: Endpoint, others: list[Endpoint]) -> Check:
-    """A transcript that is itself the answer: heard again by a better ear, where one of those who may answer is."""
+    """Return the check of a transcript that is the answer: a better endpoint repeats it, where one may answer."""
     bundle, inputs = case.bundles[0], (f"step:{last.id}",)
     part = bundle.parts[0]
     follower = _better_converter(case, {"transcribe": others}, bundle, "transcribe", ear)
@@ -106,10 +108,10 @@ def transcript_check(case: PlanningCase, last: Call, ear: Endpoint, others: list
 
 
 def evidence_check(last: Call, cost: float, seconds: float, *, shared: bool) -> Check:
-    """The values of a JSON answer against the text that it is made from.
+    """Return the check of a JSON answer's values against the text it is made from.
 
-    ``cost`` and ``seconds`` of asking once more, 0 where that is not done. ``shared``: the one repair of the answer is
-    there for this where it was not needed.
+    ``cost`` and ``seconds`` of asking once more, 0 where that is not done. ``shared``: the one repair of the answer
+    serves this check where it was not needed otherwise.
     """
     inputs = (f"step:{last.id}",)
     note = f"{NOWHERE}, it is asked again once" if shared or seconds else f"{NOWHERE}, that is said"
@@ -160,7 +162,7 @@ def _add_conversion(
 def _better_converter(
     case: PlanningCase, conversions: ConvertersByJob, bundle: Bundle, op: str, endpoint: Endpoint
 ) -> tuple[str, str, Endpoint] | None:
-    """Who would do it better: the job, the problem it is for, and the endpoint."""
+    """Return the converter that would do better: the job, the problem it is for, and the endpoint."""
     group = case.index.group_of
     some = allowed_converters(case, bundle, op, conversions.get(op, []))
     general = "empty" if op == "transcribe" else "confidence"
@@ -178,7 +180,7 @@ def _better_converter(
 def _repeated_step(
     case: PlanningCase, part: PartFacts, job: str, better: Endpoint, piece: ConversionStep
 ) -> ConversionStep:
-    """The same conversion by somebody better."""
+    """Return the same conversion by a better endpoint."""
     rates = case.rates(better)
     if job == "transcribe":
         return conversion_steps.transcribe(case, part, better, rates)

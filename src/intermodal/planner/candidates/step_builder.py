@@ -1,7 +1,4 @@
-"""The steps before the last call: the same parts going the same way make the same steps, whoever answers.
-
-So they are made once per plan, and once for all routes over an assignment.
-"""
+"""Build the steps before the last call, once per plan and once for all routes over an assignment."""
 
 from __future__ import annotations
 
@@ -48,7 +45,7 @@ _CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "descri
 
 
 class PreparationSteps(Struct, frozen=True):
-    """Everything before the last call: steps, what it takes of them, and what can be said already."""
+    """The steps before the last call, the references to their results, and what can be said about them already."""
 
     steps: tuple[Step, ...]
     inputs: tuple[str, ...]
@@ -61,7 +58,7 @@ class PreparationSteps(Struct, frozen=True):
 
 
 class StepBuilder:
-    """Makes the steps of assignments."""
+    """Builds the steps of assignments."""
 
     def __init__(self, case: PlanningCase, conversions: ConvertersByJob) -> None:
         self.case = case
@@ -71,7 +68,7 @@ class StepBuilder:
         self._befores: dict[tuple[object, ...], PreparationSteps] = {}
 
     def before(self, assignment: Assignment) -> PreparationSteps:
-        """What all routes over this assignment share, made once."""
+        """Return what all routes over this assignment share, made once."""
         key = (assignment.cold, *map(id, assignment.ways))
         found = self._befores.get(key)
         if found is None:
@@ -92,7 +89,7 @@ class StepBuilder:
         return found
 
     def _conversions(self, assignment: Assignment) -> tuple[list[Step], list[str]]:
-        """Steps in part order, and the references that stand for the parts."""
+        """Return the steps in part order, and the references that stand for the parts."""
         case = self.case
         by_part: dict[int, Steps] = {}
         for bundle, way, place, cold in parts_with_loads(case, assignment.ways, assignment.cold):
@@ -218,7 +215,7 @@ class StepBuilder:
 
 
 def _own_aspects(piece: ConversionStep, way: ConversionOption) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
-    """What a step keeps and loses: of several that stand for a part, its own share."""
+    """Return what a step keeps and loses: of several that stand for a part, its own share."""
     if way.name in ("mixed", "figured", "watch", "both", "read_along"):
         if not piece.shown:
             return (), ()

@@ -1,4 +1,4 @@
-"""The name of a step: what it does, with what and to what."""
+"""Step ids by content: operation, endpoint, parameters and inputs."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ _encode = msgspec.json.Encoder().encode
 
 
 def step_id(op: str, endpoint: str, params: Params, inputs: tuple[str, ...]) -> str:
-    """First 8 hex digits of SHA-256 over what the step does, with what and to what."""
+    """Return the first 8 hex digits of SHA-256 over what a step does, with what and to what."""
     return hashlib.sha256(_encode((op, endpoint, params, inputs))).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""A way: one choice for a bundle of parts, made of passages (what becomes of one part) and pieces (one step each)."""
+"""The values of conversion: an option of a bundle, the conversion of one part, and one step of it."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class ConversionStep(Struct, frozen=True, gc=False):
     """One step that a part goes through.
 
     Attributes:
-        seconds: without loading. tokens: of the text it makes, exact 0 for pictures and sound.
+        seconds: without loading. tokens: of the text it makes, exactly 0 for pictures and sound.
         params: the step's own. pages: of a document.
-        of: the place among the part's pieces of the one whose outcome it takes, -1 for the part itself.
-        shown: what it makes reaches the last call; else only another piece takes it.
+        of: index of the step of this part whose result it takes, -1 for the part itself.
+        shown: its result reaches the last call; otherwise only another step takes it.
         count: pictures it makes or looks at. reads: input tokens, of a call that is billed by tokens.
     """
 
@@ -76,11 +76,11 @@ class ConversionStep(Struct, frozen=True, gc=False):
 
 
 class PartConversion(Struct, frozen=True, gc=False):
-    """What becomes of one part: its steps, and what the last endpoint gets of it as it is.
+    """The conversion of one part: its steps, and what the last endpoint gets of the part unconverted.
 
-    ``many`` is how often each of the pictures is expected: once, but for frames, of which one stands for all.
-    ``film`` is a video that goes in whole, ``leaves`` the pages of a document that does.
-    ``lines``: how many lines of its text have a time before them.
+    ``many``: how often each picture is expected; once, except for frames, of which one stands for all.
+    ``film``: a video that goes in whole. ``leaves``: the pages of a document that goes in whole.
+    ``lines``: how many lines of its text start with a time.
     """
 
     pieces: tuple[ConversionStep, ...] = ()
@@ -94,7 +94,7 @@ class PartConversion(Struct, frozen=True, gc=False):
 
 
 class NativeTokens(NamedTuple):
-    """Tokens of what goes in as it is, as they are billed: of documents, of pictures and videos, of sound."""
+    """Billed tokens of unconverted media: of documents, of pictures and videos, of sound."""
 
     text: Levels = ZEROS
     image: Levels = ZEROS
@@ -102,28 +102,28 @@ class NativeTokens(NamedTuple):
 
 
 class ConversionOption(Struct, eq=False, gc=False):
-    """One choice for a bundle.
+    """One way to hand a bundle to the answering endpoint.
 
     Attributes:
         name: "native", "transcribe", "read", "describe", "both" (read and described), "extract", "render", "mixed",
             "figured" (text, and pages described), "frames" (an animation's), "watch" (a video, in tracks),
-            "read_along" (a picture as it is, and the text read from it).
-        converters: the ears, readers and eyes it goes through; () when nothing with weights is used.
-        hands: kinds the last endpoint must take, and which therefore reach it.
-        keeps, loses: aspects. ``missed`` are the needs among the lost ones: ``lost`` of those the question cannot do
-            without, counted over the parts; ``penalty`` in USD for the others, and for detail.
-        diverted: parts that the answering endpoint takes as they are and gets as something else, though it was named.
-        text, cost, transforms, local, network: sums over the parts (``network`` is the longest). made: the part
-            of the text that converters with weights write. ``text`` has the labels of its blocks.
-        work: seconds on this machine times the cores that they occupy. by: seconds of each process of this machine.
-            chain: the longest that one part takes, one step after another. steps: how many take part in that.
-        pictures, sound: what goes in as it is, sound in seconds.
-        counted: something goes in as it is, whose tokens are a matter of who takes it. held: what limits are about.
+            "read_along" (a picture unconverted, with the text read from it).
+        converters: the transcribers, readers and describers it uses; () when nothing with weights is used.
+        hands: kinds that reach the last endpoint, which must accept them.
+        keeps, loses: aspects. ``missed``: the needs among the lost ones. ``lost``: those the question cannot do
+            without, counted over the parts. ``penalty``: USD for the others, and for lost detail.
+        diverted: parts that a named model would accept as they are and gets converted.
+        text, cost, transforms, local, network: sums over the parts (``network``: the longest). made: the tokens of text
+            that converters with weights write. ``text`` includes the labels of its blocks.
+        work: seconds on this machine times the cores they occupy. by: seconds of each process of this machine.
+            chain: the longest sequence of steps of one part. steps: how many steps there are.
+        pictures, sound: unconverted media; sound in seconds.
+        counted: something goes in unconverted, so its tokens depend on the endpoint. held: amounts that limits refer
+            to.
         odd: some of its pictures may be refused.
-        natives: distinct passages with something that is not a picture, and how often.
-        tier: of the weakest converter. passages: one per part of the bundle. by_book: tokens of what goes in as it is
-            and refused: why it would be, by whose rules; weighed, options: how it does under each weighting; all kept
-            once computed.
+        natives: distinct conversions with unconverted media other than pictures, and how often each occurs.
+        tier: of the weakest converter. passages: one conversion per part. by_book: tokens of unconverted media by token
+            rules; refused: why these would be refused; weighed, options: scores under each weighting; all are caches.
     """
 
     name: str
@@ -162,7 +162,7 @@ class ConversionOption(Struct, eq=False, gc=False):
 
     @property
     def loss(self) -> Loss:
-        """What no money and no seconds buy."""
+        """Return the losses that no money and no time make up for."""
         return self.diverted, self.lost
 
 
@@ -176,12 +176,12 @@ def make_option(
     same: Callable[[int], object] | None = None,
     aspects: tuple[tuple[Aspect, ...], tuple[Aspect, ...]] | None = None,
 ) -> ConversionOption:
-    """A way of all parts of a bundle.
+    """Make an option for all parts of a bundle.
 
     Args:
-        passage_of: what becomes of the part at a place of the bundle; asked once for parts that are alike.
-        same: what parts must share to be alike, their shape if not given.
-        aspects: what is kept and lost, where that is not a matter of the way's name.
+        passage_of: returns the conversion of the part at an index of the bundle; called once for parts that are alike.
+        same: what parts must share to be alike, their shape by default.
+        aspects: what is kept and lost, where that does not follow from the option's name.
     """
     memo: dict[object, PartConversion] = {}
     passages: list[PartConversion] = []
@@ -214,12 +214,12 @@ def make_option(
 
 
 def without_reading(way: ConversionOption, bundle: Bundle) -> ConversionOption:
-    """The way as it is in front of an eye too weak to read: what is written only in pictures is lost."""
+    """Return the option as it is for a model too weak to read: words that only pictures carry are lost."""
     return without_words(way, bundle) if way.pictures and way.name in READ_BY_MODEL_ALONE.get(bundle.kind, ()) else way
 
 
 def without_words(way: ConversionOption, bundle: Bundle) -> ConversionOption:
-    """The way as it is where the words are lost on it."""
+    """Return the option with its words lost."""
     if "words" not in way.keeps:
         return way
     price = bundle.needs.get("words")
@@ -233,7 +233,7 @@ def without_words(way: ConversionOption, bundle: Bundle) -> ConversionOption:
 
 
 def _distinct(bundle: Bundle) -> list[PartFacts]:
-    """Parts that can lose different things: documents differ in their figures, others do not."""
+    """Return the parts that may lose different things: documents differ in their figures, other kinds do not."""
     if bundle.kind != "document":
         return bundle.parts[:1]
     return list(dict(zip(bundle.shapes, bundle.parts, strict=True)).values())
@@ -272,7 +272,7 @@ def _add_up(way: ConversionOption, bundle: Bundle, case: PlanningCase) -> None:
 
 
 def _is_odd(picture: Picture) -> bool:
-    """Of a level of detail that not all have, or a strip: some vendor may refuse it however small it is."""
+    """Return whether a vendor may refuse a picture of any size: for its level of detail, or as a narrow strip."""
     width, height, detail = picture
     return detail != "auto" or max(width, height) > 100 * min(width, height)
 
@@ -288,7 +288,7 @@ def _held(way: ConversionOption, bundle: Bundle) -> MediaAmounts:
 
 
 def native_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:
-    """Tokens of what goes in as it is, under one book of rules; kept with the way, since many assignments share it."""
+    """Return the tokens of unconverted media under these rules; cached on the option, which many assignments share."""
     found = way.by_book.get(book)
     if found is None:
         text = film = audio = ZEROS
@@ -306,7 +306,7 @@ def native_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:
 
 
 def _unpictured_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:
-    """Documents, videos and sound; who has no rule for any of them counts them like all others without."""
+    """Return the tokens of documents, videos and sound; endpoints without a rule for any of them share one count."""
     if not (book.audio or book.video or book.document) and book is not NO_RULES:
         if way.ruleless is None:
             way.ruleless = _unpictured_tokens(way, NO_RULES)
@@ -323,12 +323,12 @@ def _unpictured_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:
 
 
 def whole_video_tokens(way: ConversionOption, book: TokenRules) -> Levels:
-    """Tokens of the videos among what goes in as it is."""
+    """Return the tokens of videos that go in whole."""
     return _unpictured_tokens(way, book).image
 
 
 def native_refusal(way: ConversionOption, book: TokenRules) -> str:
-    """Why what goes in as it is would be refused under these rules, "" when it would not."""
+    """Return why unconverted media would be refused under these rules, "" when they would not."""
     if way.held.size > MAX_FILE_BYTES:
         size, most = way.held.size / 1e6, MAX_FILE_BYTES / 1e6
         return f"{size:,.0f} MB of files, and no more than {most:,.0f} MB are sent as they are"

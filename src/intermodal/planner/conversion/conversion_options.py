@@ -1,14 +1,14 @@
-"""The ways a bundle of parts can reach the endpoint that answers, each with what it hands over and what it takes.
+"""Enumerate the conversion options of a bundle: how it can reach the endpoint that answers.
 
     text      as it is
     image     as it is | as it is and read | read | described | read and described | frames of an animation
-              | made smaller, where its size may be refused
-    audio     as it is | transcribe
-    video     as it is | its sound and its pictures, each a way of its own (footage.py)
+              | resized, where its size may be refused
+    audio     as it is | transcribed
+    video     as it is | its sound and its pictures, each with an option of its own (video_options.py)
     document  as it is | extract (scanned pages rendered and read) | render | mixed (text of pages, and pictures of
-              scanned pages and of those with figures) | figured (text, and such pages described): documents.py
+              scanned pages and of those with figures) | figured (text, and such pages described): document_options.py
 
-A way is a choice for a whole bundle; its pieces are what happens to one part, one piece per step.
+An option applies to a whole bundle; its steps are what happens to one part.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ BOTH_OF = 2  # readers, and eyes, up to which a picture is both read and describ
 def conversion_options(
     case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob, kept_pages: KeptPages | None = None
 ) -> list[ConversionOption]:
-    """Every way for this bundle, whoever answers; what an endpoint cannot take is ruled out later."""
+    """Return every option for this bundle, whichever endpoint answers; rules exclude later what an endpoint cannot
+    take.
+    """
     if case.job == "transcribe":
         return [
             make_option(
@@ -82,10 +84,10 @@ def conversion_options(
 
 
 def allowed_converters(case: PlanningCase, bundle: Bundle, job: str, some: list[Endpoint]) -> list[Endpoint]:
-    """Converters that may get these parts, and that did not fail with them already.
+    """Return the converters that may be given these parts and did not fail with them already.
 
-    What is private is converted on this machine or not at all. One that failed is followed by a stronger one, or one
-    that hears the language, or by none: the same again would bring the same.
+    Private parts are converted on this machine or not at all. After a failure only a stronger converter may follow, or
+    one that knows the language.
     """
     found = [e for e in some if not bundle.private or e.host.zone in LOCAL_ZONES]
     for part in bundle.parts:
@@ -129,7 +131,7 @@ def _transcribed(case: PlanningCase, bundle: Bundle, ear: Endpoint) -> Conversio
 
 
 def _picture_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
-    """A picture turned into words: those written on it, those that say what it shows, or both."""
+    """Return the options that put a picture in words: what is written in it, what it shows, or both."""
     readers, eyes = conversions.get("read", []), conversions.get("describe", [])
 
     def way(name: str, reader: Endpoint | None, eye: Endpoint | None) -> ConversionOption:
@@ -153,7 +155,7 @@ def _picture_options(case: PlanningCase, bundle: Bundle, conversions: Converters
 
 
 def _may_be_refused(case: PlanningCase, bundle: Bundle) -> bool:
-    """Some vendor takes no picture of that size, or not so many of them."""
+    """Return whether some vendor accepts no picture of that size, or not so many of them."""
     longest = max(max(part.width, part.height) for part in bundle.parts)
     if longest <= SAFE_SIDE:
         return False
@@ -168,7 +170,7 @@ def _may_be_refused(case: PlanningCase, bundle: Bundle) -> bool:
 
 
 def _resized(case: PlanningCase, bundle: Bundle) -> ConversionOption:
-    """Pictures made so small that nobody refuses them. Small print suffers, so it is for want of another way."""
+    """Return the option of pictures small enough for every vendor. Small print suffers, so it is a last resort."""
 
     def passage(place: int) -> PartConversion:
         part = bundle.parts[place]
@@ -184,7 +186,7 @@ def _resized(case: PlanningCase, bundle: Bundle) -> ConversionOption:
 
 
 def _read_along(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> ConversionOption:
-    """Pictures as they are, and beside them their words, for a model that was named and cannot read these by itself."""
+    """Return the option of pictures with their text read beside them, for a named model too weak to read them."""
     return make_option(
         case, bundle, "read_along", BOTH,
         lambda place: PartConversion(

@@ -1,6 +1,6 @@
-"""Single steps of a part, priced: hearing, reading, describing, taking apart.
+"""Single conversion steps, priced: transcribing, reading, describing, extracting, rendering.
 
-A step that is done already (the plan is made again while it runs) takes nothing more, and its size is known.
+A step that is done already (the plan is remade while it runs) takes nothing more, and its size is known.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary tha
 
 
 def finished_outcome(part: PartFacts, op: str, endpoint: Endpoint | None, params: Params) -> ConversionOutcome | None:
-    """What this very step made of this part, if it is done."""
+    """Return the outcome of this very step for this part, None if it is not done."""
     name = endpoint.id if endpoint is not None else ""
     for each in part.outcomes:
         if each.op == op and each.endpoint == name and dict(each.params) == dict(params) and not each.problem:
@@ -75,7 +75,7 @@ def finished_outcome(part: PartFacts, op: str, endpoint: Endpoint | None, params
 
 
 def known_tokens(done: ConversionOutcome) -> Quantity:
-    """Tokens of text that is there, in any vocabulary."""
+    """Return the tokens of text that exists, in any vocabulary."""
     if not done.tokens:
         return text_tokens(done.chars)
     counted = float(max(done.tokens.values()))
@@ -84,7 +84,7 @@ def known_tokens(done: ConversionOutcome) -> Quantity:
 
 
 def with_outcome(piece: ConversionStep, part: PartFacts) -> ConversionStep:
-    """The piece as it is once its step is done: nothing left to pay or to wait for."""
+    """Return the step as it is once done: nothing left to pay or to wait for."""
     done = finished_outcome(part, piece.op, piece.endpoint, piece.params) if part.outcomes else None
     if done is None:
         return piece
@@ -101,7 +101,7 @@ def with_outcome(piece: ConversionStep, part: PartFacts) -> ConversionStep:
 def transcribe(
     case: PlanningCase, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
 ) -> ConversionStep:  # fmt: skip
-    """Speech to text. ``timed``: each stretch of it keeps its own time."""
+    """Return the step of transcribing speech. ``timed``: each segment keeps its time."""
     tokens = transcript_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
     length = levels(part.seconds)
     film = length if part.kind == "video" else ZEROS
@@ -124,7 +124,7 @@ def transcribe(
 
 
 def transcription_params(case: PlanningCase, part: PartFacts) -> Params:
-    """What an ear is told of the language that is spoken, and of the one that it is to write."""
+    """Return the parameters for a transcriber: the spoken language, and the one to write."""
     # An ear that follows one which was told the wrong language is told none.
     wrong = any(done.problem == "language" for done in part.outcomes)
     language = "" if wrong else case.policy.language
@@ -132,13 +132,13 @@ def transcription_params(case: PlanningCase, part: PartFacts) -> Params:
 
 
 def transcription_title(case: PlanningCase, seconds: float, *, apart: bool) -> str:
-    """How much is heard, and what is particular about it: "63 s, its two channels apart, into en"."""
+    """Return what is transcribed and how, for a title: "63 s, its two channels apart, into en"."""
     into = f", into {case.into}" if case.into else ""
     return f"{seconds:.3g} s{', its two channels apart' if apart else ''}{into}"
 
 
 def _two_channel_tokens(tokens: Quantity, seconds: Quantity) -> Quantity:
-    """Tokens of speech on two channels: both may talk all the time, and each of their turns has who it is."""
+    """Return the tokens of speech on two channels: both may talk all the time, and each turn names its speaker."""
     if not tokens.known:
         return tokens
     labels = [TURN_TOKENS * turns * length for turns, length in zip(TURNS, levels(seconds), strict=True)]
@@ -147,7 +147,7 @@ def _two_channel_tokens(tokens: Quantity, seconds: Quantity) -> Quantity:
 
 
 def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) -> ConversionStep:
-    """The text in a picture."""
+    """Return the step of reading the text in a picture."""
     megapixels = read_megapixels(part.width, part.height)
     price = ocr_price(rates, 1)
     if part.letters.known:
@@ -169,7 +169,7 @@ def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) ->
 def _reader_hint(
     case: PlanningCase, part: PartFacts, reader: Endpoint, pages: tuple[PageFacts, ...] = ()
 ) -> tuple[str, Params]:
-    """What a reader is told of the script, and how EXPLAIN says it."""
+    """Return the script given to a reader as a parameter, and in words for EXPLAIN."""
     script, who = reader_script(case, part, reader, pages)
     return (f" ({who})", (("script", script),)) if script else ("", ())
 
@@ -177,7 +177,7 @@ def _reader_hint(
 def read_pages(
     case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], reader: Endpoint, rates: Rates, of: int
 ) -> ConversionStep:
-    """The text of scanned pages, from pictures just rendered."""
+    """Return the step of reading scanned pages from rendered pictures."""
     sizes = [read_megapixels(*page_pixels(page)[:2]) for page in pages]
     megapixels = at_each(lambda level: sum(size[level] for size in sizes))
     price = ocr_price(rates, len(pages))
@@ -259,7 +259,7 @@ def scanned_tokens(case: PlanningCase, page: PageFacts, reader: Endpoint | None)
 def read_frames(
     case: PlanningCase, part: PartFacts, reader: Endpoint, frames: ConversionStep, shape: Picture, of: int
 ) -> ConversionStep:
-    """Text on the screen, once per scene."""
+    """Return the step of reading text on the screen, once per scene."""
     rates = case.rates(reader)
     count = frame_count(frames)
     megapixels = read_megapixels(*shape[:2])
@@ -283,8 +283,10 @@ def read_frames(
 
 
 def _of_frames(each: Quantity, count: Levels) -> Quantity:
-    """Tokens of all frames together. They do not all hold the most a frame can hold: what one has more, another has
-    less, so the excess over the middle grows with the square root of their number, as independent errors add.
+    """Return the tokens of all frames together.
+
+    Not all frames hold the most a frame can hold, so the excess over the middle grows with the square root of their
+    number, as independent errors add.
     """
     if not each.known:
         return each
@@ -294,9 +296,9 @@ def _of_frames(each: Quantity, count: Levels) -> Quantity:
 
 
 class VisualInput(Struct, frozen=True):
-    """What an eye is shown: pictures, or frames of which one stands for all and ``count`` says how many.
+    """What a describer is shown: pictures, or frames of which one stands for all and ``count`` says how many.
 
-    ``of`` is the piece that makes them, -1 where the part is the picture; ``pages`` are a document's.
+    ``of``: index of the step that makes them, -1 where the part is the picture. ``pages``: of a document.
     """
 
     title: str
@@ -307,7 +309,7 @@ class VisualInput(Struct, frozen=True):
 
 
 def describe(case: PlanningCase, part: PartFacts, eye: Endpoint, look: VisualInput) -> ConversionStep:
-    """What pictures show, as far as it matters for the question; one call per picture."""
+    """Return the step of describing pictures with regard to the question; one call per picture."""
     rates = case.rates(eye)
     told = case.tells(eye)
     ask = levels(text_tokens(len(case.question))) if told else ZEROS
@@ -341,7 +343,7 @@ def describe(case: PlanningCase, part: PartFacts, eye: Endpoint, look: VisualInp
 
 
 def question_key(case: PlanningCase) -> str:
-    """First 8 hex digits of SHA-256 of the question: a description for one question is none for another."""
+    """Return the first 8 hex digits of the question's SHA-256; a description for one question serves no other."""
     return hashlib.sha256(case.question.encode()).hexdigest()[:8]
 
 
@@ -349,7 +351,7 @@ def question_key(case: PlanningCase) -> str:
 
 
 def extract(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -> ConversionStep:
-    """The text layer of pages."""
+    """Return the step of extracting the text layer of pages."""
     return with_outcome(
         ConversionStep(
             op="extract", title=pages_title(page_numbers(pages)), pages=page_numbers(pages),
@@ -362,12 +364,12 @@ def extract(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -
 
 
 def layer_tokens(case: PlanningCase, page: PageFacts) -> Quantity:
-    """Tokens of a page's text layer, and of what lies over it."""
+    """Return the tokens of a page's text layer, and of links, form values and remarks on it."""
     return text_tokens(page.chars + page.over, 0, page.scripts, case.pages_in)
 
 
 def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *, shown: bool) -> ConversionStep:
-    """Pictures of pages."""
+    """Return the step of rendering pages as pictures."""
     megapixels = sum(width * height for width, height, _ in map(page_pixels, pages)) / 1e6
     return with_outcome(
         ConversionStep(
@@ -383,7 +385,7 @@ def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *,
 def frames(
     case: PlanningCase, part: PartFacts, params: Params, count: Levels, title: str, *, shown: bool
 ) -> ConversionStep:
-    """Pictures of a video or an animation. ``count`` of them are expected."""
+    """Return the step of taking frames of a video or an animation; ``count`` of them are expected."""
     length = levels(part.seconds)
     megapixels = part.width * part.height / 1e6
     piece = ConversionStep(
@@ -407,12 +409,12 @@ def frames(
 
 
 def frame_count(piece: ConversionStep) -> Levels:
-    """How many pictures a frames piece is expected to make."""
+    """Return how many pictures a frames step is expected to make."""
     return piece.reads
 
 
 def resize(case: PlanningCase, part: PartFacts, side: int, detail: str) -> tuple[ConversionStep, Picture]:
-    """A picture made smaller, and its new size."""
+    """Return the step of resizing a picture, and its new size."""
     width, height = frame_size(part.width, part.height, side)
     megapixels = part.width * part.height / 1e6
     params: Params = (("max_side", str(side)), *((("detail", detail),) if detail != "auto" else ()))
@@ -424,7 +426,7 @@ def resize(case: PlanningCase, part: PartFacts, side: int, detail: str) -> tuple
 
 
 def demux(case: PlanningCase, part: PartFacts, *, shown: bool, apart: bool = False) -> ConversionStep:
-    """The sound of a video. ``apart``: each of its two channels by itself."""
+    """Return the step of extracting a video's sound. ``apart``: each of its two channels by itself."""
     length = levels(part.seconds)
     return with_outcome(
         ConversionStep(
@@ -437,7 +439,7 @@ def demux(case: PlanningCase, part: PartFacts, *, shown: bool, apart: bool = Fal
 
 
 def subtitles(case: PlanningCase, part: PartFacts, track: SubtitleFacts, *, timed: bool) -> ConversionStep:
-    """The words of a track of subtitles, which is read and not heard."""
+    """Return the step of extracting a subtitle track."""
     return with_outcome(
         ConversionStep(
             op="subtitles", title=f"{track.language or 'language not stated'}, {counted(track.lines, 'line')}",
@@ -450,7 +452,7 @@ def subtitles(case: PlanningCase, part: PartFacts, track: SubtitleFacts, *, time
 
 
 def transcript_lines(part: PartFacts, *, timed: bool) -> Levels:
-    """How many lines with a time what an ear hears becomes: of a film, and where each stretch keeps its own."""
+    """Return how many timed lines a transcript has: of a video, and where each segment keeps its time."""
     if not timed and part.kind != "video":
         return ZEROS
     length = levels(part.seconds)
@@ -459,26 +461,25 @@ def transcript_lines(part: PartFacts, *, timed: bool) -> Levels:
 
 
 def subtitle_lines(part: PartFacts, track: SubtitleFacts, *, timed: bool) -> Levels:
-    """How many lines with a time a track of subtitles becomes."""
+    """Return how many timed lines a subtitle track becomes."""
     every = float(track.lines)
     return (every, every, every) if timed else _in_lines((every / 2, every, every), track.last, part)
 
 
 def _in_lines(every: Levels, seconds: float, part: PartFacts) -> Levels:
-    """Of so many stretches within ``seconds``, each with its time: how many times are left where one goes on in the
-    line of another. A picture between them begins a new line."""
+    """Return how many times are left where segments are joined into lines; a picture between them begins a new line."""
     low, mid, high = every
     lines = seconds / line_of(part.seconds.mid)
     return (min(low, lines / 2), min(mid, lines), min(high, lines + 1 + FRAMES_MOST))
 
 
 def _times(timed: bool) -> Params:
-    """Of a step that makes words of speech: each line keeps its own time."""
+    """Return the parameter under which each line of speech keeps its own time."""
     return (("times", "each"),) if timed else ()
 
 
 def task_of(job: str) -> Task:
-    """The Hugging Face task of a conversion."""
+    """Return the Hugging Face task of a conversion."""
     return TASK_OF[job]
 
 
@@ -486,13 +487,13 @@ def task_of(job: str) -> Task:
 
 
 def page_pixels(page: PageFacts) -> Picture:
-    """A page as it is rendered."""
+    """Return the size of a page as it is rendered."""
     width, height, _ = page_size(page.width, page.height, DEFAULT_DPI)
     return (width, height, "auto")
 
 
 def page_megapixels(page: PageFacts) -> float:
-    """Megapixels of a page as it is rendered for a reader."""
+    """Return the megapixels of a page as it is rendered for a reader."""
     width, height, _ = page_pixels(page)
     return read_megapixels(width, height)[MID]
 
@@ -515,12 +516,12 @@ def pages_title(pages: tuple[int, ...]) -> str:
 
 
 def at_each(formula: Callable[[Level], float]) -> Levels:
-    """A formula at all three levels."""
+    """Return a formula's value at all three levels."""
     return (formula(0), formula(1), formula(2))
 
 
 def as_range(values: Levels) -> Quantity:
-    """Levels as a factor."""
+    """Return levels as a factor."""
     if values[0] == values[2]:
         return exact(values[1])
     return between(values[0], values[1], values[2], "scenes expected")

@@ -1,4 +1,6 @@
-"""Ears and readers: which may serve, and the few of them that are best under some weighting."""
+"""Transcribers, readers and describers: the few that are best under some weighting of money, time, strength and
+memory.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,9 @@ VERB: dict[Job, str] = {"transcribe": "hear", "read": "read", "describe": "see",
 
 
 class StrengthFloors(Struct, frozen=True):
-    """Places in ``TIERS`` below which nothing is taken: the answering endpoint, ears, readers and eyes."""
+    """The least strength, as indices into ``TIERS``, of the answering endpoint, transcribers, readers and
+    describers.
+    """
 
     answer: int
     hear: int
@@ -70,13 +74,14 @@ class StrengthFloors(Struct, frozen=True):
     see: int = 0
 
     def of(self, job: Job) -> int:
-        """The floor of a conversion."""
+        """Return the floor of a conversion."""
         return {"transcribe": self.hear, "read": self.read}.get(job, self.see)
 
 
 class _ConversionWork(Struct):
-    """All there is to convert, for comparing converters: seconds of each recording, those of films among them,
-    megapixels, pictures, and their sizes."""
+    """All that has to be converted, for comparing converters: seconds of each recording and of videos among them,
+    megapixels, pictures and their sizes.
+    """
 
     lengths: list[float]
     film: float
@@ -96,7 +101,7 @@ class _RankedConverter(Struct):
 def shortlist_converters(
     case: PlanningCase, left: EligibleEndpoints, floors: StrengthFloors, only: EndpointFilter | None
 ) -> tuple[ConvertersByJob, list[EndpointRejection]]:
-    """Converters per job, and who was refused for strength or privacy."""
+    """Return the converters per job, and the rejections for strength or privacy."""
     found: ConvertersByJob = {}
     refused: list[EndpointRejection] = []
     work: _ConversionWork | None = None
@@ -177,7 +182,7 @@ def _score(case: PlanningCase, endpoint: Endpoint, job: Job, work: _ConversionWo
 
 
 def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list[float]) -> float:
-    """USD of hearing recordings so long, as a plan would say."""
+    """Return the USD of transcribing recordings of these lengths, as a plan would state it."""
     if rates.second < math.inf or rates.audio == math.inf:  # what is billed by seconds takes no counting
         return sum(transcription_price_by_length(rates, each) for each in lengths)
     rule, learned = case.book_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
@@ -189,7 +194,7 @@ def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list
 
 
 def _best(case: PlanningCase, scored: list[_RankedConverter]) -> list[_RankedConverter]:
-    """All of a few; of many, on this machine and elsewhere each, the best under every weighting."""
+    """Return all of a few converters; of many, the best under every weighting, on this machine and elsewhere."""
     if len(scored) <= SHORTLIST:
         return scored
     value = case.policy.time_value

@@ -1,7 +1,7 @@
-"""The ways of a document: whole, its text, pictures of its pages, or both; what pictures show can be put in words.
+"""Conversion options of a document: whole, its text, pictures of its pages, or both; figures can be described in words.
 
-Pages whose words do not carry the content (scans, figures) are seen, read or described, or said to be lost. Pictures on
-pages of text are read by themselves where they hold words that the text layer lacks.
+Pages whose text layer does not carry their content (scans, figures) are shown, read or described, or reported as lost.
+Pictures on pages of text are read by themselves where they hold words that the text layer lacks.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WORDS_IN_FIGURES = 0.2  # share of letters that are in pictures, from which on w
 def document_options(
     case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob, kept_pages: KeptPages
 ) -> list[ConversionOption]:
-    """Every way; ``kept_pages`` are those a selection kept."""
+    """Return every option; ``kept_pages``: the pages that a selection kept."""
     pages = [kept_pages.get(part.index, wanted) for part, wanted in zip(bundle.parts, bundle.pages, strict=True)]
     scanned = sum(page.scanned for some in pages for page in some)
     seen = sum(needs_rendering(page) for some in pages for page in some)
@@ -87,20 +87,20 @@ def document_options(
 
 
 def _left_in_figures(pages: list[tuple[PageFacts, ...]]) -> bool:
-    """So many letters are in pictures that text layers without them have not the words of the pages."""
+    """Return whether so many letters are in pictures that the text layers do not have the words of the pages."""
     every = [page for some in pages for page in some]
     pictured = sum(page.figure_letters.mid for page in every if page.figures and page.figure_letters.known)
     return pictured > WORDS_IN_FIGURES * (pictured + sum(page.chars for page in every))
 
 
 def _wordless(bundle: Bundle) -> tuple[Aspects, Aspects]:
-    """What an extraction keeps and loses that leaves words in pictures."""
+    """Return what an extraction keeps and loses that leaves words in pictures."""
     gone = {"words", *(aspect for part in bundle.parts for aspect in lost_aspects("extract", part))}
     return (), tuple(aspect for aspect in ASPECTS_OF_KIND["document"] if aspect in gone)
 
 
 def needs_rendering(page: PageFacts) -> bool:
-    """A picture of this page says more than its text."""
+    """Return whether a picture of this page says more than its text."""
     return page.scanned or bool(page.figures) or page.figure_share >= FIGURE_PAGE
 
 
@@ -149,7 +149,7 @@ def _passage(
 def _described(
     case: PlanningCase, part: PartFacts, eye: Endpoint, seen: tuple[PageFacts, ...], before: list[ConversionStep]
 ) -> list[ConversionStep]:
-    """Pages drawn, if a reader did not have just these drawn already, and described."""
+    """Return the steps that render pages, unless a reader had just these rendered, and describe them."""
     drawn = next((place for place, p in enumerate(before) if p.op == "render" and p.pages == page_numbers(seen)), None)
     made: list[ConversionStep] = [] if drawn is not None else [conversion_steps.render(case, part, seen, shown=False)]
     look = conversion_steps.VisualInput(

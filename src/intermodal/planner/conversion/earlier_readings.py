@@ -1,4 +1,4 @@
-"""How much of what a step keeps really arrives, where that is counted before it runs. Pure."""
+"""How much of an aspect a step keeps, where earlier readings, transcripts or the number of scenes tell."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _SEEN: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what
 def partial_aspects(
     case: PlanningCase, part: PartFacts, piece: ConversionStep, passage: PartConversion, keeps: Collection[Aspect]
 ) -> tuple[Portion, ...]:
-    """What a step keeps of an aspect: of a film the scenes that are looked at, of what was read or heard before the
-    lines, pages or seconds of which that reading was sure."""
+    """Return how much a step keeps: scenes looked at, or lines, pages or seconds an earlier reading was sure of."""
     frames = _frames(piece, passage)
     if frames is not None and part.kind == "video":
         most, scenes = int(dict(frames.params).get("most", "0")), 1 + len(part.cuts)
@@ -36,8 +35,11 @@ def partial_aspects(
 
 
 def heard_portion(case: PlanningCase, part: PartFacts, ear: Endpoint) -> tuple[Portion, ...]:
-    """How much of what is said in a recording or a film an earlier hearing was sure of; () where it was of nearly all,
-    and where this ear hears better than that one. Of ears elsewhere nothing is known."""
+    """Return how much speech an earlier transcript was sure of.
+
+    Empty where it was sure of nearly all, and where this transcriber is better than the earlier one. Nothing is known
+    of transcribers elsewhere.
+    """
     portion = earlier_portion(part)
     before = ConversionOutcome(op="transcribe", endpoint=part.read_by, problem="confidence")
     if portion is None or ear.host.zone != "process" or may_redo(case, ear, before):
@@ -46,8 +48,9 @@ def heard_portion(case: PlanningCase, part: PartFacts, ear: Endpoint) -> tuple[P
 
 
 def earlier_portion(part: PartFacts, pages: Collection[int] = ()) -> Portion | None:
-    """How much of a picture, of scanned pages or of speech an earlier reading was sure of; None where it was of nearly
-    all."""
+    """Return how much of a picture, of scanned pages or of speech an earlier reading was sure of, None for nearly
+    all.
+    """
     kept, of = part.read_before
     if not part.pages:
         unit: Literal["seconds", "lines"] = "seconds" if part.kind in ("audio", "video") else "lines"
@@ -58,7 +61,7 @@ def earlier_portion(part: PartFacts, pages: Collection[int] = ()) -> Portion | N
 
 
 def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
-    """What a plan says of words that are doubted; of scenes it says it of the film (``footage.scene_notes``)."""
+    """Return the notes on words in doubt; scenes are noted per video (``video_options.scene_notes``)."""
     return [
         f"{each.amount} of the words of {names[step.part]} arrive as they are: {confidence_text(each)}"
         for step in steps
@@ -69,12 +72,13 @@ def portion_notes(steps: Iterable[Step], names: dict[int, str]) -> list[str]:
 
 
 def confidence_text(portion: Portion) -> str:
+    """Return how sure an earlier reading was, in words."""
     how, what = ("hearing", "seconds of speech") if portion.unit == "seconds" else ("reading", portion.unit)
     return f"an earlier {how} was sure of {portion.kept:,} of {portion.of:,} {what}"
 
 
 def _frames(piece: ConversionStep, passage: PartConversion) -> ConversionStep | None:
-    """The frames that a step makes, reads or describes."""
+    """Return the frames that a step makes, reads or describes."""
     if piece.op == "frames":
         return piece
     given = passage.pieces[piece.of] if piece.of >= 0 else None

@@ -1,8 +1,8 @@
-"""What a request seems to need of its media, and what each way keeps of them.
+"""Fidelity: which aspects of its media a request seems to need, and which of them each conversion option keeps.
 
-Stated aspects (``Policy.keep``) reject. Of inferred ones, those the question cannot be answered without come before
-money and time: a route that loses one is taken only where no route that keeps it is within the limits. The others
-have a small price. All that is lost is said.
+Stated aspects (``Policy.keep``) reject. Inferred ones that the question cannot be answered without come before money
+and time: a route that loses one is taken only where no route within the limits keeps it. The others have a small
+price. Every loss is reported.
 """
 
 from __future__ import annotations
@@ -65,15 +65,17 @@ FULL = 200.0  # letters from which on a picture is a page, however wide its line
 
 
 def medium_of(part: PartFacts) -> Medium:
-    """What a question is about when it is about this part. Of a picture that nobody looked at it is an image; text has
-    nothing but words, and is asked about like a document."""
+    """Return the medium under which a question asks about this part.
+
+    A picture that was not sampled is an image; text has only words, and is asked about like a document.
+    """
     if part.kind == "image" and part.text_density.known:
         return "page" if is_page(part) else "photo"
     return "document" if part.kind == "text" else part.kind
 
 
 def is_page(part: PartFacts) -> bool:
-    """A picture that is full of text, by the area or by the letters of it."""
+    """Return whether a picture is full of text, by area or by letters."""
     return part.text_density.known and (
         part.text_density.mid >= DENSE or (part.letters.known and part.letters.mid >= FULL)
     )
@@ -83,12 +85,12 @@ def aspects_needed(
     part: PartFacts, asked: QuestionFacts, keep: Collection[Aspect] = (), *, shows: bool = False,
     compared: bool = False,
 ) -> dict[Aspect, float]:  # fmt: skip
-    """What this part is probably needed for, and the price of losing it.
+    """Return the aspects this part is probably needed for, and the price of losing each.
 
-    ``keep``: what somebody stated. Where a part has that, what its medium suggests is no more than a suggestion: of a
-    photo of which the words are to be kept, the words are wanted.
-    ``shows``: what it shows is asked for, whatever the words of the question. ``compared``: it is one of several
-    pictures, so a question about what they show may be about all of them together.
+    ``keep``: aspects somebody stated. Where a part has one of those, what its medium suggests is a suggestion only: of
+    a photo whose words are to be kept, the words are wanted.
+    ``shows``: what it shows is asked for, whatever the question says. ``compared``: it is one of several pictures, so a
+    question about what they show may be about all of them together.
     """
     there = ASPECTS_OF_KIND[part.kind] if part.frames <= 1 else (*ASPECTS_OF_KIND[part.kind], "motion")
     told = asked.of(medium_of(part))
@@ -119,7 +121,7 @@ def aspects_needed(
 def _uncertain_needs(
     told: MediumNeeds, there: Collection[Aspect], needs: Mapping[Aspect, float]
 ) -> dict[Aspect, float]:
-    """The prices of losing what it may need besides."""
+    """Return the prices of aspects the question may need besides."""
     return {
         need.aspect: UNSURE_PENALTY * need.score
         for need in told.unsure
@@ -128,8 +130,10 @@ def _uncertain_needs(
 
 
 def _comparison_needs(asked: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
-    """Whether one of several pictures has to be seen beside the others. Words of a question do not tell: where they are
-    all that was looked at, a question that takes an eye may be about all of them."""
+    """Return whether a picture has to be seen beside the others.
+
+    Words of a question do not tell; where only words were examined, a visual question may be about all pictures.
+    """
     if not asked.by:
         return {"comparison": MUST_KEEP} if looked_at else {}
     told = asked.of("pictures")
@@ -138,19 +142,19 @@ def _comparison_needs(asked: QuestionFacts, looked_at: bool) -> dict[Aspect, flo
 
 
 def _is_unsampled(part: PartFacts) -> bool:
-    """A picture that nobody looked at: its facts suggest nothing, so what the question leaves open is all there is."""
+    """Return whether a picture was not sampled: its facts suggest nothing, and only the question tells."""
     return part.kind == "image" and not part.text_density.known
 
 
 def pages_with_figures(part: PartFacts) -> tuple[int, ...]:
-    """Pages beside whose words something is drawn or pictured; scans are not among them."""
+    """Return the pages with drawings or pictures beside their text; scans are not among them."""
     return tuple(page.number for page in part.pages if page.figure_share >= FIGURE_PAGE and not page.pictured)
 
 
 def figure_pages(part: PartFacts) -> tuple[int, ...]:
-    """Pages whose words do not carry what is on them: much drawing or picture, little text, and no scan.
+    """Return the pages whose words do not carry their content: much drawing or picture, little text, and no scan.
 
-    What a scan shows is its text.
+    The content of a scan is its text.
     """
     return tuple(
         page.number
@@ -160,7 +164,7 @@ def figure_pages(part: PartFacts) -> tuple[int, ...]:
 
 
 def needs_vision(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool:
-    """Something is needed that only a look can tell."""
+    """Return whether something is needed that only a look can tell."""
     return any(aspect in VISUAL_ASPECTS for aspect in (*stated, *needs))
 
 
@@ -168,8 +172,10 @@ KeptAndLost = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
 
 
 def transcript_fidelity(part: PartFacts, *, timed: bool) -> KeptAndLost:
-    """What a transcript of a recording keeps, and what it loses. Times go along where they are asked for; speakers
-    where each has a channel: those are heard apart."""
+    """Return what a transcript of a recording keeps and loses.
+
+    Times are kept where they are asked for; speakers where each has a channel, as channels are transcribed apart.
+    """
     keeps: set[Aspect] = {"words"}
     if timed:
         keeps.add("timing")
@@ -181,26 +187,25 @@ def transcript_fidelity(part: PartFacts, *, timed: bool) -> KeptAndLost:
 
 
 def in_aspect_order(aspects: Collection[str]) -> tuple[Aspect, ...]:
-    """Aspects in the order in which all are listed."""
+    """Return aspects in their canonical order."""
     return tuple(aspect for aspect in ASPECTS if aspect in aspects)
 
 
 def transcribed_channels(part: PartFacts) -> int:
-    """How many channels of a recording, or of a film's sound, are heard, each in a call of its own: both of two with a
-    voice each."""
+    """Return how many channels are transcribed, each in a call of its own: two where each has a voice of its own."""
     return 2 if part.separate_channels else 1
 
 
 def needs_timestamps(stated: Collection[Aspect], needs: Collection[Aspect]) -> bool:
-    """What is said is to keep the time of each line."""
+    """Return whether each line of speech is to keep its time."""
     return "timing" in stated or "timing" in needs
 
 
 def shows_no_writing(part: PartFacts) -> bool:
-    """Whether no picture of a film that was looked at has anything on it that looks written.
+    """Return whether no sampled picture of a video has anything on it that looks written.
 
-    How much it is tells nothing: a title alone on a slide covers 0.6 % of it, as much as what only looks written in a
-    photograph. To read frames that have no words costs seconds; not to read those that have costs the words.
+    The amount tells nothing: a title alone on a slide covers 0.6 % of it, as much as texture in a photograph that looks
+    written. Reading frames without words costs seconds; not reading those with words costs the words.
     """
     return part.text_density.known and part.text_density.mid <= 0
 
@@ -221,9 +226,10 @@ def _suggested_aspects(part: PartFacts) -> tuple[Aspect, ...]:
 
 
 def _suggested_by_picture(part: PartFacts) -> tuple[Aspect, ...]:
-    """Of a picture: a page of text is about its words; any other about what it shows, and its words where it has some.
+    """Return what a picture suggests: a page of text its words; any other its appearance, and its words where it has
+    some.
 
-    Of a picture that nobody looked at, either may be needed.
+    A picture that was not sampled may be needed for either.
     """
     density = part.text_density
     if not density.known:
@@ -236,12 +242,12 @@ def _suggested_by_picture(part: PartFacts) -> tuple[Aspect, ...]:
 
 
 def kept_aspects(way: str, kind: Kind) -> tuple[Aspect, ...]:
-    """What a way keeps of a kind; a part that goes in as it is, or as pictures of its pages, keeps everything."""
+    """Return what an option keeps of a kind; unconverted media and pictures of pages keep everything."""
     return KEPT_BY_OPTION.get(way, {}).get(kind, ASPECTS_OF_KIND[kind])
 
 
 def lost_aspects(way: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
-    """What a way loses of this part. A page without drawings has no figures to lose."""
+    """Return what an option loses of this part. A page without drawings has no figures to lose."""
     keeps = kept_aspects(way, part.kind)
     gone: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS_OF_KIND[part.kind] if aspect not in keeps)
     if part.kind == "image" and part.frames > 1 and way != "frames":

@@ -1,4 +1,4 @@
-"""Pages of documents: which are scanned, which matter to the question, which are left out when not all fit."""
+"""Relevance of pages to the question, and the choice of pages when not all fit."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def page_numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:
 
 
 def page_list(pages: Iterable[int]) -> str:
-    """Page numbers as a step carries them: "1,2,5"."""
+    """Return page numbers as a step parameter: "1,2,5"."""
     return ",".join(map(str, pages))
 
 
 def stem(word: str) -> str:
-    """A word without its plural s, so that "invoices" meets "invoice"."""
+    """Return a word without its plural s, so that "invoices" matches "invoice"."""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 def asked_pages(question: str) -> frozenset[int]:
-    """Page numbers the question names.
+    """Return the page numbers that the question names.
 
     >>> sorted(asked_pages("What do page 3 and pages 7-9 say?"))
     [3, 7, 8, 9]
@@ -48,11 +48,11 @@ def asked_pages(question: str) -> frozenset[int]:
 
 
 def page_scores(pages: Sequence[PageFacts], question: Sequence[str], asked: frozenset[int]) -> list[float]:
-    """How much each page has to do with the question.
+    """Return the relevance of each page to the question.
 
-    The sum over shared words of ``log(1 + pages / pages with the word)``: rare words tell more (the
-    inverse document frequency of Spärck Jones, Journal of Documentation, 1972). A page that an encoder read beside the
-    question comes before one that it did not, by what it said; one that the question names comes first.
+    The sum over shared words of ``log(1 + pages / pages with the word)``: rare words tell more (the inverse document
+    frequency of Spärck Jones, Journal of Documentation, 1972). Pages that an encoder read beside the question come
+    before others, ordered by its score; pages that the question names come first.
     """
     wanted = {stem(word) for word in question if len(word) > 1 and word not in _COMMON}
     found = [wanted.intersection(stem(word) for word in page.words) for page in pages]
@@ -69,9 +69,10 @@ def page_scores(pages: Sequence[PageFacts], question: Sequence[str], asked: froz
 
 
 def select_pages(sizes: Sequence[float], worth: Sequence[float], budget: float) -> tuple[int, ...]:
-    """Places of the pages to keep: most worth first, early ones first among equals, as long as they fit.
+    """Return the indices of the pages to keep: most relevant first, earlier ones first among equals, as long as they
+    fit.
 
-    >>> select([10, 10, 10], [0.0, 2.0, 1.0], 20)
+    >>> select_pages([10, 10, 10], [0.0, 2.0, 1.0], 20)
     (1, 2)
     """
     left = budget

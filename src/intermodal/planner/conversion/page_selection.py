@@ -1,4 +1,4 @@
-"""Fewer pages, openly: when documents do not fit into a context, keep the pages that matter to the question."""
+"""Page selection: when documents exceed a context, keep the pages that matter to the question, and say so."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def with_fewer_pages(
     case: PlanningCase, assignment: Assignment, book: TokenRules, conversions: ConvertersByJob,
     context: float, tokens: float, cap: float,
 ) -> Assignment | None:  # fmt: skip
-    """The same ways over fewer pages, or None where that cannot help.
+    """Return the same options over fewer pages, None where that cannot help.
 
     Args:
-        context: tokens the endpoint holds. tokens: high estimate of what goes in now. cap: room for the answer.
+        context: tokens the endpoint holds. tokens: high estimate of the current input. cap: room for the answer.
     """
     places = [
         place
@@ -54,7 +54,7 @@ def with_fewer_pages(
 
 
 class PagePool(Struct, eq=False):
-    """All pages there are to choose from: part index and page, tokens, worth; and what the least choice takes."""
+    """All pages to choose from: part index and page, tokens, relevance; and the tokens of the smallest choice."""
 
     pages: list[tuple[int, PageFacts]]
     sizes: list[float]
@@ -88,7 +88,7 @@ def _select(
     places: list[int],
     budget: float,
 ) -> Assignment | None:
-    """Every document keeps its best page, then the best pages of all, as long as they fit."""
+    """Return the assignment in which every document keeps its best page, then the best pages of all that fit."""
     pool = _pool(case, places)
     if budget < pool.least:
         return None
@@ -110,7 +110,7 @@ def _select(
 
 
 def _worth(case: PlanningCase, index: int, wanted: tuple[PageFacts, ...]) -> list[float]:
-    """How much each page of a document is worth; its best page more than any other document's second."""
+    """Return the relevance of each page of a document; its best page outranks any other document's second."""
     found = case.page_worth.get(index)
     if found is None:
         found = page_scores(wanted, question_words(case), case.asked_pages)
@@ -129,7 +129,7 @@ def _same_way(
 
 
 def _size(case: PlanningCase, page: PageFacts) -> float:
-    """High estimate of a page's tokens, its label included."""
+    """Return the high estimate of a page's tokens, its label included."""
     if not page.scanned:
         return BLOCK[HIGH] + layer_tokens(case, page).high
     return BLOCK[HIGH] + scanned_tokens(case, page, None).high

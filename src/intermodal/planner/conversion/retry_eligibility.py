@@ -1,4 +1,4 @@
-"""Who may do again what somebody did badly: a stronger one, or one that knows the language. Pure."""
+"""Which converters may repeat a conversion that went badly: stronger ones, or ones that know the language."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from intermodal.plans.facts import ConversionOutcome
 
 
 def may_redo(case: PlanningCase, after: Endpoint, done: ConversionOutcome) -> bool:
-    """The same again would bring the same, and so would one that is no stronger."""
+    """Return whether a converter may repeat a conversion; the same one, or one no stronger, would give the same
+    result.
+    """
     if after.id == done.endpoint:
         return False
     if done.problem == "language":

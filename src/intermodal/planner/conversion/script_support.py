@@ -1,5 +1,4 @@
-"""Words of pictures in a script that a reader does not know, or that it read badly before, and speech that an ear heard
-badly: a route through it loses them. Pure."""
+"""Writing systems and earlier readings under which a converter loses the words of a part."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ MOST = 0.5  # share of a document's letters on pages in such a script, from whic
 def reader_script(
     case: PlanningCase, part: PartFacts, reader: Endpoint, pages: Iterable[PageFacts] = ()
 ) -> tuple[str, str]:
-    """The script that a reader is told, and who reads it; two "" where there is nothing to tell."""
+    """Return the script that a reader is told and the reader of that script, two "" where there is nothing to tell."""
     found = {page.script for page in pages} or {part.script}
     script = found.pop() if len(found) == 1 else ""
     who = case.facts.scripts.read.get(script, "") if case.facts.scripts is not None else ""
@@ -26,7 +25,7 @@ def reader_script(
 
 
 def unreadable_scripts(case: PlanningCase, part: PartFacts) -> tuple[str, ...]:
-    """Scripts in which most of a part's words are, and that the readers of this machine do not know."""
+    """Return the scripts of most of a part's words that no reader of this machine knows."""
     if not part.pages:
         return (part.script,) if _unknown(case, part.script) else ()
     letters = {page.number: page.letters.mid if page.scanned else float(page.chars) for page in part.pages}
@@ -37,7 +36,7 @@ def unreadable_scripts(case: PlanningCase, part: PartFacts) -> tuple[str, ...]:
 
 
 def loses_words(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> bool:
-    """Whether few of the words of some part arrive by a reader, or by an ear. Of those elsewhere nothing is known."""
+    """Return whether a reader or transcriber keeps few words of some part. Nothing is known of those elsewhere."""
     if bundle.kind in ("audio", "video"):
         return any(each.amount == "few" for part in bundle.parts for each in heard_portion(case, part, reader))
     return reader.host.zone == "process" and any(
@@ -46,14 +45,13 @@ def loses_words(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> bool:
 
 
 def earlier_doubt(part: PartFacts) -> str:
-    """That an earlier reading, or hearing, was sure of little of a part, in words; "" where it was of most, or there
-    was none."""
+    """Return that an earlier reading was sure of little of a part, in words; "" otherwise."""
     portion = earlier_portion(part)
     return confidence_text(portion) if portion is not None and portion.amount == "few" else ""
 
 
 def unreadable_reason(case: PlanningCase, parts: Collection[PartFacts]) -> str:
-    """That the words of parts cannot be read here, and what to do; "" where they can."""
+    """Return that the words of parts cannot be read here and what to do about it; "" where they can."""
     found = {part.name: unreadable_scripts(case, part) for part in parts}
     named = {name: scripts for name, scripts in found.items() if scripts}
     if not named:

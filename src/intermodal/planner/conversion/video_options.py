@@ -1,10 +1,10 @@
-"""The ways of what moves: a video taken apart into its sound and its pictures, each its own way; an animation's frames.
+"""Conversion options of videos (sound and pictures, each with its own option) and of animations.
 
-    sound     its subtitles | heard by an ear | taken as it is | there is none | given up where nothing can hear it
+    sound     its subtitles | transcribed | as it is | there is none | given up where nothing can transcribe it
     pictures  shown as frames | read | described | read and described | given up where nothing can see them
 
-How many frames, of which size and by which rule (scenes, or so many a second) are parameters of the plan. What is
-said and what is shown keep their times, so that one can be held against the other.
+How many frames, of which size and by which rule (scenes, or so many a second) are parameters of the plan. Speech and
+pictures keep their times, so that they can be related to each other.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _OPTIONS_WITH_WRITING = ("shown", "read", "both")  # whose words on the screen a
 
 
 class FrameSampling(Struct, frozen=True):
-    """Which frames: ``rule`` is "scenes" or so many a second."""
+    """Which frames are taken: ``rule`` is "scenes" or a number per second."""
 
     rule: str
     most: int
@@ -82,13 +82,13 @@ class FrameSampling(Struct, frozen=True):
     dense: bool = False
 
     def params(self) -> Params:
-        """As a step carries them."""
+        """Return the sampling as step parameters."""
         kind = ("frames", "scenes") if self.rule == "scenes" else ("fps", self.rule)
         return (kind, ("most", str(self.most)), ("max_side", str(self.side)))
 
 
 class VideoTrack(Struct, frozen=True):
-    """One of the two halves of a way: by whom, and what for."""
+    """One half of a video's option (sound or pictures): its name, its converters, its frames."""
 
     name: str
     endpoints: tuple[Endpoint, ...] = ()
@@ -97,7 +97,7 @@ class VideoTrack(Struct, frozen=True):
 
 
 def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
-    """Whole, and every pair of tracks."""
+    """Return the whole video, and every pair of a sound and a picture option."""
     part = bundle.parts[0]
     found = [make_option(case, bundle, "native", frozenset(("video",)), lambda place: _whole(bundle.parts[place]))]
     for sound in _sound_tracks(case, part, conversions):
@@ -109,7 +109,7 @@ def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJ
 
 
 def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
-    """Frames of an animation as pictures."""
+    """Return the option of an animation's frames as pictures."""
     spread = FrameSampling("scenes", FRAMES_THRIFTY * 2, FRAME_SIDE)
 
     def passage(place: int) -> PartConversion:
@@ -150,7 +150,7 @@ _PARTLY = re.compile(r"\b(forced|signs?|songs?|karaoke|commentary)\b", re.IGNORE
 
 
 def subtitle_gap(part: PartFacts, track: SubtitleFacts) -> str:
-    """Why a track does not have all that is said, "" where it seems to."""
+    """Return why a subtitle track lacks some of the speech, "" where it seems complete."""
     seconds = part.seconds.mid
     if track.forced or _PARTLY.search(track.title):
         return "are only for what is foreign, written or beside it"
@@ -162,15 +162,16 @@ def subtitle_gap(part: PartFacts, track: SubtitleFacts) -> str:
 
 
 def choose_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
-    """The track that stands for what is said: whole, in the language of the policy or else of the sound, shown by
-    default, without descriptions of sounds; the first of several alike. None where none is whole."""
+    """Return the track that stands for the speech, None where none is complete.
+
+    Preferred: the language of the policy or else of the sound, default tracks, no descriptions of sounds, the first.
+    """
     whole = [track for track in part.subtitles if not subtitle_gap(part, track)]
     return min(whole, key=lambda track: _order(track, language), default=None)
 
 
 def foreign_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
-    """The track with what is foreign or written, to stand beside what is heard: in the language of the policy or of
-    the sound, or shown by default. None where there is none."""
+    """Return the track of foreign or written words, to stand beside the transcript; None where there is none."""
     found = [track for track in part.subtitles if track.forced or _FOREIGN.search(track.title)]
     wanted = [track for track in found if not all(_order(track, language)[:3]) or not track.language]
     return min(wanted, key=lambda track: _order(track, language), default=None)
@@ -182,8 +183,10 @@ def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
 
 
 def subtitle_notes(part: PartFacts, language: str, taken: Collection[int]) -> list[str]:
-    """What a plan says of a film's subtitles: that its words come from them, or why they do not. ``taken`` are the
-    numbers of the tracks that it takes."""
+    """Return the notes on a video's subtitles: that its words come from them, or why not.
+
+    ``taken``: the numbers of the tracks that the plan uses.
+    """
     chosen = choose_subtitles(part, language)
     found: list[str] = []
     if chosen is not None and chosen.track in taken:
@@ -246,14 +249,16 @@ def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, sight:
 
 
 def most_planned_frames(part: PartFacts) -> int:
-    """The most frames that are planned of a film by scene: one a scene that is expected, where anything is written."""
+    """Return the most frames planned by scene: one per expected scene, where anything is written in the pictures."""
     usual = most_frames(part.seconds.mid)
     return usual if shows_no_writing(part) else min(FRAMES_MOST, max(usual, _scenes(part)))
 
 
 def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, sight: str, spread: FrameSampling) -> bool:
-    """Whether scenes that the question cannot do without are given up for money or time: those that are known; under
-    ``best`` any that more frames might show."""
+    """Return whether scenes that the question needs are given up for money or time.
+
+    Counts known scenes; under ``best`` any that more frames might show.
+    """
     part = bundle.parts[0]
     seen: set[Aspect] = {*_KEPT_OF_PICTURES[sight], *(("words",) if sight in _OPTIONS_WITH_WRITING else ())}
     if spread.rule != "scenes" or not any(bundle.needs.get(aspect) == MUST_KEEP for aspect in seen):
@@ -267,19 +272,22 @@ def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, sight: str, spread: F
 
 
 def _scenes(part: PartFacts) -> int:
-    """How many scenes are expected: those that cuts tell of, and those that no header tells."""
+    """Return the expected number of scenes: those that cuts show, and those that no header tells of."""
     return math.ceil(expected_scenes(part.seconds.mid, part.cuts)[MID])
 
 
 def scene_notes(part: PartFacts, most: int) -> list[str]:
-    """What a plan says where it takes fewer frames of a film than scenes are known."""
+    """Return the note where a plan takes fewer frames than there are known scenes."""
     scenes = 1 + len(part.cuts)
     return [f"at most {most} of about {scenes} scenes of {part.name} are looked at"] if most < scenes else []
 
 
 def _missed_scenes_penalty(part: PartFacts, sight: VideoTrack) -> float:
-    """USD for scenes that are probably left out, and for pictures made small. Of frames that are read, for scenes that
-    are perhaps left out: more frames are made of more scenes only, so that they cost nothing where there are none."""
+    """Return USD for scenes probably left out and for pictures made small.
+
+    Frames that are read also count scenes perhaps left out: more frames are made only where there are more scenes, so
+    they cost nothing where there are none.
+    """
     spread = sight.spread
     small = FACT_PENALTY if spread is not None and spread.side < FRAME_SIDE else 0.0
     if spread is None or spread.rule != "scenes":
@@ -291,7 +299,7 @@ def _missed_scenes_penalty(part: PartFacts, sight: VideoTrack) -> float:
 
 
 def _aspects(part: PartFacts, sound: VideoTrack, sight: VideoTrack) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
-    """What a pair of tracks keeps and loses. What is not there (the tone of a silent film) is not lost."""
+    """Return what a pair of tracks keeps and loses. What is not there (the tone of a silent film) is not lost."""
     there: set[Aspect] = set(ASPECTS_OF_KIND["video"])
     kept: set[Aspect] = set(_KEPT_OF_PICTURES[sight.name])
     if sound.name == "silent":
@@ -316,14 +324,14 @@ def _aspects(part: PartFacts, sound: VideoTrack, sight: VideoTrack) -> tuple[tup
 
 
 def aspects_lost_as_text(part: PartFacts) -> tuple[Aspect, ...]:
-    """What is lost of a film of which only what is said and what is written on the screen is kept."""
+    """Return what is lost of a video of which only speech and the writing on the screen are kept."""
     return _aspects(part, VideoTrack("heard" if part.channels else "silent"), VideoTrack("read"))[1]
 
 
 def _passage(
     case: PlanningCase, part: PartFacts, sound: VideoTrack, sight: VideoTrack, *, timed: bool
 ) -> PartConversion:
-    """Sound before pictures, as the blocks of text are put together by time anyway."""
+    """Return the conversion of one video, sound before pictures; blocks of text are merged by time later."""
     made: list[ConversionStep] = []
     heard = Quantity()
     lines = ZEROS
@@ -361,7 +369,7 @@ def _passage(
 
 
 def _count(part: PartFacts, spread: FrameSampling) -> Levels:
-    """How many frames come of it."""
+    """Return how many frames the sampling gives."""
     if spread.rule != "scenes":
         exact = float(min(spread.most, max(1, round(part.seconds.mid * float(spread.rule)))))
         return (exact, exact, exact)

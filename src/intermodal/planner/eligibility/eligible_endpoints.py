@@ -1,7 +1,7 @@
-"""What the endpoint rules leave: for each job the classes that may do it, and the rejections with their counts.
+"""Endpoints that pass the endpoint rules, by job, and the rejections with their counts.
 
-The outcome depends on the shape of a request and not on its sizes, so it is kept per shape on the index:
-a second request of the same shape starts at pricing.
+The result depends on the shape of a request, not on its sizes, so it is cached per shape on the index: a second request
+of the same shape starts at pricing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from intermodal.request import ScoresOutput
 
 
 class EndpointRejection(Struct, gc=False):
-    """Endpoints kept out for one reason. ``miss`` says by how much, where that is a number; small is near."""
+    """Endpoints rejected for one reason. ``miss``: by how much, where that is a number; ``hosts``: hosts beside
+    ``ids``.
+    """
 
     rule: str
     reason: str
@@ -34,9 +36,9 @@ class EndpointRejection(Struct, gc=False):
 
 
 class GroupBatch(Struct, eq=False):
-    """Classes whose members take the same kinds, in the same place, and count alike: a row of the line.
+    """Groups with the same input profile and counting rules, which the search queues as one.
 
-    ``ideals`` has the best of every figure per class, ``coefficients`` what follows from them.
+    ``ideals``: the best of every figure per group, ``coefficients``: what follows from them.
     """
 
     remote: bool
@@ -50,12 +52,12 @@ class GroupBatch(Struct, eq=False):
 
 
 class EligibleEndpoints(Struct):
-    """What the endpoint rules leave.
+    """The result of the endpoint rules.
 
     Attributes:
-        by_job: classes in catalog order.
-        strongest: by job, over all classes or over those on this machine alone, once asked for.
-        rows: classes of the answering job, by floor, once asked for.
+        by_job: groups in catalog order.
+        strongest: by job, over all groups or those on this machine alone; filled on demand.
+        rows: batches of the answering job, by floor; filled on demand.
     """
 
     by_job: dict[Job, list[EndpointGroup]]
@@ -67,7 +69,7 @@ class EligibleEndpoints(Struct):
 def group_batches(
     case: PlanningCase, left: EligibleEndpoints, floor: int
 ) -> tuple[list[GroupBatch], EndpointRejection | None]:
-    """The answering classes of some strength, in rows; and the refusal of the weaker ones."""
+    """Return the answering groups of at least ``floor`` in batches, and the rejection of the weaker ones."""
     key_ = (floor, case.policy.at_least is not None)  # a stated floor is refused in other words
     found = left.rows.get(key_)
     if found is None:
@@ -101,14 +103,14 @@ def group_batches(
 
 
 class EndpointFilter(Struct, frozen=True):
-    """Ask about one endpoint: nobody else may do this job."""
+    """Restrict a job to one endpoint."""
 
     endpoint: str
     job: Job
 
 
 def jobs_needed(case: PlanningCase) -> tuple[Job, ...]:
-    """The answering job first, then the conversions that could be of use."""
+    """Return the answering job, then the conversions that could be of use."""
     found: list[Job] = [case.job]
     if case.job != "transcribe" and any(map(_has_speech, case.bundles)):
         found.append("transcribe")
@@ -143,7 +145,7 @@ def _has_speech(bundle: Bundle) -> bool:
 
 
 def _failed_transcripts(case: PlanningCase) -> tuple[tuple[str, str, str], ...]:
-    """By whom, and what was wrong: it sets apart who may make a transcript that is the answer again."""
+    """Return by which endpoint a transcript failed and why, which decides who may repeat it."""
     if case.job != "transcribe":
         return ()
     parts = [part for bundle in case.bundles for part in bundle.parts]
@@ -169,7 +171,7 @@ def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEnd
 
 
 def _pictures(case: PlanningCase) -> int:
-    """How many pictures are to be drawn from, which a model that draws here may take one of."""
+    """Return how many pictures are drawn from; models that draw on this machine accept one."""
     return len(input_pictures(case.facts)) if case.job == "draw" else 0
 
 
@@ -195,7 +197,7 @@ def _apply(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEndpoints:
 
 
 def _counted_only(case: PlanningCase) -> list[EndpointRejection]:
-    """Endpoints that are counted and not listed: those of hosts nobody consented to that could do the answering job."""
+    """Return the rejection of hosts without consent whose endpoints are counted in the catalog and not listed."""
     hosts = endpoints = 0
     for place in case.index.catalog.elsewhere:
         able = max((count for task, count in place.tasks if case.job in JOBS.get(task, ())), default=0)
@@ -208,7 +210,7 @@ def _counted_only(case: PlanningCase) -> list[EndpointRejection]:
 
 
 def _miss(rule: str, groups: list[EndpointGroup]) -> float:
-    """Of what is not ready, the smallest is the nearest: it is the quickest to bring."""
+    """Return the size of the smallest model that is not ready: it is the quickest to fetch."""
     if rule != "not_ready":
         return 0.0
     return min(endpoint.memory.mid for group in groups for endpoint in group.members)
@@ -222,9 +224,8 @@ def first_ids(groups: list[EndpointGroup]) -> tuple[str, ...]:
 def members_to_price(
     case: PlanningCase, group: EndpointGroup, job: Job, only: EndpointFilter | None
 ) -> tuple[Endpoint, ...]:
-    """Endpoints of a class worth pricing for a job: its band, and those of which more is known than the catalog says.
-
-    Measured, loaded, named and previous endpoints are always among them.
+    """Return the endpoints of a group worth pricing for a job: its undominated ones, and those known from more than the
+    catalog: measured, loaded, named and previous endpoints.
     """
     if only is not None and only.job == job:
         return tuple(e for e in group.members if e.id == only.endpoint)

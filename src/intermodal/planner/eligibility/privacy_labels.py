@@ -1,8 +1,8 @@
-"""Privacy labels: which parts a label holds for, and what a release lets out.
+"""Privacy labels: which parts a label covers, and what a release lets out.
 
-A label names a kind or a file. It holds for a part of that kind or name, and for everything that was taken out of a
-file of that kind or name, however deep. Only a release of the very file that is private lets something out: releasing
-a mail's text does not release a private document attached to it, nor the other way round.
+A label names a kind or a file. It covers parts of that kind or name, and everything extracted from a file of that kind
+or name, however deeply nested. Only a release of the very file that is private lets something out: releasing a mail's
+text does not release a private document attached to it, nor the other way round.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}  # a label fo
 
 
 def same_name(label: str, name: str) -> bool:
-    """A label by name, or by the last part of a path."""
+    """Return whether a label is a name or the last part of a path."""
     return label == name or label.rsplit("/", 1)[-1] == name.rsplit("/", 1)[-1]
 
 
 def covers(label: str, name: str) -> bool:
-    """A label that keeps things here, by name, by the last part of a path, or by the last part of a plan's name.
+    """Return whether a private label matches a name, the last part of a path, or the last part of a plan's name.
 
-    "call.wav" covers "letter.eml, call.wav". A release is not read so: what it lets out it has to name.
+    "call.wav" covers "letter.eml, call.wav". A release has to name exactly what it lets out.
     """
     return same_name(label, name) or label.rsplit("/", 1)[-1] == name.rsplit(", ", 1)[-1]
 
 
 def is_private(policy: Policy, part: PartFacts) -> bool:
-    """Whether this part may not leave as it is."""
+    """Return whether a part may not leave as it is."""
     if not policy.private:
         return False
     own, files = _private_names(part), list(_files(part))
@@ -46,7 +46,7 @@ def is_private(policy: Policy, part: PartFacts) -> bool:
 
 
 def may_release(policy: Policy, part: PartFacts, into: str) -> bool:
-    """Whether what is made ``into`` that kind from this part, which is private, may leave."""
+    """Return whether the result of converting a private part ``into`` that kind may leave."""
     own = (part.kind, *_own_names(part))
     hit = [file for file in _files(part) if _is_labelled(policy, file)]
     if any(not _releases_kind(policy, file, part, into) for file in hit):
@@ -65,14 +65,14 @@ def may_release(policy: Policy, part: PartFacts, into: str) -> bool:
 
 
 def _inner(policy: Policy, part: PartFacts) -> tuple[str, ...]:
-    """Labels for kinds that are inside this part: the sound and the pictures of a video."""
+    """Return the labels for kinds inside a part: the sound and the pictures of a video."""
     return tuple(kind for kind in INSIDE.get(part.kind, ()) if kind in policy.private)
 
 
 def _releases_track(policy: Policy, part: PartFacts, label: str, into: str) -> bool:
-    """Whether a label for a kind inside lets out what is made ``into`` that kind.
+    """Return whether a label for a kind inside lets out what is made ``into`` that kind.
 
-    The other track is not its matter. Text may be of either track, so each label that holds has to let it out.
+    The other track is not its concern. Text may come from either track, so each label that applies has to release it.
     """
     if into != label and into in INSIDE[part.kind]:
         return True
@@ -83,16 +83,16 @@ def _releases_track(policy: Policy, part: PartFacts, label: str, into: str) -> b
 
 
 def _own_names(part: PartFacts) -> tuple[str, ...]:
-    """What the part itself is called: not the names of the files it was taken out of."""
+    """Return the part's own names, without those of the files it was extracted from."""
     containers = {file[0] for file in _files(part)}
     names = [name for name in part.origins if name not in _KINDS and name not in containers]
     return tuple(names) if part.name in containers else (part.name, *names)
 
 
 def _private_names(part: PartFacts) -> tuple[str, ...]:
-    """What a private label may call it: also the last part of its name, where that is not a file it was taken out of.
+    """Return the names by which a private label may mean the part, the last part of its name included.
 
-    A file it was taken out of is let out by a release of that file, so it is no name of its own.
+    Not where that is a file it was extracted from, which a release of that file lets out.
     """
     last = part.name.rsplit(", ", 1)[-1]
     own = _own_names(part)
@@ -100,7 +100,7 @@ def _private_names(part: PartFacts) -> tuple[str, ...]:
 
 
 def _files(part: PartFacts) -> Iterator[tuple[str, ...]]:
-    """The files the part was taken out of, each as its name and kinds."""
+    """Yield the files a part was extracted from, each as its name and kinds."""
     found: list[str] = []
     for word in (*part.origins, ""):
         if word in _KINDS:

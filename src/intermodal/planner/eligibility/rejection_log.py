@@ -1,4 +1,4 @@
-"""Who was refused for what: one row per reason, with counts; where a limit has a number, the nearest miss speaks."""
+"""Rejections of one search: one row per reason, with counts; where a limit has a number, the nearest miss is shown."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _MISS: dict[str, Callable[[PricedRoute], float]] = {  # by how much a limit was 
 
 
 def miss(reason: Reason, held: PricedRoute) -> float:
-    """By how much; 0 for a rule without a number."""
+    """Return by how much a limit was missed; 0 for a rule without a number."""
     measure = _MISS.get(reason[0])
     return measure(held) if measure is not None else 0.0
 
 
 class RejectionLog:
-    """The refusals of one search."""
+    """The rejections of one search."""
 
     def __init__(self, case: PlanningCase) -> None:
         self.case = case
@@ -37,7 +37,9 @@ class RejectionLog:
         self._several: set[tuple[str, str]] = set()  # rows that stand for several reasons
 
     def rows(self) -> list[EndpointRejection]:
-        """One number is never said of several: where reasons differ, it is the nearest one's, by name."""
+        """Return the rejections. Where reasons differ the nearest miss is named: one number never stands for
+        several.
+        """
         found: list[EndpointRejection] = []
         for key, row in self._rows.items():
             if key in self._several:
@@ -49,7 +51,7 @@ class RejectionLog:
         return found
 
     def add(self, new: EndpointRejection) -> None:
-        """One row per rule with numbers (the nearest miss speaks for all), one per reason without."""
+        """Add a rejection: one row per rule with numbers (the nearest miss represents it), one per reason without."""
         key = (new.rule, "" if new.rule in _MISS else new.reason)
         held = self._rows.get(key)
         near = held if held is not None and held.miss <= new.miss else new
@@ -64,12 +66,12 @@ class RejectionLog:
         self._rows[key] = EndpointRejection(new.rule, near.reason, held.count + new.count, ids, near.miss)
 
     def add_nearest(self, reasons: list[tuple[Reason, PricedRoute]], ids: tuple[str, ...], count: int) -> None:
-        """Of all routes that failed, the one that came farthest speaks."""
+        """Add the rejection of the route that came farthest."""
         reason, held = max(reasons, key=lambda each: (rules.rule_order(each[0][0]), -miss(*each)))
         self.add(EndpointRejection(reason[0], reason[1], count, ids, miss(reason, held)))
 
     def take_over(self, before: RejectionLog, *, contexts: bool) -> None:
-        """Rows of an earlier pass that this one has not; short contexts only where they still are (``contexts``)."""
+        """Add the rows of an earlier pass that are missing here; short contexts only if ``contexts``."""
         for key, row in before._rows.items():
             if (contexts or key[0] != "context") and key not in self._rows:
                 self._rows[key], self._nearest[key] = row, before._nearest[key]

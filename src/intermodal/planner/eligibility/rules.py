@@ -1,13 +1,12 @@
 """What keeps an endpoint out of a plan: plain functions in one ordered tuple, ``RULES``.
 
-A rule returns "" when all is well, otherwise the reason in words. Rules have three stages, because they
-know different things:
+A rule returns "" when it is satisfied, otherwise the reason in words. Rules have three stages, by what they can know:
 
-    endpoint   a class of endpoints doing one job              before any route is looked at
-    way        a bundle of parts reaching a class of endpoints   one way of many
-    route      a complete route with its numbers               after pricing
+    endpoint   a group of endpoints doing one job               before any route is considered
+    way        a bundle of parts reaching a group of endpoints  one conversion option of many
+    route      a complete route with its numbers                after pricing
 
-The first rule that speaks is the reason. Adding a rule is a function and a line.
+The first rule that is violated is the reason. Adding a rule takes a function and a line.
 """
 
 from __future__ import annotations
@@ -65,11 +64,11 @@ _BOUND: dict[Zone, str] = {
 class PricedRoute(Struct, gc=False):
     """A complete route's numbers, as the route rules read them (low levels play no part in a limit).
 
-    ``tokens`` and ``answer`` are the high estimate of what goes in and the room kept for the answer.
-    ``context_known`` is False where the endpoint does not say how much it holds. ``own_tier`` is the
-    answering endpoint's strength, ``tier`` the weakest link's; ``floor`` what the former is held against.
-    ``cut``: the room for what it thinks was made smaller to meet a limit, so the high ends are of that answer.
-    ``uncut``: what its endpoint would have if there were more memory.
+    ``tokens`` and ``answer``: the high estimate of the input, and the room kept for the answer. ``context_known``:
+    False where the endpoint does not state its context length. ``own_tier``: strength of the answering endpoint,
+    ``tier``: of the weakest link, ``floor``: what the former is compared with. ``cut``: the room for reasoning was
+    reduced to meet a limit, so the high ends are of that answer. ``uncut``: what the endpoint would offer with more
+    memory.
     """
 
     cost: float
@@ -96,7 +95,7 @@ class PricedRoute(Struct, gc=False):
 
 
 def output(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """It must be able to do a job of this request; others are not considered at all."""
+    """Require the ability to do a job of this request."""
     if job in group.jobs:
         return ""
     if group.first.model.ranks:
@@ -106,14 +105,14 @@ def output(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def model(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """A named model answers, and no other."""
+    """Require the named model to answer."""
     if case.named is None or job != case.job or any(e.id in case.named for e in group.members):
         return ""
     return other_model_named(case)
 
 
 def other_model_named(case: PlanningCase) -> str:
-    """Why an endpoint that nobody named does not answer. Endpoints of one group may be of several names."""
+    """Return why an endpoint outside the named model does not answer; endpoints of a group may have several names."""
     return f"another model was named ({case.policy.model})"
 
 
@@ -126,7 +125,7 @@ def not_ready(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def consent(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """A key in the environment is discovery, not consent."""
+    """Require consent for hosts beyond this machine; a key in the environment is discovery, not consent."""
     if not needs_consent(group.first) or group.first.host.id in case.consented:
         return ""
     name = group.first.host.id
@@ -141,7 +140,7 @@ def zone(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """A monolingual ear writes fluent nonsense about any other language, so somebody must say which it is."""
+    """Require a stated language of monolingual transcribers, which write fluent nonsense about any other."""
     languages = group.first.model.languages
     if job != "transcribe" or not languages or (case.named is not None and case.job == "transcribe"):
         return ""
@@ -158,8 +157,7 @@ def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Who is to write what is said in another language was made for that, and for that language; a model that writes
-    knows the languages that its row says."""
+    """Require translating transcribers to offer the target language, and writing models to know both languages."""
     first, into = group.first, case.into
     if job == "transcribe" and into and into not in first.translates:
         able = ", ".join(first.translates)
@@ -177,7 +175,7 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """An answer that is a transcript and was no good is made again by a better ear, or by none."""
+    """Require a better transcriber, or none, after a transcript that was no good as an answer."""
     if job != "transcribe" or case.job != "transcribe":
         return ""
     for bundle in case.bundles:
@@ -189,7 +187,7 @@ def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> s
 
 
 def rationed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Who asks for the best or the cheapest wants an answer today: a free tier comes in where it is asked for."""
+    """Exclude free tiers for ``best`` and ``cheapest`` unless asked for: they may not answer today."""
     objective = case.without_free_tiers
     if not group.first.rationed or not objective:
         return ""
@@ -199,12 +197,14 @@ def rationed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def conditions(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Licence, region and retention, of whoever is given anything."""
+    """Require the stated licence, region and retention of every endpoint that receives anything."""
     return refused_by_wish(group.first, case.policy)
 
 
 def tools(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Tools are not emulated: who does not take them, or cannot be told how, is out."""
+    """Exclude endpoints that accept no tools, or whose protocol cannot express the tool choice; tools are not
+    emulated.
+    """
     request, first = case.request, group.first
     if not request.tools or job != case.job or request.tool_choice == "none":
         return ""
@@ -221,7 +221,7 @@ def tools(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def schema(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Who wants an answer that can be no other is not served by one that is asked for in words and checked."""
+    """Require enforcement of the schema where the request is strict; a prompted and checked answer is not enough."""
     output = case.request.output
     if job != case.job or not isinstance(output, JsonOutput) or not output.strict:
         return ""
@@ -231,7 +231,9 @@ def schema(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """A head knows its own labels. A chat picks among lettered ones, and is told the chances of so many at most."""
+    """Require labels that the model can score: a head knows its own; a chat chooses among so many lettered ones at
+    most.
+    """
     output = case.request.output
     if job != "score" or not isinstance(output, ScoresOutput):
         return ""
@@ -291,7 +293,7 @@ def modality(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: 
 
 
 def privacy(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Labels flow to what is derived; release is explicit."""
+    """Keep private parts and what is made of them on this machine, unless released."""
     if not bundle.private or not group.remote:
         return ""
     if way.name in ("native", "resized", "read_along") or (way.name == "frames" and bundle.picture_private):
@@ -307,7 +309,7 @@ def privacy(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: P
 
 
 def as_it_is(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """What its vendor is known to refuse is not sent."""
+    """Exclude unconverted media that the vendor is known to refuse."""
     reason = native_refusal(way, case.book(group)) if way.odd or way.name == "native" else ""
     return hint("{}: {}", bundle.title, reason) if reason else ""
 
@@ -320,7 +322,7 @@ _DOING = {
 
 
 def keep(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Stated aspects reject."""
+    """Reject options that lose a stated aspect."""
     gone = [aspect for aspect in case.policy.keep if aspect in way.loses]
     if not gone:
         return ""
@@ -330,7 +332,7 @@ def keep(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: Plan
 
 
 def labelled(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Labels held against a picture go by what it shows; words that were read in it say nothing of that."""
+    """Reject options that lose what a picture shows, where labels are scored against it."""
     if case.job != "score" or not way.lost:
         return ""
     if (
@@ -342,14 +344,14 @@ def labelled(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: 
 
 
 def as_pictures(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """What matches pictures and texts gets pictures, and no words about them."""
+    """Give models that compare pictures with texts pictures, and no words about them."""
     if case.job not in ("score", "embed") or not group.first.model.matches_pictures or way.hands == {"image"}:
         return ""
     return f"compares pictures, and {_DOING.get(way.name, 'this way')} makes something else of {bundle.title}"
 
 
 def drawn_from(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Words about a picture make another picture."""
+    """Reject words about a picture that is to be drawn from: they would make another picture."""
     if case.job != "draw" or bundle.kind != "image":
         return ""
     if way.name == "native":
@@ -368,12 +370,12 @@ def images(priced: PricedRoute, case: PlanningCase) -> str:
 
 
 def media(priced: PricedRoute, case: PlanningCase) -> str:
-    """Published limits of the family: what it is given would be refused."""
+    """Reject media beyond the published limits of the model's family."""
     return exceeded_limit(priced.limits, priced.held, priced.context) if priced.limits is not None else ""
 
 
 def context(priced: PricedRoute, case: PlanningCase) -> str:
-    """Counted before sending, never cut in silence."""
+    """Reject input that does not fit the context; it is counted before sending and never truncated silently."""
     if priced.tokens + priced.answer <= priced.context:
         return ""
     said = "" if priced.context_known else " (assumed: its context length is unknown)"
@@ -395,7 +397,7 @@ def memory(priced: PricedRoute, case: PlanningCase) -> str:
 
 
 def unknown_price(priced: PricedRoute, case: PlanningCase) -> str:
-    """An unknown fails a limit the user set; under the default limit it sorts last and is said."""
+    """Reject an unknown price where the user set a limit; under the default limit it sorts last and is noted."""
     if priced.cost_high < float("inf") or case.policy.takes_unknown_prices:
         return ""
     return f"its price is not known, and the limit is ${plain_money(case.policy.max_cost)}"
@@ -416,17 +418,17 @@ def deadline(priced: PricedRoute, case: PlanningCase) -> str:
 
 
 def _cut(priced: PricedRoute) -> str:
-    """Of which answer a high end is, where it is not of the one that would be planned without limits."""
+    """Return which answer a high end refers to, where it is not the one planned without limits."""
     return f" with no more than {priced.answer:,.0f} tokens of thought and answer" if priced.cut else ""
 
 
 def floor(priced: PricedRoute, case: PlanningCase) -> str:
-    """Stated by the user, or the default as far as it had to come down (see ``floors.py``)."""
+    """Require the floor of strength: stated, or the default as far as it had to come down (``strength_floors.py``)."""
     return "" if priced.own_tier >= priced.floor else below_floor(case, priced.floor)
 
 
 def below_floor(case: PlanningCase, place: int, job: Job = "generate") -> str:
-    """A stated floor is said; the default one names the option that lets a weaker endpoint in."""
+    """Return the reason for a missed floor; for the default one with the option that admits weaker endpoints."""
     name = tier_name(place)
     if case.policy.at_least is not None:
         return f"below the floor {name}{_AS.get(job, '')}"
@@ -441,7 +443,7 @@ _AS: dict[Job, str] = {"transcribe": " as an ear", "read": " as a reader", "desc
 
 
 class Rule(Struct, frozen=True):
-    """``name`` is the stable word that ``Rejected.rule`` carries."""
+    """A rule. ``name``: the stable word that ``Rejected.rule`` carries."""
 
     name: str
     stage: Literal["endpoint", "way", "route"]
@@ -489,7 +491,7 @@ Reason = tuple[str, str]  # rule, words
 
 
 def endpoint_rejection(group: EndpointGroup, job: Job, case: PlanningCase, *, consented: bool = False) -> Reason | None:
-    """Why this class cannot do this job, None when it can. ``consented``: as if there were consent for its host."""
+    """Return why a group cannot do a job, None when it can. ``consented``: assume consent for its host."""
     for name, check in _ENDPOINT:
         reason = "" if consented and name == "consent" else check(group, job, case)
         if reason:
@@ -514,5 +516,5 @@ def route_rejection(priced: PricedRoute, case: PlanningCase) -> Reason | None:
 
 
 def rule_order(rule: str) -> int:
-    """Place of a rule; the later it speaks, the nearer the miss."""
+    """Return the index of a rule; the later a rule rejects, the nearer the miss."""
     return len(RULES) if rule == "named" else _ORDER.get(rule, -1)

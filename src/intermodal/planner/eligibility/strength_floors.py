@@ -1,4 +1,4 @@
-"""The strength floor: a stated one rejects, the default one gives way to the strongest there is, per task."""
+"""The floor of strength: a stated one rejects; the default one gives way to the strongest there is, per task."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _JOB_WORDS: dict[Job, str] = {
 class FloorSearch(Struct):
     """The floors under which routes were found (or nothing was, even under the lowest).
 
-    ``top`` is where the search began; ``passed_over`` has the converters between the two, and what keeps them out.
-    ``instead`` is the route under the higher floor that loses more, where the floor came down for that.
+    ``top``: where the search began. ``passed_over``: stronger converters that were not used, and why. ``instead``: the
+    route under the higher floor that loses more, where the floor came down for that.
     """
 
     floors: StrengthFloors
@@ -52,7 +52,7 @@ class FloorSearch(Struct):
 
 
 def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSearch:
-    """Search under the floor; where the default floor leaves nothing, come down as little as possible."""
+    """Search under the floor; where the default floor leaves nothing, lower it as little as possible."""
     stated = case.policy.at_least
     if stated is not None:
         floors = StrengthFloors(*[TIERS.index(stated)] * 4)
@@ -69,9 +69,9 @@ def search_with_floors(case: PlanningCase, left: EligibleEndpoints) -> FloorSear
 
 
 def _keeping_more(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch) -> FloorSearch | None:
-    """A weaker endpoint that keeps what the question needs, where the chain that was found loses it and is no stronger.
+    """Return a weaker endpoint that keeps what the question needs, where the best route loses it and is no stronger.
 
-    Five pictures described one by one by a weak eye are not compared, however strong the model is that reads of them.
+    Five pictures described one by one by a weak model are not compared, however strong the model that reads about them.
     """
     best, floors = settled.found.routes[0], settled.floors
     if not best.demand.lost or best.tier >= floors.answer:
@@ -84,7 +84,7 @@ def _keeping_more(case: PlanningCase, left: EligibleEndpoints, settled: FloorSea
 
 
 def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
-    """The default floor, or the strongest reachable of each task where nothing is that strong."""
+    """Return the default floor, or the strongest reachable of each task where nothing is that strong."""
     answer = _strongest_for_job(case, left, case.job)
     if case.named is not None:
         answer = 0  # the user named the model: it is as strong as it is
@@ -98,7 +98,7 @@ def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
 
 
 def _strongest_for_job(case: PlanningCase, left: EligibleEndpoints, job: Job) -> int:
-    """The strongest for one job, of those that may have what there is to do; kept, as it is the same every time."""
+    """Return the strongest tier for one job among endpoints that may receive the parts; cached."""
     here = job != case.job and all(bundle.private for bundle in case.bundles if bundle.kind in KINDS[job])
     found = left.strongest.get((job, here))
     if found is None:
@@ -109,7 +109,7 @@ def _strongest_for_job(case: PlanningCase, left: EligibleEndpoints, job: Job) ->
 
 
 def _lower_floors(top: StrengthFloors) -> Iterator[StrengthFloors]:
-    """From ``top`` down, fewest steps first, converters before the answer."""
+    """Yield floors from ``top`` down, fewest steps first, converters before the answer."""
     yield top
     steps = itertools.product(*(range(each + 1) for each in (top.answer, top.hear, top.read, top.see)))
     ordered = sorted(steps, key=lambda step: (sum(step), step))
@@ -121,13 +121,12 @@ _MISSED = "no model of at least"
 
 
 def floor_missed(notes: Iterable[str]) -> bool:
-    """Return whether one of a plan's notes says that the default floor had to come down, as nothing stronger is
-    there."""
+    """Return whether one of a plan's notes says that the default floor had to come down."""
     return any(note.startswith(_MISSED) for note in notes)
 
 
 def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearch, chosen: Route) -> list[str]:
-    """One sentence where the default floor had to come down: what keeps stronger ones out, or how to get better."""
+    """Return one note where the default floor came down: what excludes stronger endpoints, or how to get them."""
     if case.policy.at_least is not None:
         return []
     floors = settled.floors
@@ -172,7 +171,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
 
 
 def _kept_out(case: PlanningCase, settled: FloorSearch) -> str:
-    """What keeps something stronger and reachable out, the nearest miss."""
+    """Return what excludes a stronger and reachable endpoint, the nearest miss."""
     if settled.passed_over:
         nearest = max(settled.passed_over, key=lambda each: rules.rule_order(each.rule))
         return hint("{} {}", nearest.ids[0], nearest.reason)
@@ -196,12 +195,12 @@ def _is_stronger(case: PlanningCase, group: EndpointGroup, floor: int) -> bool:
 
 
 def _nearest(refused: list[EndpointRejection]) -> EndpointRejection | None:
-    """The nearest miss; that others are weaker is no reason against this one."""
+    """Return the nearest miss; that others are weaker is no reason against this one."""
     return max(refused, key=lambda each: (each.rule != "floor", rules.rule_order(each.rule)), default=None)
 
 
 def _stronger(left: EligibleEndpoints, job: Job, floors: StrengthFloors) -> list[EndpointGroup]:
-    """Classes of ears or readers above the floor, the strongest first."""
+    """Return the groups of converters above the floor, strongest first."""
     task = TASKS[job]
     found = [group for group in left.by_job.get(job, []) if group.tier(task) > floors.of(job)]
     return sorted(found, key=lambda group: (-group.tier(task), group.number))
@@ -210,7 +209,7 @@ def _stronger(left: EligibleEndpoints, job: Job, floors: StrengthFloors) -> list
 def _passed_over(
     case: PlanningCase, left: EligibleEndpoints, top: StrengthFloors, floors: StrengthFloors
 ) -> list[EndpointRejection]:
-    """Ears and readers that are stronger than what is taken, and why every route through them is out."""
+    """Return converters stronger than those used, and why every route through them is out."""
     found: list[EndpointRejection] = []
     for job in CONVERSIONS:
         if job == case.job or floors.of(job) >= top.of(job):

@@ -1,7 +1,7 @@
-"""On which conditions an endpoint may be used: what a licence permits, where a host computes, what it keeps.
+"""Terms of use of an endpoint: what its licence permits, where its host computes, and what the host keeps.
 
-A wish about hosts is not met by not knowing: where nobody states it, an endpoint is left out, and the reason says that
-nobody does. A licence leaves out what it is stated to forbid; where nobody states what it permits, that is said.
+An unknown does not satisfy a wish about hosts: such an endpoint is left out, and the reason says that nobody states it.
+A licence excludes what it is stated to forbid; where nobody states what it permits, a note says so.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ EndpointTerms = tuple[tuple[str, ...], bool | None, int | None, bool]
 
 
 def endpoint_terms(endpoint: Endpoint) -> EndpointTerms:
-    """What decides about any wish: regions, training, days, and whether its weights are for research only. A vendor
-    that serves its own model does so under the terms of its service."""
+    """Return regions, training, days of retention, and whether the weights are for research only.
+
+    A vendor that serves its own model does so under the terms of its service.
+    """
     host = endpoint.host
     research = endpoint.model.permits == "research" and not endpoint.is_vendors_own
     return host.regions, host.trains, host.retention_days, research
 
 
 def terms_rejection(endpoint: Endpoint, policy: Policy) -> str:
-    """Why the policy's wishes leave an endpoint out; "" where they do not."""
+    """Return why the policy's wishes exclude an endpoint, "" where they do not."""
     conditions = endpoint_terms(endpoint)
     return next((said for check in _CHECKS if (said := check(endpoint, conditions, policy))), "")
 

@@ -1,4 +1,4 @@
-"""Sentences that need saying about the chosen route."""
+"""Notes about the chosen route."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from intermodal.request import DEFAULT_MAX_COST
 
 
 def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
-    """In order of weight: losses, pages left out, prices, room, what is not used."""
+    """Return the notes in order of weight: losses, pages left out, prices, room, unused input."""
     found = [*candidate.warnings]
     if chosen.cost == math.inf:
         limit = case.policy.max_cost
@@ -75,7 +75,7 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
 
 
 def _chosen_by(case: PlanningCase, chosen: Route) -> list[str]:
-    """Who chose the pages that go in, where some had to be left out."""
+    """Return how pages were chosen, where some had to be left out."""
     ranking = case.facts.ranking
     if ranking is None or not any(way.left_out for way in chosen.assignment.ways):
         return []
@@ -85,7 +85,9 @@ def _chosen_by(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
-    """Where a model is asked about a transcript in a language that it does not know, and an ear could translate it."""
+    """Return a note where a model gets a transcript in a language it does not know and a transcriber could
+    translate.
+    """
     known = chosen.endpoint.model.languages
     spoken = sorted(case.languages - set(known))
     heard = any(isinstance(step, Call) and step.op == "transcribe" for step in candidate.steps)
@@ -120,7 +122,7 @@ def _film_notes(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _tools_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
-    """Where all would not fit if the tools took the most that they may take."""
+    """Return a note where the tools at their most would exceed the context."""
     needs, context = chosen.demand, chosen.rates.context
     if not case.request.tools or case.job == "transcribe" or needs.total[HIGH] + chosen.numbers.cap <= context:
         return []
@@ -132,7 +134,7 @@ def _tools_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _pictures_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
-    """Where all would not fit if the pictures took the most that they may take."""
+    """Return a note where the pictures at their most would exceed the context."""
     (low, _, high), context = chosen.demand.image, chosen.rates.context
     if (
         case.job == "transcribe"
@@ -148,13 +150,13 @@ def _pictures_perhaps_too_long(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _without_price(candidate: Candidate) -> list[str]:
-    """Whom a route calls at a price that nobody knows."""
+    """Return the endpoints a route calls at an unknown price."""
     calls = (step for step in candidate.steps if isinstance(step, Call) and not step.estimate.cost.known)
     return list(dict.fromkeys(step.endpoint for step in calls))
 
 
 def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[str]:
-    """Where what is usually thought, twice, leaves no room for a usual answer within the limit that is sent."""
+    """Return a note where twice the usual reasoning leaves no room for a usual answer within the limit."""
     thought, cap = candidate.answering.estimate.thought_tokens, chosen.numbers.cap
     usual = chosen.rates.thought[MID]
     if not thought.high or cap >= case.ranked_answer + _THOUGHT * usual:
@@ -175,7 +177,7 @@ _THOUGHT = 2.0  # times what is usual: half of all questions take more than that
 
 
 def _bound(case: PlanningCase, chosen: Route) -> str:
-    """What keeps the answer from being longer."""
+    """Return what keeps the answer from being longer."""
     cap = chosen.numbers.cap
     if cap >= chosen.rates.most_out:
         return "it writes no more"
@@ -188,14 +190,14 @@ def _bound(case: PlanningCase, chosen: Route) -> str:
 
 
 def _without_question(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Who describes without the question, since that may not leave."""
+    """Return the describers that work without the question, since it may not leave."""
     steps = [step for step in candidate.steps if isinstance(step, Call) and step.op == "describe"] if case.told else []
     eyes = dict.fromkeys(step.endpoint for step in steps if "question" not in dict(step.params))
     return [f"{eye} describes without the question, which is private" for eye in eyes]
 
 
 def _started_servers(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Servers that this run would start and leave running: the one thing it does that outlives it."""
+    """Return the servers that this run would start and leave running: its one effect that outlives it."""
     found: dict[str, str] = {}
     for step in candidate.steps:
         endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
@@ -211,7 +213,7 @@ def _started_servers(case: PlanningCase, candidate: Candidate) -> list[str]:
 
 
 def _shortened(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Models that are loaded with a smaller context than they have, as there is no memory for all of it."""
+    """Return the models loaded with a smaller context than they have, for lack of memory."""
     used = dict.fromkeys(step.endpoint for step in candidate.steps if isinstance(step, Call))
     found = (case.index.catalog.by_id.get(each) for each in used)
     return [
@@ -223,7 +225,7 @@ def _shortened(case: PlanningCase, candidate: Candidate) -> list[str]:
 
 
 def _unloaded_converters(candidate: Candidate) -> list[str]:
-    """What is not kept loaded for the next request."""
+    """Return the converters that are unloaded before the answer."""
     if not candidate.ends:
         return []
     names = " and ".join(candidate.ends)
@@ -233,7 +235,7 @@ def _unloaded_converters(candidate: Candidate) -> list[str]:
 
 
 def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
-    """Where commercial use is wanted of weights whose licence nobody knows. Hosts serve under terms of their own."""
+    """Return a note where commercial use is wanted of weights of unknown licence; hosts serve under their own terms."""
     model = chosen.endpoint.model
     if case.policy.licence == "any" or model.permits or chosen.group.remote:
         return []
@@ -241,7 +243,7 @@ def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _contested(case: PlanningCase, chosen: Route) -> list[str]:
-    """What sources contradict each other about, of what this request would have the model take."""
+    """Return contradictions between sources about what this request gives the model."""
     given = {kind for way in chosen.assignment.ways for kind in way.hands} | {bundle.kind for bundle in case.bundles}
     return [
         f"sources differ on {chosen.endpoint.id}: {provenance.describe_dispute(doubt)}"
@@ -250,7 +252,7 @@ def _contested(case: PlanningCase, chosen: Route) -> list[str]:
 
 
 def _not_yet(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """What a plan that was made without a key takes before it can be run."""
+    """Return what a plan made without a key needs before it can run."""
     called = (case.index.catalog.by_id[step.endpoint] for step in candidate.steps if isinstance(step, Call))
     return list(
         dict.fromkeys(
@@ -260,7 +262,7 @@ def _not_yet(case: PlanningCase, candidate: Candidate) -> list[str]:
 
 
 def _unverified(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Endpoints of the plan whose facts rest on a source that nobody has opened on a known day."""
+    """Return the endpoints whose facts rest on a source that nobody verified."""
     found: list[str] = []
     for step in candidate.steps:
         endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None

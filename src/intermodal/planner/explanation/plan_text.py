@@ -1,4 +1,6 @@
-"""Sentences a plan says about itself. English, plain, stable: EXPLAIN is a test format."""
+"""The sentences of a plan: headline, summary, policy line, warnings. Plain and stable, since EXPLAIN is a test
+format.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,7 @@ def number_word(count: int) -> str:
 
 
 def strength_text(endpoint: Endpoint, task: Task, place: int | None = None) -> str:
-    """A tier with its evidence: "medium (proxy: 8B, Q4_K_M)"."""
+    """Return a tier with its evidence: "medium (proxy: 8B, Q4_K_M)"."""
     found = endpoint.tier(task) or endpoint.tier("text-generation")
     if found is None:
         return f"{tier_name(place)} (strength not known)" if place is not None else "strength not known"
@@ -88,12 +90,12 @@ def strength_text(endpoint: Endpoint, task: Task, place: int | None = None) -> s
 
 
 def counting_source(basis: str, source: str) -> str:
-    """A rule of counting and where it is published: "OpenAI's tile rule (OpenAI, Images and vision guide)"."""
+    """Return a token rule and where it is published: "OpenAI's tile rule (OpenAI, Images and vision guide)"."""
     return f"{basis} ({source})" if source and not basis.startswith("no published rule") else basis
 
 
 def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) -> str:
-    """Tools that go along, what they add, and who says that they are taken."""
+    """Return the tools, what they add, and the evidence that they are accepted."""
     said = f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
     taken = said if known.takes else "nobody says that it takes tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
@@ -101,7 +103,7 @@ def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) ->
 
 
 def route_summary(case: PlanningCase, assignment: Assignment) -> str:
-    """The route in a few words."""
+    """Return the route in a few words."""
     if case.job == "transcribe":
         return f"speech translation into {case.into} alone" if case.into else "speech recognition alone"
     if not case.bundles:
@@ -116,13 +118,13 @@ def route_summary(case: PlanningCase, assignment: Assignment) -> str:
 
 
 def _tracks(way: ConversionOption) -> list[str]:
-    """What a video becomes, in words."""
+    """Return what a video becomes, in words."""
     shown = [piece for piece in way.passages[0].pieces if piece.shown]
     return [f"{piece.title} shown" if piece.op == "frames" else _TRACKS[piece.op] for piece in shown]
 
 
 def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
-    """What kind of call this is, and the verdict: is a language model enough?"""
+    """Return what kind of call this is, and the verdict: is a language model enough?"""
     conversions = sum(_conversions(way, passage) for way in assignment.ways for passage in way.passages)
     after = f" after {number_word(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
     seen = _seen(case, assignment)
@@ -147,14 +149,14 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
 
 
 def _or_contrastive(verdict: Verdict) -> str:
-    """The contrastive model that labels of pictures may be left to, or the encoder that those of a text may be."""
+    """Return the contrastive model or encoder that could score these labels instead."""
     kind = "a contrastive model" if verdict.contrastive is not None else "an encoder"
     said = _beside_in_numbers(verdict.contrastive or verdict.encoder)
     return hint("; {} may be enough: {}", kind, said) if said else ""
 
 
 def _or_language_model(verdict: Verdict) -> str:
-    """The language model that would tell labels of a text apart, too, with its price."""
+    """Return the language model that could score labels of a text, too, with its price."""
     said = _beside_in_numbers(verdict.language_model)
     return hint("; a language model for it: {}", said) if said else ""
 
@@ -167,7 +169,7 @@ def _beside_in_numbers(other: Other | None) -> str:
 
 
 def _matching(case: PlanningCase, verdict: Verdict, after: str) -> str:
-    """The verdict on a route on which pictures are compared with words."""
+    """Return the verdict on a route that compares pictures with words."""
     titles = joined_names([bundle.title for bundle in case.bundles])
     if case.job == "embed":
         what = f"{titles} as a vector, in one space with words" if titles else "words as a vector, in one with pictures"
@@ -183,7 +185,7 @@ _OTHER_KINDS: dict[str, str] = {
 
 
 def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
-    """The verdict on a route whose last model is given text alone."""
+    """Return the verdict on a route whose last model gets text alone."""
     turned = [
         part
         for bundle, way in zip(case.bundles, assignment.ways, strict=True)
@@ -207,7 +209,7 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
 
 
 def _beside(case: PlanningCase, seen: str, verdict: Verdict) -> str:
-    """The verdict on a route whose last model is given more than text."""
+    """Return the verdict on a route whose last model gets more than text."""
     if verdict.value == "not_enough":
         return hint("{}, and this is not enough{}", seen, _falls_short(verdict))
     if verdict.value == "broader_needed":
@@ -225,7 +227,7 @@ def _beside(case: PlanningCase, seen: str, verdict: Verdict) -> str:
 
 
 def _preferred(case: PlanningCase, other: Other) -> str:
-    """Why a broader model answers where a language model would do."""
+    """Return why a broader model answers where a language model would do."""
     if case.named is not None:
         return f"{case.policy.model} was named"
     if other.endpoint and case.request.previous_endpoint:
@@ -242,7 +244,7 @@ _BETTER: dict[Objective, str] = {
 
 
 def _open(verdict: Verdict) -> str:
-    """Why nobody can tell, and what to do about it."""
+    """Return why the verdict is unknown, and what to do about it."""
     maybe = maybe_needed(verdict)
     why = (
         hint("the question may need {} ({keep} tells)", maybe)
@@ -253,7 +255,7 @@ def _open(verdict: Verdict) -> str:
 
 
 def _unreadable(case: PlanningCase, verdict: Verdict) -> str:
-    """Why words are lost that are there, and what would read them."""
+    """Return why existing words are lost, and what would read them."""
     lost_words = any("words" in part.loses and "words" in part.needs for part in verdict.parts)
     why = script_support.unreadable_reason(case, case.facts.parts) if lost_words else ""
     return hint(" ({})", why) if why else ""
@@ -264,26 +266,26 @@ def _beyond(verdict: Verdict) -> str:
 
 
 def _given_up(case: PlanningCase, verdict: Verdict) -> str:
-    """What is lost that nobody seems to need."""
+    """Return what is lost without anybody seeming to need it."""
     gone = lost(verdict)
     return hint("; {} {} lost, which {}", gone, _verb_for(gone), _unasked(case)) if gone else ""
 
 
 def _unasked(case: PlanningCase) -> str:
-    """By whose word a loss does no harm."""
+    """Return on what ground a loss does no harm."""
     return (
         hint("neither {keep} nor the question asks for") if case.policy.keep else "the question does not seem to need"
     )
 
 
 def _verb_for(said: str) -> str:
-    """The verb behind a list of aspects: words, figures and speakers are many."""
+    """Return the verb for a list of aspects: words, figures and speakers are plural."""
     many = " and " in said or "," in said or said.split(" ", 1)[0] in ("words", "figures", "speakers")
     return "are" if many else "is"
 
 
 def _falls_short(verdict: Verdict, why: str = "") -> str:
-    """What is needed and lost, why, and what would keep it."""
+    """Return what is needed and lost, why, and what would keep it."""
     gone = needed_and_lost(verdict)
     if verdict.value != "not_enough":
         return ""
@@ -291,7 +293,7 @@ def _falls_short(verdict: Verdict, why: str = "") -> str:
 
 
 def nearest_keeper_text(verdict: Verdict) -> str:
-    """The nearest route that keeps it, with its price and what it would take."""
+    """Return the nearest route that keeps it, with its price and what it would take."""
     other = verdict.keeps
     if other is None:
         return "; nothing that is known would keep it"
@@ -302,18 +304,18 @@ def nearest_keeper_text(verdict: Verdict) -> str:
 
 
 def _kept_out_text(other: Other) -> str:
-    """What keeps a route out, as the end of a clause about it."""
+    """Return what keeps a route out, as the end of a clause about it."""
     return hint(", but {}", other.kept_out) if other.kept_out else ""
 
 
 def _describers(assignment: Assignment) -> list[str]:
-    """Who looks at something for the model that answers."""
+    """Return the models that look at something for the answering model."""
     pieces = (piece for way in assignment.ways for passage in way.passages for piece in passage.pieces)
     return list(dict.fromkeys(p.endpoint.id for p in pieces if p.op == "describe" and p.endpoint is not None))
 
 
 def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
-    """A model that takes more than text is used as a language model here, and nothing given is what it could take."""
+    """Return that a multimodal model is used as a language model here, as nothing given needs more."""
     senses = [word for kind, word in _SENSES if kind in answering.model.input]
     given = {kind for part in turned for kind in _AS.get(part.kind, (part.kind,))}
     if not senses or given & set(answering.input):
@@ -322,7 +324,7 @@ def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
 
 
 def _conversions(way: ConversionOption, passage: PartConversion) -> int:
-    """How often content becomes text: once a part, but for parts that are heard and seen, or read and described."""
+    """Return how often content becomes text: once a part, more for parts both heard and seen, or read and described."""
     if way.name in ("watch", "both"):
         return sum(piece.endpoint is not None or piece.op == "subtitles" for piece in passage.pieces)
     return any(piece.endpoint is not None or piece.op == "extract" for piece in passage.pieces)
@@ -358,7 +360,7 @@ def _seen(case: PlanningCase, assignment: Assignment) -> str:
 
 
 def _watched(passage: PartConversion) -> str:
-    """What reaches the model of a video that was taken apart."""
+    """Return what of a video reaches the model."""
     names = {
         "transcribe": "its transcript", "demux": "its sound", "subtitles": "its subtitles",
         "read": "the text on the screen",
@@ -369,14 +371,14 @@ def _watched(passage: PartConversion) -> str:
 
 
 def _shown(pairs: list[tuple[PartFacts, PartConversion]]) -> str:
-    """Which pages are seen beside the text, of several documents how many."""
+    """Return which pages are seen beside the text; of several documents, how many."""
     pages = [page for _, passage in pairs for piece in passage.pieces if piece.op == "render" for page in piece.pages]
     which = pages_title(tuple(pages)) if len(pairs) == 1 else f"{number_word(len(pages))} pages"
     return f"{'a picture' if len(pages) == 1 else 'pictures'} of {which}"
 
 
 def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...]:
-    """What a route loses that the question or the media seem to need, and pages it leaves out."""
+    """Return what a route loses that the question or the media seem to need, and pages it leaves out."""
     found: list[str] = []
     for bundle, way in zip(case.bundles, assignment.ways, strict=True):
         for aspect in way.missed:
@@ -391,7 +393,7 @@ def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...
 
 
 def _unread_figures(bundle: Bundle, way: ConversionOption) -> list[str]:
-    """Pages whose text goes in without the words in their pictures."""
+    """Return warnings for pages whose text goes in without the words in their pictures."""
     found: list[str] = []
     for part, passage in zip(bundle.parts, way.passages, strict=True):
         taken = {page for piece in passage.pieces if piece.op == "extract" for page in piece.pages}
@@ -403,7 +405,7 @@ def _unread_figures(bundle: Bundle, way: ConversionOption) -> list[str]:
 
 
 def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
-    """What was told of the question, for each bundle: the media's own facts may ask for more."""
+    """Return what was inferred from the question for each bundle; the media's own facts may ask for more."""
     found: list[PartNeeds] = []
     for bundle in case.bundles:
         first = bundle.parts[0]
@@ -422,7 +424,7 @@ def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
 
 
 def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
-    """Why an aspect of these parts seems to be needed; of words that are there, why they are lost."""
+    """Return why an aspect seems to be needed; for words that exist, why they are lost."""
     if aspect == "words" and (why := script_support.unreadable_reason(case, bundle.parts)):
         return why
     asked = case.asked.of(medium_of(bundle.parts[0]))
@@ -435,7 +437,7 @@ def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
 
 
 def _suggested(aspect: Aspect, bundle: Bundle) -> str:
-    """Why something seems to be needed that nobody asked for."""
+    """Return why an aspect seems to be needed that the question does not mention."""
     if aspect == "figures":
         mostly = tuple(page for part in bundle.parts for page in figure_pages(part))
         some = tuple(page for part in bundle.parts for page in pages_with_figures(part))
@@ -462,7 +464,7 @@ def _left_out(bundle: Bundle, way: ConversionOption) -> list[str]:
 
 
 def policy_line(case: PlanningCase, default_floor: str) -> str:
-    """The policy in words, only what bounds or prefers something."""
+    """Return the policy in words, only what bounds or prefers something."""
     policy = case.policy
     floor = f"{policy.at_least} stated" if policy.at_least is not None else default_floor
     words = [f"time_value ${policy.time_value:g}/s"] if policy.objective == "default" else []

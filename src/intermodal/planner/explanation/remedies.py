@@ -1,4 +1,4 @@
-"""What to do about a refusal, in the names of this request where they are known."""
+"""Remedies: what to do about a rejection, in the names of this request where they are known."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _REMEDIES: dict[str, str] = {
 
 
 def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejection], cause: str) -> str:
-    """What to do about the nearest miss. ``cause``: its rule, of a model that was named the one behind."""
+    """Return what to do about the nearest miss. ``cause``: its rule; of a named model, the rule behind it."""
     general = _REMEDIES.get(row.rule, "run intermodal doctor to see what is reachable")
     if cause == "schema":
         return _REMEDIES[cause]
@@ -66,10 +66,11 @@ def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejectio
 
 
 def _ear(case: PlanningCase, row: Rejected) -> str:
-    """What helps where an ear knows other languages than the one spoken: one that knows it, the smallest to bring.
+    """Return what helps where transcribers know other languages than the spoken one: the smallest one to fetch that
+    does.
 
-    Where nobody said the language, it may be the one the ear knows; to claim that of any other speech makes it write
-    nonsense, so the claim is advised under its condition only.
+    Where nobody said the language, it may be the one the transcriber knows; claiming that of any other speech makes it
+    write nonsense, so the claim is advised under its condition only.
     """
     heard = case.languages
     ears = [
@@ -99,7 +100,7 @@ _LANGUAGES: dict[str, str] = {"en": "English", "fr": "French", "de": "German", "
 def hosts_without_consent(
     case: PlanningCase, refused: Iterable[EndpointRejection], helps: Callable[[EndpointGroup], bool]
 ) -> tuple[str, ...]:
-    """Hosts that only want consent, and have an endpoint that would help."""
+    """Return the hosts that lack only consent and have an endpoint that would help."""
     groups = [case.index.group_of[name] for row in refused if row.rule == "consent" for name in row.ids]
     return tuple(sorted({group.first.host.id for group in groups if helps(group)}))
 

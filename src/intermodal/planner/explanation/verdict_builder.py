@@ -1,4 +1,4 @@
-"""What the verdict of a plan is made from: needs and losses of the parts, and the routes that were not taken."""
+"""Build the verdict of a plan: needs and losses of the parts, and the routes that were not taken."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Rank = tuple[float, bool, bool, float, float, str]
 
 
 def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Verdict:
-    """The verdict on the chosen route. ``floor``: of the answering endpoint, as it was settled."""
+    """Return the verdict on the chosen route. ``floor``: of the answering endpoint, as settled."""
     parts = part_judgements(case, chosen.assignment)
     value = judge(parts, answers=answers_in_words(case, chosen))
     if value == "not_enough":
@@ -62,7 +62,7 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
 
 
 def instead_of(case: PlanningCase, route: Route) -> Instead:
-    """What kind of model does what no language model is needed for."""
+    """Return what kind of model serves where no language model is needed."""
     if route.endpoint.model.matches_pictures:
         return "contrastive model"
     if case.job == "transcribe" and case.into:
@@ -80,7 +80,7 @@ _INSTEAD: dict[Job, Instead] = {
 
 
 def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """The nearest contrastive model for labels of pictures, where one that writes picks among them."""
+    """Return the nearest contrastive model for labels of pictures, where a writing model chooses among them."""
     matching = [group for group in case.index.groups if group.first.model.matches_pictures]
     able = _keepers(case, matching, chosen, found)
     as_pictures = ((group, ways) for group, ways in able if all(way.hands == {"image"} for way in ways))
@@ -88,13 +88,15 @@ def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: 
 
 
 def _of_text(case: PlanningCase, route: Route) -> bool:
-    """Labels are held against words, and against nothing that is seen or heard."""
+    """Return whether labels are scored against text alone."""
     return case.job == "score" and not uses_perception(route.assignment)
 
 
 def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """The nearest language model for labels of a text, where another kind of model tells them apart. Of labels that
-    nobody gave it has none, and who names the other model compares it still."""
+    """Return the nearest language model for labels of a text, where another kind of model scores them.
+
+    None for labels that nobody gave. A named model is still compared.
+    """
     output = case.request.output
     if not isinstance(output, ScoresOutput) or not output.labels:
         return None
@@ -104,7 +106,7 @@ def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int
 
 
 def _encoder(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """The nearest encoder for labels of a text, where a model that writes picks among them."""
+    """Return the nearest encoder for labels of a text, where a writing model chooses among them."""
     silent = [
         group for group in case.index.groups
         if not (group.first.model.answers_in_words or group.first.model.matches_pictures)
@@ -120,17 +122,17 @@ def _as_text_only(
 
 
 def verdict_name(case: PlanningCase, route: Route) -> VerdictName:
-    """The verdict on any route in one word."""
+    """Return the verdict on any route in one word."""
     return judge(part_judgements(case, route.assignment), answers=answers_in_words(case, route))
 
 
 def answers_in_words(case: PlanningCase, route: Route) -> bool:
-    """A model answers in words, or picks among labels as one that writes does."""
+    """Return whether a model answers in words, or chooses among labels as a writing model does."""
     return case.job not in _NOT_ANSWERED and route.endpoint.model.answers_in_words
 
 
 def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged, ...]:
-    """Each bundle with what is needed of it and lost."""
+    """Return each bundle with what is needed of it and lost."""
     if case.job == "transcribe":
         return ()  # the words of a recording are all that is asked for
     return tuple(_judged(case, bundle, way) for bundle, way in zip(case.bundles, assignment.ways, strict=True))
@@ -155,11 +157,11 @@ def _judged(case: PlanningCase, bundle: Bundle, way: ConversionOption) -> Judged
 
 
 def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
-    """Whether question or media tell what is needed of these parts.
+    """Return whether the question or the media tell what is needed of these parts.
 
-    A question that needs something needs that and not the rest. Where nobody could tell, a page of text and a picture
-    that was looked at say what they are about; a recording, a film and a page with figures may be wanted for more
-    than their words, and of a picture that nobody looked at nothing is known.
+    A question that needs one aspect needs that and not the rest. Otherwise a page of text and a sampled picture tell
+    what they are about; a recording, a video and a page with figures may be wanted for more than their words, and
+    nothing is known of a picture that was not sampled.
     """
     if case.asked.of(medium_of(bundle.parts[0])).needed or case.policy.keep or case.job == "score":
         return True
@@ -171,7 +173,7 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
 
 
 def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
-    """What the question may need of these parts."""
+    """Return what the question may need of these parts."""
     told = [case.asked.of(medium_of(bundle.parts[0]))]
     told += [case.asked.of("pictures")] if bundle.compared else []
     unsure: set[Aspect] = {need.aspect for each in told for need in each.unsure}
@@ -179,7 +181,7 @@ def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
 
 
 def _as_text(bundle: Bundle) -> set[Aspect]:
-    """What a language model would lose of these parts, whoever makes text of them."""
+    """Return what a language model would lose of these parts, whoever converts them to text."""
     if bundle.kind == "video":
         return {aspect for part in bundle.parts for aspect in aspects_lost_as_text(part)}
     way = _AS_TEXT.get(bundle.kind)
@@ -189,7 +191,9 @@ def _as_text(bundle: Bundle) -> set[Aspect]:
 
 
 def uses_perception(assignment: Assignment) -> bool:
-    """Something is seen or heard by a model that answers or describes, and not only turned into its words."""
+    """Return whether something is seen or heard by a model that answers or describes, not only converted to its
+    words.
+    """
     return any(
         way.hands - TEXT or any(piece.op == "describe" for passage in way.passages for piece in passage.pieces)
         for way in assignment.ways
@@ -200,7 +204,7 @@ def uses_perception(assignment: Assignment) -> bool:
 
 
 def _in_words(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
-    """The best route on which a language model answers from text, and keeps what is needed."""
+    """Return the best route on which a language model answers from text and keeps what is needed."""
     for route in found.routes:
         if route.demand.lost <= chosen.demand.lost and not uses_perception(route.assignment):
             return Other(
@@ -213,7 +217,7 @@ def _in_words(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
 
 
 def _not_as_text(case: PlanningCase, found: SearchResult, bundle: Bundle) -> str:
-    """Why nothing makes text of these parts: nobody could, or what keeps out who could."""
+    """Return why nothing converts these parts to text: no endpoint could, or what excludes the one that could."""
     job: Job = "transcribe" if bundle.kind in ("audio", "video") else "read"
     able = [group for group in case.index.groups if job in group.jobs]
     if not able:
@@ -228,7 +232,7 @@ def _not_as_text(case: PlanningCase, found: SearchResult, bundle: Bundle) -> str
 
 
 def _order(reason: rules.Reason | None) -> float:
-    """Place of the rule that speaks against something, after all of them where none does."""
+    """Return the index of the rule that rejects, infinite where none does."""
     return math.inf if reason is None else rules.rule_order(reason[0])
 
 
@@ -237,9 +241,11 @@ def _usd(cost: float) -> Quantity:
 
 
 def _keeping(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """The nearest route that would keep what is needed: the later a rule speaks against it, the nearer; then one that
-    consent alone would open, one as strong as is wanted, and the cheapest. Hosts without consent and weights that are
-    not here are looked at, too."""
+    """Return the nearest route that would keep what is needed.
+
+    The later a rule rejects it, the nearer; then one that consent alone would open, one of the wanted strength, and the
+    cheapest. Hosts without consent and weights that are not here are considered, too.
+    """
     if case.index.catalog.beyond and case.named is None:
         case = make_case(case.request, case.facts, case.index.catalog.whole, case.machine, case.statistics, case.as_of)
     able = _keepers(case, case.index.groups, chosen, found)
@@ -249,7 +255,7 @@ def _keeping(case: PlanningCase, chosen: Route, found: SearchResult, floor: int)
 def _keepers(
     case: PlanningCase, groups: Iterable[EndpointGroup], chosen: Route, found: SearchResult
 ) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
-    """Classes that could answer and lose nothing needed, with the ways of it."""
+    """Yield the groups that could answer and lose nothing needed, with the options for it."""
     for group in groups:
         ways = _keeping_ways(case, group, chosen, found)
         if ways is not None:
@@ -259,7 +265,7 @@ def _keepers(
 def _nearest(
     case: PlanningCase, able: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]], floor: int
 ) -> Other | None:
-    """The first by rank of all endpoints of classes by these ways."""
+    """Return the first by rank of all endpoints of these groups with these options."""
     ranked = (
         each for group, ways in able for each in _priced(case, group, assign(case, ways, case.book(group)), floor)
     )
@@ -268,7 +274,7 @@ def _nearest(
 
 
 def _elsewhere(case: PlanningCase, chosen: Route) -> Other | None:
-    """Hosts that are counted and not listed, as nobody consented to them, with models that take what is lost."""
+    """Return hosts counted but not listed, for lack of consent, with models that accept what is lost."""
     pairs = zip(case.bundles, chosen.assignment.ways, strict=True)
     wanted = {_TAKEN_BY[bundle.kind] for bundle, way in pairs if way.lost}
     places = [
@@ -292,7 +298,7 @@ _TAKEN_BY: dict[Kind, Task] = {
 def _keeping_ways(
     case: PlanningCase, group: EndpointGroup, chosen: Route, found: SearchResult
 ) -> tuple[ConversionOption, ...] | None:
-    """Ways that lose nothing needed, by which the parts could reach a class if nothing forbade it."""
+    """Return the options that lose nothing needed, by which the parts could reach a group if nothing forbade it."""
     if case.job not in group.jobs:
         return None
     picked: list[ConversionOption] = []
@@ -309,7 +315,7 @@ def _keeping_ways(
 def _priced(
     case: PlanningCase, group: EndpointGroup, assignment: Assignment, floor: int
 ) -> Iterator[tuple[Rank, Other]]:
-    """Endpoints of a class with what this would cost there, and what keeps it out."""
+    """Yield the endpoints of a group with the cost of this assignment there, and what excludes them."""
     needs = call_demand(case, group, assignment)
     weak, way = answering_tier(case, group, needs) < DEFAULT_FLOOR, route_summary(case, assignment)
     first = rules.endpoint_rejection(group, case.job, case)

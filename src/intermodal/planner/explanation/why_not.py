@@ -1,4 +1,4 @@
-"""``why_not``: ask the rules again about one endpoint. There is always an answer."""
+"""``why_not``: apply the rules to one endpoint and explain why it was not chosen. There is always an answer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _DOES: dict[str, str] = {
 
 
 def why_not(inputs: Inputs, name: str) -> str:
-    """Why an endpoint or model is not the chosen one, one line per endpoint.
+    """Return why an endpoint or model is not the chosen one, one line per endpoint.
 
     Raises UnknownModel, with near names, when the catalog has nothing of that name.
     """
@@ -54,7 +54,7 @@ def why_not(inputs: Inputs, name: str) -> str:
 
 
 def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: Endpoint) -> str:
-    """The answer for the plan that is made, of the kinds that it could be of (``translation.py``)."""
+    """Return the answer for the plan that is made, of the kinds of routes it could be (``speech_translation.py``)."""
     if decisions:
         best, *others = sorted(decisions, key=lambda each: translation_order(each.case, each.chosen))
         if used := _used(best, endpoint):
@@ -75,7 +75,7 @@ def _ids(decision: PlanDecision) -> list[str]:
 
 
 def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoint) -> str:
-    """Outranked, or the rule that speaks."""
+    """Return how the endpoint compares, or the rule that rejects it."""
     jobs = jobs_needed(case)
     left = eligible_endpoints(case, jobs)
     group = case.index.group_of[endpoint.id]
@@ -113,7 +113,7 @@ def _used(decision: PlanDecision, endpoint: Endpoint) -> str:
 def _as(
     case: PlanningCase, decision: PlanDecision | None, left: EligibleEndpoints, endpoint: Endpoint, job: Job
 ) -> str:
-    """The answer for one job it could do."""
+    """Return the answer for one job it could do."""
     floors = decision.settled.floors if decision is not None else search_with_floors(case, left).floors
     found = Search(case, left, floors, EndpointFilter(endpoint.id, job)).run()
     mine = [route for route in found.routes if _uses(route, endpoint, job, case)]
@@ -145,7 +145,7 @@ def _uses(route: Route, endpoint: Endpoint, job: Job, case: PlanningCase) -> boo
 
 
 def _is_of(case: PlanningCase, ids: tuple[str, ...], endpoint: Endpoint) -> bool:
-    """The refusal is about this endpoint's class, which lists only a few of its ids."""
+    """Return whether a rejection is about this endpoint's group, which lists only a few of its ids."""
     group = case.index.group_of[endpoint.id]
     return any(case.index.group_of[each] is group for each in ids if each in case.index.group_of)
 

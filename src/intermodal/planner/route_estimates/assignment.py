@@ -1,4 +1,4 @@
-"""What is done before the last call: one way per bundle, added up once for all endpoints that count alike."""
+"""Assignments: one conversion option per bundle, added up once for all endpoints that count alike."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ LEFT_OUT_PENALTY = 0.01  # USD for not reading every page
 
 
 class Assignment(Struct, eq=False, gc=False):
-    """One way per bundle, added up for one book of rules by which media are counted.
+    """One option per bundle, added up under one set of token rules.
 
     Attributes:
         text, image, audio: tokens of the media for the last call, labels of blocks included. sound: seconds.
         made: tokens that converters write. cost: USD of the conversions.
         before: seconds until all conversions are done, loading included. load: that loading.
-        memory: bytes of the local converters that are not loaded yet, which are ``cold``. peak: the most that is taken
-            at once before the last call: these, and decoders beside the first, which probing has started.
-        decoders: how many may work at once. ending: of ``memory``, what processes of ours hold, which may end early.
-        diverted, lost: as of the ways (``way.py``), added up. missed: inferred needs that are lost, of any weight.
-        kept: aspects that no part loses. tier: the weakest converter.
-        held: what limits of a request are about.
+        memory: bytes of the local converters that are not loaded yet, which are ``cold``. peak: the most taken at once
+            before the last call: these, and decoders beside the first, which probing has started.
+        decoders: how many may run at once. ending: the share of ``memory`` in our own processes, which can be unloaded.
+        diverted, lost: sums over the options. missed: inferred needs that are lost, of any weight.
+        kept: number of aspects that no part loses. tier: of the weakest converter.
+        held: amounts that limits of a request refer to.
     """
 
     ways: tuple[ConversionOption, ...]
@@ -62,12 +62,12 @@ class Assignment(Struct, eq=False, gc=False):
 
     @property
     def loss(self) -> Loss:
-        """What no money and no seconds buy."""
+        """Return the losses that no money and no time make up for."""
         return self.diverted, self.lost
 
 
 def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: TokenRules) -> Assignment:
-    """Add up one way per bundle; where nothing goes in as it is the same for every book of rules."""
+    """Add up one option per bundle. Where nothing goes in unconverted, the result is the same under all token rules."""
     key = (chosen, book)
     found = case.assignments.get(key)
     if isinstance(found, Assignment):
@@ -119,7 +119,7 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Toke
 
 
 def _tokens(chosen: tuple[ConversionOption, ...], book: TokenRules) -> tuple[Levels, Levels, Levels]:
-    """Tokens of texts and documents, of pictures and videos, and of sound."""
+    """Return the tokens of texts and documents, of pictures and videos, and of sound."""
     texts = [way.text for way in chosen]
     images: list[Levels] = []
     audios: list[Levels] = []
@@ -147,7 +147,7 @@ def _held(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:
 
 
 def as_quantity(sound: Levels) -> Quantity:
-    """Seconds of sound as a quantity; infinite is not known."""
+    """Return seconds of sound as a quantity; infinite means unknown."""
     if sound[2] == math.inf:
         return Quantity(certainty="unknown", basis="length not known")
     exact = sound[0] == sound[2]

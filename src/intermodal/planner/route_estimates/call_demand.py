@@ -1,4 +1,4 @@
-"""What the last call has to take, whoever takes it, and the room for its answer."""
+"""The demand on the last call, whichever endpoint answers, and the room for its answer."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered l
 
 
 class CallDemand(Struct, frozen=True, gc=False):
-    """What the last call has to take, whoever takes it. ``total`` sums the tokens of all kinds.
+    """What the last call has to take. ``total`` sums the tokens of all kinds.
 
-    ``again`` are the extra input tokens of the one repair that prompted JSON may need, 0 without. ``evident``: the
-    model is given text alone, so that the values of its answer can be looked for. ``calls`` is how
-    often the call is made (a chat scores labels in both orders), ``beside`` what goes in beside it and takes no room
-    in its context (the labels that an embedding model is given one by one). ``tools``: what of ``text`` is tools.
-    ``apart``: pictures and texts are looked at one by one, or a text by windows, so that no context has to hold all.
-    ``memory`` is what the conversions leave loaded, ``peak`` the most that they take on their way, ``ending`` what of
-    the first can end before the last call.
+    ``again``: extra input tokens of the one repair that prompted JSON may need. ``evident``: the model gets text alone,
+    so the values of its answer can be looked up. ``calls``: how often the call is made (a chat scores labels in both
+    orders).
+    ``beside``: input that takes no room in the context (labels that an embedding model gets one by one). ``tools``:
+    share of ``text`` that is tools. ``apart``: pictures and texts are processed one by one, so no context holds all.
+    ``memory``: what the conversions leave loaded, ``peak``: the most they take, ``ending``: the share of ``memory``
+    that can be unloaded before the last call.
     """
 
     text: Levels
@@ -71,7 +71,9 @@ class CallDemand(Struct, frozen=True, gc=False):
 
 
 def framing_tokens(case: PlanningCase, schema_by: str, tool_rule: str, vocabulary: Vocabulary) -> Levels:
-    """Tokens nobody wrote: chat template, labels of named text, the schema as it reaches the model, tools."""
+    """Return the tokens nobody wrote: chat template, labels of named text, the schema as it reaches the model,
+    tools.
+    """
     key = (schema_by, tool_rule, vocabulary)
     found = case.framings.get(key)
     if found is not None:
@@ -90,7 +92,9 @@ def framing_tokens(case: PlanningCase, schema_by: str, tool_rule: str, vocabular
 
 
 def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Levels:
-    """Tokens of a schema as it reaches a model, by ``PlanningCase.schema_by``. Few hosts say how they write it."""
+    """Return the tokens of a schema as it reaches a model, by ``PlanningCase.schema_by``; few hosts publish how they
+    write it.
+    """
     schema = levels(text_tokens(case.schema_chars))
     if schema_by == "forced":
         return (0.0, schema[1] / 2, schema[2])
@@ -104,7 +108,7 @@ def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Level
 
 
 def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment) -> CallDemand:
-    """What endpoints of this class would have to take."""
+    """Return the demand on endpoints of this group."""
     model, schema_by = group.first.model, case.schema_by(group)
     vocabulary = case.vocabulary(model)
     text, image, audio = assignment.text, assignment.image, assignment.audio
@@ -151,16 +155,16 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
 
 
 def retry_tokens(case: PlanningCase) -> float:
-    """Input tokens of asking once more, beside those of the first time: the answer, and what is wrong with it."""
+    """Return the extra input tokens of asking once more: the answer, and what is wrong with it."""
     return answer_word_limit(case) + REPAIR[HIGH]
 
 
 def context_tokens(case: PlanningCase, endpoint: str, needs: CallDemand) -> float:
-    """What a context has to hold, as a limit: the high estimate, but for tools and perhaps for pictures.
+    """Return what a context has to hold, as a limit: the high estimate, except for tools and perhaps pictures.
 
-    How a template writes tools is mostly not known, and the high end of that would refuse what fits. So they count as
-    what is typical, and as the least where nobody would have room otherwise; a server that says no is believed.
-    So do pictures, of which many models do not say how many tokens they take, where they would be lost otherwise.
+    How a template writes tools is mostly unknown, and the high end of that would reject what fits. So they count as
+    typical, and as the least where no endpoint would have room otherwise; a server that refused them is believed. The
+    same holds for pictures of unknown token counts where they would be lost otherwise.
     """
     if needs.apart:
         return 0.0
@@ -184,7 +188,7 @@ _OWN_TASK: dict[str, Task] = {
 
 
 def answering_task(case: PlanningCase, needs: CallDemand | Assignment) -> Task:
-    """What the answering endpoint has to be strong at, for what it is given here."""
+    """Return the task in which the answering endpoint has to be strong, for what it is given here."""
     if case.job in _OWN_TASK:
         return _OWN_TASK[case.job]
     if needs.pictures:
@@ -193,7 +197,9 @@ def answering_task(case: PlanningCase, needs: CallDemand | Assignment) -> Task:
 
 
 def answering_tier(case: PlanningCase, group: EndpointGroup, needs: CallDemand | Assignment) -> int:
-    """Strength of the answering endpoint for what it is given here; with labels of pictures, in that where known."""
+    """Return the strength of the answering endpoint for what it is given; with labels of pictures, in that where
+    known.
+    """
     if case.job == "score":
         headed = next((group.tiers[task] for task in _OF_HEADS if task in group.tiers), None)
         labelled = group.tiers.get(_LABELLING) if needs.pictures else headed
@@ -203,36 +209,43 @@ def answering_tier(case: PlanningCase, group: EndpointGroup, needs: CallDemand |
 
 
 def answer_word_limit(case: PlanningCase) -> float:
-    """Room for the words of an answer when the context leaves it: the limit that is stated, else the length."""
+    """Return the room for the words of an answer when the context leaves it: the stated limit, else the usual
+    length.
+    """
     stated = case.request.sampling.max_tokens
     return float(answer_length(case) if stated is None else stated)
 
 
 def answer_length(case: PlanningCase) -> int:
-    """Tokens of words that an answer is to have room for: those that are stated, else what is usual of its kind."""
+    """Return the tokens of words that an answer gets room for: as stated, else as usual for its kind."""
     length = case.request.answer_tokens
     return DEFAULT_ANSWER[case.output] if length is None else length
 
 
 def wanted_answer_limit(case: PlanningCase, rates: Rates) -> float:
-    """The limit of an answer when the context leaves it. What a model thinks counts against it at every host, so a
-    limit that nobody stated leaves room for that, too."""
+    """Return the limit of an answer when the context leaves it.
+
+    Reasoning counts against it at every host, so a limit that nobody stated leaves room for that, too.
+    """
     return answer_word_limit(case) + (rates.room if case.stated == math.inf else 0.0)
 
 
 def least_answer_limit(case: PlanningCase, rates: Rates) -> float:
-    """The lowest limit that is sent where money, time or a context leave no room for more: what is usually thought and
-    then the usual words; where nobody has room for that, the least of either."""
+    """Return the lowest limit that is sent where money, time or a context leave no room for more.
+
+    That is the usual reasoning and words; where no endpoint has room for that, the least of either.
+    """
     if case.tight:
         return SMALLEST_ANSWER[case.output] + rates.thought[LOW]
     return answer_length(case) + rates.thought[MID]
 
 
 def answer_limit(case: PlanningCase, rates: Rates, tokens_high: float) -> float:
-    """Room for the answer: as stated, or the default shrunk to what the context leaves, never below the smallest.
+    """Return the room for the answer: as stated, or the default reduced to what the context leaves, never below the
+    least.
 
-    What is stated is shrunk like that where nobody has room for all of it: it is the most that may come, and clients
-    whose API wants a number send one that is larger than most contexts.
+    A stated limit is reduced only where no endpoint has room for all of it: it is an upper bound, and clients whose API
+    requires a number send one larger than most contexts.
     """
     if case.job != "generate":
         return 0.0

@@ -1,4 +1,4 @@
-"""When all conversions of a route are done: its steps on the machine's cores, as ``plans/cpu_schedule.py`` has them."""
+"""When all conversions of a route are done: its steps scheduled on the machine's cores (``plans/cpu_schedule.py``)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ MANY = 32  # steps above which their order hardly matters any more, and would ta
 def conversion_seconds(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[Levels, Levels]:  # fmt: skip
-    """Seconds until everything is converted, what is ``cold`` being loaded; and how many decoders work at once."""
+    """Return the seconds until everything is converted, ``cold`` converters being loaded, and how many decoders run at
+    once.
+    """
     steps = sum(way.steps for way in chosen)
     if not steps:
         return ZEROS, ZEROS
@@ -35,8 +37,10 @@ def conversion_seconds(
 def parts_with_loads(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str]
 ) -> Iterator[tuple[Bundle, ConversionOption, int, frozenset[str]]]:
-    """Each part, as its bundle's way and its place there, with the converters that are loaded for it: a cold one for
-    the first part that goes through it."""
+    """Yield each part, as its bundle's option and index there, with the converters that are loaded for it.
+
+    A cold converter is loaded for the first part that uses it.
+    """
     loaded = set[str]()
     for bundle, way in zip(case.bundles, chosen, strict=True):
         left = frozenset(each.id for each in way.converters if each.id in cold and each.id not in loaded)
@@ -50,7 +54,7 @@ def parts_with_loads(
 def _graph(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[TaskGraph, list[Levels]]:  # fmt: skip
-    """The steps in the order of their parts, and the seconds of each, loading included."""
+    """Return the steps in the order of their parts, and the seconds of each, loading included."""
     uses: list[CoreUse] = []
     afters: list[tuple[int, ...]] = []
     seconds: list[Levels] = []
@@ -72,8 +76,10 @@ def _graph(
 def _bound(
     case: PlanningCase, chosen: tuple[ConversionOption, ...], cold: frozenset[str], decoders: int
 ) -> tuple[Levels, Levels]:  # fmt: skip
-    """What no order of the steps can undercut, and many small ones come to: the longest of all work shared by all
-    cores, of what one process does, of all decoding, and of a part's steps one after another."""
+    """Return a lower bound that many small steps come close to.
+
+    The longest of: all work over all cores, the work of one process, all decoding, and one part's steps in sequence.
+    """
     cores = case.machine.cores
     work = transforms = chain = ZEROS
     loads = {used.id: used for way in chosen for used in way.converters if used.id in cold}

@@ -1,4 +1,4 @@
-"""What an endpoint would count of a call, by what its server counted of earlier ones."""
+"""What an endpoint would count of a call, given what its server counted of earlier ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHATS = ("generate", "score")
 def calibrated_demand(
     case: PlanningCase, group: EndpointGroup, rates: Rates, assignment: Assignment, needs: CallDemand
 ) -> CallDemand:
-    """The demand as this endpoint's server counts, where that was learned; films stay as they are."""
+    """Return the demand as this endpoint's server counts, where that was learned; videos stay as they are."""
     learned = rates.counts
     if learned is None or case.job not in _CHATS:
         return needs
@@ -42,7 +42,7 @@ def calibrated_demand(
 
 
 def token_basis(case: PlanningCase, group: EndpointGroup, rates: Rates, needs: CallDemand) -> str:
-    """Where the tokens that go in are from, in words."""
+    """Return where the input tokens are from, in words."""
     learned = rates.counts
     if learned is None or case.job not in _CHATS:
         return _PLAINLY
@@ -61,7 +61,7 @@ _PLAINLY = "counted and estimated"
 
 
 def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, taken: Taken) -> Taken:
-    """A part that goes in, as this endpoint's server counts."""
+    """Return an unconverted part as this endpoint's server counts it."""
     learned = rates.counts
     if learned is None or case.job not in _CHATS or not taken.tokens.known:
         return taken
@@ -74,12 +74,12 @@ def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, tak
 
 
 def _of_text(case: PlanningCase, group: EndpointGroup, learned: TokenCalibration) -> Quantity | None:
-    """A vocabulary that is here counts exactly: what was learned without it is not for its counts."""
+    """Return the learned text factor, None where a vocabulary counts exactly: it was learned without that."""
     return None if case.vocabulary(group.first.model).counts else learned.text
 
 
 def _minus(whole: Levels, part: Levels) -> Levels:
-    """What else there is; infinite stays so."""
+    """Return the difference at each level; infinite stays infinite."""
     return (_less(whole[0], part[0]), _less(whole[1], part[1]), _less(whole[2], part[2]))
 
 

@@ -1,4 +1,4 @@
-"""The last call at an endpoint: its answer, what that costs and how long it takes, a voice and a repair after it."""
+"""The final call at an endpoint: its answer, what that costs and how long it takes, a voice and a repair after it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from intermodal.planner.route_estimates.voice_selection import speaks
 
 
 class AnswerTokens(NamedTuple):
-    """What comes out of a call. ``tokens``: at all levels; reservations use the high one, ranking the middle. ``paid``:
-    those that money is planned with, the average of such answers where the middle is not.
+    """The output of a call. ``tokens``: at all levels; reservations use the high one, ranking the middle. ``paid``:
+    those that money is planned with.
 
-    The price of many answers is that of their average, and a few long ones are most of it; how long one takes is
-    better told by the middle.
+    The price of many answers is that of their average, and a few long ones dominate it; how long one takes is better
+    described by the median.
     """
 
     tokens: Levels
@@ -39,7 +39,7 @@ class AnswerTokens(NamedTuple):
 
 
 def answer_tokens(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> AnswerTokens:
-    """Output tokens under a cap, what is thought before them included."""
+    """Return the output tokens under a limit, reasoning included."""
     if case.job != "generate":
         made = _wordless_output(case, endpoint, sound)
         return AnswerTokens(made, made[MID])
@@ -49,7 +49,7 @@ def answer_tokens(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: flo
 
 
 def _wordless_output(case: PlanningCase, endpoint: Endpoint, sound: Levels) -> Levels:
-    """Output tokens of a call that answers nothing in words of its own."""
+    """Return the output tokens of a call that answers nothing in words of its own."""
     if case.job == "draw":
         return generated_tokens(endpoint, case.request)
     if case.job == "score":
@@ -62,9 +62,9 @@ def _wordless_output(case: PlanningCase, endpoint: Endpoint, sound: Levels) -> L
 
 
 def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> AnswerLength:
-    """Tokens of an answer to such a question, what is thought before it among them.
+    """Return the tokens of an answer to such a question, its reasoning included.
 
-    Where answers were seen and no host reported what was thought, it is among what was seen.
+    Where answers were measured and no host reported reasoning apart, it is part of what was measured.
     """
     learned = endpoint.id in case.informed and case.request.answer_tokens is None
     found = expected_length(case.statistics, endpoint.id, case.answer_kind) if learned else None
@@ -76,27 +76,31 @@ def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> Ans
 
 
 def reports_reasoning(case: PlanningCase, endpoint: Endpoint) -> bool:
-    """Whether it was seen to report what it thought, at the effort that is asked for."""
+    """Return whether the endpoint has reported its reasoning tokens, at the effort that is asked for."""
     name = reasoning_figure("reasoning_tokens", effort_key(thinking_request_sent(case.effort, endpoint.host)))
     return case.statistics.get(endpoint.id, name) is not None
 
 
 def usual_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: float, sound: Levels) -> AnswerTokens:
-    """Output tokens as ranking counts them: a limit of the endpoint or of the request makes an answer cheaper, and a
-    context that is nearly full does not, for it only cuts the answer off."""
+    """Return the output tokens as ranking counts them.
+
+    A limit of the endpoint or of the request makes an answer cheaper; a context that is nearly full only cuts it off.
+    """
     return answer_tokens(case, endpoint, rates, max(cap, min(wanted_answer_limit(case, rates), rates.most_out)), sound)
 
 
 def typical_call_cost(case: PlanningCase, rates: Rates, needs: CallDemand, made: AnswerTokens) -> tuple[float, float]:
-    """USD and seconds of the call that answers as both are expected: of the average answer, and of the middle one."""
+    """Return USD and seconds of the final call: of the average answer, and of the median one."""
     return final_call_cost(case, rates, MID, needs, made.tokens[MID], made.paid)
 
 
 def final_call_cost(
     case: PlanningCase, rates: Rates, level: Level, needs: CallDemand, out: float, paid: float | None = None
 ) -> tuple[float, float]:
-    """USD and seconds of the call that answers, without loading and without a repair. ``paid``: tokens of an answer in
-    words that are priced where these are not ``out``, which is waited for."""
+    """Return USD and seconds of the final call, without loading and without a repair.
+
+    ``paid``: tokens of an answer in words to be priced, where they differ from ``out``, which takes the time.
+    """
     if case.job == "transcribe":
         sound = needs.sound[level]
         of_film = any(bundle.kind == "video" for bundle in case.bundles)
@@ -123,7 +127,7 @@ def final_call_cost(
 
 
 def speech_cost(case: PlanningCase, endpoint: Endpoint, rates: Rates, out: Levels) -> tuple[Levels, Levels]:
-    """USD and seconds that an answer takes more for being spoken: by its own model, or by a voice after it."""
+    """Return USD and seconds that speaking an answer adds: by its own model, or by a voice after it."""
     if case.job != "generate" or case.output != "speech":
         return ZEROS, ZEROS
     if speaks(endpoint):
@@ -137,12 +141,12 @@ def speech_cost(case: PlanningCase, endpoint: Endpoint, rates: Rates, out: Level
 
 
 def repair_cost(case: PlanningCase, rates: Rates, needs: CallDemand, out: float) -> tuple[float, float]:
-    """USD and seconds of the one repair that prompted JSON may need, at the high level; nothing without."""
+    """Return USD and seconds of the one repair that prompted JSON may need, at the high level; zeros without one."""
     return retry_call_cost(rates, needs, needs.again, out) if needs.again else (0.0, 0.0)
 
 
 def retry_call_cost(rates: Rates, needs: CallDemand, more: float, out: float) -> tuple[float, float]:
-    """USD and seconds of asking once more with ``more`` tokens, at the high level."""
+    """Return USD and seconds of asking once more with ``more`` tokens, at the high level."""
     return (
         token_price(rates, needs.text[HIGH] + more, needs.image[HIGH], needs.audio[HIGH], out, needs.sound[HIGH]),
         generate_seconds(rates, HIGH, needs.total[HIGH] + more, out),

@@ -1,8 +1,8 @@
-"""Pictures out: what is wished for, who can be told it, and what drawing takes.
+"""Image generation: stated settings, which host and model accept them, and what drawing takes.
 
-What nobody stated is decided here, so that a price is a number and not a hope: a square of 1024 pixels, and of models
-that sell by quality the medium one. A diffusion model that draws here is told its steps and how closely the words are
-followed, for that is what its seconds are: evaluations of a network, times pixels.
+Unstated settings are decided here, so that a price is a number: a square of 1024 pixels, and medium quality of models
+that sell by quality. A diffusion model that draws on this machine gets its steps and guidance, since these make its
+seconds: evaluations of a network, times pixels.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ StatedSettings = tuple[tuple[str, ...], tuple[int, int] | None]
 
 
 def image_output(request: Request) -> ImageOutput:
-    """The output, of a request for pictures."""
+    """Return the output of a request for pictures."""
     assert isinstance(request.output, ImageOutput)
     return request.output
 
 
 def stated_settings(request: Request) -> StatedSettings:
-    """What the user stated that not every host can be told, and the size among it."""
+    """Return the settings the user stated that not every host accepts, and the stated size."""
     output = request.output
     if not isinstance(output, ImageOutput):
         return (), None
@@ -71,7 +71,7 @@ def stated_settings(request: Request) -> StatedSettings:
 
 
 def unsupported_by_host(host: Host, request: Request) -> str:
-    """What keeps a host from being asked for these pictures, in words; "" when nothing does."""
+    """Return why a host cannot be asked for these pictures, "" when it can."""
     has = supported_image_options(host)
     if not has:
         return "is spoken to in a protocol in which intermodal asks for no pictures"
@@ -86,7 +86,7 @@ def unsupported_by_host(host: Host, request: Request) -> str:
 
 
 class ImageGeneration(NamedTuple):
-    """What a diffusion model that draws here is told, stated or decided."""
+    """The settings of a diffusion model that draws on this machine, stated or decided."""
 
     size: tuple[int, int]
     pictures: int
@@ -97,8 +97,10 @@ class ImageGeneration(NamedTuple):
 
     @property
     def evaluations(self) -> int:
-        """Of its network, for one picture: each step once, twice where negative words are held against the others, and
-        of a picture that is drawn anew only the share of the steps that its strength leaves."""
+        """Return the evaluations of its network for one picture.
+
+        Each step is one, two with guidance; of a picture that is redrawn only the share of steps its strength leaves.
+        """
         steps = self.steps if self.strength is None else min(self.steps, math.floor(self.steps * self.strength) + 1)
         return steps * (2 if self.sampler in _TWICE else 1) * (1 if self.guidance == 1 else 2)
 
@@ -110,13 +112,16 @@ class ImageGeneration(NamedTuple):
 
 
 def input_pictures(facts: Facts) -> Sequence[PartFacts]:
-    """Pictures that go in, in their order."""
+    """Return the pictures that go in, in order."""
     return [part for part in facts.parts if part.kind == "image"]
 
 
 def image_generation(diffusion: DiffusionSettings, request: Request, facts: Facts) -> ImageGeneration:
-    """What is drawn, and how: what nobody stated is as usual of the model, and the size that of the picture that goes
-    in, within as many pixels as the model draws well."""
+    """Return what is drawn and how.
+
+    Unstated settings are the model's usual ones; the size is that of the input picture, within the pixels the model
+    draws well.
+    """
     output, given = image_output(request), input_pictures(facts)
     size = output.size or (_within(diffusion, given[0]) if given else (diffusion.side, diffusion.side))
     strength = (USUAL_STRENGTH if output.strength is None else output.strength) if given else None
@@ -126,7 +131,7 @@ def image_generation(diffusion: DiffusionSettings, request: Request, facts: Fact
 
 
 def _within(diffusion: DiffusionSettings, picture: PartFacts) -> tuple[int, int]:
-    """The sides of a picture as a model draws them: in its units, and no more pixels than a square of its side has."""
+    """Return the size of a picture in the model's units, with no more pixels than a square of its side."""
     side, unit = diffusion.side, diffusion.unit
     scale = min(1.0, side / math.sqrt(max(1, picture.width * picture.height)))
     width, height = (max(unit, math.floor(each * scale / unit) * unit) for each in (picture.width, picture.height))
@@ -134,7 +139,7 @@ def _within(diffusion: DiffusionSettings, picture: PartFacts) -> tuple[int, int]
 
 
 def drawing_memory(diffusion: DiffusionSettings, memory: Levels, request: Request, facts: Facts) -> Levels:
-    """Bytes while it draws, by those of a square of its side: buffers grow with the pixels."""
+    """Return the bytes while it draws, scaled from those of a square of its side: buffers grow with the pixels."""
     width, height = image_generation(diffusion, request, facts).size
     more = width * height - diffusion.side**2
     low, mid, high = (max(0.0, known + more * each) for known, each in zip(memory, diffusion.buffers, strict=True))
@@ -142,7 +147,7 @@ def drawing_memory(diffusion: DiffusionSettings, memory: Levels, request: Reques
 
 
 def check_image_settings(request: Request, facts: Facts) -> None:
-    """Raise UsageError for wishes of a picture that what goes in makes no sense of."""
+    """Raise UsageError for settings that the input makes no sense of."""
     output, given = image_output(request), input_pictures(facts)
     if output.strength is not None and not given:
         raise UsageError(
@@ -165,7 +170,7 @@ def check_image_settings(request: Request, facts: Facts) -> None:
 
 
 def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, facts: Facts) -> str:
-    """What keeps a model that draws here from this picture, in words; "" when nothing does."""
+    """Return why a model that draws on this machine cannot draw this picture, "" when it can."""
     if diffusion is None:
         return ""
     output = image_output(request)
@@ -180,7 +185,7 @@ def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, 
 
 
 def image_params(endpoint: Endpoint, request: Request, facts: Facts) -> Params:
-    """What the call says, stated or decided here; what is not there is not said."""
+    """Return the parameters of the call, stated or decided here."""
     output, has, diffusion = image_output(request), supported_image_options(endpoint.host), endpoint.model.diffusion
     size = _size(endpoint, output) if has & {SIZE, RATIO} else None
     quality = _quality(endpoint, output) if QUALITY in has else ""
@@ -207,12 +212,12 @@ def _size(endpoint: Endpoint, output: ImageOutput) -> tuple[int, int]:
 
 
 def _quality(endpoint: Endpoint, output: ImageOutput) -> str:
-    """As stated; else the medium one of a model that sells by quality, and none of any other."""
+    """Return the stated quality; else medium for a model that sells by quality, and none for any other."""
     return output.quality or (USUAL_QUALITY if endpoint.model.drawn.startswith(_BY_QUALITY) else "")
 
 
 def generated_tokens(endpoint: Endpoint, request: Request) -> Levels:
-    """Tokens of all pictures together; infinite where nobody says how many they are, none where they are sold each."""
+    """Return the tokens of all pictures; infinite where unknown, none where they are sold by the picture."""
     if endpoint.price.picture is not None or endpoint.host.zone in LOCAL_ZONES:
         return ZEROS
     output = image_output(request)
@@ -224,7 +229,7 @@ def generated_tokens(endpoint: Endpoint, request: Request) -> Levels:
 def image_call_cost(
     request: Request, facts: Facts, rates: Rates, level: Level, text: float, image: float, tokens: float
 ) -> tuple[float, float]:
-    """USD and seconds of the call that draws, without loading."""
+    """Return USD and seconds of the call that draws, without loading."""
     count = image_output(request).count
     strokes = None if rates.diffusion is None else image_generation(rates.diffusion, request, facts).strokes
     return image_generation_price(rates, text, image, tokens, count), image_generation_seconds(
@@ -233,7 +238,7 @@ def image_call_cost(
 
 
 def image_title(params: Params) -> str:
-    """What is drawn, in words: "a picture, 1024x1024, medium quality", "a picture, 512x512 x 20 steps"."""
+    """Return what is drawn, in words: "a picture, 1024x1024, medium quality", "a picture, 512x512 x 20 steps"."""
     said = dict(params)
     many = f"{said['count']} pictures" if "count" in said else "a picture"
     quality = f"{said['quality']} quality" if "quality" in said else ""

@@ -1,6 +1,6 @@
-"""The route rules as plain comparisons, for the hundreds of routes that are looked at and not shown.
+"""The route rules as plain comparisons, for the hundreds of routes that are considered and not shown.
 
-``rules`` says why in words; this says only whether, by the same limits. A test holds the two together.
+``rules`` gives the reason in words; this only the verdict, by the same limits. A test compares the two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from intermodal.planner.route_estimates.routes import RouteNumbers
 
 
 class RouteLimits(Struct, frozen=True):
-    """``cost`` and ``seconds`` infinite when there is no limit; ``unknown``: an unknown price is let through."""
+    """The limits of a request; infinite where there is none. ``unknown``: an unknown price is allowed."""
 
     cost: float
     unknown: bool
@@ -37,7 +37,7 @@ class RouteLimits(Struct, frozen=True):
         numbers: RouteNumbers,
         own_tier: int,
     ) -> bool:
-        """Whether a route is within every limit."""
+        """Return whether a route is within every limit."""
         if own_tier < self.floor or numbers.seconds_high > self.seconds or numbers.memory > self.free:
             return False
         if numbers.cost_high > self.cost and not (self.unknown and numbers.cost_high == math.inf):
@@ -52,7 +52,7 @@ class RouteLimits(Struct, frozen=True):
 
 
 def route_limits(case: PlanningCase, floor: int) -> RouteLimits:
-    """The limits of a request on this machine."""
+    """Return the limits of a request on this machine."""
     policy, machine = case.policy, case.machine
     return RouteLimits(
         cost=policy.max_cost,

@@ -1,7 +1,7 @@
-"""What of a route is in this machine's memory at once.
+"""Peak memory of a route on this machine.
 
-What converts stays loaded for the next request, beside what answers. Where there is no memory for both it ends before
-the answer: it is loaded once more when it is needed once more, and the route is one that fits.
+Converters stay loaded for the next request, beside the answering model. Where memory does not hold both, they are
+unloaded before the answer and loaded again when next needed.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from intermodal.planner.route_estimates.call_demand import CallDemand
 
 
 def unloads_first(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> bool:
-    """Whether what converts ends before the answer: with ``answering`` bytes more it would not fit, and ours can go."""
+    """Return whether converters are unloaded before the answer, as ``answering`` bytes more would not fit."""
     if not (needs.ending and answering) or endpoint.id in needs.cold:
         return False
     return not fits(case.machine, needs.memory + answering)
 
 
 def peak_memory(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> float:
-    """Bytes of a route where whoever answers takes ``answering`` that are not loaded yet."""
+    """Return the bytes of a route whose answering model takes ``answering`` bytes that are not loaded yet."""
     stays = needs.memory - needs.ending if unloads_first(case, endpoint, needs, answering) else needs.memory
     return max(stays + answering, needs.peak)
 
 
 def peak_memory_levels(assignment: Assignment, answering: Levels, *, ends: bool) -> Levels:
-    """The same at all levels. ``ends``: what ``ends_first`` says."""
+    """Return the same at all levels. ``ends``: the result of ``unloads_first``."""
     stays = assignment.memory
     if ends:
         gone = assignment.ending

@@ -1,8 +1,8 @@
 """Complete routes and their numbers: an assignment (``assignment.py``) in front of an endpoint.
 
-Search prices hundreds of routes, so what does not depend on the endpoint is added up once; what is left of it is a
-*demand* (``demand.py``). ``price`` then is a handful of multiplications at two levels, mid for ranking and high for
-limits; ``build`` shows the chosen few at all three levels by the same formulas (``answering.py``).
+Search prices hundreds of routes, so what does not depend on the endpoint is added up once as a demand
+(``call_demand.py``). ``price_route`` then is a handful of multiplications at two levels, mid for ranking and high for
+limits; ``candidate_builder`` shows the chosen few at all three levels by the same formulas (``final_call.py``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from intermodal.planner.route_estimates.voice_selection import voice_memory_byte
 
 
 def main_speed_of(job: Job) -> str:
-    """The speed that most of a last call's seconds come from."""
+    """Return the speed figure that most of a last call's seconds come from."""
     return _FIGURES.get(job, "decode")
 
 
@@ -59,9 +59,9 @@ _FIGURES: dict[Job, str] = {
 class RouteNumbers(Struct, gc=False):
     """A route's numbers, as ranking and limits read them.
 
-    ``cost`` and ``seconds`` are of an answer that has ``cap`` tokens at most. ``missing_cost`` and ``missing_seconds``
-    are what the rest of a usual answer would take, where there is no room for it: ranking adds them. ``untimed``: the
-    seconds of the last call are a placeholder, elsewhere than on this machine.
+    ``cost`` and ``seconds``: with an answer of at most ``cap`` tokens. ``missing_cost``, ``missing_seconds``: the rest
+    of a usual answer where there is no room for it, which ranking adds. ``untimed``: the last call's seconds are a
+    placeholder.
     """
 
     cost: float
@@ -95,7 +95,7 @@ class Route(Struct, eq=False, gc=False):
 
     @property
     def loss(self) -> Loss:
-        """What comes before every number: parts diverted from a named model, needs lost."""
+        """Return what comes before every number: parts diverted from a named model, needs lost."""
         return self.demand.diverted, self.demand.lost
 
     @property
@@ -104,7 +104,7 @@ class Route(Struct, eq=False, gc=False):
 
 
 def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand) -> RouteNumbers:
-    """Numbers of a route; where the answer's length must give way, what fits money and time too."""
+    """Return the numbers of a route; where the answer's length must give way, of one that fits money and time too."""
     cap = answer_limit(case, rates, context_tokens(case, endpoint.id, needs))
     if case.hopeful_pictures and needs.image[LOW] < needs.image[HIGH]:
         # A server that counts the prompt and the answer's limit together refuses what might fit: a usual answer, then.
@@ -128,7 +128,7 @@ def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rat
 def _price(
     case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand, cap: float
 ) -> RouteNumbers:
-    """Numbers of a route whose answer has so many tokens at most."""
+    """Return the numbers of a route whose answer has at most ``cap`` tokens."""
     made = answer_tokens(case, endpoint, rates, cap, needs.sound)
     out = made.tokens
     cost, seconds = typical_call_cost(case, rates, needs, made)
@@ -166,7 +166,7 @@ def _price(
 def _missing_answer_cost(
     case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens, cap: float
 ) -> tuple[float, float]:
-    """USD and seconds of the part of a usual answer for which there is no room."""
+    """Return USD and seconds of the part of a usual answer for which there is no room."""
     if case.job != "generate" or made.paid < cap:
         return 0.0, 0.0
     usual = usual_answer(case, endpoint, rates, cap, needs.sound)
@@ -183,7 +183,7 @@ def _missing_answer_cost(
 def _middle(
     case: PlanningCase, endpoint: Endpoint, rates: Rates, needs: CallDemand, made: AnswerTokens
 ) -> tuple[float, float]:
-    """USD and seconds of an answer, and of saying it aloud."""
+    """Return USD and seconds of an answer, and of speaking it."""
     cost, seconds = typical_call_cost(case, rates, needs, made)
     more_cost, more_seconds = speech_cost(case, endpoint, rates, made.tokens)
     return cost + more_cost[MID], seconds + more_seconds[MID]
@@ -198,7 +198,7 @@ def priced_route(
     numbers: RouteNumbers,
     floor: int,
 ) -> PricedRoute:
-    """The numbers as the route rules read them."""
+    """Return the numbers as the route rules read them."""
     own_tier = answering_tier(case, group, needs)
     heard = case.job == "transcribe"
     return PricedRoute(

@@ -19,13 +19,13 @@ class Voice(Struct, frozen=True):
     rates: Rates
 
     def cost(self, tokens: Levels) -> Levels:
-        """USD for speaking an answer of so many tokens."""
+        """Return USD for speaking an answer of so many tokens."""
         low, mid, high = (tokens[level] * CHARS_OF_TOKEN for level in LEVELS)
         rates = self.rates
         return speech_price(rates, 0, low), speech_price(rates, 1, mid), speech_price(rates, 2, high)
 
     def seconds(self, tokens: Levels) -> Levels:
-        """Seconds for it, without loading."""
+        """Return the seconds for it, without loading."""
         low, mid, high = (tokens[level] * CHARS_OF_TOKEN for level in LEVELS)
         return (
             speech_seconds(self.rates, 0, low),

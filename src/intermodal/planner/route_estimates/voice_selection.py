@@ -1,8 +1,8 @@
-"""Speech out: who speaks an answer that was made in words, and what that takes.
+"""Voice selection: which endpoint speaks an answer that was made in words, and what that takes.
 
 A model that speaks by itself needs no voice. For all others one voice is chosen, the best under the objective for an
-answer of the usual length; what it adds to a route depends on the answer and on nothing else. A voice's strength is
-that of its sound, not of what is said, so the floor does not hold for it.
+answer of the usual length; what it adds to a route depends on the answer alone. A voice's strength is that of its
+sound, not of what is said, so the floor does not apply to it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from intermodal.planner.route_estimates.voice import Voice
 
 
 def needs_voice(case: PlanningCase) -> bool:
-    """An answer is to be spoken that somebody has to make first."""
+    """Return whether a generated answer is to be spoken."""
     return case.job == "generate" and case.output == "speech"
 
 
 def is_private(case: PlanningCase) -> bool:
-    """The answer is made from something that may not leave this machine, so it may not either."""
+    """Return whether the answer derives from content that may not leave this machine, so it may not either."""
     return bool(case.private_text) or any(bundle.text_private for bundle in case.bundles)
 
 
 def best_voice(case: PlanningCase, left: EligibleEndpoints, only: EndpointFilter | None) -> Voice | None:
-    """The voice to take, None where there is none."""
+    """Return the voice to use, None where there is none."""
     if not needs_voice(case):
         return None
     here_only = is_private(case)
@@ -44,12 +44,12 @@ def best_voice(case: PlanningCase, left: EligibleEndpoints, only: EndpointFilter
 
 
 def voice_load_seconds(case: PlanningCase, voice: Voice, level: Level) -> float:
-    """Seconds to load it."""
+    """Return the seconds to load a voice."""
     return 0.0 if voice.endpoint.id in case.loaded else voice.rates.load[level]
 
 
 def voice_memory_bytes(case: PlanningCase, voice: Voice) -> Levels:
-    """Bytes it needs beside what is loaded."""
+    """Return the bytes a voice needs beside what is loaded."""
     here = voice.endpoint.host.zone in LOCAL_ZONES and voice.endpoint.id not in case.loaded
     return voice.rates.memory if here else ZEROS
 
@@ -66,12 +66,12 @@ def _order(case: PlanningCase, money: float, time: float, tier: int) -> tuple[fl
 
 
 def is_mute(case: PlanningCase, endpoint: Endpoint) -> bool:
-    """Speech is wanted, it answers in words alone, and there is no voice."""
+    """Return whether speech is wanted, the endpoint answers in words alone, and there is no voice."""
     return needs_voice(case) and case.voice is None and not speaks(endpoint)
 
 
 def speaks(endpoint: Endpoint) -> bool:
-    """It answers aloud by itself."""
+    """Return whether an endpoint speaks its answer by itself."""
     return "audio" in endpoint.model.output and "text-generation" in endpoint.model.tasks
 
 

@@ -1,4 +1,4 @@
-"""Lanes: what endpoints that take the same kinds, in the same place, share of one search."""
+"""Assignment pools: the assignments that endpoints with one input profile and one way of counting share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OpenOrClosed = list[list[ConversionOption]] | tuple[Bundle, list[Reason]]
 
 
 class AssignmentPool(Struct, eq=False):
-    """Assignments with what they demand of the last call, and lines to compare them by."""
+    """Assignments with what they demand of the last call, and linear scores to compare them by."""
 
     case: PlanningCase
     group: EndpointGroup
@@ -43,17 +43,14 @@ class AssignmentPool(Struct, eq=False):
     shortest: Assignment | None = None
 
     def demand(self, assignment: Assignment) -> CallDemand:
-        """What an assignment demands here, worked out when first asked for."""
+        """Return what an assignment demands, computed on first use."""
         found = self.demands.get(assignment)
         if found is None:
             found = self.demands[assignment] = call_demand(self.case, self.group, assignment)
         return found
 
     def numbers(self, prices: Coefficients) -> list[float]:
-        """What each assignment would score at an endpoint with these coefficients, to compare them.
-
-        Loading and small print are left out.
-        """
+        """Return the approximate score of each assignment at an endpoint with these coefficients."""
         if not self.lines:
             weighed = objective_weights(self.case)
             self.lines = [_linear_score(each, weighed) for each in self.assignments]
@@ -66,14 +63,14 @@ class AssignmentPool(Struct, eq=False):
 
 
 def shortest_assignment(lane: AssignmentPool, lanes: AssignmentPools) -> Assignment:
-    """The assignment of a lane that brings the fewest tokens, found once."""
+    """Return the assignment with the fewest tokens, found once."""
     if lane.shortest is None:
         lane.shortest = min(pool_assignments(lane, lanes), key=lambda each: lane.demand(each).total[HIGH])
     return lane.shortest
 
 
 def pool_assignments(lane: AssignmentPool, lanes: AssignmentPools) -> list[Assignment]:
-    """The lane's assignments, put together when first needed."""
+    """Return the pool's assignments, combined on first use."""
     if not lane.assignments:
         lane.assignments = lanes.assignments(lane.group)
     return lane.assignments
@@ -102,7 +99,7 @@ def _differ_in_loss(choices: list[ConversionOption]) -> bool:
 
 
 class AssignmentPools:
-    """The lanes of one search, made when first needed. ``ends``: what is cheapest and fastest is asked for, too."""
+    """The pools of one search, made on first use. ``ends``: the cheapest and fastest routes are asked for, too."""
 
     def __init__(self, case: PlanningCase, choices: list[list[ConversionOption]], *, ends: bool = False) -> None:
         self.case = case
@@ -118,9 +115,9 @@ class AssignmentPools:
         self._texts: dict[tuple[Vocabulary, str, str], float] = {}
 
     def usable(self, group: EndpointGroup) -> OpenOrClosed:
-        """Per bundle the ways that are open to such endpoints, or the first bundle with none and why.
+        """Return per bundle the options open to such endpoints, or the first bundle with none and why.
 
-        Whom nothing is refused to shares them with all others of its lane.
+        Groups to which the same options are closed share the result.
         """
         book = self.case.book(group)
         found = self._usable.get((group.lane, book))
@@ -155,7 +152,7 @@ class AssignmentPools:
         return found
 
     def assignments(self, group: EndpointGroup) -> list[Assignment]:
-        """Assignments worth trying where there is time to try several."""
+        """Return the assignments worth trying where there is time to try several."""
         key = (group.lane, self.case.book(group))
         found = self._assignments.get(key)
         if found is None:
@@ -165,7 +162,7 @@ class AssignmentPools:
         return found
 
     def lane(self, group: EndpointGroup) -> AssignmentPool:
-        """The lane of a class that has ways for every bundle."""
+        """Return the pool of a group that has options for every bundle."""
         model, schema_by = group.first.model, self.case.schema_by(group)
         case = self.case
         key = (group.lane, case.book(group), case.vocabulary(model), schema_by, case.tool_rule(group))
@@ -177,7 +174,7 @@ class AssignmentPools:
         return found
 
     def hull(self, row: GroupBatch, usable: list[list[ConversionOption]]) -> BatchBound:
-        """The hull of a row."""
+        """Return the bound of a batch."""
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
             return BatchBound(self.case, 0.0, sound, row.book, _open_options([], self.case.machine.cores))
@@ -186,9 +183,10 @@ class AssignmentPools:
         )
 
     def _fan(self, usable: list[list[ConversionOption]]) -> OpenOptions:
-        """The fan of these ways, shared by all rows to which they are open: of each bundle those that lose the least.
+        """Return the open options of each bundle that lose the least, shared by all batches to which they are open.
 
-        The others are for want of room, money or time, and are looked at where nothing else is within the limits.
+        The others serve where context, money or time is short, and are considered where nothing else is within the
+        limits.
         """
         found = self._fans.get(id(usable))
         if found is None:
@@ -199,7 +197,7 @@ class AssignmentPools:
         return found
 
     def _text(self, vocabulary: Vocabulary, schema_by: str, tool_rule: str) -> float:
-        """Tokens of the sender's words and of the framing."""
+        """Return the tokens of the sender's words and of the framing."""
         key = (vocabulary, schema_by, tool_rule)
         found = self._texts.get(key)
         if found is None:
@@ -213,10 +211,9 @@ AS_PICTURE = ("native", "resized")
 
 
 def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[ConversionOption]) -> list[ConversionOption]:
-    """A model that was named and takes these parts as they are gets them so: every other way diverts them.
+    """Mark every option but the unconverted one as diverting the part, for a named model that accepts it unconverted.
 
-    Whoever asks for the cheapest or the fastest route says otherwise, and so does a part that something was made of
-    already.
+    Not where the cheapest or fastest route is asked for, nor where a part has been converted already.
     """
     if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.resumed:
         return good
@@ -229,7 +226,9 @@ def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[Conve
 
 
 def without_needless_descriptions(bundle: Bundle, good: list[ConversionOption]) -> list[ConversionOption]:
-    """Who can see a picture for itself is not told about it; of several, some may have to be told for want of room."""
+    """Drop descriptions of a single picture that the model can see; several may need describing where context is
+    short.
+    """
     if bundle.kind != "image" or len(bundle.parts) > 1 or not any(way.name in AS_PICTURE for way in good):
         return good
     return [way for way in good if way.name not in ("describe", "both")]

@@ -1,4 +1,4 @@
-"""Which ways of the bundles to put together: all of them where they are few, the best of each weighting where not."""
+"""Which options of the bundles to combine: all where they are few, otherwise the best of each weighting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READING = 3e-4  # seconds per input token, typical
 def candidate_assignments(
     case: PlanningCase, usable: list[list[ConversionOption]], book: TokenRules
 ) -> list[Assignment]:
-    """Assignments worth pricing, for endpoints that count media by ``book``."""
+    """Return the assignments worth pricing, for endpoints under these token rules."""
     if math.prod(len(choices) for choices in usable) <= ALL_COMBINATIONS:
         combinations = list(itertools.product(*usable))
     else:
@@ -38,13 +38,13 @@ def candidate_assignments(
 
 
 def _filled(usable: list[list[ConversionOption]], column: tuple[ConversionOption, ...]) -> tuple[ConversionOption, ...]:
-    """The chosen ways of the bundles that have a choice, among the only ways of the others."""
+    """Return the chosen options of the bundles with a choice, among the only options of the others."""
     chosen = iter(column)
     return tuple(next(chosen) if len(choices) > 1 else choices[0] for choices in usable)
 
 
 def option_weights(case: PlanningCase, way: ConversionOption, book: TokenRules) -> tuple[tuple[float, ...], ...]:
-    """A way under every weighting, smaller is better; kept with the way."""
+    """Return an option's score under every weighting, smaller is better; cached on the option."""
     key = book if way.counted else None
     found = way.weighed.get(key)
     if found is None:
@@ -89,7 +89,7 @@ def _figures(one: Assignment) -> tuple[float, ...]:
 
 
 def undominated(made: list[Assignment]) -> list[Assignment]:
-    """Assignments that no other one beats in everything, in their order."""
+    """Return the assignments that no other one beats in everything, in their order."""
     figures = [_figures(one) for one in made]
     kept: list[Assignment] = []
     for place, mine in enumerate(figures):

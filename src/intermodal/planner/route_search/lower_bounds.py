@@ -1,8 +1,8 @@
-"""Bounds: what a class of endpoints can score at best, and which ways look best to one of them.
+"""Lower bounds: the best score of a group of endpoints, and the options that look best to one of them.
 
-The bound is what a member with the best of every figure would score if every bundle went its own best way,
-conversions over a network and loading taken for nothing, those on this machine as if all its cores were busy: no route
-of the class can score less.
+The bound is the score of a member with the best of every figure if every bundle took its own best option, conversions
+over a network and loading cost nothing, and conversions on this machine kept all its cores busy. No route of the group
+scores less.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ QUICK: Weights = (0.0, 1.0, 0.0)
 
 
 def coefficients(case: PlanningCase, rates: Rates, weighed: Weights) -> Coefficients:
-    """Score of a call before any input, of each token of text, of pictures and of sound, and of a second of sound."""
+    """Return the score of a call before any input, and per token of text, pictures and sound and per second of
+    sound.
+    """
     money, time, _ = weighed
     if case.job == "draw":
         return (0.0, 0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
@@ -47,16 +49,16 @@ def coefficients(case: PlanningCase, rates: Rates, weighed: Weights) -> Coeffici
 
 
 def _tokens(case: PlanningCase, rates: Rates, words: float) -> float:
-    """Output tokens of an answer of so many words' worth, what is thought before it included."""
+    """Return the output tokens of an answer of ``words``, its reasoning included."""
     return min(words + rates.thought[MID], case.stated, rates.most_out) if words else 0.0
 
 
 def known_coefficients(
     case: PlanningCase, row: GroupBatch, weighed: Weights, group: EndpointGroup | None = None
 ) -> list[Coefficients]:
-    """Coefficients of the ideal of each class of a row, or of each member of one class's band.
+    """Return the coefficients of the ideal of each group of a batch, or of each member of one group's band.
 
-    They do not depend on the request's sizes, so they are kept.
+    They do not depend on the request's sizes, so they are cached.
     """
     key = (weighed, case.ranked_answer, case.paid_answer, case.stated, -1 if group is None else group.number)
     found = row.coefficients.get(key)
@@ -73,7 +75,7 @@ def known_coefficients(
 
 
 def least_coefficients(case: PlanningCase, row: GroupBatch, weighed: Weights) -> list[Coefficients]:
-    """The least of every coefficient over a row's classes, as a list of one."""
+    """Return the least of every coefficient over a batch's groups, as a list of one."""
     key = (weighed, case.ranked_answer, case.paid_answer, case.stated, None)
     found = row.coefficients.get(key)
     if found is None:
@@ -83,12 +85,12 @@ def least_coefficients(case: PlanningCase, row: GroupBatch, weighed: Weights) ->
 
 
 class OptionSums(Struct, frozen=True, gc=False):
-    """What the open ways of all bundles add under some weights.
+    """What the open options of all bundles add under some weights.
 
     Attributes:
-        fixed, words, pixels, sound: sums over the bundles with one way that counts.
-        ways: of each bundle the first that counts.
-        places: of the bundles with a choice. branches: what each of their ways adds.
+        fixed, words, pixels, sound: sums over the bundles with one option that matters.
+        ways: of each bundle the first that matters.
+        places: of the bundles with a choice. branches: what each of their options adds.
     """
 
     fixed: float
@@ -101,12 +103,11 @@ class OptionSums(Struct, frozen=True, gc=False):
 
 
 class OpenOptions(Struct, eq=False):
-    """The open ways of every bundle, for endpoints that take the same kinds in the same place.
+    """The open options of every bundle, for endpoints with the same input profile.
 
-    ``waits``: some conversion is done over a network. ``cores``: of the machine. ``tier``: the strongest the
-    conversions can be. ``least``: the least they lose. ``shapes``: by book of rules (None takes what goes in as it is
-    for nothing) and by weights. ``every``: the fan with the ways that lose more, where the ends of the frontier are
-    asked for.
+    ``waits``: some conversion runs over a network. ``cores``: of the machine. ``tier``: the strongest the conversions
+    can be. ``least``: the least they lose. ``shapes``: sums by token rules (None counts unconverted media as nothing)
+    and by weights. ``every``: the same with options that lose more, where the ends of the frontier are asked for.
     """
 
     usable: list[list[ConversionOption]]
@@ -118,7 +119,7 @@ class OpenOptions(Struct, eq=False):
     every: OpenOptions | None = None
 
     def shape(self, book: TokenRules | None, weighed: Weights, waits: bool = False) -> OptionSums:
-        """The bundles under some weights; ``waits``: conversions over a network take their time."""
+        """Return the sums under some weights; ``waits``: conversions over a network take their time."""
         found = self.shapes.get((book, weighed, waits))
         if found is None:
             found = self._plain(weighed, waits) if book is None else self._counted(book, weighed, waits)
@@ -126,7 +127,7 @@ class OpenOptions(Struct, eq=False):
         return found
 
     def _plain(self, weighed: Weights, waits: bool) -> OptionSums:
-        """The shape with what goes in as it is taken for nothing, which all books of rules share."""
+        """Return the sums with unconverted media counted as nothing, which all token rules share."""
         fixed = words = pixels = sound = 0.0
         ways: list[ConversionOption] = []
         places: list[int] = []
@@ -161,10 +162,10 @@ class OpenOptions(Struct, eq=False):
     def picks(
         self, book: TokenRules, prices: Coefficients, weighed: Weights, waits: bool = False
     ) -> tuple[ConversionOption, ...]:
-        """The best way of each bundle under some weights, for an endpoint with these coefficients.
+        """Return the best option of each bundle under some weights, for an endpoint with these coefficients.
 
-        Conversions overlap, so none of two takes the time of both: without ``waits`` those over a network take none,
-        and those here their share of the cores; with it each takes its own. What is best is mostly one of the two.
+        Conversions overlap, so two do not take the time of both: without ``waits`` those over a network take none, and
+        those here their share of the cores; with it each takes its own. The best choice is mostly one of the two.
         """
         _, text, image, audio, length = prices
         shape = self.shape(book, weighed, waits)
@@ -181,7 +182,9 @@ class OpenOptions(Struct, eq=False):
 
 
 class BatchBound(Struct, eq=False):
-    """What every member of a row must take: the sender's ``text``, a recording's ``sound``, and one way per bundle."""
+    """What every member of a batch has to take: the sender's ``text``, a recording's ``sound``, and an option per
+    bundle.
+    """
 
     case: PlanningCase
     text: float
@@ -190,14 +193,11 @@ class BatchBound(Struct, eq=False):
     fan: OpenOptions
 
     def lossy(self) -> BatchBound:
-        """The same with the ways that lose more than need be, which are cheaper or faster."""
+        """Return the same with the options that lose more than necessary, which are cheaper or faster."""
         return self if self.fan.every is None else replace(self, fan=self.fan.every)
 
     def bound(self, rates: Rates, weighed: Weights) -> float:
-        """The least score of a route to an endpoint with these rates.
-
-        Every bundle goes its own best way; loading, and conversions over a network, are taken for nothing.
-        """
+        """Return the least score of a route to an endpoint with these rates."""
         score = self.bounds([coefficients(self.case, rates, weighed)], weighed)[0]
         if self.sound:
             heard = min(max(self.sound, rates.least) * rates.second, self.sound * 6.0 * rates.audio)
@@ -210,11 +210,12 @@ class BatchBound(Struct, eq=False):
     def bounds(
         self, every: list[Coefficients], weighed: Weights, *, counted: bool = True, enough: float = math.inf
     ) -> list[float]:
-        """The same from coefficients, for jobs that take tokens; many at once, for this is asked most of all.
+        """Return the bounds for many coefficients at once, for jobs that take tokens; this is the search's hottest
+        function.
 
         Args:
-            counted: what goes in as it is counts; without, the bounds are lower, and hold for every book of rules.
-            enough: a bound that is this high already is not made exact.
+            counted: include unconverted media; without it the bounds are lower and hold under all token rules.
+            enough: do not make a bound exact that is this high already.
         """
         shape = self.fan.shape(self.book if counted else None, weighed)
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
@@ -235,12 +236,12 @@ class BatchBound(Struct, eq=False):
         return found
 
     def picks(self, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[ConversionOption, ...]:
-        """The best way of each bundle; see ``OpenOptions.picks``."""
+        """Return the best option of each bundle; see ``OpenOptions.picks``."""
         return self.fan.picks(self.book, prices, weighed, waits)
 
 
 def _possibly_best(options: list[Branch]) -> list[Branch]:
-    """The ways that may be best at some price per token. What media come to depends on the rules, so they stay."""
+    """Return the options that may be best at some token price. Unconverted media depend on the rules, so they stay."""
     plain = [option for option in options if not option[4].counted]
     return [mine for mine in options if mine[4].counted or not _is_dominated(mine, plain)]
 
@@ -252,7 +253,7 @@ def _with_natives(option: Branch, book: TokenRules) -> Branch:
 
 
 def _is_dominated(mine: Branch, others: list[Branch]) -> bool:
-    """Another option is as good in every figure; of equal ones all but the first are beaten."""
+    """Return whether another option is as good in every figure; of equal ones all but the first are dominated."""
     fixed, words, pixels, sound, way = mine
     before = True
     for other in others:
@@ -266,14 +267,14 @@ def _is_dominated(mine: Branch, others: list[Branch]) -> bool:
 
 
 def comparable_price(price: float) -> float:
-    """A price as it is compared: one nobody knows counts as more than any other."""
+    """Return a price for comparison: an unknown one counts as more than any other."""
     return price if price < math.inf else UNKNOWN_PRICE
 
 
 def _option(way: ConversionOption, weighed: Weights, waits: bool, cores: int) -> Option:
-    """What one way adds but for what goes in as it is; kept with the way, since several kinds of endpoints share it.
+    """Return what an option adds except unconverted media; cached on the option, which several groups share.
 
-    Its share of the machine's time at the least, all cores busy; with ``waits`` its seconds one after another.
+    Counts its share of the machine's time at the least, all cores busy; with ``waits`` its seconds in sequence.
     """
     key = (weighed, waits)
     found = way.options.get(key)

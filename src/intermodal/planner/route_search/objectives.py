@@ -1,17 +1,16 @@
-"""What "better" means: one key per objective, smaller is better.
+"""Objectives: one sort key per objective, smaller is better.
 
-First, whatever the objective: media reach a named model that takes them as they are, and nothing is lost that the
+First, whatever the objective: media reach a named model unconverted where it accepts them, and nothing is lost that the
 question cannot be answered without. Neither has a price, so neither a low price nor a guessed speed decides it. Then:
 
 default    money + seconds x time_value, and a small price for other needs that are lost
 cheapest   money, then the model's own vendor          fastest   seconds
-best       strength, then inferred needs kept, then how good the evidence of that strength is, then what the model is
-           sold for, then its size, then its own vendor, then money
+best       strength, then inferred needs kept, then the evidence of that strength, then the price of the model,
+           then its size, then its own vendor, then money
 
-Ties fall to seconds, then kept aspects, then money, then the model's own vendor, then the id. Seconds that are a
-placeholder (``default_speeds.py``) break no tie and come after those that somebody stated or assumed for a reason; the
-fastest route is one of them only by their high end. A price nobody knows
-counts as more than any other; where money does not decide, it does not hold anybody back.
+Ties are decided by seconds, kept aspects, money, the model's own vendor, the id. Seconds that are a placeholder
+(``catalog/untimed.py``) decide no tie and come after stated ones; they can be the fastest route only by their high end.
+An unknown price counts as more than any other; where money does not decide, it excludes nobody.
 """
 
 from __future__ import annotations
@@ -32,8 +31,9 @@ NUMBER_PLACE = 2  # place of the objective's first number in a key
 
 
 class _RouteMeasures(NamedTuple):
-    """What the objectives look at. ``surely``: the seconds, at their high end where they are a placeholder. ``away``: 1
-    where neither the model's vendor nor this machine serves it."""
+    """What the objectives read. ``surely``: the seconds, at their high end where they are a placeholder. ``away``: 1
+    where neither the model's vendor nor this machine serves it.
+    """
 
     case: PlanningCase
     endpoint: str
@@ -79,22 +79,22 @@ _WEIGHTS: dict[Objective, tuple[float, float, float]] = {
 
 
 def objective_weights(case: PlanningCase) -> tuple[float, float, float]:
-    """What a USD, a second and a USD of penalty weigh in the objective's number."""
+    """Return the weights of a USD, a second and a USD of penalty in the objective's number."""
     return _WEIGHTS.get(case.policy.objective, (1.0, case.policy.time_value, 1.0))
 
 
 def is_scalar_objective(case: PlanningCase) -> bool:
-    """One number ranks routes, and it can be bounded by the formulas of calls that take tokens."""
+    """Return whether one number ranks routes that the formulas of token calls can bound."""
     return case.policy.objective != "best" and case.job not in ("transcribe", "draw")
 
 
 def lower_bound_key(case: PlanningCase, least: Loss, number: float, tier: int) -> Key:
-    """A key no route of a class can come below: from the least loss, the least number and the best tier it can have."""
+    """Return a key that no route of a group can undercut: its least loss, least number and best tier."""
     return (*least, -float(tier), 0.0, -math.inf) if case.policy.objective == "best" else (*least, number)
 
 
 def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, needs: CallDemand, tier: int) -> Key:
-    """The key of a route; ``tier`` is its weakest link's."""
+    """Return the sort key of a route; ``tier`` is its weakest link's."""
     seconds = numbers.seconds + numbers.missing_seconds
     money = numbers.cost + numbers.missing_cost if numbers.cost < math.inf else UNKNOWN_PRICE
     away = case.index.away(endpoint_id)
@@ -107,7 +107,7 @@ def ranking_key(case: PlanningCase, endpoint_id: str, numbers: RouteNumbers, nee
 
 
 def candidate_score(case: PlanningCase, ordered: Key) -> float:
-    """The number a candidate shows: what its objective minimises; for "best" the money it comes down to."""
+    """Return the number a candidate shows: what its objective minimises; for "best" the money."""
     shown = ordered[NUMBER_PLACE + MONEY_PLACE_OF_BEST if case.policy.objective == "best" else NUMBER_PLACE]
     assert isinstance(shown, float)
     return shown

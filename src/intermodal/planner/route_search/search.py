@@ -1,11 +1,11 @@
-"""Find the routes worth comparing: few assignments per kind of endpoint, priced class by class, best first.
+"""Find the routes worth comparing: few assignments per group of endpoints, priced group by group, best bound first.
 
-1. Converters: the ears and readers that are best under some weighting.
-2. Lanes: endpoints with the same inputs, zone and picture rule share their assignments of ways to bundles.
-3. Classes stand in line by a bound: what a member with the best of every figure would score if it had the least
-   of every demand. Members are priced until no class left in line can enter the list.
-4. A class whose best possible member fails a limit is refused whole. Limits that couple the bundles (context,
-   pictures a request) are met by other assignments; pages of documents are selected only where nobody takes all.
+1. Converters: those that are best under some weighting (``converters.py``).
+2. Assignment pools: endpoints with the same input profile and token rules share their assignments.
+3. Queue: groups are ordered by a lower bound, the score of a member with the best of every figure and the least of
+   every demand. Members are priced until no queued group can enter the list of best routes.
+4. A group whose best possible member violates a limit is rejected whole. Limits that couple the bundles (context,
+   pictures per request) are met by other assignments; pages are selected only where no endpoint takes all.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ _PAGES = action(hint(" ({pages})"), http="")  # a client sends fewer, as the rem
 
 
 class SearchResult(Struct):
-    """What a search brought: feasible routes best first, and who was refused and why. ``search``: to ask it more."""
+    """Feasible routes, best first, and the rejections. ``search``: answers further questions."""
 
     routes: list[Route]
     refused: list[EndpointRejection]
@@ -90,8 +90,10 @@ class SearchResult(Struct):
 
 
 class Search:
-    """One search, under one set of floors; ``only`` asks about one endpoint, ``every`` prices all there is,
-    ``ends`` also what is cheapest and what is fastest though nobody would choose it.
+    """One search under one set of floors.
+
+    ``only`` restricts a job to one endpoint, ``every`` prices all routes, ``ends`` adds the cheapest and the fastest
+    route though nobody would choose them.
     """
 
     def __init__(
@@ -123,7 +125,7 @@ class Search:
         self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
 
     def run(self) -> SearchResult:
-        """All of it. Pages are left out only where nobody takes them all."""
+        """Run the search. Pages are left out only where no endpoint takes them all."""
         case = self.case
         case.voice = best_voice(case, self.left, self.only)
         self.conversions, refused = shortlist_converters(case, self.left, self.floors, self.only)
@@ -158,17 +160,17 @@ class Search:
                     self._price_extreme(entry, weighed)
 
     def _is_beyond(self, bound: Key) -> bool:
-        """Nothing with this bound can enter the list."""
+        """Return whether no route with this bound can enter the list."""
         return len(self._top) >= ENOUGH and bound >= self._top[-1] and not self.every
 
     # ---- classes ------------------------------------------------------------------------------
 
     def _is_special(self) -> bool:
-        """Only some endpoints are looked at, by name."""
+        """Return whether the search is restricted to named endpoints."""
         return self.case.named is not None or (self.only is not None and self.only.job == self.case.job)
 
     def _named_line(self) -> SearchQueue:
-        """The classes of the named endpoints: all of them are priced."""
+        """Return the queue of the named endpoints' groups, all of which are priced."""
         case = self.case
         line = SearchQueue(case)
         for group in self.left.by_job[case.job]:
@@ -181,7 +183,7 @@ class Search:
         return line
 
     def _line(self) -> SearchQueue:
-        """All classes, most of them in rows."""
+        """Return the queue of all groups, most of them in batches."""
         case = self.case
         line = SearchQueue(case)
         every, weak = group_batches(case, self.left, self.floors.answer)
@@ -199,7 +201,7 @@ class Search:
         return line
 
     def _refuse(self, reason: Reason, group: EndpointGroup) -> None:
-        """Refuse a class, or those of it that are looked at."""
+        """Reject a group, or those of its members that the search is restricted to."""
         count, ids = len(group.members), group.ids
         if self._is_special():
             some = members_to_price(self.case, group, self.case.job, self.only)
@@ -207,7 +209,7 @@ class Search:
         self.misses.add(EndpointRejection(reason[0], reason[1], count, ids))
 
     def _has_ways(self, group: EndpointGroup) -> bool:
-        """Whether every bundle can reach this class; it is refused otherwise."""
+        """Return whether every bundle can reach this group, which is rejected otherwise."""
         case = self.case
         if group.remote and case.private_text:
             self._refuse(("privacy", f"text may not leave this machine ({case.private_text} is private)"), group)
@@ -222,7 +224,7 @@ class Search:
         return False
 
     def _fails_whole(self, entry: QueuedGroup) -> bool:
-        """Whether a member with the best of every figure would fail a limit on every assignment."""
+        """Return whether a member with the best of every figure would violate a limit on every assignment."""
         case, group = self.case, entry.group
         if entry.bound == FIRST or self._top or len(group.members) <= LISTED:
             return False  # where something is feasible, members speak for themselves
@@ -236,14 +238,14 @@ class Search:
         return True
 
     def _tries(self, entry: QueuedGroup, rates: Rates, lane: AssignmentPool) -> Iterator[Assignment]:
-        """The likeliest assignment first, those of the lane after it."""
+        """Yield the most promising assignment, then those of the pool."""
         if entry.hull is not None and self.by_number:
             best = entry.hull.picks(coefficients(self.case, rates, self.weights), self.weights)
             yield assign(self.case, best, self.case.book(entry.group))
         yield from pool_assignments(lane, self.lanes)
 
     def _price_all(self, entry: QueuedGroup) -> None:
-        """Price the members of a class, but for those that by a first look cannot enter the list."""
+        """Price the members of a group whose bound may enter the list."""
         case, group, row, shape = self.case, entry.group, entry.row, entry.hull
         some = members_to_price(case, group, case.job, self.only)
         if row is None or shape is None or not self.by_number or entry.bound == FIRST or self.every:
@@ -258,14 +260,14 @@ class Search:
                 self._price(entry, endpoint, case.rates(endpoint), self._picked(entry, prices))
 
     def _enough(self, least: Loss) -> float:
-        """The number from which on a route that loses so much cannot enter the list."""
+        """Return the score from which on a route with these losses cannot enter the list."""
         if len(self._top) < ENOUGH or self._top[-1][:NUMBER_PLACE] > least:
             return math.inf
         last = self._top[-1]
         return float(last[NUMBER_PLACE]) if last[:NUMBER_PLACE] == least else -math.inf
 
     def _picked(self, entry: QueuedGroup, prices: Coefficients) -> list[Assignment]:
-        """The assignment that looks best; two of them, or all there are, where combinations are few."""
+        """Return the assignment that looks best; two of them, or all, where combinations are few."""
         group, shape = entry.group, entry.hull
         if shape is None or not self.by_number or self.every:
             return pool_assignments(self.lanes.lane(group), self.lanes)
@@ -284,7 +286,7 @@ class Search:
         return [assign(self.case, each, book) for each in dict.fromkeys(chosen)]
 
     def _is_inside(self, entry: QueuedGroup) -> bool:
-        """Some route is as cheap, as fast and as strong as any of this class could be."""
+        """Return whether some route is as cheap, fast and strong as any of this group could be."""
         ideal, strongest = entry.ideal, entry.group.strongest
         if entry.hull is None or ideal is None:
             return True
@@ -296,7 +298,7 @@ class Search:
         )
 
     def _price_extreme(self, entry: QueuedGroup, weighed: Weights) -> None:
-        """Price the one route of a class that looks cheapest, or fastest."""
+        """Price the one route of a group that looks cheapest, or fastest."""
         case, group = self.case, entry.group
         assert entry.hull is not None
         shape = entry.hull.lossy()
@@ -312,7 +314,7 @@ class Search:
         self._price(entry, endpoint, rates, [chosen])
 
     def _price(self, entry: QueuedGroup, endpoint: Endpoint, rates: Rates, picked: list[Assignment]) -> None:
-        """Price some assignments; all of the lane's where none of those is within the limits."""
+        """Price some assignments; all of the pool where none of those is within the limits."""
         reasons: list[tuple[Reason, PricedRoute]] = []
         lane = self.lanes.lane(entry.group)
         best = self._price_these(endpoint, entry.group, rates, lane, picked, reasons)
@@ -326,7 +328,9 @@ class Search:
             self.misses.add_nearest(reasons, (endpoint.id,), 1)
 
     def _others(self, lane: AssignmentPool, rates: Rates) -> list[Assignment]:
-        """What else the lane has; where even the shortest is too long, that one alone, for its reason."""
+        """Return the rest of the pool; where even the shortest assignment is too long, that one alone, for its
+        reason.
+        """
         every = pool_assignments(lane, self.lanes)
         if not self.limits.counts_context or self.select_pages or len(every) < 2:
             return every
@@ -348,7 +352,7 @@ class Search:
         return best
 
     def _no_way(self, bundle: Bundle, reasons: list[Reason]) -> Reason:
-        """Why no way of a bundle is open; where a conversion is missing, why its endpoints are out."""
+        """Return why no option of a bundle is open; where a conversion is missing, why its endpoints are out."""
         if not reasons:
             return ("pages", hint("{} has more pages to look at than one plan takes{}", bundle.title, _PAGES))
         rule, words = max(reasons, key=lambda reason: rules.rule_order(reason[0]))
@@ -373,7 +377,7 @@ class Search:
         self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, assignment: Assignment, needs: CallDemand,
         reasons: list[tuple[Reason, PricedRoute]],
     ) -> Route | None:  # fmt: skip
-        """Price one route; where only the context is too short, with fewer pages. None when a limit fails."""
+        """Price one route; where only the context is too short, with fewer pages. None when a limit is violated."""
         case = self.case
         needs = calibrated_demand(case, group, rates, assignment, needs)
         numbers = price_route(case, endpoint, group.remote, rates, needs)
@@ -401,8 +405,9 @@ class Search:
         )
 
     def kept_out(self, route: Route) -> list[str]:
-        """Why the answering endpoint does not get a part as it is although it was named and takes that kind, and why
-        what the question needs is lost although this endpoint could keep it."""
+        """Return why a named endpoint gets a part converted that it would accept, and why it loses what it could
+        keep.
+        """
         found: list[str] = []
         for place, (bundle, way) in enumerate(zip(self.case.bundles, route.assignment.ways, strict=True)):
             takes = bundle.kind in route.group.inputs and way.name not in UNCONVERTED_OPTIONS and not self.case.resumed
@@ -421,7 +426,7 @@ class Search:
         return found
 
     def _not_as_it_is(self, route: Route, place: int) -> str:
-        """Why a part does not go in as it is."""
+        """Return why a part does not go in unconverted."""
         bundle = self.case.bundles[place]
         direct = [way for way in self.choices[place] if way.name in UNCONVERTED_OPTIONS]
         if not direct:
@@ -435,7 +440,7 @@ class Search:
         return f"that {broken}" if broken else f"the {self.case.policy.objective} route was asked for"
 
     def _fails(self, route: Route, place: int, way: ConversionOption) -> str:
-        """Which limit a route breaks with one bundle going another way, "" for none."""
+        """Return which limit a route violates with one bundle taking another option, "" for none."""
         ways_ = route.assignment.ways
         made = assign(self.case, (*ways_[:place], way, *ways_[place + 1 :]), self.case.book(route.group))
         reasons: list[tuple[Reason, PricedRoute]] = []
@@ -452,7 +457,7 @@ class Search:
         return reason, held
 
     def _improve(self) -> None:
-        """Change one bundle at a time in the best routes, as long as that helps; what was looked at stays known."""
+        """Improve the best routes by local search: change one bundle at a time, as long as that helps."""
         if not self.routes or not self.choices:
             return
         known = {(route.endpoint.id, route.assignment) for route in self.routes}
@@ -466,7 +471,7 @@ class Search:
         self.routes.sort(key=lambda route: route.key)
 
     def _near(self, route: Route, known: set[tuple[str, Assignment]]) -> Iterator[Route]:
-        """Routes to the same endpoint with one bundle going another way, those not ``known`` yet."""
+        """Yield routes to the same endpoint with one bundle taking another option, except those already ``known``."""
         book = self.case.book(route.group)
         lane = self.lanes.lane(route.group)
         usable = self.lanes.usable(route.group)
@@ -488,7 +493,7 @@ class Search:
 
 
 def _extremes(passed: list[QueuedGroup]) -> list[tuple[QueuedGroup, Weights]]:
-    """Per strength the classes with the lowest prices and with the shortest times: the ends of the frontier."""
+    """Return per strength the groups with the lowest prices and the shortest times: the ends of the frontier."""
     best: dict[tuple[int, int], tuple[float, QueuedGroup]] = {}
     for entry in passed:
         ideal = entry.ideal

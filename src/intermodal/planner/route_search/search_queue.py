@@ -1,7 +1,7 @@
-"""The line: classes waiting to be priced, the best bound first.
+"""The search queue: groups of endpoints waiting to be priced, best lower bound first.
 
-A row of classes waits as one, by a bound below those of all its classes, until its turn comes: most rows are never
-opened, since enough good routes are known before.
+A batch of groups waits as one, under a bound below those of all its groups; most batches are never opened, since
+enough good routes are known before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST: Key = (-math.inf,)
 
 
 class QueuedGroup(Struct, eq=False, gc=False):
-    """A class waiting to be priced, with its best figures and the key no member can come below."""
+    """A group waiting to be priced, with its best figures and the key no member can undercut."""
 
     bound: Key
     group: EndpointGroup
@@ -33,14 +33,14 @@ class QueuedGroup(Struct, eq=False, gc=False):
 
 
 class QueuedBatch(Struct, eq=False, gc=False):
-    """A row waiting to be opened."""
+    """A batch waiting to be opened."""
 
     row: GroupBatch
     hull: BatchBound
 
 
 class SearchQueue:
-    """Classes and rows in order of their bounds, then of their places in the catalog."""
+    """Groups and batches ordered by bound, then by catalog order."""
 
     def __init__(self, case: PlanningCase) -> None:
         self.case = case
@@ -49,11 +49,11 @@ class SearchQueue:
         self._entries: list[tuple[Key, int, QueuedGroup | QueuedBatch]] = []
 
     def add(self, group: EndpointGroup) -> None:
-        """A class that comes first, since no bound is known for it."""
+        """Add a group first in order, as no bound is known for it."""
         self._entries.append((FIRST, group.number, QueuedGroup(FIRST, group, None, None, None)))
 
     def add_row(self, row: GroupBatch, hull: BatchBound) -> None:
-        """A row; one with endpoints that we know more about than the catalog comes first."""
+        """Add a batch; one with endpoints known from more than the catalog comes first."""
         special = self.case.special
         bound = FIRST
         if self._by_number and not (special and any(group.number in special for group in row.groups)):
@@ -63,7 +63,7 @@ class SearchQueue:
         self._entries.append((bound, -1 - len(self._entries), QueuedBatch(row, hull)))
 
     def until(self, beyond: Callable[[Key], bool]) -> Iterator[QueuedGroup]:
-        """The classes in order, up to the first bound that is ``beyond`` what is worth pricing."""
+        """Yield the groups in order, up to the first bound that is ``beyond`` what is worth pricing."""
         waiting = list(self._entries)
         heapify(waiting)
         while waiting:
