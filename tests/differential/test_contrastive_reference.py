@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from intermodal.executor.drivers.interface import ContrastiveScale
-from intermodal.executor.outputs.contrastive_scores import pair_scores
+from intermodal.executor.outputs.scores import pair_scores
 from intermodal.local.embedded.contrastive import ContrastiveModel
 
 torch = pytest.importorskip("torch")

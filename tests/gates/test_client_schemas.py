@@ -23,7 +23,7 @@ import pytest
 from tests.gates.served import Served
 from tests.unit.gateway.house import House, config, until
 
-from intermodal.executor.outputs import bounded_work
+from intermodal.executor.outputs import json_answer
 from intermodal.json_schema import StepBudget
 from intermodal.testing import FakeHost
 
@@ -212,7 +212,7 @@ def budgets(monkeypatch: pytest.MonkeyPatch) -> list[StepBudget]:
             super().__init__(*given, **named)
             found.append(self)
 
-    monkeypatch.setattr(bounded_work, "StepBudget", Noted)
+    monkeypatch.setattr(json_answer, "StepBudget", Noted)
     return found
 
 
@@ -264,7 +264,7 @@ def test_every_schema_has_an_end(
     """Each at two doors, and with --full-gates at all of them."""
     turn = list(DOORS).index(door)
     cases = [each for at, each in enumerate(CASES.items()) if full_gates or (at - turn) % len(DOORS) < 2]
-    monkeypatch.setattr(bounded_work, "STEPS", STEPS)
+    monkeypatch.setattr(json_answer, "STEPS", STEPS)
     with House() as house:
         house.post(*asked(door, {"type": "object"}))  # what is loaded once
         before = grown()
@@ -293,14 +293,14 @@ def test_the_schema_of_a_tool_has_an_end(configured: Path, host: FakeHost, door:
 def in_the_middle(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
     """The work stops after its first slice (the first event is set) until the second event is."""
     began, goes_on = threading.Event(), threading.Event()
-    usual = bounded_work._give_way
+    usual = json_answer._give_way
 
     def held() -> None:
         began.set()
         goes_on.wait(60)
         usual()
 
-    monkeypatch.setattr(bounded_work, "_give_way", held)
+    monkeypatch.setattr(json_answer, "_give_way", held)
     try:
         yield began, goes_on
     finally:
@@ -326,7 +326,7 @@ def test_others_are_answered_while_a_check_is_in_its_middle(
         goes_on.set()
         asking.join(120)
     assert said[0].status_code == 502 and MUCH in said[0].text
-    assert max(each.spent for each in budgets) == bounded_work.STEPS, "the whole budget, and no step more"
+    assert max(each.spent for each in budgets) == json_answer.STEPS, "the whole budget, and no step more"
 
 
 def test_no_schema_makes_the_gateway_fetch_anything(configured: Path, host: FakeHost) -> None:
@@ -361,8 +361,8 @@ def test_a_client_that_leaves_ends_the_check(
         line.close()
         until(lambda: any(each.cancelled for each in budgets))
         goes_on.set()
-        until(lambda: bounded_work._TURN.acquire(blocking=False))  # the thread let go of its turn: it has ended
-        bounded_work._TURN.release()
+        until(lambda: json_answer._TURN.acquire(blocking=False))  # the thread let go of its turn: it has ended
+        json_answer._TURN.release()
     assert max(each.spent for each in budgets) < 10_000
 
 

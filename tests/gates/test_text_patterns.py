@@ -18,7 +18,7 @@ import pytest
 
 import intermodal
 from intermodal.cost_model import answer_length
-from intermodal.executor.attempt import loop_guard
+from intermodal.executor.attempt import answer_state
 from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import speech
 from intermodal.executor.preparation import prompt
@@ -148,7 +148,7 @@ LOOKED_AT = {
     "what can be seen of a text": strip_invisible,
     "text of a file as a model gets it": prompt.sanitize,
     "whether it repeats itself": checks.repeats,
-    "whether it begins to": lambda text: loop_guard.LoopGuard().looped(text),
+    "whether it begins to": lambda text: answer_state.LoopGuard().looped(text),
     "Markdown, without its signs": speech.strip_markdown,
     "the lines that a voice speaks": speech.speech_lines,
     "what of a host's words is quoted": classification.quote,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -20,20 +20,17 @@ from intermodal.executor.attempt.ledger import RunLedger, write_in_thread
 from intermodal.executor.concurrency import run_all
 from intermodal.executor.conversion import checks as conversion_checks
 from intermodal.executor.conversion import conversions, picture_descriptions
-from intermodal.executor.conversion.barcodes import decode_codes, merge_codes
-from intermodal.executor.conversion.channels import transcribe_channels
+from intermodal.executor.conversion.conversions import decode_codes, merge_codes, transcribe_channels
 from intermodal.executor.conversion.media_transforms import run_transform
-from intermodal.executor.core_slots import CoreSlots
 from intermodal.executor.dependencies import Progress
 from intermodal.executor.drivers.interface import CallJob
-from intermodal.executor.heartbeat import with_heartbeat
 from intermodal.executor.outputs.commit_gate import CommitGate
 from intermodal.executor.preparation import conversion_metrics
-from intermodal.executor.preparation.empty_input import is_nearly_empty
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput, StepProduct, TextInput
 from intermodal.executor.preparation.part_inputs import as_wav_input, decoder_use, measure_work
+from intermodal.executor.preparation.preflight import is_nearly_empty
 from intermodal.executor.preparation.request_size import audio_tokens, counting_rules
-from intermodal.executor.run_state import RunState
+from intermodal.executor.run_state import CoreSlots, RunState
 from intermodal.hints import hint
 from intermodal.languages import checked_language
 from intermodal.plans.cpu_schedule import DECODER_USE, core_use
@@ -439,3 +436,38 @@ def _name_file(error: errors.IntermodalError, name: str) -> None:
 
 def _split(reference: str) -> tuple[str, str, str]:
     return reference.partition(":")
+
+
+T = TypeVar("T")
+
+EVERY = 2.0  # seconds between two signs
+
+Tell = Callable[[float], None]
+
+
+class _Heartbeat:
+    """Told in turn until they are ended. A timer, for a task costs ten times as much, and most calls need no sign."""
+
+    def __init__(self, tell: Tell, is_over: Callable[[], bool]) -> None:
+        self._tell = tell
+        self._is_over = is_over
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(EVERY, self._sign)
+
+    def _sign(self) -> None:
+        if not self._is_over():
+            self._tell(EVERY * round((self._loop.time() - self._began) / EVERY))
+            self._timer = self._loop.call_later(EVERY, self._sign)
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+
+async def with_heartbeat(work: Callable[[], Awaitable[T]], tell: Tell, is_over: Callable[[], bool]) -> T:
+    """What ``work`` returns; until then, and until ``is_over``, ``tell`` is called with the seconds that went by."""
+    signs = _Heartbeat(tell, is_over)
+    try:
+        return await work()
+    finally:
+        signs.end()

@@ -15,6 +15,7 @@ from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import Part
 from intermodal.cost_model import answer_length
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
+from intermodal.executor.attempt.answer_state import deadline_missed
 from intermodal.executor.attempt.caller import PriorAttempt, ReplanReason, ReplanRequested, Reroute, StepCaller
 from intermodal.executor.attempt.ledger import (
     AllowanceExceeded,
@@ -23,7 +24,6 @@ from intermodal.executor.attempt.ledger import (
     original_failure,
     write_in_group_commit,
 )
-from intermodal.executor.attempt.trailing_timeout import deadline_missed
 from intermodal.executor.background_stream import stream_from_task
 from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
 from intermodal.executor.outputs.final_call import run_to_answer

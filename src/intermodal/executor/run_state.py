@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 from intermodal import errors
-from intermodal.catalog.types import Endpoint
+from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Part, Value
 from intermodal.events import Event, Note
 from intermodal.executor.attempt.caller import StepCaller
-from intermodal.executor.core_slots import CoreSlots
+from intermodal.executor.attempt.ledger import RunLedger
 from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
-from intermodal.executor.egress_log import EgressLog
 from intermodal.executor.preparation.model_inputs import StepProduct
 from intermodal.executor.preparation.part_inputs import InputPreparer
+from intermodal.plans.cpu_schedule import CoreUse, concurrent_steps
+from intermodal.plans.plan import Candidate, calls_of, sent
 from intermodal.plans.step import Call, Transform
 from intermodal.request import Request
 
@@ -69,3 +73,91 @@ class RunState:
         if endpoint is None:
             raise errors.PlanStale("is no longer in the catalog", where=step.endpoint, todo="plan again", step=step.id)
         return endpoint
+
+
+class EgressLog:
+    """Follows the routes of a run. ``route``: the one that is taken now."""
+
+    def __init__(self, ledger: RunLedger, catalog: Catalog) -> None:
+        self.route: Candidate | None = None
+        self._ledger = ledger
+        self._catalog = catalog
+        self._before: list[dict[str, str]] = []
+
+    def take(self, route: Candidate) -> dict[str, Any]:
+        """Another route from here on. Gives what is told of it (``Replanned``): of what it sends, behind what hosts
+        got, or may have got, of those before."""
+        asked, self._ledger.asked = self._ledger.asked, set()
+        hosts = {self._catalog.by_id[name].host.id for name in asked if name in self._catalog.by_id}
+        if self.route is not None:
+            self._before += [sent(send) for send in self.route.sends if send.host in hosts]
+        self.route = route
+        told: list[dict[str, str]] = []
+        for send in (*self._before, *map(sent, route.sends)):
+            if send not in told:
+                told.append(send)
+        return {
+            "summary": route.summary, "loses": tuple(route.loses), "calls": calls_of(route), "sends": tuple(told),
+            "verdict": route.verdict,
+        }  # fmt: skip
+
+
+class CoreSlots:
+    """``async with places.taken(use):`` waits until what a step needs is free, and gives all of it back.
+
+    A step takes everything at once or nothing, so that no two can wait for what the other has. ``decoders``: how many
+    may work at a time.
+    """
+
+    def __init__(self, cores: int, decoders: int = 1) -> None:
+        self.cores = cores
+        self.decoders = decoders
+        self._free = cores
+        self._busy = Counter[str]()
+        self._waiting: dict[Any, CoreUse] = {}  # an event for each that waits, the first first
+
+    @asynccontextmanager
+    async def taken(self, use: CoreUse) -> AsyncIterator[None]:
+        """Nothing is waited for where a step runs elsewhere."""
+        if not use.cores:
+            yield
+            return
+        await self._take(use)
+        try:
+            yield
+        finally:
+            self._give_back(use)
+
+    async def _take(self, use: CoreUse) -> None:
+        import anyio
+
+        turn = anyio.Event()
+        self._waiting[turn] = use
+        self._let_begin()
+        try:
+            await turn.wait()
+        except BaseException:
+            if self._waiting.pop(turn, None) is None:  # it was its turn as it was cancelled
+                self._give_back(use)
+            else:
+                self._let_begin()  # who comes next may need less
+            raise
+
+    def _give_back(self, use: CoreUse) -> None:
+        self._free += self._needed(use)
+        self._busy[use.process] -= 1
+        self._let_begin()
+
+    def _let_begin(self) -> None:
+        for turn, use in list(self._waiting.items()):
+            if self._busy[use.process] >= concurrent_steps(use.process, self.decoders):
+                continue
+            if self._needed(use) > self._free:
+                return
+            self._free -= self._needed(use)
+            self._busy[use.process] += 1
+            del self._waiting[turn]
+            turn.set()
+
+    def _needed(self, use: CoreUse) -> int:
+        return min(self.cores, use.cores)

@@ -24,7 +24,7 @@ from intermodal.events import (
     StepProgress,
     StepStarted,
 )
-from intermodal.executor.outputs.bounded_work import run_bounded
+from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.from_wire import request_from_call
 from intermodal.gateway import told
 from intermodal.gateway.counted import check_media, read_large

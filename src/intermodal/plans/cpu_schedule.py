@@ -1,7 +1,7 @@
 """What a step occupies of this machine while it runs, and when steps run that share it.
 
 The rules are here alone: the planner adds up its seconds by them (``schedule``), and the executor lets steps begin by
-them (``executor/core_slots.py``). A step needs cores, and somebody who does it. There is one process of a kind that
+them (``executor/run_state.py``). A step needs cores, and somebody who does it. There is one process of a kind that
 reads, and one that hears, with so many threads each; decoders (media workers) have a thread each, and there may be
 several. A step begins in the order in which steps became ready, when who does it is free and cores suffice. Whoever
 waits for another step's process is passed by; whoever waits for cores is not, or a step that needs many would wait for

@@ -14,7 +14,7 @@ from tests.unit.executor.routes import EAR, Bench, Pcm, asked, demux, ending, he
 from intermodal import errors
 from intermodal.catalog.types import Price
 from intermodal.content import Segment, Transcript
-from intermodal.executor.conversion.channels import merge_channels
+from intermodal.executor.conversion.conversions import merge_channels
 from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import exact
 from intermodal.request import Zone

@@ -22,7 +22,7 @@ from intermodal.catalog.rate_cards import itemize as priced
 from intermodal.catalog.snapshot import interpretation
 from intermodal.catalog.snapshot.builder import name_spellings
 from intermodal.catalog.types import Endpoint, Host, Model, Price
-from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.accounting import settle
 from intermodal.protocols.anthropic import reply as anthropic_reply
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.gemini import reply as gemini_reply

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Host, Model, Price
-from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.accounting import settle
 from intermodal.protocols.calls import WireUsage
 from intermodal.store.rows import Work
 

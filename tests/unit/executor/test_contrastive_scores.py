@@ -9,7 +9,7 @@ import pytest
 from intermodal.errors import CallError
 from intermodal.executor.drivers.interface import ContrastiveScale
 from intermodal.executor.outputs.captions import caption
-from intermodal.executor.outputs.contrastive_scores import pair_scores
+from intermodal.executor.outputs.scores import pair_scores
 from intermodal.executor.outputs.vector_math import cosine
 
 PICTURE = (1.0, 0.0)

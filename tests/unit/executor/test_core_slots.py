@@ -28,7 +28,7 @@ from tests.unit.executor.routes import (
 )
 
 from intermodal import errors
-from intermodal.executor.core_slots import CoreSlots
+from intermodal.executor.run_state import CoreSlots
 from intermodal.local.embedded.results import OcrResult, SpeechResult
 from intermodal.plans.cpu_schedule import DECODER_USE, CoreUse, core_use
 from intermodal.testing import FakeHost

@@ -5,15 +5,15 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from intermodal.executor import heartbeat
-from intermodal.executor.heartbeat import with_heartbeat
+from intermodal.executor import route_run
+from intermodal.executor.route_run import with_heartbeat
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    monkeypatch.setattr(route_run, "EVERY", 0.01)
 
 
 async def test_a_long_call_gives_signs_until_it_ends_and_its_result_is_passed_on() -> None:

@@ -11,7 +11,7 @@ from tests.unit.executor.routes import PRICED, Bench, asked, hear, plan, rename,
 from intermodal import errors
 from intermodal.catalog.types import Endpoint, Model, Price
 from intermodal.events import Note
-from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.accounting import settle
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
 from intermodal.request import ImageOutput, Sampling

@@ -12,7 +12,7 @@ from tests.unit.executor.routes import EAR, EYE, Bench, hear, look, pages
 from intermodal import errors
 from intermodal.catalog.types import Catalog, Endpoint, Host, Model, Price
 from intermodal.content import ReadLine, Segment, Transcript
-from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.accounting import settle
 from intermodal.executor.conversion import checks, conversions
 from intermodal.executor.conversion.media_transforms import pages_of
 from intermodal.executor.outputs import json_answer

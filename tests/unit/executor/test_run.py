@@ -27,7 +27,7 @@ from tests.unit.executor.routes import (
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor.attempt import loop_guard
+from intermodal.executor.attempt import answer_state
 from intermodal.executor.outputs import final_call
 from intermodal.local.embedded.versions import CONVERTERS
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
@@ -385,7 +385,7 @@ async def test_an_answer_that_goes_round_in_circles_is_stopped(bench: Bench, hos
     host.answer = "Once upon a time. " + circle * 200
     request, opened = asked("?", sampling=Sampling(max_tokens=4000))
     result = await bench.run(plan(route(say(model))), request, opened)
-    assert result.notes == (loop_guard.LOOP_STOPPED,) and result.finish_reason == "length"
+    assert result.notes == (answer_state.LOOP_STOPPED,) and result.finish_reason == "length"
     assert host.answer.startswith(result.text) and len(result.text) < 20 + len(circle) * 4 + 400
     assert bench.states() == ["estimated"] and result.actuals[-1].usage.output_tokens
 

@@ -13,8 +13,13 @@ from tests.unit.executor.routes import VECTOR, Bench, asked, look, pages, plan, 
 from intermodal import errors
 from intermodal.catalog.types import Endpoint, Evidence, Host, Model, Strength, Task
 from intermodal.events import Note, Result
-from intermodal.executor.outputs.score_calibration import UNCALIBRATED
-from intermodal.executor.outputs.scores import FITTED_OBJECTIVE, HYPOTHESIS, TEMPERATURE, letter_probabilities
+from intermodal.executor.outputs.scores import (
+    FITTED_OBJECTIVE,
+    HYPOTHESIS,
+    TEMPERATURE,
+    UNCALIBRATED,
+    letter_probabilities,
+)
 from intermodal.executor.outputs.vector_math import softmax
 from intermodal.plans.step import Call, Estimate
 from intermodal.quantity import between

@@ -10,7 +10,7 @@ from tests.unit.executor.routes import VOICE, Bench, asked, pages, plan, rename,
 from intermodal import errors
 from intermodal.catalog.types import FREE, Endpoint, Host, Model, Price
 from intermodal.events import Note, StepProgress, TextDelta
-from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.accounting import settle
 from intermodal.executor.outputs.speech import MAX_LINE, speech_lines, strip_markdown, unknown_letters
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.step import Call

@@ -9,7 +9,7 @@ from tests.unit.executor.routes import look
 
 from intermodal.content import ReadLine
 from intermodal.executor.conversion import checks
-from intermodal.executor.conversion.totals import MismatchedTotal, mismatched_totals
+from intermodal.executor.conversion.checks import MismatchedTotal, mismatched_totals
 from intermodal.executor.preparation.model_inputs import StepProduct, TextInput
 from intermodal.plans.facts import PartFacts
 

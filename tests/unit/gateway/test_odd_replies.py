@@ -17,7 +17,7 @@ from tests.gates.wall import End, Play, Wall, chunk
 from tests.in_time import kept_by
 from tests.unit.gateway.house import STRONG, House, config, sse
 
-from intermodal.executor.attempt import trailing_timeout
+from intermodal.executor.attempt import answer_state
 from intermodal.transport.decompression import PIECE, Decompressor
 
 Ask = Callable[..., Any]
@@ -222,7 +222,7 @@ def test_nothing_of_a_long_answer_is_lost_where_its_pieces_meet(pack: Callable[[
 
 def test_a_reader_that_is_behind_does_not_lose_the_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is, nothing is read of the host, and the counts lie in the socket."""
-    monkeypatch.setattr(trailing_timeout, "_COUNTS", 1.0)
+    monkeypatch.setattr(answer_state, "_COUNTS", 1.0)
 
     def event(content: str, finish: str | None) -> bytes:
         choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish}

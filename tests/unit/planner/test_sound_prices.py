@@ -8,7 +8,7 @@ from tests.plans import catalogs
 
 from intermodal.catalog.types import Catalog, Price
 from intermodal.content import Audio, BytesSource, Text
-from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.accounting import settle
 from intermodal.planner import plan
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Plan

@@ -14,11 +14,21 @@ An endpoint is free where its estimate is known and 0 at its high end. One witho
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
+import msgspec
+
+from intermodal.catalog import rate_cards
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.catalog.types import Endpoint, Price
 from intermodal.errors import CallError, IntermodalError
+from intermodal.events import Actual
+from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
-from intermodal.quantity import Quantity
+from intermodal.quantity import Quantity, between
+from intermodal.store.rows import Work
 
 ClosedState = Literal["settled", "estimated", "void"]
 
@@ -86,3 +96,224 @@ def charge_cancel(estimated: Quantity, *, sent: bool) -> Charge:
 
 def _unknown(estimated: Quantity) -> Charge:
     return Charge("estimated", 0.0 if is_free(estimated) else None, True)
+
+
+_SILENT = (("embedding",), ("scores",))  # what models make that write nothing
+
+
+# A host's word for how it served a call -> what a vector calls that; others are tiers by their own name.
+_BATCH = {"batch": {"processing": "batch"}}
+
+_KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "video"}  # pages are billed as pictures
+
+
+def settle(
+    endpoint: Endpoint,
+    usage: WireUsage,
+    work: Work,
+    vectors: tuple[RateCard, ...] = (),
+    moment: str = "",
+    *,
+    made: int = 0,
+) -> float | None:
+    """USD, None when a price or a count that it needs is not known.
+
+    Args:
+        vectors: the host's dated prices; () settles with the endpoint's own price.
+        moment: of the call, UTC: 2026-11-25, or 2026-11-25T09:30; "" is any day.
+        made: pictures that came back.
+
+    What runs on this machine and has no price is free. A price per second, page, character or picture settles alone
+    where there is one for this kind of work, but that seconds of sound in a chat are billed beside its tokens;
+    otherwise tokens do. Where the usage does not tell modalities apart, the dearest reading of it counts, so that no
+    budget is overdrawn unseen.
+    """
+    price = endpoint.price_on(moment.partition("T")[0])
+    if made and price.picture is not None and not price.unsaid:
+        return price.request + made * price.picture
+    vector = _dated(vectors, usage, moment) if vectors else _own(endpoint, work, moment)
+    if vector is None:
+        return None
+    found = [
+        None if counts is None else rate_cards.itemize(vector, counts).usd
+        for counts in _readings(vector, usage, work, silent=endpoint.model.output in _SILENT)
+    ]
+    known = [usd for usd in found if usd is not None]
+    return max(known) if len(known) == len(found) else None
+
+
+def _dated(vectors: tuple[RateCard, ...], usage: WireUsage, moment: str) -> RateCard | None:
+    said = _BATCH.get(usage.tier, {"service_tier": usage.tier}) if usage.tier else {}
+    return rate_cards.effective_rates(vectors, moment or "9999-12-31", **said)
+
+
+def _own(endpoint: Endpoint, work: Work, moment: str) -> RateCard | None:
+    """The price of a row as a vector; None before the day it holds from."""
+    day = moment.partition("T")[0]
+    price = endpoint.price_on(day)
+    if price.effective_from and day and price.effective_from > day:
+        price = Price()
+    units = _with_steps(price, work, chats={"text", "audio"}.issubset(endpoint.input))
+    if endpoint.host.zone in NEAR and price.input_mtok is None and price.output_mtok is None:
+        for name in ("input_mtok", "output_mtok", "input_audio_mtok", "output_audio_mtok"):
+            units.setdefault(name, 0.0)
+    if price.request:
+        units["requests_kcount"] = price.request * 1000
+    return RateCard(units=units, least_seconds=price.least_seconds, unsaid=price.unsaid)
+
+
+def _with_steps(price: Price, work: Work, *, chats: bool) -> dict[str, rate_cards.Rate]:
+    """Units of a row's price, with those of larger requests as their steps."""
+    base = _units(price, work, chats)
+    steps = [(most, _units(dearer, work, chats)) for most, dearer in price.above]
+    if not steps:
+        return {**base}
+    return {unit: ((0, usd), *((most, dearer.get(unit, usd)) for most, dearer in steps)) for unit, usd in base.items()}
+
+
+def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
+    """``chats``: sound goes in beside text, whose tokens are billed beside its seconds; an ear's are not."""
+    if work.audio_seconds and price.second is not None and not (chats and price.input_mtok is not None):
+        return {"audio_hours": price.second * 3600}
+    if (work.pages or work.megapixels) and price.page is not None:
+        return {"input_document_kpages": price.page * 1000}
+    if work.characters and price.input_mchar is not None:
+        return {"input_mchars": price.input_mchar}
+    text, out = price.input_mtok, price.output_mtok
+    stated = {
+        "input_mtok": text,
+        "output_mtok": out,
+        "input_image_mtok": price.input_image_mtok,
+        "input_audio_mtok": None if price.by_length else price.of_audio,
+        "audio_hours": price.second * 3600 if price.by_length and price.second is not None else None,
+        "output_audio_mtok": out if price.output_audio_mtok is None else price.output_audio_mtok,
+        "output_image_mtok": price.output_image_mtok,
+    }
+    return {name: usd for name, usd in stated.items() if usd is not None}
+
+
+# ---- what was counted ------------------------------------------------------------------------------
+def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
+    """What a usage may mean, in counts that have prices; None where a count that costs something is not known."""
+    units = vector.units
+    seconds = usage.seconds or work.audio_seconds
+    if "input_mtok" not in units:
+        if seconds and not rate_cards.AUDIO_LENGTH_UNITS.isdisjoint(units):
+            yield {"input_audio_seconds": seconds}
+            return
+        if (work.pages or work.megapixels) and "input_document_kpages" in units:
+            yield {"input_document_pages": float(max(1, work.pages))}
+            return
+        if work.characters and "input_mchars" in units:
+            yield {"input_characters": float(work.characters)}
+            return
+    made = _made(units, usage, work, silent=silent)
+    if made is None or (usage.input_tokens is None and not _free(units, "in")):
+        yield None
+        return
+    given = usage.input_tokens or 0
+    if seconds and not rate_cards.AUDIO_LENGTH_UNITS.isdisjoint(units) and "input_audio_mtok" not in units:
+        # Sound is billed by its length. Where its tokens are not told apart they count as text, the dearest reading.
+        told = _told(usage.input_by_modality, given)
+        given -= told.pop("audio", 0)
+        yield {**_given(usage, given, told), **made, "input_audio_seconds": seconds}
+        return
+    told = _told(usage.input_by_modality, given)
+    rest = given - sum(told.values()) - _said(usage.input_by_modality, "text")
+    sent = [kind for kind, amount in (("audio", work.audio_seconds), ("image", work.megapixels)) if amount]
+    for kind in ("", *(kind for kind in sent if kind not in told and rest > 0)):
+        kinds = {**told, kind: rest} if kind else told
+        yield _given(usage, given, kinds) | made
+
+
+def _told(by_modality: tuple[tuple[str, int], ...], most: int) -> dict[str, int]:
+    """Tokens by kind that has a price of its own; nothing where they are more than there were."""
+    found: dict[str, int] = {}
+    for name, tokens in by_modality:
+        if name in _KINDS:
+            found[_KINDS[name]] = found.get(_KINDS[name], 0) + tokens
+    return found if sum(found.values()) <= most else {}
+
+
+def _said(by_modality: tuple[tuple[str, int], ...], name: str) -> int:
+    return dict(by_modality).get(name, 0)
+
+
+def _given(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
+    """Counts of what went in. What was cached and not told apart is text first, whose discount is the least.
+
+    No host has a price for cached video: it is billed in full.
+    """
+    text = given - sum(kinds.values())
+    written = min(usage.cache_write_tokens or 0, text)
+    left = min(usage.cached_tokens or 0, given - written)
+    told = _told(usage.cached_by_modality, left)
+    of_text = min(left - sum(told.values()), text - written)
+    left -= of_text
+    cached: dict[str, int] = {}
+    for kind, tokens in kinds.items():
+        cached[kind] = min(tokens, told.get(kind, 0) if told else left)
+        left -= 0 if told else cached[kind]
+    cached.pop("video", None)
+    counts = {
+        "input_tokens": given,
+        **{f"input_{kind}_tokens": tokens for kind, tokens in kinds.items()},
+        **{f"cache_{kind}_read_tokens": tokens for kind, tokens in cached.items()},
+        "cache_read_tokens": of_text + sum(cached.values()),
+        "cache_write_tokens": written,
+        "cache_write_1h_tokens": min(usage.cache_write_1h_tokens or 0, written),
+    }
+    return {name: float(count) for name, count in counts.items() if count}
+
+
+def _made(
+    units: Mapping[str, rate_cards.Rate], usage: WireUsage, work: Work, *, silent: bool
+) -> dict[str, float] | None:
+    """Counts of what came out: words, thoughts, speech and pictures."""
+    out = usage.output_tokens
+    if out is None:
+        return {} if silent or _free(units, "out") else None
+    spoken = usage.audio_tokens
+    if spoken is None and work.characters:
+        spoken = out  # text that was spoken: all that came is sound
+    found = {"output_tokens": float(out)}
+    for name, tokens in (("audio", spoken), ("image", usage.image_tokens), ("reasoning", usage.reasoning_tokens)):
+        part = min(tokens or 0, out)
+        if part:
+            found[f"output_{name}_tokens"] = float(part)
+            out -= part
+    return found
+
+
+def _free(units: Mapping[str, rate_cards.Rate], way: str) -> bool:
+    """Whether tokens in, or out, have a price and it is nothing."""
+    rates = [
+        rate_cards.base_rate(rate)
+        for name, rate in units.items()
+        if name in rate_cards.UNITS and {"tokens", way} <= rate_cards.UNITS[name].about
+    ]
+    return bool(rates) and not any(rates)
+
+
+def remaining_estimate(step: Call, first: Actual) -> Call:
+    """The step of the second call: the plan's highest cost is for both calls, so what the first took is gone."""
+    cost = step.estimate.cost
+    if not cost.known or first.cost is None:
+        return step
+    left = max(0.0, cost.high - first.cost)
+    rest = between(0.0, min(cost.mid, left), left, cost.basis)
+    return msgspec.structs.replace(step, estimate=msgspec.structs.replace(step.estimate, cost=rest))
+
+
+def add_actuals(first: Actual, second: Actual) -> Actual:
+    """One step, two calls."""
+    known = first.cost is not None and second.cost is not None
+    return Actual(
+        step=second.step,
+        seconds=first.seconds + second.seconds,
+        load_seconds=first.load_seconds + second.load_seconds,
+        usage=second.usage,
+        cost=(first.cost or 0.0) + (second.cost or 0.0) if known else None,
+        peak_memory=max(first.peak_memory or 0, second.peak_memory or 0) or None,
+        began=first.began,
+    )

@@ -11,6 +11,8 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from intermodal.errors import CallError
+from intermodal.hints import hint
 from intermodal.protocols.calls import (
     Error,
     Finish,
@@ -122,3 +124,91 @@ class TokenLimiter:
 def overrun_note(endpoint: str, limit: int | None) -> str:
     """Return the note on an answer that was stopped at its limit, because its host went on."""
     return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped"
+
+
+TIMES = 4  # so often in a row the same is said
+
+SHORTEST = 20  # characters of it, each sentence counted once: a column of thirty times "no" may be right
+
+_UNITS = 6  # sentences or lines that may alternate
+
+_WORDS = range(3, 41)  # of a phrase that no full stop ends
+
+_PHRASES = 6  # times in a row
+
+_END = re.compile(r"(?<=[.!?。！？])\s+|\n+|(?<=[。！？])")
+
+_LETTER = re.compile(r"[^\W\d_]")
+
+_LOOK_BACK = 4000  # characters
+
+_EVERY = 120  # characters between two looks for phrases
+
+LOOP_STOPPED = "the answer began to repeat itself and was stopped: ask differently, or use a stronger model"
+
+
+class LoopGuard:
+    """Fed the pieces of an answer; true from the piece on that makes it a loop.
+
+    A loop is the same sentence or line, or the same few in turn, four times in a row, whatever numbers
+    stand before them; or the same phrase of 3 to 40 words six times in a row. 20 characters and more.
+    """
+
+    def __init__(self) -> None:
+        self._tail = ""
+        self._since = 0
+
+    def looped(self, piece: str) -> bool:
+        self._tail = (self._tail + piece)[-_LOOK_BACK:]
+        self._since += len(piece)
+        if _END.search(self._tail[-len(piece) - 2 :]) and self._sentences():
+            return True
+        if self._since < _EVERY:
+            return False
+        self._since = 0
+        return self._phrases()
+
+    def _sentences(self) -> bool:
+        *whole, _ = _END.split(self._tail)  # the last one is not finished
+        # Without letters it is the number of a list's item, or the rule of a table.
+        said = [" ".join(unit.lower().split()) for unit in whole if unit and _LETTER.search(unit)]
+        for size in range(1, _UNITS + 1):
+            last = said[-size:]
+            if len(said) < size * TIMES:
+                return False
+            if said[-size * TIMES :] == last * TIMES and sum(map(len, set(last))) >= SHORTEST:
+                return True
+        return False
+
+    def _phrases(self) -> bool:
+        *words, _ = self._tail.lower().split(" ")  # the last one is not finished
+        for size in _WORDS:
+            last = words[-size:]
+            if len(words) < size * _PHRASES:
+                return False
+            long = len(" ".join(last)) >= SHORTEST and len(set(last)) >= _WORDS.start
+            if long and words[-size * _PHRASES :] == last * _PHRASES and _LETTER.search(" ".join(last)):
+                return True
+        return False
+
+
+_COUNTS = 2.0  # seconds after the finish reason in which a stream may say what it counts: some hosts add that up late
+
+_LAST_WORD = 0.5  # seconds where it did, and only [DONE] is missing, which some hosts never send
+
+
+def trailing_timeout(*, counted: bool) -> float:
+    """Seconds to go on listening once an answer is whole. Its words are shown by then, and the reason why it ended.
+
+    Without its counts a call is booked at the most that it may have cost, so they are worth more patience than an end.
+    """
+    return _LAST_WORD if counted else _COUNTS
+
+
+def deadline_missed(seconds: float, endpoint: str) -> CallError:
+    """Return the error of a run that its deadline ended. ``endpoint``: of the route that was planned."""
+    return CallError(
+        f"took longer than the deadline of {seconds:g} s",
+        where=endpoint,
+        todo=hint("allow more time ({deadline}), or plan for speed ({objective=})", "fastest"),
+    )

@@ -12,9 +12,8 @@ from intermodal import errors
 from intermodal.catalog.types import Protocol
 from intermodal.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought, Usage
-from intermodal.executor.attempt import accounting, call_policy
-from intermodal.executor.attempt.accounting import Charge
-from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt import accounting, retry
+from intermodal.executor.attempt.accounting import Charge, settle
 from intermodal.executor.attempt.capability_learning import lesson_from_error
 from intermodal.executor.attempt.circuit_breaker import TrackedCall
 from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
@@ -170,11 +169,11 @@ class StepCaller:
         tried, self.tried = self.tried, None
         again = False  # it was asked before in this run, and is sent the same once more
         if tried is None:
-            if (shut := call_policy.breaker_error(self, job)) is not None:
+            if (shut := retry.breaker_error(self, job)) is not None:
                 raise Reroute(shut, job.step, shut.what, held=True)
-            again = call_policy.is_resend(self, job)
-            await call_policy.wait_for_retry_after(self, job)
-            job = call_policy.as_trial(self, job)
+            again = retry.is_resend(self, job)
+            await retry.wait_for_retry_after(self, job)
+            job = retry.as_trial(self, job)
         upstreams, name, clock = self.world.upstreams, job.endpoint.id, self.world.clock
         number = 0
         failed: errors.IntermodalError | None = None
@@ -206,7 +205,7 @@ class StepCaller:
                         error.taught, error.resendable = True, False
                 if isinstance(error, errors.ContextExceeded) and job.chat is not None and job.chat.tools:
                     upstreams.record_tools_refused(name, tools_digest(job.chat.tools))
-                decision, passed_over = call_policy.decide_next(self, error, job, number, committed())
+                decision, passed_over = retry.decide_next(self, error, job, number, committed())
                 await self._tell(attempt, error, decision)
                 if passed_over:
                     self.passed_over[name] = error
@@ -215,7 +214,7 @@ class StepCaller:
                 if decision.kind == "stop":
                     raise
                 retract()
-                await call_policy.wait_to_resend(self, error, job, decision)
+                await retry.wait_to_resend(self, error, job, decision)
                 job = msgspec.structs.replace(job, fresh=error.stale)
                 failed = error.with_traceback(None)  # a frame that holds its own error would stay
             except BaseException:

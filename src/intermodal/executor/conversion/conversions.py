@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
 
+from msgspec.structs import replace
+
+from intermodal import errors
 from intermodal.catalog.types import Catalog
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
-from intermodal.executor.drivers.interface import CallResult
-from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput, TextSource
+from intermodal.executor.attempt.caller import FinishedCall
+from intermodal.executor.concurrency import combine_actuals, run_all, split_estimate
+from intermodal.executor.dependencies import CodeLike, MediaWorkerLike, Progress
+from intermodal.executor.drivers.interface import CallJob, CallResult
+from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, StepProduct, TextInput, TextSource
 from intermodal.executor.preparation.prompt import NOTHING_HEARD, NOTHING_READ, NOTHING_SEEN, is_empty, label
-from intermodal.local.embedded.ocr_layout import UnreadShare, lines_to_text, unread_share
+from intermodal.files.file_bytes import Data
+from intermodal.local.embedded.ocr_layout import UnreadShare, in_reading_order, lines_to_text, unread_share
 from intermodal.local.embedded.versions import converter_version
 from intermodal.media.media_limits import WORD_OF_PAGE, line_of
+from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, conversion_key
@@ -245,3 +255,94 @@ def cache_value(product: StepProduct, maker: str = "") -> CachedConversion:
     times = tuple(piece.at for piece in words) if any(piece.at >= 0 for piece in words) else ()
     texts = () if product.lines else tuple("" if is_empty(piece) else piece.text for piece in words)
     return CachedConversion(pages=pages, lines=product.lines, texts=texts, times=times, name=name, op=op, maker=maker)
+
+
+PRINT_CONFIDENCE: Final = (
+    0.9  # confidence from which on a line on a code is print, as a name in its middle is, and no pattern
+)
+
+
+async def decode_codes(pictures: Sequence[ImageInput], media: MediaWorkerLike, name: str) -> list[tuple[CodeLike, ...]]:
+    """What codes say on each picture. Of one that cannot be looked at nothing: its words were read all the same."""
+    found: list[tuple[CodeLike, ...]] = []
+    for picture in pictures:
+        try:
+            found.append(await media.codes(picture.data, name=name))
+        except errors.InputError:
+            found.append(())
+    return found
+
+
+def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[ReadLine, ...]:
+    """Lines in reading order: what codes say stands where they are, and signs made of their patterns are gone."""
+    if not codes:
+        return tuple(lines)
+    print_ = [
+        line for line in lines if line.confidence >= PRINT_CONFIDENCE or not any(_lies_on(line, code) for code in codes)
+    ]
+    said = [ReadLine(text=_said(code), confidence=1.0, box=code.box) for code in codes]
+    if not all(any(line.box) for line in print_):
+        return (*print_, *said)  # a reader that does not tell where lines are
+    return in_reading_order((*print_, *said))
+
+
+def _lies_on(line: ReadLine, code: CodeLike) -> bool:
+    left, top, right, bottom = line.box
+    x0, y0, x1, y1 = code.box
+    return x0 <= (left + right) / 2 <= x1 and y0 <= (top + bottom) / 2 <= y1
+
+
+def _said(code: CodeLike) -> str:
+    return f"{code.kind}: {code.text}" if code.text else f"({code.kind} that could not be read)"
+
+
+SPEAKERS = ("speaker 1", "speaker 2")  # the left channel, the right one
+
+
+async def decode_channels(
+    media: MediaWorkerLike, data: Data, name: str, progress: Progress | None = None
+) -> AudioInput:
+    """Both channels of a recording or of a film's sound, each for itself."""
+    first, second = [await media.pcm(data, name=name, progress=progress, channel=each) for each in (0, 1)]
+    return AudioInput(seconds=first.seconds, pcm=first.samples, beside=second.samples, name=name)
+
+
+def merge_channels(left: Transcript, right: Transcript) -> Transcript:
+    """What was heard on two channels, in the order of time, each stretch with who says it."""
+    both = (left, right)
+    segments = [
+        replace(each, speaker=speaker)
+        for transcript, speaker in zip(both, SPEAKERS, strict=True)
+        for each in transcript.segments
+    ]
+    more = max(both, key=lambda transcript: len(transcript.text))
+    spoken = [transcript for transcript in both if transcript.text]
+    return Transcript(
+        language=more.language,
+        confidence=more.confidence,
+        certainty=min((transcript.certainty for transcript in spoken), default=0.0),
+        seconds=max(left.seconds, right.seconds),
+        segments=tuple(sorted(segments, key=lambda segment: segment.start)),
+        unheard=max(left.unheard, right.unheard),
+        into=more.into,
+    )
+
+
+async def transcribe_channels(
+    job: CallJob, sounds: tuple[AudioInput, ...], call: Callable[[CallJob], Awaitable[FinishedCall]]
+) -> FinishedCall:
+    """Both channels heard by an endpoint that takes one recording a call; to a host elsewhere side by side."""
+    found: dict[int, FinishedCall] = {}
+    share = replace(job, step=split_estimate(job.step, len(sounds)))
+
+    async def hear(place: int) -> None:
+        found[place] = await call(replace(share, sound=sounds[place]))
+
+    at_once = 1 if job.endpoint.host.zone in NEAR else len(sounds)
+    await run_all([partial(hear, place) for place in range(len(sounds))], at_once)
+    dones = [found[place] for place in range(len(sounds))]
+    left, right = (done.made.transcript or Transcript() for done in dones)
+    return FinishedCall(
+        made=CallResult(transcript=merge_channels(left, right)),
+        actual=combine_actuals(job.step, [done.actual for done in dones]),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from intermodal.events import Derived
-from intermodal.executor.conversion.channels import decode_channels
+from intermodal.executor.conversion.conversions import decode_channels
 from intermodal.executor.dependencies import MediaWorkerLike, OpenedMediaLike, Progress
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, StepProduct, TextInput
 from intermodal.executor.preparation.prompt import label

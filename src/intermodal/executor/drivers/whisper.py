@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intermodal.executor.conversion.channels import merge_channels
+from intermodal.executor.conversion.conversions import merge_channels
 from intermodal.executor.dependencies import Dependencies, Progress
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 

@@ -14,29 +14,29 @@ from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.content import ToolCall
 from intermodal.cost_model.context_window import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor.attempt.actuals import add_actuals, remaining_estimate
-from intermodal.executor.attempt.answer_state import overrun_note
+from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
+from intermodal.executor.attempt.answer_state import LOOP_STOPPED, overrun_note
 from intermodal.executor.attempt.caller import FinishedCall, Reroute
-from intermodal.executor.attempt.loop_guard import LOOP_STOPPED
 from intermodal.executor.conversion import checks
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs import images, json_answer, scores, translation
 from intermodal.executor.outputs import speech as outputs_speech
-from intermodal.executor.outputs.bounded_work import run_bounded
 from intermodal.executor.outputs.commit_gate import CommitGate
 from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidence
+from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.executor.preparation import prompt
-from intermodal.executor.preparation.empty_input import (
+from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
+from intermodal.executor.preparation.part_inputs import measure_work
+from intermodal.executor.preparation.preflight import (
     EmptyFile,
+    check_context_window,
+    check_modalities,
     describe_empty,
     empty_files,
     partly_unread_files,
     unreadable_files,
 )
-from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
-from intermodal.executor.preparation.part_inputs import measure_work
-from intermodal.executor.preparation.preflight import check_context_window, check_modalities
 from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint

@@ -10,20 +10,19 @@ places among options, so every question is put twice, the second time with the o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.types import Endpoint, Objective
+from intermodal.catalog.encoder_heads import label_indices, unknown_labels
+from intermodal.catalog.types import Endpoint, Objective, Task
 from intermodal.content import Text
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished
-from intermodal.executor.attempt.actuals import add_actuals, remaining_estimate
+from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
 from intermodal.executor.attempt.caller import Reroute
-from intermodal.executor.drivers.interface import CallJob
-from intermodal.executor.outputs import score_calibration
-from intermodal.executor.outputs.contrastive_scores import score_pictures
-from intermodal.executor.outputs.head_scores import score_by_head
+from intermodal.executor.drivers.interface import CallJob, ContrastiveScale, HeadScores
+from intermodal.executor.outputs.captions import caption
 from intermodal.executor.outputs.vector_math import cosine, softmax
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
@@ -32,6 +31,7 @@ from intermodal.executor.preparation.preflight import check_context_window, chec
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.plans.step import Call
+from intermodal.plans.verdict import joined_names
 from intermodal.protocols.calls import ChatCall, NotExpressible
 from intermodal.protocols.openai_chat.request import MAX_CANDIDATES
 from intermodal.request import Request, Sampling, ScoresOutput
@@ -58,7 +58,7 @@ async def score(run: RouteRun, step: Call) -> Finished:
     else:
         scores = await _scores(run, step, endpoint, output.labels)
         found = dict(zip(output.labels, scores, strict=True))
-    await run.state.emit(Note(text=score_calibration.calibration_note(endpoint, step.task), step=step.id))
+    await run.state.emit(Note(text=calibration_note(endpoint, step.task), step=step.id))
     await run.state.emit(Committed(endpoint=step.endpoint))
     return run.finished(step, scores=found)
 
@@ -220,3 +220,99 @@ def letter_probabilities(
     least = math.exp(min(logarithm for _, logarithm in candidates))
     told = [value or least for value in found.values()]
     return tuple(value / sum(told) for value in told), mass
+
+
+async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
+    """The score of every label, over all pictures that there are."""
+    stands_for = await run.stands_for(step, endpoint)
+    pictures = tuple(piece for found in stands_for.values() for piece in found if isinstance(piece, ImageInput))
+    if not pictures:
+        raise errors.InputEmpty(
+            "there is no picture to hold the labels against", todo="give a picture, or a film with pictures",
+            step=step.id,
+        )  # fmt: skip
+    captions = tuple(map(caption, labels))
+    done = await run.do(
+        CallJob(step=step, endpoint=endpoint, pictures=pictures, labels=captions, work=measure_work(pictures))
+    )
+    await run.state.emit(StepFinished(actual=done.actual))
+    matching = done.made.contrastive
+    assert matching is not None
+    if matching.cut:
+        what = f"{matching.cut} of the labels are longer than {endpoint.id} reads, and were cut"
+        await run.state.emit(Note(text=what, step=step.id, warns=True))
+    seen, said = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
+    each = [pair_scores(vector, said, matching) for vector in seen]
+    return tuple(sum(column) / len(each) for column in zip(*each, strict=True))
+
+
+def pair_scores(
+    picture: Sequence[float], captions: Sequence[Sequence[float]], matching: ContrastiveScale
+) -> tuple[float, ...]:
+    """Scores of captions at one picture; vectors of length 1.
+
+    >>> scored((1.0, 0.0), [(1.0, 0.0), (0.0, 1.0)], Matching(loss="softmax", scale=0.0))
+    (0.5, 0.5)
+    """
+    logits = [
+        matching.scale * sum(float(a) * float(b) for a, b in zip(picture, each, strict=True)) + matching.bias
+        for each in captions
+    ]
+    if matching.loss == "sigmoid":
+        return tuple(1 / (1 + math.exp(-max(-500.0, min(500.0, logit)))) for logit in logits)
+    return softmax(logits)
+
+
+async def score_by_head(
+    run: RouteRun, step: Call, endpoint: Endpoint, text: str, labels: tuple[str, ...]
+) -> dict[str, float]:
+    """The scores of these labels, in their order; of all that the head has where none are given."""
+    masked = endpoint.model.fills_masks
+    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=labels if masked else ()))
+    await run.state.emit(StepFinished(actual=done.actual))
+    told = done.made.told
+    assert told is not None
+    for what in _windows(told, endpoint):
+        await run.state.emit(Note(text=what, step=step.id, warns=told.cut))
+    if masked or not labels:
+        return dict(told.scores)
+    known = tuple(label for label, _ in told.scores)
+    if gone := unknown_labels(labels, known):
+        verb = "is no label" if len(gone) == 1 else "are no labels"
+        raise errors.CallError(
+            f"{joined_names(gone)} {verb} of its head, which knows {joined_names(known)}", where=endpoint.id,
+            todo=hint("give labels that it knows, or let another model score ({model})"), step=step.id,
+        )  # fmt: skip
+    found = {label: told.scores[at][1] for label, at in zip(labels, label_indices(labels, known), strict=True)}
+    rest = [label for label, _ in told.scores if label.casefold() not in {each.strip().casefold() for each in labels}]
+    together = sum(score for _, score in told.scores)
+    if rest and abs(together - 1.0) < 1e-3:
+        what = (
+            f"its head knows {joined_names(rest)}, too, which have {max(0.0, together - sum(found.values())):.3f} of it"
+        )
+        await run.state.emit(Note(text=what, step=step.id))
+    return found
+
+
+def _windows(told: HeadScores, endpoint: Endpoint) -> list[str]:
+    """What is said of a text that is longer than the model reads at once."""
+    if told.cut:
+        return [f"the text is longer than {told.windows} windows of {endpoint.id}, and was cut there"]
+    if told.windows > 1:
+        what = f"the text is longer than {endpoint.id} reads at once"
+        return [f"{what}: {told.windows} windows were read, and count together"]
+    return []
+
+
+__all__ = ["score_by_head"]
+
+
+UNCALIBRATED = "its scores order the labels; how sure it is, nobody measured here (intermodal eval does)"
+
+
+def calibration_note(endpoint: Endpoint, task: Task) -> str:
+    """What is to be said beside scores: what was measured of them on the user's own files, or that nothing was."""
+    known = endpoint.tier(task)
+    if known is None or known.evidence.level != "measured":
+        return UNCALIBRATED
+    return f"how often its best label is right was measured: {known.evidence.source}"

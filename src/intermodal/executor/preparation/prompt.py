@@ -8,6 +8,7 @@ Data first, the question last: small models answer what they read last. What is 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -16,7 +17,6 @@ import msgspec
 
 from intermodal.content import Opaque, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
 from intermodal.executor.preparation import video_timeline
-from intermodal.executor.preparation.data_boundary import boundary_of
 from intermodal.executor.preparation.model_inputs import (
     AudioInput,
     DocumentInput,
@@ -280,3 +280,38 @@ def text_to_embed(request: Request, stands_for: Mapping[int, tuple[ModelInput, .
                 sanitize(p.text) for p in sorted(pieces, key=_page) if isinstance(p, TextInput) and not is_empty(p)
             ]
     return "\n\n".join(text.strip() for text in texts if text.strip())
+
+
+# Two letters that can be spoken are one token, or two, in today's vocabularies; figures take one each.
+_CONSONANTS, _VOWELS = "bcdfghjklmnprstvwxz", "aeiou"
+
+_SHORTEST, _LONGEST = 2, 16  # syllables; a text of a megabyte has most words of two, and no text has all of seven
+
+_TRIES = 4  # of each length
+
+
+def boundary_of(texts: Sequence[str]) -> str:
+    """Return a word that is in none of the texts, upper and lower case taken as the same.
+
+    >>> boundary_of(["Text of a.txt", "yes"]) == boundary_of(["Text of a.txt", "yes"])
+    True
+    """
+    digest = hashlib.sha256()
+    for text in texts:
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    seed = digest.digest()
+    folded = [text.casefold() for text in texts]
+    word = ""
+    for syllables in range(_SHORTEST, _LONGEST + 1):
+        for turn in range(_TRIES):
+            word = _word(hashlib.sha256(seed + bytes((syllables, turn))).digest(), syllables)
+            if not any(word in text for text in folded):
+                return word
+    raise AssertionError(f"{word} and all others are in the texts")  # 95 ** 16 words do not fit into memory
+
+
+def _word(data: bytes, syllables: int) -> str:
+    pairs = zip(data[::2], data[1::2], strict=True)
+    letters = [_CONSONANTS[one % len(_CONSONANTS)] + _VOWELS[two % len(_VOWELS)] for one, two in pairs]
+    return "".join(letters[:syllables])

@@ -16,9 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Refusal
-from intermodal.executor.attempt.answer_state import TokenLimiter
-from intermodal.executor.attempt.loop_guard import LoopGuard
-from intermodal.executor.attempt.trailing_timeout import trailing_timeout
+from intermodal.executor.attempt.answer_state import LoopGuard, TokenLimiter, trailing_timeout
 from intermodal.executor.outputs.commit_gate import CommitGate
 from intermodal.gateway.dialects import Encoder
 from intermodal.gateway.lane.likeness import TRIES, Likeness, likeness_of

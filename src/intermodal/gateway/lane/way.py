@@ -20,8 +20,7 @@ from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.context_window import output_limit
-from intermodal.executor.attempt.accounting import is_free, upper_bound
-from intermodal.executor.attempt.billing import settle
+from intermodal.executor.attempt.accounting import is_free, settle, upper_bound
 from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.drivers.codecs import picture_types
 from intermodal.executor.outputs.json_answer import asked_in_words
