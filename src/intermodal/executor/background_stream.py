@@ -1,10 +1,10 @@
-"""A producer of events in a task of its own, so that whoever reads them owns nothing that must be left in order.
+"""Runs an event producer in a task of its own, so that its reader may leave at any time.
 
-A task group or cancel scope must be left by the task that entered it. An async generator cannot promise
-that: its reader may ``break``, and the garbage collector then closes it in another task. So the work runs
-in a task of its own, with the only cancel scope, and the generator holds nothing but a bounded queue.
+A task group or cancel scope must be left by the task that entered it. An async generator cannot promise that: its
+reader may ``break``, and the garbage collector then closes it in another task. So the producer runs in its own task,
+with the only cancel scope, and the generator holds nothing but a bounded queue.
 
-anyio has no task without a group, which is why this one place speaks asyncio. Trio is not supported.
+anyio has no task without a group, so this module uses asyncio. Trio is not supported.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _running: dict[asyncio.Task[None], tuple[Hashable, CancelScope]] = {}
 async def stream_from_task(
     produce: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], *, ahead: int, owner: Hashable
 ) -> AsyncGenerator[T, None]:
-    """What ``produce`` sends, until it returns; what it raises is raised here.
+    """Yield what ``produce`` sends until it returns; raise what it raises.
 
-    Closing the generator, leaving it to the garbage collector, or cancelling the reader cancels the
-    producer. All but the second wait up to ``CLEAN_UP`` seconds for its clean-up.
+    Closing the generator, leaving it to the garbage collector, or cancelling the reader cancels the producer. All but
+    the second wait up to ``CLEAN_UP`` seconds for its clean-up.
 
     Args:
-        ahead: items that may wait; a slow reader slows the producer.
-        owner: what the producer works with, for ``settled``.
+        ahead: items that may be queued; a slow reader slows the producer.
+        owner: what the producer works with, for ``cancel_tasks_of``.
     """
     import anyio
 
@@ -66,7 +66,7 @@ async def stream_from_task(
 
 
 async def cancel_tasks_of(owner: Hashable) -> None:
-    """Cancel what still runs with ``owner`` after its reader left, and wait for the clean-up."""
+    """Cancel the tasks that still work with ``owner`` after their readers left, and wait for their clean-up."""
     await _stop([task for task, (whose, _) in _running.items() if whose is owner])
 
 

@@ -1,4 +1,4 @@
-"""Doing several things of a run at once: what one failure means for the others, and what they took together."""
+"""Run several calls of a step concurrently, fail as one, and add up what they took."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ ALL = 1_000
 
 
 async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = ALL) -> None:
-    """All of them, so many at once. The first failure is raised.
+    """Run all jobs, ``at_once`` at a time; raise the first failure.
 
-    What a fallback or another plan may mend (Reroute, Again) lets what runs finish, but nothing new begins.
+    Where a fallback or a new plan may recover (Reroute, ReplanRequested), running jobs finish and no further one
+    starts.
     """
     import anyio
 
@@ -46,7 +47,7 @@ async def run_all(jobs: Sequence[Callable[[], Awaitable[None]]], at_once: int = 
 
 
 def split_estimate(step: Call, count: int) -> Call:
-    """The step of one of ``count`` calls, with its share of what all of them may take."""
+    """Return the step of one of ``count`` calls, with its share of the step's estimate."""
     estimate = step.estimate
     names = ("input_tokens", "output_tokens", "cost", "seconds")
     parts: dict[str, Quantity] = {name: getattr(estimate, name).scaled(1 / count) for name in names}
@@ -57,7 +58,7 @@ _COUNTS = Usage.__struct_fields__
 
 
 def combine_actuals(step: Call, actuals: Sequence[Actual]) -> Actual:
-    """What several calls of one step took. Without any, all was there."""
+    """Return what several calls of one step took together. Without any, everything came from the cache."""
     if not actuals:
         return Actual(step=step.id, seconds=0.0, cached=True)
     costs = [actual.cost for actual in actuals if actual.cost is not None]

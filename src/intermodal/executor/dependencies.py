@@ -1,4 +1,4 @@
-"""Everything a run touches, handed in: catalog, media, runtimes, store, network, keys, clock. Tests hand in others."""
+"""What a run is handed: catalog, media, runtimes, store, network, keys and clock. Tests hand in fakes."""
 
 from __future__ import annotations
 

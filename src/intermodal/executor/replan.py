@@ -1,8 +1,8 @@
-"""Planning again while a run goes on, when what a step made is not what was planned for.
+"""Replans the rest of a run when the result of a step differs from what was planned.
 
-What is finished is handed to the planner as facts (``PartFacts.outcomes``), under what is left of budget and time.
-It may find another way for the parts; who answers changes to a planned fallback at most. Text of media never
-decides anything here: only its size, its language and what a check found.
+The planner gets finished conversions as facts (``PartFacts.outcomes``) and what is left of budget and time. It may find
+another route for the parts; the answering endpoint changes to a planned fallback at most. The text of media decides
+nothing here: only its size, its language and what a check found.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LEAST_TIME = 0.001  # seconds; a deadline that is over is still a deadline
 
 
 class Replanner:
-    """Plans one run again. Without ``world.plan_again`` it never does."""
+    """Replans one run. Without ``plan_again`` among the dependencies it never does."""
 
     def __init__(
         self,
@@ -61,13 +61,14 @@ class Replanner:
         self._answering = {candidate.endpoint for candidate in (plan.chosen, *plan.fallbacks)}
 
     def should_replan(self, surprise: ReplanReason) -> bool:
-        """Whether planning again is still to be tried for this."""
+        """Return whether the run may still be replanned for this reason."""
         if self._world.plan_again is None or self._refused:
             return False
         return self._times < (_MAX_FOR_SIZE if surprise.only_size else MAX_REPLANS)
 
     def limit(self, candidate: Candidate, done: Iterable[str], step: str) -> ReplanReason | None:
-        """A limit of the user's that the rest of a route may break, now that some of it is known."""
+        """Return a reason to replan where the rest of a route may exceed the cost limit or the deadline; None where it
+        fits."""
         finished = set(done)
         policy = self._request.policy
         rest = [each for each in candidate.steps if each.id not in finished and not isinstance(each, Check)]
@@ -86,7 +87,8 @@ class Replanner:
         return None
 
     async def again(self, surprise: ReplanReason, current: Candidate, state: RunState) -> tuple[Candidate, ...]:
-        """Routes to take instead, best first; () to go on as before, which is said when a check found something."""
+        """Return the routes to take instead, best first; () to go on as before, with a note where a check found
+        something."""
         import anyio.to_thread
 
         planner = self._world.plan_again
@@ -145,10 +147,11 @@ class Replanner:
         await self._emit(Note(text=said, step=surprise.step, warns=True))
 
     async def instead(self, failed: frozenset[str], error: IntermodalError) -> str:
-        """What would go on here under another policy, where this one leaves nobody: said, never done. "" for nothing.
+        """Return what would answer on this machine under another policy, where this policy leaves no endpoint; "" for
+        nothing.
 
-        A weaker endpoint does not stand in for one that is down unless the user lets it. ``error``: what the run ends
-        with; where no call failed, nobody else would do better.
+        It is only suggested: a weaker endpoint replaces one that is down only where the user allows it. ``error``: what
+        the run ends with; where no call failed, no other endpoint would do better.
         """
         import anyio.to_thread
 
@@ -175,13 +178,13 @@ class Replanner:
         )
 
     def _is_here(self, route: Candidate, failed: frozenset[str]) -> bool:
-        """Whether every call of a route is made on this machine, by somebody who has not failed."""
+        """Return whether every call of a route is made on this machine, by an endpoint that has not failed."""
         by_id = self._world.catalog.by_id
         names = {step.endpoint for step in route.steps if isinstance(step, Call)}
         return not names & failed and all(name in by_id and by_id[name].host.zone in NEAR for name in names)
 
     def _requests(self, current: Candidate) -> tuple[Request, ...]:
-        """The request under what is left of its limits; then the same, kept to who answers now."""
+        """Return the request under what is left of its limits; then the same, restricted to the current endpoint."""
         policy = self._request.policy
         left = msgspec.structs.replace(policy, max_cost=max(0.0, policy.max_cost - self._ledger.spent))
         if policy.deadline is not None:
@@ -204,7 +207,8 @@ class Replanner:
         return msgspec.structs.replace(self._facts, parts=parts)
 
     def _may(self, route: Candidate, state: RunState) -> bool:
-        """Whether a new route keeps to who may answer, and sends nothing where the policy forbids it."""
+        """Return whether a new route keeps to the endpoints that were shown, and sends nothing where the policy forbids
+        it."""
         if route.endpoint not in self._answering:
             return False
         calls = [step for step in route.steps if isinstance(step, Call) and step.id not in state.products]
@@ -214,8 +218,8 @@ class Replanner:
 def lost_aspects(
     route: Candidate, before: Candidate, needs: Iterable[PartNeeds], policy: Policy
 ) -> tuple[Aspect, ...]:  # fmt: skip
-    """What a new route loses that the one before kept, and that is wanted: words always, and what the question needs,
-    or may need, or somebody stated. A transcript that is doubted is more than none."""
+    """Return the aspects that a new route loses, the old one kept, and the request wants: words always, what the
+    question needs or may need, and what the user asked to keep. A doubtful transcript is better than none."""
     wanted: set[Aspect] = {"words", *policy.keep}
     for each in needs:
         wanted |= {need.aspect for need in (*each.needed, *each.unsure)}
@@ -223,12 +227,13 @@ def lost_aspects(
 
 
 def _differs(route: Candidate, before: Candidate) -> bool:
-    """Whether a route does anything else; the same steps would meet the same limit again."""
+    """Return whether a route has other steps; the same steps would meet the same limit again."""
     return {step.id for step in route.steps} != {step.id for step in before.steps}
 
 
 def allowed(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
-    """Whether anything may be sent there: it is known, near enough, and consented to."""
+    """Return whether anything may be sent to an endpoint: it is known, within the farthest allowed zone, and consented
+    to."""
     found = catalog.by_id.get(endpoint)
     if found is None or ZONES.index(found.host.zone) > ZONES.index(policy.farthest):
         return False
@@ -236,7 +241,7 @@ def allowed(endpoint: str, policy: Policy, catalog: Catalog) -> bool:
 
 
 def _seconds_left(candidate: Candidate, rest: Sequence[Step], finished: set[str]) -> float:
-    """The most the rest may take: what the schedule of the whole route has left of its highest estimate."""
+    """Return the most seconds that the rest may take: the route's highest estimate less that of the finished steps."""
     whole = candidate.total.seconds
     if not whole.known or not whole.high:
         return 0.0
@@ -269,7 +274,7 @@ def _outcome(finished: FinishedConversion) -> ConversionOutcome:
 def judge(
     step: Transform | Call, product: StepProduct, checks: tuple[Check, ...], state: RunState
 ) -> ConversionJudgement:
-    """What is known of a conversion now that it is done."""
+    """Run the checks of a finished conversion and return what they found."""
     text = "\n".join(piece.text for piece in product.pieces if isinstance(piece, TextInput))
     count = state.world.count
     tokens = {name: found for name in state.tokenizers if (found := count(name, text)) is not None} if text else {}
@@ -298,7 +303,7 @@ def judge(
 
 
 class ConversionJudgement(Value, frozen=True):
-    """A finished conversion, what its checks found, and whether that is a reason to plan again."""
+    """A finished conversion, what its checks found, and the reason to replan where there is one."""
 
     finished: FinishedConversion
     looked: tuple[tuple[Check, conversion_checks.CheckFinding], ...] = ()

@@ -1,4 +1,4 @@
-"""One route driven up to the call that answers: conversions, side by side where they can be."""
+"""Runs one route up to the call that answers: conversions in dependency order, concurrently where cores allow."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class RouteRun:
-    """One candidate, driven. ``started`` is when the run began, on the world's clock."""
+    """One route of a plan while it runs. ``started`` is when the run began, on the clock of the dependencies."""
 
     def __init__(
         self, candidate: Candidate, state: RunState, ledger: RunLedger, started: float, replanner: replan.Replanner
@@ -63,21 +63,22 @@ class RouteRun:
 
     @cached_property
     def _makers(self) -> conversions.Converters:
-        """Who converts in this run, and what they are told."""
+        """Identify what converts in this run, for the cache keys."""
         return picture_descriptions.converters_of(self.state.world, self.state.request)
 
     @cached_property
     def _keys(self) -> Mapping[str, str]:
-        """Where what each step makes is kept."""
+        """Return the cache key of each conversion by step id."""
         return conversions.cache_keys(self._candidate.steps, self.state.opened.facts, self._makers)
 
     def step(self, reference: str) -> Step | None:
-        """The step that a reference names ("step:<id>")."""
+        """Return the step that a reference names ("step:<id>"), None where there is none."""
         name = reference.removeprefix("step:")
         return next((step for step in self._candidate.steps if step.id == name), None)
 
     def part_of(self, step: Call) -> int:
-        """The part a conversion is about; a last transcribe step may name it through its inputs only."""
+        """Return the index of the part that a conversion is about; a final transcribe step may name it through its
+        inputs only."""
         if step.part >= 0:
             return step.part
         for kind, _, name in map(_split, step.inputs):
@@ -89,13 +90,13 @@ class RouteRun:
         raise errors.PlanStale("converts nothing that was given", where=step.endpoint, todo="plan again", step=step.id)
 
     def answers(self, step: Step) -> bool:
-        """Whether nothing comes after this call."""
+        """Return whether this call is the last of the route."""
         return step is self._last
 
     async def prepare_answer(self) -> Call:
-        """Make every conversion that the answering call waits for, and return that call.
+        """Run every conversion that the answering call depends on, and return that call.
 
-        Raises Reroute where a fallback may take over, Again where the plan is to be made again.
+        Raises Reroute where a fallback may take over, ReplanRequested where the plan is to be made again.
         """
         last = self._last
         if last is None:
@@ -110,7 +111,7 @@ class RouteRun:
         return last
 
     async def _make_room(self) -> None:
-        """End what is not needed any more and would be in the way of the answer."""
+        """Unload what the rest of the route does not need and what would compete with the answer for memory."""
         await self.state.world.media.trim()
         for endpoint in self._candidate.ends:
             await self.state.world.runtimes.unload(endpoint, idle=True)
@@ -118,13 +119,13 @@ class RouteRun:
     # ---- conversions --------------------------------------------------------------------------
 
     async def _take_from_cache(self) -> None:
-        """Products that an earlier run made of the same bytes in the same way."""
+        """Take conversions of the same bytes by the same converter from the cache."""
         for step in self._candidate.steps:
             if isinstance(step, Call) and step.op in conversions.CACHED_OPS and step.id not in self.state.products:
                 await self._taken(step)
 
     async def _taken(self, step: Call) -> bool:
-        """Whether what a conversion would make was there."""
+        """Return whether the conversion was in the cache; its product is then in the run's state."""
         state = self.state
         kept = await write_in_thread(lambda: state.world.derived.get(self._keys[step.id]))
         product = (
@@ -137,7 +138,7 @@ class RouteRun:
         return True
 
     def _needed(self, last: Call) -> list[Step]:
-        """Steps that something still to be done depends on, in the plan's order."""
+        """Return the steps that the rest of the route depends on, in the plan's order."""
         by_id = {step.id: step for step in self._candidate.steps}
         needed: set[str] = set()
         waiting = [last.id]
@@ -150,9 +151,9 @@ class RouteRun:
         return [step for step in self._candidate.steps if step.id in needed and not isinstance(step, Check)]
 
     async def _convert(self, steps: list[Step]) -> None:
-        """All of them, each as soon as what it needs is there. The first failure ends the run.
+        """Run conversions, each as soon as its inputs exist. The first failure ends the route.
 
-        What a fallback or another plan may mend lets running calls finish: what they make is used again.
+        Where a fallback or a new plan may recover, running calls finish first: their products are used again.
         """
         import anyio
 
@@ -200,7 +201,7 @@ class RouteRun:
             await self.convert_by_call(step)
 
     async def convert_by_call(self, step: Call) -> StepProduct:
-        """An ear or an eye."""
+        """Run a conversion that a model makes: a transcript, the text of a picture, or its description."""
         state = self.state
         endpoint = state.endpoint(step)
         if step.op == "describe":
@@ -223,7 +224,7 @@ class RouteRun:
         return product
 
     def _keep_unread(self, step: Call, product: StepProduct) -> None:
-        """Have the next plan know of what most words could not be read, or are doubted."""
+        """Remember pictures whose text was unreadable or doubtful, so that the next plan accounts for it."""
         facts, cache = self.state.opened.facts.parts[product.part], self.state.world.derived
         if "figures" in dict(step.params) or len(product.pieces) != len(product.lines):
             return
@@ -236,7 +237,7 @@ class RouteRun:
                 remember_reading(cache, facts, piece.page, self._makers.readers, by=step.endpoint, sure=sure)
 
     def _keep_unheard(self, step: Call, part: int, transcript: Transcript) -> None:
-        """Have the next plan know of how much of what is said this ear doubts, or that it now hears all well."""
+        """Remember how much of a recording was transcribed with doubt, or that it is now transcribed well."""
         remember_hearing(
             self.state.world.derived, self.state.opened.facts.parts[part], by=step.endpoint,
             sure=conversion_checks.confident_seconds(transcript),
@@ -284,13 +285,13 @@ class RouteRun:
         return product, done.actual
 
     async def do(self, job: CallJob, speaker: CommitGate | None = None) -> FinishedCall:
-        """Make a step's call once what it occupies is free: of this machine its cores, elsewhere nothing."""
+        """Make a step's call once the cores it needs are free; calls elsewhere need none."""
         async with self._turn(job):
             self.stop_for_replan()
             return await self._call(job, partial(self._begin, job.step), speaker)
 
     def _calls_of(self, step: Call) -> Callable[[CallJob], Awaitable[FinishedCall]]:
-        """What makes calls of a step, the first of which begins it when its first attempt is about to be made."""
+        """Return a function that makes calls of a step and emits ``StepStarted`` with the first attempt."""
         begun = False
 
         async def begin() -> None:
@@ -328,13 +329,13 @@ class RouteRun:
         return msgspec.structs.replace(done, actual=msgspec.structs.replace(done.actual, began=began))
 
     def _wait_for(self, step: Call, waited: float) -> None:
-        """Say that an answer has not begun, and of how long a call that is a part."""
+        """Report that an answer has not begun, and what share of the expected time has passed."""
         expected = step.estimate.seconds
         about = f" of about {expected.mid:.0f} s" if expected.known and expected.mid >= 1 else ""
         self.state.caller.hint(StepProgress(step=step.id, note=f"no word yet, {waited:.0f} s{about}"))
 
     def may_ask_again(self) -> bool:
-        """Whether the plan has a price for asking once more where a value of the answer stands nowhere."""
+        """Return whether the plan has priced a second call for values of the answer that no source contains."""
         checks = {each.op: each for each in self._candidate.checks}
         looks = checks.get("evidence")
         if looks is None or self.state.request.policy.evidence != "retry":
@@ -346,7 +347,7 @@ class RouteRun:
         return self.state.world.clock() - self.started
 
     def progress(self, step: Step) -> Progress:
-        """Where a step's progress goes."""
+        """Return the callback for a step's progress."""
 
         def tell(fraction: float | None, note: str = "") -> None:
             self.state.caller.hint(StepProgress(step=step.id, fraction=fraction, note=note))
@@ -372,7 +373,7 @@ class RouteRun:
             await self._judge(step, product)
 
     async def _judge(self, step: Transform | Call, product: StepProduct) -> None:
-        """The plan's checks of a conversion, and whether what it made is a reason to plan again."""
+        """Run the plan's checks of a conversion, and decide whether its result is a reason to replan."""
         import anyio.to_thread
 
         reference = f"step:{step.id}"
@@ -396,12 +397,12 @@ class RouteRun:
             await self.state.emit(Note(text=judged.finished.said, step=step.id, warns=True))
 
     def stop_for_replan(self) -> None:
-        """Raises Again when something was made that the plan did not expect."""
+        """Raise ReplanRequested where a conversion came out otherwise than planned."""
         if self._surprise is not None:
             raise ReplanRequested(self._surprise)
 
     async def stands_for(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[ModelInput, ...]]:
-        """What the last call gets for each part."""
+        """Return what the last call gets for each part, by index."""
         side = dict(step.params).get("max_side", "")
         found: dict[int, tuple[ModelInput, ...]] = {}
         for number, (kind, _, name) in enumerate(map(_split, step.inputs), 1):
@@ -427,7 +428,7 @@ class RouteRun:
 
 
 def _name_file(error: errors.IntermodalError, name: str) -> None:
-    """Have an error say on which file it happened: a runtime gets samples and pixels, and knows of no files."""
+    """Add the file's name to an error: a runtime gets samples and pixels, and does not know their file."""
     if isinstance(error, errors.RuntimeCrashed):
         error.what = hint("{}, on {}", error.hints.what, name)
     elif isinstance(error, errors.InputError) and not error.where:

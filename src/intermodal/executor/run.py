@@ -1,4 +1,10 @@
-"""Driving a plan: conversions as they become ready, the last call streamed, fallbacks until the first word is out."""
+"""Runs a plan: its routes in order, the conversions of each as they become ready, and fallbacks until output is shown.
+
+``PlanRun._run_routes`` is the loop of a run. For each route it *prepares* the steps (``RouteRun.prepare_answer``),
+makes the answering call with its *attempts* (``attempt/caller.py``), *checks* what came back (``conversion/checks.py``,
+``outputs/``), *replans* what can be saved (``replan.py``) and *settles* the cost of every attempt
+(``attempt/ledger.py``).
+"""
 
 from __future__ import annotations
 
@@ -48,12 +54,15 @@ async def run(
     plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, tried: PriorAttempt | None = None,
     allowance: RunAllowance | None = None,
 ) -> AsyncGenerator[Event, None]:  # fmt: skip
-    """Run a plan; events as they happen, ``Finished`` last. ``tried``: its first attempt was made already, and failed.
-    ``allowance``: of somebody's budget, asked before each attempt.
+    """Run a plan; yield its events as they happen, ``Finished`` last.
 
-    The work runs in a task of its own. Leaving the iterator (``break``, ``aclose``, a cancelled reader) cancels it
-    within a second: calls stop, children end, rows are closed. ``contextlib.aclosing`` waits for that; a mere
-    ``break`` goes on at once. asyncio only.
+    The work runs in a task of its own. Leaving the iterator (``break``, ``aclose``, a cancelled reader) cancels that
+    task within a second: calls stop, child processes end, rows are closed. ``contextlib.aclosing`` waits for the
+    clean-up; a plain ``break`` does not. asyncio only.
+
+    Args:
+        tried: the first attempt where it was made before the run began, and failed.
+        allowance: the budget that pays for the run; asked before each attempt.
 
     Raises:
         CallError: an endpoint failed and no fallback could take over.
@@ -74,7 +83,7 @@ def _parts_of(request: Request) -> list[Part]:
 
 
 class PlanRun:
-    """One run of one plan."""
+    """One run of one plan: drives its routes, emits its events and writes its row."""
 
     def __init__(
         self, plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, send:
@@ -105,7 +114,7 @@ class PlanRun:
             self._ledger.add_prior(tried.counts or 0.0, taken=tried.paid)
 
     async def go(self) -> None:
-        """The whole run, with its row in the store around it."""
+        """Execute the run and write its row: ``finished``, ``cancelled`` or the code of the error it ended with."""
         import anyio
 
         row = RunRow(
@@ -163,14 +172,14 @@ class PlanRun:
 
         limit, left = self._request.policy.deadline, self._caller.remaining
         if limit is None or left is None:
-            await self._routes()
+            await self._run_routes()
             return
         with anyio.move_on_after(left) as scope:
-            await self._routes()
+            await self._run_routes()
         if scope.cancelled_caught:
             raise deadline_missed(limit, self._plan.chosen.endpoint)
 
-    async def _routes(self) -> None:
+    async def _run_routes(self) -> None:
         """The chosen route, then fallbacks, or routes planned again; each with what was converted already."""
         parts = await offload(is_long(self._request.messages), _parts_of, self._request)
         state = RunState(self._request, self._opened, self._world, self._caller, self._emit, parts)
@@ -231,7 +240,8 @@ class PlanRun:
     async def _instead(
         self, failure: Reroute | errors.BudgetExceeded, candidate: Candidate, state: RunState, replanner: Replanner
     ) -> tuple[Candidate, ...]:
-        """Routes that were planned again after a limit was met; () where there are none."""
+        """Return routes planned again after a limit was met; () where the failure is no limit or no other route
+        exists."""
         if isinstance(failure, Reroute) and _exceeded_context(failure) and failure.sent:
             self._too_long.append(failure)
         surprise = self._blocked(failure)
@@ -241,11 +251,11 @@ class PlanRun:
         return tuple(route for route in found if not self._as_long(route, state))
 
     def _as_long(self, candidate: Candidate, state: RunState) -> bool:
-        """Whether a route sends something again to where it was too long."""
+        """Return whether a route would send a prompt again to an endpoint that could not hold it."""
         return any(_is_as_long(candidate, failure, state, self._world) for failure in self._too_long)
 
     async def _explore(self, waiting: list[Candidate]) -> None:
-        """Put the route first that the plan wants to know more about, if it is this run's turn to find out."""
+        """Move the endpoint that the plan explores to the front when it is this run's turn to measure it."""
         name, world = self._plan.explores, self._world
         route = next((each for each in waiting if each.endpoint == name), None)
         if route is None or self._caller.tried is not None:
@@ -260,7 +270,8 @@ class PlanRun:
         self._caller.exploring = name
 
     def _blocked(self, failure: Reroute | errors.BudgetExceeded) -> ReplanReason | None:
-        """A limit that was met, and cost nothing, which another way may keep; None for any other failure."""
+        """Return a reason to replan where a limit was met before anything was paid or shown; None for any other
+        failure."""
         error = failure.error if isinstance(failure, Reroute) else failure
         limits = (errors.ContextExceeded, errors.UnsupportedModality, errors.BudgetExceeded)
         taught = isinstance(error, errors.CallError) and error.taught
@@ -282,7 +293,7 @@ class PlanRun:
         await self._send.send(event)
 
     def _hint(self, event: Event) -> None:
-        """Progress nobody has room for is dropped."""
+        """Send a progress event; drop it where the reader is behind."""
         import anyio
 
         try:
@@ -292,18 +303,18 @@ class PlanRun:
 
 
 def _final_error(failures: list[Reroute]) -> errors.IntermodalError:
-    """The error of a run that nobody could end: the last call that failed, or that the files hold nothing.
+    """Return the error that the run ends with: the last failed call, else that the files hold nothing.
 
-    Where a model that sees was down, and a reader of text found nothing in the photo, it is the model that is missing.
+    Where a vision model was down and a text reader found nothing in the photo, the missing model is the cause.
     """
     calls = (failure.error for failure in reversed(failures) if isinstance(failure.error, errors.CallError))
     return next(calls, failures[-1].error)
 
 
 def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState, world: Dependencies) -> bool:
-    """Whether a fallback does without the calls that failed, and is larger where size was the failure.
+    """Return whether a fallback avoids the calls that failed, and has a larger context where length was the failure.
 
-    One that cannot be reached does nothing else either.
+    A fallback that needs an unreachable endpoint for any step is not tried.
     """
     failed = {(failure.endpoint, failure.op) for failure in failures}
     gone = {failure.endpoint for failure in failures if isinstance(failure.error, errors.Unreachable)}
@@ -319,16 +330,17 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
 
 
 def _exceeded_context(failure: Reroute) -> bool:
-    """Whether it could not hold what it was sent. How many bytes or files another takes is not known before it is
-    asked."""
+    """Return whether the prompt was too long for the endpoint. Limits on bytes or on the number of files say nothing
+    about other endpoints."""
     error = failure.error
     return isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)
 
 
 def _is_as_long(candidate: Candidate, failure: Reroute, state: RunState, world: Dependencies) -> bool:
-    """Whether a route sends as much as was too long to where it was.
+    """Return whether a route sends at least as much to an endpoint as it refused before.
 
-    A server that cuts a prompt in silence does so with every model it has, unless one is said to hold more.
+    A server that truncates prompts silently does so with each of its models, unless one is known to have a larger
+    context.
     """
     before = world.catalog.by_id.get(failure.endpoint)
     cut = isinstance(failure.error, errors.ContextExceeded) and failure.error.cut is not None
@@ -345,6 +357,6 @@ def _is_as_long(candidate: Candidate, failure: Reroute, state: RunState, world: 
 
 
 def _context_of(endpoint: Endpoint | None) -> float:
-    """Tokens of context that it is said to have."""
+    """Return the known context length in tokens; infinity where it is unknown."""
     context = None if endpoint is None else endpoint.context or endpoint.model.context
     return math.inf if context is None else context

@@ -1,4 +1,4 @@
-"""What all routes of a run share: the request, and everything converted so far."""
+"""What the routes of a run share: the request, finished conversions, what left this machine, and the cores in use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from intermodal.request import Request
 
 
 class FinishedConversion(Value, frozen=True):
-    """A conversion that is done: what it made, its size, and what the checks found."""
+    """A finished conversion: its product, the product's size in tokens, and what the checks found."""
 
     step: Transform | Call
     product: StepProduct
@@ -33,7 +33,7 @@ class FinishedConversion(Value, frozen=True):
 
 
 class RunState:
-    """What all routes of a run share: the request, and everything converted so far."""
+    """State shared by the routes of a run: the request, its files, and everything converted so far."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class RunState:
         return self.opened.facts.parts[part].name if part >= 0 else ""
 
     async def emit_held_notes(self) -> None:
-        """Say what was kept back, once."""
+        """Emit the notes that were held back, once."""
         for notes in list(self.unsaid.values()):
             for note in notes:
                 await self.emit(note)
@@ -76,7 +76,7 @@ class RunState:
 
 
 class EgressLog:
-    """Follows the routes of a run. ``route``: the one that is taken now."""
+    """Record what each route of a run sends off this machine. ``route``: the current one."""
 
     def __init__(self, ledger: RunLedger, catalog: Catalog) -> None:
         self.route: Candidate | None = None
@@ -85,8 +85,10 @@ class EgressLog:
         self._before: list[dict[str, str]] = []
 
     def take(self, route: Candidate) -> dict[str, Any]:
-        """Another route from here on. Gives what is told of it (``Replanned``): of what it sends, behind what hosts
-        got, or may have got, of those before."""
+        """Switch to another route; return the fields that ``Rerouted`` and ``Replanned`` report of it.
+
+        ``sends`` covers this route and what earlier routes sent, or may have sent.
+        """
         asked, self._ledger.asked = self._ledger.asked, set()
         hosts = {self._catalog.by_id[name].host.id for name in asked if name in self._catalog.by_id}
         if self.route is not None:
@@ -103,10 +105,11 @@ class EgressLog:
 
 
 class CoreSlots:
-    """``async with places.taken(use):`` waits until what a step needs is free, and gives all of it back.
+    """The cores of this machine, shared by the steps of one run by the rules of ``plans/cores.py``.
 
-    A step takes everything at once or nothing, so that no two can wait for what the other has. ``decoders``: how many
-    may work at a time.
+    ``async with slots.taken(use):`` waits until a step's cores are free and releases them at the end. A step takes all
+    it needs at once or nothing, so that no two steps can deadlock. ``decoders``: how many media decoders may run at a
+    time.
     """
 
     def __init__(self, cores: int, decoders: int = 1) -> None:
@@ -118,7 +121,7 @@ class CoreSlots:
 
     @asynccontextmanager
     async def taken(self, use: CoreUse) -> AsyncIterator[None]:
-        """Nothing is waited for where a step runs elsewhere."""
+        """Hold the cores of a step; return at once for a step that runs elsewhere."""
         if not use.cores:
             yield
             return

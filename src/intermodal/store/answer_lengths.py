@@ -1,20 +1,19 @@
-"""How long an endpoint's answers are, learned from few: hierarchical credibility. Pure arithmetic.
+"""Learns the length of an endpoint's answers from few observations: hierarchical credibility. Pure arithmetic.
 
 An endpoint's answers of one kind in one script are a class of a kind, kinds are classes of the endpoint, and above the
-endpoint is what is usual of every kind (``cost_model/answer_length.py``). What is learned is how much longer or shorter
-than usual answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of what it is a class of,
-with Z = n / (n + ``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are taken to differ equally from
-what is above them, so that ``ENOUGH`` answers of one kind count as much as what is usual. A class above is the mean of
-its classes, each weighed by its Z, so that many answers of one kind say little of another (Bühlmann and Straub,
-Mitteilungen der Vereinigung schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano
-degli Attuari, 1975).
+endpoint is what is usual of every kind (``costing/answers.py``). Learned is how much longer or shorter than usual
+answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of its parent, with Z = n / (n +
+``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are assumed to differ equally from their parents, so
+that ``ENOUGH`` answers of one kind count as much as what is usual. A parent is the mean of its classes, each weighted
+by its Z, so that many answers of one kind say little of another (Bühlmann and Straub, Mitteilungen der Vereinigung
+schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano degli Attuari, 1975).
 
-The middle and the range are those of logarithms, the mean that of tokens. The range holds 95 % of further answers: a
-predictive interval, whose standard deviation is that of answers of the kind, drawn to what is usual by as many answers,
-and that of the estimate itself.
+Middle and range are those of logarithms, the mean that of tokens. The range holds 95 % of further answers: a predictive
+interval, whose standard deviation is that of answers of the kind, drawn to what is usual by as many answers, and that
+of the estimate itself.
 
-An answer that was cut at a limit is a censored observation: it would have been that long at least. It counts with the
-limit, or with what the others have it expected to be where that is more. Left out, it would leave the short ones.
+An answer that was cut at a limit is a censored observation: it would have been at least that long. It counts with the
+limit, or with its expected length where that is more. Without it, only short answers would remain.
 """
 
 from __future__ import annotations

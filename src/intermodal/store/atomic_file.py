@@ -1,4 +1,4 @@
-"""Small files that are written whole: a reader sees the old one or the new one, whatever happens meanwhile."""
+"""Small files written atomically: a reader sees the old file or the new one."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from intermodal.store.sqlite_file import shown
 
 
 def replace_file(path: Path, body: bytes) -> None:
-    """Put these bytes there, readable by their owner alone, in a folder that is made where there is none.
+    """Replace a file's content, readable by its owner alone; create its folder where needed.
 
-    Raises OSError; then what was there still is.
+    Raises OSError; the old file is then still there.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file_lock.replace_file(path, body)
 
 
 def format_json(body: bytes) -> bytes:
-    """JSON as people read it."""
+    """Return JSON indented, for people."""
     return msgspec.json.format(body, indent=1) + b"\n"
 
 
 def write_json(path: Path, body: bytes, *, todo: str = "make its folder writable") -> None:
-    """Write JSON, indented. Raises StoreError, which says ``todo``."""
+    """Write JSON, indented. Raises StoreError with ``todo`` as its remedy."""
     try:
         replace_file(path, format_json(body))
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Attempts that are on their way and have no row yet, in a file that outlives the process.
+"""A crash journal of attempts that are under way and have no row yet, in a memory-mapped file that outlives the
+process.
 
-A row of its own that is on disk before anything is sent costs a millisecond. Where thousands of calls a second are
-passed on, an attempt is noted here instead, in a microsecond: a mapped file says it after ``kill -9`` as a row would,
-and whoever opens the store next makes the row of it, at its upper bound. After a loss of power it says nothing
-reliable.
+A row that is on disk before anything is sent costs a millisecond. In direct mode, with thousands of calls a second, an
+attempt is noted here instead, in a microsecond. After ``kill -9`` the mapped file is as good as a row: the next process
+that opens the store writes the row, at its upper bound. After a loss of power the journal is not reliable.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _NUMBER = _SLOT.size - 8  # where in a slot it stands
 
 
 class AttemptTemplate(msgspec.Struct, frozen=True):
-    """What attempts of a kind have in common: their rows but for ids and times."""
+    """What attempts of a kind have in common: their rows without ids and times."""
 
     run: RunRow
     attempt: Reservation
 
 
 class OpenAttempt(NamedTuple):
-    """An attempt that nobody settled."""
+    """A journaled attempt without a row."""
 
     sort: AttemptTemplate
     attempt: str
@@ -50,7 +50,7 @@ class OpenAttempt(NamedTuple):
 
 
 class AttemptJournal:
-    """``folder`` has one of these for every process that passes calls on. Raises OSError where it cannot be made."""
+    """The journal of one process in ``folder``. Raises OSError where it cannot be created."""
 
     def __init__(self, folder: Path, process: str) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -73,7 +73,7 @@ class AttemptJournal:
         self.since = 0  # how often the kinds were begun anew: a number is of its time
 
     def add(self, sort: AttemptTemplate) -> int:
-        """A number for attempts of this kind. Raises OSError where it cannot be written."""
+        """Return the number of a template. Raises OSError where it cannot be written."""
         if len(self._numbers) >= TEMPLATES and self.empty:  # nothing on the slate is of any kind
             self._sorts.truncate(0)
             self._numbers.clear()
@@ -89,7 +89,7 @@ class AttemptJournal:
         return self._numbers[name]
 
     def note(self, sort: int, attempt: bytes, run: bytes, started: float) -> int:
-        """Its slot; -1 where all are taken, and nothing may be sent."""
+        """Write an attempt to a slot and return the slot; -1 where all are taken: then nothing may be sent."""
         if not self._free:
             return -1
         slot = self._free.pop()
@@ -97,18 +97,18 @@ class AttemptJournal:
         return slot
 
     def wipe(self, slot: int) -> None:
-        """It has its row."""
+        """Free the slot of an attempt that has its row."""
         place = slot * _SLOT.size + _NUMBER
         self._map[place : place + 8] = bytes(8)
         self._free.append(slot)
 
     @property
     def empty(self) -> bool:
-        """Every attempt has its row."""
+        """Whether every attempt has its row."""
         return len(self._free) == SLOTS
 
     def close(self) -> None:
-        """What has no row stays, for whoever opens the store next."""
+        """Close the journal. Attempts without a row stay for the next process that opens the store."""
         self._map.close()
         self._sorts.close()
         if self.empty:
@@ -116,7 +116,7 @@ class AttemptJournal:
 
 
 def orphaned_attempts(folder: Path) -> Iterator[tuple[Path, list[OpenAttempt]]]:
-    """What dead processes left, by their slates; ``remove`` each when its rows are made."""
+    """Yield the journals of dead processes with their open attempts; ``remove`` each once its rows are written."""
     found: list[Path] = []
     with suppress(OSError):  # no descriptor left: whoever opens the store next finds them
         found = sorted(folder.glob("*.process"))
@@ -138,8 +138,10 @@ def _read(named: Path) -> list[OpenAttempt]:
 
 
 def journaled_attempts(folder: Path) -> frozenset[str]:
-    """Ids of the attempts that stand on any slate, of whichever process. Raises StoreError where one cannot be read:
-    without its row, an attempt that stands there would be written once more."""
+    """Return the ids of the attempts in all journals, of every process.
+
+    Raises StoreError where a journal cannot be read: an attempt would be written a second time.
+    """
     found: set[str] = set()
     try:
         for named in folder.glob("*.slate"):
@@ -163,12 +165,12 @@ def _sorts(data: bytes) -> Iterator[AttemptTemplate]:
 
 
 def uuid_of(data: bytes) -> str:
-    """16 bytes as an attempt's id is written."""
+    """Return 16 bytes as the id of an attempt is written."""
     text = data.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def remove(path: Path) -> None:
-    """A slate whose rows are made."""
+    """Remove a journal whose rows are written."""
     for suffix in (".slate", ".sorts", ".process"):
         path.with_suffix(suffix).unlink(missing_ok=True)

@@ -1,13 +1,13 @@
-"""Rows of attempts: one per call that is made, written before it is made and closed after.
+"""Rows of attempts: one per call, written before the call and closed after it.
 
 ::
 
-    reserved ──▶ sent ──▶ settled     what it took is known
+    reserved ──▶ sent ──▶ settled     its cost is known
         │         ├─────▶ estimated   it may have been billed, nobody said how much: the upper bound counts
         └─────────┴─────▶ void        certainly not billed
 
-A closed row never changes. A reserved row whose process died is ``estimated`` too: the mark *sent* is
-written before the first byte, but a promise about money is kept to the safe side.
+A closed row never changes. A reserved row whose process died becomes ``estimated`` too: the mark *sent* is written
+before the first byte, but a promise about money is kept to the safe side.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BEFORE: dict[AttemptState, tuple[AttemptState, ...]] = {
 
 
 class WrongState(ValueError):
-    """A programming error: a row was asked to leave a state it is not in."""
+    """A programming error: a row was moved to a state that does not follow its own."""
 
 
 def now() -> str:
@@ -47,7 +47,7 @@ def now() -> str:
 
 
 def reserve(database: Database, reservation: Reservation) -> str:
-    """Write the row of an attempt that is about to be made; returns its id, a UUID of our own."""
+    """Write the row of an attempt before it is made; return its id, a UUID."""
     key = str(uuid.uuid4())
     attempt = AttemptRow(id=key, state="reserved", reservation=reservation, started=now())
     row: dict[str, Any] = {
@@ -93,7 +93,7 @@ def _range(row: sqlite3.Row, name: str) -> Range | None:
 
 
 def move(database: Database, key: str, state: AttemptState, outcome: AttemptOutcome | None = None) -> None:
-    """Bring a row into ``state``; closing states number it and record its outcome."""
+    """Move a row to ``state``; a closing state numbers it and records its outcome."""
     with database.writing() as connection:
         found = connection.execute("SELECT * FROM attempts WHERE id = ?", (key,)).fetchone()
         if found is None:
@@ -130,7 +130,7 @@ def _close(connection: sqlite3.Connection, row: sqlite3.Row, state: AttemptState
 
 
 def recover(database: Database) -> int:
-    """Close what dead processes left open, at its upper bound. Returns how many rows that were."""
+    """Close the rows that dead processes left open, at their upper bound; return their number."""
     with database.reading() as connection:
         if connection is None or not connection.execute(_OPEN).fetchone():
             return 0  # the usual case must not take the write lock
@@ -147,12 +147,13 @@ _OPEN = "SELECT * FROM attempts WHERE state IN ('reserved', 'sent')"
 
 
 def newest(database: Database, limit: int) -> tuple[AttemptRow, ...]:
-    """The newest rows, newest first."""
+    """Return the newest rows, newest first."""
     return _select(database, "SELECT * FROM attempts ORDER BY rowid DESC LIMIT ?", limit)
 
 
 def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[AttemptRow, ...]:
-    """The newest ``most`` ended rows of every endpoint, in the order they ended; those numbered ``upto`` at most."""
+    """Return the newest ``most`` ended rows of each endpoint in the order they ended; those numbered ``upto`` at
+    most."""
     found = [row for name in endpoints(database) for row in recent_of(database, name, most, upto=upto)]
     return tuple(sorted(found, key=lambda row: row.sequence))
 
@@ -160,8 +161,8 @@ def recent(database: Database, most: int, *, upto: int | None = None) -> tuple[A
 def recent_of(
     database: Database, endpoint: str, most: int, *, upto: int | None = None, pause: Pause = no_pause
 ) -> list[AttemptRow]:
-    """The same of one endpoint. Read in slices: a gateway does it every few seconds, and what it holds at once stays
-    with its process."""
+    """Return the newest ended rows of one endpoint. Read in slices, so that a gateway that reads every few seconds
+    stays small."""
     found: list[AttemptRow] = []
     while len(found) < most:
         rows = _newest(database, "*", endpoint, min(SLICE, most - len(found)), upto)
@@ -174,7 +175,7 @@ def recent_of(
 
 
 def failed_of(database: Database, endpoint: str, most: int) -> set[tuple[str, str]]:
-    """Run and step of those of them that failed."""
+    """Return run and step of the failed ones among the newest rows of an endpoint."""
     return {(row["run"], row["step"]) for row in _newest(database, "run, step, error", endpoint, most) if row["error"]}
 
 
@@ -192,7 +193,7 @@ def _newest(
 
 
 def endpoints(database: Database) -> list[str]:
-    """Those that have rows."""
+    """Return the endpoints that have rows."""
     with database.reading() as connection:
         return endpoints_of(connection) if connection is not None else []
 
@@ -236,7 +237,7 @@ def add_made(database: Database, made: TransformRow) -> None:
 
 
 def recent_made(database: Database, most: int) -> tuple[TransformRow, ...]:
-    """The newest ``most`` transforms of every op, in the order they were done."""
+    """Return the newest ``most`` transforms of each op, in the order they were done."""
     with database.reading() as connection:
         if connection is None:
             return ()

@@ -1,6 +1,7 @@
-"""What was learned of endpoints, kept: one small JSON file a lesson, in the data folder.
+"""Learned limits of endpoints: one small JSON file a lesson, in the data folder.
 
-A file for each thing of each endpoint, written whole, needs no lock: two processes that learn at once lose nothing.
+A file for each limit of each endpoint, written atomically, needs no lock: two processes that learn at once lose
+nothing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What conversions made, kept by content: the same recording is transcribed once.
+"""Conversions cached by content: the same recording is transcribed once.
 
-A key is SHA-256, all 256 bits, over the digest of the original bytes, its shape, every step and parameter on the way,
-and the version of whatever made something of them (``local/embedded/versions.py``): what older code made is not found.
-Values are files of the user alone. A value that cannot be read is a miss, one that cannot be written is forgotten: this
-is a cache, nothing depends on it.
+A key is SHA-256, all 256 bits, over the digest of the original bytes, their shape, every step and parameter on the way,
+and the version of each converter (``runtimes/versions.py``): a result of older code is not found. Values are files of
+the user alone. A value that cannot be read is a miss, one that cannot be written is dropped: nothing depends on this
+cache.
 """
 
 from __future__ import annotations

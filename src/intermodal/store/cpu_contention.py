@@ -1,9 +1,8 @@
-"""How busy other programs kept this machine while something ran: a run beside a compiler says little about a speed.
+"""Measures how busy other programs kept this machine during a run: a run beside a compiler says little about a speed.
 
-The load average cannot tell our own work from that of others, and lags a minute. So: jiffies that all
-processors spent working, less those of our own process and its children, over all jiffies there were.
-Source: proc(5), ``/proc/stat``, ``/proc/[pid]/stat`` (utime, stime, cutime, cstime) and
-``/proc/[pid]/task/[tid]/children``.
+The load average cannot separate our work from others', and lags a minute. So: jiffies that all processors spent
+working, less those of our process and its children, over all jiffies. Source: proc(5), ``/proc/stat``,
+``/proc/[pid]/stat`` (utime, stime, cutime, cstime) and ``/proc/[pid]/task/[tid]/children``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The store: one row per attempt, one per run, and the last conversation. One SQLite file of the user's own."""
+"""``Store``, the one door to the user's records: attempts, runs and the last conversation, in one SQLite file."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not
 
 
 class Store:
-    """What was spent and how long it took. Never content, with one exception: the last conversation.
+    """Records what was spent and how long it took. It holds no content but the last conversation.
 
-    A store that was never written is empty, and reading it creates no file. Rows that processes left
-    open when they died are closed at their upper bound before anything is read or reserved.
+    A store that was never written is empty, and reading it creates no file. Rows that dead processes left open are
+    closed at their upper bound before anything is read or reserved.
 
-    Every method raises StoreError when the file cannot be used. Methods block for milliseconds
-    (2 s at most, waiting for a lock); asynchronous callers run them in a thread, all but ``statistics``.
+    Every method raises StoreError where the file cannot be used. Methods block for milliseconds (2 s at most, waiting
+    for a lock); asynchronous callers run them in a thread, all but ``statistics``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,9 +78,9 @@ class Store:
         self._began: dict[str, cpu_contention.CpuMoment | None] = {}  # of rows that are open: how busy the machine was
 
     def together(self, write: Callable[[], T], *, later: bool = False) -> Future[T]:
-        """All that ``write`` does with this store in one commit, which other runs' writes share: all of it or none.
+        """Run ``write``'s changes in one commit that other runs share: all of them or none.
 
-        Does not block. ``later``: it does not wait for the disk.
+        Does not block. ``later``: does not wait for the disk.
         """
         return self._together.write(write, later=later)
 
@@ -95,19 +95,19 @@ class Store:
         return key
 
     def sent(self, attempt: str) -> None:
-        """The next thing that happens is the first byte. Raises WrongState unless the row is reserved."""
+        """Mark that the first byte is about to be sent. Raises WrongState unless the row is reserved."""
         attempts.move(self._database, attempt, "sent")
 
     def settle(self, attempt: str, outcome: AttemptOutcome) -> None:
-        """It ended and what it took is known."""
+        """Close an attempt whose cost is known."""
         self._end(attempt, "settled", outcome)
 
     def estimate(self, attempt: str, outcome: AttemptOutcome) -> None:
-        """It ended and may have been billed; with ``outcome.cost`` None the reserved amount counts."""
+        """Close an attempt that may have been billed; with ``outcome.cost`` None the reserved amount counts."""
         self._end(attempt, "estimated", outcome)
 
     def void(self, attempt: str, outcome: AttemptOutcome | None = None) -> None:
-        """It ended and was certainly not billed."""
+        """Close an attempt that was certainly not billed."""
         self._end(attempt, "void", outcome or AttemptOutcome())
 
     def _end(self, attempt: str, state: AttemptState, outcome: AttemptOutcome) -> None:
@@ -127,12 +127,12 @@ class Store:
         self._learn()
 
     def learn(self) -> Statistics:
-        """Look at what was run now, not after a few more rows: who measured on purpose wants it in the next plan."""
+        """Work out the figures now, not after more rows: a benchmark wants them in the next plan."""
         self._work_out(at_once=True)
         return self.statistics()
 
     def _learn(self) -> None:
-        """Look whether enough happened: now, or where this is part of a commit, once that is made."""
+        """Work out the figures where enough happened: now, or once the current commit is done."""
         if self._together.writes:
             self._ended = True
         else:
@@ -153,7 +153,7 @@ class Store:
             self._learn_at = time.monotonic() + max(LEARN_SECONDS, took / LEARN_SHARE)
 
     def recover(self) -> int:
-        """Close what dead processes left: attempts as estimated, at their upper bound, and runs; returns how many."""
+        """Close what dead processes left: attempts at their upper bound, and runs; return their number."""
         self._recovered = True
         attempted = attempts.recover(self._database) + direct_attempts.recover(self._database, self._slates)
         return attempted + runs.recover(self._database)
@@ -192,8 +192,8 @@ class Store:
     # ---- what they add up to ------------------------------------------------------------------
 
     def statistics(self) -> Statistics:
-        """What earlier attempts took, for the planner: the newest epoch (``store/epochs.py``). Waits for nobody who
-        writes."""
+        """Return what earlier attempts took, for the planner: the newest epoch (``store/epochs.py``). Does not wait for
+        writers."""
         found = epochs.newest(self._reader)
         if not found.looked and not self._learned:
             epochs.learn(self._database)  # rows of an older version, when they are first read; ours are when they end
@@ -202,7 +202,7 @@ class Store:
         return found.statistics
 
     def summary(self) -> Summary:
-        """Everything the store knows, added up: ``intermodal usage``."""
+        """Return the totals of the store, for ``intermodal usage``."""
         self._once()
         totals = rollups.totals(self._database)
         newest, first = epochs.newest(self._database), epochs.oldest(self._database)
@@ -215,17 +215,17 @@ class Store:
         )
 
     def drifts(self) -> tuple[Drift, ...]:
-        """Figures and rules that are off by more than their stated range, for ``intermodal doctor``."""
+        """Return figures and rules that are off by more than their stated range, for ``intermodal doctor``."""
         self._once()
         newest = epochs.newest(self._database)
         rows = attempts.recent(self._database, estimate_accuracy.LOOKED_AT)
         return estimate_accuracy.drifts(rows, self.transforms(estimate_accuracy.LOOKED_AT), newest)
 
     def prune(self, keep: RetentionPolicy, rest: Callable[[float], None] = pruning.rest) -> PruneResult | None:
-        """Add up what ended and delete what is older or more than is to be kept: ``store/pruning.py``.
+        """Roll up what ended and delete rows beyond ``keep``: see ``store/pruning.py``.
 
-        Goes beside whoever writes, over a connection of its own; takes seconds where there is much. None where another
-        process is at it. ``rest``: how to wait between two batches.
+        Works concurrently with writers, over its own connection; takes seconds where there is much. Returns None where
+        another process prunes. ``rest``: how to wait between two batches.
         """
         self._once()
         if not self.path.exists():
@@ -253,7 +253,8 @@ class Store:
     # ---- the last conversation ----------------------------------------------------------------
 
     def save_conversation(self, messages: tuple[Message, ...], endpoint: str, policy: Policy) -> bool:
-        """Keep this conversation in place of the last one, with what bounds it. False when it is too long to keep."""
+        """Keep this conversation in place of the last one, with its policy. Returns False where it is too long to
+        keep."""
         body = msgspec.json.encode(_Messages(messages=messages, policy=policy))
         if len(body) > MAX_CONVERSATION:
             return False
@@ -264,7 +265,7 @@ class Store:
         return True
 
     def last_conversation(self) -> Conversation | None:
-        """The last conversation that was kept, None when there is none or an older version wrote it."""
+        """Return the last conversation, None where there is none or an older version wrote it."""
         with self._database.reading() as connection:
             row = connection.execute("SELECT * FROM conversation").fetchone() if connection is not None else None
         if row is None:

@@ -1,7 +1,7 @@
-"""Rows of calls that were passed on: written when they ended, many in one statement (``gateway/lane/``).
+"""Rows of calls in direct mode: written when they ended, many in one statement.
 
-They are the rows that ``attempts.py`` would have made of them. What was on its way when a process died is on its slate
-(``slate.py``).
+They equal the rows of ``attempts.py``. A call under way when its process died is in the journal
+(``attempt_journal.py``).
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ _WORK = Work.__struct_fields__
 
 
 class DirectAttemptRow(msgspec.Struct, frozen=True, eq=False):
-    """One that ended. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it, as the
-    attempt did or with the code ``ended``."""
+    """A call that ended. ``started``, ``finished``: seconds since the epoch. ``runs``: its run ended with it."""
 
     sort: attempt_journal.AttemptTemplate
     attempt: str
@@ -63,7 +62,7 @@ _ONCE = _ATTEMPT.replace("INSERT", "INSERT OR IGNORE", 1)  # another process may
 
 
 def add(database: Database, rows: Sequence[DirectAttemptRow], *, insert: str = _ATTEMPT) -> None:
-    """Write them, in the order they ended."""
+    """Write rows in the order they ended."""
     me = identity()
     with database.writing(later=True) as connection:
         number: int = connection.execute("SELECT COALESCE(MAX(sequence), 0) FROM attempts").fetchone()[0]
@@ -81,7 +80,7 @@ def add(database: Database, rows: Sequence[DirectAttemptRow], *, insert: str = _
 
 
 def recover(database: Database, folder: Path) -> int:
-    """Make rows of what dead processes had on their way, at the upper bound. Returns how many."""
+    """Write the rows of journaled attempts of dead processes, at the upper bound; return their number."""
     made = 0
     for path, left in attempt_journal.orphaned_attempts(folder):
         outcome = AttemptOutcome(cost=None, error=DIED)

@@ -1,6 +1,6 @@
-"""What was found on this machine when it was last looked: one small JSON file in the data folder, with its date.
+"""The servers that were found on this machine last time: one small JSON file in the data folder, with its date.
 
-Written whole and put in place in one step; of two processes that look at once the later one is kept.
+Written atomically; of two processes that search at once the later result is kept.
 """
 
 from __future__ import annotations

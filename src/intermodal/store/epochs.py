@@ -1,11 +1,11 @@
-"""Epochs: what the planner is told about earlier runs changes seldom, and only for a reason.
+"""Epochs: the statistics that plans use, changed seldom and only for a reason.
 
-Every ``EPOCH_ROWS`` ended rows the figures are worked out again, by whoever wrote the last of them; of a store that
-has seen many, every eighth part of them, for one row among hundreds moves little (``due``). Only when
-one of them changed materially do they become the next epoch, which is written down as it is; planning reads
-the newest epoch and never writes. So two plans with a run or two between them are the same bytes, and what
-an epoch says does not depend on the version of the arithmetic that reads it. Before there is anything to say a row
-number 0 says how far it was looked, or a store in which all failed would be read through for every plan.
+Every ``EPOCH_ROWS`` ended rows the figures are worked out again, by the process that wrote the last of them; in a large
+store every eighth of its rows, as one row among hundreds changes little (``due``). Only when a figure changed
+materially do they become the next epoch, which is stored; planning reads the newest epoch and never writes. So two
+plans with a run or two between them are the same bytes, and an epoch does not depend on the version of the arithmetic
+that reads it. Before there is a first epoch, a row numbered 0 records how many rows were examined, or a store in which
+all attempts failed would be read for every plan.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How good estimates were, and which figures are off by more than they said: pure, from rows.
+"""Grades estimates against actuals, and finds figures that are off by more than they stated. Pure.
 
-Graded is what was promised at the time, so nothing is judged by runs it was learned from.
+Graded is what was promised at the time, so no estimate is judged by runs it was learned from.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""Writes of many runs in one commit: whoever writes while a commit is on its way is in the next one.
+"""Group commit: writes of many runs in one transaction.
 
-A commit waits for the disk, and a lock is held meanwhile; thirty runs that each commit on their own wait for each
-other. One thread writes for all of them, so a write waits for at most two commits, and the disk is asked
-once for many.
+A commit waits for the disk while a lock is held; thirty runs that each commit on their own wait for each other. One
+thread writes for all of them, so a write waits for at most two commits, and the disk is synced once for many.
 
-What is worked out of the rows takes longer than a commit: a third of a second for four endpoints. The same thread does
-it when nothing is to be written, outside of a transaction, so that no other process waits for it, and in slices: after
-each the thread writes what came meanwhile, or leaves the processor to the others for some time.
+Figures take longer to work out than a commit takes: a third of a second for four endpoints. The same thread does it
+when nothing is to be written, outside a transaction, so that no other process waits for it, and in slices: after each
+slice it writes what is queued, or leaves the processor to others.
 """
 
 from __future__ import annotations
@@ -39,8 +38,12 @@ class _Write(NamedTuple):
 
 
 class GroupCommitter:
-    """``before``: done ahead of a commit, outside of it. ``after``: done when all is written; it calls what it is given
-    between its slices."""
+    """Commits queued writes together.
+
+    Args:
+        before: runs ahead of each commit, outside of it.
+        after: runs when all is written; it calls its argument between slices.
+    """
 
     def __init__(
         self, database: Database, before: Callable[[], None] = no_pause, after: Callable[[Pause], None] = lambda _: None
@@ -57,10 +60,11 @@ class GroupCommitter:
         self._busy = False
 
     def write(self, do: Callable[[], T], *, later: bool = False) -> Future[T]:
-        """Do it in the next commit. The result is there once that is on disk (``later``: once it is made).
+        """Queue a write for the next commit; its result is there once that is on disk (``later``: once it is
+        committed).
 
-        Each write is whole or not there, whatever the others of its commit do. It may be done twice: a commit that
-        fails is made again for each write alone, so that nobody fails for another's sake.
+        Each write is whole or not there, whatever the others of its commit do. It may run twice: a commit that fails is
+        repeated for each write alone, so that no write fails because of another.
         """
         done: Future[T] = Future()
         done.set_running_or_notify_cancel()  # whoever waits may leave; the write is made all the same
@@ -83,11 +87,11 @@ class GroupCommitter:
 
     @property
     def writes(self) -> bool:
-        """Whether the thread that asks is the one that writes."""
+        """Whether the current thread is the one that writes."""
         return threading.get_ident() == self._mine
 
     def close(self) -> None:
-        """Wait for what is to be written, and for what is done after it."""
+        """Wait for queued writes and for what follows them."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._came.set()

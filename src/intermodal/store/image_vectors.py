@@ -1,8 +1,7 @@
-"""Vectors of pictures, kept by content: a folder is looked at once, and searched from then on.
+"""Image embeddings cached by content, so that a folder is embedded once and then searched.
 
-One file of SQLite in the cache folder, for the user alone. A picture is known again by its path, size and time without
-being read, and by the digest of its bytes where it was moved; what a vector means depends on the model, so each has its
-own. Nothing depends on it: it can be removed, and what cannot be used is made anew.
+One SQLite file in the cache folder, for the user alone. An image is recognised by path, size and time without being
+read, and by the digest of its bytes where it was moved; each model has its own vectors. Nothing depends on this cache.
 """
 
 from __future__ import annotations

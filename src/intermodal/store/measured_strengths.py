@@ -1,8 +1,7 @@
 """Strength measured on the user's own labelled files: one small JSON file per data set, in the data folder.
 
-A file per data set, written whole, needs no lock: two evaluations at once cannot lose each other's figures. Where
-several data sets say something about the same endpoint and task, the one with the most items counts, of equals the
-newest.
+A file per data set, written atomically, needs no lock: two evaluations at once cannot lose each other's figures. Where
+several data sets cover the same endpoint and task, the one with the most items counts, of equals the newest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Who wrote a row, and whether that process still lives.
+"""The identity of a process, to tell whether the process that wrote a row still runs.
 
-A process id alone is not enough: ids are reused, and a reboot or another machine on the same home
-directory has ids of its own. So an identity is host, boot, id and start time. Two containers that run at once with one
-host name and one data folder would take each other for dead: of one that was begun anew nothing else tells its end.
+A process id alone is not enough: ids are reused, and a reboot or another machine on the same home directory has its
+own. So an identity is host, boot, id and start time. Two containers that run at once with the same host name and data
+folder take each other for dead: nothing else tells the end of a container that was started anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from intermodal.errors import StoreError
 
 
 def identity(pid: int | None = None) -> str:
-    """``host/boot/pid/start`` of a living process, "" when there is none of that id.
+    """Return ``host/boot/pid/start`` of a running process, "" where there is no such process.
 
     Raises StoreError where the system does not say.
     """
@@ -30,13 +30,13 @@ def identity(pid: int | None = None) -> str:
 
 
 def is_dead(known: str) -> bool:
-    """True when the process with this identity certainly ended. Of another host nothing is certain, nor where the
-    system does not say."""
+    """Return True where the process with this identity certainly ended. Nothing is certain of another host's
+    process."""
     return _runs(known) is False
 
 
 def is_alive(known: str) -> bool:
-    """True when this very process certainly runs, and may be signalled by its id."""
+    """Return True where this very process certainly runs, so that it may be signalled by its id."""
     return _runs(known) is True
 
 

@@ -1,16 +1,15 @@
-"""What becomes of old rows: they are added up (``sums.py``) and deleted, a few at a time, beside whoever writes.
+"""Deletes old rows: they are rolled up (``rollups.py``) and deleted, a few at a time, concurrently with writers.
 
-Never deleted: what is open or running; the newest rows of every endpoint and the first that were made, which figures,
-grades and drifts are worked out of (``figures.READ``); what a slate still names, for whoever reads that slate asks
-whether there is a row (``slate.py``). So nothing that is planned, and no sum of ``intermodal usage``, changes by it.
+Never deleted: what is open or running; the newest rows of every endpoint and the first that were made, from which
+figures, grades and drifts are worked out (``learned_figures.READ``); attempts that a journal still names, as its reader
+checks for their rows (``attempt_journal.py``). So pruning changes no plan, and no total of ``intermodal usage``.
 
-A batch is one short transaction, and as large as takes ``HELD`` seconds; after it the lock is free for as long, since
-who waits for SQLite's lock asks for it now and then, and gets it when it asks at the right time. Where a process is
-killed, what it had begun is rolled back. Several may prune at once without harm; ``alone`` is there so that they do not
-do the same work.
+A batch is one short transaction, as large as takes ``HELD`` seconds; the lock is then free for as long, since a process
+that waits for SQLite's lock polls for it. If a process is killed, its batch is rolled back. Several may prune at once
+without harm; ``prune_lock`` only avoids duplicate work.
 
-The file does not shrink: its free pages are what the next rows are written to. Giving them back would mean to move
-pages, under the lock, in order to ask the system for them again a moment later.
+The file does not shrink: its free pages hold the next rows. Releasing them would mean to move pages under the lock,
+only to allocate them again a moment later.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _EPOCHS = 100  # the newest that are kept, besides the first
 
 
 class RetentionPolicy(Value, frozen=True):
-    """How long rows are kept: ``seconds`` after they ended (None: always), and no more than ``rows`` (0: all)."""
+    """How long rows are kept: ``seconds`` after they ended (None: always), and at most ``rows`` of them (0: all)."""
 
     seconds: float | None
     rows: int

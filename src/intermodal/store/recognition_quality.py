@@ -1,8 +1,7 @@
-"""What is remembered of pictures that were read badly, and of speech that was heard badly: that, so that the next plan
-says it at once.
+"""Remembers which images were read badly and which recordings were transcribed badly, so that the next plan says so.
 
-Not what was read of them: that is kept elsewhere, or waits for a reader. ``readers`` is what read here then
-(``local/embedded/ocr_scripts.py``); when more can be read, or otherwise, it is a miss.
+What was read of them is cached elsewhere. ``readers`` is the version of the text recognition then
+(``runtimes/scripts.py``); once that changes the entry is a miss.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What ended rows add up to, by day, endpoint and operation: what is still said of rows that are gone.
+"""Totals of ended rows by day, endpoint and operation, for ``intermodal usage`` after the rows are deleted.
 
-Ended rows are numbered in the order they ended and never change, so one number says which of them are in the sums: all
-up to it, each once. Sums and that number are written in one transaction; whoever was killed in between has written
-neither. Rows up to it may be deleted at any time without any sum changing (``pruning.py``).
+Ended rows are numbered in the order they ended and never change, so one number says which of them are rolled up: all up
+to it, each once. Totals and that number are written in one transaction. Rows up to it may be deleted at any time
+without changing a total (``pruning.py``).
 
-Money is added up in whole picodollars (1e-12 USD), each row rounded once, whether it is read from its row or was added
+Money is summed in whole picodollars (1e-12 USD), each row rounded once, whether it is read from its row or was rolled
 up before: so a total is the same to the last digit whatever was deleted meanwhile. Seconds are whole microseconds,
 estimates whole thousandths of a token.
 """

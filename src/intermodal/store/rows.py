@@ -1,4 +1,4 @@
-"""What the store keeps of one attempt: the row as a value. No content, ever: identifiers, sizes, money, times."""
+"""Rows of the store as values. They hold no content: identifiers, sizes, money and times only."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Work(Value, frozen=True):
 
 
 class Range(Value, frozen=True):
-    """What was promised: low and high of an estimate."""
+    """Low and high of an estimate."""
 
     low: float
     high: float
@@ -88,22 +88,23 @@ class Reservation(Value, frozen=True):
 
 
 class AttemptOutcome(Value, frozen=True):
-    """What an attempt really took.
+    """What an attempt took.
 
     Attributes:
-        usage: tokens as reported (for a conversion: tokens of the text it made).
-        cost: USD; None when nobody can know it, then the reserved amount counts.
+        usage: tokens as reported; for a conversion the tokens of the text it made.
+        cost: USD; None where it is unknown, then the reserved amount counts.
         seconds: wall time without loading. first_seconds: until the first output, None when not streamed.
         load_seconds: loading of a cold runtime; more than 0 makes the row a cold one.
-        cached: the endpoint answered from a cache of its own, so that its times say nothing.
+        cached: the endpoint answered from its own cache, so its times say nothing.
         error: code of the error it ended with, "" when it worked.
         provider_id: the id the provider gave it; may be missing, repeated or reused.
-        reasoning_tokens: the part of the output tokens nobody sees; None where nothing was reported.
-        busy: share of this machine's processors that other programs used meanwhile, 0..1; None when not known.
-        told_image, told_audio: the part of the input tokens that the host says is pictures, or sound; None unsaid.
-        bench: it was made to measure: "alone", or "crowded", beside others at the same time, so that its times say
-            nothing of one alone. How long its answer is was wanted so, and says nothing either.
-        cut: the answer ended at a limit, so that it would have been longer.
+        reasoning_tokens: the part of the output tokens that is not shown; None where it was not reported.
+        busy: share of this machine's processors that other programs used meanwhile, 0..1; None when unknown.
+        told_image, told_audio: input tokens that the host reports as images or sound; None where it does not.
+        bench: made by a benchmark: "alone", or "crowded" among others at the same time, so that its times say nothing
+        of
+            one alone. The length of its answer was prescribed, and says nothing either.
+        cut: the answer ended at a limit, so it would have been longer.
     """
 
     usage: Usage = Usage()

@@ -1,7 +1,7 @@
 """Rows of runs: written with the first attempt, closed when the run ends.
 
-A run whose process ended before it did is closed as ``DIED``, as its attempts are (``attempts.py``); a run of a living
-process never is, whoever looks. What it cost stands in its attempts.
+A run whose process died is closed as ``DIED``, like its attempts (``attempts.py``); a run of a living process is never
+closed by another. Its cost is in its attempts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Long work in slices: a function of many rows calls a ``Pause`` between them, and its caller says what happens then.
+"""Long work in slices: a function of many rows calls a ``Pause`` between them; its caller decides what happens then.
 
-Slices are of rows and not of time, so that the same work is divided in the same way wherever it is done.
+Slices are of rows and not of time, so that the same work is divided in the same way everywhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SLICE = 50  # rows; reading one takes 40 µs, an equation of it some µs
 
 
 def no_pause() -> None:
-    """The pause of whoever is alone: goes on at once."""
+    """Continue at once."""
 
 
 def sliced(rows: Iterable[T], pause: Pause) -> Iterator[T]:

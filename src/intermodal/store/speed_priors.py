@@ -1,4 +1,4 @@
-"""What a speed is taken to be before anything was run: the shipped row, else what is usual for its kind of place."""
+"""The prior of a speed before anything was run: the shipped row's, else what is usual for its kind of place."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Fixed part and speeds of something that was run, fitted together: pure arithmetic on observations.
+"""Fits a fixed part and speeds to observed seconds. Pure arithmetic.
 
-``seconds = a * x + b * y + …`` with every coefficient positive: a short call is mostly waiting, a long one
-mostly work, and a figure taken from either alone is wrong for the other. What is minimised are relative
-errors, so that short calls count as much as long ones, with the weight of odd ones bounded (Huber, The
-Annals of Mathematical Statistics, 1964) and each coefficient drawn towards what was stated before (a ridge
-in logarithms: a normal prior on the logarithm, found by Gauss and Newton's method).
+``seconds = a * x + b * y + …`` with every coefficient positive: a short call is mostly waiting, a long one mostly work,
+and a figure from either alone is wrong for the other. The fit minimises relative errors, so that short calls count as
+much as long ones, with the weight of outliers bounded (Huber, The Annals of Mathematical Statistics, 1964) and each
+coefficient drawn towards its prior (a ridge in logarithms: a normal prior on the logarithm, found by Gauss-Newton).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The SQLite file: opening, schema, and every way it can fail told in one sentence.
+"""The SQLite file: opening, schema migration, and an error message for each way it can fail.
 
-Write-ahead log, so that readers and one writer do not wait for each other; full synchronisation,
-because a row written before money is spent must survive the machine; owner-only file mode;
-deleted content is overwritten. All SQL of the store is parametrised.
+Write-ahead log, so that readers and one writer do not wait for each other; full synchronisation, because a row written
+before money is spent must survive a loss of power; owner-only file mode; deleted content is overwritten. All SQL of the
+store is parametrised.
 """
 
 from __future__ import annotations
@@ -125,15 +125,15 @@ SCHEMA_VERSION = max(_CHANGES)
 
 
 class Database:
-    """One connection, used under a lock; opened by the first call that needs it.
+    """One connection, used under a lock, opened by the first call that needs it.
 
-    Reading a store that does not exist yet finds nothing and creates nothing; the first write makes it.
-    Raises StoreError for a file that cannot be opened, read or written.
+    Reading a store that does not exist finds nothing and creates nothing; the first write creates it. Raises StoreError
+    for a file that cannot be opened, read or written.
 
     Args:
-        changes: schema of the file, what each version added to the one before it.
-        busy: seconds a lock of another process is waited for.
-        remedy: what to do about a file that is damaged or none of ours.
+        changes: the schema: what each version adds to the one before it.
+        busy: seconds to wait for another process's lock.
+        remedy: what to do about a file that is damaged or not ours.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection, or None where there is no store yet."""
+        """Yield the connection, or None where there is no store yet."""
         with self._lock, self._told():
             if self._connection is None and not self.path.exists():
                 yield None
@@ -159,7 +159,7 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection | None]:
-        """As ``reading``, and all that is read within is of one moment."""
+        """Yield like ``reading``; everything read within is of one moment."""
         with self.reading() as connection:
             if connection is None or connection.in_transaction:
                 yield connection
@@ -173,11 +173,10 @@ class Database:
 
     @contextmanager
     def writing(self, *, later: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection inside one transaction: committed at the end, rolled back on any error.
+        """Yield the connection inside one transaction: committed at the end, rolled back on any error.
 
-        ``later``: it survives the end of this process at once, and a loss of power from the next commit on that is
-        not said to be so: the log is one file, and is brought to disk up to there. Within another's block it is part
-        of that transaction.
+        ``later``: the commit survives the end of this process at once, and a loss of power from the next commit without
+        ``later`` on. Inside another block it is part of that transaction.
         """
         with self._lock, self._told():
             connection = self._open()
@@ -197,7 +196,7 @@ class Database:
                 raise
 
     def check(self) -> None:
-        """Raise StoreError if a write would fail; creates nothing."""
+        """Raise StoreError if a write would fail; create nothing."""
         import os
 
         if os.path.lexists(self.path):
@@ -210,7 +209,7 @@ class Database:
             raise self._error(f"cannot be made: {shown(folder)} is not writable", _WRITABLE)
 
     def ready(self) -> None:
-        """Open it unless it is open. Raises StoreError; costs nothing after the first time."""
+        """Open the file unless it is open. Raises StoreError; costs nothing after the first time."""
         if self._connection is None:
             with self.writing(later=True):
                 pass
@@ -256,7 +255,7 @@ class Database:
         return connection
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
-        """Bring the file to this version: in one transaction, so that another process sees all of it or nothing."""
+        """Bring the file to this version in one transaction, so that another process sees all of it or nothing."""
         found, newest = self._version(connection), max(self._changes)
         if found < newest:
             connection.execute("BEGIN IMMEDIATE")
@@ -316,7 +315,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def shown(path: Path) -> str:
-    """A path as people write it: the home directory as ``~``."""
+    """Return a path with the home directory as ``~``."""
     try:
         return f"~/{path.relative_to(Path.home())}"
     except (ValueError, RuntimeError):

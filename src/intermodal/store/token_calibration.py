@@ -1,13 +1,13 @@
-"""What servers said they counted, beside what our rules count of the same call: equations, and what solves them.
+"""Compares servers' token counts with ours, and fits correction factors.
 
-Right before a call is sent its content is weighed by our own rules (``executor/preparation/request_size.py``): text,
-pictures, sound, and how many messages. What the server then reports is
+Right before a call is sent its content is counted by our own rules (``executor/preparation/request_size.py``): text,
+images, sound, and the number of messages. The server then reports
 
     framing_start + framing_message * messages + text_factor * text + image_factor * image + audio_factor * audio
 
-with ``text_factor`` 1 where the text was counted exactly; where the server tells a modality apart, that is an equation
-of its own. The coefficients are fitted together (``fit.py``), drawn to what our rules say: factors to 1, framing to
-``cost_model/tokens.py``. The weight is always by our rules, never corrected, so that what was learned stays learned.
+with ``text_factor`` 1 where the text was counted exactly; where the server reports a modality apart, that is an
+equation of its own. The coefficients are fitted together (``speed_regression.py``) and drawn to our rules: factors to
+1, framing to ``costing/tokens.py``. Our count is never corrected, so that what was learned stays valid.
 """
 
 from __future__ import annotations

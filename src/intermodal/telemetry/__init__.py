@@ -1,5 +1,6 @@
-"""What runs say of themselves to whoever watches: spans and measures by OpenTelemetry, off unless somebody asks.
+"""OpenTelemetry spans and metrics of runs and requests, off unless enabled.
 
-``events`` are what it is made of: ``runs.py`` turns them into spans, and nothing else in the package knows of it.
-``served.py`` is what a gateway knows of one request, for its log and its span. Only ``exporting.py`` opens connections.
+``run_spans.py`` turns a run's ``events`` into spans; nothing else in the package depends on telemetry.
+``request_record.py`` collects what a gateway knows of one request, for its log and its span. Only ``otlp_export.py``
+opens connections. Names are in ``conventions.py``, ``activation.py`` decides whether telemetry is on.
 """

@@ -1,4 +1,4 @@
-"""Whether anybody wants spans and measures. Answered without loading OpenTelemetry, which takes a fifth of a second."""
+"""Whether telemetry is on. Decided without loading OpenTelemetry, which takes a fifth of a second."""
 
 from __future__ import annotations
 

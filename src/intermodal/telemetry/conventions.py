@@ -1,7 +1,7 @@
-"""The words of OpenTelemetry's semantic conventions: for HTTP, and for generative AI as last released (1.41.1).
+"""Names of OpenTelemetry's semantic conventions: for HTTP, and for generative AI as last released (1.41.1).
 
 The latter moved to a registry of their own (open-telemetry/semantic-conventions-genai), which has released nothing yet;
-its drafts replace ``gen_ai.client.token.usage``. A test holds names and units here against the published package.
+its drafts replace ``gen_ai.client.token.usage``. A test compares names and units here with the published package.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What was asked and answered, as the conventions write it; for those who asked that it be told. Media stay outside."""
+"""Requests and answers as span attributes, where the user enabled them. Media are never included."""
 
 from __future__ import annotations
 

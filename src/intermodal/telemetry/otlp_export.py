@@ -1,6 +1,6 @@
-"""OpenTelemetry's SDK, set up: batches over OTLP/HTTP from threads of its own. Nobody waits for them while serving.
+"""Sets up OpenTelemetry's SDK: batches over OTLP/HTTP from its own threads, so that no request waits.
 
-What is not set here is the SDK's, by its own variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_BSP_*).
+What is not set here follows the SDK's variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_BSP_*).
 """
 
 from __future__ import annotations

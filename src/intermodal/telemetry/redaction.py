@@ -1,4 +1,4 @@
-"""What a client may have made up, fit to be shown to others."""
+"""Makes text from clients safe to log: one line, printable, without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request of a gateway, as it will be told: a line of the log, a span, counts. Sums and values, without an SDK."""
+"""What a gateway knows of one request, for its log line, its span and its metrics. Values only, without an SDK."""
 
 from __future__ import annotations
 

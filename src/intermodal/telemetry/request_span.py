@@ -1,4 +1,4 @@
-"""The span of one request of a gateway, by the conventions for HTTP servers; runs below it find it by the context."""
+"""The span of one gateway request, by the conventions for HTTP servers; spans of its runs are its children."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of a run as spans: one for each step of its plan, with the attempts that failed and what followed."""
+"""The events of a run as spans: one for each step of its plan, with failed attempts and what followed them."""
 
 from __future__ import annotations
 

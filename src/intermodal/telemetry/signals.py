@@ -1,4 +1,4 @@
-"""Spans and measures, made of what ended. Imported only where somebody asked for them."""
+"""Creates spans and metrics. Imported only where telemetry is on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where requests go: the server's address, the key for it, and what its certificate is held against."""
+"""Where requests go: the server's address, its API key, and the certificates it is verified with."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Requests to a host and their replies: a streaming GET or POST. Knows no protocol and no provider.
+"""Requests to a host and their replies: a streaming GET or POST. Independent of protocol and provider.
 
 A key goes to the host it was configured for and nowhere else: it comes with its base_url, redirects are not followed,
 and ``.netrc`` is not read. Proxies of the environment are used for hosts on the internet only. A reply is closed
-however its block is left; cancelling closes the connection at once, so that the host stops working (and charging) for
-nobody.
+however its block is left; cancelling closes the connection at once, so that the host stops working (and charging).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What connections fail of: the words for it, and whether the request may have been worked on and paid."""
+"""Errors of connections: their wording, and whether the request may have been processed and paid."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Time that a host gets, and is not charged for what was ours.
+"""Deadlines that do not charge a host for delays of this process.
 
 A process that was stopped, or got no turn on a busy machine, wakes with the time over and the answer in its socket. So
-when time is up the event loop first reads what there is; who still waits then is cancelled.
+at the deadline the event loop first reads what has arrived, and only then cancels the wait.
 """
 
 from __future__ import annotations

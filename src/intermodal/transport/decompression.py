@@ -1,4 +1,4 @@
-"""Replies that come compressed although it was asked that they do not: unpacked as they come, so far and no further."""
+"""Decompresses replies that are compressed although the request asked for none: as they arrive, with a size limit."""
 
 from __future__ import annotations
 

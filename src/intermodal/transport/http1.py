@@ -1,13 +1,13 @@
-"""HTTP/1.1 to hosts, over connections that are kept: the one client of the executor and of the gateway.
+"""The HTTP/1.1 client of the executor and of the gateway, over kept-alive connections.
 
-A client library costs 30 to 1,500 us of the processor's time a request. Here a request needs no task and a piece of its
-reply no queue: what is received is handed on in the callback that received it. The bytes are read by llhttp.
+A client library costs 30 to 1,500 us of processor time a request. Here a request needs no task and a piece of its reply
+no queue: what is received is handed on in the callback that received it. llhttp parses the bytes.
 
-Nothing but its place says which request a reply answers. A host that sends one too many would have it read as the
-answer to the next request on the same connection, which may be another client's. So a connection is used again only
-where a reply was read to its end and nothing came after it; it is looked at once more when it is taken.
+Only its position says which request a reply answers. A host that sends one too many would have it read as the answer to
+the next request on the same connection, which may be another client's. So a connection is reused only where a reply was
+read to its end and nothing came after it; it is checked once more when it is taken.
 
-Failures are in the words and classes of ``failures.py``.
+Failures use the words and classes of ``connection_errors.py``.
 """
 
 from __future__ import annotations

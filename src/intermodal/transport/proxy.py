@@ -1,6 +1,6 @@
-"""Requests that go by a proxy of the environment, over httpx, which chooses it and speaks to it.
+"""Requests through a proxy of the environment, over httpx, which selects it and speaks to it.
 
-Each has a connection of its own: httpx says of none whether something came on it that nobody asked for.
+Each request has a connection of its own: httpx does not say whether unsolicited bytes came on one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Seconds that a host gets: to be connected to, to begin, to go on."""
+"""Timeouts of a host, in seconds: to connect, to begin, to continue."""
 
 from __future__ import annotations
 

@@ -1,15 +1,17 @@
-"""What an attempt is charged for, by how it ended: one home for the executor and for the gateway's fast path. Pure.
+"""What an attempt costs: its charge by how it ended, and its bill by the usage that came back. Pure.
 
     ended                                   row           cost
-    with an answer that was counted         settled       by its usage
-    with one that nobody counted            estimated     unknown: the amount set aside counts
+    with an answer whose usage is known     settled       by its usage
+    with an answer without usage            estimated     unknown: the amount reserved counts
     failed after its first word, or in a
     way that may have been billed           estimated     unknown, 0 where the endpoint is free
     failed and certainly not billed         void          0
-    given up after it was sent              estimated     unknown, 0 where the endpoint is free
-    given up before                         void          0
+    abandoned after it was sent             estimated     unknown, 0 where the endpoint is free
+    abandoned before                        void          0
 
-An endpoint is free where its estimate is known and 0 at its high end. One without a known price is not.
+An endpoint is free where its estimate is known and 0 at its high end; one without a known price is not. ``settle``
+bills a finished call at the prices of its day: the host's dated price vector where there is one (cached tokens,
+modalities, steps and tiers each at their own price), else the endpoint's own price by the same arithmetic.
 """
 
 from __future__ import annotations
@@ -51,38 +53,38 @@ _VOID = Charge("void", 0.0, False)
 
 
 def upper_bound(cost: Quantity) -> float | None:
-    """USD that count for a call where nobody says what it cost; None where its price is not known."""
+    """Return the USD that count for a call whose cost is not reported; None where its price is unknown."""
     return cost.high if cost.known else None
 
 
 def is_free(cost: Quantity) -> bool:
-    """Whether a call that is estimated to cost this costs nothing for certain."""
+    """Return whether a call with this estimate certainly costs nothing."""
     return upper_bound(cost) == 0
 
 
 def usage_is_complete(usage: WireUsage | None, *, looped: bool, overran: bool) -> bool:
-    """Whether the usage is that of the whole answer: not where it was stopped for repeating itself, nor, uncounted, at
-    a limit that its host ignored."""
+    """Return whether the usage covers the whole answer: not where it was stopped for repeating itself, nor where it was
+    stopped at a limit its host ignored and no output tokens were reported."""
     return not looped and not (overran and (usage is None or usage.output_tokens is None))
 
 
 def charge_answer(billed: float | None, estimated: Quantity, *, counted: bool) -> Charge:
-    """Charge of an attempt that ended with an answer, or with a refusal.
+    """Return the charge of an attempt that ended with an answer, or with a refusal.
 
     Args:
-        billed: USD by the usage that came back (``bill.bill``). estimated: USD as planned.
-        counted: as of ``counted``.
+        billed: USD by the reported usage (``settle``). estimated: USD as planned.
+        counted: the usage covers the whole answer (``usage_is_complete``).
     """
     open_ = not counted or (billed is None and bool(upper_bound(estimated)))
     return Charge("estimated" if open_ else "settled", billed, True)
 
 
 def charge_failure(error: IntermodalError, estimated: Quantity, *, sent: bool, begun: bool) -> Charge:
-    """Charge of an attempt that failed.
+    """Return the charge of an attempt that failed.
 
     Args:
-        sent: a part of the request may have reached the endpoint. begun: its first word came back; whatever ended it
-            then, tokens were made before.
+        sent: a part of the request may have reached the endpoint.
+        begun: its first word came back, so tokens were made whatever ended it.
     """
     if sent and (begun or (isinstance(error, CallError) and error.billing != "free")):
         return _unknown(estimated)
@@ -90,7 +92,7 @@ def charge_failure(error: IntermodalError, estimated: Quantity, *, sent: bool, b
 
 
 def charge_cancel(estimated: Quantity, *, sent: bool) -> Charge:
-    """Charge of an attempt that nobody waits for any more: nobody knows what was made by then."""
+    """Return the charge of an attempt that was abandoned: what it made until then is unknown."""
     return _unknown(estimated) if sent else _VOID
 
 
@@ -296,7 +298,7 @@ def _free(units: Mapping[str, rate_cards.Rate], way: str) -> bool:
 
 
 def remaining_estimate(step: Call, first: Actual) -> Call:
-    """The step of the second call: the plan's highest cost is for both calls, so what the first took is gone."""
+    """Return the step of a second call: the plan's highest cost covers both, so the cost of the first is subtracted."""
     cost = step.estimate.cost
     if not cost.known or first.cost is None:
         return step
@@ -306,7 +308,7 @@ def remaining_estimate(step: Call, first: Actual) -> Call:
 
 
 def add_actuals(first: Actual, second: Actual) -> Actual:
-    """One step, two calls."""
+    """Return what two calls of one step took together."""
     known = first.cost is not None and second.cost is not None
     return Actual(
         step=second.step,

@@ -1,6 +1,6 @@
-"""How an answer is judged while it comes: what counts as a sign of life, and until when one is waited for. Pure.
+"""How an answer is judged while it streams: signs of life, its token limit, loops, and how long its end is waited for.
 
-The executor and the gateway's lane both ask here, so that a host is treated alike in either. Times are handed in.
+Pure: times are handed in. The executor and direct mode both use it, so that a host is treated alike in either.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from intermodal.protocols.calls import (
 
 
 def is_output(event: WireEvent) -> bool:
-    """Return whether an event is a piece of the answer: words, thoughts, sound, a part of a call of a tool.
+    """Return whether an event is a piece of the answer: words, reasoning, sound, or a part of a tool call.
 
-    Blanks, empty pieces and counts say nothing: a server sends them, as it sends comments and pings, whether its model
+    Blanks, empty pieces and usage are no sign of life: a server sends them, like comments and pings, whether its model
     works or hangs.
     """
     if isinstance(event, WireTextDelta | RefusalDelta):
@@ -43,7 +43,7 @@ def is_output(event: WireEvent) -> bool:
 
 
 def output_length(event: WireEvent) -> int:
-    """Return how many characters a piece of an answer has: words, thoughts, or arguments of a call."""
+    """Return the length of a piece of an answer in characters: words, reasoning, or arguments of a tool call."""
     if isinstance(event, ToolCallDelta):
         return len(event.arguments)
     return len(event.text) if isinstance(event, WireTextDelta | ReasoningDelta | RefusalDelta) else 0
@@ -58,12 +58,12 @@ _UNBROKEN = 4096  # characters without a blank that are counted though a word ma
 
 
 class TokenLimiter:
-    """Notices that an answer has more tokens than were allowed, whatever vocabulary it was written in.
+    """Stops an answer with more tokens than were allowed, whatever its vocabulary.
 
-    Thoughts and the arguments of calls are made of tokens as words are, and hosts bound them all together. It counts
-    the fewest that a text can have, and leaves an eighth and 16 more, so that no host that keeps to its limit is ever
-    cut. ``room``: characters that may follow before the next look; a caller that keeps count of these pays for a
-    subtraction a piece.
+    Reasoning and the arguments of tool calls consist of tokens as words do, and hosts limit them together. The limiter
+    counts the fewest tokens that a text can have and adds an eighth and 16, so that no host that keeps to its limit is
+    stopped. ``room``: characters that may follow before the next check, so that a caller pays for one subtraction a
+    piece.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -77,9 +77,10 @@ class TokenLimiter:
         self.room: float = math.inf if limit is None else max(_LOOK * limit, 64)
 
     def kept(self, event: WireEvent) -> WireEvent | None:
-        """Return what of an event is still allowed, None for nothing of it. Counts and ends always are.
+        """Return the part of an event that is still allowed, None for nothing of it. Usage and the finish event always
+        are.
 
-        Blanks before the first word do not begin an answer, which is judged elsewhere.
+        Blanks before the first word do not begin an answer.
         """
         if isinstance(event, ToolCallDelta):
             text = event.arguments
@@ -98,8 +99,7 @@ class TokenLimiter:
         return replace(event, text=most, **({"signature": ""} if isinstance(event, ReasoningDelta) else {}))
 
     def over(self, text: str, *, beside: bool = False) -> bool:
-        """Return whether it is too long with this text, which follows what was seen so far: of the words, or of the
-        thoughts and arguments ``beside`` them."""
+        """Return whether the answer is too long with this text. ``beside``: it is reasoning or arguments, not words."""
         self._chars += len(text)
         self._before = self._words
         said = self._last[beside] + text
@@ -113,7 +113,7 @@ class TokenLimiter:
         return self.stopped
 
     def within(self, text: str) -> str:
-        """Return as much of the text that was seen last as was still allowed."""
+        """Return as much of the text that was checked last as is still allowed."""
         if self._most == math.inf:
             return text
         most = max(0, int(self._most) - self._before)
@@ -122,7 +122,7 @@ class TokenLimiter:
 
 
 def overrun_note(endpoint: str, limit: int | None) -> str:
-    """Return the note on an answer that was stopped at its limit, because its host went on."""
+    """Return the note on an answer that was stopped at its limit because its host ignored it."""
     return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped"
 
 
@@ -148,10 +148,10 @@ LOOP_STOPPED = "the answer began to repeat itself and was stopped: ask different
 
 
 class LoopGuard:
-    """Fed the pieces of an answer; true from the piece on that makes it a loop.
+    """Detects, piece by piece, an answer that repeats itself.
 
-    A loop is the same sentence or line, or the same few in turn, four times in a row, whatever numbers
-    stand before them; or the same phrase of 3 to 40 words six times in a row. 20 characters and more.
+    A loop is the same sentence or line, or the same few in turn, four times in a row, whatever numbers precede them; or
+    the same phrase of 3 to 40 words six times in a row. It has at least 20 characters.
     """
 
     def __init__(self) -> None:
@@ -198,9 +198,9 @@ _LAST_WORD = 0.5  # seconds where it did, and only [DONE] is missing, which some
 
 
 def trailing_timeout(*, counted: bool) -> float:
-    """Seconds to go on listening once an answer is whole. Its words are shown by then, and the reason why it ended.
+    """Return the seconds to keep reading once an answer is complete. Its words and its finish reason are shown by then.
 
-    Without its counts a call is booked at the most that it may have cost, so they are worth more patience than an end.
+    Without usage a call is booked at its highest cost, so usage is waited for longer than the end of the stream.
     """
     return _LAST_WORD if counted else _COUNTS
 

@@ -1,4 +1,9 @@
-"""Making calls: the driver by the host's protocol, a row before and after, sending again where the table says so."""
+"""Makes a step's call: one attempt after another, each with a row in the store, until one succeeds or a route is given
+up.
+
+``StepCaller.call`` is the retry loop; ``CallAttempt`` is one attempt: reserve, call the driver, settle. What follows a
+failed attempt is decided in ``retry.py``, what it costs in ``accounting.py``.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +60,10 @@ def driver_of(protocol: Protocol) -> Driver:
 
 
 class Reroute(Exception):
-    """An endpoint could not do it and another may. ``reason`` continues a sentence that began with its name.
+    """An endpoint cannot make the call and another may. ``reason`` continues a sentence that begins with the endpoint's
+    name.
 
-    ``held``: it was not asked, as it failed too often of late; it may be asked when nobody else is left.
+    ``held``: it was not called, as its circuit breaker is open; it may be called when no other endpoint is left.
     """
 
     def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
@@ -76,8 +82,11 @@ class Reroute(Exception):
 class ReplanReason(Value, frozen=True):
     """Why a plan may no longer be right.
 
-    ``blocked``: the route as it is cannot go on. ``remarked``: the reason is said to the user anyway.
-    ``answers``: it is the answer that is wrong, so that the same steps again change nothing.
+    Attributes:
+        only_size: nothing is wrong but the size of what was made.
+        blocked: the route cannot go on as it is.
+        already_reported: the user is told of the reason anyway.
+        answers: the answer itself is wrong, so that the same steps again change nothing.
     """
 
     step: str
@@ -89,7 +98,7 @@ class ReplanReason(Value, frozen=True):
 
 
 class ReplanRequested(Exception):
-    """A route stops here, so that it can be planned again."""
+    """Stops a route so that the rest of the run can be planned again."""
 
     def __init__(self, surprise: ReplanReason) -> None:
         super().__init__(surprise.reason)
@@ -97,7 +106,7 @@ class ReplanRequested(Exception):
 
 
 class FinishedCall(Value, frozen=True):
-    """A job that worked: what came back, and what it took over all its attempts."""
+    """A call that succeeded: its result, and what all its attempts took."""
 
     made: CallResult
     actual: Actual
@@ -111,13 +120,15 @@ class StepCaller:
     """Makes the calls of one run.
 
     Args:
-        emit: where events go. hint: the same for progress, which may be dropped when nobody reads.
-        deadline: on ``world.clock``, None for none. started: when the run began, on the same.
+        emit: where events go. hint: where progress goes; it may be dropped when nobody reads.
+        deadline: on the clock of the dependencies, None for none. started: when the run began, on the same clock.
 
-    ``others`` are routes that are left to be taken. ``insist``: endpoints that were passed over, as they failed too
-    often of late or wanted to be waited for, are asked all the same: nobody else is left. ``passed_over``: those that
-    wanted to be waited for, with the error that said so. ``exploring``: an endpoint that is tried out, and not asked
-    again where it fails. ``tried``: the first attempt was made already.
+    Attributes:
+        others: routes that are left.
+        force: call endpoints whose breaker is open or that asked to be left alone, as no other is left.
+        passed_over: endpoints that asked for a wait, each with the error that said so.
+        exploring: an endpoint that is being measured; it is not called again where it fails.
+        tried: the first attempt where it was made before the run began.
     """
 
     def __init__(
@@ -155,16 +166,17 @@ class StepCaller:
         committed: Callable[[], bool] = lambda: False,
         retract: Callable[[], None] = lambda: None,
     ) -> FinishedCall:
-        """Do the job, sending again where that is right.
+        """Make the call; send it again where that is right.
 
         Args:
             begin: awaited once, when the first attempt is about to be made: not where the endpoint is passed over, nor
-                where no budget has room for it.
-            say: gets the pieces of the answer. think: of what is thought aloud.
-            committed: whether something of it was shown; from then on nothing is tried again.
-            retract: forget what a failed attempt said.
+            where no
+                budget has room for it.
+            say: gets the pieces of the answer. think: gets the reasoning.
+            committed: whether some of the answer was shown; from then on nothing is retried.
+            retract: discards the output of a failed attempt.
 
-        Raises Reroute where another endpoint may do it, else the error of the last attempt.
+        Raises Reroute where another endpoint may make the call, else the error of the last attempt.
         """
         tried, self.tried = self.tried, None
         again = False  # it was asked before in this run, and is sent the same once more
@@ -229,7 +241,7 @@ class StepCaller:
         return round(self.world.clock() - self.started, 6)
 
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
-        """Nobody waits for it any more: who still reads along is told, as it may have been paid."""
+        """Report an attempt that was abandoned, as it may have been paid."""
         attempt.upstream.leave()
         if isinstance(attempt, CallAttempt) and attempt.sent:
             self.hint(attempt.given_up(self.at()))
@@ -260,12 +272,11 @@ class StepCaller:
 
 
 class PriorAttempt:
-    """The first attempt of a run, made before the run began (``gateway/lane/``). Its row is written.
+    """The first attempt of a run where it was made before the run began (direct mode) and failed. Its row is written.
 
-    It failed with ``error``, or it ended with an answer, of which the run is to make what it can: ``events``, as its
-    wire decodes them. ``counts``: USD that count of it where its cost is not known, None for an endpoint
-    without prices. ``run``: its run's id. ``seconds``: since the run began.
-    ``sent``: a part of the request may have reached the host.
+    Attributes:
+        cost: USD, None where it is unknown. counts: what counts against the budget then, None without a price.
+        sent: a part of the request may have reached the host. run: the id of its run.
     """
 
     def __init__(
@@ -315,7 +326,7 @@ class PriorAttempt:
 
 
 class CallAttempt:
-    """One attempt, and the line its driver holds."""
+    """One attempt at a call, and the ``AttemptContext`` that its driver gets."""
 
     def __init__(
         self,
@@ -386,7 +397,7 @@ class CallAttempt:
     # ---- the attempt --------------------------------------------------------------------------
 
     async def make(self) -> CallResult:
-        """Reserve, call, settle. Whatever happens, the row is closed when this returns or raises."""
+        """Reserve, call the driver, settle. The row is closed when this returns or raises."""
         import anyio
 
         job = self._job
@@ -416,7 +427,7 @@ class CallAttempt:
         return made
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
-        """What the step took. ``before`` are the costs of the attempts that failed."""
+        """Return what the step took. ``before``: the costs of the attempts that failed."""
         costs = (*before, self.cost)
         known = [cost for cost in costs if cost is not None]
         return Actual(
@@ -429,7 +440,7 @@ class CallAttempt:
         )
 
     def maybe_paid(self, error: errors.IntermodalError) -> bool:
-        """Whether a failed attempt may have cost money."""
+        """Return whether a failed attempt may have cost money."""
         return self._charge(error).maybe_paid
 
     def _charge(self, error: errors.IntermodalError) -> Charge:
@@ -438,7 +449,7 @@ class CallAttempt:
 
     @property
     def seconds(self) -> float:
-        """What it took, loading of a runtime left out."""
+        """Seconds of the attempt, without the loading of a runtime."""
         return self._outcome.seconds
 
     async def _failed(self, entry: AttemptEntry, error: errors.IntermodalError) -> None:
@@ -447,11 +458,11 @@ class CallAttempt:
 
     @property
     def sent(self) -> bool:
-        """Something of it may have reached the endpoint."""
+        """Whether some of the request may have reached the endpoint."""
         return self._entry is not None and self._entry.sent
 
     def given_up(self, at: float) -> AttemptFailed:
-        """What is told of an attempt that nobody waits for any more, because of a deadline or of another failure."""
+        """Return the event for an attempt that was abandoned at a deadline or because of another failure."""
         charged: Literal["no", "maybe"] = "no" if self.cost == 0 else "maybe"
         return AttemptFailed(
             step=self._job.step.id, endpoint=self.endpoint, code=self._outcome.error,
@@ -475,7 +486,7 @@ class CallAttempt:
         return msgspec.structs.replace(took, load_seconds=self._load_seconds)
 
     def _counted(self, made: CallResult) -> Usage:
-        """Usage as reported; for a conversion, output tokens are those of the text it made."""
+        """Return usage as reported; for a conversion, the output tokens are those of the text it made."""
         out = made.usage.output_tokens
         if made.transcript is not None:
             out = self._tokens(made.transcript.text)
@@ -490,13 +501,13 @@ class CallAttempt:
 
 
 def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> int:
-    """Counted by the vocabulary that ships with the embedded model: one yardstick for all that nobody else counts."""
+    """Count tokens with the vocabulary of the embedded model: one measure for whatever no host counts."""
     counted = count("smollm2", text)
     return round(len(text) / 4) if counted is None else counted
 
 
 def reported_usage(usage: wire.WireUsage, out: int | None) -> Usage:
-    """What a host counted, as events tell it, with ``out`` for the tokens of the answer."""
+    """Return a host's usage as events report it, with ``out`` as the tokens of the answer."""
     return Usage(
         input_tokens=usage.input_tokens, output_tokens=out, cached_tokens=usage.cached_tokens,
         cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
@@ -513,8 +524,11 @@ def attempt_outcome(
     error: str,
     cut: bool = False,
 ) -> AttemptOutcome:
-    """What an attempt took, for its row. ``usage``: tokens that count; ``reported``: what the host said of them;
-    ``cut``: it ended at a limit."""
+    """Return the outcome of an attempt for its row.
+
+    Args:
+        reported: the host's own count. usage: the tokens that count. cut: the answer ended at a limit.
+    """
     told = dict(reported.input_by_modality)
     return AttemptOutcome(
         usage=usage, cost=cost, seconds=seconds, first_seconds=first,
@@ -525,7 +539,7 @@ def attempt_outcome(
 
 
 def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalError:
-    """The error, with the key taken out of its words should an upstream have quoted it; a quote may end within it."""
+    """Remove the API key from an error's text where a host quoted it; a quote may end inside the key."""
     if key:
         said = error.hints
         error.what, error.todo = (_hidden(key, text) for text in (said.what, said.todo))

@@ -1,4 +1,9 @@
-"""What a failed call teaches about its endpoint, so that it is planned around and never met there again. Pure."""
+"""What a call teaches about its endpoint: the limits its errors name, and prompts that its server truncated. Pure.
+
+Ollama drops the oldest messages of a prompt that is too long and cuts the rest, with only a line in its log
+(``server/prompt.go``); other runtimes can be configured to do the same. The answer is then to another question, so the
+server's own token count is compared with ours.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,7 @@ NEAR: tuple[Zone, ...] = ("machine", "network")
 
 
 def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointShortcoming | None:
-    """What the endpoint itself said it cannot take; None where it said nothing of that sort."""
+    """Return the limit that an endpoint named itself; None where its error names none."""
     if not isinstance(error, errors.CallError) or not error.sent:
         return None
     endpoint = job.endpoint
@@ -39,7 +44,7 @@ def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointSh
 
 
 def context_lesson(error: errors.IntermodalError, endpoint: Endpoint) -> EndpointShortcoming | None:
-    """Return how much context a failure shows the endpoint to have; None where it shows nothing new."""
+    """Return the context length that a failure shows; None where it shows nothing new."""
     if not isinstance(error, errors.ContextExceeded) or isinstance(error, errors.RequestTooLarge):
         return None
     limit = error.limit or error.cut
@@ -78,15 +83,16 @@ LEAST = 400  # tokens that have to be missing
 def detect_truncated_prompt(
     endpoint: Endpoint, work: Work, counted: int | None, texts: Callable[[], Iterable[str]]
 ) -> errors.ContextExceeded | None:
-    """The error where far fewer tokens were read than were sent; None where all was, or nobody can tell.
+    """Return the error for a prompt of which far fewer tokens were read than sent; None where all were, or it is
+    unknown.
 
-    It says what the endpoint's limit is only where the text was counted by the model's own vocabulary: that is kept,
-    and others will be planned by it. Where the text was estimated, it says how much of a prompt was too much (``cut``):
-    this client sends the endpoint no more prompts of that size.
+    The error names the endpoint's limit (``limit``) only where the text was counted with the model's own vocabulary:
+    that limit is stored and used by plans. Where the text was estimated, it names how much was too much (``cut``): this
+    client sends the endpoint no more prompts of that size.
 
     Args:
-        counted: tokens of the prompt by the server, media and what was cached included.
-        texts: what was sent, for a closer look.
+        counted: prompt tokens by the server, media and cached ones included.
+        texts: what was sent, read only where a closer check is needed.
     """
     if endpoint.host.zone not in NEAR or counted is None or not work.text_tokens:
         return None

@@ -1,14 +1,14 @@
-"""What a client knows of those it calls, over all its runs: who failed again and again, how often was sent again, and
-what they turned out not to take.
+"""Per-endpoint circuit breakers, per-host retry budgets, and limits learned from failed calls, over all runs of a
+client.
 
-A breaker per endpoint: after ``FAILURES_TO_OPEN`` failures in a row it is left alone for ``PROBE_INTERVAL`` seconds,
-then one call at a time finds out whether it is back. It steers, it does not refuse: where nobody else can do it, it is
-asked all the same. A budget of resends per host (a token bucket): a host that is down gets little more than the calls
-that are made. A resend is paid for when it is decided on, not when it is sent, so that those who wait side by side
-cannot spend the same token. Times are handed in; nothing here waits.
+The breaker of an endpoint opens after ``FAILURES_TO_OPEN`` failures in a row. It is then left alone for
+``PROBE_INTERVAL`` seconds, after which one call at a time probes whether it is back. The breaker steers and does not
+refuse: where no other endpoint is left, it is called all the same. The retry budget of a host is a token bucket: a host
+that is down gets few more calls than are made. A resend is taken from the budget when it is decided on, not when it is
+sent, so that calls that wait concurrently cannot take the same one. Times are handed in; nothing here waits.
 
-``TrackedCall`` is the life of one call as the breaker counts it. The executor and the lane both go through it, so a
-host stands with a client as it does whichever way its calls take.
+``TrackedCall`` is one call as the breaker counts it. The executor and direct mode both use it, so an endpoint has one
+state whichever way it is called.
 """
 
 from __future__ import annotations
@@ -61,9 +61,12 @@ class _RetryBudget:
 
 
 class EndpointHealth:
-    """One per client. Endpoints and hosts by their ids. ``keep``: what is learned is handed to it, to be kept.
+    """State of every endpoint and host that a client calls, by id. One per client.
 
-    ``processes``: how many share the resends that a host gets every second; each has its part.
+    Args:
+        keep: receives each learned limit, to store it.
+        processes: how many processes share the resends that a host gets each second; each takes its part.
+
     ``refusals`` counts how often it was learned that an endpoint has no room for a list of tools.
     """
 
@@ -87,8 +90,7 @@ class EndpointHealth:
     # ---- what they turned out not to take ------------------------------------------------------
 
     def learn(self, shortcoming: EndpointShortcoming, now: float) -> None:
-        """Note what an endpoint turned out not to take. A suspicion is not kept, and forgotten after
-        ``SUSPICION_SECONDS``."""
+        """Record a limit of an endpoint. A suspicion is not stored, and expires after ``SUSPICION_SECONDS``."""
         if shortcoming in self.learned:
             return
         if not shortcoming.suspected:
@@ -100,36 +102,36 @@ class EndpointHealth:
         self._suspected[shortcoming.endpoint] = now + SUSPICION_SECONDS
 
     def _clear(self, endpoint: str) -> None:
-        """Forget what this endpoint is suspected of."""
+        """Drop what this endpoint is suspected of."""
         self._suspected.pop(endpoint, None)
         self.learned = tuple(each for each in self.learned if not (each.suspected and each.endpoint == endpoint))
 
     def forget(self, now: float) -> None:
-        """Forget suspicions that are old: the server may have been started anew, with more room."""
+        """Drop suspicions that expired: the server may have been restarted with a longer context."""
         for endpoint in [name for name, until in self._suspected.items() if until <= now]:
             self._clear(endpoint)
 
     def record_tools_refused(self, endpoint: str, tools: str) -> None:
-        """It refused a request for its length that had these tools, by their digest."""
+        """Record that the endpoint refused a request with these tools (by digest) for its length."""
         before = self._overfull.get(tools, frozenset())
         self.refusals += endpoint not in before
         self._overfull[tools] = before | {endpoint}
 
     def with_refusals(self, facts: Facts) -> Facts:
-        """Facts with who refused these tools before, for their length."""
+        """Return the facts with the endpoints that refused these tools for their length."""
         if facts.tools is None or facts.tools.digest not in self._overfull:
             return facts
         refused = tuple(sorted(self._overfull[facts.tools.digest]))
         return replace(facts, tools=replace(facts.tools, refused=refused))
 
     def corrected(self, catalog: Catalog) -> Catalog:
-        """The catalog with endpoints as they turned out to be."""
+        """Return the catalog with the limits that were learned."""
         return catalog.corrected(self.learned) if self.learned else catalog
 
     # ---- the breaker ---------------------------------------------------------------------------
 
     def seconds_open(self, endpoint: str, now: float) -> float:
-        """Seconds the endpoint is to be left alone; 0 when it may be called."""
+        """Return the seconds until the endpoint may be called; 0 when it may be called now."""
         breaker = self._breakers.get(endpoint)
         if breaker is None or breaker.failures < FAILURES_TO_OPEN:
             return 0.0
@@ -138,18 +140,18 @@ class EndpointHealth:
         return max(breaker.until - now, 0.0)
 
     def is_open(self, endpoint: str) -> bool:
-        """The breaker is open, or half open: a probe may be due."""
+        """Return whether the breaker is open or half open: a probe may be due."""
         breaker = self._breakers.get(endpoint)
         return breaker is not None and breaker.failures >= FAILURES_TO_OPEN
 
     def free(self, endpoint: str, now: float) -> bool:
-        """Nothing speaks against calling it right now, and a call of it is no probe."""
+        """Return whether the endpoint may be called now and the call is no probe."""
         if not self._breakers and not self._paused:
             return True
         return not (self.is_open(endpoint) or self.paused_for(endpoint, now))
 
     def begin(self, endpoint: str, host: str, now: float, *, again: bool) -> TrackedCall:
-        """A call begins. ``again``: it is a resend, which ``acquire`` has paid for, or which its host asked for."""
+        """Begin a call. ``again``: it is a resend that ``acquire`` has paid for, or that its host asked for."""
         call = TrackedCall(self, endpoint)
         if self._breakers:
             breaker = self._breakers.get(endpoint)
@@ -192,11 +194,10 @@ class EndpointHealth:
     # ---- endpoints that are tried out -----------------------------------------------------------
 
     def should_explore(self, endpoint: str, now: float) -> bool:
-        """Whether the next request whose plan wants to know more of this endpoint is to ask it first.
+        """Return whether the next request whose plan explores this endpoint is to call it first.
 
-        That is one of ``EXPLORED_EVERY``, and ``EXPLORED_MOST`` in all. One that is down is asked as the breaker has
-        it: a call every ``PROBE_INTERVAL`` seconds, until it is back. Whoever is told no counts as one that did not
-        ask.
+        That is one request of ``EXPLORED_EVERY``, and ``EXPLORED_MOST`` in all. An endpoint that is down is probed as
+        the breaker allows. A request that is told no counts as one that did not explore.
         """
         if self.paused_for(endpoint, now):
             return False
@@ -211,8 +212,8 @@ class EndpointHealth:
         return True
 
     def explore(self, endpoint: str, now: float) -> int | None:
-        """Take that turn: which of the requests this is that try it out, 0 for one that finds out whether it is back;
-        None where it is nobody's turn."""
+        """Take a turn to explore: return its number, 0 for a probe of an endpoint that was down, None where it is no
+        turn."""
         if not self.should_explore(endpoint, now):
             return None
         found = self._explorations.get(endpoint)
@@ -227,17 +228,17 @@ class EndpointHealth:
         self._paused[endpoint] = until
 
     def paused_for(self, endpoint: str, now: float) -> float:
-        """Seconds until it wants to be asked again; 0 when it may be."""
+        """Return the seconds until the endpoint asked to be called again; 0 when it may be called now."""
         return max(0.0, self._paused.get(endpoint, now) - now)
 
     # ---- the budget of resends ------------------------------------------------------------------
 
     def share(self, processes: int) -> None:
-        """Take a part of the resends a second, as one of so many processes that ask the same hosts."""
+        """Take one process's part of the resends per second, out of ``processes`` that call the same hosts."""
         self._floor, self._burst = RESENDS_PER_SECOND / processes, max(1.0, MOST_SAVED_PER_SECOND / processes)
 
     def acquire(self, host: str, now: float) -> bool:
-        """Take leave to send something to this host again; False where its budget is spent."""
+        """Take a resend from the host's budget; return False where it is spent."""
         budget = self._budget(host, now)
         if budget.floor >= 1:
             budget.floor -= 1
@@ -248,7 +249,7 @@ class EndpointHealth:
         return True
 
     def give_back(self, host: str, now: float) -> None:
-        """Return what ``acquire`` took, where nothing was sent after all."""
+        """Return a resend that was not sent."""
         budget = self._budget(host, now)
         budget.floor = min(self._burst, budget.floor + 1)
 
@@ -262,11 +263,11 @@ class EndpointHealth:
 
 
 class TrackedCall:
-    """One call, from ``EndpointHealth.begin`` until it ended or was left. Only the first of several ends counts.
+    """One call, from ``EndpointHealth.begin`` until it ended or was abandoned. Only the first of several ends counts.
 
-    A first word shows that the endpoint is at work: a probe has found out, and nobody waits for the rest of a long
-    answer. Only an answer that then breaks off counts as a failure after all, in a row with those before it; who stops
-    reading has nothing to say about the endpoint.
+    The first word shows that the endpoint works: a probe has succeeded, and no other call waits for the rest of a long
+    answer. An answer that breaks off later counts as a failure after all, in a row with those before it. A client that
+    stops reading says nothing about the endpoint.
     """
 
     __slots__ = ("_over", "_spoke", "_upstreams", "endpoint")
@@ -277,14 +278,15 @@ class TrackedCall:
         self._spoke = self._over = False
 
     def first_word(self) -> None:
-        """The endpoint has begun to answer."""
+        """Note that the endpoint has begun to answer."""
         if not self._spoke and not self._over:
             self._spoke = True
             if self._upstreams._breakers:
                 self._upstreams._speaks(self.endpoint)
 
     def end(self, error: errors.IntermodalError | None, now: float) -> None:
-        """It ended: well, or with ``error``. An error that says that somebody is at work there is a good end."""
+        """End the call: with success, or with ``error``. An error that shows that the endpoint works counts as
+        success."""
         if error is not None and not concerns_endpoint(error):
             self.leave()
         elif not self._over:
@@ -296,7 +298,7 @@ class TrackedCall:
                 self._upstreams._fails(self, now, spoke=self._spoke)
 
     def leave(self) -> None:
-        """It was given up. That it had begun to answer still counts."""
+        """Abandon the call. That it had begun to answer still counts."""
         if not self._over:
             self._over = True
             self._upstreams._gives_up_probe(self)
@@ -305,14 +307,14 @@ class TrackedCall:
 
 
 def concerns_endpoint(error: errors.IntermodalError) -> bool:
-    """Whether an error says anything about the endpoint: it was asked, or could not be."""
+    """Return whether an error says anything about the endpoint: it was called, or could not be reached."""
     if error.stale or not isinstance(error, errors.CallError):
         return False
     return error.sent or isinstance(error, errors.Unreachable)
 
 
 def counts_as_failure(error: errors.IntermodalError) -> bool:
-    """Whether a failure speaks against the endpoint itself: nobody answers, it fails inside, or what it sends is no
+    """Return whether a failure counts against the endpoint: it is unreachable, fails internally, or sends no valid
     answer. No 4xx does."""
     if not isinstance(error, errors.CallError) or 400 <= error.status < 500:
         return False

@@ -1,7 +1,8 @@
-"""The money side of one run: reserve before spending, one row per attempt, never more than allowed.
+"""The budget of one run: reserve before spending, write one row per attempt, never spend more than allowed.
 
-An attempt's row is written before its first byte is sent, in one commit with the mark that it is; a connection is made
-meanwhile. The row of an attempt that cannot cost anything is written while it is answered: no first word waits for it.
+An attempt's row is written before its first byte is sent, in one commit with the mark that it is sent; the connection
+is made meanwhile. The row of an attempt that costs nothing is written while it is answered, so no first word waits for
+it.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ _CENT = 1e-9  # USD; sums of floats may differ by less
 
 
 class RunAllowance(Protocol):
-    """Somebody's budget, out of which a run is paid."""
+    """A budget outside the run that pays for it, such as an API key's."""
 
     async def raise_to(self, usd: float) -> bool:
-        """Have so much set aside for the whole run, before more is sent; False where there is no room for it."""
+        """Reserve this many USD for the whole run before more is sent; return False where the budget has no room."""
         ...
 
     def expose(self, usd: float, *, taken: bool) -> None:
-        """If this process were killed now, the run would have cost so much. ``taken``: it took tokens, or may have."""
+        """Report what the run would have cost if this process were killed now. ``taken``: tokens were used, or may have
+        been."""
         ...
 
 
@@ -47,7 +49,7 @@ class AllowanceExceeded(BudgetExceeded):
 
 
 def original_failure(error: IntermodalError, before: IntermodalError | None) -> IntermodalError:
-    """Where there is no room for another attempt, what the one before it failed of; ``error`` otherwise."""
+    """Return the failure before, where ``error`` only says that the allowance has no room for another attempt."""
     if before is None or not isinstance(error, AllowanceExceeded):
         return error
     before.todo = error.hints.what
@@ -55,7 +57,7 @@ def original_failure(error: IntermodalError, before: IntermodalError | None) -> 
 
 
 class RunLedger:
-    """What one run spent and has set aside, in USD."""
+    """What one run has spent and reserved, in USD."""
 
     def __init__(self, store: Store, run: str, max_cost: float, allowance: RunAllowance | None = None) -> None:
         self.run = run
@@ -75,9 +77,9 @@ class RunLedger:
         self.begin: Callable[[], None] | None = None
 
     async def open(self, step: Call, endpoint: Endpoint, work: Work) -> AttemptEntry:
-        """Set the step's highest cost aside. Raises BudgetExceeded: nothing may be sent.
+        """Reserve the step's highest cost. Raises BudgetExceeded: then nothing may be sent.
 
-        No await between the check and the reservation: two steps at once cannot both take the last cent.
+        There is no await between the check and the reservation: two concurrent steps cannot both take the last cent.
         """
         high = upper_bound(step.estimate.cost) or 0.0
         if high > 0 and self.spent + self.reserved + high > self.max_cost + _CENT:
@@ -111,13 +113,13 @@ class RunLedger:
         self._expose()
 
     def add_prior(self, spent: float, *, taken: bool) -> None:
-        """An attempt was made before the run."""
+        """Count an attempt that was made before the run."""
         self.spent += spent
         self._taken |= taken
         self._expose()
 
     def close(self, high: float, cost: float | None, *, taken: bool) -> None:
-        """An attempt ended for which ``high`` was set aside; ``cost`` was spent, None for all of that."""
+        """Release the reservation of an attempt that ended; ``cost`` was spent, None for the whole reservation."""
         self.reserved -= high
         self.spent += high if cost is None else cost
         self.unknown |= cost is None
@@ -133,8 +135,8 @@ class RunLedger:
 def reservation(
     step: Call, endpoint: Endpoint, answer: str, *, run: str, work: Work, asked: ThinkingRequest = NO_THINKING_REQUEST
 ) -> Reservation:
-    """The row of an attempt at a step, before it is made. ``answer``: the kind of answer that was asked for, at the
-    effort that is ``asked``."""
+    """Return the row of an attempt before it is made. ``answer``: the kind of answer that was requested, at effort
+    ``asked``."""
     estimate = step.estimate
     high = upper_bound(estimate.cost) or 0.0
     # A recording is heard as it came: what another step made for an ear is the sound of a film.
@@ -156,7 +158,7 @@ def reservation(
 class AttemptEntry:
     """One attempt's row. ``sent``: it is in the store, and the attempt may have been paid from then on.
 
-    ``bound``: USD set aside for it, None where its price is not known.
+    ``bound``: USD reserved for it, None where its price is unknown.
     """
 
     def __init__(self, ledger: RunLedger, store: Store, row: Reservation, bound: float | None) -> None:
@@ -173,12 +175,12 @@ class AttemptEntry:
         self._free = bound == 0
 
     def begin(self) -> None:
-        """The attempt begins: where it may cost money, its row is begun to be written."""
+        """Start writing the row where the attempt may cost money."""
         if not self._free:
             self.start()
 
     async def before(self) -> None:
-        """The first byte is about to leave. Raises StoreError: then it must not, as nobody would know of it."""
+        """Wait until the row is written; the first byte is sent next. Raises StoreError: then nothing may be sent."""
         if self._free:
             self._store.ready()
         else:
@@ -186,13 +188,13 @@ class AttemptEntry:
         self._ledger.asked.add(self._row.endpoint)
 
     def after(self) -> None:
-        """The last byte left. A free attempt's row is written a moment later, or when its first word is out."""
+        """Note that the last byte was sent. A free attempt's row is written a moment later, or with its first word."""
         if self._free and self._writing is None and self._later is None:
             self.sent = True
             self._later = asyncio.get_running_loop().call_later(_MOMENT, self.start)
 
     def start(self) -> None:
-        """Begin to write the row where nobody did."""
+        """Start writing the row unless that has begun."""
         if self._later is not None:
             self._later.cancel()
         if self._writing is None and self._open:
@@ -206,7 +208,7 @@ class AttemptEntry:
             self._writing = asyncio.wrap_future(self._store.together(write, later=self._free))
 
     def _reserving(self) -> Callable[[], str]:
-        """What writes the row, after the run's own where no attempt did so yet."""
+        """Return the function that writes the row, after the run's own row where this is its first attempt."""
         begin, self._ledger.begin = self._ledger.begin, None
 
         def reserve() -> str:
@@ -217,7 +219,7 @@ class AttemptEntry:
         return reserve
 
     async def written(self) -> None:
-        """The row is there. Raises StoreError."""
+        """Wait until the row is written. Raises StoreError."""
         import anyio
 
         if self._key:
@@ -234,12 +236,12 @@ class AttemptEntry:
         self.sent = True
 
     async def close(self, charge: Charge, outcome: AttemptOutcome) -> None:
-        """It ended. Where nobody knows what it cost, what was set aside for it counts."""
+        """Close the row. Where the cost is unknown, the reserved amount counts."""
         unknown = charge.state == "estimated" and charge.cost is None
         await self._close(charge.state, outcome, self._bound if unknown else charge.cost)
 
     def drop(self) -> None:
-        """Nothing was sent, and nothing is written of it."""
+        """Release the reservation without a row: nothing was sent."""
         self._forget(0.0, taken=False)
 
     async def _close(self, state: ClosedState, outcome: AttemptOutcome, cost: float | None) -> None:
@@ -262,7 +264,7 @@ class AttemptEntry:
                 raise
 
     def _forget(self, cost: float | None, *, taken: bool) -> None:
-        """Nothing is set aside for it any more; ``cost`` was spent, None where nobody knows how much."""
+        """Release the reservation; ``cost`` was spent, None where it is unknown."""
         if self._open:
             self._open = False
             self._ledger.close(self._bound or 0.0, cost, taken=taken)
@@ -271,7 +273,7 @@ class AttemptEntry:
 async def write_in_thread(write: Callable[[], T]) -> T:
     """Use the store, which blocks for milliseconds, off the event loop.
 
-    Shielded: a cancelled attempt must not leave a row whose id nobody knows, or an open one.
+    Shielded from cancellation: a cancelled attempt must not leave an open row, or one whose id is lost.
     """
     import anyio
     import anyio.to_thread

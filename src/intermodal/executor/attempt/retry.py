@@ -1,10 +1,10 @@
-"""What to do after an attempt failed: send again, take the next route, or stop. Values only; no clock, no randomness.
+"""What follows a failed attempt: resend, reroute or stop; and the waits, breaker checks and budgets around it.
 
-What an error is, and which class of retry and billing it has, is said by the table in ``protocols/errors/rules.py`` and
-by the error's class; here is what follows from those classes. Three rules stand above them. After the first output
-nothing is tried again (the model is committed). A resend to the same endpoint happens only where the failed attempt
-cannot have been paid, and once after a plain 500 or where a kept connection was closed. A re-route after the body was
-sent may pay twice, so it needs the policy's leave (``pay_twice``).
+``decide`` is pure: no clock, no randomness. ``decide_next`` applies it to a call of a run. An error's class of retry
+and billing comes from the table in ``protocols/errors/``. Three rules stand above that table. After the first output
+nothing is retried: the model is committed. The same endpoint is called again only where the failed attempt cannot have
+been paid, and once after a plain 500 or where a kept-alive connection was closed. A reroute after the body was sent may
+pay twice, so it needs the policy's permission (``pay_twice``).
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class RetryDecision(Value, frozen=True):
 
 
 class RetryLimits(Value, frozen=True):
-    """What the request allows (``Policy``).
+    """What the request's policy allows.
 
     Attributes:
-        pay_twice: a re-route that may pay a second time. resends: to one endpoint, at most; None for as many as follow
-            from the error.
+        pay_twice: reroute where that may pay a second time.
+        resends: most resends to one endpoint; None for as many as the error's class allows.
     """
 
     pay_twice: bool = True
@@ -71,7 +71,7 @@ _REASONS: tuple[tuple[type[errors.IntermodalError], str], ...] = (
 
 
 def reason_of(error: errors.IntermodalError) -> str:
-    """What the endpoint did, in a few words that continue a sentence begun with its name."""
+    """Return what the endpoint did, in words that continue a sentence begun with its name."""
     for kind, words in _REASONS:
         if isinstance(error, kind):
             return words
@@ -102,13 +102,14 @@ def decide(
     jitter: float,
     paid: int = 0,
 ) -> RetryDecision:
-    """What to do after ``error``.
+    """Return what follows ``error``.
 
     Args:
         attempt: attempts made at this endpoint for this step, the failed one included; 1 is the first, ``NO_MORE``
-            where nothing is left of the host's budget of resends (``executor/attempt/circuit_breaker.py``).
+        where
+            the host's retry budget is spent (``circuit_breaker.py``).
         committed: output was shown, or a tool call emitted.
-        allowed: by the request.
+        allowed: limits of the request's policy.
         remaining: seconds until the deadline, None when there is none.
         jitter: a number in [0, 1) that the caller drew.
         paid: attempts of the whole call so far that may have cost money.
@@ -133,7 +134,7 @@ def decide(
 
 
 def may_resend(error: errors.IntermodalError, attempt: int) -> bool:
-    """Whether the same endpoint would be asked again if nothing else spoke against it."""
+    """Return whether the error's class allows another attempt at the same endpoint."""
     return attempt <= _resends(error, *_classes(error), None)
 
 
@@ -147,7 +148,7 @@ def _resends(error: errors.IntermodalError, retry: errors.Retry, billing: errors
 
 
 def _delay(error: errors.IntermodalError, attempt: int, jitter: float) -> float | None:
-    """Seconds to wait, never less than the endpoint asked for; None when it asked for too long."""
+    """Return the seconds to wait, never less than the endpoint asked for; None where it asked for too long."""
     window = min(LAST_WAIT, FIRST_WAIT * 2.0 ** (attempt - 1))
     asked = error.retry_after if isinstance(error, errors.CallError) else None
     if asked is None:
@@ -161,7 +162,7 @@ _SPENT = "and too many of our calls to it were sent again already"
 
 
 def breaker_error(caller: StepCaller, job: CallJob) -> errors.CallError | None:
-    """Why it is not asked now: it failed again and again, and somebody else may do it. None when it is asked."""
+    """Return the error for an endpoint whose circuit breaker is open; None where it may be called."""
     seconds = caller.world.upstreams.seconds_open(job.endpoint.id, caller.world.clock())
     if not seconds or caller.force:
         return None
@@ -172,9 +173,9 @@ def breaker_error(caller: StepCaller, job: CallJob) -> errors.CallError | None:
 
 
 def is_resend(caller: StepCaller, job: CallJob) -> bool:
-    """Whether this run asked it before, and passed it over because it wanted to be waited for: then this is a resend.
+    """Return whether this run called the endpoint before and passed it over because it asked for a wait.
 
-    Raises Reroute where the host's budget of resends does not allow it.
+    Raises Reroute where the host's retry budget does not allow a resend.
     """
     from intermodal.executor.attempt.caller import Reroute
 
@@ -190,7 +191,8 @@ def is_resend(caller: StepCaller, job: CallJob) -> bool:
 async def wait_to_resend(
     caller: StepCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision
 ) -> None:
-    """Wait before the same endpoint is asked again. Who leaves meanwhile leaves the resend to others."""
+    """Wait before the same endpoint is called again. A caller that is cancelled meanwhile returns its resend to the
+    budget."""
     delay, reason = round(decision.delay, 3), f"{job.endpoint.id} {decision.reason}"
     try:
         await caller.emit(Retrying(step=job.step.id, reason=reason, delay=delay, at=caller.at()))
@@ -202,9 +204,9 @@ async def wait_to_resend(
 
 
 async def wait_for_retry_after(caller: StepCaller, job: CallJob) -> None:
-    """What an endpoint asked for when it was passed over, before it is asked again.
+    """Wait as long as an endpoint asked for when it was passed over, before it is called again.
 
-    Raises RateLimited where that is longer than there is time.
+    Raises RateLimited where that is longer than the time that is left.
     """
     name, world = job.endpoint.id, caller.world
     seconds = world.upstreams.paused_for(name, world.clock()) if caller.force else 0.0
@@ -227,8 +229,10 @@ async def wait_for_retry_after(caller: StepCaller, job: CallJob) -> None:
 
 
 def as_trial(caller: StepCaller, job: CallJob) -> CallJob:
-    """The job, as a trial where it is done to find out what its endpoint is like, or whether that is back, while
-    another route is left: then it is waited for less long, and streamed, so that a first word shows."""
+    """Return the call as a trial where it measures or probes its endpoint while another route is left.
+
+    A trial has shorter timeouts, and is streamed so that the first word shows that the endpoint works.
+    """
     name, world = job.endpoint.id, caller.world
     finds_out = name == caller.exploring or world.upstreams.is_open(name)
     if not finds_out or caller.force or not world.pay_twice or not _has_alternative(caller, name):
@@ -238,13 +242,13 @@ def as_trial(caller: StepCaller, job: CallJob) -> CallJob:
 
 
 def _has_alternative(caller: StepCaller, name: str) -> bool:
-    """Whether a route is left that asks this endpoint nothing."""
+    """Return whether a route is left that does not call this endpoint."""
     calls = ({step.endpoint for step in route.steps if isinstance(step, Call)} for route in caller.others)
     return any(name not in endpoints for endpoints in calls)
 
 
 def should_reroute(caller: StepCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision) -> bool:
-    """Whether another route is taken while this endpoint wants to be waited for. It is come back to if need be."""
+    """Return whether another route is taken while this endpoint asks for a long wait. It is returned to if need be."""
     asked = error.retry_after if isinstance(error, errors.CallError) else None
     if decision.kind != "resend" or asked is None or asked <= REROUTE_AFTER or caller.force:
         return False
@@ -256,10 +260,10 @@ def should_reroute(caller: StepCaller, error: errors.IntermodalError, job: CallJ
 def decide_next(
     caller: StepCaller, error: errors.IntermodalError, job: CallJob, number: int, committed: bool
 ) -> tuple[RetryDecision, bool]:
-    """What follows attempt ``number``, by the table and by what is left of the host's budget of resends, and whether it
-    is come back to later (``rather_elsewhere``).
+    """Return what follows attempt ``number``, and whether the endpoint is passed over for now (``should_reroute``).
 
-    A resend is paid for here, before it is waited for: whoever is decided a moment later finds the budget without it.
+    A resend is taken from the host's retry budget here, before the wait, so that concurrent calls cannot take the same
+    one.
     """
     world = caller.world
     now, jitter = world.clock(), world.jitter()
@@ -291,5 +295,5 @@ def decide_next(
 
 
 def is_free_resend(error: errors.IntermodalError) -> bool:
-    """Whether a resend costs the host nothing: it said itself when to come back, or has not read the request."""
+    """Return whether a resend needs no budget: the host named a time to retry, or has not read the request."""
     return error.stale or (isinstance(error, errors.RateLimited) and error.retry_after is not None)

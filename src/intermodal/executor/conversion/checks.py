@@ -1,7 +1,9 @@
-"""Looking at what a step made, and saying something when it is not as it should be. Pure.
+"""Checks of what a step made: remarks for the user, and findings that may change the plan. Pure.
 
-``remarks`` are for people and are made of every conversion; ``inspect`` does the plan's checks, whose findings may
-change the plan.
+``remarks`` covers every conversion; ``run_check`` runs the plan's checks. The last part compares columns of amounts
+with the total below them. A total that differs from their sum says little: a tax, a discount or rounding may explain
+it. A total that differs from it in one digit in one place (``1,380.50`` and ``1,330.50``) suggests a misread digit: of
+totals that are otherwise no sum, one in a hundred differs so by chance.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ REPEATS_NOTE = "the answer repeats itself; the model may be stuck: ask different
 
 
 def remarks(op: str, product: StepProduct, name: str) -> tuple[str, ...]:
-    """What the user should know about a conversion of the part called ``name``."""
+    """Return what the user should know about a conversion of the part ``name``."""
     check = _CHECKS.get(op)
     return tuple(check(product, name)) if check is not None else ()
 
@@ -132,16 +134,17 @@ WITHOUT_REMARK = ("language", "confidence")  # problems that ``remarks`` does no
 
 
 class CheckFinding(Value, frozen=True):
-    """``problem`` is a word of ``ConversionOutcome.problem``, or "size", or "" when all is well; ``said`` says it."""
+    """The finding of a check. ``problem``: a word of ``Outcome.problem``, "size", or "" where all is well; ``said``: a
+    sentence."""
 
     problem: str = ""
     said: str = ""
 
 
 class CheckSubject(Value, frozen=True):
-    """What a check looks at: the step, what it made, of which part, by whom.
+    """What a check looks at: the step, its product, the facts of its part.
 
-    ``endpoint`` is None for a transform; ``language`` what the user said the speech is in; ``tokens`` of the text.
+    ``endpoint`` is None for a transform; ``language``: the speech's, as the user stated it; ``tokens``: of the text.
     """
 
     step: Transform | Call
@@ -153,7 +156,7 @@ class CheckSubject(Value, frozen=True):
 
 
 def run_check(op: str, made: CheckSubject) -> CheckFinding:
-    """The finding of a check of the plan. A check this version does not know finds nothing."""
+    """Run one check of the plan. A check that this version does not know finds nothing."""
     look = _INSPECTIONS.get(op)
     return look(made) if look is not None else CheckFinding()
 
@@ -193,8 +196,8 @@ def _missed(transcript: Transcript, name: str) -> CheckFinding:
 
 
 def confident_seconds(transcript: Transcript) -> tuple[int, int]:
-    """Seconds with words that an ear was sure of, and all of them; (0, 0) where it was sure of all but a few, or does
-    not say."""
+    """Return the seconds of speech that were transcribed with confidence, and all of them; (0, 0) where nearly all
+    were."""
     spoken = sum(each.end - each.start for each in transcript.segments)
     doubted = sum(each.end - each.start for each in _doubted(transcript.segments))
     if transcript.certainty and transcript.certainty < _UNSURE:
@@ -225,7 +228,7 @@ def sparse_finding(name: str, lost: tuple[int, float]) -> CheckFinding:
 
 
 def sparse_speech(transcript: Transcript) -> tuple[int, float]:
-    """Words and seconds of the segments that hold too few words for their length; (0, 0.0) where none does."""
+    """Return words and seconds of the segments with too few words for their length; (0, 0.0) where there is none."""
     found = [
         (len(segment.text.split()), segment.end - segment.start)
         for segment in transcript.segments
@@ -277,7 +280,7 @@ def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
 
 
 def confident_lines(lines: Sequence[ReadLine]) -> tuple[int, int]:
-    """Lines with words that a reader was sure of, and all of them; (0, 0) where it was sure of all but a few."""
+    """Return the lines that were read with confidence, and all of them; (0, 0) where nearly all were."""
     words = lines_with_words(lines)
     sure = sum(not line.unread and line.confidence >= DOUBTED for line in words)
     return (0, 0) if len(words) - sure < SPOILT * len(words) or not words else (sure, len(words))
@@ -411,7 +414,7 @@ class MismatchedTotal(Value):
 
 
 def mismatched_totals(text: str) -> tuple[MismatchedTotal, ...]:
-    """The totals of a text in rows that differ from what is above them by one digit."""
+    """Return the totals of a text in rows that differ from what is above them by one digit."""
     found: list[MismatchedTotal] = []
     items: list[int] = []  # since the rows of amounts began
     since: list[int] = []  # since the last total among them

@@ -1,4 +1,4 @@
-"""Conversions on the way to the last call: taken from the cache, or made by a transform or a call."""
+"""Products of conversions, from a call's result or from the cache, with their cache keys; channels and barcodes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is
 
 
 def product_of_transcript(step: Call, facts: PartFacts, transcript: Transcript) -> StepProduct:
-    """What an ear made. Silence is said, so that a model does not take a missing block for a missing file."""
+    """Return the product of a transcript. Silence is stated, so that a model does not take a missing block for a
+    missing file."""
     what = label("Transcript", facts.name)
     words: tuple[TextInput, ...] = (
         TextInput(text=transcript.text or NOTHING_HEARD, label=what, source=_how(facts, "said")),
@@ -64,7 +65,8 @@ def image_origins(pictures: tuple[ImageInput, ...]) -> tuple[ImageOrigin, ...]:
 def product_of_lines(
     step: Call, facts: PartFacts, places: tuple[ImageOrigin, ...], lines: tuple[tuple[ReadLine, ...], ...]
 ) -> StepProduct:
-    """What an eye read, one block a picture. Of pictures on pages of text, what the text lacks."""
+    """Return the product of recognised text, one block an image. Of figures on text pages, only what the page's text
+    lacks."""
     cut_out = "figures" in dict(step.params)
     if cut_out:
         both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
@@ -97,7 +99,7 @@ def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
 def product_of_descriptions(
     step: Call, facts: PartFacts, places: tuple[ImageOrigin, ...], texts: tuple[str, ...]
 ) -> StepProduct:
-    """What an eye saw in each picture, in its words."""
+    """Return the product of image descriptions."""
     told = [text.strip() or NOTHING_SEEN for text in texts]
     pieces = _blocks(facts, "What is seen", "seen", places, told, [""] * len(told))
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts))
@@ -127,7 +129,7 @@ def _how(facts: PartFacts, how: TextSource) -> TextSource:
 
 
 def product_of_result(step: Call, facts: PartFacts, pictures: tuple[ImageInput, ...], made: CallResult) -> StepProduct:
-    """A finished call's product."""
+    """Return the product of a finished call."""
     if made.transcript is not None:
         return product_of_transcript(step, facts, made.transcript)
     return product_of_lines(step, facts, image_origins(pictures), made.lines)
@@ -141,12 +143,11 @@ def _no_sum(name: str) -> str:
 
 
 class Converters(Value, frozen=True):
-    """Who converts in a run, and what they are told.
+    """What converts in a run, for the cache keys.
 
     Attributes:
-        language: what ears are told the speech is in. question: what eyes are told to look for.
-        readers: what reads pictures here (``local/embedded/ocr_scripts.py``). sums: the checksum of weights by their
-            name.
+        language: the language that speech recognition is told. question: what descriptions are made for.
+        readers: version of the text recognition here. sums: checksum of weights by name.
     """
 
     catalog: Catalog
@@ -156,7 +157,7 @@ class Converters(Value, frozen=True):
     sums: Callable[[str], str] = _no_sum
 
     def of(self, step: Transform | Call) -> str:
-        """Who makes what this step does, in which version, and what it is told besides."""
+        """Return what identifies the converter of a step: endpoint, weights, version, and what it is told."""
         if isinstance(step, Transform):
             return "media"
         endpoint = self.catalog.by_id.get(step.endpoint)
@@ -175,10 +176,10 @@ class Converters(Value, frozen=True):
 
 
 def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dict[str, str]:
-    """The cache key of every conversion, from the bytes it starts with through all it went through.
+    """Return the cache key of each conversion, from the original bytes through all steps on the way.
 
-    A question is a part of what was described for it, and of nothing else. How an answer is printed is no part of it,
-    nor is a selection of pages: the steps behind it name the pages they take.
+    A description's key includes its question. The output format does not matter, nor a selection of pages: later steps
+    name the pages they take.
     """
     keys: dict[str, str] = {}
     origins: dict[str, ContentOrigin] = {f"part:{part.index}": _origin(part) for part in facts.parts}
@@ -207,7 +208,7 @@ def includes_question(step: Transform | Call) -> bool:
 
 
 def image_cache_key(step: Call, picture: ImageInput, makers: Converters) -> str:
-    """The cache key of what is seen in one picture, wherever it is from."""
+    """Return the cache key of the description of one image, wherever it is from."""
     origin = ContentOrigin(
         digest=hashlib.sha256(picture.data).hexdigest(), shape=(float(picture.width), float(picture.height))
     )
@@ -222,9 +223,9 @@ def language_of(step: Call, language: str) -> str:
 
 
 def product_from_cache(step: Call, facts: PartFacts, value: CachedConversion) -> StepProduct | None:
-    """The product of a cached value, None for one of another shape.
+    """Return the product of a cached value, None for a value of another shape.
 
-    The value may have been made for the same bytes under another name: names are those of now.
+    The value may have been made for the same bytes under another name; names are the current ones.
     """
     if step.op == "transcribe" and value.transcript is not None:
         return product_of_transcript(step, facts, value.transcript)
@@ -240,12 +241,12 @@ def product_from_cache(step: Call, facts: PartFacts, value: CachedConversion) ->
 
 
 def is_cacheable(product: StepProduct) -> bool:
-    """Whether the same would come of it tomorrow: not of what was stopped, nor of lines that wait for a reader."""
+    """Return whether the same would come of it again: not of stopped output, nor of unread lines."""
     return not product.looped and not any(line.unread for lines in product.lines for line in lines)
 
 
 def cache_value(product: StepProduct, maker: str = "") -> CachedConversion:
-    """What the cache keeps of a product, and of what and by whom it was made."""
+    """Return what the cache keeps of a product."""
     made = next(iter(product.derived), None)
     name, op = (made.name, made.op) if made is not None else ("", "")
     if product.transcript is not None:
@@ -263,7 +264,7 @@ PRINT_CONFIDENCE: Final = (
 
 
 async def decode_codes(pictures: Sequence[ImageInput], media: MediaWorkerLike, name: str) -> list[tuple[CodeLike, ...]]:
-    """What codes say on each picture. Of one that cannot be looked at nothing: its words were read all the same."""
+    """Decode QR codes and barcodes on each image; none on an image that cannot be decoded."""
     found: list[tuple[CodeLike, ...]] = []
     for picture in pictures:
         try:
@@ -274,7 +275,8 @@ async def decode_codes(pictures: Sequence[ImageInput], media: MediaWorkerLike, n
 
 
 def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[ReadLine, ...]:
-    """Lines in reading order: what codes say stands where they are, and signs made of their patterns are gone."""
+    """Return lines in reading order with the text of codes at their place, without lines misread from their
+    patterns."""
     if not codes:
         return tuple(lines)
     print_ = [
@@ -302,13 +304,13 @@ SPEAKERS = ("speaker 1", "speaker 2")  # the left channel, the right one
 async def decode_channels(
     media: MediaWorkerLike, data: Data, name: str, progress: Progress | None = None
 ) -> AudioInput:
-    """Both channels of a recording or of a film's sound, each for itself."""
+    """Decode both channels of a recording or of a video's sound."""
     first, second = [await media.pcm(data, name=name, progress=progress, channel=each) for each in (0, 1)]
     return AudioInput(seconds=first.seconds, pcm=first.samples, beside=second.samples, name=name)
 
 
 def merge_channels(left: Transcript, right: Transcript) -> Transcript:
-    """What was heard on two channels, in the order of time, each stretch with who says it."""
+    """Merge the transcripts of two channels by time; each segment names its speaker."""
     both = (left, right)
     segments = [
         replace(each, speaker=speaker)
@@ -331,7 +333,7 @@ def merge_channels(left: Transcript, right: Transcript) -> Transcript:
 async def transcribe_channels(
     job: CallJob, sounds: tuple[AudioInput, ...], call: Callable[[CallJob], Awaitable[FinishedCall]]
 ) -> FinishedCall:
-    """Both channels heard by an endpoint that takes one recording a call; to a host elsewhere side by side."""
+    """Transcribe both channels with an endpoint that takes one recording a call; concurrently on a host elsewhere."""
     found: dict[int, FinishedCall] = {}
     share = replace(job, step=split_estimate(job.step, len(sounds)))
 

@@ -1,4 +1,5 @@
-"""Deterministic, weightless conversions, done in the media worker: pages to text, a video to pictures and sound."""
+"""Conversions without a model, done in the media worker: text and images of pages, frames, sound and subtitles of
+videos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seeing pictures for a question: one call a picture, whose words a model without eyes gets instead of it."""
+"""Describes images for a question, one call an image, for a model that cannot see."""
 
 from __future__ import annotations
 
@@ -55,11 +55,12 @@ def converters_of(world: Dependencies, request: Request) -> conversions.Converte
 
 
 def description_prompt(question: str) -> str:
-    """What an eye is asked: the question, so that it looks for the right things, and then for one sentence.
+    """Return the prompt for a description: the question, so that the model looks for the right things, then one
+    instruction.
 
-    In one line with the question first the smallest eye there is still named shape and colour in 28 of 30 tries (30 of
-    30 without a question); with a blank line between, in 24; with the question before the picture or said to be
-    somebody else's, in 5 of 6.
+    On one line with the question first, the smallest vision model still named shape and colour in 28 of 30 tries (30 of
+    30 without a question); with a blank line between, in 24; with the question before the image or attributed to
+    another person, in 5 of 6.
     """
     short = question if len(question) <= QUESTION_CHARS else f"{question[:QUESTION_CHARS]}..."
     return f"{short} {DESCRIBE}" if short else DESCRIBE
@@ -68,7 +69,7 @@ def description_prompt(question: str) -> str:
 async def describe(
     state: RunState, call: Calls, step: Call, endpoint: Endpoint, told: conversions.Converters
 ) -> tuple[StepProduct, Actual]:
-    """What is seen in each picture of a step. A picture that was described for this question before is not sent."""
+    """Describe each image of a step. An image that was described for this question before is not sent again."""
     question = told.question if conversions.includes_question(step) else ""
     async with state.places.taken(decoder_use(step)):
         pictures = await state.prepare.pictures(step, state.products, endpoint)

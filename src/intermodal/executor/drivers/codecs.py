@@ -1,4 +1,4 @@
-"""Which codec speaks to a host: by the protocol of its row. A table, not a branch; a codec loads when it is needed."""
+"""Which codec encodes a host's requests, by its protocol: a table. A codec loads when it is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded model that matches pictures and texts: a vector of each, in one space."""
+"""The driver of embedded contrastive models: vectors of images and texts in one space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded model that draws: words, and perhaps a picture with its mask, in; pictures out."""
+"""The driver of embedded image generation: a prompt, and perhaps an image with its mask, in; images out."""
 
 from __future__ import annotations
 

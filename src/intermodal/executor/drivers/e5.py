@@ -1,4 +1,4 @@
-"""Embedded sentence vectors."""
+"""The driver of embedded sentence embeddings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded encoder with a head: chances of labels of a text, or of words where one is masked."""
+"""The driver of embedded encoders with a head: probabilities of labels, or of words for a mask."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Hosts that are spoken to over HTTP: chat, transcriptions, speech, vectors. One driver for all: they are data rows.
+"""The driver of every HTTP host: chat, transcription, speech, embeddings and images. A host is a data row.
 
-Which wire speaks to a host follows from its protocol: a table of codecs, not a branch.
+The codec follows from the host's protocol (``codecs.py``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One call as a driver gets it, and what a driver gives back."""
+"""The interface of a driver: the call it receives, the result it returns, and how it reports while it works."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class CallResult(Value, frozen=True):
 
 
 class AttemptContext(Protocol):
-    """A driver's way back to the run. ``key`` is the host's, "" when it needs none."""
+    """What a driver reports to while it works. ``key``: the host's API key, "" where it needs none."""
 
     @property
     def key(self) -> str: ...
@@ -112,31 +112,31 @@ class AttemptContext(Protocol):
         """Seconds until the run's deadline, None when there is none."""
 
     async def sending(self) -> None:
-        """Call it right before the first byte leaves: it records that money may be spent, or raises StoreError."""
+        """Call right before the first byte leaves: records that money may be spent, or raises StoreError."""
 
     def record(self) -> SendRecord:
-        """The same for who can tell when the first byte leaves and when the last one left."""
+        """Return the record of the request, for a transport that reports its first and last byte itself."""
         ...
 
     async def say(self, text: str) -> None:
-        """A piece of the answer, as it comes."""
+        """Report a piece of the answer."""
 
     async def think(self, thought: Thought) -> None:
-        """A piece of what the model thinks aloud."""
+        """Report a piece of the reasoning."""
 
     def loaded(self, seconds: float) -> None:
-        """The runtime had to be started or loaded, which took so long."""
+        """Report the seconds that starting or loading the runtime took."""
 
     def progress(self, fraction: float | None, note: str = "") -> None: ...
 
     def sketched(self, picture: Drawn, done: int, steps: int) -> None:
-        """How a picture looks after so many of its steps."""
+        """Report how an image looks after ``done`` of its steps."""
 
 
 class Driver(Protocol):
-    """A protocol's way to do a job: a module with this function, named in ``call.DRIVERS``.
+    """Makes calls of one protocol: a module with this function, named in ``attempt.caller.DRIVERS``.
 
-    Raises CallError, with ``sent`` False when it certainly cost nothing.
+    Raises CallError, with ``sent`` False where it certainly cost nothing.
     """
 
     async def drive(self, job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult: ...

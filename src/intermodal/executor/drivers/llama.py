@@ -1,4 +1,4 @@
-"""A language model in our own llama.cpp server: started when needed, then spoken to like any other host."""
+"""The driver of the embedded llama.cpp server: started when needed, then called like any other host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded eye for text: pictures in, lines with places out, one picture after the other."""
+"""The driver of embedded text recognition: images in, lines with boxes out, one image after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The voice in a separate program: lines in, one stretch of sound out."""
+"""The driver of the Piper voice, a separate program: lines in, samples out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that intermodal starts and every process of the user shares: started when needed, then like any other."""
+"""The driver of servers that intermodal starts and all of the user's processes share."""
 
 from __future__ import annotations
 

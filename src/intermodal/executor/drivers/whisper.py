@@ -1,4 +1,4 @@
-"""The embedded ear: PCM in, a transcript with times out. Channels are heard one after the other, where each is."""
+"""The driver of embedded speech recognition: PCM in, a transcript with times out. Channels are transcribed in turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words as the captions that contrastive models were trained with."""
+"""Labels as captions, the form that contrastive models were trained with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gate between an attempt at an answer and the user."""
+"""Holds an answer back until its first visible word, so that a failed attempt can still be replaced."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from intermodal.events import Committed, Event, TextDelta, Thought
 
 
 class CommitGate:
-    """Nothing of an attempt is shown before its first visible word, then everything is."""
+    """Show nothing of an attempt before its first visible word, and everything from then on."""
 
     MOST_HELD = 256 << 10  # characters of nothing visible: an answer that never begins is none
 

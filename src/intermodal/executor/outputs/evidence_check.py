@@ -1,4 +1,4 @@
-"""A JSON answer held against what it was made from, and asked for once more where a value stands nowhere in it."""
+"""Checks a JSON answer against its sources, and asks once more for values that no source contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The call that answers: assembled, checked, streamed through a gate, and for JSON held against its schema."""
+"""The last call of a route, by operation; for ``generate``: build the prompt, preflight, stream, validate, and
+remark."""
 
 from __future__ import annotations
 
@@ -182,7 +183,7 @@ def _with_schema(
 
 
 def is_brief(step: Call) -> bool:
-    """Whether the answer is surely made soon: a host that works on a whole answer looks like one that hangs."""
+    """Return whether the answer surely comes soon; a host that works on a whole answer shows no sign of life."""
     return step.estimate.seconds.known and step.estimate.seconds.for_limit() <= BRIEF_SECONDS
 
 
@@ -229,7 +230,7 @@ def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
 
 
 def refusal_error(endpoint: Endpoint, words: str, step: str) -> errors.ContentRefused:
-    """The error that a refusal is, with the model's own words where it gave any."""
+    """Return the error for a refusal, with the model's reason where it gave one."""
     reason = " ".join(words.split())[:300]
     said = f': "{reason}"' if reason else ""
     return errors.ContentRefused(
@@ -317,8 +318,11 @@ async def _remark(run: RouteRun, done: FinishedCall, step: Call, limit: int | No
 
 
 def ending_notes(reason: str, text: str, tokens: int | None, *, called: bool, thought: int | None = None) -> list[str]:
-    """What is to be said of how an answer ended. ``tokens``: that were made, or were allowed; ``called``: tools;
-    ``thought``: tokens of them that were."""
+    """Return the notes on how an answer ended.
+
+    Args:
+        tokens: tokens that were made, or were allowed. called: tools were called. thought: reasoning tokens among them.
+    """
     if reason == "length" and thought and not text.strip() and not called:
         return [
             hint("the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}", thought)
@@ -396,7 +400,7 @@ FINAL_CALLS: Mapping[str, Callable[[RouteRun, Call], Awaitable[Finished]]] = {
 
 
 async def run_to_answer(run: RouteRun) -> Finished:
-    """Drive a route to its end: what leads to the answer, then the call that makes it."""
+    """Run a route to its end: prepare its inputs, then make the answering call."""
     last = await run.prepare_answer()
     finished = await FINAL_CALLS[last.op](run, last)
     await run.state.emit_held_notes()

@@ -1,4 +1,4 @@
-"""The call that draws: words put together, pictures beside them, what comes back as it was wanted."""
+"""The call that generates images: its prompt and input images, and the format that was requested."""
 
 from __future__ import annotations
 

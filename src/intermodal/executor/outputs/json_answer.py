@@ -1,4 +1,9 @@
-"""A JSON answer: taken out of what was said, and held against its schema. Pure."""
+"""Parses a JSON answer and validates it against its schema, within a budget of steps.
+
+Work that other people's input can make long does not block the event loop: what is short is done at once; what turns
+out to be longer starts anew in a thread, which yields the interpreter after each slice of steps. It ends with its
+budget, or when it is cancelled.
+"""
 
 from __future__ import annotations
 

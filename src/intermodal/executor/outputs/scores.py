@@ -1,10 +1,15 @@
-"""How well each label fits: by the vectors of what there is and of the labels, or by the letter with which a chat would
-answer.
+"""Scores of labels: by embeddings, by an encoder's head, by a contrastive model, or by the letter a chat would answer.
 
-Vectors of text: cosines, divided by a temperature, through a softmax. Vectors of pictures: as their model was trained,
-see ``contrastive.py``. A chat: the labels as lettered options, one word of
-answer, and the probabilities of the letters among those that the host tells, made to sum to 1. Models favour some
-places among options, so every question is put twice, the second time with the options in reverse, and the mean counts.
+Embeddings of text: cosines, divided by a temperature, through a softmax. A chat: the labels as lettered options, one
+token of answer, and the host's probabilities of the letters, normalised to 1. Models favour some positions, so each
+question is asked twice, with the options reversed, and the mean counts.
+
+Contrastive models were trained on images and captions, so a label becomes a caption, by the template published with the
+model. Cosines are multiplied with the learned scale. CLIP compares the captions, so its scores sum to 1; SigLIP judges
+each pair by itself. Of several images, and of the frames of a video, the mean counts.
+
+An encoder's head knows only the labels it was trained for. Where exactly one label holds, the scores of all sum to 1; a
+note states the share of labels that were not asked for. A long text is scored by windows, which is noted.
 """
 
 from __future__ import annotations

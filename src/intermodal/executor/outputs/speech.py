@@ -1,8 +1,8 @@
-"""The answer that is heard: made of words by a voice, or spoken by the model itself; cut for the voice, and packed.
+"""Spoken answers: text for a voice, the call that speaks, and the audio file that was requested.
 
-Two routes end here. A call ``speak`` takes the words of a call ``generate`` before it (which streams them while they
-are made), or, for a text that is to be spoken as it is, the pieces of its inputs. A model that speaks by itself
-answers in one call ``generate``, with words and sound together.
+Two routes end here. A ``speak`` call takes the words of a ``generate`` call before it (which streams them), or the text
+of its inputs where a text is spoken as it is. A model that speaks by itself answers in one ``generate`` call, with
+words and sound together.
 """
 
 from __future__ import annotations

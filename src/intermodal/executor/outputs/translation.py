@@ -1,4 +1,4 @@
-"""A model that translates what was heard: lines with numbers go in, and come back with the times of what was said."""
+"""Translation by a chat model: numbered lines go in and come back with the times of the transcript."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a conversion was given to do, in the units that its seconds and its words are learned by."""
+"""Measures the work of a conversion in the units by which its seconds and tokens are learned."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from intermodal.store.rows import Range, TransformRow
 
 
 def count_letters(pictures: tuple[ImageInput, ...], facts: PartFacts) -> float:
-    """Letters counted when the part was probed, of these pictures of it.
+    """Return the letters that were counted on these images when the part was probed.
 
-    0 where any of them was not, and where they are in a script of which a letter takes other numbers of tokens: from
-    both nothing is learned for others.
+    0 where one of them was not counted, or its script takes another number of tokens per letter: nothing is learned
+    then.
     """
     if facts.script or any(page.script for page in facts.pages if page.number in {each.page for each in pictures}):
         return 0.0
@@ -32,7 +32,7 @@ def count_letters(pictures: tuple[ImageInput, ...], facts: PartFacts) -> float:
 def transform_row(
     step: Transform, facts: PartFacts, product: StepProduct, seconds: float, run: str
 ) -> TransformRow | None:
-    """The row of a transform, None for one that takes no time of its own."""
+    """Return the row of a transform, None for one that takes no time of its own."""
     amount = _amount(step, facts, product)
     if not amount:
         return None

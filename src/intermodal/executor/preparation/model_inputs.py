@@ -1,4 +1,4 @@
-"""What steps make and the last call gets: pieces of a part, in the shape a model takes them."""
+"""The inputs of a model call: text, images, audio, video and documents, and the product of a step that made them."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ class StepProduct(Value, frozen=True):
     """What one step made.
 
     Attributes:
-        part: the part it stands for.
-        pieces: what a later step gets.
-        derived: what is kept for inspection; empty for pictures.
-        transcript, lines: what an ear or an eye returned.
+        part: index of the part it stands for.
+        pieces: the inputs that a later step gets.
+        derived: what is kept for inspection; empty for images.
+        transcript, lines: what speech recognition or OCR returned.
         looped: some of it was stopped because it repeated itself.
-        scenes: how many a film was found to have when pictures of them were made, 0 for anything else.
+        scenes: how many scenes the video has when frames were taken, 0 for anything else.
     """
 
     part: int

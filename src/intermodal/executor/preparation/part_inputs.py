@@ -1,8 +1,7 @@
-"""From a call step to a job: the media it needs, in the form its endpoint may have.
+"""Prepares the inputs of a call from the parts of a request, in the form that the endpoint may have.
 
-Nothing near gets the user's file: embedded runtimes and servers of this machine get PCM and pixels we
-made. A host elsewhere that takes the file's own format gets the file, because packing it again would
-cost quality and bytes.
+No runtime or server of this machine gets the user's file: it gets PCM and pixels that the media worker decoded. A host
+elsewhere that accepts the file's own format gets the file, because re-encoding it would cost quality and bytes.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _RATE = 16_000  # Hz, of the media worker's PCM
 
 
 class InputPreparer:
-    """Makes pieces of parts, once each."""
+    """Prepares each part once."""
 
     def __init__(self, opened: OpenedMediaLike, media: MediaWorkerLike, parts: Sequence[Part]) -> None:
         self._opened = opened
@@ -53,8 +52,11 @@ class InputPreparer:
     async def sounds(
         self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint, progress: Progress | None = None
     ) -> tuple[AudioInput, ...]:
-        """A recording for an ear: PCM for one of ours, else a file its wire carries; of channels that are heard apart
-        one with both for ours, and a file of each for any other."""
+        """Return a recording for speech recognition: PCM for an embedded model, a file in a supported format for a
+        host.
+
+        Where two channels are transcribed apart, an embedded model gets one input with both, a host one file for each.
+        """
         if not has_separate_channels(step):
             return (await self._sound(step, products, endpoint, progress),)
         kind, _, source = step.inputs[0].partition(":")
@@ -79,7 +81,7 @@ class InputPreparer:
         raise errors.PlanStale("has nothing to hear", where=step.endpoint, todo="plan again", step=step.id)
 
     async def native(self, index: int, endpoint: Endpoint, max_side: int | None) -> tuple[ModelInput, ...]:
-        """A part as the last call gets it when nothing was converted."""
+        """Return a part as the last call gets it without a conversion."""
         facts = self._facts(index)
         if facts.kind == "text":
             # The sender's own words are put in by assemble.py; a text file is data.
@@ -106,7 +108,7 @@ class InputPreparer:
     async def pictures(
         self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint
     ) -> tuple[ImageInput, ...]:
-        """What an eye reads or describes: a picture part, pages that were drawn, frames of a video."""
+        """Return the images that a step reads or describes: an image part, rendered pages, or frames of a video."""
         side = dict(step.params).get("max_side", "")
         most = int(side) if side else None
         found: list[ImageInput] = []
@@ -167,7 +169,7 @@ class InputPreparer:
 
 
 def decoder_use(step: Call) -> CoreUse:
-    """What getting the media of a step ready occupies: a decoder, where they are not made by steps before it."""
+    """Return what the preparation of a step's media occupies: a decoder, unless earlier steps made them."""
     return DECODER_USE if any(reference.startswith("part:") for reference in step.inputs) else REMOTE_USE
 
 
@@ -177,7 +179,7 @@ def _audio_of(product: StepProduct) -> AudioInput:
 
 
 def as_wav_input(sound: AudioInput) -> AudioInput:
-    """A recording as a file that every wire carries."""
+    """Return a recording as a file that every protocol carries."""
     if sound.data:
         return sound
     return AudioInput(
@@ -194,7 +196,7 @@ def _as_mp3_input(sound: AudioInput) -> AudioInput:
 def measure_work(
     pictures: tuple[ImageInput, ...] = (), sounds: tuple[AudioInput, ...] = (), papers: tuple[DocumentInput, ...] = ()
 ) -> Work:
-    """How much a call is given to do."""
+    """Return how much a call is given to do, for its row."""
     return Work(
         audio_seconds=round(sum(sound.seconds for sound in sounds), 3),
         megapixels=round(sum(picture.width * picture.height for picture in pictures) / 1e6, 4),

@@ -1,4 +1,7 @@
-"""The last look before sending: can the endpoint take these parts, does the prompt fit? Nothing is cut in silence."""
+"""Preflight checks before the answering call: modalities, the context window, and files in which nothing was found.
+
+A request is refused, never cut silently.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +32,15 @@ _KINDS: tuple[tuple[type[WirePart], Kind, str], ...] = (
 
 
 def kinds_in(call: ChatCall) -> tuple[Kind, ...]:
-    """The kinds of part a call carries besides text."""
+    """Return the kinds of media that a call carries."""
     parts = [part for message in call.messages for part in message.parts]
     return tuple(kind for of_wire, kind, _ in _KINDS if any(isinstance(part, of_wire) for part in parts))
 
 
 def check_modalities(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
-    """Raises UnsupportedModality before a byte is sent where a part is of a kind the endpoint does not take.
+    """Raise UnsupportedModality before a byte is sent where the endpoint does not take a kind of part.
 
-    The planner does not plan such a call; a plan that is old, or made by hand, may hold one all the same.
+    The planner makes no such plan; one that is old or written by hand may hold one.
     """
     given = kinds_in(call)
     for _, kind, what in _KINDS:
@@ -48,10 +51,10 @@ def check_modalities(endpoint: Endpoint, call: ChatCall, step: Call) -> None:
 
 
 def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int | None, world: Dependencies) -> Call:
-    """The step with its real prompt size in its estimate, where it can be counted.
+    """Return the step with its counted prompt size in its estimate, where it can be counted.
 
-    Raises ContextExceeded with the numbers when prompt and reserved answer do not fit. Where only the
-    host can count, the host says so itself: its refusal costs nothing.
+    Raises ContextExceeded with the numbers where prompt and reserved answer do not fit. Where only the host can count,
+    the host refuses itself, which costs nothing.
     """
     counted = world.count(endpoint.model.tokenizer, text) if endpoint.model.tokenizer else None
     if counted is None:
@@ -96,9 +99,9 @@ class EmptyFile(msgspec.Struct, frozen=True):
 def empty_files(
     request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts
 ) -> tuple[EmptyFile, ...]:
-    """One a file, where files came with the question and none of the conversation holds anything; else ().
+    """Return the files of the question where the conversation has files and nothing was found in any of them; else ().
 
-    A question without a file is never answered this way: it may be about what was said before.
+    A question without a file is never refused: it may be about what was said before.
     """
     given = [(index, part) for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
     first_of_question = sum(len(message.parts) for message in request.messages[:-1])
@@ -120,8 +123,8 @@ def empty_files(
 def unreadable_files(
     request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts
 ) -> tuple[PartFacts, ...]:
-    """Files of the question of whose words most are in a script that was not read, where no other file of the
-    conversation has more to give; else ()."""
+    """Return the files of the question most of whose words are in an unreadable script, where no other file of the
+    conversation has content; else ()."""
     given = [index for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
     if any(not stands_for.get(index) or not all(map(is_nearly_empty, stands_for[index])) for index in given):
         return ()
@@ -131,7 +134,7 @@ def unreadable_files(
 
 
 def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts) -> tuple[str, ...]:
-    """Names of the files of whose words some or most were not read, and that nobody sees besides."""
+    """Return the names of files with unread words that no vision model sees."""
     return tuple(
         facts.parts[index].name
         for index, pieces in sorted(stands_for.items())
@@ -140,7 +143,7 @@ def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts:
 
 
 def is_nearly_empty(piece: ModelInput) -> bool:
-    """Whether a model would learn next to nothing from it: it is empty, or most of its words were not read."""
+    """Return whether an input is empty, or most of its words were not read."""
     return is_empty(piece) or _missing(piece) == "most"
 
 

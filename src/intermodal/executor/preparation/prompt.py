@@ -1,9 +1,15 @@
-"""From representations to messages: pure.
+"""Builds the messages of a chat from the request and the prepared inputs. Pure.
 
-Text that came out of media is data: it stands in a user's message, never in one of the system, an assistant or a tool,
-in a block that says where it is from and where it ends (``boundary.py``). Invisible characters are taken out of it, and
-marks of chat templates are broken up (``protocols/special_tokens.py``). What a sender says stands as it was said.
-Data first, the question last: small models answer what they read last. What is said between files stays between them.
+Text from media is data: it stands in a user message, never in a system, assistant or tool message, in a block that
+names its source and ends at a boundary word that no data of the message contains. A file may say anything, also "Text
+of contract.pdf:" or what looks like the user's question; so each block stands between two lines ``---bako``, like a
+part of a MIME message. Of seven forms tried with the smallest model (135M parameters; three questions, five words each)
+this one had most answers right: 14 of 15, where "up to [bako]" behind the label had 9. The word is a digest of all data
+of the message, so the same message has the same one every time (runs can be compared, a prompt cache holds).
+
+Invisible characters are removed from data, and chat template marks are broken up (``protocols/special_tokens.py``).
+What the sender says stays as it is. Data comes first and the question last, since small models answer what they read
+last; text between files stays between them.
 """
 
 from __future__ import annotations
@@ -57,8 +63,8 @@ def sanitize(text: str, marks: SpecialTokens = _KNOWN) -> str:
 
 
 def label(what: str, name: str, page: int = 0) -> str:
-    """The first words of a block of data. The name is the sender's, so it gets one line and 80 characters, and is
-    quoted where it could be read as words of ours.
+    """Return the heading of a data block. The file name is the sender's: one line, at most 80 characters, quoted where
+    it could be read as our words.
 
     >>> label("Text", "report.pdf", 2), label("Text", "yes: obey.pdf")
     ('Text of report.pdf, page 2', 'Text of "yes: obey.pdf"')
@@ -73,7 +79,7 @@ _UNQUOTED = str.maketrans({'"': "'", "[": "(", "]": ")", "`": "'"})
 
 
 def shown_name(name: str) -> str:
-    """A sender's name of a file, in one line of at most 80 characters that can be seen, without marks of templates."""
+    """Return a file name as one line of at most 80 visible characters, without chat template marks."""
     short = " ".join(sanitize(name).split())
     return short if len(short) <= 80 else f"{short[:77]}..."
 
@@ -83,7 +89,7 @@ def _quoted(name: str) -> str:
 
 
 def is_empty(piece: ModelInput) -> bool:
-    """Whether nothing was found in what this piece stands for."""
+    """Return whether the conversion behind this input found nothing."""
     return isinstance(piece, TextInput) and strip_invisible(piece.text).strip() in (
         "",
         *video_timeline.NOTHING_FOUND.values(),
@@ -91,7 +97,7 @@ def is_empty(piece: ModelInput) -> bool:
 
 
 class DataBlock(NamedTuple):
-    """Data of one file as it goes into a prompt: what it is, and its texts with the pictures between them."""
+    """The data of one file as it goes into a prompt: a heading, and texts with the images between them."""
 
     label: str
     body: tuple[str | ImageInput, ...]
@@ -106,10 +112,14 @@ def chat_messages(
     facts: Sequence[PartFacts] = (),
     marks: tuple[str, ...] = (),
 ) -> tuple[WireMessage, ...]:
-    """The conversation as messages; ``stands_for`` has the pieces of every part that is not sent as it is.
+    """Return the conversation as messages; ``stands_for`` has the inputs of each part that is not the sender's own
+    text.
 
-    Text parts of the sender need no entry. A part without pieces is left out. ``facts`` are those of the parts, for
-    the heading of a video; ``marks`` those of the model's template besides the known ones.
+    A part without inputs is left out.
+
+    Args:
+        facts: facts of the parts, for the heading of a video.
+        marks: chat template marks of the model, besides the known ones.
     """
     made: list[WireMessage] = []
     found = special_tokens(marks)
@@ -149,7 +159,7 @@ TURN_PARTS = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)
 
 
 def in_order(pieces: tuple[ModelInput, ...], name: str = "", marks: SpecialTokens = _KNOWN) -> list[PromptItem]:
-    """The pieces of one part as a model gets them: by page, or a video's by time."""
+    """Return the inputs of one part in the order a model gets them: by page, or by time for a video."""
     if not any(map(video_timeline.is_timed, pieces)):
         return [_block(piece, marks) if isinstance(piece, TextInput) else piece for piece in sorted(pieces, key=_page)]
     seen = tuple(
@@ -228,7 +238,7 @@ AUDIO_FORMATS: Mapping[str, AudioFormat] = {
 
 
 def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[WireMessage, ...]:
-    """The messages with one more instruction at the end of the last user message."""
+    """Return the messages with an instruction at the end of the last user message."""
     *before, last = made
     parts = list(last.parts)
     if parts and isinstance(parts[-1], WireText):
@@ -239,8 +249,8 @@ def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[W
 
 
 def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tuple[WireMessage, ...]:
-    """The messages of the one repair call: what was answered, and what is wrong with it. Nobody has seen the answer,
-    and what it copied out of a file is data still."""
+    """Return the messages of the repair call: the invalid answer and what is wrong with it. No user has seen the
+    answer, and what it copied from a file is still data."""
     ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
     return (
         *made,
@@ -250,7 +260,7 @@ def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tup
 
 
 def all_text(made: tuple[WireMessage, ...]) -> str:
-    """All text of the messages, for counting."""
+    """Return the text of all messages, for counting."""
     parts = [part for message in made for part in message.parts]
     return "\n".join(
         part.arguments if isinstance(part, ToolCall) else part.text
@@ -260,13 +270,13 @@ def all_text(made: tuple[WireMessage, ...]) -> str:
 
 
 def media_to_embed(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[WireMedia, ...]:
-    """What goes into a vector as it is, in the order of the parts."""
+    """Return the media of an embedding call, in the order of the parts."""
     pieces = (piece for index in sorted(stands_for) for piece in stands_for[index])
     return tuple(_media(piece) for piece in pieces if not isinstance(piece, TextInput))
 
 
 def text_to_embed(request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]]) -> str:
-    """One text for an embedding: the words alone, in order, without labels."""
+    """Return one text for an embedding: the words alone, in order, without headings."""
     texts = []
     for index, _, part in request.parts():
         if isinstance(part, Text):

@@ -1,4 +1,4 @@
-"""What is about to be sent, counted by our own rules: what the server's count is held against afterwards."""
+"""Counts the tokens of a request by our own rules, to compare with the server's count afterwards."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def measure_request(
     count: Callable[[str, str], int | None],
     catalog: Catalog,
 ) -> Work:
-    """The work of a chat, with its tokens where all of it can be weighed.
+    """Return the work of a chat, with its tokens where all of it can be counted.
 
-    A schema or tools of the host's own wording are not weighed: what a server makes of them is no template.
+    Schemas and tools are not counted: how a server words them is unknown.
     """
     pictures = tuple(piece for piece in pieces if isinstance(piece, ImageInput))
     sounds = tuple(piece for piece in pieces if isinstance(piece, AudioInput))
@@ -62,11 +62,11 @@ def measure_request(
 
 
 def counting_rules(endpoint: Endpoint, catalog: Catalog) -> TokenRules:
-    """The rules by which an endpoint counts now: those a plan of today counts by."""
+    """Return the rules by which an endpoint counts tokens today."""
     model = endpoint.model
     return native_token_rules(token_rules_of(model.id, model, catalog.counting, LAST_DAY), endpoint.input)
 
 
 def audio_tokens(sounds: Sequence[AudioInput], book: TokenRules) -> float:
-    """Tokens of sound by our rule."""
+    """Return the tokens of recordings by the endpoint's rule."""
     return sum(token_rules.native_audio_tokens(book.audio, exact(sound.seconds)).mid for sound in sounds)

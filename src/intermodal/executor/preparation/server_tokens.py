@@ -1,8 +1,7 @@
-"""Texts, tools and what is told of a schema, counted by the very server that may answer, before a plan is made: facts,
-gathered like any other.
+"""Has local servers count texts, tools and schemas before a plan is made.
 
-Only for models without a vocabulary on this machine, only by servers of this machine, or by one elsewhere that was
-allowed and named (the text goes there anyway), and not for longer than ``SECONDS``. What was counted is kept.
+Only for models without a vocabulary on this machine; only by servers of this machine, or by a host that was consented
+to and named (the text goes there anyway); and for at most ``SECONDS``. Counts are kept.
 """
 
 from __future__ import annotations
@@ -50,10 +49,11 @@ async def count_on_servers(
     *,
     ask: bool,
 ) -> OpenedRequest:
-    """``opened`` with the counts of the servers that may count here.
+    """Return ``opened`` with the counts of the servers that may count for this request.
 
-    ``known``: what was counted before, and is added to; ``vain``: what was asked and not told, and when. Without
-    ``ask`` nobody is asked.
+    Args:
+        known: counts so far; new ones are added. vain: requests without an answer, with their times.
+        ask: whether servers may be asked.
     """
     servers = _servers(request, catalog)[:MAX_SERVERS] if ask else []
     now = time.monotonic()

@@ -1,9 +1,9 @@
-"""What is heard and seen in a video, put together in the order of time. Pure.
+"""Puts what is said and seen in a video in the order of time. Pure.
 
-One block: a line for what is said, what is on the screen and what is to be seen, each with its time; pictures
-stand at their time between the lines. Speech goes on in its line until something else happens; words that stay
-on the screen are written once, and what is said is not told again where it is drawn into the picture, too. Lines of
-media cannot pass for ours: what goes on in a further line is indented.
+One block: a line for speech, text on screen and descriptions, each with its time; images stand at their time between
+the lines. Speech continues in its line until something else happens. Text that stays on screen is written once, and
+speech that is also drawn into the picture as a subtitle is not repeated. Data cannot imitate our lines: continuation
+lines are indented.
 """
 
 from __future__ import annotations
