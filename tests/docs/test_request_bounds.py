@@ -22,7 +22,7 @@ from intermodal.gateway import (
     signatures,
     tokens,
 )
-from intermodal.gateway.lane import lane, measures, way
+from intermodal.gateway.direct import compiled_plan, engine, text_size_cache
 from intermodal.gateway.ledger import till
 from intermodal.gateway.messages import HttpLimits
 from intermodal.gateway.workers import memory
@@ -63,12 +63,12 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "plans by their ids": (planned.KEPT, planned.ROOM),
     "plans that other workers know": (planned.KEPT, None),
     "plans by shape": (shapes.KEPT, None),
-    "ways of chats by shape": (lane.WAYS, lane.WAYS_ROOM),
-    "policies by wishes": (lane.POLICIES, None),
-    "bills of plain counts": (way.BILLS, None),
+    "ways of chats by shape": (engine.WAYS, engine.WAYS_ROOM),
+    "policies by wishes": (engine.POLICIES, None),
+    "bills of plain counts": (compiled_plan.BILLS, None),
     "what claims draw from": (till.CLAIMS, None),
-    "sizes of texts": (measures.KEPT, measures.ROOM),
-    "what questions ask for": (measures.ASKED, measures.ASKED_ROOM),
+    "sizes of texts": (text_size_cache.KEPT, text_size_cache.ROOM),
+    "what questions ask for": (text_size_cache.ASKED, text_size_cache.ASKED_ROOM),
     "what questions need": (question_reader.KEPT, question_reader.ROOM),
     "where conversations were answered": (conversations.KEPT, None),
     "items of answers": (items.KEPT, items.ROOM),

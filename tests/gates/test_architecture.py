@@ -135,7 +135,7 @@ def test_no_telemetry_only_named_modules_can_reach_the_network() -> None:
 
 
 def test_connections_are_made_by_the_event_loop_in_one_place_alone() -> None:
-    """What imports say nothing of: the loop itself dials. Where to is a row of the catalog (``lane/way.py``)."""
+    """What imports say nothing of: the loop itself dials. Where to, the catalog says."""
     dialling = {path.relative_to(PACKAGE).as_posix() for path in MODULES if ".create_connection(" in path.read_text()}
     assert dialling == {"transport/http1.py"}
 

@@ -56,7 +56,7 @@ from intermodal.request import JsonOutput, Request
 if TYPE_CHECKING:
     from intermodal.client import PreparedRequest
     from intermodal.config import Config
-    from intermodal.gateway.lane.passage import Failure
+    from intermodal.gateway.direct.direct_attempt import Handover
     from intermodal.gateway.serving import Gateway
     from intermodal.gateway.variables import Rendered
 
@@ -77,7 +77,7 @@ class Job:
         self.ignored = ignored
         self.usage = True  # a stream's end tells its usage
         self.writes: dict[str, Any] = {}  # what the writer is given besides
-        self.after: Failure | None = None  # what the lane did before
+        self.after: Handover | None = None  # what the lane did before
         self.rendered: Rendered | None = None  # the prompt that it was made of
 
     def told(self) -> told.Told:

@@ -27,7 +27,7 @@ from intermodal.gateway.reply import Reply
 from intermodal.protocols.errors.responses import RequestRefused
 
 if TYPE_CHECKING:
-    from intermodal.gateway.lane.passage import Failure, Over, Passage
+    from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover, OnEnd
 
 WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
 UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
@@ -66,7 +66,7 @@ class Serving(Protocol):
     def turn_away(self, head: Head | None, error: BaseException, reply: Reply) -> None:
         """Say so, in the words of the door."""
 
-    def pass_on(self, asked: Asked, reply: Reply, over: Over) -> Passage | None:
+    def pass_on(self, asked: Asked, reply: Reply, over: OnEnd) -> DirectAttempt | None:
         """Answer without a task, and call ``over`` at the end; None where it is for ``answer``."""
 
     async def answer(self, asked: Asked, reply: Reply) -> None:
@@ -88,7 +88,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, serving: Serving, loop: asyncio.AbstractEventLoop) -> None:
         self.gone = False
         self.deadline: float | None = None
-        self.task: asyncio.Task[None] | Passage | None = None
+        self.task: asyncio.Task[None] | DirectAttempt | None = None
         self._unbegun: tuple[Asked, Reply] | None = None  # what the task is for, until it has begun
         self.refused = False
         self._serving = serving
@@ -457,7 +457,7 @@ class Connection(asyncio.Protocol):
         finally:
             self._answered(asked, reply)
 
-    def _passed(self, asked: Asked, reply: Reply, failure: Failure | None) -> None:
+    def _passed(self, asked: Asked, reply: Reply, failure: Handover | None) -> None:
         if failure is None:
             try:
                 self._serving.ended(asked, reply)

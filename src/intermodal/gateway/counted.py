@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from intermodal.concurrency.offload import LONG, offload
-from intermodal.gateway.lane.lifted import lifted
+from intermodal.gateway.direct.media_extraction import extract_media
 from intermodal.protocols.errors.responses import RequestRefused
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def check_values(asked: Asked, most: int = VALUES, text: int = TEXT) -> None:
     """Raises Refused, 413, for more than so many values, or bytes of text. A body that was found to be in order is not
     looked through again."""
     if not asked.checked and len(asked.body) > min(most, text):
-        words = lifted(asked.body).text
+        words = extract_media(asked.body).text
         if len(words) > text:
             what = f"the body holds more than {text >> 20} MiB besides pictures, sound and other media"
             raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")

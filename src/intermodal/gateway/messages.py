@@ -16,8 +16,8 @@ from intermodal.gateway.ledger.nouns import OPEN, VirtualKey
 from intermodal.telemetry.request_record import RequestRecord
 
 if TYPE_CHECKING:
-    from intermodal.gateway.lane.passage import Failure
-    from intermodal.gateway.lane.reading import Chat
+    from intermodal.gateway.direct.direct_attempt import Handover
+    from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 
 HEADER = "x-intermodal-"  # of headers that tighten a policy
 
@@ -108,8 +108,8 @@ class Asked(Struct, eq=False, weakref=True):
     checked: bool = False
     told: dict[str, str] = field(default_factory=dict)
     served: RequestRecord = field(default_factory=RequestRecord)
-    chat: Chat | None = None
-    after: Failure | None = None
+    chat: ParsedChat | None = None
+    after: Handover | None = None
     _admitting: asyncio.Lock | None = None
 
     @property

@@ -24,7 +24,7 @@ from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
 from intermodal.gateway.counted import DEPTH, FIELDS, LARGE, VALUES, check_values, deeper_than
-from intermodal.gateway.lane.lifted import Body, lifted
+from intermodal.gateway.direct.media_extraction import ExtractedBody, extract_media
 from intermodal.gateway.ledger.access import may_ask
 from intermodal.gateway.ledger.nouns import VirtualKey
 from intermodal.gateway.messages import HEADER, Asked, HttpLimits
@@ -85,11 +85,11 @@ async def fields_of(asked: Asked, limits: HttpLimits, most: int = VALUES) -> dic
 
 def _fields_of(asked: Asked, most: int, text: int) -> dict[str, msgspec.Raw]:
     check_values(asked, most, text)
-    body = lifted(asked.body)
+    body = extract_media(asked.body)
     try:
         found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
         if body.lifted and any(map(body.stands_in, found)):  # a name that looks like a picture
-            body = Body(asked.body)
+            body = ExtractedBody(asked.body)
             found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _unreadable(asked.body) from None

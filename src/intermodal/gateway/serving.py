@@ -19,13 +19,13 @@ from intermodal.gateway.chats import failure_headers
 from intermodal.gateway.connection import Connection
 from intermodal.gateway.conversations import Conversations, told
 from intermodal.gateway.dialects import ERRORS
+from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover, OnEnd
+from intermodal.gateway.direct.engine import DirectEngine
 from intermodal.gateway.doors import DOORS, door_of, is_open, may_watch, route_of, words_of
 from intermodal.gateway.failing import code_of, cut, forget_frames, place_of, too_late
 from intermodal.gateway.foreseen import foreseen
 from intermodal.gateway.guard import Guard, asks_first, is_loopback
 from intermodal.gateway.items import Items
-from intermodal.gateway.lane.lane import Lane
-from intermodal.gateway.lane.passage import Failure, Over, Passage
 from intermodal.gateway.lasting import LastingClient
 from intermodal.gateway.ledger.access import AT_ONCE
 from intermodal.gateway.ledger.books import Replay
@@ -105,7 +105,7 @@ class Gateway:
         self.shapes = Shapes()
         self.active = 0
         self.outbox = Outbox(self)
-        self.lane = Lane(self)
+        self.lane = DirectEngine(self)
         self.plans = Plans()
         self.prompts = Prompts(said.prompts, self.note)
         self.readiness: tuple[float, dict[str, bool]] | None = None
@@ -219,7 +219,7 @@ class Gateway:
         if self.tell is not None:
             self.tell(served)
 
-    def pass_on(self, asked: Asked, reply: Reply, over: Over) -> Passage | None:
+    def pass_on(self, asked: Asked, reply: Reply, over: OnEnd) -> DirectAttempt | None:
         """Answer without a task, where that needs nothing but to be sent; None where it is for ``answer``. ``over`` is
         called at the end: with a failure, before anything was said, ``answer`` is to go on from there."""
         door = DOORS.get((asked.head.method, asked.head.path))
@@ -371,7 +371,7 @@ class Gateway:
         return prepared, plan
 
     def running(
-        self, prepared: PreparedRequest, plan: Plan, asked: Asked, *, live: bool = False, after: Failure | None = None
+        self, prepared: PreparedRequest, plan: Plan, asked: Asked, *, live: bool = False, after: Handover | None = None
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
         """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
         it had open; then it is settled. ``live``: the client reads along. ``after``: what the lane did before.

@@ -7,9 +7,9 @@ from time import monotonic
 from weakref import WeakKeyDictionary
 
 from intermodal.gateway.connection import Connection
+from intermodal.gateway.direct.compiled_plan import CompiledPlan
+from intermodal.gateway.direct.direct_attempt import DirectAttempt, OnEnd
 from intermodal.gateway.doors import door_of
-from intermodal.gateway.lane.passage import Over, Passage
-from intermodal.gateway.lane.way import Way
 from intermodal.gateway.ledger.ledger import Ledger
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
@@ -30,7 +30,7 @@ def without_tasks(gateway: Gateway) -> list[str]:
     Connection._in_a_task = _prepared  # type: ignore[method-assign]
     pass_on, gone = gateway.pass_on, _gone.setdefault(gateway, [])
 
-    def noted(asked: Asked, reply: Reply, over: Over) -> Passage | None:
+    def noted(asked: Asked, reply: Reply, over: OnEnd) -> DirectAttempt | None:
         passage = pass_on(asked, reply, over)
         if passage is not None:
             gone.append(asked.served.id)
@@ -70,7 +70,7 @@ def _prepared(self: Connection, asked: Asked, reply: Reply) -> None:
     self.task = self._loop.create_task(prepared())
 
 
-async def _known(gateway: Gateway, asked: Asked) -> Way | None:
+async def _known(gateway: Gateway, asked: Asked) -> CompiledPlan | None:
     """How it may go without a task, now that what it needs is at hand; None where it may not."""
     dialect, lane = door_of(asked.head).passes, gateway.lane
     if dialect is None or gateway.telemetry is not None:

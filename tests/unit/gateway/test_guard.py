@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 from tests.unit.gateway.house import House, until
-from tests.unit.gateway.test_lane_pictures import png
+from tests.unit.gateway.test_direct_images import png
 
 from intermodal.errors import UsageError
 from intermodal.gateway.guard import is_loopback

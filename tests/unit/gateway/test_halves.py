@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tests.gates import upstreams
 from tests.gates.wall import LAST, Play, chunk, delta, sse
-from tests.unit.gateway.beside import Beside, Case, Model, unlike
-from tests.unit.gateway.beside_tongues import LINES, MESSAGES, RESPONSES, Tongue
-from tests.unit.gateway.test_lane_beside import data_of, whole
+from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
+from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES, Tongue
+from tests.unit.gateway.test_both_paths_openai_chat import data_of, whole
 
 FIRST, SECOND = "<first half>", "<second half>"
 SAYS: dict[str, tuple[Sequence[str], str]] = {
@@ -100,8 +100,11 @@ CASES["called"] = Case(
 
 
 @pytest.fixture(scope="module")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
-    with pytest.MonkeyPatch.context() as patch, Beside(CASES, tmp_path_factory.mktemp("halves"), patch).open() as both:
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        BothPaths(CASES, tmp_path_factory.mktemp("halves"), patch).open() as both,
+    ):
         yield both
 
 
@@ -123,7 +126,7 @@ def said(answer: Any) -> str:
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "called"])
-def test_halves_of_characters_are_put_together_by_either_way(beside: Beside, name: str) -> None:
+def test_halves_of_characters_are_put_together_by_either_way(beside: BothPaths, name: str) -> None:
     lane, executor = beside.both(name)
     words = next((text for how, (_, text) in SAYS.items() if how in name), SAYS["cut"][1])
     assert lane.status == executor.status == 200
@@ -133,6 +136,6 @@ def test_halves_of_characters_are_put_together_by_either_way(beside: Beside, nam
     assert lane.taken == 1, "it went through the executor"
 
 
-def test_a_calls_arguments_are_put_together_too(beside: Beside) -> None:
+def test_a_calls_arguments_are_put_together_too(beside: BothPaths) -> None:
     for seen in beside.both("called"):
         assert together(seen.answer["calls"])[0]["arguments"] == '{"at":"😀"}', seen.answer

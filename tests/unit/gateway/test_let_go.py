@@ -11,7 +11,7 @@ from tests.unit.gateway.house import House, until
 from tests.unit.gateway.test_chat import shown
 
 from intermodal.gateway.connection import Connection
-from intermodal.gateway.lane.lifted import Body
+from intermodal.gateway.direct.media_extraction import ExtractedBody
 from intermodal.gateway.messages import Asked
 from intermodal.request import Request
 from intermodal.testing import FakeHost, Fault
@@ -42,14 +42,14 @@ def test_what_was_asked_goes_with_its_answer(house: House, route: str, stream: b
     assert house.chat("hello", **more).status_code == 200  # the first of its kind is planned
     assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
     gc.collect()
-    before = len(those(Request, Body))
+    before = len(those(Request, ExtractedBody))
     lane, taking = house.gateway.lane, route == "lane"
     until(lambda: lane.taken == 2 * taking)  # a client has its answer before it is counted
     for _ in range(3):
         assert house.chat("hello", **more).status_code == 200
         assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
     until(lambda: lane.taken == 8 * taking)
-    until(lambda: len(those(Request, Body)) <= before)
+    until(lambda: len(those(Request, ExtractedBody)) <= before)
 
 
 @pytest.mark.parametrize("kind", ["unavailable", "key", "gateway", "no such model"])

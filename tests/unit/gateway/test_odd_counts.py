@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from tests.gates.wall import DONE, ROLE, Play, delta, sse
-from tests.unit.gateway.beside import Beside, Case, Model, unlike
-from tests.unit.gateway.beside_tongues import LINES, MESSAGES, RESPONSES, Tongue
-from tests.unit.gateway.test_lane_beside import COUNTED, events, whole
-from tests.unit.gateway.test_lane_tongues import live as live_in
-from tests.unit.gateway.test_lane_tongues import whole as whole_in
+from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
+from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES, Tongue
+from tests.unit.gateway.test_both_paths_openai_chat import COUNTED, events, whole
+from tests.unit.gateway.test_both_paths_other_protocols import live as live_in
+from tests.unit.gateway.test_both_paths_other_protocols import whole as whole_in
 
 ODD: dict[str, Any] = {
     "negative": {"prompt_tokens": -7, "completion_tokens": 5, "total_tokens": -2},
@@ -155,13 +155,13 @@ for name, (tongue, usage) in APART.items():
 
 
 @pytest.fixture(scope="module")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
-    with pytest.MonkeyPatch.context() as patch, Beside(CASES, tmp_path_factory.mktemp("odd"), patch).open() as both:
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
+    with pytest.MonkeyPatch.context() as patch, BothPaths(CASES, tmp_path_factory.mktemp("odd"), patch).open() as both:
         yield both
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_odd_is_judged_alike(beside: Beside, name: str) -> None:
+def test_what_is_odd_is_judged_alike(beside: BothPaths, name: str) -> None:
     lane, executor = beside.both(name)
     assert unlike(vars(lane) | {"taken": 0}, vars(executor)) == []
     assert lane.status == 200
@@ -173,7 +173,7 @@ def test_what_is_odd_is_judged_alike(beside: Beside, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [f"{name}{how}" for name in APART for how in ("", "live")])
-def test_what_was_cached_and_thought_is_told_apart_whichever_way_it_goes(beside: Beside, name: str) -> None:
+def test_what_was_cached_and_thought_is_told_apart_whichever_way_it_goes(beside: BothPaths, name: str) -> None:
     for way in ("lane", "taskless", "executor"):
         beside.ask(way, name)
         (*_, told) = re.finditer(r'"(?:cached_tokens|cache_read_input_tokens)": ?(\d+)', beside.text)

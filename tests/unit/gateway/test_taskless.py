@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from tests.gates.wall import Play, Wall, answer, refusal
 from tests.unit.gateway.house import STRONG, House, config, until
-from tests.unit.gateway.test_lane_beside import whole
-from tests.unit.gateway.test_lane_leaving import clean, request
+from tests.unit.gateway.test_both_paths_openai_chat import whole
+from tests.unit.gateway.test_direct_cancellation import clean, request
 
 from intermodal.gateway import chats
 from intermodal.gateway.connection import Connection
-from intermodal.gateway.lane.way import Way
+from intermodal.gateway.direct.compiled_plan import CompiledPlan
 from intermodal.gateway.ledger.till import Reservation
 from intermodal.gateway.messages import Asked
 from intermodal.gateway.reply import Reply
@@ -207,11 +207,11 @@ def test_a_mistake_of_ours_is_an_error_and_leaves_nothing(
         twice(house)
         kinds.watch(house, monkeypatch)
 
-        def wrong(self: Way, chat: Any, shortened: Any) -> Any:
+        def wrong(self: CompiledPlan, chat: Any, shortened: Any) -> Any:
             raise ZeroDivisionError
 
         with monkeypatch.context() as patch:
-            patch.setattr(Way, "body", wrong)
+            patch.setattr(CompiledPlan, "body", wrong)
             assert house.chat().status_code == 500
         assert "ZeroDivisionError" in house.log[-1]
         until(lambda: clean(house))
@@ -290,7 +290,7 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
         now[:] = [self]
         pass_on(self)
 
-    def wrong(self: Way, chat: Any, shortened: Any) -> Any:
+    def wrong(self: CompiledPlan, chat: Any, shortened: Any) -> Any:
         now[0]._transport.abort()  # type: ignore[union-attr]
         raise ZeroDivisionError
 
@@ -299,7 +299,7 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
         kinds.watch(house, monkeypatch)
         with monkeypatch.context() as patch:
             patch.setattr(Connection, "_next", noted)
-            patch.setattr(Way, "body", wrong)
+            patch.setattr(CompiledPlan, "body", wrong)
             with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
                 line.sendall(request())
                 until(lambda: bool(kinds.given) and not house.gateway.active)

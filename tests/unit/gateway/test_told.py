@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from tests.unit.gateway.house import House
-from tests.unit.gateway.test_lane_beside import picture
+from tests.unit.gateway.test_both_paths_openai_chat import picture
 from tests.unit.plans.example_plans import film
 
 from intermodal.events import Actual, Finished, Replanned, StepFinished, StepStarted

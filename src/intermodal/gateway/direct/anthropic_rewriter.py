@@ -1,0 +1,148 @@
+"""Parse replies of Anthropic's Messages API, as far as the direct path needs; see ``openai_chat_reply.py``."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from intermodal.gateway.direct.openai_chat_rewriter import ReplyChunk
+from intermodal.gateway.direct.raw_json import join_object, split_object
+from intermodal.protocols.anthropic.reply import FINISH_REASONS, AnthropicUsage
+from intermodal.protocols.anthropic.server import write_error, write_usage
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import dumps, has_valid_counts
+from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
+from intermodal.protocols.openai_chat.server import sse_event
+
+_NULL = b"null"
+_NEEDED = ("input_tokens", "output_tokens")
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    id: str = ""
+    name: str = ""
+    thinking: str | None = None
+    partial_json: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
+    stop_reason: str | None = None
+
+
+class _Reply(msgspec.Struct):
+    """A whole reply, or the data of an event."""
+
+    type: str = ""
+    content: list[_Block] = []
+    stop_reason: str | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    model: msgspec.Raw = msgspec.Raw()
+    message: _Reply | None = None
+    index: int = 0
+    content_block: _Block | None = None
+    delta: _Block | None = None
+
+
+_reply = msgspec.json.Decoder(_Reply)
+_any = msgspec.json.Decoder(dict[str, Any])
+
+
+class AnthropicEvent(NamedTuple):
+    """One event of a stream. ``started``: a call of a tool begins, by place, id and name. ``beside``: thoughts, and the
+    arguments of calls."""
+
+    type: str
+    text: str
+    visible: bool
+    finish: str
+    usage: bytes
+    model: bytes
+    started: tuple[tuple[int, str, str], ...]
+    halved: bool = False  # there are half characters in it
+    alive: bool = False  # it is a piece of the answer
+    beside: str = ""
+
+
+def read(data: bytes | memoryview) -> ReplyChunk | None:
+    """None for what is no message; then the codec says what it is."""
+    try:
+        reply = _reply.decode(data)
+        counted = bytes(reply.usage)
+        tree = _any.decode(counted) if counted and counted != _NULL else {}
+        usage = AnthropicUsage().add(tree)
+        if not has_valid_counts(tree, _NEEDED):
+            counted = dumps(write_usage(usage or WireUsage()))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if reply.type != "message":
+        return None
+    calls = tuple(
+        (place, block.id, block.name) for place, block in enumerate(reply.content) if block.type == "tool_use"
+    )
+    text = "".join(block.text or "" for block in reply.content if block.type == "text")
+    beside = "".join(block.thinking or bytes(block.input).decode(errors="replace") for block in reply.content)
+    seen, finish = bool(reply.content), finish_of(reply.stop_reason)
+    return ReplyChunk(text, seen, "", finish, usage, counted, bytes(reply.model), calls, beside=beside)
+
+
+def event_of(data: bytes) -> AnthropicEvent | None:
+    """None for what is no event, or an error."""
+    try:
+        event = _reply.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _halved(data)
+    if not event.type or event.type == "error":
+        return None
+    inner, block, delta = event.message or _EMPTY, event.content_block or _NOTHING, event.delta or _NOTHING
+    started = ((event.index, block.id, block.name),) if block.type == "tool_use" else ()
+    text = (block.text if block.type == "text" else delta.text) or ""
+    seen = bool(text.strip() or started or delta.thinking or block.type not in ("", "text", "thinking"))
+    usage = bytes(event.usage) or bytes(inner.usage)
+    other = block.type not in ("", "text", "thinking")
+    alive = bool(text.strip() or started or other or (delta.thinking or "").strip() or delta.partial_json)
+    reason = finish_of(delta.stop_reason)
+    beside = delta.thinking or delta.partial_json or block.thinking or ""
+    return AnthropicEvent(
+        event.type, text, seen, reason, usage, bytes(inner.model), started, alive=alive, beside=beside
+    )
+
+
+def _halved(data: bytes) -> AnthropicEvent | None:
+    """One that cuts a character in two; None for what cannot be read for any other reason."""
+    without = without_lone_surrogates(data)
+    event = event_of(without) if without is not None else None
+    if event is None:
+        return None
+    if not event.text:
+        return event._replace(halved=True)
+    told = loads_with_surrogates(data)
+    said: str = (told.get("delta") or told["content_block"])["text"]
+    return event._replace(text=said, halved=True)
+
+
+_EMPTY, _NOTHING = _Reply(), _Block()
+
+
+def counts_in(counts: AnthropicUsage, found: AnthropicEvent) -> tuple[WireUsage | None, bool]:
+    """What is known with this event's usage, too; and whether clients can be given that as it is."""
+    if found.usage == _NULL:
+        return None, found.type != "message_start"
+    tree = _any.decode(found.usage)
+    return counts.add(tree), has_valid_counts(tree, _NEEDED if found.type == "message_start" else _NEEDED[1:])
+
+
+def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:
+    """The event that begins a message, with these counts in place of its own."""
+    fields = split_object(payload)
+    message: dict[str, Any] = {**split_object(fields["message"]), "usage": dumps(write_usage(usage or WireUsage()))}
+    return join_object({**fields, "message": join_object(message)})
+
+
+def finish_of(reason: str | None) -> str:
+    return FINISH_REASONS.get(reason, reason[:40]) if reason else ""
+
+
+def broken(error: BaseException) -> bytes:
+    """The last event of a stream that failed in the middle."""
+    return sse_event(write_error(error), "error")

@@ -1,0 +1,120 @@
+"""Write the rows of direct attempts in batches: noted before the request is sent, committed after it ended.
+
+Everything that ended within a tenth of a second goes into one commit. Until then an attempt that may cost money stands
+in the crash journal, from which its row is written if this process dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from intermodal.errors import StoreError
+from intermodal.store.direct_attempts import DirectAttemptRow
+
+if TYPE_CHECKING:
+    from intermodal.client import AsyncClient
+    from intermodal.gateway.direct.compiled_plan import CompiledPlan
+    from intermodal.store.attempt_journal import AttemptJournal
+
+_EVERY = 0.1  # seconds
+_LAST = 5.0  # seconds for it at the end: a store that is locked is waited for twice
+_MOST = 20_000  # rows that wait for a store that does not take them
+
+
+class AttemptWriter:
+    """Rows of one process."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._slate: AttemptJournal | None = None
+        self._broken = 0.0  # when the store did not take them, on the monotonic clock
+        self._waiting: list[DirectAttemptRow] = []
+        self._slots: list[int] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()  # nothing more comes: what waits need not wait for others
+
+    def note(self, way: CompiledPlan, attempt: bytes, run: bytes, started: float) -> int:
+        """Its place on the slate; -1 where nothing can be noted, so that nothing may be sent from here."""
+        if self._broken and (self._writing is not None or time.monotonic() - self._broken < 1.0):
+            return -1  # until what waits was taken: the slate could tell of it, and has an end
+        try:
+            if self._slate is None:
+                self._slate = self._client.store.slate()
+            if way.number < 0 or way.since != self._slate.since:
+                way.number = self._slate.add(way.sort)
+                way.since = self._slate.since
+        except (StoreError, OSError):
+            self._broken = time.monotonic()
+            return -1
+        return self._slate.note(way.number, attempt, run, started)
+
+    def add(self, passed: DirectAttemptRow, slot: int) -> None:
+        """It ended."""
+        self._waiting.append(passed)
+        if slot >= 0:
+            self._slots.append(slot)
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that ended is in the store."""
+        return self._writing is None
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._over.wait(), _EVERY)
+                await self._flush()
+        finally:
+            self._writing = None
+
+    async def _flush(self) -> None:
+        rows, self._waiting = self._waiting, []
+        slots, self._slots = self._slots, []
+        store = self._client.store
+        written = asyncio.wrap_future(store.together(lambda: store.passed(rows), later=True))
+        try:
+            await asyncio.shield(written)
+        except asyncio.CancelledError:  # whether it is made nobody here will know: what it is for stays on the slate
+            written.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+        except StoreError:
+            self._broken = time.monotonic()
+            self._waiting = _newest([*rows, *self._waiting])
+            self._slots = [*slots, *self._slots]
+            await asyncio.sleep(20 * _EVERY)
+        else:
+            self._broken = 0.0
+            if self._slate is not None:
+                for slot in slots:
+                    self._slate.wipe(slot)
+
+    async def close(self) -> None:
+        """Write what waits. What the store does not take in time stays on the slate, for whoever opens it next."""
+        self._over.set()
+        if self._writing is not None:
+            await asyncio.wait((self._writing,), timeout=_LAST)
+        if self._writing is not None:  # its commit goes on in a thread: nobody may begin another of the same rows
+            self._writing.cancel()
+            await asyncio.wait((self._writing,))
+        self._broken = math.inf  # nothing is noted from here on: a slate made anew would be in the place of this one
+        if self._slate is not None:
+            self._slate.close()
+            self._slate = None
+
+
+def _newest(rows: Sequence[DirectAttemptRow]) -> list[DirectAttemptRow]:
+    """What fits: all that may have cost money, of which there is no more than the slate has places, and of the rest
+    what came last."""
+    if len(rows) <= _MOST:
+        return list(rows)
+    paid = [row for row in rows if row.sort.attempt.cost_high]
+    free = [row for row in rows if not row.sort.attempt.cost_high]
+    return [*paid, *free[len(rows) - _MOST :]]

@@ -1,0 +1,427 @@
+"""A compiled plan: everything that all chats of one shape share, prepared once.
+
+``compile_plan`` prepares it from the plan of the first such chat. ``not_direct`` lists what the direct path
+leaves to the executor.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.bounded_cache import BoundedCache
+from intermodal.catalog.reasoning_effort import thinking_request_of
+from intermodal.catalog.structured_output import ANY_OBJECT, is_closable, schema_delivery
+from intermodal.catalog.types import Endpoint
+from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
+from intermodal.cost_model import answer_length
+from intermodal.cost_model.context_window import output_limit
+from intermodal.executor.attempt.accounting import is_free, settle, upper_bound
+from intermodal.executor.attempt.ledger import reservation
+from intermodal.executor.drivers.codecs import picture_types
+from intermodal.executor.outputs.json_answer import asked_in_words
+from intermodal.executor.preparation.request_size import counting_rules
+from intermodal.gateway.direct.openai_chat_parser import ParsedChat
+from intermodal.gateway.direct.protocol_adapters import BodyStart, ProtocolAdapter
+from intermodal.gateway.direct.raw_json import append_words, last_words
+from intermodal.gateway.ledger.nouns import Claim, claim_of
+from intermodal.gateway.reply import lines_of
+from intermodal.gateway.told import headers_of
+from intermodal.gateway.unread import unheld, untold
+from intermodal.hints import words
+from intermodal.plans.cpu_schedule import NEAR
+from intermodal.plans.plan import Inputs, Plan, sent
+from intermodal.plans.step import Call
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.openai_chat.request import MAX_STOP
+from intermodal.protocols.request_fields import scale_thinking
+from intermodal.request import JsonOutput, Request, TextOutput
+from intermodal.store.attempt_journal import AttemptTemplate
+from intermodal.store.rows import RunRow, Work, names_kept
+from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
+from intermodal.transport.http1 import HttpTarget
+from intermodal.transport.timeouts import FIRST_BYTE_TIMEOUT, Timeouts
+
+if TYPE_CHECKING:
+    from intermodal.catalog.rate_cards import RateCard
+    from intermodal.plans.plan import Candidate
+
+LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
+_NOT_YET = math.nan
+BILLS = 2048
+SAID = ("messages", "system", "input")
+_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
+# Fields by which an answer has unseen tokens.
+_THINKING = ("reasoning", "reasoning_effort", "think", "thinking", "output_config")
+_LONGER = 1.5  # an answer may be so many times as long as 39 of 40 that were measured
+_SHORTEST = 32  # tokens that it is allowed beyond that
+_SHARE = 16  # of what a budget has left, one answer gets such a part where that is more: others come, too
+_PARTS = (Text, Image, Reasoning, ToolCall, ToolResult, Opaque)
+
+
+class HostAccess(NamedTuple):
+    """How a host is called: its key, its dated prices, the configured time-outs, whether proxies may apply."""
+
+    key: str
+    tariff: tuple[RateCard, ...]
+    timeouts: Timeouts
+    proxies: bool
+
+
+class _Told(msgspec.Struct):
+    cost: float | None
+    attempts: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Brevity(NamedTuple):
+    """What is known of how short answers are: ``least`` tokens of a limit that does, tokens that are ``given`` at most,
+    USD of a ``token``."""
+
+    least: int
+    given: int
+    token: float
+
+
+class ShortenedCall(NamedTuple):
+    """The same call with a lower limit, for a budget that has no room for the whole one.
+
+    ``limit`` in tokens of the answer, ``bound`` in USD, ``start``: how its body begins.
+    """
+
+    limit: int
+    claim: Claim
+    bound: float
+    start: bytes
+
+
+class CompiledPlan:
+    """The compiled plan of one shape."""
+
+    def __init__(
+        self, chat: ParsedChat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: HttpTarget,
+        tariff: tuple[RateCard, ...], tongue: ProtocolAdapter,
+    ) -> None:  # fmt: skip
+        step = plan.chosen.last
+        output = inputs.request.output
+        self.schema = output if isinstance(output, JsonOutput) else None
+        self.held = self.schema is not None and _held(self.schema, endpoint)
+        self._said_field = tongue.said
+        # What a model is told of a schema is the same for all chats of a shape, unless it depends on their words.
+        by_chat = self.held and self.schema is not None and self.schema.schema == ANY_OBJECT
+        self._words: str | None = None
+        self.plan = plan
+        self.explores = plan.explores
+        self.step = step
+        self.endpoint = endpoint
+        self.target = target
+        self.tongue = tongue
+        self.policy = inputs.request.policy
+        self.claim: Claim = claim_of(plan)
+        self.estimated = step.estimate.cost
+        self.free = is_free(self.estimated)
+        self.bound = upper_bound(self.estimated)
+        self.tools = bool(inputs.request.tools)
+        self.sort = _sort(inputs, plan, step, endpoint)
+        self.number, self.since = -1, 0  # of the sort, on the slate
+        self.book = counting_rules(endpoint, inputs.catalog)
+        self.vocabulary = endpoint.model.vocabulary
+        ignored = untold(chat.fields, inputs.request.settings, tongue.dialect, endpoint)
+        ignored += () if "tools" in tongue.kept else unheld(inputs.request.tools, tongue.protocol)
+        self.heads = lines_of(headers_of(plan, ignored=ignored))
+        chosen = plan.chosen
+        about = {
+            "plan": plan.id, "route": endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
+            "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
+        }  # fmt: skip
+        self.about = dumps(about)[:-1]
+        self.notes = (*plan.notes, *chosen.warnings)
+        self._tariff = tariff
+        self._words = None if by_chat else self._instruction(chat)
+        self._own = next(_numbers)
+        self.limit = output_limit(step, inputs.request)
+        # Nothing of what is said is kept: a way is of all chats of its shape.
+        output = output if self.held else TextOutput()
+        request = replace(inputs.request, messages=(), output=output)
+        self._opening = BodyStart(endpoint, request, step, self.limit, chat.stream)
+        self._start = tongue.start(self._opening)
+        self._brief = self._brevity(chat, inputs)
+        told = (field for field in tongue.sent_as(endpoint.host) if field[0] not in ignored)
+        self._kept = tuple(
+            field for field in told
+            if _says(field[0], inputs.request, chat) and not (self.schema is not None and field[0] == "output_config")
+        )  # fmt: skip
+        self._identifiers = tuple((name, b',"%b":' % name.encode()) for name in tongue.identifiers)
+
+    def _brevity(self, chat: ParsedChat, inputs: Inputs) -> _Brevity | None:
+        """None where nobody knows how long such answers are, or a lower limit would spare less than half."""
+        kind = answer_length.kind_of_request(inputs.request)
+        seen = answer_length.learned_length(inputs.statistics, self.endpoint.id, kind)
+        thinks = self.step.estimate.thought_tokens.high or not chat.fields.keys().isdisjoint(_THINKING)
+        given, whole = self.step.estimate.input_tokens, self.limit
+        if (
+            seen is None
+            or thinks
+            or self.tools
+            or self.schema is not None
+            or whole is None
+            or not self.bound
+            or not given.known
+        ):
+            return None
+        least, counts = math.ceil(_LONGER * seen.high) + _SHORTEST, math.ceil(given.high)
+        less, more = (
+            self.bill(WireUsage(input_tokens=counts, output_tokens=made), Work(), inputs.as_of)
+            for made in (least, whole)
+        )
+        if 2 * least > whole or less is None or more is None:
+            return None
+        return _Brevity(least, counts, (more - less) / (whole - least))
+
+    def shortened(self, usd: float, tokens: float) -> ShortenedCall | None:
+        """This call with a limit for which a key has room that has so much left; None where nobody knows what is
+        enough.
+
+        A host makes no more than it is asked for, so the lower limit is as sure a bound as the higher one, streamed or
+        not. What is seen of a stream bounds nothing: what a host makes before it notices that we left is paid, too.
+        """
+        brief, whole, bound = self._brief, self.limit, self.bound
+        if brief is None or whole is None or bound is None:
+            return None
+        fits = [float(whole)]
+        if brief.token and math.isfinite(usd):
+            fits.append(whole - (bound - usd / _SHARE) / brief.token)
+        if math.isfinite(tokens):
+            fits.append(tokens / _SHARE - brief.given)
+        limit = max(brief.least, math.floor(min(fits)))
+        bound -= (whole - limit) * brief.token
+        claim = replace(self.claim, cost=bound, tokens=brief.given + limit)
+        return ShortenedCall(limit, claim, bound, self.tongue.start(self._opening._replace(limit=limit)))
+
+    def body(self, chat: ParsedChat, shortened: ShortenedCall | None = None) -> list[bytes | memoryview]:
+        """The client's bytes between our own."""
+        fields, words = chat.fields, self.words(chat)
+        made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
+        for name, begin in self._kept:
+            if words and name == self._said_field:
+                made += [begin, append_words(_messages_of(chat, name), words) or b"[]"]
+            elif name in chat.written:
+                made += [begin, *chat.written[name]]
+            elif name in fields:
+                made += [begin, *chat.body.whole(memoryview(fields[name]))]
+        for name, begin in self._identifiers:
+            if (raw := fields.get(name)) is not None and bytes(raw) != b"null":
+                made += [begin, memoryview(raw)]
+        made.append(b"}")
+        return made
+
+    def words(self, chat: ParsedChat) -> str:
+        """What its model is told of the answer's schema besides what the client said; "" for nothing."""
+        return self._words if self._words is not None else self._instruction(chat)
+
+    def _instruction(self, chat: ParsedChat) -> str:
+        if self.schema is None:
+            return ""
+        return asked_in_words(
+            self.schema, self.endpoint.host, held=self.held,
+            speaks_of_json=lambda: b"json" in _messages_of(chat, self._said_field).lower(),
+        )  # fmt: skip
+
+    def last_words(self, chat: ParsedChat) -> str:
+        """The words that the conversation ends in."""
+        return last_words(_messages_of(chat, self._said_field))
+
+    def bill(self, usage: WireUsage, work: Work, moment: str) -> float | None:
+        """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
+        if work.megapixels or self._tariff:
+            return settle(self.endpoint, usage, work, self._tariff, moment)
+        key = (self._own, usage)
+        found = _bills.get(key, _NOT_YET)
+        if found is _NOT_YET:
+            found = _bills[key] = settle(self.endpoint, usage, work, (), moment)
+        return found
+
+
+_numbers = count()
+_bills: BoundedCache[tuple[int, WireUsage], float | None] = BoundedCache("bills of plain counts", BILLS)
+
+
+def compile_plan(
+    chat: ParsedChat,
+    inputs: Inputs,
+    plan: Plan,
+    tongue: ProtocolAdapter,
+    means: HostAccess,
+) -> CompiledPlan | str:
+    """How such chats are passed on; or why the executor has more to do than to send them.
+
+    Raises ConfigError for a host that cannot be called, and NotExpressible for settings it has no words for, which the
+    executor would say too.
+    """
+    request = inputs.request
+    why = not_direct(chat, inputs, plan, tongue, means)
+    if why:
+        return why
+    step, endpoint = plan.chosen.last, inputs.catalog.by_id[plan.chosen.last.endpoint]
+    waits = means.timeouts.as_said(endpoint.host.timeouts)
+    if not chat.stream:
+        waits = replace(waits, first_byte=_patience(step, waits.first_byte) or waits.first_byte)
+    target = HttpTarget(
+        HostAddress(endpoint.host.base_url, means.key, endpoint.host.auth),
+        tongue.path,
+        tongue.headers(request.sampling, request.settings),
+        waits,
+    )
+    return CompiledPlan(chat, inputs, plan, endpoint, target, means.tariff, tongue)
+
+
+def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, tongue: ProtocolAdapter, means: HostAccess) -> str:
+    """Why a chat needs more than its one call, in words that end a sentence after "because"; "" where it is direct.
+
+    Pure: the answer is the same for all chats of a shape.
+    """
+    request, chosen = inputs.request, plan.chosen
+    step, endpoint = chosen.steps[0], inputs.catalog.by_id.get(chosen.endpoint)
+    if len(chosen.steps) != 1 or not isinstance(step, Call) or step.op != "generate" or endpoint is None:
+        return "its plan has several steps"
+    if any(check.op != "valid_json" for check in chosen.checks):
+        return "its answer is held against its files"
+    if inputs.asked:
+        return "its host counts its tokens first"
+    return (
+        _host_not_direct(endpoint, tongue, means)
+        or _waiting_not_direct(chat, step, means.timeouts.as_said(endpoint.host.timeouts))
+        or _output_not_direct(chat, request, endpoint, tongue)
+        or _request_not_direct(chat, request, chosen, step, endpoint)
+    )
+
+
+def _host_not_direct(endpoint: Endpoint, tongue: ProtocolAdapter, means: HostAccess) -> str:
+    host = endpoint.host
+    if host.protocol != tongue.protocol:
+        return "its host speaks another API than its client"
+    if host.zone == "process" or endpoint.weights:
+        return "its model runs in this process, or is started for it"
+    if host.counts_text:
+        return "its host counts its tokens first"
+    proxied = host.zone == "internet" and means.proxies
+    if proxied and not is_this_machine(parse_address(host.base_url, tongue.path).host):
+        return "it goes through a proxy"
+    return ""
+
+
+def _waiting_not_direct(chat: ParsedChat, step: Call, waits: Timeouts) -> str:
+    if math.isfinite(waits.total):
+        return "its host has a limit for all of a call"
+    if not chat.stream and _patience(step, waits.first_byte) is None:
+        return "its answer may take so long that its host is to show signs of life"
+    return ""
+
+
+def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, tongue: ProtocolAdapter) -> str:
+    schema = request.output
+    if isinstance(schema, TextOutput):
+        return ""
+    if not isinstance(schema, JsonOutput):
+        return "its answer is not text"
+    held = _held(schema, endpoint)
+    if chat.stream and not held:
+        return "its stream is shown only once it is held against its schema"
+    told = asked_in_words(schema, endpoint.host, held=held, speaks_of_json=lambda: False)
+    if told and (chat.pictures or append_words(_messages_of(chat, tongue.said), told) is None):
+        return "its schema is to be said after something that is not plain words"
+    return ""
+
+
+def _request_not_direct(chat: ParsedChat, request: Request, chosen: Candidate, step: Call, endpoint: Endpoint) -> str:
+    asked, limit = request.sampling.max_tokens, output_limit(step, request)
+    if len(request.sampling.stop) > MAX_STOP:
+        return "it names more words to stop at than its host takes"
+    if scale_thinking(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
+        return "its settings are made to fit its host"
+    if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
+        return "it has parts that are neither words nor pictures"
+    if not _pictures_as_they_are(chat, chosen, step, endpoint):
+        return "its pictures are drawn anew"
+    cost = step.estimate.cost
+    if cost.known and cost.high > request.policy.max_cost:
+        return "it may cost more than it is allowed"
+    return ""
+
+
+def _held(schema: JsonOutput, endpoint: Endpoint) -> bool:
+    """Whether its host is held to a schema in the words of its protocol."""
+    return schema_delivery(endpoint.host, is_closable(schema.schema)) != "asked"
+
+
+def _messages_of(chat: ParsedChat, field: str) -> bytes:
+    """What is said, in JSON, as it goes to a host."""
+    if field in chat.written:
+        return b"".join(chat.written[field])
+    return bytes(chat.fields[field])
+
+
+def _says(name: str, request: Request, chat: ParsedChat) -> bool:
+    """Whether a field says anything. Hosts refuse lists of no tools, and settings of what is not there."""
+    if name in SAID:
+        return True
+    said = bytes(chat.fields.get(name, b"null"))
+    if name in _OF_TOOLS:
+        return bool(request.tools) and said not in (b"null", b'"auto"', b"true")
+    return said not in (b"null", b"[]")
+
+
+def _patience(step: Call, seconds: float) -> float | None:
+    """Seconds that a whole answer is waited for: a host that works on it looks like one that hangs. None where that
+    may be too long; the executor asks for a stream then, which shows signs of life. What the config says holds."""
+    estimate = step.estimate.seconds
+    if not estimate.known or estimate.for_limit() > LONGEST / 2:
+        return None
+    if seconds != FIRST_BYTE_TIMEOUT:
+        return seconds if estimate.for_limit() <= seconds / 2 else None
+    return max(seconds, 2 * estimate.for_limit())
+
+
+def _pictures_as_they_are(chat: ParsedChat, chosen: Candidate, step: Call, endpoint: Endpoint) -> bool:
+    """Nothing near gets a client's file (``executor/preparation/part_inputs.py``), and no picture goes that would be
+    made smaller."""
+    if not chat.pictures:
+        return True
+    if endpoint.host.zone in NEAR:
+        return False
+    side = dict(step.params).get("max_side", "")
+    most = int(side) if side else math.inf
+    taken = picture_types(endpoint)
+    limit = endpoint.host.max_images
+    if limit is not None and len(chat.pictures) > limit:
+        return False
+    return all(each.media_type in taken and max(each.width, each.height) <= most for each in chat.pictures)
+
+
+def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:
+    names = names_kept([part.name for part in inputs.facts.parts])
+    run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
+    kind, asked = answer_length.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
+    return AttemptTemplate(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), asked=asked))
+
+
+def run_metadata(
+    way: CompiledPlan, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()
+) -> bytes:
+    """What is told of a run beside its usage, as ``told.py`` has it."""
+    said = _Told(
+        cost,
+        attempts,
+        round(seconds, 3),
+        (*way.notes, *(words(each, "http") for each in notes)) if notes else way.notes,
+    )
+    return way.about + b"," + _encode(said)[1:]

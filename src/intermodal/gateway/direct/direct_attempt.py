@@ -1,0 +1,762 @@
+"""One attempt at a direct call: reserve its budget, send it, answer the client, record what it cost.
+
+If a budget lease and an open connection are at hand, it is sent in the callback that received the request and answered
+in the callback that receives the reply, without a task (``start``). Otherwise it waits for them in a task (``go``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from msgspec.structs import replace
+
+from intermodal import errors
+from intermodal.content import together
+from intermodal.cost_model.image_tokens import image_tokens
+from intermodal.cost_model.tokens import text_tokens
+from intermodal.events import AttemptState
+from intermodal.events import Usage as Told
+from intermodal.executor.attempt import accounting
+from intermodal.executor.attempt.answer_state import LOOP_STOPPED, deadline_missed, overrun_note
+from intermodal.executor.attempt.caller import PriorAttempt, attempt_outcome, count_answer_tokens, reported_usage
+from intermodal.executor.attempt.capability_learning import context_lesson, detect_truncated_prompt
+from intermodal.executor.attempt.circuit_breaker import TrackedCall
+from intermodal.executor.conversion import checks
+from intermodal.executor.outputs import json_answer
+from intermodal.executor.outputs.final_call import ending_notes
+from intermodal.executor.outputs.final_call import refusal_error as refusal_of
+from intermodal.executor.outputs.json_answer import INLINE, run_bounded
+from intermodal.gateway import chats
+from intermodal.gateway.charging import rates_told, refused
+from intermodal.gateway.conversations import answered
+from intermodal.gateway.direct.attempt_ids import new_ids
+from intermodal.gateway.direct.compiled_plan import CompiledPlan, ShortenedCall, run_metadata
+from intermodal.gateway.direct.openai_chat_rewriter import calls_of
+from intermodal.gateway.direct.upstream_response import (
+    BufferedResponse,
+    StreamContext,
+    StreamedResponse,
+    UpstreamResponse,
+    Verdict,
+)
+from intermodal.gateway.failing import cut
+from intermodal.gateway.ledger.nouns import OF_BUDGETS, Refusal
+from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.reply import Reply
+from intermodal.gateway.silence import Silence
+from intermodal.gateway.told import failure_told
+from intermodal.json_schema import BudgetExhausted, StepBudget
+from intermodal.media.text.script_counts import count_scripts
+from intermodal.protocols.calls import WireEvent, WireUsage
+from intermodal.protocols.reply_decoder import NO_REASON
+from intermodal.request import JsonOutput
+from intermodal.store.attempt_journal import uuid_of
+from intermodal.store.direct_attempts import DirectAttemptRow
+from intermodal.store.rows import AttemptOutcome, Work
+from intermodal.telemetry.request_record import ModelCall
+from intermodal.transport.http1 import HostConnection
+
+if TYPE_CHECKING:
+    from intermodal.gateway.direct.engine import DirectEngine
+    from intermodal.gateway.direct.openai_chat_parser import ParsedChat
+    from intermodal.gateway.ledger.ledger import Ledger
+    from intermodal.gateway.serving import Gateway
+
+_JSON = "application/json"
+_SHORTENED = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
+_STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+
+class Handover(NamedTuple):
+    """An attempt that failed before anything was shown, and what is set aside for its run. ``tried`` None: no attempt
+    was made."""
+
+    tried: PriorAttempt | None
+    given: Reservation | None
+
+
+OnEnd = Callable[[Asked, Reply, Handover | None], None]
+
+
+class DirectAttempt:
+    """One attempt at a direct call."""
+
+    def __init__(
+        self, gateway: Gateway, lane: DirectEngine, chat: ParsedChat, way: CompiledPlan, asked: Asked, reply: Reply
+    ) -> None:
+        self._gateway = gateway
+        self._lane = lane
+        self._chat = chat
+        self._way = way
+        self._asked = asked
+        self._reply = reply
+        self._loop = asyncio.get_running_loop()
+        self._began = self._sent_at = time.monotonic()
+        self._started = time.time()
+        self._ids = new_ids(self._started)
+        self._upstream: TrackedCall
+        self._exchange: UpstreamResponse = BufferedResponse(way.endpoint.id, way.target.secret, way.tongue)
+        self._connection: HostConnection | None = None
+        self._given: Reservation | None = None
+        self._shortened: ShortenedCall | None = None
+        self._slot = -1  # on the slate
+        self._cost: float | None = None
+        self._silence: Silence | None = None
+        self._weighed: Work | None = None
+        self._over: OnEnd | None = None
+        self._late: asyncio.TimerHandle | None = None  # the deadline
+        self._connecting: asyncio.Task[HostConnection] | None = None
+        self._verdict: errors.IntermodalError | Verdict | None = None
+        self._forgotten = False
+
+    # ---- in a task -----------------------------------------------------------------------------
+
+    async def go(self) -> Handover | None:
+        """Answer. Failure where nothing was shown and the executor is to go on.
+
+        Raises Refused where the key's budget does not allow it.
+        """
+        if not self._may_ask() or self._explores():
+            return Handover(None, None)
+        self._given = await self._admitted()
+        self._asked.sent, self._asked.counted = 1, True
+        if not self._may_ask() or not self._noted():  # meanwhile it may have failed too often
+            return Handover(None, self._given)
+        self._planned()
+        self._asks()
+        self._listen()
+        future: asyncio.Future[Handover | None] = self._loop.create_future()
+        self._over = lambda asked, reply, failure: None if future.done() else future.set_result(failure)
+        try:
+            await self._connected()
+            return await future
+        except asyncio.CancelledError:
+            self.cancel()
+            failure = future.result() if future.done() and not future.cancelled() else None
+            if failure is not None:  # it failed in the very moment in which the client left: nobody goes on
+                self._lane.abandoned(failure)
+            raise
+        except Exception:  # a mistake of ours
+            self._left()
+            raise
+
+    async def _connected(self) -> None:
+        """Send it on a connection of before, or a new one."""
+        way, pool = self._way, self._lane.pool
+        connection = pool.take(way.target, self._began)
+        if connection is None:
+            try:
+                connection = await self._new_connection()
+            except errors.Unreachable as failure:
+                self._ended(failure)
+                return
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if self._over is None and (task is None or not task.cancelling()):
+                    return  # its deadline passed, which was said
+                raise
+        self._send(connection)
+
+    async def _new_connection(self) -> HostConnection:
+        connecting = self._lane.pool.connect(self._way.target, self._way.endpoint.id)
+        if self._late is None:
+            return await connecting
+        self._connecting = self._loop.create_task(connecting)
+        return await self._connecting
+
+    # ---- without one ---------------------------------------------------------------------------
+
+    def start(self, over: OnEnd) -> bool:
+        """Send it now, if that needs nothing to be waited for; ``over`` is called later, when it is answered, or has
+        failed before anything was shown. False: nothing was done."""
+        ledger, pool = self._gateway.ledger, self._lane.pool
+        if not self._may_ask() or self._explores():
+            return False
+        connection = pool.take(self._way.target, self._began)
+        if connection is None:
+            return False
+        if ledger is not None:
+            given = ledger.admit_now(self._asked.key, self._way.claim)
+            if given is None or isinstance(given, Refusal):
+                pool.give_back(connection)
+                return False
+            self._given = given
+        if not self._noted():
+            pool.give_back(connection)
+            self._release()
+            return False
+        self._over = over
+        self._rates()
+        self._asked.sent, self._asked.counted = 1, True
+        self._asks()
+        self._listen()
+        self._send(connection)  # first of all: the rest is done while it is on its way
+        self._planned()
+        return True
+
+    # ---- both ----------------------------------------------------------------------------------
+
+    def _may_ask(self) -> bool:
+        """The endpoint is not left alone, nor is this the call that finds out whether it is back, which is for the
+        executor: it is waited for less long."""
+        return self._gateway.client.upstreams.free(self._way.endpoint.id, self._began)
+
+    def _explores(self) -> bool:
+        """Another endpoint is to be tried out first, which is for the executor."""
+        name = self._way.explores
+        return bool(name) and self._gateway.client.upstreams.should_explore(name, self._began)
+
+    def _noted(self) -> bool:
+        """It stands on the slate, or costs nothing."""
+        if not self._way.free:
+            self._slot = self._lane.rows.note(self._way, *self._ids, self._started)
+            return self._slot >= 0
+        return True
+
+    def _asks(self) -> None:
+        """From here on the endpoint is told how it ends: ``_end``, or ``_left``."""
+        endpoint, upstreams = self._way.endpoint, self._gateway.client.upstreams
+        self._upstream = upstreams.begin(endpoint.id, endpoint.host.id, self._began, again=False)
+        deadline = self._way.policy.deadline
+        if deadline is not None:
+            self._late = self._loop.call_later(deadline, self._too_late, deadline)
+
+    def _too_late(self, deadline: float) -> None:
+        """The deadline passed: nobody waits for the answer any more, and nobody else is asked."""
+        if self._over is None:
+            return
+        self._exchange.over = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        try:
+            self._missed(deadline_missed(deadline, self._way.plan.chosen.endpoint))
+        except Exception as problem:  # a mistake of ours
+            self._gateway.could_not(self._asked, self._reply, problem)
+        finally:
+            self._let_go()
+            self._done(None)
+
+    def _missed(self, error: errors.CallError) -> None:
+        reply, gateway = self._reply, self._gateway
+        if self._give_up(error.code, tokens=0 if self._way.free else None):
+            gateway.metrics.attempts[self._way.endpoint.id, "cancelled"] += 1
+        if not reply.status:
+            gateway.could_not(self._asked, reply, error)
+            return
+        gateway.note_failure(error)
+        self._asked.served.failed(error.code, broken=True)
+        reply.last(self._broken(error))
+
+    def _planned(self) -> None:
+        """Whoever is told of a plan is told of this one."""
+        way, gateway, served = self._way, self._gateway, self._asked.served
+        gateway.plans[self._asked.owner, way.plan.id] = way.plan
+        served.planned(way.plan, live=self._chat.stream)
+        if served.span is not None:
+            served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
+
+    def _send(self, connection: HostConnection) -> None:
+        exchange, way = self._exchange, self._way
+        if isinstance(exchange, StreamedResponse):
+            exchange.connection = connection
+            self._reply.when_caught_up(connection.resume)
+        self._connection = connection
+        self._sent_at = time.monotonic()
+        exchange.then(self._ended)
+        try:
+            connection.send(way.target, way.body(self._chat, self._shortened), exchange, way.endpoint.id)
+        except Exception as problem:  # a mistake of ours
+            connection.abort()
+            self._left()
+            self._gateway.could_not(self._asked, self._reply, problem)
+            over, self._over = self._over, None  # it is settled: who leaves now gives up nothing
+            self.forget()
+            if over is not None:
+                self._loop.call_soon(over, self._asked, self._reply, None)
+
+    def _listen(self) -> None:
+        """For a stream: from now on its silence is measured."""
+        way = self._way
+        if not self._chat.stream:
+            self._exchange.limit = way.limit
+            return
+        guarded = way.endpoint.host.zone != "internet" and way.schema is None
+        teller = StreamContext(
+            self._reply, self._chat.model, self._begin, self._told, self._found_wrong, self._count, self._chat.usage,
+            guarded, self._chat.fields, NO_REASON in way.endpoint.host.quirks, way.limit,
+            silent=way.schema is not None,
+        )  # fmt: skip
+        self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
+        if way.tongue.dialect.comment:
+            self._silence = Silence(self._reply, self._comment)
+            self._silence.last(chats.QUIET)
+
+    def _ended(self, error: errors.IntermodalError | None) -> None:
+        """The exchange is over. Called by the connection, which must not hear of a mistake of ours."""
+        handed = None
+        try:
+            self._let_go()
+            handed = self._end(error)
+        except Exception as problem:
+            self._gateway.could_not(self._asked, self._reply, problem)
+        finally:
+            self._done(handed)
+
+    def cancel(self) -> None:
+        """The client left, or the server stops."""
+        if self._over is None:
+            return
+        self._exchange.over = True
+        try:
+            self._left()  # what it took is told with the rest
+            self._stopped()
+            self._gateway.stopped(self._asked, self._reply)
+        finally:
+            self._let_go()
+            self._done(None)
+
+    def _done(self, failure: Handover | None) -> None:
+        over, self._over = self._over, None
+        self.forget()
+        if over is not None:
+            over(self._asked, self._reply, failure)
+
+    def _let_go(self) -> None:
+        """The connection is no longer this request's."""
+        exchange, connection = self._exchange, self._connection
+        if connection is None:
+            return
+        live = isinstance(exchange, StreamedResponse)
+        if live:
+            self._reply.when_caught_up(None)
+        if connection.listener is exchange:
+            if live:
+                connection.resume()  # a slow reader has all there is: the end of the reply is still to be read
+            if not exchange.finish or exchange.looped:
+                connection.abort()  # it works for nobody
+
+    def _stopped(self) -> None:
+        """Where it is the server that stops, say so at the end of what was said."""
+        reply = self._reply
+        if reply.status and not reply.ended and not reply.gone:
+            reply.last(self._broken(cut(reply)))
+            self._asked.served.failed("stopping", broken=True)
+
+    def forget(self) -> None:
+        """Its parts hold each other. They go now, and bodies with them, not when a collector looks for such circles."""
+        if not self._forgotten:
+            self._forgotten = True
+            if self._silence is not None:
+                self._silence.close()
+            if self._late is not None:
+                self._late.cancel()
+            if isinstance(self._verdict, asyncio.Future):
+                self._verdict.cancel()
+            del self._exchange
+
+    async def _admitted(self) -> Reservation | None:
+        ledger, key = self._gateway.ledger, self._asked.key
+        if ledger is None:
+            return None
+        given = ledger.admit_now(key, self._way.claim)
+        if given is None:
+            given = await ledger.admit(key, self._way.claim)
+        if isinstance(given, Refusal) and given.code in OF_BUDGETS:
+            given = await self._admitted_for_less(ledger, given)
+        self._rates()
+        if isinstance(given, Refusal):
+            raise refused(given)
+        return given
+
+    async def _admitted_for_less(self, ledger: Ledger, refusal: Refusal) -> Reservation | Refusal:
+        """With a lower limit, where it is known that such answers are short."""
+        for room in (
+            ledger.room,
+            ledger.room,
+            lambda key: (0.0, 0.0),
+        ):  # others may take what there was; then the least
+            short = self._way.shortened(*room(self._asked.key))
+            if short is None:
+                break
+            given = await ledger.admit(self._asked.key, short.claim)
+            if not isinstance(given, Refusal):
+                self._shortened = short
+                return given
+        return refusal
+
+    def _rates(self) -> None:
+        """What the key's rates leave is told, whatever becomes of it."""
+        ledger, key = self._gateway.ledger, self._asked.key
+        if ledger is not None and (key.rate.rpm is not None or key.rate.tpm is not None):
+            self._asked.told |= rates_told(*ledger.rates(key))
+
+    @property
+    def _bound(self) -> float | None:
+        """USD that count where nobody says what it cost."""
+        return self._way.bound if self._shortened is None else self._shortened.bound
+
+    @property
+    def _heads(self) -> str:
+        short = self._shortened
+        return self._way.heads if short is None else f"{self._way.heads}x-intermodal-max-tokens: {short.limit}\r\n"
+
+    @property
+    def _limit(self) -> int | None:
+        """Tokens that the host was asked for at most."""
+        return self._way.limit if self._shortened is None else self._shortened.limit
+
+    def _settle(self, tokens: int | None = None) -> None:
+        """What became of what was set aside: what it cost, else what it may have cost; tokens, None where nobody can
+        tell."""
+        ledger, given = self._gateway.ledger, self._given
+        if ledger is None or given is None:
+            return
+        if self._cost is not None:
+            ledger.settle(given, cost=self._cost, tokens=tokens)
+        else:
+            ledger.settle(given, cost=self._bound, tokens=tokens, untold=self._bound or 0.0)
+
+    def _settle_by(self, usage: WireUsage | None) -> tuple[int, int]:
+        """By what the host counted: tokens in and out, 0 where it did not."""
+        given = usage.input_tokens if usage is not None else None
+        made = usage.output_tokens if usage is not None else None
+        counted = given or 0, made or 0
+        self._settle(None if given is None and made is None else counted[0] + counted[1])
+        return counted
+
+    def _release(self) -> None:
+        """Nothing was sent."""
+        if self._gateway.ledger is not None and self._given is not None:
+            self._gateway.ledger.release(self._given)
+
+    # ---- a stream ------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._upstream.first_word()
+        if self._silence is not None:
+            self._silence.end()
+        self._open()
+
+    def _open(self) -> None:
+        if not self._reply.status:
+            self._reply.open(self._heads + _STREAMED, self._way.tongue.stream_type)
+
+    def _told(self, live: StreamedResponse) -> bytes:
+        self._cost = self._bill(None if live.looped else live.usage)
+        return run_metadata(
+            self._way, self._counts(), 1, time.monotonic() - self._began, self._notes("".join(live.text))
+        )
+
+    def _counts(self) -> float | None:
+        """What it cost, as it is told and charged: where the host counts nothing, what was set aside."""
+        return self._bound if self._cost is None else self._cost
+
+    def _notes(self, text: str) -> tuple[str, ...]:
+        """What the executor would have said of the answer."""
+        exchange = self._exchange
+        if exchange.overran:
+            return (overrun_note(self._way.endpoint.id, self._way.limit),)
+        if exchange.looped:
+            return (LOOP_STOPPED,)
+        usage = exchange.usage
+        made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
+        said = ending_notes(exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought)
+        if self._shortened is not None:
+            said.insert(0, _SHORTENED.format(self._way.limit, self._limit))
+        return (*said, checks.REPEATS_NOTE) if self._way.schema is None and checks.repeats(text) else tuple(said)
+
+    def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
+        """A server near by that read less than it was sent."""
+        counted = exchange.usage.input_tokens if exchange.usage is not None else None
+        return detect_truncated_prompt(self._way.endpoint, self._work, counted, self._chat.words)
+
+    def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
+        """What is wrong with a stream that came to its end, its words held against a schema too; that is found out
+        once."""
+        if self._verdict is None:
+            self._verdict = self._wrong(live) or self._judged(live)
+        elif isinstance(self._verdict, asyncio.Future) and self._verdict.done():
+            return self._verdict.result()
+        return self._verdict
+
+    def _judged(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
+        schema, text = self._way.schema, "".join(live.text)
+        if schema is None or live.calls or not text.strip():  # without a word nothing is shown
+            return None
+        try:
+            return self._fault(json_answer.parse(text, schema.schema, StepBudget(INLINE)))
+        except BudgetExhausted as problem:
+            if problem.deep:
+                return json_answer.unchecked(problem, endpoint=self._way.endpoint.id, step=self._way.step.id)
+        return self._loop.create_task(self._judged_apart(text, schema))
+
+    async def _judged_apart(self, text: str, schema: JsonOutput) -> errors.IntermodalError | None:
+        """The same of a long answer, in a thread."""
+        try:
+            return self._fault(await run_bounded(partial(json_answer.parse, text, schema.schema)))
+        except BudgetExhausted as problem:
+            return json_answer.unchecked(problem, endpoint=self._way.endpoint.id, step=self._way.step.id)
+
+    def _fault(self, parsed: json_answer.ParsedAnswer) -> errors.OutputInvalid | None:
+        schema, cut = self._way.schema, self._exchange.finish == "length"
+        assert schema is not None
+        return json_answer.fault(
+            parsed, shown=True, cut=cut, whole=schema.whole, endpoint=self._way.endpoint.id, step=self._way.step.id
+        )
+
+    def _stands(self) -> bool:
+        """Whether an answer that nobody has seen is given out as it came; else the executor sees what is to be done."""
+        schema, exchange = self._way.schema, self._exchange
+        if schema is None or exchange.calls:
+            return True
+        if isinstance(exchange, StreamedResponse):
+            return exchange.begun
+        text = "".join(exchange.text)
+        try:
+            parsed = json_answer.parse(text, schema.schema, StepBudget(INLINE))
+        except BudgetExhausted:
+            return False
+        return json_answer.stands(parsed, text, cut=exchange.finish == "length", whole=schema.whole)
+
+    def _count(self, text: str) -> int:
+        return count_answer_tokens(text, self._gateway.client.vocabularies.count)
+
+    def _comment(self) -> None:
+        self._open()
+        waited = time.monotonic() - self._began
+        self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
+        if self._silence is not None:
+            self._silence.last(chats.AGAIN)
+
+    # ---- the end -------------------------------------------------------------------------------
+
+    def _end(self, error: errors.IntermodalError | None) -> Handover | None:
+        if error is None and self._exchange.refused:
+            self._refused()
+        if error is None and isinstance(self._exchange, BufferedResponse):
+            error = self._wrong(self._exchange)
+        if error is None:
+            if not self._stands():
+                return self._handed_on()
+            self._worked()
+            return None
+        if isinstance(error, errors.CallError):
+            return self._failed(error)
+        self._invalid(error)
+        return None
+
+    def _bill(self, usage: WireUsage | None) -> float | None:
+        return self._way.bill(usage or WireUsage(), self._work, self._gateway.client.moment)
+
+    def _worked(self) -> None:
+        gateway, way, exchange, chat = self._gateway, self._way, self._exchange, self._chat
+        self._lane.taken += 1
+        now = time.monotonic()
+        self._upstream.end(None, now)
+        usage, seconds, text = exchange.usage, now - self._began, "".join(exchange.text)
+        if exchange.items and bytes(chat.fields.get("store", b"")) != b"false":
+            keep = gateway.items.keeper(self._asked.owner)
+            for item in exchange.items:
+                keep(item)
+        if isinstance(exchange, BufferedResponse):
+            self._cost = self._bill(usage)
+            counts = self._counts()
+            told = run_metadata(way, counts, 1, seconds, self._notes(text))
+            more = {} if way.tongue.again is None else {"asked": way.tongue.again(chat.fields)}
+            body = way.tongue.told(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told, **more)
+            cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
+            self._reply.ready(f"{self._heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
+        else:
+            counts = self._counts()
+        given_tokens, made_tokens = self._settle_by(usage)
+        outcome = self._outcome(seconds, usage)
+        counted = accounting.usage_is_complete(exchange.usage, looped=exchange.looped, overran=exchange.overran)
+        self._write(accounting.charge_answer(self._cost, way.estimated, counted=counted).state, outcome)
+        self._called(seconds, outcome.usage)
+        gateway.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
+        name = answered(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
+        gateway.conversations.put(name, way.endpoint.id, way.policy)
+
+    def _handed_on(self) -> Handover:
+        """An answer that is no good as it is, and that nobody has seen: the executor goes on from there."""
+        way, exchange = self._way, self._exchange
+        seconds = time.monotonic() - self._began
+        self._cost = self._bill(exchange.usage)
+        counted = accounting.usage_is_complete(exchange.usage, looped=exchange.looped, overran=exchange.overran)
+        charge = accounting.charge_answer(self._cost, way.estimated, counted=counted)
+        self._write(charge.state, self._outcome(seconds, exchange.usage), runs=False)
+        return self._failure(None, charge, exchange.events())
+
+    def _invalid(self, error: errors.IntermodalError) -> None:
+        """A stream whose words break their schema: they were read, so all that can be done is to say so."""
+        way, exchange, gateway = self._way, self._exchange, self._gateway
+        self._upstream.end(None, time.monotonic())
+        self._cost = self._bill(exchange.usage)
+        seconds = time.monotonic() - self._began
+        outcome = self._outcome(seconds, exchange.usage)
+        charge = accounting.charge_answer(self._cost, way.estimated, counted=True)
+        self._write(charge.state, outcome, ended=error.code)
+        gateway.metrics.used(*self._settle_by(exchange.usage))
+        gateway.note_failure(error)
+        self._called(seconds, outcome.usage, error.code)
+        self._asked.served.failed(error.code, broken=True)
+        self._reply.last(self._broken(error))
+
+    def _failure(
+        self, error: errors.CallError | None, charge: accounting.Charge, events: Sequence[WireEvent] = ()
+    ) -> Handover:
+        tried = PriorAttempt(
+            error, self._upstream, run=self._ids[1].hex(), charge=charge, counts=self._counts(),
+            seconds=time.monotonic() - self._began, events=events,
+        )  # fmt: skip
+        tried.sent = self._connection is not None
+        return Handover(tried, self._given)
+
+    def _refused(self) -> NoReturn:
+        """The model would not. Nobody else is asked instead; raises what it is."""
+        gateway, way, exchange = self._gateway, self._way, self._exchange
+        error = refusal_of(way.endpoint, "".join(exchange.refusal), way.step.id)
+        self._upstream.end(None, time.monotonic())
+        self._cost = self._bill(exchange.usage)
+        seconds = time.monotonic() - self._began
+        outcome = self._outcome(seconds, exchange.usage, error.code)
+        self._write(accounting.charge_answer(self._cost, way.estimated, counted=True).state, outcome)
+        gateway.metrics.used(*self._settle_by(exchange.usage))
+        self._called(seconds, outcome.usage, error.code)
+        if self._reply.status:
+            self._asked.served.failed(error.code, broken=True)
+            self._reply.last(self._broken(error))
+        raise error
+
+    def _failed(self, error: errors.CallError) -> Handover | None:
+        way, exchange = self._way, self._exchange
+        error.step = error.step or way.step.id
+        shown = isinstance(exchange, StreamedResponse) and exchange.begun
+        begun = exchange.first_at is not None
+        charge = accounting.charge_failure(error, way.estimated, sent=begun or error.sent, begun=begun)
+        self._cost = charge.cost
+        seconds = time.monotonic() - self._began
+        outcome = self._outcome(seconds, None, error.code)
+        self._write(charge.state, outcome, runs=shown)
+        if not shown:
+            return self._failure(error, charge)
+        gateway = self._gateway
+        self._upstream.end(error, time.monotonic())
+        if (lesson := context_lesson(error, way.endpoint)) is not None:
+            gateway.client.upstreams.learn(lesson, time.monotonic())
+        gateway.metrics.attempts[way.endpoint.id, error.code] += 1
+        self._settle()
+        gateway.note_failure(error)
+        self._called(seconds, _tokens(exchange.usage), error.code)
+        self._asked.served.failed(error.code, broken=True)
+        self._reply.last(self._broken(error))
+        return None
+
+    def _broken(self, error: BaseException) -> bytes:
+        """The last event of a stream that fails, with what it took."""
+        failure_told(error, self._asked.served)
+        return self._exchange.broken(error)
+
+    def _left(self) -> None:
+        """The client left, or the server stops."""
+        self._give_up("cancelled")
+
+    def _give_up(self, ended: str, *, tokens: int | None = None) -> bool:
+        """Nobody waits for the answer any more: nobody knows what was made, so what was set aside counts. ``ended``:
+        how the run did; ``tokens``: that are booked. Gives whether a part of the request may have reached the host."""
+        sent, exchange = self._connection is not None, self._exchange
+        seconds = time.monotonic() - self._began
+        if exchange.judging:  # the answer is there, and paid
+            self._upstream.end(None, time.monotonic())
+            self._cost = self._bill(exchange.usage)
+            charge = accounting.charge_answer(self._cost, self._way.estimated, counted=True)
+            self._settle_by(exchange.usage)
+            outcome = self._outcome(seconds, exchange.usage)
+        else:
+            charge = accounting.charge_cancel(self._way.estimated, sent=sent)
+            self._upstream.leave()
+            self._cost = charge.cost
+            if sent:
+                self._settle(tokens)
+            else:
+                self._release()
+            outcome = self._outcome(seconds, None, "cancelled")
+        if sent:
+            self._called(seconds, _tokens(exchange.usage), "cancelled")
+        self._write(charge.state, outcome, ended=ended)
+        return sent
+
+    def _called(self, seconds: float, usage: Told, code: str = "") -> None:
+        """Told as what the executor runs is told of its events."""
+        exchange = self._exchange
+        first = exchange.first_at if self._chat.stream else None
+        self._asked.served.called(
+            ModelCall(
+                step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
+                first=None if first is None else first - self._began,
+                usage=usage, cost=self._counts(), finish_reason=exchange.finish, error=code,
+                output="text" if self._way.schema is None else "json",
+            )
+        )  # fmt: skip
+
+    def _write(self, state: AttemptState, outcome: AttemptOutcome, *, runs: bool = True, ended: str = "") -> None:
+        attempt, run = self._ids
+        if state == "estimated" and outcome.cost is None and self._shortened is not None:
+            outcome = replace(outcome, cost=self._bound)  # the row says what the whole one may have cost
+        passed = DirectAttemptRow(
+            self._way.sort,
+            uuid_of(attempt),
+            run.hex(),
+            self._started,
+            time.time(),
+            state,
+            outcome,
+            self._work,
+            runs,
+            ended,
+        )
+        self._lane.rows.add(passed, self._slot)
+
+    def _outcome(self, seconds: float, usage: WireUsage | None, code: str = "") -> AttemptOutcome:
+        first = self._exchange.first_at if self._chat.stream else None
+        return attempt_outcome(
+            usage or WireUsage(), _tokens(usage), cost=self._cost, seconds=seconds,
+            first=None if first is None else max(0.0, first - self._sent_at), error=code,
+            cut=self._exchange.finish == "length",
+        )  # fmt: skip
+
+    @property
+    def _work(self) -> Work:
+        """How much was sent, by our own rules."""
+        if self._weighed is None:
+            self._weighed = self._weigh()
+        return self._weighed
+
+    def _weigh(self) -> Work:
+        chat, way = self._chat, self._way
+        if way.tools or way.held or not chat.plain:
+            return Work()
+        pictures = chat.pictures
+        chars = size = max(0, len(chat.texts) - 1)  # a line's end between two
+        for text in chat.texts:
+            chars, size = chars + text.chars, size + text.size
+        words = way.words(chat)
+        made_of = [text.scripts for text in chat.texts]
+        if words:  # which stand in the last text, two lines' ends apart
+            chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
+            made_of[-1:] = [count_scripts(f"{way.last_words(chat)}\n\n{words}")]
+        rough = text_tokens(chars, size, together(made_of), way.vocabulary)
+        return Work(
+            megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
+            text_tokens=rough.mid, messages=chat.messages,
+            image_tokens=sum(image_tokens(way.book.image, each.width, each.height, "auto").mid for each in pictures),
+        )  # fmt: skip
+
+
+def _tokens(usage: WireUsage | None) -> Told:
+    return Told() if usage is None else reported_usage(usage, usage.output_tokens)

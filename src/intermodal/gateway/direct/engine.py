@@ -1,0 +1,382 @@
+"""The engine of the direct path: finds the compiled plan of a chat's shape, or plans the first chat of a new shape.
+
+An attempt that fails before anything was shown is handed to the executor as the first attempt of its run, and so is an
+answer that has to be repaired.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
+
+from msgspec.structs import replace
+
+from intermodal import errors
+from intermodal.api_keys import find_key
+from intermodal.bounded_cache import BoundedCache
+from intermodal.catalog.load import rate_card_lookup
+from intermodal.catalog.types import Catalog
+from intermodal.concurrency.offload import LONG, is_long, offload
+from intermodal.config import snapshot_file
+from intermodal.content import Image, Part
+from intermodal.from_wire import request_from_call
+from intermodal.gateway import chats
+from intermodal.gateway.conversations import Place, going_on
+from intermodal.gateway.counted import LARGE, VALUES, check_media, check_values, read_large
+from intermodal.gateway.dialects import Dialect
+from intermodal.gateway.direct.attempt_writer import AttemptWriter
+from intermodal.gateway.direct.compiled_plan import SAID, CompiledPlan, HostAccess, compile_plan
+from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover
+from intermodal.gateway.direct.image_facts import ImageFacts
+from intermodal.gateway.direct.media_extraction import ExtractedBody, extract_media
+from intermodal.gateway.direct.openai_chat_parser import ParsedChat
+from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
+from intermodal.gateway.direct.text_size_cache import TextSizeCache
+from intermodal.gateway.foreseen import FIRST, SHARE
+from intermodal.gateway.messages import Asked
+from intermodal.gateway.naming import allowed, policy_of, prompt_of, tightened, wishes_of
+from intermodal.gateway.reply import Reply
+from intermodal.gateway.shapes import MOST
+from intermodal.planner.planning_case import question_excerpt
+from intermodal.plans.facts import PartFacts, QuestionFacts
+from intermodal.plans.machine import Machine
+from intermodal.plans.plan import Inputs, Plan
+from intermodal.protocols.calls import NotExpressible
+from intermodal.request import JsonOutput, Policy, Request
+from intermodal.request_builder import with_config_labels
+from intermodal.transport.http1 import ConnectionPool
+from intermodal.transport.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from intermodal.gateway.lasting import LastingClient
+    from intermodal.gateway.serving import Gateway
+
+WAYS, WAYS_ROOM = 512, 16 << 20  # ways of shapes, and bytes that all of them come to hold
+_WORDS = 64 << 10  # bytes of a body besides its media: to count so many words takes 6 ms, and more is for a thread
+POLICIES = 512
+_WISHES = 1 << 10  # bytes of wishes that are remembered
+_A_SHAPE, _A_PART, _A_WAY = 1 << 10, 256, 8 << 10  # bytes of a shape, of each part of it, of a way
+_READ = 6  # times the bytes of JSON are what was read of them
+_OF_ITEMS = (b'"role"', b'"call_id"')
+_JSON = "application/json"
+_STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+
+class _Known(NamedTuple):
+    """What was found out about a shape, and what it was found out with."""
+
+    way: CompiledPlan | str  # else why there is none
+    size: int  # bytes, about, of it and of the shape
+    catalog: ref[Catalog]  # not held: one is there for each model that anybody names
+    machine: Machine
+    epoch: int
+    as_of: str
+    refusals: int
+
+    def holds(self, catalog: Catalog, client: LastingClient) -> bool:
+        """Whether nothing changed since that a plan depends on."""
+        return (
+            self.catalog() is catalog and self.machine is client.machine and self.epoch == client.epoch
+            and self.as_of == client.today and self.refusals == client.upstreams.refusals
+        )  # fmt: skip
+
+
+class MatchedChat(NamedTuple):
+    """A chat that may be direct. ``way`` is None for a new shape; ``told`` is what its question needs of its images."""
+
+    chat: ParsedChat
+    tongue: ProtocolAdapter
+    key: tuple[object, ...]
+    way: CompiledPlan | None
+    policy: Policy
+    place: Place | None
+    told: QuestionFacts | None = None
+
+
+class DirectEngine:
+    """The direct path of one gateway. ``taken`` counts the chats that it answered."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.taken = 0
+        self.pool = ConnectionPool(gateway.outbox)
+        self.rows = AttemptWriter(gateway.client)
+        self._gateway = gateway
+        self._ways: BoundedCache[tuple[object, ...], _Known] = BoundedCache(
+            "ways of chats by shape", WAYS, room=WAYS_ROOM, size=lambda _, known: known.size
+        )
+        self._policies: BoundedCache[tuple[object, ...], Policy] = BoundedCache("policies by wishes", POLICIES)
+        self._measures = TextSizeCache(gateway.client)
+
+    # ---- may it be taken? ----------------------------------------------------------------------
+
+    async def ready(self, asked: Asked, dialect: Dialect) -> MatchedChat | None:
+        """What is asked, if it may be for the lane. Raises Refused for a wish or a name that is none."""
+        tongue = self._tongue(dialect)
+        if tongue is None:
+            return None
+        await self._gateway.client.looked()
+        await offload(len(asked.body) > LONG, check_values, asked, VALUES, self._gateway.limits.text)
+        chat, asked.chat = asked.chat or await self._read(asked, tongue), None
+        if chat is None:
+            return None
+        check_media(len(chat.pictures), self._gateway.limits.media)
+        policy = self._policy(asked, chat)
+        if policy is None:
+            return None
+        catalog = self._gateway.client.catalog_for(policy)
+        if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
+            chat = await self._read(asked, tongue)
+            assert chat is not None
+        told = await self._gateway.client.told(question_excerpt(chat.asked)) if _open(chat, policy) else None
+        return self._known(asked, tongue, chat, policy, catalog, told)
+
+    def at_once(self, asked: Asked, dialect: Dialect, reply: Reply) -> DirectAttempt | None:
+        """The passage of a chat whose shape is known, if nothing has to be waited for; what was read of it is kept for
+        ``ready``. Raises as ``ready`` does."""
+        tongue, client = self._tongue(dialect), self._gateway.client
+        if tongue is None or not client.up_to_date or len(asked.body) > LARGE:
+            return None
+        check_values(asked, VALUES, self._gateway.limits.text)
+        body = extract_media(asked.body)
+        if len(body.text) > _WORDS or _many_items(body.text):
+            return None
+        chat = asked.chat = _read(asked, body, tongue, self._measures)
+        if chat is None:
+            return None
+        policy = self._policy(asked, chat)
+        if policy is None:
+            return None
+        told = client.told_before(question_excerpt(chat.asked)) if _open(chat, policy) else None
+        if told is None and _open(chat, policy):
+            return None
+        catalog = client.catalog_for(policy)
+        if self._measures.count_by(catalog):
+            asked.chat = None
+            return None
+        ready = self._known(asked, tongue, chat, policy, catalog, told)
+        if ready is None or ready.way is None:
+            return None
+        return DirectAttempt(self._gateway, self, chat, ready.way, asked, reply)
+
+    def _tongue(self, dialect: Dialect) -> ProtocolAdapter | None:
+        telemetry = self._gateway.telemetry
+        if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
+            return None
+        return ADAPTERS.get(dialect.reads)
+
+    def _policy(self, asked: Asked, chat: ParsedChat) -> Policy | None:
+        """What it is asked under; None where that is for the executor. Raises Refused."""
+        client = self._gateway.client
+        asked.served.model = chat.model
+        own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
+        policy = self._policies.get((chat.model, asked.head.wished, own))
+        if policy is None:
+            if prompt_of(chat.model, client):
+                return None
+            policy = tightened(policy_of(chat.model, client), wishes_of(asked.head.headers, chat.fields))
+            if len(own) <= _WISHES:
+                self._policies[chat.model, asked.head.wished, own] = policy
+        if chat.stream and policy.streaming != "live":
+            return None
+        if asked.key.models or asked.key.policies:
+            allowed(asked.key, chat.model, client)
+        return policy
+
+    def _known(
+        self,
+        asked: Asked,
+        tongue: ProtocolAdapter,
+        chat: ParsedChat,
+        policy: Policy,
+        catalog: Catalog,
+        told: QuestionFacts | None,
+    ) -> MatchedChat | None:
+        """With what is known of its shape; None where it is known that the lane cannot take it."""
+        place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
+        key = (asked.owner, asked.head.wished, place, chat.shape, told)
+        known = self._ways.get(key)
+        if known is not None and known.holds(catalog, self._gateway.client):
+            if isinstance(known.way, str):
+                asked.served.not_direct = known.way
+                return None
+            return MatchedChat(chat, tongue, key, known.way, policy, place, told)
+        return MatchedChat(chat, tongue, key, None, policy, place, told)
+
+    async def _read(self, asked: Asked, tongue: ProtocolAdapter) -> ParsedChat | None:
+        body = await offload(len(asked.body) > LARGE, extract_media, asked.body)
+        if len(body.text) > SHARE * FIRST:
+            return None  # more than many take: the executor's way refuses that before all of it is counted
+        if _many_items(body.text):
+            return None
+        if len(asked.body) > LARGE or len(body.text) > _WORDS:
+            return await offload(True, _read, asked, body, tongue, self._measures.alone())
+        return _read(asked, body, tongue, self._measures)
+
+    # ---- a shape that is new -------------------------------------------------------------------
+
+    async def learned(self, ready: MatchedChat, asked: Asked) -> CompiledPlan | None:
+        """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
+        gateway, client = self._gateway, self._gateway.client
+        # What it is planned with: by the time it is, there may have been another look.
+        machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
+        inputs = await self._inputs(ready, asked)
+        way: CompiledPlan | str = _PREPARED
+        if inputs is None:
+            catalog, epoch = client.catalog_for(ready.policy), client.epoch
+        else:
+            plan = await gateway.shapes.shared(inputs)
+            long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
+            way = await offload(long, self._way, ready, inputs, plan) if plan is not None else _UNPLANNED
+            catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
+            machine = client.machine if inputs.machine == client.machine else inputs.machine
+        client.epoch = max(client.epoch, epoch)  # else all of this shape are planned until the next look
+        size = _size(ready.chat, way)
+        self._ways[ready.key] = _Known(way, size, ref(catalog), machine, epoch, as_of, refusals)
+        if isinstance(way, str):
+            asked.served.not_direct = way
+            return None
+        return way
+
+    def _way(self, ready: MatchedChat, inputs: Inputs, plan: Plan) -> CompiledPlan | str:
+        client = self._gateway.client
+        endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
+        if endpoint is None:
+            return _PREPARED
+        means = HostAccess(
+            find_key(endpoint.host, client.env) or "", rate_card_lookup(snapshot_file(client.env))(endpoint),
+            Timeouts().as_said(client.config.timeouts), client.proxies,
+        )  # fmt: skip
+        try:
+            return compile_plan(ready.chat, inputs, plan, ready.tongue, means)
+        except (errors.ConfigError, NotExpressible):
+            return "it cannot be said to its host"  # the executor says what is wrong with it
+
+    async def _inputs(self, ready: MatchedChat, asked: Asked) -> Inputs | None:
+        """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
+        gateway = self._gateway
+        decode, body = ready.tongue.dialect.decode, ready.chat.body.text
+        call = await read_large(decode, body)
+        if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
+            return None
+        call = chats.limited(call, gateway.client.config)
+        long = is_long(call.messages, call.tools, call.output)
+        if isinstance(call.output, JsonOutput):
+            try:
+                await chats.check_schema(call.output.schema)
+            except errors.IntermodalError:
+                return None  # the executor says what is wrong with it
+            call = replace(call, output=replace(call.output, whole=False))
+        request = going_on(await offload(long, request_from_call, call, ready.policy), ready.place)
+        parts = await offload(long, list, request.parts())
+        pictures = await offload(long, _pictures_in, parts)
+        if pictures != len(ready.chat.pictures):
+            return None
+        words = await offload(long, _without_pictures, request) if pictures else request
+        prepared = await gateway.client.prepare(words)
+        texts = list(prepared.inputs.facts.parts)
+        if prepared.inputs.asked or len(texts) + pictures != len(parts):
+            return None
+        whole = await offload(long, with_config_labels, request, gateway.client.config.private)
+        facts = await offload(long, _facts_of, parts, texts, ready.chat.pictures)
+        known = replace(prepared.inputs.facts, parts=facts, question=ready.told)
+        return replace(prepared.inputs, request=whole, facts=known)
+
+    # ---- passing on ----------------------------------------------------------------------------
+
+    async def run(self, ready: MatchedChat, way: CompiledPlan, asked: Asked, reply: Reply) -> Handover | None:
+        """Answer. Failure where nothing was shown and the executor is to go on.
+
+        Raises Refused where the key's budget does not allow it.
+        """
+        passage = DirectAttempt(self._gateway, self, ready.chat, way, asked, reply)
+        try:
+            return await passage.go()
+        finally:
+            passage.forget()
+
+    def abandoned(self, failure: Handover) -> None:
+        """The executor did not come to go on: what is set aside is given back, or counts."""
+        tried, given = failure
+        gateway = self._gateway
+        if tried is not None:
+            tried.upstream.end(tried.error, time.monotonic())
+        if gateway.ledger is not None and given is not None:
+            if tried is None:
+                gateway.ledger.release(given)
+            else:
+                counts, told = tried.counts, tried.cost is not None
+                gateway.ledger.settle(given, cost=counts, tokens=None, untold=0.0 if told else counts or 0.0)
+
+    def watch(self, now: float) -> None:
+        self.pool.watch(now)
+
+    async def close(self) -> None:
+        self.pool.close()
+        await self.rows.close()
+
+
+_PREPARED = "it is prepared before it is sent"
+_UNPLANNED = "its plan is its own"
+
+
+def _size(chat: ParsedChat, way: CompiledPlan | str) -> int:
+    """Bytes, about, that its shape and its way come to hold: of each message what a plan depends on, and what was said
+    besides the messages, tools above all, as it was written and as it was read."""
+    parts = chat.messages + len(chat.texts) + len(chat.pictures)
+    besides = sum(len(field) for name, field in chat.fields.items() if name not in SAID)
+    return _A_SHAPE + _A_PART * parts + besides + (_A_WAY + _READ * besides if isinstance(way, CompiledPlan) else 0)
+
+
+def _open(chat: ParsedChat, policy: Policy) -> bool:
+    """Whether what the question needs of its pictures may decide who answers: a named model gets them as they are."""
+    return bool(chat.pictures) and not policy.model and not chat.asked.isspace() and bool(chat.asked)
+
+
+def _many_items(text: bytes) -> bool:
+    """Whether it holds more messages than a request whose plan is shared has parts, as far as these words tell. A quote
+    in a string has a backslash before it, so that words about them are none."""
+    return max(map(text.count, _OF_ITEMS)) > MOST
+
+
+def _read(asked: Asked, body: ExtractedBody, tongue: ProtocolAdapter, measures: TextSizeCache) -> ParsedChat | None:
+    chat = tongue.chat_of(body, asked.owner, measures)
+    if body.lifted and not body.complete:  # something in it only looks like a picture
+        chat = tongue.chat_of(ExtractedBody(asked.body), asked.owner, measures)
+    return chat
+
+
+def _pictures_in(parts: Sequence[tuple[int, object, Part]]) -> int:
+    return sum(isinstance(part, Image) for _, _, part in parts)
+
+
+def _facts_of(
+    parts: Sequence[tuple[int, object, Part]], texts: Sequence[PartFacts], pictures: Sequence[ImageFacts]
+) -> tuple[PartFacts, ...]:
+    """Facts of all parts: those of the texts as they were prepared, those of the pictures as the lane saw them."""
+    from intermodal.media.request_media import unique_names
+
+    said, seen = iter(texts), iter(pictures)
+    facts: list[PartFacts] = []
+    for index, _, part in parts:
+        if isinstance(part, Image):
+            found = next(seen)
+            facts.append(
+                PartFacts(
+                    index=index, name=getattr(part.source, "name", "") or "bytes", kind="image",
+                    media_type=found.media_type, digest=found.digest.hex(), size=found.size,
+                    width=found.width, height=found.height,
+                )
+            )  # fmt: skip
+        else:
+            facts.append(replace(next(said), index=index))
+    return unique_names(facts)
+
+
+def _without_pictures(request: Request) -> Request:
+    messages = tuple(
+        replace(message, parts=tuple(part for part in message.parts if not isinstance(part, Image)))
+        for message in request.messages
+    )
+    return replace(request, messages=messages)

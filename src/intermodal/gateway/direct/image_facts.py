@@ -1,0 +1,124 @@
+"""Read the media type and size of an image from its first bytes, for images that are passed through unchanged.
+
+Only the media worker decodes pixels, in its own process. This module reads a few numbers at known places and checks
+each against the bytes; anything unusual (several frames, a rotation, a header that goes on, a file that was cut) is
+left to the worker. Layouts: PNG, W3C Recommendation 2003, sections 5.2, 11.2.2 and 11.2.5; JPEG, ITU-T T.81, annex B;
+Exif 2.32, section 4.6.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pybase64
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ENDS = {"image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9"}  # the last chunk with its checksum; EOI
+_LAST = 16  # characters of base64, whole groups of four, in which an end has room
+_LOOKED_AT = 64 << 10  # characters of base64 in which a size must be found
+_SLICE = 1 << 18  # characters of base64 that are read at once for the digest: whole groups of four
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: what every decoder reads
+_ORIENTATION = 0x0112
+_MOST = 1 << 16  # pixels a side
+
+
+class ImageFacts(NamedTuple):
+    """``width``, ``height`` in pixels, as it is shown. ``size`` in bytes. ``digest``: SHA-256 of the bytes."""
+
+    media_type: str
+    width: int
+    height: int
+    size: int
+    digest: bytes
+
+
+def image_in_data_url(
+    url: memoryview, media: Callable[[memoryview], memoryview] = lambda coded: coded
+) -> ImageFacts | None:
+    """A picture in a data URI, in quotes as JSON has it; None for what the media worker has to look at.
+
+    ``media`` tells which base64 is meant (``lifted.py``). It is read through, for the digest, a slice at a time:
+    neither a string nor a whole copy is made of it.
+    """
+    head = bytes(url[1:32])
+    media_type, mark, _ = head.partition(b";base64,")
+    if not mark or not media_type.startswith(b"data:image/"):
+        return None
+    return image_in_base64(media(url[1 + len(media_type) + len(mark) : -1]), media_type[5:])
+
+
+def image_in_base64(coded: memoryview, media_type: bytes) -> ImageFacts | None:
+    """The same of a picture whose base64 and media type came apart."""
+    if len(coded) % 4 or len(coded) < 64:
+        return None
+    try:
+        found = _size(pybase64.b64decode(coded[:_LOOKED_AT], validate=True))
+        if found is None or found[0].encode() != media_type:
+            return None
+        if not pybase64.b64decode(coded[-_LAST:], validate=True).endswith(_ENDS[found[0]]):
+            return None  # cut, or with something after it: the worker sees which
+        digest, size = hashlib.sha256(), 0
+        for start in range(0, len(coded), _SLICE):
+            piece = pybase64.b64decode(coded[start : start + _SLICE], validate=True)
+            digest.update(piece)
+            size += len(piece)
+    except ValueError:  # it says so in its own words, later
+        return None
+    if size != len(coded) // 4 * 3 - (bytes(coded[-2:]).count(b"=")):
+        return None  # padded in the middle
+    return ImageFacts(*found, size, digest.digest())
+
+
+def _size(data: bytes) -> tuple[str, int, int] | None:
+    found = _png(data) if data.startswith(_PNG) else _jpeg(data) if data.startswith(b"\xff\xd8\xff") else None
+    return found if found is not None and 0 < found[1] < _MOST and 0 < found[2] < _MOST else None
+
+
+def _png(data: bytes) -> tuple[str, int, int] | None:
+    """Up to the first pixels: an animation (acTL) says so before them."""
+    at = len(_PNG)
+    wide = high = 0
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind == b"IHDR" and length == 13 and at == len(_PNG) and at + 16 <= len(data):
+            wide, high = (int.from_bytes(data[place : place + 4], "big") for place in (at + 8, at + 12))
+        elif kind in (b"acTL", b"eXIf"):
+            return None
+        elif kind == b"IDAT":
+            return "image/png", wide, high
+        at += 12 + length
+    return None
+
+
+def _jpeg(data: bytes) -> tuple[str, int, int] | None:
+    at = 2
+    while at + 9 < len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker in _FRAMES:
+            high, wide = (int.from_bytes(data[place : place + 2], "big") for place in (at + 5, at + 7))
+            return "image/jpeg", wide, high
+        if marker in (0xD8, 0xD9, 0xDA) or (0xC0 < marker < 0xD0 and marker not in (0xC4, 0xC8, 0xCC)) or length < 2:
+            return None
+        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0" and not _upright(data[at + 10 : at + 2 + length]):
+            return None
+        at += 2 + length
+    return None
+
+
+def _upright(exif: bytes) -> bool:
+    """Whether nothing says that the picture is to be turned."""
+    order = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
+    if order is None:
+        return False
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(exif[place : place + size], order)  # type: ignore[arg-type]
+
+    start = number(4, 4)
+    for entry in range(min(number(start, 2), 64)):
+        place = start + 2 + 12 * entry
+        if number(place, 2) == _ORIENTATION:
+            return number(place + 8, 2) in (0, 1)
+    return start + 2 <= len(exif)

@@ -1,0 +1,82 @@
+"""Parse replies of Ollama's chat API as far as the direct path needs, and write them with run metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from intermodal.gateway.direct.openai_chat_rewriter import ReplyChunk
+from intermodal.gateway.direct.raw_json import join_object, split_object
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import as_token_count, dumps, loads
+from intermodal.protocols.ollama.reply import FINISH_REASONS
+from intermodal.protocols.ollama.server import duration_fields
+
+UNCOUNTED = b"{}"
+
+
+class _Function(msgspec.Struct):
+    index: int
+    name: str
+    arguments: dict[str, msgspec.Raw]
+
+
+class _Call(msgspec.Struct):
+    id: str
+    function: _Function
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str
+    thinking: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Reply(msgspec.Struct):
+    model: msgspec.Raw
+    created_at: str
+    message: _Message
+    done: bool
+    done_reason: str = ""
+    prompt_eval_count: Any = msgspec.UNSET
+    eval_count: Any = msgspec.UNSET
+    error: Any = None
+
+
+_reply = msgspec.json.Decoder(_Reply)
+
+
+def read(data: bytes | memoryview) -> ReplyChunk | None:
+    """None for what is no reply, or an unusual one, or an error; then the codec says which."""
+    try:
+        reply = _reply.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    said = reply.message
+    calls = tuple((place, call.id, call.function.name) for place, call in enumerate(said.tool_calls or ()))
+    finish = FINISH_REASONS.get(reply.done_reason, "")
+    known = reply.done and not reply.error and finish == reply.done_reason and said.role == "assistant"
+    odd = any(
+        told is not msgspec.UNSET and as_token_count(told) is None
+        for told in (reply.prompt_eval_count, reply.eval_count)
+    )
+    if not known or odd or not all(call and name for _, call, name in calls):
+        return None
+    finish = "tool_call" if calls and finish == "stop" else finish
+    usage = WireUsage(
+        input_tokens=as_token_count(reply.prompt_eval_count), output_tokens=as_token_count(reply.eval_count)
+    )
+    given = [raw for call in said.tool_calls or () for raw in call.function.arguments.values()]
+    beside = (said.thinking or "") + "".join(bytes(raw).decode(errors="replace") for raw in given)
+    return ReplyChunk(said.content, True, "", finish, usage, UNCOUNTED, bytes(reply.model), calls, beside=beside)
+
+
+def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
+    """A reply, with the model's name as the client has it and what is told of the run beside its counts."""
+    usual = {"prompt_eval_count": b"0", "eval_count": b"0"}
+    fields: dict[str, Any] = {**usual, **split_object(data), "model": dumps(model), "intermodal": about}
+    if "total_duration" not in fields:
+        fields |= {name: dumps(value) for name, value in duration_fields(loads(about)).items()}
+    return join_object(fields)

@@ -1,0 +1,110 @@
+"""Pass a stream of Ollama's chat API through, line by line; see ``upstream_response.py``.
+
+Lines of plain words go through with the client's model name. Any other line (tool calls, the end, unusual JSON) is
+decoded and written again, so that tool calls have ids and come whole, before the end, as everywhere else.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from intermodal.gateway.direct.raw_json import join_object, split_object
+from intermodal.gateway.direct.transcoding import TranscodedStream
+from intermodal.gateway.direct.upstream_response import BLANK, MAX_EVENT, End
+from intermodal.protocols.framing.json_body import dumps
+
+
+class _Said(msgspec.Struct):
+    role: str
+    content: str
+    thinking: str | None = None
+    tool_calls: msgspec.Raw = msgspec.Raw()
+
+
+class _Line(msgspec.Struct):
+    model: msgspec.Raw
+    created_at: str
+    message: _Said
+    done: bool
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_line = msgspec.json.Decoder(_Line)
+
+
+class OllamaStream(TranscodedStream):
+    """A stream of Ollama's JSON lines."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._end_line = b""
+        self._renaming = (b"", b"")  # a host's name of its model as it writes it, and the client's
+
+    def _take(self, data: bytes) -> None:
+        data = self._with_rest(data, (b"\n",), "a line")
+        if not data:
+            return
+        cut = data.rfind(b"\n") + 1
+        self._rest = data[cut:]
+        if len(self._rest) > MAX_EVENT:
+            self._fail(self._cut("sent a line without end"))
+            return
+        through: list[bytes] = []
+        end: End = ""
+        for line in data[:cut].split(b"\n"):
+            end = self._heard(line.strip(BLANK), through)
+            if end or self.over:
+                break
+        if not self.over:
+            self._pass(through, end)
+
+    def _ended(self) -> None:
+        if self._rest and not self.over:  # the last line may be without its end
+            self._take(b"\n")
+        super()._ended()
+
+    def _heard(self, line: bytes, through: list[bytes]) -> End:
+        if not line:
+            return ""
+        if self._decoding.waits:  # for the rest of a character
+            return self._anew(line, through)
+        try:
+            found = _line.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._anew(line, through)
+        said = found.message
+        if found.done or bytes(found.error) or bytes(said.tool_calls) or said.role != "assistant":
+            return self._anew(line, through)
+        model = bytes(found.model)
+        if self._renaming[0] != b'"model":' + model:
+            self._renaming = (b'"model":' + model, b'"model":' + dumps(self._model))
+        if self._renaming[0] not in line:
+            return self._anew(line, through)
+        text = said.content
+        if self._exceeds(text, said.thinking or ""):
+            return "looped"
+        through.append(line.replace(*self._renaming, 1) + b"\n")
+        if text:
+            self.text.append(text)
+        if text.strip() or (said.thinking and said.thinking.strip()):
+            self.said = True
+        if self.first_at is None and (said.thinking or text.strip()):
+            self.first_at = monotonic()
+        return "looped" if self._guard is not None and text and self._loops(text) else ""
+
+    def _anew(self, line: bytes, through: list[bytes]) -> End:
+        self._end_line = line
+        return self._told_anew(self._decoding.feed(line + b"\n"), through)
+
+    def _ending(self, data: bytes) -> bytes:
+        """What the host says of its end besides goes on, and how long it took as the host has it."""
+        before, _, last = data.rstrip(b"\n").rpartition(b"\n")
+        try:
+            more = split_object(self._end_line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            more = {}
+        ours = {name: raw for name, raw in split_object(last).items() if name not in more or name != "total_duration"}
+        return before + b"\n" * bool(before) + join_object({**more, **ours}) + b"\n"

@@ -1,0 +1,287 @@
+"""Parse replies of OpenAI's chat API as far as the direct path needs, and write them with run metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+from uuid import uuid4
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.content import ToolCall
+from intermodal.gateway.direct.raw_json import add_run_metadata, join_object, split_object
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import MAX_TOKEN_COUNT, dumps, has_valid_counts
+from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
+from intermodal.protocols.openai_chat import server as openai_chat_server
+from intermodal.protocols.openai_chat.reply import map_finish_reason, read_usage
+
+DONE = b"data: [DONE]\n\n"
+UNCOUNTED = (
+    b'{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}'  # what clients get where a host counts nothing
+)
+_NULL = b"null"
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Said(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Said | None = None
+    delta: _Said | None = None
+    finish_reason: str | None = None
+    index: Any = None
+
+
+_UNSAID = msgspec.Raw()
+_NEEDED = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_TOKEN_COUNT)]
+
+
+class _Given(msgspec.Struct, forbid_unknown_fields=True):
+    cached_tokens: _Number | None = None
+    audio_tokens: _Number | None = None
+
+
+class _Made(msgspec.Struct, forbid_unknown_fields=True):
+    reasoning_tokens: _Number | None = None
+    audio_tokens: _Number | None = None
+    accepted_prediction_tokens: _Number | None = None
+    rejected_prediction_tokens: _Number | None = None
+
+
+class _Counts(msgspec.Struct, forbid_unknown_fields=True):
+    """Usage as OpenAI and most others write it."""
+
+    prompt_tokens: _Number
+    completion_tokens: _Number
+    total_tokens: _Number
+    prompt_tokens_details: _Given | None = None
+    completion_tokens_details: _Made | None = None
+
+
+class _Reply(msgspec.Struct):
+    object: str | None = None
+    choices: list[_Choice] = []
+    usage: msgspec.Raw = _UNSAID
+    error: msgspec.Raw = _UNSAID
+    model: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
+
+
+_reply = msgspec.json.Decoder(_Reply)
+_any = msgspec.json.Decoder(dict[str, Any])
+_raws, _choice = msgspec.json.Decoder(list[msgspec.Raw]), msgspec.json.Decoder(_Choice)
+_counts = msgspec.json.Decoder(_Counts)
+
+
+class ReplyChunk(msgspec.Struct, frozen=True):
+    """What one reply, or one chunk of a stream, says.
+
+    ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place. A refusal
+    alone is not visible: it is an error, as everywhere else. ``beside``: thoughts, and the arguments of calls.
+    """
+
+    text: str
+    visible: bool
+    refusal: str
+    finish: str
+    usage: WireUsage | None
+    counted: bytes
+    model: bytes
+    calls: tuple[tuple[int, str, str], ...]
+    halved: bool = False  # there are half characters in the text
+    alive: bool = True  # it is a piece of the answer, and nothing that a server sends to keep a connection
+    indexes: tuple[Any, ...] = (0,)  # of the choices that it has
+    beside: str = ""
+
+    @property
+    def of_an_answer(self) -> bool:
+        """It is a part of one, or its end, and no count alone."""
+        return bool(self.text or self.visible or self.refusal or self.finish or self.calls)
+
+    @property
+    def of_words(self) -> bool:
+        """It says words, and nothing else."""
+        more = self.refusal or self.finish or self.calls or self.usage is not None
+        return bool(self.text) and self.visible and not more
+
+    def unnamed(self, begun: Iterable[int]) -> bool:
+        """A call begins without an id, besides those that have begun before."""
+        known = set(begun)
+        for place, name, _ in self.calls:
+            if not name and place not in known:
+                return True
+            known.add(place)
+        return False
+
+
+def read(data: bytes | memoryview) -> ReplyChunk | None:
+    """None for what is no reply of this kind, or an error; then the codec says which."""
+    try:
+        reply = _reply.decode(data)
+        if reply.usage is _UNSAID and (piece := _words(reply)) is not None:
+            return piece
+        error = bytes(reply.error)
+        if (error and error != _NULL) or reply.object == "error":
+            return None
+        counted = bytes(reply.usage)
+        usage = None
+        if counted and counted != _NULL:
+            usage, plain = usage_in(counted, reply.service_tier or "")
+            if not plain:  # clients count on some of them, and that they are counts
+                counted = dumps(openai_chat_server.write_usage(usage))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _halved(bytes(data))
+    if not reply.choices:
+        return ReplyChunk("", False, "", "", usage, counted, bytes(reply.model), (), alive=False, indexes=())
+    choice = reply.choices[0]
+    said = choice.message or choice.delta or _NOTHING
+    reason = choice.finish_reason or ""
+    if reason.lower() == "error":  # OpenRouter: the provider failed in the middle
+        return None
+    calls = tuple([
+        (place if call.index is None else call.index, call.id or "", (call.function and call.function.name) or "")
+        for place, call in enumerate(said.tool_calls)
+    ]) if said.tool_calls else ()  # fmt: skip
+    if calls and choice.message is not None and not all(name for _, name, _ in calls):  # its calls get ids
+        return None
+    text = said.content or ""
+    seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
+    finish = map_finish_reason(reason)[:40] if reason else ""
+    indexes = tuple([each.index or 0 for each in reply.choices])
+    alive = _alive(said, text)
+    model = bytes(reply.model)
+    given = [call.function.arguments or "" for call in said.tool_calls or () if call.function]
+    beside = "".join([_thoughts(said), *given])
+    refusal = said.refusal or ""
+    return ReplyChunk(text, seen, refusal, finish, usage, counted, model, calls, False, alive, indexes, beside)
+
+
+def _alive(said: _Said, text: str) -> bool:
+    """Whether it says anything (``executor/attempt/answer_state.py: says``)."""
+    thought = _thoughts(said)
+    called = any(call.function and (call.function.name or call.function.arguments) for call in said.tool_calls or ())
+    return bool(called or text.strip() or thought.strip() or (said.refusal or "").strip())
+
+
+def _thoughts(said: _Said) -> str:
+    return said.reasoning_content or said.reasoning or ""
+
+
+def of_choice(data: bytes, index: Any) -> bytes:
+    """A chunk without the choices of any other index."""
+    fields = split_object(data)
+    choices = [raw for raw in _raws.decode(fields["choices"]) if (_choice.decode(raw).index or 0) == index]
+    return join_object({**fields, "choices": b"[" + b",".join(map(bytes, choices)) + b"]"})
+
+
+def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
+    """As ``read_usage`` has it, and whether it can go to a client as it came. What is written in the usual way is read
+    in a tenth of the time.
+
+    Raises msgspec.MsgspecError for what is no object.
+    """
+    try:
+        told = _counts.decode(counted)
+    except msgspec.ValidationError:
+        tree = _any.decode(counted)
+        return read_usage(tree, tier), has_valid_counts(tree, _NEEDED)
+    given, made = told.prompt_tokens_details or _NO_GIVEN, told.completion_tokens_details or _NO_MADE
+    thought, out = made.reasoning_tokens, told.completion_tokens
+    if thought and told.total_tokens == told.prompt_tokens + out + thought:  # xAI leaves it out
+        out += thought
+    usage = WireUsage(
+        input_tokens=told.prompt_tokens, output_tokens=out, cached_tokens=given.cached_tokens,
+        reasoning_tokens=thought, audio_tokens=made.audio_tokens, tier=tier.lower(),
+        input_by_modality=() if given.audio_tokens is None else (("audio", given.audio_tokens),),
+    )  # fmt: skip
+    return usage, True
+
+
+def _words(reply: _Reply) -> ReplyChunk | None:
+    """A chunk of words and nothing else, which nearly all are; None for any other."""
+    if not reply.choices or reply.error is not _UNSAID or reply.object == "error":
+        return None
+    choice = reply.choices[0]
+    said = choice.delta
+    if said is None or choice.finish_reason or not said.content or said.tool_calls or said.refusal or choice.message:
+        return None
+    if choice.index or len(reply.choices) > 1:
+        return None
+    text = said.content
+    thoughts = _thoughts(said)
+    seen = bool(text.strip() or thoughts)
+    return ReplyChunk(text, seen, "", "", None, b"", bytes(reply.model), (), alive=seen, beside=thoughts)
+
+
+def _halved(data: bytes) -> ReplyChunk | None:
+    """One that cuts a character in two; None for what cannot be read for any other reason."""
+    without = without_lone_surrogates(data)
+    piece = read(without) if without is not None else None
+    if piece is None or not piece.text:
+        return piece
+    said = loads_with_surrogates(data)["choices"][0]
+    return replace(piece, text=(said.get("message") or said.get("delta"))["content"], halved=True)
+
+
+_quoted = lru_cache(maxsize=1024)(dumps)
+_NOTHING, _NO_GIVEN, _NO_MADE = _Said(), _Given(), _Made()
+
+
+def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
+    """Calls of tools by id and name, which is all that a conversation is known again by."""
+    return tuple(ToolCall(id=call, name=name, arguments="") for _, (call, name) in sorted(found.items()))
+
+
+def rewrite_reply(
+    data: bytes | memoryview, model: str | None, counted: bytes | None, about: bytes, *, chunk: bool = False
+) -> bytes:
+    """A reply, with the model's name as the client has it and what is told of the run beside its counts.
+
+    ``counted``: its usage as it came, None leaves it out. ``chunk``: the last one of a stream, which says nothing else.
+    """
+    try:
+        fields: dict[str, Any] = dict(split_object(data))
+    except msgspec.DecodeError:
+        mark = uuid4().hex.encode()
+        without = without_lone_surrogates(
+            bytes(data), mark, keep=True
+        )  # what it says goes on as it came, half characters too
+        if without is None:
+            raise
+        return rewrite_reply(without, model, counted, about, chunk=chunk).replace(mark, b"\\")
+    if model is not None:
+        fields["model"] = _quoted(model)
+    if counted is None:
+        fields.pop("usage", None)
+    else:
+        fields["usage"] = add_run_metadata(counted, about)
+    if chunk:
+        fields["choices"] = b"[]"
+    return join_object(fields)
+
+
+def broken(error: BaseException) -> bytes:
+    """The last event of a stream that failed in the middle."""
+    return openai_chat_server.sse_event({"error": openai_chat_server.write_error(error)})

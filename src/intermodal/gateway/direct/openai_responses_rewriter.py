@@ -1,0 +1,185 @@
+"""Parse replies of OpenAI's Responses API as far as the direct path needs, and write them with run metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from intermodal.gateway.direct.openai_chat_rewriter import ReplyChunk
+from intermodal.gateway.direct.raw_json import add_run_metadata, join_object, split_object
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import dumps, has_valid_counts
+from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
+from intermodal.protocols.openai_responses import server_events
+from intermodal.protocols.openai_responses.reply import ENDED
+
+UNCOUNTED = dumps(server_events.write_usage(WireUsage()))
+# Letters of an id that nobody else has. Clients name what was said by it later, so that a short one, which may come
+# again, is not let through.
+OWN_ID = 20
+_NULL = b"null"
+_COUNTS = tuple(
+    b'"%b"' % name
+    for name in (
+        b"input_tokens", b"input_tokens_details", b"cached_tokens", b"cache_write_tokens", b"output_tokens",
+        b"output_tokens_details", b"reasoning_tokens", b"total_tokens",
+    )
+)  # fmt: skip
+_NEEDED = ("input_tokens", "output_tokens", "total_tokens")
+# What clients count on, where a host leaves it out.
+_USUAL: Mapping[str, bytes] = {
+    "object": b'"response"', "error": _NULL, "incomplete_details": _NULL, "instructions": _NULL, "metadata": b"{}",
+    "parallel_tool_calls": b"true", "tool_choice": b'"auto"', "tools": b"[]", "temperature": _NULL, "top_p": _NULL,
+    "max_output_tokens": _NULL,
+}  # fmt: skip
+
+
+class OutputPart(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    annotations: list[msgspec.Raw] | None = None
+    logprobs: list[msgspec.Raw] | None = None
+    refusal: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Written as everybody writes it."""
+        if self.type == "output_text":
+            return self.text is not None and self.annotations is not None and self.logprobs is not None
+        return self.type == "refusal" and self.refusal is not None
+
+
+class OutputItem(msgspec.Struct):
+    type: str = ""
+    id: str = ""
+    status: str = ""
+    role: str = ""
+    content: list[OutputPart] | None = None
+    summary: list[OutputPart] | None = None
+    call_id: str = ""
+    name: str = ""
+    arguments: str | None = None
+
+    @property
+    def thoughts(self) -> list[OutputPart]:
+        """What was thought, in short or in full."""
+        return [*(self.summary or ()), *(self.content or ())]
+
+    @property
+    def plain(self) -> bool:
+        """Written as everybody writes it."""
+        if len(self.id) < OWN_ID:
+            return False
+        if self.type == "reasoning":
+            return True
+        if self.type == "message":
+            return self.role == "assistant" and bool(self.status) and all(part.plain for part in self.content or ())
+        called = self.type == "function_call" and bool(self.call_id and self.name and self.status)
+        return called and self.arguments is not None
+
+
+class IncompleteDetails(msgspec.Struct):
+    reason: str | None = None
+
+
+class ResponseObject(msgspec.Struct):
+    """A response, as far as it is looked at."""
+
+    id: str = ""
+    created_at: float | None = None
+    status: str | None = None
+    error: msgspec.Raw = msgspec.Raw()
+    incomplete_details: IncompleteDetails | None = None
+    output: list[OutputItem] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    model: msgspec.Raw = msgspec.Raw()
+    service_tier: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        error = bytes(self.error)
+        return self.status == "failed" or (bool(error) and error != _NULL)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is at its end, and says why."""
+        reason = self.incomplete_details and self.incomplete_details.reason
+        return self.status is not None and self.status in ENDED and (self.status != "incomplete" or bool(reason))
+
+    @property
+    def plain(self) -> bool:
+        """Whether clients find in it all that they fold an answer of."""
+        known = bool(self.id) and self.created_at is not None and self.status is not None
+        return known and self.output is not None and all(item.plain for item in self.output)
+
+    def counted(self) -> tuple[WireUsage | None, bytes]:
+        """What it counts, and the same as clients read it. Raises MsgspecError for counts that are none."""
+        raw = bytes(self.usage)
+        if not raw or raw == _NULL:
+            return None, b""
+        tree = _any.decode(raw)
+        usage = read_usage(tree, self.service_tier or "")
+        if not (all(name in raw for name in _COUNTS) and has_valid_counts(tree, _NEEDED)):
+            raw = dumps(server_events.write_usage(usage))
+        return usage, raw
+
+    def ending(self, *, called: bool) -> str:
+        """Why it ended, in the words of everything else."""
+        reason = (self.incomplete_details and self.incomplete_details.reason) or ""
+        if reason:
+            return FINISH_REASONS.get(reason, reason[:40])
+        return "tool_call" if called else "stop"
+
+
+_reply = msgspec.json.Decoder(ResponseObject)
+_any = msgspec.json.Decoder(dict[str, Any])
+_output = msgspec.json.Decoder(list[dict[str, Any]])
+
+
+def reply_of(data: bytes | msgspec.Raw) -> ResponseObject:
+    """Raises MsgspecError for what is no response."""
+    return _reply.decode(data)
+
+
+def read(data: bytes | memoryview) -> ReplyChunk | None:
+    """None for what is no response, or an unusual one, or an error; then the codec says which."""
+    try:
+        reply = _reply.decode(data)
+        if reply.failed or not reply.ended or not reply.plain or reply.output is None:
+            return None
+        usage, counted = reply.counted()
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    calls = tuple(
+        (place, item.call_id, item.name) for place, item in enumerate(reply.output) if item.type == "function_call"
+    )
+    parts = [part for item in reply.output if item.type == "message" for part in item.content or ()]
+    text = "".join(part.text or "" for part in parts)
+    refusal = "".join(part.refusal or "" for part in parts)
+    thoughts = [part for item in reply.output if item.type == "reasoning" for part in item.thoughts]
+    beside = "".join([*(part.text or "" for part in thoughts), *(item.arguments or "" for item in reply.output)])
+    finish = reply.ending(called=bool(calls))
+    seen = bool(reply.output)
+    return ReplyChunk(text, seen, refusal, finish, usage, counted, bytes(reply.model), calls, beside=beside)
+
+
+def finished(
+    data: bytes | memoryview, model: str, counted: bytes, about: bytes, asked: Mapping[str, msgspec.Raw]
+) -> bytes:
+    """A response, with the model's name and what was asked as the client has it, for the host was asked otherwise, and
+    what is told of the run beside its counts."""
+    fields: dict[str, Any] = {**_USUAL, **split_object(data), **asked, "model": dumps(model)}
+    fields["usage"] = add_run_metadata(counted, about)
+    return join_object(fields)
+
+
+def begun(data: bytes | msgspec.Raw, model: str, asked: Mapping[str, msgspec.Raw]) -> bytes:
+    """One that has begun, in the same way."""
+    return join_object({**_USUAL, **split_object(data), **asked, "model": dumps(model)})
+
+
+def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
+    """What a response says, item by item, as clients may name them later."""
+    return [item for item in _output.decode(split_object(data)["output"]) if isinstance(item.get("id"), str)]

@@ -1,0 +1,82 @@
+"""A cache of text sizes, since system prompts come with every request."""
+
+from __future__ import annotations
+
+from sys import getsizeof
+from typing import TYPE_CHECKING
+
+from intermodal.bounded_cache import BoundedCache
+from intermodal.catalog.types import Catalog
+from intermodal.cost_model.answer_length import kind_of
+from intermodal.gateway.direct.openai_chat_parser import TextSizes
+from intermodal.gateway.shapes import estimates, top
+from intermodal.media.text.script_counts import count_scripts
+from intermodal.planner.planning_case import question_excerpt
+from intermodal.questions.keyword_needs import needed_aspects
+from intermodal.request_builder import vocabularies_to_count
+
+if TYPE_CHECKING:
+    from intermodal.client import AsyncClient
+
+KEPT = 1024
+_LONGEST = 8 << 10  # characters of a text that is remembered
+ROOM = 1 << 20  # bytes of all of them
+ASKED, ASKED_ROOM = 512, 512 << 10  # questions, and their bytes
+
+
+class TextSizeCache:
+    """Text sizes and question kinds of one gateway."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._known: BoundedCache[str, TextSizes] = BoundedCache(
+            "sizes of texts", KEPT, room=ROOM, size=lambda text, _: getsizeof(text)
+        )
+        self._questions: BoundedCache[tuple[str, bool], tuple[object, ...]] = BoundedCache(
+            "what questions ask for", ASKED, room=ASKED_ROOM, size=lambda key, _: getsizeof(key[0])
+        )
+        self._catalog = Catalog()
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # who counts, and by whose factors is estimated
+
+    def alone(self) -> TextSizeCache:
+        """The same for another thread, remembering nothing of what is known here."""
+        found = TextSizeCache(self._client)
+        found._catalog, found._names = self._catalog, self._names
+        return found
+
+    def count_by(self, catalog: Catalog) -> bool:
+        """With the vocabularies of these models. Whether others were counted by before."""
+        if self._catalog is catalog:
+            return False
+        names, before = (tuple(sorted(vocabularies_to_count(catalog))), catalog.vocabularies), self._names
+        if names != before:
+            self._known.clear()
+        self._catalog, self._names = catalog, names
+        return names != before
+
+    def sizes(self, text: str) -> TextSizes:
+        """How long a text is, in all that is counted."""
+        found = self._known.get(text)
+        if found is None:
+            size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+            made_of = count_scripts(text)
+            rough = estimates(len(text), size, made_of, self._names[1])
+            shape = (top(len(text)), *map(top, rough), top(size), *self._counts(text))
+            found = TextSizes(shape, len(text), made_of, size)
+            if len(text) <= _LONGEST:
+                self._known[text] = found
+        return found
+
+    def _counts(self, text: str) -> list[tuple[str, int]]:
+        count = self._client.vocabularies.count
+        found = ((name, count(name, text)) for name in self._names[0])
+        return [(name, top(number)) for name, number in found if number is not None]
+
+    def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
+        """What kind of answer is asked for; and of pictures, which aspects."""
+        text = question_excerpt(text)
+        found = self._questions.get((text, pictured))
+        if found is None:
+            found = (kind_of(text), needed_aspects(text)) if pictured else (kind_of(text),)
+            self._questions[text, pictured] = found
+        return found

@@ -1,0 +1,772 @@
+"""The reply to one direct call, handed to the client in the callback that received it.
+
+``UpstreamResponse`` handles one reply. ``BufferedResponse`` collects an answer that is not streamed. A
+``StreamedResponse`` passes a stream through from its first visible word on: a failure before that was never shown, so
+another route may answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic, time
+from typing import Any, Literal, NamedTuple, Protocol
+
+from msgspec.structs import replace
+
+from intermodal import errors
+from intermodal.content import Refusal
+from intermodal.executor.attempt.answer_state import LoopGuard, TokenLimiter, trailing_timeout
+from intermodal.executor.outputs.commit_gate import CommitGate
+from intermodal.gateway.dialects import Encoder
+from intermodal.gateway.direct.chunk_template import TRIES, ChunkTemplate, chunk_template_of
+from intermodal.gateway.direct.openai_chat_rewriter import DONE, UNCOUNTED, ReplyChunk, of_choice, read, rewrite_reply
+from intermodal.gateway.direct.raw_json import split_object
+from intermodal.gateway.reply import Reply
+from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
+from intermodal.protocols.calls import WireUsage as Counts
+from intermodal.protocols.conversation import collect_turn
+from intermodal.protocols.errors import classification, web_pages
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
+from intermodal.protocols.openai_chat.reply import chosen_index
+from intermodal.protocols.openai_chat.server import write_usage
+from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder
+from intermodal.transport.http1 import HostConnection
+
+MAX_REPLY = 64 << 20  # bytes of a whole answer
+MAX_EVENT = 8 << 20  # bytes of one event of a stream
+_LONG = 64 << 10  # bytes of one that is not searched from its beginning with each piece
+MAX_ERROR = 1 << 20  # bytes of a reply that is an error
+_LOOK = 120  # characters between two looks for an answer that repeats itself
+BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
+_NAMES = 4  # of one model, in one stream
+
+End = Literal["", "done", "looped"]
+
+
+class ReplyReader(Protocol):
+    """How a protocol's replies are read (``protocol_adapters.py``)."""
+
+    def read(self, data: bytes, /) -> ReplyChunk | None:
+        """A whole reply; None for what is none."""
+        ...
+
+    def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
+        """The codec that reads them everywhere else."""
+        ...
+
+    def whole(self, events: Iterable[WireEvent]) -> bytes:
+        """A whole reply, written anew."""
+        ...
+
+    def encoder(self, model: str) -> Encoder:
+        """What tells a whole answer as a stream, without its usage."""
+        ...
+
+    def broken(self, error: BaseException, /) -> bytes:
+        """The last event of a stream that failed."""
+        ...
+
+    def items(self, data: bytes, /) -> list[dict[str, Any]]:
+        """What clients may name later of a whole reply."""
+        ...
+
+
+class UpstreamResponse:
+    """One reply. ``over``: nothing more is awaited; ``error`` says why it failed, None if it did not."""
+
+    waits = False
+    said = False
+    judging = False  # all of it is there, and it is still being looked at
+
+    def __init__(self, endpoint: str, secret: str, reader: ReplyReader) -> None:
+        self.over = False
+        self.error: errors.IntermodalError | None = None
+        self.first_at: float | None = None
+        self.usage: Counts | None = None
+        self.refusal: list[str] = []
+        self.text: list[str] = []
+        self.calls: dict[int, tuple[str, str]] = {}
+        self.items: list[Mapping[str, Any]] = []  # that clients may name later
+        self.finish = ""
+        self.looped = False
+        self.overran = False  # it went on after the tokens that were allowed
+        self.limit: int | None = None  # of tokens
+        self._endpoint = endpoint
+        self._secret = secret
+        self._reader = reader
+        self._status = 0
+        self._headers: Mapping[str, str] = {}
+        self._body: list[bytes] = []
+        self._size = 0
+        self._then: Callable[[errors.IntermodalError | None], None] | None = None
+
+    # ---- for whoever waits
+
+    def then(self, do: Callable[[errors.IntermodalError | None], None]) -> None:
+        """Called once, when it is over. It must not raise."""
+        self._then = do
+
+    # ---- what the connection says (transport.http1.Listener)
+
+    def head(self, status: int, headers: Mapping[str, str]) -> None:
+        self._status, self._headers = status, headers
+        if 200 <= status < 300 and web_pages.announces_web_page(headers):
+            self._fail(web_pages.web_page_error(self._endpoint, status))
+            self._settled()
+
+    def data(self, data: bytes) -> None:
+        if not 200 <= self._status < 300:
+            if self._size < MAX_ERROR:
+                self._gather(data)
+        elif not self.over and not self.judging:
+            self._take(data)
+            self._settled()
+
+    def end(self) -> None:
+        if self.over or self.judging:
+            return
+        if 200 <= self._status < 300:
+            self._ended()
+        else:
+            self._fail(self._classified(b"".join(self._body)[:MAX_ERROR]))
+        self._settled()
+
+    def failed(self, error: errors.CallError) -> None:
+        if self.over or self.judging:
+            return
+        if not 200 <= self._status < 300 and self._status:  # the status alone must do
+            error = self._classified(b"".join(self._body)[:MAX_ERROR])
+        self._broke(error)
+        self._settled()
+
+    def _settled(self) -> None:
+        """Once all that came is looked at: what came before a failure was said, too."""
+        if self.over and self._then is not None:
+            then, self._then = self._then, None
+            then(self.error)
+
+    def broken(self, error: BaseException) -> bytes:
+        """The last event of a stream that failed."""
+        return self._reader.broken(error)
+
+    # ---- for the two kinds
+
+    def _take(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def _ended(self) -> None:
+        raise NotImplementedError
+
+    def _gather(self, data: bytes) -> None:
+        self._size += len(data)
+        self._body.append(data)
+
+    @property
+    def refused(self) -> bool:
+        """Nothing was said, and that on purpose."""
+        return self.finish == "content_filter" and not self.calls and not any(text.strip() for text in self.text)
+
+    def _note(self, piece: ReplyChunk) -> None:
+        if piece.text:
+            self.text.append(piece.text)
+        if piece.refusal:
+            self.refusal.append(piece.refusal)
+        for place, name, call in piece.calls:
+            before = self.calls.get(place, ("", ""))
+            self.calls[place] = (before[0] or name, before[1] or call)
+        if piece.usage is not None:
+            self.usage = piece.usage
+        self.finish = piece.finish or self.finish
+        if self.finish and self.refusal:
+            self.finish = "content_filter"
+
+    def _classified(self, body: bytes) -> errors.CallError:
+        secrets = (self._secret,)
+        return classification.classify(self._status, self._headers, body, self._endpoint, secrets=secrets, now=time())
+
+    def _fail(self, error: errors.IntermodalError) -> None:
+        if not self.over:
+            if isinstance(error, errors.CallError) and self.usage is not None and self.usage.output_tokens:
+                error.billing = "billed"
+            self._end(error)
+
+    def _succeed(self) -> None:
+        if not self.over:
+            self._end(None)
+
+    def _end(self, error: errors.IntermodalError | None) -> None:
+        self.over, self.error = True, error
+
+    def events(self) -> Sequence[WireEvent]:
+        """The answer as its wire decodes it, once it is over."""
+        raise NotImplementedError
+
+    def _broke(self, error: errors.CallError) -> None:
+        """It broke off, or time is up."""
+        self._fail(error)
+
+    def _reread(self, data: bytes, *, part: bool = False) -> list[WireEvent] | None:
+        """What is written in an unusual way, by the codec that reads it everywhere else; None where it failed.
+
+        ``part``: it is one event of a stream, and need not have an end.
+        """
+        decoder = self._reader.decoder(self._endpoint, self._headers)
+        now = decoder.feed(data)
+        later = [event for event in decoder.close() if not (part and isinstance(event, Error))]
+        for event in (*now, *later):
+            if isinstance(event, Error):
+                self._fail(event.error)
+                return None
+        return [*now, *later]
+
+    def _wrong(self, data: bytes) -> errors.CallError:
+        """What a reply that is none stands for, by the codec that reads it everywhere else."""
+        decoder = self._reader.decoder(self._endpoint, self._headers)
+        for event in (*decoder.feed(data), *decoder.close()):
+            if isinstance(event, Error) and isinstance(event.error, errors.CallError):
+                return event.error
+        what = "sent a reply that is no answer"
+        return errors.StreamCut(what, where=self._endpoint, todo="ask again")
+
+
+class BufferedResponse(UpstreamResponse):
+    """An answer that is not streamed."""
+
+    raw = b""
+    counted = b""  # its usage as it came
+
+    def _take(self, data: bytes) -> None:
+        if not self._body:
+            data = data.lstrip(BLANK)  # some servers send blanks while their model works
+            if not data:
+                return
+        self.said = True
+        self._gather(data)
+        if self._size > MAX_REPLY:
+            what = f"sent more than {MAX_REPLY >> 20} MiB"
+            self._fail(errors.StreamCut(what, where=self._endpoint, todo="ask for less"))
+
+    def _ended(self) -> None:
+        self.raw = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        piece = self._reader.read(self.raw)
+        if piece is None or not piece.finish or len(piece.indexes) > 1:
+            events = self._reread(self.raw)
+            if events is None:
+                return
+            self.raw = self._reader.whole(events)
+            piece = piece_of(events, self.raw)
+        if len(piece.text) + len(piece.beside) > TokenLimiter(self.limit).room:
+            piece = self._bounded(piece)
+        self.first_at = monotonic()
+        self._note(replace(piece, text=join_surrogates(piece.text)) if piece.halved else piece)
+        if piece.usage is not None:
+            self.counted = piece.counted
+        self.items += self._reader.items(self.raw)
+        self._succeed()
+
+    def events(self) -> Sequence[WireEvent]:
+        return self._reread(self.raw) or ()
+
+    def _bounded(self, piece: ReplyChunk) -> ReplyChunk:
+        """The answer with as many of its words and thoughts as were allowed, without calls that are not whole where
+        that is less than all, and its counts as they are: they are what is paid."""
+        meter = TokenLimiter(self.limit)
+        events = [kept for event in self._reread(self.raw) or () if (kept := meter.kept(event)) is not None]
+        if not meter.stopped:
+            return piece
+        self.overran = True
+        events = [event for event in events if isinstance(event, (WireTextDelta, ReasoningDelta, Counts))]
+        events.append(Finish(reason="length"))
+        self.raw = self._reader.whole(events)
+        return piece_of(events, self.raw)
+
+
+Verdict = asyncio.Future["errors.IntermodalError | None"]
+
+
+class StreamContext(NamedTuple):
+    """What a stream needs of its request.
+
+    Attributes:
+        model: as the client calls it.
+        begin: writes the head of the answer; called once, at the first visible word.
+        told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then; or something
+            to be waited for that says so.
+        silent: an answer without a visible word is none of which anything is shown.
+        tokens: of a text, where nobody else counts them.
+        wanted: it asks for the usage. guarded: an answer that repeats itself is stopped. fields: as they came.
+        reasonless: the host is known not to say why an answer ended. limit: tokens that were allowed.
+    """
+
+    reply: Reply
+    model: str
+    begin: Callable[[], None]
+    told: Callable[[StreamedResponse], bytes]
+    wrong: Callable[[StreamedResponse], errors.IntermodalError | Verdict | None]
+    tokens: Callable[[str], int]
+    wanted: bool
+    guarded: bool
+    fields: Mapping[str, Any]
+    reasonless: bool
+    limit: int | None
+    silent: bool
+
+
+class StreamedResponse(UpstreamResponse):
+    """A streamed answer."""
+
+    waits = True
+
+    def __init__(
+        self, endpoint: str, secret: str, reader: ReplyReader, loop: asyncio.AbstractEventLoop, teller: StreamContext
+    ) -> None:
+        super().__init__(endpoint, secret, reader)
+        self._loop = loop
+        self.connection: HostConnection | None = None
+        self.begun = False
+        self._teller = teller
+        self._reply = teller.reply
+        self._model = teller.model
+        self._guard = LoopGuard() if teller.guarded else None
+        self.limit = teller.limit
+        self._meter = TokenLimiter(teller.limit)
+        self._room = self._meter.room
+        self._metered = 0  # pieces of the text that it has seen
+        self._beside: list[str] = []  # thoughts, and arguments of calls
+        self._metered_beside = 0
+        self._unlooked: list[str] = []
+        self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
+        self._encoder: Encoder | None = None  # for what is written in an unusual way
+        self._rest = b""  # of what came, what has no end yet
+        self._long = bytearray()  # the same of a long event
+        self._held: list[bytes] = []
+        self._last_events: list[
+            bytes
+        ] = []  # events that say why it ended, until it is known whether it can be let stand
+        self._named = b""  # what the host calls its model, as it was written last
+        self._renamed: list[tuple[bytes, bytes]] = []
+        self._last = b""  # the event with the usage
+        self._counted = b""
+        self._sample = b""  # any event, to make others like it
+        self._timer: asyncio.TimerHandle | None = None
+        self._like: ChunkTemplate | None = None  # a chunk that others are like
+        self._tries = TRIES
+        self._halves = SurrogateJoiner()  # of what is noted of the text
+        self._ours: tuple[Any, ...] = ()  # index of the choice that is the answer
+
+    def _take(self, data: bytes) -> None:
+        if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
+            data = (self._rest + data).lstrip(BLANK)
+            self._rest = b""
+            if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
+                self._rest = data
+                return
+            if web_pages.begins_with_markup(data):
+                self._fail(web_pages.markup_error(self._endpoint))
+                return
+            self._whole = data[:1] in b"{["
+        if self._whole:  # it was asked for a stream
+            self._gather(data)
+            if self._size > MAX_REPLY:
+                self._fail(self._cut(f"sent more than {MAX_REPLY >> 20} MiB"))
+            return
+        data = self._with_rest(data)
+        if not data:
+            return
+        if b"\r" in data:  # one at the very end may be half of a line's end
+            half = data[-1:] if data.endswith(b"\r") else b""
+            data = data.removesuffix(half).replace(b"\r\n", b"\n").replace(b"\r", b"\n") + half
+        cut = data.rfind(b"\n\n") + 2
+        if cut < 2:
+            self._rest = data
+            if len(data) > MAX_EVENT:
+                self._fail(self._cut("sent an event without end"))
+            return
+        self._rest = data[cut:]
+        through: list[bytes] = []
+        end: End = ""
+        for event in data[: cut - 2].split(b"\n\n"):
+            end = self._event(event, through)
+            if end or self.over:
+                break
+        if not self.over:
+            self._pass(through, end)
+
+    def _with_rest(self, data: bytes, ends: tuple[bytes, ...] = (b"\n\n", b"\r"), what: str = "an event") -> bytes:
+        """Return what came, behind what had no end before.
+
+        Of a long event nothing is returned while it may have no end yet; what came before is neither copied nor
+        searched again.
+        """
+        if len(self._rest) <= _LONG:
+            return self._rest + data
+        self._long += data if self._long else self._rest + data
+        came = self._long[-len(data) - 1 :]
+        if not any(end in came for end in ends):
+            if len(self._long) > MAX_EVENT:
+                self._fail(self._cut(f"sent {what} without end"))
+            return b""
+        whole = bytes(self._long)
+        self._long.clear()
+        return whole
+
+    def _event(self, event: bytes, through: list[bytes]) -> End:
+        """Look at an event; what of it goes on is put into ``through``."""
+        if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
+            return self._words(text, event, through)
+        simple = event.startswith(b"data: ") and b"\n" not in event
+        payload = event[6:] if simple else payload_of(event)
+        if not payload:
+            return ""
+        if payload == b"[DONE]":
+            return "done" if self.finish else self._unexplained(through)
+        piece = None if b"event: error" in event and not simple else read(payload)
+        if piece is None or self._odd(piece):
+            return self._reread_event(event, through)
+        if piece.indexes != self._ours or piece.halved or self._halves.held:
+            looked = self._looked(payload, piece)
+            if looked is None:
+                return ""
+            simple &= looked[0] is payload
+            payload, piece = looked
+        if self.finish and piece.of_an_answer:  # it is over
+            return self._dropped(payload, piece)
+        if self._exceeds(piece.text, piece.beside):
+            return "looped"
+        self._note(piece)
+        through = self._last_events if self.finish and self._teller.silent else through
+        self._sample = payload
+        if piece.model != self._named or not piece.model:
+            payload, simple = self._rename(payload, piece), False
+        if piece.usage is not None:
+            self._last, self._counted = payload, piece.counted
+            if piece.text or piece.halved or piece.calls or piece.finish:
+                through.append(b"data: " + rewrite_reply(payload, self._model, None, b""))
+        else:
+            through.append(event if simple else b"data: " + payload)
+        if piece.visible and self.first_at is None:
+            self.first_at = monotonic()
+        if self._tries and len(self.text) > 1 and simple and piece.of_words:  # the first word goes out before that
+            self._tries -= 1
+            self._like = chunk_template_of(event, piece)
+        if self._guard is not None and piece.text and self._loops(piece.text):
+            return "looped"
+        return ""
+
+    def _odd(self, piece: ReplyChunk) -> bool:
+        """Whether its parts are to be told one by one: calls without a name, or the last words of an answer that may
+        yet be found wrong, with the end in one."""
+        unnamed = bool(piece.calls) and piece.unnamed(self.calls)
+        return unnamed or bool(self._teller.silent and piece.finish and piece.text)
+
+    def _words(self, text: str, event: bytes, through: list[bytes]) -> End:
+        """A chunk of words and nothing else."""
+        self._room -= len(text)
+        if self._room < 0 and self._over(text):
+            return "looped"
+        through.append(event)
+        self.text.append(text)
+        self.said = self.said or not text.isspace()
+        return "looped" if self._guard is not None and self._loops(text) else ""
+
+    def _unexplained(self, through: list[bytes]) -> End:
+        """The last word, of a stream that did not say why it ended."""
+        if self._teller.reasonless:
+            self.finish = "content_filter" if self.refusal else "stop"
+            through.append(self._why("stop"))
+            return "done"
+        self._told_before(through)
+        self._fail(self._cut(UNEXPLAINED))
+        return ""
+
+    def _dropped(self, payload: bytes, piece: ReplyChunk) -> End:
+        """Words after the end of the answer, which nobody hears; what is counted with them is heard."""
+        if piece.usage is not None:
+            self.usage, self._last, self._counted = piece.usage, payload, piece.counted
+        return ""
+
+    def _note(self, piece: ReplyChunk) -> None:
+        super()._note(piece)
+        self.said |= piece.alive
+        if self.finish:
+            self._like = None  # from here on each event is looked at
+
+    def _looked(self, payload: bytes, piece: ReplyChunk) -> tuple[bytes, ReplyChunk] | None:
+        """The chunk without answers that nobody asked for (the first is ours), None where nothing is left.
+
+        Half characters go on as they came, whoever puts the pieces together has them whole; so is the text noted.
+        """
+        if piece.indexes:
+            self._ours = self._ours or (chosen_index(piece.indexes),)
+            if piece.indexes != self._ours and not piece.halved:
+                payload = of_choice(payload, *self._ours)
+                ours = read(payload)
+                if ours is None or not (ours.indexes or ours.usage):
+                    return None
+                piece = ours
+        if piece.halved or self._halves.held:
+            piece = replace(piece, text=self._halves.join(piece.text))
+        return payload, piece
+
+    def _reread_event(self, event: bytes, through: list[bytes]) -> End:
+        """An event as few hosts write it, such as words in parts, put into plain ones."""
+        events = self._reread(event + b"\n\n", part=True)
+        if events is None:
+            self._told_before(through)
+            return ""
+        encoder = self._encoder = self._encoder or self._reader.encoder(self._model)
+        end: End = ""
+        for found in events:
+            if isinstance(found, Counts):
+                self.usage, self._counted = found, dumps(write_usage(found))
+            if isinstance(found, ToolCallDelta) and found.index in self.calls:  # which has its id
+                found = replace(found, id="")
+            for plain in encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
+                end = self._event(plain, through) or end
+        return end
+
+    def _rename(self, payload: bytes, piece: ReplyChunk) -> bytes:
+        """How this host writes its model's name, and what the client calls it. Gives the event, renamed where that
+        cannot be done for many at once."""
+        name, model = dumps(self._model), piece.model
+        if model == name:
+            self._named = model
+            return payload
+        for between in (b"", b" "):
+            said = b'"model":' + between + model
+            if model and said in payload:
+                self._named = model
+                self._renamed = [*self._renamed[1 - _NAMES :], (said, b'"model":' + name)]
+                return payload
+        return payload if piece.usage is not None else rewrite_reply(payload, self._model, None, b"")
+
+    def _loops(self, text: str) -> bool:
+        assert self._guard is not None
+        self._unlooked.append(text)
+        if sum(map(len, self._unlooked)) < _LOOK:
+            return False
+        said, self._unlooked = "".join(self._unlooked), []
+        return self._guard.looped(said)
+
+    def _exceeds(self, text: str, beside: str = "") -> bool:
+        """Whether the answer has more tokens than were allowed with this piece, which is not shown then.
+
+        ``text``: words of the piece, which are not in ``self.text`` yet; ``beside``: its thoughts and arguments.
+        """
+        if beside:
+            self._beside.append(beside)
+        self._room -= len(text) + len(beside)
+        return self._room < 0 and self._over(text)
+
+    def _over(self, text: str) -> bool:
+        """Count what was not counted yet, and these words."""
+        if self.first_at is None and not text.strip() and not "".join(self._beside).strip():
+            return False  # an answer of blanks is none, which is judged elsewhere
+        said, self._metered = "".join(self.text[self._metered :]), len(self.text)
+        thought, self._metered_beside = "".join(self._beside[self._metered_beside :]), len(self._beside)
+        over = self._meter.over
+        if (said and over(said)) or (thought and over(thought, beside=True)) or (text and over(text)):
+            self.overran = True
+        elif text:
+            self._metered += 1
+        self._room = self._meter.room
+        if self.overran and self.first_at is None and not self.calls:
+            self._fail(self._cut(f"sent more at once than the {self.limit} tokens that were allowed"))
+        return self.overran
+
+    def _pass(self, through: list[bytes], end: End) -> None:
+        if not self.begun:
+            if self.first_at is None and not self.finish:  # nothing that can be seen yet
+                self._held += through
+                self._size += sum(map(len, through))
+                if self._size > CommitGate.MOST_HELD:
+                    self._fail(self._cut("sends nothing but blanks"))
+                return
+            if self.refused or self._unsaid:  # nothing of it is shown; what it cost may still be told
+                if end:
+                    self._succeed()
+                else:
+                    self._wait_for_more()
+                return
+            self.begun = True
+            self._teller.begin()
+            if self.connection is not None:
+                self.connection.wordless = False
+            through = self._held + through
+            self._held = []
+        data = self._named_anew(through)
+        if end:
+            self._finish(data, looped=end == "looped")
+            return
+        if data:
+            self._reply.put(data)
+            if self._reply.behind and self.connection is not None:
+                self.connection.pause()
+        if self.finish and not self.over:
+            self._wait_for_more()
+
+    @property
+    def _unsaid(self) -> bool:
+        return self._teller.silent and not self.calls and not any(text.strip() for text in self.text)
+
+    def events(self) -> Sequence[WireEvent]:
+        found: list[WireEvent] = [WireTextDelta(text="".join(self.text))]
+        found += [] if self.usage is None else [self.usage]
+        return [*found, Finish(reason=self.finish)]
+
+    def _named_anew(self, through: list[bytes]) -> bytes:
+        data = self._joined(through)
+        for said, instead in self._renamed:
+            data = data.replace(said, instead)
+        return data
+
+    def _told_before(self, through: list[bytes]) -> None:
+        """What came with a failure, and before it, was said."""
+        if self.begun or self.first_at is not None:
+            self._pass(through, "")
+            through.clear()
+
+    def _joined(self, through: list[bytes]) -> bytes:
+        return b"\n\n".join(through) + b"\n\n" if through else b""
+
+    def _wait_for_more(self) -> None:
+        """For what it counts, and then for its last word."""
+        until = self._loop.time() + trailing_timeout(counted=self.usage is not None)
+        if self._timer is None or until < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(until, self._waited)
+
+    def _waited(self) -> None:
+        self._timer = None
+        if self.connection is not None and self.connection.behind:  # it may have come, and is not read
+            self._wait_for_more()
+        else:
+            self.end()
+
+    def _succeed(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super()._succeed()
+
+    def _finish(self, data: bytes, *, looped: bool = False) -> None:
+        if looped:
+            self._counted = dumps(write_usage(self._stopped()))
+            data += self._why("length") + b"\n\n"
+        elif self._found_wrong(data):
+            return
+        else:
+            data += self._named_anew(self._last_events)
+        told = self._teller.told(self)
+        if self._teller.wanted:
+            payload, counted = self._last or self._sample or b"{}", self._counted or UNCOUNTED
+            data += b"data: " + rewrite_reply(payload, self._model, counted, told, chunk=True) + b"\n\n"
+        self._reply.last(data + DONE)
+        self._succeed()
+
+    def _stopped(self) -> Counts:
+        """It repeated itself, and is not waited for: what was made of it is counted here."""
+        self.looped, self.finish = True, "length"
+        self.usage = Counts(output_tokens=self._teller.tokens("".join([*self.text, *self._beside])))
+        return self.usage
+
+    def _found_wrong(self, data: bytes) -> bool:
+        """Whether the answer cannot be let stand, now that it is there, or that is not known yet. ``data``: the last of
+        it, which is shown."""
+        wrong = self._teller.wrong(self)
+        if wrong is None:
+            return False
+        if data:
+            self._reply.put(data)
+        if isinstance(wrong, errors.IntermodalError):
+            self._fail(wrong)
+        else:
+            self.judging = True
+            if self._timer is not None:
+                self._timer.cancel()
+            wrong.add_done_callback(self._judged)
+        return True
+
+    def _judged(self, verdict: Verdict) -> None:
+        """It is known whether the answer can be let stand."""
+        self.judging = False
+        if self.over or verdict.cancelled():
+            return
+        wrong = verdict.result()
+        if wrong is not None:
+            self._fail(wrong)
+        else:
+            self._finish(b"")
+        self._settled()
+
+    def _why(self, reason: str) -> bytes:
+        """The event that says why it ended, where the host did not."""
+        return (
+            b'data: {"object":"chat.completion.chunk","model":%b,'
+            b'"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}' % (dumps(self._model), reason.encode())
+        )
+
+    def _ended(self) -> None:
+        if self.over:
+            return
+        if self._rest and not self._whole:  # the last line may be without its end
+            self._take(b"\n\n")
+            if self.over:
+                return
+        if self._whole:
+            self._come_whole(b"".join(self._body))
+        elif self.finish and self.begun:
+            self._finish(b"")
+        elif self.refused or (self.finish and self._unsaid):
+            self._succeed()
+        else:
+            self._fail(self._cut("the stream ended in the middle of the answer"))
+
+    def _come_whole(self, data: bytes) -> None:
+        """An answer at once, told as a stream."""
+        events = self._reread(data)
+        if events is None:
+            return
+        encoder = self._reader.encoder(self._model)
+        through: list[bytes] = []
+        for event in events:
+            if isinstance(event, Counts):
+                self.usage, self._counted = event, dumps(write_usage(event))
+            for plain in encoder.feed(event).removesuffix(DONE).split(b"\n\n"):
+                self._event(plain, through)
+        self._pass(through, "done")
+
+    def _broke(self, error: errors.CallError) -> None:
+        if self.finish and (self.begun or self.refused or self._unsaid):
+            self._ended()
+        else:
+            self._fail(error)
+
+    def _fail(self, error: errors.IntermodalError) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super()._fail(error)
+
+    def _cut(self, what: str) -> errors.CallError:
+        return errors.StreamCut(what, where=self._endpoint, todo="ask again")
+
+
+def payload_of(event: bytes) -> bytes:
+    """The data of an event that is not one line of it: comments and other fields are left out.
+
+    Its lines are joined by a tab, which JSON takes where it takes the end of a line, so that it can be sent in one.
+    """
+    lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\t".join(lines).strip()
+
+
+def piece_of(events: Sequence[WireEvent], written: bytes) -> ReplyChunk:
+    """What a reply says that a codec read. ``written``: the same, written anew."""
+    found = collect_turn(events)
+    refusal = "".join(part.text for part in found.parts if isinstance(part, Refusal))
+    counts = next((event for event in events if isinstance(event, Counts)), None)
+    calls = tuple((place, call.id, call.name) for place, call in enumerate(found.calls))
+    counted = bytes(split_object(written).get("usage", b""))
+    return ReplyChunk(found.text, True, refusal, found.finish, counts, counted, b"", calls, beside=found.beside)

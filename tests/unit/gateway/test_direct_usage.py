@@ -1,0 +1,54 @@
+"""Usage as hosts write it: read in the quick way or in the usual one, it says the same."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intermodal.gateway.direct.openai_chat_rewriter import usage_in
+from intermodal.protocols.openai_chat.reply import read_usage
+
+numbers: st.SearchStrategy[Any] = st.one_of(st.integers(-3, 2000), st.sampled_from([None, True, 1.5, "7", [], 10**30]))
+given_details = st.one_of(
+    st.none(),
+    st.dictionaries(st.sampled_from(["cached_tokens", "audio_tokens", "text_tokens", "cache_write_tokens"]), numbers),
+)
+made_details = st.one_of(
+    st.none(),
+    st.dictionaries(
+        st.sampled_from(["reasoning_tokens", "audio_tokens", "accepted_prediction_tokens", "image_tokens"]), numbers
+    ),
+)
+usages = st.fixed_dictionaries(
+    {},
+    optional={
+        "prompt_tokens": numbers, "completion_tokens": numbers, "total_tokens": numbers,
+        "prompt_tokens_details": given_details, "completion_tokens_details": made_details, "input_tokens": numbers,
+        "cached_tokens": numbers, "seconds": numbers,
+    },
+)  # fmt: skip
+
+
+@given(usages, st.sampled_from(["", "Flex"]))
+def test_usage_is_read_as_everywhere_else(usage: dict[str, Any], tier: str) -> None:
+    assert usage_in(json.dumps(usage).encode(), tier)[0] == read_usage(usage, tier)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13},
+        {
+            "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 20,
+            "prompt_tokens_details": {"cached_tokens": 2, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 7, "audio_tokens": 0, "accepted_prediction_tokens": 0},
+        },
+    ],
+    ids=["plain", "thought beside"],
+)  # fmt: skip
+def test_the_usual_ones_are(usage: dict[str, Any]) -> None:
+    assert usage_in(json.dumps(usage).encode(), "")[0] == read_usage(usage)
