@@ -41,6 +41,6 @@ def test_a_dead_link_and_a_dead_anchor_stop_the_build(site: Path) -> None:
     page.write_text(page.read_text() + "\n[dead](nowhere.md) [lost](cli.md#no-such-heading)\n")
     done = build(site)
     assert done.returncode != 0
-    said = done.stdout + done.stderr
+    said = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     assert "nowhere.md" in said
     assert "no-such-heading" in said
