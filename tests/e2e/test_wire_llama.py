@@ -48,6 +48,8 @@ import sys, xllamacpp
 p = xllamacpp.CommonParams()
 p.model.path, p.hostnames, p.port, p.n_ctx, p.n_parallel = sys.argv[1], ["127.0.0.1"], 0, {CONTEXT}, 1
 p.ctx_shift, p.api_keys, p.verbosity = False, [{KEY!r}], -1
+# One thread: several wait for each other at every step, which takes minutes where others hold the processors.
+p.cpuparams.n_threads = p.cpuparams_batch.n_threads = 1
 server = xllamacpp.Server(p)
 print(server.listening_address, flush=True)
 sys.stdin.read()
