@@ -203,15 +203,18 @@ class AsyncClient(PromptVerb, FindVerb, RerankVerb, ClientResources):
         each attempt.
         """
         from intermodal.executor.run import run
+        from intermodal.telemetry.event_log import log_event, log_plan
 
         request = prepared.inputs.request
         answer: list[str] = []
+        log_plan(plan)
         world = self._world(prepared.inputs, exact=exact, live=live)
         happening = run(plan, request, prepared.opened, world, tried, allowance)
         if self.telemetry is not None:
             happening = self.telemetry.watched(happening, plan, prepared.inputs, live=live)
         async with aclosing(happening) as events:
             async for event in events:
+                log_event(event)
                 if isinstance(event, TextDelta):
                     answer.append(event.text)
                 elif isinstance(event, Note) and isinstance(event.text, Hint):  # an event is plain data

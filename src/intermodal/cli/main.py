@@ -79,6 +79,8 @@ class _Verbs(click.Group):
             return None
         module = importlib.import_module(f"intermodal.cli.{VERBS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
+        if not any(parameter.name == "verbose" for parameter in command.params):
+            command.params.append(_verbose(hidden=True))  # before the verb or after it, as people type it
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -104,6 +106,24 @@ class _Verbs(click.Group):
             raise click.UsageError(f"{error.message.rstrip('.')}; {hint}", ctx) from None
 
 
+def _verbose(*, hidden: bool) -> click.Option:
+    return click.Option(
+        ["-v", "--verbose"], is_flag=True, expose_value=False, is_eager=True, hidden=hidden, callback=_log_to_stderr,
+        help="Log plans, steps, failures and retries to standard error.",
+    )  # fmt: skip
+
+
+def _log_to_stderr(_: click.Context, __: click.Parameter, verbose: bool) -> None:
+    if verbose:
+        import logging
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger = logging.getLogger("intermodal")
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.DEBUG)
+
+
 @click.group(
     cls=_Verbs, epilog=EPILOG, subcommand_metavar="VERB …", context_settings={"help_option_names": ["-h", "--help"]}
 )
@@ -114,6 +134,9 @@ def app() -> None:
 
     Nothing is sent to a hosted service before you consented to it. No telemetry.
     """
+
+
+app.params.insert(1, _verbose(hidden=False))
 
 
 # Containers that are made and not yet freed, until circles are looked for. As Python comes, at every 700, a verb that
