@@ -10,7 +10,7 @@
 
 Cost of a route = money + seconds x time_value + the penalty its losses have in the objective: the planner's own
 measure, with what really happened in place of the estimates. Seconds are those of the whole run, models loaded, nothing
-cached. Feasible is what rules and floor let through (``planner.alternatives``), up to ``MAX_MEMBER_BYTES`` routes a
+cached. Feasible is what rules and floor let through (``planner.alternatives``), up to ``MOST`` routes a
 request.
 
 The requests are halved, odd and even places. *Before*: the route chosen on an empty store. *After*: the route chosen

@@ -33,7 +33,7 @@ HEAVY = 1 << 20  # bytes of media: what is done with all of them is a digest
 def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = None) -> bool:
     """Whether a step over a conversation takes long, or over the schemas of its tools and of the ``output`` wanted.
 
-    The answer comes after ``MANY`` parts and ``DATA_KEYWORDS`` of the schemas at the latest.
+    The answer comes after ``MANY`` parts and ``VALUES`` of the schemas at the latest.
     """
     if len(messages) > MANY or len(tools) > TOOLS:
         return True
@@ -53,7 +53,7 @@ def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = No
 
 
 def _many_values(trees: list[Any]) -> bool:
-    """Whether trees of JSON hold more than ``DATA_KEYWORDS`` objects and arrays, and keys in objects."""
+    """Whether trees of JSON hold more than ``VALUES`` objects and arrays, and keys in objects."""
     left = VALUES
     while trees and left >= 0:
         tree = trees.pop()

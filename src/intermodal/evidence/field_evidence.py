@@ -39,7 +39,7 @@ class EvidenceSources(NamedTuple):
 def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) -> tuple[FieldEvidence, ...]:
     """Where each value of an answer stands, in the answer's order; () where no file came with the request.
 
-    ``data`` is valid by ``schema``. Empty values are not looked for, nor more than ``MAX_MEMBER_BYTES``.
+    ``data`` is valid by ``schema``. Empty values are not looked for, nor more than ``MOST``.
     """
     if not sources.texts and sources.whole:
         return ()

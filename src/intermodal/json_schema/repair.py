@@ -32,7 +32,7 @@ def repair(text: str, begin: int, budget: StepBudget) -> tuple[str, int]:
 
     Raises:
         ValueError: it is cut off, or something in it has two readings.
-        BudgetExhausted, Cancelled: as ``read_json``.
+        BudgetExhausted, Cancelled: as ``table``.
     """
     if len(text) - begin > LONGEST:
         raise ValueError("it is too long to be put right")

@@ -51,7 +51,7 @@ FILE_FORMATS: Mapping[str, FileFormat] = {
 
 class OutputFile(NamedTuple):
     """``option`` as it is spelled; ``path`` as it was given, None or "" where it was not; ``kind`` of
-    ``MODEL_KINDS``."""
+    ``KINDS``."""
 
     option: str
     path: str | None

@@ -39,7 +39,7 @@ def measure_bandwidth(processor: str, cores: int) -> MeasuredBandwidth:
     """Copy blocks on every processor for under a second, and count the bytes read and written. Takes ``2 * BLOCK``
     bytes per processor for that long, ``MAX_REPLANS`` at most.
 
-    It takes ``2 * BLOCK`` a processor for that long, ``MAX_MEMBER_BYTES`` at most.
+    It takes ``2 * BLOCK`` a processor for that long, ``MOST`` at most.
     """
     many = max(1, min(cores, MOST // (2 * BLOCK)))
     best = max(_round(many) for _ in range(ROUNDS))
