@@ -120,7 +120,7 @@ def test_a_dry_run_says_what_would_come_and_fetches_nothing(hub: HubServer, own_
     ("name", "said"),
     [
         ("no-tokenizer", "has no tokenizer.json, without which its ONNX files are of no use"),
-        ("no-head", "says that it is BertModel"),
+        ("no-head", "names the architecture BertModel"),
         ("no-config", "has no config.json"),
         ("outside", "that holds its own weights"),
         ("broken", "is not JSON"),

@@ -117,11 +117,7 @@ class DiscoveredHost(NamedTuple):
 def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, HostRow]) -> Iterator[DiscoveredHost]:
     """Yield a host for every discovered server of a known kind that is not one of the user's hosts. ``own``: rows of
     the user. A row at the same address under another name describes its own models and zone; the server's report of
-    those is applied by :func:`with_server_report`.
-
-    ``own``: rows of the user's. One at the same address under another name is left to say for itself what it serves
-    and how far away it computes; what its server tells of those models is in :func:`beside`.
-    """
+    those is applied by :func:`with_server_report`."""
     kinds = {row.id: row for row in shipped_rows().hosts if row.discovery is not None}
     taken = {server_root(row.base_url): row.id for row in own.values() if row.base_url}
     for server in servers:
@@ -240,10 +236,7 @@ def as_reported(endpoint: Endpoint, server: DiscoveredServer, model: DiscoveredM
 
 def with_server_report(endpoint: Endpoint, servers: Sequence[DiscoveredServer]) -> Endpoint:
     """Return an endpoint of the user's row with its server's report applied: missing inputs, and the context. A report
-    only takes away: what the user did not state is not added.
-
-    A server's word takes away and never adds: what the user did not state is not used.
-    """
+    only takes away: what the user did not state is not added."""
     for server in servers:
         if not endpoint.host.base_url or server_root(endpoint.host.base_url) != server.address:
             continue

@@ -45,13 +45,11 @@ def encoder_head(config: Mapping[str, Any]) -> EncoderHead:
     if any(name.endswith("ForMaskedLM") for name in names):
         return EncoderHead("words")
     if not any(name.endswith("ForSequenceClassification") for name in names):
-        what = f"says that it is {', '.join(names)}" if names else "names no architecture"
-        return EncoderHead("", why=f"its config.json {what}, and no ...ForSequenceClassification or ...ForMaskedLM")
+        what = f"names the architecture {', '.join(names)}" if names else "names no architecture"
+        return EncoderHead("", why=f"its config.json {what}, but no ...ForSequenceClassification or ...ForMaskedLM")
     labels = _labels(config)
     if labels is None:
-        return EncoderHead(
-            "", why="its config.json has id2label with numbers that are missing, or labels that are the same"
-        )
+        return EncoderHead("", why="its config.json has an id2label with missing numbers or duplicate labels")
     if len(labels) > MAX_LABELS:
         return EncoderHead("", why=f"its head has {len(labels):,} labels, more than {MAX_LABELS:,}")
     if len(labels) == 1:

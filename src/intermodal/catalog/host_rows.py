@@ -69,7 +69,8 @@ _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
 
 
 class SpeedRow(Value, forbid_unknown_fields=True):
-    """How fast it is, each figure as [low, mid, high]; figures of real runs outrank these (``catalog.types.Speed``).
+    """The speed of an endpoint, each figure as [low, mid, high]; figures of real runs take precedence
+    (``catalog.types.Speed``).
 
     Attributes:
         overhead: seconds before anything happens on a warm endpoint (network, queue).
@@ -99,10 +100,7 @@ class SpeedRow(Value, forbid_unknown_fields=True):
 
     def speed(self, fallback: Speed) -> Speed:
         """Return the speed, with missing figures from ``fallback``. If megapixels are timed and pages are not, pages
-        stay 0, since they are timed by their pixels.
-
-        Where megapixels are timed and pages are not, pages stay 0: they are timed by their pixels.
-        """
+        stay 0, since they are timed by their pixels."""
         given: dict[str, Quantity] = {"page": Quantity()} if self.megapixel is not None else {}
         for name in Speed.__struct_fields__:
             value: Range | None = getattr(self, name)
@@ -146,7 +144,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
         context: tokens of prompt and answer together.
         max_output: tokens of an answer, at most.
         languages: of speech or text, by ISO 639-1 code; () for any.
-        translates: languages that it writes what it hears in, whatever was spoken ("en"); () for none.
+        translates: languages it can translate speech into, whatever was spoken ("en"); () for none.
         tokenizer: vocabulary that its text is counted with.
         labels: those of its head, where it is a classifier.
         image_tokens: rule by which it counts pictures, with its numbers ("openai_tile:85:170").
@@ -313,7 +311,7 @@ class ServerFingerprint(Value, forbid_unknown_fields=True):
         step: its place in the order in which servers are asked; what tells most servers apart comes first.
         path: below the server's root, asked with GET.
         key: where to look in its JSON, dotted, ``*`` for any item of a list ("data.*.owned_by"); "" looks at the text.
-        says: a regular expression that what is there matches; "" is content that something is there.
+        says: a regular expression that the value matches; "" accepts any value.
     """
 
     step: int
@@ -324,10 +322,7 @@ class ServerFingerprint(Value, forbid_unknown_fields=True):
 
 class ListingRequest(Value, forbid_unknown_fields=True):
     """A request whose reply says what a server serves. ``form`` names the reader
-    (``local/discovery/listing_readers.py``). ``each``: sent once for every model, as POST with its name.
-
-    ``each``: asked once for every model, with POST and its name.
-    """
+    (``local/discovery/listing_readers.py``). ``each``: sent once for every model, as POST with its name."""
 
     path: str
     form: str
@@ -367,7 +362,7 @@ class HostRow(Value, forbid_unknown_fields=True):
         base_url: address up to and including the version ("http://127.0.0.1:8080/v1").
         zone: how far away it computes; derived from ``base_url`` when not stated. State it where the
             address misleads: a proxy on this machine to a hosted API is ``internet``.
-        protocol: what is spoken to it.
+        protocol: the API it speaks.
         auth: the header that carries its key; its protocol's usual one when not stated.
         framing: how its streams are parted; as its protocol says when not stated.
         key_env: environment variable that holds its key.

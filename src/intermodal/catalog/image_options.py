@@ -1,8 +1,5 @@
 """What a host can be told about an image to generate, by its protocol and the quirks of its row. The planner reads
-this, so that an unsupported option is a reason before anything is sent; the protocol codecs refuse the same options.
-
-The planner reads it, so that a wish nobody can be told is a reason before anything is sent; a wire refuses the same.
-"""
+this, so that an unsupported option is a reason before anything is sent; the protocol codecs refuse the same options."""
 
 from __future__ import annotations
 

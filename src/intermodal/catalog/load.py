@@ -227,13 +227,13 @@ def why_uncallable(row: SnapshotRow, models: Snapshot) -> tuple[str, str] | None
     if interpretation.is_callable(row, host.protocol):
         return None
     if interpretation.is_session_model(row):
-        why = "it holds a session (realtime speech, research, a computer), and is not asked one question"
-        return why, "name one that is: see intermodal models"
+        why = "it holds a session (realtime speech, research, a computer) and does not answer single requests"
+        return why, "choose another model: see intermodal models"
     if not row.tasks:
         whose = " there, though it is known of the model" if row.id in shipped_rows().rows else ""
-        why = f"no source says what goes in and what comes out{whose}"
+        why = f"no source states its inputs and outputs{whose}"
         return why, f"write a row of your own: intermodal hosts add {row.host}"
-    why = "its host has withdrawn it" if row.status == "deprecated" else "not over the protocol of its host"
+    why = "its host has withdrawn it" if row.status == "deprecated" else "the protocol of its host does not support it"
     return why, f"others of its host: intermodal models --host {row.host}"
 
 
@@ -247,11 +247,7 @@ def with_discovered(
 ) -> Catalog:
     """Return the catalog with what servers report that were found on this machine or at addresses in the config. A
     server that computes on this machine needs no consent; one that forwards models to a service elsewhere needs it for
-    those. ``user`` and the rest as in :func:`load_catalog`.
-
-    Where one computes on this machine it needs no consent; one that passes models on to a service elsewhere needs it
-    for those. ``user`` and the rest as of :func:`load_catalog`.
-    """
+    those. ``user`` and the rest as in :func:`load_catalog`."""
     if not found:
         return catalog
     base, models = shipped_rows(), load_snapshot(own_snapshot)
@@ -281,9 +277,6 @@ def with_pulled(
 ) -> Catalog:
     """Return the catalog with models pulled from a hub, which embedded runtimes serve. A model whose weights a shipped
     row names keeps that row, with memory, context and speed from its file header. The rest as in :func:`load_catalog`.
-
-    One whose weights a shipped row names stays that row's, with memory, context and speed as the header of its file
-    says. The rest as of :func:`load_catalog`.
     """
     base, models = shipped_rows(), load_snapshot(own_snapshot)
     if not pulled:
@@ -516,10 +509,7 @@ def _missing_of_host(
     row: HostRow, installed: Mapping[str, str], env: Mapping[str, str], *, allowed: bool
 ) -> tuple[str, str] | None:
     """Return what keeps a whole host from being called, and what to do. No key is looked up before consent, so that a
-    key in the environment changes nothing.
-
-    No key is looked for before there is consent, so that a key in the environment changes nothing.
-    """
+    key in the environment changes nothing."""
     if row.protocol in _INSTALLABLE:
         todo = installed.get(row.protocol, "pip install 'intermodal[embedded]'")
         return (f"its {row.protocol} runtime is not installed", todo) if todo else None

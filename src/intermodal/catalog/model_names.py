@@ -51,9 +51,6 @@ def split_name(name: str, hosts: Container[str]) -> tuple[str, str]:
     """Split a name into host and model, in lower case; the host is "" if the name states none. Text before a colon is a
     host if it is one of ``hosts`` or if ``vendor/model`` follows: a tag ("llama3.2:3b") has no slash.
 
-    What stands before a colon is a host where it is one of ``hosts``, or where ``vendor/model`` follows: a tag
-    ("llama3.2:3b") has no slash.
-
     >>> split("nosuchhost:openai/gpt-4o", ()), split("gemma3:4b", ()), split("groq:pixtral", {"groq"})
     (('nosuchhost', 'openai/gpt-4o'), ('', 'gemma3:4b'), ('groq', 'pixtral'))
     """
@@ -119,10 +116,7 @@ class NameIndex(Generic[T]):
         return found
 
     def near(self, word: str, most: int, alike: float) -> list[T]:
-        """Return the items whose last word is most similar to an unknown one. ``alike`` is difflib's least ratio.
-
-        ``alike``: the least ratio of difflib that is near.
-        """
+        """Return the items whose last word is most similar to an unknown one. ``alike`` is difflib's least ratio."""
         words, shared = self._last_words, Counter[int]()
         for pair in _pairs(word):
             shared.update(self._by_pair.get(pair, ()))

@@ -164,11 +164,7 @@ def size_in_name(name: str) -> float | None:
 def tier_by_size(parameters: float | None, active: float | None = None) -> tuple[Tier, str]:
     """Return a tier by parameters alone, and the words that say so. ``small`` if nothing is known; at most ``large``. A
     mixture of experts is rated at most one tier above a dense model of its active size: knowledge grows with all
-    parameters, reasoning with the active ones.
-
-    Where only some parameters work on a token, a model is taken for one tier stronger than a model of that size alone
-    at most: what it knows grows with all of them, how well it thinks with those.
-    """
+    parameters, reasoning with the active ones."""
     if parameters is None:
         return "small", SIZE_UNKNOWN
     place = _place(parameters)

@@ -1,8 +1,5 @@
 """The token rules of one model on one date: its family's, overridden by its own catalog row. One function for
-``intermodal estimate`` and for plans, so that both count alike.
-
-One function for `intermodal estimate` and for plans, so that both count alike.
-"""
+``intermodal estimate`` and for plans, so that both count alike."""
 
 from __future__ import annotations
 

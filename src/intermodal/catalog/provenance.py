@@ -22,9 +22,9 @@ class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
     """A capability that some rows of a model claim and others do not.
 
     Attributes:
-        about: "audio input", "image output", "tools". claims: rows that have it, of so many that say anything.
-        own: whether the vendor's own host is among those that have it, None where it has no row.
-        held: it is believed all the same.
+        about: "audio input", "image output", "tools". claims: rows that claim it. rows: rows that state anything.
+        own: whether the vendor's own host claims it, None if it has no row.
+        held: the claim is accepted all the same.
     """
 
     about: str

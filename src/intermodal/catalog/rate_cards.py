@@ -25,10 +25,7 @@ Rate = float | tuple[tuple[int, float], ...]  # USD; with steps: (above so many 
 
 class PriceUnit(NamedTuple):
     """A billing unit: ``counts`` is what it counts, ``per`` how many of them the price covers, ``about`` the words that
-    describe it, widest first. One unit is part of another if its words include the other's.
-
-    One unit is part of another where its words include the other's.
-    """
+    describe it, widest first. One unit is part of another if its words include the other's."""
 
     counts: str
     per: float
@@ -113,10 +110,7 @@ class ItemizedBill(Value):
 def effective_rates(vectors: tuple[RateCard, ...], moment: str, **said: str) -> RateCard | None:
     """Return the prices in force at ``moment`` (2026-11-25, or 2026-11-25T09:30 in UTC) for a request with the
     properties ``said``; None if there were none. Without a time of day, the highest of the prices that depend on it is
-    used.
-
-    Without a time of day, prices that depend on it are taken at their dearest. None: nothing held then.
-    """
+    used."""
     day, _, clock = moment.partition("T")
     minute = int(clock[:2]) * 60 + int(clock[3:5]) if clock else None
     held = [each for each in vectors if not each.when and each.since <= day]

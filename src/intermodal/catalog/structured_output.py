@@ -1,8 +1,5 @@
 """Whether a host can force a JSON schema, and how the schema reaches the model. Read by the planner and by callers; a
-codec omits a schema its protocol cannot express.
-
-The planner reads it, and whoever asks; a wire sends a schema it has no words for as none.
-"""
+codec omits a schema its protocol cannot express."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from intermodal.catalog.types import Host, Protocol
 Schema = Mapping[str, Any]
 ANY_OBJECT: dict[str, Any] = {"type": "object"}  # what JSON mode asks for
 
-# Protocols that force nothing but objects of which every property is named.
+# Protocols that force only objects whose properties are all named.
 CLOSED_OBJECT_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})
 DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})  # these hold data, which may look like a schema
 _COMBINED = frozenset({"allOf", "anyOf", "oneOf"})
@@ -26,8 +23,8 @@ def can_force(host: Host, closable: bool) -> bool:
     return host.forced_json and (closable or host.protocol not in CLOSED_OBJECT_PROTOCOLS)
 
 
-# How a schema reaches a model. "asked": in words alone, and the answer is checked. "told": its host is held to it, and
-# the model is told in words. "forced": its host is held to it, and tells its model itself.
+# How a schema reaches a model. "asked": in words only, and the answer is checked. "told": its host forces it, and
+# the model is told in words. "forced": its host forces it, and tells its model itself.
 SchemaDelivery = Literal["asked", "told", "forced"]
 
 

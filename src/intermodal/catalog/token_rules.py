@@ -83,7 +83,7 @@ class TokenRule(Value, forbid_unknown_fields=True):
 class ModelFamily(Value, forbid_unknown_fields=True):
     """A family of models: its names, and its rules in order of date.
 
-    ``text_source``, ``tools_source``: who says which vocabulary its text has, and what tools add, where that is not the
+    ``text_source``, ``tools_source``: the source of the vocabulary, and of what tools add, if that is not the
     source of its rules; ``text_checked``, ``tools_checked``: the day that was opened.
     """
 

@@ -563,8 +563,8 @@ SHA = '"sha": "0123456789abcdef0123456789abcdef01234567"'
 @pytest.mark.parametrize(
     ("listing", "what"),
     [
-        (b"[]", "not understood"), (b"{}", "not understood"), (b"not json", "not understood"),
-        (b"[" * 100_000, "not understood"), (b'{"siblings": 5}', "not understood"),
+        (b"[]", "unknown format"), (b"{}", "unknown format"), (b"not json", "unknown format"),
+        (b"[" * 100_000, "unknown format"), (b'{"siblings": 5}', "unknown format"),
         (b'{"siblings": []}', "does not say which commit"),
         (b'{"sha": "../../x", "siblings": []}', "does not say which commit"),
         (b" " * (5 << 20), "lists more than"),

@@ -107,7 +107,7 @@ def test_an_input_that_nobody_gives_is_named(tmp_path: Path) -> None:
     nodes = [node("Gather", ["table", "input_ids"], "logits", axis=0), node("Identity", ["pixel_values"], "other")]
     out = [value("logits", "batch", "tokens", 2)]
     (place / "model.onnx").write_bytes(model(nodes, [ids, more], out, [tensor("table", (2, 2), [0.0] * 4)]))
-    with pytest.raises(WeightsError, match="wants pixel_values, which nobody gives it"):
+    with pytest.raises(WeightsError, match="requires the input pixel_values, which is not provided"):
         EncoderModel(place)
 
 
@@ -117,7 +117,7 @@ def test_an_input_that_nobody_gives_is_named(tmp_path: Path) -> None:
         ({}, "names no architecture"),
         ({"architectures": "BertModel"}, "names no architecture"),
         ({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "2": "b"}}, "missing"),
-        ({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": "A"}}, "the same"),
+        ({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": "A"}}, "duplicate labels"),
         (
             {
                 "architectures": ["BertForSequenceClassification"],

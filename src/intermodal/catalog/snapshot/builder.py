@@ -122,12 +122,7 @@ def build_snapshot(
 def _told_apart(rows: list[SnapshotRow], ours: Mapping[tuple[str, str], str]) -> list[SnapshotRow]:
     """Return rows with distinct endpoint ids. Of several names of one model at a host, the one most like the model's id
     keeps it (a name in a shipped row always does), and the others use the host's own name. A name without its vendor
-    beside the same name with it, and one that differs in case only, are slips of the data and left out.
-
-    Of several names a host has for one model, the one that is most like the model's id keeps it (one that a shipped
-    row names always does), and the others go by the host's own name. A name without its vendor beside the same name
-    with it, and one that differs in capitals only, are slips of the data, and left out.
-    """
+    beside the same name with it, and one that differs in case only, are slips of the data and left out."""
     by_id: dict[tuple[str, str], list[SnapshotRow]] = {}
     for row in rows:
         by_id.setdefault((row.host, row.id), []).append(row)

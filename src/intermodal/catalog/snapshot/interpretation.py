@@ -255,11 +255,7 @@ def _dated(row: SnapshotRow, dated: tuple[RateCard, ...], header: SnapshotHeader
 def price_of(vector: RateCard, evidence: Evidence, makes: bool, since: str = "", *, hears: bool = False) -> Price:
     """Return a rate card as the price plans use: that of a small request, with those of larger ones. ``makes``: tokens
     are output; without any, as of an embedding, output is free, else a missing price is unknown. ``hears``: the model
-    takes audio, which no host sells at the text price without saying so.
-
-    ``makes``: tokens come out. Where none do, as of an embedding, they cost nothing; elsewhere a missing price is an
-    unknown one. ``hears``: sound goes in, which no host sells at the price of text without saying so.
-    """
+    takes audio, which no host sells at the text price without saying so."""
     base, *dearer = (_flat(vector, tokens, evidence, makes, since) for tokens in _sizes(vector))
     if hears and base.input_audio_mtok is None and base.second is None and any((base.input_mtok, base.output_mtok)):
         base, *dearer = (msgspec.structs.replace(each, unpriced=("audio",)) for each in (base, *dearer))

@@ -52,11 +52,7 @@ class CatalogCache:
     ) -> Catalog:  # fmt: skip
         """Return the catalog with consent for a few more hosts, before a model was named. ``servers`` that were found;
         names of complete ``weights``; models ``pulled`` from a hub. Raises ConfigError and StoreError if its sources
-        cannot be read.
-
-        ``servers`` that were found; names of ``weights`` that are complete; models ``pulled`` of a hub. Raises
-        ConfigError and StoreError where what it is made of cannot be read.
-        """
+        cannot be read."""
         from intermodal.local.embedded.availability import install_commands
         from intermodal.local.servers.server_rows import started_server_rows
         from intermodal.store.measured_strengths import strengths

@@ -129,8 +129,8 @@ def _sd_server(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iter
 def _llama_props(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
     """Parse llama.cpp's properties of its loaded model. A router has none, and lists nothing here.
 
-    What its chat template has words for (common/jinja/caps.h): where that is no tools, they are taken and left out of
-    the prompt without a word. Older versions do not say.
+    It reports the features of its chat template (common/jinja/caps.h): without tools, the server accepts them and
+    silently leaves them out of the prompt. Older versions do not report it.
     """
     if tree.get("role") == "router" or not tree.get("default_generation_settings"):
         return
@@ -249,7 +249,7 @@ LOADED_MODEL_FORMS = frozenset({"llama-props"})
 
 
 def values_at(tree: Any, key: str) -> Iterator[Any]:
-    """What a dotted key leads to; ``*`` is any item of a list."""
+    """Yield the values at a dotted key; ``*`` is any item of a list."""
     if not key:
         yield tree
         return

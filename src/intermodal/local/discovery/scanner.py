@@ -40,7 +40,7 @@ async def scan_servers(
 
     Args:
         servers: addresses by their root, with the key of the host that each is.
-        kinds: rows that say how a server is told and read.
+        kinds: rows that say how a server is identified and read.
         date: when this is, UTC to the minute.
         before: what was found by address; a model with the same digest on the same version is not asked about again.
     """

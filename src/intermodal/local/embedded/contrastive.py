@@ -116,7 +116,7 @@ class ContrastiveModel:
         found = next((name for name in able if name in there), only)
         if not found:
             raise WeightsError(
-                f"makes {', '.join(there)}, and no vectors", where=folder.name,
+                f"outputs {', '.join(there)}, but no vectors", where=folder.name,
                 todo="export it with the projection, as CLIPVisionModelWithProjection",
             )  # fmt: skip
         return found
@@ -136,7 +136,7 @@ class ContrastiveModel:
                 return math.exp(min(float(begun), 20.0)), 0.0
             return _CLIP_SCALE, 0.0
         raise WeightsError(
-            "says neither logit_scale nor logit_bias, without which a sigmoid means nothing", where=folder.name,
+            "states neither logit_scale nor logit_bias, which a sigmoid needs", where=folder.name,
             todo="put model.onnx beside the others, or both numbers into config.json",
         )  # fmt: skip
 
@@ -176,13 +176,15 @@ class ContrastiveModel:
         if name in ("input_ids", "attention_mask", "position_ids"):
             row = self._texts.encode("a")
             return cast_to_input(self._numpy.array([row.ids if name == "input_ids" else row.attention_mask]), wanted)
-        raise WeightsError(f"wants {name}, which nobody gives it", where="onnx", todo="export it in the usual form")
+        raise WeightsError(
+            f"requires the input {name}, which is not provided", where="onnx", todo="export it in the usual form"
+        )
 
     def _unit(self, vector: Any) -> list[float]:
         flat = self._numpy.asarray(vector, dtype="float64").reshape(-1)
         length = float(self._numpy.linalg.norm(flat))
         if not math.isfinite(length):
-            raise RuntimeCrashed("the model made a vector that is no number", todo="fetch its weights again")
+            raise RuntimeCrashed("the model returned a vector that is not a number", todo="fetch its weights again")
         return [float(value) for value in (flat / length if length else flat)]
 
 

@@ -160,7 +160,7 @@ def _mask(engine: Any, data: bytes, width: int, height: int) -> Any:
     grey = numpy.where(pixels.mean(axis=2, keepdims=True) >= 128, 255, 0).astype("uint8")
     if not grey.any():
         raise InputUnsupported(
-            "is black everywhere, so nothing may change", where="the mask", todo="make white what may"
+            "is entirely black, so nothing may change", where="the mask", todo="paint the area to change white"
         )
     return engine.SDImage.from_numpy(grey)
 

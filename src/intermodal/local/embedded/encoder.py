@@ -51,7 +51,7 @@ class EncoderModel:
         self._wanted = {each.name: each for each in self._session.get_inputs()}
         strange = [name for name in self._wanted if name not in _GIVEN]
         if strange or "input_ids" not in self._wanted:
-            what = f"wants {strange[0]}, which nobody gives it" if strange else "takes no input_ids"
+            what = f"requires the input {strange[0]}, which is not provided" if strange else "takes no input_ids"
             raise WeightsError(what, where=file.name, todo="export it in the usual form")
         self._output = self._logits(file)
 
@@ -122,7 +122,7 @@ class EncoderModel:
             ids = self._tokens.encode(said, add_special_tokens=False).ids
             if len(ids) == 1:
                 return int(ids[0])
-        raise UsageError(f"{label!r} is more than one token of this model", todo="give words that it knows whole")
+        raise UsageError(f"{label!r} is more than one token of this model", todo="use words that are single tokens")
 
     def _must_be(self, kind: str, what: str) -> None:
         if self.head.kind != kind:
@@ -130,7 +130,7 @@ class EncoderModel:
 
     def _told(self, rows: list[Any], cut: int, *, scores: list[float], labels: list[str]) -> dict[str, Any]:
         if not all(map(math.isfinite, scores)):
-            raise RuntimeCrashed("the model made a score that is no number", todo="fetch its weights again")
+            raise RuntimeCrashed("the model returned a score that is not a number", todo="fetch its weights again")
         return {
             "scores": scores, "labels": labels, "tokens": sum(len(row.ids) for row in rows), "windows": len(rows),
             "cut": int(cut),
@@ -183,7 +183,8 @@ class EncoderModel:
         labels = {"labels": len(self.head.labels), "rank": 1}.get(self.head.kind)
         if labels is not None and found.shape[1:] != (labels,):
             raise WeightsError(
-                f"makes {'x'.join(map(str, found.shape[1:])) or 1} numbers of a text, and config.json says {labels}",
+                f"outputs {'x'.join(map(str, found.shape[1:])) or 1} numbers for a text, "
+                f"but config.json states {labels}",
                 where="model.onnx", todo="take both from the same place",
             )  # fmt: skip
         return found
@@ -201,7 +202,7 @@ class EncoderModel:
         if len(there) == 1 and there[0] not in ("last_hidden_state", "pooler_output", "sentence_embedding"):
             return str(there[0])
         raise WeightsError(
-            f"makes {', '.join(there)}, and no logits", where=file.name,
+            f"outputs {', '.join(there)}, but no logits", where=file.name,
             todo="export it with its head, as optimum does for text-classification",
         )  # fmt: skip
 

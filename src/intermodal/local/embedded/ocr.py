@@ -44,7 +44,7 @@ _scripts: dict[tuple[Any, ...], dict[str, tesseract.TesseractLanguage]] = {}  # 
 def load(path: str, name: str) -> None:
     """Load the two networks (once). RapidOCR loads lazily, so an image of one word is read to load both.
 
-    The one that turns single lines upside down is left out: it turned one upright line in ten of clean print.
+    The network that turns single lines upside down is left out: it turned one upright line in ten of clean print.
     """
     global _engine
     if _engine is None:
@@ -66,7 +66,7 @@ def load(path: str, name: str) -> None:
 def _let_threads_sleep(onnxruntime: Any) -> None:
     """Make every session's threads sleep until there is work; RapidOCR has no setting for it.
 
-    Under a load of 9 on 2 cores a screenshot took 1.4 s of the processors instead of 1.9, and 3.3 s instead of 4.5.
+    Under a load of 9 on 2 cores a screenshot took 1.4 s of processor time instead of 1.9, and 3.3 s instead of 4.5.
     """
     plain = onnxruntime.SessionOptions
 
@@ -428,10 +428,7 @@ def _stretches(length: int, side: int, overlap: int) -> list[tuple[int, int]]:
 
 def join_tile_boxes(found: Iterable[Sequence[Corners]]) -> list[Corners]:
     """Return the boxes of all tiles in the image's pixels, each line once. A line that two tiles saw becomes one box
-    around both, along the direction of the longer one.
-
-    What two tiles both saw, or saw a piece of each, becomes one box around both along the longer one's direction.
-    """
+    around both, along the direction of the longer one."""
     boxes = sorted(
         ((corners, place) for place, of_tile in enumerate(found) for corners in of_tile), key=lambda each: _top(each[0])
     )

@@ -192,11 +192,7 @@ def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
 def _blocks(lines: list[_Placed]) -> list[list[_Placed]]:
     """Return what is read one after the other: the columns of prose between two lines that cross their gutter, and the
     rest. A gutter has prose on either side: lines of 18 letters and more that fill their column. Cells of a table
-    seldom do, so a table stays together.
-
-    A gutter has prose on either side: lines of 18 letters and more that fill their column. Cells of a table seldom do,
-    so a table stays together.
-    """
+    seldom do, so a table stays together."""
     best = max(_gutters(lines), key=lambda found: (found[0], found[1], -found[2]), default=None)
     if best is None:
         return [lines] if lines else []
@@ -280,11 +276,7 @@ def _is_prose(lines: list[_Placed], *, last: bool) -> bool:
 def _rows(lines: Iterable[_Placed]) -> list[_Row]:
     """Return rows from top to bottom, each from left to right. A line belongs to a row if its middle lies within the
     height of the row's nearest line, or vice versa: text of one row may sit higher or be set larger, but never starts
-    below its middle.
-
-    A line belongs to a row when its middle lies within the height of the row's line nearest to it, or the other way
-    round: text of one row may sit a little higher or be set larger, but never starts below its middle.
-    """
+    below its middle."""
     rows: list[list[_Placed]] = []
     for each in sorted(lines, key=lambda line: (line.middle, *line[:5])):
         row = rows[-1] if rows else None
@@ -384,11 +376,7 @@ def _with_row(columns: Sequence[_Column], row: Iterable[_Cell], place: int) -> l
 def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[str]:
     """Return one line per row with a tab between cells, and one more for each empty cell before another. Applied only
     to certain columns, which two rows fill completely. A single cell in a row may be a heading or a continuation, and
-    is written as it is.
-
-    Where the columns are sure only: two rows fill them all. A cell alone in its row may be a heading or the rest of the
-    line above, and is written as it is.
-    """
+    is written as it is."""
     full = sum(len(row) == len(columns) for row in table) >= _FILLED_ROWS
     written = []
     for place, row in enumerate(table):
@@ -405,10 +393,7 @@ def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[st
 
 def _letter_of_code(rows: Sequence[_Row]) -> float:
     """Return the letter width of code: all letters equally wide, and lines indented; 0 otherwise. The box around a line
-    is slightly wider than its letters, equally at each end.
-
-    The box around a line is somewhat wider than its letters, the same at each end.
-    """
+    is slightly wider than its letters, equally at each end."""
     lines = [row[0] for row in rows if len(row) == 1 and len(row[0].text) >= _LETTERS]
     if len(lines) < _CODE or 2 * len(lines) < len(rows):
         return 0.0

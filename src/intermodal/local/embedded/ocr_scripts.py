@@ -34,7 +34,7 @@ def ocr_version(weights: WeightsStore) -> str:
 def readable_scripts(weights: WeightsStore, language: str = "") -> ScriptFacts:
     """Return the scripts that can be read here, and what to do to read more. Asks Tesseract for its languages.
 
-    ``language``: of the words, ISO 639-1, where somebody said.
+    ``language``: of the words, ISO 639-1, if known.
     """
     known = tesseract.languages(pulled_languages(weights), language)
     read = {script: f"Tesseract {language.code}" for script, language in known.items()}

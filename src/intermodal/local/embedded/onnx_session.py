@@ -1,8 +1,5 @@
 """Open a model folder in the hub's layout: its JSON tables, its tokenizer, its ONNX files. Files are checked before a
-runtime maps them (``local/weights/onnx.py``), so that a broken one is one clear error.
-
-Files are checked before a runtime maps them (``local/weights/onnx.py``): a broken one is one clear error.
-"""
+runtime maps them (``local/weights/onnx.py``), so that a broken one is one clear error."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         return made.from_file(str(path))
     except Exception:  # its library raises no other
-        raise WeightsError("is no tokenizer", where=path.name, todo="fetch it again") from None
+        raise WeightsError("is not a tokenizer", where=path.name, todo="fetch it again") from None
 
 
 def read_json(path: Path, most: int) -> dict[str, Any]:

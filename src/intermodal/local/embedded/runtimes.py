@@ -1,10 +1,6 @@
 """The embedded runtimes: one child process per endpoint, started when needed, restarted after a crash. A table maps the
 protocol of an endpoint's host to its child. Loading is a call of its own, so that it is timed apart from the work and a
-cold start does not distort statistics.
-
-Which child serves an endpoint follows from the protocol of its host: a table, not a branch. Loading is its
-own call, so that it is timed apart from the work and a cold start never spoils a statistic.
-"""
+cold start does not distort statistics."""
 
 from __future__ import annotations
 
@@ -105,8 +101,8 @@ def start_child(module: str, protocol: str, name: str) -> WorkerProcess:
 class EmbeddedRuntimes:
     """Every embedded runtime of one client. Cancelling a call kills its child; the next call starts another.
 
-    Every method raises ``NotInstalled`` when the package or the weights are not there (with the command
-    that brings them) and ``RuntimeCrashed`` when the child died.
+    Every method raises ``NotInstalled`` if the package or the weights are missing (with the command that fetches
+    them) and ``RuntimeCrashed`` if the child died.
     """
 
     def __init__(self, weights: WeightsStore) -> None:
@@ -130,7 +126,8 @@ class EmbeddedRuntimes:
         """Transcribe signed 16-bit 16 kHz mono samples. ``language`` is ISO 639-1, "" to detect it. ``into``: the
         language of the transcript, "" for the spoken one.
 
-        Recordings without speech give an empty transcript. ``progress`` gets the fraction heard and the last words.
+        Recordings without speech give an empty transcript. ``progress`` receives the transcribed fraction and the
+        last words.
         """
         reply, load_seconds = await self._work(
             endpoint, "transcribe", {"pcm": pcm, "language": language, "translate": bool(into)}, progress=progress

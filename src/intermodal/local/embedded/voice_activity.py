@@ -54,11 +54,7 @@ class PcmSamples:
 def normalising_gain(samples: Any) -> float:
     """Return the factor that scales signed 16-bit ``samples`` to -1..1, and faint speech to an ordinary level. The
     level is the root mean square of the loudest twentieth of the frames, so that a click does not count as speech.
-    Silero and Whisper were trained on recordings of ordinary level: they do not recognise speech at -60 dB.
-
-    The level is that of the loudest twentieth of the frames, by their root mean square, so that a click does not pass
-    for it. Silero and Whisper were trained on recordings of ordinary level: speech at -60 dB is none to them.
-    """
+    Silero and Whisper were trained on recordings of ordinary level: they do not recognise speech at -60 dB."""
     numpy = import_library("numpy")
     heights = frame_levels(samples)
     level = float(numpy.percentile(heights, 95)) if len(heights) else 0.0
@@ -79,10 +75,7 @@ def frame_levels(samples: Any) -> Any:
 
 def split_recording(samples: Any) -> list[tuple[int, int]]:
     """Return (first sample, last sample) of stretches of at most five minutes, cut where it is quietest. Transcribing
-    takes 20 bytes a sample, so memory is bounded by the stretch and not by the recording.
-
-    What is heard at a time takes 20 bytes a sample; so memory is bounded by the piece and not by the recording.
-    """
+    takes 20 bytes a sample, so memory is bounded by the stretch and not by the recording."""
     if len(samples) <= LONGEST:
         return [(0, len(samples))]
     heights, found, start = frame_levels(samples), [], 0
@@ -97,10 +90,7 @@ def split_recording(samples: Any) -> list[tuple[int, int]]:
 
 def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) -> float:
     """Return the seconds without words that are about as loud as those with words: words may be missing there. Pauses
-    and fainter passages do not count. ``heard``: where words are, in seconds.
-
-    Pauses and what is fainter are nothing to hear. ``heard``: where words are, in seconds.
-    """
+    and fainter passages do not count. ``heard``: where words are, in seconds."""
     numpy = import_library("numpy")
     power = frame_levels(samples) ** 2
     frame = _FRAME / RATE
@@ -149,10 +139,6 @@ def split_at_pauses(words: Sequence[Any], spoken: Sequence[tuple[float, float]])
     """Split the words of a segment where the voice pauses. Whisper hears a recording without its silence, so that one
     segment may span a minute, and the other channel's words would come after all of it. Two words with speech between
     them of which none was recognised stay together: the low word rate of such a segment shows that words are missing.
-
-    Whisper hears a recording without its silence, so that one segment may go over a minute of it. What the other
-    channel says meanwhile would come after all of that segment. Speech between two words of which none was heard keeps
-    them together: how few words such a segment has is what tells that some are missing.
 
     ``words`` have a ``start`` and an ``end`` in seconds; ``spoken`` is where speech is, in the same seconds.
     """

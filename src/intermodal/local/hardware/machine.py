@@ -31,8 +31,8 @@ def machine_snapshot(loaded: tuple[str, ...] = ()) -> Machine:
 def machine_survey(folder: Path | None = None) -> Machine:
     """Return the snapshot, with graphics cards and their free memory, and the speed of memory and processors.
 
-    For who sizes a model, not for who plans: a driver's tool is run. ``folder`` has the bandwidth that was measured
-    here, if it was.
+    For sizing a model, not for planning, since it runs a driver's tool. ``folder`` holds the bandwidth that was
+    measured here, if it was.
     """
     from msgspec.structs import replace
 

@@ -37,10 +37,7 @@ class MeasuredBandwidth(Value):
 
 def measure_bandwidth(processor: str, cores: int) -> MeasuredBandwidth:
     """Copy blocks on every processor for under a second, and count the bytes read and written. Takes ``2 * BLOCK``
-    bytes per processor for that long, ``MAX_REPLANS`` at most.
-
-    It takes ``2 * BLOCK`` a processor for that long, ``MOST`` at most.
-    """
+    bytes per processor for that long, ``MAX_REPLANS`` at most."""
     many = max(1, min(cores, MOST // (2 * BLOCK)))
     best = max(_round(many) for _ in range(ROUNDS))
     return MeasuredBandwidth(processor=processor, cores=cores, bandwidth=best, taken=today())

@@ -43,7 +43,7 @@ def save_measurement(
 ) -> bool:
     """Replace a file's measurement by what ``change`` makes of it. Returns False if the folder cannot be written.
 
-    Who keeps something at the same time waits: what is kept of other files is written back as it was read.
+    A concurrent writer waits: measurements of other files are written back as they were read.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,5 @@
 """The memory of local models, from file headers and measurements, and the longest context that fits. By the formulas of
-``intermodal fit``.
-
-By the formulas of ``intermodal fit``.
-"""
+``intermodal fit``."""
 
 from __future__ import annotations
 

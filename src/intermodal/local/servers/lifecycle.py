@@ -89,8 +89,6 @@ async def start_server(
     started. Of two concurrent calls one starts it and the other waits. Cancelled, the call ends and forgets what it
     started.
 
-    Two at once start one: the second waits for the first. Cancelled, what was started here is ended and forgotten.
-
     Raises:
         DoesNotFit: there is not enough memory for it now. RuntimeCrashed: it did not come up.
         UsageError: a server of that name runs, but another one.

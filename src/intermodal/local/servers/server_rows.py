@@ -21,10 +21,7 @@ SERVER_PREFIX = "up."
 
 def started_server_rows(env: Mapping[str, str]) -> tuple[HostRow, ...]:
     """Return a row for every server that runs or may be started; failed ones are not offered. A row has no address: the
-    port changes with every start, and a plan shall not change with it.
-
-    A row has no address: the port is another one after every start, and a plan shall not change with it.
-    """
+    port changes with every start, and a plan shall not change with it."""
     if not (state_dir(env) / "up").exists():
         return ()
     from intermodal.local.servers.lifecycle import (

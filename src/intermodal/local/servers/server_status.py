@@ -74,7 +74,7 @@ def resident_memory(pid: int) -> int:
     """Return the resident bytes of a process and its children; shared pages count once if the system reports it
     (Linux).
 
-    Of a single process all of its pages count: the weights it maps are its own, whoever maps the same file too.
+    All pages of a single process count: the weights it maps are its own, even if another process maps the same file.
     """
     import psutil
 

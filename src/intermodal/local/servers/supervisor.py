@@ -45,7 +45,7 @@ GRACE = 10.0  # seconds to end by itself
 class Supervisor:
     """Watches one server. ``run`` returns when it is over.
 
-    ``mark``: of the place when somebody wanted it; where it has another, nobody does any more.
+    ``mark``: that of the records when the server was requested; if it has changed, no one wants the server any more.
     """
 
     def __init__(self, place: ServerRecords, wanted: ServerSpec, mark: str) -> None:

@@ -25,12 +25,7 @@ _LARGEST = 64 << 20  # bytes of a tokenizer's config
 def marks_in(path: Path) -> tuple[str, ...]:
     """Return the template marks of a GGUF file, or of a folder as transformers saves one. They are its special tokens,
     and the marks of known families that its template writes (Llama 2's are no tokens). () for a file that states no
-    tokens or cannot be read, which is reported when it is loaded. Cached while the file stays the same.
-
-    They are its special tokens, and what its template writes of the marks of known families (Llama 2's are no tokens).
-    () for a file that says nothing of its tokens, and for one that cannot be read: whoever loads it says so. Read once
-    for as long as the file stays the same.
-    """
+    tokens or cannot be read, which is reported when it is loaded. Cached while the file stays the same."""
     file = path / _CONFIG if path.is_dir() else path
     try:
         state = file.stat()

@@ -223,12 +223,12 @@ def _is_whole(tensors: Iterable[_Tensor]) -> bool:
 def _check_whole(parts: Mapping[str, Path], place: Path) -> None:
     if not {"vae", "taesd"} & parts.keys():
         raise WeightsError(
-            "has nothing that makes pixels of latents", where=place.name,
+            "has no VAE", where=place.name,
             todo="put its VAE beside it, as vae.safetensors, or TAESD, as taesd.safetensors",
         )  # fmt: skip
     if not {"clip_l", "clip_g", "t5xxl", "llm"} & parts.keys():
         raise WeightsError(
-            "has no encoder of text, so it would draw whatever it is told", where=place.name,
+            "has no text encoder", where=place.name,
             todo="put the encoders of the model beside it: clip_l, clip_g, t5xxl or llm, as .safetensors or .gguf",
         )  # fmt: skip
 
@@ -244,7 +244,7 @@ def _architecture(tensors: list[_Tensor], where: str) -> DiffusionArchitecture:
     names = [tensor.name for tensor in tensors]
     for sign in _FILMS:
         if any(sign in name for name in names):
-            raise WeightsError("is a model that makes films", where=where, todo="take one that makes pictures")
+            raise WeightsError("is a video model", where=where, todo="use an image model")
     for sign, architecture in _SIGNS:
         if any(sign in name for name in names):
             return architecture
@@ -252,7 +252,7 @@ def _architecture(tensors: list[_Tensor], where: str) -> DiffusionArchitecture:
         widths = {tensor.dims[-1] for tensor in tensors if tensor.name.endswith(_TEXT_WIDTH) and tensor.dims}
         return SDXL if 2048 in widths else SD2 if 1024 in widths else SD1
     raise WeightsError(
-        "holds no diffusion model that is known here", where=where,
+        "holds no known diffusion model", where=where,
         todo="take Stable Diffusion 1 to 3, SDXL, FLUX, Chroma, Qwen-Image, Z-Image or Ovis-Image",
     )  # fmt: skip
 

@@ -67,10 +67,7 @@ class HubListing(NamedTuple):
 
 def hub_of(env: Mapping[str, str]) -> Hub:
     """Return the user's hub: a mirror if one is set, with the hub's token if there is one. The token is sent over HTTPS
-    or to this machine only.
-
-    A token goes over HTTPS, or to this machine; to others in the clear it is not sent.
-    """
+    or to this machine only."""
     base = env.get(MIRROR) or DEFAULT_HUB
     token = env.get(TOKEN, "").strip()
     return Hub(base, token=token if urlsplit(base).scheme == "https" or zone_of(base) == "machine" else "")
@@ -79,7 +76,7 @@ def hub_of(env: Mapping[str, str]) -> Hub:
 class Hub:
     """One hub during one pull. Once it could not be reached, it is not tried again.
 
-    ``token`` is sent to the hub alone, and to no server that it sends us on to.
+    ``token`` is sent to the hub only, and to no server that it redirects to.
     """
 
     def __init__(self, base: str, *, token: str = "", pause: float = 0.5) -> None:
@@ -101,7 +98,7 @@ class Hub:
     async def piece(self, url: str, first: int, size: int) -> FileRange:
         """Return at most ``size`` bytes from ``first`` on. Raises ``SourceFailed``.
 
-        A server that sends whole files only is read as far as asked when ``first`` is 0, then left.
+        If a server sends whole files only, a request from 0 is read as far as needed, then closed.
         """
         return await self._again(lambda: self._piece(url, first, size))
 
@@ -116,7 +113,7 @@ class Hub:
                     if len(data) >= size:
                         break
         if len(data) < min(size, total - first):
-            raise SourceFailed(f"{self.name} cut the answer")
+            raise SourceFailed(f"{self.name} cut off the response")
         return FileRange(bytes(data), total)
 
     def _total(self, response: httpx.Response, first: int) -> int:
@@ -142,8 +139,8 @@ class Hub:
         """Return the files of a repository with sizes and checksums, and the commit of a branch. Raises
         ``SourceFailed``.
 
-        A mirror that has the older listing alone, a tree, is asked for that. It names no commit: the branch stands for
-        it, and sums alone say whether it moved.
+        A mirror with only the older listing, a tree, is asked for that. It names no commit: the branch stands for
+        it, and only checksums show whether it moved.
         """
         about = f"{self.base}/api/models/{quote(repo)}"
         at = quote(revision, safe="")
@@ -159,7 +156,7 @@ class Hub:
             found = msgspec.json.decode(answer, type=dict[str, Any])
             rows = msgspec.convert(found.get("siblings"), list[dict[str, Any]])
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
-            raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
+            raise SourceFailed(f"{self.name} lists {repo} in an unknown format") from None
         commit = found.get("sha")
         if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
             raise SourceFailed(f"{self.name} does not say which commit {revision} of {repo} is")
@@ -177,7 +174,7 @@ class Hub:
         try:
             rows = msgspec.json.decode(answer, type=list[dict[str, Any]])
         except (msgspec.DecodeError, msgspec.ValidationError, RecursionError):
-            raise SourceFailed(f"{self.name} lists {repo} in a way that is not understood") from None
+            raise SourceFailed(f"{self.name} lists {repo} in an unknown format") from None
         return _files([row for row in rows if row.get("type") == "file"], "path")
 
     async def _whole(self, url: str) -> bytes:
@@ -228,7 +225,7 @@ class Hub:
         except (httpx.ConnectError, httpx.ConnectTimeout):
             raise SourceFailed(f"{self.name} cannot be reached", unreachable=True) from None
         except httpx.HTTPError as error:
-            raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
+            raise SourceFailed(f"{self.name} sent an unusable response ({type(error).__name__})") from None
 
     def _check(self, response: httpx.Response, wanted: tuple[int, ...] = (200, 206), *, broken: bool = False) -> None:
         """Raise for a response without content: ``_Cut`` if a retry may succeed (a rate limit, and with ``broken`` a
@@ -245,7 +242,7 @@ class Hub:
         """Return why the hub does not provide a file, and what to do: ``X-Error-Code`` tells a gated repository from a
         wrong name.
 
-        The hub answers 401 for a repository that is not there, too, so that nobody can tell private ones.
+        The hub also answers 401 for a missing repository, so that private ones cannot be detected.
         """
         status, code = response.status_code, response.headers.get("x-error-code", "")
         if code == "GatedRepo":
@@ -253,7 +250,7 @@ class Hub:
             page = "/".join(asked.removeprefix("/api/models").split("/")[:3])  # terms and tokens are of the hub itself
             token = f"the token in {TOKEN} may not read it" if self._token else f"no token is in {TOKEN}"
             return SourceFailed(
-                f"{self.name} gives it only to who accepted its terms, and {token} ({status})",
+                f"{self.name} requires its terms to be accepted, and {token} ({status})",
                 todo=f"accept the terms at {DEFAULT_HUB}{page}, make a token at {DEFAULT_HUB}/settings/tokens, "
                 f"and set {TOKEN} to it",
             )
@@ -358,7 +355,7 @@ class Hub:
         except httpx.TransportError as error:
             raise _Cut(f"cut the download ({type(error).__name__})") from None
         except httpx.HTTPError as error:
-            raise SourceFailed(f"{self.name} answered in an unusable way ({type(error).__name__})") from None
+            raise SourceFailed(f"{self.name} sent an unusable response ({type(error).__name__})") from None
 
     def _expect(self, response: httpx.Response, have: int, file: WeightsFile) -> int:
         """Return the size of the whole file; raise if this response cannot complete it."""

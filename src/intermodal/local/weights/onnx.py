@@ -103,7 +103,7 @@ class _File:
 
     def _graph(self, first: int, last: int, depth: int) -> OnnxHeader:
         if depth > MAX_DEPTH:
-            raise _wrong(self._where, f"has more than {MAX_DEPTH} graphs within each other")
+            raise _wrong(self._where, f"nests more than {MAX_DEPTH} graphs")
         inputs: dict[str, tuple[int, ...]] = {}
         outputs: dict[str, tuple[int, ...]] = {}
         operators: set[str] = set()
@@ -171,7 +171,7 @@ class _File:
             elif number == _EXTERNAL_DATA or (
                 number == _DATA_LOCATION and wire == _VARINT and start & 0xFFFFFFFF  # what protobuf keeps of it
             ):
-                raise _wrong(self._where, "keeps its weights in another file, which is not opened here")
+                raise _wrong(self._where, "stores its weights in another file, which is not supported")
         return name
 
     def _value(self, first: int, last: int) -> tuple[str, tuple[int, ...]]:

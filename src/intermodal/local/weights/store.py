@@ -238,8 +238,8 @@ class WeightsStore:
         """Fetch the missing files of a row; returns ``path(row.name)``. ``then`` is called with the marker while the
         row's lock is held.
 
-        A model of a hub (``then``) of which a sum is not known is fetched anew: nothing tells that files which are
-        here already are of the commit that was asked for.
+        A hub model (``then``) with an unknown checksum is fetched anew: nothing shows that present files are of the
+        requested commit.
         """
         folder = self.root / row.name
         try:

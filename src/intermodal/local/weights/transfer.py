@@ -19,8 +19,8 @@ NEXT_SOURCE = "trying the next source"  # follows the reason of a failure that i
 class SourceFailed(Exception):
     """One source could not provide one file; the next one may. ``reason`` is a clause for the user.
 
-    ``unreachable`` says that the whole source is out of reach, not only this file; ``absent`` that it is not
-    there; ``todo`` what the user can do.
+    ``unreachable``: the whole source is out of reach, not only this file; ``absent``: the file is not there;
+    ``todo``: what the user can do.
     """
 
     def __init__(self, reason: str, *, unreachable: bool = False, absent: bool = False, todo: str = "") -> None:

@@ -117,7 +117,7 @@ async def download_wheel(name: str, into: Path, told: Callable[[int, int], None]
 def _only_wheel(folder: Path, name: str) -> Path:
     found = list(folder.glob("*.whl"))
     if len(found) != 1:
-        raise SourceFailed(f"pip brought no wheel of {name}")
+        raise SourceFailed(f"pip downloaded no wheel of {name}")
     return found[0]
 
 

@@ -87,15 +87,15 @@ def test_memory_is_the_weights_and_buffers_that_grow_with_the_pixels(tmp_path: P
     [
         ({}, "holds no .safetensors or .gguf"),
         ({"model.ckpt": ()}, "is a pickle, which can run code"),
-        ({"a.safetensors": ("blocks.0.attn.weight",)}, "holds no diffusion model that is known here"),
-        ({"a.safetensors": ("patch_embedding.weight", "blocks.0.w")}, "is a model that makes films"),
+        ({"a.safetensors": ("blocks.0.attn.weight",)}, "holds no known diffusion model"),
+        ({"a.safetensors": ("patch_embedding.weight", "blocks.0.w")}, "is a video model"),
         ({"a.safetensors": ("double_blocks.0.w",), "b.safetensors": ("double_blocks.0.w",)},
          "has two files that may be the model: a.safetensors and b.safetensors"),
         ({"ae.safetensors": ("w",), "vae.safetensors": ("w",), "a.safetensors": ("double_blocks.0.w",)},
          "has two files that may be its vae"),
         ({"ae.safetensors": ("w",), "clip_l.safetensors": ("w",)}, "has parts of a model, and no model"),
-        ({"a.safetensors": ("double_blocks.0.w",), "clip_l.safetensors": ("w",)}, "has nothing that makes pixels"),
-        ({"a.safetensors": ("double_blocks.0.w",), "ae.safetensors": ("w",)}, "has no encoder of text"),
+        ({"a.safetensors": ("double_blocks.0.w",), "clip_l.safetensors": ("w",)}, "has no VAE"),
+        ({"a.safetensors": ("double_blocks.0.w",), "ae.safetensors": ("w",)}, "has no text encoder"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_opened_is_one_sentence(tmp_path: Path, files: dict[str, tuple[str, ...]], said: str) -> None:

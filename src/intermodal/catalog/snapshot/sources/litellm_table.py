@@ -52,7 +52,7 @@ _PART_OF_A_NAME = re.compile(r"^(ft:|\d+-x-\d+/|(low|medium|high|standard|hd)/)"
 class LitellmModel(NamedTuple):
     """A model at a provider. ``input`` and ``output`` are () if the table does not state inputs.
 
-    ``retired``: the day (ISO) from which it is not served, "" where none is announced.
+    ``retired``: the day (ISO) from which it is no longer served, "" if none is announced.
     """
 
     provider: str
