@@ -136,7 +136,7 @@ def discovered_hosts(servers: Sequence[DiscoveredServer], own: Mapping[str, Host
             if not some:
                 continue
             host = here
-            if elsewhere:  # whoever computes there is to be consented to by name, whatever is allowed here
+            if elsewhere:  # the service that computes needs consent by name, whatever is allowed here
                 forwards = row.discovery.forwards or f"{name}-elsewhere"
                 host = msgspec.structs.replace(here, id=forwards, zone="internet", name=f"{row.name}, passed on")
             served = _with_own_ids(tuple(_served(row, model) for model in some.values()), row.id)

@@ -464,7 +464,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             if name not in ("id", "models") and (value := getattr(own, name)) not in ("", (), None, TimeoutSettings())
         }
         if own.protocol == HostRow(id=own.id).protocol:
-            changes.pop("protocol")  # nobody said it: the shipped host is spoken to as before
+            changes.pop("protocol")  # not stated: the shipped host keeps its protocol
         named = {row.called for row in own.models}
         kept = tuple(row for row in self.models if row.called not in named)
         if own.base_url and own.zone is None:

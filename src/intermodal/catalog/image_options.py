@@ -38,7 +38,7 @@ _HAS_IN_CHAT: Mapping[Protocol, frozenset[str]] = {
     "openai": frozenset((RATIO, EDITS)),
     "openai-responses": frozenset((SIZE, QUALITY, FORMAT, EDITS)),
 }
-SD_CPP: str = "sd_cpp_extra_args"  # the quirk of stable-diffusion.cpp's server, which is told more inside the prompt
+SD_CPP: str = "sd_cpp_extra_args"  # the quirk of stable-diffusion.cpp's server, with options inside the prompt
 _MORE: Mapping[str, tuple[str, ...]] = {
     "image_seed": (SEED,), "image_steps": (STEPS,), "negative_prompt": (NEGATIVE,),
     SD_CPP: (SEED, STEPS, NEGATIVE, GUIDANCE, SAMPLER, STRENGTH, MASK),

@@ -241,7 +241,7 @@ def _in_force(name: str, row: ModelFamily, date: str) -> ModelTokenRules:
 
 ASSUMED_PREFIX = "like "
 
-OPEN_WEIGHTS = "open"  # of a model on hardware of one's own whose name says nothing: like any of open weights
+OPEN_WEIGHTS = "open"  # of an unknown model on the user's hardware: like any of open weights
 
 
 # Of which an exact vocabulary can be here, as packages carry it (``local/tokenizers/byte_pair.py``).

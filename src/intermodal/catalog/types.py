@@ -27,7 +27,7 @@ Protocol = Literal[
     "started",
     "llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper",
 ]  # fmt: skip
-TextCounter = Literal["llama.cpp", "vllm"]  # servers that count text for whoever asks
+TextCounter = Literal["llama.cpp", "vllm"]  # servers that count the tokens of a text on request
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
 StreamFraming = Literal["sse", "ndjson", "local"]
 
@@ -205,7 +205,7 @@ FREE = Price(
 # Reasoning efforts in OpenAI's terms, least first.
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-DefaultEffort = Effort | Literal["unsaid"]  # unsaid: nobody says whether it thinks where nobody asks for it
+DefaultEffort = Effort | Literal["unsaid"]  # unsaid: no source says whether it thinks by default
 
 
 class ThinkingProfile(Value):

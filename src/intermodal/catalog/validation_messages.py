@@ -13,7 +13,7 @@ from msgspec import inspect
 _SECRETS = re.compile(r"key|api_?key|token|secret|password", re.IGNORECASE)  # fields that may hold a secret
 _LONGEST = 24  # characters of a value that may be repeated
 _KEYS = ("sk-", "im-")  # what keys of hosts and our own begin with
-_WANTED = "wanted"  # in what a type's ``Meta`` has extra: what is wanted, in words that follow "must be"
+_WANTED = "wanted"  # the key in a type's ``Meta(extra=...)`` of the words that follow "must be"
 _BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
 
 # msgspec's names of types -> what a reader of TOML calls them.

@@ -227,7 +227,7 @@ def fetch(
         if was_here and row.name in again and not anyio.run(store.verify, row.name):
             if not quiet:
                 click.echo(f"{row.name}: damaged since it was pulled; what is wrong is fetched again", err=True)
-            store.distrust(row.name)
+            store.invalidate(row.name)
             was_here = False
         if not was_here:
             bar = PullProgress(row, quiet=quiet, told=told)

@@ -94,7 +94,7 @@ def _plan(
             again = "would be" if asked.dry_run else "is"
             click.echo(f"{before.name}: damaged since it was pulled; what is wrong {again} fetched again", err=True)
         if not asked.dry_run:
-            store.distrust(before.name)
+            store.invalidate(before.name)
         return anyio.run(planned)
     try:
         plan = anyio.run(planned)
@@ -114,7 +114,7 @@ def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: b
     """Take what is pinned from the folder of the user's own, where it has all of it: no hub is needed then."""
     import anyio
 
-    if not store.by_hand(model.row()):
+    if not store.has_manual_files(model.row()):
         return False
     if dry_run:
         if not quiet:

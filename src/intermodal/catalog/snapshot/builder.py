@@ -412,7 +412,7 @@ class _Ids:
         self._spelt = spelt
         self._resellers = {row.host for row in rows} - {*spelt.own.values()}
         self._chosen: dict[str, str] = {}  # key -> how the id is spelt
-        self._vendors: dict[str, Counter[str]] = {}  # a bare name's key -> who is said to have made it
+        self._vendors: dict[str, Counter[str]] = {}  # a bare name's key -> its stated vendors
         counts: dict[str, Counter[str]] = {}
         for row in rows:
             vendor, name = self._parts(row.host, row.name)
@@ -434,7 +434,7 @@ class _Ids:
         said = self._vendors.get(_key(bare))
         if said and (not vendor or (said[vendor] < said.most_common(1)[0][1] and vendor == self._spelt.own.get(host))):
             vendor = said.most_common(1)[0][0]  # a vendor's own host may serve another's models too
-        elif said and vendor in self._resellers:  # "groq/openai/…", "novita/glm-4.7": who serves it, not who made it
+        elif said and vendor in self._resellers:  # "groq/openai/…", "novita/glm-4.7": the host, not the vendor
             made_by = [word for word, _ in said.most_common() if word not in self._resellers]
             vendor = made_by[0] if made_by else vendor
         vendor = vendor or host

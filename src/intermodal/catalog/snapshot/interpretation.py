@@ -204,7 +204,7 @@ def prices_of(row: SnapshotRow, header: SnapshotHeader) -> EndpointPrices | None
     seen = capabilities_of(row)
     dated, makes = rate_cards_of(row) if row.dated_prices else (), seen.output not in TOKENLESS_OUTPUTS
     if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in rate_cards_of(row)):
-        return None  # a price of text, or of minutes in the place of tokens: what an hour of sound costs nobody says
+        return None  # a price of text, or of minutes instead of tokens: the price of an hour of audio is unknown
     if dated:
         return _dated(row, dated, header, makes)
     stated = row.stated_prices

@@ -108,7 +108,7 @@ class _Visit:
             return "speaks OpenAI's protocol, and does not say who it is"
         return "no model server that is known"
 
-    # ---- who it is ------------------------------------------------------------------------------
+    # ---- identification -------------------------------------------------------------------------
 
     async def _told_apart(self) -> str:
         signs = [(sign, kind) for kind, row in self._kinds.items() for sign in row.signs]
@@ -127,7 +127,7 @@ class _Visit:
                 return 0, b""
         return self._replies[path]
 
-    # ---- what it says ---------------------------------------------------------------------------
+    # ---- models ---------------------------------------------------------------------------------
 
     @property
     def _heard(self) -> list[ModelReport]:

@@ -67,7 +67,7 @@ class ServerDirectory:
         date = datetime.now(UTC).isoformat(timespec="minutes")[:16]
         try:
             found = await scan_servers(self._places(), kinds, date=date, before=before)
-        except BaseException:  # whoever wanted it left: it was not looked
+        except BaseException:  # the scan was cancelled, so it does not count
             self._looked = last
             raise
         found = tuple(_as_before(server, before.get(server.address)) for server in found)

@@ -24,7 +24,7 @@ MIN_SIDE = 6  # pixels; no letter is smaller
 SMALL_PRINT = 16.0  # pixels of a line's height in the shrunk picture below which it is looked at again in tiles
 CROP_HEIGHT = 64  # pixels: a line is read at 48
 TURNED = 1.5  # height over width from which on a box holds a line that runs up or down
-SAMPLE = 6  # lines, the longest, by which is told which turn of a page reads best
+SAMPLE = 6  # the longest lines, which decide the rotation of a page
 LEGIBLE = 0.9  # mean confidence of these below which the page may be upside down
 BETTER = 0.1  # by which the other way round must read better ...
 READABLE = 0.7  # ... and what it must reach: letters that the reader lacks are as illegible either way
@@ -119,7 +119,7 @@ def read(
         return {"lines": []}
     every = _read_turned(picture, _found(picture))
     found = [(line, said) for line in every if (said := _said(line)) is not None]
-    if script:  # short words of it come out as nothing at all, like what is no word
+    if script:  # short words in it are read as nothing, like marks that are no words
         found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
     others = _elsewhere(picture, found, _known(languages or {}, language), script)
     lines = []

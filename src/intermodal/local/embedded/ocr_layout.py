@@ -16,7 +16,7 @@ from intermodal.content import ReadLine
 
 CRUMB = 0.8  # below this confidence a line of one letter counts as a blob
 DOUBTED = 0.85  # below this confidence a line is spoilt: 7 of 7 spoilt lines in clean pages were, whatever the others
-SPOILT = 0.15  # share of its lines from which on it is said that a page is read badly
+SPOILT = 0.15  # share of unread lines from which on a page is reported as badly read
 _MOST = 0.5  # share of its lines with words that are unread, from which on a page is ...
 _OF_ALL = 0.25  # ... unless so few of all its lines are: a table of figures has its headings unread
 _LONG = 2.0  # width over height from which on a line tells the slant of its page
@@ -28,10 +28,10 @@ _FILLED = 0.6  # ... in so many of its lines
 _ALIGNED = 0.6  # and so many begin where the column does
 _LINES = 3  # of a column, at least
 _EVEN = 0.05  # how far the letter widths of lines of code differ from their median, in the median
-_CODE = 3  # lines, at least, by which that is told
+_CODE = 3  # lines, at least, to tell code
 _LETTERS = 6  # of a line, at least
 _TOUCHING = 0.25  # heights of a cell by which it may reach over the next column: boxes are wider than their letters
-_FILLED_ROWS = 2  # rows without an empty cell, by which the columns of a table are told
+_FILLED_ROWS = 2  # rows without an empty cell that make columns certain
 
 
 UnreadShare = Literal["", "some", "most"]

@@ -113,7 +113,7 @@ class EmbeddedRuntimes:
         """Return a chat server for the endpoint, starting it if needed."""
         slot = self._slot(endpoint)
         if slot.up:
-            with suppress(RuntimeCrashed):  # it died while nobody looked: that is not this call's failure
+            with suppress(RuntimeCrashed):  # it died between two calls, which is not this call's failure
                 await slot.worker.call("ping", {})
         reply, load_seconds = await slot.ready()
         return ChatServer(

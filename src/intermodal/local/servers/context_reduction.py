@@ -96,7 +96,7 @@ def _shorter(endpoint: Endpoint, machine: Machine, weights: WeightsStore, env: M
         most = longest_context(needed, has - 1, partial(fits, machine)) // MIN_CONTEXT * MIN_CONTEXT
         if most < MIN_CONTEXT:
             return None
-    except (IntermodalError, OSError):  # damaged or gone: whoever runs it is told
+    except (IntermodalError, OSError):  # damaged or missing: running it reports that
         return None
     memory = between(*needed(most), f"for {most:,} tokens, by the header of its file")
     return replace(endpoint, context=most, memory=memory, uncut=FullContext(context=has, memory=endpoint.memory))

@@ -107,7 +107,7 @@ async def start_server(
         if later:
             place.want(wanted)
             if before is None or not before.same(wanted):
-                place.begin_anew()
+                place.clear_state()
             return _known(place, wanted, place.state()), False
         made, found = await _started(place, wanted, env, tell, known=before is not None)
         return msgspec.structs.replace(_known(place, wanted, made), comparison=found), True
@@ -122,7 +122,7 @@ async def stop_server(name: str, env: Mapping[str, str]) -> bool:
         return False
     state = place.state()
     if state is not None and state.lives and state.phase != "ready":
-        _signal(state.supervisor, signal.SIGTERM)  # whoever is starting it holds the lock until that fails
+        _signal(state.supervisor, signal.SIGTERM)  # a process that is starting it holds the lock until that fails
     async with place.held():
         with anyio.CancelScope(shield=True):
             await _ended(place)
@@ -213,7 +213,7 @@ def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[
 @asynccontextmanager
 async def _held(place: ServerRecords, tell: Notify) -> AsyncIterator[None]:
     """Hold the lock of a name; report it if another process has it."""
-    with place.held_at_once() as held:
+    with place.try_lock() as held:
         if held:
             yield
             return
@@ -231,7 +231,7 @@ async def _started(
     machine = machine_snapshot()
     check_memory(wanted, machine.free, machine.memory, load_corrections(cache_dir(env), wanted.model))
     place.want(wanted)
-    place.begin_anew()
+    place.clear_state()
     try:
         await _spawn(place)
         state = await _awaited(place, tell)
@@ -253,7 +253,7 @@ def _compared(place: ServerRecords, wanted: ServerSpec, state: ServerState, fold
         found = compare_after_start(wanted, state, latest_start_log(place.log), folder)
         if found.correction is not None:
             foreseen = corrected_memory(wanted, (found.correction,))(wanted.context)
-            place.foresee(MemoryForecast(memory=foreseen, words=found.correction.words))
+            place.save_forecast(MemoryForecast(memory=foreseen, words=found.correction.words))
     except (IntermodalError, OSError):
         return None
     return found
@@ -354,7 +354,7 @@ async def clean_up(env: Mapping[str, str]) -> None:
     for place in all_records(env):
         state = place.state()
         if state is not None and state.phase in ALIVE and not state.lives:
-            with place.held_at_once() as held:
+            with place.try_lock() as held:
                 if held:
                     await _cleaned(place)
 

@@ -29,11 +29,11 @@ from intermodal.store import atomic_file
 from intermodal.store.process_identity import host, is_dead
 
 MAX_LOG = 1 << 20  # bytes
-_WAIT = 0.05  # seconds between two looks at a lock that somebody holds
+_WAIT = 0.05  # seconds between two tries of a lock
 T = TypeVar("T", bound=Value)
 
 # ready: it answers. restarting: it ended by itself. stopped: it was unloaded, or its supervisor is gone; a run that
-# needs it starts it. failed: it ended too often, and nobody tries again.
+# needs it starts it. failed: it ended too often, and is not started again.
 ServerPhase = Literal["starting", "ready", "restarting", "stopped", "failed"]
 ALIVE: tuple[ServerPhase, ...] = ("starting", "ready", "restarting")
 
@@ -156,7 +156,7 @@ class ServerRecords:
     def want(self, wanted: ServerSpec) -> None:
         self._write("wanted.json", wanted)
 
-    def foresee(self, foreseen: MemoryForecast) -> None:
+    def save_forecast(self, foreseen: MemoryForecast) -> None:
         self._write("foreseen.json", foreseen)
 
     def mark(self) -> str:
@@ -175,7 +175,7 @@ class ServerRecords:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         self._write("state.json", msgspec.structs.replace(state, at=now))
 
-    def take_back(self, supervisor: str) -> None:
+    def withdraw_state(self, supervisor: str) -> None:
         """Remove this supervisor's record; it started nothing."""
         state = self.state()
         with suppress(OSError):
@@ -183,7 +183,7 @@ class ServerRecords:
                 (self.folder / "state.json").unlink()
             self.folder.rmdir()  # where nothing else is in it
 
-    def begin_anew(self) -> None:
+    def clear_state(self) -> None:
         """Forget former starts; the specification stays."""
         for old in ("state.json", "foreseen.json"):
             with suppress(OSError):
@@ -217,7 +217,7 @@ class ServerRecords:
             yield
 
     @contextmanager
-    def held_at_once(self) -> Iterator[bool]:
+    def try_lock(self) -> Iterator[bool]:
         """Hold the lock if it is free; yields False otherwise."""
         with self._open_lock() as file:
             yield _taken(file, shared=False)

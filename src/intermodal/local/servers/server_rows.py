@@ -25,7 +25,7 @@ def started_server_rows(env: Mapping[str, str]) -> tuple[HostRow, ...]:
     if not (state_dir(env) / "up").exists():
         return ()
     from intermodal.local.servers.lifecycle import (
-        all_servers,  # whoever starts no server does not load what starts them
+        all_servers,  # imported only if there are servers
     )
 
     return tuple(_row(server) for server in all_servers(env) if server.phase != "failed")

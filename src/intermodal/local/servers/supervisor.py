@@ -64,8 +64,10 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._told)
         self._record("starting")
-        if self._place.mark() != self._mark:  # asked now: before, whoever left could not know whom to end
-            self._place.take_back(self._me)
+        if (
+            self._place.mark() != self._mark
+        ):  # checked only now: before the record, a caller that left could not know which process to end
+            self._place.withdraw_state(self._me)
             return
         crashes = 0
         while not self._stop.is_set():
@@ -168,7 +170,7 @@ class Supervisor:
     def _unload(self, idle: float) -> bool:
         """Record that it is stopped, so that the next request starts another. Not while a request is about to
         be sent."""
-        with self._place.held_at_once() as held:
+        with self._place.try_lock() as held:
             if not held or time.time() - self._place.touched() <= idle:
                 return False
             self._state = msgspec.structs.replace(self._state, server="", port=0, key="")
@@ -196,7 +198,7 @@ class Supervisor:
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
 
-    # ---- what others are told ----------------------------------------------------------------------
+    # ---- records and notes -------------------------------------------------------------------------
 
     def _record(self, phase: ServerPhase, *, crashes: int | None = None, reason: str = "") -> None:
         changes: dict[str, object] = {"phase": phase, "reason": reason}
@@ -237,7 +239,7 @@ def main() -> None:
     if wanted is None or place.mark() != mark:
         raise SystemExit(f"nothing is wanted of {name}")
     if os.fork():
-        os._exit(0)  # who started us need not wait for us
+        os._exit(0)  # the starting process need not wait
     os.setsid()
     Supervisor(place, wanted, mark).run()
 

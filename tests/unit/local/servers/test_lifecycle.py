@@ -134,7 +134,7 @@ async def test_what_is_written_down_with_other_settings_is_offered_with_these(
     before = replace(home.wanted, context=4096, memory=(1e9, 2e9, 3e9))
     home.place.want(before)
     home.place.record(ServerState(phase="stopped", context=4096, memory=round(2e9), load_seconds=7.0))
-    home.place.foresee(MemoryForecast(memory=(2e9, 2e9, 3e9), words="as it took here"))
+    home.place.save_forecast(MemoryForecast(memory=(2e9, 2e9, 3e9), words="as it took here"))
     await lifecycle.start_server(replace(before, context=context, memory=(3e9, 4e9, 5e9)), home.env, later=True)
     [host] = started_server_rows(home.env)
     [served] = host.models

@@ -126,7 +126,7 @@ def _units(rates: dict[str, Any]) -> dict[str, Rate]:
         ]
         units[unit] = ((0, float(rates[name])), *steps) if steps else float(rates[name])
     if not any(map(base_rate, units.values())):
-        return {}  # a price of nothing: a preview, or what nobody knows
+        return {}  # a price of zero: a preview, or an unknown price
     # A cache that costs nothing is one that the model does not have: gpt-3.5-turbo.
     return {unit: rate for unit, rate in units.items() if base_rate(rate) or not unit.startswith("cache_")}
 
