@@ -77,8 +77,7 @@ if TYPE_CHECKING:
         TranscriptOutput,
     )
     from intermodal.request_builder import make_request
-    from intermodal.shortcuts import ask
-    from intermodal.sync_client import Client
+    from intermodal.sync_client import Client, ask
     from intermodal.workloads.bills import MonthlyCost
 
 _HOME = {
@@ -104,7 +103,7 @@ _HOME = {
     "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",
     "Policy": "request", "Request": "request", "Sampling": "request", "ScoresOutput": "request",
     "SpeechOutput": "request", "TextOutput": "request", "TranscriptOutput": "request",
-    "ask": "shortcuts", "explain": "plans.explain", "explain_analyze": "plans.analyze",
+    "ask": "sync_client", "explain": "plans.explain", "explain_analyze": "plans.analyze",
     "make_request": "request_builder",
 }  # fmt: skip
 

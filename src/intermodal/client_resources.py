@@ -5,9 +5,8 @@ Planning reads some of it (weights, vocabularies, the store); running uses the r
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -15,16 +14,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from msgspec.structs import replace
 
 from intermodal import request_builder
-from intermodal.catalog.load import rate_card_lookup
+from intermodal.catalog.load import rate_card_lookup, with_named
 from intermodal.catalog.types import Catalog
 from intermodal.config import Config, cache_dir, data_dir, load_config, snapshot_file
+from intermodal.content import Kind
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.hints import Surface
 from intermodal.local.discovery.catalog_cache import CatalogCache
 from intermodal.local.discovery.server_directory import ServerDirectory
 from intermodal.planner import plan_from
 from intermodal.plans.cpu_schedule import MOST_DECODERS
-from intermodal.plans.facts import Facts
+from intermodal.plans.facts import Facts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.questions.question_reader import QuestionReader
 from intermodal.request import Request
@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     from intermodal.local.servers.context_fit import ContextFitter
     from intermodal.local.tokenizers.token_counter import TokenCounter
     from intermodal.local.weights.store import WeightsStore
-    from intermodal.media.request_media import OpenedRequest
     from intermodal.media.worker_client import MediaWorker
+    from intermodal.plans.machine import Machine
     from intermodal.store.database import Store
     from intermodal.telemetry.signals import Signals
 
+PICTURES: tuple[Kind, ...] = ("image",)
 _EXPORT_SECONDS = 3.0  # seconds that a collector gets to take what waits at the end
 
 
@@ -152,32 +153,53 @@ class ClientResources:
             tariff=rate_card_lookup(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice, resends=inputs.request.policy.resends,
             timeouts=Timeouts().as_said(self.config.timeouts),
-            live=live, readers=self._readers, sums=self.weights.sums,
+            live=live, readers=self.ocr_version, sums=self.weights.sums,
             plan_again=None if exact else partial(_replan, inputs, self._upstreams, self.surface),
         )  # fmt: skip
 
-    def _readers(self) -> str:
+    def ocr_version(self) -> str:
+        """The version of text recognition on this machine, by which its results are cached."""
         from intermodal.local.embedded.ocr_scripts import ocr_version
 
         return ocr_version(self.weights)
 
-    def _as_known(self, opened: OpenedRequest, language: str) -> OpenedRequest:
-        """``opened`` with what earlier readings and hearings found of the same bytes, and with what can be read here,
-        where there are words in a script that not every reader knows."""
-        from intermodal.local.embedded.ocr_scripts import readable_scripts
-        from intermodal.store.conversion_cache import FOLDER, ConversionCache
-        from intermodal.store.recognition_quality import with_recognition_quality
+    async def told(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
+        """What a question needs of media, without a request of its own; None where nothing estimates it."""
+        return await self._questions.told(question, kinds)
 
-        facts = with_recognition_quality(
-            opened.facts, ConversionCache(cache_dir(self.env) / FOLDER), self._readers(), language
-        )
-        if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
-            facts = replace(facts, scripts=readable_scripts(self.weights, language))
-        if facts is opened.facts:
-            return opened
-        made = copy.copy(opened)
-        made.facts = facts
-        return made
+    @property
+    def machine_now(self) -> Machine:
+        """The machine now, and which endpoints are in its memory."""
+        return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
+
+    def _machine(self, loaded: tuple[str, ...]) -> Machine:
+        """The machine now; ``loaded``: endpoints in the memory of this client."""
+        from intermodal.local.servers.server_rows import snapshot_with_servers
+
+        return snapshot_with_servers(self.env, loaded)
+
+    @property
+    def catalog(self) -> Catalog:
+        """Every endpoint known now: shipped rows, the user's rows, what is installed and pulled."""
+        return self._catalog(())
+
+    def catalog_with(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
+        """The catalog, with consent for a few more hosts, and with models that somebody names."""
+        return self._catalog(hosts, named)
+
+    def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
+        """The catalog, with consent for a few more hosts, and with models that somebody names."""
+        weights = self.weights
+        made = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
+        made = with_named(made, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
+        made = self._upstreams.corrected(self.known.corrected(made))
+        if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
+            self._last_catalog = made
+        return self._last_catalog
+
+    def with_refusals(self, facts: Facts) -> Facts:
+        """The facts, with what endpoints refused of such requests before."""
+        return self._upstreams.with_refusals(facts)
 
     async def aclose(self) -> None:
         """End every child process and connection."""

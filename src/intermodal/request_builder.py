@@ -7,10 +7,8 @@ import math
 import os
 import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from difflib import get_close_matches
 from functools import cache
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, get_args, get_origin, get_type_hints
 
@@ -18,18 +16,11 @@ import msgspec
 
 from intermodal import answer_schema as schemas
 from intermodal import languages
-from intermodal.catalog.types import Catalog
-from intermodal.concurrency.offload import TOOLS, offload
 from intermodal.config_tables import REQUEST_DEFAULTS
-from intermodal.content import KINDS, BytesSource, File, Kind, MediaPart, Part, PathSource, Source, Text, UrlSource
-from intermodal.errors import ConfigError, InputError, IntermodalError, NoRoute, PlanStale, UsageError
+from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Source, Text, UrlSource
+from intermodal.errors import ConfigError, UsageError
 from intermodal.events import Result
-from intermodal.hints import action, command, setting
-from intermodal.planner.catalog_index import needs_consent
-from intermodal.planner.planning_case import question_of
-from intermodal.plans.facts import QuestionFacts
-from intermodal.plans.plan import Inputs, Plan, SavedPlan
-from intermodal.plans.step import Call
+from intermodal.hints import command, setting
 from intermodal.request import (
     HOTTEST,
     LICENCES,
@@ -42,7 +33,6 @@ from intermodal.request import (
     EmbeddingOutput,
     Evidence,
     ImageOutput,
-    JsonOutput,
     Licence,
     Message,
     Objective,
@@ -60,11 +50,6 @@ from intermodal.request import (
 
 if TYPE_CHECKING:
     from intermodal.config import Config
-    from intermodal.local.tokenizers.token_counter import TokenCounter
-    from intermodal.media.fetch import CachingFetcher
-    from intermodal.media.request_media import OpenedRequest
-    from intermodal.media.worker_client import MediaWorker
-    from intermodal.questions.question_reader import QuestionReader
 
 FileLike = str | os.PathLike[str] | bytes | tuple[str, bytes] | Part | Source
 Schema = type[Any] | Mapping[str, Any]
@@ -72,7 +57,6 @@ _POLICY = frozenset(Policy.__struct_fields__)
 _SAMPLING = frozenset(Sampling.__struct_fields__)
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # not C://: a drive is no scheme
 _SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop", "regions"})
-LONG_TEXT = 64 << 10  # characters of texts that are counted at once, in 15 ms; more is for a thread
 
 
 class RequestOptions(TypedDict, total=False):
@@ -269,98 +253,6 @@ def make_request(
     )
 
 
-async def open_media(
-    request: Request, worker: MediaWorker, fetcher: CachingFetcher, reader: QuestionReader
-) -> tuple[OpenedRequest, QuestionFacts | None]:
-    """The media of a request, opened, and meanwhile told what its question needs of them; None where there are none, or
-    where their words alone are wanted and nothing is asked. ``fetcher`` has read the files."""
-    from intermodal.media.request_media import open_request
-
-    asks = continues_conversation(request.output) or isinstance(request.output, ScoresOutput)
-    kinds = await _media_kinds(fetcher) if asks else frozenset[Kind]()
-    if not kinds:
-        return await open_request(request, worker, fetcher=fetcher), None
-    import anyio
-
-    told: list[QuestionFacts | None] = []
-    failed: list[IntermodalError] = []
-    found: list[OpenedRequest] = []
-
-    async def ask() -> None:
-        told.append(await reader.told(question_of(request), kinds))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(ask)
-        try:
-            found.append(await open_request(request, worker, fetcher=fetcher))
-        except IntermodalError as error:  # a group would hide which
-            failed.append(error)
-            group.cancel_scope.cancel()
-    if failed:
-        raise failed[0]
-    return found[0], told[0]
-
-
-async def _media_kinds(fetcher: CachingFetcher) -> frozenset[Kind]:
-    """Kinds of the files that were read, as their first bytes say; what cannot be told is for whoever opens them."""
-    from intermodal.media.request_media import sniff_loaded
-
-    found: set[Kind] = set()
-    for loaded in fetcher.loaded:
-        with suppress(InputError):
-            found.add((await sniff_loaded(loaded.data, loaded.name))[0])
-    return frozenset(found - {"text"})
-
-
-async def with_token_counts(
-    opened: OpenedRequest, request: Request, catalog: Catalog, by: TokenCounter, env: Mapping[str, str], *, ask: bool
-) -> OpenedRequest:
-    """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
-    are asked where ``ask`` says so."""
-    names, parts = vocabularies_to_count(catalog), opened.facts.parts
-    long = (
-        by.cold
-        or max(len(parts) // 4, len(request.tools)) > TOOLS
-        or sum(part.chars for part in parts if part.kind == "text") > LONG_TEXT
-    )
-    opened = await offload(long, _with_vocabulary_counts, opened, request, names, by)
-    if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
-        return opened
-    from intermodal.executor.preparation import server_tokens
-
-    return await server_tokens.count_on_servers(opened, request, catalog, by.told, by.vain, env, ask=ask)
-
-
-def _with_vocabulary_counts(
-    opened: OpenedRequest, request: Request, names: frozenset[str], by: TokenCounter
-) -> OpenedRequest:
-    schema = request.output.schema if isinstance(request.output, JsonOutput) else None
-    return by.counted(opened, names, request.tools, _as_sent(request), schema)
-
-
-def _as_sent(request: Request) -> Callable[[int, str], str] | None:
-    """How the text of a part goes into a prompt, where some of it is data of files; None where all of it stands."""
-    data = {index for index, _, part in request.parts() if isinstance(part, MediaPart) or _is_data(part)}
-    if not data:
-        return None
-    from intermodal.executor.preparation import prompt as preparation_prompt
-
-    return lambda index, text: preparation_prompt.sanitize(text) if index in data else text
-
-
-def _is_data(part: Part) -> bool:
-    return isinstance(part, Text) and bool(part.name)
-
-
-def vocabularies_to_count(catalog: Catalog) -> frozenset[str]:
-    """Vocabularies of the models that may be asked elsewhere, after consent, and those of hosts on this machine."""
-    return frozenset(
-        e.model.tokenizer
-        for e in catalog.endpoints
-        if e.model.tokenizer and (e.host.id in catalog.consent or e.host.zone == "machine")
-    )
-
-
 def check_output(output: Output | None, seed: object = None) -> None:
     """An output is one of the classes; labels are two at least, and differ; a picture has a size and there is one."""
     if output is not None and not isinstance(output, get_args(Output)):
@@ -430,7 +322,6 @@ def checked_region(word: object) -> str:
     return word
 
 
-_REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
 _RANGES: Mapping[str, tuple[float, float]] = {
     "temperature": (0.0, HOTTEST), "top_p": (0.0, 1.0), "max_tokens": (1, math.inf),
 }  # fmt: skip
@@ -576,50 +467,6 @@ def typed_value(result: Result, schema: Any) -> Any:
     if isinstance(schema, Mapping):
         return result.data
     return schemas.parse_answer(result.data, schema)
-
-
-def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
-    """Raise PlanStale unless the media are the approved ones and every endpoint of the plan may still be called."""
-    for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # a file may hold more or fewer by now
-        if before is None or now is None or before.digest != now.digest:
-            known = now or before
-            assert known is not None
-            raise PlanStale(
-                "changed since the plan was approved",
-                where=next(iter(known.origins), known.name),
-                todo=_REPLAN,
-            )
-    for step in saved.plan.chosen.steps:
-        if isinstance(step, Call):
-            endpoint = inputs.catalog.by_id.get(step.endpoint)
-            if endpoint is None or not endpoint.ready:
-                why = endpoint.missing if endpoint is not None else "no longer in the catalog"
-                raise PlanStale(
-                    f"the approved plan needs it, but: {why}",
-                    where=step.endpoint,
-                    todo=(endpoint.todo if endpoint is not None else "") or _REPLAN,
-                )
-            allowed = (*inputs.catalog.consent, *saved.request.policy.hosts)
-            if needs_consent(endpoint) and endpoint.host.id not in allowed:
-                raise PlanStale(
-                    f"the approved plan needs it, but there is no consent for host {endpoint.host.id} any more",
-                    where=step.endpoint,
-                    todo=f"run: intermodal hosts add {endpoint.host.id}",
-                )
-
-
-def check_callable(plan: Plan, catalog: Catalog) -> None:
-    """Raise NoRoute where a plan was made without what it takes to call an endpoint of it: a key."""
-    for step in plan.chosen.steps:
-        endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
-        if endpoint is not None and not endpoint.ready:
-            raise NoRoute(f"cannot be called: {endpoint.missing}", where=endpoint.id, todo=endpoint.todo)
-
-
-def named_hosts(policy: Policy) -> tuple[str, ...]:
-    """Hosts that a request names, alone or before a model."""
-    host, colon, _ = policy.model.partition(":")
-    return (*policy.hosts, *((host,) if colon else ()))
 
 
 def continues_conversation(output: Output) -> bool:

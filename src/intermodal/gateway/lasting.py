@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog, EndpointShortcoming
-from intermodal.client import PICTURES, AsyncClient
+from intermodal.client import AsyncClient
+from intermodal.client_resources import PICTURES
 from intermodal.errors import IntermodalError
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.hints import Surface

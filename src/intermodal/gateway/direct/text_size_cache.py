@@ -12,8 +12,8 @@ from intermodal.gateway.direct.openai_chat_parser import TextSizes
 from intermodal.gateway.shapes import estimates, top
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.planning_case import question_excerpt
+from intermodal.planner_inputs.token_counts import vocabularies_to_count
 from intermodal.questions.keyword_needs import needed_aspects
-from intermodal.request_builder import vocabularies_to_count
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient

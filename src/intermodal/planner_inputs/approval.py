@@ -1,0 +1,52 @@
+"""Whether a plan may still be run: its media and endpoints are the approved ones, and every endpoint can be called."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+from intermodal.catalog.types import Catalog
+from intermodal.errors import NoRoute, PlanStale
+from intermodal.hints import action
+from intermodal.planner.catalog_index import needs_consent
+from intermodal.plans.plan import Inputs, Plan, SavedPlan
+from intermodal.plans.step import Call
+
+_REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
+
+
+def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
+    """Raise PlanStale unless the media are the approved ones and every endpoint of the plan may still be called."""
+    for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # a file may hold more or fewer by now
+        if before is None or now is None or before.digest != now.digest:
+            known = now or before
+            assert known is not None
+            raise PlanStale(
+                "changed since the plan was approved",
+                where=next(iter(known.origins), known.name),
+                todo=_REPLAN,
+            )
+    for step in saved.plan.chosen.steps:
+        if isinstance(step, Call):
+            endpoint = inputs.catalog.by_id.get(step.endpoint)
+            if endpoint is None or not endpoint.ready:
+                why = endpoint.missing if endpoint is not None else "no longer in the catalog"
+                raise PlanStale(
+                    f"the approved plan needs it, but: {why}",
+                    where=step.endpoint,
+                    todo=(endpoint.todo if endpoint is not None else "") or _REPLAN,
+                )
+            allowed = (*inputs.catalog.consent, *saved.request.policy.hosts)
+            if needs_consent(endpoint) and endpoint.host.id not in allowed:
+                raise PlanStale(
+                    f"the approved plan needs it, but there is no consent for host {endpoint.host.id} any more",
+                    where=step.endpoint,
+                    todo=f"run: intermodal hosts add {endpoint.host.id}",
+                )
+
+
+def check_callable(plan: Plan, catalog: Catalog) -> None:
+    """Raise NoRoute where a plan was made without what it takes to call an endpoint of it: a key."""
+    for step in plan.chosen.steps:
+        endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
+        if endpoint is not None and not endpoint.ready:
+            raise NoRoute(f"cannot be called: {endpoint.missing}", where=endpoint.id, todo=endpoint.todo)
