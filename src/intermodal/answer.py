@@ -1,4 +1,4 @@
-"""The answer of ``ask`` and how it came about."""
+"""``Answer``: what ``ask`` returns, with the result and the plan behind it."""
 
 from __future__ import annotations
 

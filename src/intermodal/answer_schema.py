@@ -1,6 +1,6 @@
-"""An answer's shape, from what Python people have: a pydantic class, a dataclass, a TypedDict, or JSON Schema itself.
+"""The JSON Schema of an answer, from a pydantic class, a dataclass, a TypedDict, or a JSON Schema itself.
 
-The schema is what the wire is asked for; ``parse`` turns the JSON answer into the user's own type.
+The schema is what a host is asked for; ``parse_answer`` converts the JSON answer to the user's own type.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Where keys are found: an environment variable, then the system's keyring if that extra is installed.
+"""API keys: read from an environment variable, else from the system's keyring where that extra is installed.
 
-A key is never printed, logged or put into an error, and never decides what may be used: consent does.
+A key is never printed, logged or put into an error. It does not decide what may be used: consent does.
 """
 
 from __future__ import annotations

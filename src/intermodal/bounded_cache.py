@@ -1,7 +1,7 @@
-"""A table of the latest things, within a bound: whoever comes in when it is full takes the place of who came first.
+"""A bounded mapping that evicts its oldest entry when full.
 
-Whatever a client can make up is kept in one of these, as it can make up anything. ``docs/reliability.md`` lists all of
-them by their names, and a test sends a gateway requests of which nothing repeats and looks for anything else that grew.
+Everything that a client can make up is kept in one of these. ``docs/reliability.md`` lists them all by name; a test
+sends a gateway requests that never repeat, and fails if anything else has grown.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""THE page: how a request becomes an answer. Read ``AsyncClient`` from top to bottom and you know the project.
+"""How a request becomes an answer: read ``AsyncClient`` from top to bottom to know the project.
 
     request ─ open ─▶ facts ┐
     config, weights ─▶ catalog ├─ plan() ─▶ Plan ─ explain ─▶ text
     machine, statistics ──────┘               └── run() ─▶ events ─ fold ─▶ Result
 
-Planning is pure; everything that touches the world happens before it (``_inputs``) or after it
-(``stream``). ``Client`` in ``sync_client.py`` is the same, synchronous, through one bridge.
+Planning is pure. What touches the world happens before it (``planner_inputs/``) or after it (``executor/``). Other
+verbs are in ``client_verbs.py``; ``Client`` in ``sync_client.py`` has the same verbs for synchronous code.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a client works with: each part is made when it is first needed, and ended with the client.
+"""What a client owns: child processes, connections, store, catalog. Each is created on first use, and closed with it.
 
-Planning reads some of it (weights, vocabularies, the store); running uses the rest (media, runtimes, connections).
+Planning reads some of it (catalog, weights, vocabularies, statistics); runs use the rest (media, runtimes, transport).
 """
 
 from __future__ import annotations

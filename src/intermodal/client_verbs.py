@@ -1,4 +1,4 @@
-"""What a client does beside plan, explain, run and stream; each verb imports its package when it is called."""
+"""The verbs of a client beside plan, explain, run and stream. Each imports its package when it is called."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class ClientVerbs:
             ranking_endpoint,
             with_verdict,
         )
-        from intermodal.retrieval.passages import passages as passages_of
+        from intermodal.retrieval.passage_ranking import passages as passages_of
 
         endpoint = ranking_endpoint(self.catalog, model)
         given = [Passage(text=text) for text in passages]

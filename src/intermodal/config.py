@@ -1,10 +1,10 @@
-"""What the user allows and has: ``intermodal.toml``, and the folders intermodal writes to.
+"""The config file ``intermodal.toml``, and the folders that intermodal writes to.
 
     $INTERMODAL_CONFIG                     this file and no other
     $INTERMODAL_HOME/config/…              config, data, cache and state together, wherever the user wants them
     the system's config folder             otherwise
 
-Never the current folder: a cloned repository must not be able to grant consent. Keys are not in it.
+The current folder is never searched: a cloned repository must not be able to grant consent. Keys are not in the file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The JSON Schema (draft 2020-12) of ``intermodal.toml``, for editors: made of the types that the file is read with.
+"""The JSON Schema (draft 2020-12) of ``intermodal.toml``, for editors, generated from the types that read the file.
 
-Types, defaults and bounds are the types' own, the words those of their docstrings; what ``config.py`` refuses besides,
-and a schema can say, is added here. What no schema can say (a host that nobody knows, rows that contradict each
-other) the schema lets pass, and reading the file does not.
+Types, defaults and bounds come from the types, descriptions from their docstrings. Rules of ``config.py`` that a schema
+can express are added here; rules that it cannot (unknown hosts, contradicting rows) are checked when the file is read.
 """
 
 from __future__ import annotations

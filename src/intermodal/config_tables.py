@@ -1,7 +1,7 @@
-"""What ``intermodal.toml`` may say, table by table: the types it is read with and its published schema is made of.
+"""The tables of ``intermodal.toml`` as types: the file is read with them, and its JSON Schema is generated from them.
 
-What a type cannot say (a host that is not known, rows that contradict each other) is said in ``config.py``. The
-attributes of these classes are described for people: ``config_schema.py`` hands the words on to their editors.
+Rules that a type cannot express (unknown hosts, contradicting rows) are in ``config.py``. The descriptions of
+attributes are written for users: ``config_schema.py`` publishes them to editors.
 """
 
 from __future__ import annotations

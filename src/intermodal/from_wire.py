@@ -1,6 +1,6 @@
-"""What a client of ours asked over a wire, as a ``Request``. A file's place stays a place: media's one door opens it.
+"""Converts the call of a gateway client to a ``Request``. Places of files stay places: ``media/fetch.py`` opens them.
 
-A wire itself knows no places (a gate holds that), so this stands above the wires.
+The protocols themselves know no places (a test holds that), so this module is above them.
 """
 
 from __future__ import annotations

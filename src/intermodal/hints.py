@@ -1,8 +1,7 @@
-"""What an error or a note advises, as a value: a sentence with settings in it, which each surface words as its own.
+"""Advice in errors and notes, as sentences with settings in them that each surface spells in its own way.
 
-Whoever reads an error sits at a command line (``--max-cost``), called a function (``max_cost``), or asked a server
-(``x-intermodal-max-cost``). A sentence is written once, with the settings as values among its words, and worded where
-it is shown: by the command line, by an exception, in an answer over HTTP.
+The same setting is ``--max-cost`` on the command line, ``max_cost`` in Python and ``x-intermodal-max-cost`` over HTTP.
+A sentence is written once, with settings as values, and spelled out where it is shown.
 """
 
 from __future__ import annotations

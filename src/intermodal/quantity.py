@@ -1,7 +1,7 @@
-"""A number that says how sure it is.
+"""A number with its range and its certainty.
 
-Hard limits use ``high``, objectives use ``mid``; an unknown fails a limit the user set, otherwise
-sorts last and is said. Sums of mixed certainty are estimated; a sum with an unknown is unknown.
+Hard limits use ``high``, objectives use ``mid``. An unknown quantity fails a limit that the user set; elsewhere it
+sorts last and is reported. Sums of mixed certainty are estimates; a sum with an unknown is unknown.
 """
 
 from __future__ import annotations

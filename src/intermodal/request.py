@@ -1,4 +1,4 @@
-"""What is asked: messages, the output wanted, and the policy that bounds how it may be answered."""
+"""A request: messages, the output wanted, and the policy that bounds how it may be answered."""
 
 from __future__ import annotations
 

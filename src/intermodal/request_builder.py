@@ -1,4 +1,4 @@
-"""From what people have in hand (a prompt, files, a few options) to a ``Request``. Nothing is opened here."""
+"""Builds a ``Request`` from a prompt, files and options. Opens nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client for synchronous code: every verb of ``AsyncClient`` through one bridge to one event loop."""
+"""The client for synchronous code, and ``intermodal.ask``: verbs of ``AsyncClient`` on one event loop thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from intermodal.events import Event, Result
     from intermodal.plans.facts import QuestionFacts
     from intermodal.plans.plan import Plan, SavedPlan
-    from intermodal.prompts.sync_prompt import SyncPrompt
+    from intermodal.prompts.prompt import SyncPrompt
     from intermodal.request import Request
     from intermodal.workloads.bills import MonthlyCost
 
@@ -174,7 +174,7 @@ class Client:
 
     def prompt(self, path: str | PathLike[str], **options: Any) -> SyncPrompt:
         """A prompt file, ready to be explained and run; see :meth:`AsyncClient.prompt`."""
-        from intermodal.prompts.sync_prompt import SyncPrompt
+        from intermodal.prompts.prompt import SyncPrompt
 
         return SyncPrompt(self.asynchronous.prompt(path, **options), self._bridge)
 

@@ -1,4 +1,4 @@
-"""The day it is, for who asks the world: planning is given one."""
+"""Today's date, for code that runs outside of planning; planning is given a date."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Frees what is large in slices, in a thread: to free a conversation of 30,000 messages takes 10 to 30 ms.
+"""Frees large values in slices, in a thread: freeing a conversation of 30,000 messages takes 10 to 30 ms.
 
-Whoever lets go of a value last frees all that hangs on it, in one go, and keeps everybody else from the interpreter
-meanwhile. So a thread holds on to what is large (``free_slowly``), until nobody else does, and then takes it apart.
+Dropping the last reference to a value frees everything in it at once, and holds the interpreter meanwhile. So a thread
+keeps large values (``free_in_background``) until nothing else refers to them, and then takes them apart.
 """
 
 from __future__ import annotations

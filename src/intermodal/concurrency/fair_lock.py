@@ -1,4 +1,4 @@
-"""Places whose turns go round among requesters: one that waits for a hundred jobs delays another by one of them."""
+"""A lock that takes turns among requesters: a hundred jobs of one delay another by one job."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Computations whose length a caller chooses: off the event loop where they are long.
+"""Runs computations whose length depends on the input in a thread where they are long, off the event loop.
 
-Reading, planning and writing a conversation of 20,000 messages takes seconds of pure Python. In a thread the loop has
-its turn again after each switch interval (0.2 ms in the gateway), so that others are served meanwhile. What is short
-stays where it is: a thread costs 50 to 100 µs.
+Reading, planning and writing a conversation of 20,000 messages takes seconds of pure Python. In a thread, the loop gets
+its turn after each switch interval (0.2 ms in the gateway), and other requests are served meanwhile. Short computations
+stay on the loop: a thread costs 50 to 100 µs.
 
-The threads are these computations' own. They are few, so that the loop never waits for the interpreter behind many of
-them, and more than one, so that a short computation does not wait for the end of a long one. What runs here must be a
-function of its arguments: it shares no table with the loop that is changed while it runs.
+The threads are used for nothing else. They are few, so that the loop never competes with many of them for the
+interpreter, and more than one, so that a short computation does not wait behind a long one. A function that runs here
+depends on its arguments alone: it shares no mutable state with the loop.
 """
 
 from __future__ import annotations

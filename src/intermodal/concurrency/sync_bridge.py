@@ -1,8 +1,8 @@
-"""The one bridge from synchronous to asynchronous code: an event loop on its own thread.
+"""Runs coroutines for synchronous callers, on an event loop in a thread of its own.
 
-A whole ``async for`` runs in one task and feeds a queue, at most a few hundred items ahead, so that
-cancel scopes opened by the generator are left in the task that entered them. Ctrl-C in the calling
-thread cancels that task and waits until it has settled.
+A whole ``async for`` runs in one task and feeds a queue, at most a few hundred items ahead, so that cancel scopes
+opened by the generator are closed in the task that opened them. Ctrl-C in the calling thread cancels that task and
+waits until it has settled.
 """
 
 from __future__ import annotations

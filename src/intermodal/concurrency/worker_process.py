@@ -1,12 +1,12 @@
-"""Worker processes: a child that decodes media or runs a model, fenced by limits and killable at any time.
+"""Worker processes: a child that decodes media or runs a model, with limits, that can be killed at any time.
 
-Both sides are here. The parent's :class:`Worker` starts ``python -m MODULE`` and calls its handlers;
-the child's :func:`serve` runs them. Frames on the pipes are a 4-byte big-endian length and msgpack; a call's
-largest argument follows as it is, so that it is not copied once more on each side. Of a file on disk the child gets
-the descriptor, over a pair of sockets of the two, and reads there what it needs (unix(7), SCM_RIGHTS).
+Both sides are here. The parent's :class:`WorkerProcess` starts ``python -m MODULE`` and calls its handlers; the child's
+:func:`serve` runs them. Frames on the pipes are a 4-byte big-endian length and msgpack; the largest argument of a call
+follows as raw bytes, so that neither side copies it once more. For a file on disk the child gets the descriptor, over a
+socket pair (unix(7), SCM_RIGHTS), and reads what it needs.
 
-A child has its own session, so that Ctrl-C reaches the parent alone; it ends when its standard
-input closes, so that it never outlives the parent; anything a library prints goes to its log.
+A child has its own session, so that Ctrl-C reaches the parent alone. It ends when its standard input closes, so that it
+never outlives the parent. What libraries print goes to its log.
 """
 
 from __future__ import annotations

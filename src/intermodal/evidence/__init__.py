@@ -5,7 +5,7 @@ order, currencies by sign or code. A value that is found nowhere may still be ri
 refused. Booleans and words of an enumeration need not be in a text.
 
 field_evidence.py   evidence for each field of an answer
-searchable_text.py  a text, tokenised once so that many values can be looked up; dates.py days in a text
+searchable_text.py  a text, tokenised once so that many values can be looked up
 """
 
 from intermodal.evidence.field_evidence import EvidenceSource, EvidenceSources, evidence_of

@@ -1,4 +1,4 @@
-"""The values of an answer, each looked for in the texts that it was made from."""
+"""Finds each value of an answer in the texts that it was made from."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Bytes of a file on disk, read where they lie: what is asked for is in memory, and not the file.
+"""Bytes of a file on disk, read in place: only what is asked for is in memory.
 
-The file is held by its descriptor, opened once and checked by the one door for media (``media/fetch.py``). So it stays
-the same file when another takes its name, and a worker process can be handed it (``_process.py``) without its bytes
-passing through a pipe. What is written into it meanwhile is noticed by its size and the time of its last change.
+The file is held by its descriptor, which ``media/fetch.py`` opened and checked. It stays the same file when another
+takes its name, and a worker process can be handed it (``concurrency/worker_process.py``) without a copy through a pipe.
+Writes to it are detected by its size and modification time.
 """
 
 from __future__ import annotations

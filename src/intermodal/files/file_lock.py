@@ -1,4 +1,4 @@
-"""Small files: written whole, and one writer at a time of one that is read, changed and written back."""
+"""Small files: replaced in one step, and locked while they are read, changed and written back."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""On which line of a TOML file something stands. The parser does not tell, so it is asked about beginnings of the file.
+"""The line of a TOML file on which a key begins. The parser does not tell, so beginnings of the file are parsed.
 
-Only errors come here, and such a file has tens of lines: parsing it once a line costs nothing that anybody waits for.
+This runs for errors only, on files of tens of lines, so parsing once a line is fast enough.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from intermodal.errors import IntermodalError
 from intermodal.from_wire import messages_from_call
 from intermodal.gateway.naming import narrowed
 from intermodal.hints import words
-from intermodal.prompts import argument_values, nested_media, prompt_request, source_text, trial_rendering
+from intermodal.prompts import argument_values, nested_media, prompt_request, sample_arguments, source_text
 from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt import check_kinds, choose_plan
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
@@ -162,7 +162,7 @@ def rendered(
         made = prompt_request.request_of(
             file, given, {}, config, history=said if file.history else (), tools=tools
         )  # fmt: skip
-        trial_rendering.check_files(file, made.messages, given)
+        sample_arguments.check_files(file, made.messages, given)
     letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
     if letters > most:
         what = f"the prompt is rendered to more than {most >> 20} MiB of text"

@@ -1,7 +1,7 @@
-"""Containers of sound and pictures, opened inside the worker with FFmpeg (PyAV): only here, and only this way.
+"""Opens containers of sound and video inside the worker with FFmpeg (PyAV). No other module does.
 
-The demuxer is named by what the bytes are, never guessed by FFmpeg, so that no playlist or concatenation format is
-reachable. A container may open nothing else, and decoders are on a list.
+The demuxer is chosen by the media type of the bytes, never guessed by FFmpeg, so that no playlist or concatenation
+format is reachable. A container may open no other file, and decoders are on an allow list.
 """
 
 from __future__ import annotations

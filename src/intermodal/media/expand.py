@@ -1,9 +1,9 @@
-"""Files that hold others are taken apart before a request is opened: a document becomes its words and its pictures.
+"""Replaces files that hold others by what is in them, before a request is opened.
 
-``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, picture 1``; what is attached to a
-mail becomes parts of its own, taken apart in turn. A TIFF of several pages becomes its pages, ``fax.tiff, page 2``:
-those that were asked for, or the first of them. Each remembers where it came from (``origins``), so that a privacy
-label on the file holds for everything in it.
+``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, picture 1``; attachments of a mail
+become parts of their own, expanded in turn. A TIFF of several pages becomes its pages, ``fax.tiff, page 2``: those
+that were asked for, or the first. Each part records the files around it (``origins``), so that a privacy label on the
+file holds for everything in it.
 """
 
 from __future__ import annotations

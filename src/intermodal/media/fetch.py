@@ -1,9 +1,9 @@
-"""The one door: the only module that opens a user's path or URL.
+"""Opens a user's path or URL. No other module does.
 
-A URL is read by a strict grammar, its host resolved once, **every** address it resolves to checked,
-and then one of the checked addresses is dialled: nothing is resolved a second time (DNS rebinding),
-no proxy of the environment steps between, and each redirect goes through the same checks. Bytes are
-counted while they arrive, because ``Content-Length`` may lie.
+A URL is read by a strict grammar, its host resolved once, **every** address it resolves to checked, and then one of the
+checked addresses is dialled: nothing is resolved a second time (DNS rebinding), no proxy of the environment steps
+between, and each redirect passes the same checks. Bytes are counted while they arrive, because ``Content-Length`` may
+lie.
 """
 
 from __future__ import annotations

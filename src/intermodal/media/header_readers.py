@@ -1,8 +1,7 @@
-"""Bounded readers of media headers: how big a picture would be, what tracks a file holds, before anything decodes it.
+"""Bounded readers of media headers: the size of a picture, the tracks of a file, before anything decodes it.
 
-Pure Python over bytes, no library and no decompression beyond a stated bound, so that a bomb is
-refused for the price of reading its header. Each reader raises ``InputBroken`` when the header is
-cut short or contradicts itself.
+Pure Python over bytes, no library and no decompression beyond a stated bound, so that a bomb is refused for the price
+of reading its header. Each reader raises ``InputBroken`` when the header is cut short or contradicts itself.
 
 Sources: PNG (W3C Recommendation, third edition, chunk layout and acTL), JPEG (ITU-T T.81, B.1.1 and
 B.2.2), GIF89a (CompuServe, 1990, 17-25), WebP container (RFC 9649, 2), TIFF (Adobe, revision 6.0, 2),

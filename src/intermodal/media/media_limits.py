@@ -1,4 +1,4 @@
-"""Defaults and limits of media steps. Constants only: the planner reads them, so they do no work."""
+"""Defaults and limits of media steps. Constants and arithmetic only: the planner reads them too."""
 
 from __future__ import annotations
 

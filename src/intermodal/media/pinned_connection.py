@@ -1,4 +1,4 @@
-"""Dial an address that was checked, whatever name the URL has. Used by ``fetch.py`` alone."""
+"""Dials an address that was checked, whatever name the URL has. For ``fetch.py`` alone."""
 
 from __future__ import annotations
 

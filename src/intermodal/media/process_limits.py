@@ -1,8 +1,8 @@
-"""Fences inside the worker process: no files while decoding, and no more memory than the job deserves.
+"""Limits inside the worker process: no files while decoding, and no more memory than the job needs.
 
-Libraries of native code open things behind Python's back (fonts, playlists, profiles). While a
-handler decodes, the process may hold no descriptor beyond those it has, so that opening a file or a
-socket fails in the kernel; importing a library lifts that for the moment of the import.
+Native libraries open files behind Python's back (fonts, playlists, profiles). While a handler decodes, the process may
+hold no descriptor beyond those it has, so that opening a file or a socket fails in the kernel; importing a library
+lifts that for the moment of the import.
 """
 
 from __future__ import annotations

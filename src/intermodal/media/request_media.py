@@ -1,4 +1,4 @@
-"""From a request to its facts and bytes: everything fetched, recognised and probed, side by side."""
+"""Opens every part of a request concurrently: fetched, recognised and probed, into facts and bytes."""
 
 from __future__ import annotations
 

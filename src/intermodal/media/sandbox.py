@@ -1,7 +1,7 @@
-"""What the kernel holds a media worker to for its whole life, on Linux: Landlock for files, seccomp for calls.
+"""Confines a media worker for its whole life, on Linux: Landlock for files, seccomp for system calls.
 
-The fences of ``fence.py`` stop libraries from opening things behind Python's back; a decoder that was taken over could
-lift them. These it cannot: no file but those that Python and its libraries are loaded from can be read, none written,
+``process_limits.py`` stops libraries from opening things behind Python's back; a decoder that was taken over could lift
+that. It cannot lift these: no file but those that Python and its libraries are loaded from can be read, none written,
 no socket made, no program started, no other process touched. Where a kernel lacks one of the two, the other
 stands; elsewhere than on Linux there is neither. No package is needed: the calls are made by ``ctypes``.
 

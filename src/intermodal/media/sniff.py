@@ -1,4 +1,4 @@
-"""What bytes are, by the bytes. A name only decides what to say when the two contradict each other."""
+"""Kind and media type of bytes, by the bytes. A name decides only the error where the two contradict each other."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Which URLs may be fetched and which addresses may be dialled. Pure: no DNS, no sockets.
 
-URL parsers disagree about odd URLs, and a guard that reads a URL one way while the client dials it
-another way guards nothing. So the grammar here is a strict subset on which parsers agree; anything
-odd is refused, not repaired. Addresses are checked by an own list besides ``ipaddress.is_global``,
-which calls several ways of writing a private address global.
+URL parsers disagree about odd URLs, and a check that reads a URL one way while the client dials it another way protects
+nothing. So the grammar here is a strict subset on which parsers agree; anything odd is refused, not repaired. Addresses
+are checked by an own list besides ``ipaddress.is_global``, which calls several ways of writing a private address
+global.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The child that touches hostile bytes: ``python -m intermodal.media.worker``.
+"""The child process that touches hostile bytes: ``python -m intermodal.media.worker``.
 
-Bytes come in by pipe, of a large file its descriptor, and results go out by pipe; it needs no other file and no other
-socket, and may open none.
-Handlers import their library when first called, so that a request with one picture pays for one.
+Bytes come in by pipe, or a descriptor for a large file, and results go out by pipe; it needs no other file or socket,
+and may open none. Handlers import their library when first called, so that a request with one picture pays for one.
 """
 
 from __future__ import annotations

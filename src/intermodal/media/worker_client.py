@@ -1,4 +1,4 @@
-"""The parent's side of the media worker: calls in words of the domain, errors that name the file."""
+"""``MediaWorker``, the parent's side of the media workers; its errors name the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the worker finds out about a part, and what it makes of one. Values that cross the pipe."""
+"""What the worker returns about a part, and what it makes of one: values that cross the pipe."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ argument_values.py   values checked against the arguments; nested_media.py media
 prompt_options.py    options of the policy and sampling that a file sets
 media_references.py  media that a file or a value names
 prompt_request.py    file and values to a request
-sample_arguments.py  values in place of arguments that are not given; trial_rendering.py renders with them
-prompt.py            a prompt file with a client: plan, explain, run; sync_prompt.py for synchronous code
+sample_arguments.py  values in place of arguments that are not given, and rendering with them
+prompt.py            a prompt file with a client: plan, explain, run
 lint.py              problems of a file before it is run
 prompt_folder.py     a folder of files, read again when they change
 conversion/          files of one format to files of another

@@ -1,4 +1,4 @@
-"""Arguments held against what a prompt file declares, before anything is rendered, opened or paid for."""
+"""Checks values against the arguments of a prompt file, before anything is rendered, opened or paid for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments of a prompt: from the schema of what goes in, or where there is none from what the template takes."""
+"""The arguments of a prompt, from the schema of its input, or else from its template."""
 
 from __future__ import annotations
 

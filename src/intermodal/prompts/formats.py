@@ -1,4 +1,4 @@
-"""Which format reads a file. Ours are a table; a plugin names its own in the entry points ``intermodal.prompts``."""
+"""Which format reads a file: a table of ours, and plugins in the entry points ``intermodal.prompts``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""GitHub's ``.prompt.yml``: messages with ``{{names}}``, test data and what is checked of the answers.
+"""GitHub's ``.prompt.yml``: messages with ``{{names}}``, test data and checks of the answers.
 
-https://docs.github.com/github-models/use-github-models/storing-prompts-in-github-repositories. What counts as right is
-what ``gh models eval`` calls so; evaluators that ask another model are named and not run.
+https://docs.github.com/github-models/use-github-models/storing-prompts-in-github-repositories. An answer is right where
+``gh models eval`` calls it so; evaluators that ask another model are named and not run.
 """
 
 from __future__ import annotations

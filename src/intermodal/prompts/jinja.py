@@ -1,4 +1,4 @@
-"""A template of Jinja, as far as prompts need it: parsed by Jinja2, rendered here, within bounds and over plain data.
+"""Templates of Jinja, as far as prompts need them: parsed by Jinja2, rendered here, within bounds and over plain data.
 
 Jinja2's own sandbox keeps a template from attributes and calls, not from loops within loops. What it parses is walked
 here instead: names, attributes of data, conditions, loops, a few filters and tests; nothing can be called or included.

@@ -1,6 +1,6 @@
-"""What is wrong with prompt files before anybody runs them, for an editor and for CI.
+"""Finds problems of prompt files before they are run, for editors and CI.
 
-Plans nothing, and of media beside them reads the beginning alone.
+Plans nothing; of media beside them only the beginning is read.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from intermodal.content import Text, Value
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.errors import InputError, InputMissing, IntermodalError, PromptError
 from intermodal.plans.numbers import plain_money
-from intermodal.prompts import formats, trial_rendering
+from intermodal.prompts import formats, sample_arguments
 from intermodal.prompts.prompt_file import Level, PromptFile, error_location, model_names
 from intermodal.prompts.prompt_request import NOTHING
 
@@ -87,7 +87,7 @@ def _findings(file: PromptFile) -> Iterator[LintFinding]:
     rows = _rows(file)
     yield from _of_media(file, rows)
     try:
-        messages = trial_rendering.render_sample(file)
+        messages = sample_arguments.render_sample(file)
     except InputError:
         raise
     except IntermodalError as error:

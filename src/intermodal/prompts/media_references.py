@@ -1,4 +1,4 @@
-"""What stands for media in a prompt file: URLs, and files beside it. Nothing is opened here."""
+"""References to media in a prompt file: URLs, and files beside it. Nothing is opened here."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Media within the value of an argument: in fields of a class, in lists, maps and unions.
 
-The schema of such an argument says where media go: what stands there has ``contentMediaType``. A value is held against
-the schema while files are put in, since which type of a union is meant decides whether a text names one.
+The schema of such an argument marks the places of media with ``contentMediaType``. A value is checked against the
+schema while files are put in, since the type of a union that is meant decides whether a text names one.
 """
 
 from __future__ import annotations

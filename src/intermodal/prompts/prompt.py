@@ -1,12 +1,13 @@
-"""A prompt file with a client: planned, explained, run. What is done is what the client does with any request."""
+"""A prompt file with a client: plan, explain, run. ``SyncPrompt`` is the same for synchronous code."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from dataclasses import replace as with_fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 from intermodal.answer import Answer
 from intermodal.catalog.structured_output import is_closable, schema_delivery
 from intermodal.concurrency.offload import offload
+from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.config import Config
 from intermodal.content import KINDS, Kind
 from intermodal.errors import NoRoute, OutputInvalid, UnknownModel
@@ -24,7 +26,7 @@ from intermodal.planner.planning_case import question_of
 from intermodal.plans import explain, numbers
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
-from intermodal.prompts import argument_values, formats, sample_arguments, trial_rendering
+from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.prompt_file import PromptFile
 from intermodal.prompts.prompt_request import request_of
 from intermodal.quantity import Quantity
@@ -134,8 +136,8 @@ class Prompt:
 
     async def _checked(self, request: Request, bound: Mapping[str, Any]) -> None:
         """Hold media that the file itself names against what it says of them. Raises PromptError with their line."""
-        if trial_rendering.files_of(request.messages, bound):
-            await offload(True, trial_rendering.check_files, self.file, request.messages, bound)
+        if sample_arguments.files_of(request.messages, bound):
+            await offload(True, sample_arguments.check_files, self.file, request.messages, bound)
 
     async def plan(self, **args: Any) -> PromptPlan:
         """Plan for these arguments; what is not given is imagined at a usual size. Spends nothing, contacts no model.
@@ -313,3 +315,51 @@ _PLACES: Mapping[str, tuple[str, ...]] = {
     "unknown_price": ("max_cost", "ext"), "deadline": ("deadline", "ext"), "floor": ("at_least", "ext"),
     "privacy": ("private", "ext"), "zone": ("farthest", "ext"), "model": ("model",), "schema": ("output",),
 }  # fmt: skip
+
+
+class SyncPrompt:
+    """:class:`Prompt` for synchronous code."""
+
+    def __init__(self, prompt: Prompt, bridge: SyncBridge) -> None:
+        self.asynchronous = prompt
+        self._bridge = bridge
+
+    @property
+    def file(self) -> PromptFile:
+        return self.asynchronous.file
+
+    def request(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Request:
+        """The request of these arguments; see :meth:`Prompt.request`."""
+        return self._bridge.run(partial(self.asynchronous.request, history=history, tools=tools, **args))
+
+    def plan(self, **args: Any) -> PromptPlan:
+        """The plan, what is not given imagined; see :meth:`Prompt.plan`."""
+        return self._bridge.run(partial(self.asynchronous.plan, **args))
+
+    def explain(self, **args: Any) -> str:
+        """The plan as text, with what a run and a thousand runs cost."""
+        return self._bridge.run(partial(self.asynchronous.explain, **args))
+
+    def run(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Answer[Any]:
+        """Plan and run; see :meth:`Prompt.run`."""
+        return self._bridge.run(partial(self.asynchronous.run, history=history, tools=tools, **args))
+
+    def stream(self, *, history: Iterable[Message] = (), **args: Any) -> Iterator[Event]:
+        """Plan and run; events as they happen."""
+        return self._bridge.iterate(lambda: self.asynchronous.stream(history=history, **args))
+
+    def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> Iterator[Any]:
+        """The value as far as it is known, and at last the whole one; see :meth:`Prompt.stream_value`."""
+        return self._bridge.iterate(lambda: self.asynchronous.stream_value(history=history, **args))
+
+    def asked(self, args: Mapping[str, Any], *, history: Iterable[Message] = ()) -> Request:
+        """See :meth:`Prompt.asked`."""
+        return self._bridge.run(partial(self.asynchronous.asked, args, history=history))
+
+    def foreseen(self, args: Mapping[str, Any]) -> PromptPlan:
+        """See :meth:`Prompt.foreseen`."""
+        return self._bridge.run(partial(self.asynchronous.foreseen, args))
+
+    def planned(self, request: Request) -> tuple[Any, Any, tuple[str, ...]]:
+        """See :meth:`Prompt.planned`."""
+        return self._bridge.run(partial(self.asynchronous.planned, request))

@@ -1,4 +1,4 @@
-"""What a prompt file is, whatever its format: values, and the two things that a format does."""
+"""``PromptFile`` and its arguments, whatever the format; and what a format has to provide."""
 
 from __future__ import annotations
 

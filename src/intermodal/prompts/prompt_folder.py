@@ -1,5 +1,4 @@
-"""Prompt files of a folder, kept as they are on disk: a change is seen, and what cannot be read does not replace what
-could.
+"""A folder of prompt files, read again when they change. A file that cannot be read does not replace what could.
 
 A file's name is its path in the folder without its ending, and ``#FUNCTION`` behind it where it has several prompts.
 Names are looked up and never opened. Which other files a prompt took (partials, files that it includes, the rest of a
@@ -23,7 +22,7 @@ from msgspec.structs import replace
 from intermodal.config_tables import PROMPT
 from intermodal.content import Value
 from intermodal.errors import InputMissing, IntermodalError, PromptError, UnknownModel
-from intermodal.prompts import formats, source_text, trial_rendering
+from intermodal.prompts import formats, sample_arguments, source_text
 from intermodal.prompts.media_references import within
 from intermodal.prompts.prompt_file import PromptFile, error_location
 
@@ -220,7 +219,7 @@ class PromptFolder:
             wrong = None
             for each in prompts:  # what is taken while it is rendered is to be known, too
                 try:
-                    trial_rendering.render_sample(each)
+                    sample_arguments.render_sample(each)
                 except IntermodalError as error:
                     wrong = wrong or self._wrong(place, error)
         texts.update(asked)

@@ -1,4 +1,4 @@
-"""What a prompt file wishes for: ``ext: intermodal:`` as options of the policy, ``config`` as sampling."""
+"""Options of a prompt file: ``ext: intermodal:`` as policy options, ``config`` as sampling."""
 
 from __future__ import annotations
 

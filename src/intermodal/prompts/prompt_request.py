@@ -1,4 +1,4 @@
-"""A prompt file and its arguments as a request."""
+"""A prompt file and its values to a request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Microsoft's ``.prompty``, versions 1 and 2: front matter, lines of roles, and a template of Jinja.
 
 https://prompty.ai. ``${env:…}`` and ``${file:…}`` are not followed: a file says what is asked, not whose key pays.
-Lines of roles are those of the file; one that a value brings is text.
+Lines of roles are those of the file; such a line in a value is text.
 """
 
 from __future__ import annotations

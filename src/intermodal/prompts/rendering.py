@@ -1,4 +1,4 @@
-"""What rendering a template has in common, whatever its language: bounds, errors with a line, and what is no text."""
+"""What rendering has in common for all template languages: bounds, errors with a line, placeholders."""
 
 from __future__ import annotations
 

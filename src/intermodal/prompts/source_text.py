@@ -1,4 +1,4 @@
-"""The text of a prompt file: read within a bound, its front matter as data with the lines of the whole file."""
+"""The text of a prompt file, read within a bound; its front matter as data with the lines of the file."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What a question asks to be made, by its words in ten languages: the table behind ``cost_model/answer_length.py``.
+"""The kind of answer that a question asks for, by words of ten languages: the table behind
+``cost_model/answer_length.py``.
 
-A kind is told by what is asked for ("summarise", "fasse … zusammen", "总结"), not by a noun that occurs: whether a
-letter is dated is a fact, and only one that is to be written is long. A verb counts where an order stands: at the
+The kind depends on what is asked for ("summarise", "fasse … zusammen", "总结"), not on a noun that occurs: whether a
+letter is dated is a fact, and only a letter that is to be written is long. A verb counts where an order stands: at the
 beginning of a clause, or after "please" and "can you". Texts and patterns are compared without case and accents.
 
 Languages: en de fr es pt it (Latin), zh ja (han, kana), ru (cyrillic), ar (arabic).

@@ -1,6 +1,6 @@
 """The example questions with their vectors and weights, as ``scripts/question_vectors.py`` writes them.
 
-``examples.bin`` is one line of JSON (the model, the digest of the sources, each example) and numbers behind it, all
+``examples.bin`` is one line of JSON (the model, the digest of the sources, each example) followed by numbers, all
 little-endian: the mean, the directions of languages, the axes, the scores without a vote, the weights of each pair of
 a text and a medium, and the networks, one behind the other, as float16; and of each text its place along the axes as
 signed bytes.

@@ -1,4 +1,4 @@
-"""What English words of a question ask for: the fallback where no sentence model can tell (``reader.py``)."""
+"""What a question needs by its English words: the fallback where no sentence model is here (``question_reader.py``)."""
 
 from __future__ import annotations
 

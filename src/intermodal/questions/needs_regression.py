@@ -1,14 +1,15 @@
-"""What a question needs, told by votes of example questions and by small networks: a pure function of vectors.
+"""What a question needs, by votes of example questions and by small networks: a pure function of vectors.
 
-A sentence is compared with every example (``examples.py``) by the cosine of their vectors, once the mean of the
-examples and the directions in which languages differ are taken out: else a German question is nearest to German ones,
-whatever they ask (Yang et al. 2021, "A Simple and Effective Method To Eliminate the Self Language Bias in Multilingual
-Representations", arXiv:2109.04727). Examples vote with exp(KERNEL (cos - 1)) times a weight that was fitted
-(``scripts/question_vectors.py``; Saunders et al. 1998, "Ridge Regression Learning Algorithm in Dual Variables"), those
-of another medium with OTHER of that. Each aspect has weights of its own, and so has whether words are not enough: that
-is decided first, as a question is more surely about how something sounds than about which of its sounds. For it,
-networks of one hidden layer, fitted to the same examples, see all numbers of a vector: the mean of both is right more
-often than either, as they err on different questions.
+A sentence is compared with every example (``examples.py``) by the cosine of their vectors, after the mean of the
+examples and the directions in which languages differ are removed: otherwise a German question is nearest to German
+ones, whatever they ask (Yang et al. 2021, "A Simple and Effective Method To Eliminate the Self Language Bias in
+Multilingual Representations", arXiv:2109.04727). Examples vote with exp(KERNEL (cos - 1)) times a fitted weight
+(``scripts/question_vectors.py``; Saunders et al. 1998, "Ridge Regression Learning Algorithm in Dual Variables");
+examples of another medium vote with OTHER of that. Each aspect has its own weights, and so has the question whether
+words are enough. That is decided first, as a question is more surely about how something sounds than about which of
+its sounds.
+For it, networks of one hidden layer, fitted to the same examples, see all numbers of a vector; the mean of networks and
+votes is right more often than either, as they err on different questions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What questions need, told by a child process that is started with the first question about media, and remembered."""
+"""Asks the child process what questions need, and remembers its answers. The child starts with the first question."""
 
 from __future__ import annotations
 

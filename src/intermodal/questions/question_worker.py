@@ -1,6 +1,6 @@
-"""Child: what a question needs, by the vectors of multilingual-e5-small and the example questions.
+"""The child process that estimates what a question needs, with vectors of multilingual-e5-small.
 
-All of it happens here: adding up some hundred products of vectors would hold up an event loop for milliseconds.
+It does all of the arithmetic: summing some hundred products of vectors would block an event loop for milliseconds.
 """
 
 from __future__ import annotations

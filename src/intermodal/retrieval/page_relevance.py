@@ -1,8 +1,8 @@
-"""Pages of long documents by how well they answer the question, where not all of them fit and an encoder is here.
+"""Scores the pages of long documents by how well they answer the question, where an encoder is here.
 
-Which pages go in is settled by a plan, and a plan is a function of facts. So they are read before it: a plan that is
-made without tells whether pages have to be left out, and the encoder then reads those that share the rarest words with
-the question. What it says is a fact of each page.
+A plan decides which pages are sent, and a plan is a function of facts, so pages are scored before it. A plan made
+without scores tells whether pages have to be left out; if so, the encoder reads those that share the rarest words with
+the question, and each score becomes a fact of its page.
 """
 
 from __future__ import annotations

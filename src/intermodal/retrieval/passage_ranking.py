@@ -1,20 +1,23 @@
-"""Passages in the order in which they answer a query: an encoder reads query and passage together and says one number.
+"""Ranks passages for a query, with an encoder that reads query and passage together and returns one score.
 
-That is exact and not cheap, so of many passages those that share the rarest words with the query are read, and the
-rest are not. Where no such encoder is here, vectors of query and passages are compared, which is coarser. Neither
-writes anything, so no language model is needed; what one would take to read all of it is priced beside.
+That is exact and slow, so of many passages only those that share the rarest words with the query are read. Without such
+an encoder, vectors of query and passages are compared, which is coarser. Neither writes anything, so no language model
+is needed; the price of one that would read everything is shown beside.
+
+Passages of files are pages of documents that have a text layer, and texts by their paragraphs.
 """
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from intermodal import errors
-from intermodal.content import Value
+from intermodal.content import Text, Value
 from intermodal.executor.outputs.vector_math import cosine
 from intermodal.planner.conversion.page_relevance import page_scores as by_words
 from intermodal.planner.conversion.page_relevance import select_pages
@@ -27,6 +30,9 @@ from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
 if TYPE_CHECKING:
     from intermodal.catalog.types import Catalog, Endpoint
     from intermodal.executor.dependencies import LocalRuntimesLike
+    from intermodal.media.request_media import OpenedRequest
+    from intermodal.media.worker_client import MediaWorker
+    from intermodal.request import Request
 
 READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
 AT_ONCE: Final = 8  # passages of one call, after which progress is told
@@ -223,3 +229,52 @@ __all__ = [
     "ranking_endpoint",
     "expected_seconds",
 ]
+
+
+HEADING: Final = 20  # characters: less is no passage by itself
+
+PIECE: Final = 1_200  # characters of a passage, about 300 tokens: what such models were trained to rank
+
+_PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n\s*")
+
+
+async def passages(
+    request: Request, opened: OpenedRequest, media: MediaWorker, *, besides: str = ""
+) -> tuple[list[Passage], list[str]]:
+    """Passages of what was given as files, in order; and the names of what has no text of its own."""
+    found: list[Passage] = []
+    without: list[str] = []
+    for index, _, given in request.parts():
+        if isinstance(given, Text) and given.name in ("", besides):  # the query, and texts that are passages already
+            continue
+        part, before = opened.facts.parts[index], len(found)
+        if part.kind == "text":
+            found += [Passage(text=piece, file=part.name) for piece in split_text(opened.text(index))]
+        elif part.kind == "document":
+            numbers = tuple(page.number for page in part.pages if page.chars)
+            texts = await media.page_text(opened.data(index), numbers, name=part.name) if numbers else ()
+            pairs = zip(numbers, texts, strict=True)
+            found += [Passage(text=text, file=part.name, page=number) for number, text in pairs if text.strip()]
+        if len(found) == before:
+            without.append(part.name)
+    return found, without
+
+
+def split_text(text: str) -> Iterator[str]:
+    """A text by its paragraphs, a heading with what follows it, long ones in pieces.
+
+    >>> list(split_text("Rent\\n\\nIt is 20 euro, due on the first.\\n\\nKeys are at the desk of the porter."))
+    ['Rent\\n\\nIt is 20 euro, due on the first.', 'Keys are at the desk of the porter.']
+    """
+    held = ""
+    for paragraph in _PARAGRAPHS.split(text.strip()):
+        held = f"{held}\n\n{paragraph}" if held else paragraph
+        while len(held) > PIECE:
+            cut = held.rfind(" ", PIECE // 2, PIECE) + 1 or PIECE
+            yield held[:cut].strip()
+            held = held[cut:]
+        if len(held) >= HEADING:
+            yield held
+            held = ""
+    if held.strip():
+        yield held

@@ -1,4 +1,4 @@
-"""Which models may look something up here: those that can, of a name or of all, and are ready."""
+"""The models that can rank or embed here and are ready, of a name or of all."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Whether the two channels of a recording carry different voices, inside the worker: a call recorded at both ends.
+"""Whether the two channels of a recording carry different voices, as of a call recorded at both ends. In the worker.
 
-Two numbers tell, over the first minutes at 4 kHz: how alike the channels are as waves (a mix of one scene: near 1; two
-telephones: near 0), and how alike they grow loud and fall silent (two microphones in one room do together, even where
-their waves differ; people who talk to each other take turns, and who talks over somebody does it by chance).
+Two numbers decide, over the first minutes at 4 kHz: how alike the waves of the channels are (a mix of one scene: near
+1; two telephones: near 0), and how alike their levels rise and fall (two microphones in one room do together, even
+where their waves differ; people who talk to each other take turns).
 
-On a telephone each side hears a little of the other. An ear that is given one channel writes that down too, badly, as
-what this speaker said; so what is on a channel only because it is loud on the other is silenced (``leaked``).
+On a telephone each side hears a little of the other. Speech recognition of one channel would transcribe that too,
+badly, as this speaker's words; so what is on a channel only because it is loud on the other is silenced
+(``leaked_stretches``).
 """
 
 from __future__ import annotations

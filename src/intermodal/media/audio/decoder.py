@@ -1,4 +1,4 @@
-"""Sound, decoded inside the worker: probe and PCM, of recordings and of films."""
+"""Decodes sound inside the worker: probe and PCM, of recordings and of videos."""
 
 from __future__ import annotations
 

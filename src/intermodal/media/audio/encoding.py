@@ -1,4 +1,4 @@
-"""Sound that was made here or by a host, packed and unpacked: PCM, WAV, MP3. No user's file comes here.
+"""Encodes sound that a model or a host made: PCM, WAV, MP3. No user's file comes here.
 
 PCM is signed 16-bit, little-endian, mono throughout.
 """

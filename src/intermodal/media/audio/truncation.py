@@ -1,6 +1,6 @@
-"""Sound that was cut short, told from what its own headers promise. FFmpeg plays such a file to its end without a word.
+"""Detects sound that ends before its own headers say. FFmpeg plays such a file to its end without an error.
 
-Nothing is said where nothing was promised: an MP3 without a Xing header, an Ogg that ends between two pages.
+Formats that promise no length pass: an MP3 without a Xing header, an Ogg that ends between two pages.
 """
 
 from __future__ import annotations

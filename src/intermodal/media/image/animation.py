@@ -1,4 +1,4 @@
-"""Pictures of several frames, inside the worker: animated GIF, WebP and PNG by scene or evenly, TIFFs page by page."""
+"""Frames of animated GIF, WebP and PNG, by scene or evenly, and pages of TIFF. In the worker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from intermodal.media import header_readers, process_limits
 from intermodal.media.image import decoder
 from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN
 from intermodal.media.video import frame_image, scenes
-from intermodal.media.video.frame_sampling import FrameRequest, Report, sampling_rate
+from intermodal.media.video.scenes import FrameRequest, Report, sampling_rate
 
 _WORK = 1_500_000_000  # pixels of all frames: Pillow composes about 100 million a second, and does it twice
 _FRAME_COST = 30_000  # pixels that a small frame costs at least

@@ -1,7 +1,7 @@
-"""What QR codes, bar codes and their like on a picture say, by zxing-cpp (Apache-2.0).
+"""Reads QR codes, bar codes and the like on a picture, with zxing-cpp (Apache-2.0).
 
-Of 27 codes of six kinds and four sizes on a page it read all; OpenCV's own read 11 of 18 pages with codes where it read
-17, in three times the time. Kinds without a checksum are left out: lines of print are taken for them.
+Of 27 codes of six kinds and four sizes on a page it read all; OpenCV's reader found codes on 11 of 18 pages where it
+found 17, in three times the time. Kinds without a checksum are left out: lines of print are mistaken for them.
 """
 
 from __future__ import annotations

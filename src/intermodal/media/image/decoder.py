@@ -1,4 +1,4 @@
-"""Pictures, decoded inside the worker: probe and re-encode. Only this module opens one with Pillow."""
+"""Decodes pictures inside the worker with Pillow: probe and re-encode. Pixels are opened by no other module."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How much is written on a picture: its letters counted from afar, without reading any.
+"""Counts the letters on a picture without reading them.
 
 Letters have edges. Along a row of pixels that crosses a line of writing the grey level jumps a few times per
 letter, whatever the letter's size; how many rows cross the line depends on its height. So the jumps of a line
-divided by its height in pixels are proportional to its letters. Lines are told apart by the empty rows between
+divided by its height in pixels are proportional to its letters. Lines are separated by the empty rows between
 them, strip by strip from left to right, so that columns and what stands beside the text do not run together.
 
 Calibrated on pages whose text is known: three pages of report.pdf (716, 210 and 215 characters: counted 708, 192, 212).

@@ -1,4 +1,4 @@
-"""Pixels of a picture that our own decoder encoded, as a model takes them, and a file of pixels that a model made."""
+"""Pixels of pictures that our decoder encoded, for models; and pictures encoded from pixels that a model made."""
 
 from __future__ import annotations
 

@@ -1,15 +1,16 @@
-"""In which script a picture is written, told by the shapes of its strokes: no letter is read.
+"""Detects the script in which a picture is written, by the shapes of strokes; no letter is read.
 
-Lines of writing are found as ``letters`` counts them, cut out, brought to one size by the height in which most strokes
-stand (that of small letters), and made black and white. Around each pixel of a line lie eight others at some distance:
-which of them are ink is a pattern, and how often each of the 256 patterns occurs differs from script to script more
-than from font to font (local binary patterns; Ojala, Pietikäinen, Mäenpää 2002). A linear model over the square roots
-of their shares tells the script. It is fitted on rendered pages (``scripts/fit_strokes.py``); its numbers lie beside
-this module.
+Lines of writing are found as in ``letter_counts.py``, cut out, scaled by the height in which most strokes stand (that
+of small letters), and made black and white. Around each pixel of a line lie eight others at some distance: which of
+them are ink is a pattern, and how often each of the 256 patterns occurs differs from script to script more than from
+font to font (local binary patterns; Ojala, Pietikäinen, Mäenpää 2002). A linear model over the square roots of their
+shares names the script. It is fitted on rendered pages (``scripts/fit_strokes.py``); its numbers are in
+script_detection.bin.
 
-Nothing is told where it is not sure. Of 1,021 pages in other scripts, in fonts that it was not fitted on, 89 % are
-told, 99.8 % of those rightly; of 504 in Latin, Chinese and Japanese, 187 of them turned, tilted or small, one is told
-to be in another. It takes 10 to 50 ms of a processor.
+Uncertain pages get no script. Of 1,021 pages in other scripts, in fonts that it was not fitted on, 89 % get one, 99.8
+% of those the right one; of 504 in Latin, Chinese and Japanese, 187 of them turned, tilted or small, one gets another
+script.
+It takes 10 to 50 ms of a processor.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ A module is one format, ``convert(data, name, probe) -> ConvertedFile``, or some
 docx.py, pptx.py, xlsx.py     Word, PowerPoint and Excel; office_package.py reads their ZIP container
 doc.py, ppt.py, xls.py        the same, of 1997 to 2003; compound_file.py reads their container
 odf.py, rtf.py, epub.py       OpenDocument, RTF, EPUB
-html_pages.py                 HTML, and HTML that other converters made; boilerplate.py removes menus and banners
+html_pages.py                 HTML, and HTML that other converters made, without menus and banners
 eml.py, msg.py, zip_archive.py   mails and archives: their text and the files in them
 notebook.py, svg.py, subtitle_files.py   Jupyter, SVG, SubRip and WebVTT
 text_encoding.py              text that is not UTF-8
 conversion_types.py           ``ConvertedFile``, media types and limits
-picture_collector.py, sheet_table.py, nested_lists.py, word_fields.py   shared by several formats
+picture_collector.py, sheet_table.py, word_html.py   shared by several formats
 """

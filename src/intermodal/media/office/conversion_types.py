@@ -1,4 +1,4 @@
-"""What a converter makes of a file that holds others: values that cross the worker's pipe, and what is converted."""
+"""``ConvertedFile``, which crosses the worker's pipe; the media types that are converted, and their limits."""
 
 from __future__ import annotations
 

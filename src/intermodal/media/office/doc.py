@@ -1,8 +1,8 @@
-"""DOC of Word 97 to 2003 (MS-DOC), inside the worker: its pieces of text as HTML, which goes the way of every page.
+"""DOC of Word 97 to 2003 (MS-DOC) to HTML, which is converted as any page. In the worker.
 
 Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, words of text boxes,
 JPEG and PNG pictures, after the text. Left out: deleted and hidden text (counted), equations, embedded files. Numbered
-lists are shown with bullets: how they count lies in tables that are not read. Macros are never looked at.
+lists are shown with bullets: their numbering is in tables that are not read. Macros are never read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputTooL
 from intermodal.media.office.compound_file import CompoundFile
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
-from intermodal.media.office.nested_lists import ListItem, nested_list
 from intermodal.media.office.picture_collector import PictureCollector, Probe
-from intermodal.media.office.word_fields import address_in, as_html, mark_link
+from intermodal.media.office.word_html import ListItem, address_in, as_html, mark_link, nested_list
 from intermodal.plans.numbers import counted
 
 _WORD_97: Final = 0x00C1  # nFib of Word 97, the first to write this format (MS-DOC 2.5.2)

@@ -1,8 +1,8 @@
-"""DOCX as Markdown, inside the worker: mammoth makes HTML of it, and that goes the way of every page.
+"""DOCX to Markdown: mammoth makes HTML of it, which is converted as any page. In the worker.
 
 Included: body, tables, lists, links, footnotes, endnotes, comments (marked "Comment"), page headers and footers, the
-numbers of charts, the words of drawings. Said to be left out: what tracked changes deleted, equations, embedded files.
-Macros are never looked at.
+numbers of charts, the words of drawings. Left out, with a note: text deleted by tracked changes, equations, embedded
+files. Macros are never read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Mails, inside the worker, with Python's own parser: headers, words, attachments.
+"""Mails: headers, text and attachments, with Python's own parser. In the worker.
 
-The words are the plain ones where there are any, otherwise the page made into Markdown. Pictures that stand in a page
-(``cid:``) are its pictures; everything else that is attached is a file of its own.
+The text is the plain one where there is one, otherwise the HTML as Markdown. Pictures in the HTML (``cid:``) are its
+pictures; every other attachment is a file of its own.
 """
 
 from __future__ import annotations

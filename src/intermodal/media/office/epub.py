@@ -1,7 +1,7 @@
-"""EPUB books (EPUB 3.3, and 2), inside the worker: their chapters in reading order, each a page.
+"""EPUB books (EPUB 3.3, and 2): their chapters in reading order, each converted as a page. In the worker.
 
 Included: title and authors, text, tables, lists, links to the web, footnotes, pictures. Left out: the book's own table
-of contents where it is no chapter, sound and films (counted). Nothing runs. Books with copy protection are refused.
+of contents where it is no chapter, sound and videos (counted). Nothing runs. Books with copy protection are refused.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Outlook's mails (MSG, MS-OXMSG), inside the worker: from there on as any other mail.
+"""Outlook mails (MSG, MS-OXMSG), converted as any mail. In the worker.
 
-A mail attached to one, and a body that exists as RTF only, are not read by the library and said to be left out.
+Left out, with a note: attached Outlook mails, and a body that exists as RTF only; the library reads neither.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Jupyter notebooks (nbformat 4 and 3), inside the worker: cell by cell, what was written, run and shown.
+"""Jupyter notebooks (nbformat 4 and 3), cell by cell: text, code and outputs. In the worker.
 
-Words of Markdown cells, code between fences, the outputs' text; pictures of outputs are pictures, never base64 in the
-text. An output that comes in several forms is taken in one: Markdown, plain text, or its HTML as words.
+Text of Markdown cells, code in fences, text of outputs; pictures of outputs are pictures, never base64 in the text. Of
+an output in several forms one is taken: Markdown, plain text, or its HTML as text.
 """
 
 from __future__ import annotations

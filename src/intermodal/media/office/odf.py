@@ -1,8 +1,8 @@
-"""OpenDocument texts, slides and sheets (ODF 1.3), inside the worker: their body as HTML, which goes the way of pages.
+"""OpenDocument texts, slides and sheets (ODF 1.3) to HTML, which is converted as any page. In the worker.
 
 Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, pictures, words of
-drawings, numbers of charts, speaker notes, hidden slides and sheets (marked). Said to be left out: what tracked changes
-deleted. Macros are never looked at, nothing is calculated.
+drawings, numbers of charts, speaker notes, hidden slides and sheets (marked). Left out, with a note: text deleted by
+tracked changes. Macros are never read, nothing is calculated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The ZIP container of Office files, looked at before anybody unpacks it.
+"""The ZIP container of Office files, checked before anything is unpacked.
 
-Sizes and ratios are read from the central directory; ``zipfile`` never hands out more of a member than that
-says. Markup with a document type is refused: OPC forbids it (ECMA-376-2, 9.1.3.1 "DTD"), and entities are the only
-thing it would be good for. Relations that lead outside are never followed.
+Sizes and ratios are read from the central directory; ``zipfile`` never returns more of a member than that says. Markup
+with a document type is refused: OPC forbids it (ECMA-376-2, 9.1.3.1 "DTD"), and only entities would need it. Relations
+that lead outside are never followed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pictures found in a file: each kept once, small decoration and what cannot be decoded left out and counted."""
+"""Collects the pictures of a file: each once; small decoration and undecodable ones are left out and counted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""PPT of PowerPoint 97 to 2003 (MS-PPT), inside the worker: the words of its slides, in order.
+"""PPT of PowerPoint 97 to 2003 (MS-PPT): the text of its slides, in order. In the worker.
 
 Included: text of placeholders and text boxes, speaker notes and hidden slides (marked), JPEG and PNG pictures, after
-the text. Left out: tables' lines (their cells are words), numbers of charts, sound and films.
+the text. Left out: lines of tables (their cells are text), numbers of charts, sound and videos.
 """
 
 from __future__ import annotations

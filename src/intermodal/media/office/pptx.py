@@ -1,7 +1,7 @@
-"""PPTX as Markdown, inside the worker: a heading per slide, its shapes from top to bottom, its notes.
+"""PPTX to Markdown: a heading per slide, its shapes from top to bottom, its notes. In the worker.
 
-Included and marked: hidden slides, speaker notes, comments, the numbers of charts, the words of SmartArt.
-Said to be left out: sound and films inside. The pictures of masters and backgrounds are decoration and not taken.
+Included and marked: hidden slides, speaker notes, comments, the numbers of charts, the words of SmartArt. Left out,
+with a note: sound and videos. Pictures of masters and backgrounds are decoration and left out.
 """
 
 from __future__ import annotations

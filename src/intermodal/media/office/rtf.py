@@ -1,7 +1,7 @@
-"""RTF (version 1.9.1), inside the worker: its words as HTML, which goes the way of every page.
+"""RTF (version 1.9.1) to HTML, which is converted as any page. In the worker.
 
 Included: headings, lists, tables, links, footnotes, comments (marked), page headers and footers, PNG and JPEG pictures.
-Said to be left out: deleted and hidden text, embedded files, pictures of other kinds. Fields are as last computed.
+Left out, with a note: deleted and hidden text, embedded files, pictures of other kinds. Fields are as last computed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from intermodal.errors import InputEmpty, InputTooLarge
 from intermodal.media.office import text_encoding  # noqa: F401 - words may be in any code page
 from intermodal.media.office.conversion_types import MAX_CHARS, ConvertedFile
 from intermodal.media.office.html_pages import markdown
-from intermodal.media.office.nested_lists import ListItem, nested_list
 from intermodal.media.office.picture_collector import PictureCollector, Probe
-from intermodal.media.office.word_fields import address_in, as_html, mark_link
+from intermodal.media.office.word_html import ListItem, address_in, as_html, mark_link, nested_list
 from intermodal.plans.numbers import counted
 
 _TOKEN = re.compile(

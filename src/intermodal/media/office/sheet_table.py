@@ -1,4 +1,4 @@
-"""One sheet of a workbook as a Markdown table, with what its cells alone do not say: what is hidden, what is merged."""
+"""A sheet of a workbook as a Markdown table, with its hidden rows and columns and its merged cells marked."""
 
 from __future__ import annotations
 

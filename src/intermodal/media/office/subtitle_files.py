@@ -1,4 +1,4 @@
-"""Files of subtitles (SubRip, WebVTT, ASS), inside the worker: a transcript, each line with its time."""
+"""Subtitle files (SubRip, WebVTT, ASS) to a transcript, each line with its time. In the worker."""
 
 from __future__ import annotations
 

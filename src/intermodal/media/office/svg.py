@@ -1,8 +1,8 @@
-"""SVG drawings, inside the worker: drawn as a picture, and its words as words.
+"""SVG drawings, rendered to a picture, and their text as text. In the worker.
 
-resvg draws shapes; it finds no fonts, because no file can be opened, so the words are written into the picture by
-Pillow's own font, where they stand and about as large. Scripts, pages in the drawing and everything it points at
-outside are taken out before; pictures that travel in it are looked at first, like any other.
+resvg draws shapes; it finds no fonts, because no file can be opened, so text is drawn into the picture with Pillow's
+own font, where it stands and about as large. Scripts, embedded pages and external references are removed before;
+embedded pictures are checked first, like any other.
 """
 
 from __future__ import annotations

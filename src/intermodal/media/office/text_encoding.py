@@ -1,4 +1,4 @@
-"""Bytes as words, inside the worker: which encoding text is in, where it does not say so."""
+"""Detects the encoding of text that does not state it, and decodes it. In the worker."""
 
 from __future__ import annotations
 

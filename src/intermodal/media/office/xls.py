@@ -1,7 +1,7 @@
-"""XLS of Excel 97 to 2003, inside the worker: a table per sheet, values as they were last calculated.
+"""XLS of Excel 97 to 2003: a table per sheet, values as they were last calculated. In the worker.
 
-Included and marked: hidden sheets, merged areas. Left out: formulas without a value, comments, charts, pictures; what
-is shown as a percentage or in a currency is the bare number. Macros are never looked at.
+Included and marked: hidden sheets, merged areas. Left out: formulas without a value, comments, charts, pictures; values
+shown as a percentage or in a currency are bare numbers. Macros are never read.
 """
 
 from __future__ import annotations

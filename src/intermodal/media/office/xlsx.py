@@ -1,8 +1,8 @@
-"""XLSX as Markdown tables, inside the worker: a heading per sheet, values as they were last calculated.
+"""XLSX to Markdown tables: a heading per sheet, values as they were last calculated. In the worker.
 
 Included and marked: hidden sheets, rows and columns, merged areas, comments, the numbers of charts. A formula whose
 value was never saved is shown as the formula. Nothing is calculated, no link to another workbook is followed, macros
-are never looked at.
+are never read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""ZIP archives, inside the worker: a mail without words. Their files are listed, and each is taken as it is.
+"""ZIP archives: their files are listed, and each is expanded like an attachment. In the worker.
 
-Nothing is written anywhere, so that a name like ``../../etc/passwd`` is a name and no more. Archives in archives are
-opened as deep as mails in mails are.
+Nothing is written, so that a name like ``../../etc/passwd`` is only a name. Archives in archives are opened as deep as
+mails in mails.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 document.py       opens a file with pdfium (the only module that does)
 layout.py         LiteParse: blocks of a page, where the extra is installed; layout_types.py lines and blocks
-column_tables.py  tables that the layout took for columns; table_headers.py heads over several columns   pure
-markdown.py       blocks and lines to Markdown                                                           pure
+tables.py         tables that the layout took for columns, heads over several columns   pure
+markdown.py       blocks and lines to Markdown                                                     pure
 page_figures.py   pictures and drawings on a page, and which may hold text
 text_layer.py     whether the text layer is what a reader sees
 annotations.py    links, form values, remarks, attached files

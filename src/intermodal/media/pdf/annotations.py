@@ -1,6 +1,6 @@
-"""What lies over the pages of a PDF: links, values of a form, remarks; and what is attached to it, by name.
+"""What lies over the pages of a PDF: links, form values and remarks; and the names of attached files.
 
-Nothing is followed, run or opened: addresses, names and words are read.
+Nothing is followed, run or opened: addresses, names and texts are read.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Documents, opened inside the worker with pdfium: probe, text, pictures. Only this module opens one.
+"""Opens PDF inside the worker with pdfium: probe, text, pictures. No other module does.
 
-Scripts, launch actions, embedded files and forms are never run or opened: the library is built
-without them, and the process may open nothing anyway.
+Scripts, launch actions, embedded files and forms are never run or opened: the library is built without them, and the
+process may open nothing anyway.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""LiteParse: what stands where on a page, and in which order it is read.
+"""LiteParse: the blocks of a page and their reading order.
 
 It opens no file and no socket: text recognition and pictures are off, and the library it loads on its first page is
-loaded before the user's bytes are. It runs on a PDFium of its own. What it cannot read, ``media/pdf/document.py`` reads
+loaded before the user's bytes are. It runs on its own PDFium. What it cannot read, ``media/pdf/document.py`` reads
 without it.
 """
 

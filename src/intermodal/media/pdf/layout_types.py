@@ -1,4 +1,4 @@
-"""What a layout is made of: lines and blocks with boxes."""
+"""Lines and blocks of a page layout, with their boxes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Blocks of a page as Markdown. Pure functions.
+"""Blocks of a page to Markdown. Pure.
 
-LiteParse tells what a block is and in which order blocks are read; which of a block's line breaks were meant is told
-here, by the room that a line leaves: where the next word would have fitted, somebody ended the line on purpose.
+LiteParse finds blocks and their order. Which line breaks of a block were meant is decided here, by the room that a line
+leaves: where the next word would have fitted, the line was ended on purpose.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from itertools import pairwise
 
 from msgspec import structs
 
-from intermodal.media.pdf.column_tables import with_columns, with_tables
 from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine, bounding_box, vertical_middle
-from intermodal.media.pdf.table_headers import with_headers
+from intermodal.media.pdf.tables import with_columns, with_headers, with_tables
 from intermodal.plans.facts import Box
 
 _MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")

@@ -1,4 +1,4 @@
-"""What else is on a page than its text layer: pictures, drawings, letters drawn as curves."""
+"""What is on a page beside its text layer: pictures, drawings, letters drawn as curves."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether the text layer of a page is what people see on it.
+"""Whether the text layer of a page is what a reader sees on it.
 
-A layer may hold no words though it has letters: its font says not which they are, or says it wrongly; or it lies
-invisibly over a picture, as an earlier reading left it. Such a page has to be seen or read.
+A layer may hold no words though it has letters: its font maps them to none, or to wrong ones; or it lies invisibly
+over a picture, as left by an earlier text recognition. Such a page has to be rendered or read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Characters that nobody sees, taken out of text that was made of media: they can carry instructions past a reader.
+"""Removes characters that nobody sees from text made of media: they can carry instructions past a reader.
 
-What goes: controls but tab and newline, every code point that Unicode calls *default ignorable* (variation selectors,
+Removed: controls but tab and newline, every code point that Unicode calls *default ignorable* (variation selectors,
 tags, marks and overrides of direction, zero-width spaces, fillers, invisible operators), and the interlinear marks.
 Line and paragraph separators of any kind become newlines. Joiners stay where a script needs them: in Arabic, Indic and
 related scripts, and between emoji. Elsewhere, and in runs, they only hide something.

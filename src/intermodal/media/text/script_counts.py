@@ -1,11 +1,11 @@
-"""What a text is made of, script by script: what its tokens are estimated from where no vocabulary is at hand.
+"""Counts how much of each script a text holds; its tokens are estimated from that where no vocabulary is here.
 
 Vocabularies differ least in English and most in scripts that their makers cared little for: a letter of Tamil is 0.3
-tokens in one and 2.4 in another. So the words, letters, figures and signs of a text are counted by script, and
+tokens in one and 2.4 in another. So words, letters, figures and signs are counted by script, and
 ``cost_model/text_factors.py`` has the tokens that each vocabulary makes of one of them. Letters without capitals or
 marks are three scripts in this sense, for tokenizers know English words, words of code and other words unequally
-well; which of them a stretch is written in is told from its share of function words, of accents and of signs. A list of
-names or catchwords has none of these, and is undecided.
+well; a stretch is classified by its share of function words, of accents and of signs. A list of names or catchwords has
+none of these, and stays undecided.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Cues of subtitles: their words without marks, and the files they come in. Pure.
+"""Cues of subtitles: their text without markup, and the files they come in. Pure.
 
 Sources: SubRip (as players read it; there is no specification), WebVTT (W3C, 2019), Advanced SubStation Alpha (v4.00+:
 columns by its Format line, override tags).

@@ -1,9 +1,8 @@
-"""The definitions of tools as text, what a model is told of a schema, and what can be counted of either before anybody
-is asked.
+"""Definitions of tools, and schemas, as the text that a model is given, so that it can be counted before a call.
 
 Chat templates write tools into the prompt; most as JSON in OpenAI's form, one after the other (Hermes, Qwen, Mistral,
 DeepSeek, GLM), with a blank after every comma and colon. That text is counted like any other; what other templates
-make of it is a matter of ``cost_model/tool_tokens.py``.
+make of it is in ``cost_model/tool_tokens.py``.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
 header.py           what the header says, before FFmpeg reads the file
 probe.py            length, size, key frames and cuts
 frames.py           frames by scene, or so many a second
-frame_sampling.py   how frames are spread over a video, in the words of a step
 frame_image.py      one frame: shown upright, compared, encoded
-scenes.py           which frames show another scene           pure
+scenes.py           which frames show another scene, and how frames are spread   pure
 subtitle_tracks.py  tracks of subtitles, and their lines with times
 """

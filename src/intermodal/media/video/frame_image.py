@@ -1,4 +1,4 @@
-"""One picture of a film: how it is shown, looked at, and encoded. Inside the worker."""
+"""One frame of a video: turned upright, compared, encoded. In the worker."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The moments that show what happens in a film, inside the worker: found in a rough scan, then made.
+"""Frames that show what happens in a video, inside the worker: found in a rough scan, then decoded.
 
-A long film is scanned by its key frames alone, which encoders set where the picture changes.
+A long video is scanned by its key frames alone, which encoders set where the picture changes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from intermodal.media import container, process_limits
 from intermodal.media.container import TODO
 from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN, MAX_PIXELS
 from intermodal.media.video import frame_image, header, scenes
-from intermodal.media.video.frame_sampling import FrameRequest, Report, sampling_rate
 from intermodal.media.video.probe import OpenVideo, decode_memory, key_frames_at, longer, open_video, rewind, seek
+from intermodal.media.video.scenes import FrameRequest, Report, sampling_rate
 
 _SCAN_PIXELS = 2_500_000_000  # decoded when every frame is looked at: 2 min of 720p at 25 frames a second
 _SCAN_PIXELS_SPARSE = 30_000_000_000  # the same, where key frames are too rare to stand for all

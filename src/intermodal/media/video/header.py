@@ -1,7 +1,7 @@
-"""What the header of a film says, read before FFmpeg sees it: its tracks, its size, whether it is whole.
+"""Checks the header of a video before FFmpeg reads it: its tracks, its size, whether it is whole.
 
-Pure Python over bytes, bounded. Refused here, for the price of a few kilobytes: pictures too large to be decoded, a
-file that is cut short, and one whose media lies in another file.
+Pure Python over bytes, bounded. Refused here, for the price of a few kilobytes: frames too large to be decoded, a file
+that is cut short, and one whose media lies in another file.
 
 Sources: ISO base media (ISO/IEC 14496-12, 4.2 boxes, 8.3.2 tkhd, 8.5.2 stsd, 8.7.2 dref), QuickTime File Format
 Specification (Apple, 2001), Matroska (RFC 9559, 5.1), EBML (RFC 8794, 4 to 6), AVI RIFF File Reference (Microsoft).

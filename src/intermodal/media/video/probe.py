@@ -1,6 +1,6 @@
-"""Films, inside the worker: what they are.
+"""Probes a video inside the worker: length, size, key frames and cuts.
 
-Probing reads the header, the times of key frames and a few key frames; how many is counted in pixels, not in time, so
+Probing reads the header, the times of key frames and a few key frames. How many is bounded in pixels, not in time, so
 that facts are the same each time.
 """
 

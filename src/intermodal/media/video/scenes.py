@@ -1,10 +1,10 @@
-"""Which moments of something that moves are worth a picture: scenes by their differences, no pixels here.
+"""Which frames of a video or an animation show another scene, by their differences; and how frames are spread. Pure.
 
 A difference is the root mean square over 64 x 36 points and three colours, 0 (equal) to 255 (black against white).
 It is measured: compression noise 0 to 1, one more line on a slide 5 to 14, another slide 18 to 25, a face that talks
 3 to 15, a camera that pans 5 to 38 in a fifth of a second, a cut between photographs 60 to 130.
 
-The mean square rather than the mean, so that a line that appears weighs more than noise everywhere. What changes in one
+The mean square rather than the mean, so that a line that appears weighs more than noise everywhere. A change in one
 place only, a number or a name on a slide, is lost in the whole; so the largest difference of one of 48 parts of the
 picture counts too where all of it stands still otherwise: measured 20 to 26 for a short line that is another one. A
 face that talks in a corner moves as much all the time, and is no cut.
@@ -17,6 +17,7 @@ from itertools import pairwise
 from statistics import median
 
 from intermodal.content import Value
+from intermodal.errors import UsageError
 
 GRID = (64, 36)
 PART = (8, 6)  # of these points: a part of the picture that is looked at by itself
@@ -210,3 +211,32 @@ def _customary(gap: float, fps: float) -> bool:
     frames = gap * fps
     whole = abs(gap - round(gap)) < 0.02 and 1 <= round(gap) <= 10
     return whole or any(abs(frames - usual) < 0.6 for usual in (12, 15, 24, 48, 60, 96, 120, 128, 150, 240, 250, 300))
+
+
+Report = Callable[[float | None, str], None]
+
+
+class FrameRequest(Value):
+    """A frame to be made: the picture at ``moment`` stands for what is seen from ``at`` to ``until`` (seconds)."""
+
+    moment: float
+    at: float
+    until: float
+
+
+def sampling_rate(spread: str) -> float | None:
+    """Frames a second of "0.5 fps", None for "scenes".
+
+    >>> sampling_rate("0.5 fps"), sampling_rate("scenes")
+    (0.5, None)
+    """
+    if spread == "scenes":
+        return None
+    number, _, unit = spread.partition(" ")
+    try:
+        rate = float(number)
+    except ValueError:
+        rate = 0.0
+    if unit not in ("fps", "") or not 0 < rate < float("inf"):
+        raise UsageError(f"frames cannot be spread by {spread!r}", todo='say "scenes", or a rate such as "0.5 fps"')
+    return rate

@@ -1,6 +1,6 @@
-"""Subtitles of a film, inside the worker: which tracks of words it has, and their lines with times.
+"""Subtitles of a video, inside the worker: its text tracks, and their lines with times.
 
-Packets are taken apart here and not by FFmpeg: a line of text needs no decoder. Sources: 3GPP TS 26.245, 5.17
+Packets are parsed here and not by FFmpeg: a line of text needs no decoder. Sources: 3GPP TS 26.245, 5.17
 (``tx3g``: two bytes of length, the text, boxes of style), Matroska's codec mappings (``S_TEXT/UTF8``, ``S_TEXT/ASS``,
 ``S_TEXT/WEBVTT``).
 """

@@ -1,7 +1,6 @@
-"""A ``client<llm>`` as what it can be here: models in the order of preference, how the answer is drawn, and how often
-an endpoint that failed is asked again.
+"""A ``client<llm>`` as models in order of preference, sampling, and the number of retries.
 
-Hosts, keys and what else follows a failure are the config's and the plan's. What is not taken over is said.
+Hosts, keys and what else follows a failure are the config's and the plan's. What is not taken over becomes a finding.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What BAML files declare, with lines. Only files that the runtime has validated are read, so only valid text is met.
+"""Parses the declarations of BAML files, with lines. Only files that the runtime has validated are parsed.
 
-The runtime lists neither functions nor types. This reads declarations alone: templates and expressions stay text.
+The runtime lists neither functions nor types. This parses declarations alone: templates and expressions stay text.
 """
 
 from __future__ import annotations

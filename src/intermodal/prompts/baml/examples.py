@@ -1,7 +1,7 @@
-"""A file's ``test`` blocks as examples of a function: their arguments, and what of their assertions can be checked.
+"""``test`` blocks as examples of a function: their arguments, and the assertions that can be checked.
 
 An assertion is an expression of Jinja over the answer. Comparisons with a value, joined by ``and``, are checked
-(``this.total == 12.5``); what else it may say is named and not run.
+(``this.total == 12.5``); others are named and not run.
 """
 
 from __future__ import annotations

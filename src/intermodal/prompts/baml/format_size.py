@@ -1,7 +1,7 @@
-"""How long the words of ``ctx.output_format`` become, counted off the declarations before the runtime writes them.
+"""The length of ``ctx.output_format``, computed from the declarations before the runtime writes it.
 
 The runtime writes a class out wherever a field has it, so classes that hold others twice double with each level: a
-small file makes gigabytes. Classes that lead back to themselves it writes once, and names elsewhere.
+small file makes gigabytes. Recursive classes are written once, and named elsewhere.
 """
 
 from __future__ import annotations

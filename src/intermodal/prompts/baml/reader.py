@@ -1,6 +1,6 @@
-"""The format ``.baml``: the functions of a file, with the classes of the folder that it stands in.
+"""The format ``.baml``: the functions of a file, with the classes of the folder that it is in.
 
-https://docs.boundaryml.com. BAML compiles a folder as a whole: that of the name ``baml_src`` around the file, with the
+https://docs.boundaryml.com. BAML compiles a folder as a whole: the one named ``baml_src`` around the file, with the
 folders within, or else the file's own folder.
 """
 

@@ -1,9 +1,9 @@
-"""BAML's runtime: files are validated by it, rendered without a call, answers parsed. It sends and opens nothing.
+"""BAML's runtime: validates files, renders without a call, parses answers. It sends and opens nothing.
 
-Rendering asks for the request that it would send to a host that is none. Its provider is Google's, the one for which
-it renders all kinds of media, with roles renamed so that they all stay where they are, and URLs left alone. The
-runtime joins roles and media to the text by marks, which a value could hold: what looks like one is broken before, by
-a number that nobody knows, and made whole after. Media are marks of ours: no file passes through the runtime.
+Rendering asks for the request that it would send to a host that does not exist. Its provider is Google's, the one for
+which it renders all kinds of media, with roles renamed so that they stay in place, and URLs left alone. The runtime
+joins roles and media to the text by marks, which a value could hold: anything like one is broken before, by a number
+that nobody knows, and restored after. Media are marks of ours: no file passes through the runtime.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a template of BAML may hold, and how much rendering it may take.
 
-The runtime renders without a bound and in this process, so what could go on without end is refused: by its words when
-a file is read, by its size when the values are known. The sums are upper bounds; what is counted is steps and letters.
+The runtime renders without a bound and in this process, so what could run without end is refused: by its words when
+a file is read, by its size when the values are known. The sums are upper bounds, in steps and letters.
 """
 
 from __future__ import annotations

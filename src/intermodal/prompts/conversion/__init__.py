@@ -9,6 +9,5 @@ baml_reader.py, baml_writer.py               functions of BAML
 argument_shapes.py      what a template makes of its arguments
 front_matter.py         settings, options and schemas beside the template, as YAML
 normalized_schema.py    JSON Schema with one spelling for what formats write differently
-picoschema_writer.py    JSON Schema as dotprompt writes it
 equivalence.py          whether two files say the same, by rendering both
 """

@@ -1,4 +1,4 @@
-"""What a template makes of its arguments: which are gone through as lists, and of which it reads fields."""
+"""What a template makes of its arguments: which are iterated as lists, and of which it reads fields."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A function of BAML as a tree: what its template says beyond it is refused with its line.
+"""A function of BAML to a tree; what no tree expresses is refused with its line.
 
-BAML's templates are of Jinja, rendered by its own runtime, which takes lines that hold a tag alone out of the text.
-Template strings are read where they are called.
+BAML's templates are Jinja, rendered by its own runtime, which removes lines that hold a tag alone. Template strings are
+read where they are called.
 """
 
 from __future__ import annotations

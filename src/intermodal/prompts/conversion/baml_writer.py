@@ -1,4 +1,4 @@
-"""A tree as a function of BAML: the class that it returns, its client, and its prompt.
+"""A tree to a function of BAML: the class that it returns, its client, and its prompt.
 
 Every name in the file begins with that of the function, since BAML compiles the files of a folder as one.
 """

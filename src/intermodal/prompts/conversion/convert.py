@@ -1,7 +1,7 @@
-"""A prompt file of one format as one of another, and what it cannot say there.
+"""Converts a prompt file to another format, and lists what that format cannot say.
 
-Each format is read into one small tree and written from it. What was written is read again by its own reader and
-rendered beside the first with the same values: where the two say something else and nobody named it, it is a loss.
+Each format is read into one small tree and written from it. The result is read again by its own reader and rendered
+beside the first with the same values: a difference that was not named is a loss.
 """
 
 from __future__ import annotations

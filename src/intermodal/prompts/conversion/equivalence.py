@@ -1,7 +1,7 @@
 """Whether two prompt files say the same: both are rendered with the same values, and their requests compared.
 
-Values are imagined, and varied where templates part ways: nothing and one item of a list, an empty text, a text that
-looks like tags, both truths, each word of an enumeration; with earlier messages and without.
+Values are samples, varied where templates branch: nothing and one item of a list, an empty text, a text that looks like
+tags, true and false, each word of an enumeration; with earlier messages and without.
 """
 
 from __future__ import annotations

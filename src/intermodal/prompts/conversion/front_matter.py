@@ -1,4 +1,4 @@
-"""What prompt files of every format say beside their template, as YAML: settings, wishes, schemas."""
+"""Settings, options and schemas of a prompt file as YAML, for every format."""
 
 from __future__ import annotations
 

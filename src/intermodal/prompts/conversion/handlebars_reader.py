@@ -1,4 +1,4 @@
-"""A template of dotprompt as a tree: what Handlebars says beyond it is refused with its line."""
+"""A template of dotprompt to a tree; what no tree expresses is refused with its line."""
 
 from __future__ import annotations
 

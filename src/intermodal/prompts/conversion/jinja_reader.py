@@ -1,4 +1,4 @@
-"""The templates of Prompty and GitHub as trees: what Jinja says beyond them is refused with its line."""
+"""Templates of Prompty and GitHub to trees; what no tree expresses is refused with its line."""
 
 from __future__ import annotations
 

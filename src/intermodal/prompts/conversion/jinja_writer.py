@@ -1,4 +1,4 @@
-"""A tree as a Prompty file (version 2), and as one of GitHub's, whose templates have names alone."""
+"""A tree to a Prompty file (version 2), and to one of GitHub's, whose templates have names alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schema without what formats write in several ways: definitions, ways to say null, closed objects."""
+"""JSON Schema with one spelling for what formats write differently: definitions, null, closed objects."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A POML document as a tree: laid out once with marks in place of its values, branches and media.
+"""A POML document to a tree: laid out once with marks in place of its values, branches and media.
 
-The layout is pomlight's, so a text of the tree is what POML makes of it: headings of tasks, signs of lists. White space
-of values is folded where the paragraph does that, which is said.
+The layout is pomlight's, so texts of the tree are what POML makes of them: headings of tasks, bullets of lists. White
+space of values is folded where the paragraph folds it, which is reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A tree as a POML document: each message one paragraph whose white space is kept."""
+"""A tree to a POML document: each message one paragraph whose white space is kept."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The small tree that templates of every format are read into and written from: texts, values, media, roles, branches.
+"""The tree that templates of every format are read into and written from: texts, values, media, roles, branches.
 
 A value is a path: the name of an argument, or of the item of a loop around, and the fields that lead from there. What a
-language of templates has beyond this is refused with its line, so that nothing is written that says something else.
+template language has beyond this is refused with its line, so that nothing is written that says something else.
 """
 
 from __future__ import annotations

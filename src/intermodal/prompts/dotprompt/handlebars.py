@@ -1,7 +1,7 @@
-"""A template of Handlebars: what it uses, known before it is rendered, and rendering it within bounds.
+"""Templates of Handlebars: what they use, known before rendering, and rendering within bounds.
 
-Parsed and rendered by ``dotpromptz-handlebars``. What this adds: a value is never taken for a marker, steps and letters
-are counted, partials go round in no circle, and errors name a line.
+Parsed and rendered by ``dotpromptz-handlebars``. Added here: a value is never taken for a marker, steps and letters
+are counted, partials may not be circular, and errors name a line.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """LiteLLM's dialect of ``.prompt``: settings at the top, a template of Jinja, and lines that begin with a role.
 
-It is told by what dotprompt does not have, and read with a warning. ``System:``, ``User:`` and ``Assistant:`` open a
-message where they begin a line of the file's own text; a line that a value brings is text.
+It is recognised by what dotprompt does not have, and read with a warning. ``System:``, ``User:`` and ``Assistant:``
+open a message where they begin a line of the file's own text; such a line in a value is text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Picoschema, dotprompt's short way to write a schema, as JSON Schema.
+"""Picoschema, dotprompt's short way to write a schema, to JSON Schema.
 
 https://google.github.io/dotprompt/reference/picoschema: ``name?(array, what it is): string, each of them``.
 """

@@ -1,7 +1,7 @@
 """Google's ``.prompt``: YAML front matter, Picoschema, and a template of Handlebars.
 
-https://google.github.io/dotprompt/reference. What a file says for us alone stands under ``ext: intermodal:``
-(``wishes.py``), so it stays a file that every other reader takes.
+https://google.github.io/dotprompt/reference. Settings for intermodal alone are under ``ext: intermodal:``
+(``prompt_options.py``), so that every other reader takes the file.
 """
 
 from __future__ import annotations

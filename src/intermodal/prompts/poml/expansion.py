@@ -1,7 +1,7 @@
-"""POML with its values put in: expressions, loops, conditions and files done, media lifted out.
+"""Puts values into POML: expressions, loops, conditions and includes are evaluated, media taken out.
 
-What comes out is POML in which nothing is left to evaluate: a value is written in the entities that POML has for its
-signs, and data for tables and objects go beside the text, under names that nobody else has.
+The result is POML in which nothing is left to evaluate: values are written in POML's entities, and data for tables and
+objects go beside the text, under names that nothing else has.
 """
 
 from __future__ import annotations

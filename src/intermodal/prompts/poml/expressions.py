@@ -1,7 +1,7 @@
 """POML's expressions: the part of JavaScript that prompts use, over plain data, counted step by step.
 
-Names, numbers, texts, lists and objects, operators, items and attributes of data, and a table of methods. There is no
-way to a function that is not in the table.
+Names, numbers, texts, lists and objects, operators, items and attributes of data, and a table of methods. No function
+outside of the table can be reached.
 """
 
 from __future__ import annotations

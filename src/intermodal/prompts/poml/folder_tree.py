@@ -1,7 +1,7 @@
 """POML's ``<folder>``: the tree of a folder beside the prompt, as a list of lists.
 
-Folders come before files, each by name, as Microsoft's own renderer orders them. A filter is a regular expression over
-names, of folders too; it is matched in linear time. Links are not followed.
+Folders come before files, each by name, as in Microsoft's own renderer. A filter is a regular expression over names, of
+folders too; it is matched in linear time. Links are not followed.
 """
 
 from __future__ import annotations

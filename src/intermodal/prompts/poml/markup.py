@@ -1,4 +1,4 @@
-"""POML's markup as elements with their lines. Nothing is looked up and nothing named outside of the text."""
+"""POML's markup as elements with their lines. Nothing outside of the text is looked up."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Microsoft's POML: tags for roles, tasks, examples, media, tables; laid out as text by ``pomlight``.
 
 https://microsoft.github.io/poml. pomlight's own expressions reach every attribute of Python and its own tags every file
-of the machine. So expressions, loops, conditions and files are done here (``poml_expansion.py``), over plain data and
-within bounds; what pomlight gets is a document in which nothing is left to do but to lay it out.
+of the machine. So expressions, loops, conditions and files are done here (``expansion.py``), over plain data and
+within bounds; pomlight gets a document that only has to be laid out.
 """
 
 from __future__ import annotations
