@@ -129,13 +129,9 @@ class AsyncClient(ClientVerbs, ClientResources):
 
     @with_options(AskOptions)
     def stream_text(
-        self,
-        prompt: str | Request,
-        *files: FileLike,
-        plan: Plan | None = None,
-        schema: Schema | None = None,
+        self, prompt: str | Request, *files: FileLike, plan: Plan | None = None, schema: Schema | None = None,
         **options: Unpack[AskOptions],
-    ) -> AsyncGenerator[str]:
+    ) -> AsyncGenerator[str]:  # fmt: skip
         """The words of the answer as they come: ``stream``, and of its events the text alone."""
         request, plan = self._to_run(prompt, files, plan, schema, options)
         return _answer_text(self._streamed(request, plan))
