@@ -33,7 +33,7 @@ from intermodal.protocols.ollama import server as ollama_server
 from intermodal.protocols.openai_chat import request as openai_chat_request
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_responses import request as openai_responses_request
-from intermodal.protocols.openai_responses import server_events
+from intermodal.protocols.openai_responses import server as openai_responses_server
 from intermodal.protocols.reply_decoder import ReplyDecoder
 from intermodal.request import JsonOutput
 
@@ -59,8 +59,8 @@ SERVERS = (
     ),
     Server(
         "openai_responses",
-        lambda: server_events.OpenAIResponsesStreamEncoder("m", id="r1", created=1),
-        lambda events: server_events.encode_reply(events, "m", id="r1", created=1),
+        lambda: openai_responses_server.OpenAIResponsesStreamEncoder("m", id="r1", created=1),
+        lambda events: openai_responses_server.encode_reply(events, "m", id="r1", created=1),
         openai_responses_request.OpenAIResponsesDecoder,
     ),
     Server(

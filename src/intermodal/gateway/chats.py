@@ -50,7 +50,7 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.errors.responses import RequestRefused, RunEventEncoder
-from intermodal.protocols.openai_responses.server_events import echoed_fields
+from intermodal.protocols.openai_responses.server import echoed_fields
 from intermodal.request import JsonOutput, Request
 
 if TYPE_CHECKING:

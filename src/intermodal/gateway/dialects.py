@@ -96,7 +96,7 @@ CHAT = Dialect(
     about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()}, table="openai",
 )  # fmt: skip
 RESPONSES = Dialect(
-    reads="openai_responses.server", writes="openai_responses.server_events", comment=b": %b\n\n",
+    reads="openai_responses.server", writes="openai_responses.server", comment=b": %b\n\n",
     about=lambda: {"id": f"resp_{uuid.uuid4().hex}", "created": _seconds()}, table="openai-responses",
     asks="input", refers=True,
 )  # fmt: skip

@@ -12,10 +12,10 @@ from intermodal.gateway.direct.raw_json import add_run_metadata, join_object, sp
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
 from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
-from intermodal.protocols.openai_responses import server_events
+from intermodal.protocols.openai_responses import server
 from intermodal.protocols.openai_responses.reply import ENDED
 
-UNCOUNTED = dumps(server_events.write_usage(WireUsage()))
+UNCOUNTED = dumps(server.write_usage(WireUsage()))
 # Letters of an id that nobody else has. Clients name what was said by it later, so that a short one, which may come
 # again, is not let through.
 OWN_ID = 20
@@ -122,7 +122,7 @@ class ResponseObject(msgspec.Struct):
         tree = _any.decode(raw)
         usage = read_usage(tree, self.service_tier or "")
         if not (all(name in raw for name in _COUNTS) and has_valid_counts(tree, _NEEDED)):
-            raw = dumps(server_events.write_usage(usage))
+            raw = dumps(server.write_usage(usage))
         return usage, raw
 
     def ending(self, *, called: bool) -> str:

@@ -31,7 +31,7 @@ from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat.server import sse_event
-from intermodal.protocols.openai_responses.server_events import echoed_fields, write_usage
+from intermodal.protocols.openai_responses.server import echoed_fields, write_usage
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})

@@ -41,7 +41,7 @@ from intermodal.protocols.ollama import server as ollama_server
 from intermodal.protocols.openai_chat import request as openai_chat_request
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_responses import request as openai_responses_request
-from intermodal.protocols.openai_responses.server_events import echoed_fields
+from intermodal.protocols.openai_responses.server import echoed_fields
 from intermodal.protocols.reply_decoder import ReplyDecoder
 from intermodal.protocols.request_fields import IDENTIFIERS
 from intermodal.request import JsonOutput, Request, Sampling, Settings, TextOutput

@@ -85,8 +85,8 @@ QUIRKS: Mapping[str, str] = {
     "bare_audio": "sound goes as base64 alone, without its format (Mistral)",
     "document_url": "a PDF goes as a document_url part, not as a file (Mistral)",
     "no_refusals": "what a model refused goes back to it as its words: there is no field for it (Mistral)",
-    "bounded_schema": "strings and arrays without a limit are forced with one (schemas.bounded); answers are checked "
-    "against the schema as it was given",
+    "bounded_schema": "strings and arrays without a limit are sent with one (schema_transforms.limit_lengths); answers "
+    "are validated against the schema as given",
     **request_fields.QUIRKS["openai"],
 }
 JSON_HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
