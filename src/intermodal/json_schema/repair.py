@@ -1,9 +1,8 @@
 """Repair of JSON that a model wrote with slips, where only one reading is possible.
 
 Accepted are comments, unquoted names, single quotes, Python's literals, line breaks within strings, a trailing comma, a
-missing comma at a line's end, and numbers such as ``+5``, ``.5`` and ``5.``. Refused is anything with two readings,
-above
-all what was cut off: nothing is added that was not written.
+missing comma at a line's end, and numbers such as ``+5``, ``.5`` and ``5.``. Refused is anything with two readings and,
+above all, what was cut off: nothing is added that was not written.
 """
 
 from __future__ import annotations

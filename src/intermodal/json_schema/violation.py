@@ -52,8 +52,7 @@ class Violation:
         keyword: the violated keyword, "" for the schema ``false``.
         steps: the path to the value, innermost step first.
         said: the message, with ``{}`` for each of ``about``; formatted only when read, since most violations belong to
-            a
-            branch of an ``anyOf`` of which another fits.
+            a branch of an ``anyOf`` of which another fits.
     """
 
     __slots__ = ("about", "keyword", "said", "steps")

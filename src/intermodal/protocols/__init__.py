@@ -10,13 +10,13 @@ A protocol's folder holds up to three chat modules, named alike in every folder:
 - ``server.py`` is the other direction, for the gateway: ``decode_request(body)`` reads a client's request,
   ``StreamEncoder`` and ``encode_reply`` write the answer.
 
-Further endpoints of a protocol are modules beside them (``embeddings.py``, ``images.py``). What all protocols share is
-at
-the top of this package: the calls and events (``calls.py``), normalisation (``conversation.py``,
-    ``schema_transforms.py``, ``special_tokens.py``), the table of request fields (``request_fields.py``) and the base
-    of the decoders (``reply_decoder.py``). ``framing/`` holds bytes and JSON, ``errors/`` failures in both directions.
+Further endpoints of a protocol are modules beside them (``embeddings.py``, ``images.py``).
 
-To add a protocol for hosts: write its folder with ``request.py`` and ``reply.py``; add its name to
-``catalog.types.Protocol``, its folder to the tables of ``executor/wires.py``, and the paths of its settings to
-``request_fields.SETTING_PATHS``. CONTRIBUTING.md, "Add a protocol", lists each step and the tests that hold it.
+What all protocols share is at the top of this package: the calls and events (``calls.py``), normalisation
+(``conversation.py``, ``schema_transforms.py``, ``special_tokens.py``), validation of clients' requests
+(``request_validation.py``, ``request_fields.py``) and the base of the decoders (``reply_decoder.py``). ``framing/``
+holds bytes and JSON, ``errors/`` failures in both directions.
+
+To add a protocol, write its folder and its rows; CONTRIBUTING.md, "Add a protocol: a folder and a row", lists each step
+and the tests that hold it.
 """

@@ -125,9 +125,9 @@ class OpenAIChatDecoder(ReplyDecoder):
             )
 
     def _number(self, index: int, said: str) -> tuple[int, bool]:
-        """Return the number of the call that a piece belongs to, and whether the piece begins it. Some servers give all
-        calls
-        one number or none: a different id is a different call.
+        """Return the number of the call that a piece belongs to, and whether the piece begins it.
+
+        Some servers give all calls one number or none: a different id is a different call.
         """
         number, id_ = self._begun.get(index, (-1, ""))
         if number >= 0 and (not said or said == id_ or not id_):
