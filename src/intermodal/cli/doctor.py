@@ -152,7 +152,7 @@ def _header() -> SnapshotHeader:
 def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
     """How old the published data about hosted models is on a day: the snapshot and each of its sources. It is old where
     one of them is."""
-    from intermodal.cli.models_refresh import aged, ages, days_old
+    from intermodal.cli.models import aged, ages, days_old
 
     days = (today - date.fromisoformat(header.made)).days
     what = f"of {header.made}, {aged(days)}; {'; '.join(ages(header, today.isoformat()))}"
@@ -383,7 +383,7 @@ def _asked(rows: Iterable[HostRow], env: Mapping[str, str]) -> Iterator[DoctorFi
 
 
 async def _ask(row: HostRow, key: str) -> DoctorFinding:
-    from intermodal.cli.host_models import listed_models
+    from intermodal.cli.hosts import listed_models
     from intermodal.errors import CallError, Unreachable
 
     try:

@@ -1,4 +1,4 @@
-"""``intermodal fit``: whether a local model fits this machine or a named one, how fast, and what would make it fit."""
+"""``intermodal fit``: whether a local model fits a machine, how fast it runs, and what would make it fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from intermodal.cli.arguments.request_options import listed, svg_option
 
 if TYPE_CHECKING:
     from intermodal.local_models.fit import FitQuery, FitReport
+    from intermodal.local_models.ranking import RankedModel, Work
     from intermodal.local_models.vllm_fit import VllmReport
+    from intermodal.plans.machine import Machine
 
 EPILOG = """\b
 Examples
@@ -96,9 +98,9 @@ def fit(**given: Any) -> None:
 
     svg_file, as_json = given["svg_file"], given["as_json"]
     if given["checked"] is not None:
-        from intermodal.cli.fit_check import check
+        from intermodal.cli.fit_check import check_prediction
 
-        check(given, given["checked"])
+        check_prediction(given, given["checked"])
         return
     if given["everything"] or not given["model"]:
         _rank(given)
@@ -160,7 +162,6 @@ def wish_of(given: dict[str, Any]) -> FitQuery:
 
 def _rank(given: dict[str, Any]) -> None:
     """``--all``: every model that could run there."""
-    from intermodal.cli.fit_ranking import rank
     from intermodal.errors import UsageError
     from intermodal.local_models.fit import PROMPT, this_machine
     from intermodal.sizing.machine_options import machine_of_options
@@ -263,3 +264,67 @@ def _measure(wish: FitQuery, *, quiet: bool) -> None:
         llama_bench.save_speeds(folder, path, speeds)
     elif not quiet:
         click.echo(f"{llama_bench.PROGRAM} could not run it", err=True)
+
+
+ROWS = 25
+
+
+def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 1, kv: str = "f16") -> None:
+    """Print what fits, strongest first."""
+    from intermodal.cli.pull import weights_store
+    from intermodal.local_models.fit import parse_cache_types, parse_contexts
+    from intermodal.local_models.ranking import RankingQuery, rank_models
+
+    type_k, type_v = parse_cache_types(kv)
+    context = max(parse_contexts(ctx)) if ctx else 0
+    wanted = RankingQuery(context=context, slots=slots, type_k=type_k, type_v=type_v, work=work)
+    found = rank_models(machine, weights_store(), os.environ, wanted)
+    if as_json:
+        from intermodal.cli.rendering.json_document import print_document
+        from intermodal.local_models.fit_document import ranked
+
+        print_document("fit", ranked(found))
+    else:
+        _table(machine, found)
+
+
+def named(words: str) -> Machine:
+    """The machine of ``--fits``: a size of memory, or a card."""
+    from intermodal.errors import UsageError
+    from intermodal.sizing.machine_options import machine_of_options, parse_memory
+
+    try:
+        parse_memory(words)
+    except UsageError:
+        return machine_of_options((words,))
+    return machine_of_options((), words)
+
+
+def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
+    from intermodal.cli.rendering.tables import echo_table
+    from intermodal.local_models.fit_text import gib
+    from intermodal.local_models.text_bars import rate
+    from intermodal.sizing.machine_options import describe_machine
+
+    fitting = [each for each in found if each.verdict in ("fits", "tight")]
+    click.echo(describe_machine(machine))
+    unsure = sum(each.verdict == "unknown" for each in found)
+    if not fitting:
+        click.echo(
+            f"none of {len(found):,} models is known to fit" if unsure else f"none of {len(found):,} models fits"
+        )
+        return
+    rows = [
+        (each.name, each.store or each.where, each.tier or "-",
+         gib(each.check.needed) + (" ~" if each.verdict == "tight" else ""),
+         f"{rate(each.decode.low)}..{rate(each.decode.high)}" if each.decode.known else "unknown", each.todo)
+        for each in fitting[:ROWS]
+    ]  # fmt: skip
+    echo_table(("model", "where", "tier", "GiB", "tokens/s", "to do"), rows)
+    more = f"{len(fitting) - ROWS:,} more fit; " if len(fitting) > ROWS else ""
+    assumed = (
+        "only files on disk are sized by their headers, of others four bits are assumed; within a tier the larger "
+        "come first, as nothing that was measured is known of all of them"
+    )
+    open_ = f"of {unsure:,} no header says what texts so long take; " if unsure else ""
+    click.echo(f"\n{more}{len(found) - len(fitting) - unsure:,} do not fit; {open_}{assumed}", err=True)

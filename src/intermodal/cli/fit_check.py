@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from intermodal.sizing.load_log import TermComparison
 
 
-def check(given: dict[str, Any], said: str) -> None:
+def check_prediction(given: dict[str, Any], said: str) -> None:
     """Compare and print. ``said``: what stands after ``--check``; a model there is one, where none is named before."""
     from intermodal.cli.fit import LOOK, wish_of
     from intermodal.cli.pull import weights_store
@@ -36,10 +36,10 @@ def check(given: dict[str, Any], said: str) -> None:
 
         print_document("fit", document(found))
         return
-    _echo(found)
+    _echo_comparison(found)
 
 
-def _echo(found: FitComparison) -> None:
+def _echo_comparison(found: FitComparison) -> None:
     from intermodal.cli.rendering.tables import echo_table
     from intermodal.local_models.text_bars import rate
 

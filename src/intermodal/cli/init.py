@@ -105,9 +105,7 @@ def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
 
 def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, Any]]:
     """Propose the strongest that fit this machine; fetch those the user wants. Returns what was proposed."""
-    from intermodal.cli.pull import weights_store
-    from intermodal.cli.pull_best import document, lines
-    from intermodal.cli.pull_hub import PullOptions, fetch_models, of_hub
+    from intermodal.cli.pull import PullOptions, document, fetch_models, lines, of_hub, weights_store
     from intermodal.local_models.fit import this_machine
     from intermodal.local_models.recommendation import recommend
 

@@ -1,19 +1,23 @@
-"""``intermodal prompt``: prompt files, from a list of them to a run."""
+"""``intermodal prompt``: list, show, explain, run, test, convert and lint prompt files."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from intermodal.cli.arguments.request_options import listed, money, seconds, svg_option, with_all
-from intermodal.cli.prompt_convert import convert
-from intermodal.cli.prompt_test import test
+from intermodal.cli.eval import OVER_BUDGET, evaluation_of, run_options, said_options
+from intermodal.cli.eval import run as run_evaluation
+from intermodal.cli.eval import show as show_report
+from intermodal.errors import PromptError, UsageError
 from intermodal.request import ASPECTS, OBJECTIVES, TIERS
 
 if TYPE_CHECKING:
     from intermodal.config import Config
+    from intermodal.prompts.conversion.convert import ConvertedPrompt, TargetFormat
     from intermodal.prompts.prompt_file import PromptFile
     from intermodal.request import Message
 
@@ -271,6 +275,127 @@ def _document(file: PromptFile) -> dict[str, Any]:
             {"level": each.level, "line": each.line, "what": each.what, "todo": each.todo} for each in file.findings
         ],
     }  # fmt: skip
+
+
+TEST_EPILOG = """\b
+Examples
+  intermodal prompt test summary.prompt.yml
+  intermodal prompt test summary.prompt.yml --most-routes 4 --html summary.html
+  intermodal prompt test summary.prompt.yml --routes gpt-5-mini,qwen3-4b --host openai
+"""
+
+_SMOKE = "no answer to compare with: it passes when one comes, of the schema where there is one"
+
+TESTS_FAILED = 14  # exit code: no route passed all tests
+
+
+@click.command(epilog=TEST_EPILOG)
+@click.argument("file")
+@run_options(1)
+@click.option("-q", "--quiet", is_flag=True, help="Only the report: no progress, no notes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def test(file: str, **given: Any) -> int:
+    """Run the test data of FILE and check the answers: passed, tokens, money and seconds, over the file's own model or
+    what plans take in its place; with --most-routes or --routes over several, side by side.
+
+    Finished runs are kept: interrupted, the same command goes on. Exit code 14 where no route passes all. What it
+    measures becomes the strength that plans go by, as with `intermodal eval`. The sample of a Prompty file passes when
+    an answer comes, and is no measure.
+    """
+    from intermodal.client import AsyncClient
+    from intermodal.concurrency.sync_bridge import SyncBridge
+    from intermodal.evaluation.prompt_examples import example_dataset, example_requests
+
+    client, bridge = AsyncClient(), SyncBridge()
+    try:
+        prompt = client.prompt(file, **said_options(client.config, given))
+        data, examples = example_dataset(prompt.file)
+        if not (given["quiet"] or given["as_json"]):
+            for each in prompt.file.findings:
+                click.echo(f"{file}:{each.line}: {each.what}", err=True)
+            for example in examples.values():
+                if example.smoke:
+                    click.echo(f"{file}:{example.line}: {_SMOKE}", err=True)
+        one_route = given["most_routes"] == 1 and not given["routes"]
+        requests = bridge.run(partial(example_requests, prompt, examples, one_route=one_route))
+        report = run_evaluation(evaluation_of(client, data, given, requests), bridge, given)
+    finally:
+        bridge.close(client.aclose)
+    show_report(report, given)
+    if report.stopped:
+        return OVER_BUDGET
+    return 0 if any(row.right == report.items for row in report.routes) else TESTS_FAILED
+
+
+CONVERT_EPILOG = """\b
+Examples
+  intermodal prompt convert invoice.prompt --to poml
+  intermodal prompt convert summary.prompt.yml --to dotprompt -o summary.prompt
+  intermodal prompt convert report.prompt --to prompty --lossy -o report.prompty
+"""
+
+FORMATS = ("dotprompt", "poml", "github", "prompty", "baml")
+
+
+@click.command(epilog=CONVERT_EPILOG)
+@click.argument("file", type=click.Path())
+@click.option("--to", "to", type=click.Choice(FORMATS), required=True, help="The format to write.")
+@click.option("-o", "--output", "out", type=click.Path(), default=None, metavar="OUT",
+              help="Write this file.  [default: standard output]")  # fmt: skip
+@click.option("--replace", "replaces", is_flag=True, help="Write OUT also where it is there already.")
+@click.option("--lossy", is_flag=True, help="Write it also where the prompt asks or gives something else then.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as_json: bool) -> None:
+    """Write FILE in another format; FILE#NAME for one of several. What the format has no place for is named on stderr,
+    with its line.
+
+    What was written is read again and rendered beside FILE with the same values. Where it says something else nothing
+    is written, and the exit code is 2; --lossy writes it all the same.
+    """
+    from intermodal.cli.arguments.saved_files import write_atomically
+    from intermodal.cli.rendering.json_document import print_document
+    from intermodal.prompts import formats
+    from intermodal.prompts.conversion.convert import TARGETS, convert_prompt, target_path
+
+    found, target = formats.load(file), TARGETS[to]
+    place = Path(out) if out else target_path(found, target)
+    _check_place(found.path, out, target, replaces)
+    made = convert_prompt(found, target, place)
+    for loss in made.lost:
+        click.echo(f"{found.path}:{loss.line}: not converted: {loss.what}", err=True)
+    if made.changed and not lossy:
+        raise _refused(found.path, made, target)
+    if out:
+        write_atomically(place, made.text.encode("utf-8"))
+        click.echo(f"wrote {out}", err=True)
+    if as_json:
+        lost = [{"line": loss.line, "what": loss.what, "meaning": loss.meaning} for loss in made.lost]
+        body = {"file": found.path, "from": found.format, "to": target.name, "out": out, "text": made.text}
+        print_document("prompt_convert", {**body, "lost": lost})
+    elif not out:
+        click.echo(made.text, nl=False)
+
+
+def _check_place(path: str, out: str | None, target: TargetFormat, replaces: bool) -> None:
+    from intermodal.cli.arguments.output_files import same_file
+    from intermodal.prompts import formats
+
+    if not out:
+        return
+    if same_file(path, out):
+        raise UsageError("is the file that is converted", where=out, todo="name another file for -o")
+    reader = formats.format_of(Path(out))
+    if reader is None or reader.name != target.name:
+        raise UsageError(f"is no name of a file of {target.name}", where=out, todo=f"end it with {target.ending}")
+    if Path(out).exists() and not replaces:
+        raise UsageError("is there already", where=out, todo="name a new file, or give --replace")
+
+
+def _refused(path: str, made: ConvertedPrompt, target: TargetFormat) -> PromptError:
+    first = made.changed[0]
+    more = f", and {len(made.changed) - 1} more" if len(made.changed) > 1 else ""
+    what = f"cannot say the same in {target.name}: {first.what}{more}"
+    return PromptError(what, where=f"{path}:{first.line}", todo="choose another format, or give --lossy")
 
 
 prompt.add_command(test)

@@ -36,7 +36,7 @@ def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float
     return memory_of_parameters(known, named), known
 
 
-def check_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
+def check_row_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
     """Raise DoesNotFit where the least that is known of a row to take is more than this machine has free."""
     needed, _ = memory_needed(row, model)
     if not needed.known or fits(machine, needed.low):

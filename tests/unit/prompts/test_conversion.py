@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from intermodal.cli import prompt_convert
+from intermodal.cli import prompt
 from intermodal.content import BytesSource, MediaPart, Text
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, formats
@@ -611,4 +611,4 @@ def media_and_words(file: PromptFile) -> list[tuple[str, list[Any]]]:
 
 
 def test_the_command_line_names_every_format_that_is_written() -> None:
-    assert sorted(prompt_convert.FORMATS) == sorted(TARGETS)  # it does not import what writes them for its help
+    assert sorted(prompt.FORMATS) == sorted(TARGETS)  # it does not import what writes them for its help
