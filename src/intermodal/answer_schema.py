@@ -20,7 +20,8 @@ OWN_STEPS = 20_000_000  # of reading a schema of the user's own program: nobody 
 
 
 def json_output(schema: type[Any] | Mapping[str, Any], *, where: str = "", strict: bool = False) -> JsonOutput:
-    """The output that asks for ``schema``. ``where`` is the file it came from, for the error; ``strict`` as there.
+    """Return the output for ``schema``. ``where`` is the file it came from, for errors; ``strict`` as in
+    ``JsonOutput``.
 
     Raises:
         SchemaInvalid: the class has no JSON Schema, or the schema itself is not valid (draft 2020-12).
@@ -49,7 +50,7 @@ def _schema_of(cls: type[Any]) -> dict[str, Any]:
 
 
 def inline_root(body: dict[str, Any]) -> dict[str, Any]:
-    """The same schema with its root spelled out: several servers want ``type`` at the top, not a ``$ref``."""
+    """Return the schema with its root inlined: several servers require ``type`` at the top, not a ``$ref``."""
     reference = body.get("$ref", "")
     if not reference.startswith("#/$defs/"):
         return body
@@ -66,10 +67,9 @@ def inline_root(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_schema(body: Mapping[str, Any], budget: StepBudget | None = None, *, where: str = "") -> None:
-    """Raise SchemaInvalid unless ``body`` is a JSON Schema that can be used; it names the place, and ``where`` that
-    came from.
+    """Raise SchemaInvalid unless ``body`` is a JSON Schema that can be used; the error names the place, and ``where``.
 
-    ``budget``: of the steps that this may take; ``OWN_STEPS`` without. Raises BudgetExhausted and Cancelled with one.
+    ``budget``: steps that this may take; ``OWN_STEPS`` by default. Raises BudgetExhausted and Cancelled where given.
     """
     try:
         cached_schema(dict(body), StepBudget(OWN_STEPS) if budget is None else budget)
@@ -85,13 +85,13 @@ def check_schema(body: Mapping[str, Any], budget: StepBudget | None = None, *, w
 
 
 def schema_too_large(error: BudgetExhausted, *, where: str = "") -> SchemaInvalid:
-    """The error of a schema that cannot be read within its budget."""
+    """Return the error of a schema that cannot be read within its budget."""
     what = f"the schema takes too much work to read: {error}"
     return SchemaInvalid(what, where=where, todo="ask for less at once, with fewer and smaller patterns")
 
 
 def parse_answer(data: Any, schema: type[T]) -> T:
-    """The answer as the user's type. Raises OutputInvalid when it does not fit."""
+    """Convert the answer to the user's type. Raises OutputInvalid when it does not fit."""
     validate: Any = getattr(schema, "model_validate", None)
     try:
         if callable(validate):

@@ -15,10 +15,10 @@ SERVICE = "intermodal"  # the keyring's name for us; the user name there is the 
 
 
 def find_key(host: Host, env: Mapping[str, str]) -> str | None:
-    """The key of a host, None when it has none.
+    """Return the key of a host, None when there is none.
 
     Raises:
-        ConfigError: there is one, but with spaces or characters that no HTTP header may carry.
+        ConfigError: the key has spaces or characters that no HTTP header may carry.
     """
     where = host.key_env
     key = env.get(host.key_env, "").strip() if host.key_env else ""
@@ -31,11 +31,11 @@ def find_key(host: Host, env: Mapping[str, str]) -> str | None:
 
 
 def store_key(host: str, key: str) -> None:
-    """Keep a key in the system's keyring.
+    """Store a key in the system's keyring.
 
     Raises:
         NotInstalled: there is no keyring here.
-        ConfigError: the key cannot be one.
+        ConfigError: the text cannot be a key.
     """
     checked = _checked(key.strip(), "the key given", host)
     keyring = _keyring()
@@ -71,7 +71,7 @@ def _from_keyring(host: str) -> str:
 
 
 def _keyring() -> Any:
-    """The keyring module, None when the extra is not installed."""
+    """Return the keyring module, None when the extra is not installed."""
     try:
         import keyring
         import keyring.errors

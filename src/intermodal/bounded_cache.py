@@ -17,11 +17,13 @@ _NONE: Any = object()
 
 
 class BoundedCache(OrderedDict[K, V]):
-    """``name``: what is kept, in the words of the documentation. ``most``: how many. ``room``: bytes of all together,
-    as ``size`` counts them; what is larger than that by itself is not kept.
+    """A mapping that evicts its oldest entry when full.
 
-    ``size`` gets a key and its value, neither of which may change while it is kept. Threads may put things in at once
-    where no bytes are counted; else they need a lock.
+    ``name``: of the contents, as the documentation has it. ``most``: entries. ``room``: bytes of all entries together,
+    as ``size`` counts them; a larger entry is not kept.
+
+    ``size`` gets a key and its value, neither of which may change while it is kept. Threads may write concurrently
+    where no bytes are counted; otherwise they need a lock.
 
     >>> table = BoundedCache("letters", 2)
     >>> table["a"], table["b"], table["a"], table["c"] = 1, 2, 3, 4

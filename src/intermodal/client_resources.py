@@ -44,15 +44,15 @@ _EXPORT_SECONDS = 3.0  # seconds that a collector gets to take what waits at the
 
 
 def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request: Request, facts: Facts) -> Plan:
-    """The plan for the rest of a run: what is left of budget and time, what is done, what endpoints do not take."""
+    """Plan the rest of a run, with the budget and time that are left, finished steps, and refusals of endpoints."""
     facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
     return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog), surface)
 
 
 class ClientResources:
-    """Child processes, connections, the store and what is known of endpoints, for one client.
+    """Child processes, connections, the store and the catalog of one client.
 
-    ``surface``: in whose words a plan is that is made anew in the middle of a run.
+    ``surface``: whose words a plan uses that is made again during a run.
     """
 
     surface: ClassVar[Surface] = "command line"
@@ -77,7 +77,7 @@ class ClientResources:
 
     @property
     def media(self) -> MediaWorker:
-        """What opens and decodes media, in a process of its own that is started when it is first needed."""
+        """Workers that decode media, in processes of their own that start on first use."""
         if self._media is None:
             from intermodal.local.hardware.machine import cores
             from intermodal.media.worker_client import MediaWorker
@@ -95,14 +95,14 @@ class ClientResources:
 
     @cached_property
     def room(self) -> ContextFitter:
-        """What offers local models at the context there is memory for."""
+        """Offers local models at the context that there is memory for."""
         from intermodal.local.servers.context_fit import ContextFitter
 
         return ContextFitter(self.weights, self.env)
 
     @property
     def runtimes(self) -> Any:
-        """The models that run in processes of this client."""
+        """Embedded models, which run in processes of this client."""
         if self._runtimes is None:
             from intermodal.local.servers.client_runtimes import ClientRuntimes
 
@@ -127,8 +127,8 @@ class ClientResources:
 
     @cached_property
     def telemetry(self) -> Signals | None:
-        """Where runs tell of themselves; None unless the config says so. OpenTelemetry's variables may be meant for the
-        program that this is a part of."""
+        """Exports spans and metrics of runs; None unless the config enables it. OpenTelemetry's variables may be meant
+        for the program that embeds this client."""
         from intermodal.telemetry.activation import DISABLED, is_enabled, start_telemetry
 
         settings = self.config.telemetry
@@ -164,31 +164,31 @@ class ClientResources:
         return ocr_version(self.weights)
 
     async def told(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
-        """What a question needs of media, without a request of its own; None where nothing estimates it."""
+        """Estimate what a question needs of media, without a request; None where no sentence model is here."""
         return await self._questions.told(question, kinds)
 
     @property
     def machine_now(self) -> Machine:
-        """The machine now, and which endpoints are in its memory."""
+        """The machine now, with the endpoints that are in its memory."""
         return self._machine(self._runtimes.loaded() if self._runtimes is not None else ())
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:
-        """The machine now; ``loaded``: endpoints in the memory of this client."""
+        """Return the machine now. ``loaded``: endpoints in the memory of this client."""
         from intermodal.local.servers.server_rows import snapshot_with_servers
 
         return snapshot_with_servers(self.env, loaded)
 
     @property
     def catalog(self) -> Catalog:
-        """Every endpoint known now: shipped rows, the user's rows, what is installed and pulled."""
+        """Every endpoint known now: shipped rows, the user's rows, installed and pulled models."""
         return self._catalog(())
 
     def catalog_with(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
-        """The catalog, with consent for a few more hosts, and with models that somebody names."""
+        """Return the catalog with consent for further hosts, and with models that are named."""
         return self._catalog(hosts, named)
 
     def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
-        """The catalog, with consent for a few more hosts, and with models that somebody names."""
+        """Return the catalog with consent for further hosts, and with models that are named."""
         weights = self.weights
         made = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
         made = with_named(made, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
@@ -198,7 +198,7 @@ class ClientResources:
         return self._last_catalog
 
     def with_refusals(self, facts: Facts) -> Facts:
-        """The facts, with what endpoints refused of such requests before."""
+        """Return the facts with what endpoints have refused of such requests."""
         return self._upstreams.with_refusals(facts)
 
     async def aclose(self) -> None:

@@ -118,29 +118,29 @@ class Config(Value):
 
 
 def config_path(env: Mapping[str, str]) -> Path:
-    """The config file, whether it is there or not."""
+    """Return the path of the config file, which need not exist."""
     if env.get("INTERMODAL_CONFIG"):
         return Path(env["INTERMODAL_CONFIG"]).expanduser()
     return _folder(env, "config") / FILE
 
 
 def data_dir(env: Mapping[str, str]) -> Path:
-    """What must not be lost: the store."""
+    """Return the folder of what must not be lost: the store."""
     return _folder(env, "data")
 
 
 def cache_dir(env: Mapping[str, str]) -> Path:
-    """What can be fetched or made again: weights, derived media."""
+    """Return the folder of what can be fetched or made again: weights, derived media."""
     return _folder(env, "cache")
 
 
 def state_dir(env: Mapping[str, str]) -> Path:
-    """What is true of this machine now: the servers that ``intermodal up`` started, and their logs."""
+    """Return the folder of this machine's state: servers that ``intermodal up`` started, and their logs."""
     return _folder(env, "state")
 
 
 def snapshot_file(env: Mapping[str, str]) -> Path:
-    """The user's own snapshot of hosted models, there after ``intermodal models refresh``."""
+    """Return the path of the user's snapshot of hosted models, which ``intermodal models refresh`` writes."""
     return data_dir(env) / "models.jsonl"
 
 
@@ -170,11 +170,11 @@ def _of_the_system(kind: str) -> Path:
 
 
 def load_config(env: Mapping[str, str] | None = None) -> Config:
-    """The config; defaults when there is no file.
+    """Read the config file; return the defaults when there is none.
 
     Raises:
-        ConfigError: the file cannot be read or used, or INTERMODAL_CONFIG names one that is not there
-            (going on without it could send out what it forbids).
+        ConfigError: the file cannot be read or used, or INTERMODAL_CONFIG names one that does not exist
+            (continuing without it could send out what it forbids).
     """
     env = os.environ if env is None else env
     path = config_path(env)
@@ -198,7 +198,7 @@ def load_config(env: Mapping[str, str] | None = None) -> Config:
 
 
 def placed(path: str, key: tuple[str | int, ...]) -> str:
-    """A config file, with the line on which a key of it begins where that can be told: "…/intermodal.toml line 12"."""
+    """Return the place of a key for an error: "…/intermodal.toml line 12", or the file where the line is unknown."""
     from intermodal.files.toml_line import line_of_key
 
     try:
@@ -209,7 +209,7 @@ def placed(path: str, key: tuple[str | int, ...]) -> str:
 
 
 def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) -> Config:
-    """A config from parsed TOML; ``snapshot`` is the user's own one. Raises ConfigError that names the key."""
+    """Build a config from parsed TOML. ``snapshot`` is the user's own. Raises ConfigError that names the key."""
     parted = {name: _tables(table, name, where) for name in ("hosts", "policies")}
     file = _decoded({key: value for key, value in table.items() if key not in (*parted, *_ALONE)}, ConfigFile, where)
     hosts = tuple(_host(name, row, where, snapshot) for name, row in sorted(parted["hosts"].items()))
@@ -248,7 +248,7 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
 
 
 def _check_trusted(file: ConfigFile, names: set[str], where: str, snapshot: Path | None) -> None:
-    """Raise ConfigError for a trusted host that nobody knows, and for consent to one that is not trusted."""
+    """Raise ConfigError for an unknown trusted host, and for consent to a host that is not trusted."""
     trusted = file.trusted_hosts
     for at, name in enumerate(trusted):
         if name not in names and find_host(name, snapshot) is None:
@@ -273,7 +273,7 @@ def _table(table: Mapping[str, Any], name: str, where: str, *above: str) -> dict
 
 
 def _tables(table: Mapping[str, Any], name: str, where: str, *above: str) -> dict[str, dict[str, Any]]:
-    """Tables by name."""
+    """Return the tables under ``name``, by their names."""
     found = _table(table, name, where, *above)
     return {each: _table(found, each, where, *above, name) for each in found}
 
@@ -320,7 +320,7 @@ _ALIAS = 'write the name that clients ask for, and what they get: "gpt-4o" = "po
 
 
 def _alias(alias: str, meant: str) -> str:
-    """What is wrong with an alias; "" where nothing is."""
+    """Return what is wrong with an alias, "" where nothing is."""
     if not alias.strip():
         return f"has an alias without a name, for {meant}"
     if alias == AUTO or alias.startswith((POLICY, PROMPT)):
@@ -336,8 +336,8 @@ def _telemetry(table: Mapping[str, Any], where: str) -> TelemetryTable:
 
 
 def _policy(name: str, table: Mapping[str, Any], usual: Mapping[str, Any], where: str) -> Policy:
-    """One ``[policies.NAME]``. Money, time, ``pay_twice``, ``explore`` and ``streaming`` are the file's unless it says
-    others."""
+    """Read one ``[policies.NAME]``. Its money, time, ``pay_twice``, ``explore`` and ``streaming`` default to the
+    file's."""
     key = ("policies", name)
     check_name(name, where, key, "a policy")
     if "max_cost_stated" in table:
@@ -356,7 +356,7 @@ _FILES: Mapping[str, str] = {
 
 
 def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
-    """A host of models that lie in folders (or files) of the user's own, which a runtime of ours opens."""
+    """Read a host whose models are folders or files of the user, which an embedded runtime opens."""
     place = ".".join(key)
     for given in ("base_url", "zone"):
         if getattr(row, given):
@@ -373,7 +373,7 @@ def _of_folders(row: HostRow, where: str, key: tuple[str, ...]) -> HostRow:
 
 
 def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None) -> HostRow:
-    """One ``[hosts.NAME]``."""
+    """Read one ``[hosts.NAME]``."""
     key, place = ("hosts", name), f"hosts.{name}"
     row = _decoded({**table, "id": name}, HostRow, where, *key)
     check_name(name, where, key)
@@ -412,7 +412,7 @@ NOT_NAMES = ("embedded", "prompt", "policy")
 
 
 def check_name(name: str, where: str = "", key: tuple[str, ...] = (), what: str = "a host") -> str:
-    """A host's name, which endpoint ids begin with, or a policy's. Raises ConfigError."""
+    """Check the name of a host, which endpoint ids begin with, or of a policy. Raises ConfigError."""
     plain = name.replace("-", "").replace("_", "").replace(".", "")
     if not (plain.isascii() and plain.isalnum()) or name in NOT_NAMES:
         raise ConfigError(
@@ -425,7 +425,7 @@ def check_name(name: str, where: str = "", key: tuple[str, ...] = (), what: str 
 
 
 def check_url(base_url: str, where: str = "", key: tuple[str | int, ...] = ()) -> str:
-    """A base URL: http(s), with a host, without a user, a query or a fragment. Raises ConfigError."""
+    """Check a base URL: http(s), with a host, without a user, a query or a fragment. Raises ConfigError."""
     from urllib.parse import urlsplit
 
     try:
@@ -458,7 +458,7 @@ def decline(env: Mapping[str, str], host: str) -> Path:
 
 
 def add_host(env: Mapping[str, str], row: HostRow) -> Path:
-    """Write ``[hosts.NAME]``, in place of one of that name. Returns the file."""
+    """Write ``[hosts.NAME]``, replacing one of that name. Returns the file."""
     fields = {key: value for key, value in msgspec.to_builtins(row).items() if key != "id"}
 
     def edit(document: tomlkit.TOMLDocument) -> None:
@@ -478,7 +478,7 @@ def add_host(env: Mapping[str, str], row: HostRow) -> Path:
 
 
 def remove_host(env: Mapping[str, str], name: str) -> bool:
-    """Take a host out of the config, its row and its consent. False when it was in neither."""
+    """Remove a host's row and consent from the config. Returns False when it had neither."""
     found = False
 
     def edit(document: tomlkit.TOMLDocument) -> None:
@@ -495,12 +495,12 @@ def remove_host(env: Mapping[str, str], name: str) -> bool:
 
 
 def create(env: Mapping[str, str]) -> Path:
-    """Make sure the file is there."""
+    """Create the config file if there is none."""
     return _edit(env, lambda document: None)
 
 
 def _list(document: tomlkit.TOMLDocument, key: str, name: str, *, present: bool) -> None:
-    """Put a name into a top-level list, or take it out. A new key goes before the first table, where TOML wants it."""
+    """Add a name to a top-level list, or remove it. A new key goes before the first table, as TOML requires."""
     names = [str(other) for other in document.get(key, ()) if other != name] + ([name] if present else [])
     if key in document:
         document[key] = names
@@ -513,8 +513,8 @@ def _list(document: tomlkit.TOMLDocument, key: str, name: str, *, present: bool)
 
 
 def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None], *, touch: bool = True) -> Path:
-    """Change the file in one step: a reader sees the old text or the new, and a crash leaves the old. Who edits it at
-    the same time waits, so that no edit is lost."""
+    """Change the file in one step: a reader sees the old text or the new, and a crash leaves the old. Concurrent edits
+    wait for each other, so that none is lost."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -542,7 +542,7 @@ def _edit(env: Mapping[str, str], change: Callable[[tomlkit.TOMLDocument], None]
 
 
 def zone_words(zone: Zone) -> str:
-    """How far content goes, for people."""
+    """Return how far content goes in a zone, in words for users."""
     words: dict[Zone, str] = {
         "process": "stays inside this process",
         "machine": "stays on this machine",

@@ -1,7 +1,7 @@
-"""What a request is made of: parts and where their bytes come from. Values only, no I/O.
+"""The parts of a request, and where their bytes come from. Values only, no I/O.
 
-A part's class is what its *sender* declared; the true kind, digest and size are facts that probing
-finds (``plans/facts.py``). ``File`` declares nothing: the bytes decide.
+A part's class is what its *sender* declared; the true kind, digest and size are facts that probing finds
+(``plans/facts.py``). ``File`` declares nothing: its bytes decide.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(msgspec.field,))
 class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all nouns: frozen, compared by value, defaults left out of JSON.
+    """Base of all value types: frozen, compared by value, defaults omitted from JSON.
 
-    Those of which a request may hold thousands, and whose fields are plain values, have ``gc=False``: they can be in no
-    circle, and Python's collector, which stops everybody while it looks, has a million objects fewer to look at.
+    Types of which a request may hold thousands, and whose fields are plain values, have ``gc=False``: they cannot be in
+    a reference cycle, and Python's collector, which stops the process, has a million objects fewer to visit.
     """
 
 
 class BytesSource(Value, gc=False, tag_field="from", tag="bytes"):
-    """Bytes in memory. ``name`` is shown to people only.
+    """Bytes in memory. ``name`` is only shown to users.
 
-    ``origins``: names and kinds of the files these were taken out of, the outermost first; a privacy label on any of
-    them holds for these too. ``page``: which page of such a file these show, 0 for none. ``notes``: what was left out
-    of it, each a phrase that can follow its name.
+    ``origins``: names and kinds of the files that they came out of, the outermost first; a privacy label on any of
+    them holds for these bytes too. ``page``: their page in such a file, 0 for none. ``notes``: what was left out of
+    it, each a phrase that can follow its name.
     """
 
     data: bytes
@@ -60,9 +60,9 @@ Source = BytesSource | PathSource | UrlSource
 
 
 class Text(Value, gc=False, tag_field="kind", tag="text"):
-    """Words of the sender. ``name`` is set when they come from a file: then they are data, not an instruction.
+    """Text of the sender. ``name`` is set when it comes from a file: then it is data, not an instruction.
 
-    ``origins`` as in ``BytesSource``; ``notes`` say what was left out when they were taken out of that file.
+    ``origins`` as in ``BytesSource``; ``notes`` say what was left out when it was taken out of that file.
     """
 
     text: str
@@ -72,7 +72,7 @@ class Text(Value, gc=False, tag_field="kind", tag="text"):
 
 
 class File(Value, gc=False, tag_field="kind", tag="file"):
-    """A file whose kind nobody declared: sniffed from its bytes."""
+    """A file without a declared kind: its bytes decide."""
 
     source: Source
 
@@ -95,7 +95,7 @@ class Document(Value, gc=False, tag_field="kind", tag="document"):
 
 
 class ToolCall(Value, gc=False, tag_field="kind", tag="tool_call"):
-    """A call the model asks for. ``arguments`` is the JSON text as the model wrote it."""
+    """A tool call of the model. ``arguments`` is the JSON text as the model wrote it."""
 
     id: str
     name: str
@@ -109,7 +109,7 @@ class ToolResult(Value, gc=False, tag_field="kind", tag="tool_result"):
 
 
 class Reasoning(Value, gc=False, tag_field="kind", tag="reasoning"):
-    """Thinking of a model, kept verbatim with its signature, so that the next turn can return it."""
+    """Reasoning of a model, verbatim with its signature, so that the next turn can return it."""
 
     text: str
     signature: str = ""
@@ -120,7 +120,7 @@ class Refusal(Value, gc=False, tag_field="kind", tag="refusal"):
 
 
 class Opaque(Value, gc=False, tag_field="kind", tag="opaque"):
-    """A provider's block that only the same wire understands, kept as it came. ``body`` is its JSON text."""
+    """A block that only one protocol understands, unchanged. ``body`` is its JSON text."""
 
     wire: str
     body: str
@@ -133,8 +133,8 @@ MediaPart = File | Image | Audio | Video | Document
 class Segment(Value):
     """A stretch of speech. Times in seconds from the start of the recording.
 
-    ``speaker`` is who says it ("speaker 1"), where speakers are told apart, else "". ``certainty`` is the ear's
-    probability of its words, 0..1; 0 when it does not say.
+    ``speaker`` is "speaker 1" and so on where speakers are separated, else "". ``certainty`` is the recogniser's
+    probability of its words, 0..1; 0 when it reports none.
     """
 
     start: float
@@ -145,16 +145,16 @@ class Segment(Value):
 
 
 class Transcript(Value):
-    """Speech turned into words.
+    """A transcript of speech.
 
     Attributes:
-        language: ISO 639-1 code the ear recognised, "" when there was no speech.
-        confidence: the ear's probability of that language, 0..1.
-        certainty: the ear's probability of its words, 0..1 (geometric mean over tokens); 0 when it does not say.
+        language: ISO 639-1 code that was recognised, "" when there was no speech.
+        confidence: the recogniser's probability of that language, 0..1.
+        certainty: the recogniser's probability of its words, 0..1 (geometric mean over tokens); 0 when it reports none.
         seconds: length of the recording.
         segments: in time order; empty when there was no speech.
-        unheard: seconds of it in which no word was heard though they are about as loud as those with words.
-        into: ISO 639-1 code of the language that the words were translated into, "" where they are as they were said.
+        unheard: seconds without a recognised word that are about as loud as those with words.
+        into: ISO 639-1 code of the language that the words were translated into, "" where they were not.
     """
 
     language: str = ""
@@ -167,7 +167,7 @@ class Transcript(Value):
 
     @property
     def text(self) -> str:
-        """The words; where speakers are told apart, a line for each of their turns with who it is."""
+        """The words; where speakers are separated, a line for each turn, with its speaker."""
         turns: list[list[str]] = []
         speaker = ""
         for segment in self.segments:
@@ -188,7 +188,7 @@ class ReadLine(Value):
         box: x0, y0, x1, y1 around it, in pixels of the original.
         corners: of the line itself, which may be slanted: where reading begins (x0, y0), where it ends (x1, y1), and
             the two corners below, from the end back. () where the reader tells no more than the box.
-        unread: letters of it are of a script that the reader does not know, and missing from ``text``.
+        unread: some letters are of a script that the reader does not know, and missing from ``text``.
     """
 
     text: str
@@ -199,7 +199,7 @@ class ReadLine(Value):
 
 
 def together(texts: Iterable[Scripts]) -> Scripts:
-    """What several texts are made of.
+    """Sum the script counts of several texts.
 
     >>> together([(("han", 2.0), ("signs", 1.0)), (("han", 3.0),)])
     (('han', 5.0), ('signs', 1.0))
@@ -212,5 +212,5 @@ def together(texts: Iterable[Scripts]) -> Scripts:
 
 
 def scaled(scripts: Scripts, share: float) -> Scripts:
-    """What a longer or shorter text of the same kind is made of."""
+    """Return the script counts of a longer or shorter text of the same kind."""
     return tuple((name, units * share) for name, units in scripts)

@@ -1,4 +1,4 @@
-"""What a run says while it goes. A ``Result`` is a fold over events: there is no other way to get one."""
+"""The events of a run. A ``Result`` is a fold over them; there is no other way to get one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value
 
 
 class Usage(Value):
-    """What an endpoint reported, in tokens. None where it reported nothing.
+    """Tokens that an endpoint reported; None where it reported nothing.
 
     ``cached_tokens`` (read from its cache) and ``cache_write_tokens`` (put into it) are part of ``input_tokens``,
     ``reasoning_tokens`` of ``output_tokens``.
@@ -25,14 +25,14 @@ class Usage(Value):
 
 
 class Actual(Value):
-    """What one step really took.
+    """What one step took.
 
     Attributes:
         seconds: wall time of the step, loading of a runtime left out.
         load_seconds: time spent starting or loading its runtime; 0 when it was there.
         cost: USD; None when it cannot be known.
         peak_memory: bytes of the runtime's resident set at its peak; None when not measured.
-        cached: the derived result was there already.
+        cached: the result came from the cache.
         began: seconds after the start of the run.
     """
 
@@ -47,7 +47,7 @@ class Actual(Value):
 
 
 class Derived(Value):
-    """What a conversion produced, kept for inspection (``--save-derived``).
+    """The result of a conversion, for inspection (``--save-derived``).
 
     ``name`` is the part it came from; exactly one of the other fields is the content.
     """
@@ -61,7 +61,7 @@ class Derived(Value):
 
 
 class StepStarted(Value, tag_field="event", tag="step_started"):
-    """A step began, or began again. ``op``: what it does. ``endpoint``: who is called, "" where nobody is."""
+    """A step began, or began again. ``op``: what it does. ``endpoint``: which one it calls, "" for none."""
 
     step: str
     title: str
@@ -83,7 +83,7 @@ class StepFinished(Value, tag_field="event", tag="step_finished"):
 
 
 class Retrying(Value, tag_field="event", tag="retrying"):
-    """A step is tried again. ``at``: seconds after the start of the run, 0 where nobody looked at the clock."""
+    """A step is retried. ``at``: seconds after the start of the run, 0 where that was not measured."""
 
     step: str
     reason: str
@@ -92,11 +92,11 @@ class Retrying(Value, tag_field="event", tag="retrying"):
 
 
 class AttemptFailed(Value, tag_field="event", tag="attempt_failed"):
-    """One attempt at a step failed. Nothing of what it said was shown, unless it was the last.
+    """An attempt at a step failed. None of its output was shown, unless it was the last.
 
     Attributes:
-        code: the error's. status: of HTTP, 0 where there was none. reason: in words that follow the endpoint's name.
-        charged: whether it is paid for: "no", or "maybe" where nobody can know. cost: USD, None where nobody knows.
+        code: of the error. status: of HTTP, 0 for none. reason: a phrase that follows the endpoint's name.
+        charged: whether it is billed: "no", or "maybe" where that cannot be known. cost: USD, None where unknown.
         seconds: what it took. then: "resend" to the same endpoint after ``delay`` seconds, "reroute", or "stop".
         at: seconds after the start of the run.
     """
@@ -115,10 +115,10 @@ class AttemptFailed(Value, tag_field="event", tag="attempt_failed"):
 
 
 class Note(Value, tag_field="event", tag="note"):
-    """Something the user should know: a loss, a check that spoke, a route that changed.
+    """A message for the user: a loss, a failed check, a changed route.
 
-    ``warns``: something is wrong with what came out. It was cut, it repeats itself, it is made of a file in which
-    nothing was found, or a value of it stands nowhere.
+    ``warns``: something is wrong with the answer. It was cut, it repeats itself, it is made of a file in which
+    nothing was found, or one of its values was found in no source.
     """
 
     text: str
@@ -127,7 +127,7 @@ class Note(Value, tag_field="event", tag="note"):
 
 
 class Checked(Value, tag_field="event", tag="checked"):
-    """A check looked at what a step made. ``problem`` is "" when all is well, else the check's word for it."""
+    """A check of a step's output. ``problem`` is "" when it passed, else the name of the problem."""
 
     step: str
     check: str
@@ -136,11 +136,11 @@ class Checked(Value, tag_field="event", tag="checked"):
 
 
 class Replanned(Value, tag_field="event", tag="replanned"):
-    """The plan was made again, because what a step made is not what was planned for.
+    """The rest of the run was planned again, because a step's output differs from the plan.
 
     Attributes:
-        step: whose outcome it was. reason: in words.
-        before, after: ids of the candidates. endpoint: who answers now.
+        step: whose output it was. reason: in words.
+        before, after: ids of the candidates. endpoint: which one answers now.
         plan: id of the new plan. seconds: what planning again took. at: seconds after the start of the run.
         summary, loses, calls, sends: of what is done now, as the plan that was shown said them: in words; aspects; the
             operation and endpoint of each call; what leaves this machine, from what, to which host and zone, with what
@@ -164,7 +164,7 @@ class Replanned(Value, tag_field="event", tag="replanned"):
 
 
 class Rerouted(Value, tag_field="event", tag="rerouted"):
-    """Another route of the plan is taken, as those before it failed; a note says why.
+    """The run took another route of the plan, because those before it failed; a note says why.
 
     ``after``: id of the candidate. The rest as in ``Replanned``.
     """
@@ -179,7 +179,7 @@ class Rerouted(Value, tag_field="event", tag="rerouted"):
 
 
 class FieldEvidence(Value):
-    """Where a value of a JSON answer stands in what was read.
+    """Where a value of a JSON answer is found in what the model read.
 
     Attributes:
         field: the value's place in the answer, a JSON Pointer (RFC 6901): "/items/0/price".
@@ -202,7 +202,7 @@ class FieldEvidence(Value):
 
 
 class Speech(Value):
-    """An answer that is heard. ``data`` is a file of ``media_type``, ``seconds`` long; "audio/pcm" is samples alone."""
+    """A spoken answer. ``data`` is a file of ``media_type``, ``seconds`` long; "audio/pcm" is samples alone."""
 
     data: bytes
     media_type: str = "audio/wav"
@@ -210,9 +210,9 @@ class Speech(Value):
 
 
 class Drawn(Value):
-    """A picture that was made. ``data`` is a file of ``media_type``.
+    """A generated picture. ``data`` is a file of ``media_type``.
 
-    ``prompt`` is what the host made of the words before it drew, "" where it does not say.
+    ``prompt`` is the host's rewritten prompt, "" where it reports none.
     """
 
     data: bytes
@@ -221,8 +221,7 @@ class Drawn(Value):
 
 
 class Sketched(Value, tag_field="event", tag="sketched"):
-    """How a picture looks in the middle of its making, after ``done`` of so many ``steps``: small, and no part of the
-    result."""
+    """A small preview of a picture after ``done`` of ``steps``; not part of the result."""
 
     step: str
     picture: Drawn
@@ -231,7 +230,7 @@ class Sketched(Value, tag_field="event", tag="sketched"):
 
 
 class Committed(Value, tag_field="event", tag="committed"):
-    """The first meaningful output is next: from here on no other model may speak."""
+    """The first visible output comes next: from here on the answer cannot move to another model."""
 
     endpoint: str
 
@@ -241,10 +240,10 @@ class TextDelta(Value, tag_field="event", tag="text"):
 
 
 class Thought(Value, tag_field="event", tag="thought"):
-    """A piece of what the model thinks aloud, shown with the answer and no part of it.
+    """A piece of the model's reasoning, shown with the answer but not part of it.
 
-    ``signature`` ends the stretch that it vouches for. With ``wire`` it is a block that only that wire understands,
-    whole, in ``body``: it goes back as it came. ``summary``: a summary of it, which is all that its host tells.
+    ``signature`` ends the stretch that it signs. With ``wire`` it is a whole block of that protocol, in ``body``, which
+    is sent back unchanged. ``summary``: this is a summary, which is all that the host returns.
     """
 
     text: str = ""
@@ -255,15 +254,15 @@ class Thought(Value, tag_field="event", tag="thought"):
 
 
 class Finished(Value, tag_field="event", tag="finished"):
-    """The last event of a run that worked.
+    """The last event of a successful run.
 
     ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
     sound of a speech output; ``images`` the pictures of an image output; ``scores`` those of the labels of a scores
     output, 0..1, together 1;
-    ``said`` the answer as parts, where it was not words alone (calls of tools, blocks that go back as they came);
-    ``evidence`` says where the values of a JSON answer stand; ``looped``: the answer repeats itself, and may have been
-    stopped for that;
-    ``unread``: files of which words are missing, as they are in a script that nothing here reads;
+    ``said`` the answer as parts, where it is more than text (tool calls, blocks that are sent back unchanged);
+    ``evidence`` says where the values of a JSON answer are found; ``looped``: the answer repeats itself, and may have
+    been stopped for that;
+    ``unread``: files with words in a script that nothing here reads;
     ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
     where an answer was stopped because it repeated itself.
     """
@@ -285,7 +284,7 @@ class Finished(Value, tag_field="event", tag="finished"):
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """What the model wants called, for the caller to do."""
+        """The tool calls of the answer, for the caller to make."""
         return tuple(part for part in self.said if isinstance(part, ToolCall))
 
 
@@ -313,16 +312,15 @@ class Result(Value):
     Attributes:
         text: the answer (for JSON the text as generated, for a transcript its words).
         data: the parsed JSON answer, None otherwise.
-        evidence: where each of its values stands in what was read; () where no file came with the request, or nobody
-            looked (``Policy.evidence``).
+        evidence: where each of its values is found in what was read; () where no file came with the request, or
+            evidence is off (``Policy.evidence``).
         looped: the answer repeats itself, and may have been stopped for that.
-        unread: names of files of which words are missing in what the answer is made of, as they are in a script that
-            nothing here reads.
-        endpoint: who answered.
+        unread: names of files with words in a script that nothing here reads; the answer was made without them.
+        endpoint: which one answered.
         actuals: one per step, in the order they finished.
-        derived: every conversion's product, in that order.
+        derived: the result of every conversion, in that order.
         notes: what the user should know.
-        said: the answer as parts, where it was not words alone. It goes into the next request as the assistant's
+        said: the answer as parts, where it is more than text. It goes into the next request as the assistant's
             message, before the results of the tools it calls.
         checks, replans: what checks found, and where the plan was made again, in order.
         retries: where a step was tried again. failures: every attempt that failed, and what followed.
@@ -355,17 +353,17 @@ class Result(Value):
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all steps together; None of what no step reported."""
+        """Tokens of all steps together; None where no step reported them."""
         return usage_of(self.actuals)
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """What the model wants called: make the calls and ask again with ``said`` and the results."""
+        """The tool calls of the answer: make them, and ask again with ``said`` and the results."""
         return tuple(part for part in self.said if isinstance(part, ToolCall))
 
 
 def usage_of(actuals: Iterable[Actual]) -> Usage:
-    """The sum of what steps reported, field by field; None where none of them did."""
+    """Sum the usage of steps, field by field; None where no step reported one."""
     every = [actual.usage for actual in actuals]
     counts: dict[str, int | None] = {}
     for name in Usage.__struct_fields__:
@@ -375,7 +373,7 @@ def usage_of(actuals: Iterable[Actual]) -> Usage:
 
 
 def fold(events: Iterable[Event]) -> Result:
-    """Add up a finished run. Events of a run that raised fold to what there was until then."""
+    """Fold the events of a run into a result. Events of a run that raised fold to the result until then."""
     text: list[str] = []
     actuals: list[Actual] = []
     derived: list[Derived] = []

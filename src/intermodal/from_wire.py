@@ -27,9 +27,9 @@ from intermodal.request import Message, Policy, Request
 def request_from_call(
     call: ChatCall, policy: Policy | None = None, messages: tuple[Message, ...] | None = None
 ) -> Request:
-    """A client's call as a request to plan. The model it names is the caller's to look up: it may be a policy.
+    """Convert a client's call to a request. The caller looks up the model that it names, which may be a policy.
 
-    ``messages``: that go in place of what is said in the call.
+    ``messages`` replace those of the call.
     """
     return Request(
         messages=messages_from_call(call) if messages is None else messages,
@@ -45,7 +45,7 @@ def request_from_call(
 
 
 def messages_from_call(call: ChatCall) -> tuple[Message, ...]:
-    """What is said in a client's call."""
+    """Return the messages of a client's call."""
     unnamed: Counter[str] = Counter()
     return tuple(
         Message(role=message.role, parts=tuple(_part(part, unnamed) for part in message.parts))
@@ -60,7 +60,7 @@ _KINDS: Mapping[str, type[MediaPart]] = {
 
 
 def _part(part: WirePart, unnamed: Counter[str]) -> Part:
-    """``unnamed``: how many files without a name came before, by what they are."""
+    """Convert a part. ``unnamed``: the number of files without a name before it, by kind."""
 
     def called(word: str, name: str = "") -> str:
         if name:

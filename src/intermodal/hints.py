@@ -44,7 +44,7 @@ _SLOT = re.compile(r"\{([a-z][a-z0-9-]*)?(=?)\}")
 
 
 class Setting(NamedTuple):
-    """What somebody can set, by the name of its option; ``value`` is what it is to be set to, "" where that is open."""
+    """A setting, by the name of its option. ``value``: what to set it to, "" where that is open."""
 
     name: str
     value: str = ""
@@ -68,7 +68,7 @@ class Setting(NamedTuple):
 
 
 class Action(NamedTuple):
-    """What somebody can do that is another thing, and not only called otherwise, wherever it is read."""
+    """An action that differs between surfaces, and not only in its spelling."""
 
     command_line: str
     python: str
@@ -82,7 +82,7 @@ Part = str | Setting | Action
 
 
 class Hint(str):
-    """A sentence with settings and actions among its words. As a text it is in words of the command line."""
+    """A sentence with settings and actions in it. ``str()`` spells it for the command line."""
 
     parts: tuple[Part, ...]
 
@@ -98,12 +98,13 @@ class Hint(str):
         return (self.parts,)
 
     def words(self, surface: Surface) -> str:
-        """The sentence for a surface, as a plain text."""
+        """Spell the sentence for a surface."""
         return "".join(_words(part, surface) for part in self.parts)
 
 
 def hint(template: str, *values: object) -> Hint:
-    """A sentence of a template: ``{}`` takes a value, ``{max-cost}`` is a setting, ``{language=}`` one with a value.
+    """Make a sentence of a template: ``{}`` takes a value, ``{max-cost}`` is a setting, ``{language=}`` one with a
+    value.
 
     >>> raised = hint("would cost up to {}; raise {max-cost}, or {host=} for this once", "$0.2", "openai")
     >>> raised.words("python")
@@ -126,7 +127,7 @@ def hint(template: str, *values: object) -> Hint:
 
 
 def joined_by(between: str, sentences: Iterable[str]) -> Hint:
-    """Sentences in one, with something between each two."""
+    """Join sentences into one."""
     parts: list[Part] = []
     for sentence in sentences:
         parts += [between, *parts_of(sentence)] if parts else parts_of(sentence)
@@ -134,33 +135,33 @@ def joined_by(between: str, sentences: Iterable[str]) -> Hint:
 
 
 def setting(name: str, value: str = "") -> Hint:
-    """A setting alone, as the place where an error happened."""
+    """Return a setting alone, as the place of an error."""
     return Hint((Setting(name, value),))
 
 
 def action(command_line: str, *, python: str | None = None, http: str | None = None) -> Hint:
-    """What is to be done, which differs by where it is read; as at the command line where nothing else is said."""
+    """Return advice that differs between surfaces; Python and HTTP default to the command line's."""
     python, http = (command_line if said is None else said for said in (python, http))
     return Hint((Action(words(command_line, "command line"), words(python, "python"), words(http, "http")),))
 
 
 def command(text: str) -> Hint:
-    """A sentence that ends with a command for a shell. Who asks over HTTP is told of it, without its options."""
+    """Return a sentence that ends with a shell command. Over HTTP it is shown without the command's options."""
     return action(text, http=str(text).partition(" --")[0])
 
 
 def words(text: str, surface: Surface) -> str:
-    """A text of ours as a surface says it; one that has no settings in it is as it is."""
+    """Spell a text for a surface; a text without settings is unchanged."""
     return text.words(surface) if isinstance(text, Hint) else text
 
 
 def packed(text: str) -> str | list[Part]:
-    """A text as it goes from one process to another, as JSON or MessagePack have it."""
+    """Encode a text for another process, as plain JSON or MessagePack data."""
     return list(text.parts) if isinstance(text, Hint) else text
 
 
 def unpacked(said: str | list[Any]) -> str:
-    """A text of what ``packed`` made."""
+    """Decode what ``packed`` returned."""
     if isinstance(said, str):
         return said
     return Hint(part if isinstance(part, str) else Setting(*part) if len(part) == 2 else Action(*part) for part in said)
@@ -176,7 +177,7 @@ def _words(part: Part, surface: Surface) -> str:
 
 @lru_cache(maxsize=1024)
 def _read(template: str) -> tuple[str | Setting, ...]:
-    """A template as what it is made of. A setting without a name is the place of a value."""
+    """Split a template into its parts. A setting without a name is the place of a value."""
     found: list[str | Setting] = []
     at = 0
     for slot in _SLOT.finditer(template):
@@ -193,7 +194,7 @@ _WHO = "whoever runs the server can give it (intermodal hosts add "
 
 
 def consent_to(*hosts: str) -> Hint:
-    """How hosts are allowed: one is named, for several the option is, and for none that is named any."""
+    """Return how to allow hosts: by name for one, by the option for several, any for none."""
     named = hosts[0] if len(hosts) == 1 else "NAME"
     add = f"or intermodal hosts add {named}"
     if len(hosts) > 1:
@@ -205,11 +206,11 @@ def consent_to(*hosts: str) -> Hint:
 
 
 def release(label: str) -> Hint:
-    """How something private is let out, by the label that does it."""
+    """Return how to release something private, by its label."""
     said = hint("release it with {release=}", label)
     return action(said, http=f'release = ["{label}"] in a policy {_OWNER} releases it')
 
 
 def say_which(listed: str) -> Hint:
-    """The names among which one has to be chosen."""
+    """Return the names to choose from."""
     return hint("say which: {}", action(listed, http=f"{listed}{ALIASES}"))

@@ -44,7 +44,7 @@ _OF_THREE = {pair.split()[0]: pair.split()[1] for pair in _THREE.replace("\n", "
 
 
 def code_of(language: str) -> str:
-    """The code for a name or a code ("English", "en", "en-US", "eng" -> "en"); "" for what is neither."""
+    """Return the code of a name or a code ("English", "en", "en-US", "eng" -> "en"); "" for anything else."""
     word = language.strip().lower()
     if word in CODES:
         return CODES[word]
@@ -66,7 +66,7 @@ _EXAMPLES = "codes are ISO 639-1: en, fr, de, …"
 
 
 def checked_language(language: str) -> str:
-    """The code for what a person said the language is; "" stays "".
+    """Return the code of a language that the user named; "" stays "".
 
     Raises UsageError when there is no such language.
     """
@@ -79,7 +79,7 @@ def checked_language(language: str) -> str:
 
 
 def name_of(code: str) -> str:
-    """The English name of a language, as a sentence has it; where none is known, its code.
+    """Return the English name of a language; its code where none is known.
 
     >>> name_of("de"), name_of("es")
     ('German', 'Spanish')
@@ -93,7 +93,7 @@ _USUAL = {"es": "spanish", "lb": "luxembourgish", "pa": "punjabi", "ro": "romani
 
 
 def whisper_code(language: str) -> str:
-    """The code as Whisper's own list has it. Raises UsageError for a language that Whisper was not taught."""
+    """Return the code in Whisper's list. Raises UsageError for a language that Whisper does not know."""
     code = checked_language(language)
     if code and code not in CODES.values():
         raise UsageError(
@@ -104,5 +104,5 @@ def whisper_code(language: str) -> str:
 
 
 def iso_code(code: str) -> str:
-    """The ISO code for one of Whisper's."""
+    """Return the ISO code of one of Whisper's codes."""
     return next((ours for ours, whisper in _WHISPER_ONLY.items() if whisper == code), code)

@@ -89,24 +89,24 @@ ZERO = Quantity()
 
 
 def exact(value: float, basis: str = "") -> Quantity:
-    """A counted or measured value."""
+    """Return a counted or measured value."""
     return Quantity(low=value, mid=value, high=value, certainty="exact", basis=basis)
 
 
 def between(low: float, mid: float, high: float, basis: str) -> Quantity:
-    """An estimate with its range. Raises ValueError unless ``0 <= low <= mid <= high``."""
+    """Return an estimate with its range. Raises ValueError unless ``0 <= low <= mid <= high``."""
     if not 0 <= low <= mid <= high:
         raise ValueError(f"not a range: {low}, {mid}, {high}")
     return Quantity(low=low, mid=mid, high=high, certainty="estimated", basis=basis)
 
 
 def unknown(basis: str) -> Quantity:
-    """Nobody knows; ``basis`` says why."""
+    """Return an unknown quantity; ``basis`` says why it is unknown."""
     return Quantity(certainty="unknown", basis=basis)
 
 
 def total(quantities: list[Quantity] | tuple[Quantity, ...]) -> Quantity:
-    """The sum; exact 0 for none."""
+    """Return the sum; exact 0 for none."""
     result = ZERO
     for quantity in quantities:
         result = result + quantity
@@ -114,7 +114,7 @@ def total(quantities: list[Quantity] | tuple[Quantity, ...]) -> Quantity:
 
 
 def q_error(estimate: float, actual: float) -> float:
-    """``max(estimate / actual, actual / estimate)``, the way databases grade cardinalities.
+    """Return ``max(estimate / actual, actual / estimate)``, as databases grade cardinality estimates.
 
     1.0 is perfect; infinity when exactly one of the two is 0.
     Source: Moerkotte, Neumann, Steidl, "Preventing Bad Plans by Bounding the Impact of

@@ -60,9 +60,9 @@ _SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop", "r
 
 
 class RequestOptions(TypedDict, total=False):
-    """What may be said about a request: the fields of ``Policy`` and ``Sampling``, which document them.
+    """Options of a request: the fields of ``Policy`` and ``Sampling``, which document them.
 
-    A label, an aspect or a page may be given alone where several are allowed.
+    Where several labels, aspects or pages are allowed, one may be given alone.
     """
 
     objective: Objective
@@ -96,7 +96,7 @@ class RequestOptions(TypedDict, total=False):
 
 
 class AskOptions(RequestOptions, total=False):
-    """What ``ask`` takes besides prompt, files and schema: see :func:`make_request`."""
+    """Options of ``ask`` besides prompt, files and schema; see :func:`make_request`."""
 
     output: Output | None
     system: str
@@ -107,8 +107,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_options(options: type[Any]) -> Callable[[F], F]:
-    """Show the keywords of a TypedDict, with their types and what they are when left out, where ``help()`` would show
-    ``**options``. What the function takes stays the same."""
+    """Make ``help()`` list the keywords of a TypedDict, with types and defaults, in place of ``**options``. The
+    function itself is unchanged."""
 
     def shown(function: F) -> F:
         whole = inspect.signature(function)
@@ -136,9 +136,9 @@ def _keywords(options: Hashable) -> tuple[inspect.Parameter, ...]:
 
 
 def checked_config(config: Config) -> Config:
-    """The config, whose rows name rules of counting that can be followed: any other would be a wide range in silence.
+    """Return the config; raise ConfigError where a row names an unknown token rule.
 
-    Raises ConfigError.
+    Without this check, such a model would silently get a wide range of tokens.
     """
     from intermodal.cost_model.image_tokens import IMAGE_RULES, is_image_rule
 
@@ -152,7 +152,7 @@ def checked_config(config: Config) -> Config:
 
 
 def apply_config_defaults(options: Any, config: Config) -> None:
-    """Fill in what the config says where nothing else is said."""
+    """Fill options that are not given from the config."""
     options.setdefault("max_cost_stated", "max_cost" in options or config.max_cost_stated)
     for name in REQUEST_DEFAULTS:
         options.setdefault(name, getattr(config, name))
@@ -166,11 +166,11 @@ def build_request(
     schema: Schema | None,
     options: Mapping[str, Any],
 ) -> Request:
-    """What a verb of the client was called with, as a request: a question with files and options, filled in with what
-    the config says; or a request that was made before, which says everything by itself.
+    """Build the request of a client call: of a question with files and options, completed from the config; a
+    ``Request`` is returned as it is.
 
     Raises:
-        UsageError: the first argument is neither, options come with a request, or a host is named that nobody knows.
+        UsageError: the first argument is neither, options accompany a request, or a named host is unknown.
     """
     if isinstance(prompt, Request):
         if files or options or schema is not None:
@@ -190,7 +190,7 @@ def build_request(
 def checked_hosts(
     names: tuple[str, ...], config: Config, env: Mapping[str, str] = os.environ, *, where: str = setting("host")
 ) -> tuple[str, ...]:
-    """The names, if each is a host that may be consented to. Raises UsageError."""
+    """Return the names if each is a host that may get consent. Raises UsageError."""
     from intermodal.catalog.load import find_host, unknown_host
     from intermodal.config import snapshot_file
 
@@ -254,10 +254,10 @@ def make_request(
 
 
 def check_output(output: Output | None, seed: object = None) -> None:
-    """An output is one of the classes; labels are two at least, and differ; a picture has a size and there is one."""
+    """Raise UsageError unless this is an output: labels are two or more and differ; sizes and counts are in range."""
     if output is not None and not isinstance(output, get_args(Output)):
         raise UsageError(
-            f"{output!r} is no output",
+            f"{output!r} is not an output",
             where="output",
             todo=f"give one of {', '.join(x.__name__ for x in get_args(Output))}",
         )
@@ -267,7 +267,7 @@ def check_output(output: Output | None, seed: object = None) -> None:
         return
     labels = [label.strip() for label in output.labels]
     if len(labels) == 1:
-        raise UsageError("one label has nothing to be compared with", todo="give two labels or more")
+        raise UsageError("one label cannot be compared with others", todo="give two labels or more")
     if len(labels) > MOST_LABELS:
         raise UsageError(
             f"{len(labels):,} labels cannot be held against one request", todo=f"give {MOST_LABELS:,} at most"
@@ -296,17 +296,17 @@ def _check_picture(output: ImageOutput, seed: object) -> None:
         raise UsageError(what, todo="ask for more than 0 and at most 1, 0.75 is usual")
     if output.sampler and output.sampler not in SAMPLERS:
         raise UsageError(
-            f"{output.sampler!r} is no sampler", where=setting("sampler"),
+            f"{output.sampler!r} is not a sampler", where=setting("sampler"),
             todo=suggestion(output.sampler, SAMPLERS, f"samplers are {', '.join(SAMPLERS)}"),
         )  # fmt: skip
     if isinstance(seed, int) and not 0 <= seed < 1 << 63:
         raise UsageError(
-            f"{seed} is no seed of a picture", where=setting("seed"), todo="give 0 or more, or leave it out"
+            f"{seed} is not a seed of a picture", where=setting("seed"), todo="give 0 or more, or leave it out"
         )
 
 
 def suggestion(word: str, known: Collection[str], otherwise: str) -> str:
-    """What to do about a word that is not known: take the nearest that is, ``otherwise`` where none is near.
+    """Return advice about an unknown word: the nearest known word, or ``otherwise`` where none is near.
 
     >>> suggestion("tonee", ("words", "tone"), "aspects are words, tone"), suggestion("x", ("tone",), "give tone")
     ('did you mean tone?', 'give tone')
@@ -316,9 +316,9 @@ def suggestion(word: str, known: Collection[str], otherwise: str) -> str:
 
 
 def checked_region(word: object) -> str:
-    """The code of a region. Raises UsageError for what is none."""
+    """Return the code of a region. Raises UsageError for anything else."""
     if not (isinstance(word, str) and re.fullmatch(REGION, word)):
-        raise UsageError(f"{word!r} is no region", where=setting("region"), todo=f"write {REGION_WORDS}")
+        raise UsageError(f"{word!r} is not a region", where=setting("region"), todo=f"write {REGION_WORDS}")
     return word
 
 
@@ -328,7 +328,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 
 
 def range_hint(name: str, value: object) -> str:
-    """What to do about a setting of how an answer is drawn that no host takes; "" where it may be one.
+    """Return advice about a sampling value that no host takes; "" for a value in range.
 
     >>> range_hint("top_p", 1.5), range_hint("max_tokens", 0), range_hint("seed", -1)
     ('give 0 to 1', 'give 1 or more', '')
@@ -340,7 +340,7 @@ def range_hint(name: str, value: object) -> str:
 
 
 def _checked_values(cls: Any, given: dict[str, Any]) -> Any:
-    """A noun from keyword values, each checked against its type; one value stands for a tuple of one."""
+    """Build a struct from keyword values, each checked against its type; one value stands for a tuple of one."""
     for name in _SEVERAL & given.keys():
         if isinstance(given[name], str | int):
             given[name] = (given[name],)
@@ -363,7 +363,7 @@ def _checked_values(cls: Any, given: dict[str, Any]) -> Any:
 
 
 def _wrong_value(given: Mapping[str, Any], said: str) -> UsageError:
-    """Of a value that its option does not take: which option, and what it takes."""
+    """Return the error of a value that its option does not take, with what it takes."""
     expected, _, place = said.partition(" - at ")
     found = re.search(r"\.(\w+)", place)
     if found is None or found[1] not in given:
@@ -378,21 +378,21 @@ def _wrong_value(given: Mapping[str, Any], said: str) -> UsageError:
 
 
 def _literal_values(hint: Any) -> tuple[str, ...]:
-    """The words that a type takes, "" for none: of a Literal, alone or inside others."""
+    """Return the words that a type takes: those of a Literal, alone or within other types."""
     if get_origin(hint) is Literal:
         return get_args(hint)
     return tuple(dict.fromkeys(word for each in get_args(hint) for word in _literal_values(each)))
 
 
 def as_part(file: FileLike) -> Part:
-    """One file as a part whose kind the bytes will tell. Raises UsageError for what is no file."""
+    """Return a file as a part whose kind its bytes decide. Raises UsageError for anything else."""
     if isinstance(file, BytesSource | PathSource | UrlSource):
         return File(source=file)
     if isinstance(file, bytes):
         return File(source=BytesSource(data=file))
     if isinstance(file, tuple):
         if tuple(map(type, file)) != (str, bytes):
-            raise UsageError("a tuple that is no file", todo='write ("invoice.pdf", data): its name, then its bytes')
+            raise UsageError("this tuple is not a file", todo='write ("invoice.pdf", data): its name, then its bytes')
         name, data = file
         return File(source=BytesSource(data=data, name=name))
     if isinstance(file, str) and _URL.match(file):  # of whatever scheme: the one door says which are fetched
@@ -407,11 +407,11 @@ def as_part(file: FileLike) -> Part:
 
 
 def next_turn(request: Request, before: Policy) -> Request:
-    """The next turn of a conversation, under what bounded the turns before it.
+    """Return the next turn of a conversation, bounded as the turns before it.
 
     Labels, releases and the farthest zone stay, and may only get tighter; pages stay unless others are named.
-    What a model answered was made from what it was given, so where something is private and not released as
-    text, the answers are private too.
+    An answer is made from what the model was given, so where something is private and not released as text, the
+    answers are private too.
     """
     now = request.policy
     private = tuple(dict.fromkeys((*before.private, *now.private)))
@@ -434,8 +434,8 @@ def next_turn(request: Request, before: Policy) -> Request:
 
 
 def with_config_labels(request: Request, private: tuple[str, ...]) -> Request:
-    """The request with the labels of the user's config, which no caller can leave out. Names of files it has not
-    are left away: a label that fits nothing is an error where somebody wrote it for this request."""
+    """Add the privacy labels of the config, which no caller can omit. Labels of files that the request does not have
+    are skipped; written for one request, a label that fits nothing would be an error."""
     there = {*KINDS, *(name for _, _, part in request.parts() for name in _names_of(part))}
     missing = tuple(label for label in private if label in there and label not in request.policy.private)
     if not missing:
@@ -445,7 +445,7 @@ def with_config_labels(request: Request, private: tuple[str, ...]) -> Request:
 
 
 def _names_of(part: Part) -> tuple[str, ...]:
-    """What a part will be called, as far as it is known before it is opened, and the files it was taken out of."""
+    """Return the name of a part, as far as it is known before it is opened, and the files it came out of."""
     source = getattr(part, "source", None)
     if isinstance(source, PathSource):
         return (Path(source.path).name,)
@@ -456,12 +456,12 @@ def _names_of(part: Part) -> tuple[str, ...]:
 
 
 def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ...]:
-    """The conversation after this turn."""
+    """Return the conversation with the answer of this turn."""
     return (*messages, Message(role="assistant", parts=(Text(text=answer),)))
 
 
 def typed_value(result: Result, schema: Any) -> Any:
-    """The typed value of an answer: None without a schema, the JSON data for a schema given as a dict."""
+    """Return the typed value of an answer: None without a schema, the JSON data for a schema given as a dict."""
     if schema is None:
         return None
     if isinstance(schema, Mapping):
@@ -470,7 +470,7 @@ def typed_value(result: Result, schema: Any) -> Any:
 
 
 def continues_conversation(output: Output) -> bool:
-    """Whether somebody answered, so that the conversation can go on from there."""
+    """Return whether an output is an answer, so that the conversation can continue."""
     return not isinstance(output, EmbeddingOutput | ScoresOutput | ImageOutput) and not (
         isinstance(output, SpeechOutput) and output.verbatim
     )

@@ -130,7 +130,7 @@ class Client:
         return self._bridge.run(prepare, request)
 
     def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None:
-        """What a question needs of media of these kinds, for who plans without a request of its own."""
+        """Estimate what a question needs of media, without a request; see :meth:`AsyncClient.told`."""
         return self._bridge.run(self.asynchronous.told, question, kinds)
 
     def approved(self, saved: SavedPlan) -> PreparedRequest:
@@ -185,7 +185,7 @@ class Client:
     def close(self) -> None:
         """End every child process and connection. A copy in a forked child has none of its own.
 
-        A client that is let go, or still there when the interpreter ends, is closed in the same way.
+        A client that is garbage collected, or open when the interpreter ends, is closed in the same way.
         """
         _close(self.asynchronous, self._bridge)
 
@@ -199,8 +199,9 @@ class Client:
 
 
 def _close(asynchronous: AsyncClient, bridge: SyncBridge) -> None:
-    """Close a client, from a thread of its own where this is the thread of its event loop, as when the collector of
-    circles runs there: that one cannot wait for itself."""
+    """Close a client; from another thread where this is the thread of its event loop, as when the garbage collector
+    runs
+    there: a loop cannot wait for itself."""
     if bridge.is_here:
         threading.Thread(target=_close, args=(asynchronous, bridge), name="intermodal-close").start()
         return

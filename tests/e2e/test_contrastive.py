@@ -186,7 +186,7 @@ async def test_a_broken_folder_is_one_sentence_that_names_the_file(
     ("arguments", "said"),
     [
         (("--output", "scores"), "labels"),
-        (("--labels", "star"), "one label has nothing to be compared with"),
+        (("--labels", "star"), "one label cannot be compared with others"),
         (("--labels", "star,star"), "the same"),
         (("--labels", ",".join(f"label {number}" for number in range(10_000))), "10,000 labels"),
     ],

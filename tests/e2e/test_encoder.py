@@ -172,7 +172,7 @@ def test_a_broken_folder_is_one_sentence_that_says_what_is_wrong(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--labels", "billing", LATE), "one label has nothing to be compared with"),
+        (("--labels", "billing", LATE), "one label cannot be compared with others"),
         (("--labels", ",".join(f"label {number}" for number in range(10_000)), LATE), "10,000 labels"),
         (("--output", "scores", ""), "nothing was asked"),
         (("--labels", "billing,praise", "   "), "nothing was asked"),

@@ -29,13 +29,13 @@ _OURS = 3  # references to what only we hold: of what is kept, of the variable a
 
 
 class _Unscanned(Struct, frozen=True):
-    """A value that has yet to be looked through for what is large."""
+    """A value that has not been scanned for large collections yet."""
 
     value: Any
 
 
 def free_in_background(value: Any) -> None:
-    """Have the large collections in a value freed in slices, once nobody else holds them. May be called anywhere."""
+    """Free the large collections in a value in slices, once nothing else refers to them. May be called anywhere."""
     found = _large(value, LOOKS)
     if found is None:
         _free_queue().put([_Unscanned(value)])
@@ -44,7 +44,7 @@ def free_in_background(value: Any) -> None:
 
 
 def _large(value: Any, looks: float) -> list[Any] | None:
-    """The large collections in a value; None where it has more than ``looks`` values."""
+    """Return the large collections in a value; None where it has more than ``looks`` values."""
     found: list[Any] = []
     left: list[tuple[Any, int]] = [(value, _DEEP)]
     while left:
@@ -70,7 +70,7 @@ def _free_queue() -> SimpleQueue[list[Any]]:
 
 
 def _free(queue: SimpleQueue[list[Any]]) -> None:
-    """Take what comes, and free what nobody else holds any more. Never ends."""
+    """Free what comes through the queue once nothing else refers to it. Never returns."""
     held: dict[int, tuple[Any, float]] = {}  # by identity: the same one may come several times
     while True:
         with suppress(Empty):
@@ -91,14 +91,14 @@ def _free(queue: SimpleQueue[list[Any]]) -> None:
 
 
 def _scanned(values: list[Any]) -> list[Any]:
-    """The large collections of what was handed over."""
+    """Return the large collections of the values that were queued."""
     if len(values) == 1 and isinstance(values[0], _Unscanned):
         return _large(values[0].value, math.inf) or []
     return values
 
 
 def _slices_of(value: Any) -> list[list[Any]]:
-    """All that is in it, in slices."""
+    """Return the contents of a collection in slices."""
     items: Iterable[Any] = value.values() if isinstance(value, dict) else value
     every = iter(items)
     return list(iter(lambda: list(islice(every, SLICE)), []))

@@ -11,14 +11,14 @@ _requester: ContextVar[object] = ContextVar("requester", default=None)
 
 
 def new_requester() -> None:
-    """Take what this task does from now on, and the tasks that it starts, as of a requester of its own."""
+    """Make this task, and the tasks that it starts from now on, a requester of its own."""
     _requester.set(object())
 
 
 class FairLock:
-    """``async with lock:``. Of one requester the first that waits is first; requesters take turns.
+    """A lock (``async with lock:``) that requesters hold in turns; one requester's tasks hold it in order.
 
-    ``places``: how many may hold it at a time.
+    ``places``: how many tasks may hold it at a time.
     """
 
     def __init__(self, places: int = 1) -> None:
@@ -26,7 +26,7 @@ class FairLock:
         self._waiting: OrderedDict[object, deque[Any]] = OrderedDict()
 
     def locked(self) -> bool:
-        """Whether the next one waits."""
+        """Whether the next task has to wait."""
         return not self._free
 
     async def __aenter__(self) -> None:

@@ -64,9 +64,9 @@ def _many_values(trees: list[Any]) -> bool:
 
 
 async def offload(long: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function returns, computed in a thread where that is ``long``. Raises what it raises.
+    """Call a function, in a thread where it takes ``long``; return or raise what it does.
 
-    A caller that is cancelled goes on at once; the thread is free when the function has returned.
+    A cancelled caller continues at once; the thread is free when the function has returned.
     """
     if not long:
         return function(*args, **kwargs)

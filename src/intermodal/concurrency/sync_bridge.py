@@ -47,12 +47,12 @@ class SyncBridge:
 
     @property
     def started(self) -> bool:
-        """There is a loop, and it is this process's."""
+        """Whether the loop runs in this process."""
         return self._portal is not None and self._process == os.getpid()
 
     @property
     def is_here(self) -> bool:
-        """The thread that asks is that of the loop, which cannot wait for itself."""
+        """Whether the calling thread is that of the loop, which cannot wait for itself."""
         return self.started and threading.get_ident() == self._thread
 
     def run(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:
@@ -94,8 +94,8 @@ class SyncBridge:
                 _cancel_and_wait(future)
 
     def close(self, last: Callable[[], Awaitable[None]] | None = None) -> None:
-        """End the loop when every call has ended, after ``last``, which is left out where it was never started; what
-        is half read ends now, as nobody may read on."""
+        """End the loop when every call has ended, after ``last``, which is skipped where the loop never started.
+        Iterations that are not finished end now."""
         if last is not None and self.started:
             self.run(last)
         if self._manager is not None and self._process == os.getpid():

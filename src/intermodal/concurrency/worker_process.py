@@ -39,7 +39,7 @@ _LARGE = 1 << 20  # bytes from which an argument is sent on its own
 
 
 class ProcessLimits(Value):
-    """Fences of a child. 0 leaves one open.
+    """Limits of a child. 0 sets none.
 
     Attributes:
         memory: bytes of address space.
@@ -54,7 +54,7 @@ class ProcessLimits(Value):
 
 
 class WorkerReply(Value):
-    """What a handler returned, with the child's own measurements.
+    """The value that a handler returned, with the child's own measurements.
 
     ``seconds`` in the handler; ``peak_memory`` is the highest resident set, in bytes, while it ran
     (on Linux; elsewhere since the child started).
@@ -69,9 +69,9 @@ class WorkerReply(Value):
 
 
 async def start_process(command: Sequence[str], **options: Any) -> Any:
-    """A process, as ``anyio.open_process`` starts it, to the end of its start though the caller is cancelled.
+    """Start a process with ``anyio.open_process``, and finish the start even if the caller is cancelled.
 
-    A start that is given up half way leaves pipes open, and a process that nobody knows.
+    A cancelled start would leave open pipes and an orphaned process.
     """
     import anyio
 
@@ -82,7 +82,7 @@ async def start_process(command: Sequence[str], **options: Any) -> Any:
 class WorkerProcess:
     """One child process, started on the first call and restarted after a crash.
 
-    One call at a time (callers queue). Cancelling a call kills the child: nothing decodes on.
+    One call at a time (callers queue). Cancelling a call kills the child, so that it does not continue decoding.
     Raises the :mod:`intermodal.errors` class whose ``code`` the child named, ``InputTooLarge`` when
     a media child runs out of its limits, ``RuntimeCrashed`` when it dies for another reason.
     """
@@ -96,7 +96,7 @@ class WorkerProcess:
         name: str = "",
         inherit: tuple[str, ...] | None = None,
     ) -> None:
-        """``inherit`` names the variables of our environment the child may see; None for all of them."""
+        """``inherit`` names the environment variables that the child gets; None for all."""
         self.module = module
         self.name = name or module
         self._limits = limits or ProcessLimits()
@@ -118,7 +118,7 @@ class WorkerProcess:
 
     @property
     def busy(self) -> bool:
-        """A call is being answered: the next one waits."""
+        """Whether a call is running; the next one waits."""
         return self._lock.locked()
 
     async def call(
@@ -130,8 +130,8 @@ class WorkerProcess:
         progress: Callable[[float | None, str], None] | None = None,
         take: Callable[[Any], None] | None = None,
     ) -> WorkerReply:
-        """Run ``method(**arguments)`` in the child, which has its own descriptor of a ``FileBytes``. ``timeout`` in
-        seconds. ``take`` gets each value that the handler gives ahead of what it returns."""
+        """Run ``method(**arguments)`` in the child, which gets its own descriptor of a ``FileBytes``. ``timeout`` in
+        seconds. ``take`` gets each value that the handler emits before it returns."""
         import anyio
 
         async with self._lock:
@@ -224,7 +224,7 @@ class WorkerProcess:
         socket.send_fds(self._files, [b"f"], [descriptor])
 
     async def _post_mortem(self, process: Any) -> errors.IntermodalError:
-        """Why the child died, as an error. Its log stays out of the message: it may hold content."""
+        """Return the error that explains why the child died. Its log may hold content, and is not quoted."""
         import anyio
 
         with anyio.move_on_after(2, shield=True):
@@ -237,7 +237,7 @@ class WorkerProcess:
         return errors.RuntimeCrashed(f"the worker process died (status {status})", where=self.name, sent=False)
 
     def log_tail(self, size: int = 4000) -> str:
-        """The last of what the child wrote to its log."""
+        """Return the end of the child's log."""
         if self._log is None:
             return ""
         self._log.seek(0, 2)
@@ -250,7 +250,7 @@ class WorkerProcess:
             self._process.kill()
 
     async def _discard(self) -> None:
-        """Kill and reap the child, its log kept: the next call must find no half-dead process."""
+        """Kill and reap the child, but keep its log: the next call must find no half-dead process."""
         import anyio
 
         if self._files is not None:
@@ -295,12 +295,12 @@ _reply_fd = -1
 
 
 def report_progress(fraction: float | None, note: str = "") -> None:
-    """Called by a handler in the child: say how far it is (0..1, or None)."""
+    """Report progress from a handler in the child (0..1, or None)."""
     _send(["progress", fraction, note])
 
 
 def emit(value: Any) -> None:
-    """Called by a handler in the child: hand over a part of what it makes, so that no process holds all of it twice."""
+    """Send a part of the result from a handler in the child, so that no process holds all of it twice."""
     _send(["given", value])
 
 
@@ -314,7 +314,7 @@ def _send(message: list[Any]) -> None:
 
 
 class MemoryGauge:
-    """The child's own memory, by descriptors opened once: a fenced child may open no file later.
+    """The child's own memory, read through descriptors opened once: a confined child may open no file later.
 
     Linux tells the peak since its last reset in ``/proc/self/status`` (VmHWM); resetting it is
     writing 5 to ``/proc/self/clear_refs`` (proc(5)). Elsewhere the peak of the whole life is used.
@@ -340,15 +340,15 @@ class MemoryGauge:
         return 0
 
     def address_space(self) -> int:
-        """Bytes of address space in use; 0 where the system does not say."""
+        """Return the bytes of address space in use; 0 where the system does not report them."""
         return self._field(b"VmSize:")
 
     def resident(self) -> int:
-        """Bytes resident now; 0 where the system does not say."""
+        """Return the resident bytes; 0 where the system does not report them."""
         return self._field(b"VmRSS:")
 
     def start(self) -> None:
-        """Forget the peak so far."""
+        """Reset the peak."""
         if self._reset >= 0:
             try:
                 os.write(self._reset, b"5")
@@ -397,7 +397,7 @@ def _read_exactly(size: int) -> bytearray | None:
 
 
 def _split_large_argument(arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name of the largest argument where that is large bytes, else ""; and the others."""
+    """Return the name of the largest argument where that is large bytes, else ""; and the other arguments."""
     sizes = {name: len(value) for name, value in arguments.items() if isinstance(value, bytes | bytearray)}
     large = max(sizes, key=lambda name: sizes[name], default="")
     if not large or not _LARGE <= sizes[large] <= MAX_FRAME:
@@ -406,7 +406,7 @@ def _split_large_argument(arguments: Mapping[str, Any]) -> tuple[str, dict[str, 
 
 
 def _read_large() -> bytes | None:
-    """A frame that is an argument as it is: through one small buffer into the bytes that are handed on."""
+    """Read a frame that is one raw argument, through a small buffer into the bytes that the handler gets."""
     import io
 
     head = _read_exactly(4)
@@ -423,7 +423,7 @@ def _read_large() -> bytes | None:
 
 
 def _read_file(channel: int) -> FileBytes | None:
-    """A file whose descriptor the parent sends; None when the parent is gone."""
+    """Receive a file whose descriptor the parent sends; None when the parent is gone."""
     import socket
 
     with socket.socket(fileno=os.dup(channel)) as pair:
@@ -432,7 +432,7 @@ def _read_file(channel: int) -> FileBytes | None:
 
 
 def _read_call(channel: int, receiving: Callable[[], AbstractContextManager[None]]) -> tuple[str, dict[str, Any]]:
-    """The next call; ends the process when the parent is gone."""
+    """Read the next call; end the process when the parent is gone."""
     head = _read_exactly(4)
     if head is None:
         os._exit(0)
@@ -455,9 +455,9 @@ _NOT_THE_INPUT = "the input is not to blame; please report it"
 
 
 def _load_failure(error: BaseException | None) -> list[Any] | None:
-    """The answer for a failure that began with something the fence kept from being loaded: ours, not the input's.
+    """Return the reply for a failure to load a module or library under the limits: our fault, not the input's.
 
-    A library may wrap that failure in its own, and we that in "cannot be decoded": so the whole chain is looked at.
+    A library may wrap that failure in its own, and we that in "cannot be decoded", so the whole chain is searched.
     The type of the OSError is exact, because a file that makes its decoder open others fails with a kind of its own.
     """
     for _ in range(20):
@@ -508,10 +508,10 @@ def serve(
     """The child's main loop: answer calls until standard input closes.
 
     Standard input is read on its own thread, so that a closed pipe ends even a busy child.
-    ``before`` runs once, when everything the loop itself needs is open. ``gauge``: one that is open already, where
-    files can no longer be opened. ``receiving`` is around each receipt of a descriptor, which takes a place among those
-    that the process may have. ``decodes``: its handlers open bytes of users, so that a failure that nobody foresaw is
-    a damaged file; elsewhere, where they get what was decoded before, it is an error of ours.
+    ``before`` runs once, when everything the loop itself needs is open. ``gauge``: one that is already open, where
+    files can no longer be opened. ``receiving`` wraps each receipt of a descriptor, which counts among those that the
+    process may have. ``decodes``: handlers open bytes of users, so that an unexpected failure is a damaged file;
+    elsewhere it is a defect of ours.
     """
     global _reply_fd
     import queue

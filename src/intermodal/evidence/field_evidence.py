@@ -29,15 +29,15 @@ class EvidenceSource(NamedTuple):
 
 
 class EvidenceSources(NamedTuple):
-    """``texts``: what can be looked through, none where no file came along. ``whole``: the model was given nothing else
-    of the files; a picture that it saw itself may hold what no text does."""
+    """``texts``: those to search, none where no file came with the request. ``whole``: the model was given nothing else
+    of the files; a picture that it saw may hold what no text does."""
 
     texts: tuple[EvidenceSource, ...] = ()
     whole: bool = True
 
 
 def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) -> tuple[FieldEvidence, ...]:
-    """Where each value of an answer stands, in the answer's order; () where no file came with the request.
+    """Return where each value of an answer is found, in order; () where no file came with the request.
 
     ``data`` is valid by ``schema``. Empty values are not looked for, nor more than ``MOST``.
     """
@@ -59,7 +59,7 @@ def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) 
 
 
 def value_at(data: Any, field: str) -> Any:
-    """The value that a JSON Pointer names.
+    """Return the value that a JSON Pointer names.
 
     >>> value_at({"items": [{"price": 7}]}, "/items/0/price")
     7
@@ -108,7 +108,7 @@ def _free_choice(
 
 
 def are_codes(listed: Iterable[Any]) -> bool:
-    """Whether a list of the schema's has nothing but codes, and perhaps null.
+    """Return whether an enumeration of the schema has only codes, and perhaps null.
 
     >>> are_codes(["EUR", "USD", None]), are_codes(["BUG", "QUESTION"])
     (True, False)
@@ -117,7 +117,7 @@ def are_codes(listed: Iterable[Any]) -> bool:
 
 
 def codes_of(sources: EvidenceSources) -> frozenset[str]:
-    """The codes that stand in any of the texts."""
+    """Return the codes that are in any of the texts."""
     return frozenset(code for source in sources.texts for code in codes_in(source.text))
 
 

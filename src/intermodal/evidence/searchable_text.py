@@ -25,7 +25,7 @@ _EDGE = "\x00"
 
 
 class SearchableText:
-    """Its words and numbers one after the other, what its numbers are worth, and its days. Places are lines, from 1."""
+    """A text's words and numbers in order, the values of its numbers, and its days. Places are lines, from 1."""
 
     def __init__(self, text: str) -> None:
         self._read = text
@@ -40,7 +40,7 @@ class SearchableText:
 
     @cached_property
     def codes(self) -> frozenset[str]:
-        """Looked for when first asked for, as few schemas have lists of codes."""
+        """The codes of the text, searched on first use: few schemas list codes."""
         return codes_in(self._read)
 
     def _worth(self) -> dict[Decimal, int]:
@@ -59,12 +59,12 @@ class SearchableText:
         return found
 
     def number(self, value: float) -> int | None:
-        """The line of a number, by what it is worth. A positive one may stand there as a deduction."""
+        """Return the line of a number, by its value. A positive number may be written as a deduction."""
         at = self._numbers.get(Decimal(repr(value)))
         return None if at is None else self._line(at)
 
     def words(self, value: str) -> int | None:
-        """The line where words stand. A number among them counts by what it is worth; blanks and signs do not count."""
+        """Return the line of some words. A number among them counts by its value; blanks and signs do not count."""
         text = _plain(value)
         for day in days_of(text):
             if day in self._days:
@@ -93,7 +93,7 @@ class SearchableText:
 
 
 def codes_in(text: str) -> frozenset[str]:
-    """Codes of two to four capitals, and the currencies whose sign is theirs alone.
+    """Return codes of two to four capitals, and currencies with a sign of their own.
 
     >>> sorted(codes_in("Total due 12 GBP (5 €), paid in us dollars"))
     ['EUR', 'GBP']
@@ -103,7 +103,7 @@ def codes_in(text: str) -> frozenset[str]:
 
 
 def _plain(text: str) -> str:
-    """Text as it is compared, with its lines: no case, no accents, currencies by their codes."""
+    """Return text as it is compared, line by line: without case and accents, currencies by their codes."""
     parted = unicodedata.normalize("NFKD", strip_invisible(text)).casefold()
     bare = "".join(letter for letter in parted if not unicodedata.combining(letter)) if not parted.isascii() else parted
     return _SIGNS.sub(lambda sign: _CURRENCIES[sign.group()], bare)
@@ -131,7 +131,7 @@ def _canonical(token: str) -> str:
 
 
 def _worths(token: str) -> list[Decimal]:
-    """What a number may be worth: "1.380" is a thousand and more to one reader, one and a bit to another.
+    """Return the possible values of a number: "1.380" is 1380 to one reader, and 1.38 to another.
 
     >>> _worths("1,380.50"), _worths("1.380"), _worths("18.01.2024")
     ([Decimal('1380.50')], [Decimal('1380'), Decimal('1.380')], [])
@@ -153,7 +153,7 @@ def _worths(token: str) -> list[Decimal]:
 
 
 def number_in(text: str) -> float | None:
-    """The one number that stands in a text, by what it is worth; None where there is none, or several.
+    """Return the value of the only number in a text; None where there is none, or several.
 
     >>> number_in("EUR 1,380.50"), number_in("-7 %"), number_in("2 of 3"), number_in(",.10")
     (1380.5, -7.0, None, None)
@@ -208,9 +208,9 @@ _FORMS = tuple(
 
 
 def days_in(text: str) -> dict[Day, int]:
-    """Each day that is named, with where it first is. ``text`` has no capitals and no accents.
+    """Return each day that is named, with its first place. ``text`` has no capitals and no accents.
 
-    One in figures whose order nobody can tell stands for both days.
+    A date in figures whose order is ambiguous stands for both days.
 
     >>> sorted(days_in("due 18 january 2024, paid 03/04/24"))
     [(2024, 1, 18), (2024, 3, 4), (2024, 4, 3)]
@@ -224,7 +224,7 @@ def days_in(text: str) -> dict[Day, int]:
 
 
 def days_of(text: str) -> list[Day]:
-    """The day that a text is, and nothing else; () where it is more or less than one."""
+    """Return the day that a text consists of; () where it is anything else."""
     said = text.strip()
     return [day for form in _FORMS if (match := form.fullmatch(said)) for day in _days(match)]
 

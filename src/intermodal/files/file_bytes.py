@@ -23,16 +23,15 @@ _WINDOW = 1 << 16  # bytes read ahead for readers of headers, which ask for a fe
 
 
 class FileBytes:
-    """A regular file that is taken like ``bytes``: by length, index, slice, ``find``, ``rfind`` and ``startswith``.
+    """A regular file with the interface of ``bytes``: length, index, slice, ``find``, ``rfind`` and ``startswith``.
 
-    Bytes that are no longer there, because the file was cut short, are missing from what is read, as at its end.
-    Reading moves no position that others see.
+    Where the file was truncated meanwhile, reads are short, as at its end. Reading moves no shared position.
     """
 
     __slots__ = ("_descriptor", "_state", "_window")
 
     def __init__(self, descriptor: int) -> None:
-        """``descriptor``: of a regular file, open for reading; it is this object's from now on."""
+        """``descriptor``: of a regular file, open for reading; this object owns it from now on."""
         self._descriptor = descriptor
         self._window: tuple[int, bytes] = (0, b"")
         self._state = self._looked()
@@ -51,7 +50,7 @@ class FileBytes:
         return f"FileBytes({len(self):,} bytes)"
 
     def check(self, name: str) -> None:
-        """Raises InputBroken when the file was written to since it was opened: what was read may be half and half."""
+        """Raise InputBroken when the file was written to since it was opened: reads may mix old and new bytes."""
         if self._looked() != self._state:
             raise InputBroken(
                 "was written to while it was read", where=name, todo="ask again when it is complete, or pass a copy"
@@ -83,7 +82,7 @@ class FileBytes:
         return self.find(wanted) >= 0
 
     def find(self, wanted: bytes, start: int = 0, end: int = sys.maxsize) -> int:
-        """The first place of ``wanted`` between ``start`` and ``end``, -1 where there is none."""
+        """Return the first place of ``wanted`` between ``start`` and ``end``, -1 for none."""
         end = min(end, len(self))
         for at in range(start, end, PIECE):
             found = self._at(at, min(PIECE + len(wanted) - 1, end - at)).find(wanted)
@@ -92,7 +91,7 @@ class FileBytes:
         return -1
 
     def rfind(self, wanted: bytes) -> int:
-        """The last place of ``wanted``, -1 where there is none."""
+        """Return the last place of ``wanted``, -1 for none."""
         for at in reversed(range(0, len(self), PIECE)):
             found = self._at(at, PIECE + len(wanted) - 1).rfind(wanted)
             if found >= 0:
@@ -100,13 +99,13 @@ class FileBytes:
         return -1
 
     def whole(self, name: str) -> bytes:
-        """All of it in memory. Raises InputBroken as ``check`` does."""
+        """Return all bytes, in memory. Raises InputBroken as ``check`` does."""
         found = self._at(0, len(self))
         self.check(name)
         return found
 
     def _at(self, start: int, size: int) -> bytes:
-        """As ``read``, with some bytes read ahead where a few are asked for."""
+        """Read as ``read`` does, ahead where only a few bytes are asked for."""
         first, held = self._window
         if first <= start and start + size <= first + len(held):
             return held[start - first : start - first + size]
@@ -116,7 +115,7 @@ class FileBytes:
         return self._window[1][:size]
 
     def read(self, start: int, size: int) -> bytes:
-        """``size`` bytes from ``start`` on, fewer at the end of the file."""
+        """Return ``size`` bytes from ``start`` on, fewer at the end of the file."""
         size = min(size, len(self) - start)
         found: list[bytes] = []
         while size > 0 and start >= 0:
@@ -130,7 +129,7 @@ class FileBytes:
     # ---- as a file -----------------------------------------------------------------------------
 
     def reader(self) -> BinaryIO:
-        """A file object over it with a position of its own. Closing it leaves this object open."""
+        """Return a file object with its own position. Closing it leaves this object open."""
         return io.BufferedReader(_Reader(self), _WINDOW)
 
     def close(self) -> None:
@@ -146,9 +145,9 @@ Data = bytes | FileBytes  # what a file holds: in memory, or where it lies
 
 
 class Spool:
-    """Bytes that come in pieces: in memory, and where they are more than ``most`` in a file without a name.
+    """Collects bytes that come in pieces: in memory, or beyond ``most`` in a file without a name.
 
-    The system deletes such a file with its last descriptor, whatever ends the process.
+    The system deletes such a file with its last descriptor, however the process ends.
     """
 
     def __init__(self, most: int) -> None:
@@ -157,12 +156,12 @@ class Spool:
         self.size = 0
 
     def add(self, piece: bytes) -> None:
-        """Raises OSError where the disk has no room."""
+        """Add bytes. Raises OSError where the disk is full."""
         self.size += len(piece)
         self._file.write(piece)
 
     def made(self) -> Data:
-        """All that was added; it stays when the spool is closed."""
+        """Return everything that was added; it outlives the spool."""
         if self.size > self._most:
             self._file.flush()
             return FileBytes(os.dup(self._file.fileno()))
@@ -177,22 +176,22 @@ class Spool:
 
 
 def read_whole(data: Data, name: str) -> bytes:
-    """``data`` in memory. Raises InputBroken for a file that was written to since it was opened."""
+    """Return ``data`` in memory. Raises InputBroken for a file that was written to since it was opened."""
     return data.whole(name) if isinstance(data, FileBytes) else data
 
 
 def open_reader(data: Data) -> BinaryIO:
-    """A file object over ``data``."""
+    """Return a file object over ``data``."""
     return data.reader() if isinstance(data, FileBytes) else io.BytesIO(data)
 
 
 def memory_size(data: Data) -> int:
-    """How many of its bytes are in memory as long as it is held."""
+    """Return how many bytes of ``data`` are in memory while it is held."""
     return 0 if isinstance(data, FileBytes) else len(data)
 
 
 class _Reader(io.RawIOBase):
-    """Reads at positions of its own: a descriptor that two processes have has one position for both."""
+    """A reader with its own position: a descriptor shared by two processes has one position for both."""
 
     def __init__(self, file: FileBytes) -> None:
         self._file, self._place = file, 0

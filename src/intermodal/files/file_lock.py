@@ -10,10 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold the lock that ``path`` stands for: a file, made where there is none, or a folder, in which no file is left
-    behind. Waits for who holds it.
+    """Hold the lock of ``path``: a file, created if needed, or a folder, in which no file is left behind. Waits for
+    other holders.
 
-    The kernel lets go of it when a process dies. It is to be held for as long as a small file is written.
+    The kernel releases it when a process dies. Hold it only while a small file is written.
     Raises OSError where it cannot be opened.
     """
     import fcntl
@@ -27,10 +27,9 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 
 def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
-    """Put these bytes there: a reader sees what was there or these, whatever happens meanwhile.
+    """Replace a file in one step: a reader sees the old bytes or the new ones, whatever happens.
 
-    ``mode``: who may read them, as it was for a file that is replaced (``mode_of``). Raises OSError; then what was
-    there still is.
+    ``mode``: its permissions (``file_mode``). Raises OSError, and then the old file is unchanged.
     """
     import tempfile  # takes 5 ms, and those who only read import this too
 
@@ -48,8 +47,8 @@ def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
 
 
 def file_mode(path: Path, *, private: bool) -> int:
-    """Who may read a file that is replaced; a new one its owner alone where it is ``private``, else whom the umask
-    lets, as any that a program makes."""
+    """Return the permissions for a replaced file: those it has; for a new one, the owner's alone where it is
+    ``private``, else those of the umask."""
     try:
         return path.stat().st_mode & 0o777
     except FileNotFoundError:

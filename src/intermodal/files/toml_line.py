@@ -10,7 +10,7 @@ from typing import Any
 
 
 def line_of_key(text: str, key: tuple[str | int, ...]) -> int | None:
-    """The line, from 1 on, on which the value at ``key`` begins; that of the table above where there is no such value.
+    """Return the line, from 1, on which the value at ``key`` begins; that of the table above where there is none.
 
     >>> line_of_key('a = 1\\n[b]\\nc = [\\n  2]\\n', ("b", "c"))
     3

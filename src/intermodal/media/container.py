@@ -82,7 +82,7 @@ def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenCo
 
 
 def may_hold_video(media_type: str) -> bool:
-    """Whether the container can hold moving pictures beside its sound."""
+    """Return whether the container can hold video beside its sound."""
     return DEMUXERS.get(media_type) in ("mp4", "matroska", "avi")
 
 
@@ -100,14 +100,14 @@ def _sound(container: Any) -> Any:
 
 
 def select_stream(container: Any, wanted: Any, *, keys: bool = False) -> None:
-    """Let the demuxer skip every other track; with ``keys``, of this one what is no key frame."""
+    """Let the demuxer skip every other track; with ``keys``, also frames of this one that are not key frames."""
     for stream in container.streams:
         stream.discard = av.stream.Discard.all
     wanted.discard = av.stream.Discard.nonkey if keys else av.stream.Discard.default
 
 
 def packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Packets up to the end, or to where the file breaks off; the last, empty one flushes the decoder."""
+    """Yield packets up to the end, or to where the file breaks off; the last, empty one flushes the decoder."""
     walking = iter(container.demux(stream))
     while True:
         try:
@@ -118,7 +118,7 @@ def packets(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def frames(container: Any, stream: Any, what: str) -> Iterator[Any]:
-    """Decoded frames; a few damaged packets (tags, a cut end) are skipped, as players do."""
+    """Yield decoded frames; a few damaged packets (tags, a cut end) are skipped, as players do."""
     damaged = 0
     for packet in packets(container, stream):
         try:

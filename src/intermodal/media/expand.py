@@ -40,9 +40,10 @@ NO_WORDS = "(no text)"  # of a file that holds pictures or attachments only
 
 
 async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Request:
-    """The request with every document, page and mail replaced by what is in it; the same object when there is none.
+    """Return the request with every document, page and mail replaced by its contents; the same object when there is
+    none.
 
-    ``fetcher`` should be one that remembers, because the parts that stay are loaded again when they are opened.
+    ``fetcher`` should cache, because parts that stay are loaded again when they are opened.
     The first part that cannot be taken raises its ``InputError``; NotInstalled without the extra ``documents``.
     """
     import anyio
@@ -55,7 +56,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
     left = enumerate(files)
 
     async def take() -> None:
-        """One after the other; a task for each would cost more than looking at a picture does."""
+        """Expand files one after the other; a task for each would cost more than a picture does."""
         for number, (index, part) in left:
             try:
                 loaded = await fetcher.load(part.source)
@@ -99,7 +100,7 @@ def _replace_parts(request: Request, made: dict[int, tuple[Part, ...]]) -> Reque
 async def _tiff_pages(
     part: MediaPart, loaded: LoadedFile, worker: MediaWorker, wanted: tuple[int, ...]
 ) -> tuple[Part, ...] | None:
-    """The pages of a picture that has several, each a picture; None for anything else."""
+    """Return the pages of a TIFF that has several, each a picture; None for anything else."""
     if not loaded.data.startswith(_TIFF) or not isinstance(part, File | Image):
         return None
     count = (await worker.probe(loaded.data, name=loaded.name)).frames
@@ -134,7 +135,7 @@ async def _tiff_pages(
 
 
 async def _extracted(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -> tuple[Part, ...] | None:
-    """What is in a file, None when it is taken as it is."""
+    """Return the parts in a file, None for a file that is not converted."""
     source = part.source
     within = source.origins if isinstance(source, BytesSource) else ()
     media_type = await offload(len(loaded.data) > HEAVY, _media_type, loaded.data, loaded.name)
@@ -153,7 +154,7 @@ async def _extracted(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -
 
 
 def _media_type(data: Data, name: str) -> str:
-    """What a file is; PLAIN for text whose encoding has to be told, "" for text that can be read as it is."""
+    """Return the media type of a file; PLAIN for text of another encoding, "" for text that needs no conversion."""
     try:
         kind, media_type = sniff(data, name)
     except InputBroken as error:
@@ -164,7 +165,7 @@ def _media_type(data: Data, name: str) -> str:
 
 
 class _Extraction:
-    """One file on its way apart, with what all files inside it may take up together."""
+    """The expansion of one file, with the limits that all files inside it share."""
 
     def __init__(self, worker: MediaWorker) -> None:
         self._worker = worker
@@ -174,7 +175,7 @@ class _Extraction:
     async def file(
         self, name: str, held: EmbeddedFile, media_type: str, within: tuple[str, ...], depth: int
     ) -> list[Part]:
-        """The parts of a document, a page or a mail.
+        """Return the parts of a document, a page or a mail.
 
         Args:
             name: how its parts are called.
@@ -197,7 +198,7 @@ class _Extraction:
         return [Text(text=found.text or NO_WORDS, name=name, origins=origins, notes=tuple(notes)), *parts]
 
     async def _attached(self, name: str, held: EmbeddedFile, origins: tuple[str, ...], depth: int) -> list[Part]:
-        """A file of a mail, opened far enough to know that it can be taken: the mail is not lost for its sake."""
+        """Return the parts of an attachment; it is probed now, so that a bad one is left out and the mail kept."""
         self._number += 1
         self._size += len(held.data)
         if self._number > MAX_ATTACHMENTS or self._size > MAX_ATTACHED:

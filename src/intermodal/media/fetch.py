@@ -56,7 +56,7 @@ _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
 class LoadedFile(Value):
-    """What came in: bytes, or a large file where it lies. ``name`` is for people; ``digest`` is its SHA-256 in hex."""
+    """A file: bytes, or a large file in place. ``name`` is for users; ``digest`` is its SHA-256 in hex."""
 
     name: str
     data: Data
@@ -69,7 +69,7 @@ async def load(source: Source) -> LoadedFile:
 
 
 def read_text_file(path: str) -> str:
-    """The words of a text file, for a verb that takes no other kind here. Raises an ``InputError``."""
+    """Read a text file, for options that take no other kind. Raises an ``InputError``."""
     from intermodal.media.sniff import read_text
 
     return read_text(_open_file(path), path)
@@ -79,7 +79,7 @@ class Fetcher:
     """Reads sources.
 
     Args:
-        resolve: ``(host, port) -> addresses``; the system's resolver when None.
+        resolve: ``(host, port) -> addresses``; the system's resolver by default.
         may_dial: which addresses are public. Tests let in their own server on this machine; nothing
             in a request, the configuration or the environment reaches this.
         max_bytes, max_seconds: of a URL, redirects included.
@@ -107,7 +107,7 @@ class Fetcher:
         return LoadedFile(name=name, data=data, digest=await _digest(data, name))
 
     async def read(self, source: Source) -> tuple[str, Data]:
-        """The same without the digest, for who looks at what it is and does not keep it."""
+        """Read a source without its digest, for callers that only inspect it."""
         data: Data
         match source:
             case BytesSource():
@@ -148,7 +148,7 @@ class Fetcher:
         raise UrlBlocked(f"redirects more than {MAX_REDIRECTS} times", where=first.shown, todo="pass the final URL")
 
     def _follow(self, target: UrlTarget, location: str) -> UrlTarget:
-        """The next hop, checked as the first was. ``location`` is what the server said."""
+        """Return the next hop, checked as the first was. ``location`` is the server's header."""
         if any(ord(letter) <= 32 or letter == "\\" for letter in location):
             raise UrlBlocked("redirects to a malformed URL", where=target.shown, todo="pass the final URL")
         following = parse_url(urljoin(target.url, location))
@@ -157,7 +157,7 @@ class Fetcher:
         return following
 
     async def _addresses(self, target: UrlTarget) -> list[str]:
-        """Where the host lives. All of its addresses must be public: a mixed answer is an attack or a mistake."""
+        """Resolve the host. All of its addresses must be public: a mixed answer is an attack or a mistake."""
         literal = check_address(target.host)
         if literal is not None:
             found: list[Address] = [literal]
@@ -176,7 +176,7 @@ class Fetcher:
         return [str(address) for address in found]
 
     async def _get(self, target: UrlTarget) -> bytes | str:
-        """One request: the body, or where it redirects to."""
+        """Send one request; return the body, or the place it redirects to."""
         import httpcore
 
         from intermodal.media.pinned_connection import pinned_backend, tls_context
@@ -227,7 +227,8 @@ class Fetcher:
 
 
 class CachingFetcher(Fetcher):
-    """A fetcher for one request: what it read once it does not read again, so that it is looked at and sent as one."""
+    """A fetcher for one request that reads each source once, so that the bytes that are probed are those that are
+    sent."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -252,12 +253,12 @@ class CachingFetcher(Fetcher):
 
     @property
     def loaded(self) -> tuple[LoadedFile, ...]:
-        """What it read until now."""
+        """The files that were read so far."""
         return tuple(loaded for _, loaded in self._loaded.values())
 
 
 def _identity(source: Source) -> Hashable:
-    """What tells one source of a request from another. A large one is its own: hashing 60 MiB takes 30 ms."""
+    """Return the cache key of a source. Large bytes are their own identity: hashing 60 MiB takes 30 ms."""
     match source:
         case BytesSource(data=data, name=name) if len(data) > HEAVY:
             return id(data), name
@@ -288,7 +289,7 @@ async def _inflate(chunks: AsyncIterator[bytes], coding: str, room: int, target:
 
 
 def _host(target: UrlTarget, headers: dict[str, str]) -> list[tuple[bytes | str, bytes | str]]:
-    """The Host header as browsers write it: the name the user gave, the port only when it is not the usual one."""
+    """Return the Host header as browsers write it: the name as given, the port only where it is not the default."""
     host = f"[{target.host}]" if ":" in target.host else target.host
     usual = target.port == (443 if target.scheme == "https" else 80)
     return [("Host", host if usual else f"{host}:{target.port}"), *headers.items()]
@@ -326,7 +327,7 @@ async def _system_resolve(host: str, port: int) -> Iterable[str]:
 
 
 def _read_data_url(url: str) -> tuple[str, bytes]:
-    """``data:image/png;base64,…``: media only. Text belongs in the prompt, where it is seen for what it is."""
+    """Read ``data:image/png;base64,…``: media only. Text belongs in the prompt."""
     import base64
     import binascii
 
@@ -348,9 +349,9 @@ def _read_data_url(url: str) -> tuple[str, bytes]:
 
 
 def _open_file(path: str) -> Data:
-    """A regular file: a large one where it lies, any other whole.
+    """Open a regular file: a large one in place, any other whole.
 
-    Opened first, then looked at through the descriptor: it cannot be swapped between.
+    It is opened first and checked through the descriptor, so that it cannot be swapped in between.
     """
     shown = "".join(letter if letter.isprintable() else "?" for letter in path[:300])
     file = FileBytes(_descriptor(path, shown))
@@ -369,7 +370,7 @@ def _open_file(path: str) -> Data:
 
 
 def _descriptor(path: str, shown: str) -> int:
-    """Of a regular file, open for reading."""
+    """Open a regular file for reading; return its descriptor."""
     try:
         # O_NONBLOCK: opening a pipe nobody writes to must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -409,7 +410,7 @@ def _too_large(where: str, limit: int) -> InputTooLarge:
 
 
 async def _digest(data: Data, name: str) -> str:
-    """SHA-256; off the event loop when it would hold it up (about 1 ms per MiB)."""
+    """Return the SHA-256; off the event loop where it would block it (about 1 ms per MiB)."""
     if isinstance(data, FileBytes):
         return await _digest_of_file(data, name)
     if len(data) < 1 << 20:

@@ -23,7 +23,7 @@ _gauge: MemoryGauge | None = None
 
 
 def apply_limits() -> MemoryGauge:
-    """Open what the fences themselves read, and return it; then those stand that nobody can lift."""
+    """Open what the limits themselves read, and return it; then apply the sandbox, which cannot be lifted."""
     global _gauge
     _gauge = MemoryGauge()
     sandbox.apply_sandbox()
@@ -32,7 +32,7 @@ def apply_limits() -> MemoryGauge:
 
 @contextmanager
 def files_allowed() -> Iterator[None]:
-    """Files may be opened inside, for imports, and that of a user be received: never while their bytes are read."""
+    """Allow files in a block, for imports and to receive a descriptor: never while a user's bytes are read."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -44,14 +44,14 @@ def files_allowed() -> Iterator[None]:
 
 
 def forbid_files() -> None:
-    """From here on no file or socket can be opened; those that are open stay usable."""
+    """Forbid opening files and sockets from here on; open ones stay usable."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def probe_limits() -> dict[str, bool]:
-    """Whether each of ``PROBED_LIMITS`` stands, found by trying to get through."""
+    """Return whether each of ``PROBED_LIMITS`` holds, by trying to break it."""
     import resource
 
     found = {"opening": not _opens("/", os.O_RDONLY), "memory": False}
@@ -78,7 +78,7 @@ def _opens(path: str, flags: int) -> bool:
 
 
 def _refused(attempt: Callable[[], object]) -> bool:
-    """Whether the kernel refuses a call itself, and not only this use of it."""
+    """Return whether the kernel refuses a call itself, and not only this use of it."""
     try:
         attempt()
     except OSError as error:
@@ -95,7 +95,7 @@ def _forked() -> None:
 
 @contextmanager
 def memory_limit(size: int) -> Iterator[None]:
-    """At most ``size`` bytes of address space more than now. More raises MemoryError, or ends the process in C code."""
+    """Allow ``size`` more bytes of address space. More raises MemoryError, or ends the process in C code."""
     used = _gauge.address_space() if _gauge is not None and sys.platform == "linux" else 0
     if not used:
         yield

@@ -48,9 +48,9 @@ _TEXT_NAMES: dict[Role, str] = {
 
 
 class OpenedRequest:
-    """A request's parts, opened: ``facts`` for the planner, bytes and words for the executor.
+    """The opened parts of a request: ``facts`` for the planner, bytes and text for the executor.
 
-    ``said``: parts that are words of the request itself, whatever letters are in them, and not a file's.
+    ``said``: parts whose text is in the request itself, and not in a file.
     """
 
     def __init__(self, facts: Facts, data: tuple[Data, ...], said: frozenset[int] = frozenset()) -> None:
@@ -59,11 +59,11 @@ class OpenedRequest:
         self._said = said
 
     def data(self, index: int) -> Data:
-        """The original bytes of a part, of a large file where they lie; of text given in the request, its UTF-8."""
+        """Return the original bytes of a part, a large file in place; of text in the request, its UTF-8."""
         return self._data[index]
 
     def text(self, index: int) -> str:
-        """The words of a text part. Raises InputUnsupported for a part that is not text."""
+        """Return the text of a text part. Raises InputUnsupported for other parts."""
         part = self.facts.parts[index]
         if part.kind != "text":
             raise InputUnsupported(f"is {part.kind}, not text", where=part.name)
@@ -97,7 +97,7 @@ async def open_request(request: Request, worker: MediaWorker, *, fetcher: Fetche
 
 
 class _RequestOpener:
-    """The parts of a request while they are opened. What walks through all of them may run in a thread."""
+    """Opens the parts of a request. Methods that visit all of them may run in a thread."""
 
     def __init__(self) -> None:
         self.found: list[tuple[PartFacts, Data] | None] = []
@@ -106,7 +106,7 @@ class _RequestOpener:
         self._said = set[int]()
 
     def words(self, request: Request) -> None:
-        """Open what carries its content in the request, up to the first that cannot be; note the files."""
+        """Open parts whose content is in the request, up to the first that fails; list the files."""
         for index, role, part in request.parts():
             self.found.append(None)
             if isinstance(part, _FILES):
@@ -120,7 +120,7 @@ class _RequestOpener:
                 return
 
     def opened(self) -> OpenedRequest:
-        """All that was opened. Raises the error of the first part that could not be, and InputTooLarge."""
+        """Return all opened parts. Raises the error of the first part that failed, and InputTooLarge."""
         if self.failed:
             raise self.failed[min(self.failed)]
         found, self.found = [pair for pair in self.found if pair is not None], []
@@ -137,7 +137,7 @@ class _RequestOpener:
 
 
 def in_utf8(words: str, name: str) -> bytes:
-    """Words as UTF-8. Raises InputBroken for a lone surrogate, which is what a terminal makes of other encodings."""
+    """Encode text as UTF-8. Raises InputBroken for a lone surrogate, which terminals make of other encodings."""
     try:
         return words.encode()
     except UnicodeEncodeError:
@@ -163,7 +163,7 @@ def _text(index: int, part: Part, name: str, words: str) -> tuple[PartFacts, Dat
 
 
 def origins_of(part: Part) -> tuple[str, ...]:
-    """Names and kinds of the files a part was taken out of."""
+    """Return the names and kinds of the files that a part came out of."""
     if isinstance(part, Text):
         return part.origins
     source = getattr(part, "source", None)
@@ -171,7 +171,7 @@ def origins_of(part: Part) -> tuple[str, ...]:
 
 
 async def sniff_loaded(data: Data, name: str) -> tuple[Kind, str]:
-    """Kind and media type of a file by its bytes (``sniff``); a large one is looked through off the event loop."""
+    """Return kind and media type of a file by its bytes (``sniff``); off the event loop for a large one."""
     return await offload(len(data) > HEAVY, sniff, data, name)
 
 
@@ -213,14 +213,14 @@ def _long_table(words: str, media_type: str) -> tuple[str, ...]:
 
 
 def _check_declared(part: Part, kind: Kind, name: str) -> None:
-    """The bytes decide; a declaration that cannot be meant is said. A document may be text, and a file anything."""
+    """Raise InputBroken where the declared class contradicts the bytes. A document may be text, and a file anything."""
     if kind == "text" and isinstance(part, Image | Audio | Video):
         declared = "a picture" if isinstance(part, Image) else "sound" if isinstance(part, Audio) else "video"
         raise InputBroken(f"was given as {declared} but holds text", where=name, todo="pass it as a file or a document")
 
 
 def _words(role: Role, part: Part) -> tuple[str, str]:
-    """Name and words of a part that carries its content in the request."""
+    """Return name and text of a part whose content is in the request."""
     match part:
         case Text(text=text, name=name):
             return name or _TEXT_NAMES[role], text
@@ -238,7 +238,7 @@ def _words(role: Role, part: Part) -> tuple[str, str]:
 
 
 def unique_names(parts: list[PartFacts]) -> tuple[PartFacts, ...]:
-    """Names people can point at: the second of a name is called "name (2)"."""
+    """Make names unique: the second of a name becomes "name (2)"."""
     import msgspec
 
     taken: set[str] = set()

@@ -63,7 +63,7 @@ _held: tuple[str, ...] = ()
 
 
 def apply_sandbox() -> None:
-    """Hold this process to it, for good. Called while it has one thread: what was started before is not held."""
+    """Confine this process for good. Called while it has one thread: threads started before would not be confined."""
     global _held
     if sys.platform != "linux":
         return
@@ -75,7 +75,7 @@ def apply_sandbox() -> None:
 
 
 def active_mechanisms() -> tuple[str, ...]:
-    """The mechanisms that stand: "landlock", "seccomp"."""
+    """Return the mechanisms that are active: "landlock", "seccomp"."""
     return _held
 
 
@@ -83,7 +83,7 @@ def active_mechanisms() -> tuple[str, ...]:
 
 
 def _restrict_files(library: ctypes.CDLL) -> bool:
-    """Reading below Python's own folders and the system's libraries; nothing else, and no writing anywhere."""
+    """Allow reading below Python's own folders and the system's libraries; nothing else, and no writing anywhere."""
     version = library.syscall(_CREATE_RULESET, None, 0, _ABI_VERSION)
     if version < 1:
         return False

@@ -135,10 +135,10 @@ _RAW_ENDINGS = frozenset(("dng", "cr2", "nef", "arw", "orf", "pef", "rw2", "srw"
 
 
 def sniff(data: Data, name: str) -> tuple[Kind, str]:
-    """Kind and media type of ``data``; ``name`` is where it came from.
+    """Return kind and media type of ``data``; ``name`` is where it came from.
 
-    Raises InputEmpty for nothing, InputUnsupported for kinds that are not taken (yet), InputBroken for a name
-    that promises media over bytes that are words.
+    Raises InputEmpty for no bytes, InputUnsupported for kinds that are not supported, InputBroken for a media name on
+    bytes that are text.
 
     >>> sniff(b"%PDF-1.7 ...", "report.pdf")
     ('document', 'application/pdf')
@@ -149,7 +149,7 @@ def sniff(data: Data, name: str) -> tuple[Kind, str]:
 
 
 def recognised(data: Data, name: str) -> tuple[Kind, str] | None:
-    """Kind and media type by marks of the format, for the price of a few reads; None for what is text, or nothing.
+    """Return kind and media type by marks of the format, with a few reads; None for text and unknown bytes.
 
     Raises as ``sniff`` does.
     """
@@ -411,9 +411,9 @@ _MARKS = (  # the longer marks first: UTF-32's begins like UTF-16's
 
 
 def read_text(data: Data, name: str) -> str:
-    """The words of a text file: UTF-8, or UTF-16/32 with its byte order mark.
+    """Decode a text file: UTF-8, or UTF-16/32 with its byte order mark.
 
-    Raises InputUnsupported when the bytes are no text at all, InputBroken when they are in another encoding.
+    Raises InputUnsupported when the bytes are not text, InputBroken when they are in another encoding.
     """
     return "".join(_words_of(data, name))
 
@@ -461,6 +461,6 @@ def _text_type(data: Data, name: str) -> str:
 
 
 def ending_of(name: str) -> str:
-    """The lower-case ending of a file name, "" when it has none."""
+    """Return the lower-case ending of a file name, "" when it has none."""
     _, dot, ending = name.rpartition("/")[2].rpartition(".")
     return ending.lower() if dot else ""

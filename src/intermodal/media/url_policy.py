@@ -49,7 +49,7 @@ _CLOSED_6 = tuple(
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the open internet, by every reading of it.
+    """Return whether an address is on the open internet, by every reading of it.
 
     >>> is_public(ipaddress.ip_address("1.1.1.1")), is_public(ipaddress.ip_address("64:ff9b::7f00:1"))
     (True, False)
@@ -86,7 +86,7 @@ class UrlTarget(Value):
 
 
 def parse_url(text: str) -> UrlTarget:
-    """Take a URL apart, or raise UrlBlocked. What passes means the same to every parser."""
+    """Parse a URL, or raise UrlBlocked. A URL that passes means the same to every parser."""
     if len(text) > MAX_URL_LENGTH:
         raise _blocked("the URL is too long", text[:40] + "…")
     if _AMBIGUOUS.search(text):
@@ -114,7 +114,7 @@ def parse_url(text: str) -> UrlTarget:
 
 
 def check_address(host: str) -> Address | None:
-    """The address a literal host is; None for a name. Call after :func:`parse_url`."""
+    """Return the address of a literal host; None for a name. Call after :func:`parse_url`."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -122,7 +122,7 @@ def check_address(host: str) -> Address | None:
 
 
 def blocked_address(shown: str) -> UrlBlocked:
-    """The error for an address that is not public. It does not say which: that would map the network for a stranger."""
+    """Return the error for an address that is not public. It does not say which: that would map the network."""
     return _blocked(
         "the URL leads to an address that is not on the open internet",
         shown,
@@ -131,7 +131,7 @@ def blocked_address(shown: str) -> UrlBlocked:
 
 
 def printable(text: str) -> str:
-    """A name made safe to print: no control characters, no separators, 80 characters at most."""
+    """Make a name safe to print: no control characters, no separators, 80 characters at most."""
     kept = "".join(letter for letter in text if letter.isprintable() and letter not in "/\\")
     return kept if len(kept) <= 80 else kept[:60] + "…" + kept[-19:]
 
@@ -172,7 +172,7 @@ def _port(text: str | None, scheme: str, odd: UrlBlocked) -> int:
 
 
 def _check_second_parser(text: str, host: str) -> None:
-    """A second opinion from the standard library's parser; two readings of one URL are one too many."""
+    """Raise UrlBlocked where the standard library's parser reads the URL differently."""
     try:
         other = urlsplit(text).hostname
     except ValueError:

@@ -52,13 +52,13 @@ _CONVERTING = 1 << 30  # bytes of address space a converter may use: element tre
 
 
 def _decoder(name: str) -> Any:
-    """``image.decoder``, ``office.docx``, … imported when first needed and with files allowed for that moment."""
+    """Import a decoder (``image.decoder``, ``office.docx``, …) on first use, with files allowed for that moment."""
     with process_limits.files_allowed():
         return importlib.import_module(f"intermodal.media.{name}")
 
 
 def probe(data: Data, name: str) -> dict[str, Any]:
-    """Facts of one picture, recording, film or document, as ``ProbeResult`` in builtins."""
+    """Return facts of one picture, recording, video or document, as ``ProbeResult`` in builtins."""
     kind, media_type = sniff(data, name)
     if kind == "text" or media_type in CONVERTED:
         raise InputUnsupported("holds nothing to decode", where=name)
@@ -75,7 +75,7 @@ def probe(data: Data, name: str) -> dict[str, Any]:
 
 
 def _of_layers(pages: tuple[PageFacts, ...]) -> list[str]:
-    """What needs saying of text layers before they are taken."""
+    """Return notes about the text layers of pages."""
     notes: list[str] = [*_decoder("pdf.text_layer").layer_notes(pages)]
     written = any(page.chars and not page.scanned for page in pages)
     return notes if not written or _installed("liteparse") else [*notes, _NOT_LAID_OUT]
@@ -87,13 +87,13 @@ def _installed(package: str) -> bool:
 
 
 def pcm(data: Data, name: str, channel: int | None = None) -> None:
-    """Give sound in pieces."""
+    """Emit sound in pieces."""
     for piece in _decoder("audio.decoder").pcm(data, sniff(data, name)[1], worker_process.report_progress, channel):
         worker_process.emit(piece)
 
 
 def frames(data: Data, name: str, spread: str, most: int, max_side: int | None) -> None:
-    """Give ``VideoFrame`` in builtins, one after the other."""
+    """Emit ``VideoFrame`` in builtins, one after the other."""
     kind, media_type = sniff(data, name)
     if kind not in ("image", "video"):
         raise InputUnsupported("holds nothing that moves", where=name)
@@ -115,7 +115,7 @@ def page_text(data: Data, pages: list[int], plain: bool = False) -> list[str]:
 
 
 def page_pictures(data: Data, pages: list[int], dpi: float, crops: list[Box]) -> None:
-    """Give ``EncodedPicture`` in builtins, one after the other."""
+    """Emit ``EncodedPicture`` in builtins, one after the other."""
     image, document = _decoder("image.decoder"), _decoder("pdf.document")
     for picture in document.pictures(data, pages, dpi, image.encoded, worker_process.report_progress, crops):
         worker_process.emit(picture)
@@ -127,7 +127,8 @@ def picture(data: Data, name: str, max_side: int | None) -> dict[str, Any]:
 
 
 def codes(data: Data, name: str) -> list[dict[str, Any]]:
-    """QR codes and bar codes on a picture, as ``Barcode`` in builtins; none where what reads them is not installed."""
+    """Return QR codes and bar codes on a picture, as ``Barcode`` in builtins; none where the reader is not
+    installed."""
     if not _installed("zxingcpp"):
         return []
     with process_limits.files_allowed():
@@ -163,7 +164,7 @@ _CONVERTERS = {
 
 
 def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
-    """A document, a page or a mail taken apart, as ``Converted`` in builtins."""
+    """Convert a document, a page or a mail; return ``ConvertedFile`` in builtins."""
     module, needed = _CONVERTERS[media_type]
     if not all(map(_installed, needed)):
         raise NotInstalled("what converts it is not installed", where=name, todo=f"run: {EXTRA_TODO}")
@@ -180,12 +181,12 @@ def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
 
 
 def fences() -> dict[str, bool]:
-    """What holds, by trying it: first as a library would, then as code would that took the process over."""
+    """Return the limits that hold, by trying: as a library would, then as code that took the process over would."""
     return process_limits.probe_limits()
 
 
 def ready() -> bool:
-    """Nothing but proof of life: starts the process ahead of its first job."""
+    """Do nothing: starts the process ahead of its first job."""
     return True
 
 

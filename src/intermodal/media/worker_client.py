@@ -34,7 +34,7 @@ _SLOWEST_DISK = 50 << 20  # bytes a second: what is on disk may have to be read 
 
 
 class _QueuedJob:
-    """A job that waits for a child, and the one that it was given."""
+    """A job that waits for a child, and the child that it got."""
 
     def __init__(self, come: Any) -> None:
         self.come = come
@@ -42,13 +42,13 @@ class _QueuedJob:
 
 
 class MediaWorker:
-    """Decodes media in fenced child processes, each one job at a time.
+    """Decodes media in confined child processes, one job at a time in each.
 
-    A job that crashes its child, runs over its time or is cancelled costs that child; the next job gets a
-    new one. Methods raise the ``InputError`` that fits, with ``name`` as its ``where``.
+    A job that crashes its child, exceeds its time or is cancelled ends that child; the next job gets a new one.
+    Methods raise the fitting ``InputError``, with ``name`` as its ``where``.
 
     Args:
-        limits: fences of each child.
+        limits: of each child.
         places: how many children there may be. The first stays; a further one starts when a job has waited for as
             long as that takes, and ends by ``trim``, since memory that a decoder has taken it does not give back.
     """
@@ -67,17 +67,17 @@ class MediaWorker:
 
     @property
     def pid(self) -> int | None:
-        """The process of the first child, None while there is none."""
+        """The process id of the first child, None while there is none."""
         return self._workers[0].pid
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The processes of all children."""
+        """The process ids of all children."""
         return tuple(pid for worker in self._workers if (pid := worker.pid) is not None)
 
     @property
     def busy(self) -> bool:
-        """It decodes for somebody, and the next job waits; each job has a time at which it is ended."""
+        """Whether all children are busy, so that the next job waits; each job has a deadline."""
         return self._places.locked()
 
     async def start(self) -> None:
@@ -85,18 +85,18 @@ class MediaWorker:
         await self._call("ready", {}, name="", seconds=_PROBE_SECONDS)
 
     async def fences(self) -> dict[str, bool]:
-        """What holds the child on this machine, by trying: the words of ``fence.TRIED``, and whether each stands."""
+        """Return the limits of the child on this machine, by trying: ``PROBED_LIMITS``, and whether each holds."""
         return msgspec.convert(await self._call("fences", {}, name="", seconds=_PROBE_SECONDS), dict[str, bool])
 
     async def probe(self, data: Data, *, name: str = "") -> ProbeResult:
-        """Facts of a picture, a recording, a film or a document. Refuses what is over a limit or cannot be decoded."""
+        """Return facts of a picture, recording, video or document. Refuses files over a limit or undecodable."""
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
         return msgspec.convert(found, ProbeResult)
 
     async def pcm(
         self, data: Data, *, name: str = "", progress: Progress | None = None, channel: int | None = None
     ) -> Pcm:
-        """A recording, or the sound of a film, as 16 kHz mono PCM; ``channel`` is one of two (0 or 1), or all mixed."""
+        """Return sound of a recording or video as 16 kHz mono PCM; ``channel`` is one of two (0 or 1), or all mixed."""
         arguments = {"data": data, "name": name, "channel": channel}
         with Spool(LARGE_FILE) as samples:
 
@@ -114,9 +114,9 @@ class MediaWorker:
     async def page_text(
         self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None
     ) -> tuple[str, ...]:
-        """The words of the given pages (1-based) as Markdown, in that order.
+        """Return the text of the given pages (1-based) as Markdown, in that order.
 
-        A file that brings the layout to its end is read once more without it.
+        A file that crashes the layout is read again without it.
         """
         arguments: dict[str, Any] = {"data": data, "pages": list(pages)}
         plainly = {**arguments, "plain": True}
@@ -136,9 +136,9 @@ class MediaWorker:
         progress: Progress | None = None,
         crops: tuple[Box, ...] = (),
     ) -> tuple[EncodedPicture, ...]:
-        """The given pages (1-based) as pictures. A page too large for ``dpi`` is made at less.
+        """Render the given pages (1-based). A page too large for ``dpi`` is rendered at less.
 
-        With ``crops``, one for each page: what lies in that box of it (left, top, right, bottom, in points as shown).
+        ``crops``: a box for each page (left, top, right, bottom, in points as shown), to render that part.
         """
         arguments = {"data": data, "pages": list(pages), "dpi": dpi, "crops": list(crops)}
         seconds = 30 + 10.0 * len(pages)
@@ -147,12 +147,12 @@ class MediaWorker:
         return msgspec.convert(made, tuple[EncodedPicture, ...])
 
     async def picture(self, data: Data, *, max_side: int | None = None, name: str = "") -> EncodedPicture:
-        """The first frame, upright, re-encoded as PNG without metadata; shrunk to ``max_side`` pixels if longer."""
+        """Return the first frame, upright, as PNG without metadata; shrunk to ``max_side`` pixels if longer."""
         arguments = {"data": data, "name": name, "max_side": max_side}
         return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), EncodedPicture)
 
     async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
-        """QR codes, bar codes and their like on a picture, with what they say; none without the extra ``embedded``."""
+        """Return QR codes and bar codes on a picture, with their text; none without the extra ``embedded``."""
         found = await self._call("codes", {"data": data, "name": name}, name=name, seconds=60)
         return msgspec.convert(found, tuple[Barcode, ...])
 
@@ -166,7 +166,7 @@ class MediaWorker:
         name: str = "",
         progress: Progress | None = None,
     ) -> tuple[VideoFrame, ...]:
-        """Frames of a film or an animation, pages of a TIFF, in order. ``spread`` is "scenes" or a rate ("0.5 fps").
+        """Return frames of a video or an animation, or pages of a TIFF. ``spread`` is "scenes" or a rate ("0.5 fps").
 
         At most ``most``, each at most ``max_side`` pixels long. Both may be lower than the limits in
         ``media/media_limits.py``, never higher.
@@ -178,13 +178,13 @@ class MediaWorker:
         return msgspec.convert(made, tuple[VideoFrame, ...])
 
     async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
-        """The lines of a film's track of subtitles, in the order of time."""
+        """Return the lines of a video's subtitle track, in order of time."""
         arguments = {"data": data, "name": name, "track": track}
         found = await self._call("subtitles", arguments, name=name, seconds=_SUBTITLES_SECONDS)
         return msgspec.convert(found, tuple[SubtitleLine, ...])
 
     async def convert(self, data: Data, media_type: str, *, name: str = "") -> ConvertedFile:
-        """A document, a page or a mail, taken apart. Raises NotInstalled without the extra ``documents``."""
+        """Convert a document, a page or a mail. Raises NotInstalled without the extra ``documents``."""
         arguments = {"data": data, "name": name, "media_type": media_type}
         return msgspec.convert(await self._call("convert", arguments, name=name, seconds=120), ConvertedFile)
 
@@ -199,7 +199,7 @@ class MediaWorker:
         take: Callable[[Any], None] | None = None,
         otherwise: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Have a child do it, and once more by the arguments of ``otherwise`` where that was its end."""
+        """Run a job in a child, and again with the arguments of ``otherwise`` where it crashed the child."""
         async with self._places:
             worker = await self._next()
             try:
@@ -213,7 +213,7 @@ class MediaWorker:
                 self._give_back(worker)
 
     async def _next(self) -> WorkerProcess:
-        """A child that does nothing: one that runs, or else one that is to be started."""
+        """Return an idle child: one that runs, or else one to be started."""
         import anyio
 
         for place in range(len(self._idle) - 1, -1, -1):
@@ -282,7 +282,7 @@ class MediaWorker:
         return reply.value
 
     async def trim(self) -> None:
-        """End the children beyond the first that do nothing, with the memory they hold."""
+        """End idle children beyond the first, to release their memory."""
         spare = [worker for worker in self._idle if worker is not self._workers[0]]
         for worker in spare:
             self._idle.remove(worker)

@@ -13,8 +13,8 @@ from intermodal.quantity import Quantity
 class ProbeResult(Value):
     """The fields of ``PartFacts`` that need decoding. Those of other kinds keep their defaults.
 
-    ``kind`` and ``media_type`` are set where looking inside tells more than the first bytes did, else "". ``notes`` are
-    about what was not as it should be, or is left alone.
+    ``kind`` and ``media_type`` are set where decoding tells more than the first bytes did, else "". ``notes`` are about
+    defects and what is left out.
     """
 
     kind: Kind | Literal[""] = ""
@@ -37,7 +37,7 @@ class ProbeResult(Value):
 
 
 class Barcode(Value):
-    """A QR code, a bar code or their like: what it says, "" where that cannot be read, and its box in pixels."""
+    """A QR code, bar code or the like: its text, "" where that cannot be read, and its box in pixels."""
 
     kind: str
     text: str = ""
@@ -45,7 +45,7 @@ class Barcode(Value):
 
 
 class EncodedPicture(Value):
-    """A picture we encoded: RGB or grey, upright, no metadata. ``width`` and ``height`` in pixels."""
+    """A picture that the worker encoded: RGB or grey, upright, no metadata. ``width`` and ``height`` in pixels."""
 
     data: bytes
     width: int
@@ -54,10 +54,10 @@ class EncodedPicture(Value):
 
 
 class VideoFrame(EncodedPicture):
-    """A picture of something that moves: what is seen from ``at`` to ``until``, in seconds. JPEG of a film, else PNG.
+    """A frame that stands for ``at`` to ``until``, in seconds. JPEG of a video, else PNG.
 
-    ``number`` is that of a page where there are pages and no times (TIFF), else 0. ``scenes``: how many there are in a
-    film of which this is one, 0 where nobody looked for them.
+    ``number``: of the page where there are pages and no times (TIFF), else 0. ``scenes``: how many the video has, 0
+    where they were not detected.
     """
 
     at: float = 0.0
@@ -67,7 +67,7 @@ class VideoFrame(EncodedPicture):
 
 
 class SubtitleLine(Value):
-    """What is to be read from ``at`` to ``until``, in seconds; rows of it apart by line ends."""
+    """A subtitle from ``at`` to ``until``, in seconds; its rows are separated by line ends."""
 
     at: float
     until: float
@@ -75,7 +75,7 @@ class SubtitleLine(Value):
 
 
 class Pcm(Value):
-    """Sound as embedded ears take it: signed 16-bit little endian, 16 kHz, mono. ``seconds`` long."""
+    """Sound as embedded recognisers take it: signed 16-bit little endian, 16 kHz, mono. ``seconds`` long."""
 
     samples: Data
     seconds: float

@@ -34,14 +34,14 @@ def _ours(module: str) -> PromptFormat:
 
 @cache
 def _plugins() -> tuple[PromptFormat, ...]:
-    """Formats that installed packages bring."""
+    """Return the formats of installed plugins."""
     from importlib.metadata import entry_points
 
     return tuple(each.load() for each in entry_points(group=GROUP))
 
 
 def format_of(path: Path) -> PromptFormat | None:
-    """Who reads a file of this name; None where nobody does. A plugin is asked where none of ours does."""
+    """Return the format of a file name; None where none reads it. Plugins come after our own formats."""
     name = path.name
     fitting = [ending for ending in _OURS if name.endswith(ending) and name != ending]
     if fitting:
@@ -51,22 +51,22 @@ def format_of(path: Path) -> PromptFormat | None:
 
 
 def endings() -> tuple[str, ...]:
-    """Of all file names that somebody reads."""
+    """Return the endings of file names that a format reads."""
     return tuple(dict.fromkeys((*_OURS, *(end for each in _plugins() for end in each.endings))))
 
 
 def ending_of(name: str) -> str:
-    """The longest ending of ``endings`` that a name has, "" where it has none."""
+    """Return the longest ending of ``endings`` that a name has, "" for none."""
     return max((ending for ending in endings() if name.endswith(ending)), key=len, default="")
 
 
 def stem_of(name: str) -> str:
-    """The name of a file, or its place in a folder, without that ending."""
+    """Return a file name, or a place in a folder, without that ending."""
     return name.removesuffix(ending_of(name))
 
 
 def of_name(path: Path) -> PromptFormat:
-    """Who reads a file of this name. Raises PromptError where nobody does."""
+    """Return the format of a file name. Raises PromptError where none reads it."""
     made = format_of(path)
     if made is None:
         raise PromptError("is no prompt file", where=str(path), todo=f"names end with {', '.join(endings())}")
@@ -74,12 +74,12 @@ def of_name(path: Path) -> PromptFormat:
 
 
 def prompts_of(path: Path) -> tuple[PromptFile, ...]:
-    """Every prompt of a file. Raises PromptError with file and line, InputMissing where there is none."""
+    """Return every prompt of a file. Raises PromptError with file and line, InputMissing for no file."""
     return of_name(path).read(path, text_of(path))
 
 
 def load(reference: str | os.PathLike[str]) -> PromptFile:
-    """The prompt that a reference names: a file, or ``FILE#NAME`` for a function or a variant of it.
+    """Load the prompt that a reference names: a file, or ``FILE#NAME`` for a function or a variant of it.
 
     A variant is a file of its own: ``greet.prompt#formal`` is ``greet.formal.prompt``.
 
@@ -114,7 +114,8 @@ def load(reference: str | os.PathLike[str]) -> PromptFile:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Prompt files of a folder and those within, in order; what begins with a dot or an underscore is none."""
+    """Return the prompt files of a folder and its subfolders, in order; names that begin with a dot or underscore are
+    skipped."""
     known = tuple(endings())
     count = 0
     for place, folders, names in os.walk(folder):

@@ -23,7 +23,7 @@ _TAKEN_WHOLE = ("image", "audio", "video")
 
 
 class LintFinding(Value):
-    """One thing that is wrong with a file. ``line``: from 1, 0 where it is about the file as a whole."""
+    """A problem of a file. ``line``: from 1, 0 where it is about the whole file."""
 
     file: str
     line: int
@@ -37,7 +37,7 @@ class LintFinding(Value):
 
 
 class LintReport(Value):
-    """What was looked at, and what was found. ``prompts``: how many were in the files."""
+    """The files that were checked, and their problems. ``prompts``: how many the files hold."""
 
     files: int
     prompts: int

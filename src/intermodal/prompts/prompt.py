@@ -49,7 +49,7 @@ class PreparedInputs(Protocol):
 
 
 class PromptClient(Protocol):
-    """A client, as far as a prompt needs one."""
+    """The part of a client that a prompt uses."""
 
     config: Config
     env: Mapping[str, str]
@@ -65,11 +65,11 @@ class PromptClient(Protocol):
 
 @dataclass(frozen=True)
 class PromptPlan:
-    """How a prompt would be answered, and what it would cost.
+    """The plan of a prompt, and its cost.
 
     Attributes:
-        assumed: what was imagined, in sentences; () where every argument was given.
-        notes: what else should be known: of the model that the file asks for, of its schema.
+        assumed: sample values that were used, in sentences; () where every argument was given.
+        notes: about the model that the file asks for, and its schema.
     """
 
     file: PromptFile
@@ -104,8 +104,7 @@ class PromptPlan:
 class Prompt:
     """A prompt file and the client that runs it: what ``client.prompt`` returns.
 
-    ``file`` says what it takes and makes. Options of the policy are given with ``client.prompt``, arguments of the
-    prompt with each call.
+    ``file`` has its arguments and output. Policy options are given to ``client.prompt``, arguments with each call.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class Prompt:
         self.file = path if isinstance(path, PromptFile) else formats.load(path)
 
     async def request(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Request:
-        """The request of these arguments; media are looked at, nothing is planned.
+        """Return the request for these arguments; media are probed, nothing is planned.
 
         Raises:
             PromptError: an argument is missing, unknown or of another kind than the file says; with file and line.
@@ -140,7 +139,7 @@ class Prompt:
             await offload(True, sample_arguments.check_files, self.file, request.messages, bound)
 
     async def plan(self, **args: Any) -> PromptPlan:
-        """Plan for these arguments; what is not given is imagined at a usual size. Spends nothing, contacts no model.
+        """Plan for these arguments, with sample values for missing ones. Spends nothing, contacts no model.
 
         Raises what ``request`` does, but for what is missing; NoRoute, which names the line.
         """
@@ -165,11 +164,11 @@ class Prompt:
         return PromptPlan(self.file, plan, tuple(made.assumed), notes)
 
     async def explain(self, **args: Any) -> str:
-        """The plan as text, with what was imagined and what a run and a thousand runs cost."""
+        """Return the plan as text, with its sample values and the cost of a run and of a thousand runs."""
         return str(await self.plan(**args))
 
     async def run(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Answer[Any]:
-        """Plan and run. ``value`` of the answer is JSON data where the file has a schema, else the words.
+        """Plan and run. ``value`` of the answer is JSON data where the file has a schema, else the text.
 
         Raises what ``request`` does, NoRoute, and what a call may end with.
         """
@@ -186,7 +185,7 @@ class Prompt:
                 yield event
 
     async def stream_value(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Any]:
-        """Plan and run; the value as far as it is known, each time more of it is, and at last the whole one.
+        """Plan and run; yield the partial value whenever it grows, and at last the whole one.
 
         Values that are not whole come where the format has a parser for them and the words of the answer are shown as
         they are made; else the last is the only one. Raises what ``run`` does, OutputInvalid.
@@ -253,8 +252,8 @@ class Prompt:
 
 
 def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = None) -> None:
-    """Hold files of URLs against the kinds that the file declares; others were before. ``urls``: of arguments, where
-    there may be others in the request."""
+    """Check files of URLs against the declared kinds; others were checked before. ``urls``: those of arguments, where
+    the request may have others."""
     from intermodal.content import UrlSource
 
     for (_, _, part), facts in zip(inputs.request.parts(), inputs.facts.parts, strict=True):
@@ -269,10 +268,10 @@ def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = 
 async def choose_plan(
     file: PromptFile, names: Iterable[str], inputs: Inputs, plan: Callable[[Inputs], Awaitable[Plan]]
 ) -> tuple[Inputs, Plan, tuple[str, ...]]:
-    """The first plan that there is: with a model of the file, in the order of ``names``, else with any; its inputs; and
-    why models before it are not taken, the last reason of a name that is known.
+    """Return the first possible plan, with a model of the file in the order of ``names``, else with any; its inputs;
+    and why models before it are not used.
 
-    Raises NoRoute with the line of the file that it is about.
+    Raises NoRoute with the line of the file.
     """
     why: dict[str, str] = {}
     for name in names:

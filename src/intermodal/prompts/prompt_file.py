@@ -33,7 +33,7 @@ class MediaValue(str):
 
 @dataclass(frozen=True)
 class Argument:
-    """What a prompt file takes under a name.
+    """An argument of a prompt file.
 
     Attributes:
         many: a list of them. required: there is no default, and the file does not call it optional.
@@ -71,7 +71,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class PromptFinding:
-    """What is wrong with a prompt file. An ``error`` makes ``lint`` fail; ``stops``: nothing is asked with it."""
+    """A problem of a prompt file. An ``error`` makes ``lint`` fail; ``stops``: the prompt cannot be run."""
 
     level: Level
     line: int
@@ -94,17 +94,17 @@ class PromptExample:
 
 
 class AnswerParser(Protocol):
-    """What reads the value of an answer off its words, where a format has its own way. Raises OutputInvalid."""
+    """Parses the value of an answer, where a format has its own way. Raises OutputInvalid."""
 
     def value(self, text: str) -> Any: ...
 
     def partial(self, text: str) -> Any:
-        """The value as far as it is known, of an answer that is not whole yet."""
+        """Return the partial value of an unfinished answer."""
         ...
 
 
 class Template(Protocol):
-    """What makes messages of values."""
+    """Renders messages from values."""
 
     def messages(self, values: Mapping[str, Any], history: tuple[Message, ...] = ()) -> tuple[Message, ...]:
         """Render. ``values``: plain data, and ``MediaValue`` where media go. Raises PromptError with file and line."""
@@ -113,7 +113,7 @@ class Template(Protocol):
 
 @dataclass(frozen=True)
 class PromptFile:
-    """A prompt, as a format read it.
+    """A prompt that a format has read.
 
     Attributes:
         path: of the file. name: how it is called. format: who read it.
@@ -186,7 +186,7 @@ class PromptFile:
         return tuple(dict.fromkeys(kinds))  # type: ignore[arg-type]
 
     def value(self, result: Result) -> Any:
-        """The answer as the file wants it: JSON data where it has a schema, else the words.
+        """Return the answer as the file asks for it: JSON data where it has a schema, else the text.
 
         Raises OutputInvalid where the format's own parser finds no value.
         """
@@ -207,12 +207,12 @@ class PromptFormat(Protocol):
     endings: tuple[str, ...]
 
     def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-        """The prompts of a file; several where a format has functions. Raises PromptError with file and line."""
+        """Return the prompts of a file; several where a format has functions. Raises PromptError with file and line."""
         ...
 
 
 def error_location(error: IntermodalError) -> tuple[str, int]:
-    """The file that an error is about, "" where it says none, and the line, 0 where it says none."""
+    """Return file and line of an error; "" and 0 where it has none."""
     file, _, line = error.where.rpartition(":")
     return (file, int(line)) if line.isdecimal() else (error.where, 0)
 

@@ -56,7 +56,7 @@ class UnreadablePrompt(Value):
 
 @dataclass(frozen=True)
 class LoadedPrompt:
-    """A prompt as it was read.
+    """A prompt that was read.
 
     Attributes:
         name: how it is asked for. place: of its file, in the folder. version: of its text and of what it took.
@@ -83,7 +83,7 @@ class _Read(NamedTuple):
 
 
 class PromptFolder:
-    """The prompts of a folder. ``look`` reads what changed, and is for a thread; the rest is for whoever asks.
+    """The prompts of a folder. ``look`` reads changed files, and runs in a thread; the rest is fast.
 
     Attributes:
         prompts: by name, in order. unreadable: files that cannot be used.
@@ -99,7 +99,7 @@ class PromptFolder:
         self._read: Mapping[str, _Read] = {}
 
     def find(self, name: str) -> LoadedPrompt:
-        """The prompt of a name. Raises UnknownModel, which says what to ask for where several have the name."""
+        """Return the prompt of a name. Raises UnknownModel, with the full names where several prompts share it."""
         found = self.prompts.get(name)
         meant = self._also.get(name, ())
         if found is None and len(meant) == 1:
@@ -114,16 +114,16 @@ class PromptFolder:
         raise UnknownModel(f"there is no prompt named {name[:200]}")
 
     def shown(self, where: str) -> str:
-        """A place in an error without where the folder is, which is nobody's business."""
+        """Return a place for an error without the path of the folder, which is private."""
         return where.removeprefix(f"{self.path}{os.sep}")
 
     # ---- seeing what changed ----------------------------------------------------------------------
 
     def look(self) -> bool:
-        """Read what changed since the last look; True where something did.
+        """Read what changed since the last look; return whether anything did.
 
-        Raises InputMissing where there is no such folder, PromptError where it holds too much: then what was read
-        before stays.
+        Raises InputMissing where there is no such folder, PromptError where it holds too much; what was read before
+        stays.
         """
         now, texts = time.time_ns(), dict[str, str]()
         stamps = dict(self._stamped())

@@ -47,12 +47,12 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Words of a text, lower case, in order."""
+    """Return the words of a text, lower case, in order."""
     return tuple(_WORD.findall(text.lower()))
 
 
 def needed_aspects(question: str) -> frozenset[Aspect]:
-    """Aspects the question's words ask for.
+    """Return the aspects that the words of a question ask for.
 
     >>> sorted(needed_aspects("What colour is the car, and what does the chart show?"))
     ['appearance', 'figures']
@@ -71,7 +71,7 @@ def needed_aspects(question: str) -> frozenset[Aspect]:
 
 
 def needs_from_keywords(question: str) -> QuestionFacts:
-    """What the question's words name, of whatever medium; what they do not name stays open."""
+    """Return the needs that the words of a question name, of any medium; others stay open."""
     named = needed_aspects(question)
     needed = tuple(Need(aspect=aspect) for aspect in ASPECTS if aspect in named)
     return QuestionFacts(media=tuple(MediumNeeds(medium=medium, needed=needed) for medium in MEDIA) if needed else ())

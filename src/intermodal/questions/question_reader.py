@@ -30,7 +30,8 @@ _MEDIA: dict[Kind, tuple[Medium, ...]] = {
 
 
 class QuestionReader:
-    """Tells what questions need. Never fails: where the sentence model cannot tell, None is what it says."""
+    """Estimates what questions need. Never raises: without a sentence model, or where it fails, the estimate is
+    None."""
 
     def __init__(self) -> None:
         self._worker: WorkerProcess | None = None
@@ -45,14 +46,14 @@ class QuestionReader:
         return None if self._worker is None else self._worker.pid
 
     def known(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
-        """What was told of the question before; None where it was not asked about."""
+        """Return the estimate for a question asked before; None for others."""
         found = self._known.get(question)
         return None if found is None else _of(found, kinds)
 
     async def told(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
-        """What the question needs of media of these kinds.
+        """Estimate what a question needs of media of these kinds.
 
-        None for a question without words, or where no sentence model is installed, it is overrun or it failed.
+        None for a question without words, and where no sentence model is installed, or it is overloaded or failed.
         """
         if not question.strip() or not any(kind in _MEDIA for kind in kinds):
             return None

@@ -31,7 +31,7 @@ FEWEST: Final = 8  # pages: of less nothing is chosen
 
 
 def reranker_endpoint(catalog: Catalog) -> Endpoint | None:
-    """The encoder that reads pages beside a question, where one is ready here."""
+    """Return the encoder that scores pages for a question, None where none is ready here."""
     ready = [each for each in catalog.endpoints if each.ready and each.model.ranks and each.host.zone == "process"]
     return max(ready, key=lambda each: (each.speed.prompt.mid, each.id), default=None)
 
@@ -39,8 +39,8 @@ def reranker_endpoint(catalog: Catalog) -> Endpoint | None:
 async def with_page_scores(
     inputs: Inputs, opened: OpenedRequest, media: MediaWorker, runtimes: LocalRuntimesLike
 ) -> Facts:
-    """The facts, with what an encoder says of pages where some have to be left out; as they are elsewhere, and where
-    it fails: then shared words choose, as without it."""
+    """Return the facts with scores of pages, where some pages have to be left out. Elsewhere, and where the encoder
+    fails, the facts are unchanged: then shared words choose pages."""
     facts = inputs.facts
     long = [
         part for part in facts.parts if part.kind == "document" and sum(bool(page.chars) for page in part.pages) > 1
@@ -87,7 +87,7 @@ async def _read(
     media: MediaWorker,
     runtimes: LocalRuntimesLike,
 ) -> dict[tuple[int, int], float]:  # fmt: skip
-    """What the encoder says of each page, by part and number."""
+    """Return the score of each page, by part and number."""
     ranker = Ranker(endpoint, runtimes)
     found: dict[tuple[int, int], float] = {}
     for _, group in groupby(pages, key=lambda each: each[0].index):

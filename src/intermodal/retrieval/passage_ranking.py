@@ -44,7 +44,7 @@ Progress = Callable[[int, int], None]  # passages read, passages to read
 
 
 class Passage(Value):
-    """A piece of text. ``file`` and ``page`` say where it is from, "" and 0 where it was given as it is."""
+    """A passage of text. ``file`` and ``page`` are its origin, "" and 0 where it was given as text."""
 
     text: str
     file: str = ""
@@ -52,8 +52,8 @@ class Passage(Value):
 
 
 class RankedPassage(Value):
-    """A passage in its place. ``index``: which of those that were given. ``score``: 0 to 1 of an encoder that reads
-    both, -1 to 1 of vectors; higher is better, and neither is a probability."""
+    """A ranked passage. ``index``: its place among those given. ``score``: 0 to 1 from an encoder, -1 to 1 from
+    vectors; higher is better, and neither is a probability."""
 
     index: int
     score: float
@@ -61,14 +61,14 @@ class RankedPassage(Value):
 
 
 class RerankResult(Value):
-    """Passages in order, the best first.
+    """Ranked passages, the best first.
 
     Attributes:
         by: "reranker" where an encoder read query and passages together, "vectors" where vectors were compared.
         passages: how many were given; read: how many were ranked. cut: how many are longer than is read of one.
         query_cut: the query is longer than half of what the encoder reads. without_text: files that have no text of
             their own, and are not ranked.
-        expected, seconds: what it was thought to take with loading, and what it took.
+        expected, seconds: seconds expected, loading included, and seconds taken.
         verdict: whether a language model is needed for this, with the price of one that reads all of it.
     """
 
@@ -87,9 +87,9 @@ class RerankResult(Value):
 
 
 def ranking_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
-    """The model that ranks: the one named, else the strongest reranker that is ready, else one of vectors of text.
+    """Return the model that ranks: the named one, else the strongest reranker that is ready, else an embedding model.
 
-    Raises NoRoute where none is here, UsageError for one that cannot.
+    Raises NoRoute where none is here, UsageError for a model that cannot rank.
     """
     able = ready_endpoints(
         catalog, name, _rank, unable="ranks no passages", kind="a reranker or a model of vectors",
@@ -99,7 +99,7 @@ def ranking_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
 
 
 def _rank(endpoint: Endpoint) -> int:
-    """2 for an encoder that reads query and passage together, 1 for vectors of text made here, 0 for others."""
+    """Return 2 for an encoder of query and passage, 1 for embeddings of text made here, 0 for others."""
     model = endpoint.model
     if endpoint.host.zone != "process":
         return 0
@@ -119,7 +119,7 @@ class Ranker:
     async def rank(
         self, query: str, passages: Sequence[Passage], *, top: int = 10, progress: Progress | None = None
     ) -> RerankResult:
-        """The ``top`` passages that answer the query best."""
+        """Return the ``top`` passages that answer the query best."""
         check_query(query, top)
         check_passages(passages)
         picked = passages_to_read(query, passages)
@@ -141,7 +141,7 @@ class Ranker:
     async def scores(
         self, query: str, texts: Sequence[str], progress: Progress | None = None
     ) -> tuple[list[float], int, bool]:
-        """A score of each text, how many were cut, and whether the query was."""
+        """Return a score of each text, the number of truncated texts, and whether the query was truncated."""
         found: list[float] = []
         cut, query_cut = 0, False
         vector = None
@@ -162,7 +162,7 @@ class Ranker:
 
 
 def check_query(query: str, top: int) -> None:
-    """Raise UsageError for what cannot be asked."""
+    """Raise UsageError for a query or a count that is not usable."""
     if not query.strip():
         raise errors.UsageError("there is nothing to look for", todo="say what the passages are to answer")
     if top < 1:
@@ -170,7 +170,7 @@ def check_query(query: str, top: int) -> None:
 
 
 def check_passages(passages: Sequence[Passage]) -> None:
-    """Raise UsageError or InputEmpty for what cannot be ranked."""
+    """Raise UsageError or InputEmpty for passages that cannot be ranked."""
     if not any(each.text.strip() for each in passages):
         raise errors.InputEmpty("there is no text to rank", todo="give passages, or files with words in them")
     if len(passages) > MOST:
@@ -178,7 +178,7 @@ def check_passages(passages: Sequence[Passage]) -> None:
 
 
 def passages_to_read(query: str, passages: Sequence[Passage], most: int = READ) -> list[int]:
-    """Which passages are read: all of a few that hold text; of many, those that share the rarest words with the query.
+    """Choose the passages to read: of a few all with text, of many those that share the rarest words with the query.
 
     >>> passages_to_read("rent", [Passage(text="the rent"), Passage(text=" ")])
     [0]
@@ -194,8 +194,8 @@ def passages_to_read(query: str, passages: Sequence[Passage], most: int = READ) 
 
 
 def expected_seconds(endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False) -> Quantity:
-    """Seconds that an encoder takes for texts of so many characters, by its speed; loading among them where it is not
-    in memory."""
+    """Estimate the seconds of an encoder for texts of these sizes in characters, with loading where it is not in
+    memory."""
     speed = endpoint.speed
     if not speed.prompt.mid:
         return unknown("its speed is not known")
@@ -210,7 +210,7 @@ def expected_seconds(endpoint: Endpoint, query: str, sizes: Sequence[int], *, lo
 
 
 def with_verdict(ranked: RerankResult, other: Other) -> RerankResult:
-    """The ranking with its verdict: no language model is needed, and what the one beside it would take."""
+    """Add the verdict: no language model is needed, and what the alternative one would take."""
     instead: Instead = "encoder" if ranked.by == "reranker" else "embedding model"
     verdict = Verdict(value="no_language_model", instead=instead, language_model=other)
     return msgspec.structs.replace(ranked, verdict=verdict)
@@ -241,7 +241,7 @@ _PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n\s*")
 async def passages(
     request: Request, opened: OpenedRequest, media: MediaWorker, *, besides: str = ""
 ) -> tuple[list[Passage], list[str]]:
-    """Passages of what was given as files, in order; and the names of what has no text of its own."""
+    """Return the passages of files, in order, and the names of files without text of their own."""
     found: list[Passage] = []
     without: list[str] = []
     for index, _, given in request.parts():
@@ -261,7 +261,7 @@ async def passages(
 
 
 def split_text(text: str) -> Iterator[str]:
-    """A text by its paragraphs, a heading with what follows it, long ones in pieces.
+    """Split a text into paragraphs, a heading with the text after it, long paragraphs in pieces.
 
     >>> list(split_text("Rent\\n\\nIt is 20 euro, due on the first.\\n\\nKeys are at the desk of the porter."))
     ['Rent\\n\\nIt is 20 euro, due on the first.', 'Keys are at the desk of the porter.']

@@ -46,21 +46,21 @@ Progress = Callable[[int, int, str], None]  # pictures looked at, pictures to lo
 
 
 class FoundPicture(Value):
-    """A picture that was found. ``score``: the cosine with the query, -1 to 1; higher is nearer."""
+    """A picture near the query. ``score``: the cosine, -1 to 1; higher is nearer."""
 
     file: str
     score: float
 
 
 class SkippedFile(Value):
-    """A file that is in no answer, and why."""
+    """A file that was not searched, and why."""
 
     file: str
     why: str
 
 
 class FindResult(Value):
-    """What was found.
+    """The pictures nearest to a query.
 
     Attributes:
         query: the words, or the file of the picture. by: which of the two.
@@ -81,9 +81,9 @@ class FindResult(Value):
 
 
 def contrastive_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
-    """The contrastive model that is asked: the one named, else the strongest that is ready.
+    """Return the contrastive model: the named one, else the strongest that is ready.
 
-    Raises NoRoute where none is here, UsageError for one that is none.
+    Raises NoRoute where none is here, UsageError for a model of another kind.
     """
     able = ready_endpoints(
         catalog, name, lambda each: each.model.matches_pictures, unable="has no vectors for pictures and words",
@@ -108,7 +108,7 @@ class PictureFinder:
     async def find(
         self, query: str, paths: Sequence[str | Path], *, top: int = 10, progress: Progress | None = None
     ) -> FindResult:
-        """The ``top`` pictures nearest to the query: to the picture where it is a file that is there, else to words."""
+        """Return the ``top`` pictures nearest to the query: to a picture where it names a file, else to words."""
         if not query.strip():
             raise errors.UsageError(
                 "there is nothing to look for", todo='say it in words: intermodal find "a dog" FOLDER'
@@ -134,11 +134,11 @@ class PictureFinder:
         )  # fmt: skip
 
     def close(self) -> None:
-        """End the connection to the index; it is opened again when it is needed."""
+        """Close the index; it is opened again when needed."""
         self._vectors.close()
 
     async def thumbnail(self, file: str, side: int) -> tuple[bytes, str]:
-        """A picture made small, for a page: PNG, without metadata."""
+        """Return a small PNG of a picture, without metadata."""
         loaded = await fetch.load(PathSource(path=file))
         made = await self._media.picture(loaded.data, max_side=side, name=loaded.name)
         return made.data, made.media_type
@@ -146,7 +146,7 @@ class PictureFinder:
     # ---- the index ------------------------------------------------------------------------------
 
     def _forget(self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp]) -> None:
-        """Forget what was looked at in these folders and is there no more."""
+        """Remove the entries of files in these folders that no longer exist."""
         folders = tuple(f"{canonical_path(Path(path).expanduser())}{os.sep}" for path in paths)
         gone = [path for path in self._vectors.paths() if path not in stamps and path.startswith(folders)]
         self._vectors.drop(path for path in gone if not os.path.lexists(path))
@@ -217,7 +217,7 @@ class PictureFinder:
     # ---- the query --------------------------------------------------------------------------------
 
     async def _of_words(self, words: str) -> tuple[bytes, bool]:
-        """The vector of words as a caption, and whether they were cut."""
+        """Return the vector of words as a caption, and whether they were truncated."""
         said = caption(words)
         digest = f"words {hashlib.sha256(said.encode()).hexdigest()}"
         kept = await self._kept(digest)
@@ -262,7 +262,7 @@ def _why(error: errors.IntermodalError) -> str:
 
 
 def _picture(query: str) -> str:
-    """The whole path of the file that a query names; "" where it is words."""
+    """Return the path of the file that a query names; "" where it is words."""
     try:
         path = Path(query).expanduser()
         return canonical_path(path) if path.is_file() else ""
@@ -271,7 +271,7 @@ def _picture(query: str) -> str:
 
 
 def _key(endpoint: Endpoint, sums: Callable[[str], str]) -> str:
-    """What vectors depend on: the model's files, and the version of what prepares pictures for it."""
+    """Return the key of vectors: the model's files, and the version of the preparation of pictures."""
     weights: object = sums(endpoint.weights) if not is_model_folder(endpoint.weights) else _files(endpoint.weights)
     parts = f"{endpoint.id}\n{weights}\n{_NUMBER}\n{converter_version('image')}"
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
@@ -294,7 +294,7 @@ MOST: Final = 200_000
 
 
 def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
-    """The files, each with its stamp, in a fixed order. Hidden files and folders are left out where nobody named them.
+    """Return the files, each with its stamp, in a fixed order. Hidden files and folders are skipped unless named.
 
     Raises InputMissing for a path that is not there, InputEmpty where no picture is.
     """
@@ -317,9 +317,9 @@ def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
 
 
 def canonical_path(path: Path) -> str:
-    """The one name of a file or folder, without ``..``: the same however somebody came to it.
+    """Return one path for a file or folder, without ``..``, however it was named.
 
-    Where a link is on the way, what is behind it may lie elsewhere than the words say; then the links are followed.
+    Where a link is on the way, ``..`` may lead elsewhere than the text says; then links are followed.
     """
     plain = os.path.abspath(path)
     try:

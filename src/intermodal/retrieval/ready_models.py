@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def ready_endpoints(
     catalog: Catalog, name: str, can: Callable[[Endpoint], object], *, unable: str, kind: str, none: str, usual: str
 ) -> list[Endpoint]:
-    """The endpoints that can and are ready, of those that ``name`` means, of all where it is "".
+    """Return the capable endpoints that are ready, of those that ``name`` means, of all where it is "".
 
     Args:
         unable: what is wrong with a name that means none that can. kind: what to name in its place.
@@ -39,7 +39,7 @@ def ready_endpoints(
 
 
 def tier_strength(endpoint: Endpoint) -> int:
-    """How strong a model is at what it is best at, by its tier."""
+    """Return the rank of a model's best tier."""
     return max((TIERS.index(each.tier) for each in endpoint.model.strength), default=0)
 
 
