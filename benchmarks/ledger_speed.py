@@ -20,10 +20,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.minting import digest, mint
-from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, Rate, Refusal, VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.quotas.key_generation import digest, new_secret
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, QuotaClaim, QuotaRefusal, RateLimit, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 RESULTS = Path(__file__).resolve().parent / "results" / "ledger_speed.md"
 REQUESTS = 100_000  # of each process
@@ -33,23 +33,23 @@ COST, TOKENS = 0.004, 700  # what a request takes in the end
 
 async def work(path: Path, secret: str) -> dict[str, float]:
     """One process: ``REQUESTS`` requests; microseconds of processor and of wall a request."""
-    ledger = Ledger(SqliteBooks(path))
+    ledger = QuotaManager(SqliteQuotaStore(path))
     await ledger.start()
     ledger.access.check_bind("127.0.0.1")
     headers = {"authorization": f"Bearer {secret}"}
-    claim = Claim(cost=0.01, tokens=2000, endpoints=("openai:gpt-5-mini",))
+    claim = QuotaClaim(cost=0.01, tokens=2000, endpoints=("openai:gpt-5-mini",))
     waited = 0
 
     async def some() -> None:
         nonlocal waited
         for number in range(REQUESTS // TOGETHER):
             key = ledger.access.who(headers)
-            assert not isinstance(key, Refusal)
+            assert not isinstance(key, QuotaRefusal)
             given = ledger.admit_now(key, claim)
             if given is None:
                 waited += 1
                 given = await ledger.admit(key, claim)
-            assert not isinstance(given, Refusal), given
+            assert not isinstance(given, QuotaRefusal), given
             if number % 16 == 0:
                 await asyncio.sleep(0)
             ledger.settle(given, cost=COST, tokens=TOKENS)
@@ -65,11 +65,11 @@ async def work(path: Path, secret: str) -> dict[str, float]:
 def measure(processes: int) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILE
-        secret = mint()
-        books = SqliteBooks(path)
-        budgets = (Budget(unit="usd", limit=10**6 * NANO), Budget(unit="tokens", limit=10**12, period="day"))
+        secret = new_secret()
+        books = SqliteQuotaStore(path)
+        budgets = (Budget(unit="usd", limit=10**6 * NANODOLLARS), Budget(unit="tokens", limit=10**12, period="day"))
         books.add(VirtualKey(id="k", name="bench", digest=digest(secret), budgets=budgets,
-                             rate=Rate(rpm=10**9, tpm=10**12)))  # fmt: skip
+                             rate=RateLimit(rpm=10**9, tpm=10**12)))  # fmt: skip
         started = [
             subprocess.Popen([sys.executable, __file__, str(path), secret], stdout=subprocess.PIPE, text=True)
             for _ in range(processes)
@@ -77,7 +77,7 @@ def measure(processes: int) -> list[dict[str, float]]:
         found = [json.loads(child.communicate()[0]) for child in started]
         (spent,) = (row.spent for row in books.spent() if "usd" in row.account)
         books.close()
-        settled = processes * (REQUESTS // TOGETHER * TOGETHER) * round(COST * NANO)
+        settled = processes * (REQUESTS // TOGETHER * TOGETHER) * round(COST * NANODOLLARS)
         assert spent == settled, f"booked {spent}, settled {settled}"
         return found
 

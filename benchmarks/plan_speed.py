@@ -127,11 +127,11 @@ def new_shape(parts: int, catalog: Catalog, repeat: int) -> float:
 
 def known_shape(catalog: Catalog, repeat: int) -> float:
     """A question of a shape that was planned before, as the gateway plans it: its sizes, and the plan that is kept."""
-    from intermodal.gateway.shapes import Shapes
+    from intermodal.gateway.state.plan_cache import PlanCache
     from intermodal.plans.plan import Inputs
 
     request, facts = request_of(1, policy=Policy())
-    shapes = Shapes()
+    shapes = PlanCache()
     inputs = Inputs(
         request=request, facts=facts, catalog=catalog, machine=catalogs.LAPTOP, statistics=Statistics(), as_of=AS_OF
     )

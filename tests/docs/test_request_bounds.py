@@ -10,22 +10,15 @@ from tests.gates.slow_inputs import OPERATORS
 from intermodal.concurrency import offload
 from intermodal.config_tables import ServeTable
 from intermodal.executor.attempt import circuit_breaker
-from intermodal.gateway import (
-    connection,
-    conversations,
-    counted,
-    forms,
-    items,
-    lasting,
-    planned,
-    shapes,
-    signatures,
-    tokens,
-)
+from intermodal.gateway import server_client
 from intermodal.gateway.direct import compiled_plan, engine, text_size_cache
-from intermodal.gateway.ledger import till
-from intermodal.gateway.messages import HttpLimits
-from intermodal.gateway.workers import memory
+from intermodal.gateway.endpoints import token_ids
+from intermodal.gateway.http1 import connection
+from intermodal.gateway.http1.http_types import HttpLimits
+from intermodal.gateway.quotas import lease_pool
+from intermodal.gateway.requests import body_limits, multipart
+from intermodal.gateway.state import conversations, plan_cache, plan_history, response_items, tool_call_signatures
+from intermodal.gateway.workers import shared_state
 from intermodal.json_schema import cache
 from intermodal.local.discovery import catalog_cache
 from intermodal.local.tokenizers import sentencepiece, token_counter
@@ -42,15 +35,15 @@ LIMITS = HttpLimits()
 BOUNDS = {
     "bytes of a body": f"{LIMITS.body >> 20} MiB, else 413",
     "bytes of JSON that are no media": f"{LIMITS.text >> 20} MiB, else 413",
-    "values in JSON: messages, parts, keys, numbers": f"{counted.VALUES:,}, else 413",
-    "values in a request for vectors, tokens included": f"{tokens.MOST:,}, else 413",
-    "fields of the body itself": f"{counted.FIELDS:,}, else 400",
-    "objects and arrays in each other": f"{counted.DEPTH}, else 400",
+    "values in JSON: messages, parts, keys, numbers": f"{body_limits.MAX_VALUES:,}, else 413",
+    "values in a request for vectors, tokens included": f"{token_ids.MAX_TOKEN_VALUES:,}, else 413",
+    "fields of the body itself": f"{body_limits.MAX_FIELDS:,}, else 400",
+    "objects and arrays in each other": f"{body_limits.MAX_DEPTH}, else 400",
     "pictures, recordings, films, documents": f"{LIMITS.media:,}, else 413",
     "steps of rendering a prompt file": f"{rendering.MOST_STEPS:,}, else 400",
     "texts in a request for vectors": f"{openai_media_server.MAX_TEXTS:,}, else 400",
-    "bytes of items that are named by id, each time": f"{items.MOST_FOUND >> 20} MiB, else 413",
-    "parts of a form": f"{forms.PARTS}, else 413",
+    "bytes of items that are named by id, each time": f"{response_items.MAX_REFERENCED_BYTES >> 20} MiB, else 413",
+    "parts of a form": f"{multipart.MAX_PARTS}, else 413",
     "bytes of the head": f"{LIMITS.head >> 10} KiB, else 431",
     "headers": f"{LIMITS.headers}, else 431",
     "bytes of the path": f"{LIMITS.target >> 10} KiB, else 414",
@@ -60,20 +53,20 @@ BOUNDS = {
 }
 # Tables of what clients make up, by their names: how many entries, and bytes of all of them.
 TABLES: dict[str, tuple[int, int | None]] = {
-    "plans by their ids": (planned.KEPT, planned.ROOM),
-    "plans that other workers know": (planned.KEPT, None),
-    "plans by shape": (shapes.KEPT, None),
+    "plans by their ids": (plan_history.MAX_PLANS, plan_history.MAX_PLAN_BYTES),
+    "plans that other workers know": (plan_history.MAX_PLANS, None),
+    "plans by shape": (plan_cache.MAX_SHAPES, None),
     "ways of chats by shape": (engine.WAYS, engine.WAYS_ROOM),
     "policies by wishes": (engine.POLICIES, None),
     "bills of plain counts": (compiled_plan.BILLS, None),
-    "what claims draw from": (till.CLAIMS, None),
+    "what claims draw from": (lease_pool.CACHED_CLAIMS, None),
     "sizes of texts": (text_size_cache.KEPT, text_size_cache.ROOM),
     "what questions ask for": (text_size_cache.ASKED, text_size_cache.ASKED_ROOM),
     "what questions need": (question_reader.KEPT, question_reader.ROOM),
-    "where conversations were answered": (conversations.KEPT, None),
-    "items of answers": (items.KEPT, items.ROOM),
-    "signatures of calls": (signatures.KEPT, signatures.ROOM),
-    "catalogs by what was named": (lasting.KEPT, None),
+    "where conversations were answered": (conversations.MAX_CONVERSATIONS, None),
+    "items of answers": (response_items.MAX_ITEMS, response_items.MAX_ITEM_BYTES),
+    "signatures of calls": (tool_call_signatures.MAX_SIGNATURES, tool_call_signatures.MAX_SIGNATURE_BYTES),
+    "catalogs by what was named": (server_client.MAX_CATALOGS, None),
     "catalogs by allowed hosts": (catalog_cache.KEPT, None),
     "endpoints left by shape": (catalog_index.SHAPES, None),
     "compiled schemas": (cache.MOST, cache.MEMORY),
@@ -113,7 +106,7 @@ def test_the_page_has_every_table_of_what_clients_make_up() -> None:
     shown = {name: (most, f"{room >> 10:,} KiB" if room else "") for name, (most, room) in TABLES.items()}
     assert {row[0]: (int(row[1].replace(",", "")), row[2]) for row in rows} == shown
     code = {path: path.read_text() for path in source.rglob("*.py") if path.name != "bounded_cache.py"}
-    made = re.compile(r"\b(?:BoundedCache|Items|_Words)\(\s*\"([^\"]+)\"|\bname: str = \"(items of answers)\"")
+    made = re.compile(r"\b(?:BoundedCache|ResponseItems|_Words)\(\s*\"([^\"]+)\"|\bname: str = \"(items of answers)\"")
     found = {"".join(name): path for path, text in code.items() for name in made.findall(text)}
     assert found.keys() == TABLES.keys()
     written = {row[0]: source / row[4].strip("`") for row in rows if row[0] != "tokens of words"}
@@ -122,9 +115,10 @@ def test_the_page_has_every_table_of_what_clients_make_up() -> None:
     assert f"{FUNCTIONS['']:,} results at most" in text and f"{max(FUNCTIONS.values()):,} names of models" in text
     assert f"the slate names {attempt_journal.TEMPLATES:,} kinds" in text
     shared = (
-        f"{memory.PLACES:,} places of conversations, {memory.PLANS:,} pieces of plans and {memory.ITEMS:,} of items"
+        f"{shared_state.CONVERSATIONS:,} places of conversations, "
+        f"{shared_state.PLANS:,} pieces of plans and {shared_state.ITEMS:,} of items"
     )
-    assert f"{shared}, {memory.SHARED >> 20} MiB together" in text
+    assert f"{shared}, {shared_state.SHARED_BYTES >> 20} MiB together" in text
 
 
 def test_what_the_config_says_is_what_a_gateway_has_without_it() -> None:

@@ -20,7 +20,7 @@ from tests.gates.wall import LAST, PING, End, Play, Wall, chunk, refusal
 from tests.unit.gateway.house import House, through_the_executor
 from tests.unit.gateway.test_both_paths_other_protocols import call, message, text, thought, told
 
-from intermodal.gateway.serving import Gateway
+from intermodal.gateway.server import Gateway
 from intermodal.testing.protocols import sse
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]

@@ -17,8 +17,8 @@ from tests.gates.served import Served
 from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import STRONG, config
 
-from intermodal.gateway.ledger.nouns import NANO
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.quotas.quota_types import NANODOLLARS
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.store.database import Store
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(300), pytest.mark.skipif(sys.platform != "linux", reason="prlimit")]
@@ -144,7 +144,7 @@ def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: W
     assert wall.asked("cloud/strong") == paid and wall.asked("cloud/free") == free
     rows = Store(disk.home / "data" / "store.sqlite3").attempts(-1)
     assert sum(row.reservation.endpoint.endswith("strong") and row.spent > 0 for row in rows) == paid
-    books = SqliteBooks(disk.home / "data" / FILE)
+    books = SqliteQuotaStore(disk.home / "data" / FILE)
     (spent,) = (each for each in books.spent() if each.account.startswith("open/usd/"))
-    assert spent.spent >= round(sum(row.spent for row in rows) * NANO) > 0 == spent.held
+    assert spent.spent >= round(sum(row.spent for row in rows) * NANODOLLARS) > 0 == spent.held
     books.close()

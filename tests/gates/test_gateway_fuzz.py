@@ -27,7 +27,7 @@ from tests.gates.recorded import Recorded, recorded
 from tests.gates.served import Served, states
 from tests.unit.gateway.house import STRONG, config
 
-from intermodal.gateway.counted import VALUES
+from intermodal.gateway.requests.body_limits import MAX_VALUES
 from intermodal.testing import FakeHost
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]
@@ -182,7 +182,7 @@ def test_E4_a_mangled_head_is_refused_or_hung_up_on(served: Served, full_gates: 
 
 def _bombs() -> dict[str, bytes]:
     asks = b'{"model":"cloud/strong","messages":[{"role":"user","content":%b}]}'
-    many = VALUES * 3
+    many = MAX_VALUES * 3
     return {
         "parts": asks % (b"[" + b",".join([b'{"type":"text","text":"a"}'] * many) + b"]"),
         "messages": asks % (b'"a"},' + b",".join([b'{"role":"user","content":"a"}'] * many) + b',{"role":"user"'),
@@ -211,7 +211,7 @@ def test_a_text_of_commas_is_text(served: Served) -> None:
     """What counts is the values of the body, not the marks in its strings."""
     text = '{"a": [1, 2, 3], "b": "\\"x\\""},\n' * 25_000
     tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": text}]}
-    assert json.dumps(tree).count(",") > VALUES
+    assert json.dumps(tree).count(",") > MAX_VALUES
     found = httpx.post(f"{served.url}/v1/explain", json=tree, timeout=60, trust_env=False)
     assert found.status_code == 400 and "tokens" in found.json()["error"]["message"], found.text
 

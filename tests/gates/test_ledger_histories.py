@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from intermodal.gateway.ledger.books import Line
-from intermodal.gateway.ledger.journal import Journal
-from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, VirtualKey
-from intermodal.gateway.ledger.purse import Purse
-from intermodal.gateway.ledger.sqlite import SqliteBooks
-from intermodal.gateway.ledger.till import Reservation, Till
+from intermodal.gateway.quotas.lease import Lease
+from intermodal.gateway.quotas.lease_journal import LeaseJournal
+from intermodal.gateway.quotas.lease_pool import LeasePool, QuotaReservation
+from intermodal.gateway.quotas.quota_store import LeaseReport
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, QuotaClaim, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import SqliteQuotaStore
 
 USD, TOKENS = 100, 400  # budgets of the one key: nanodollars an hour, tokens in all
 
@@ -34,7 +34,7 @@ def key_of(usd: int | None, tokens: int | None) -> VirtualKey:
 KEY = key_of(USD, TOKENS)
 WORKERS = st.integers(0, 2)
 HOUR = 3600.0
-Given = tuple[Reservation, int, int, str]  # it, nanodollars and tokens set aside, the hour
+Given = tuple[QuotaReservation, int, int, str]  # it, nanodollars and tokens set aside, the hour
 
 
 class Worker:
@@ -42,15 +42,15 @@ class Worker:
 
     def __init__(self, path: Path, number: int, gone: set[str]) -> None:
         self.process = f"host/boot/{number}/1"
-        self.books = SqliteBooks(path, process=self.process, gone=gone.__contains__)
+        self.books = SqliteQuotaStore(path, process=self.process, gone=gone.__contains__)
         entered = self.books.enter()
         self.id = entered.id
         assert entered.journal is not None
-        self.journal = Journal(entered.journal)
-        self.till = Till(self.journal, {})
+        self.journal = LeaseJournal(entered.journal)
+        self.till = LeasePool(self.journal, {})
         self.key = KEY  # as it last looked
         self.open: list[Given] = []
-        self.untold: list[tuple[Purse, Line]] = []
+        self.untold: list[tuple[Lease, LeaseReport]] = []
 
 
 class Histories(RuleBasedStateMachine):
@@ -90,7 +90,7 @@ class Histories(RuleBasedStateMachine):
     @rule(number=WORKERS, usd=st.integers(0, 60), tokens=st.integers(0, 120))
     def admit(self, number: int, usd: int, tokens: int) -> None:
         worker = self.workers[number]
-        claim = Claim(cost=usd / NANO, tokens=tokens)
+        claim = QuotaClaim(cost=usd / NANODOLLARS, tokens=tokens)
         tab = worker.till.tab(worker.key, self.now)
         parts = worker.till.parts(tab, claim, self.now)
         made = worker.till.reserve(worker.key, parts)
@@ -115,8 +115,8 @@ class Histories(RuleBasedStateMachine):
             self.charge(hour, usd, tokens)
             return
         paid, taken = int(usd * share), int(tokens * share)
-        worker.till.settle(made, paid / NANO, taken)
-        worker.till.settle(made, usd / NANO, tokens)  # twice is once
+        worker.till.settle(made, paid / NANODOLLARS, taken)
+        worker.till.settle(made, usd / NANODOLLARS, tokens)  # twice is once
         self.charge(hour, paid, taken)
 
     @rule(number=WORKERS)
@@ -290,7 +290,7 @@ def test_C1_what_is_given_back_under_a_lower_limit_is_not_set_aside_again() -> N
 def test_C1_what_is_drawn_under_a_higher_limit_is_not_set_aside_under_a_lower_one() -> None:
     history = Histories()
     history.admit(number=1, usd=0, tokens=90)
-    worker, claim = history.workers[0], Claim(cost=0.0, tokens=30)
+    worker, claim = history.workers[0], QuotaClaim(cost=0.0, tokens=30)
     parts = worker.till.parts(worker.till.tab(KEY, history.now), claim, history.now)
     drawn = [(purse, need, purse.want(need, need)) for purse, need in parts]
     grants = worker.books.take(worker.id, [want for _, _, want in drawn], history.now)

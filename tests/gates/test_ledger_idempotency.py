@@ -9,34 +9,36 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.gateway.ledger import answers, sqlite
-from intermodal.gateway.ledger.books import Asked, Fresh, Replay
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.nouns import Refusal
-from intermodal.gateway.ledger.schema import CHANGES
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.quotas import idempotency, sqlite_store
+from intermodal.gateway.quotas.database_schema import CHANGES
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_store import FirstUse, IdempotentRequest, StoredReply
+from intermodal.gateway.quotas.quota_types import QuotaRefusal
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 pytestmark = pytest.mark.anyio
-REPLY = Replay(status=200, content_type="application/json", body=b'{"answer": 42}')
-ASKED = Asked(owner="k", name="order-1", digest=b"body")
+REPLY = StoredReply(status=200, content_type="application/json", body=b'{"answer": 42}')
+ASKED = IdempotentRequest(owner="k", name="order-1", digest=b"body")
 
 
-async def started(path: Path, *, process: str = "", gone: frozenset[str] = frozenset(), now: float = 0.0) -> Ledger:
-    books = SqliteBooks(path / FILE, process=process, gone=gone.__contains__, clock=lambda: 1e9 + now)
-    ledger = Ledger(books, clock=lambda: 1e9 + now)
+async def started(
+    path: Path, *, process: str = "", gone: frozenset[str] = frozenset(), now: float = 0.0
+) -> QuotaManager:
+    books = SqliteQuotaStore(path / FILE, process=process, gone=gone.__contains__, clock=lambda: 1e9 + now)
+    ledger = QuotaManager(books, clock=lambda: 1e9 + now)
     await ledger.start()
     return ledger
 
 
 def code(found: object) -> str:
-    assert isinstance(found, Refusal)
+    assert isinstance(found, QuotaRefusal)
     return f"{found.status} {found.code}"
 
 
 async def test_C7_asked_again_the_same_answer_comes_without_a_call(tmp_path: Path) -> None:
     first = await started(tmp_path)
     fresh = await first.ask(ASKED)
-    assert isinstance(fresh, Fresh)
+    assert isinstance(fresh, FirstUse)
     await first.finish(fresh, REPLY)
     assert await first.ask(ASKED) == REPLY
     second = await started(tmp_path)
@@ -51,11 +53,11 @@ async def test_C7_asked_again_the_same_answer_comes_without_a_call(tmp_path: Pat
 async def test_C7_of_many_at_once_in_several_workers_one_is_carried_out(tmp_path: Path, full_gates: bool) -> None:
     workers = [await started(tmp_path) for _ in range(4)]
     for number in range(50 if full_gates else 5):
-        asked = Asked(owner="k", name=f"n{number}", digest=b"d")
+        asked = IdempotentRequest(owner="k", name=f"n{number}", digest=b"d")
         found = await asyncio.gather(*(worker.ask(asked) for worker in workers for _ in range(10)))
-        fresh = [each for each in found if isinstance(each, Fresh)]
+        fresh = [each for each in found if isinstance(each, FirstUse)]
         assert len(fresh) == 1
-        assert {code(each) for each in found if not isinstance(each, Fresh)} == {"409 idempotency_in_progress"}
+        assert {code(each) for each in found if not isinstance(each, FirstUse)} == {"409 idempotency_in_progress"}
         await workers[0].finish(fresh[0], REPLY)
         assert [await worker.ask(asked) for worker in workers] == [REPLY] * 4
     for worker in workers:
@@ -65,18 +67,20 @@ async def test_C7_of_many_at_once_in_several_workers_one_is_carried_out(tmp_path
 async def test_C7_another_body_is_refused(tmp_path: Path) -> None:
     ledger = await started(tmp_path)
     fresh = await ledger.ask(ASKED)
-    other = Asked(owner="k", name="order-1", digest=b"other body")
+    other = IdempotentRequest(owner="k", name="order-1", digest=b"other body")
     assert code(await ledger.ask(other)) == "409 idempotency_mismatch"
-    assert isinstance(fresh, Fresh)
+    assert isinstance(fresh, FirstUse)
     await ledger.finish(fresh, REPLY)
     assert code(await ledger.ask(other)) == "409 idempotency_mismatch"
-    assert isinstance(await ledger.ask(Asked(owner="other", name="order-1", digest=b"other body")), Fresh)
+    assert isinstance(
+        await ledger.ask(IdempotentRequest(owner="other", name="order-1", digest=b"other body")), FirstUse
+    )
     await ledger.close()
 
 
 async def test_C7_after_a_crash_it_is_not_carried_out_again(tmp_path: Path) -> None:
     died = await started(tmp_path, process="host/boot/1/1")
-    assert isinstance(await died.ask(ASKED), Fresh)
+    assert isinstance(await died.ask(ASKED), FirstUse)
     after = await started(tmp_path, process="host/boot/2/1", gone=frozenset({"host/boot/1/1"}))
     for _ in range(2):
         assert code(await after.ask(ASKED)) == "409 idempotency_lost"
@@ -86,37 +90,37 @@ async def test_C7_after_a_crash_it_is_not_carried_out_again(tmp_path: Path) -> N
 async def test_C7_what_was_never_sent_may_be_asked_again(tmp_path: Path) -> None:
     ledger = await started(tmp_path)
     fresh = await ledger.ask(ASKED)
-    assert isinstance(fresh, Fresh)
+    assert isinstance(fresh, FirstUse)
     await ledger.forget(fresh)
-    assert isinstance(await ledger.ask(ASKED), Fresh)
+    assert isinstance(await ledger.ask(ASKED), FirstUse)
     await ledger.close()
 
 
 async def test_C7_answers_are_bounded_in_size_in_number_and_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "MOST_BYTES", 3_000_000)
-    monkeypatch.setattr(answers, "MOST", 8)
+    monkeypatch.setattr(idempotency, "MAX_TOTAL_BYTES", 3_000_000)
+    monkeypatch.setattr(idempotency, "MAX_PER_KEY", 8)
     ledger = await started(tmp_path)
 
-    async def one(name: str, size: int) -> Asked:
-        asked = Asked(owner="k", name=name, digest=b"")
+    async def one(name: str, size: int) -> IdempotentRequest:
+        asked = IdempotentRequest(owner="k", name=name, digest=b"")
         fresh = await ledger.ask(asked)
-        assert isinstance(fresh, Fresh)
-        await ledger.finish(fresh, Replay(status=200, content_type="text/plain", body=bytes(size)))
+        assert isinstance(fresh, FirstUse)
+        await ledger.finish(fresh, StoredReply(status=200, content_type="text/plain", body=bytes(size)))
         return asked
 
-    assert code(await ledger.ask(await one("long", answers.LONGEST + 1))) == "409 idempotency_answered"
+    assert code(await ledger.ask(await one("long", idempotency.MAX_STORED_BYTES + 1))) == "409 idempotency_answered"
     kept = [await one(f"order-of-anna-{number}", 900_000) for number in range(4)]
     found = [await ledger.ask(asked) for asked in kept]
     assert code(found[0]) == "409 idempotency_answered", "the oldest made room"
-    assert all(isinstance(each, Replay) for each in found[1:])
+    assert all(isinstance(each, StoredReply) for each in found[1:])
     for number in range(3):
-        assert isinstance(await ledger.ask(Asked(owner="k", name=f"more{number}", digest=b"")), Fresh)
-    assert code(await ledger.ask(Asked(owner="k", name="more3", digest=b""))) == "429 idempotency_full"
+        assert isinstance(await ledger.ask(IdempotentRequest(owner="k", name=f"more{number}", digest=b"")), FirstUse)
+    assert code(await ledger.ask(IdempotentRequest(owner="k", name="more3", digest=b""))) == "429 idempotency_full"
     await ledger.close()
-    later = await started(tmp_path, now=answers.KEPT_SECONDS + 1)
-    assert isinstance(await later.ask(kept[1]), Fresh), "a day later it is forgotten"
+    later = await started(tmp_path, now=idempotency.RETENTION_SECONDS + 1)
+    assert isinstance(await later.ask(kept[1]), FirstUse), "a day later it is forgotten"
     await later.close()
     assert b"anna" not in (tmp_path / FILE).read_bytes(), "names are kept as hashes"
 
@@ -154,9 +158,9 @@ async def test_E4_what_clients_say_is_data_and_never_words_of_a_statement(tmp_pa
     for number in range(5000 if full_gates else 150):
         name = "".join(random_.choices(pieces, k=random_.randint(1, 8))) + str(number)
         names.add(name)
-        found = await ledger.ask(Asked(owner="k", name=name, digest=name.encode("utf-8", "replace")))
-        assert isinstance(found, Fresh)
-        assert not isinstance(ledger.access.who({"x-api-key": name}), Refusal)
+        found = await ledger.ask(IdempotentRequest(owner="k", name=name, digest=name.encode("utf-8", "replace")))
+        assert isinstance(found, FirstUse)
+        assert not isinstance(ledger.access.who({"x-api-key": name}), QuotaRefusal)
     await ledger.close()
     assert schema() == before
     with sqlite3.connect(tmp_path / FILE) as connection:
@@ -167,17 +171,17 @@ async def test_E4_what_clients_say_is_data_and_never_words_of_a_statement(tmp_pa
 async def test_C7_what_is_past_is_forgotten_a_few_at_a_time_and_is_in_nobodys_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "MOST", 60)
+    monkeypatch.setattr(idempotency, "MAX_PER_KEY", 60)
     first = await started(tmp_path)
     for number in range(60):
-        fresh = await first.ask(Asked(owner="k", name=f"n{number}", digest=b"d"))
-        assert isinstance(fresh, Fresh)
+        fresh = await first.ask(IdempotentRequest(owner="k", name=f"n{number}", digest=b"d"))
+        assert isinstance(fresh, FirstUse)
         await first.finish(fresh, REPLY)
     assert code(await first.ask(ASKED)) == "429 idempotency_full"
     await first.close()
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite, "ROUNDS", 0)  # a gateway that has run for long
-        later = await started(tmp_path, now=answers.KEPT_SECONDS + 1)
+        patch.setattr(sqlite_store, "PRUNE_ROUNDS", 0)  # a gateway that has run for long
+        later = await started(tmp_path, now=idempotency.RETENTION_SECONDS + 1)
 
     def kept() -> int:
         connection = sqlite3.connect(tmp_path / FILE)
@@ -186,13 +190,15 @@ async def test_C7_what_is_past_is_forgotten_a_few_at_a_time_and_is_in_nobodys_wa
         finally:
             connection.close()
 
-    assert isinstance(await later.ask(Asked(owner="k", name="n59", digest=b"other")), Fresh), "its first use is past"
-    assert kept() == 60 - answers.FORGOTTEN - 1 + 1
+    assert isinstance(await later.ask(IdempotentRequest(owner="k", name="n59", digest=b"other")), FirstUse), (
+        "its first use is past"
+    )
+    assert kept() == 60 - idempotency.PRUNE_BATCH - 1 + 1
     for number in range(3):
-        assert isinstance(await later.ask(Asked(owner="k", name=f"m{number}", digest=b"d")), Fresh)
+        assert isinstance(await later.ask(IdempotentRequest(owner="k", name=f"m{number}", digest=b"d")), FirstUse)
     assert kept() == 4
     await later.close()
-    last = await started(tmp_path, now=3 * answers.KEPT_SECONDS)
+    last = await started(tmp_path, now=3 * idempotency.RETENTION_SECONDS)
     assert kept() == 0, "where nobody asks they go when a gateway starts, and every six hours"
     await last.close()
 
@@ -206,15 +212,15 @@ async def test_C7_keeping_an_answer_takes_no_longer_the_more_are_kept(
     """Counted in steps of SQLite's machine. The limit is met each time, so that the oldest has to make room, too."""
     steps: dict[int, int] = {}
     for many in (10, 2000):
-        monkeypatch.setattr(answers, "MOST_BYTES", many * 100)
-        books = SqliteBooks(tmp_path / str(many) / FILE, clock=lambda: 1e9)
+        monkeypatch.setattr(idempotency, "MAX_TOTAL_BYTES", many * 100)
+        books = SqliteQuotaStore(tmp_path / str(many) / FILE, clock=lambda: 1e9)
         worker = books.enter()
         with books._database.writing() as filling:
             gone = [(f"gone{number}", "long", 2e9 + number, b"") for number in range(many)]
             kept = [(f"kept{number}", "done", 3e9 + number, bytes(100)) for number in range(many)]
             filling.executemany(KEEP, gone + kept)
         fresh = books.ask(worker.id, ASKED, 1e9)
-        assert isinstance(fresh, Fresh)
+        assert isinstance(fresh, FirstUse)
         count = 0
 
         def step() -> int:
@@ -225,7 +231,7 @@ async def test_C7_keeping_an_answer_takes_no_longer_the_more_are_kept(
         with books._database.reading() as connection:
             assert connection is not None
             connection.set_progress_handler(step, 1)
-            books.finish(fresh.row, Replay(status=200, content_type="text/plain", body=bytes(100)), 4e9)
+            books.finish(fresh.row, StoredReply(status=200, content_type="text/plain", body=bytes(100)), 4e9)
             connection.set_progress_handler(None, 0)
             states = [row["state"] for row in connection.execute("SELECT state FROM answers WHERE name = 'kept0'")]
             assert states == ["long"], "the oldest made room"
@@ -246,7 +252,7 @@ async def test_C7_answers_that_an_older_version_kept_are_counted(tmp_path: Path)
     connection.close()
     ledger = await started(tmp_path)
     fresh = await ledger.ask(ASKED)
-    assert isinstance(fresh, Fresh)
+    assert isinstance(fresh, FirstUse)
     await ledger.finish(fresh, REPLY)
     await ledger.close()
     with sqlite3.connect(path) as connection:

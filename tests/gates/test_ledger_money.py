@@ -14,37 +14,37 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.gateway.ledger.books import Spent
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, Rate, Refusal, VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_store import AccountSpending
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, QuotaClaim, QuotaRefusal, RateLimit, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 # A worker process: admits `calls` calls that may each cost `high` and cost `actual`, `together` at a time. It prints
 # how many were admitted and what they cost. With "stop" it holds what it got until it is told to go on.
 WORKER = """
 import asyncio, sys
 from pathlib import Path
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.nouns import Claim
-from intermodal.gateway.ledger.sqlite import SqliteBooks
-from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_types import QuotaClaim
+from intermodal.gateway.quotas.sqlite_store import SqliteQuotaStore
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
 
 async def main(path, calls, high, actual, together, stop):
-    ledger = Ledger(SqliteBooks(Path(path)))
+    ledger = QuotaManager(SqliteQuotaStore(Path(path)))
     await ledger.start()
     (key,) = ledger.access._books.every_key()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     admitted, held = 0, []
-    claim, left = Claim(cost=high, tokens=10), calls
+    claim, left = QuotaClaim(cost=high, tokens=10), calls
 
     async def one():
         nonlocal admitted, left
         while left > 0:
             left -= 1
             made = await ledger.admit(key, claim)
-            if not isinstance(made, Reservation):
+            if not isinstance(made, QuotaReservation):
                 continue
             admitted += 1
             if stop:
@@ -98,16 +98,16 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / FILE
 
 
-def make(file: Path, *budgets: Budget, rate: Rate | None = None) -> VirtualKey:
-    books = SqliteBooks(file)
-    books.add(VirtualKey(id="k", name="app", digest=b"d", budgets=budgets, rate=rate or Rate()))
+def make(file: Path, *budgets: Budget, rate: RateLimit | None = None) -> VirtualKey:
+    books = SqliteQuotaStore(file)
+    books.add(VirtualKey(id="k", name="app", digest=b"d", budgets=budgets, rate=rate or RateLimit()))
     (key,) = books.every_key()
     books.close()
     return key
 
 
-def row(file: Path, account: str) -> Spent:
-    books = SqliteBooks(file)
+def row(file: Path, account: str) -> AccountSpending:
+    books = SqliteQuotaStore(file)
     (found,) = (row for row in books.spent() if row.account == account)
     books.close()
     return found
@@ -116,7 +116,7 @@ def row(file: Path, account: str) -> Spent:
 @pytest.mark.timeout(300)
 def test_C1_four_workers_never_set_aside_more_than_the_budget(file: Path, full_gates: bool) -> None:
     """1,000 calls at once in 4 processes, each up to 1 % of $1: exactly 100 get in, and unused money is free again."""
-    make(file, Budget(unit="usd", limit=NANO, period="total"))
+    make(file, Budget(unit="usd", limit=NANODOLLARS, period="total"))
     for round_ in range(10 if full_gates else 2):
         workers = [Process(file, 250, 0.01, 0.0, 250, stop=True) for _ in range(4)]
         for worker in workers:
@@ -124,7 +124,7 @@ def test_C1_four_workers_never_set_aside_more_than_the_budget(file: Path, full_g
         admitted = [worker.admitted() for worker in workers]
         assert sum(admitted) == 100, f"round {round_}: admitted {admitted} of 100 that fit"
         held = row(file, "k/usd/total")
-        assert held.spent + held.held <= NANO
+        assert held.spent + held.held <= NANODOLLARS
         for worker in workers:
             worker.go()
             worker.end()
@@ -135,7 +135,7 @@ def test_C1_four_workers_never_set_aside_more_than_the_budget(file: Path, full_g
 @pytest.mark.timeout(600)
 def test_C1_thousands_of_reservations_by_four_workers_add_up_exactly(file: Path, full_gates: bool) -> None:
     """Each admitted call costs less than it might: the budget runs out to the last call that fits, never beyond."""
-    make(file, Budget(unit="usd", limit=10 * NANO), Budget(unit="tokens", limit=10**9, period="day"))
+    make(file, Budget(unit="usd", limit=10 * NANODOLLARS), Budget(unit="tokens", limit=10**9, period="day"))
     calls = 40_000 if full_gates else 4_000
     high, actual = 10.0 / calls, 7.0 / calls  # of all the calls, some have to be refused
     workers = [Process(file, calls, high, actual) for _ in range(4)]
@@ -145,16 +145,16 @@ def test_C1_thousands_of_reservations_by_four_workers_add_up_exactly(file: Path,
     for worker in workers:
         worker.end()
     spent = row(file, "k/usd/month")
-    assert spent.spent == sum(counted) * round(actual * NANO), f"{counted}"
-    assert spent.spent <= 10 * NANO and spent.held == 0 and spent.unknown == 0
-    assert 10 * NANO - spent.spent < 50 * 4 * high * NANO, "refused although there was room"
+    assert spent.spent == sum(counted) * round(actual * NANODOLLARS), f"{counted}"
+    assert spent.spent <= 10 * NANODOLLARS and spent.held == 0 and spent.unknown == 0
+    assert 10 * NANODOLLARS - spent.spent < 50 * 4 * high * NANODOLLARS, "refused although there was room"
     assert row(file, "k/tokens/day").spent == 7 * sum(counted)
 
 
 @pytest.mark.timeout(900)
 def test_C2_a_killed_worker_costs_its_upper_bound_and_nothing_is_forgotten(file: Path, full_gates: bool) -> None:
     """kill -9 while calls are open: what was spent never drops, and what was open counts whole, marked as not known."""
-    make(file, Budget(unit="usd", limit=1000 * NANO, period="total"))
+    make(file, Budget(unit="usd", limit=1000 * NANODOLLARS, period="total"))
     random_, open_, before = random.Random(2), 0, 0
     for _ in range(50 if full_gates else 4):
         worker = Process(file, random_.randint(1, 300), 0.01, 0.003, 20, stop=True)
@@ -162,13 +162,13 @@ def test_C2_a_killed_worker_costs_its_upper_bound_and_nothing_is_forgotten(file:
         open_ += worker.admitted()
         worker.child.send_signal(signal.SIGKILL)
         worker.child.communicate()
-        books = SqliteBooks(file)
+        books = SqliteQuotaStore(file)
         assert books.recover() == 1
         assert books.recover() == 0
         books.close()
         now = row(file, "k/usd/total")
         assert now.spent >= before
-        assert (now.spent, now.unknown, now.held) == (open_ * NANO // 100, open_ * NANO // 100, 0)
+        assert (now.spent, now.unknown, now.held) == (open_ * NANODOLLARS // 100, open_ * NANODOLLARS // 100, 0)
         before = now.spent
 
 
@@ -177,32 +177,32 @@ def test_C2_killed_at_any_instant_counts_all_that_was_admitted(file: Path, full_
     """kill -9 in the middle of admitting and settling: at least what was settled counts, at most what was admitted."""
     make(file, Budget(unit="tokens", limit=10**12, period="total"), Budget(unit="usd", limit=10**15, period="total"))
     random_, before, kills = random.Random(3), 0, 50 if full_gates else 4
-    usd = tokens = Spent(account="", start="", spent=0, unknown=0, held=0)
+    usd = tokens = AccountSpending(account="", start="", spent=0, unknown=0, held=0)
     for _ in range(kills):
         worker = Process(file, 10**7, 0.01, 0.003, 20)
         worker.go()
         time.sleep(random_.uniform(0.02, 0.4))
         worker.child.send_signal(signal.SIGKILL)
         worker.child.communicate()
-        books = SqliteBooks(file)
+        books = SqliteQuotaStore(file)
         books.recover()
         books.close()
         usd, tokens = row(file, "k/usd/total"), row(file, "k/tokens/total")
         assert usd.spent > before and usd.held == tokens.held == 0
         before = usd.spent
     # Every call took 7 tokens and $0.003, or was open and counts whole: 10 tokens and $0.01.
-    assert usd.unknown % (NANO // 100) == 0, "only whole upper bounds are marked as not known"
-    assert (usd.spent - usd.unknown) % (3 * NANO // 1000) == 0
+    assert usd.unknown % (NANODOLLARS // 100) == 0, "only whole upper bounds are marked as not known"
+    assert (usd.spent - usd.unknown) % (3 * NANODOLLARS // 1000) == 0
     # A kill between the two accounts leaves one call settled in one and open in the other.
-    settled = (usd.spent - usd.unknown) // (3 * NANO // 1000), (tokens.spent - tokens.unknown) // 7
-    whole = usd.unknown // (NANO // 100), tokens.unknown // 10
+    settled = (usd.spent - usd.unknown) // (3 * NANODOLLARS // 1000), (tokens.spent - tokens.unknown) // 7
+    whole = usd.unknown // (NANODOLLARS // 100), tokens.unknown // 10
     assert settled[1] <= settled[0] <= settled[1] + kills
     assert abs(whole[0] - whole[1]) <= kills and 0 < max(whole) <= 20 * kills
 
 
 def test_C2_after_a_loss_of_power_the_whole_lease_counts(file: Path) -> None:
     """The journal of another boot is not believed: what had been drawn counts, never less than was set aside."""
-    make(file, Budget(unit="usd", limit=NANO, period="total"))
+    make(file, Budget(unit="usd", limit=NANODOLLARS, period="total"))
     worker = Process(file, 10, 0.01, 0.003, 5, stop=True)
     worker.go()
     assert worker.admitted() == 10
@@ -211,11 +211,11 @@ def test_C2_after_a_loss_of_power_the_whole_lease_counts(file: Path) -> None:
     for journal in (file.parent / "gateway-journals").iterdir():
         journal.unlink()
     drawn = row(file, "k/usd/total").held
-    books = SqliteBooks(file)
+    books = SqliteQuotaStore(file)
     books.recover()
     books.close()
     found = row(file, "k/usd/total")
-    assert found.spent == found.unknown == drawn >= NANO // 10
+    assert found.spent == found.unknown == drawn >= NANODOLLARS // 10
 
 
 # ---- C4: a disk that takes nothing --------------------------------------------------------------
@@ -225,16 +225,16 @@ def test_C2_after_a_loss_of_power_the_whole_lease_counts(file: Path) -> None:
 def test_C4_what_cannot_be_written_down_is_not_admitted_and_what_was_settled_is_written_later(
     file: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intermodal.gateway.ledger.sqlite.BUSY_SECONDS", 0.05)
-    key = make(file, Budget(unit="usd", limit=NANO, period="total"))
+    monkeypatch.setattr("intermodal.gateway.quotas.sqlite_store.BUSY_SECONDS", 0.05)
+    key = make(file, Budget(unit="usd", limit=NANODOLLARS, period="total"))
     # Its rows are long, so that they need pages that a full disk does not have.
-    other = VirtualKey(id="o" * 20_000, name="other", budgets=(Budget(unit="usd", limit=NANO),))
+    other = VirtualKey(id="o" * 20_000, name="other", budgets=(Budget(unit="usd", limit=NANODOLLARS),))
 
     async def work() -> None:
-        ledger = Ledger(SqliteBooks(file))
+        ledger = QuotaManager(SqliteQuotaStore(file))
         await ledger.start()
-        made = await ledger.admit(key, Claim(cost=0.01, tokens=5))
-        assert isinstance(made, Reservation)
+        made = await ledger.admit(key, QuotaClaim(cost=0.01, tokens=5))
+        assert isinstance(made, QuotaReservation)
         blocker = sqlite3.connect(file, isolation_level=None)
         database = ledger._books._database  # type: ignore[attr-defined]
         if how == "locked":
@@ -245,25 +245,27 @@ def test_C4_what_cannot_be_written_down_is_not_admitted_and_what_was_settled_is_
             database._open().execute("PRAGMA max_page_count=1")  # SQLite: no more than there are
         ledger.settle(made, cost=0.004, tokens=5)
         await asyncio.sleep(0.3)
-        refused = await ledger.admit(other, Claim(cost=0.01, tokens=5))
-        assert isinstance(refused, Refusal) and (refused.status, refused.again) == (503, True)
+        refused = await ledger.admit(other, QuotaClaim(cost=0.01, tokens=5))
+        assert isinstance(refused, QuotaRefusal) and (refused.status, refused.again) == (503, True)
         if how != "full":  # what is there can be written in place
-            refused = await ledger.admit(key, Claim(cost=0.01, tokens=5))
-            assert isinstance(refused, Refusal) and refused.status == 503, "the last write failed: nothing goes out"
+            refused = await ledger.admit(key, QuotaClaim(cost=0.01, tokens=5))
+            assert isinstance(refused, QuotaRefusal) and refused.status == 503, (
+                "the last write failed: nothing goes out"
+            )
         if how == "locked":
             blocker.execute("ROLLBACK")
         elif how == "read-only":
             database._open().execute("PRAGMA query_only=OFF")
         else:
             database._open().execute("PRAGMA max_page_count=1000000")
-        again = await ledger.admit(other, Claim(cost=0.01, tokens=5))
-        assert isinstance(again, Reservation), "it works again by itself"
+        again = await ledger.admit(other, QuotaClaim(cost=0.01, tokens=5))
+        assert isinstance(again, QuotaReservation), "it works again by itself"
         ledger.release(again)
         await ledger.close()
         blocker.close()
 
     asyncio.run(work())
-    assert row(file, "k/usd/total").spent == 4 * NANO // 1000
+    assert row(file, "k/usd/total").spent == 4 * NANODOLLARS // 1000
 
 
 def test_C4_a_journal_that_cannot_be_made_ends_the_start(file: Path) -> None:
@@ -274,26 +276,26 @@ def test_C4_a_journal_that_cannot_be_made_ends_the_start(file: Path) -> None:
 
     async def work() -> None:
         with pytest.raises(StoreError, match="cannot be made"):
-            await Ledger(SqliteBooks(file)).start()
+            await QuotaManager(SqliteQuotaStore(file)).start()
 
     asyncio.run(work())
 
 
 def test_a_hundred_requests_at_once_are_all_answered(file: Path) -> None:
     """More than any pool holds, all of which have to draw first: nobody waits for another's turn for ever."""
-    key = make(file, Budget(unit="usd", limit=100 * NANO), rate=Rate(rpm=100_000, tpm=10_000_000))
+    key = make(file, Budget(unit="usd", limit=100 * NANODOLLARS), rate=RateLimit(rpm=100_000, tpm=10_000_000))
 
     async def work() -> None:
-        ledger = Ledger(SqliteBooks(file))
+        ledger = QuotaManager(SqliteQuotaStore(file))
         await ledger.start()
         async with asyncio.timeout(20):
-            made = await asyncio.gather(*(ledger.admit(key, Claim(cost=0.01, tokens=50)) for _ in range(500)))
-        assert all(isinstance(each, Reservation) for each in made)
+            made = await asyncio.gather(*(ledger.admit(key, QuotaClaim(cost=0.01, tokens=50)) for _ in range(500)))
+        assert all(isinstance(each, QuotaReservation) for each in made)
         for each in made:
-            assert isinstance(each, Reservation)
+            assert isinstance(each, QuotaReservation)
             ledger.settle(each, cost=0.01, tokens=50)
         await ledger.close()
 
     asyncio.run(work())
-    assert row(file, "k/usd/month").spent == 5 * NANO
+    assert row(file, "k/usd/month").spent == 5 * NANODOLLARS
     assert not list((file.parent / "gateway-journals").iterdir()), os.listdir(file.parent)

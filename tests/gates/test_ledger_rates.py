@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from intermodal.gateway.ledger import ledger as ledger_module
-from intermodal.gateway.ledger.books import Grant, Line, Want
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.nouns import Claim, Rate, VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.quotas import quota_manager as ledger_module
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_store import LeaseGrant, LeaseReport, LeaseRequest
+from intermodal.gateway.quotas.quota_types import QuotaClaim, RateLimit, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(300)]
 
@@ -27,11 +27,11 @@ pytestmark = [pytest.mark.gate, pytest.mark.timeout(300)]
 def patient() -> Iterator[None]:
     """A machine that has much else to do must not decide: others give back within ticks of it, too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ledger_module, "PATIENCE_SECONDS", 5.0)
+        patch.setattr(ledger_module, "WAIT_SECONDS", 5.0)
         yield
 
 
-class Slow(SqliteBooks):
+class Slow(SqliteQuotaStore):
     """A disk that now and then takes its time."""
 
     def __init__(self, path: Path, number: int, chance: random.Random, slowest: float) -> None:
@@ -42,33 +42,33 @@ class Slow(SqliteBooks):
         if self._slowest and self._chance.random() < 0.3:
             time.sleep(self._chance.random() * self._slowest)
 
-    def take(self, worker: str, wants: Sequence[Want], now: float) -> tuple[Grant, ...]:
+    def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]:
         self._wait()
         return super().take(worker, wants, now)
 
-    def write(self, worker: str, lines: Sequence[Line], now: float) -> tuple[int, ...]:
+    def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
         made = super().write(worker, lines, now)
         self._wait()
         return made
 
 
 async def crowd(
-    folder: Path, rate: Rate, amounts: Sequence[int], *, workers: int, rounds: int, chance: random.Random,
+    folder: Path, rate: RateLimit, amounts: Sequence[int], *, workers: int, rounds: int, chance: random.Random,
     slowest: float = 0.0, apart: float = 0.0,
 ) -> list[str]:  # fmt: skip
     """Each amount is asked for by a client of its own, so many times after another; what refusals said."""
     key = VirtualKey(id="k", name="fresh", digest=b"d", rate=rate)
-    ledgers = [Ledger(Slow(folder / FILE, number, chance, slowest)) for number in range(workers)]
+    ledgers = [QuotaManager(Slow(folder / FILE, number, chance, slowest)) for number in range(workers)]
     for ledger in ledgers:
         await ledger.start()
     said: list[str] = []
 
-    async def client(ledger: Ledger, amount: int) -> None:
+    async def client(ledger: QuotaManager, amount: int) -> None:
         await asyncio.sleep(chance.random() * apart)
         for _ in range(rounds):
-            claim = Claim(cost=0.0, tokens=amount)
+            claim = QuotaClaim(cost=0.0, tokens=amount)
             found = ledger.admit_now(key, claim) or await ledger.admit(key, claim)
-            if not isinstance(found, Reservation):
+            if not isinstance(found, QuotaReservation):
                 said.append(found.words)
                 continue
             await asyncio.sleep(chance.random() * 0.01)
@@ -86,7 +86,7 @@ def test_a_fresh_key_is_not_refused_what_its_rate_holds(workers: int, tmp_path: 
     """Two hundred at once: they take four fifths of it, and each worker draws ahead."""
     amounts = [4000] * 200
     said = asyncio.run(
-        crowd(tmp_path, Rate(rpm=10**6, tpm=10**6), amounts, workers=workers, rounds=10, chance=random.Random(1))
+        crowd(tmp_path, RateLimit(rpm=10**6, tpm=10**6), amounts, workers=workers, rounds=10, chance=random.Random(1))
     )
     assert not said
 
@@ -105,21 +105,21 @@ def test_whoever_asks_gets_what_nobody_else_has(
     with tempfile.TemporaryDirectory() as folder:
         said = asyncio.run(
             crowd(
-                Path(folder), Rate(rpm=10**6, tpm=limit), amounts, workers=workers, rounds=4, chance=chance,
+                Path(folder), RateLimit(rpm=10**6, tpm=limit), amounts, workers=workers, rounds=4, chance=chance,
                 slowest=slowest, apart=apart,
             )
         )  # fmt: skip
     assert not said
 
 
-class Noted(SqliteBooks):
+class Noted(SqliteQuotaStore):
     """Whoever wants can see what is in the books: lines that were written, once they are."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.lines: list[Line] = []
+        self.lines: list[LeaseReport] = []
 
-    def write(self, worker: str, lines: Sequence[Line], now: float) -> tuple[int, ...]:
+    def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
         made = super().write(worker, lines, now)
         self.lines += lines
         return made
@@ -135,22 +135,25 @@ def test_what_one_worker_gave_back_another_gives_out(tmp_path: Path) -> None:
     """The clock stands but where it is put forward: what a rate gives meanwhile would be enough in six seconds."""
 
     async def work() -> None:
-        key, now = VirtualKey(id="k", name="app", rate=Rate(tpm=1_000_000)), [1e9]
+        key, now = VirtualKey(id="k", name="app", rate=RateLimit(tpm=1_000_000)), [1e9]
         books = Noted(tmp_path / FILE)
-        one, other = Ledger(books, clock=lambda: now[0]), Ledger(SqliteBooks(tmp_path / FILE), clock=lambda: now[0])
+        one, other = (
+            QuotaManager(books, clock=lambda: now[0]),
+            QuotaManager(SqliteQuotaStore(tmp_path / FILE), clock=lambda: now[0]),
+        )
         await one.start()
         await other.start()
-        held = await one.admit(key, Claim(cost=0.0, tokens=990_000))
-        assert isinstance(held, Reservation)
+        held = await one.admit(key, QuotaClaim(cost=0.0, tokens=990_000))
+        assert isinstance(held, QuotaReservation)
         await books.given_back(1)  # what it drew ahead
-        small = await other.admit(key, Claim(cost=0.0, tokens=1))
-        assert isinstance(small, Reservation)
-        assert not isinstance(await other.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
+        small = await other.admit(key, QuotaClaim(cost=0.0, tokens=1))
+        assert isinstance(small, QuotaReservation)
+        assert not isinstance(await other.admit(key, QuotaClaim(cost=0.0, tokens=100_000)), QuotaReservation)
         one.settle(held, cost=0.0, tokens=1)
         await books.given_back(200_000)
         now[0] += 0.1  # so long it may be believed that nothing more can be had
         async with asyncio.timeout(60):
-            assert isinstance(await other.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
+            assert isinstance(await other.admit(key, QuotaClaim(cost=0.0, tokens=100_000)), QuotaReservation)
         await one.close()
         await other.close()
 
@@ -162,18 +165,21 @@ def test_a_rate_that_is_used_up_refuses_without_waiting(tmp_path: Path) -> None:
     forward between two requests only, waiting would never end."""
 
     async def work() -> None:
-        key, now = VirtualKey(id="k", name="app", rate=Rate(tpm=100_000)), [1e9]
+        key, now = VirtualKey(id="k", name="app", rate=RateLimit(tpm=100_000)), [1e9]
         books = Noted(tmp_path / FILE)
-        one, other = Ledger(books, clock=lambda: now[0]), Ledger(SqliteBooks(tmp_path / FILE), clock=lambda: now[0])
+        one, other = (
+            QuotaManager(books, clock=lambda: now[0]),
+            QuotaManager(SqliteQuotaStore(tmp_path / FILE), clock=lambda: now[0]),
+        )
         await one.start()
         await other.start()
-        assert isinstance(await one.admit(key, Claim(cost=0.0, tokens=100_000)), Reservation)
+        assert isinstance(await one.admit(key, QuotaClaim(cost=0.0, tokens=100_000)), QuotaReservation)
         async with asyncio.timeout(60):
             while not any(line.account.id == "k/tpm" and not line.idle for line in books.lines):
                 await asyncio.sleep(0.01)
             for _ in range(20):
                 now[0] += 0.06  # it is not believed any more, and is looked up again
-                assert not isinstance(await other.admit(key, Claim(cost=0.0, tokens=50_000)), Reservation)
+                assert not isinstance(await other.admit(key, QuotaClaim(cost=0.0, tokens=50_000)), QuotaReservation)
         await one.close()
         await other.close()
 

@@ -18,14 +18,23 @@ from msgspec.structs import replace
 from tests.protocols.calls import WIRES
 
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS, Host
-from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
-from intermodal.gateway.unread import unread
+from intermodal.gateway.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
+from intermodal.gateway.requests.ignored_fields import ignored_content
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import EncodedRequest, NotExpressible
 from intermodal.protocols.request_fields import FIELDS
 
 PLANNED, IGNORED, REFUSED = "planned", "ignored", "refused"
-DIALECTS: Mapping[str, Dialect] = {each.table: each for each in (CHAT, RESPONSES, MESSAGES, OLLAMA, GENERATE)}
+DIALECTS: Mapping[str, ClientApi] = {
+    each.table: each for each in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, OLLAMA_CHAT, OLLAMA_GENERATE)
+}
 DOORS = {
     "openai": "/v1/chat/completions", "openai-responses": "/v1/responses", "anthropic": "/v1/messages",
     "ollama": "/api/chat", "ollama-generate": "/api/generate",
@@ -194,7 +203,7 @@ def ignored(client: str, tree: Mapping[str, Any], at: Host) -> tuple[str, ...]:
     raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     marks = len(call.cache) if at.protocol in PROMPT_CACHING_PROTOCOLS else 0
     lost = request_fields.ignored_fields(client, raw, call.settings, at.protocol, at.quirks)
-    return *lost, *unread(body, DIALECTS[client], marks)
+    return *lost, *ignored_content(body, DIALECTS[client], marks)
 
 
 # ---- the page ------------------------------------------------------------------------------------

@@ -20,9 +20,9 @@ from intermodal.cli.arguments.key_options import (
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
-    from intermodal.gateway.ledger.books import Spent
-    from intermodal.gateway.ledger.nouns import VirtualKey
-    from intermodal.gateway.ledger.sqlite import SqliteBooks
+    from intermodal.gateway.quotas.quota_store import AccountSpending
+    from intermodal.gateway.quotas.quota_types import VirtualKey
+    from intermodal.gateway.quotas.sqlite_store import SqliteQuotaStore
 
 EPILOG = """\b
 Examples
@@ -59,19 +59,19 @@ def create(**given: Any) -> None:
     """Make a key. The secret is printed once, on standard output; only its hash is kept."""
     import time
 
-    from intermodal.gateway.ledger.minting import SHOWN, digest, mint, new_id
-    from intermodal.gateway.ledger.nouns import Rate, VirtualKey
+    from intermodal.gateway.quotas.key_generation import SHOWN_CHARACTERS, digest, new_id, new_secret
+    from intermodal.gateway.quotas.quota_types import RateLimit, VirtualKey
 
-    now, secret = time.time(), mint()
+    now, secret = time.time(), new_secret()
     key = VirtualKey(
         id=new_id(),
         name=name_of(given["name"]),
         digest=digest(secret),
-        start=secret[:SHOWN],
+        start=secret[:SHOWN_CHARACTERS],
         created=now,
         expires=time_of(given["expires"], now),
         budgets=budgets_of(given["money"], given["tokens"]),
-        rate=Rate(rpm=given["rpm"], tpm=given["tpm"]),
+        rate=RateLimit(rpm=given["rpm"], tpm=given["tpm"]),
         models=names_of(given["models"], "--model"),
         policies=names_of(given["policies"], "--policy"),
         metrics=_alone(given),
@@ -162,11 +162,11 @@ def _remark(key: VirtualKey) -> None:
     import asyncio
 
     from intermodal.errors import IntermodalError
-    from intermodal.gateway.checking import keys as checked
-    from intermodal.gateway.lasting import LastingClient
+    from intermodal.gateway.config_check import check_virtual_keys as checked
+    from intermodal.gateway.server_client import ServerClient
 
     async def remarks() -> list[str]:
-        async with LastingClient() as client:
+        async with ServerClient() as client:
             await client.known.look()
             return [f"note: {each.where}: {each.what}; {each.todo}" for each in checked(client, (key,))]
 
@@ -232,11 +232,11 @@ def revoke(name: str, as_json: bool) -> None:
         click.echo(f"key {key.name}: revoked")
 
 
-def _books() -> SqliteBooks:
+def _books() -> SqliteQuotaStore:
     from intermodal.config import data_dir
-    from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+    from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
-    return SqliteBooks(data_dir(os.environ) / FILE)
+    return SqliteQuotaStore(data_dir(os.environ) / FILE)
 
 
 def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
@@ -270,7 +270,7 @@ def _alone(given: dict[str, Any]) -> bool:
 # ---- what is shown ---------------------------------------------------------------------------------
 
 
-def _told(key: VirtualKey, spent: dict[tuple[str, str], Spent], now: float) -> dict[str, Any]:
+def _told(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: float) -> dict[str, Any]:
     return {
         "name": key.name,
         "id": key.id,
@@ -288,10 +288,10 @@ def _told(key: VirtualKey, spent: dict[tuple[str, str], Spent], now: float) -> d
     }
 
 
-def _spending(key: VirtualKey, spent: dict[tuple[str, str], Spent], now: float) -> list[dict[str, Any]]:
+def _spending(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: float) -> list[dict[str, Any]]:
     """Each budget with what is spent of it in this period; without one of a unit, what was taken this month."""
-    from intermodal.gateway.ledger.nouns import NANO
-    from intermodal.gateway.ledger.periods import span
+    from intermodal.gateway.quotas.budget_periods import period_at
+    from intermodal.gateway.quotas.quota_types import NANODOLLARS
 
     lines: list[tuple[str, str, int | None]] = [(each.unit, each.period, each.limit) for each in key.budgets]
     for unit in ("usd", "tokens"):
@@ -299,9 +299,9 @@ def _spending(key: VirtualKey, spent: dict[tuple[str, str], Spent], now: float) 
             lines.append((unit, "month", None))
     told = []
     for unit, period, limit in lines:
-        start, _ = span(period, now)  # type: ignore[arg-type]
+        start, _ = period_at(period, now)  # type: ignore[arg-type]
         row = spent.get((f"{key.id}/{unit}/{period}", start))
-        scale = NANO if unit == "usd" else 1
+        scale = NANODOLLARS if unit == "usd" else 1
         told.append(
             {
                 "unit": unit,
@@ -313,7 +313,7 @@ def _spending(key: VirtualKey, spent: dict[tuple[str, str], Spent], now: float) 
                 "unknown": row.unknown / scale if row else 0,
             }
         )
-    month, _ = span("month", now)
+    month, _ = period_at("month", now)
     unpriced = spent.get((f"{key.id}/unpriced/month", month))
     if unpriced and unpriced.spent:
         told.append({"unit": "unpriced", "period": "month", "since": month, "limit": None, "spent": unpriced.spent,
@@ -357,7 +357,7 @@ def _spent(spending: list[dict[str, Any]]) -> str:
 
 
 def _limits(key: VirtualKey) -> str:
-    from intermodal.gateway.ledger.saying import said as amount
+    from intermodal.gateway.quotas.quota_errors import format_amount as amount
 
     said = [f"{amount(each.unit, each.limit)} {'in all' if each.period == 'total' else f'a {each.period}'}"
             for each in key.budgets]  # fmt: skip

@@ -13,9 +13,9 @@ import click
 from intermodal.config_tables import HOST, LISTENS, MOST_WORKERS
 
 if TYPE_CHECKING:
-    from intermodal.gateway.logs import Log
-    from intermodal.gateway.serving import Gateway
-    from intermodal.gateway.workers.worker import Worker
+    from intermodal.gateway.process.request_log import RequestLog
+    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.workers.worker import WorkerProcess
 
 # Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
 # Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
@@ -86,10 +86,10 @@ def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
         return
     import asyncio
 
-    from intermodal.gateway.memory import set_malloc_options, take_turns_in_calls
+    from intermodal.gateway.process.allocator import allow_thread_switches, set_malloc_options
 
     set_malloc_options()
-    take_turns_in_calls()
+    allow_thread_switches()
     sys.setswitchinterval(_TURN)
     code = asyncio.run(_run(check, as_json, as_worker, given))
     if code:
@@ -105,31 +105,31 @@ def _lead(given: dict[str, Any]) -> bool:
     settings = replace(load_config().serve, **given)
     if settings.workers == 1:
         return False
-    from intermodal.gateway.logs import Log
-    from intermodal.gateway.workers.listening import bound
-    from intermodal.gateway.workers.parent import Parent
+    from intermodal.gateway.process.request_log import RequestLog
+    from intermodal.gateway.workers.sockets import bind_sockets
+    from intermodal.gateway.workers.supervisor import WorkerSupervisor
 
-    sockets = bound(settings.host, settings.port, settings.workers)
+    sockets = bind_sockets(settings.host, settings.port, settings.workers)
     place = ("--host", settings.host, "--port", str(sockets[0][0].getsockname()[1]))
     logs = (part for name in ("log_format", "log_level") if name in given
             for part in (f"--{name.replace('_', '-')}", given[name]))  # fmt: skip
     prompts = ("--prompts", os.path.abspath(settings.prompts)) if "prompts" in given else ()
     # -P: the folder the user happens to be in must not be able to replace a module.
     command = (sys.executable, "-P", "-m", "intermodal.cli.main", "serve", *place, *logs, *prompts, "--as-worker")
-    log = Log(settings.log_format, settings.log_level)
+    log = RequestLog(settings.log_format, settings.log_level)
     try:
-        Parent(command, sockets, drain=settings.drain, say=log.say).run()
+        WorkerSupervisor(command, sockets, drain=settings.drain, say=log.say).run()
     finally:
         log.close()
     return True
 
 
 async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]) -> int:
-    from intermodal.gateway.openfiles import raised
-    from intermodal.gateway.workers.worker import Worker
+    from intermodal.gateway.process.fd_limits import raise_fd_limit
+    from intermodal.gateway.workers.worker import WorkerProcess
 
-    raised()
-    worker = Worker(as_worker) if as_worker else None
+    raise_fd_limit()
+    worker = WorkerProcess(as_worker) if as_worker else None
     try:
         return await _served(worker, check, as_json, given)
     finally:
@@ -137,30 +137,30 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
             worker.over()
 
 
-async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict[str, Any]) -> int:
+async def _served(worker: WorkerProcess | None, check: bool, as_json: bool, given: dict[str, Any]) -> int:
     import asyncio
 
     from msgspec.structs import replace
 
     from intermodal.config import data_dir, placed
     from intermodal.errors import ConfigError
-    from intermodal.gateway.lasting import LastingClient
-    from intermodal.gateway.ledger.ledger import Ledger
-    from intermodal.gateway.ledger.nouns import Rate
-    from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-    from intermodal.gateway.logs import Log
-    from intermodal.gateway.memory import spare_what_stays
-    from intermodal.gateway.prompts import Prompts
-    from intermodal.gateway.service_manager import ServiceWatchdog
-    from intermodal.gateway.serving import Gateway
+    from intermodal.gateway.process.allocator import freeze_gc
+    from intermodal.gateway.process.request_log import RequestLog
+    from intermodal.gateway.process.service_manager import ServiceWatchdog
+    from intermodal.gateway.quotas.quota_manager import QuotaManager
+    from intermodal.gateway.quotas.quota_types import RateLimit
+    from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
+    from intermodal.gateway.requests.prompt_files import PromptFiles
+    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.server_client import ServerClient
 
-    client = LastingClient()
+    client = ServerClient()
     settings = replace(client.config.serve, **given)
-    log = Log(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
+    log = RequestLog(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
     async with aclosing(log), client:  # the log last: what a collector did not take in the end is said
-        rates = {name: Rate(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
-        books = SqliteBooks(data_dir(client.env) / FILE)
-        ledger = Ledger(books, limits=rates)
+        rates = {name: RateLimit(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
+        books = SqliteQuotaStore(data_dir(client.env) / FILE)
+        ledger = QuotaManager(books, limits=rates)
         await ledger.start()
         try:
             try:
@@ -177,7 +177,7 @@ async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict
                     error.where = placed(client.config.path, ("serve", "host"))
                 raise
             gateway.tell = log.served
-            gateway.prompts = Prompts(settings.prompts, lambda words: log.say("warning", words))
+            gateway.prompts = PromptFiles(settings.prompts, lambda words: log.say("warning", words))
             if worker is not None:
                 gateway.join(worker)
             if check:
@@ -195,7 +195,7 @@ async def _served(worker: Worker | None, check: bool, as_json: bool, given: dict
                     log.say("warning", remark)
             if gateway.telemetry is not None:
                 log.listen()
-            asyncio.get_running_loop().call_later(_SETTLED, spare_what_stays)
+            asyncio.get_running_loop().call_later(_SETTLED, freeze_gc)
             alone = worker is None or not worker.number  # the first says it for all
             later = [asyncio.create_task(_load_what_is_needed_later())]
             if alone:
@@ -226,15 +226,15 @@ def _load() -> None:
     import intermodal.transport.http1  # noqa: F401
 
 
-async def _tell_what_is_wrong(gateway: Gateway, log: Log) -> None:
+async def _tell_what_is_wrong(gateway: Gateway, log: RequestLog) -> None:
     """What ``--check`` calls wrong, once there is time for it. It is served all the same: who asks for such a name is
     told, and others have what they ask for."""
     import asyncio
 
-    from intermodal.gateway.checking import names
+    from intermodal.gateway.config_check import check_names
 
     await asyncio.sleep(_LATER)
-    _, found = await names(gateway)
+    _, found = await check_names(gateway)
     for each in found:
         if each.level == "wrong":
             log.say("warning", "; ".join(filter(None, (f"{each.where}: {each.what}", each.todo))))

@@ -10,34 +10,34 @@ import msgspec
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
-    from intermodal.gateway.checking import Finding, Name
-    from intermodal.gateway.ledger.sqlite import SqliteBooks
-    from intermodal.gateway.serving import Gateway
+    from intermodal.gateway.config_check import ConfigFinding, ServedName
+    from intermodal.gateway.quotas.sqlite_store import SqliteQuotaStore
+    from intermodal.gateway.server import Gateway
 
 FAILED = 2  # the exit code: the config, or what it needs, is not as it should be
 
 
-async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: bool) -> int:
+async def check(gateway: Gateway, books: SqliteQuotaStore, workers: int, as_json: bool) -> int:
     """Say everything. Returns the exit code. Raises UsageError, without ``as_json``, where it could not serve so."""
     import time
 
-    from intermodal.gateway import checking
-    from intermodal.gateway.health import readiness
+    from intermodal.gateway import config_check
+    from intermodal.gateway.endpoints.monitoring import readiness
     from intermodal.plans.numbers import counted
 
     ready, now = await readiness(gateway), time.time()
     client, known = gateway.client, books.every_key()
     await client.known.look()  # an alias may name a model of a server of this machine
-    found = await checking.prompt_folder(gateway)
-    files = checking.prompt_files(gateway)
-    named, wrong_names = await checking.names(gateway)
+    found = await config_check.check_prompt_folder(gateway)
+    files = config_check.check_prompt_files(gateway)
+    named, wrong_names = await config_check.check_names(gateway)
     found += [
         *wrong_names,
-        *checking.address(gateway),
-        *checking.without_key(client),
-        *checking.shadows(client),
-        *checking.rates(client),
-        *checking.keys(client, known),
+        *config_check.check_address(gateway),
+        *config_check.check_host_keys(client),
+        *config_check.check_shadowing_aliases(client),
+        *config_check.check_rate_limits(client),
+        *config_check.check_virtual_keys(client, known),
     ]
     active = [key for key in known if key.revoked is None and (key.expires is None or key.expires > now)]
     report = _report(gateway, ready, named, [*files, *found])
@@ -64,19 +64,21 @@ async def check(gateway: Gateway, books: SqliteBooks, workers: int, as_json: boo
     return 0
 
 
-def _report(gateway: Gateway, ready: dict[str, bool], named: list[Name], found: list[Finding]) -> dict[str, Any]:
-    from intermodal.gateway.ledger.nouns import OPEN
-    from intermodal.gateway.listing import rows
+def _report(
+    gateway: Gateway, ready: dict[str, bool], named: list[ServedName], found: list[ConfigFinding]
+) -> dict[str, Any]:
+    from intermodal.gateway.endpoints.models import model_rows
+    from intermodal.gateway.quotas.quota_types import ANONYMOUS
 
     client = gateway.client
-    config, made = client.config, rows(client.catalog)
+    config, made = client.config, model_rows(client.catalog)
     endpoints = [name for row in made for name in row["endpoints"]]
     return {
         "ready": all(ready.values()), "checks": ready, "config": config.path, "host": gateway.host,
             "port": gateway.port,
         "names": list(config.serve.names), "origins": list(config.serve.origins), "keys": gateway.keyed,
         "models": [row["id"] for row in made], "endpoints": endpoints, "policies": list(config.policies),
-        "prompts": [prompt.name for prompt in gateway.prompts.seen_by(OPEN)],
+        "prompts": [prompt.name for prompt in gateway.prompts.seen_by(ANONYMOUS)],
         "aliases": config.serve.aliases, "asked_for": msgspec.to_builtins(named),
         "limits": {"body_bytes": gateway.limits.body, "bodies_bytes": gateway.limits.in_flight,
                    "connections": gateway.limits.connections, "drain_seconds": config.serve.drain},
@@ -84,9 +86,9 @@ def _report(gateway: Gateway, ready: dict[str, bool], named: list[Name], found: 
     }  # fmt: skip
 
 
-def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> None:
+def _show(report: dict[str, Any], named: list[ServedName], found: list[ConfigFinding]) -> None:
     from intermodal.cli.rendering.tables import count
-    from intermodal.gateway.workers.listening import address
+    from intermodal.gateway.workers.sockets import format_address
     from intermodal.plans.numbers import held
 
     def line(head: str, text: str) -> None:
@@ -96,7 +98,7 @@ def _show(report: dict[str, Any], named: list[Name], found: list[Finding]) -> No
     many = f", {report['workers']} workers" if report["workers"] > 1 else ""
     line(
         "listens",
-        f"{address(report['host'], report['port'])}, {'with keys' if report['keys'] else 'without keys'}{many}",
+        f"{format_address(report['host'], report['port'])}, {'with keys' if report['keys'] else 'without keys'}{many}",
     )
     for name in ("names", "origins"):
         if report[name]:

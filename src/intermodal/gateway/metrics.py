@@ -13,16 +13,16 @@ from intermodal.content import Value
 from intermodal.events import AttemptFailed, Event, Finished, StepFinished
 
 if TYPE_CHECKING:
-    from intermodal.gateway.messages import Asked
-    from intermodal.gateway.reply import Reply
-    from intermodal.gateway.serving import Gateway
+    from intermodal.gateway.http1.http_types import GatewayRequest
+    from intermodal.gateway.http1.response_writer import ResponseWriter
+    from intermodal.gateway.server import Gateway
     from intermodal.telemetry.request_record import RequestRecord
 
-TYPE = "text/plain; version=0.0.4; charset=utf-8"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds
 
 
-class Now(Value):
+class Gauges(Value):
     """What is so at a moment. ``workers``: processes that are told of; 0 where there is one, which needs no number."""
 
     connections: int = 0
@@ -32,7 +32,7 @@ class Now(Value):
     workers: int = 0
 
 
-class Counts(Value):
+class CounterValues(Value):
     """Counts as one process tells them to others."""
 
     requests: list[tuple[str, int, int]]
@@ -97,16 +97,16 @@ class Metrics:
         self.cost += cost or 0.0
         self.unpriced += cost is None
 
-    def counts(self) -> Counts:
+    def counts(self) -> CounterValues:
         """All of them, to be told."""
-        return Counts(
+        return CounterValues(
             requests=[(*names, count) for names, count in self.requests.items()], seconds=self.seconds,
             attempts=[(*names, count) for names, count in self.attempts.items()], tokens=dict(self.tokens),
             cost=self.cost, unpriced=self.unpriced,
             broken=[(*names, count) for names, count in self.broken.items()],
         )  # fmt: skip
 
-    def add(self, told: Counts) -> None:
+    def add(self, told: CounterValues) -> None:
         """What another process counted, too."""
         for path, status, count in told.requests:
             self.requests[path, status] += count
@@ -121,7 +121,7 @@ class Metrics:
         for path, who, count in told.broken:
             self.broken[path, who] += count
 
-    def text(self, now: Now) -> str:
+    def text(self, now: Gauges) -> str:
         """All of them, and what is so now."""
         lines: list[str] = []
         gauges = [
@@ -171,17 +171,17 @@ def _labels(**labels: str) -> str:
     return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"
 
 
-async def metrics(gateway: Gateway, asked: Asked, reply: Reply) -> None:
+async def get_metrics(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /metrics``: of all workers, whichever answers."""
-    counted, now = gateway.metrics, now_of(gateway)
+    counted, now = gateway.metrics, read_gauges(gateway)
     if gateway.worker is not None:
-        from intermodal.gateway.workers.counting import together
+        from intermodal.gateway.workers.metrics_merge import merged_metrics
 
-        counted, now = together(gateway, gateway.worker)
-    reply.whole(200, counted.text(now).encode(), {"content-type": TYPE})
+        counted, now = merged_metrics(gateway, gateway.worker)
+    reply.whole(200, counted.text(now).encode(), {"content-type": CONTENT_TYPE})
 
 
-def now_of(gateway: Gateway) -> Now:
+def read_gauges(gateway: Gateway) -> Gauges:
     """Of this process."""
     tasks = len(asyncio.all_tasks())
-    return Now(connections=len(gateway.connections), active=gateway.active, held=gateway.held, tasks=tasks)
+    return Gauges(connections=len(gateway.connections), active=gateway.active, held=gateway.held, tasks=tasks)

@@ -49,7 +49,7 @@ _ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits h
 
 
 class Writer(Protocol):
-    """What writes to sockets: at once, or many of them together (``gateway/outbox.py``)."""
+    """What writes to sockets: at once, or many of them together (``gateway/http1/write_batching.py``)."""
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None: ...
 

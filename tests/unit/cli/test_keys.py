@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.conftest import Cli
 
-from intermodal.gateway.ledger.minting import digest
-from intermodal.gateway.ledger.nouns import NANO, Budget, Rate
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, RateLimit
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 
 @pytest.fixture
@@ -24,10 +24,13 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(cli: Cli, file: Path) -> None:
     assert made.code == 0
     secret = made.out.strip()
     assert secret.startswith("im-") and len(secret) == 46, "standard output holds the secret and nothing else"
-    (key,) = SqliteBooks(file).every_key()
+    (key,) = SqliteQuotaStore(file).every_key()
     assert key.digest == digest(secret)
-    assert key.budgets == (Budget(unit="usd", limit=5 * NANO), Budget(unit="tokens", limit=2_000_000, period="day"))
-    assert (key.rate, key.models) == (Rate(rpm=60), ("qwen/*",))
+    assert key.budgets == (
+        Budget(unit="usd", limit=5 * NANODOLLARS),
+        Budget(unit="tokens", limit=2_000_000, period="day"),
+    )
+    assert (key.rate, key.models) == (RateLimit(rpm=60), ("qwen/*",))
     for shown in (cli("keys", "list"), cli("keys", "list", "--json"), cli("keys", "revoke", "app", "--json")):
         assert shown.code == 0 and secret not in shown.out + shown.err
 
@@ -36,7 +39,7 @@ def test_keys_are_listed_with_what_they_spent(cli: Cli, file: Path) -> None:
     assert cli("keys", "list", "--json").document["keys"] == []
     assert not file.exists(), "looking makes no file"
     cli("keys", "create", "app", "--budget", "5/total")
-    books = SqliteBooks(file)
+    books = SqliteQuotaStore(file)
     (key,) = books.every_key()
     with books._database.writing() as connection:
         connection.execute("INSERT INTO spending VALUES (?, '', 1500000000, 500000000)", (f"{key.id}/usd/total",))
@@ -73,7 +76,7 @@ def test_a_revoked_key_stays_on_record_and_its_name_is_free(cli: Cli) -> None:
 def test_a_mistake_is_one_sentence_and_makes_nothing(cli: Cli, file: Path, words: list[str]) -> None:
     done = cli("keys", *words)
     assert done.code == 2 and done.out == "" and "Traceback" not in done.err
-    assert not file.exists() or not SqliteBooks(file).every_key()
+    assert not file.exists() or not SqliteQuotaStore(file).every_key()
 
 
 @pytest.mark.parametrize(
@@ -85,10 +88,10 @@ def test_a_mistake_is_one_sentence_and_makes_nothing(cli: Cli, file: Path, words
 )  # fmt: skip
 def test_a_change_that_is_none_changes_nothing(cli: Cli, file: Path, words: list[str]) -> None:
     cli("keys", "create", "app", "--budget", "5")
-    before = SqliteBooks(file).every_key()
+    before = SqliteQuotaStore(file).every_key()
     done = cli("keys", "set", "app", *words)
     assert done.code == 2 and done.out == "" and "Traceback" not in done.err
-    assert SqliteBooks(file).every_key() == before
+    assert SqliteQuotaStore(file).every_key() == before
     cli("keys", "revoke", "app")
     assert cli("keys", "set", "app", "--rpm", "5").code == 2
 
@@ -96,19 +99,19 @@ def test_a_change_that_is_none_changes_nothing(cli: Cli, file: Path, words: list
 def test_limits_are_changed_and_what_is_not_said_stays(cli: Cli, file: Path) -> None:
     secret = cli("keys", "create", "app", "--budget", "5", "--budget", "1/day", "--tokens", "1000/day", "--rpm", "60",
                  "--tpm", "900", "--expires", "30d", "--model", "qwen/*", "--policy", "house").out.strip()  # fmt: skip
-    (before,) = SqliteBooks(file).every_key()
+    (before,) = SqliteQuotaStore(file).every_key()
     done = cli("keys", "set", "app", "--budget", "20/month", "--rpm", "none", "--model", "any", "--expires", "never")
     assert done.code == 0 and "$20" in done.out and secret not in done.out + done.err
-    (key,) = SqliteBooks(file).every_key()
+    (key,) = SqliteQuotaStore(file).every_key()
     assert (key.id, key.name, key.digest, key.start, key.created) == (
         before.id, before.name, digest(secret), before.start, before.created
     )  # fmt: skip
     tokens = Budget(unit="tokens", limit=1000, period="day")
-    assert set(key.budgets) == {Budget(unit="usd", limit=20 * NANO), tokens}
-    assert (key.rate, key.models, key.policies, key.expires) == (Rate(tpm=900), (), ("house",), None)
+    assert set(key.budgets) == {Budget(unit="usd", limit=20 * NANODOLLARS), tokens}
+    assert (key.rate, key.models, key.policies, key.expires) == (RateLimit(tpm=900), (), ("house",), None)
     document = cli("keys", "set", secret[:9], "--budget", "none", "--policy", "a", "--policy", "b", "--json").document
     assert (document["rpm"], document["tpm"], document["policies"]) == (None, 900, ["a", "b"])
-    (key,) = SqliteBooks(file).every_key()
+    (key,) = SqliteQuotaStore(file).every_key()
     assert key.budgets == (tokens,)
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.gateway.house import STRONG, config
 
-from intermodal.gateway.workers.listening import hindrance
+from intermodal.gateway.workers.sockets import find_bind_error
 from intermodal.testing import FakeHost, Fault
 from intermodal.testing.emulated_ollama import EmulatedOllama
 from intermodal.testing.emulated_server import Held
@@ -140,7 +140,7 @@ def test_check_beside_a_gateway_that_runs_is_no_mistake(host: FakeHost, cli: Cli
 
 
 def test_an_ipv6_address_is_said_as_clients_take_it(host: FakeHost) -> None:
-    if hindrance("::1", 0) is not None:
+    if find_bind_error("::1", 0) is not None:
         pytest.skip("there is no IPv6 here")
     with serving("--host", "::1") as (_, url):
         assert url.startswith("http://[::1]:")
@@ -310,9 +310,9 @@ def test_check_resolves_an_alias_of_a_model_that_a_server_of_this_machine_has(
 
 
 def test_check_of_what_cannot_serve_is_one_document(host: FakeHost, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from intermodal.gateway import health
+    from intermodal.gateway.endpoints import monitoring
 
-    monkeypatch.setattr(health, "usable", lambda catalog: iter(()))
+    monkeypatch.setattr(monitoring, "callable_endpoints", lambda catalog: iter(()))
     done = cli("serve", "--check", "--json")
     assert done.code == 2 and done.document["ready"] is False
     assert done.document["checks"]["endpoints"] is False

@@ -26,10 +26,10 @@ from tests.unit.gateway.house import House, sse, through_the_executor
 from tests.unit.gateway.taskless import without_tasks
 
 from intermodal.executor.attempt.caller import StepCaller
-from intermodal.gateway.ledger.minting import digest
-from intermodal.gateway.ledger.nouns import NANO, Budget, VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.gateway.serving import Gateway
+from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
+from intermodal.gateway.server import Gateway
 
 ASKED = [{"role": "user", "content": "What is the capital of France?"}]
 NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: below those that tests listen on
@@ -107,9 +107,9 @@ class BothPaths:
                 home = self._homes[way] = self._folder / way
                 (home / "data").mkdir(parents=True)
                 self._monkeypatch.setenv("INTERMODAL_HOME", str(home))
-                books = SqliteBooks(home / "data" / FILE)
+                books = SqliteQuotaStore(home / "data" / FILE)
                 key = VirtualKey(
-                    id="k-beside", name="beside", budgets=(Budget(unit="usd", limit=1000 * NANO),)
+                    id="k-beside", name="beside", budgets=(Budget(unit="usd", limit=1000 * NANODOLLARS),)
                 )  # fmt: skip
                 books.add(msgspec.structs.replace(key, digest=digest(SECRET)))
                 books.close()

@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import jsonschema
 
-from intermodal.gateway.contract.document import document
-from intermodal.gateway.doors import DOORS, door_of
-from intermodal.gateway.messages import Head
+from intermodal.gateway.http1.http_types import RequestHead
+from intermodal.gateway.openapi.openapi_document import build_document
+from intermodal.gateway.routes import ROUTES, find_route
 from intermodal.protocols.errors.responses import RequestRefused
 
-DOCUMENT = document()
+DOCUMENT = build_document()
 OURS = ("x-intermodal-", "x-ratelimit-", "x-should-", "idempotency-", "retry-after")
 
 
@@ -48,10 +48,10 @@ def _wrong(schema: str, value: str, own: bool) -> str:
 def operation_of(method: str, path: str) -> dict[str, Any] | None:
     """What the document says of a request; None where there is no door."""
     try:
-        door = door_of(Head(method=method, path=path))
+        door = find_route(RequestHead(method=method, path=path))
     except RequestRefused:
         return None
-    ((verb, below),) = [(verb, below) for (verb, below), each in DOORS.items() if each is door]
+    ((verb, below),) = [(verb, below) for (verb, below), each in ROUTES.items() if each is door]
     for template, found in DOCUMENT["paths"].items():
         if template == below or (below.endswith("/") and template.startswith(f"{below}{{")):
             operation: dict[str, Any] = found[verb.lower()]

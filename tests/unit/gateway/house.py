@@ -20,11 +20,11 @@ from tests.unit.gateway import contract
 from tests.unit.gateway.taskless import without_tasks
 
 from intermodal.config import data_dir
-from intermodal.gateway.lasting import LastingClient
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.gateway.messages import HttpLimits
-from intermodal.gateway.serving import Gateway
+from intermodal.gateway.http1.http_types import HttpLimits
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
+from intermodal.gateway.server import Gateway
+from intermodal.gateway.server_client import ServerClient
 from intermodal.testing import FakeVendor
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to read the authorities of the world takes 14 ms a client
@@ -52,8 +52,8 @@ class House:
 
     async def _main(self) -> None:
         try:
-            async with LastingClient() as client:
-                self.ledger = Ledger(SqliteBooks(data_dir(client.env) / FILE))
+            async with ServerClient() as client:
+                self.ledger = QuotaManager(SqliteQuotaStore(data_dir(client.env) / FILE))
                 await self.ledger.start()
                 self.gateway = Gateway(
                     client, limits=self._limits, drain=self._drain, ledger=self.ledger, log=self.log.append

@@ -6,15 +6,15 @@ import asyncio
 from time import monotonic
 from weakref import WeakKeyDictionary
 
-from intermodal.gateway.connection import Connection
 from intermodal.gateway.direct.compiled_plan import CompiledPlan
 from intermodal.gateway.direct.direct_attempt import DirectAttempt, OnEnd
-from intermodal.gateway.doors import door_of
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.till import Reservation
-from intermodal.gateway.messages import Asked
-from intermodal.gateway.reply import Reply
-from intermodal.gateway.serving import Gateway
+from intermodal.gateway.http1.connection import Connection
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.routes import find_route
+from intermodal.gateway.server import Gateway
 
 TRIES = 50  # what is learned in between has shapes planned again
 
@@ -30,7 +30,7 @@ def without_tasks(gateway: Gateway) -> list[str]:
     Connection._in_a_task = _prepared  # type: ignore[method-assign]
     pass_on, gone = gateway.pass_on, _gone.setdefault(gateway, [])
 
-    def noted(asked: Asked, reply: Reply, over: OnEnd) -> DirectAttempt | None:
+    def noted(asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
         passage = pass_on(asked, reply, over)
         if passage is not None:
             gone.append(asked.served.id)
@@ -40,7 +40,7 @@ def without_tasks(gateway: Gateway) -> list[str]:
     return gone
 
 
-def _prepared(self: Connection, asked: Asked, reply: Reply) -> None:
+def _prepared(self: Connection, asked: GatewayRequest, reply: ResponseWriter) -> None:
     gateway = self._serving
     if not isinstance(gateway, Gateway) or gateway not in _gone or asked.after is not None:
         _in_a_task(self, asked, reply)
@@ -70,9 +70,9 @@ def _prepared(self: Connection, asked: Asked, reply: Reply) -> None:
     self.task = self._loop.create_task(prepared())
 
 
-async def _known(gateway: Gateway, asked: Asked) -> CompiledPlan | None:
+async def _known(gateway: Gateway, asked: GatewayRequest) -> CompiledPlan | None:
     """How it may go without a task, now that what it needs is at hand; None where it may not."""
-    dialect, lane = door_of(asked.head).passes, gateway.lane
+    dialect, lane = find_route(asked.head).passes, gateway.lane
     if dialect is None or gateway.telemetry is not None:
         return None
     ready = await lane.ready(asked, dialect)
@@ -87,8 +87,8 @@ async def _known(gateway: Gateway, asked: Asked) -> CompiledPlan | None:
     lane.pool.reused -= open_one is not None
     if gateway.ledger is not None:
         given = await gateway.ledger.admit(asked.key, way.claim)
-        if not isinstance(given, Reservation):
+        if not isinstance(given, QuotaReservation):
             return None
-        Ledger.release(gateway.ledger, given)
+        QuotaManager.release(gateway.ledger, given)
     asked.since = monotonic()
     return way

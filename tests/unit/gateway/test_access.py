@@ -7,26 +7,26 @@ from pathlib import Path
 import pytest
 
 from intermodal.errors import ConfigError
-from intermodal.gateway.ledger.access import Access, loopback, may_ask
-from intermodal.gateway.ledger.minting import digest, mint
-from intermodal.gateway.ledger.nouns import OPEN, Refusal, VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.quotas.authentication import Authenticator, is_loopback_host, model_refusal
+from intermodal.gateway.quotas.key_generation import digest, new_secret
+from intermodal.gateway.quotas.quota_types import ANONYMOUS, QuotaRefusal, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 
 class World:
     def __init__(self, folder: Path) -> None:
         self.now = 1e9
-        self.books = SqliteBooks(folder / FILE)
-        self.access = Access(self.books, lambda: self.now)
+        self.books = SqliteQuotaStore(folder / FILE)
+        self.access = Authenticator(self.books, lambda: self.now)
 
     def add(self, name: str, expires: float | None = None) -> str:
-        secret = mint()
+        secret = new_secret()
         self.books.add(VirtualKey(id=name, name=name, digest=digest(secret), expires=expires))
         return secret
 
     def status(self, *headers: tuple[str, str]) -> int:
         found = self.access.who(dict(headers))
-        return found.status if isinstance(found, Refusal) else 200
+        return found.status if isinstance(found, QuotaRefusal) else 200
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def bearer(secret: str) -> tuple[str, str]:
 def test_without_keys_loopback_is_open_and_nothing_else_is_served(world: World) -> None:
     assert world.status() == 401, "before it is known where it listens, nobody comes in"
     world.access.check_bind("127.0.0.1")
-    assert world.access.who({}) is OPEN
+    assert world.access.who({}) is ANONYMOUS
     assert world.status(bearer("sk-anything")) == 200
     for host in ("0.0.0.0", "::", "192.168.1.4", "gateway.example", "localhost.example"):
         with pytest.raises(ConfigError, match="keys create"):
@@ -117,15 +117,15 @@ def test_the_secret_is_nowhere_in_the_store(world: World, tmp_path: Path) -> Non
 
 def test_a_key_asks_for_what_it_may(world: World) -> None:
     key = VirtualKey(id="k", name="k", models=("qwen/*", "auto"), policies=("careful",))
-    assert may_ask(key, "qwen/qwen3-8b") is None
-    assert may_ask(key, "qwen3-8b", "qwen/qwen3-8b") is None, "a short name stands for the model it means"
-    assert may_ask(key, "auto") is None
-    assert may_ask(key, "policy:careful") is None
-    for refused in map(may_ask, [key] * 3, ["openai/gpt-4o", "autos", "policy:wild"]):
+    assert model_refusal(key, "qwen/qwen3-8b") is None
+    assert model_refusal(key, "qwen3-8b", "qwen/qwen3-8b") is None, "a short name stands for the model it means"
+    assert model_refusal(key, "auto") is None
+    assert model_refusal(key, "policy:careful") is None
+    for refused in map(model_refusal, [key] * 3, ["openai/gpt-4o", "autos", "policy:wild"]):
         assert refused is not None and refused.status == 403
-    assert may_ask(VirtualKey(id="k", name="k"), "policy:any") is None
-    assert may_ask(VirtualKey(id="k", name="k", models=("*",)), "policy:any") is not None, "no way around a list"
-    assert may_ask(VirtualKey(id="k", name="k", policies=("any",)), "auto") is not None
+    assert model_refusal(VirtualKey(id="k", name="k"), "policy:any") is None
+    assert model_refusal(VirtualKey(id="k", name="k", models=("*",)), "policy:any") is not None, "no way around a list"
+    assert model_refusal(VirtualKey(id="k", name="k", policies=("any",)), "auto") is not None
 
 
 @pytest.mark.parametrize(
@@ -135,4 +135,4 @@ def test_a_key_asks_for_what_it_may(world: World) -> None:
      ("127.0.0.1.example", False), ("0177.1", False)],
 )  # fmt: skip
 def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
-    assert loopback(host) is expected
+    assert is_loopback_host(host) is expected

@@ -8,8 +8,8 @@ from intermodal import errors
 from intermodal.events import Actual, AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted, Usage
 from intermodal.executor.attempt.caller import PriorAttempt
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
-from intermodal.gateway import charging
-from intermodal.gateway.charging import Bill
+from intermodal.gateway import billing
+from intermodal.gateway.billing import RunBill
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Estimate, Step
 from intermodal.quantity import between, unknown
@@ -35,7 +35,7 @@ PLAN = Plan(
 
 def bill(*events: Event) -> tuple[bool, float | None, float, int | None]:
     """Whether nothing was sent; USD, and how much of it nobody told; tokens."""
-    made = Bill(PLAN, most=3 * BOUND)
+    made = RunBill(PLAN, most=3 * BOUND)
     for event in events:
         made.feed(event)
     return made.nothing_sent, made.cost, made.untold, made.tokens
@@ -84,8 +84,8 @@ def test_a_run_that_was_left_in_the_middle_counts_one_attempt() -> None:
 
 def test_who_leaves_while_it_waits_to_be_sent_again_pays_nothing_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(charging, "monotonic", lambda: now)
-    made = Bill(PLAN)
+    monkeypatch.setattr(billing, "monotonic", lambda: now)
+    made = RunBill(PLAN)
     for event in (BEGAN, failed("resend", delay=7.0)):
         made.feed(event)
     assert (made.cost, made.tokens) == (0.0, 0)
@@ -131,7 +131,7 @@ def test_an_attempt_that_was_made_before_the_run_counts_until_it_is_told_of(paid
     error = errors.StreamCut("cut", where="e")
     upstream = EndpointHealth().begin("e", "h", 0.0, again=False)
     tried = PriorAttempt(error, upstream, run="r", cost=None if paid else 0.0, counts=0.3, paid=paid, seconds=1.0)
-    made = Bill(PLAN, tried, 3 * BOUND)
+    made = RunBill(PLAN, tried, 3 * BOUND)
     assert (made.nothing_sent, made.cost, made.tokens) == ((False, 0.3, None) if paid else (True, 0.0, 0))
     made.feed(BEGAN)
     made.feed(MAYBE if paid else failed("reroute"))

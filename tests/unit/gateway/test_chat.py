@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tests.unit.gateway.house import House
 
-from intermodal.gateway import counted as counting
+from intermodal.gateway.requests import body_limits as counting
 from intermodal.testing import FakeHost, Fault
 
 pytestmark = pytest.mark.usefixtures("either_way")
@@ -454,13 +454,13 @@ def test_a_worker_that_died_is_started_again_by_the_next_look(house: House, monk
     import os
     import signal
 
-    from intermodal.gateway import health
+    from intermodal.gateway.endpoints import monitoring
 
     assert house.http.get("/readyz").status_code == 200
     pid = house.gateway.client.media.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    monkeypatch.setattr(health, "KEPT", 0.0)
+    monkeypatch.setattr(monitoring, "READINESS_SECONDS", 0.0)
     found = [house.http.get("/readyz").json()["checks"]["media"] for _ in range(2)]
     assert found[-1] is True and house.gateway.client.media.pid not in (None, pid)
 
@@ -481,7 +481,7 @@ def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
     monkeypatch.setattr(media, "picture", counted)
 
     async def many() -> list[dict[str, bool]]:
-        from intermodal.gateway.health import readiness
+        from intermodal.gateway.endpoints.monitoring import readiness
 
         return await asyncio.gather(*(readiness(house.gateway) for _ in range(20)))
 
@@ -489,7 +489,7 @@ def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
     assert len(decoded) == 1 and all(each == made[0] for each in made)
 
     async def long_job() -> bool:
-        from intermodal.gateway.health import _decodes
+        from intermodal.gateway.endpoints.monitoring import _decodes
 
         async with AsyncExitStack() as jobs:
             while not media.busy:
@@ -500,9 +500,9 @@ def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
 
 
 def test_without_an_endpoint_it_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from intermodal.gateway import health
+    from intermodal.gateway.endpoints import monitoring
 
-    monkeypatch.setattr(health, "usable", lambda catalog: iter(()))
+    monkeypatch.setattr(monitoring, "callable_endpoints", lambda catalog: iter(()))
     with House() as house:
         found = house.http.get("/readyz")
         assert found.status_code == 503
@@ -594,8 +594,8 @@ def test_the_values_of_a_body_are_counted_once_whichever_way_it_goes(
         counted.append(len(body))
         return more_than(most, body)
 
-    more_than = counting.more_than
-    monkeypatch.setattr(counting, "more_than", seen)
+    more_than = counting.has_more_values
+    monkeypatch.setattr(counting, "has_more_values", seen)
     long = "word " * 25_000
     for more in ({}, {"moderation": True}, {"tools": None, "n": 1, "logprobs": False}):
         counted.clear()

@@ -15,7 +15,7 @@ from tests.unit.gateway.house import STRONG, House, config, through_the_executor
 from tests.unit.gateway.taskless import without_tasks
 
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
-from intermodal.gateway.serving import Gateway
+from intermodal.gateway.server import Gateway
 
 ENDPOINT = "cloud:cloud/strong"
 DOWN = refusal(502)  # no resend follows it: one request is one call

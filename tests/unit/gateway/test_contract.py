@@ -18,11 +18,18 @@ from tests.unit.gateway.house import SEEING, STRONG, VECTORS, House, config
 from tests.unit.gateway.test_clients import WORKING
 
 from intermodal import errors
-from intermodal.gateway.contract.asked import TAKES
-from intermodal.gateway.contract.document import HEADERS, SAID
-from intermodal.gateway.dialects import CHAT, GENERATE, MESSAGES, OLLAMA, RESPONSES, Dialect
-from intermodal.gateway.doors import DOORS
-from intermodal.gateway.naming import HEADER, NEVER, Wishes
+from intermodal.gateway.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
+from intermodal.gateway.openapi.openapi_document import OPERATIONS, RESPONSE_HEADERS
+from intermodal.gateway.openapi.request_schemas import ACCEPTED_FIELDS
+from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, POLICY_HEADER, PolicyOverrides
+from intermodal.gateway.routes import ROUTES
 from intermodal.protocols.anthropic import server as anthropic_server
 from intermodal.protocols.calls import (
     Error,
@@ -63,8 +70,8 @@ def test_every_door_is_in_it_and_nothing_else() -> None:
     said = {
         (verb.upper(), path.partition("{")[0]) for path, verbs in DOCUMENT["paths"].items() for verb in verbs
     }  # fmt: skip
-    assert said == set(DOORS) == set(SAID)
-    for (verb, path), door in DOORS.items():
+    assert said == set(ROUTES) == set(OPERATIONS)
+    for (verb, path), door in ROUTES.items():
         named = path.endswith("/") and path != "/"
         operation = DOCUMENT["paths"][next(each for each in DOCUMENT["paths"] if each.partition("{")[0] == path
                                            and ("{" in each) == named)][verb.lower()]  # fmt: skip
@@ -132,18 +139,18 @@ def test_the_fields_that_are_said_are_those_that_are_read(name: str, reader: Any
         read(body, *([lambda name: {}] if reader is openai_responses_server else []))
         seen |= body.seen
     said = set(DOCUMENT["components"]["schemas"][name]["properties"])
-    assert said == set(TAKES[name])
+    assert said == set(ACCEPTED_FIELDS[name])
     assert seen - NOT_SERVED <= said, "read, and not said"
     assert said - ASIDE <= seen, "said, and not read"
 
 
 def test_wishes_and_their_headers_are_those_of_the_policy() -> None:
     wishes = DOCUMENT["components"]["schemas"]["Wishes"]["properties"]
-    assert set(wishes) == set(Wishes.__struct_fields__)
+    assert set(wishes) == set(PolicyOverrides.__struct_fields__)
     assert set(wishes["at_least"]["enum"]) == set(TIERS) and set(wishes["farthest"]["enum"]) == set(ZONES)
     assert set(wishes["keep"]["items"]["enum"]) == set(ASPECTS)
     headers = {each["name"] for each in DOCUMENT["components"]["parameters"].values()}
-    assert headers == {"Idempotency-Key", *(f"{HEADER}{name.replace('_', '-')}" for name in wishes)}
+    assert headers == {"Idempotency-Key", *(f"{POLICY_HEADER}{name.replace('_', '-')}" for name in wishes)}
 
 
 WRONG: list[tuple[str, dict[str, Any]]] = [
@@ -211,7 +218,7 @@ FORMS = {"/v1/audio/transcriptions", "/v1/audio/translations"}
 
 
 def test_every_door_that_is_asked_for_something_is_asked_with_a_model() -> None:
-    assert set(NAMING) | FORMS == {path for verb, path in DOORS if verb == "POST"}
+    assert set(NAMING) | FORMS == {path for verb, path in ROUTES if verb == "POST"}
 
 
 @pytest.mark.parametrize("path", NAMING)
@@ -244,8 +251,8 @@ def test_a_form_without_a_model_is_refused_and_the_document_requires_one(
 
 def test_what_no_request_may_set_is_in_no_request() -> None:
     schemas = DOCUMENT["components"]["schemas"]
-    for name in TAKES:
-        assert not NEVER & set(schemas[name]["properties"])
+    for name in ACCEPTED_FIELDS:
+        assert not FORBIDDEN_FIELDS & set(schemas[name]["properties"])
         with pytest.raises(AssertionError):
             check({"$ref": f"#/components/schemas/{name}"}, {"api_base": "http://example.com", "model": "m"}, name)
 
@@ -311,7 +318,7 @@ def test_every_door_answers_as_it_is_said(all_works: House, media: Path) -> None
             got(house.http.post("/v1/audio/transcriptions", data=fields, files={"file": sound}))
         with (media / "jfk.wav").open("rb") as sound:
             got(house.http.post("/v1/audio/translations", data=fields, files={"file": sound}))
-    assert answered == set(DOORS)
+    assert answered == set(ROUTES)
 
 
 @pytest.mark.parametrize("path", CHATS)
@@ -355,14 +362,15 @@ EVENTS: list[WireEvent] = [
 
 
 @pytest.mark.parametrize(("path", "dialect"), [
-    ("/v1/chat/completions", CHAT), ("/v1/responses", RESPONSES), ("/v1/messages", MESSAGES), ("/api/chat", OLLAMA),
-    ("/api/generate", GENERATE),
+    ("/v1/chat/completions", OPENAI_CHAT), ("/v1/responses", OPENAI_RESPONSES), ("/v1/messages",
+        ANTHROPIC_MESSAGES), ("/api/chat", OLLAMA_CHAT),
+    ("/api/generate", OLLAMA_GENERATE),
 ])  # fmt: skip
 @pytest.mark.parametrize("end", [
     Finish(reason="stop"), Finish(reason="length"), Finish(reason="tool_call"), Finish(reason="content_filter"),
     Error(error=errors.Overloaded("has no room")), Error(error=RuntimeError("inside")),
 ])  # fmt: skip
-def test_whatever_a_model_says_is_written_as_it_is_said(path: str, dialect: Dialect, end: WireEvent) -> None:
+def test_whatever_a_model_says_is_written_as_it_is_said(path: str, dialect: ClientApi, end: WireEvent) -> None:
     """Each wire leaves out what it has no words for; what it writes, whole or as a stream, is in the document."""
     content = DOCUMENT["paths"][path]["post"]["responses"]["200"]["content"]
     for count in range(len(EVENTS) + 1):
@@ -388,4 +396,4 @@ def test_every_header_that_is_said_is_sent_by_somebody() -> None:
 
     folder = Path(gateway.__path__[0])
     text = "".join(path.read_text() for path in folder.rglob("*.py") if path.parent != folder / "contract")
-    assert not [name for name in HEADERS if name not in text and not name.startswith("x-ratelimit-")]
+    assert not [name for name in RESPONSE_HEADERS if name not in text and not name.startswith("x-ratelimit-")]

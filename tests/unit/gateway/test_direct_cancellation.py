@@ -15,7 +15,7 @@ import pytest
 from tests.gates.wall import DONE, HEAD, LAST, ROLE, Play, Wall, chunk, delta, refusal
 from tests.unit.gateway.house import STRONG, House, config, until
 
-from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
 from intermodal.store.attempt_journal import SLOTS
 
 pytestmark = pytest.mark.usefixtures("either_way")
@@ -75,14 +75,14 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
     at = threading.Event()
     with House() as house:
         gateway = house.gateway
-        given_back: list[Reservation] = []
+        given_back: list[QuotaReservation] = []
         release, settle = house.ledger.release, house.ledger.settle
 
-        def releases(given: Reservation) -> None:
+        def releases(given: QuotaReservation) -> None:
             given_back.append(given)
             release(given)
 
-        def settles(given: Reservation, **told: Any) -> None:
+        def settles(given: QuotaReservation, **told: Any) -> None:
             given_back.append(given)
             settle(given, **told)
 

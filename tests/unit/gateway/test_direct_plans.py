@@ -11,13 +11,13 @@ from tests.unit.gateway.house import House
 
 from intermodal.client import plan_from
 from intermodal.from_wire import request_from_call
-from intermodal.gateway.chats import limited
-from intermodal.gateway.dialects import CHAT
+from intermodal.gateway.client_apis import OPENAI_CHAT
 from intermodal.gateway.direct.compiled_plan import CompiledPlan
 from intermodal.gateway.direct.engine import DirectEngine, Handover, MatchedChat
-from intermodal.gateway.messages import Asked
-from intermodal.gateway.reply import Reply
-from intermodal.gateway.shapes import _way as shape_of
+from intermodal.gateway.endpoints.chat import with_default_limit
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.state.plan_cache import _decisions as shape_of
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.store import epochs
 
@@ -80,10 +80,10 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CompiledPlan, Plan
     run = DirectEngine.run
 
     async def noted(
-        self: DirectEngine, ready: MatchedChat, way: CompiledPlan, asked: Asked, reply: Reply
+        self: DirectEngine, ready: MatchedChat, way: CompiledPlan, asked: GatewayRequest, reply: ResponseWriter
     ) -> Handover | None:
         client, places = self._gateway.client, self._gateway.conversations
-        call = limited(CHAT.decode(asked.body), client.config)
+        call = with_default_limit(OPENAI_CHAT.decode(asked.body), client.config)
         request = await places.placed(request_from_call(call, ready.policy), asked.owner)
         prepared = await client.prepare(request)
         taken.append((way, plan_from(prepared.inputs)))
@@ -119,12 +119,12 @@ def test_what_is_learned_is_planned_with_once(house: House, monkeypatch: pytest.
     learned: list[MatchedChat] = []
     learn = DirectEngine.learned
 
-    async def noted(self: DirectEngine, ready: MatchedChat, asked: Asked) -> CompiledPlan | None:
+    async def noted(self: DirectEngine, ready: MatchedChat, asked: GatewayRequest) -> CompiledPlan | None:
         learned.append(ready)
         return await learn(self, ready, asked)
 
     monkeypatch.setattr(DirectEngine, "learned", noted)
-    monkeypatch.setattr("intermodal.gateway.lasting.FRESH", 1e9)  # no look comes in between
+    monkeypatch.setattr("intermodal.gateway.server_client.REFRESH_SECONDS", 1e9)  # no look comes in between
     for _ in range(40):
         assert house.chat("the same").status_code == 200
     before, epoch = len(learned), house.gateway.client.epoch
@@ -143,7 +143,7 @@ def test_a_plan_holds_with_what_it_was_made_with_and_not_with_what_came_meanwhil
     planned: list[MatchedChat] = []
     inputs = DirectEngine._inputs
 
-    async def looked_meanwhile(self: DirectEngine, ready: MatchedChat, asked: Asked) -> Inputs | None:
+    async def looked_meanwhile(self: DirectEngine, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
         found = await inputs(self, ready, asked)
         client = self._gateway.client
         if not planned and other == "day":
@@ -156,7 +156,7 @@ def test_a_plan_holds_with_what_it_was_made_with_and_not_with_what_came_meanwhil
         return found
 
     monkeypatch.setattr(DirectEngine, "_inputs", looked_meanwhile)
-    monkeypatch.setattr("intermodal.gateway.lasting.FRESH", 1e9)  # no other look comes in between
+    monkeypatch.setattr("intermodal.gateway.server_client.REFRESH_SECONDS", 1e9)  # no other look comes in between
     for _ in range(2):
         assert house.chat("the same").status_code == 200
     assert len(planned) == 2

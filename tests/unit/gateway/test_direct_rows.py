@@ -13,12 +13,12 @@ from tests.unit.gateway.house import House
 from intermodal.catalog.types import Host
 from intermodal.executor.preparation import prompt
 from intermodal.from_wire import request_from_call
-from intermodal.gateway.conversations import _digest
-from intermodal.gateway.dialects import OLLAMA, RESPONSES, Dialect
+from intermodal.gateway.client_apis import OLLAMA_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.gateway.direct import ollama_parser, openai_responses_parser
 from intermodal.gateway.direct.media_extraction import ExtractedBody
 from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
+from intermodal.gateway.state.conversations import _digest
 from intermodal.planner.planning_case import question_of
 from intermodal.protocols.calls import ChatCall
 from intermodal.protocols.ollama import request as ollama_request
@@ -117,7 +117,7 @@ def test_a_conversation_is_written_and_known_again_as_by_the_executor(
     assert taken > 300
 
 
-_WIRES: dict[str, tuple[Callable[[random.Random], dict[str, Any]], Reads, Dialect, Any]] = {
-    "input": (input_of, openai_responses_parser.chat_of, RESPONSES, openai_responses_request),
-    "messages": (messages_of, ollama_parser.chat_of, OLLAMA, ollama_request),
+_WIRES: dict[str, tuple[Callable[[random.Random], dict[str, Any]], Reads, ClientApi, Any]] = {
+    "input": (input_of, openai_responses_parser.chat_of, OPENAI_RESPONSES, openai_responses_request),
+    "messages": (messages_of, ollama_parser.chat_of, OLLAMA_CHAT, ollama_request),
 }  # fmt: skip

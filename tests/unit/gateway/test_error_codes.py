@@ -8,7 +8,7 @@ import openai
 import pytest
 from tests.unit.gateway.house import House
 
-from intermodal.gateway.messages import HttpLimits
+from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.testing import FakeHost
 from intermodal.testing.faults import Fault
 

@@ -14,7 +14,7 @@ from tests.gates.wall import Play, Wall, refusal
 from tests.unit.gateway.house import House, priced, through_the_executor, until
 
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
-from intermodal.gateway.serving import Gateway
+from intermodal.gateway.server import Gateway
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST
 
 WORDS = ["all", " is", " well"]

@@ -13,7 +13,7 @@ from tests.unit.gateway.house import STRONG, House, config
 
 from intermodal.content import Scripts, scaled
 from intermodal.cost_model.tokens import text_tokens
-from intermodal.gateway import foreseen
+from intermodal.gateway.requests import prompt_size_check
 from intermodal.media import request_media
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.testing import FakeHost
@@ -80,7 +80,7 @@ def test_megabytes_of_words_are_refused_by_the_first_of_them(
 def test_what_fits_is_counted_whole_and_answered(
     house: House, host: FakeHost, counted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(foreseen, "FIRST", 10_000)
+    monkeypatch.setattr(prompt_size_check, "FIRST_SAMPLE", 10_000)
     text = WORDS * (200_000 // len(WORDS))
     assert house.chat(text).status_code == 200
     assert counted[-1] == len(text) and len(host.attempts) == 1
@@ -108,7 +108,7 @@ def test_by_a_piece_nothing_is_refused_that_would_not_be_by_all_of_it(
         tree = {"model": "cloud/strong", "messages": [*messages, {"role": "user", "content": "And?"}]}
         both = []
         for first in (1 << 40, 2_000):
-            monkeypatch.setattr(foreseen, "FIRST", first)
+            monkeypatch.setattr(prompt_size_check, "FIRST_SAMPLE", first)
             found = narrow.post("/v1/explain", tree)
             both.append((found.status_code, found.json().get("error", {}).get("code")))
         assert both[0] == both[1]

@@ -16,9 +16,9 @@ from tests.unit.gateway.house import House, until
 from tests.unit.gateway.test_direct_images import png
 
 from intermodal.errors import UsageError
-from intermodal.gateway.guard import is_loopback
-from intermodal.gateway.messages import HttpLimits
-from intermodal.gateway.serving import Gateway
+from intermodal.gateway.http1.http_types import HttpLimits
+from intermodal.gateway.requests.origin_policy import is_loopback
+from intermodal.gateway.server import Gateway
 from intermodal.testing import FakeHost, Fault
 from intermodal.testing.attempts import Attempt
 

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from tests.unit.gateway.house import until
 
-from intermodal.gateway.workers import memory
+from intermodal.gateway.workers import shared_state
 from intermodal.gateway.workers.heartbeat import (
     END_SECONDS,
     PERIOD,
     SILENT_SECONDS,
-    Activity,
-    Clock,
-    Pulse,
-    activity_of,
+    HangDetector,
+    ProcessActivity,
+    StepClock,
+    process_activity,
     start_beating,
 )
 
@@ -33,14 +33,14 @@ class Watched:
         self.state = "R"
         self.cpu = 7.0
         self.count = 1
-        self._clock = Clock(self.now)
-        self._pulse = Pulse()
+        self._clock = StepClock(self.now)
+        self._pulse = HangDetector()
         self.look()
 
     def look(self, after: float = PERIOD, *, cpu: float = 0.0) -> bool:
         self.now += after
         self.cpu += cpu
-        return self._pulse.look(self.count, self._clock.step(self.now), lambda: Activity(self.state, self.cpu))
+        return self._pulse.look(self.count, self._clock.step(self.now), lambda: ProcessActivity(self.state, self.cpu))
 
     def killed_after(self, most: float, *, cpu: float = 0.0) -> float | None:
         """Seconds after which it is killed, without a beat; ``cpu``: that it uses of each."""
@@ -88,7 +88,7 @@ def test_a_worker_that_does_not_serve_yet_may_take_its_time() -> None:
 
 
 def test_a_worker_whose_loop_is_over_has_longer_and_not_for_ever() -> None:
-    beats = memory.beats(memory.made(1), 1)
+    beats = shared_state.map_heartbeats(shared_state.create_shared_memory(1), 1)
     beats.end(0)
     beats.beat(0)  # a timer that was due: it stays over
     worker = Watched()
@@ -98,8 +98,8 @@ def test_a_worker_whose_loop_is_over_has_longer_and_not_for_ever() -> None:
 
 
 def test_a_loop_beats_in_memory_that_both_map_for_as_long_as_it_turns() -> None:
-    shared = memory.made(3)
-    theirs, ours = memory.Memory(shared, 3), memory.beats(shared, 3)
+    shared = shared_state.create_shared_memory(3)
+    theirs, ours = shared_state.SharedState(shared, 3), shared_state.map_heartbeats(shared, 3)
 
     async def beats_thrice() -> None:
         loop = asyncio.get_running_loop()
@@ -120,12 +120,15 @@ def test_a_loop_beats_in_memory_that_both_map_for_as_long_as_it_turns() -> None:
 def test_what_a_process_does_is_told_by_the_system() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
         try:
-            until(lambda: (found := activity_of(child.pid)) is not None and found.state == "R" and found.cpu > 0.1, 60)
+            until(
+                lambda: (found := process_activity(child.pid)) is not None and found.state == "R" and found.cpu > 0.1,
+                60,
+            )
             os.kill(child.pid, signal.SIGSTOP)
-            until(lambda: (found := activity_of(child.pid)) is not None and found.state == "T", 60)
+            until(lambda: (found := process_activity(child.pid)) is not None and found.state == "T", 60)
         finally:
             child.kill()
-    assert activity_of(child.pid) is None
+    assert process_activity(child.pid) is None
 
 
 def test_whoever_waits_for_a_thread_of_its_own_that_works_is_no_sleeper() -> None:
@@ -135,8 +138,14 @@ def test_whoever_waits_for_a_thread_of_its_own_that_works_is_no_sleeper() -> Non
         try:
             main = Path(f"/proc/{child.pid}/task/{child.pid}/stat")
             until(
-                lambda: main.read_text().rpartition(")")[2].split()[0] == "S" and activity_of(child.pid) is not None, 60
+                lambda: (
+                    main.read_text().rpartition(")")[2].split()[0] == "S" and process_activity(child.pid) is not None
+                ),
+                60,
             )
-            until(lambda: (found := activity_of(child.pid)) is not None and found.state == "R" and found.cpu > 0.1, 60)
+            until(
+                lambda: (found := process_activity(child.pid)) is not None and found.state == "R" and found.cpu > 0.1,
+                60,
+            )
         finally:
             child.kill()

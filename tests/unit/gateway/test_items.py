@@ -8,7 +8,7 @@ import httpx
 import pytest
 from tests.unit.gateway.house import House, sse
 
-from intermodal.gateway.items import Items
+from intermodal.gateway.state.response_items import ResponseItems
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.testing import FakeHost
 
@@ -55,7 +55,7 @@ def test_what_is_not_stored_cannot_be_referred_to(house: House, host: FakeHost) 
 
 
 def test_one_key_does_not_find_what_was_said_to_another() -> None:
-    items = Items()
+    items = ResponseItems()
     items.keeper("one")({"id": "a", "text": "secret"})
     assert items.finder("one")("a") == {"id": "a", "text": "secret"}
     with pytest.raises(RequestRefused, match="there is no item 'a'"):
@@ -63,13 +63,13 @@ def test_one_key_does_not_find_what_was_said_to_another() -> None:
 
 
 def test_the_latest_are_kept_so_many_and_so_many_bytes() -> None:
-    few = Items(most=2)
+    few = ResponseItems(most=2)
     for name in ("a", "b", "c"):
         few.keeper("one")({"id": name})
     with pytest.raises(RequestRefused):
         few.finder("one")("a")
     assert few.finder("one")("c") == {"id": "c"}
-    small = Items(room=100)
+    small = ResponseItems(room=100)
     for name in ("a", "b", "b"):  # what is said again takes no room twice
         small.keeper("one")({"id": name, "text": "x" * 25})
     assert small.finder("one")("a") and small.finder("one")("b")

@@ -30,7 +30,7 @@ from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.types import Catalog
 from intermodal.config import snapshot_file
-from intermodal.gateway import lasting
+from intermodal.gateway import server_client
 from intermodal.store.attempt_journal import TEMPLATES
 
 ROUNDS = 3  # of requests that fill what is filled once ...
@@ -185,10 +185,10 @@ def test_functions_that_remember_their_results_remember_so_many(wide: House) -> 
 def test_no_catalog_is_kept_for_what_was_planned_with_it(wide: House) -> None:
     """A catalog is made for each model that anybody names, and takes a megabyte with all that planning finds in it."""
     client = wide.gateway.client
-    known = [*load_snapshot(snapshot_file(client.env)).by_model][: 6 * lasting.KEPT]
+    known = [*load_snapshot(snapshot_file(client.env)).by_model][: 6 * server_client.MAX_CATALOGS]
     for name in known:
         for path in ("/v1/chat/completions", "/v1/explain"):
             assert wide.http.post(path, json=CLIENTS["chat"].body(name, "hello", stream=False)).status_code < 500
     gc.collect()
     catalogs = [each for each in gc.get_objects() if isinstance(each, Catalog)]
-    assert lasting.KEPT // 2 < len(catalogs) < 2 * lasting.KEPT
+    assert server_client.MAX_CATALOGS // 2 < len(catalogs) < 2 * server_client.MAX_CATALOGS

@@ -15,10 +15,10 @@ import pytest
 from tests.unit.gateway.house import House, until
 from tests.unit.gateway.test_streams import ASKED, leave
 
-from intermodal.gateway.doors import DOORS
-from intermodal.gateway.ledger.minting import digest
-from intermodal.gateway.ledger.nouns import NANO, Budget, Rate, VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, RateLimit, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
+from intermodal.gateway.routes import ROUTES
 from intermodal.store.database import Store
 from intermodal.testing import Attempt, FakeHost, Fault
 
@@ -29,13 +29,13 @@ SECRETS = {name: f"im-{name}-{'0' * 40}" for name in NAMES}
 @pytest.fixture
 def keyed(configured: Path, own_home: Path) -> Iterator[House]:
     (own_home / "data").mkdir(exist_ok=True)
-    books = SqliteBooks(own_home / "data" / FILE)
+    books = SqliteQuotaStore(own_home / "data" / FILE)
     made = {
         "free": VirtualKey(id="k-free", name="free"),
         "other": VirtualKey(id="k-other", name="other"),
-        "poor": VirtualKey(id="k-poor", name="poor", budgets=(Budget(unit="usd", limit=int(0.0015 * NANO)),)),
+        "poor": VirtualKey(id="k-poor", name="poor", budgets=(Budget(unit="usd", limit=int(0.0015 * NANODOLLARS)),)),
         "broke": VirtualKey(id="k-broke", name="broke", budgets=(Budget(unit="usd", limit=1),)),
-        "slow": VirtualKey(id="k-slow", name="slow", rate=Rate(rpm=2)),
+        "slow": VirtualKey(id="k-slow", name="slow", rate=RateLimit(rpm=2)),
         "narrow": VirtualKey(id="k-narrow", name="narrow", models=("cloud/seeing",), policies=("cheap",)),
         "gone": VirtualKey(id="k-gone", name="gone"),
         "one": VirtualKey(id="k-one", name="one", models=("cloud/strong",)),
@@ -65,7 +65,7 @@ def chat(house: House, name: str, **more: object) -> httpx.Response:
 
 # ---- who comes in ------------------------------------------------------------------------------------
 
-PATHS = [(verb, path + "x" if path.endswith("/") and path != "/" else path) for verb, path in DOORS]
+PATHS = [(verb, path + "x" if path.endswith("/") and path != "/" else path) for verb, path in ROUTES]
 NOWHERE = [
     ("GET", "/nope"),
     ("GET", "/v1/files"),
@@ -335,8 +335,8 @@ def test_a_limit_that_is_changed_holds_for_the_gateway_that_runs(keyed: House, o
     from msgspec.structs import replace
 
     assert [chat(keyed, "slow").status_code for _ in range(3)] == [200, 200, 429]
-    books = SqliteBooks(own_home / "data" / FILE)
-    books.change("k-slow", lambda key: replace(key, rate=Rate()))
+    books = SqliteQuotaStore(own_home / "data" / FILE)
+    books.change("k-slow", lambda key: replace(key, rate=RateLimit()))
     until(lambda: chat(keyed, "slow").status_code == 200)
     books.change("k-slow", lambda key: replace(key, budgets=(Budget(unit="usd", limit=1),)))
     until(lambda: chat(keyed, "slow").status_code == 429)
@@ -355,9 +355,9 @@ def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: House, host: FakeHos
 
 def spent(own_home: Path, key: str) -> tuple[float, float]:
     """USD, and how much of it nobody told."""
-    with closing(SqliteBooks(own_home / "data" / FILE)) as books:
+    with closing(SqliteQuotaStore(own_home / "data" / FILE)) as books:
         rows = [row for row in books.spent() if row.account.startswith(f"{key}/usd/")]
-    return sum(row.spent for row in rows) / NANO, sum(row.unknown for row in rows) / NANO
+    return sum(row.spent for row in rows) / NANODOLLARS, sum(row.unknown for row in rows) / NANODOLLARS
 
 
 @pytest.mark.usefixtures("either_way")
@@ -542,7 +542,7 @@ def test_counts_are_for_keys_made_to_read_them_which_read_nothing_else(keyed: Ho
     refused = keyed.http.get("/metrics", headers=bearer("free"))
     assert refused.status_code == 403 and "a key that is made for it" in refused.text
     secret = f"im-watcher-{'0' * 40}"
-    books = SqliteBooks(own_home / "data" / FILE)
+    books = SqliteQuotaStore(own_home / "data" / FILE)
     books.add(VirtualKey(id="k-watcher", name="watcher", digest=digest(secret), metrics=True))
     books.close()
     watcher = {"authorization": f"Bearer {secret}"}
@@ -563,7 +563,7 @@ def test_the_config_says_who_reads_the_counts(
     text = configured.read_text()
     configured.write_text(text.replace("[serve.aliases]", f'[serve]\nmetrics = "{said}"\n[serve.aliases]'))
     (own_home / "data").mkdir(exist_ok=True)
-    books = SqliteBooks(own_home / "data" / FILE)
+    books = SqliteQuotaStore(own_home / "data" / FILE)
     books.add(VirtualKey(id="k-free", name="free", digest=digest(SECRETS["free"])))
     books.close()
     with House() as house:

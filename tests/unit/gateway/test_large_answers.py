@@ -10,7 +10,7 @@ import pytest
 from tests.gates.slow_inputs import config_of
 from tests.unit.gateway.house import House, through_the_executor
 
-from intermodal.gateway.reply import PIECE, Reply
+from intermodal.gateway.http1.response_writer import WRITE_PIECE, ResponseWriter
 from intermodal.testing import FakeHost
 
 LONG = " ".join(str(number * 7919 % 1_000_003) * 40 for number in range(6_000))  # 1.4 MB, and no loop
@@ -43,8 +43,8 @@ class Line:
 
 
 def test_others_have_their_turn_between_the_pieces_of_a_large_answer() -> None:
-    line, body = Line(), bytes(5 * PIECE + 7)
-    reply = Reply(line)
+    line, body = Line(), bytes(5 * WRITE_PIECE + 7)
+    reply = ResponseWriter(line)
 
     async def sent() -> None:
         others = asyncio.create_task(line.count_turns())
@@ -55,14 +55,14 @@ def test_others_have_their_turn_between_the_pieces_of_a_large_answer() -> None:
     head, *pieces = line.written
     assert f"content-length: {len(body)}\r\n".encode() in head
     assert b"".join(pieces) == body
-    assert max(map(len, pieces)) <= PIECE
+    assert max(map(len, pieces)) <= WRITE_PIECE
     assert len(set(line.turns[1:])) == len(pieces)
     assert reply.ended and reply.sent == len(body)
 
 
 def test_a_small_answer_is_one_write() -> None:
     line = Line()
-    asyncio.run(Reply(line).send(200, b"{}"))
+    asyncio.run(ResponseWriter(line).send(200, b"{}"))
     assert len(line.written) == 1
 
 
@@ -73,5 +73,5 @@ def test_a_large_answer_arrives_whole(tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         with House(before=through_the_executor) as house:
             said = house.chat("go on", max_tokens=4_000_000)
-    assert len(said.content) > 4 * PIECE
+    assert len(said.content) > 4 * WRITE_PIECE
     assert said.json()["choices"][0]["message"]["content"] == LONG

@@ -12,7 +12,7 @@ from tests.gates.slow_inputs import CHATS, EXPLAIN, Door, config_of, grown
 from tests.unit.gateway.house import House
 from tests.unit.gateway.test_streams import until
 
-from intermodal.gateway import counted
+from intermodal.gateway.requests import body_limits
 from intermodal.media.text import script_counts
 from intermodal.store.rows import PARTS, names_kept
 from intermodal.testing import FakeHost
@@ -78,9 +78,9 @@ def test_no_regular_expression_goes_through_a_request_at_once(
     house: House, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the interpreter, in whatever thread, and whoever answers a small chat waits for that thirty times."""
-    words, strings = Texts(script_counts._PIECES), Texts(counted._STRING)
+    words, strings = Texts(script_counts._PIECES), Texts(body_limits._STRING)
     monkeypatch.setattr(script_counts, "_PIECES", words)
-    monkeypatch.setattr(counted, "_STRING", strings)
+    monkeypatch.setattr(body_limits, "_STRING", strings)
     body = grown(door, ("words", 20_000), ("turns", 300))
     found = house.http.post(body.path, content=body.data, headers={"content-type": body.kind})
     assert found.status_code == 200, found.text

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from intermodal.errors import StoreError
-from intermodal.gateway.lasting import LastingClient
+from intermodal.gateway.server_client import ServerClient
 from intermodal.local.discovery import server_directory
 from intermodal.request_builder import make_request
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing grows old while a test stands still."""
-    monkeypatch.setattr("intermodal.gateway.lasting.FRESH", 1e9)
+    monkeypatch.setattr("intermodal.gateway.server_client.REFRESH_SECONDS", 1e9)
 
 
 class Slow:
@@ -46,7 +46,7 @@ async def turns() -> None:
 
 async def test_a_client_that_leaves_does_not_end_the_look_that_others_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
-    async with LastingClient() as client:
+    async with ServerClient() as client:
         first, second = (asyncio.ensure_future(client.looked()) for _ in range(2))
         await turns()
         assert slow.begun == 1 and not second.done() and not client.up_to_date
@@ -61,10 +61,10 @@ async def test_a_client_that_leaves_does_not_end_the_look_that_others_wait_for(m
 async def test_who_asks_during_a_later_look_goes_on_with_what_was_seen_just_now(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("intermodal.gateway.lasting._GOOD", 1e9)
+    monkeypatch.setattr("intermodal.gateway.server_client._GOOD", 1e9)
     monkeypatch.setattr(server_directory, "FRESH", 0.0)
     slow = Slow(monkeypatch)
-    async with LastingClient() as client:
+    async with ServerClient() as client:
         slow.goes.set()
         await client.looked()
         slow.goes.clear()
@@ -79,7 +79,7 @@ async def test_who_asks_during_a_later_look_goes_on_with_what_was_seen_just_now(
 
 
 async def test_a_look_that_failed_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with LastingClient() as client:
+    async with ServerClient() as client:
         statistics = client.store.statistics
 
         def failing() -> Any:
@@ -96,7 +96,7 @@ async def test_a_look_that_failed_is_made_again(monkeypatch: pytest.MonkeyPatch)
 
 async def test_servers_are_looked_for_again_when_who_wanted_it_left(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow(monkeypatch)
-    async with LastingClient() as client:
+    async with ServerClient() as client:
         left = asyncio.ensure_future(client.known.look())
         await turns()
         left.cancel()
@@ -114,7 +114,7 @@ async def test_neither_a_look_nor_a_plan_waits_for_who_writes_to_the_store() -> 
         begun.set()
         over.wait(60)
 
-    async with LastingClient() as client:
+    async with ServerClient() as client:
         client.store.ready()
         await client.looked()
         written = client.store.together(slowly, later=True)

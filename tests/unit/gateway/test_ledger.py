@@ -13,14 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from intermodal.gateway.ledger.books import Grant, Line, Want
-from intermodal.gateway.ledger.journal import Journal
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, Rate, Refusal, VirtualKey, nano
-from intermodal.gateway.ledger.periods import span
-from intermodal.gateway.ledger.purse import Purse
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.gateway.ledger.till import Reservation, Till
+from intermodal.gateway.quotas.budget_periods import period_at
+from intermodal.gateway.quotas.lease import Lease
+from intermodal.gateway.quotas.lease_journal import LeaseJournal
+from intermodal.gateway.quotas.lease_pool import LeasePool, QuotaReservation
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_store import LeaseGrant, LeaseReport, LeaseRequest
+from intermodal.gateway.quotas.quota_types import (
+    NANODOLLARS,
+    Budget,
+    QuotaClaim,
+    QuotaRefusal,
+    RateLimit,
+    VirtualKey,
+    to_nanodollars,
+)
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 pytestmark = pytest.mark.anyio
 
@@ -38,22 +46,26 @@ def clock() -> Clock:
     return Clock()
 
 
-async def started(folder: Path, clock: Clock, limits: dict[str, Rate] | None = None) -> Ledger:
-    ledger = Ledger(SqliteBooks(folder / FILE), limits=limits, clock=clock)
+async def started(folder: Path, clock: Clock, limits: dict[str, RateLimit] | None = None) -> QuotaManager:
+    ledger = QuotaManager(SqliteQuotaStore(folder / FILE), limits=limits, clock=clock)
     await ledger.start()
     return ledger
 
 
-async def got(ledger: Ledger, key: VirtualKey, cost: float | None = 0.0, tokens: int | None = 1) -> Reservation:
-    found = await ledger.admit(key, Claim(cost=cost, tokens=tokens, endpoints=("e",)))
-    assert isinstance(found, Reservation), found
+async def got(
+    ledger: QuotaManager, key: VirtualKey, cost: float | None = 0.0, tokens: int | None = 1
+) -> QuotaReservation:
+    found = await ledger.admit(key, QuotaClaim(cost=cost, tokens=tokens, endpoints=("e",)))
+    assert isinstance(found, QuotaReservation), found
     return found
 
 
-async def refused(ledger: Ledger, key: VirtualKey, cost: float | None = 0.0, tokens: int | None = 1) -> Refusal:
+async def refused(
+    ledger: QuotaManager, key: VirtualKey, cost: float | None = 0.0, tokens: int | None = 1
+) -> QuotaRefusal:
     async with asyncio.timeout(60):
-        found = await ledger.admit(key, Claim(cost=cost, tokens=tokens, endpoints=("e",)))
-    assert isinstance(found, Refusal)
+        found = await ledger.admit(key, QuotaClaim(cost=cost, tokens=tokens, endpoints=("e",)))
+    assert isinstance(found, QuotaRefusal)
     return found
 
 
@@ -61,7 +73,7 @@ async def test_a_budget_is_spent_to_the_last_cent_and_then_refuses_with_the_numb
     tmp_path: Path, clock: Clock
 ) -> None:
     ledger = await started(tmp_path, clock)
-    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="month"),))
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS, period="month"),))
     for _ in range(10):
         ledger.settle(await got(ledger, key, cost=0.1), cost=0.1, tokens=5)
     await asyncio.sleep(0.15)
@@ -77,7 +89,7 @@ async def test_a_budget_is_spent_to_the_last_cent_and_then_refuses_with_the_numb
 
 async def test_what_running_requests_set_aside_may_be_free_again_soon(tmp_path: Path, clock: Clock) -> None:
     ledger = await started(tmp_path, clock)
-    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),))
     running = await got(ledger, key, cost=0.8)
     no = await refused(ledger, key, cost=0.3)
     assert (no.status, no.code, no.again, no.retry_after) == (429, "budget_reserved", True, 1.0)
@@ -92,7 +104,7 @@ async def test_what_running_requests_set_aside_may_be_free_again_soon(tmp_path: 
 
 async def test_an_unknown_price_is_never_nothing(tmp_path: Path, clock: Clock) -> None:
     ledger = await started(tmp_path, clock)
-    bounded = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO),))
+    bounded = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS),))
     no = await refused(ledger, bounded, cost=None)
     assert (no.status, no.code) == (402, "price_unknown")
     free = VirtualKey(id="f", name="free")
@@ -100,7 +112,7 @@ async def test_an_unknown_price_is_never_nothing(tmp_path: Path, clock: Clock) -
     ledger.settle(await got(ledger, free, cost=None), cost=0.02, tokens=10)
     ledger.settle(await got(ledger, bounded, cost=0.3), cost=None, tokens=None)
     await ledger.close()
-    spent = {row.account: row for row in SqliteBooks(tmp_path / FILE).spent()}
+    spent = {row.account: row for row in SqliteQuotaStore(tmp_path / FILE).spent()}
     assert spent["f/unpriced/month"].spent == 1, "counted as a request of unknown price"
     assert spent["f/usd/month"].spent == 20_000_000
     assert (spent["k/usd/month"].spent, spent["k/usd/month"].unknown) == (300_000_000, 300_000_000)
@@ -110,7 +122,7 @@ async def test_tokens_that_cannot_be_told_are_refused_where_they_are_limited(tmp
     ledger = await started(tmp_path, clock)
     for number, key in enumerate(
         (VirtualKey(id="a", name="a", budgets=(Budget(unit="tokens", limit=10),)),
-         VirtualKey(id="b", name="b", rate=Rate(tpm=100)))
+         VirtualKey(id="b", name="b", rate=RateLimit(tpm=100)))
     ):  # fmt: skip
         assert (await refused(ledger, key, tokens=None)).code == "tokens_unknown", number
     await got(ledger, VirtualKey(id="c", name="c"), tokens=None)
@@ -119,20 +131,20 @@ async def test_tokens_that_cannot_be_told_are_refused_where_they_are_limited(tmp
 
 async def test_more_than_was_set_aside_is_charged_as_it_was_and_counts(tmp_path: Path, clock: Clock) -> None:
     ledger = await started(tmp_path, clock)
-    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),))
     ledger.settle(await got(ledger, key, cost=0.5), cost=0.9, tokens=1)
     await asyncio.sleep(0.15)
     clock.now += 1
     assert (await refused(ledger, key, cost=0.2)).code == "insufficient_quota"
     await got(ledger, key, cost=0.1)
     await ledger.close()
-    (row,) = (row for row in SqliteBooks(tmp_path / FILE).spent() if row.account == "k/usd/total")
-    assert row.spent == NANO
+    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spent() if row.account == "k/usd/total")
+    assert row.spent == NANODOLLARS
 
 
 async def test_a_rate_lets_a_minutes_worth_through_and_says_when_there_is_more(tmp_path: Path, clock: Clock) -> None:
     ledger = await started(tmp_path, clock)
-    key = VirtualKey(id="k", name="app", rate=Rate(rpm=6))
+    key = VirtualKey(id="k", name="app", rate=RateLimit(rpm=6))
     for _ in range(6):
         ledger.settle(await got(ledger, key), cost=0, tokens=1)
     no = await refused(ledger, key)
@@ -149,7 +161,7 @@ async def test_a_rate_lets_a_minutes_worth_through_and_says_when_there_is_more(t
 
 async def test_tokens_set_aside_and_not_taken_go_back_to_the_rate(tmp_path: Path, clock: Clock) -> None:
     ledger = await started(tmp_path, clock)
-    key = VirtualKey(id="k", name="app", rate=Rate(tpm=1000))
+    key = VirtualKey(id="k", name="app", rate=RateLimit(tpm=1000))
     running = await got(ledger, key, tokens=900)
     assert (await refused(ledger, key, tokens=200)).retry_after == pytest.approx(6, abs=0.2)
     ledger.settle(running, cost=0, tokens=100)
@@ -160,13 +172,13 @@ async def test_tokens_set_aside_and_not_taken_go_back_to_the_rate(tmp_path: Path
 
 
 async def test_an_endpoints_rate_holds_for_all_keys_and_all_workers(tmp_path: Path, clock: Clock) -> None:
-    ledgers = [await started(tmp_path, clock, {"e": Rate(rpm=40)}) for _ in range(2)]
+    ledgers = [await started(tmp_path, clock, {"e": RateLimit(rpm=40)}) for _ in range(2)]
     admitted = 0
     for turn in range(60):
         found = await ledgers[turn % 2].admit(
-            VirtualKey(id=f"k{turn % 3}", name="k"), Claim(cost=0, tokens=1, endpoints=("e",))
+            VirtualKey(id=f"k{turn % 3}", name="k"), QuotaClaim(cost=0, tokens=1, endpoints=("e",))
         )
-        admitted += isinstance(found, Reservation)
+        admitted += isinstance(found, QuotaReservation)
         await asyncio.sleep(0.06 if turn > 40 else 0)
     assert admitted == 40
     for ledger in ledgers:
@@ -176,11 +188,11 @@ async def test_an_endpoints_rate_holds_for_all_keys_and_all_workers(tmp_path: Pa
 async def test_a_request_whose_client_leaves_while_it_waits_sets_nothing_aside(tmp_path: Path, clock: Clock) -> None:
     ledger = await started(tmp_path, clock)
     keys = [
-        VirtualKey(id=f"k{number}", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
+        VirtualKey(id=f"k{number}", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),))
         for number in range(20)  # each has to be drawn for first
     ]
     for number, key in enumerate(keys):
-        waiting = asyncio.ensure_future(ledger.admit(key, Claim(cost=0.5, tokens=1)))
+        waiting = asyncio.ensure_future(ledger.admit(key, QuotaClaim(cost=0.5, tokens=1)))
         for _ in range(number % 4):
             await asyncio.sleep(0)
         if waiting.cancel():
@@ -195,11 +207,11 @@ async def test_a_request_whose_client_leaves_while_it_waits_sets_nothing_aside(t
 
 async def test_nothing_is_done_while_nobody_asks(tmp_path: Path, clock: Clock) -> None:
     ledger = await started(tmp_path, clock)
-    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO),))
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS),))
     ledger.settle(await got(ledger, key, cost=0.1), cost=0.1, tokens=1)
     tick, ticks = ledger._till.tick, list[float]()
 
-    def counted(now: float) -> list[tuple[Purse, Line]]:
+    def counted(now: float) -> list[tuple[Lease, LeaseReport]]:
         ticks.append(now)
         return tick(now)
 
@@ -208,8 +220,8 @@ async def test_nothing_is_done_while_nobody_asks(tmp_path: Path, clock: Clock) -
         while ledger._ticking is not None and len(ticks) <= 100:
             await asyncio.sleep(0.02)
     assert ledger._ticking is None, "an idle gateway wakes for nothing"
-    (row,) = (row for row in SqliteBooks(tmp_path / FILE).spent() if row.account == "k/usd/month")
-    assert (row.spent, row.held) == (NANO // 10, 0), "and nothing lies idle in it"
+    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spent() if row.account == "k/usd/month")
+    assert (row.spent, row.held) == (NANODOLLARS // 10, 0), "and nothing lies idle in it"
     await ledger.close()
 
 
@@ -218,27 +230,27 @@ async def test_nothing_is_done_while_nobody_asks(tmp_path: Path, clock: Clock) -
     [("hour", "2025-11-25T21", 0.5), ("day", "2025-11-25", 2.5), ("month", "2025-11", 5 * 24 + 2.5)],
 )
 def test_periods_begin_on_the_hour_the_day_and_the_month_in_utc(period: str, start: str, hours: float) -> None:
-    name, until = span(period, Clock().now)  # type: ignore[arg-type]
+    name, until = period_at(period, Clock().now)  # type: ignore[arg-type]
     assert (name, until) == (start, Clock().now + hours * 3600)
-    assert span("total", 0.0)[1] > 1e300
+    assert period_at("total", 0.0)[1] > 1e300
 
 
 @pytest.mark.parametrize(("usd", "expected"), [(0.1 + 0.2, 300_000_000), (1e-10, 1), (0.0, 0), (0.004, 4_000_000)])
 def test_money_is_rounded_up_to_nanodollars_and_never_by_what_a_float_cannot_say(usd: float, expected: int) -> None:
-    assert nano(usd) == expected
+    assert to_nanodollars(usd) == expected
 
 
 async def test_a_worker_of_another_host_is_taken_for_dead_after_ten_silent_minutes(tmp_path: Path) -> None:
     """A container that was killed has another host name when it comes back: nobody sees that its processes ended."""
     now = [1e9]
-    before = SqliteBooks(tmp_path / FILE, process="container-1/boot/7/1", clock=lambda: now[0])
-    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
-    ledger = Ledger(before)
+    before = SqliteQuotaStore(tmp_path / FILE, process="container-1/boot/7/1", clock=lambda: now[0])
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),))
+    ledger = QuotaManager(before)
     await ledger.start()
     await got(ledger, key, cost=0.25)
     assert ledger._ticking is not None
     ledger._ticking.cancel()  # what it writes is a sign of life
-    after = SqliteBooks(tmp_path / FILE, process="container-2/boot/7/1", clock=lambda: now[0])
+    after = SqliteQuotaStore(tmp_path / FILE, process="container-2/boot/7/1", clock=lambda: now[0])
     now[0] += 500
     assert after.recover() == 0
     await asyncio.get_running_loop().run_in_executor(None, before.write, ledger._worker, (), now[0])  # a sign of life
@@ -247,8 +259,8 @@ async def test_a_worker_of_another_host_is_taken_for_dead_after_ten_silent_minut
     now[0] += 101
     assert after.recover() == 1
     (row,) = (row for row in after.spent() if row.account == "k/usd/total")
-    assert (row.spent, row.unknown, row.held) == (NANO // 4, NANO // 4, 0)
-    late = VirtualKey(id="late", name="late", budgets=(Budget(unit="usd", limit=NANO),))
+    assert (row.spent, row.unknown, row.held) == (NANODOLLARS // 4, NANODOLLARS // 4, 0)
+    late = VirtualKey(id="late", name="late", budgets=(Budget(unit="usd", limit=NANODOLLARS),))
     assert (await refused(ledger, late, cost=0.1)).status == 503, "who was taken for dead admits nothing more"
     await ledger.close()
 
@@ -256,11 +268,12 @@ async def test_a_worker_of_another_host_is_taken_for_dead_after_ten_silent_minut
 def test_another_process_that_looks_in_leaves_what_is_in_use(tmp_path: Path) -> None:
     """Two connections of one process; `keys list` beside them must not take itself for the last user."""
     path = tmp_path / FILE
-    books = SqliteBooks(path)
+    books = SqliteQuotaStore(path)
     books.enter()
     books.spent()
     look = (
-        f"from pathlib import Path; from {SqliteBooks.__module__} import SqliteBooks as B; b = B(Path({str(path)!r}));"
+        f"from pathlib import Path; from {SqliteQuotaStore.__module__} import SqliteQuotaStore as B;"
+        f" b = B(Path({str(path)!r}));"
     )
     subprocess.run([sys.executable, "-c", f"{look} b.every_key(); b.spent(); b.close()"], check=True)
     mine = books.enter().id
@@ -273,8 +286,8 @@ def test_another_process_that_looks_in_leaves_what_is_in_use(tmp_path: Path) -> 
 
 
 def bounded(usd: float | None, rpm: int | None = None) -> VirtualKey:
-    budgets = () if usd is None else (Budget(unit="usd", limit=nano(usd), period="month"),)
-    return VirtualKey(id="k", name="app", budgets=budgets, rate=Rate(rpm=rpm))
+    budgets = () if usd is None else (Budget(unit="usd", limit=to_nanodollars(usd), period="month"),)
+    return VirtualKey(id="k", name="app", budgets=budgets, rate=RateLimit(rpm=rpm))
 
 
 async def written(clock: Clock) -> None:
@@ -283,7 +296,7 @@ async def written(clock: Clock) -> None:
 
 
 def spent_in(folder: Path) -> float:
-    return {row.account: row.spent for row in SqliteBooks(folder / FILE).spent()}["k/usd/month"] / NANO
+    return {row.account: row.spent for row in SqliteQuotaStore(folder / FILE).spent()}["k/usd/month"] / NANODOLLARS
 
 
 async def test_a_budget_that_is_made_smaller_holds_at_once_and_forgets_nothing(tmp_path: Path, clock: Clock) -> None:
@@ -351,14 +364,16 @@ async def test_a_rate_can_be_changed(tmp_path: Path, clock: Clock) -> None:
 
 
 async def test_what_was_spent_long_ago_is_forgotten_and_sums_stay(tmp_path: Path, clock: Clock) -> None:
-    budgets = tuple(Budget(unit="usd", limit=9 * NANO, period=period) for period in ("hour", "day", "month", "total"))
+    budgets = tuple(
+        Budget(unit="usd", limit=9 * NANODOLLARS, period=period) for period in ("hour", "day", "month", "total")
+    )
     key = VirtualKey(id="k", name="app", budgets=budgets)
     for _ in range(3):
         ledger = await started(tmp_path, clock)
         ledger.settle(await got(ledger, key, cost=0.5), cost=0.5, tokens=1)
         await ledger.close()
         clock.now += 36 * 86400
-    books = SqliteBooks(tmp_path / FILE, clock=clock)
+    books = SqliteQuotaStore(tmp_path / FILE, clock=clock)
     books.prune()
     rows = [row for row in books.spent() if "/usd/" in row.account]
     starts = {period: sorted(row.start for row in rows if row.account.endswith(period))
@@ -366,20 +381,20 @@ async def test_what_was_spent_long_ago_is_forgotten_and_sums_stay(tmp_path: Path
     assert starts["hour"] == []
     assert starts["day"] == ["2025-11-25", "2025-12-31", "2026-02-05"]
     assert starts["month"] == ["2025-11", "2025-12", "2026-02"]
-    assert next(row.spent for row in rows if row.account.endswith("total")) == 1.5 * NANO
+    assert next(row.spent for row in rows if row.account.endswith("total")) == 1.5 * NANODOLLARS
     clock.now += 420 * 86400
     assert books.prune() == 3
-    assert next(row.spent for row in books.spent() if row.account == "k/usd/total") == 1.5 * NANO
+    assert next(row.spent for row in books.spent() if row.account == "k/usd/total") == 1.5 * NANODOLLARS
 
 
-class SlowBooks(SqliteBooks):
+class SlowBooks(SqliteQuotaStore):
     """Whose drawing takes as long as the test wants: a disk under load."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.drawing, self.go_on = threading.Event(), threading.Event()
 
-    def take(self, worker: str, wants: Sequence[Want], now: float) -> tuple[Grant, ...]:
+    def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]:
         self.drawing.set()
         assert self.go_on.wait(10)
         return super().take(worker, wants, now)
@@ -390,11 +405,11 @@ async def test_who_comes_while_others_draw_is_not_refused_where_there_is_plenty(
     tmp_path: Path, clock: Clock, seconds: float
 ) -> None:
     books = SlowBooks(tmp_path / FILE)
-    ledger = Ledger(books, clock=clock)
+    ledger = QuotaManager(books, clock=clock)
     await ledger.start()
-    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=1_000_000 * NANO, period="total"),))
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=1_000_000 * NANODOLLARS, period="total"),))
     for cost in (0.01, 1, 100):  # more than was drawn before; the first time it looks for dead workers and is patient
-        claim = Claim(cost=cost, tokens=1, endpoints=("e",))
+        claim = QuotaClaim(cost=cost, tokens=1, endpoints=("e",))
         books.drawing.clear()
         books.go_on.clear()
         first = [asyncio.create_task(ledger.admit(key, claim)) for _ in range(20)]
@@ -405,9 +420,9 @@ async def test_who_comes_while_others_draw_is_not_refused_where_there_is_plenty(
         books.go_on.set()
         async with asyncio.timeout(10):
             found = await asyncio.gather(*first, *more)
-        assert [each.words for each in found if isinstance(each, Refusal)] == []
+        assert [each.words for each in found if isinstance(each, QuotaRefusal)] == []
         for each in found:
-            assert isinstance(each, Reservation)
+            assert isinstance(each, QuotaReservation)
             ledger.settle(each, cost=0.001, tokens=1)
         clock.now += 0.3
     await ledger.close()
@@ -417,7 +432,7 @@ async def test_what_goes_back_from_here_is_waited_for_by_an_attempt_that_needs_i
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A tick has taken it off this lease, and the books do not know yet: it is neither here nor there."""
-    monkeypatch.setattr("intermodal.gateway.ledger.ledger.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("intermodal.gateway.quotas.quota_manager.WAIT_SECONDS", 0.0)
     ledger = await started(tmp_path, clock)
     running, other = [await got(ledger, bounded(1.0), cost=cost) for cost in (0.3, 0.6)]
     ledger.settle(other, cost=0.0, tokens=0)
@@ -428,16 +443,16 @@ async def test_what_goes_back_from_here_is_waited_for_by_an_attempt_that_needs_i
 
 def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path: Path, clock: Clock) -> None:
     """The second asks after more was spent, and the first answers with what the books knew before."""
-    books = SqliteBooks(tmp_path / FILE)
+    books = SqliteQuotaStore(tmp_path / FILE)
     entered = books.enter()
-    till = Till(Journal(entered.journal), {})
-    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANO, period="total"),))
-    parts = till.parts(till.tab(key, clock.now), Claim(cost=0.5, tokens=1), clock.now)
+    till = LeasePool(LeaseJournal(entered.journal), {})
+    key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),))
+    parts = till.parts(till.tab(key, clock.now), QuotaClaim(cost=0.5, tokens=1), clock.now)
 
-    def asked() -> list[tuple[Purse, int, Want]]:
+    def asked() -> list[tuple[Lease, int, LeaseRequest]]:
         return [(purse, need, purse.want(need, need)) for purse, need in parts]
 
-    def answered(drawn: list[tuple[Purse, int, Want]]) -> tuple[Grant, ...]:
+    def answered(drawn: list[tuple[Lease, int, LeaseRequest]]) -> tuple[LeaseGrant, ...]:
         return books.take(entered.id, [want for _, _, want in drawn], clock.now)
 
     def spent() -> int:
@@ -453,8 +468,8 @@ def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path:
     lines = till.tick(clock.now)
     after = asked()
     till.granted(before, known, clock.now)
-    assert spent() == NANO // 2
+    assert spent() == NANODOLLARS // 2
     till.written(lines, books.write(entered.id, [line for _, line in lines], clock.now))
     till.granted(after, answered(after), clock.now)
-    assert spent() == NANO // 2
+    assert spent() == NANODOLLARS // 2
     books.close()

@@ -12,17 +12,31 @@ from pathlib import Path
 import pytest
 
 from intermodal.errors import StoreError
-from intermodal.gateway.ledger.books import Asked, Fresh, Grant, Line, Replay, Want
-from intermodal.gateway.ledger.ledger import Ledger
-from intermodal.gateway.ledger.nouns import NANO, Budget, Claim, Refusal, VirtualKey, nano
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.gateway.ledger.till import Reservation
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_store import (
+    FirstUse,
+    IdempotentRequest,
+    LeaseGrant,
+    LeaseReport,
+    LeaseRequest,
+    StoredReply,
+)
+from intermodal.gateway.quotas.quota_types import (
+    NANODOLLARS,
+    Budget,
+    QuotaClaim,
+    QuotaRefusal,
+    VirtualKey,
+    to_nanodollars,
+)
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 
 pytestmark = pytest.mark.anyio
 
-KEY = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=100 * NANO, period="total"),))
+KEY = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=100 * NANODOLLARS, period="total"),))
 OTHER = VirtualKey(id="o", name="other")
-ASKED = Asked(owner="k", name="order 1", digest=b"d")
+ASKED = IdempotentRequest(owner="k", name="order 1", digest=b"d")
 
 
 class Clock:
@@ -33,7 +47,7 @@ class Clock:
         return self.now
 
 
-class Held(SqliteBooks):
+class Held(SqliteQuotaStore):
     """Books in which something is held up until ``go_on``; it may fail then."""
 
     def __init__(self, path: Path) -> None:
@@ -50,7 +64,7 @@ class Held(SqliteBooks):
         if self.fails:
             raise StoreError("is busy")
 
-    def write(self, worker: str, lines: Sequence[Line], now: float) -> tuple[int, ...]:
+    def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
         over = [line.account.id for line in lines if line.over]
         if self.holds == "over" and "k/usd/total" in over:
             self._held()
@@ -58,13 +72,13 @@ class Held(SqliteBooks):
         self.ended += over
         return left
 
-    def take(self, worker: str, wants: Sequence[Want], now: float) -> tuple[Grant, ...]:
+    def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]:
         grants = super().take(worker, wants, now)
         if self.holds == "take" and any(want.account.id == "k/usd/total" for want in wants):
             self._held()
         return grants
 
-    def finish(self, row: int, reply: Replay, now: float) -> None:
+    def finish(self, row: int, reply: StoredReply, now: float) -> None:
         if self.fails:
             raise StoreError("is busy")
         super().finish(row, reply, now)
@@ -76,22 +90,22 @@ async def until(true: object) -> None:
             await asyncio.sleep(0.01)
 
 
-async def got(ledger: Ledger, key: VirtualKey, cost: float) -> Reservation:
-    found = await ledger.admit(key, Claim(cost=cost, tokens=1))
-    assert isinstance(found, Reservation), found
+async def got(ledger: QuotaManager, key: VirtualKey, cost: float) -> QuotaReservation:
+    found = await ledger.admit(key, QuotaClaim(cost=cost, tokens=1))
+    assert isinstance(found, QuotaReservation), found
     return found
 
 
-async def spent(books: Held, clock: Clock, cost: float) -> Ledger:
+async def spent(books: Held, clock: Clock, cost: float) -> QuotaManager:
     """A ledger in which so much was spent of the key, all of which is written."""
-    ledger = Ledger(books, clock=clock)
+    ledger = QuotaManager(books, clock=clock)
     await ledger.start()
     ledger.settle(await got(ledger, KEY, cost), cost=cost, tokens=1)
     await until(lambda: ledger._ticking is None)
     return ledger
 
 
-def held(books: SqliteBooks) -> int:
+def held(books: SqliteQuotaStore) -> int:
     return sum(row.held for row in books.spent() if row.account == "k/usd/total")
 
 
@@ -108,7 +122,7 @@ async def test_a_lease_that_ends_takes_no_part_of_the_next_one_with_it(tmp_path:
     books.go_on.set()
     await asking
     await until(lambda: "k/usd/total" in books.ended)
-    assert held(books) >= nano(60), "what it set aside is known to the others"
+    assert held(books) >= to_nanodollars(60), "what it set aside is known to the others"
     await ledger.close()
 
 
@@ -126,28 +140,28 @@ async def test_a_lease_does_not_end_while_it_is_drawn_for(tmp_path: Path) -> Non
     await until(lambda: ledger._ticking is None)
     assert "k/usd/total" not in books.ended
     await ledger.close()
-    (row,) = (row for row in SqliteBooks(tmp_path / FILE).spent() if row.account == "k/usd/total")
-    assert (row.spent, row.held) == (nano(61), 0)
+    (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spent() if row.account == "k/usd/total")
+    assert (row.spent, row.held) == (to_nanodollars(61), 0)
 
 
 async def test_who_may_have_what_goes_back_just_now_waits_for_it(tmp_path: Path) -> None:
     books = Held(tmp_path / FILE)
-    ledger = Ledger(books)
+    ledger = QuotaManager(books)
     await ledger.start()
     running = await got(ledger, KEY, 50.0)
     books.holds = "take"
-    asking = asyncio.create_task(ledger.admit(KEY, Claim(cost=80.0, tokens=1)))
+    asking = asyncio.create_task(ledger.admit(KEY, QuotaClaim(cost=80.0, tokens=1)))
     assert await asyncio.to_thread(books.reached.wait, 20)
     ledger.settle(running, cost=10.0, tokens=1)
     await asyncio.sleep(0.5)  # longer than it is waited for what others have; meanwhile what lies idle here goes back
     books.go_on.set()
     found = await asking
-    assert isinstance(found, Reservation), found.words
+    assert isinstance(found, QuotaReservation), found.words
     await ledger.close()
 
 
 async def test_who_leaves_while_its_idempotency_key_is_written_down_leaves_no_request_that_runs(tmp_path: Path) -> None:
-    ledger = Ledger(SqliteBooks(tmp_path / FILE))
+    ledger = QuotaManager(SqliteQuotaStore(tmp_path / FILE))
     await ledger.start()
     for turns in range(4):
         asking = asyncio.create_task(ledger.ask(ASKED))
@@ -157,7 +171,7 @@ async def test_who_leaves_while_its_idempotency_key_is_written_down_leaves_no_re
         with pytest.raises(asyncio.CancelledError):
             await asking
         async with asyncio.timeout(20):
-            while not isinstance(found := await ledger.ask(ASKED), Fresh):
+            while not isinstance(found := await ledger.ask(ASKED), FirstUse):
                 await asyncio.sleep(0.01)
         await ledger.forget(found)
     await ledger.close()
@@ -165,26 +179,26 @@ async def test_who_leaves_while_its_idempotency_key_is_written_down_leaves_no_re
 
 async def test_an_answer_that_could_not_be_kept_is_said_to_be_lost_and_not_to_run(tmp_path: Path) -> None:
     books = Held(tmp_path / FILE)
-    ledger = Ledger(books)
+    ledger = QuotaManager(books)
     await ledger.start()
     fresh = await ledger.ask(ASKED)
-    assert isinstance(fresh, Fresh)
+    assert isinstance(fresh, FirstUse)
     books.fails = True
-    await ledger.finish(fresh, Replay(status=200, content_type="text/plain", body=b"said"))
+    await ledger.finish(fresh, StoredReply(status=200, content_type="text/plain", body=b"said"))
     books.fails = False
     codes = list[str]()
     async with asyncio.timeout(20):
         while codes[-1:] != ["idempotency_lost"]:
             found = await ledger.ask(ASKED)
-            assert isinstance(found, Refusal)
+            assert isinstance(found, QuotaRefusal)
             codes.append(found.code)
             await asyncio.sleep(0.01)
     await ledger.close()
 
 
 async def test_a_limit_that_was_changed_while_a_request_was_planned_holds_for_it(tmp_path: Path) -> None:
-    books = SqliteBooks(tmp_path / FILE)
-    ledger = Ledger(books)
+    books = SqliteQuotaStore(tmp_path / FILE)
+    ledger = QuotaManager(books)
     await ledger.start()
     head = {"authorization": "Bearer im-secret"}
     digest = hashlib.sha256(b"im-secret").digest()
@@ -192,13 +206,13 @@ async def test_a_limit_that_was_changed_while_a_request_was_planned_holds_for_it
     early = ledger.access.who(head)
     assert isinstance(early, VirtualKey)
     ledger.settle(await got(ledger, early, 0.1), cost=0.1, tokens=1)
-    SqliteBooks(tmp_path / FILE).change(
+    SqliteQuotaStore(tmp_path / FILE).change(
         "k",
         lambda _: VirtualKey(
-            id="k", name="app", digest=digest, budgets=(Budget(unit="usd", limit=NANO, period="total"),)
+            id="k", name="app", digest=digest, budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),)
         ),
     )
     await until(lambda: ledger.access.who(head) is not early)
-    found = await ledger.admit(early, Claim(cost=50.0, tokens=1))
-    assert isinstance(found, Refusal) and "$1.00" in found.words
+    found = await ledger.admit(early, QuotaClaim(cost=50.0, tokens=1))
+    assert isinstance(found, QuotaRefusal) and "$1.00" in found.words
     await ledger.close()

@@ -10,9 +10,9 @@ import pytest
 from tests.unit.gateway.house import House, until
 from tests.unit.gateway.test_chat import shown
 
-from intermodal.gateway.connection import Connection
 from intermodal.gateway.direct.media_extraction import ExtractedBody
-from intermodal.gateway.messages import Asked
+from intermodal.gateway.http1.connection import Connection
+from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.request import Request
 from intermodal.testing import FakeHost, Fault
 from intermodal.transport.http1 import HostConnection
@@ -59,11 +59,11 @@ def test_what_failed_goes_too(house: House, host: FakeHost, kind: str, stream: b
     if kind != "no such model":
         host.fault = Fault(kind)
     model = "cloud/nobody" if kind == "no such model" else "cloud/strong"
-    before = len(those(Asked))
+    before = len(those(GatewayRequest))
     for _ in range(3):
         assert house.chat("hello " * 50, model=model, stream=stream, max_tokens=50).status_code >= 400
         assert house.post("/v1/embeddings", {"model": "cloud/nobody", "input": "hello"}).status_code >= 400
-    until(lambda: len(those(Asked)) <= before)
+    until(lambda: len(those(GatewayRequest)) <= before)
 
 
 def test_connections_go_when_they_are_closed(house: House, host: FakeHost, uncollected: None) -> None:

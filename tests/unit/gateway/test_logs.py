@@ -24,8 +24,8 @@ from tests.unit.gateway.house import House, until
 from tests.unit.gateway.test_streams import ASKED, leave
 from tests.unit.telemetry.test_spans import a_key, canary, picture
 
-from intermodal.gateway import logs
-from intermodal.gateway.logs import Log
+from intermodal.gateway.process import request_log
+from intermodal.gateway.process.request_log import RequestLog
 from intermodal.telemetry.redaction import LONGEST, redact
 from intermodal.telemetry.request_record import RequestRecord
 from intermodal.testing import FakeHost, Fault
@@ -36,7 +36,7 @@ def logged(form: str = "json", level: str = "info", drain: float = 2.0) -> Itera
     """A gateway that logs into a pipe, and its lines, there once the gateway has ended."""
     reading, writing = os.pipe()
     lines: list[str] = []
-    log = Log(form, level, writing)  # type: ignore[arg-type]
+    log = RequestLog(form, level, writing)  # type: ignore[arg-type]
     with House(before=lambda gateway: setattr(gateway, "tell", log.served), drain=drain) as house:
         yield house, lines
     log.close()
@@ -191,9 +191,9 @@ def test_a_stream_that_is_cut_as_the_gateway_ends_is_logged_as_that(
 
 def test_a_reader_who_stops_reading_holds_nobody_up(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody reads is dropped and counted; when it is read again, the number is said."""
-    monkeypatch.setattr(logs, "MOST", 20)
+    monkeypatch.setattr(request_log, "MAX_QUEUED_LINES", 20)
     reading, writing = os.pipe()
-    log = Log("json", "info", writing)
+    log = RequestLog("json", "info", writing)
     for _ in range(5000):  # far more than a pipe holds
         log.served(RequestRecord(method="GET", path="/" + "x" * 100, status=200))
         if log.dropped:
@@ -214,7 +214,7 @@ def test_a_pipe_that_does_not_wait_for_its_reader_loses_no_line() -> None:
     """Whoever started us shares the pipe, and may have set that for all (Node.js does)."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
-    log = Log("json", "info", writing)
+    log = RequestLog("json", "info", writing)
     said = [f"{number} {'x' * 100}" for number in range(2000)]  # more than a pipe holds
     for words in said:
         log.say("info", words)
@@ -231,7 +231,7 @@ def test_a_pipe_that_does_not_wait_for_its_reader_loses_no_line() -> None:
 
 def test_a_disk_that_was_full_takes_the_log_again_and_what_was_lost_is_counted(tmp_path: Path) -> None:
     descriptor, path = os.open("/dev/full", os.O_WRONLY), tmp_path / "log"
-    log = Log("json", "info", descriptor)
+    log = RequestLog("json", "info", descriptor)
     for number in range(3):
         log.say("info", "lost")
         until(lambda lost=number + 1: log.lost == lost, 60)
@@ -257,7 +257,7 @@ def test_a_line_of_which_a_part_was_written_is_ended_before_the_next(monkeypatch
         return write(descriptor, data[:size])
 
     monkeypatch.setattr(os, "write", short)
-    log = Log("json", "info", writing)
+    log = RequestLog("json", "info", writing)
     log.say("info", "a" * 200)
     until(lambda: len(room) == 2, 60)
     log.say("info", "b")
@@ -272,7 +272,7 @@ def test_a_line_of_which_a_part_was_written_is_ended_before_the_next(monkeypatch
 
 def test_a_reader_who_is_gone_ends_the_log_and_nothing_else(configured: Path) -> None:
     reading, writing = os.pipe()
-    log = Log("text", "info", writing)
+    log = RequestLog("text", "info", writing)
     os.close(reading)
     with House(before=lambda gateway: setattr(gateway, "tell", log.served)) as house:
         assert [house.http.get("/v1/models").status_code for _ in range(3)] == [200] * 3
@@ -328,14 +328,14 @@ def test_a_server_answers_and_ends_while_nobody_reads_its_errors(host: FakeHost,
 def test_lines_of_several_processes_do_not_mix() -> None:
     """What is written at once is whole lines, and no more than a pipe takes in one piece."""
     lines = [f"{number} {'x' * 700}\n" for number in range(30)]
-    pieces = list(logs._pieces(lines))
+    pieces = list(request_log._pieces(lines))
     assert b"".join(pieces).decode() == "".join(lines)
     assert all(piece.endswith(b"\n") and len(piece) <= 4096 for piece in pieces) and len(pieces) < 10
 
 
 def test_lines_come_whole_from_many_threads() -> None:
     reading, writing = os.pipe()
-    log = Log("json", "info", writing)
+    log = RequestLog("json", "info", writing)
     found: list[bytes] = []
 
     def read() -> None:
@@ -358,7 +358,7 @@ def test_lines_come_whole_from_many_threads() -> None:
 
 def test_what_opentelemetry_complains_of_is_a_line_like_any_other() -> None:
     reading, writing = os.pipe()
-    log = Log("json", "warning", writing)
+    log = RequestLog("json", "warning", writing)
     log.listen()
     logging.getLogger("opentelemetry.exporter").error("Failed to export %s batch\n%s", "spans", "x" * 1000)
     log.close()

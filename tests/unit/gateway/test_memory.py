@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from tests.unit.gateway.house import House
 
-from intermodal.gateway import serving
+from intermodal.gateway import server
 
 SCRIPT = """
 from pathlib import Path
-from intermodal.gateway.memory import give_back, set_malloc_options
+from intermodal.gateway.process.allocator import release_memory, set_malloc_options
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1])
@@ -26,14 +26,14 @@ kept = blocks[::50]  # some stay between those that go
 held = resident()
 del blocks
 before = resident()
-give_back()
+release_memory()
 print((before - resident()) / held)
 """
 
 HEAPS = """
 import sys, threading
 from pathlib import Path
-from intermodal.gateway.memory import set_malloc_options
+from intermodal.gateway.process.allocator import set_malloc_options
 
 assert len(sys.argv) == 1 or set_malloc_options()
 ready, done = threading.Barrier(9), threading.Barrier(9)
@@ -56,11 +56,11 @@ print(sum(not start % HEAP for start in starts))
 BESIDE = """
 import gc, sys, threading
 import msgspec
-from intermodal.gateway.memory import take_turns_in_calls
+from intermodal.gateway.process.allocator import allow_thread_switches
 
 gc.set_threshold(5_000)
 sys.setswitchinterval(0.0002)
-take_turns_in_calls()
+allow_thread_switches()
 body = b"[" + b",".join([b'{"role":"user","content":[{"type":"text","text":"x"}]}'] * 100_000) + b"]"
 rounds = lambda: gc.get_stats()[0]["collections"]
 seen, ended = set(), threading.Event()
@@ -106,8 +106,8 @@ def test_a_gateway_gives_back_beside_the_loop_while_it_serves(
     configured: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, where = threading.Event(), set[int]()
-    monkeypatch.setattr(serving, "_GIVE_BACK", 0.0)
-    monkeypatch.setattr(serving, "give_back", lambda: (where.add(threading.get_ident()), given.set()))
+    monkeypatch.setattr(server, "_GIVE_BACK", 0.0)
+    monkeypatch.setattr(server, "release_memory", lambda: (where.add(threading.get_ident()), given.set()))
     with House() as house:
         assert given.wait(20)
         assert house.chat().status_code == 200

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.gateway.house import STRONG, Before, House, config
 
-from intermodal.gateway import dialects
+from intermodal.gateway import client_apis
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.usefixtures("either_way")
@@ -57,7 +57,7 @@ def test_each_line_has_its_own_time(house: House, monkeypatch: pytest.MonkeyPatc
         def now(cls, tz: Any = None) -> Any:
             return datetime(2026, 11, 26, tzinfo=UTC) + timedelta(seconds=next(seconds))
 
-    monkeypatch.setattr(dialects, "datetime", Clock)
+    monkeypatch.setattr(client_apis, "datetime", Clock)
     found = house.post("/api/chat", {"model": "cloud/strong", "messages": HELLO})
     times = [json.loads(line)["created_at"] for line in found.text.splitlines()]
     assert len(times) > 3 and times == sorted(set(times))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 
-from intermodal.gateway.messages import HttpLimits
-from intermodal.gateway.openfiles import fitting
+from intermodal.gateway.http1.http_types import HttpLimits
+from intermodal.gateway.process.fd_limits import limit_connections
 
 
 def test_more_clients_than_files_are_told_to_come_later(configured: Path) -> None:
@@ -39,4 +39,4 @@ def test_more_clients_than_files_are_told_to_come_later(configured: Path) -> Non
 
 
 def test_the_usual_limit_of_files_is_no_limit_where_there_are_many() -> None:
-    assert fitting(HttpLimits(connections=2)).connections == 2
+    assert limit_connections(HttpLimits(connections=2)).connections == 2

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from intermodal.gateway.outbox import LARGE, Outbox
+from intermodal.gateway.http1.write_batching import LARGE_WRITE, WriteBatcher
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ class Busy:
 
 async def test_who_is_alone_does_not_wait() -> None:
     written: list[tuple[str, bytes]] = []
-    box, line = Outbox(Busy()), Line("a", written)
+    box, line = WriteBatcher(Busy()), Line("a", written)
     for number in range(3):
         box.write(line, b"%d" % number)
         assert len(written) == number + 1
@@ -39,7 +39,7 @@ async def test_many_go_out_together_in_the_order_they_came() -> None:
     written: list[tuple[str, bytes]] = []
     busy = Busy()
     busy.active = 3
-    box, lines = Outbox(busy), [Line(name, written) for name in "abc"]
+    box, lines = WriteBatcher(busy), [Line(name, written) for name in "abc"]
     for number in range(9):
         box.write(lines[number % 3], b"%d" % number)
     assert len(written) <= 1, "only the first goes out at once"
@@ -53,10 +53,10 @@ async def test_what_is_large_goes_at_once_and_after_what_came_before() -> None:
     written: list[tuple[str, bytes]] = []
     busy = Busy()
     busy.active = 2
-    box, line = Outbox(busy), Line("a", written)
-    for data in (b"one", b"two", b"x" * LARGE, b"three"):
+    box, line = WriteBatcher(busy), Line("a", written)
+    for data in (b"one", b"two", b"x" * LARGE_WRITE, b"three"):
         box.write(line, data)
-    assert [data for _, data in written][:3] == [b"one", b"two", b"x" * LARGE]
+    assert [data for _, data in written][:3] == [b"one", b"two", b"x" * LARGE_WRITE]
     await asyncio.sleep(0)
     assert written[-1] == ("a", b"three") and len(written) == 4
 
@@ -65,7 +65,7 @@ async def test_who_has_gone_is_not_written_to() -> None:
     written: list[tuple[str, bytes]] = []
     busy = Busy()
     busy.active = 2
-    box, here, gone = Outbox(busy), Line("here", written), Line("gone", written)
+    box, here, gone = WriteBatcher(busy), Line("here", written), Line("gone", written)
     for line in (here, gone, here):
         box.write(line, b"said")
     gone.closed = True
@@ -75,7 +75,7 @@ async def test_who_has_gone_is_not_written_to() -> None:
 
 async def test_without_anybody_to_ask_all_goes_out_at_once() -> None:
     written: list[tuple[str, bytes]] = []
-    box, line = Outbox(), Line("a", written)
+    box, line = WriteBatcher(), Line("a", written)
     for number in range(3):
         box.write(line, b"%d" % number)
     assert len(written) == 3

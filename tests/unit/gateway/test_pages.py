@@ -10,10 +10,10 @@ import pytest
 from tests.unit.gateway.conftest import POLICIES
 from tests.unit.gateway.house import STRONG, House, config
 
-from intermodal.gateway.contract.document import FAILED, HEADERS
-from intermodal.gateway.ledger.minting import digest
-from intermodal.gateway.ledger.nouns import VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.openapi.openapi_document import ERROR_HEADERS, RESPONSE_HEADERS
+from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.quota_types import VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.testing import FakeHost, Fault
 
 PAGE, OTHER = "https://chat.example.com", "https://evil.example.com"
@@ -28,7 +28,7 @@ def paged(host: FakeHost, tmp_path: Path, own_home: Path, monkeypatch: pytest.Mo
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, STRONG), more=served)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     (own_home / "data").mkdir(exist_ok=True)
-    books = SqliteBooks(own_home / "data" / FILE)
+    books = SqliteQuotaStore(own_home / "data" / FILE)
     books.add(VirtualKey(id="k", name="page", digest=digest(SECRET)))
     books.close()
     with House() as house:
@@ -89,7 +89,7 @@ def test_a_page_reads_why_it_was_refused(paged: House, host: FakeHost) -> None:
 
 def test_every_header_of_ours_can_be_read(paged: House) -> None:
     found = paged.http.get("/healthz", headers={"origin": PAGE})
-    assert all(readable(found, name) for name in (*HEADERS, *FAILED, "x-request-id"))
+    assert all(readable(found, name) for name in (*RESPONSE_HEADERS, *ERROR_HEADERS, "x-request-id"))
 
 
 def test_another_page_is_refused_and_told_nothing(paged: House, host: FakeHost) -> None:

@@ -13,9 +13,10 @@ from tests.unit.gateway.house import until
 
 PARENT = """
 import sys
-from intermodal.gateway.workers.listening import bound
-from intermodal.gateway.workers.parent import Parent
-Parent([sys.executable, "-c", sys.argv[1], sys.argv[2]], bound("127.0.0.1", 0, 2), drain=1.0, say=print).run()
+from intermodal.gateway.workers.sockets import bind_sockets
+from intermodal.gateway.workers.supervisor import WorkerSupervisor
+sockets = bind_sockets("127.0.0.1", 0, 2)
+WorkerSupervisor([sys.executable, "-c", sys.argv[1], sys.argv[2]], sockets, drain=1.0, say=print).run()
 """
 # A worker that serves; where there is a file "hang", one that closes the line to its parent and does not end.
 WORKER = """

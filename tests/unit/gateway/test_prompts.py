@@ -18,11 +18,11 @@ import pytest
 from tests.unit.gateway.house import SEEING, STRONG, House, config, sse, until
 from tests.unit.gateway.test_chat import picture
 
-from intermodal.gateway import prompts as served
-from intermodal.gateway.ledger.minting import digest
-from intermodal.gateway.ledger.nouns import NANO, Budget, VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
-from intermodal.gateway.naming import narrowed
+from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
+from intermodal.gateway.requests import prompt_files as served
+from intermodal.gateway.requests.request_policy import intersect_policies
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.request import Policy
 from intermodal.testing import FakeHost
@@ -86,7 +86,7 @@ def configured(host: FakeHost, folder: Path, tmp_path: Path, monkeypatch: pytest
     )
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, f"{LARGE}\n{SEEING}"), more=more)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    monkeypatch.setattr(served, "FRESH", 0.0)
+    monkeypatch.setattr(served, "REFRESH_SECONDS", 0.0)
     return path
 
 
@@ -124,7 +124,7 @@ def test_a_prompt_is_rendered_from_its_variables_and_answers_by_its_schema(house
 
 def test_a_gateway_without_prompts_imports_no_reader_of_them() -> None:
     code = (
-        "import sys, intermodal.gateway.serving, intermodal.gateway.doors\n"
+        "import sys, intermodal.gateway.server, intermodal.gateway.routes\n"
         "print([each for each in sys.modules if each.startswith('intermodal.prompts.')])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -440,9 +440,9 @@ def test_prompts_are_listed_with_arguments_output_and_version(house: House) -> N
 @pytest.fixture
 def keyed(configured: Path, own_home: Path) -> Iterator[House]:
     (own_home / "data").mkdir(exist_ok=True)
-    books = SqliteBooks(own_home / "data" / FILE)
+    books = SqliteQuotaStore(own_home / "data" / FILE)
     books.add(VirtualKey(id="k-greet", name="greet", digest=digest(SECRET), models=("prompt:greet",),
-                         budgets=(Budget(unit="usd", limit=7 * NANO // 1000),)))  # fmt: skip
+                         budgets=(Budget(unit="usd", limit=7 * NANODOLLARS // 1000),)))  # fmt: skip
     books.close()
     with House() as made:
         yield made
@@ -684,14 +684,14 @@ OTHER = Policy(max_cost=0.01, max_cost_stated=True, deadline=90.0, at_least="lar
 
 
 def test_two_policies_allow_what_both_of_them_do() -> None:
-    for made in (narrowed(ONE, OTHER), narrowed(OTHER, ONE)):
+    for made in (intersect_policies(ONE, OTHER), intersect_policies(OTHER, ONE)):
         assert (made.max_cost, made.deadline, made.at_least, made.farthest) == (0.01, 9.0, "large", "network")
         assert (set(made.private), made.keep, made.release) == ({"audio", "image"}, ("tone",), ("audio:text",))
         assert (made.regions, made.retention, made.licence) == (("eu",), "none", "commercial")
         assert (made.pay_twice, made.streaming, made.resends) == (False, "buffered", 1)
-    assert narrowed(Policy(max_cost=0.05), ONE).max_cost == 0.04
-    assert narrowed(Policy(), Policy(max_cost=2.0, max_cost_stated=True)).max_cost == 2.0
+    assert intersect_policies(Policy(max_cost=0.05), ONE).max_cost == 0.04
+    assert intersect_policies(Policy(), Policy(max_cost=2.0, max_cost_stated=True)).max_cost == 2.0
     for one, other in ((("eu",), ("us",)), ("cheapest", "best")):
         field = "regions" if isinstance(one, tuple) else "objective"
         with pytest.raises(RequestRefused, match="common|different"):
-            narrowed(Policy(**{field: one}), Policy(**{field: other}))  # type: ignore[arg-type]
+            intersect_policies(Policy(**{field: one}), Policy(**{field: other}))  # type: ignore[arg-type]

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from tests.unit.gateway.house import House
 
-from intermodal.gateway import pruning
+from intermodal.gateway.process import store_pruning
 from intermodal.store import learned_figures
 from intermodal.store.pruning import PruneResult, PruneStopped, RetentionPolicy
 
 
 def test_old_rows_go_while_requests_are_answered(configured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configured.write_text(configured.read_text() + "\n[store]\nrows = 1\n")
-    monkeypatch.setattr(pruning, "EVERY", 0.05)
+    monkeypatch.setattr(store_pruning, "PRUNE_SECONDS", 0.05)
     monkeypatch.setattr(learned_figures, "READ", 3)
     with House() as house:
         for _ in range(12):
@@ -44,7 +44,7 @@ def test_a_gateway_that_is_stopped_does_not_wait_for_a_long_prune(
             seen.append("stopped")
             raise
 
-    monkeypatch.setattr(pruning, "EVERY", 0.01)
+    monkeypatch.setattr(store_pruning, "PRUNE_SECONDS", 0.01)
     monkeypatch.setattr("intermodal.store.database.Store.prune", endless)
     with House():
         end = time.monotonic() + 20

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tests.unit.gateway.house import SEEING, STRONG, VECTORS, House, config
 
-from intermodal.gateway import items
-from intermodal.gateway.counted import DEPTH, FIELDS
-from intermodal.gateway.messages import HttpLimits
+from intermodal.gateway.http1.http_types import HttpLimits
+from intermodal.gateway.requests.body_limits import MAX_DEPTH, MAX_FIELDS
+from intermodal.gateway.state import response_items
 from intermodal.testing import FakeHost
 from intermodal.testing.images import png
 
@@ -81,17 +81,17 @@ def test_what_is_nested_deeper_than_is_taken_is_refused_in_words(
     house: House, path: str, open_: str, close: str
 ) -> None:
     tree = {"model": "cloud/vectors", "input": "x"} if path == "/v1/embeddings" else said(path)
-    for depth in (DEPTH, 20_000):
+    for depth in (MAX_DEPTH, 20_000):
         nested = open_ * depth + "1" + close * depth
         body = json.dumps({**tree, "metadata": 0, "moderation": "HERE"}).replace('"HERE"', nested)
         found = house.http.post(path, content=body, headers={"content-type": "application/json"})
         assert found.status_code == 400, found.text
-        assert f"more than {DEPTH} objects and arrays in each other" in found.text
+        assert f"more than {MAX_DEPTH} objects and arrays in each other" in found.text
 
 
 def test_what_is_nested_as_deep_as_is_taken_is_taken(house: House) -> None:
     nested: Any = 1
-    for _ in range(DEPTH - 1):
+    for _ in range(MAX_DEPTH - 1):
         nested = {"a": nested}
     assert house.chat(moderation=nested).status_code == 200
 
@@ -101,8 +101,8 @@ def test_brackets_in_words_nest_nothing(house: House) -> None:
 
 
 def test_more_fields_than_any_api_has_are_refused(house: House) -> None:
-    found = house.chat(**{f"f{number}": 1 for number in range(FIELDS)})
-    assert found.status_code == 400 and f"more than {FIELDS:,} fields" in found.text
+    found = house.chat(**{f"f{number}": 1 for number in range(MAX_FIELDS)})
+    assert found.status_code == 400 and f"more than {MAX_FIELDS:,} fields" in found.text
 
 
 def test_items_that_are_named_count_as_often_as_they_are_named(
@@ -117,7 +117,7 @@ def test_items_that_are_named_count_as_often_as_they_are_named(
         question = {"role": "user", "content": "And?"}
         return house.post("/v1/responses", {"model": "cloud/strong", "input": [*named, question]})
 
-    monkeypatch.setattr(items, "MOST_FOUND", 40_000)
+    monkeypatch.setattr(response_items, "MAX_REFERENCED_BYTES", 40_000)
     assert ask(1).status_code == 200
     found = ask(10)
     assert found.status_code == 413 and "items that are named" in found.text

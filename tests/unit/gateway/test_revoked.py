@@ -18,10 +18,10 @@ import pytest
 from tests.unit.gateway.house import House, until
 
 from intermodal.errors import StoreError
-from intermodal.gateway.ledger.access import Access
-from intermodal.gateway.ledger.minting import digest, mint
-from intermodal.gateway.ledger.nouns import Budget, Refusal, VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.quotas.authentication import Authenticator
+from intermodal.gateway.quotas.key_generation import digest, new_secret
+from intermodal.gateway.quotas.quota_types import Budget, QuotaRefusal, VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.testing import FakeHost, Fault
 
 LATE = 0.1  # seconds
@@ -32,12 +32,12 @@ class Keys:
     """Another process's view of the keys."""
 
     def __init__(self, path: Path) -> None:
-        self.books = SqliteBooks(path)
+        self.books = SqliteQuotaStore(path)
         self.secrets: dict[str, str] = {}
 
     def add(self, name: str, limit: int | None = None) -> str:
         budgets = () if limit is None else (Budget(unit="usd", limit=limit),)
-        secret = self.secrets[name] = mint()
+        secret = self.secrets[name] = new_secret()
         self.books.add(VirtualKey(id=name, name=name, digest=digest(secret), budgets=budgets))
         return secret
 
@@ -158,7 +158,7 @@ def test_it_is_refused_while_nothing_can_be_written(keys: Keys, monkeypatch: pyt
 # ---- a file that cannot be read ------------------------------------------------------------------------
 
 
-class Torn(SqliteBooks):
+class Torn(SqliteQuotaStore):
     """Whose file cannot be read while ``torn`` is set."""
 
     torn = ""
@@ -183,10 +183,10 @@ def test_nobody_is_let_in_by_what_was_known_before_the_file_could_not_be_read(
 ) -> None:
     now = [1e9]
     books = Torn(tmp_path / FILE)
-    secret, other = mint(), mint()
+    secret, other = new_secret(), new_secret()
     books.add(VirtualKey(id="mine", name="mine", digest=digest(secret)))
     books.add(VirtualKey(id="other", name="other", digest=digest(other)))
-    access = Access(books, lambda: now[0])
+    access = Authenticator(books, lambda: now[0])
     access.check_bind("127.0.0.1")
 
     def status(presented: str) -> int:
@@ -197,7 +197,7 @@ def test_nobody_is_let_in_by_what_was_known_before_the_file_could_not_be_read(
             found = access.who({"authorization": f"Bearer {presented}"})
         except StoreError:
             return 503
-        return found.status if isinstance(found, Refusal) else 200
+        return found.status if isinstance(found, QuotaRefusal) else 200
 
     assert status(secret) == 200
     books.revoke("mine", now[0])
@@ -216,16 +216,16 @@ def test_nobody_is_let_in_by_what_was_known_before_the_file_could_not_be_read(
 def test_a_gateway_whose_keys_are_gone_does_not_become_open(tmp_path: Path) -> None:
     """Somebody put an old copy of the file in its place."""
     now = [1e9]
-    books = SqliteBooks(tmp_path / FILE)
-    books.add(VirtualKey(id="mine", name="mine", digest=digest(mint())))
-    access = Access(books, lambda: now[0])
+    books = SqliteQuotaStore(tmp_path / FILE)
+    books.add(VirtualKey(id="mine", name="mine", digest=digest(new_secret())))
+    access = Authenticator(books, lambda: now[0])
     access.check_bind("127.0.0.1")
     with books._database.writing() as connection:
         connection.execute("DELETE FROM keys")
         connection.execute("UPDATE keys_version SET number = 0")
     now[0] += 1
     found = access.who({})
-    assert isinstance(found, Refusal) and found.status == 401
+    assert isinstance(found, QuotaRefusal) and found.status == 401
 
 
 # ---- requests that began before ----------------------------------------------------------------------------

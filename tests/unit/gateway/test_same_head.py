@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.unit.gateway.house import House, until
 
-from intermodal.gateway.messages import HttpLimits
+from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.testing import FakeHost, Fault
 
 BODY = b'{"model":"cloud/strong","messages":[{"role":"user","content":"%b"}]}'

@@ -13,8 +13,8 @@ from tests.unit.gateway.house import House
 from intermodal.client import AsyncClient, plan_from
 from intermodal.content import Text
 from intermodal.errors import NoRoute
-from intermodal.gateway.ledger.nouns import claim_of
-from intermodal.gateway.shapes import Shapes, top
+from intermodal.gateway.quotas.quota_types import claim_for_plan
+from intermodal.gateway.state.plan_cache import PlanCache, bucket_top
 from intermodal.plans.plan import Inputs
 from intermodal.request import Message, Policy, Request, Sampling, Settings
 
@@ -55,7 +55,7 @@ def test_the_plan_of_a_shape_goes_the_way_of_a_fresh_one_and_bounds_it_from_abov
         )
         for seed in range(120)
     ]
-    shapes, compared = Shapes(), 0
+    shapes, compared = PlanCache(), 0
     for inputs in inputs_of(*requests, *requests):
         try:
             fresh = plan_from(inputs)
@@ -77,7 +77,7 @@ def test_the_plan_of_a_shape_goes_the_way_of_a_fresh_one_and_bounds_it_from_abov
             (mine.seconds, exact.seconds),
         ):
             assert less.high <= more.high <= less.high * 17 / 16 + 2
-        claim, needed = claim_of(kept), claim_of(fresh)
+        claim, needed = claim_for_plan(kept), claim_for_plan(fresh)
         assert (claim.cost or 0) >= (needed.cost or 0)
         assert (claim.tokens or 0) >= (needed.tokens or 0)
     assert compared > 200
@@ -87,7 +87,7 @@ def test_the_plan_of_a_shape_goes_the_way_of_a_fresh_one_and_bounds_it_from_abov
 @pytest.mark.usefixtures("configured")
 def test_another_catalog_another_day_and_new_figures_are_planned_anew() -> None:
     (inputs,) = inputs_of(asked(50))
-    shapes = Shapes()
+    shapes = PlanCache()
     asyncio.run(shapes.plan(inputs))
     asyncio.run(shapes.plan(inputs))
     assert (shapes.hits, shapes.misses) == (1, 1)
@@ -111,10 +111,10 @@ def test_another_catalog_another_day_and_new_figures_are_planned_anew() -> None:
 @pytest.mark.usefixtures("configured")
 def test_a_known_shape_is_not_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = inputs_of(asked(60), asked(60))
-    shapes = Shapes()
+    shapes = PlanCache()
     plan = asyncio.run(shapes.plan(first))
     planned: list[Inputs] = []
-    monkeypatch.setattr("intermodal.gateway.shapes.plan_from", planned.append)
+    monkeypatch.setattr("intermodal.gateway.state.plan_cache.plan_from", planned.append)
     assert asyncio.run(shapes.plan(first)) is plan
     assert asyncio.run(shapes.plan(second)) is plan
     assert not planned
@@ -132,5 +132,5 @@ def test_a_chat_goes_by_its_shape_and_explain_by_its_own_sizes(house: House) -> 
 
 def test_sizes_of_a_shape_are_at_most_a_sixteenth_apart(tmp_path: Path) -> None:
     for size in range(1, 5000):
-        assert size <= top(size) <= size * 17 / 16
-        assert top(top(size)) == top(size)
+        assert size <= bucket_top(size) <= size * 17 / 16
+        assert bucket_top(bucket_top(size)) == bucket_top(size)

@@ -12,9 +12,9 @@ from tests.unit.gateway.house import Before, House, sse
 
 from intermodal.content import Part, Text, ToolCall
 from intermodal.events import Finished
-from intermodal.gateway.conversations import told
-from intermodal.gateway.signatures import Signatures
-from intermodal.gateway.workers.table import Long, Table
+from intermodal.gateway.state.conversations import conversation_digest
+from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
+from intermodal.gateway.workers.shared_table import ChunkedSharedTable, SharedTable
 from intermodal.protocols.gemini.thought_signatures import signature_block, signatures_by_call
 from intermodal.request import Message, Request
 from intermodal.testing import FakeVendor
@@ -172,7 +172,7 @@ def test_where_it_is_lost_its_place_is_taken(before: Before, client: Callable[[]
     house, vendor = before("gemini")
     turns = begun()
     round_of(house, vendor, client(), turns, stream=stream)
-    house.gateway.signatures = Signatures()
+    house.gateway.signatures = ToolCallSignatures()
     client().ask(house, turns, stream=stream)
     assert signatures(vendor) == [UNSIGNED, ""]
 
@@ -185,7 +185,7 @@ def test_openai_s_clients_that_keep_what_they_do_not_know_lose_none(before: Befo
     round_of(house, vendor, client, turns, stream=stream)
     first, second = turns[1]["tool_calls"]
     assert first["extra_content"] == {"google": {"thought_signature": SIGNATURE}} and "extra_content" not in second
-    house.gateway.signatures = Signatures()
+    house.gateway.signatures = ToolCallSignatures()
     client.ask(house, turns, stream=stream)
     assert signatures(vendor) == [SIGNATURE, ""]
 
@@ -196,7 +196,7 @@ def test_what_is_no_signature_there_is_none(before: Before, said: Any) -> None:
     turns, client = begun(), Chat(keeps=True)
     round_of(house, vendor, client, turns, stream=False)
     turns[1]["tool_calls"][0]["extra_content"] = said
-    house.gateway.signatures = Signatures()
+    house.gateway.signatures = ToolCallSignatures()
     client.ask(house, turns, stream=False)
     assert signatures(vendor) == [UNSIGNED, ""]
 
@@ -228,29 +228,29 @@ CALL = ToolCall(id="a", name="weather", arguments="{}")
 AGAIN = Request(messages=(*ASKED.messages, Message(role="assistant", parts=(CALL,))))
 
 
-def keep(at: Signatures, signature: Part) -> None:
+def keep(at: ToolCallSignatures, signature: Part) -> None:
     finished = Finished(endpoint="e", said=(signature, CALL))
-    at.keep(told(ASKED, "", finished, "one"), finished, "one")
+    at.keep(conversation_digest(ASKED, "", finished, "one"), finished, "one")
 
 
-def kept(at: Signatures, owner: str) -> dict[str, str]:
+def kept(at: ToolCallSignatures, owner: str) -> dict[str, str]:
     return signatures_by_call(asyncio.run(at.put_back(AGAIN, owner)).messages[-1].parts)
 
 
 def test_one_key_does_not_get_what_was_given_to_another() -> None:
-    known = Signatures()
+    known = ToolCallSignatures()
     keep(known, signature_block("one's"))
     assert kept(known, "one") == {"a": "one's"} and kept(known, "another") == {}
 
 
 def test_another_worker_knows_it() -> None:
-    shared = Long(Table(memoryview(bytearray(64 * 1024)), 1024))
-    keep(Signatures(shared), signature_block("its"))
-    assert kept(Signatures(shared), "one") == {"a": "its"}
+    shared = ChunkedSharedTable(SharedTable(memoryview(bytearray(64 * 1024)), 1024))
+    keep(ToolCallSignatures(shared), signature_block("its"))
+    assert kept(ToolCallSignatures(shared), "one") == {"a": "its"}
 
 
 def test_a_call_of_another_tool_by_that_id_gets_none() -> None:
-    known = Signatures()
+    known = ToolCallSignatures()
     keep(known, signature_block("its"))
     other = ToolCall(id="a", name="clock", arguments="{}")
     request = Request(messages=(*ASKED.messages, Message(role="assistant", parts=(other,))))

@@ -16,13 +16,13 @@ from tests.unit.gateway.house import STRONG, House, config, until
 from tests.unit.gateway.test_both_paths_openai_chat import whole
 from tests.unit.gateway.test_direct_cancellation import clean, request
 
-from intermodal.gateway import chats
-from intermodal.gateway.connection import Connection
 from intermodal.gateway.direct.compiled_plan import CompiledPlan
-from intermodal.gateway.ledger.till import Reservation
-from intermodal.gateway.messages import Asked
-from intermodal.gateway.reply import Reply
-from intermodal.gateway.serving import Gateway
+from intermodal.gateway.endpoints import chat as endpoints_chat
+from intermodal.gateway.http1.connection import Connection
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.server import Gateway
 from intermodal.store import epochs
 from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
 
@@ -56,7 +56,7 @@ class Kinds:
         self.given: list[Any] = []
         pass_on = Gateway.pass_on
 
-        def noted(gateway: Gateway, asked: Asked, reply: Reply, over: Any) -> Any:
+        def noted(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, over: Any) -> Any:
             passage = pass_on(gateway, asked, reply, over)
             self.seen.append("task" if passage is None else "passed")
             return passage
@@ -68,11 +68,11 @@ class Kinds:
         ledger = house.ledger
         settle, release = ledger.settle, ledger.release
 
-        def settles(given: Reservation, *, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
+        def settles(given: QuotaReservation, *, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
             self.given.append((given, cost))
             settle(given, cost=cost, tokens=tokens, untold=untold)
 
-        def releases(given: Reservation) -> None:
+        def releases(given: QuotaReservation) -> None:
             self.given.append((given, "released"))
             release(given)
 
@@ -84,8 +84,8 @@ class Kinds:
 def kinds(monkeypatch: pytest.MonkeyPatch) -> Kinds:
     # Neither the look once a second nor what is learned on the way, after which a shape is planned again in a task; nor
     # that a key is looked at again, in a task, where a busy machine or the answers before took 10 ms.
-    monkeypatch.setattr("intermodal.gateway.lasting.FRESH", 1e9)
-    monkeypatch.setattr("intermodal.gateway.serving.AT_ONCE", 60.0)
+    monkeypatch.setattr("intermodal.gateway.server_client.REFRESH_SECONDS", 1e9)
+    monkeypatch.setattr("intermodal.gateway.server.RECHECK_SECONDS", 60.0)
     monkeypatch.setattr(epochs, "learn", lambda *database, **how: None)
     return Kinds(monkeypatch)
 
@@ -116,7 +116,9 @@ def test_what_needs_more_than_to_be_sent_has_one(wall: Wall, kinds: Kinds, heade
 def test_a_look_at_what_there_is_takes_one(wall: Wall, kinds: Kinds, monkeypatch: pytest.MonkeyPatch) -> None:
     with House() as house:
         twice(house)
-        monkeypatch.setattr("intermodal.gateway.lasting.FRESH", -1.0)  # the last look is always too long ago
+        monkeypatch.setattr(
+            "intermodal.gateway.server_client.REFRESH_SECONDS", -1.0
+        )  # the last look is always too long ago
         assert house.chat().status_code == 200
         assert kinds.seen == ["task", "passed", "task"]
 
@@ -156,7 +158,7 @@ def test_who_leaves_between_the_failure_and_the_next_attempt_leaves_nothing(
     """Before the task that goes on has begun, and never will."""
     in_a_task = Connection._in_a_task
 
-    def gone(self: Connection, asked: Asked, reply: Reply) -> None:
+    def gone(self: Connection, asked: GatewayRequest, reply: ResponseWriter) -> None:
         in_a_task(self, asked, reply)
         if asked.after is not None:
             self._transport.abort()  # type: ignore[union-attr]
@@ -265,7 +267,7 @@ def test_a_server_that_stops_between_the_failure_and_the_next_attempt_says_so(
 ) -> None:
     in_a_task = Connection._in_a_task
 
-    def stops(self: Connection, asked: Asked, reply: Reply) -> None:
+    def stops(self: Connection, asked: GatewayRequest, reply: ResponseWriter) -> None:
         in_a_task(self, asked, reply)
         if asked.after is not None:
             self.cancel()
@@ -318,7 +320,7 @@ def test_a_stream_is_kept_open_while_its_host_is_connected_to(wall: Wall, monkey
             await asyncio.sleep(0.01)
         return await connect(self, target, where)
 
-    monkeypatch.setattr(chats, "QUIET", 0.2)
+    monkeypatch.setattr(endpoints_chat, "FIRST_COMMENT_SECONDS", 0.2)
     monkeypatch.setattr(ConnectionPool, "connect", slow)
     PLAYS["now"] = answer(["Pa", "ris"])
     with House() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:

@@ -9,7 +9,7 @@ from tests.unit.gateway.test_both_paths_openai_chat import picture
 from tests.unit.plans.example_plans import film
 
 from intermodal.events import Actual, Finished, Replanned, StepFinished, StepStarted
-from intermodal.gateway.told import Told, headers_of
+from intermodal.gateway.response_metadata import RunMetadata, plan_headers
 from intermodal.plans.verdict import Judged, Verdict
 
 AGAIN = Replanned(
@@ -21,7 +21,7 @@ AGAIN = Replanned(
 
 def test_what_was_done_instead_of_the_plan_is_told_and_its_calls_count() -> None:
     plan = film()
-    said = Told(plan)
+    said = RunMetadata(plan)
     for step, endpoint in (("t1", "acme:acme/hark"), ("x9", "embedded:a/ocr"), ("cut", ""), ("g9", "desk:a/b")):
         said.feed(StepStarted(step=step, title="", endpoint=endpoint))
         said.feed(StepFinished(actual=Actual(step=step, seconds=1.0)))
@@ -30,10 +30,10 @@ def test_what_was_done_instead_of_the_plan_is_told_and_its_calls_count() -> None
     assert said.attempts == 3
     about = said.about(Finished(endpoint="desk:a/b"))
     assert (about["summary"], about["loses"], about["sends"]) == (AGAIN.summary, ["tone"], list(AGAIN.sends))
-    head = headers_of(plan, now=said.now)
+    head = plan_headers(plan, now=said.now)
     assert head["x-intermodal-steps"] == "read embedded:a/ocr; generate desk:a/b"
     assert (head["x-intermodal-loses"], head["x-intermodal-sends"]) == ("tone", "desk")
-    assert headers_of(plan)["x-intermodal-route"] == plan.chosen.endpoint
+    assert plan_headers(plan)["x-intermodal-route"] == plan.chosen.endpoint
 
 
 @pytest.mark.usefixtures("either_way")
@@ -52,6 +52,6 @@ def test_the_verdict_is_a_header_where_more_than_words_goes_in(house: House) -> 
 def test_the_verdict_of_an_answer_is_that_of_the_route_which_answered() -> None:
     judged = Verdict(value="broader_needed", parts=(Judged(title="film.mp4", needs=("tone",), as_text=("tone",)),))
     plan = msgspec.structs.replace(film(), verdict=judged)
-    assert headers_of(plan)["x-intermodal-verdict"] == "broader_needed"
+    assert plan_headers(plan)["x-intermodal-verdict"] == "broader_needed"
     worse = msgspec.structs.replace(AGAIN, verdict="not_enough")
-    assert headers_of(plan, now=worse)["x-intermodal-verdict"] == "not_enough"
+    assert plan_headers(plan, now=worse)["x-intermodal-verdict"] == "not_enough"

@@ -14,7 +14,14 @@ from tests.unit.gateway.house import STRONG, House, config
 
 import intermodal
 from intermodal import errors
-from intermodal.gateway.dialects import CHAT, ERRORS, MESSAGES, OLLAMA, RESPONSES, Dialect
+from intermodal.gateway.client_apis import (
+    ANTHROPIC_MESSAGES,
+    ERROR_ENCODERS,
+    OLLAMA_CHAT,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
 from intermodal.hints import consent_to, hint, setting
 from intermodal.protocols.calls import Error
 from intermodal.protocols.errors.responses import RequestRefused
@@ -47,10 +54,10 @@ def made(kind: type[BaseException]) -> BaseException:
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind.__name__ for kind in KINDS])
 def test_no_kind_of_error_tells_a_client_of_an_option(kind: type[BaseException]) -> None:
-    for words in ERRORS.values():
+    for words in ERROR_ENCODERS.values():
         body = words(made(kind)).decode()
         assert "x-intermodal-max-cost" in body and not OPTION.search(body), body
-    dialects: tuple[Dialect, ...] = (CHAT, RESPONSES, MESSAGES, OLLAMA)
+    dialects: tuple[ClientApi, ...] = (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, OLLAMA_CHAT)
     error = made(kind)
     if not isinstance(error, errors.CallError):
         return

@@ -15,10 +15,10 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 
 from intermodal.errors import UsageError
-from intermodal.gateway.metrics import Metrics, Now
-from intermodal.gateway.workers.listening import Shared, bound
-from intermodal.gateway.workers.memory import Memory, made
-from intermodal.gateway.workers.table import Long, Table
+from intermodal.gateway.metrics import Gauges, Metrics
+from intermodal.gateway.workers.shared_state import SharedState, create_shared_memory
+from intermodal.gateway.workers.shared_table import ChunkedSharedTable, SharedTable
+from intermodal.gateway.workers.sockets import SharedSocket, bind_sockets
 
 
 def named(number: int) -> bytes:
@@ -27,7 +27,7 @@ def named(number: int) -> bytes:
 
 def test_a_row_is_read_whole_or_not_at_all() -> None:
     view = memoryview(bytearray(4 * 256))
-    table = Table(view, 256)
+    table = SharedTable(view, 256)
     assert table.get(named(1)) is None
     assert table.put(named(1), b"where it was") and table.get(named(1)) == b"where it was"
     at = bytes(view).index(b"where")
@@ -38,13 +38,13 @@ def test_a_row_is_read_whole_or_not_at_all() -> None:
 
 
 def test_what_is_longer_than_a_row_comes_back_whole_or_not_at_all() -> None:
-    table = Table(memoryview(bytearray(64 * 256)), 256)
-    kept, long, short = Long(table), bytes(range(256)) * 4, b"short"
+    table = SharedTable(memoryview(bytearray(64 * 256)), 256)
+    kept, long, short = ChunkedSharedTable(table), bytes(range(256)) * 4, b"short"
     assert kept.put(named(1), long) and kept.get(named(1)) == long
     assert kept.put(named(1), short) and kept.get(named(1)) == short
     assert kept.put(named(1), b"") and kept.get(named(1)) == b""
     assert kept.put(named(1), long)
-    Long(table).put(named(1), long[::-1])
+    ChunkedSharedTable(table).put(named(1), long[::-1])
     assert kept.get(named(1)) == long[::-1]
     assert not kept.put(named(2), bytes(2 << 20)) and kept.get(named(2)) is None
     for number in range(200):  # those that come later take some of its pieces
@@ -53,7 +53,7 @@ def test_what_is_longer_than_a_row_comes_back_whole_or_not_at_all() -> None:
 
 
 def test_the_oldest_row_makes_room() -> None:
-    table = Table(memoryview(bytearray(4 * 256)), 256)
+    table = SharedTable(memoryview(bytearray(4 * 256)), 256)
     for number in (1, 2, 3, 4, 1, 5):
         table.put(named(number), str(number).encode())
     assert [table.get(named(number)) for number in range(1, 6)] == [b"1", None, b"3", b"4", b"5"]
@@ -64,9 +64,9 @@ READINGS = 3000  # half a second of them, while others write
 # Begins on a word, and writes until nobody holds its other end.
 WRITER = """
 import sys, threading
-from intermodal.gateway.workers.memory import Memory
+from intermodal.gateway.workers.shared_state import SharedState
 from tests.unit.gateway.test_workers import named
-memory, over = Memory(int(sys.argv[1]), 2), threading.Event()
+memory, over = SharedState(int(sys.argv[1]), 2), threading.Event()
 print("here", flush=True)
 sys.stdin.readline()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
@@ -80,8 +80,8 @@ while not over.is_set():
 
 
 def test_processes_that_write_at_once_never_show_a_mixture() -> None:
-    descriptor = made(2)
-    memory = Memory(descriptor, 2)
+    descriptor = create_shared_memory(2)
+    memory = SharedState(descriptor, 2)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with ExitStack() as running:
         writers = [
@@ -119,8 +119,8 @@ def test_processes_that_write_at_once_never_show_a_mixture() -> None:
 
 
 def test_who_is_killed_while_writing_its_counts_leaves_those_before() -> None:
-    descriptor = made(1)
-    memory = Memory(descriptor, 1)
+    descriptor = create_shared_memory(1)
+    memory = SharedState(descriptor, 1)
     assert memory.read(0) is None
     memory.write(0, b"first")
     memory.write(0, b"second")
@@ -135,8 +135,8 @@ def test_who_is_killed_while_writing_its_counts_leaves_those_before() -> None:
 
 
 def test_who_is_killed_while_writing_how_much_it_counted_has_counted_nothing() -> None:
-    descriptor = made(1)
-    memory = Memory(descriptor, 1)
+    descriptor = create_shared_memory(1)
+    memory = SharedState(descriptor, 1)
     memory.write(0, b"first")
     with os.fdopen(descriptor, "r+b") as file:
         end = file.seek(0, os.SEEK_END) - file.seek(-2 << 18, os.SEEK_END)
@@ -159,16 +159,16 @@ def test_counts_of_several_are_the_counts_of_one_that_did_it_all() -> None:
     total = Metrics()
     total.add(one.counts())
     total.add(other.counts())
-    assert total.text(Now(workers=2)) == both.text(Now(workers=2))
+    assert total.text(Gauges(workers=2)) == both.text(Gauges(workers=2))
 
 
 def test_workers_have_one_address_and_nobody_else_has_it() -> None:
-    lines = bound("localhost", 0, 3)
+    lines = bind_sockets("localhost", 0, 3)
     try:
         ports = {line.getsockname()[1] for sockets in lines for line in sockets}
         assert len(ports) == 1
         with pytest.raises(UsageError, match="already in use; choose another port"):
-            bound("localhost", ports.pop(), 2)  # although no worker serves yet
+            bind_sockets("localhost", ports.pop(), 2)  # although no worker serves yet
         host, port = lines[0][0].getsockname()[:2]
         with closing(socket.create_connection((host, port))):  # and who comes already waits for the first
             lines[0][0].accept()[0].close()
@@ -181,10 +181,10 @@ def test_of_gateways_that_start_at_once_no_two_have_the_port() -> None:
         port = other.getsockname()[1]
     together = threading.Barrier(8)
 
-    def start() -> list[list[Shared]]:
+    def start() -> list[list[SharedSocket]]:
         together.wait()
         with suppress(UsageError):
-            return bound("127.0.0.1", port, 2)
+            return bind_sockets("127.0.0.1", port, 2)
         return []
 
     with ThreadPoolExecutor(8) as pool:
@@ -195,7 +195,7 @@ def test_of_gateways_that_start_at_once_no_two_have_the_port() -> None:
 
 
 def test_all_workers_have_their_part_of_the_connections() -> None:
-    lines = bound("127.0.0.1", 0, 3)
+    lines = bind_sockets("127.0.0.1", 0, 3)
     try:
         for sockets in lines:
             sockets[0].listen()
@@ -209,6 +209,6 @@ def test_all_workers_have_their_part_of_the_connections() -> None:
         close(lines)
 
 
-def close(lines: list[list[Shared]]) -> None:
+def close(lines: list[list[SharedSocket]]) -> None:
     for line in (line for sockets in lines for line in sockets):
         line.close()

@@ -15,7 +15,7 @@ from intermodal.client import AsyncClient
 from intermodal.config_tables import TelemetryTable
 from intermodal.errors import CallError, ConfigError, NotInstalled
 from intermodal.events import AttemptFailed, Usage
-from intermodal.gateway.lasting import LastingClient
+from intermodal.gateway.server_client import ServerClient
 from intermodal.telemetry.activation import is_enabled, start_telemetry
 from intermodal.telemetry.request_record import ModelCall, RequestRecord
 from intermodal.testing import FakeHost, Fault
@@ -96,17 +96,17 @@ def test_without_opentelemetry_a_wish_is_an_error_and_a_variable_a_remark(
     monkeypatch.setitem(sys.modules, "intermodal.telemetry.otlp_export", None)
     use(monkeypatch, tmp_path, host, "[telemetry]\nenabled = true\n")
     with pytest.raises(NotInstalled, match=r"intermodal\[otel\]"):
-        _ = LastingClient().telemetry
+        _ = ServerClient().telemetry
     use(monkeypatch, tmp_path, host)
     monkeypatch.setenv(OTHER, "http://127.0.0.1:9")
-    client = LastingClient()
+    client = ServerClient()
     assert client.telemetry is None
     assert "intermodal[otel]" in client.remarks[0]
 
 
 def test_nobody_loads_opentelemetry_who_did_not_ask_for_it() -> None:
-    code = "import sys, intermodal.client, intermodal.gateway.serving, intermodal.gateway.logs\n"
-    code += "from intermodal.gateway.lasting import LastingClient\nassert LastingClient().telemetry is None\n"
+    code = "import sys, intermodal.client, intermodal.gateway.server, intermodal.gateway.process.request_log\n"
+    code += "from intermodal.gateway.server_client import ServerClient\nassert ServerClient().telemetry is None\n"
     code += "assert not [name for name in sys.modules if name.startswith('opentelemetry')]"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -118,7 +118,7 @@ async def test_whoever_answers_without_the_executor_tells_the_same(
 ) -> None:
     """A plan, then each attempt: that makes the log's figures, spans and measures."""
     use(monkeypatch, tmp_path, host, f'[telemetry]\nendpoint = "{collector.url}"\n')
-    async with LastingClient() as client:
+    async with ServerClient() as client:
         assert client.telemetry is not None
         plan = await client.plan(make_request("hello", model="cloud/strong"))
         endpoint = client.catalog.by_id["cloud:cloud/strong"]

@@ -15,9 +15,9 @@ from tests.unit.gateway.house import SEEING, STRONG, House, config, until
 from tests.unit.gateway.test_streams import leave
 from tests.unit.telemetry.collector import Collector, Seen
 
-from intermodal.gateway.ledger.minting import digest, mint
-from intermodal.gateway.ledger.nouns import VirtualKey
-from intermodal.gateway.ledger.sqlite import FILE, SqliteBooks
+from intermodal.gateway.quotas.key_generation import digest, new_secret
+from intermodal.gateway.quotas.quota_types import VirtualKey
+from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 from intermodal.telemetry import conventions
 from intermodal.testing import FakeHost, Fault
 
@@ -160,8 +160,8 @@ def picture() -> bytes:
 def a_key(home: Path, name: str, **more: Any) -> str:
     """A key of the gateway that is there from now on; its secret."""
     (home / "data").mkdir(exist_ok=True)
-    secret = mint()
-    books = SqliteBooks(home / "data" / FILE)
+    secret = new_secret()
+    books = SqliteQuotaStore(home / "data" / FILE)
     books.add(VirtualKey(id=f"k-{name}", name=name, digest=digest(secret), start=secret[:9], **more))
     books.close()
     return secret

@@ -12,7 +12,7 @@ from intermodal.cli.arguments.request_options import with_all
 from intermodal.errors import UsageError
 
 if TYPE_CHECKING:
-    from intermodal.gateway.ledger.nouns import Budget
+    from intermodal.gateway.quotas.quota_types import Budget
 
 F = TypeVar("F", bound=Callable[..., Any])
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -76,9 +76,9 @@ def removes_limit(given: tuple[str, ...], word: str, option: str) -> bool:
 
 def shown(name: str) -> str:
     """A secret that was given where a name is wanted is not said again."""
-    from intermodal.gateway.ledger.minting import PREFIX, SHOWN
+    from intermodal.gateway.quotas.key_generation import PREFIX, SHOWN_CHARACTERS
 
-    return f"{name[:SHOWN]}…" if name.startswith(PREFIX) else name
+    return f"{name[:SHOWN_CHARACTERS]}…" if name.startswith(PREFIX) else name
 
 
 def name_of(text: str) -> str:
@@ -100,7 +100,7 @@ def names_of(given: tuple[str, ...], option: str) -> tuple[str, ...]:
 
 
 def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget, ...]:
-    from intermodal.gateway.ledger.nouns import PERIODS, Budget, nano
+    from intermodal.gateway.quotas.quota_types import PERIODS, Budget, to_nanodollars
 
     made: list[Budget] = []
     for unit, option, texts in (("usd", "--budget", money), ("tokens", "--tokens", tokens)):
@@ -111,7 +111,7 @@ def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget,
                 number = float(amount.strip().removeprefix("$").replace("_", "").replace(",", ""))
             except ValueError:
                 number = -1.0
-            limit = -1 if not 0 <= number < _MOST else nano(number) if unit == "usd" else int(number)
+            limit = -1 if not 0 <= number < _MOST else to_nanodollars(number) if unit == "usd" else int(number)
             if unit == "tokens" and limit != number:  # half a token is a slip, as of 1.5 million
                 limit = -1
             if period not in PERIODS or not 0 <= limit < _MOST:

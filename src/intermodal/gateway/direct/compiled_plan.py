@@ -28,10 +28,10 @@ from intermodal.executor.preparation.request_size import counting_rules
 from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 from intermodal.gateway.direct.protocol_adapters import BodyStart, ProtocolAdapter
 from intermodal.gateway.direct.raw_json import append_words, last_words
-from intermodal.gateway.ledger.nouns import Claim, claim_of
-from intermodal.gateway.reply import lines_of
-from intermodal.gateway.told import headers_of
-from intermodal.gateway.unread import unheld, untold
+from intermodal.gateway.http1.response_writer import header_lines
+from intermodal.gateway.quotas.quota_types import QuotaClaim, claim_for_plan
+from intermodal.gateway.requests.ignored_fields import unenforced_tools, unforwarded_fields
+from intermodal.gateway.response_metadata import plan_headers
 from intermodal.hints import words
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.plan import Inputs, Plan, sent
@@ -99,7 +99,7 @@ class ShortenedCall(NamedTuple):
     """
 
     limit: int
-    claim: Claim
+    claim: QuotaClaim
     bound: float
     start: bytes
 
@@ -126,7 +126,7 @@ class CompiledPlan:
         self.target = target
         self.tongue = tongue
         self.policy = inputs.request.policy
-        self.claim: Claim = claim_of(plan)
+        self.claim: QuotaClaim = claim_for_plan(plan)
         self.estimated = step.estimate.cost
         self.free = is_free(self.estimated)
         self.bound = upper_bound(self.estimated)
@@ -135,9 +135,9 @@ class CompiledPlan:
         self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = counting_rules(endpoint, inputs.catalog)
         self.vocabulary = endpoint.model.vocabulary
-        ignored = untold(chat.fields, inputs.request.settings, tongue.dialect, endpoint)
-        ignored += () if "tools" in tongue.kept else unheld(inputs.request.tools, tongue.protocol)
-        self.heads = lines_of(headers_of(plan, ignored=ignored))
+        ignored = unforwarded_fields(chat.fields, inputs.request.settings, tongue.dialect, endpoint)
+        ignored += () if "tools" in tongue.kept else unenforced_tools(inputs.request.tools, tongue.protocol)
+        self.heads = header_lines(plan_headers(plan, ignored=ignored))
         chosen = plan.chosen
         about = {
             "plan": plan.id, "route": endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
@@ -417,7 +417,7 @@ def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Attempt
 def run_metadata(
     way: CompiledPlan, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()
 ) -> bytes:
-    """What is told of a run beside its usage, as ``told.py`` has it."""
+    """What is told of a run beside its usage, as ``response_metadata.py`` has it."""
     said = _Told(
         cost,
         attempts,

@@ -9,20 +9,20 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.dialects import Dialect
+from intermodal.gateway.client_apis import ClientApi
 from intermodal.gateway.direct.image_facts import ImageFacts
 from intermodal.gateway.direct.media_extraction import ExtractedBody
 from intermodal.gateway.direct.openai_chat_parser import LONG, Opened, ParsedChat, TextMeasurer, TextSizes, opened_body
-from intermodal.gateway.unread import unread
+from intermodal.gateway.requests.ignored_fields import ignored_content
 
 
 def read_conversation(
-    body: ExtractedBody, owner: str, measure: TextMeasurer, dialect: Dialect, taken: frozenset[str],
+    body: ExtractedBody, owner: str, measure: TextMeasurer, dialect: ClientApi, taken: frozenset[str],
     read: Callable[[ExtractedBody, Opened, ConversationReader], ParsedChat | None],
 ) -> ParsedChat | None:  # fmt: skip
     """The chat that ``read`` finds in a body with no other fields than ``taken``, if the lane may take it."""
     opened = opened_body(body.text, taken)
-    if opened is None or unread(body.text, dialect):  # what is in its parts is told, too
+    if opened is None or ignored_content(body.text, dialect):  # what is in its parts is told, too
         return None
     try:
         return read(body, opened, ConversationReader(owner, measure))

@@ -30,9 +30,7 @@ from intermodal.executor.outputs import json_answer
 from intermodal.executor.outputs.final_call import ending_notes
 from intermodal.executor.outputs.final_call import refusal_error as refusal_of
 from intermodal.executor.outputs.json_answer import INLINE, run_bounded
-from intermodal.gateway import chats
-from intermodal.gateway.charging import rates_told, refused
-from intermodal.gateway.conversations import answered
+from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.attempt_ids import new_ids
 from intermodal.gateway.direct.compiled_plan import CompiledPlan, ShortenedCall, run_metadata
 from intermodal.gateway.direct.openai_chat_rewriter import calls_of
@@ -43,13 +41,15 @@ from intermodal.gateway.direct.upstream_response import (
     UpstreamResponse,
     Verdict,
 )
-from intermodal.gateway.failing import cut
-from intermodal.gateway.ledger.nouns import OF_BUDGETS, Refusal
-from intermodal.gateway.ledger.till import Reservation
-from intermodal.gateway.messages import Asked
-from intermodal.gateway.reply import Reply
-from intermodal.gateway.silence import Silence
-from intermodal.gateway.told import failure_told
+from intermodal.gateway.endpoints import chat as endpoints_chat
+from intermodal.gateway.failures import interrupted
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.http1.stream_keepalive import StreamKeepalive
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.quota_types import BUDGET_REFUSALS, QuotaRefusal
+from intermodal.gateway.response_metadata import report_failure
+from intermodal.gateway.state.conversations import digest_with_answer
 from intermodal.json_schema import BudgetExhausted, StepBudget
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.protocols.calls import WireEvent, WireUsage
@@ -64,8 +64,8 @@ from intermodal.transport.http1 import HostConnection
 if TYPE_CHECKING:
     from intermodal.gateway.direct.engine import DirectEngine
     from intermodal.gateway.direct.openai_chat_parser import ParsedChat
-    from intermodal.gateway.ledger.ledger import Ledger
-    from intermodal.gateway.serving import Gateway
+    from intermodal.gateway.quotas.quota_manager import QuotaManager
+    from intermodal.gateway.server import Gateway
 
 _JSON = "application/json"
 _SHORTENED = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
@@ -77,17 +77,23 @@ class Handover(NamedTuple):
     was made."""
 
     tried: PriorAttempt | None
-    given: Reservation | None
+    given: QuotaReservation | None
 
 
-OnEnd = Callable[[Asked, Reply, Handover | None], None]
+OnEnd = Callable[[GatewayRequest, ResponseWriter, Handover | None], None]
 
 
 class DirectAttempt:
     """One attempt at a direct call."""
 
     def __init__(
-        self, gateway: Gateway, lane: DirectEngine, chat: ParsedChat, way: CompiledPlan, asked: Asked, reply: Reply
+        self,
+        gateway: Gateway,
+        lane: DirectEngine,
+        chat: ParsedChat,
+        way: CompiledPlan,
+        asked: GatewayRequest,
+        reply: ResponseWriter,
     ) -> None:
         self._gateway = gateway
         self._lane = lane
@@ -102,11 +108,11 @@ class DirectAttempt:
         self._upstream: TrackedCall
         self._exchange: UpstreamResponse = BufferedResponse(way.endpoint.id, way.target.secret, way.tongue)
         self._connection: HostConnection | None = None
-        self._given: Reservation | None = None
+        self._given: QuotaReservation | None = None
         self._shortened: ShortenedCall | None = None
         self._slot = -1  # on the slate
         self._cost: float | None = None
-        self._silence: Silence | None = None
+        self._silence: StreamKeepalive | None = None
         self._weighed: Work | None = None
         self._over: OnEnd | None = None
         self._late: asyncio.TimerHandle | None = None  # the deadline
@@ -182,7 +188,7 @@ class DirectAttempt:
             return False
         if ledger is not None:
             given = ledger.admit_now(self._asked.key, self._way.claim)
-            if given is None or isinstance(given, Refusal):
+            if given is None or isinstance(given, QuotaRefusal):
                 pool.give_back(connection)
                 return False
             self._given = given
@@ -293,8 +299,8 @@ class DirectAttempt:
         )  # fmt: skip
         self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
         if way.tongue.dialect.comment:
-            self._silence = Silence(self._reply, self._comment)
-            self._silence.last(chats.QUIET)
+            self._silence = StreamKeepalive(self._reply, self._comment)
+            self._silence.last(endpoints_chat.FIRST_COMMENT_SECONDS)
 
     def _ended(self, error: errors.IntermodalError | None) -> None:
         """The exchange is over. Called by the connection, which must not hear of a mistake of ours."""
@@ -344,7 +350,7 @@ class DirectAttempt:
         """Where it is the server that stops, say so at the end of what was said."""
         reply = self._reply
         if reply.status and not reply.ended and not reply.gone:
-            reply.last(self._broken(cut(reply)))
+            reply.last(self._broken(interrupted(reply)))
             self._asked.served.failed("stopping", broken=True)
 
     def forget(self) -> None:
@@ -359,21 +365,21 @@ class DirectAttempt:
                 self._verdict.cancel()
             del self._exchange
 
-    async def _admitted(self) -> Reservation | None:
+    async def _admitted(self) -> QuotaReservation | None:
         ledger, key = self._gateway.ledger, self._asked.key
         if ledger is None:
             return None
         given = ledger.admit_now(key, self._way.claim)
         if given is None:
             given = await ledger.admit(key, self._way.claim)
-        if isinstance(given, Refusal) and given.code in OF_BUDGETS:
+        if isinstance(given, QuotaRefusal) and given.code in BUDGET_REFUSALS:
             given = await self._admitted_for_less(ledger, given)
         self._rates()
-        if isinstance(given, Refusal):
-            raise refused(given)
+        if isinstance(given, QuotaRefusal):
+            raise quota_error(given)
         return given
 
-    async def _admitted_for_less(self, ledger: Ledger, refusal: Refusal) -> Reservation | Refusal:
+    async def _admitted_for_less(self, ledger: QuotaManager, refusal: QuotaRefusal) -> QuotaReservation | QuotaRefusal:
         """With a lower limit, where it is known that such answers are short."""
         for room in (
             ledger.room,
@@ -384,7 +390,7 @@ class DirectAttempt:
             if short is None:
                 break
             given = await ledger.admit(self._asked.key, short.claim)
-            if not isinstance(given, Refusal):
+            if not isinstance(given, QuotaRefusal):
                 self._shortened = short
                 return given
         return refusal
@@ -393,7 +399,7 @@ class DirectAttempt:
         """What the key's rates leave is told, whatever becomes of it."""
         ledger, key = self._gateway.ledger, self._asked.key
         if ledger is not None and (key.rate.rpm is not None or key.rate.tpm is not None):
-            self._asked.told |= rates_told(*ledger.rates(key))
+            self._asked.told |= rate_limit_headers(*ledger.rates(key))
 
     @property
     def _bound(self) -> float | None:
@@ -531,7 +537,7 @@ class DirectAttempt:
         waited = time.monotonic() - self._began
         self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
         if self._silence is not None:
-            self._silence.last(chats.AGAIN)
+            self._silence.last(endpoints_chat.COMMENT_SECONDS)
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -579,7 +585,7 @@ class DirectAttempt:
         self._write(accounting.charge_answer(self._cost, way.estimated, counted=counted).state, outcome)
         self._called(seconds, outcome.usage)
         gateway.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
-        name = answered(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
+        name = digest_with_answer(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
         gateway.conversations.put(name, way.endpoint.id, way.policy)
 
     def _handed_on(self) -> Handover:
@@ -659,7 +665,7 @@ class DirectAttempt:
 
     def _broken(self, error: BaseException) -> bytes:
         """The last event of a stream that fails, with what it took."""
-        failure_told(error, self._asked.served)
+        report_failure(error, self._asked.served)
         return self._exchange.broken(error)
 
     def _left(self) -> None:

@@ -22,10 +22,7 @@ from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
 from intermodal.from_wire import request_from_call
-from intermodal.gateway import chats
-from intermodal.gateway.conversations import Place, going_on
-from intermodal.gateway.counted import LARGE, VALUES, check_media, check_values, read_large
-from intermodal.gateway.dialects import Dialect
+from intermodal.gateway.client_apis import ClientApi
 from intermodal.gateway.direct.attempt_writer import AttemptWriter
 from intermodal.gateway.direct.compiled_plan import SAID, CompiledPlan, HostAccess, compile_plan
 from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover
@@ -34,11 +31,20 @@ from intermodal.gateway.direct.media_extraction import ExtractedBody, extract_me
 from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
-from intermodal.gateway.foreseen import FIRST, SHARE
-from intermodal.gateway.messages import Asked
-from intermodal.gateway.naming import allowed, policy_of, prompt_of, tightened, wishes_of
-from intermodal.gateway.reply import Reply
-from intermodal.gateway.shapes import MOST
+from intermodal.gateway.endpoints import chat as endpoints_chat
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.requests.body_limits import LARGE_BODY, MAX_VALUES, check_media_count, check_values, decode_body
+from intermodal.gateway.requests.prompt_size_check import FIRST_SAMPLE, SAMPLE_RATIO
+from intermodal.gateway.requests.request_policy import (
+    apply_overrides,
+    check_model_allowed,
+    policy_for_model,
+    policy_overrides,
+    prompt_name,
+)
+from intermodal.gateway.state.conversations import ConversationRoute, continue_conversation
+from intermodal.gateway.state.plan_cache import MAX_PARTS
 from intermodal.planner.planning_case import question_excerpt
 from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
@@ -50,8 +56,8 @@ from intermodal.transport.http1 import ConnectionPool
 from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
-    from intermodal.gateway.lasting import LastingClient
-    from intermodal.gateway.serving import Gateway
+    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.server_client import ServerClient
 
 WAYS, WAYS_ROOM = 512, 16 << 20  # ways of shapes, and bytes that all of them come to hold
 _WORDS = 64 << 10  # bytes of a body besides its media: to count so many words takes 6 ms, and more is for a thread
@@ -75,7 +81,7 @@ class _Known(NamedTuple):
     as_of: str
     refusals: int
 
-    def holds(self, catalog: Catalog, client: LastingClient) -> bool:
+    def holds(self, catalog: Catalog, client: ServerClient) -> bool:
         """Whether nothing changed since that a plan depends on."""
         return (
             self.catalog() is catalog and self.machine is client.machine and self.epoch == client.epoch
@@ -91,7 +97,7 @@ class MatchedChat(NamedTuple):
     key: tuple[object, ...]
     way: CompiledPlan | None
     policy: Policy
-    place: Place | None
+    place: ConversationRoute | None
     told: QuestionFacts | None = None
 
 
@@ -111,17 +117,17 @@ class DirectEngine:
 
     # ---- may it be taken? ----------------------------------------------------------------------
 
-    async def ready(self, asked: Asked, dialect: Dialect) -> MatchedChat | None:
+    async def ready(self, asked: GatewayRequest, dialect: ClientApi) -> MatchedChat | None:
         """What is asked, if it may be for the lane. Raises Refused for a wish or a name that is none."""
         tongue = self._tongue(dialect)
         if tongue is None:
             return None
         await self._gateway.client.looked()
-        await offload(len(asked.body) > LONG, check_values, asked, VALUES, self._gateway.limits.text)
+        await offload(len(asked.body) > LONG, check_values, asked, MAX_VALUES, self._gateway.limits.text)
         chat, asked.chat = asked.chat or await self._read(asked, tongue), None
         if chat is None:
             return None
-        check_media(len(chat.pictures), self._gateway.limits.media)
+        check_media_count(len(chat.pictures), self._gateway.limits.media)
         policy = self._policy(asked, chat)
         if policy is None:
             return None
@@ -132,13 +138,13 @@ class DirectEngine:
         told = await self._gateway.client.told(question_excerpt(chat.asked)) if _open(chat, policy) else None
         return self._known(asked, tongue, chat, policy, catalog, told)
 
-    def at_once(self, asked: Asked, dialect: Dialect, reply: Reply) -> DirectAttempt | None:
+    def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectAttempt | None:
         """The passage of a chat whose shape is known, if nothing has to be waited for; what was read of it is kept for
         ``ready``. Raises as ``ready`` does."""
         tongue, client = self._tongue(dialect), self._gateway.client
-        if tongue is None or not client.up_to_date or len(asked.body) > LARGE:
+        if tongue is None or not client.up_to_date or len(asked.body) > LARGE_BODY:
             return None
-        check_values(asked, VALUES, self._gateway.limits.text)
+        check_values(asked, MAX_VALUES, self._gateway.limits.text)
         body = extract_media(asked.body)
         if len(body.text) > _WORDS or _many_items(body.text):
             return None
@@ -160,33 +166,35 @@ class DirectEngine:
             return None
         return DirectAttempt(self._gateway, self, chat, ready.way, asked, reply)
 
-    def _tongue(self, dialect: Dialect) -> ProtocolAdapter | None:
+    def _tongue(self, dialect: ClientApi) -> ProtocolAdapter | None:
         telemetry = self._gateway.telemetry
         if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
             return None
         return ADAPTERS.get(dialect.reads)
 
-    def _policy(self, asked: Asked, chat: ParsedChat) -> Policy | None:
+    def _policy(self, asked: GatewayRequest, chat: ParsedChat) -> Policy | None:
         """What it is asked under; None where that is for the executor. Raises Refused."""
         client = self._gateway.client
         asked.served.model = chat.model
         own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
         policy = self._policies.get((chat.model, asked.head.wished, own))
         if policy is None:
-            if prompt_of(chat.model, client):
+            if prompt_name(chat.model, client):
                 return None
-            policy = tightened(policy_of(chat.model, client), wishes_of(asked.head.headers, chat.fields))
+            policy = apply_overrides(
+                policy_for_model(chat.model, client), policy_overrides(asked.head.headers, chat.fields)
+            )
             if len(own) <= _WISHES:
                 self._policies[chat.model, asked.head.wished, own] = policy
         if chat.stream and policy.streaming != "live":
             return None
         if asked.key.models or asked.key.policies:
-            allowed(asked.key, chat.model, client)
+            check_model_allowed(asked.key, chat.model, client)
         return policy
 
     def _known(
         self,
-        asked: Asked,
+        asked: GatewayRequest,
         tongue: ProtocolAdapter,
         chat: ParsedChat,
         policy: Policy,
@@ -204,19 +212,19 @@ class DirectEngine:
             return MatchedChat(chat, tongue, key, known.way, policy, place, told)
         return MatchedChat(chat, tongue, key, None, policy, place, told)
 
-    async def _read(self, asked: Asked, tongue: ProtocolAdapter) -> ParsedChat | None:
-        body = await offload(len(asked.body) > LARGE, extract_media, asked.body)
-        if len(body.text) > SHARE * FIRST:
+    async def _read(self, asked: GatewayRequest, tongue: ProtocolAdapter) -> ParsedChat | None:
+        body = await offload(len(asked.body) > LARGE_BODY, extract_media, asked.body)
+        if len(body.text) > SAMPLE_RATIO * FIRST_SAMPLE:
             return None  # more than many take: the executor's way refuses that before all of it is counted
         if _many_items(body.text):
             return None
-        if len(asked.body) > LARGE or len(body.text) > _WORDS:
+        if len(asked.body) > LARGE_BODY or len(body.text) > _WORDS:
             return await offload(True, _read, asked, body, tongue, self._measures.alone())
         return _read(asked, body, tongue, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
-    async def learned(self, ready: MatchedChat, asked: Asked) -> CompiledPlan | None:
+    async def learned(self, ready: MatchedChat, asked: GatewayRequest) -> CompiledPlan | None:
         """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
         gateway, client = self._gateway, self._gateway.client
         # What it is planned with: by the time it is, there may have been another look.
@@ -253,22 +261,22 @@ class DirectEngine:
         except (errors.ConfigError, NotExpressible):
             return "it cannot be said to its host"  # the executor says what is wrong with it
 
-    async def _inputs(self, ready: MatchedChat, asked: Asked) -> Inputs | None:
+    async def _inputs(self, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
         gateway = self._gateway
         decode, body = ready.tongue.dialect.decode, ready.chat.body.text
-        call = await read_large(decode, body)
+        call = await decode_body(decode, body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
-        call = chats.limited(call, gateway.client.config)
+        call = endpoints_chat.with_default_limit(call, gateway.client.config)
         long = is_long(call.messages, call.tools, call.output)
         if isinstance(call.output, JsonOutput):
             try:
-                await chats.check_schema(call.output.schema)
+                await endpoints_chat.check_schema(call.output.schema)
             except errors.IntermodalError:
                 return None  # the executor says what is wrong with it
             call = replace(call, output=replace(call.output, whole=False))
-        request = going_on(await offload(long, request_from_call, call, ready.policy), ready.place)
+        request = continue_conversation(await offload(long, request_from_call, call, ready.policy), ready.place)
         parts = await offload(long, list, request.parts())
         pictures = await offload(long, _pictures_in, parts)
         if pictures != len(ready.chat.pictures):
@@ -285,7 +293,9 @@ class DirectEngine:
 
     # ---- passing on ----------------------------------------------------------------------------
 
-    async def run(self, ready: MatchedChat, way: CompiledPlan, asked: Asked, reply: Reply) -> Handover | None:
+    async def run(
+        self, ready: MatchedChat, way: CompiledPlan, asked: GatewayRequest, reply: ResponseWriter
+    ) -> Handover | None:
         """Answer. Failure where nothing was shown and the executor is to go on.
 
         Raises Refused where the key's budget does not allow it.
@@ -337,10 +347,12 @@ def _open(chat: ParsedChat, policy: Policy) -> bool:
 def _many_items(text: bytes) -> bool:
     """Whether it holds more messages than a request whose plan is shared has parts, as far as these words tell. A quote
     in a string has a backslash before it, so that words about them are none."""
-    return max(map(text.count, _OF_ITEMS)) > MOST
+    return max(map(text.count, _OF_ITEMS)) > MAX_PARTS
 
 
-def _read(asked: Asked, body: ExtractedBody, tongue: ProtocolAdapter, measures: TextSizeCache) -> ParsedChat | None:
+def _read(
+    asked: GatewayRequest, body: ExtractedBody, tongue: ProtocolAdapter, measures: TextSizeCache
+) -> ParsedChat | None:
     chat = tongue.chat_of(body, asked.owner, measures)
     if body.lifted and not body.complete:  # something in it only looks like a picture
         chat = tongue.chat_of(ExtractedBody(asked.body), asked.owner, measures)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.gateway.dialects import OLLAMA
+from intermodal.gateway.client_apis import OLLAMA_CHAT
 from intermodal.gateway.direct.conversation_reader import ConversationReader, read_conversation
 from intermodal.gateway.direct.image_facts import ImageFacts, image_in_base64
 from intermodal.gateway.direct.media_extraction import ExtractedBody
@@ -51,7 +51,7 @@ _word = msgspec.json.Decoder(str | None)
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """The chat a body says, if the lane may take it."""
-    return read_conversation(body, owner, measure, OLLAMA, TAKEN, _read)
+    return read_conversation(body, owner, measure, OLLAMA_CHAT, TAKEN, _read)
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:

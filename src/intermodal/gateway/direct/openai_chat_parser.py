@@ -33,7 +33,7 @@ VARYING = frozenset({*IDENTIFIERS, "user", "metadata"})
 
 
 class TextSizes(NamedTuple):
-    """Of a text. ``shape``: characters, estimates, bytes and exact counts, rounded as ``shapes.py`` does it."""
+    """Of a text. ``shape``: characters, estimates, bytes and exact counts, rounded as ``plan_cache.py`` does it."""
 
     shape: tuple[object, ...]
     chars: int

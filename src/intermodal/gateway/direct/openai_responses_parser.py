@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.gateway.dialects import RESPONSES
+from intermodal.gateway.client_apis import OPENAI_RESPONSES
 from intermodal.gateway.direct.conversation_reader import ConversationReader, read_conversation
 from intermodal.gateway.direct.image_facts import image_in_data_url
 from intermodal.gateway.direct.media_extraction import ExtractedBody
@@ -61,7 +61,7 @@ Pieces = list[bytes | memoryview]
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """The chat a body says, if the lane may take it."""
-    return read_conversation(body, owner, measure, RESPONSES, TAKEN, _read)
+    return read_conversation(body, owner, measure, OPENAI_RESPONSES, TAKEN, _read)
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.dialects import RESPONSES, Encoder
+from intermodal.gateway.client_apis import OPENAI_RESPONSES, ReplyEncoder
 from intermodal.gateway.direct.openai_responses_rewriter import (
     OWN_ID,
     UNCOUNTED,
@@ -76,8 +76,8 @@ class OpenAIResponsesStream(TranscodedStream):
         self._closing = b""  # what ends an answer that is stopped in the middle
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
 
-    def _fresh(self) -> Encoder:
-        return RESPONSES.encoder(self._model, keep=self.items.append, asked=self._asked)
+    def _fresh(self) -> ReplyEncoder:
+        return OPENAI_RESPONSES.encoder(self._model, keep=self.items.append, asked=self._asked)
 
     # ---- bytes to events
 

@@ -12,7 +12,14 @@ from msgspec.structs import replace
 
 from intermodal.catalog.types import Endpoint, Host, Protocol
 from intermodal.cost_model.context_window import requested_context
-from intermodal.gateway.dialects import CHAT, MESSAGES, OLLAMA, RESPONSES, Dialect, Encoder
+from intermodal.gateway.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+    ReplyEncoder,
+)
 from intermodal.gateway.direct import (
     anthropic_parser,
     anthropic_rewriter,
@@ -82,7 +89,7 @@ class ProtocolAdapter:
         live: lets a streamed one through. broken: the last event of one that failed. stream_type: what it comes as.
     """
 
-    dialect: Dialect
+    dialect: ClientApi
     protocol: Protocol
     path: str
     headers: Callable[[Sampling, Settings], Headers]
@@ -93,7 +100,7 @@ class ProtocolAdapter:
     live: type[StreamedResponse]
     broken: Callable[[BaseException], bytes]
     decodes: Callable[[str, Mapping[str, str]], ReplyDecoder]
-    encodes: Callable[[str], Encoder]
+    encodes: Callable[[str], ReplyEncoder]
     uncounted: bytes
     told: Callable[..., bytes] = rewrite_reply
     identifiers: tuple[str, ...] = ()
@@ -113,7 +120,7 @@ class ProtocolAdapter:
     def whole(self, events: Iterable[WireEvent]) -> bytes:
         return self.dialect.encode(events, "")[1]
 
-    def encoder(self, model: str) -> Encoder:
+    def encoder(self, model: str) -> ReplyEncoder:
         return self.encodes(model)
 
 
@@ -173,7 +180,7 @@ def _output_of(request: Request) -> TextOutput | JsonOutput:
 
 
 OPENAI = ProtocolAdapter(
-    dialect=CHAT, protocol="openai", path=openai_chat_request.PATH,
+    dialect=OPENAI_CHAT, protocol="openai", path=openai_chat_request.PATH,
     headers=lambda *asked: openai_chat_request.JSON_HEADERS,
     chat_of=openai_chat_parser.chat_of, kept=openai_chat_parser.KEPT, identifiers=IDENTIFIERS,
     start=_openai, read=openai_chat_rewriter.read, live=StreamedResponse, broken=openai_chat_rewriter.broken,
@@ -184,7 +191,8 @@ OPENAI = ProtocolAdapter(
     uncounted=openai_chat_rewriter.UNCOUNTED,
 )  # fmt: skip
 ANTHROPIC = ProtocolAdapter(
-    dialect=MESSAGES, protocol="anthropic", path=anthropic_request.PATH, headers=anthropic_request.headers_for,
+    dialect=ANTHROPIC_MESSAGES, protocol="anthropic", path=anthropic_request.PATH,
+        headers=anthropic_request.headers_for,
     chat_of=anthropic_parser.chat_of, kept=anthropic_parser.KEPT, start=_anthropic, read=anthropic_rewriter.read,
     live=AnthropicStream,
     broken=anthropic_rewriter.broken,
@@ -193,24 +201,25 @@ ANTHROPIC = ProtocolAdapter(
     uncounted=b'{"input_tokens":0,"output_tokens":0}',
 )  # fmt: skip
 RESPONSE = ProtocolAdapter(
-    dialect=RESPONSES, protocol="openai-responses", path=openai_responses_request.PATH, identifiers=IDENTIFIERS,
+    dialect=OPENAI_RESPONSES, protocol="openai-responses", path=openai_responses_request.PATH, identifiers=IDENTIFIERS,
     headers=lambda *asked: openai_responses_request.HEADERS, chat_of=openai_responses_parser.chat_of,
     kept=openai_responses_parser.KEPT,
     start=_encoded(openai_responses_request.encode_request, "input"), read=openai_responses_rewriter.read,
     live=OpenAIResponsesStream,
-    broken=lambda error: RESPONSES.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
+    broken=lambda error: OPENAI_RESPONSES.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
     decodes=lambda endpoint, headers: openai_responses_request.OpenAIResponsesDecoder(endpoint, headers=headers),
-    encodes=RESPONSES.encoder,
+    encodes=OPENAI_RESPONSES.encoder,
     uncounted=openai_responses_rewriter.UNCOUNTED, told=openai_responses_rewriter.finished,
     items=openai_responses_rewriter.items_of,
     again=echoed_fields, said="input",
 )  # fmt: skip
 LINES = ProtocolAdapter(
-    dialect=OLLAMA, protocol="ollama", path=ollama_request.PATH, headers=lambda *asked: ollama_request.HEADERS,
+    dialect=OLLAMA_CHAT, protocol="ollama", path=ollama_request.PATH, headers=lambda *asked: ollama_request.HEADERS,
     chat_of=ollama_parser.chat_of, kept=ollama_parser.KEPT, start=_encoded(ollama_request.encode_request, "messages"),
     read=ollama_rewriter.read, live=OllamaStream,
-    broken=lambda error: OLLAMA.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
-    decodes=lambda endpoint, headers: ollama_request.OllamaDecoder(endpoint, headers=headers), encodes=OLLAMA.encoder,
+    broken=lambda error: OLLAMA_CHAT.encoder("").feed(Error(error=error)),  # type: ignore[arg-type]
+    decodes=lambda endpoint, headers: ollama_request.OllamaDecoder(endpoint, headers=headers),
+        encodes=OLLAMA_CHAT.encoder,
     uncounted=ollama_rewriter.UNCOUNTED, told=ollama_rewriter.finished, stream_type=ollama_server.STREAM_TYPE,
 )  # fmt: skip
 ADAPTERS: Mapping[str, ProtocolAdapter] = {

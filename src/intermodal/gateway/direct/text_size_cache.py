@@ -9,7 +9,7 @@ from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog
 from intermodal.cost_model.answer_length import kind_of
 from intermodal.gateway.direct.openai_chat_parser import TextSizes
-from intermodal.gateway.shapes import estimates, top
+from intermodal.gateway.state.plan_cache import bucket_top, estimate_tokens
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.planning_case import question_excerpt
 from intermodal.planner_inputs.token_counts import vocabularies_to_count
@@ -60,8 +60,8 @@ class TextSizeCache:
         if found is None:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
             made_of = count_scripts(text)
-            rough = estimates(len(text), size, made_of, self._names[1])
-            shape = (top(len(text)), *map(top, rough), top(size), *self._counts(text))
+            rough = estimate_tokens(len(text), size, made_of, self._names[1])
+            shape = (bucket_top(len(text)), *map(bucket_top, rough), bucket_top(size), *self._counts(text))
             found = TextSizes(shape, len(text), made_of, size)
             if len(text) <= _LONGEST:
                 self._known[text] = found
@@ -70,7 +70,7 @@ class TextSizeCache:
     def _counts(self, text: str) -> list[tuple[str, int]]:
         count = self._client.vocabularies.count
         found = ((name, count(name, text)) for name in self._names[0])
-        return [(name, top(number)) for name, number in found if number is not None]
+        return [(name, bucket_top(number)) for name, number in found if number is not None]
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
         """What kind of answer is asked for; and of pictures, which aspects."""

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from intermodal.executor.attempt.answer_state import is_output
-from intermodal.gateway.dialects import Encoder
+from intermodal.gateway.client_apis import ReplyEncoder
 from intermodal.gateway.direct.upstream_response import End, StreamedResponse
 from intermodal.protocols.calls import (
     Error,
@@ -37,7 +37,7 @@ class TranscodedStream(StreamedResponse):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._decoder: ReplyDecoder | None = None
-        self._writer: Encoder | None = None
+        self._writer: ReplyEncoder | None = None
         self._called = TurnBuilder()
 
     def _take(self, data: bytes) -> None:
@@ -55,12 +55,12 @@ class TranscodedStream(StreamedResponse):
         return self._decoder
 
     @property
-    def _writing(self) -> Encoder:
+    def _writing(self) -> ReplyEncoder:
         if self._writer is None:
             self._writer = self._fresh()
         return self._writer
 
-    def _fresh(self) -> Encoder:
+    def _fresh(self) -> ReplyEncoder:
         return self._reader.encoder(self._model)
 
     def _hear(self, events: Iterable[WireEvent]) -> None:

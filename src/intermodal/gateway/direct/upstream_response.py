@@ -18,11 +18,11 @@ from intermodal import errors
 from intermodal.content import Refusal
 from intermodal.executor.attempt.answer_state import LoopGuard, TokenLimiter, trailing_timeout
 from intermodal.executor.outputs.commit_gate import CommitGate
-from intermodal.gateway.dialects import Encoder
+from intermodal.gateway.client_apis import ReplyEncoder
 from intermodal.gateway.direct.chunk_template import TRIES, ChunkTemplate, chunk_template_of
 from intermodal.gateway.direct.openai_chat_rewriter import DONE, UNCOUNTED, ReplyChunk, of_choice, read, rewrite_reply
 from intermodal.gateway.direct.raw_json import split_object
-from intermodal.gateway.reply import Reply
+from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
 from intermodal.protocols.calls import WireUsage as Counts
 from intermodal.protocols.conversation import collect_turn
@@ -60,7 +60,7 @@ class ReplyReader(Protocol):
         """A whole reply, written anew."""
         ...
 
-    def encoder(self, model: str) -> Encoder:
+    def encoder(self, model: str) -> ReplyEncoder:
         """What tells a whole answer as a stream, without its usage."""
         ...
 
@@ -300,7 +300,7 @@ class StreamContext(NamedTuple):
         reasonless: the host is known not to say why an answer ended. limit: tokens that were allowed.
     """
 
-    reply: Reply
+    reply: ResponseWriter
     model: str
     begin: Callable[[], None]
     told: Callable[[StreamedResponse], bytes]
@@ -338,7 +338,7 @@ class StreamedResponse(UpstreamResponse):
         self._metered_beside = 0
         self._unlooked: list[str] = []
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
-        self._encoder: Encoder | None = None  # for what is written in an unusual way
+        self._encoder: ReplyEncoder | None = None  # for what is written in an unusual way
         self._rest = b""  # of what came, what has no end yet
         self._long = bytearray()  # the same of a long event
         self._held: list[bytes] = []

@@ -25,7 +25,7 @@ _OVER = (1 << 64) - 1
 _LINE = 64  # bytes of a beat: each has a cache line of its own
 
 
-class Beats:
+class Heartbeats:
     """``view``: memory that is shared. A count of 0 is a worker that does not serve yet."""
 
     def __init__(self, view: memoryview) -> None:
@@ -57,7 +57,7 @@ class Beats:
         return number * _LINE // 8
 
 
-def start_beating(beats: Beats, number: int, loop: asyncio.AbstractEventLoop) -> None:
+def start_beating(beats: Heartbeats, number: int, loop: asyncio.AbstractEventLoop) -> None:
     """Beat for as long as the loop turns."""
 
     def beat() -> None:
@@ -67,7 +67,7 @@ def start_beating(beats: Beats, number: int, loop: asyncio.AbstractEventLoop) ->
     beat()
 
 
-class Activity(NamedTuple):
+class ProcessActivity(NamedTuple):
     """What a process does: the state of its main thread as in proc(5), and the processor time that all have used.
 
     Where the main thread sleeps and another could run, the state is R: the loop may wait for that one, and it for a
@@ -78,7 +78,7 @@ class Activity(NamedTuple):
     cpu: float
 
 
-def activity_of(pid: int) -> Activity | None:
+def process_activity(pid: int) -> ProcessActivity | None:
     """None where the system does not say."""
     try:
         tasks = Path(f"/proc/{pid}/task")
@@ -87,12 +87,12 @@ def activity_of(pid: int) -> Activity | None:
         state = fields[str(pid)][0]
         if state == "S" and any(each[0] == "R" for each in fields.values()):
             state = "R"
-        return Activity(state, used / os.sysconf("SC_CLK_TCK"))
+        return ProcessActivity(state, used / os.sysconf("SC_CLK_TCK"))
     except (OSError, ValueError, LookupError):
         return None
 
 
-class Clock:
+class StepClock:
     """Time in which its owner ran: of a pause between two readings at most one step counts."""
 
     def __init__(self, now: float) -> None:
@@ -105,7 +105,7 @@ class Clock:
         return passed
 
 
-class Pulse:
+class HangDetector:
     """What the parent knows of one worker's beats."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Pulse:
         self._count = 0
         self._cpu = 0.0  # it had used when its silence began
 
-    def look(self, count: int, passed: float, activity: Callable[[], Activity | None]) -> bool:
+    def look(self, count: int, passed: float, activity: Callable[[], ProcessActivity | None]) -> bool:
         """Whether it is to be killed, after ``passed`` more seconds of the parent's time. ``activity``: its main
         thread's, now."""
         if count != self._count or not count:
@@ -129,7 +129,7 @@ class Pulse:
             return self.silent >= END_SECONDS
         return self.silent >= SILENT_SECONDS and self._hangs(activity())
 
-    def _hangs(self, found: Activity | None) -> bool:
+    def _hangs(self, found: ProcessActivity | None) -> bool:
         if found is None:
             return True
         if found.state in "Dt":  # it waits for a disk and cannot be killed either; a debugger holds it

@@ -14,14 +14,16 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.gateway.workers.heartbeat import start_beating
-from intermodal.gateway.workers.listening import Shared, taken
-from intermodal.gateway.workers.memory import Memory
+from intermodal.gateway.workers.shared_state import SharedState
+from intermodal.gateway.workers.sockets import SharedSocket, inherit_sockets
 
 READY = b"r"
-WHERE = signal.SIGUSR2  # a worker that gets it writes to the line where each of its threads is, even while it hangs
+DUMP_SIGNAL = (
+    signal.SIGUSR2
+)  # a worker that gets it writes to the line where each of its threads is, even while it hangs
 
 
-class Post(Value):
+class WorkerAssignment(Value):
     """What the parent tells a worker on its command line; descriptors that it inherits.
 
     Attributes:
@@ -38,21 +40,21 @@ class Post(Value):
     first: bool = False
 
 
-class Worker:
+class WorkerProcess:
     """One of several. Raises UsageError where it was not started by a parent."""
 
     def __init__(self, said: str) -> None:
         try:
-            self.post = post = msgspec.json.decode(said, type=Post)
-            self.sockets: Sequence[Shared] = taken(post.sockets)
+            self.post = post = msgspec.json.decode(said, type=WorkerAssignment)
+            self.sockets: Sequence[SharedSocket] = inherit_sockets(post.sockets)
             self._line = socket.socket(fileno=post.line)
             os.set_inheritable(post.line, False)
-            self.memory = Memory(post.memory, post.numbers)
+            self.memory = SharedState(post.memory, post.numbers)
             os.close(post.memory)
         except (msgspec.MsgspecError, OSError, ValueError):
             raise UsageError("workers are started by serve --workers N, and by nobody else") from None
         self._line.setblocking(False)
-        faulthandler.register(WHERE, file=post.line, all_threads=True)
+        faulthandler.register(DUMP_SIGNAL, file=post.line, all_threads=True)
 
     @property
     def number(self) -> int:

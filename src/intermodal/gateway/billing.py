@@ -1,0 +1,362 @@
+"""Who pays: a key by the head of a request, its budget before anything is sent, and what it took in the end.
+
+``ledger/`` keeps the accounts and knows no HTTP; this says what it answers as HTTP does, and adds up a run for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from math import inf, isfinite
+from time import monotonic
+from typing import TYPE_CHECKING, TypedDict
+
+from msgspec.structs import replace
+
+from intermodal.errors import StoreError
+from intermodal.events import AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted
+from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, RequestHead
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.quotas import quota_store
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.quota_manager import QuotaManager
+from intermodal.gateway.quotas.quota_types import QuotaRefusal, RateRemaining, VirtualKey, claim_for_plan, max_run_cost
+from intermodal.gateway.requests.multipart import multipart_boundary
+from intermodal.plans.plan import Plan
+from intermodal.plans.step import Call
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.request import Policy
+
+if TYPE_CHECKING:
+    from intermodal.executor.attempt.caller import PriorAttempt
+
+IDEMPOTENCY_HEADER = "idempotency-key"
+MAX_IDEMPOTENCY_KEY = 255
+_SAID_AGAIN = (POLICY_HEADER, "retry-after:", "x-should-retry:")
+
+
+def quota_error(refusal: QuotaRefusal) -> RequestRefused:
+    """The ledger's no, as HTTP says it."""
+    headers = {"x-should-retry": "true" if refusal.again else "false"}
+    if refusal.retry_after is not None:
+        headers["retry-after"] = str(max(1, -(-refusal.retry_after // 1)))[:10].removesuffix(".0")
+    if refusal.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return RequestRefused(refusal.words, status=refusal.status, headers=headers, code=refusal.code)
+
+
+def authenticate(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
+    """Whose request this is. Raises Refused."""
+    try:
+        found = ledger.access.who(head.headers)
+    except StoreError:
+        raise RequestRefused(
+            "the keys cannot be read, so nobody is let in", status=503, code="ledger_unavailable"
+        ) from None
+    if isinstance(found, QuotaRefusal):
+        raise quota_error(found)
+    return found
+
+
+@asynccontextmanager
+async def billed_run(
+    allowance: RunAllowance, asked: GatewayRequest, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
+    tried: PriorAttempt | None = None,
+) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
+    """The events of a run that was admitted; what it took is settled however it ends. Raises Refused.
+
+    ``allowance``: of the run; has what is set aside for it already, or gets it. ``tried``: an attempt that was made
+    before the run.
+    """
+    ledger, given = allowance.ledger, allowance.given
+    bill = RunBill(plan, tried, max_run_cost(plan, policy))
+    if ledger is None:
+        try:
+            async with aclosing(bill.watched(events)) as watched:
+                yield watched
+        finally:
+            asked.served.spent(bill.cost)
+        return
+    if given is None:
+        async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
+            found = await ledger.admit(asked.key, replace(claim_for_plan(plan), requests=0 if asked.counted else 1))
+            asked.counted = asked.counted or not isinstance(found, QuotaRefusal)
+        asked.told |= rate_limit_headers(*ledger.rates(asked.key))
+        if isinstance(found, QuotaRefusal):
+            await events.aclose()
+            raise quota_error(found)
+        given = allowance.given = found
+        asked.sent += 1
+    if tried is None:
+        allowance.expose(0.0, taken=False)  # nothing was sent yet
+    try:
+        async with aclosing(bill.watched(events)) as watched:
+            yield watched
+    finally:
+        took = allowance.counted(bill)
+        asked.served.spent(took["cost"])
+        asked.sent -= not bill.carried_out
+        if bill.nothing_sent:
+            ledger.release(given)
+        else:
+            ledger.settle(given, **took)
+
+
+class RunSettlement(TypedDict):
+    """What a run took, as the ledger books it."""
+
+    cost: float | None
+    tokens: int | None
+    untold: float
+
+
+class RunAllowance:
+    """What a run may spend of its key's budgets, as the run itself asks (``executor/attempt/ledger.py``).
+
+    ``given``: what is set aside for it, before anything is sent; None where nobody's budget is charged.
+    """
+
+    def __init__(self, ledger: QuotaManager | None, given: QuotaReservation | None = None) -> None:
+        self.ledger = ledger
+        self.given = given
+        self._exposed = 0.0
+        self._taken = False
+
+    async def raise_to(self, usd: float) -> bool:
+        """Have so much set aside for the whole run; False where the budget has no room for it."""
+        if self.ledger is None or self.given is None or not isfinite(usd):
+            return True
+        return await self.ledger.extend(self.given, usd)
+
+    def expose(self, usd: float, *, taken: bool) -> None:
+        """If this process were killed now, the run would have cost so much."""
+        if self.ledger is not None and self.given is not None and isfinite(usd):
+            self._exposed, self._taken = usd, taken
+            self.ledger.expose(self.given, usd, taken=taken)
+
+    def counted(self, bill: RunBill) -> RunSettlement:
+        """What the run took. Where it did not come to its end, nothing counts that was not sent: its events tell that a
+        step began, and the run itself what of it was."""
+        if bill.finished or bill.cost is None:
+            return RunSettlement(cost=bill.cost, tokens=bill.tokens, untold=bill.untold)
+        cost = min(bill.cost, self._exposed)
+        return RunSettlement(cost=cost, tokens=bill.tokens if self._taken else 0, untold=min(bill.untold, cost))
+
+
+class RunBill:
+    """What a run took, as far as its events tell.
+
+    What nobody told counts at the bound that the plan has for the attempt: attempts that were not made count nothing.
+
+    Args:
+        tried: an attempt that was made before the run. most: USD that all of it may cost, None where nobody knows.
+    """
+
+    def __init__(self, plan: Plan, tried: PriorAttempt | None = None, most: float | None = None) -> None:
+        self._bounds = _bounds_of(plan)
+        self._handed = tried if tried is not None and tried.paid else None
+        self._most = inf if most is None else most
+        self._known = 0.0  # USD that somebody told
+        self._guessed: float | None = 0.0  # USD of attempts of which nobody told; None where the plan does not, too
+        self._tokens: int | None = 0
+        self._finished: Finished | None = None
+        self._began = False
+        self._paid = self._handed is not None  # something was, or may have been
+        # Steps that began, with their endpoint, and of which nothing more was heard.
+        self._open: dict[str, str] = {}
+        self._before: dict[str, list[str]] = {}  # endpoints of calls after which a step began once more
+        self._waits: dict[str, float] = {}  # until when a step waits to be sent again
+        self._shared = set[str]()  # steps of several calls at a time: of one that fails nothing follows for the others
+        # The last step that ended said how many tokens it took: the one that answers does, or no one. To say it aloud
+        # takes none.
+        self._told = False
+        self._spoken = set[str]()
+
+    async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        async with aclosing(events):
+            async for event in events:
+                self.feed(event)
+                yield event
+
+    def feed(self, event: Event) -> None:
+        if isinstance(event, StepStarted):
+            self._begin(event)
+        elif isinstance(event, StepFinished):
+            self._add(event.actual.cost, event.actual.step, self._open.pop(event.actual.step, ""))
+            if event.actual.step not in self._shared:
+                self._before.pop(event.actual.step, None)  # it says what they took, too
+            usage = event.actual.usage
+            told = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
+            self._told = told or (self._told and event.actual.step in self._spoken)
+            if self._tokens is not None:
+                self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        elif isinstance(event, AttemptFailed):
+            self._fail(event)
+        elif isinstance(event, Replanned):
+            self._bounds = {name: bound for name, bound in self._bounds.items() if bound == 0}  # of another plan
+        elif isinstance(event, Finished):
+            self._finished = event
+            if not self._told:
+                self._tokens = None
+
+    def _begin(self, event: StepStarted) -> None:
+        self._began = True
+        if self._handed is not None and self._handed.error is None:  # from here on it counts as this step
+            self._handed = None
+        if event.step in self._open:  # an answer that is to be repaired, or is asked for elsewhere
+            self._before.setdefault(event.step, []).append(self._open[event.step])
+        self._open[event.step] = event.endpoint
+        self._waits.pop(event.step, None)
+        if event.op == "describe":
+            self._shared.add(event.step)
+        if event.op == "speak":
+            self._spoken.add(event.step)
+
+    def _fail(self, event: AttemptFailed) -> None:
+        self._handed = None  # it is the first that is told of
+        if event.charged == "maybe":
+            self._tokens, self._paid = None, True
+        if event.step in self._shared:  # which goes on counting whole
+            return
+        if event.then == "resend":
+            self._waits[event.step] = monotonic() + event.delay
+        else:
+            self._open.pop(event.step, None)
+        self._add(event.cost if event.charged == "maybe" else event.cost or 0.0, event.step, event.endpoint)
+
+    def _add(self, cost: float | None, step: str, endpoint: str) -> None:
+        self._paid = self._paid or cost != 0
+        if cost is not None:
+            self._known += cost
+        else:
+            self._guessed = self._and(self._guessed, step, endpoint)
+
+    def _and(self, guessed: float | None, step: str, endpoint: str) -> float | None:
+        """With an attempt at it."""
+        bound = self._bounds.get((step, endpoint)) if endpoint else 0.0
+        return None if guessed is None or bound is None else guessed + bound
+
+    @property
+    def finished(self) -> bool:
+        """It came to its end, and said what it took."""
+        return self._finished is not None
+
+    @property
+    def nothing_sent(self) -> bool:
+        """No step began: the run was stopped before it."""
+        return not self._began and self._finished is None and self._handed is None
+
+    @property
+    def carried_out(self) -> bool:
+        """It answered, or something was paid for it, or may have been: whoever asks again must not have it twice."""
+        return self._finished is not None or self._paid or any(endpoint for _, endpoint in self._running)
+
+    @property
+    def _running(self) -> list[tuple[str, str]]:
+        """Attempts that may have been sent, and of which nothing was heard."""
+        now = monotonic()
+        running = [each for each in self._open.items() if now >= self._waits.get(each[0], 0.0)]
+        return running + [(step, endpoint) for step, earlier in self._before.items() for endpoint in earlier]
+
+    @property
+    def untold(self) -> float:
+        """USD of the cost that are bounds."""
+        cost = self.cost
+        return 0.0 if cost is None else max(cost - self._known, 0.0)
+
+    @property
+    def cost(self) -> float | None:
+        """USD; None where nobody can tell, and all that was set aside counts."""
+        if self._finished is not None:
+            return self._finished.cost
+        guessed = self._guessed
+        for step, endpoint in self._running:
+            guessed = self._and(guessed, step, endpoint)
+        if self._handed is not None:
+            counts = self._handed.counts
+            guessed = None if guessed is None or counts is None else guessed + counts
+        return None if guessed is None else self._known + min(guessed, max(self._most - self._known, 0.0))
+
+    @property
+    def tokens(self) -> int | None:
+        """In and out; None where nobody can tell, and all that was set aside counts."""
+        if self._finished is None and (self._handed is not None or any(endpoint for _, endpoint in self._running)):
+            return None
+        return self._tokens
+
+
+def _bounds_of(plan: Plan) -> dict[tuple[str, str], float | None]:
+    """USD that one attempt at a step may cost at an endpoint; None where nobody knows."""
+    found: dict[tuple[str, str], float] = {}
+    for route in (plan.chosen, *plan.fallbacks):
+        for step in route.steps:
+            if isinstance(step, Call):
+                name = step.id, step.endpoint
+                found[name] = max(step.estimate.cost.for_limit(), found.get(name, 0.0))
+    return {name: bound if isfinite(bound) else None for name, bound in found.items()}
+
+
+def rate_limit_headers(requests: RateRemaining | None, tokens: RateRemaining | None) -> dict[str, str]:
+    """What the key's rates leave, in OpenAI's headers."""
+    said: dict[str, str] = {}
+    for name, left in (("requests", requests), ("tokens", tokens)):
+        if left is not None:
+            said[f"x-ratelimit-limit-{name}"] = str(left.limit)
+            said[f"x-ratelimit-remaining-{name}"] = str(left.remaining)
+            said[f"x-ratelimit-reset-{name}"] = f"{left.reset:.3f}s"
+    return said
+
+
+# ---- Idempotency-Key -----------------------------------------------------------------------------------
+
+
+async def begin_idempotent(
+    ledger: QuotaManager, asked: GatewayRequest
+) -> quota_store.FirstUse | quota_store.StoredReply | None:
+    """Whether this was asked before; None where nobody says so. Raises Refused."""
+    name = asked.head.headers.get(IDEMPOTENCY_HEADER, "")
+    if not name or asked.head.method != "POST":
+        return None
+    if len(name) > MAX_IDEMPOTENCY_KEY:
+        raise RequestRefused(f"the Idempotency-Key is longer than {MAX_IDEMPOTENCY_KEY} letters", status=400)
+    found = await ledger.ask(
+        quota_store.IdempotentRequest(owner=asked.owner, name=name, digest=await asyncio.to_thread(_digest, asked))
+    )
+    if isinstance(found, QuotaRefusal):
+        raise quota_error(found)
+    return found
+
+
+def _digest(asked: GatewayRequest) -> bytes:
+    """Of what is asked. What parts a form is chosen anew each time that it is sent."""
+    parted = multipart_boundary(asked.head.headers.get("content-type", ""))
+    body = asked.body.replace(b"--" + parted, b"--") if parted else asked.body
+    return hashlib.sha256(asked.head.path.encode("latin-1") + b"\0" + body).digest()
+
+
+@asynccontextmanager
+async def store_idempotent(
+    ledger: QuotaManager, fresh: quota_store.FirstUse, asked: GatewayRequest, reply: ResponseWriter
+) -> AsyncIterator[None]:
+    """Keep the answer for who asks again under this Idempotency-Key; where nothing was carried out (no host was asked,
+    or all of them refused), it may be used again."""
+    reply.kept = []
+    try:
+        yield
+    finally:
+        if not asked.sent:
+            await ledger.forget(fresh)
+        elif reply.ended and reply.kept is not None:
+            answer = quota_store.StoredReply(
+                status=reply.status, content_type=reply.type, body=b"".join(reply.kept), headers=_kept_of(reply.head)
+            )
+            await ledger.finish(fresh, answer)
+        else:
+            await ledger.abandon(fresh)
+
+
+def _kept_of(head: str) -> str:
+    """Of the lines of a head those that are said again: what became of the request, and not who asked, and when."""
+    return "".join(line for line in head.splitlines(keepends=True) if line.startswith(_SAID_AGAIN))

@@ -1,0 +1,117 @@
+"""Which codec of ``protocols/`` answers at an endpoint of the chat kind: a table, not a branch. Codecs load lazily."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from intermodal.protocols.calls import ChatCall, WireEvent
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.request_fields import accepted_fields
+
+
+class ReplyEncoder(Protocol):
+    def feed(self, event: WireEvent) -> bytes: ...
+
+
+def _seconds() -> int:
+    return int(time.time())
+
+
+@dataclass(frozen=True)
+class ClientApi:
+    """How one API is spoken.
+
+    Attributes:
+        reads, writes: modules of ``protocols/``: one with ``decode_request``, one with ``encode_reply`` and
+            ``StreamEncoder``.
+        about: what the writers want to know of an answer besides the model's name.
+        comment: what keeps a silent stream open, and says what is going on; b"" where the framing has no comments.
+        table: the name of its requests in ``protocols/request_fields.py``, which has their fields.
+        deep: what stands in the middle of what is said and is not understood, by name, and how it is found in a body.
+        asks: the field that holds what is said.
+        refers: requests may name items of earlier answers, which the codec is given the means to keep and to find.
+    """
+
+    reads: str
+    writes: str
+    about: Callable[[], dict[str, Any]]
+    comment: bytes
+    table: str
+    asks: str = "messages"
+    refers: bool = False
+    deep: Mapping[str, re.Pattern[bytes]] = field(default_factory=dict)
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """Fields of a request that may say something. Others are named in a header of the answer."""
+        return accepted_fields(self.table)
+
+    def decode(self, body: bytes, **more: Any) -> ChatCall:
+        """Raises ValueError for a body that is no call."""
+        return cast("ChatCall", import_module(f"intermodal.protocols.{self.reads}").decode_request(body, **more))
+
+    @property
+    def stream_type(self) -> str:
+        return cast("str", import_module(f"intermodal.protocols.{self.writes}").STREAM_TYPE)
+
+    def encoder(self, name: str, **more: Any) -> ReplyEncoder:
+        made = import_module(f"intermodal.protocols.{self.writes}").StreamEncoder(name, **self.about(), **more)
+        return cast("ReplyEncoder", made)
+
+    def encode(self, events: Iterable[WireEvent], name: str, **more: Any) -> tuple[int, bytes]:
+        """Status and body of a whole answer."""
+        made = import_module(f"intermodal.protocols.{self.writes}").encode_reply(events, name, **self.about(), **more)
+        return cast("tuple[int, bytes]", made)
+
+
+def openai_error(error: BaseException) -> bytes:
+    from intermodal.protocols.openai_chat.server import write_error
+
+    return dumps({"error": write_error(error)})
+
+
+def anthropic_error(error: BaseException) -> bytes:
+    from intermodal.protocols.anthropic.server import write_error
+
+    return dumps(write_error(error))
+
+
+def ollama_error(error: BaseException) -> bytes:
+    from intermodal.protocols.ollama.server import write_error
+
+    return dumps(write_error(error))
+
+
+# Asked for, or of an answer before. A quote in a string has a backslash before it: words about citations are none.
+_CITED = re.compile(rb'"citations"\s*:\s*(?:\{[^{}]*"enabled"\s*:\s*true|\[\s*\{)')
+OPENAI_CHAT = ClientApi(
+    reads="openai_chat.server", writes="openai_chat.server", comment=b": %b\n\n",
+    about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()}, table="openai",
+)  # fmt: skip
+OPENAI_RESPONSES = ClientApi(
+    reads="openai_responses.server", writes="openai_responses.server", comment=b": %b\n\n",
+    about=lambda: {"id": f"resp_{uuid.uuid4().hex}", "created": _seconds()}, table="openai-responses",
+    asks="input", refers=True,
+)  # fmt: skip
+ANTHROPIC_MESSAGES = ClientApi(
+    reads="anthropic.server", writes="anthropic.server", comment=b": %b\n\n",
+    about=lambda: {"id": f"msg_{uuid.uuid4().hex}"}, table="anthropic", deep={"citations": _CITED},
+)  # fmt: skip
+OLLAMA_CHAT = ClientApi(
+    reads="ollama.server", writes="ollama.server", comment=b"",
+    about=lambda: {"now": lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z")}, table="ollama",
+)  # fmt: skip
+OLLAMA_GENERATE = replace(
+    OLLAMA_CHAT, reads="ollama.server_generate", writes="ollama.server_generate", asks="prompt",
+        table="ollama-generate",
+)  # fmt: skip
+ERROR_ENCODERS: Mapping[str, Callable[[BaseException], bytes]] = {
+    "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,
+}  # fmt: skip

@@ -1,0 +1,7 @@
+"""Handlers of the routes, one module for each kind of request.
+
+chat.py         chats in every client API
+media.py        embeddings, speech, transcriptions and images; token_ids.py: texts sent as token ids
+models.py       lists of models; plans.py: plans, explained or kept; openapi.py: the API description
+monitoring.py   liveness and readiness
+"""

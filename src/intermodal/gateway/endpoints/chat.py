@@ -1,0 +1,373 @@
+"""Doors of the chat kind: a call is read, planned, run and written in the words of its dialect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal import answer_schema as schemas
+from intermodal import errors
+from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
+from intermodal.concurrency.offload import LONG, MANY, is_long, offload
+from intermodal.content import Part, Refusal, Text, ToolCall, ToolResult
+from intermodal.events import (
+    AttemptFailed,
+    Committed,
+    Event,
+    Finished,
+    Note,
+    StepProgress,
+    StepStarted,
+)
+from intermodal.executor.outputs.json_answer import run_bounded
+from intermodal.from_wire import request_from_call
+from intermodal.gateway import response_metadata
+from intermodal.gateway.client_apis import OPENAI_CHAT, ClientApi
+from intermodal.gateway.failures import error_code, interrupted
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.http1.stream_keepalive import StreamKeepalive
+from intermodal.gateway.requests.body_limits import check_media_count, decode_body
+from intermodal.gateway.requests.ignored_fields import ignored_content, unenforced_tools, unforwarded_fields
+from intermodal.gateway.requests.prompt_files import parse_answer
+from intermodal.gateway.requests.request_policy import (
+    apply_overrides,
+    body_fields,
+    check_model_allowed,
+    policy_for_model,
+    policy_overrides,
+)
+from intermodal.json_schema import BudgetExhausted
+from intermodal.plans.plan import Plan
+from intermodal.protocols.calls import (
+    ChatCall,
+    Error,
+    NotExpressible,
+    WireAudio,
+    WireDocument,
+    WireEvent,
+    WireImage,
+    WireLink,
+    WireVideo,
+)
+from intermodal.protocols.errors.responses import RequestRefused, RunEventEncoder
+from intermodal.protocols.openai_responses.server import echoed_fields
+from intermodal.request import JsonOutput, Request
+
+if TYPE_CHECKING:
+    from intermodal.client import PreparedRequest
+    from intermodal.config import Config
+    from intermodal.gateway.direct.direct_attempt import Handover
+    from intermodal.gateway.requests.prompt_variables import RenderedPrompt
+    from intermodal.gateway.server import Gateway
+
+FIRST_COMMENT_SECONDS = (
+    5.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
+)
+COMMENT_SECONDS = 10.0  # seconds of silence between two comments
+
+
+class PlannedChat:
+    """One request on its way: what was asked, what is planned."""
+
+    def __init__(
+        self, call: ChatCall, request: Request, prepared: PreparedRequest, plan: Plan, ignored: tuple[str, ...]
+    ):
+        self.call = call
+        self.request = request
+        self.prepared = prepared
+        self.plan = plan
+        self.ignored = ignored
+        self.usage = True  # a stream's end tells its usage
+        self.writes: dict[str, Any] = {}  # what the writer is given besides
+        self.after: Handover | None = None  # what the lane did before
+        self.rendered: RenderedPrompt | None = None  # the prompt that it was made of
+
+    def told(self) -> response_metadata.RunMetadata:
+        """What is to collect how its answer comes about."""
+        return response_metadata.RunMetadata(self.plan, self.rendered.notes if self.rendered is not None else ())
+
+    def typed(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+        """The events of its run, with the answer as a prompt's own format reads it."""
+        file = self.rendered.kept.file if self.rendered is not None else None
+        return parse_answer(events, file) if file is not None and file.parser is not None else events
+
+
+async def plan_chat(gateway: Gateway, asked: GatewayRequest, dialect: ClientApi, *, exact: bool = False) -> PlannedChat:
+    """Read and plan; ``exact``: by its own sizes, and not those of its shape.
+
+    Raises Refused, ValueError and what planning raises.
+    """
+    fields = await body_fields(asked, gateway.limits)
+    wishes = policy_overrides(asked.head.headers, fields)
+    decode = partial(dialect.decode, find=gateway.items.finder(asked.owner)) if dialect.refers else dialect.decode
+    call = await decode_body(decode, asked.body)
+    if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
+        raise RequestRefused(
+            "an answer has at least one token", status=400, todo="leave the limit out, or set 1 or more"
+        )
+    asked.served.model = call.model
+    long = is_long(call.messages, call.tools, call.output)
+    check_media_count(await offload(long, _media, call), gateway.limits.media)
+    if dialect.refers:
+        await offload(long, _check_results, call)
+    rendered = await gateway.prompts.rendered(gateway.client, asked, call, gateway.limits)
+    if rendered is None:
+        messages, policy = None, apply_overrides(policy_for_model(call.model, gateway.client), wishes)
+        check_model_allowed(asked.key, call.model, gateway.client)
+    else:
+        call, messages, policy = rendered.call, rendered.messages, apply_overrides(rendered.policy, wishes)
+    call = with_default_limit(call, gateway.client.config)
+    request = await offload(long, request_from_call, call, policy, messages)
+    request = await gateway.conversations.placed(request, asked.owner)
+    request = await gateway.signatures.put_back(request, asked.owner)
+    if not any(_says(part) for message in request.messages for part in message.parts):
+        raise _nothing_said(fields, dialect.asks)
+    if isinstance(call.output, JsonOutput):
+        await check_schema(call.output.schema)
+        request = replace(request, output=replace(call.output, whole=False))  # clients look why an answer ended
+    prepared, plan = await gateway.planned(request, asked.owner, exact=exact, rendered=rendered)
+    answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
+    protocol = answering.host.protocol if answering is not None else ""
+    carried = len(call.cache) if protocol in PROMPT_CACHING_PROTOCOLS else 0
+    ignored = unforwarded_fields(fields, call.settings, dialect, answering) + unenforced_tools(call.tools, protocol)
+    ignored += await offload(len(asked.body) > LONG, ignored_content, asked.body, dialect, carried)
+    job = PlannedChat(call, request, prepared, plan, ignored)
+    job.rendered = rendered
+    if dialect is OPENAI_CHAT:
+        job.usage = _usage_wanted(fields.get("stream_options"))
+        if any(bytes(fields.get(name, b"null")) != b"null" for name in ("functions", "function_call")):
+            job.writes["functions"] = True
+    if dialect.refers:
+        job.writes["asked"] = echoed_fields(fields)
+    if dialect.refers and bytes(fields.get("store", b"")) != b"false":
+        job.writes["keep"] = gateway.items.keeper(asked.owner)
+    return job
+
+
+async def check_schema(schema: dict[str, Any]) -> None:
+    """Before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to read."""
+    try:
+        await run_bounded(partial(schemas.check_schema, schema))
+    except BudgetExhausted as error:
+        raise schemas.schema_too_large(error) from None
+
+
+_MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)
+
+
+def _media(call: ChatCall) -> int:
+    """How many parts of a call are files."""
+    return sum(isinstance(part, _MEDIA) for message in call.messages for part in message.parts)
+
+
+def _check_results(call: ChatCall) -> None:
+    """Raises Refused for a result of a call that nobody made, in OpenAI's words."""
+    parts = [part for message in call.messages for part in message.parts]
+    made = {part.id for part in parts if isinstance(part, ToolCall)}
+    for part in parts:
+        if isinstance(part, ToolResult) and part.id not in made:
+            what = f"No tool call found for function call output with call_id {part.id[:100]}"
+            raise RequestRefused(what, status=400, todo="send the call, too")
+
+
+def _says(part: Part) -> bool:
+    """Whether anything is left of a part for a model to answer: hosts are not sent blanks."""
+    return not isinstance(part, (Text, Refusal)) or bool(part.text.strip())
+
+
+def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefused:
+    """``name``: of the field that holds what is said."""
+    given = msgspec.json.decode(fields.get(name, b"null"), type=list[msgspec.Raw] | str | None)
+    if not given and isinstance(given, list):
+        return RequestRefused("there are no messages", status=400)
+    if given is None or isinstance(given, str):
+        what = f"{name} says nothing"
+    elif len(given) == 1:
+        what = f"{name}[0] says nothing"
+    else:
+        what = f"{name}[0] to {name}[{len(given) - 1}] say nothing"
+    return RequestRefused(what, status=400, todo="send what is to be answered as its content")
+
+
+def with_default_limit(call: ChatCall, config: Config) -> ChatCall:
+    """The call with a limit of the words of its answer: clients that state none mean a whole one, which takes no one
+    knows what. What a model thinks has room on top."""
+    if call.sampling.max_tokens is not None:
+        return call
+    sampling = replace(call.sampling, max_tokens=config.serve.max_tokens, room_for_thought=True)
+    return replace(call, sampling=sampling)
+
+
+def _usage_wanted(options: msgspec.Raw | None) -> bool:
+    """Whether OpenAI's ``stream_options`` ask for usage at the end of a stream. Raises Refused for what are none."""
+    try:
+        said = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
+    except msgspec.DecodeError:
+        raise RequestRefused("stream_options is no object", status=400) from None
+    return said is not None and said.get("include_usage") is True
+
+
+async def answer_chat(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi) -> None:
+    """Answer a call of this dialect."""
+    after, asked.after = asked.after, None
+    if after is None and (ready := await gateway.lane.ready(asked, dialect)) is not None:
+        way = ready.way or await gateway.lane.learned(ready, asked)
+        if way is not None:
+            after = await gateway.lane.run(ready, way, asked, reply)
+            if after is None:
+                return
+    try:
+        job = await plan_chat(gateway, asked, dialect)
+    except BaseException:
+        if after is not None:
+            gateway.lane.abandoned(after)
+        raise
+    job.after = after
+    if job.call.stream:
+        await ChatStream(gateway, asked, reply, dialect, job).run()
+    else:
+        await _whole(gateway, asked, reply, dialect, job)
+
+
+async def _whole(
+    gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
+) -> None:
+    said = job.told()
+    run = RunEventEncoder(said.about)
+    events: list[WireEvent] = []
+    more: dict[str, str] = {}
+    async with gateway.running(job.prepared, job.plan, asked, after=job.after) as happening:
+        async for event in job.typed(happening):
+            said.feed(event)
+            if isinstance(event, Finished):
+                await gateway.remember(job.request, said, event, asked.owner)
+                more = final_headers(said, event)
+            events += run.feed(event)
+    long = len(events) > MANY or any(len(getattr(event, "text", "")) > LONG for event in events)
+    status, body = await offload(long, dialect.encode, events, job.call.model, **job.writes)
+    head = response_metadata.plan_headers(job.plan, route=more.pop("route", ""), ignored=job.ignored, now=said.now)
+    await reply.send(status, body, {"content-type": "application/json", **head, **more})
+
+
+def final_headers(said: response_metadata.RunMetadata, event: Finished) -> dict[str, str]:
+    """Headers that are known at the end, and ``route``."""
+    return {
+        "route": event.endpoint, **response_metadata.cost_headers(event.cost, said.attempts),
+            **response_metadata.unverified_header(event.evidence),
+    }  # fmt: skip
+
+
+class ChatStream:
+    """A streamed answer.
+
+    Its head is held until the first word, or a silence of ``FIRST_COMMENT_SECONDS``. Until then a failure is an answer
+    with a status of its own; after that it is the last event of the stream.
+    """
+
+    def __init__(
+        self, gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
+    ) -> None:
+        self._gateway = gateway
+        self._asked = asked
+        self._reply = reply
+        self._dialect = dialect
+        self._job = job
+        more: dict[str, Any] = {**job.writes, **({"usage": job.usage} if dialect is OPENAI_CHAT else {})}
+        self._encoder = dialect.encoder(job.call.model, **more)
+        self._doing = "planning done"
+        self._route = ""
+        self._now: response_metadata.RouteChange | None = None
+        self._silence = StreamKeepalive(reply, self._comment)
+
+    async def run(self) -> None:
+        if self._dialect.comment:
+            self._silence.last(FIRST_COMMENT_SECONDS)
+        try:
+            await self._events()
+        except asyncio.CancelledError:
+            if not self._reply.gone:  # the server stops
+                await self._fail(interrupted(self._reply))
+            raise
+        except ConnectionResetError:
+            raise
+        except Exception as error:
+            if not self._reply.status:
+                raise  # nothing was said yet: an answer with a status of its own
+            self._gateway.note_failure(error)
+            await self._fail(error)
+        finally:
+            self._silence.close()
+
+    async def _events(self) -> None:
+        job = self._job
+        said = job.told()
+        run = RunEventEncoder(said.about)
+        live = job.request.policy.streaming == "live"
+        running = self._gateway.running(job.prepared, job.plan, self._asked, live=live, after=job.after)
+        async with running as happening:
+            async for event in job.typed(happening):
+                said.feed(event)
+                self._now = said.now
+                self._follow(event)
+                if isinstance(event, Finished):
+                    await self._gateway.remember(job.request, said, event, self._asked.owner)
+                data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
+                if data:
+                    self._begin()
+                    await self._reply.write(data)
+        self._reply.end()
+
+    async def _fail(self, error: BaseException) -> None:
+        self._silence.end()
+        self._asked.served.failed(error_code(error), broken=True)
+        self._begin()
+        response_metadata.report_failure(error, self._asked.served)
+        self._reply.put(self._encoder.feed(Error(error=error)))  # type: ignore[arg-type]
+        self._reply.end()
+
+    def _begin(self) -> None:
+        if not self._reply.status:
+            self._silence.end()
+            head = response_metadata.plan_headers(
+                self._job.plan, route=self._route, ignored=self._job.ignored, now=self._now
+            )
+            about = {"content-type": self._dialect.stream_type, "cache-control": "no-cache", "x-accel-buffering": "no"}
+            self._reply.begin(200, {**about, **head})
+
+    # ---- while nothing is said
+
+    def _follow(self, event: Event) -> None:
+        if isinstance(event, Committed):
+            self._route = event.endpoint
+            self._silence.end()
+        elif isinstance(event, StepStarted):
+            self._doing = event.title or event.step
+        elif isinstance(event, StepProgress):
+            share = "" if event.fraction is None else f" {100 * event.fraction:.0f} %"
+            self._doing = f"{event.note or self._doing.partition(':')[0]}{share}"
+        elif isinstance(event, (Note, AttemptFailed)):
+            self._doing = "another attempt" if isinstance(event, AttemptFailed) else self._doing
+
+    def _comment(self) -> None:
+        doing = " ".join("".join(c if c.isprintable() else " " for c in self._doing).split())[:200]
+        self._begin()
+        self._reply.put(self._dialect.comment % doing.encode("utf-8", "replace"))
+        self._silence.last(COMMENT_SECONDS)
+
+
+def retry_headers(error: BaseException) -> Mapping[str, str]:
+    """What goes with an error: when to come again, and that asking again at once is of no use where we did so."""
+    if isinstance(error, RequestRefused):
+        return error.headers
+    if isinstance(error, NotExpressible) or not isinstance(error, errors.IntermodalError):
+        return {}
+    again = {"x-should-retry": "false"}  # whatever may follow a failed attempt has been tried here
+    if isinstance(error, errors.CallError) and error.retry_after is not None:
+        again["retry-after"] = str(max(1, round(error.retry_after)))
+    return again

@@ -1,0 +1,293 @@
+"""Doors that make one thing of another: vectors, speech, transcripts, pictures. Each is a request like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Raw
+from msgspec.structs import replace
+
+from intermodal import errors
+from intermodal.concurrency.offload import LONG, offload
+from intermodal.content import Audio, BytesSource, File, Part, Text, Transcript
+from intermodal.events import Finished, StepFinished
+from intermodal.gateway import response_metadata
+from intermodal.gateway.endpoints import token_ids
+from intermodal.gateway.endpoints.chat import final_headers
+from intermodal.gateway.endpoints.models import JSON_HEADERS
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.requests.body_limits import decode_body
+from intermodal.gateway.requests.multipart import MultipartForm, parse_multipart
+from intermodal.gateway.requests.request_policy import (
+    FORBIDDEN_FIELDS,
+    apply_overrides,
+    body_fields,
+    check_model_allowed,
+    policy_for_model,
+    policy_overrides,
+)
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.ollama.server_embeddings import read_embed, write_embed
+from intermodal.protocols.openai_media import server as wire
+from intermodal.request import (
+    EmbeddingOutput,
+    ImageOutput,
+    Message,
+    Output,
+    Policy,
+    Request,
+    Sampling,
+    SpeechOutput,
+    TranscriptOutput,
+)
+from intermodal.request_builder import check_output
+
+if TYPE_CHECKING:
+    from intermodal.gateway.server import Gateway
+
+# Fields of a request that are understood, door by door. Others are named in a header of the answer.
+_COMMON = frozenset({"model", "intermodal", "user"})
+EMBEDDINGS_FIELDS = _COMMON | {"input", "encoding_format", "dimensions"}
+EMBED_FIELDS = _COMMON | {"input", "truncate", "dimensions"}
+SPEECH_FIELDS = _COMMON | {"input", "voice", "response_format", "speed", "stream_format"}
+IMAGES_FIELDS = _COMMON | {
+    "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "guidance", "sampler",
+    "negative_prompt", "stream",
+}  # fmt: skip
+TRANSCRIPTION_FIELDS = frozenset({
+    "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",
+})  # fmt: skip
+TRANSLATION_FIELDS = TRANSCRIPTION_FIELDS - {"language"}
+MAX_CONCURRENT_TEXTS = 4  # texts of one request that are embedded at the same time
+
+
+class RunResult(NamedTuple):
+    """What a run made. ``tokens`` in and out, as far as they were told; ``head`` for the answer."""
+
+    finished: Finished
+    tokens: tuple[int, int]
+    about: dict[str, Any]
+    head: dict[str, str]
+
+
+async def _run(gateway: Gateway, asked: GatewayRequest, request: Request, ignored: tuple[str, ...] = ()) -> RunResult:
+    prepared, plan = await gateway.planned(request, asked.owner)
+    said = response_metadata.RunMetadata(plan)
+    took = [0, 0]
+    finished: Finished | None = None
+    async with gateway.running(prepared, plan, asked) as happening:
+        async for event in happening:
+            said.feed(event)
+            if isinstance(event, StepFinished):
+                took[0] += event.actual.usage.input_tokens or 0
+                took[1] += event.actual.usage.output_tokens or 0
+            elif isinstance(event, Finished):
+                finished = event
+    assert finished is not None
+    more = final_headers(said, finished)
+    head = response_metadata.plan_headers(plan, route=more.pop("route"), ignored=ignored, now=said.now)
+    return RunResult(finished, (took[0], took[1]), said.about(finished), {**head, **more})
+
+
+def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: Sampling | None = None) -> Request:
+    return Request(
+        messages=(Message(role="user", parts=parts),), output=output, policy=policy, sampling=sampling or Sampling()
+    )
+
+
+def _policy(gateway: Gateway, asked: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
+    asked.served.model = model
+    check_model_allowed(asked.key, model, gateway.client)
+    return apply_overrides(policy_for_model(model, gateway.client), policy_overrides(asked.head.headers, fields))
+
+
+def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for name in fields if name not in known))
+
+
+async def create_embeddings(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /v1/embeddings``."""
+    fields = await body_fields(asked, gateway.limits, token_ids.MAX_TOKEN_VALUES)
+    wanted = await decode_body(wire.read_embedding_request, asked.body)
+    made = await _embed_texts(gateway, asked, fields, wanted, EMBEDDINGS_FIELDS)
+    usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, "intermodal": made.about}
+    many = len(made.vectors) > 1
+    body = await offload(many, wire.write_embeddings, made.vectors, wanted.call.model, wanted.encoding, usage)
+    await reply.send(200, body, {**JSON_HEADERS, **made.head})
+
+
+async def ollama_embed(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /api/embed``: Ollama's. A text that is too long is an error here, as with ``truncate: false`` there."""
+    fields = await body_fields(asked, gateway.limits)
+    wanted = await decode_body(read_embed, asked.body)
+    known = EMBED_FIELDS if bytes(fields.get("truncate", b"")) == b"false" else EMBED_FIELDS - {"truncate"}
+    made = await _embed_texts(gateway, asked, fields, wanted, known)
+    many = len(made.vectors) > 1
+    body = await offload(many, write_embed, made.vectors, wanted.call.model, made.tokens, made.about)
+    await reply.send(200, body, {**JSON_HEADERS, **made.head})
+
+
+class EmbeddingResult(NamedTuple):
+    """The vectors of several texts, in their order; the rest as in ``Made``, of all of them. ``tokens`` went in."""
+
+    vectors: Sequence[Sequence[float]]
+    tokens: int
+    about: dict[str, Any]
+    head: dict[str, str]
+
+
+async def _embed_texts(
+    gateway: Gateway,
+    asked: GatewayRequest,
+    fields: Mapping[str, Raw],
+    wanted: wire.EmbeddingRequest,
+    known: frozenset[str],
+) -> EmbeddingResult:
+    """Embed texts, each as a request of its own, several at once."""
+    call = wanted.call
+    policy = _policy(gateway, asked, call.model, fields)
+    if wanted.tokens:
+        call = replace(call, texts=await token_ids.decode_token_ids(wanted.tokens, call.model, gateway.client.config))
+    if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
+        raise RequestRefused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
+    ignored = _unknown(fields, known)
+    room = asyncio.Semaphore(MAX_CONCURRENT_TEXTS)
+
+    async def one(text: str) -> RunResult:
+        async with room:
+            return await _run(gateway, asked, _request((Text(text=text),), EmbeddingOutput(), policy), ignored)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(text)) for text in call.texts]
+    except BaseExceptionGroup as failed:
+        raise _first_error(failed) from None
+    made = [task.result() for task in tasks]
+    if len({len(each.finished.embedding) for each in made}) != 1:
+        raise errors.CallError("the texts got vectors of several lengths", todo="name one model")
+    about = _merge_metadata(made)
+    head = {**made[0].head, "x-intermodal-attempts": str(about["attempts"])}
+    head["x-intermodal-sends"] = response_metadata.host_names(about["sends"])
+    if about["cost"] is not None:
+        head["x-intermodal-cost"] = f"{about['cost']:.8g}"
+    vectors = [each.finished.embedding for each in made]
+    return EmbeddingResult(vectors, sum(each.tokens[0] for each in made), about, head)
+
+
+def _merge_metadata(made: list[RunResult]) -> dict[str, Any]:
+    """What is told of several runs: sums, and what the first says of the route."""
+    costs = [each.finished.cost for each in made]
+    cost = None if None in costs else sum(cost or 0.0 for cost in costs)
+    attempts = sum(each.about["attempts"] for each in made)
+    notes = list(dict.fromkeys(note for each in made for note in each.about["notes"]))
+    about = {**made[0].about, "cost": cost, "attempts": attempts, "notes": notes}
+    return about | {"sends": _hosts_of(made)}
+
+
+def _hosts_of(made: list[RunResult]) -> list[dict[str, str]]:
+    """What the first sent, and what others did to hosts that it does not name."""
+    sends: list[dict[str, str]] = list(made[0].about["sends"])
+    for each in made[1:]:
+        named = {send["host"] for send in sends}
+        sends += [send for send in each.about["sends"] if send["host"] not in named]
+    return sends
+
+
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def create_speech(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /v1/audio/speech``: the text itself is spoken, nobody answers it. The answer is a file."""
+    fields = await body_fields(asked, gateway.limits)
+    call = await decode_body(wire.read_speech_request, asked.body)
+    policy = _policy(gateway, asked, call.model, fields)
+    output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
+    request = _request((Text(text=call.text),), output, policy)
+    made = await _run(gateway, asked, request, _unknown(fields, SPEECH_FIELDS))
+    if made.finished.speech is None:
+        raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
+    spoken = made.finished.speech
+    await reply.send(200, spoken.data, {"content-type": spoken.media_type, **made.head})
+
+
+async def create_images(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /v1/images/generations``."""
+    fields = await body_fields(asked, gateway.limits)
+    call = await decode_body(wire.read_image_request, asked.body)
+    policy = _policy(gateway, asked, call.model, fields)
+    output = ImageOutput(
+        size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]
+        negative=call.negative, quality=call.quality, format=call.format,
+    )  # fmt: skip
+    check_output(output, call.seed)
+    request = _request((Text(text=call.prompt),), output, policy, Sampling(seed=call.seed))
+    made = await _run(gateway, asked, request, _unknown(fields, IMAGES_FIELDS))
+    given, out = made.tokens
+    usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
+    files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
+    await reply.send(200, wire.write_images(files, int(time.time()), usage), {**JSON_HEADERS, **made.head})
+
+
+async def create_transcription(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /v1/audio/transcriptions``: a form with a recording, or a film."""
+    await _transcribe(gateway, asked, reply, TRANSCRIPTION_FIELDS)
+
+
+async def create_translation(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /v1/audio/translations``: the same in English, whatever is spoken. By an ear that translates or a model
+    that does so from its transcript, as the name says or the plan chooses."""
+    await _transcribe(gateway, asked, reply, TRANSLATION_FIELDS, into="en")
+
+
+async def _transcribe(
+    gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, takes: frozenset[str], into: str = ""
+) -> None:
+    kind = asked.head.headers.get("content-type", "")
+    form = await offload(len(asked.body) > LONG, parse_multipart, kind, asked.body)
+    _check(form)
+    wanted, model = form.field("response_format", "json"), form.field("model")
+    if "file" not in form.files or not model:
+        raise RequestRefused("the form needs the fields file and model", status=400)
+    if wanted not in wire.TRANSCRIPT_FORMATS:
+        there = ", ".join(wire.TRANSCRIPT_FORMATS)
+        raise RequestRefused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
+    policy = _policy(gateway, asked, model, {})
+    language = form.field("language") if "language" in takes else ""
+    policy = replace(policy, language=language or policy.language, translate=into)
+    name, data = form.files["file"]
+    source = BytesSource(data=data, name=name.rpartition("/")[2][:200])
+    part: Part = File(source=source) if _is_film(data) else Audio(source=source)
+    ignored = _unknown((name for name, _ in form.fields), takes)
+    made = await _run(gateway, asked, _request((part,), TranscriptOutput(), policy), ignored)
+    transcript = made.finished.transcript or Transcript()
+    usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
+    kind, body = wire.write_transcript(transcript, wanted, usage)
+    await reply.send(200, body, {"content-type": kind, **made.head})
+
+
+def _check(form: MultipartForm) -> None:
+    """Raises Refused for what cannot be given, or is said twice."""
+    for name, count in Counter(name for name, _ in form.fields).items():
+        if name in FORBIDDEN_FIELDS:
+            raise RequestRefused(
+                f"a request may not set {name}", status=400, todo="the server's config says where calls go"
+            )
+        if count > 1 and name in TRANSCRIPTION_FIELDS and not name.endswith("[]"):
+            raise RequestRefused(f"the form has {name} {count} times", status=400, todo="send it once")
+    if form.field("stream", "false").lower() not in ("false", ""):
+        raise RequestRefused("stream: a transcript comes whole here", status=400, todo="leave stream out")
+    if ("timestamp_granularities[]", "word") in form.fields:
+        todo = 'ask for "segment", with the response_format verbose_json'
+        raise RequestRefused('timestamp_granularities "word": times are of segments here', status=400, todo=todo)
+
+
+def _is_film(data: bytes) -> bool:
+    """By its first bytes: what may hold pictures too goes as what it turns out to be."""
+    return data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3" or data[8:12] == b"AVI "

@@ -1,0 +1,262 @@
+"""What can be asked for: models, and what each takes here, bridges counted in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from intermodal._version import __version__
+from intermodal.catalog.model_names import find_by_name
+from intermodal.catalog.types import Catalog, Endpoint, Price
+from intermodal.config_tables import AUTO, POLICY, PROMPT
+from intermodal.content import KINDS, Kind
+from intermodal.errors import UnknownModel
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
+from intermodal.gateway.requests.request_policy import LATEST_TAG, body_fields
+from intermodal.planner.catalog_index import is_allowed
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.framing.json_body import dumps, loads
+
+if TYPE_CHECKING:
+    from intermodal.gateway.server import Gateway
+    from intermodal.prompts.prompt_file import PromptFile
+
+# The version of Ollama whose chat this is. Clients compare it: GitHub Copilot's in VS Code refuses a server below
+# 0.6.4, which first said what a model is capable of (``/api/show``). Tools in streams are 0.8.0's. From 0.9.0 on
+# clients may send ``think``, which is not read here, so it is no later one.
+OLLAMA_VERSION = "0.8.0"
+JSON_HEADERS = {"content-type": "application/json"}
+# What turns a kind into text: the task of a model, "" where none is needed.
+_BRIDGES: dict[Kind, tuple[str, ...]] = {
+    "audio": ("automatic-speech-recognition",), "image": ("image-to-text", "image-text-to-text"), "document": (),
+    "video": ("automatic-speech-recognition", "image-to-text", "image-text-to-text"),
+}  # fmt: skip
+
+
+def model_rows(catalog: Catalog, key: VirtualKey = ANONYMOUS) -> list[dict[str, Any]]:
+    """One row a model that can be asked now, by the words of OpenAI and OpenRouter. A key that may ask for it at some
+    hosts alone has a row for each of these."""
+    there = list(callable_endpoints(catalog))
+    bridged = _bridged(there)
+    by_model: dict[str, list[Endpoint]] = {}
+    for endpoint in there:
+        by_model.setdefault(endpoint.model.id, []).append(endpoint)
+    made = []
+    for name, endpoints in sorted(by_model.items()):
+        if key.asks(name):
+            made.append(_row(endpoints, bridged))
+        else:
+            made += [{**_row([each], bridged), "id": each.id} for each in endpoints if key.asks(each.id)]
+    return made
+
+
+def callable_endpoints(catalog: Catalog) -> Iterator[Endpoint]:
+    """Endpoints that can be asked now."""
+    return (endpoint for endpoint in catalog.endpoints if endpoint.ready and is_allowed(endpoint, catalog))
+
+
+def _bridged(endpoints: Iterable[Endpoint]) -> frozenset[Kind]:
+    tasks = {task for endpoint in endpoints for task in endpoint.model.tasks}
+    return frozenset(kind for kind, needs in _BRIDGES.items() if not needs or tasks & set(needs))
+
+
+def _row(endpoints: list[Endpoint], bridged: frozenset[Kind]) -> dict[str, Any]:
+    model = endpoints[0].model
+    native = {kind for endpoint in endpoints for kind in endpoint.input}
+    chats = "text-generation" in model.tasks or "image-text-to-text" in model.tasks
+    taken = native | bridged if chats else native
+    contexts = [endpoint.context for endpoint in endpoints if endpoint.context]
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": 0,
+        "owned_by": model.id.partition("/")[0],
+        "name": model.name or model.id,
+        "architecture": {
+            "input_modalities": [kind for kind in KINDS if kind in taken],
+            "native_input_modalities": [kind for kind in KINDS if kind in native],
+            "output_modalities": list(model.output),
+        },
+        "context_length": max(contexts, default=None),
+        "pricing": _pricing(endpoints),
+        "endpoints": [endpoint.id for endpoint in endpoints],
+    }
+
+
+def _pricing(endpoints: list[Endpoint]) -> dict[str, str] | None:
+    """Of the cheapest endpoint, USD a token as strings; None where nobody knows."""
+    known = [e.price for e in endpoints if e.price.input_mtok is not None and e.price.output_mtok is not None]
+    if not known:
+        return None
+    cheapest: Price = min(known, key=lambda price: (price.input_mtok or 0) + (price.output_mtok or 0))
+    return {"prompt": _each(cheapest.input_mtok), "completion": _each(cheapest.output_mtok)}
+
+
+def _each(per_million: float | None) -> str:
+    return f"{(per_million or 0) / 1e6:.12f}".rstrip("0").rstrip(".")
+
+
+def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
+    """Names that are no models: ``auto``, policies, aliases; of them what the key may ask for."""
+    config = gateway.client.config
+    kinds: dict[str, list[Kind]] = {}
+    for field in ("input_modalities", "native_input_modalities"):
+        taken = {kind for row in made if _chats(row) for kind in row["architecture"][field]}
+        kinds[field] = [kind for kind in KINDS if kind in taken]
+    some = {
+        "object": "model", "created": 0, "owned_by": "intermodal",
+        "architecture": {**kinds, "output_modalities": ["text"]},
+        "context_length": None, "pricing": None, "endpoints": [],
+    }  # fmt: skip
+    prompts = {row["id"]: row for row in _prompts(gateway, kinds, some, key)}
+    by_name = {name: row for row in made for name in (row["id"], *row["endpoints"])}
+    by_name |= prompts
+    for meant in config.serve.aliases.values():  # an alias may name a model as shortly as a client may
+        for each in _known(gateway, meant):
+            if each.model.id in by_name:
+                by_name.setdefault(meant, by_name[each.model.id])
+    names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
+    # An alias of a model takes and costs what that model does.
+    return [
+        {**by_name.get(meant, some), "id": name, "name": name}
+        for name, meant in (names | config.serve.aliases).items()
+        if key.asks(name, meant, *([by_name[meant]["id"]] if meant in by_name else ()))
+    ] + list(prompts.values())
+
+
+def _prompts(
+    gateway: Gateway, kinds: Mapping[str, list[Kind]], some: Mapping[str, Any], key: VirtualKey
+) -> Iterator[dict[str, Any]]:
+    """Prompt files that the key may ask for. ``kinds``: what all that can be asked takes, here and by itself."""
+    for prompt in gateway.prompts.seen_by(key):
+        taken = prompt_input_kinds(prompt.file)
+        native = [kind for kind in taken if kind in kinds["native_input_modalities"]]
+        modalities = {"input_modalities": taken, "native_input_modalities": native, "output_modalities": ["text"]}
+        yield {**some, "id": PROMPT + prompt.name, "name": prompt.name, "architecture": modalities}
+
+
+def prompt_input_kinds(file: PromptFile) -> list[str]:
+    """Kinds that a prompt takes, words first; a file of any kind is all of them."""
+    taken = {"text", *file.media}
+    return [kind for kind in KINDS if kind in taken or "file" in taken]
+
+
+def _known(gateway: Gateway, name: str) -> tuple[Endpoint, ...]:
+    """What a name stands for among what can be asked; () for what is none, or could be several."""
+    try:
+        return find_by_name(gateway.client.catalog, name) if not name.startswith(POLICY) and name != AUTO else ()
+    except UnknownModel:
+        return ()
+
+
+def _chats(row: Mapping[str, Any]) -> bool:
+    """Reads words and writes words. What hears or reads pictures alone writes words too, and answers nothing."""
+    kinds = row["architecture"]
+    return "text" in kinds["output_modalities"] and "text" in kinds["native_input_modalities"]
+
+
+def _all(gateway: Gateway, key: VirtualKey) -> list[dict[str, Any]]:
+    """All that may be asked for with this key."""
+    catalog = gateway.client.catalog
+    return [*_named(gateway, model_rows(catalog), key), *model_rows(catalog, key)]
+
+
+def _row_of(gateway: Gateway, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
+    """The row of a name that chats may ask for, as it is listed or as it is short for.
+
+    Raises UnknownModel, which names the list to ``see``.
+    """
+    listed = _all(gateway, key)
+    for meant in (name, name.removesuffix(LATEST_TAG)):
+        for row in listed:
+            if row["id"] == meant:
+                return row
+    found = [each for each in find_by_name(gateway.client.catalog, name) if is_allowed(each, gateway.client.catalog)]
+    if any(each.ready for each in found) and key.asks(name, found[0].model.id):
+        return {**_row(found, _bridged(callable_endpoints(gateway.client.catalog))), "id": name}
+    raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")
+
+
+async def list_models(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /v1/models``."""
+    await gateway.prompts.current()
+    data = _all(gateway, asked.key)
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    more = {"first_id": first, "last_id": last, "has_more": False}  # as Anthropic's clients page
+    reply.whole(200, dumps({"object": "list", "data": data, **more}), JSON_HEADERS)
+
+
+async def get_model(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /v1/models/NAME``."""
+    from urllib.parse import unquote
+
+    name = unquote(asked.head.path.removeprefix("/v1/models/"))
+    await gateway.prompts.current()
+    reply.whole(200, dumps(_row_of(gateway, asked.key, name, "/v1/models")), JSON_HEADERS)
+
+
+# ---- Ollama's ------------------------------------------------------------------------------------
+
+
+async def ollama_tags(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /api/tags``: models that chat. There is no file whose size or digest could be told."""
+    await gateway.prompts.current()
+    listed = [
+        _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(gateway, asked.key) if _chats(row)
+    ]
+    reply.whole(200, dumps({"models": listed}), JSON_HEADERS)
+
+
+async def ollama_running(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /api/ps``: models that chat and are in this machine's memory now."""
+    here = set(gateway.client.machine_now.loaded)
+    there = [
+        row for row in model_rows(gateway.client.catalog, asked.key) if _chats(row) and here & set(row["endpoints"])
+    ]
+    listed = [_ollamas(row) | {"context_length": row["context_length"]} for row in there]
+    reply.whole(200, dumps({"models": listed}), JSON_HEADERS)
+
+
+def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
+    details = {
+        "format": "", "family": row["owned_by"], "families": None, "parameter_size": "", "quantization_level": "",
+    }  # fmt: skip
+    return {"name": row["id"], "model": row["id"], "size": 0, "digest": "", "details": details}
+
+
+def _calls(gateway: Gateway, row: Mapping[str, Any]) -> bool:
+    """Whether a model may be given tools: unless all who serve it are known to take none."""
+    known = gateway.client.catalog.by_id
+    served = [known[name] for name in row["endpoints"] if name in known]
+    return not served or any(endpoint.tools.takes is not False for endpoint in served)
+
+
+async def ollama_show(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /api/show``."""
+    fields = await body_fields(asked, gateway.limits)
+    await gateway.prompts.current()
+    name = loads(bytes(fields.get("model", b'""'))) or loads(bytes(fields.get("name", b"null")))
+    if not isinstance(name, str):
+        raise RequestRefused("the body names no model", status=400)
+    row = _row_of(gateway, asked.key, name, "/api/tags")
+    kinds = row["architecture"]["input_modalities"]
+    able = ["embedding"] if "embedding" in row["architecture"]["output_modalities"] else []
+    if _chats(row):
+        able += ["completion", *(["tools"] if _calls(gateway, row) else [])]
+        able += [word for word, kind in (("vision", "image"), ("audio", "audio")) if kind in kinds]
+    family = row["owned_by"]
+    told = {
+        "modelfile": "", "parameters": "", "template": "", "modified_at": "1970-01-01T00:00:00Z",
+        "details": {"format": "", "family": family, "families": [family], "parameter_size": "",
+                    "quantization_level": ""},
+        "model_info": {"general.architecture": family, f"{family}.context_length": row["context_length"]},
+        "capabilities": able,
+    }  # fmt: skip
+    reply.whole(200, dumps(told), JSON_HEADERS)
+
+
+async def ollama_version(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /api/version``, by which clients of Ollama see that somebody is there, and what they may expect."""
+    reply.whole(200, dumps({"version": OLLAMA_VERSION, "intermodal": __version__}), JSON_HEADERS)

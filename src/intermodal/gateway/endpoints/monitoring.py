@@ -1,0 +1,95 @@
+"""Whether it lives, and whether it could serve: the latter does some of the work, as an open socket proves little.
+
+A picture and a sound are decoded by the very process that decodes those of clients. While it is busy with one of
+theirs, that says enough: it is not kept waiting for, so that a long film makes no gateway unready.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+import zlib
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from intermodal.gateway.endpoints.models import JSON_HEADERS, callable_endpoints
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.protocols.framing.json_body import dumps
+
+if TYPE_CHECKING:
+    from intermodal.gateway.server import Gateway
+
+READINESS_SECONDS = 5.0  # seconds an answer of readyz is given again
+CHECK_SECONDS = 10.0  # seconds the checks may take
+# One pixel of a grey as PNG, and ten milliseconds of a sawtooth as WAVE: what comes out is known to the last bit.
+_GREY = 0xA7
+_PICTURE = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNYDgAAqQCokw6H+QAAAABJRU5ErkJggg==")
+_SAMPLES = struct.pack("<160h", *range(-8000, 8000, 100))
+_SOUND = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + 320, b"WAVEfmt ", 16, 1, 1, 16000, 32000, 2, 16, b"data", 320)
+_SOUND += _SAMPLES
+
+
+async def healthz(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /healthz``: the event loop turns."""
+    reply.whole(200, dumps({"status": "ok"}), JSON_HEADERS)
+
+
+async def root(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /``, by which clients of Ollama see whether a server is there at all."""
+    reply.whole(200, b"intermodal is running", {"content-type": "text/plain; charset=utf-8"})
+
+
+async def readyz(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /readyz``: media are decoded, the store is read, something can be asked, and nobody is stopping us."""
+    if gateway.stopping:
+        reply.whole(503, dumps({"status": "stopping"}), JSON_HEADERS)
+        return
+    ready = await readiness(gateway)
+    reply.whole(200 if all(ready.values()) else 503, dumps({"status": _word(ready), "checks": ready}), JSON_HEADERS)
+
+
+def _word(ready: dict[str, bool]) -> str:
+    return "ready" if all(ready.values()) else "not ready"
+
+
+async def readiness(gateway: Gateway) -> dict[str, bool]:
+    """Each check by name. A check that fails says no more than that: who asks may be anybody."""
+    async with gateway.looking:  # who asks meanwhile gets the same answer
+        if gateway.readiness is not None and time.monotonic() - gateway.readiness[0] < READINESS_SECONDS:
+            return gateway.readiness[1]
+        checks: dict[str, Any] = {"media": _decodes, "store": _reads, "endpoints": _has_endpoints}
+        found: dict[str, bool] = {}
+        for name, check in checks.items():
+            try:
+                with anyio.fail_after(CHECK_SECONDS):
+                    found[name] = bool(await check(gateway))
+            except Exception:
+                found[name] = False
+        gateway.readiness = (time.monotonic(), found)
+        return found
+
+
+async def _decodes(gateway: Gateway) -> bool:
+    media = gateway.client.media
+    if media.busy:
+        return True
+    picture = await media.picture(_PICTURE, name="ready.png")
+    sound = await media.pcm(_SOUND, name="ready.wav")
+    return _pixels(picture.data)[-1] == _GREY and sound.samples == _SAMPLES
+
+
+def _pixels(png: bytes) -> bytes:
+    """The rows of a PNG that our own worker wrote: of one pixel, whatever its filter, the last byte is its value."""
+    at = png.index(b"IDAT")
+    return zlib.decompress(png[at + 4 : at + 4 + int.from_bytes(png[at - 4 : at])])
+
+
+async def _reads(gateway: Gateway) -> bool:
+    return gateway.client.store.statistics() is not None
+
+
+async def _has_endpoints(gateway: Gateway) -> bool:
+    return any(True for _ in callable_endpoints(gateway.client.catalog))

@@ -1,0 +1,102 @@
+"""Plans over HTTP: made and priced without spending, and looked at afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.concurrency.offload import MANY, is_long, offload
+from intermodal.gateway.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
+from intermodal.gateway.endpoints.chat import plan_chat
+from intermodal.gateway.endpoints.models import JSON_HEADERS
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.requests.body_limits import decode_body
+from intermodal.gateway.requests.request_policy import body_fields
+from intermodal.gateway.response_metadata import ignored_header
+from intermodal.plans.explain import explain as as_text
+from intermodal.plans.plan import Plan
+from intermodal.plans.rejections import fold_rejections
+from intermodal.plans.surface_text import for_surface
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.framing.json_body import dumps
+
+if TYPE_CHECKING:
+    from intermodal.gateway.server import Gateway
+
+DOCUMENT_VERSION = 1
+_OLLAMAS, _PICTURES = frozenset({"options", "format", "keep_alive"}), b'"images"'
+
+
+async def explain_chat(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /v1/explain``: the body of a chat, in the words of any of the doors of chats, planned and not run."""
+    job = await plan_chat(gateway, asked, await _dialect(gateway, asked), exact=True)
+    head = {**JSON_HEADERS, "x-intermodal-plan": job.plan.id, **ignored_header(job.ignored)}
+    long = is_long(job.request.messages, job.request.tools, job.request.output)
+    reply.whole(200, await offload(long, _written, job.plan), head)
+
+
+async def _dialect(gateway: Gateway, asked: GatewayRequest) -> ClientApi:
+    """By what only one of them has: Anthropic's header, which its clients always send, or fields."""
+    fields = await body_fields(asked, gateway.limits)
+    if "anthropic-version" in asked.head.headers:
+        return ANTHROPIC_MESSAGES
+    if "input" in fields or bytes(fields.get("prompt", b""))[:1] == b"{":
+        return OPENAI_RESPONSES
+    if "prompt" in fields and "messages" not in fields:
+        return OLLAMA_GENERATE
+    return (
+        OLLAMA_CHAT if _OLLAMAS.intersection(fields) or _PICTURES in bytes(fields.get("messages", b"")) else OPENAI_CHAT
+    )
+
+
+async def get_plan(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /v1/plans/ID``: a plan of the last few thousand, for whom it was made."""
+    name = asked.head.path.removeprefix("/v1/plans/")
+    found = gateway.plans.of(asked.owner, name)
+    if found is None:
+        raise RequestRefused("there is no such plan, or not any more", status=404, code="not_found")
+    reply.whole(200, await offload(len(found.chosen.last.inputs) > MANY, _written, found), JSON_HEADERS)
+
+
+async def count_tokens(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /v1/messages/count_tokens``: what the plan expects to go into the call that answers, at its middle."""
+    body = asked.body
+    if "max_tokens" not in await body_fields(asked, gateway.limits):  # counting needs none, messages do
+        body = await decode_body(_with_a_limit, body)
+    job = await plan_chat(
+        gateway, GatewayRequest(asked.head, body, asked.key, checked=True), ANTHROPIC_MESSAGES, exact=True
+    )
+    counted = job.plan.chosen.answering.estimate.input_tokens
+    told: dict[str, Any] = {"input_tokens": round(counted.mid)}
+    told["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}
+    reply.whole(200, dumps(told), {**JSON_HEADERS, "x-intermodal-plan": job.plan.id})
+
+
+def _with_a_limit(body: bytes) -> bytes:
+    tree = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode({**tree, "max_tokens": 1})
+
+
+def _written(plan: Plan) -> bytes:
+    return dumps(_document(plan))
+
+
+def _document(plan: Plan) -> dict[str, Any]:
+    # Rejections of many hosts are one line of the text, which has words of its own.
+    short = for_surface(replace(plan, rejected=fold_rejections(plan.rejected)), "http")
+    return {
+        "kind": "intermodal.plan",
+        "version": DOCUMENT_VERSION,
+        "plan": msgspec.to_builtins(plan),
+        "text": as_text(short),
+    }

@@ -1,0 +1,62 @@
+"""What went wrong, for a log that may hold no content: a stable word for it, and the place of a mistake of our own."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+from intermodal.errors import IntermodalError
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.protocols.errors.responses import RequestRefused, error_response
+
+_STOPPING = "the server is stopping"
+
+
+def error_code(error: BaseException) -> str:
+    """A word for an error, the same for all of its kind; never a value."""
+    if isinstance(error, RequestRefused):
+        return error.code or f"refused_{error.status}"
+    if isinstance(error, IntermodalError):
+        return error.code
+    return "invalid_request" if error_response(error).status == 400 else "internal"
+
+
+def interrupted(reply: ResponseWriter) -> RequestRefused:
+    """What is said to who was being answered, or was about to be, as we stop."""
+    reply.is_no_answer()
+    return RequestRefused(_STOPPING, status=503, todo="ask again", code="stopping")
+
+
+def shutting_down() -> RequestRefused:
+    """What is said to who asks while we stop."""
+    return RequestRefused(_STOPPING, status=503, headers={"retry-after": "5"}, code="stopping")
+
+
+def error_location(error: BaseException) -> str:
+    """File and line, inside the package where there is one; never a value."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
+    if not ours:
+        return "somewhere"
+    _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
+    return f"in {path} line {ours[-1].lineno}"
+
+
+def clear_tracebacks(error: BaseException) -> None:
+    """Where an error was raised, and those that led to it, once that was said.
+
+    Frames hold the request, its body too, and the error that ended them: such a circle stays until it is looked for.
+    """
+    seen = set[int]()
+    errors: list[BaseException | None] = [error]
+    while errors:
+        each = errors.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        each.__traceback__ = None
+        errors += [each.__context__, each.__cause__]
+        if isinstance(each, BaseExceptionGroup):
+            errors += each.exceptions

@@ -1,0 +1,639 @@
+"""HTTP/1.1 on asyncio: heads and bodies in, within limits; one answer after another out. Knows no door.
+
+The parser is llhttp (httptools), the one of Node.js. What is ours is what a framework keeps from an application:
+refusing a head before its body is read, counting bytes of bodies that are held, noticing at once that a client left,
+slow readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+import httptools
+
+from intermodal.gateway.http1.chunk_sizes import ChunkSizes
+from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits, RequestHead
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.http1.write_batching import WriteBatcher
+from intermodal.gateway.process.allocator import uninitialized_buffer
+from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
+from intermodal.protocols.errors.responses import RequestRefused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover, OnEnd
+
+MAX_WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
+MAX_UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
+_TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
+_READ = 64 << 10  # bytes that are read at once: in chunks of a byte each they are 10,000 calls of the parser's
+_LARGE = 256 << 10  # bytes of a body that is received where it stays: gathered and joined, it would be there twice
+_AT_ONCE = 1 << 20  # bytes of it that are received before anything else has its turn
+_PIPELINED = 16  # whole requests that may wait for the answer before theirs
+_DIGITS = 8
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,%d})\r\n" % _DIGITS)
+
+
+class _RepeatedHead(NamedTuple):
+    """The head of the last request, up to the figures of its length and from there: a client sends it again and again.
+
+    What the parser said of it holds for one that differs in these figures alone.
+    """
+
+    until: bytes
+    after: bytes
+    head: RequestHead
+
+
+class HttpApplication(Protocol):
+    """What is behind the connections."""
+
+    limits: HttpLimits
+    connections: set[Connection]
+    held: int  # bytes of bodies that are here or coming
+    outbox: WriteBatcher
+
+    def screen(self, head: RequestHead) -> VirtualKey:
+        """Whose request this is, by its head alone; raises Refused."""
+        ...
+
+    def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
+        """Say so, in the words of the door."""
+
+    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
+        """Answer without a task, and call ``over`` at the end; None where it is for ``answer``."""
+
+    async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        """Answer; raises nothing but a cancellation."""
+
+    def ended(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        """What was answered without a task has ended."""
+
+    def handed_on(self) -> None:
+        """It goes on in one, from where it failed."""
+
+    def unanswered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        """It was given up before ``answer`` began."""
+
+
+class Connection(asyncio.Protocol):
+    """One client. ``deadline`` (of the loop's clock) is when its silence becomes too long, None while we work."""
+
+    def __init__(self, serving: HttpApplication, loop: asyncio.AbstractEventLoop) -> None:
+        self.gone = False
+        self.deadline: float | None = None
+        self.task: asyncio.Task[None] | DirectAttempt | None = None
+        self._unbegun: tuple[GatewayRequest, ResponseWriter] | None = None  # what the task is for, until it has begun
+        self.refused = False
+        self._serving = serving
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[tuple[GatewayRequest, bool]] = deque()
+        self._closing = False  # after the answers to what was asked
+        self._cut = False  # after the answer that is being written
+        self._last: tuple[RequestHead | None, RequestRefused] | None = None
+        self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
+        self._unread = 0  # bytes that waited for it when its time began
+        self._caught_up: Callable[[], None] | None = None
+        self._before: _RepeatedHead | None = None
+        self._last_head: RequestHead | None = None  # of what came whole
+        self._inside = False  # the parser has seen a request's first byte, and not its end
+        self._began = False  # it saw the first byte of one in the data that came last
+        self._begin()
+
+    def _begin(self) -> None:
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._hosts = self._count = self._size = self._length = self._arrived = 0
+        self._since = self._asked_on = 0.0  # when the head was whole; when its body may come
+        self._expects = False  # it waits to be told that it may
+        self._head: RequestHead | None = None
+        self._key = ANONYMOUS
+        self._body: list[bytes] = []
+        self._space: bytearray | None = None  # of a large body, filled as it comes
+        self._gathered: bytearray | None = None  # a large body of which nobody said how large it would be
+        self._chunks: ChunkSizes | None = None  # of a body that comes in chunks, while they can be followed
+        self._head_tail = b""  # the last bytes of a head that has not ended
+
+    # ---- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=MAX_WRITE_BUFFER)
+        self._transport.max_size = _READ  # type: ignore[attr-defined]
+        _limit_socket_buffer(transport)
+        self._serving.connections.add(self)
+        self._patience(self._serving.limits.head_seconds)
+        if len(self._serving.connections) > self._serving.limits.connections:
+            self._refuse(RequestRefused("too many connections", status=503, todo="try again later"))
+
+    def eof_received(self) -> bool:
+        """Nothing more comes, and asyncio closes: what was answered goes out before."""
+        self._serving.outbox.flush()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.gone = True
+        self._serving.connections.discard(self)
+        self._let_go(self._length)
+        for asked, _ in self._waiting:
+            self._let_go(len(asked.body))
+        self._length = 0
+        self._waiting.clear()
+        if self._room is not None:
+            self._room.set()
+        self.cancel()
+        # It holds methods of this connection. Of long connections, only a collection of all generations, which is rare,
+        # would free such a cycle, with the last request's head and the transport.
+        del self._parser
+
+    def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
+        headless = self._head is None
+        inside, self._began = self._inside, False
+        self._last_head = None
+        begins = not (self._inside or self._answers_first)
+        if begins and self._before is not None and self._same_again(data, self._before):
+            return
+        chunks = self._chunks
+        if chunks is not None and chunks.feed(data) > self._serving.limits.body:
+            self._refuse(self._too_large())
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            self._stay_here(data[stopped.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            cause = error.__context__
+            self._refuse(
+                cause
+                if isinstance(cause, RequestRefused)
+                else RequestRefused("not a request that can be read", status=400)
+            )
+        except httptools.HttpParserError:
+            too_large = self._chunks is not chunks and self._announces_too_much(data)
+            what = RequestRefused("not HTTP/1.1 as it is written down", status=400)
+            self._refuse(self._too_large() if too_large else what)
+        else:
+            if self._chunks is not chunks and self._announces_too_much(data):
+                self._refuse(self._too_large())
+                return
+            one = not self._answers_first or (inside and not self._began)  # all of it was of one head
+            if headless and self._head is None and one:
+                self._size += len(data)  # a header without end never reaches on_header
+                self._head_tail = (self._head_tail + data[-3:])[-3:]
+                if self._size > 2 * self._serving.limits.head:
+                    self._refuse(RequestRefused("headers without end", status=431))
+            elif self._space is not None and not self._parser.should_upgrade():
+                assert self._transport is not None
+                self._transport.set_protocol(_BodyReceiver(self, self._transport, self._space))
+            elif begins:
+                self._remember(data)
+
+    def _announces_too_much(self, data: bytes) -> bool:
+        """Return whether the chunks after a head that ends in ``data`` announce more than a body may have.
+
+        Behind another request in the same data they are not followed, and count only as they arrive.
+        """
+        end = (self._head_tail + data).find(b"\r\n\r\n") if self._last_head is None else -1
+        if self._chunks is None or end < 0:
+            self._chunks = None
+            return False
+        return self._chunks.feed(data, end + 4 - len(self._head_tail)) > self._serving.limits.body
+
+    def _remember(self, data: bytes) -> None:
+        """The head of a request that came whole and alone, if what follows can be told by its bytes."""
+        head, end = self._last_head, data.find(b"\r\n\r\n") + 4
+        if head is None or not head.sound or self._last is not None or end < 4 or not data.startswith(b"POST "):
+            return
+        said = data[:end]
+        plain = head.version == "1.1" and "expect" not in head.headers and "upgrade" not in head.headers
+        if not plain or said.count(b"\n") != self._count + 2 or said.count(b"\r\n") != self._count + 2:
+            return
+        found = _LENGTH.search(said)
+        if found is not None and head.length == int(found[1]) == len(data) - end and self._parser.should_keep_alive():
+            self._before = _RepeatedHead(said[: found.start(1)], said[found.end(1) :], head)
+
+    def _same_again(self, data: bytes, before: _RepeatedHead) -> bool:
+        """Take a whole request whose head is the last one's but for its length; False where it is another."""
+        if not data.startswith(before.until):
+            return False
+        start = len(before.until)
+        end = data.find(b"\r", start, start + _DIGITS + 1)
+        said = data[start:end]
+        body = end + len(before.after)
+        if end < 0 or not said.isdigit() or not data.startswith(before.after, end) or len(data) - body != int(said):
+            return False
+        if int(said) > self._serving.limits.body:
+            return False
+        self._size = 0  # of empty lines before it, which some clients send after a body
+        head = before.head.again(said.decode())
+        try:
+            key = self._serving.screen(head)
+            before.head.key = head.key
+            self._hold(len(data) - body)
+        except RequestRefused as error:
+            self._head = head
+            self._refuse(error)
+            return True
+        self._length = 0  # what is held goes with the request
+        self._take(GatewayRequest(head=head, body=data[body:], key=key, since=monotonic()), keep_alive=True)
+        return True
+
+    def _stay_here(self, rest: bytes) -> None:
+        """Another protocol is not taken up, which HTTP allows. The parser ends at a head that offers one, while Java's
+        own client offers HTTP/2 with every body it sends: the body is read, and what follows is no HTTP."""
+        head = self._head
+        if head is None:
+            self._closing = self.refused = True
+            return
+        framing = b"transfer-encoding: chunked" if head.length is None else b"content-length: %d" % head.length
+        self._parser = httptools.HttpRequestParser(_BodyParser(self))
+        self._parser.feed_data(b"POST / HTTP/1.1\r\nconnection: close\r\n" + framing + b"\r\n\r\n")
+        self.data_received(rest)
+
+    def pause_writing(self) -> None:
+        self._room = asyncio.Event()
+        self._patience(self._serving.limits.write_seconds)
+        self._unread = self._waits
+
+    def resume_writing(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+        if self._caught_up is not None:
+            self._caught_up()
+        self.deadline = None if self.task is not None else self.deadline
+        if self._waiting:
+            self._next()
+
+    # ---- the parser's side
+
+    def on_message_begin(self) -> None:
+        if len(self._waiting) >= _PIPELINED:
+            raise RequestRefused("too many requests at once on one connection", status=429)
+        self._inside = self._began = True
+        self._begin()
+        if self.task is None:  # from its first byte: a head that drips in is as late as one that stops
+            self._patience(self._serving.limits.head_seconds)
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+        if len(self._target) > self._serving.limits.target:
+            raise RequestRefused("the path is too long", status=414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head is not None:  # a trailer
+            return
+        self._size += len(name) + len(value)
+        self._count += 1
+        if self._size > self._serving.limits.head or self._count > self._serving.limits.headers:
+            raise RequestRefused("the headers are too large", status=431)
+        key = name.decode("latin-1").lower()
+        self._hosts += key == "host"
+        said = value.decode("latin-1").strip()
+        self._headers[key] = f"{self._headers[key]},{said}" if key in self._headers else said
+
+    def on_headers_complete(self) -> None:
+        path, _, query = self._target.decode("latin-1").partition("?")
+        self._head = head = RequestHead(
+            method=self._parser.get_method().decode("latin-1"), path=path, query=query, headers=self._headers,
+            hosts=self._hosts, version=self._parser.get_http_version(),
+        )  # fmt: skip
+        self._key = self._serving.screen(head)
+        coding = head.headers.get("transfer-encoding")
+        if coding is not None and (coding.lower() != "chunked" or head.version != "1.1"):
+            raise RequestRefused("bodies come whole, or in the chunks of HTTP/1.1", status=501)
+        self._chunks = None if coding is None else ChunkSizes()
+        announced = head.length
+        if announced is not None and announced > self._serving.limits.body:
+            raise self._too_large()
+        self._hold(announced or 0)
+        if announced is not None and announced >= _LARGE:
+            self._space = uninitialized_buffer(announced)
+        self._since = self._asked_on = monotonic()
+        self._arrived = 0
+        self._expects = head.version == "1.1" and head.headers.get("expect", "").lower() == "100-continue"
+        if self._answers_first:  # its time begins when they are out: _await_more
+            return
+        if self._expects:
+            self._ask_on()
+        else:
+            self._patience(self._serving.limits.body_seconds)
+
+    @property
+    def _answers_first(self) -> bool:
+        """Return whether answers to requests before this one are still to be given."""
+        return self.task is not None or bool(self._waiting)
+
+    def _ask_on(self) -> None:
+        """No answer is before this request any more: who waits to be told to send the body is, and its time begins."""
+        if self._expects and not self._arrived:
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._asked_on = monotonic()
+            self._patience(self._serving.limits.body_seconds)
+        self._expects = False
+
+    def on_body(self, data: bytes) -> None:
+        if self._space is not None:
+            self._space[self._arrived : self._arrived + len(data)] = data
+        elif self._gathered is not None:
+            self._gathered += data
+        else:
+            self._body.append(data)
+            if self._arrived + len(data) >= _LARGE:  # thousands of pieces are many times their bytes
+                self._gathered, self._body = bytearray().join(self._body), []
+        self.came(len(data))
+
+    def came(self, size: int) -> None:
+        """So much of the body is there."""
+        assert self._head is not None
+        if self._head.length is None:  # nobody said how much would come
+            self._hold(size)
+            if self._length > self._serving.limits.body:
+                raise self._too_large()
+        self._arrived += size
+        if self._answers_first:
+            return
+        limits = self._serving.limits
+        self._patience(limits.body_seconds)
+        slow = self._asked_on + limits.body_seconds + self._arrived / limits.slowest
+        self.deadline = min(slow, self.deadline or slow)
+
+    @property
+    def arrived(self) -> int:
+        """Bytes of the body that are there."""
+        return self._arrived
+
+    def filled(self) -> None:
+        """A large body is whole, past the parser: what follows begins anew, with another."""
+        keep_alive = self._parser.should_keep_alive()
+        self._parser = httptools.HttpRequestParser(self)
+        self._complete(keep_alive)
+
+    def on_message_complete(self) -> None:
+        assert self._head is not None
+        if self._parser.should_upgrade() and (self._head.length or "transfer-encoding" in self._head.headers):
+            return  # not here yet, see _stay_here
+        self._complete(self._parser.should_keep_alive())
+
+    def _complete(self, keep_alive: bool) -> None:
+        assert self._head is not None
+        if self._space is not None:
+            body = cast("bytes", self._space)  # nobody changes it, and JSON is read from it as from bytes
+        elif self._gathered is not None:
+            body = cast("bytes", self._gathered)
+        else:
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body, self._space, self._gathered = [], None, None
+        self._last_head = self._head
+        asked = GatewayRequest(head=self._head, body=body, key=self._key, since=self._since)
+        self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request
+        self._take(asked, keep_alive)
+
+    def _take(self, asked: GatewayRequest, keep_alive: bool) -> None:
+        self._inside = False
+        self._waiting.append((asked, keep_alive))
+        if self._room is None:  # a reader that takes nothing gets no more time by asking for more
+            self.deadline = None
+        self._next()
+
+    # ---- answering
+
+    def _next(self) -> None:
+        if self.task is not None or self.gone:
+            return
+        if self._waiting and not self._cut:
+            if self._room is not None:  # nobody reads: answers would pile up
+                return
+            self.deadline = None
+            asked, keep_alive = self._waiting.popleft()
+            reply = ResponseWriter(
+                self, keep_alive=keep_alive, chunked=asked.head.version == "1.1", headless=asked.head.method == "HEAD"
+            )
+            self.task = self._serving.pass_on(asked, reply, self._passed)
+            if self.task is None:
+                self._in_a_task(asked, reply)
+        elif self._last is not None:
+            (head, error), self._last = self._last, None
+            headless = head is not None and head.method == "HEAD"
+            self._serving.turn_away(head, error, ResponseWriter(self, keep_alive=False, headless=headless))
+            self._close()
+        elif self._closing and (self._cut or not self._coming):
+            self._close()
+        else:
+            self._await_more()
+
+    def _await_more(self) -> None:
+        if self._head is not None:
+            self._ask_on()
+            if self.deadline is None:  # the answers before it are out
+                self._asked_on = monotonic()
+                self._patience(self._serving.limits.body_seconds)
+        else:
+            limits = self._serving.limits
+            self._patience(limits.head_seconds if self._inside else limits.idle_seconds)
+
+    def _in_a_task(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        self._unbegun = (asked, reply)
+        self.task = self._loop.create_task(self._answer(asked, reply))
+
+    async def _answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        self._unbegun = None
+        try:
+            await self._serving.answer(asked, reply)
+        except asyncio.CancelledError:
+            if not self.gone and not reply.ended:
+                self._close()
+            raise
+        finally:
+            self._answered(asked, reply)
+
+    def _passed(self, asked: GatewayRequest, reply: ResponseWriter, failure: Handover | None) -> None:
+        if failure is None:
+            try:
+                self._serving.ended(asked, reply)
+            finally:
+                self._answered(asked, reply)
+        else:
+            self._serving.handed_on()
+            asked.after = failure
+            self._in_a_task(asked, reply)
+
+    def _answered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        self._let_go(len(asked.body))
+        self.task = None
+        self._cut |= not reply.keep_alive or not reply.ended
+        self._closing |= self._cut
+        if not reply.ended and not self.gone and self._transport is not None:
+            self._serving.outbox.flush()
+            self._transport.abort()  # an answer that stops in the middle must not look whole
+        if self._waiting or self._last is not None or self._closing:
+            self._loop.call_soon(self._next)
+        else:
+            self._await_more()
+
+    def cancel(self) -> None:
+        """Give up the answer that is being made. A task that has not begun never will."""
+        if self.task is not None:
+            self.task.cancel()
+        if self._unbegun is not None:
+            (asked, reply), self._unbegun = self._unbegun, None
+            self._serving.unanswered(asked, reply)
+            self._answered(asked, reply)
+
+    def write(self, data: bytes, *, last: bool = False) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._room is not None:
+            self._unread += len(data)  # it cannot have read what only comes now
+        if last:
+            self._serving.outbox.write(self._transport, data)
+        else:
+            self._serving.outbox.flush()
+            self._transport.write(data)
+
+    @property
+    def behind(self) -> bool:
+        """A reader is slow, and enough waits for it."""
+        return self._room is not None
+
+    def when_caught_up(self, do: Callable[[], None] | None) -> None:
+        """What is done each time it has caught up."""
+        self._caught_up = do
+
+    async def writable(self) -> None:
+        """Returns once the reader has caught up. Raises ConnectionResetError where it left."""
+        while self._room is not None and not self.gone:
+            await self._room.wait()
+        if self.gone:
+            raise ConnectionResetError
+
+    # ---- limits
+
+    def expired(self) -> None:
+        """Its silence was too long. Said to whoever was in the middle of asking, and to nobody else."""
+        transport = self._transport
+        if transport is None:
+            return
+        asking = self._head is not None or self._size or self._target
+        if self.task is None and asking and self._room is None and not transport.is_closing():
+            self._refuse(RequestRefused("the request did not come in time", status=408))
+        elif not self._reads_on():
+            transport.abort()
+
+    def _reads_on(self) -> bool:
+        """It took enough of what waits for it, and has as long again."""
+        limits, left = self._serving.limits, self._waits
+        if not left or self._unread - left < limits.slowest * limits.write_seconds:
+            return False
+        self._unread, self.deadline = left, monotonic() + limits.write_seconds
+        return True
+
+    @property
+    def _waits(self) -> int:
+        """Bytes that wait for a slow reader."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
+    def busy(self) -> bool:
+        """A request is coming, or has come and is not answered to its end."""
+        return self._coming or self._answers_first
+
+    @property
+    def _coming(self) -> bool:
+        return self._inside and not self.refused
+
+    def close_when_idle(self, error: RequestRefused | None = None) -> None:
+        """No further request on this connection. ``error``: what is said to one that is half here; None lets it
+        come."""
+        self._closing = True
+        if error is not None and self._coming and not self._cut:
+            self._refuse(error)
+        else:
+            self._next()
+
+    def _too_large(self) -> RequestRefused:
+        most = self._serving.limits.body >> 20
+        return RequestRefused(
+            f"the body is larger than {most} MiB", status=413, todo="send less, or set max_body in [serve]"
+        )
+
+    def _hold(self, size: int) -> None:
+        if self._serving.held + size > self._serving.limits.in_flight:
+            raise RequestRefused("too much is being uploaded at once", status=503, todo="try again later")
+        self._serving.held += size
+        self._length += size
+
+    def _let_go(self, size: int) -> None:
+        self._serving.held -= size
+
+    def _refuse(self, error: RequestRefused) -> None:
+        """Answer a request that is not read to its end, and close: what follows cannot be told apart from it."""
+        self.refused = True
+        self._last = (self._head, error)  # after the answers that are on their way
+        self._next()
+
+    def _close(self) -> None:
+        self._closing = True
+        if self._transport is not None:
+            self._serving.outbox.flush()
+            with suppress(OSError):
+                self._transport.close()
+            self._unread = self._waits  # the connection is closed when they are read
+            self.deadline = monotonic() + self._serving.limits.write_seconds if self._unread else None
+
+    def _patience(self, seconds: float) -> None:
+        until = monotonic() + seconds
+        if self._room is not None and self.deadline is not None:  # whatever it sends, it still has to read
+            until = min(until, self.deadline)
+        self.deadline = until
+
+
+def _limit_socket_buffer(transport: asyncio.BaseTransport) -> None:
+    """Let the system hold little for a slow reader as well: it would take megabytes, and the run would go on making
+    them, before anybody noticed that nobody reads. What is on its way to a fast reader does not count."""
+    line = transport.get_extra_info("socket")
+    if line is not None and sys.platform in _NOTSENT_LOWAT:
+        with suppress(OSError):
+            line.setsockopt(_TCP, _NOTSENT_LOWAT[sys.platform], MAX_UNSENT)
+
+
+class _BodyReceiver(asyncio.BufferedProtocol):
+    """Receives a large body right where it stays. The parser, which has nothing to find in it, would copy it twice."""
+
+    def __init__(self, connection: Connection, transport: asyncio.Transport, space: bytearray) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._space = memoryview(space)
+        self.pause_writing = connection.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = connection.resume_writing  # type: ignore[method-assign]
+        self.connection_lost = connection.connection_lost  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        at = self._connection.arrived
+        return self._space[at : at + _AT_ONCE]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._connection.refused:  # by its deadline; what still comes is written over
+            return
+        self._connection.came(nbytes)
+        if self._connection.arrived == len(self._space):
+            self._transport.set_protocol(self._connection)
+            self._connection.filled()
+
+
+class _BodyParser:
+    """Of a request, the body alone."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete

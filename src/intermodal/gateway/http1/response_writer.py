@@ -1,0 +1,210 @@
+"""One answer on a connection: whole, or as a stream with a reader who may be slow or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Protocol
+
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+WRITE_PIECE = 256 << 10  # bytes of a large answer that are written at once
+_said: tuple[int, dict[int, str]] = (0, {})
+
+
+class ResponseConnection(Protocol):
+    """What a reply needs of its connection."""
+
+    gone: bool
+
+    def write(self, data: bytes, *, last: bool = False) -> None:
+        """``last``: nothing of this answer follows, so that it may go out together with others."""
+
+    async def writable(self) -> None: ...
+
+    @property
+    def behind(self) -> bool: ...
+
+    def when_caught_up(self, do: Callable[[], None] | None) -> None: ...
+
+
+class ResponseWriter:
+    """``whole``, or ``begin``, ``write`` … and ``end``. ``status`` is 0 until something was said."""
+
+    __slots__ = (
+        "_chunked",
+        "_headless",
+        "_line",
+        "_opening",
+        "ended",
+        "extra",
+        "head",
+        "keep_alive",
+        "kept",
+        "sent",
+        "status",
+        "type",
+    )
+
+    def __init__(
+        self, line: ResponseConnection, *, keep_alive: bool = True, chunked: bool = True, headless: bool = False
+    ) -> None:
+        """``chunked``: the client knows HTTP/1.1. ``headless``: it asked for the head alone."""
+        self._line = line
+        self._chunked = chunked
+        self._headless = headless
+        self._opening = b""  # a head that goes with the first piece
+        self.keep_alive = keep_alive
+        self.status = 0
+        self.ended = False
+        self.sent = 0  # bytes of body
+        self.extra: Mapping[str, str] = {}  # headers besides those that are said with the answer
+        self.kept: list[bytes] | None = None  # the body, where somebody wants it afterwards
+        self.head = ""  # its lines, where the body is kept
+        self.type = ""
+
+    @property
+    def gone(self) -> bool:
+        """Nobody reads any more."""
+        return self._line.gone
+
+    @property
+    def behind(self) -> bool:
+        """The reader is slow, and enough waits already."""
+        return self._line.behind
+
+    def is_no_answer(self) -> None:
+        """What is said from here on is about the gateway: nobody keeps it as what was answered."""
+        self.kept = None
+
+    def when_caught_up(self, do: Callable[[], None] | None) -> None:
+        """Called each time a slow reader has caught up."""
+        self._line.when_caught_up(do)
+
+    def whole(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """The answer at once."""
+        self.status, self.ended, self.sent = status, True, len(body)
+        if self.kept is not None:
+            self.kept.append(body)
+        length = {"content-length": str(len(body))} if status != HTTPStatus.NO_CONTENT else {}
+        head = self._head(status, {**(headers or {}), **length})
+        self._line.write(head if self._headless or not body else head + body, last=True)
+
+    async def send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+        """The answer at once, a large one with turns for others between its pieces: to hand over 20 MiB copies all that
+        the socket does not take, which are 25 ms. Nobody waits for who reads it: the connection holds it until then."""
+        if len(body) <= WRITE_PIECE or self._headless:
+            self.whole(status, body, headers)
+            return
+        self.status = status
+        if self.kept is not None:
+            self.kept.append(body)
+        self._line.write(self._head(status, {**(headers or {}), "content-length": str(len(body))}))
+        every = memoryview(body)
+        for at in range(0, len(body), WRITE_PIECE):
+            await asyncio.sleep(0)
+            piece = bytes(every[at : at + WRITE_PIECE])
+            self.sent += len(piece)
+            self.ended = self.sent == len(body)
+            self._line.write(piece, last=self.ended)
+
+    def ready(self, lines: str, kind: str, body: bytes) -> None:
+        """A good answer at once, most of whose head was made before."""
+        self.status, self.ended, self.sent, self.type = 200, True, len(body), kind
+        if self.kept is not None:
+            self.kept.append(body)
+        head = self._start(200, f"{lines}content-type: {kind}\r\ncontent-length: {len(body)}\r\n")
+        self._line.write(head + body, last=True)
+
+    def open(self, lines: str, kind: str) -> None:
+        """The head of a good stream, most of which was made before.
+
+        It goes out with the first piece, which must follow: a packet less on the way to the first word.
+        """
+        self.status, self.type = 200, kind
+        framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
+        self.keep_alive &= self._chunked
+        self._opening = self._start(200, f"{lines}content-type: {kind}\r\n{framing}")
+
+    def _start(self, status: int, lines: str) -> bytes:
+        """A head. ``lines``: headers, each with its end."""
+        if self.kept is not None:
+            self.head = lines
+        end = "connection: close\r\n"
+        if self.keep_alive:  # which is what HTTP/1.1 means where nothing is said, and HTTP/1.0 does not
+            end = "" if self._chunked else "connection: keep-alive\r\n"
+        return f"{_status_lines(status)}{lines}{header_lines(self.extra)}{end}\r\n".encode("latin-1", "replace")
+
+    def last(self, data: bytes) -> None:
+        """The last piece of a stream, and its end."""
+        self.sent += len(data)
+        self.ended = True
+        if self.kept is not None:
+            self.kept.append(data)
+        opening, self._opening = self._opening, b""
+        self._line.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (opening, len(data), data) if self._chunked else opening + data)
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of a stream."""
+        self.status = status
+        if self._chunked:
+            self._line.write(self._head(status, {**headers, "transfer-encoding": "chunked"}))
+        else:
+            self.keep_alive = False
+            self._line.write(self._head(status, headers))
+
+    def put(self, data: bytes) -> None:
+        """A piece of a stream, however much waits already: for what is small and seldom."""
+        if data:
+            self.sent += len(data)
+            if self.kept is not None:
+                self.kept.append(data)
+            opening, self._opening = self._opening, b""
+            self._line.write(b"%b%x\r\n%b\r\n" % (opening, len(data), data) if self._chunked else opening + data)
+
+    async def write(self, data: bytes) -> None:
+        """A piece of a stream; waits while the reader is behind, so that the whole run does."""
+        if data:
+            self.put(data)
+            await self._line.writable()
+
+    def end(self) -> None:
+        """The proper end of a stream."""
+        self.ended = True
+        if self._chunked:
+            self._line.write(b"0\r\n\r\n")
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
+        self.type = headers.get("content-type", "")
+        return self._start(
+            status, header_lines({name: said for name, said in headers.items() if name not in self.extra})
+        )
+
+
+def header_lines(headers: Mapping[str, str]) -> str:
+    """Headers as they are sent, each with its end."""
+    return "".join([
+        f"{name}: {value if value.isascii() and value.isprintable() else _printable(value)}\r\n"
+        for name, value in headers.items()
+    ])  # fmt: skip
+
+
+def _printable(value: str) -> str:
+    """A header's value is one line of printable ASCII: names of files and models may be anything."""
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in value)
+
+
+def _status_lines(status: int) -> str:
+    """The lines that all answers of a second begin with."""
+    global _said
+    second = int(time.time())
+    if _said[0] != second:
+        _said = (second, {})
+    found = _said[1].get(status)
+    if found is None:
+        date = formatdate(second, usegmt=True)
+        found = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ndate: {date}\r\nserver: intermodal\r\n"
+        _said[1][status] = found
+    return found

@@ -1,0 +1,254 @@
+"""The gateway's log on standard error: one line a request, and whatever else is to be known. Nobody waits for it.
+
+Lines are made and written by a thread. Whoever reads them may stop reading: then they wait, up to a number, and after
+that they are dropped and counted. So are those that cannot be written, on a full disk. No line has content, a key, or
+more of a client's words than a line takes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import queue
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from intermodal.telemetry.redaction import LONGEST, redact
+
+if TYPE_CHECKING:
+    from intermodal.config_tables import LogFormat, LogLevel
+    from intermodal.telemetry.request_record import RequestRecord
+
+LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 3}
+MAX_QUEUED_LINES = 10_000  # lines that wait for a reader
+BATCH_SECONDS = 0.05  # seconds that lines are gathered before they are written at once
+_QUIET = 40  # times that there was none
+_LOOK = 1.0  # seconds between two tries to write to a reader who is behind
+_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # nobody can read any more; any other failure may pass
+_WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for all day by machines
+
+
+class _Line(msgspec.Struct, frozen=True, gc=False):
+    at: float  # seconds since the epoch
+    level: LogLevel
+    what: RequestRecord | str
+
+
+class RequestLog:
+    """``level``: the least that is written. ``descriptor``: of the file, standard error unless said. ``worker``: the
+    number of this process where there are several, which each line then has; 0 otherwise."""
+
+    def __init__(
+        self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2, *, worker: int = 0
+    ) -> None:
+        self.dropped = 0  # lines that nobody read in time
+        self.lost = 0  # lines that could not be written, and that was not said yet
+        self._least = LEVELS[level]
+        self._write = partial(_json if form == "json" else _text, worker=worker)
+        self._descriptor = descriptor
+        self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
+        self._ending = threading.Event()
+        self._told = 0
+        self._why = ""  # lines were lost
+        self._rest = b""  # of a line that is written in part
+        self._gone = False  # nobody will ever read
+        self._heard: Callable[[], None] = lambda: None
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def served(self, served: RequestRecord) -> None:
+        """A request that was answered, or turned away."""
+        level = log_level(served)
+        if LEVELS[level] >= self._least:
+            self._put(_Line(time.time(), level, served))
+
+    def say(self, level: LogLevel, words: str, *, always: bool = False) -> None:
+        """Anything else, in a sentence of ours. ``always``: whatever the least is that is written."""
+        if always or LEVELS[level] >= self._least:
+            self._put(_Line(time.time(), level, words))
+
+    def listen(self) -> None:
+        """Say what OpenTelemetry has to say, too: a collector that is not there."""
+        import logging
+
+        log = self
+
+        class Theirs(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                level: LogLevel = "error" if record.levelno >= logging.ERROR else "warning"
+                log.say(level, f"telemetry: {redact(record.getMessage(), 400)}")
+
+        theirs, handler = logging.getLogger("opentelemetry"), Theirs(logging.WARNING)
+        theirs.addHandler(handler)
+        theirs.propagate = False
+        self._heard = lambda: theirs.removeHandler(handler)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """Write what waits; a reader who does not read is not waited for longer."""
+        self._heard()
+        self._ending.set()
+        self._lines.put(None)
+        self._thread.join(seconds)
+
+    async def aclose(self) -> None:
+        import asyncio  # here: the parent of workers does without
+
+        await asyncio.to_thread(self.close)
+
+    def _put(self, line: _Line) -> None:
+        if self._gone or self._lines.qsize() >= MAX_QUEUED_LINES:
+            self.dropped += 1
+        else:
+            self._lines.put(line)
+
+    def _run(self) -> None:
+        quiet = _QUIET
+        while True:
+            # Only the first line after a silence wakes this thread. To be woken for each would take from whoever is
+            # served the interpreter, right when the next request comes.
+            found = [self._lines.get()] if quiet >= _QUIET else []
+            self._ending.wait(BATCH_SECONDS)
+            while not self._lines.empty():
+                found.append(self._lines.get())
+            quiet = 0 if found else quiet + 1
+            if not found:
+                continue
+            said = [self._write(line) for line in found if line is not None]
+            if self.dropped > self._told:
+                said.append(self._note(f"{self.dropped - self._told} lines of the log were not read in time"))
+                self._told = self.dropped
+            if self.lost:
+                note = self._note(f"{self.lost} lines of the log could not be written ({self._why})")
+                self.lost = self.lost if self._unwritten([note]) else 0
+            self.lost += self._unwritten(said)
+            if self._gone or None in found:
+                return
+
+    def _note(self, words: str) -> str:
+        return self._write(_Line(time.time(), "warning", words))
+
+    def _unwritten(self, lines: list[str]) -> int:
+        """Write them; how many could not be. Where nobody reads any more, what is served goes on without a log."""
+        left, begun = [self._rest, *_pieces(lines)], bool(self._rest)
+        self._rest = b""
+        try:
+            while left:
+                while left[0]:
+                    out = self._once(left[0])
+                    begun, left[0] = left[0][out - 1 : out] != b"\n", left[0][out:]
+                del left[0]
+        except OSError as error:
+            end = left[0].index(b"\n") + 1 if begun else 0
+            self._rest = left[0][:end]  # comes next, so that no line is half a line
+            self._why = (error.strerror or type(error).__name__).lower()
+            self._gone = error.errno in _GONE
+            return (left[0][end:] + b"".join(left[1:])).count(b"\n")
+        return 0
+
+    def _once(self, data: bytes) -> int:
+        """Write as much as goes out at once. Who shares the descriptor may have set it not to wait; a thread can."""
+        while True:
+            try:
+                return os.write(self._descriptor, data)
+            except BlockingIOError:
+                select.select([], [self._descriptor], [], _LOOK)
+
+
+def _pieces(lines: list[str]) -> Iterator[bytes]:
+    """Whole lines, as many as a pipe takes at once: those of other processes do not come between."""
+    piece = b""
+    for line in lines:
+        data = line.encode("utf-8", "replace")
+        if piece and len(piece) + len(data) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += data
+    yield piece
+
+
+def log_level(served: RequestRecord) -> LogLevel:
+    if served.status >= 500 or (served.broken and served.error != "client_left"):
+        return "error"
+    if served.status >= 400 or served.broken or not served.status:
+        return "warning"
+    return "debug" if served.route in _WATCHED else "info"
+
+
+def _json(line: _Line, worker: int = 0) -> str:
+    stamp = datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    head: dict[str, Any] = {"time": stamp, "level": line.level, **({"worker": worker} if worker else {})}
+    if isinstance(line.what, str):
+        return _dumped({**head, "event": "note", "message": line.what})
+    return _dumped({**head, "event": "request", **log_fields(line.what)})
+
+
+def _dumped(tree: dict[str, Any]) -> str:
+    return msgspec.json.encode(tree).decode() + "\n"
+
+
+def log_fields(served: RequestRecord) -> dict[str, Any]:
+    """What is said of a request: what is always so, and what there was."""
+    there: dict[str, Any] = {
+        "trace_id": served.span.trace if served.span is not None else "",
+        "key": served.key,
+        "model": redact(served.model),
+        "route": served.endpoint,
+        "plan": served.plan,
+        "input_tokens": served.input_tokens,
+        "output_tokens": served.output_tokens,
+        "cost": None if served.cost is None else float(f"{served.cost:.8g}"),
+        "attempts": served.attempts or None,
+        "first_seconds": None if served.first is None else round(served.first, 4),
+        "error": served.error,
+        "broken": served.broken or None,
+        "not_direct": served.not_direct or None,
+    }
+    return {
+        "request_id": served.id, "method": redact(served.method), "path": redact(served.path), "status": served.status,
+        "seconds": round(served.seconds, 4), "bytes_in": served.size, "bytes_out": served.sent,
+        **{name: value for name, value in there.items() if value not in ("", None)},
+    }  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _clock(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
+
+
+def _text(line: _Line, worker: int = 0) -> str:
+    clock = _clock(int(line.at)) + (f" [{worker}]" if worker else "")
+    if isinstance(line.what, str):
+        return f"{clock} {line.level}: {line.what}\n"
+    it = line.what
+    words = [clock, _word(it.method), _word(it.path), str(it.status), f"{it.seconds:.3f}s"]
+    if it.model:
+        words.append(_word(it.model) + (f" -> {it.endpoint}" if it.endpoint and it.endpoint != it.model else ""))
+    if it.input_tokens is not None or it.output_tokens is not None:
+        words.append(f"{it.input_tokens or 0}+{it.output_tokens or 0} tok")
+    if it.attempts:
+        words.append("$?" if it.cost is None else f"${it.cost:.6g}")
+    words += [f"{it.attempts} attempts"] if it.attempts > 1 else []
+    words += [f"key {it.key}"] if it.key else []
+    words += [f"{it.error}{', broken off' if it.broken else ''}"] if it.error else []
+    return " ".join([*words, it.id]) + "\n"
+
+
+def _word(text: str) -> str:
+    """A client's words, as one. Most requests say the same."""
+    return _short_word(text) if len(text) <= LONGEST else _as_one(redact(text))
+
+
+@lru_cache(maxsize=256)
+def _short_word(text: str) -> str:
+    return _as_one(redact(text))
+
+
+def _as_one(shown: str) -> str:
+    return f'"{shown}"' if " " in shown else shown

@@ -1,0 +1,59 @@
+"""Old rows of the store are added up and deleted beside the requests: ``store/pruning.py``, in a thread, once a minute.
+
+Of several workers one does it; the others find it done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from intermodal.errors import StoreError
+from intermodal.store.pruning import PruneStopped, RetentionPolicy
+
+if TYPE_CHECKING:
+    from intermodal.client import AsyncClient
+
+PRUNE_SECONDS = 60.0  # seconds
+
+
+class StorePruner:
+    """Begun by ``start``, in a running loop."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+        self._over = threading.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._go())
+
+    async def close(self) -> None:
+        """End it after the batch it is at, which takes a moment."""
+        self._over.set()
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _go(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            with suppress(StoreError, PruneStopped):  # a full disk, a lock that somebody holds: in a minute again
+                work = asyncio.ensure_future(asyncio.to_thread(self._prune))
+                try:
+                    await asyncio.shield(work)
+                except asyncio.CancelledError:
+                    with suppress(StoreError, PruneStopped):
+                        await work
+                    raise
+
+    def _prune(self) -> None:
+        settings = self._client.config.store
+        self._client.store.prune(RetentionPolicy(seconds=settings.seconds, rows=settings.rows), self._rest)
+
+    def _rest(self, seconds: float) -> None:
+        if self._over.wait(seconds):
+            raise PruneStopped

@@ -1,0 +1,90 @@
+"""Replies kept for ``Idempotency-Key``: the same key and the same body is one call, however often it is sent.
+
+What a client sent twice while the first was running, or whose worker died, is refused rather than sent again: whether
+the first call was made, and paid, is not known then. Bounded in bytes, in number and in time. The name is kept as a
+hash.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intermodal.gateway.quotas.key_generation import digest
+from intermodal.gateway.quotas.quota_store import FirstUse, IdempotencyConflict, IdempotentRequest, StoredReply
+
+if TYPE_CHECKING:
+    import sqlite3
+
+RETENTION_SECONDS = 24 * 3600.0
+MAX_STORED_BYTES = 1 << 20  # bytes of a reply that is kept
+MAX_PER_KEY = 10_000  # of one key
+PRUNE_BATCH = 20  # that are past, at each request
+MAX_TOTAL_BYTES = 256 << 20  # of all
+
+
+def begin(
+    connection: sqlite3.Connection, worker: str, asked: IdempotentRequest, now: float
+) -> FirstUse | StoredReply | IdempotencyConflict:
+    name = digest(asked.name)
+    connection.execute(  # others go a few at a time: a day's worth of them would hold up every request
+        "DELETE FROM answers WHERE expires <= ? AND state <> 'running' AND (owner = ? AND name = ? OR row IN"
+        " (SELECT row FROM answers WHERE expires <= ? AND state <> 'running' ORDER BY expires LIMIT ?))",
+        (now, asked.owner, name, now, PRUNE_BATCH),
+    )
+    found = connection.execute("SELECT * FROM answers WHERE owner = ? AND name = ?", (asked.owner, name)).fetchone()
+    if found is not None:
+        if found["digest"] != asked.digest:
+            return "other"
+        if found["state"] == "done":
+            return StoredReply(
+                status=found["status"], content_type=found["content_type"], body=found["body"], headers=found["headers"]
+            )
+        state: IdempotencyConflict = found["state"]
+        return state
+    kept = "SELECT COUNT(*) FROM answers WHERE owner = ? AND (expires > ? OR state = 'running')"
+    if connection.execute(kept, (asked.owner, now)).fetchone()[0] >= MAX_PER_KEY:
+        return "full"
+    row = connection.execute(
+        "INSERT INTO answers (owner, name, digest, worker, state, expires) VALUES (?, ?, ?, ?, 'running', ?)",
+        (asked.owner, name, asked.digest, worker, now + RETENTION_SECONDS),
+    ).lastrowid
+    assert row is not None
+    return FirstUse(row=row)
+
+
+def prune_expired(connection: sqlite3.Connection, now: float) -> int:
+    """Forget some of what is past, where nobody asks; returns how many."""
+    return connection.execute(
+        "DELETE FROM answers WHERE row IN (SELECT row FROM answers WHERE expires <= ? AND state <> 'running'"
+        " ORDER BY expires LIMIT ?)", (now, PRUNE_BATCH),
+    ).rowcount  # fmt: skip
+
+
+def finish(connection: sqlite3.Connection, row: int, reply: StoredReply, now: float) -> None:
+    """Keep the reply; one that is too long is remembered as such, and the oldest make room."""
+    long = len(reply.body) > MAX_STORED_BYTES
+    connection.execute(
+        "UPDATE answers SET state = ?, status = ?, content_type = ?, headers = ?, body = ?, expires = ? WHERE row = ?",
+        ("long" if long else "done", reply.status, reply.content_type, reply.headers, b"" if long else reply.body,
+         now + RETENTION_SECONDS, row),
+    )  # fmt: skip
+    while connection.execute("SELECT bytes FROM answers_kept").fetchone()[0] > MAX_TOTAL_BYTES:
+        connection.execute(
+            "UPDATE answers SET state = 'long', body = x'' WHERE row ="
+            " (SELECT row FROM answers WHERE state = 'done' AND LENGTH(body) > 0 ORDER BY expires LIMIT 1)"
+        )
+
+
+def forget(connection: sqlite3.Connection, row: int) -> None:
+    """Nothing was carried out: the key may be used again."""
+    connection.execute("DELETE FROM answers WHERE row = ? AND state = 'running'", (row,))
+
+
+def abandon(connection: sqlite3.Connection, row: int) -> None:
+    """It was sent, and nobody knows how it ended: the client left, the server stopped."""
+    connection.execute("UPDATE answers SET state = 'lost' WHERE row = ? AND state = 'running'", (row,))
+
+
+def mark_lost(connection: sqlite3.Connection, worker: str) -> None:
+    """The worker ended: what became of its calls is not known."""
+    connection.execute("UPDATE answers SET state = 'lost' WHERE worker = ? AND state = 'running'", (worker,))

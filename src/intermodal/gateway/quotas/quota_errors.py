@@ -1,0 +1,146 @@
+"""What a client is told when its request is not taken: status, code and a sentence with the numbers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import isfinite
+
+from intermodal.gateway.quotas.lease import Lease
+from intermodal.gateway.quotas.quota_store import IdempotencyConflict
+from intermodal.gateway.quotas.quota_types import NANODOLLARS, QuotaClaim, QuotaRefusal, Unit, VirtualKey
+
+STORE_UNAVAILABLE = QuotaRefusal(
+    status=503,
+    code="ledger_unavailable",
+    words="the gateway cannot write down what this request may cost, so it is not sent",
+    retry_after=1.0,
+    again=True,
+)
+_IDEMPOTENCY_REFUSALS: dict[IdempotencyConflict, QuotaRefusal] = {
+    "running": QuotaRefusal(
+        status=409, code="idempotency_in_progress", retry_after=1.0, again=True,
+        words="a request with this Idempotency-Key is still running; ask again when it is done",
+    ),
+    "other": QuotaRefusal(
+        status=409, code="idempotency_mismatch",
+        words="this Idempotency-Key was used for another request; take a new one",
+    ),
+    "lost": QuotaRefusal(
+        status=409, code="idempotency_lost",
+        words="the gateway was stopped while the first request with this Idempotency-Key was running, or its client "
+        "left: whether it was carried out is not known; take a new key to have it done again",
+    ),
+    "long": QuotaRefusal(
+        status=409, code="idempotency_answered",
+        words="the request with this Idempotency-Key was answered, with more than is kept; take a new key to have it "
+        "done again",
+    ),
+    "full": QuotaRefusal(
+        status=429, code="idempotency_full", retry_after=60.0,
+        words="too many answers are kept for this key already; they are dropped after a day",
+    ),
+}  # fmt: skip
+
+
+def idempotency_refusal(found: IdempotencyConflict) -> QuotaRefusal:
+    return _IDEMPOTENCY_REFUSALS[found]
+
+
+def price_unknown(key: VirtualKey) -> QuotaRefusal:
+    return QuotaRefusal(
+        status=402,
+        code="price_unknown",
+        words=f"nobody knows what this request may cost, and key {key.name!r} has a budget in money; ask for a model "
+        "whose price is known, or set its price in the host's row",
+    )
+
+
+def tokens_unknown(key: VirtualKey) -> QuotaRefusal:
+    return QuotaRefusal(
+        status=400,
+        code="tokens_unknown",
+        words=f"nobody can tell how many tokens this request may take, and key {key.name!r} has a limit on them; set "
+        "max_tokens",
+    )
+
+
+def account_exhausted(key: VirtualKey, purse: Lease, amount: int, now: float) -> QuotaRefusal:
+    """An account has too little for this request."""
+    return _rate_exceeded(key, purse, amount) if not purse.account.period else _budget_exceeded(key, purse, amount, now)
+
+
+def _rate_exceeded(key: VirtualKey, purse: Lease, amount: int) -> QuotaRefusal:
+    limit = purse.account.limit or 0
+    whose = f"key {key.name!r}" if not purse.account.id.startswith("at/") else purse.account.id.split("/", 1)[1]
+    whose = whose.removesuffix("/rpm").removesuffix("/tpm")
+    what = "requests" if purse.unit == "requests" else "tokens"
+    if amount > limit:
+        return QuotaRefusal(
+            status=429,
+            code="rate_limit_exceeded",
+            words=f"this request may take up to {amount:,} {what}, and {whose} may take {limit:,} a minute; ask "
+            "for fewer (max_tokens)",
+        )
+    wait = (amount - purse.free - max(purse.left, 0)) * 60 / limit if limit else 60.0
+    wait = max(round(wait, 3), 0.05)
+    return QuotaRefusal(
+        status=429,
+        code="rate_limit_exceeded",
+        words=f"{whose} may take {limit:,} {what} a minute; this request needs {amount:,}, which are there "
+        f"in {wait:.3g} s",
+        retry_after=wait,
+        again=True,
+    )
+
+
+def _budget_exceeded(key: VirtualKey, purse: Lease, amount: int, now: float) -> QuotaRefusal:
+    limit = purse.account.limit or 0
+    when = f"for {purse.start}" if purse.start else "in all"
+    allowed = f"the {format_amount(purse.unit, limit)} that key {key.name!r} has {when}"
+    spent = purse.spent_by_all
+    left = f"{format_amount(purse.unit, max(limit - spent, 0))} left"
+    if amount > limit:
+        words = f"this request may take up to {format_amount(purse.unit, amount)}, more than all of {allowed}"
+        return QuotaRefusal(
+            status=429, code="insufficient_quota", words=f"{words}, with {left}; ask for fewer tokens (max_tokens)"
+        )
+    if spent + amount <= limit:
+        return QuotaRefusal(
+            status=429,
+            code="budget_reserved",
+            words=f"this request may take up to {format_amount(purse.unit, amount)}; "
+            f"{format_amount(purse.unit, spent)} of {allowed} is "
+            f"spent, with {left}, of which too much is set aside by requests that are running",
+            retry_after=1.0,
+            again=True,
+        )
+    return QuotaRefusal(
+        status=429,
+        code="insufficient_quota",
+        words=f"this request may take up to {format_amount(purse.unit, amount)}, and "
+        f"{format_amount(purse.unit, spent)} of {allowed} is spent, with {left}, {_reset_time(purse)}",
+    )
+
+
+def _reset_time(purse: Lease) -> str:
+    """When the budget begins anew, in the form that programs read."""
+    if not purse.account.period or not isfinite(purse.until):
+        return "and the budget does not begin anew: have it raised (intermodal keys set)"
+    return f"and the budget begins anew at {datetime.fromtimestamp(purse.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def format_amount(unit: Unit, amount: int) -> str:
+    """An amount for people: $0.05, 1,200 tokens."""
+    if unit != "usd":
+        return f"{amount:,} {unit}"
+    whole, _, part = f"{amount / NANODOLLARS:.6f}".rstrip("0").partition(".")
+    return f"${int(whole):,}.{part:<02}"
+
+
+def unbounded_claim(key: VirtualKey, claim: QuotaClaim, *, priced: bool, counted: bool) -> QuotaRefusal | None:
+    """A limit that nobody can hold a claim against is kept to the safe side."""
+    if claim.cost is None and priced:
+        return price_unknown(key)
+    if claim.tokens is None and counted:
+        return tokens_unknown(key)
+    return None

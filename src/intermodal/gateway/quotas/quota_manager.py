@@ -1,0 +1,474 @@
+"""The ledger of one worker process: who calls, whether there is enough for the request, and what it took in the end.
+
+The hot path asks nobody: a request is reserved out of leases in memory and settled there (``lease_pool.py``), in a few
+microseconds. A thread of its own draws leases and writes down what was settled, twenty times a second while there is
+something to write; it is one thread for any number of requests, so none can wait for another's turn in a pool.
+
+All methods but ``close`` belong to the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from intermodal.errors import StoreError
+from intermodal.gateway.quotas import quota_errors
+from intermodal.gateway.quotas.authentication import Authenticator
+from intermodal.gateway.quotas.lease import Lease
+from intermodal.gateway.quotas.lease_journal import LeaseJournal
+from intermodal.gateway.quotas.lease_pool import KeyLeases, LeasePool, QuotaReservation
+from intermodal.gateway.quotas.quota_store import (
+    FirstUse,
+    IdempotencyConflict,
+    IdempotentRequest,
+    LeaseReport,
+    QuotaStore,
+    StoredReply,
+)
+from intermodal.gateway.quotas.quota_types import (
+    NANODOLLARS,
+    QuotaClaim,
+    QuotaRefusal,
+    RateLimit,
+    RateRemaining,
+    VirtualKey,
+    to_nanodollars,
+)
+
+TICK_SECONDS = 0.05
+KEEPALIVE_SECONDS = 60.0  # a sign of life for those who cannot see this process
+WAIT_SECONDS = 0.25  # a request waits so long for what lies idle in other workers; they look every tick
+PRUNE_SECONDS = 6 * 3600.0  # how often what was spent long ago is forgotten
+RECOVER_SECONDS = 1.0  # how often dead workers are looked for when something is short
+
+T = TypeVar("T")
+
+
+class _Waiter:
+    """A request that needs more than is at hand."""
+
+    __slots__ = ("claim", "future", "key", "until")
+
+    def __init__(
+        self, key: VirtualKey, claim: QuotaClaim, future: asyncio.Future[QuotaReservation | QuotaRefusal], until: float
+    ):
+        self.key = key
+        self.claim = claim
+        self.future = future
+        self.until = until
+
+    def waited(self, now: float) -> bool:
+        """Long enough, or the clock was put back, and nobody can tell."""
+        return not self.until - 2 * WAIT_SECONDS <= now < self.until
+
+
+class QuotaManager:
+    """Make it, ``await start()``, then any number of requests at once, then ``await close()``.
+
+    Args:
+        books: what the workers share. limits: rates of endpoints, by endpoint id. clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        books: QuotaStore,
+        *,
+        limits: Mapping[str, RateLimit] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.access = Authenticator(books, clock)
+        self._books = books
+        self._limits = limits or {}
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        self._till: LeasePool
+        self._journal: LeaseJournal
+        self._worker = ""
+        self._waiters: list[_Waiter] = []
+        self._woken = asyncio.Event()
+        self._refilling: asyncio.Task[None] | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._living: asyncio.Task[None] | None = None
+        self._forgetting: set[asyncio.Task[None]] = set()
+        self._failed = False  # the last write was not taken
+        self._telling = 0  # writes that are on their way
+        self._owed: list[Callable[[], None]] = []  # of Idempotency-Keys, what could not be written yet
+        self._recovered = 0.0
+        self._closed = False
+
+    async def start(self) -> None:
+        """Charge what dead workers left, and take part. Raises StoreError."""
+        await self._off(self._books.recover)
+        await self._off(self._books.prune)
+        entered = await self._off(self._books.enter)
+        self._worker = entered.id
+        self._journal = LeaseJournal(entered.journal)
+        self._till = LeasePool(self._journal, self._limits)
+        self._living = asyncio.get_running_loop().create_task(self._live())
+
+    # ---- a request --------------------------------------------------------------------------------
+
+    def admit_now(self, key: VirtualKey, claim: QuotaClaim) -> QuotaReservation | QuotaRefusal | None:
+        """What can be said at once; None where the books have to be asked: ``await admit`` then."""
+        till, now = self._till, self._clock()
+        tab = self._tab(key, now)
+        if (claim.cost is None and tab.priced) or (claim.tokens is None and tab.counted):
+            return quota_errors.unbounded_claim(key, claim, priced=tab.priced, counted=tab.counted)
+        parts = till.parts(tab, claim, now)
+        made = None if self._failed and not self._harmless(tab, claim) else till.reserve(key, parts)
+        if made is None:
+            for purse, amount in parts:
+                if purse.free < amount and now < purse.dry_until and amount > purse.dry:
+                    return quota_errors.account_exhausted(key, purse, amount, now)
+        else:
+            self._stir()
+        return made
+
+    def _tab(self, key: VirtualKey, now: float) -> KeyLeases:
+        return self._till.tab(self.access.as_it_is(key), now)
+
+    def _harmless(self, tab: KeyLeases, claim: QuotaClaim) -> bool:
+        """Whether it can be answered though nothing can be written down: it costs nothing, and nothing limits it."""
+        limited = tab.counted or tab.rpm is not None or any(name in self._limits for name in claim.endpoints[:1])
+        return claim.cost == 0 and not limited
+
+    async def admit(self, key: VirtualKey, claim: QuotaClaim) -> QuotaReservation | QuotaRefusal:
+        """Set ``claim`` aside in every account it draws from, or say why not. Never raises for a full disk: 503, but
+        for what costs nothing and has no limit, which is not counted then."""
+        found = self.admit_now(key, claim)
+        if found is not None:
+            return found
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(key, claim, loop.create_future(), self._clock() + WAIT_SECONDS)
+        self._waiters.append(waiter)
+        self._woken.set()
+        if self._refilling is None:
+            self._refilling = loop.create_task(self._refill())
+        try:
+            return await waiter.future
+        except asyncio.CancelledError:
+            if waiter.future.done() and not waiter.future.cancelled():
+                given = waiter.future.result()  # it was set aside in the very moment the client left
+                if isinstance(given, QuotaReservation):
+                    self.release(given)
+            raise
+
+    def settle(
+        self, reservation: QuotaReservation, *, cost: float | None, tokens: int | None, untold: float = 0.0
+    ) -> None:
+        """What it took: USD and tokens, in and out; None where nobody can tell: all that was set aside counts then.
+        ``untold``: USD of it that count since nobody says less."""
+        self._till.settle(reservation, cost, tokens, untold)
+        self._stir()
+
+    def release(self, reservation: QuotaReservation) -> None:
+        """Nothing was sent."""
+        self._till.release(reservation)
+        self._stir()
+
+    async def extend(self, reservation: QuotaReservation, usd: float) -> bool:
+        """Have ``usd`` set aside for it in all; False where a budget has no room for that, or nothing can be written.
+
+        It is drawn from the periods that it began in. What lies idle in other workers is waited for as in ``admit``.
+        """
+        amount, until = to_nanodollars(usd), self._clock() + WAIT_SECONDS
+        while True:
+            lacks = self._till.short_of(reservation, amount)
+            if self._till.extend(reservation, lacks):
+                self._stir()
+                return True
+            dry = [purse for purse, need in lacks if purse.free < need]
+            try:
+                if any(purse.returning for purse in dry):
+                    await self._write()  # the books give only what they know to be theirs
+                await self._take([(purse, need, need) for purse, need in lacks if purse in dry])
+            except StoreError:
+                return False
+            lacks = self._till.short_of(reservation, amount)
+            if self._till.extend(reservation, lacks):
+                self._stir()
+                return True
+            # What goes back from here is ours to wait for, as in ``_serve``.
+            waited = self._clock() >= until and not any(purse.returning for purse in dry)
+            if waited or any(need > purse.dry for purse, need in lacks if purse in dry):
+                self._stir()  # what was drawn in vain goes back
+                return False
+            await asyncio.sleep(TICK_SECONDS)
+
+    def expose(self, reservation: QuotaReservation, usd: float, *, taken: bool) -> None:
+        """What it counts if this process is killed now: so much was spent or is on its way. ``taken``: so are its
+        tokens."""
+        self._till.expose(reservation, to_nanodollars(usd), taken=taken)
+
+    def room(self, key: VirtualKey) -> tuple[float, float]:
+        """What the key's budgets have left, in USD and in tokens, as this worker knows it; infinity without one."""
+        tab = self._tab(key, self._clock())
+        return _smallest_remaining(tab.usd) / NANODOLLARS, _smallest_remaining(tab.tokens)
+
+    def rates(self, key: VirtualKey) -> tuple[RateRemaining | None, RateRemaining | None]:
+        """What the key's rates leave, in requests and in tokens, as this worker knows it; None without such a rate."""
+        tab = self._tab(key, self._clock())
+        return _rate_remaining(tab.rpm), _rate_remaining(tab.tpm)
+
+    # ---- Idempotency-Key ---------------------------------------------------------------------------
+
+    async def ask(self, asked: IdempotentRequest) -> FirstUse | StoredReply | QuotaRefusal:
+        """Whether this is the first request under its Idempotency-Key. Fresh has to be finished or forgotten."""
+        asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict] = self._started(
+            lambda: self._books.ask(self._worker, asked, self._clock())
+        )
+        try:
+            found = await asyncio.shield(asking)
+        except StoreError:
+            return quota_errors.STORE_UNAVAILABLE
+        except asyncio.CancelledError:
+            asking.add_done_callback(self._unasked)
+            raise
+        return found if isinstance(found, FirstUse | StoredReply) else quota_errors.idempotency_refusal(found)
+
+    def _unasked(self, asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict]) -> None:
+        """Who asked left meanwhile, and it is written all the same."""
+        if not asking.cancelled() and asking.exception() is None and not self._closed:
+            found = asking.result()
+            if isinstance(found, FirstUse):
+                task = asyncio.get_running_loop().create_task(self.forget(found))
+                self._forgetting.add(task)
+                task.add_done_callback(self._forgetting.discard)
+
+    async def finish(self, fresh: FirstUse, reply: StoredReply) -> None:
+        """Keep the reply for who asks again."""
+        # Where it cannot be kept, the next one may be told at least that it was asked.
+        lost = partial(self._books.abandon, fresh.row)
+        await self._noted(lambda: self._books.finish(fresh.row, reply, self._clock()), or_later=lost)
+
+    async def forget(self, fresh: FirstUse) -> None:
+        """Nothing was sent: the key may be used again."""
+        forget = partial(self._books.forget, fresh.row)
+        await self._noted(forget, or_later=forget)
+
+    async def abandon(self, fresh: FirstUse) -> None:
+        """It was sent, and its answer is nowhere: it is not done again under this key."""
+        abandon = partial(self._books.abandon, fresh.row)
+        await self._noted(abandon, or_later=abandon)
+
+    # ---- drawing ----------------------------------------------------------------------------------
+
+    async def _refill(self) -> None:
+        try:
+            while self._waiters:
+                self._woken.clear()
+                try:
+                    if self._failed or self._till.changed:
+                        await self._write()
+                    while self._till.ending:
+                        await self._write()
+                    await self._draw()
+                except StoreError:
+                    self._pass_harmless()
+                    self._answer_all(quota_errors.STORE_UNAVAILABLE)
+                    return
+                if self._serve() and self._waiters:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._woken.wait(), TICK_SECONDS / 2)
+        except BaseException:
+            self._answer_all(quota_errors.STORE_UNAVAILABLE)
+            raise
+        finally:
+            self._refilling = None
+            self._stir()
+
+    async def _draw(self) -> None:
+        """Draw what the waiting requests lack, all of them in one transaction."""
+        now = self._clock()
+        needs: dict[Lease, tuple[int, int]] = {}
+        for waiter in self._waiters:
+            for purse, amount in self._till.parts(self._tab(waiter.key, now), waiter.claim, now):
+                before, most = needs.get(purse, (0, 0))
+                needs[purse] = before + amount, max(most, amount)
+        drawn = [(purse, *need) for purse, need in needs.items() if purse.free < need[0] or not purse.ready]
+        if drawn:
+            await self._take(drawn)
+
+    async def _take(self, asked: Sequence[tuple[Lease, int, int]]) -> None:
+        """Draw for each purse what is needed of it, by requests of which the largest takes so much."""
+        drawn = [(purse, need, purse.want(need, most)) for purse, need, most in asked]
+        wants = [want for _, _, want in drawn]
+        for purse, _, _ in drawn:
+            purse.drawing += 1
+        try:
+            grants = await self._off(lambda: self._books.take(self._worker, wants, self._clock()))
+        finally:
+            for purse, _, _ in drawn:
+                purse.drawing -= 1
+        self._till.granted(drawn, grants, self._clock())
+
+    def _serve(self) -> bool:
+        """Give waiting requests what there is now, first come first served; True where it is time to wait a moment."""
+        now, still = self._clock(), []
+        waiters, self._waiters = self._waiters, []
+        recovering = now - self._recovered > RECOVER_SECONDS
+        for waiter in waiters:
+            if waiter.future.done():
+                continue
+            tab = self._tab(waiter.key, now)
+            parts = self._till.parts(tab, waiter.claim, now)
+            made = self._till.reserve(waiter.key, parts)
+            if made is not None:
+                waiter.future.set_result(made)
+                continue
+            lacking = next((part for part in parts if part[0].ready and part[0].free < part[1]), None)
+            if lacking is None:  # a period began since
+                still.append(waiter)
+                continue
+            purse, amount = lacking
+            # Only what the books have just said counts: it may have come while others drew, who drew nothing for it.
+            dry = now < purse.dry_until and amount > purse.dry
+            hopeless = dry and not (recovering and purse.account.period)
+            # What goes back from here is ours to wait for, however long writing it down takes.
+            if hopeless or (waiter.waited(now) and purse.left < amount and not purse.returning):
+                waiter.future.set_result(quota_errors.account_exhausted(waiter.key, purse, amount, now))
+            else:
+                still.append(waiter)
+        self._waiters = still + self._waiters
+        if still and recovering:
+            self._recovered = now
+            self._thread.submit(self._recover)
+        return bool(still)
+
+    def _recover(self) -> None:
+        with contextlib.suppress(StoreError):
+            self._books.recover()
+
+    def _pass_harmless(self) -> None:
+        now = self._clock()
+        for waiter in self._waiters:
+            if not waiter.future.done() and self._harmless(self._tab(waiter.key, now), waiter.claim):
+                waiter.future.set_result(QuotaReservation(waiter.key, []))
+
+    def _answer_all(self, refusal: QuotaRefusal) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.future.done():
+                waiter.future.set_result(refusal)
+
+    # ---- writing ----------------------------------------------------------------------------------
+
+    def _stir(self) -> None:
+        if self._ticking is None and not self._closed:
+            self._ticking = asyncio.get_running_loop().create_task(self._tick())
+
+    async def _tick(self) -> None:
+        """Write while there is something to write; ends when nothing is held and nothing lies idle."""
+        try:
+            while self._till.busy or self._owed:
+                await asyncio.sleep(10 * TICK_SECONDS if self._failed or self._owed else TICK_SECONDS)
+                with contextlib.suppress(StoreError):  # kept, and told again
+                    await self._write()
+                    low = self._till.low()
+                    if low:
+                        await self._take([(purse, 0, 0) for purse in low])
+                    await self._catch_up()
+        finally:
+            self._ticking = None
+
+    async def _noted(self, do: Callable[[], None], *, or_later: Callable[[], None]) -> None:
+        try:
+            await self._off(do)
+        except StoreError:
+            self._owed.append(or_later)
+            self._stir()
+
+    async def _catch_up(self) -> None:
+        while self._owed:
+            await self._off(self._owed[0])
+            del self._owed[0]
+
+    async def _live(self) -> None:
+        for minute in itertools.count(1):
+            await asyncio.sleep(KEEPALIVE_SECONDS)
+            with contextlib.suppress(StoreError):
+                await self._off(lambda: self._books.write(self._worker, (), self._clock()))
+                if not minute % (PRUNE_SECONDS // KEEPALIVE_SECONDS):
+                    await self._off(self._books.prune)
+
+    async def _write(self) -> None:
+        lines = self._till.tick(self._clock())
+        if not lines and self.access.expecting:
+            await self._off(self._look_ahead)
+        await self._tell(lines)
+
+    async def _tell(self, lines: list[tuple[Lease, LeaseReport]]) -> None:
+        if not lines:
+            self._failed = self._failed and self._telling > 0  # what another write has taken is not written yet
+            return
+        values = [line for _, line in lines]
+        self._telling += 1
+        try:
+            left = await self._off(lambda: self._written(values))
+        except StoreError:
+            self._till.failed(lines)
+            self._failed = True
+            raise
+        finally:
+            self._telling -= 1
+        self._till.written(lines, left)
+        self._failed = False
+
+    def _written(self, values: Sequence[LeaseReport]) -> Sequence[int]:
+        if self.access.expecting:
+            self._look_ahead()
+        return self._books.write(self._worker, values, self._clock())
+
+    def _look_ahead(self) -> None:
+        with contextlib.suppress(StoreError):  # whoever asks next looks, and is told
+            self.access.look_ahead()
+
+    async def _off(self, do: Callable[[], T]) -> T:
+        """Run it in the ledger's thread. Finished even if whoever waits for it is cancelled."""
+        return await asyncio.shield(self._started(do))
+
+    def _started(self, do: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, do)
+
+    async def close(self) -> None:
+        """Write everything and leave. What is still held counts whole, since it may have been sent."""
+        if self._closed:
+            return
+        self._closed = True
+        for task in (self._ticking, self._refilling, self._living, *self._forgetting):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._answer_all(quota_errors.STORE_UNAVAILABLE)
+        if self._worker and hasattr(self, "_till"):
+            try:
+                await self._tell(self._till.close())
+                await self._catch_up()
+                await self._off(lambda: self._books.leave(self._worker))
+                self._journal.remove()
+            except StoreError:
+                self._journal.close()  # stays: who recovers reads it
+        self._thread.shutdown()
+        self._books.close()
+
+
+def _smallest_remaining(purses: Sequence[Lease]) -> float:
+    left = [max(purse.free, 0) + max(purse.left, 0) for purse in purses if purse.account.limit is not None]
+    return min(left, default=math.inf)
+
+
+def _rate_remaining(purse: Lease | None) -> RateRemaining | None:
+    if purse is None:
+        return None
+    limit = purse.account.limit or 0
+    there = limit if not purse.ready else min(max(purse.free, 0) + max(purse.left, 0), limit)
+    return RateRemaining(limit=limit, remaining=there, reset=(limit - there) * 60 / limit if limit else 0.0)

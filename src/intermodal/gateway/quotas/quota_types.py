@@ -1,0 +1,188 @@
+"""What the ledger speaks of: keys, budgets, rates, claims, refusals. Values without I/O.
+
+Amounts are whole numbers everywhere below this file: money in nanodollars (1e-9 USD), so that a sum of a million
+small charges is exact and "never more than the budget" can be meant literally. What is set aside is rounded up, what
+was charged too: never by more than one nanodollar a request.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal
+
+from intermodal.content import Value
+from intermodal.quantity import Quantity
+
+if TYPE_CHECKING:
+    from intermodal.plans.plan import Candidate, Plan
+    from intermodal.request import Policy
+
+POLICY = "policy:"
+NANODOLLARS = 1_000_000_000  # nanodollars in a dollar
+Unit = Literal["usd", "tokens", "requests", "unpriced"]
+Period = Literal["hour", "day", "month", "total"]
+PERIODS: tuple[Period, ...] = ("hour", "day", "month", "total")
+
+
+class Budget(Value, frozen=True):
+    """At most ``limit`` of a unit in a period (UTC). Money in nanodollars."""
+
+    unit: Literal["usd", "tokens"]
+    limit: int
+    period: Period = "month"
+
+
+class RateLimit(Value, frozen=True):
+    """Requests and tokens a minute, each a token bucket that holds one minute's worth; None: as many as come."""
+
+    rpm: int | None = None
+    tpm: int | None = None
+
+
+class VirtualKey(Value, frozen=True):
+    """A key of the gateway's own. The secret itself is nowhere: ``digest`` is its SHA-256.
+
+    Attributes:
+        id: of our own, in every account's name. name: people's.
+        start: first characters of the secret, to tell keys apart.
+        created, expires, revoked: seconds since the epoch; None where that is not so.
+        models, policies: names that may be asked for, ``*`` at the end for all that begin so. With neither, anything;
+            with one of them, nothing but what is listed: a policy is no way around a list of models.
+        metrics: it reads what is counted, and may ask for nothing.
+    """
+
+    id: str
+    name: str
+    digest: bytes = b""
+    start: str = ""
+    created: float = 0.0
+    expires: float | None = None
+    revoked: float | None = None
+    budgets: tuple[Budget, ...] = ()
+    rate: RateLimit = RateLimit()
+    models: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    metrics: bool = False
+
+    def asks(self, *names: str) -> bool:
+        """Whether it may ask for what goes by all these names: as it was asked for, as it is in the catalog.
+
+        ``policy:NAME`` is a policy.
+        """
+        if not self.models and not self.policies:
+            return True
+        return any(
+            _matches(name.removeprefix(POLICY), self.policies)
+            if name.startswith(POLICY)
+            else _matches(name, self.models)
+            for name in names
+        )
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in patterns)
+
+
+ANONYMOUS = VirtualKey(id="open", name="open")  # who calls where no key is asked for
+
+
+class Account(Value, frozen=True):
+    """Something that is drawn from: a budget, or a bucket of a rate.
+
+    Attributes:
+        id: ``KEY/usd/month``, ``KEY/rpm``, ``at/ENDPOINT/tpm``.
+        limit: of a budget in its unit, None without one: then it is only counted. Of a bucket: what it holds when full.
+        period: of a budget; "" for a bucket.
+    """
+
+    id: str
+    unit: Unit
+    limit: int | None = None
+    period: Period | Literal[""] = ""
+
+
+class QuotaClaim(Value, frozen=True):
+    """The most that one attempt at a request may take, before anything is sent.
+
+    Attributes:
+        cost: USD; None when nobody knows the price, which is not nothing: a key with a budget in money is refused then.
+        tokens: in and out; None when they cannot be told.
+        endpoints: that may be called; the rate of the first is drawn from.
+        requests: as how many it counts: a door that makes several runs of one request counts it once.
+    """
+
+    cost: float | None = None
+    tokens: int | None = None
+    endpoints: tuple[str, ...] = ()
+    requests: int = 1
+
+
+MAX_PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/attempt/retry.py``)
+
+
+def claim_for_plan(plan: Plan) -> QuotaClaim:
+    """The upper bounds of a plan: ``Quantity.high`` of the dearest among what is chosen and what may follow it.
+
+    Of one attempt: where one that may have been paid is followed by another, more is set aside before that is sent.
+    """
+    routes = _routes(plan)
+    endpoints = tuple(dict.fromkeys(route.endpoint for route in routes))
+    return QuotaClaim(
+        cost=_largest([route.total.cost for route in routes]), tokens=_tokens(routes), endpoints=endpoints
+    )
+
+
+def max_run_cost(plan: Plan, policy: Policy) -> float | None:
+    """USD that a run of it may cost with all attempts that may be paid; None where nobody knows. ``max_cost`` bounds
+    a run in any case."""
+    most = _largest([route.total.cost for route in _routes(plan)])
+    if most is None or not policy.pay_twice:
+        return most
+    return min(most * MAX_PAID_ATTEMPTS, max(policy.max_cost, most))
+
+
+def _routes(plan: Plan) -> tuple[Candidate, ...]:
+    return (plan.chosen, *plan.fallbacks)
+
+
+def _tokens(routes: tuple[Candidate, ...]) -> int | None:
+    found = _largest([route.total.input_tokens + route.total.output_tokens for route in routes])
+    return None if found is None else math.ceil(found)
+
+
+def _largest(quantities: list[Quantity]) -> float | None:
+    most = max(quantity.for_limit() for quantity in quantities)
+    return most if math.isfinite(most) else None
+
+
+def to_nanodollars(usd: float) -> int:
+    """Nanodollars, rounded up; what a float cannot say (1e-16) does not make one more of it."""
+    return math.ceil(usd * NANODOLLARS - 1e-4)
+
+
+# Codes of refusals by which a budget has too little for this request.
+BUDGET_REFUSALS = frozenset({"insufficient_quota", "budget_reserved"})
+
+
+class QuotaRefusal(Value, frozen=True):
+    """Why a request is not taken, as HTTP says it.
+
+    Attributes:
+        status: HTTP's. code: OpenAI's word for it where it has one. words: one clear sentence.
+        retry_after: seconds after which asking again makes sense; None when it does not.
+        again: whether a client may try by itself (``x-should-retry``).
+    """
+
+    status: int
+    code: str
+    words: str
+    retry_after: float | None = None
+    again: bool = False
+
+
+class RateRemaining(Value, frozen=True):
+    """What a rate leaves, for ``x-ratelimit-*``: of ``limit`` a minute, and seconds until the bucket is full."""
+
+    limit: int
+    remaining: int
+    reset: float

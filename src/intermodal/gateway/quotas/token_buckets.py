@@ -1,0 +1,65 @@
+"""Token buckets of rates, shared by the workers: a bucket holds one minute's worth and fills evenly.
+
+In any span of t seconds at most ``limit * (1 + t / 60)`` get through. Workers draw a few at a time, as of a budget,
+so that most requests ask nobody; what lies idle in one worker is given back at its next ticks when it is scarce. How
+much that is stands among the leases, so that a request for which it would be enough waits for it a moment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intermodal.gateway.quotas.quota_store import LeaseGrant, LeaseReport, LeaseRequest
+from intermodal.gateway.quotas.quota_types import Account
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def draw(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: float) -> LeaseGrant:
+    level, since = _level(connection, want.account, now)
+    left = int(level)
+    amount = min(want.need, left) if left < want.need else want.need + min(want.wish, (left - want.need) // 4)
+    amount = max(amount, 0)
+    _set(connection, want.account, level - amount, since)
+    connection.execute(
+        "INSERT INTO leases (worker, account, start, slot, taken, idle) VALUES (?, ?, '', -1, 0, ?)"
+        " ON CONFLICT DO UPDATE SET idle = idle + excluded.idle",
+        (worker, want.account.id, amount),
+    )
+    (idle,) = connection.execute(
+        "SELECT COALESCE(SUM(idle), 0) FROM leases WHERE account = ? AND start = '' AND worker <> ?",
+        (want.account.id, worker),
+    ).fetchone()
+    return LeaseGrant(amount=amount, left=left - amount, idle=idle)
+
+
+def give_back(connection: sqlite3.Connection, worker: str, line: LeaseReport, now: float) -> int:
+    """``line.returned`` goes back, which is not a sum here: a line that was lost is made up for by time."""
+    level, since = _level(connection, line.account, now)
+    level = min(level + line.returned, float(line.account.limit or 0))
+    _set(connection, line.account, level, since)
+    key = (worker, line.account.id)
+    if line.over:
+        connection.execute("DELETE FROM leases WHERE worker = ? AND account = ? AND start = ''", key)
+    else:
+        connection.execute(
+            "UPDATE leases SET idle = ? WHERE worker = ? AND account = ? AND start = ''", (line.idle, *key)
+        )
+    return int(level)
+
+
+def _level(connection: sqlite3.Connection, account: Account, now: float) -> tuple[float, float]:
+    """What is in it now, and the time to write beside that: a clock that was put back fills nothing."""
+    full = float(account.limit or 0)
+    row = connection.execute("SELECT level, updated FROM buckets WHERE name = ?", (account.id,)).fetchone()
+    if row is None:
+        return full, now
+    if now < row["updated"] - 60:  # the clock was put back by more than a bucket lasts: it counts from here
+        return min(row["level"], full), now
+    passed = max(now - row["updated"], 0.0)
+    return min(row["level"] + passed * full / 60, full), max(now, row["updated"])
+
+
+def _set(connection: sqlite3.Connection, account: Account, level: float, since: float) -> None:
+    connection.execute("INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)", (account.id, level, since))

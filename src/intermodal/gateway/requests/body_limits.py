@@ -1,0 +1,97 @@
+"""How much a body of JSON may hold, and how a large one is read.
+
+A megabyte has room for half a million values, and each costs a hundred times its bytes once it is read; so they are
+counted before, by the marks between them, outside of strings, and once for each request. Media are not looked through:
+what is not media is text, which a parser holds the interpreter for, all of it at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from intermodal.concurrency.offload import LONG, offload
+from intermodal.gateway.direct.media_extraction import extract_media
+from intermodal.protocols.errors.responses import RequestRefused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.http1.http_types import GatewayRequest
+
+T = TypeVar("T")
+MAX_VALUES = 100_000
+MAX_FIELDS = 10_000  # of the body itself: no API has a hundredth of them
+MAX_DEPTH = 128  # objects and arrays in each other; what walks through a tree goes a step deeper for each
+MAX_TEXT = 8 << 20  # bytes of JSON besides media, unless [serve] max_text says otherwise
+LARGE_BODY = 2 << 20  # bytes of a body that is not gone through on the loop, not even for its media
+_MARKS = (b",", b"[", b"{")
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)', re.DOTALL)
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def check_values(asked: GatewayRequest, most: int = MAX_VALUES, text: int = MAX_TEXT) -> None:
+    """Raises Refused, 413, for more than so many values, or bytes of text. A body that was found to be in order is not
+    looked through again."""
+    if not asked.checked and len(asked.body) > min(most, text):
+        words = extract_media(asked.body).text
+        if len(words) > text:
+            what = f"the body holds more than {text >> 20} MiB besides pictures, sound and other media"
+            raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")
+        if has_more_values(most, words):
+            raise RequestRefused(f"the body holds more than {most:,} values", status=413, todo="send fewer parts")
+    asked.checked = True
+
+
+def check_media_count(count: int, most: int) -> None:
+    """Raises Refused, 413, for more parts of media: each is opened, measured and planned for."""
+    if count > most:
+        what = f"the request holds {count:,} pictures, recordings and other files, and {most:,} are taken"
+        raise RequestRefused(what, status=413, todo="send fewer, or set max_media in [serve]")
+
+
+async def decode_body(read: Callable[[bytes], T], body: bytes) -> T:
+    """What is read of a body, in a thread where it is large. Raises what reading raises."""
+    return await offload(len(body) > LONG, read, body)
+
+
+def has_more_values(most: int, body: bytes) -> bool:
+    """Whether a body holds more than so many values.
+
+    >>> more_than(VALUES, b'{"text": "' + b"1,2,3," * VALUES + b'"}'), more_than(2, b"[1, 2, 3]")
+    (False, True)
+    """
+    if len(body) <= most or sum(map(body.count, _MARKS)) <= most:
+        return False
+    found = begin = 0
+    for string in _STRING.finditer(body):
+        found += sum(body.count(mark, begin, string.start()) for mark in _MARKS)
+        begin = string.end()
+        if found > most:
+            break
+    return found + sum(body.count(mark, begin) for mark in _MARKS) > most
+
+
+def _without_strings(body: bytes) -> bytes:
+    """String by string, and not by ``sub``, which holds the interpreter from the first to the last of them."""
+    kept, begin = [], 0
+    for string in _STRING.finditer(body):
+        kept.append(body[begin : string.start()])
+        begin = string.end()
+    return b"".join([*kept, body[begin:]])
+
+
+def is_deeper(most: int, body: bytes) -> bool:
+    """Whether more than so many objects and arrays are in each other. What is no JSON is as deep as it looks.
+
+    >>> deeper_than(2, b'{"a": [{}, {}, "[[[["]}'), deeper_than(3, b'{"a": [{}, {}, "[[[["]}')
+    (True, False)
+    """
+    if body.count(b"[") + body.count(b"{") <= most:
+        return False
+    left = _without_strings(body).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(most):  # the innermost are taken away, level by level
+        left = left.replace(b"[]", b"")
+        if not left:
+            return False
+    return True

@@ -1,0 +1,244 @@
+"""Prompt files that clients ask for by ``model: "prompt:NAME"``, with variables in the request; and who may see which.
+
+A prompt is rendered before a request is planned: its messages go before those of the client, and its policy bounds what
+the client asks for. Variables are a stranger's: none is read as a path, and each is checked against what the file
+declares (``prompt_variables.py``). Rendering is bounded (``prompts/rendering.py``) and runs in a thread, one at a time.
+Where no folder is served nothing of ``prompts/`` is imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from intermodal.concurrency.fair_lock import FairLock
+from intermodal.concurrency.offload import LONG, offload
+from intermodal.config_tables import AUTO, PROMPT
+from intermodal.errors import IntermodalError, PromptError, UnknownModel
+from intermodal.events import Event, Finished, TextDelta
+from intermodal.gateway.endpoints.models import JSON_HEADERS, prompt_input_kinds
+from intermodal.gateway.requests.body_limits import check_media_count
+from intermodal.gateway.requests.request_policy import check_model_allowed, policy_for_model, prompt_name
+from intermodal.protocols.calls import ChatCall
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.request import JsonOutput
+
+if TYPE_CHECKING:
+    from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits
+    from intermodal.gateway.http1.response_writer import ResponseWriter
+    from intermodal.gateway.quotas.quota_types import VirtualKey
+    from intermodal.gateway.requests.prompt_variables import RenderedPrompt
+    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.server_client import ServerClient
+    from intermodal.prompts.prompt_file import Argument, PromptFile
+    from intermodal.prompts.prompt_folder import LoadedPrompt, PromptFolder, UnreadablePrompt
+
+REFRESH_SECONDS = 0.5  # seconds after which it is looked whether files changed
+
+
+class PromptFiles:
+    """The prompt files of a gateway. ``folder``: "" for none. ``say``: gets a sentence about what cannot be used."""
+
+    def __init__(self, folder: str, say: Callable[[str], None]) -> None:
+        self.folder = _folder(folder) if folder else None
+        self._say = say
+        self._said: frozenset[str] = frozenset()
+        self._looked = -float("inf")
+        self._looking = asyncio.Lock()
+        self._turn = FairLock()
+
+    async def current(self) -> PromptFolder | None:
+        """The folder as it is now, or was half a second ago; None where there is none."""
+        if self.folder is not None and time.monotonic() - self._looked >= REFRESH_SECONDS:
+            async with self._looking:
+                if time.monotonic() - self._looked >= REFRESH_SECONDS:
+                    await self._look(self.folder)
+        return self.folder
+
+    async def start(self) -> None:
+        """Read all of it. Raises InputMissing where there is no such folder."""
+        if self.folder is not None:
+            await offload(True, self.folder.look)
+            self._tell(map(str, self.folder.unreadable))
+
+    async def _look(self, folder: PromptFolder) -> None:
+        try:
+            changed = await offload(True, folder.look)
+        except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it is there
+            self._tell((*self._said, f"prompt files cannot be read: {error}"))
+        else:
+            if changed:
+                self._tell(map(str, folder.unreadable))
+        self._looked = time.monotonic()
+
+    def _tell(self, wrong: Iterable[str]) -> None:
+        """Say what is wrong now and was not before."""
+        now = frozenset(wrong)
+        for words in sorted(now - self._said):
+            self._say(words)
+        self._said = now
+
+    # ---- what is asked for -------------------------------------------------------------------------
+
+    async def rendered(
+        self, client: ServerClient, asked: GatewayRequest, call: ChatCall, limits: HttpLimits
+    ) -> RenderedPrompt | None:
+        """The prompt that a call names, rendered; None where it names none.
+
+        Raises UnknownModel, Refused, and PromptError with the file's line for what is wrong with the variables.
+        """
+        name = _named(call, client)
+        if not name:
+            if call.prompt is not None:
+                what = "variables of a prompt are sent, and no prompt is named"
+                raise RequestRefused(what, status=400, todo=f"ask for model {PROMPT}NAME, or send prompt_id")
+            return None
+        own = not prompt_name(call.model, client)  # a model or a policy is named beside it
+        for each in (PROMPT + name, call.model) if own else (call.model,):
+            check_model_allowed(asked.key, each, client)
+        folder, kept = await self.find(name, asked.key)
+        _check_version(kept, call)
+        from intermodal.gateway.requests import prompt_variables
+        from intermodal.prompts import argument_values
+
+        said = call.prompt.variables if call.prompt is not None else {}
+        base = policy_for_model(call.model if own else AUTO, client)
+        try:
+            async with self._turn:
+                given = await offload(True, prompt_variables.bind_arguments, kept.file, said)
+            taking = [each.name for each in kept.file.arguments if each.is_media or each.holds]
+            media = {name: given[name] for name in taking if name in given}
+            check_media_count(len(argument_values.media_of(media)), limits.media)
+            await argument_values.check_media(kept.file, media)
+            async with self._turn:
+                made = await offload(
+                    True, prompt_variables.render_prompt, kept, call, given, client.config, base, limits.text
+                )
+            return made._replace(shown=folder.shown)
+        except IntermodalError as error:
+            if kept.error is not None and isinstance(error, PromptError) and error.what in kept.error.error:
+                raise RequestRefused(str(kept.error), status=503, code="prompt_unreadable") from None
+            error.where = folder.shown(error.worded("http").where)
+            raise
+
+    async def find(self, name: str, key: VirtualKey) -> tuple[PromptFolder, LoadedPrompt]:
+        folder = await self.current()
+        if folder is None:
+            raise UnknownModel("no prompt files are served here", todo="name a folder as prompts in [serve]")
+        try:
+            return folder, folder.find(name)
+        except UnknownModel as error:
+            for each in folder.unreadable:
+                if name.partition("#")[0] in (each.file, each.stem):
+                    raise RequestRefused(str(each), status=503, code="prompt_unreadable") from None
+            if not error.todo:
+                there = [other for other in folder.prompts if key.asks(PROMPT + other)]
+                near = get_close_matches(name[:200], there, 1, 0.6)
+                error.todo = f"did you mean {PROMPT}{near[0]}?" if near else "see /v1/prompts"
+            raise
+
+    def seen_by(self, key: VirtualKey) -> list[LoadedPrompt]:
+        """The prompts that may be asked for with a key, as they were last looked at."""
+        if self.folder is None:
+            return []
+        return [each for each in self.folder.prompts.values() if key.asks(PROMPT + each.name)]
+
+
+def _folder(path: str) -> PromptFolder:
+    from intermodal.prompts.prompt_folder import PromptFolder
+
+    return PromptFolder(path)
+
+
+def _named(call: ChatCall, client: ServerClient) -> str:
+    by_model = prompt_name(call.model, client)
+    by_id = call.prompt.id.removeprefix(PROMPT) if call.prompt is not None else ""
+    if by_model and by_id and by_model != by_id:
+        raise RequestRefused(f"the model names prompt {by_model}, and prompt_id {by_id}", status=400, todo="name one")
+    return by_id or by_model
+
+
+def _check_version(kept: LoadedPrompt, call: ChatCall) -> None:
+    wanted = call.prompt.version if call.prompt is not None else ""
+    if wanted and wanted != kept.version:
+        what = f"prompt {kept.name} has version {kept.version}, and {wanted[:40]!r} is asked for"
+        raise RequestRefused(what, status=404, todo="leave the version out, or see /v1/prompts", code="prompt_version")
+
+
+# ---- what is told of them ---------------------------------------------------------------------------
+
+
+def _prompt_document(kept: LoadedPrompt) -> dict[str, Any]:
+    file, wrong = kept.file, kept.error
+    schema = file.output.schema if isinstance(file.output, JsonOutput) else None
+    return {
+        "id": PROMPT + kept.name, "object": "prompt", "name": kept.name, "description": file.description,
+        "format": file.format, "file": kept.place, "version": kept.version, "model": file.model or None,
+        "input_modalities": prompt_input_kinds(file), "arguments": [_argument(each) for each in file.arguments],
+        "more_arguments": file.open_ended, "output_schema": schema,
+        "error": _error(wrong) if wrong is not None else None,
+    }  # fmt: skip
+
+
+def _argument(argument: Argument) -> dict[str, Any]:
+    default = {} if argument.is_media or argument.default is None else {"default": argument.default}
+    return {
+        "name": argument.name, "kind": argument.kind, "many": argument.many, "required": argument.required,
+        "type": argument.words, "description": argument.description, **default,
+        "schema": dict(argument.schema) or None,
+    }  # fmt: skip
+
+
+async def list_prompts(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /v1/prompts``: those that may be asked for with this key, and the files that cannot be used."""
+    await gateway.prompts.current()
+    reply.whole(200, await offload(True, _list, gateway.prompts, asked.key), JSON_HEADERS)
+
+
+def _list(prompts: PromptFiles, key: VirtualKey) -> bytes:
+    wrong = prompts.folder.unreadable if prompts.folder is not None else ()
+    errors = [_error(each) for each in wrong if key.asks(PROMPT + each.stem)]
+    return dumps({"object": "list", "data": list(map(_prompt_document, prompts.seen_by(key))), "unreadable": errors})
+
+
+def _error(wrong: UnreadablePrompt) -> dict[str, Any]:
+    said = f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}"
+    return {"file": wrong.file, "line": wrong.line or None, "message": said, "kept": wrong.kept}
+
+
+async def get_prompt(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /v1/prompts/NAME``."""
+    name = unquote(asked.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
+    check_model_allowed(asked.key, PROMPT + name, gateway.client)
+    _, kept = await gateway.prompts.find(name, asked.key)
+    reply.whole(200, dumps(_prompt_document(kept)), JSON_HEADERS)
+
+
+# ---- answers that the format reads in its own way -----------------------------------------------------
+
+
+async def parse_answer(events: AsyncGenerator[Event], file: PromptFile) -> AsyncGenerator[Event]:
+    """The events of a run, with the value that the file's format reads off the answer in place of its words, as JSON:
+    it is known at the end. Raises OutputInvalid where it finds none.
+
+    Where the answer is calls of tools, or was cut, its words stay as they are.
+    """
+    parser = file.parser
+    words: list[str] = []
+    async with aclosing(events) as happening:
+        async for event in happening:
+            if isinstance(event, TextDelta):
+                words.append(event.text)
+                continue
+            if isinstance(event, Finished) and words:
+                text = "".join(words)
+                if parser is not None and event.finish_reason == "stop" and not event.tool_calls:
+                    text = dumps(await offload(len(text) > LONG, parser.value, text)).decode()
+                yield TextDelta(text=text)
+            yield event

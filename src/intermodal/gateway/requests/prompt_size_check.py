@@ -1,0 +1,100 @@
+"""What is longer than everybody takes is refused by a piece of it: to count megabytes of words takes seconds.
+
+A text holds no fewer tokens than a piece of itself. So a request is planned with a share of each of its texts first,
+cut at blanks; where nobody can take that much, nobody can take the whole, and the rest needs no counting. A piece that
+somebody may take says nothing, and all is counted as always. What the refusal says of the size is then the pieces'
+count, put up to all of the text.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from intermodal.client import plan_from
+from intermodal.concurrency.offload import is_long, offload
+from intermodal.content import Text, scaled
+from intermodal.errors import NoRoute
+from intermodal.request import JsonOutput, Request, TextOutput
+
+if TYPE_CHECKING:
+    from intermodal.client import AsyncClient, PreparedRequest
+
+FIRST_SAMPLE = 512 << 10  # characters of all texts that are looked at first
+SAMPLE_RATIO = (
+    4  # so much of the request is at least as long as a piece that is looked at, and each is to the one before
+)
+
+
+async def check_prompt_size(client: AsyncClient, request: Request) -> None:
+    """Raises NoRoute where nobody takes so much text, by counting a part of it."""
+    long, size = is_long(request.messages), FIRST_SAMPLE
+    whole = await offload(long, _words_alone, request)
+    if whole < SAMPLE_RATIO * FIRST_SAMPLE:
+        return
+    while size * SAMPLE_RATIO <= whole:
+        share = size / whole
+        prepared = await client.prepare(await offload(long, _cut, request, share))
+        if any(endpoint.host.counts_text for endpoint in prepared.inputs.catalog.endpoints):
+            return  # it may know better than our rules do how many tokens that is
+        try:
+            await offload(long, plan_from, prepared.inputs, "http")
+        except NoRoute as refusal:
+            raise await offload(long, _of_all, prepared, share) or refusal from None
+        size *= SAMPLE_RATIO
+
+
+def _words_alone(request: Request) -> int:
+    """Characters of a request that is all words, which go into the call that answers as they are; 0 of another."""
+    if not isinstance(request.output, (TextOutput, JsonOutput)):
+        return 0
+    found = 0
+    for _, _, part in request.parts():
+        if not isinstance(part, Text):
+            return 0
+        found += len(part.text)
+    return found
+
+
+def _cut(request: Request, share: float) -> Request:
+    return replace(
+        request,
+        messages=tuple(
+            replace(
+                message,
+                parts=tuple(
+                    replace(part, text=_piece(part.text, share)) if isinstance(part, Text) else part
+                    for part in message.parts
+                ),
+            )
+            for message in request.messages
+        ),
+    )
+
+
+def _piece(text: str, share: float) -> str:
+    """A share of a text, of its beginning and its end: what is asked stands at either. No word is cut in two."""
+    half = math.floor(len(text) * share / 2)
+    if 2 * half + 2 >= len(text):
+        return text
+    end, begin = text.rfind(" ", 0, half), text.find(" ", len(text) - half)
+    return text[: max(end, 0)] + (text[begin:] if begin >= 0 else "")
+
+
+def _of_all(prepared: PreparedRequest, share: float) -> NoRoute | None:
+    """The refusal with the size of the whole request in it, as far as a share of it tells."""
+    facts = prepared.inputs.facts
+    parts = tuple(
+        replace(
+            part, chars=round(part.chars / share), size=round(part.size / share),
+            scripts=scaled(part.scripts, 1 / share), tokens={},
+        )
+        for part in facts.parts
+    )  # fmt: skip
+    try:
+        plan_from(replace(prepared.inputs, facts=replace(facts, parts=parts)))
+    except NoRoute as refusal:
+        return refusal
+    return None

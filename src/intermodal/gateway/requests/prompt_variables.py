@@ -1,0 +1,209 @@
+"""Variables of a request as arguments of the prompt file that it names, and the file with them as a request.
+
+Variables are a stranger's: none is read as a path, and each is held against what the file declares. Messages of the
+file go before those of the client. Imported with the first request for a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace as with_fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec.structs import replace
+
+from intermodal.content import BytesSource, Text, UrlSource
+from intermodal.errors import IntermodalError
+from intermodal.from_wire import messages_from_call
+from intermodal.gateway.requests.request_policy import intersect_policies
+from intermodal.hints import words
+from intermodal.prompts import argument_values, nested_media, prompt_request, sample_arguments, source_text
+from intermodal.prompts.media_references import value_of
+from intermodal.prompts.prompt import check_kinds, choose_plan
+from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
+from intermodal.prompts.prompt_folder import LoadedPrompt
+from intermodal.protocols.calls import ChatCall, PastedDataUri, WireLink, WireMedia
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.request_validation import decode_data_uri
+from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
+
+if TYPE_CHECKING:
+    from intermodal.client import PreparedRequest
+    from intermodal.plans.plan import Inputs, Plan
+
+_UNSAID = (None, (), "")
+_MEDIA = (WireMedia, WireLink)
+
+
+class RenderedPrompt(NamedTuple):
+    """A prompt as a client asks for it.
+
+    Attributes:
+        kept: the prompt. call: what was asked, with what the file says besides its messages. policy: that bounds it.
+        messages: of the prompt and of the client. models: that the file asks for, by the names it may have here.
+        urls: of variables. shown: makes a place in an error one of the folder. notes: what is to be said of it.
+    """
+
+    kept: LoadedPrompt
+    call: ChatCall
+    policy: Policy
+    messages: tuple[Message, ...]
+    models: tuple[str, ...]
+    urls: frozenset[str]
+    shown: Callable[[str], str]
+    notes: list[str]
+
+    async def planned(
+        self, prepared: PreparedRequest, plan: Callable[[Inputs], Awaitable[Plan]]
+    ) -> tuple[PreparedRequest, Plan]:
+        """The first plan that there is: with the model of the file, else with any. Raises what planning raises."""
+        try:
+            check_kinds(self.kept.file, prepared.inputs, self.urls)
+            inputs, made, notes = await choose_plan(self.kept.file, self.models, prepared.inputs, plan)
+        except IntermodalError as error:
+            error.where = self.shown(error.worded("http").where)
+            raise
+        self.notes.extend(self.shown(words(note, "http")) for note in notes)
+        return with_fields(prepared, inputs=inputs), made
+
+
+# ---- variables --------------------------------------------------------------------------------------
+
+
+def bind_arguments(file: PromptFile, said: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: _given(file, name, value) for name, value in said.items()}
+    return argument_values.bind_values(file, given)
+
+
+def _given(file: PromptFile, name: str, value: Any) -> Any:
+    """A variable as an argument: media as media, whatever it is sent as; anything else as JSON."""
+    argument = file.argument(name)
+    if argument is not None and argument.holds:
+        return _holding(file, argument, value)
+    if argument is None or not argument.is_media:
+        return _plain(file, argument or Argument(name=name), value)
+    if not isinstance(value, list):
+        return None if value is None else _medium(file, argument, value, 1)
+    return [_medium(file, argument, each, number) for number, each in enumerate(value, 1)]
+
+
+def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
+    """A value with media within: as the others, bytes and addresses of the web, and no path of this machine."""
+
+    def put(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> MediaValue | None:
+        if not isinstance(each, (str, *_MEDIA)):
+            return None
+        media = value_of(at, _source(file, argument, each, at), kinds[0] if len(kinds) == 1 else "file")
+        media.kinds, media.at = kinds, at
+        return media
+
+    try:
+        return nested_media.with_media(argument.schema, _written(value), argument.name, put)
+    except nested_media.SchemaMismatch as error:
+        raise file.error(f"argument {argument.name!r}: {error}", argument.line, f"it takes {argument.words}") from None
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _written(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_written(each) for each in value]
+    return value.text if isinstance(value, PastedDataUri) else value
+
+
+def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(file, argument, each) for each in value]
+    if isinstance(value, _MEDIA):
+        what = f"argument {argument.name!r} takes {argument.words}, not media"
+        raise file.error(what, argument.line, "send it to an argument of media")
+    if isinstance(value, PastedDataUri):
+        return value.text
+    if argument.kind == "text" and isinstance(value, dict) and value.get("type") in ("text", "input_text"):
+        return value.get("text")
+    return value
+
+
+def _medium(file: PromptFile, argument: Argument, value: Any, number: int) -> MediaValue:
+    """Bytes and addresses of the web. A text is never a path of this machine."""
+    name = argument.name if number == 1 else f"{argument.name} {number}"
+    return value_of(name, _source(file, argument, value, name), argument.kind)
+
+
+def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> BytesSource | UrlSource:
+    if isinstance(value, PastedDataUri):
+        return BytesSource(data=value.data, name=name)
+    if isinstance(value, WireLink):
+        value = value.url
+    elif isinstance(value, WireMedia):
+        return BytesSource(data=value.data, name=name)
+    if isinstance(value, str):
+        try:
+            found = decode_data_uri(value)
+        except ValueError as error:
+            raise file.error(f"argument {argument.name!r}: {error}", argument.line, "send base64") from None
+        if found is not None:
+            return BytesSource(data=found[1], name=name)
+        if value[:8].lower().startswith(("http://", "https://")):
+            return UrlSource(url=value)
+    what = f"argument {argument.name!r} takes {argument.words}, and what was sent holds no media; paths are not read"
+    raise file.error(what, argument.line, "send a data URI, an address of http or https, or a part of media")
+
+
+# ---- rendering --------------------------------------------------------------------------------------
+
+
+def render_prompt(
+    kept: LoadedPrompt, call: ChatCall, given: Mapping[str, Any], config: Any, base: Policy, most: int
+) -> RenderedPrompt:  # fmt: skip
+    file, said = kept.file, messages_from_call(call)
+    tools = call.tools
+    with source_text.cached_texts(kept.texts, closed=True):
+        made = prompt_request.request_of(
+            file, given, {}, config, history=said if file.history else (), tools=tools
+        )  # fmt: skip
+        sample_arguments.check_files(file, made.messages, given)
+    letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
+    if letters > most:
+        what = f"the prompt is rendered to more than {most >> 20} MiB of text"
+        raise RequestRefused(what, status=413, todo="send less text, or set max_text in [serve]")
+    stated = "max_cost" in file.options
+    policy = intersect_policies(base, replace(made.policy, max_cost_stated=stated))
+    only = call.tool_choice == "required" and bool(tools)  # one of the client's own is to be called
+    merged = replace(
+        call,
+        output=_output(kept, made, call),
+        sampling=_sampling(made.sampling, call.sampling),
+        settings=_settings(made.settings, call.settings),
+        tools=tools if only else made.tools,
+    )
+    messages = made.messages if file.history else (*made.messages, *said)
+    sources = (medium.part.source for _, medium in argument_values.media_of(given))
+    urls = frozenset(source.url for source in sources if isinstance(source, UrlSource))
+    models = () if policy.model else file.model_names
+    return RenderedPrompt(kept, merged, policy, messages, models, urls, str, [])
+
+
+def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
+    """The file's, where it says one: the client's may say the same."""
+    if not isinstance(made.output, JsonOutput):
+        return call.output
+    if isinstance(call.output, JsonOutput) and call.output.schema != made.output.schema:
+        what = f"prompt {kept.name} has a schema of its answer, and another is asked for"
+        raise RequestRefused(what, status=400, todo="leave the format of the answer out")
+    return made.output
+
+
+def _sampling(file: Sampling, asked: Sampling) -> Sampling:
+    """What the client says goes before what the file does; of two limits the lower one holds."""
+    stated = _stated(asked)
+    limits = [limit for limit in (file.max_tokens, asked.max_tokens) if limit is not None]
+    return replace(file, **{**stated, "max_tokens": min(limits, default=None)})
+
+
+def _settings(file: Settings, asked: Settings) -> Settings:
+    return replace(file, **_stated(asked))
+
+
+def _stated(said: Sampling | Settings) -> dict[str, Any]:
+    return {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) not in _UNSAID}

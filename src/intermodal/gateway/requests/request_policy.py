@@ -1,0 +1,336 @@
+"""What a request may ask for: the model's name as a policy, and wishes that tighten it and never loosen it.
+
+    openai/gpt-5-mini          that model, with bridges for what it cannot take
+    prompt:NAME                a prompt file (``prompt_files.py``)
+    auto                       whatever suits best, under the config's limits
+    policy:NAME                ``[policies.NAME]`` of the config
+
+Wishes are headers (``x-intermodal-max-cost: 0.01``) or a field of the body (``"intermodal": {"max_cost": 0.01}``).
+Consent, releases and where calls go are the config's alone: a client that could widen them would decide for its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.catalog.model_names import find_by_name
+from intermodal.concurrency.offload import LONG, offload
+from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS
+from intermodal.content import Value
+from intermodal.errors import UnknownModel
+from intermodal.gateway.direct.media_extraction import ExtractedBody, extract_media
+from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, HttpLimits
+from intermodal.gateway.quotas.authentication import model_refusal
+from intermodal.gateway.quotas.quota_types import VirtualKey
+from intermodal.gateway.requests.body_limits import (
+    LARGE_BODY,
+    MAX_DEPTH,
+    MAX_FIELDS,
+    MAX_VALUES,
+    check_values,
+    is_deeper,
+)
+from intermodal.protocols.errors.responses import RequestRefused
+from intermodal.protocols.framing.json_body import utf8_error
+from intermodal.protocols.framing.surrogates import first_lone_surrogate
+from intermodal.request import (
+    LICENCES,
+    RETENTIONS,
+    TIERS,
+    ZONES,
+    Aspect,
+    Evidence,
+    Objective,
+    Policy,
+    Streaming,
+    Tier,
+    Zone,
+)
+
+if TYPE_CHECKING:
+    from intermodal.client import AsyncClient
+    from intermodal.gateway.server_client import ServerClient
+
+LATEST_TAG = ":latest"
+MAX_NAME_LENGTH = 400  # letters of a model's name, and of a wish: both are said again in errors
+_LISTS = frozenset({"private", "keep"})
+# Fields by which other servers let a caller choose where calls go, with which key, or run a template of theirs.
+FORBIDDEN_FIELDS = frozenset({
+    "api_base", "base_url", "api_key", "api_version", "custom_llm_provider", "custom_host", "extra_headers", "headers",
+    "organization", "vertex_credentials", "aws_access_key_id", "proxy", "chat_template", "grammar_file", "lora_path",
+})  # fmt: skip
+
+
+class PolicyOverrides(Value, forbid_unknown_fields=True):
+    """What a request may say about its policy; each as in ``Policy``."""
+
+    objective: Objective | None = None
+    at_least: Tier | None = None
+    max_cost: float | None = None
+    deadline: float | None = None
+    farthest: Zone | None = None
+    private: tuple[str, ...] = ()
+    keep: tuple[Aspect, ...] = ()
+    language: str = ""
+    pay_twice: bool | None = None
+    stream: Streaming | None = None
+    evidence: Evidence | None = None
+
+
+async def body_fields(asked: GatewayRequest, limits: HttpLimits, most: int = MAX_VALUES) -> dict[str, msgspec.Raw]:
+    """The fields of a body, unread; in ``messages`` and ``input`` a name stands for each large medium.
+
+    Raises Refused for one that chooses an upstream, has a template or is endless. ``most``: values that it may hold.
+    """
+    return await offload(len(asked.body) > LONG, _fields_of, asked, most, limits.text)
+
+
+def _fields_of(asked: GatewayRequest, most: int, text: int) -> dict[str, msgspec.Raw]:
+    check_values(asked, most, text)
+    body = extract_media(asked.body)
+    try:
+        found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
+        if body.lifted and any(map(body.stands_in, found)):  # a name that looks like a picture
+            body = ExtractedBody(asked.body)
+            found = msgspec.json.decode(body.text, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise _unreadable(asked.body) from None
+    if len(found) > MAX_FIELDS:
+        raise RequestRefused(
+            f"the body has more than {MAX_FIELDS:,} fields", status=400, todo="send those that the API has"
+        )
+    for name in found:
+        if name in FORBIDDEN_FIELDS:
+            raise RequestRefused(
+                f"a request may not set {name}", status=400, todo="the server's config says where calls go"
+            )
+    if is_deeper(MAX_DEPTH, body.text):
+        raise _too_deep()
+    if body.lifted:
+        return {
+            name: raw if name in _SAID else msgspec.Raw(b"".join(body.whole(memoryview(raw))))
+            for name, raw in found.items()
+        }
+    return found
+
+
+_SAID = frozenset({"messages", "input"})
+
+
+def _too_deep() -> RequestRefused:
+    what = f"the body has more than {MAX_DEPTH} objects and arrays in each other"
+    return RequestRefused(what, status=400, todo="send what is nested that deep as a text")
+
+
+def _unreadable(body: bytes) -> RequestRefused:
+    """Why a body cannot be read."""
+    if told := utf8_error(body):
+        return RequestRefused(f"the body has {told}", status=400)
+    if len(body) <= LARGE_BODY and is_deeper(MAX_DEPTH, body):  # a parser stops there, too
+        return _too_deep()
+    half = first_lone_surrogate(body) if len(body) <= LARGE_BODY else ""  # nobody waits while more is looked through
+    if half:
+        todo = "escape both halves of a character, and cut texts between whole ones"
+        return RequestRefused(f"the body has half a character: {half} without its other half", status=400, todo=todo)
+    return RequestRefused("the body is no JSON object", status=400)
+
+
+def policy_overrides(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> tuple[PolicyOverrides, ...]:
+    """Of the headers, and of the body: both hold, as ``tightened`` has it. Raises Refused for what is none."""
+    by_header: dict[str, Any] = {}
+    for name, value in headers.items():
+        if name.startswith(POLICY_HEADER):
+            key = name.removeprefix(POLICY_HEADER).replace("-", "_")
+            by_header[key] = [item.strip() for item in value.split(",") if item.strip()] if key in _LISTS else value
+    by_body: dict[str, Any] = {}
+    if "intermodal" in fields:
+        try:
+            by_body = msgspec.json.decode(fields["intermodal"], type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            told = utf8_error(fields["intermodal"])
+            raise RequestRefused(
+                f"the field intermodal {f'has {told}' if told else 'is no object'}", status=400
+            ) from None
+    return tuple(_convert_overrides(said) for said in (by_header, by_body) if said)
+
+
+def _convert_overrides(said: Mapping[str, Any]) -> PolicyOverrides:
+    for key in said:
+        if key not in PolicyOverrides.__struct_fields__:
+            raise RequestRefused(
+                f"a request may not set intermodal's {key}", status=400,
+                todo=f"it may set {', '.join(PolicyOverrides.__struct_fields__)}",
+            )  # fmt: skip
+    try:
+        wishes = msgspec.convert(said, PolicyOverrides, strict=False)
+    except msgspec.ValidationError as error:
+        from intermodal.catalog.validation_messages import describe_expected
+
+        text, _, path = str(error).partition(" - at `$.")
+        name = path.rstrip("`")
+        raise RequestRefused(
+            f"intermodal's {name}: {describe_expected(text, PolicyOverrides, name)}", status=400
+        ) from None
+    if any(len(said) > MAX_NAME_LENGTH for said in (wishes.language, *wishes.private)):
+        raise RequestRefused(f"a wish has at most {MAX_NAME_LENGTH} letters", status=400)
+    for name in ("max_cost", "deadline"):
+        value = getattr(wishes, name)
+        if value is not None and not 0 <= value < float("inf"):
+            raise RequestRefused(f"{name} must be 0 or more", status=400)
+    return wishes
+
+
+def without_latest_tag(model: str, client: AsyncClient) -> str:
+    """The name that is meant: clients of Ollama write ``NAME:latest``, which is NAME where nothing else is."""
+    if not model.endswith(LATEST_TAG) or len(model) > MAX_NAME_LENGTH or model in client.config.serve.aliases:
+        return model
+    if model.startswith(POLICY):
+        there = model.removeprefix(POLICY) in client.config.policies
+    elif model.startswith(PROMPT):
+        there = False
+    else:
+        there = bool(find_by_name(client.catalog, model))
+    return model if there else model.removesuffix(LATEST_TAG)
+
+
+def prompt_name(model: str, client: AsyncClient) -> str:
+    """The prompt that a model's name, or its alias, stands for; "" for none."""
+    name = without_latest_tag(model, client)
+    name = client.config.serve.aliases.get(name, name)
+    return name.removeprefix(PROMPT) if name.startswith(PROMPT) else ""
+
+
+def policy_for_model(model: str, client: AsyncClient) -> Policy:
+    """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
+    config, model = client.config, without_latest_tag(model, client)
+    if not model:  # an empty name is no wish for any model: that is auto
+        raise RequestRefused("the body names no model", status=400, todo=f"see /v1/models, or ask for {AUTO}")
+    if len(model) > MAX_NAME_LENGTH:  # it is said again in errors
+        raise UnknownModel(f"no model has a name of more than {MAX_NAME_LENGTH} letters", todo="see /v1/models")
+    name = config.serve.aliases.get(model, model)
+    said = {name: getattr(config, name) for name in REQUEST_DEFAULTS}
+    usual = Policy(max_cost_stated=config.max_cost_stated, streaming=config.serve.streaming, **said)
+    if name == AUTO:
+        return config.policies.get(AUTO, usual)
+    if name.startswith(PROMPT):  # chats have taken those before
+        raise UnknownModel(f"{name[:200]} is a prompt file, which answers chats", todo="ask for a model")
+    if not name.startswith(POLICY):
+        return replace(usual, model=name)
+    wanted = name.removeprefix(POLICY)
+    if wanted in config.policies:
+        return config.policies[wanted]
+    near = get_close_matches(wanted, config.policies, 1)
+    there = ", ".join(config.policies) or "none"
+    todo = f"did you mean {POLICY}{near[0]}?" if near else f"policies are: {there}"
+    raise UnknownModel(f"there is no policy named {wanted}", todo=todo)
+
+
+def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
+    """Raises Refused, 403, where this key may not ask for a model, or for a policy, by the name it was asked for.
+
+    Who may ask for a model may ask for it at a host, and not the other way round. A short name is no other name of it:
+    it may stand for another model the next moment.
+    """
+    model = without_latest_tag(model, client)
+    name = client.config.serve.aliases.get(model, model)
+    if key.asks(model, name):
+        return
+    there = client.catalog_for(Policy(model=name)).by_id.get(name)
+    found = model_refusal(key, model, name, *((there.model.id,) if there is not None else ()))
+    if found is not None:
+        raise RequestRefused(found.words, status=found.status, code=found.code)
+
+
+def intersect_policies(policy: Policy, other: Policy) -> Policy:
+    """What both allow. A limit of money that nobody stated is the other's to say. Raises Refused where that is
+    nothing."""
+    objectives = {each.objective for each in (policy, other)} - {"default"}
+    if len(objectives) > 1:
+        said = " and ".join(sorted(objectives))
+        raise RequestRefused(
+            f"the prompt and the policy have different objectives: {said}", status=400, todo="take another"
+        )
+    regions = policy.regions or other.regions
+    if policy.regions and other.regions:
+        regions = tuple(each for each in policy.regions if each in other.regions)
+        if not regions:
+            raise RequestRefused(
+                "the prompt and the policy have no region in common", status=400, todo="take another policy"
+            )
+    costs = [each.max_cost for each in (policy, other) if each.max_cost_stated]
+    tiers = [each.at_least for each in (policy, other) if each.at_least is not None]
+    waits = [each.deadline for each in (policy, other) if each.deadline is not None]
+    resends = [each.resends for each in (policy, other) if each.resends is not None]
+    return replace(
+        policy,
+        resends=min(resends, default=None),
+        objective=next(iter(objectives), "default"),
+        at_least=max(tiers, key=TIERS.index) if tiers else None,
+        max_cost=min(costs, default=policy.max_cost),
+        max_cost_stated=bool(costs),
+        deadline=min(waits, default=None),
+        farthest=min(policy.farthest, other.farthest, key=ZONES.index),
+        private=tuple(dict.fromkeys((*policy.private, *other.private))),
+        release=tuple(dict.fromkeys((*_released(policy, other), *_released(other, policy)))),
+        keep=tuple(dict.fromkeys((*policy.keep, *other.keep))),
+        language=policy.language or other.language,
+        pay_twice=policy.pay_twice and other.pay_twice,
+        explore=policy.explore and other.explore,
+        licence=max(policy.licence, other.licence, key=LICENCES.index),
+        regions=regions,
+        retention=max(policy.retention, other.retention, key=RETENTIONS.index),
+        streaming="buffered" if "buffered" in (policy.streaming, other.streaming) else "live",
+    )
+
+
+def _released(policy: Policy, other: Policy) -> tuple[str, ...]:
+    """What a policy releases of what another keeps private, where that does so too."""
+    return tuple(
+        each for each in policy.release if each in other.release or each.partition(":")[0] not in other.private
+    )
+
+
+def apply_overrides(policy: Policy, said: tuple[PolicyOverrides, ...]) -> Policy:
+    """The policy with what a request asks for in addition. Raises Refused for what would loosen it, or what a wish
+    before asked for: headers may be those of a server between, which the body must not undo."""
+    for wishes in said:
+        policy = _apply_override(policy, wishes)
+    return policy
+
+
+def _apply_override(policy: Policy, wishes: PolicyOverrides) -> Policy:
+    if wishes.objective not in (None, policy.objective) and policy.objective != "default":
+        raise RequestRefused(
+            f"the objective is {policy.objective} already, and a request may not change it", status=400
+        )
+    if wishes.pay_twice and not policy.pay_twice:
+        raise RequestRefused("the policy does not pay twice, and a request may not loosen that", status=400)
+    if wishes.stream == "live" and policy.streaming != "live":
+        what = "the policy shows no answer before all of it is there, and a request may not loosen that"
+        raise RequestRefused(what, status=400)
+    if wishes.evidence == "retry" and policy.evidence != "retry":
+        raise RequestRefused(
+            "the policy asks no second time where a value stands nowhere, and a request may not", status=400
+        )
+    tiers = [tier for tier in (policy.at_least, wishes.at_least) if tier is not None]
+    waits = [seconds for seconds in (policy.deadline, wishes.deadline) if seconds is not None]
+    return replace(
+        policy,
+        objective=wishes.objective or policy.objective,
+        at_least=max(tiers, key=TIERS.index) if tiers else None,
+        max_cost=policy.max_cost if wishes.max_cost is None else min(policy.max_cost, wishes.max_cost),
+        max_cost_stated=policy.max_cost_stated or wishes.max_cost is not None,
+        deadline=min(waits) if waits else None,
+        farthest=min(policy.farthest, wishes.farthest or policy.farthest, key=ZONES.index),
+        private=tuple(dict.fromkeys((*policy.private, *wishes.private))),
+        keep=tuple(dict.fromkeys((*policy.keep, *wishes.keep))),
+        language=wishes.language or policy.language,
+        streaming=wishes.stream or policy.streaming,
+        evidence=wishes.evidence or policy.evidence,
+        pay_twice=policy.pay_twice if wishes.pay_twice is None else wishes.pay_twice,
+    )

@@ -1,0 +1,156 @@
+"""What an answer says of how it came about: headers, and an object beside its usage. Nothing is swapped in silence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from intermodal.events import (
+    AttemptFailed,
+    Event,
+    FieldEvidence,
+    Finished,
+    Note,
+    Replanned,
+    Rerouted,
+    StepFinished,
+    StepStarted,
+    TextDelta,
+)
+from intermodal.plans.plan import Plan, calls_of, sent
+from intermodal.protocols.errors.responses import attach_run_summary
+from intermodal.telemetry.request_record import RequestRecord
+
+RouteChange = Replanned | Rerouted
+NO_ROUTE = "none"  # in the place of who answered, where nobody was asked
+
+
+def plan_headers(
+    plan: Plan, *, route: str = "", ignored: Iterable[str] = (), now: RouteChange | None = None
+) -> dict[str, str]:
+    """What is known before the first word. ``route``: who answers, where that is not the plan's first choice. ``now``:
+    what is done instead of it."""
+    chosen = plan.chosen
+    said = {
+        "x-intermodal-plan": plan.id,
+        "x-intermodal-route": route or (now.endpoint if now is not None else chosen.endpoint),
+        "x-intermodal-steps": "; ".join(now.calls if now is not None else calls_of(chosen)),
+        "x-intermodal-sends": host_names(now.sends if now is not None else map(sent, chosen.sends)),
+    }
+    lost = ", ".join(now.loses if now is not None else chosen.loses)
+    if plan.verdict.parts:  # of words alone there is nothing to judge
+        said["x-intermodal-verdict"] = (now.verdict if now is not None else "") or plan.verdict.value
+    if lost:
+        said["x-intermodal-loses"] = lost
+    return said | ignored_header(ignored)
+
+
+def ignored_header(ignored: Iterable[str]) -> dict[str, str]:
+    """The header that names fields that are not understood, or that no host is told."""
+    unread = _short(sorted(set(ignored)))
+    return {"x-intermodal-ignored": unread} if unread else {}
+
+
+def host_names(sends: Iterable[Mapping[str, str]]) -> str:
+    """Who gets something, in one line."""
+    return ", ".join(dict.fromkeys(send["host"] for send in sends)) or "nothing"
+
+
+_LONGEST = 1000  # letters of a header that a client's own words fill: clients refuse answers with long heads
+
+
+def _short(names: list[str]) -> str:
+    """Names in one line, and how many more there are."""
+    said = ", ".join(names)
+    if len(said) <= _LONGEST:
+        return said
+    kept = said[: _LONGEST - 20].rpartition(", ")[0]
+    return f"{kept}, … and {len(names) - kept.count(', ') - bool(kept)} more".removeprefix(", ")
+
+
+def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str]:
+    """What a request took that ends with this error, as an answer tells it, in headers.
+
+    The error repeats it in its body (``protocols/errors/responses.py``), since the last event of a stream comes after
+    its head. The route is who was asked last.
+    """
+    route, attempts, cost = served.asked or NO_ROUTE, served.attempts, served.spent_so_far
+    seconds = round(time.monotonic() - served.began, 3)
+    about = {"plan": served.plan or None, "route": route, "cost": cost, "attempts": attempts, "seconds": seconds}
+    attach_run_summary(error, about)
+    plan = {"x-intermodal-plan": served.plan} if served.plan else {}
+    return {**plan, "x-intermodal-route": route, **cost_headers(cost, attempts)}
+
+
+def unverified_header(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
+    """The header that names the values of a JSON answer that stand nowhere; none where all do, or nobody looked."""
+    fields = [each.field or "/" for each in evidence if each.status == "unverified"]
+    return {"x-intermodal-unverified": _short(fields)} if fields else {}
+
+
+def _where(found: FieldEvidence) -> dict[str, Any]:
+    """Where a value stands, without what does not apply to it."""
+    said = {name: getattr(found, name) for name in ("file", "page", "line", "text") if getattr(found, name)}
+    return {"field": found.field, "status": found.status, **said, **({"at": found.at} if found.at >= 0 else {})}
+
+
+def cost_headers(cost: float | None, attempts: int) -> dict[str, str]:
+    """Headers that are known when all is over."""
+    known = {} if cost is None else {"x-intermodal-cost": f"{cost:.8g}"}
+    return {**known, "x-intermodal-attempts": str(attempts)}
+
+
+class RunMetadata:
+    """Collects what happens in a run. ``notes``: what is to be said besides."""
+
+    def __init__(self, plan: Plan, notes: Iterable[str] = ()) -> None:
+        self._plan = plan
+        self._text: list[str] = []
+        self._notes = list(notes)
+        self._replans: list[str] = []
+        self._calls = set[str]()  # steps that ask an endpoint
+        self.attempts = 0
+        self.now: RouteChange | None = None  # what is done instead of the plan
+
+    def feed(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            self._text.append(event.text)
+        elif isinstance(event, Note):
+            self._notes.append(event.text)
+        elif isinstance(event, AttemptFailed):
+            self.attempts += 1
+        elif isinstance(event, StepStarted):
+            if event.endpoint:
+                self._calls.add(event.step)
+        elif isinstance(event, StepFinished):
+            self.attempts += event.actual.step in self._calls and not event.actual.cached
+        elif isinstance(event, Replanned):
+            self._replans.append(event.reason)
+            self.now = event
+        elif isinstance(event, Rerouted):
+            self.now = event
+
+    @property
+    def text(self) -> str:
+        """Of the answer so far."""
+        return "".join(self._text)
+
+    def about(self, finished: Finished) -> dict[str, Any]:
+        """For the usage object of an answer. ``cost`` in USD, None where nobody knows; ``seconds`` of the whole run."""
+        chosen, now = self._plan.chosen, self.now
+        return {
+            "plan": self._plan.id,
+            "route": finished.endpoint,
+            "planned": chosen.endpoint,
+            "summary": now.summary if now is not None else chosen.summary,
+            "loses": list(now.loses if now is not None else chosen.loses),
+            "sends": list(now.sends) if now is not None else [sent(send) for send in chosen.sends],
+            "cost": finished.cost,
+            "attempts": self.attempts,
+            "seconds": round(finished.seconds, 3),
+            # the plan's begin with what is lost
+            "notes": list(dict.fromkeys((*self._plan.notes, *self._notes))),
+            **({"replanned": self._replans} if self._replans else {}),
+            **({"evidence": [_where(each) for each in finished.evidence]} if finished.evidence else {}),
+        }

@@ -1,0 +1,164 @@
+"""The table of paths. What is not in it is not served; what other servers have and this one has not is said so."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from intermodal.gateway import metrics
+from intermodal.gateway.client_apis import (
+    ANTHROPIC_MESSAGES,
+    OLLAMA_CHAT,
+    OLLAMA_GENERATE,
+    OPENAI_CHAT,
+    OPENAI_RESPONSES,
+    ClientApi,
+)
+from intermodal.gateway.endpoints import chat, media, models, monitoring, openapi, plans
+from intermodal.gateway.http1.http_types import GatewayRequest, RequestHead
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
+from intermodal.gateway.requests import prompt_files
+from intermodal.gateway.requests.origin_policy import is_preflight, preflight_headers
+from intermodal.protocols.errors.responses import RequestRefused
+
+if TYPE_CHECKING:
+    from intermodal.gateway.server import Gateway
+
+Handler = Callable[["Gateway", GatewayRequest, ResponseWriter], Awaitable[None]]
+
+
+class Route(NamedTuple):
+    """What answers at a path. ``open``: without a key. ``body``: what must come in. ``passes``: how chats
+    are read that may be passed on."""
+
+    answer: Handler
+    open: bool = False
+    body: str = ""
+    passes: ClientApi | None = None
+
+
+def _chats(dialect: ClientApi, body: str = "") -> Route:
+    return Route(partial(chat.answer_chat, dialect=dialect), body=body, passes=dialect)
+
+
+async def _preflight(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """A browser asks what a page of ``[serve] origins`` may send."""
+    reply.whole(204, b"", preflight_headers(asked.head))
+
+
+_PREFLIGHT = Route(_preflight, open=True)
+_JSON = "application/json"
+METRICS_PATH = "/metrics"
+ROUTES: Mapping[tuple[str, str], Route] = {
+    ("GET", "/"): Route(monitoring.root),
+    ("GET", "/healthz"): Route(monitoring.healthz, open=True),
+    ("GET", "/readyz"): Route(monitoring.readyz, open=True),
+    ("GET", METRICS_PATH): Route(metrics.get_metrics),
+    ("GET", "/openapi.json"): Route(openapi.get_openapi),
+    ("GET", "/v1/models"): Route(models.list_models),
+    ("GET", "/v1/models/"): Route(models.get_model),
+    ("GET", "/v1/prompts"): Route(prompt_files.list_prompts),
+    ("GET", "/v1/prompts/"): Route(prompt_files.get_prompt),
+    ("POST", "/v1/chat/completions"): _chats(OPENAI_CHAT, body=_JSON),
+    ("POST", "/v1/responses"): _chats(OPENAI_RESPONSES, body=_JSON),
+    ("POST", "/v1/embeddings"): Route(media.create_embeddings, body=_JSON),
+    ("POST", "/v1/audio/transcriptions"): Route(media.create_transcription, body="multipart/form-data"),
+    ("POST", "/v1/audio/translations"): Route(media.create_translation, body="multipart/form-data"),
+    ("POST", "/v1/audio/speech"): Route(media.create_speech, body=_JSON),
+    ("POST", "/v1/images/generations"): Route(media.create_images, body=_JSON),
+    ("POST", "/v1/messages"): _chats(ANTHROPIC_MESSAGES, body=_JSON),
+    ("POST", "/v1/messages/count_tokens"): Route(plans.count_tokens, body=_JSON),
+    ("POST", "/api/chat"): _chats(OLLAMA_CHAT),  # its clients send no content-type
+    ("POST", "/api/generate"): Route(partial(chat.answer_chat, dialect=OLLAMA_GENERATE)),
+    ("POST", "/api/embed"): Route(media.ollama_embed),
+    ("GET", "/api/tags"): Route(models.ollama_tags),
+    ("GET", "/api/ps"): Route(models.ollama_running),
+    ("POST", "/api/show"): Route(models.ollama_show),
+    ("GET", "/api/version"): Route(models.ollama_version),
+    ("POST", "/v1/explain"): Route(plans.explain_chat, body=_JSON),
+    ("GET", "/v1/plans/"): Route(plans.get_plan),
+}
+_PATHS = frozenset(path for _, path in ROUTES)
+_BELOW = tuple(path for _, path in ROUTES if path.endswith("/") and path != "/")  # the rest of the path is a name
+# What clients may look for, and why it is not here.
+_NOT_SERVED: Mapping[str, str] = {
+    "/v1/files": "no files are kept here: send a file with the message it belongs to",
+    "/v1/batches": "no batches are kept here",
+    "/v1/assistants": "no assistants are kept here: send the whole conversation",
+    "/v1/threads": "no conversations are kept here: send the whole conversation",
+    "/v1/conversations": "no conversations are kept here: send the whole conversation",
+    "/v1/vector_stores": "no files are kept here",
+    "/v1/fine_tuning": "models are not trained here",
+    "/v1/audio/translations": "transcribe, then ask a model to translate",
+    "/v1/images/edits": "only new pictures are drawn: use /v1/images/generations",
+    "/v1/images/variations": "only new pictures are drawn: use /v1/images/generations",
+    "/v1/completions": "only chats are served: use /v1/chat/completions",
+    "/v1/messages/batches": "no batches are kept here",
+    "/v1/moderations": "nothing is judged here",
+    "/v1/realtime": "calls are not held here: send the recording",
+    "/api/embeddings": "use /api/embed",
+    "/api/pull": "weights come by: intermodal pull",
+}
+
+
+def find_route(head: RequestHead) -> Route:
+    """The door a head asks for. Raises Refused, 404 or 405."""
+    path = head.path
+    if (door := ROUTES.get((head.method, path))) is not None and not path.endswith("/"):
+        return door
+    if is_preflight(head):
+        return _PREFLIGHT
+    below = next((prefix for prefix in _BELOW if path.startswith(prefix) and len(path) > len(prefix)), path)
+    method = "GET" if head.method == "HEAD" else head.method
+    door = ROUTES.get((method, below))
+    if door is not None:
+        return door
+    others = [verb for verb, there in ROUTES if there == below and not (there in _BELOW and below == path)]
+    if others:
+        raise RequestRefused(f"{path} takes {' or '.join(others)}", status=405, headers={"allow": ", ".join(others)})
+    for prefix, why in _NOT_SERVED.items():
+        if path == prefix or path.startswith(f"{prefix}/"):
+            raise RequestRefused(f"{prefix} is not served: {why}", status=404, code="not_served")
+    raise RequestRefused("there is nothing at this path", status=404, code="not_found")
+
+
+def route_path(head: RequestHead) -> str:
+    """The path of a head's door, without the name that may follow it: one of few; "" where there is none."""
+    if head.path in _PATHS:
+        return head.path
+    return next((prefix for prefix in _BELOW if head.path.startswith(prefix)), "")
+
+
+def check_metrics_access(head: RequestHead, key: VirtualKey, watching: str) -> None:
+    """Counts are for keys made to read them, which read nothing else; ``watching`` is ``[serve] metrics``.
+
+    Without keys whoever is on this machine may. Raises Refused.
+    """
+    if head.path != METRICS_PATH:
+        if key.metrics:
+            raise RequestRefused(
+                f"key {key.name!r} reads {METRICS_PATH} and nothing else", status=403, code="key_not_allowed"
+            )
+    elif watching == "off":
+        raise RequestRefused("there is nothing at this path", status=404, code="not_found")
+    elif watching == "keys" and key is not ANONYMOUS and not key.metrics:
+        todo = "ask for a key that is made for it, or for another word of metrics under [serve] in the server's config"
+        raise RequestRefused(
+            f"key {key.name!r} may not read {METRICS_PATH}", status=403, todo=todo, code="key_not_allowed"
+        )
+
+
+def is_public(head: RequestHead, watching: str = "keys") -> bool:
+    """Whether a path answers without a key; ``watching``: as ``[serve] metrics`` says who reads the counts."""
+    door = ROUTES.get(("GET", head.path))
+    return door is not None and (door.open or (head.path == METRICS_PATH and watching == "open"))
+
+
+def error_format(head: RequestHead | None) -> str:
+    """In whose words an error at this path is said, whether there is a door or not."""
+    path = head.path if head is not None else ""
+    if path.startswith("/api/"):
+        return "ollama"
+    return "anthropic" if path.startswith("/v1/messages") else "openai"

@@ -1,0 +1,546 @@
+"""The gateway itself: it listens, screens, answers, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from intermodal.client import PreparedRequest, plan_from
+from intermodal.concurrency.fair_lock import new_requester
+from intermodal.concurrency.offload import is_long, offload
+from intermodal.errors import UsageError
+from intermodal.events import Event, Finished, Rerouted
+from intermodal.gateway.billing import (
+    IDEMPOTENCY_HEADER,
+    RunAllowance,
+    authenticate,
+    begin_idempotent,
+    billed_run,
+    store_idempotent,
+)
+from intermodal.gateway.client_apis import ERROR_ENCODERS
+from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover, OnEnd
+from intermodal.gateway.direct.engine import DirectEngine
+from intermodal.gateway.endpoints.chat import retry_headers
+from intermodal.gateway.failures import clear_tracebacks, error_code, error_location, interrupted, shutting_down
+from intermodal.gateway.http1.connection import Connection
+from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits, RequestHead
+from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.http1.write_batching import WriteBatcher
+from intermodal.gateway.metrics import Metrics
+from intermodal.gateway.process.allocator import release_memory
+from intermodal.gateway.process.fd_limits import accept_backlog, limit_connections
+from intermodal.gateway.process.store_pruning import StorePruner
+from intermodal.gateway.quotas.authentication import RECHECK_SECONDS
+from intermodal.gateway.quotas.quota_store import StoredReply
+from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
+from intermodal.gateway.requests.origin_policy import OriginPolicy, is_loopback, is_preflight
+from intermodal.gateway.requests.prompt_files import PromptFiles
+from intermodal.gateway.requests.prompt_size_check import check_prompt_size
+from intermodal.gateway.response_metadata import RunMetadata, report_failure
+from intermodal.gateway.routes import ROUTES, check_metrics_access, error_format, find_route, is_public, route_path
+from intermodal.gateway.server_client import ServerClient
+from intermodal.gateway.state.conversations import Conversations, conversation_digest
+from intermodal.gateway.state.plan_cache import PlanCache
+from intermodal.gateway.state.plan_history import PlanHistory
+from intermodal.gateway.state.response_items import ResponseItems
+from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
+from intermodal.gateway.workers import metrics_merge
+from intermodal.gateway.workers.sockets import bind_failure, format_address
+from intermodal.hints import hint
+from intermodal.plans.plan import Inputs, Plan
+from intermodal.protocols.errors.responses import RequestRefused, error_response
+from intermodal.request import Request
+from intermodal.telemetry.request_record import RequestRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from intermodal.gateway.quotas.quota_manager import QuotaManager
+    from intermodal.gateway.requests.prompt_variables import RenderedPrompt
+    from intermodal.gateway.workers.worker import WorkerProcess
+
+_TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
+_READS = 2  # turns after which all was read that was there: time in which we had no turn is held against nobody
+_LINGER = 2.0  # seconds in which a connection may ask once more, and be told that it ends, when others take over
+_WAKE = 0.5  # seconds between two looks at who has been silent for too long
+_GIVE_BACK = 60.0  # seconds after which memory that is free is given back to the system
+
+
+class Gateway:
+    """Answers clients with a :class:`ServerClient`.
+
+    Args:
+        client: what plans and runs.
+        host, port: where to listen; port 0 takes a free one, which ``port`` then is.
+        limits: on what clients may send.
+        drain: seconds that answers on their way get when it is stopped.
+        ledger: keys and budgets, started; None serves this machine alone, whoever asks.
+        log: gets sentences about mistakes of our own, and about prompt files that cannot be used.
+
+    ``prompts`` are those of the config's folder, unless others are set. ``tell``, where it is set, gets each request
+    when it is answered, or turned away.
+    """
+
+    def __init__(
+        self, client: ServerClient, *, host: str = "127.0.0.1", port: int = 0, limits: HttpLimits | None = None,
+        drain: float = 30.0, ledger: QuotaManager | None = None, log: Callable[[str], None] = lambda line: None,
+    ) -> None:  # fmt: skip
+        if ledger is not None:
+            ledger.access.check_bind(host)
+        elif not is_loopback(host):
+            raise UsageError(
+                f"without keys only this machine is served, and {host} is more than that",
+                todo=hint("leave {host} out, or put a server with authentication before it"),
+            )
+        self.client = client
+        self.host, self.port = host, port
+        said = client.config.serve
+        self.limits = limit_connections(
+            limits or HttpLimits(body=said.max_body << 20, text=said.max_text << 20, media=said.max_media)
+        )
+        self.connections: set[Connection] = set()
+        self.held = 0
+        self.conversations = Conversations()
+        self.items = ResponseItems()
+        self.signatures = ToolCallSignatures()
+        self.metrics = Metrics()
+        self.shapes = PlanCache()
+        self.active = 0
+        self.outbox = WriteBatcher(self)
+        self.lane = DirectEngine(self)
+        self.plans = PlanHistory()
+        self.prompts = PromptFiles(said.prompts, self.note)
+        self.readiness: tuple[float, dict[str, bool]] | None = None
+        self.looking = asyncio.Lock()
+        self.stopping = False
+        self.leaving = False  # others take over
+        self._over = False  # what is being answered was given up
+        self._drain = drain
+        self._log = log
+        self.telemetry = client.telemetry
+        self.tell: Callable[[RequestRecord], None] | None = None
+        self.ledger = ledger
+        others = not is_loopback(host)
+        names = (*client.config.serve.names, *((host,) if others else ()))
+        self._guard = OriginPolicy(names, client.config.serve.origins, addresses=others)
+        self._servers: list[asyncio.Server] = []
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self.worker: WorkerProcess | None = None
+
+    def join(self, worker: WorkerProcess) -> None:
+        """Be one of several processes: listen where it says, and know what the others know. Before ``start``."""
+        self.worker = worker
+        self.limits = self.limits.for_each_of(worker.post.workers)
+        self.client.upstreams.share(worker.post.workers)
+        self.conversations = Conversations(worker.memory.places)
+        self.plans = PlanHistory(worker.memory.plans)
+        self.items = ResponseItems(shared=worker.memory.items)
+        self.signatures = ToolCallSignatures(worker.memory.items)
+        metrics_merge.resume_counts(self, worker)
+
+    def note(self, words: str) -> None:
+        """A mistake of our own, to the log."""
+        self._log(words)
+
+    # ---- for the connections
+
+    def screen(self, head: RequestHead) -> VirtualKey:
+        """Whose request this is, before its body is read. Raises Refused: without a key for whatever is not open, be
+        it there or not."""
+        if head.sound:  # but for whose it is, and whether we stop
+            key = ANONYMOUS if self.ledger is None else self._again(self.ledger, head)
+            if self.stopping or key.metrics:
+                head.sound = False
+                return self.screen(head)
+            return key
+        self._guard.check(head)
+        if is_preflight(head):
+            return ANONYMOUS
+        watching = self.client.config.serve.metrics
+        free = is_public(head, watching)
+        key = ANONYMOUS if self.ledger is None or free else authenticate(self.ledger, head)
+        door = find_route(head)
+        if not free:
+            check_metrics_access(head, key, watching)
+        if self.stopping and not door.open:
+            raise shutting_down()
+        kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if door.body and kind != door.body:
+            raise RequestRefused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
+        if head.headers.get("content-encoding", "identity").lower() != "identity":
+            raise RequestRefused("a body must come as it is, not compressed", status=415)
+        head.sound = not free and head.method == "POST"
+        head.key = key
+        return key
+
+    @staticmethod
+    def _again(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
+        """Whose it is, of a head that came before. Raises Refused."""
+        key = head.key
+        if key is None or not ledger.access.still(key):
+            key = head.key = authenticate(ledger, head)
+        return key
+
+    def refuse(
+        self, head: RequestHead | None, error: BaseException, reply: ResponseWriter, served: RequestRecord | None = None
+    ) -> None:
+        """An error as the answer, in the words of the door. ``served``: of a request that was read, whose attempts and
+        cost are told as with an answer."""
+        asks = served is not None and head is not None and head.method == "POST"
+        about = report_failure(error, served) if asks and served is not None else {}
+        status = error_response(error).status
+        body = ERROR_ENCODERS[error_format(head)](error)
+        reply.whole(status, body, {"content-type": "application/json", **about, **retry_headers(error)})
+
+    def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
+        """An error as the answer to a request that is not read to its end."""
+        served = self.told_of(head, RequestRecord(), 0)
+        served.failed(error_code(error))
+        reply.extra = {"x-request-id": served.id, **(self._guard.told(head) if head is not None else {})}
+        self.refuse(head, error, reply)
+        self.metrics.turned_away(served.route, reply.status)
+        self._told(served, reply)
+
+    def told_of(self, head: RequestHead | None, served: RequestRecord, size: int) -> RequestRecord:
+        """What is known of a request when it begins; its span, where spans are wanted. ``size``: bytes of its body."""
+        if head is not None:
+            served.method, served.path, served.version, served.size = head.method, head.path, head.version, size
+            served.route = route_path(head)
+            if self.telemetry is not None:
+                served.span = self.telemetry.request(served, head.headers)
+        return served
+
+    def told(self, served: RequestRecord, reply: ResponseWriter) -> None:
+        """A request has ended: it is counted, and told to whoever asked for that."""
+        self._told(served, reply)
+        self.metrics.answered(served)
+
+    def _told(self, served: RequestRecord, reply: ResponseWriter) -> None:
+        served.ended(reply.status, reply.sent, whole=reply.ended)
+        if self.tell is not None:
+            self.tell(served)
+
+    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
+        """Answer without a task, where that needs nothing but to be sent; None where it is for ``answer``. ``over`` is
+        called at the end: with a failure, before anything was said, ``answer`` is to go on from there."""
+        door = ROUTES.get((asked.head.method, asked.head.path))
+        if (
+            door is None
+            or door.passes is None
+            or self.telemetry is not None
+            or IDEMPOTENCY_HEADER in asked.head.headers
+        ):
+            return None
+        if self._over or self._late(asked):  # who is begun when all were given up would be given up by nobody
+            return None
+        try:
+            passage = self.lane.at_once(asked, door.passes, reply)
+        except Exception:  # ``answer`` finds the same, and says it
+            return None
+        if passage is None:
+            return None
+        self._begun(asked, reply)
+        if not passage.start(over):
+            passage.forget()
+            self.active -= 1
+            return None
+        asked.chat = None  # it has it
+        return passage
+
+    def _begun(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        self.active += 1
+        reply.keep_alive &= not self.leaving
+        served = self.told_of(asked.head, asked.served, len(asked.body))
+        served.key = "" if asked.key is ANONYMOUS else asked.key.id
+        asked.told["x-request-id"] = served.id
+        if "origin" in asked.head.headers:
+            asked.told |= self._guard.told(asked.head)
+        reply.extra = asked.told
+
+    async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
+        new_requester()
+        self._begun(asked, reply)
+        served = asked.served
+        if served.span is not None:
+            served.span.enter()
+        try:
+            found = None
+            if asked.after is None:
+                self._still(asked)
+                found = await begin_idempotent(self.ledger, asked) if self.ledger is not None else None
+            if isinstance(found, StoredReply):
+                again = dict(line.split(": ", 1) for line in found.headers.splitlines())
+                about = {"content-type": found.content_type, "idempotency-replayed": "true"}
+                reply.whole(found.status, found.body, {**again, **about})
+            elif found is not None and self.ledger is not None:
+                async with store_idempotent(self.ledger, found, asked, reply):
+                    await self._answer(asked, reply)
+            else:
+                await self._answer(asked, reply)
+        except RequestRefused as error:
+            served.failed(error_code(error))
+            self.refuse(asked.head, error, reply, served)
+        finally:
+            self.ended(asked, reply)
+
+    def ended(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        """It was answered, or cannot be."""
+        self.active -= 1
+        self.told(asked.served, reply)
+
+    def handed_on(self) -> None:
+        """What was tried without a task goes on in one, where it is counted again."""
+        self.active -= 1
+
+    def unanswered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        """It was given up before its task began, which never will."""
+        if asked.after is not None:
+            self.lane.abandoned(asked.after)
+            asked.after = None
+        else:
+            self.told_of(asked.head, asked.served, len(asked.body))
+        self.stopped(asked, reply)
+        self.told(asked.served, reply)
+
+    def _late(self, asked: GatewayRequest) -> bool:
+        """It was looked whose it is a while ago: a body may take hours, and a request waits for the answers before its
+        own."""
+        return monotonic() - asked.since > RECHECK_SECONDS
+
+    def _still(self, asked: GatewayRequest) -> None:
+        """Look again whose it is. Raises Refused."""
+        if self.ledger is not None and asked.key is not ANONYMOUS and self._late(asked):
+            asked.key = authenticate(self.ledger, asked.head)
+
+    async def _answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        try:
+            await find_route(asked.head).answer(self, asked, reply)
+        except asyncio.CancelledError:
+            self.stopped(asked, reply)
+            raise
+        except ConnectionResetError:
+            return
+        except Exception as error:
+            self.could_not(asked, reply, error)
+
+    def could_not(self, asked: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
+        """It failed: an error as the answer, where nothing was said yet."""
+        self.note_failure(error)
+        asked.served.failed(error_code(error), broken=bool(reply.status))
+        if not reply.status:
+            self.refuse(asked.head, error, reply, asked.served)
+        clear_tracebacks(error)
+
+    def stopped(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        """It was given up; where it is we who stop, and nothing was said yet, that is said."""
+        if not reply.status and not reply.gone:
+            reply.keep_alive = False
+            asked.served.failed("stopping")
+            self.refuse(asked.head, interrupted(reply), reply, asked.served)
+
+    def note_failure(self, error: BaseException) -> None:
+        """A mistake of our own goes to the log, with its place and without values."""
+        if error_response(error).status == 500:
+            self._log(f"unexpected {type(error).__name__} {error_location(error)}")
+
+    # ---- for the doors
+
+    async def remember(self, request: Request, said: RunMetadata, finished: Finished, owner: str) -> None:
+        """What the next turn of a conversation needs to know of this one."""
+        if not finished.endpoint:
+            return
+        digest = await offload(is_long(request.messages), conversation_digest, request, said.text, finished, owner)
+        self.conversations.put(digest, finished.endpoint, request.policy, instead=isinstance(said.now, Rerouted))
+        self.signatures.keep(digest, finished, owner)
+
+    async def planned(
+        self, request: Request, owner: str, *, exact: bool = False, rendered: RenderedPrompt | None = None
+    ) -> tuple[PreparedRequest, Plan]:
+        """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape.
+        ``rendered``: the prompt that it was made of, whose model comes first."""
+        await check_prompt_size(self.client, request)
+
+        async def planned(inputs: Inputs) -> Plan:
+            if not exact:
+                return await self.shapes.plan(inputs)
+            long = is_long(request.messages, request.tools, request.output)
+            return await offload(long, plan_from, inputs, "http")
+
+        if rendered is None:
+            prepared = await self.client.prepare(request, counting=True)
+            plan = await planned(prepared.inputs)
+        else:
+            prepared = await self.client.prepare(request, counting=True, also=rendered.models)
+            prepared, plan = await rendered.planned(prepared, planned)
+        self.plans[owner, plan.id] = plan
+        return prepared, plan
+
+    def running(
+        self,
+        prepared: PreparedRequest,
+        plan: Plan,
+        asked: GatewayRequest,
+        *,
+        live: bool = False,
+        after: Handover | None = None,
+    ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
+        """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
+        it had open; then it is settled. ``live``: the client reads along. ``after``: what the lane did before.
+        Raises Refused."""
+        tried, given = after or (None, None)
+        asked.served.planned(plan, live=live)
+        allowance = RunAllowance(self.ledger, given)
+        running = self.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
+        events = self._watched(running, asked.served)
+        return billed_run(allowance, asked, plan, prepared.inputs.request.policy, events, tried)
+
+    async def _watched(self, running: AsyncGenerator[Event], served: RequestRecord) -> AsyncGenerator[Event]:
+        async with aclosing(running) as events:
+            async for event in events:
+                self.metrics.feed(event)
+                served.feed(event)
+                yield event
+
+    # ---- life
+
+    async def start(self) -> None:
+        """Listen. Raises UsageError where the port is taken, InputMissing where there is no folder of prompts."""
+        await self.prompts.start()
+        loop = asyncio.get_running_loop()
+
+        def connection() -> Connection:
+            return Connection(self, loop)
+
+        try:
+            if self.worker is not None:
+                for line in self.worker.sockets:
+                    self._servers.append(await loop.create_server(connection, sock=line, backlog=1))
+            else:
+                host = self.host.strip("[]")
+                self._servers.append(await loop.create_server(connection, host, self.port, backlog=accept_backlog()))
+        except OSError as error:
+            raise bind_failure(error, self.host, self.port) from None
+        self.port = self._servers[0].sockets[0].getsockname()[1]
+
+    @property
+    def keyed(self) -> bool:
+        """A key is asked for."""
+        return self.ledger is not None and self.ledger.access.keyed
+
+    @property
+    def url(self) -> str:
+        return f"http://{format_address(self.host, self.port)}"
+
+    async def serve(self, *, signals: bool = False) -> None:
+        """Answer until ``stop`` is called, or a signal comes; then drain. A second signal does not wait."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
+            loop.add_signal_handler(number, self.stop)
+        if self.worker is not None:
+            self._mind(self.worker, loop)
+        watching, pruning = loop.create_task(self._watch()), StorePruner(self.client)
+        pruning.start()
+        try:
+            await self._stop.wait()
+            await self._drained()
+        finally:
+            watching.cancel()
+            await pruning.close()
+            await self.lane.close()
+            if self.worker is not None:
+                metrics_merge.publish(self, self.worker, over=True)
+            for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
+                loop.remove_signal_handler(number)
+
+    def stop(self) -> None:
+        """End in order; called again, at once."""
+        if self.stopping:
+            self._hurry.set()
+        self.stopping = True
+        self._stop.set()
+
+    def _mind(self, worker: WorkerProcess, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell the parent that this worker serves; end when the parent is gone, or has others."""
+
+        def orphaned() -> None:
+            loop.remove_reader(worker.line)
+            self.stop()
+
+        loop.add_signal_handler(signal.SIGHUP, self.hand_over)
+        loop.add_reader(worker.line, orphaned)
+        worker.ready()
+
+    def hand_over(self) -> None:
+        """End in order, as others are there for whoever comes: nobody is turned away."""
+        self.leaving = True
+        self._stop.set()
+
+    async def _drained(self) -> None:
+        """Answers on their way end; who asks now is told to come later; then whoever is left is told and cut. Where
+        others take over, what is half here comes and is answered, too."""
+        if not self.stopping:
+            await self._deaf()
+            await self._told_to_leave()
+        for connection in tuple(self.connections):
+            connection.close_when_idle(shutting_down() if self.stopping else None)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._drain
+        while self._unfinished and loop.time() < until and not self._hurry.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), 0.05)
+        await self._deaf()
+        self._over = True
+        tasks = [each.task for each in self.connections if isinstance(each.task, asyncio.Task)]
+        for connection in tuple(self.connections):
+            connection.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+        for connection in tuple(self.connections):
+            connection.close_when_idle(shutting_down())
+
+    @property
+    def _unfinished(self) -> bool:
+        return self.active > 0 or (self.leaving and any(each.busy for each in self.connections))
+
+    async def _told_to_leave(self) -> None:
+        """A connection that is closed while its client asks looks broken; one that says it ends does not."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LINGER
+        while self.connections and loop.time() < until and not self.stopping:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), 0.05)
+
+    async def _deaf(self) -> None:
+        """Take no more connections, and lose none: asyncio forgets a socket that it accepted just before the close."""
+        for socket in (socket for server in self._servers for socket in server.sockets):
+            asyncio.get_running_loop().remove_reader(socket.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        given_back = loop.time()
+        while True:
+            await asyncio.sleep(_WAKE)
+            now = loop.time()
+            if now - given_back > _GIVE_BACK:
+                given_back = now
+                await offload(True, release_memory)
+            for _ in range(_READS):
+                await asyncio.sleep(0)
+            self.lane.watch(now)
+            if self.worker is not None:
+                metrics_merge.publish(self, self.worker)
+            for connection in tuple(self.connections):
+                if connection.deadline is not None and connection.deadline < now:
+                    connection.deadline = None
+                    connection.expired()

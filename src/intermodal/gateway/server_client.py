@@ -1,0 +1,150 @@
+"""The client of a process that stays: what is installed, pulled and allowed is looked at once a second."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from intermodal.bounded_cache import BoundedCache
+from intermodal.catalog.types import Catalog, EndpointShortcoming
+from intermodal.client import AsyncClient
+from intermodal.client_resources import PICTURES
+from intermodal.errors import IntermodalError
+from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+from intermodal.hints import Surface
+from intermodal.plans.facts import QuestionFacts
+from intermodal.plans.machine import Machine
+from intermodal.request import Policy
+from intermodal.telemetry.activation import is_enabled, start_telemetry
+from intermodal.transport.client import Transport
+
+if TYPE_CHECKING:
+    from intermodal.telemetry.signals import Signals
+
+REFRESH_SECONDS = 1.0  # seconds; weights that were pulled meanwhile are seen after that
+_GOOD = 10.0  # seconds for which what was seen does while it is looked again: servers may take seconds to answer
+MAX_CATALOGS = 32  # by what was named: a client can name anything
+
+
+class _CachedCatalog(NamedTuple):
+    since: float
+    catalog: Catalog
+    learned: tuple[EndpointShortcoming, ...]  # of those that are called; with them it is ``corrected``
+    corrected: Catalog
+
+
+class ServerClient(AsyncClient):
+    """An :class:`AsyncClient` for many requests. Making the catalog takes longer than planning with it."""
+
+    surface: ClassVar[Surface] = "http"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.upstreams: EndpointHealth = self._upstreams
+        self.machine = Machine()
+        self.epoch = -1
+        self.today = ""  # of a plan, UTC
+        self.moment = ""  # of a bill, UTC
+        self._looked = -math.inf  # when it was last looked, or begun to, for who need not wait for it
+        self._seen = -math.inf  # when what is so now was last seen, all of it
+        self._look: asyncio.Task[None] | None = None
+        self.remarks: list[str] = []  # what was asked for and is not so
+        self._machines: tuple[float, tuple[str, ...], Machine] | None = None
+        self._catalogs: BoundedCache[tuple[tuple[str, ...], tuple[str, ...]], _CachedCatalog] = BoundedCache(
+            "catalogs by what was named", MAX_CATALOGS
+        )
+
+    @cached_property
+    def telemetry(self) -> Signals | None:
+        """Where runs tell of themselves. What the config asks for is there, or this raises; what variables ask for may
+        have been meant for all that runs on a machine, and is remarked."""
+        settings = self.config.telemetry
+        if not is_enabled(settings, self.env):
+            return None
+        try:
+            return start_telemetry(settings, self.env)
+        except IntermodalError as error:
+            if settings.enabled or settings.endpoint:
+                raise
+            self.remarks.append(str(error))
+            return None
+
+    # ---- for those who plan without a request of their own (``lane/``)
+
+    @property
+    def up_to_date(self) -> bool:
+        """``looked`` has nothing to wait for."""
+        return time.monotonic() - self._looked < REFRESH_SECONDS
+
+    def told_before(self, question: str) -> QuestionFacts | None:
+        """What was told of a question about pictures lately."""
+        return self._questions.known(question, PICTURES)
+
+    async def looked(self) -> None:
+        """See what is so now, once a second: servers, the machine, what was learned, the time of day.
+
+        One look is for all who ask meanwhile, whoever of them leaves.
+        """
+        if self.up_to_date:
+            return
+        look = self._look
+        if look is None or look.done():
+            look = self._look = asyncio.get_running_loop().create_task(self._see())
+            look.add_done_callback(lambda look: look.cancelled() or look.exception())  # all who asked may be gone
+        elif time.monotonic() - self._seen < _GOOD:
+            return
+        await asyncio.shield(look)
+
+    async def _see(self) -> None:
+        began = time.monotonic()
+        if began - self._seen < _GOOD:
+            self._looked = began
+        await self.known.look()
+        loaded = self._runtimes.loaded() if self._runtimes is not None else ()
+        machine = self._machine(loaded)
+        self.machine = self.machine if machine == self.machine else machine
+        self._upstreams.forget(began)
+        self.epoch = self.store.statistics().epoch
+        self.moment = datetime.now(UTC).isoformat(timespec="minutes")[:16]
+        self.today = self.moment[:10]
+        self._looked = self._seen = began
+
+    async def aclose(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            await asyncio.wait((self._look,))
+        await super().aclose()
+
+    def catalog_for(self, policy: Policy) -> Catalog:
+        """The catalog that a request under this policy is planned with."""
+        return self._catalog(policy.hosts, (policy.model,))
+
+    @property
+    def proxies(self) -> bool:
+        """Whether the environment names any, for hosts on the internet."""
+        return Transport().proxies
+
+    def _machine(self, loaded: tuple[str, ...]) -> Machine:
+        now = time.monotonic()
+        if self._machines is None or self._machines[1] != loaded or now - self._machines[0] > REFRESH_SECONDS:
+            self._machines = (now, loaded, super()._machine(loaded))
+        return self._machines[2]
+
+    def _catalog(self, hosts: tuple[str, ...], named: tuple[str, ...] = ()) -> Catalog:
+        now = time.monotonic()
+        held = self._catalogs.get((hosts, named))
+        if held is None or now - held.since > REFRESH_SECONDS:
+            made = super()._catalog(hosts, named)
+            # What the planner worked out about a catalog stays with the object.
+            same = held is not None and held.catalog == made
+            held = held._replace(since=now) if held is not None and same else _CachedCatalog(now, made, (), made)
+            self._catalogs[hosts, named] = held
+        learned = self._upstreams.learned
+        if held.learned != learned:
+            corrected = self._upstreams.corrected(held.catalog)
+            held = self._catalogs[hosts, named] = held._replace(learned=learned, corrected=corrected)
+        return held.corrected

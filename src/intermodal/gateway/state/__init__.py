@@ -1,0 +1,7 @@
+"""What the gateway keeps in memory between requests, bounded, and shared among workers where there are several.
+
+conversations.py    which endpoint answered a conversation last
+plan_cache.py       plans by the shape of a request; plan_history.py: plans by id
+response_items.py   items of answers that clients refer to by id
+tool_call_signatures.py  signatures of tool calls, which hosts want back
+"""

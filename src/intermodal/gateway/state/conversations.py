@@ -1,0 +1,146 @@
+"""Where a conversation was answered last. Clients send all of it each time and no name for it: its words are its name.
+
+Kept are digests, endpoints and bounds, never content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.bounded_cache import BoundedCache
+from intermodal.concurrency.offload import is_long, offload
+from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
+from intermodal.events import Finished
+from intermodal.planner.session_affinity import continues_tool_call
+from intermodal.request import Message, Policy, Request
+from intermodal.request_builder import next_turn
+
+if TYPE_CHECKING:
+    from intermodal.gateway.workers.shared_table import SharedTable
+
+MAX_CONVERSATIONS = 4096
+
+
+class ConversationRoute(NamedTuple):
+    """Who answered, and under what. ``instead``: of another that the plan chose, which failed or was left alone."""
+
+    endpoint: str
+    policy: Policy
+    instead: bool = False
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(ConversationRoute).decode
+
+
+class Conversations:
+    """The latest few thousand, by their digest and whose they are. ``shared``: what other workers know, and are told;
+    looked at for conversations that began elsewhere."""
+
+    def __init__(self, shared: SharedTable | None = None) -> None:
+        self._places: BoundedCache[bytes, ConversationRoute] = BoundedCache(
+            "where conversations were answered", MAX_CONVERSATIONS
+        )
+        self._shared = shared
+
+    async def placed(self, request: Request, owner: str) -> Request:
+        """The request as the next turn of the conversation it continues: where it was, under what bounded it."""
+        name = await offload(is_long(request.messages), _before, request.messages, owner)
+        return continue_conversation(request, self.place(name) if name is not None else None)
+
+    def place(self, name: bytes) -> ConversationRoute | None:
+        """Where a conversation of this digest was answered."""
+        place = self._places.get(name)
+        if place is None and self._shared is not None:
+            said = self._shared.get(name)
+            if said is not None:
+                with suppress(msgspec.MsgspecError):  # of a worker of another version
+                    place = self._places[name] = _decode(said)
+        return place
+
+    def put(self, name: bytes, endpoint: str, policy: Policy, *, instead: bool = False) -> None:
+        """Remember it by its digest."""
+        place = self._places[name] = ConversationRoute(endpoint, policy, instead)
+        if self._shared is not None:
+            self._shared.put(name, _encode(place))
+
+
+def continue_conversation(request: Request, place: ConversationRoute | None) -> Request:
+    """The request as the next turn of a conversation that was there.
+
+    It stays with who answered, but for who only stood in: then it is planned as if it began, and returns to the planned
+    endpoint when that is back. The result of a tool goes to who called it in any case.
+    """
+    if place is None:
+        return request
+    here = "" if place.instead and not continues_tool_call(request) else place.endpoint
+    return replace(next_turn(request, place.policy), previous_endpoint=here)
+
+
+def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
+    """The digest of a conversation after its answer; ``digest`` is one of SHA-256 of what was said before."""
+    digest.update(b"\0\0assistant")
+    if text:
+        digest.update(b"\0" + _text_identity(text))
+    for part in calls:
+        digest.update(b"\0" + part_identity(part))
+    said: bytes = digest.digest()
+    return said
+
+
+def conversation_digest(request: Request, text: str, finished: Finished, owner: str) -> bytes:
+    """The digest of a conversation after its answer."""
+    parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
+    return _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
+
+
+def _before(messages: tuple[Message, ...], owner: str) -> bytes | None:
+    """The digest of a conversation up to its last answer; None where it has none yet."""
+    last = max((n for n, message in enumerate(messages) if message.role == "assistant"), default=-1)
+    return _digest(messages[: last + 1], owner) if last >= 0 else None
+
+
+def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
+    digest = hashlib.sha256(owner.encode())
+    for message in messages:
+        _add(digest, message)
+    return digest.digest()
+
+
+def running_digests(messages: tuple[Message, ...], owner: str) -> Iterator[tuple[Message, Callable[[], bytes]]]:
+    """Each message, and what makes the digest of the conversation up to it, before the next is asked for."""
+    digest = hashlib.sha256(owner.encode())
+    for message in messages:
+        _add(digest, message)
+        yield message, digest.digest
+
+
+def _add(digest: Any, message: Message) -> None:
+    digest.update(f"\0\0{message.role}".encode())
+    for part in message.parts:
+        if not isinstance(part, (Reasoning, Opaque)):
+            digest.update(b"\0" + part_identity(part))
+
+
+def part_identity(part: Part) -> bytes:
+    """What tells a part from others. Ids of calls are left out, and thinking is: not every client sends them back."""
+    if isinstance(part, Text):
+        return _text_identity(part.text)
+    if isinstance(part, ToolCall):
+        return part.name.encode("utf-8", "replace")
+    if isinstance(part, ToolResult):
+        return part.text.encode("utf-8", "replace")
+    source = getattr(part, "source", None)
+    if isinstance(source, BytesSource):
+        return hashlib.sha256(source.data).digest()
+    return source.url.encode("utf-8", "replace") if isinstance(source, UrlSource) else b""
+
+
+def _text_identity(text: str) -> bytes:
+    return text.strip().encode("utf-8", "replace")

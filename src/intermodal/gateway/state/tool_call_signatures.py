@@ -1,0 +1,93 @@
+"""Signatures of calls of tools, which a host gives and wants back, and no client's API has a place for.
+
+They are kept by the ids of the calls, for who asked. Some clients send no ids back (Ollama's), or their own: then a
+call is known by the words of its conversation, and by which of its turn it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from intermodal.concurrency.offload import is_long, offload
+from intermodal.content import Part, ToolCall
+from intermodal.events import Finished
+from intermodal.gateway.state.conversations import running_digests
+from intermodal.gateway.state.response_items import ResponseItems
+from intermodal.protocols.gemini.thought_signatures import signature_block, signature_of, signatures_by_call
+from intermodal.request import Message, Request
+
+if TYPE_CHECKING:
+    from intermodal.gateway.workers.shared_table import ChunkedSharedTable
+
+MAX_SIGNATURES, MAX_SIGNATURE_BYTES = 4096, 8 << 20  # each call is kept under two names
+_ANY = "any"  # kept with the latest: of who has none nothing need be looked up
+
+
+class ToolCallSignatures:
+    """The latest, so many and so many bytes together. ``shared``: what other workers know, and are told."""
+
+    def __init__(self, shared: ChunkedSharedTable | None = None) -> None:
+        self._kept = ResponseItems("signatures of calls", MAX_SIGNATURES, MAX_SIGNATURE_BYTES, shared=shared)
+
+    def keep(self, conversation: bytes, finished: Finished, owner: str) -> None:
+        """Remember those of an answer. ``conversation``: its digest after that."""
+        found = signatures_by_call(finished.said)
+        if not found:
+            return
+        keep = self._kept.keeper(_of(owner))
+        for number, call in enumerate(finished.tool_calls):
+            if call.id in found:
+                for name in (_by_id(call), _by_place(conversation, number)):
+                    keep({"id": name, "tool": call.name, "signature": found[call.id]})
+        keep({"id": _ANY})
+
+    async def put_back(self, request: Request, owner: str) -> Request:
+        """The request with the signatures of calls that are known here; those that it has stay."""
+        if self._kept.found(_of(owner), _ANY) is None:
+            return request
+        return await offload(is_long(request.messages), self._put_back, request, owner)
+
+    def _put_back(self, request: Request, owner: str) -> Request:
+        """Only looks up, which a thread may do while others are kept."""
+        if not any(map(_calls, request.messages)):
+            return request
+        messages = tuple(
+            replace(message, parts=tuple(self._signed(message, owner, digest))) if _calls(message) else message
+            for message, digest in running_digests(request.messages, owner)
+        )
+        return replace(request, messages=messages)
+
+    def _signed(self, message: Message, owner: str, digest: Callable[[], bytes]) -> Iterator[Part]:
+        number, before = 0, ""
+        for part in message.parts:
+            if isinstance(part, ToolCall):
+                if not before and (found := self._found(part, number, owner, digest)):
+                    yield signature_block(found)
+                number += 1
+            before = signature_of(part)
+            yield part
+
+    def _found(self, call: ToolCall, number: int, owner: str, digest: Callable[[], bytes]) -> str:
+        whose = _of(owner)
+        kept = self._kept.found(whose, _by_id(call)) or self._kept.found(whose, _by_place(digest(), number))
+        return str(kept["signature"]) if kept is not None and kept["tool"] == call.name else ""
+
+
+def _calls(message: Message) -> bool:
+    return any(isinstance(part, ToolCall) for part in message.parts)
+
+
+def _of(owner: str) -> str:
+    """Where workers share it, items of answers are in the same memory."""
+    return f"signatures of {owner}"
+
+
+def _by_id(call: ToolCall) -> str:
+    return f"call {call.id}"
+
+
+def _by_place(conversation: bytes, number: int) -> str:
+    return f"{number} of {conversation.hex()}"

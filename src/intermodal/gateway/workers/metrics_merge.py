@@ -1,0 +1,73 @@
+"""One truth for ``/metrics``: each worker writes its counts down twice a second, and whoever is asked adds them up.
+
+A worker that takes the place of one that died goes on where that one stopped, and one that ended leaves its counts, so
+that sums never fall: to Prometheus a counter that falls is one that began anew. What the others say is half a second
+old at most; a worker that is killed takes that half second with it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from intermodal.content import Value
+from intermodal.gateway.metrics import CounterValues, Gauges, Metrics, read_gauges
+
+if TYPE_CHECKING:
+    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.workers.worker import WorkerProcess
+
+_STALE = 2.5  # seconds after which what a worker said to be so is not so any more
+
+
+class _WorkerReport(Value):
+    at: float  # seconds, monotonic: of all processes of a machine; 0 after its end
+    now: Gauges
+    counts: CounterValues
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_WorkerReport).decode
+
+
+def resume_counts(gateway: Gateway, worker: WorkerProcess) -> None:
+    """Begin where the worker stopped whose number this one has."""
+    before = _report_of(worker, worker.number)
+    if before is not None:
+        gateway.metrics.add(before.counts)
+
+
+def publish(gateway: Gateway, worker: WorkerProcess, *, over: bool = False) -> None:
+    """Let the others know. ``over``: this worker ends."""
+    now = Gauges() if over else read_gauges(gateway)
+    told = _WorkerReport(at=0.0 if over else time.monotonic(), now=now, counts=gateway.metrics.counts())
+    if not worker.memory.write(worker.number, _encode(told)):
+        gateway.note("the counts of this worker are too many to be told to the others")
+
+
+def merged_metrics(gateway: Gateway, worker: WorkerProcess) -> tuple[Metrics, Gauges]:
+    """What all of them counted, and what is so now. What is told here of this worker others will know, too."""
+    publish(gateway, worker)
+    counted, now = Metrics(), Gauges()
+    since = time.monotonic() - _STALE
+    for number in range(worker.memory.numbers):
+        told = _report_of(worker, number)
+        if told is None:
+            continue
+        counted.add(told.counts)
+        if told.at > since:
+            now = Gauges(
+                connections=now.connections + told.now.connections, active=now.active + told.now.active,
+                held=now.held + told.now.held, tasks=now.tasks + told.now.tasks, workers=now.workers + 1,
+            )  # fmt: skip
+    return counted, now
+
+
+def _report_of(worker: WorkerProcess, number: int) -> _WorkerReport | None:
+    said = worker.memory.read(number)
+    try:
+        return _decode(said) if said is not None else None
+    except msgspec.MsgspecError:  # of another version
+        return None
