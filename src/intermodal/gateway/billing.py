@@ -1,6 +1,7 @@
-"""Who pays: a key by the head of a request, its budget before anything is sent, and what it took in the end.
+"""Authentication, budgets and settlement of runs, in HTTP's terms, and idempotent replies.
 
-``ledger/`` keeps the accounts and knows no HTTP; this says what it answers as HTTP does, and adds up a run for it.
+``quotas/`` keeps the accounts and knows no HTTP; this module turns its refusals into responses and adds up what a run
+cost.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _SAID_AGAIN = (POLICY_HEADER, "retry-after:", "x-should-retry:")
 
 
 def quota_error(refusal: QuotaRefusal) -> RequestRefused:
-    """The ledger's no, as HTTP says it."""
+    """Return a quota refusal as an HTTP error."""
     headers = {"x-should-retry": "true" if refusal.again else "false"}
     if refusal.retry_after is not None:
         headers["retry-after"] = str(max(1, -(-refusal.retry_after // 1)))[:10].removesuffix(".0")
@@ -48,7 +49,7 @@ def quota_error(refusal: QuotaRefusal) -> RequestRefused:
 
 
 def authenticate(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
-    """Whose request this is. Raises Refused."""
+    """Return the key that a request presents. Raises Refused."""
     try:
         found = ledger.access.who(head.headers)
     except StoreError:
@@ -65,10 +66,9 @@ async def billed_run(
     allowance: RunAllowance, asked: GatewayRequest, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
     tried: PriorAttempt | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
-    """The events of a run that was admitted; what it took is settled however it ends. Raises Refused.
+    """Yield the events of a run that the budgets admit, and settle its cost however it ends. Raises Refused.
 
-    ``allowance``: of the run; has what is set aside for it already, or gets it. ``tried``: an attempt that was made
-    before the run.
+    ``allowance``: of the run; it has a reservation already, or gets one. ``tried``: an attempt made before the run.
     """
     ledger, given = allowance.ledger, allowance.given
     bill = RunBill(plan, tried, max_run_cost(plan, policy))
@@ -105,7 +105,7 @@ async def billed_run(
 
 
 class RunSettlement(TypedDict):
-    """What a run took, as the ledger books it."""
+    """What a run took, as the quota manager books it. ``untold``: USD of the cost that are upper bounds."""
 
     cost: float | None
     tokens: int | None
@@ -113,9 +113,9 @@ class RunSettlement(TypedDict):
 
 
 class RunAllowance:
-    """What a run may spend of its key's budgets, as the run itself asks (``executor/attempt/ledger.py``).
+    """The budget of one run, as the executor asks for it (``executor/ledger.py``).
 
-    ``given``: what is set aside for it, before anything is sent; None where nobody's budget is charged.
+    ``given``: its reservation, made before anything is sent; None where no budget is charged.
     """
 
     def __init__(self, ledger: QuotaManager | None, given: QuotaReservation | None = None) -> None:
@@ -125,20 +125,23 @@ class RunAllowance:
         self._taken = False
 
     async def raise_to(self, usd: float) -> bool:
-        """Have so much set aside for the whole run; False where the budget has no room for it."""
+        """Raise the reservation of the whole run to ``usd``; return False if the budget has no room."""
         if self.ledger is None or self.given is None or not isfinite(usd):
             return True
         return await self.ledger.extend(self.given, usd)
 
     def expose(self, usd: float, *, taken: bool) -> None:
-        """If this process were killed now, the run would have cost so much."""
+        """Record what the run would cost if this process were killed now."""
         if self.ledger is not None and self.given is not None and isfinite(usd):
             self._exposed, self._taken = usd, taken
             self.ledger.expose(self.given, usd, taken=taken)
 
     def counted(self, bill: RunBill) -> RunSettlement:
-        """What the run took. Where it did not come to its end, nothing counts that was not sent: its events tell that a
-        step began, and the run itself what of it was."""
+        """Return what the run took.
+
+        A run that was cut off is charged for what was sent and for nothing else: events report that a step began, the
+        exposure how much of it was sent.
+        """
         if bill.finished or bill.cost is None:
             return RunSettlement(cost=bill.cost, tokens=bill.tokens, untold=bill.untold)
         cost = min(bill.cost, self._exposed)
@@ -146,12 +149,13 @@ class RunAllowance:
 
 
 class RunBill:
-    """What a run took, as far as its events tell.
+    """The cost and tokens of a run, added up from its events.
 
-    What nobody told counts at the bound that the plan has for the attempt: attempts that were not made count nothing.
+    An attempt whose cost was not reported counts at the plan's upper bound; an attempt that was not made counts
+    nothing.
 
     Args:
-        tried: an attempt that was made before the run. most: USD that all of it may cost, None where nobody knows.
+        tried: an attempt made before the run. most: USD that the whole run may cost, None if unknown.
     """
 
     def __init__(self, plan: Plan, tried: PriorAttempt | None = None, most: float | None = None) -> None:
@@ -240,35 +244,35 @@ class RunBill:
 
     @property
     def finished(self) -> bool:
-        """It came to its end, and said what it took."""
+        """True if the run came to its end and reported what it took."""
         return self._finished is not None
 
     @property
     def nothing_sent(self) -> bool:
-        """No step began: the run was stopped before it."""
+        """True if the run was stopped before its first step."""
         return not self._began and self._finished is None and self._handed is None
 
     @property
     def carried_out(self) -> bool:
-        """It answered, or something was paid for it, or may have been: whoever asks again must not have it twice."""
+        """True if the run answered, or may have been paid for: a retry must not run it twice."""
         return self._finished is not None or self._paid or any(endpoint for _, endpoint in self._running)
 
     @property
     def _running(self) -> list[tuple[str, str]]:
-        """Attempts that may have been sent, and of which nothing was heard."""
+        """Attempts that may have been sent and have not reported back, as (step, endpoint)."""
         now = monotonic()
         running = [each for each in self._open.items() if now >= self._waits.get(each[0], 0.0)]
         return running + [(step, endpoint) for step, earlier in self._before.items() for endpoint in earlier]
 
     @property
     def untold(self) -> float:
-        """USD of the cost that are bounds."""
+        """USD of the cost that are upper bounds."""
         cost = self.cost
         return 0.0 if cost is None else max(cost - self._known, 0.0)
 
     @property
     def cost(self) -> float | None:
-        """USD; None where nobody can tell, and all that was set aside counts."""
+        """USD; None if unknown, and the whole reservation counts."""
         if self._finished is not None:
             return self._finished.cost
         guessed = self._guessed
@@ -281,14 +285,14 @@ class RunBill:
 
     @property
     def tokens(self) -> int | None:
-        """In and out; None where nobody can tell, and all that was set aside counts."""
+        """Input and output tokens; None if unknown, and the whole reservation counts."""
         if self._finished is None and (self._handed is not None or any(endpoint for _, endpoint in self._running)):
             return None
         return self._tokens
 
 
 def _bounds_of(plan: Plan) -> dict[tuple[str, str], float | None]:
-    """USD that one attempt at a step may cost at an endpoint; None where nobody knows."""
+    """Return the upper bound in USD of one attempt at each (step, endpoint); None if unknown."""
     found: dict[tuple[str, str], float] = {}
     for route in (plan.chosen, *plan.fallbacks):
         for step in route.steps:
@@ -299,7 +303,7 @@ def _bounds_of(plan: Plan) -> dict[tuple[str, str], float | None]:
 
 
 def rate_limit_headers(requests: RateRemaining | None, tokens: RateRemaining | None) -> dict[str, str]:
-    """What the key's rates leave, in OpenAI's headers."""
+    """Return the remaining rate limits of a key as OpenAI's ``x-ratelimit-*`` headers."""
     said: dict[str, str] = {}
     for name, left in (("requests", requests), ("tokens", tokens)):
         if left is not None:
@@ -315,7 +319,10 @@ def rate_limit_headers(requests: RateRemaining | None, tokens: RateRemaining | N
 async def begin_idempotent(
     ledger: QuotaManager, asked: GatewayRequest
 ) -> quota_store.FirstUse | quota_store.StoredReply | None:
-    """Whether this was asked before; None where nobody says so. Raises Refused."""
+    """Register a request under its Idempotency-Key, or return the stored reply; None without such a key.
+
+    Raises Refused.
+    """
     name = asked.head.headers.get(IDEMPOTENCY_HEADER, "")
     if not name or asked.head.method != "POST":
         return None
@@ -330,7 +337,7 @@ async def begin_idempotent(
 
 
 def _digest(asked: GatewayRequest) -> bytes:
-    """Of what is asked. What parts a form is chosen anew each time that it is sent."""
+    """Return the SHA-256 of path and body. The boundary of a form is left out, since each retry chooses another."""
     parted = multipart_boundary(asked.head.headers.get("content-type", ""))
     body = asked.body.replace(b"--" + parted, b"--") if parted else asked.body
     return hashlib.sha256(asked.head.path.encode("latin-1") + b"\0" + body).digest()
@@ -340,8 +347,10 @@ def _digest(asked: GatewayRequest) -> bytes:
 async def store_idempotent(
     ledger: QuotaManager, fresh: quota_store.FirstUse, asked: GatewayRequest, reply: ResponseWriter
 ) -> AsyncIterator[None]:
-    """Keep the answer for who asks again under this Idempotency-Key; where nothing was carried out (no host was asked,
-    or all of them refused), it may be used again."""
+    """Store the answer for retries under this Idempotency-Key.
+
+    If nothing was carried out (no host was asked, or all of them refused), the key may be used again.
+    """
     reply.kept = []
     try:
         yield
@@ -358,5 +367,5 @@ async def store_idempotent(
 
 
 def _kept_of(head: str) -> str:
-    """Of the lines of a head those that are said again: what became of the request, and not who asked, and when."""
+    """Return the header lines that a replay repeats: those about the request, not about the client or the time."""
     return "".join(line for line in head.splitlines(keepends=True) if line.startswith(_SAID_AGAIN))

@@ -1,4 +1,4 @@
-"""Which codec of ``protocols/`` answers at an endpoint of the chat kind: a table, not a branch. Codecs load lazily."""
+"""The client APIs and the codec that serves each: a table, not branches. Codecs load when they are first needed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a config would make of the gateway, found out before anybody asks: each name is planned for, nothing is sent.
+"""``serve --check``: report what a config would make of the gateway, before clients find out. Nothing is sent.
 
-``wrong`` is what can never be as it is written; ``note`` what is so today (a model that is not pulled, a host without a
-key) and may be meant.
+Level ``wrong`` is a mistake that no change of circumstances mends; ``note`` is a state of today (a model that is not
+pulled, a host without a key) that may be intended.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class ConfigFinding(Value):
-    """``where`` it stands, with its line where it is in the config; ``what`` is so, and what ``todo``."""
+    """One finding. ``where`` it is, with the line if it is in the config; ``what`` is so; ``todo``: the fix."""
 
     level: Literal["wrong", "note"]
     where: str
@@ -41,7 +41,7 @@ class ConfigFinding(Value):
 
 
 class ServedName(Value):
-    """A name that clients may ask for besides those of models, and who would answer a chat; "" for nobody."""
+    """A name that clients may ask for besides model names, and the endpoint that would answer; "" for none."""
 
     name: str
     stands_for: str
@@ -49,7 +49,7 @@ class ServedName(Value):
 
 
 async def check_names(gateway: Gateway) -> tuple[list[ServedName], list[ConfigFinding]]:
-    """``auto``, policies and aliases, each planned for with a word. An alias of a prompt file is looked up."""
+    """Plan a one-word chat for ``auto``, each policy and each alias; prompt files behind aliases are looked up."""
     client = gateway.client
     config = client.config
     wanted: dict[str, tuple[str | int, ...]] = {AUTO: ()}
@@ -82,14 +82,14 @@ async def check_names(gateway: Gateway) -> tuple[list[ServedName], list[ConfigFi
 
 
 async def _answering(client: AsyncClient, name: str) -> str:
-    """The endpoint that would answer a word. Raises what planning raises."""
+    """Return the endpoint that would answer a one-word chat. Raises what planning raises."""
     words = Message(role="user", parts=(Text(text="hello"),))
     prepared = await client.prepare(Request(messages=(words,), policy=policy_for_model(name, client)))
     return plan_from(prepared.inputs).chosen.endpoint
 
 
 async def check_prompt_folder(gateway: Gateway) -> list[ConfigFinding]:
-    """Read the folder of prompt files. What is found is that it cannot be read."""
+    """Report a folder of prompt files that cannot be read."""
     config, folder = gateway.client.config, gateway.prompts.folder
     if folder is None:
         return []
@@ -104,7 +104,7 @@ async def check_prompt_folder(gateway: Gateway) -> list[ConfigFinding]:
 
 
 def check_prompt_files(gateway: Gateway) -> list[ConfigFinding]:
-    """Files of that folder that cannot be used, or of which their reader has to say something."""
+    """Report prompt files that cannot be used, and remarks of their readers."""
     folder = gateway.prompts.folder
     if folder is None:
         return []
@@ -121,8 +121,7 @@ def check_prompt_files(gateway: Gateway) -> list[ConfigFinding]:
 
 
 def check_address(gateway: Gateway) -> Iterator[ConfigFinding]:
-    """An address nobody can listen at, and one where somebody does: perhaps this very gateway, which is to be told of
-    its new config."""
+    """Report an address that cannot be listened on, or is in use, perhaps by this very gateway."""
     error = find_bind_error(gateway.host, gateway.port)
     if error is None:
         return
@@ -139,7 +138,7 @@ def check_address(gateway: Gateway) -> Iterator[ConfigFinding]:
 
 
 def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:
-    """Hosts that may be asked, and whose key is not there."""
+    """Report hosts that may be asked and have no key."""
     config = client.config
     mine = {row.id for row in config.hosts}
     hosts = {endpoint.host.id: endpoint.host for endpoint in client.catalog.endpoints}
@@ -156,7 +155,7 @@ def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:
 
 
 def check_shadowing_aliases(client: AsyncClient) -> Iterator[ConfigFinding]:
-    """Aliases that are called as a model that can be asked now: who asks for that model gets another."""
+    """Report aliases that hide a model of the same name."""
     there = {name for endpoint in callable_endpoints(client.catalog) for name in (endpoint.id, endpoint.model.id)}
     for alias, meant in client.config.serve.aliases.items():
         if alias in there and alias != meant:
@@ -168,7 +167,7 @@ def check_shadowing_aliases(client: AsyncClient) -> Iterator[ConfigFinding]:
 
 
 def check_rate_limits(client: AsyncClient) -> Iterator[ConfigFinding]:
-    """Rates of endpoints that nobody knows hold for nobody."""
+    """Report rate limits of endpoints that do not exist."""
     known = client.catalog.by_id
     for name in client.config.serve.rates:
         if name not in known:
@@ -181,7 +180,7 @@ def check_rate_limits(client: AsyncClient) -> Iterator[ConfigFinding]:
 
 
 def _unknown(client: ServerClient, name: str) -> str:
-    """Why a key that may ask for a name has nothing of it; "" where it has. Who begins so may be there tomorrow."""
+    """Return why a key finds nothing under a name that it may ask for, "" if it does. Prefixes may match tomorrow."""
     if name == AUTO or name.endswith("*") or name.startswith(PROMPT) or name in client.config.serve.aliases:
         return ""
     if name.startswith(POLICY):
@@ -194,7 +193,7 @@ def _unknown(client: ServerClient, name: str) -> str:
 
 
 def check_virtual_keys(client: ServerClient, known: tuple[VirtualKey, ...]) -> Iterator[ConfigFinding]:
-    """Keys that may ask for models and policies that are not there."""
+    """Report keys that allow models or policies that do not exist."""
     for key in known:
         for name in key.models if key.revoked is None else ():
             what = _unknown(client, name)

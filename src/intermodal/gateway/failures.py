@@ -1,4 +1,4 @@
-"""What went wrong, for a log that may hold no content: a stable word for it, and the place of a mistake of our own."""
+"""Errors for a log that holds no content: a stable code, and the place of an internal error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _STOPPING = "the server is stopping"
 
 
 def error_code(error: BaseException) -> str:
-    """A word for an error, the same for all of its kind; never a value."""
+    """Return a stable code for an error, the same for all of its kind and never a value."""
     if isinstance(error, RequestRefused):
         return error.code or f"refused_{error.status}"
     if isinstance(error, IntermodalError):
@@ -22,18 +22,18 @@ def error_code(error: BaseException) -> str:
 
 
 def interrupted(reply: ResponseWriter) -> RequestRefused:
-    """What is said to who was being answered, or was about to be, as we stop."""
+    """Return the error for a request that the shutdown cuts off."""
     reply.is_no_answer()
     return RequestRefused(_STOPPING, status=503, todo="ask again", code="stopping")
 
 
 def shutting_down() -> RequestRefused:
-    """What is said to who asks while we stop."""
+    """Return the error for a request that arrives during shutdown."""
     return RequestRefused(_STOPPING, status=503, headers={"retry-after": "5"}, code="stopping")
 
 
 def error_location(error: BaseException) -> str:
-    """File and line, inside the package where there is one; never a value."""
+    """Return file and line of an error, inside the package if possible; never a value."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     frames = traceback.extract_tb(error.__traceback__)
@@ -45,9 +45,9 @@ def error_location(error: BaseException) -> str:
 
 
 def clear_tracebacks(error: BaseException) -> None:
-    """Where an error was raised, and those that led to it, once that was said.
+    """Drop the tracebacks of an error and its causes once it was reported.
 
-    Frames hold the request, its body too, and the error that ended them: such a circle stays until it is looked for.
+    Frames hold the request with its body and the error itself: a cycle that only the garbage collector would free.
     """
     seen = set[int]()
     errors: list[BaseException | None] = [error]

@@ -1,5 +1,7 @@
-"""What a gateway counts, as Prometheus reads it (text exposition format 0.0.4). Labels are paths of doors, statuses and
-endpoints: a fixed number, and nothing that a client can make up."""
+"""Counters in Prometheus' text exposition format 0.0.4.
+
+Labels are routes, statuses and endpoints: a fixed number of values, none of which a client can make up.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # sec
 
 
 class Gauges(Value):
-    """What is so at a moment. ``workers``: processes that are told of; 0 where there is one, which needs no number."""
+    """Gauges sampled at one instant. ``workers``: processes counted; 0 for a single process."""
 
     connections: int = 0
     active: int = 0
@@ -33,7 +35,7 @@ class Gauges(Value):
 
 
 class CounterValues(Value):
-    """Counts as one process tells them to others."""
+    """Counters as one process publishes them to the others."""
 
     requests: list[tuple[str, int, int]]
     seconds: dict[str, list[float]]
@@ -45,7 +47,7 @@ class CounterValues(Value):
 
 
 class Metrics:
-    """Counts since the gateway began."""
+    """Counters since the gateway began."""
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
@@ -57,8 +59,11 @@ class Metrics:
         self.broken: Counter[tuple[str, str]] = Counter()
 
     def answered(self, served: RequestRecord) -> None:
-        """One request. ``status`` 0: the client left before anything was said. An answer that broke off in the middle
-        had its status before that; it is counted apart, too."""
+        """Count a request.
+
+        ``status`` 0 means that the client left before a response began. A stream that broke off keeps the status it
+        began with and is counted a second time as broken.
+        """
         path = served.route
         self.requests[path, served.status] += 1
         if served.broken:
@@ -70,11 +75,11 @@ class Metrics:
         row[-1] += served.seconds
 
     def turned_away(self, path: str, status: int) -> None:
-        """One request that was not read to its end. ``path`` "": of no door."""
+        """Count a request whose body was not read. ``path`` "": no route."""
         self.requests[path, status] += 1
 
     def feed(self, event: Event) -> None:
-        """One event of a run."""
+        """Count one event of a run."""
         if isinstance(event, AttemptFailed):
             self.attempts[event.endpoint, event.code] += 1
         elif isinstance(event, StepFinished):
@@ -86,19 +91,19 @@ class Metrics:
             self.unpriced += event.cost is None
 
     def used(self, given: int, made: int) -> None:
-        """Tokens in and out."""
+        """Count input and output tokens."""
         self.tokens["input"] += given
         self.tokens["output"] += made
 
     def passed(self, endpoint: str, given: int, made: int, cost: float | None) -> None:
-        """An answer that was passed on; tokens in and out, USD."""
+        """Count an answer that was forwarded without a run; tokens in and out, USD."""
         self.attempts[endpoint, "ok"] += 1
         self.used(given, made)
         self.cost += cost or 0.0
         self.unpriced += cost is None
 
     def counts(self) -> CounterValues:
-        """All of them, to be told."""
+        """Return all counters for the other processes."""
         return CounterValues(
             requests=[(*names, count) for names, count in self.requests.items()], seconds=self.seconds,
             attempts=[(*names, count) for names, count in self.attempts.items()], tokens=dict(self.tokens),
@@ -107,7 +112,7 @@ class Metrics:
         )  # fmt: skip
 
     def add(self, told: CounterValues) -> None:
-        """What another process counted, too."""
+        """Add the counters of another process."""
         for path, status, count in told.requests:
             self.requests[path, status] += count
         for path, row in told.seconds.items():
@@ -122,7 +127,7 @@ class Metrics:
             self.broken[path, who] += count
 
     def text(self, now: Gauges) -> str:
-        """All of them, and what is so now."""
+        """Return counters and gauges in Prometheus' text format."""
         lines: list[str] = []
         gauges = [
             ("connections", "Connections that are open.", now.connections),
@@ -172,7 +177,7 @@ def _labels(**labels: str) -> str:
 
 
 async def get_metrics(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /metrics``: of all workers, whichever answers."""
+    """``GET /metrics``: the counters of all workers, whichever one answers."""
     counted, now = gateway.metrics, read_gauges(gateway)
     if gateway.worker is not None:
         from intermodal.gateway.workers.metrics_merge import merged_metrics
@@ -182,6 +187,6 @@ async def get_metrics(gateway: Gateway, asked: GatewayRequest, reply: ResponseWr
 
 
 def read_gauges(gateway: Gateway) -> Gauges:
-    """Of this process."""
+    """Return the gauges of this process."""
     tasks = len(asyncio.all_tasks())
     return Gauges(connections=len(gateway.connections), active=gateway.active, held=gateway.held, tasks=tasks)

@@ -1,4 +1,4 @@
-"""What an answer says of how it came about: headers, and an object beside its usage. Nothing is swapped in silence."""
+"""The metadata of an answer: ``x-intermodal-*`` headers, and an object beside its usage. No substitution is silent."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ NO_ROUTE = "none"  # in the place of who answered, where nobody was asked
 def plan_headers(
     plan: Plan, *, route: str = "", ignored: Iterable[str] = (), now: RouteChange | None = None
 ) -> dict[str, str]:
-    """What is known before the first word. ``route``: who answers, where that is not the plan's first choice. ``now``:
-    what is done instead of it."""
+    """Return the headers that are known before the first token.
+
+    ``route``: the endpoint that answers, where it is not the plan's first choice. ``now``: the route taken instead.
+    """
     chosen = plan.chosen
     said = {
         "x-intermodal-plan": plan.id,
@@ -47,13 +49,13 @@ def plan_headers(
 
 
 def ignored_header(ignored: Iterable[str]) -> dict[str, str]:
-    """The header that names fields that are not understood, or that no host is told."""
+    """Return the header that names fields that are not understood or that no host is sent."""
     unread = _short(sorted(set(ignored)))
     return {"x-intermodal-ignored": unread} if unread else {}
 
 
 def host_names(sends: Iterable[Mapping[str, str]]) -> str:
-    """Who gets something, in one line."""
+    """Return the hosts that receive content, in one line."""
     return ", ".join(dict.fromkeys(send["host"] for send in sends)) or "nothing"
 
 
@@ -61,7 +63,7 @@ _LONGEST = 1000  # letters of a header that a client's own words fill: clients r
 
 
 def _short(names: list[str]) -> str:
-    """Names in one line, and how many more there are."""
+    """Join names in one line, with a count of those left out."""
     said = ", ".join(names)
     if len(said) <= _LONGEST:
         return said
@@ -70,10 +72,10 @@ def _short(names: list[str]) -> str:
 
 
 def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str]:
-    """What a request took that ends with this error, as an answer tells it, in headers.
+    """Return headers with the cost and attempts of a failed request, and attach the same to its error.
 
-    The error repeats it in its body (``protocols/errors/responses.py``), since the last event of a stream comes after
-    its head. The route is who was asked last.
+    The error repeats them in its body (``wire/served.py``), since a stream's last event comes after its head. The route
+    is the endpoint asked last.
     """
     route, attempts, cost = served.asked or NO_ROUTE, served.attempts, served.spent_so_far
     seconds = round(time.monotonic() - served.began, 3)
@@ -84,25 +86,25 @@ def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str
 
 
 def unverified_header(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
-    """The header that names the values of a JSON answer that stand nowhere; none where all do, or nobody looked."""
+    """Return the header that names values of a JSON answer found in no file; empty if there are none."""
     fields = [each.field or "/" for each in evidence if each.status == "unverified"]
     return {"x-intermodal-unverified": _short(fields)} if fields else {}
 
 
 def _where(found: FieldEvidence) -> dict[str, Any]:
-    """Where a value stands, without what does not apply to it."""
+    """Return where a value was found, without fields that do not apply."""
     said = {name: getattr(found, name) for name in ("file", "page", "line", "text") if getattr(found, name)}
     return {"field": found.field, "status": found.status, **said, **({"at": found.at} if found.at >= 0 else {})}
 
 
 def cost_headers(cost: float | None, attempts: int) -> dict[str, str]:
-    """Headers that are known when all is over."""
+    """Return the headers that are known when the run has ended."""
     known = {} if cost is None else {"x-intermodal-cost": f"{cost:.8g}"}
     return {**known, "x-intermodal-attempts": str(attempts)}
 
 
 class RunMetadata:
-    """Collects what happens in a run. ``notes``: what is to be said besides."""
+    """Collects the metadata of a run from its events. ``notes``: notes to add to those of the plan."""
 
     def __init__(self, plan: Plan, notes: Iterable[str] = ()) -> None:
         self._plan = plan
@@ -133,11 +135,13 @@ class RunMetadata:
 
     @property
     def text(self) -> str:
-        """Of the answer so far."""
+        """The text of the answer so far."""
         return "".join(self._text)
 
     def about(self, finished: Finished) -> dict[str, Any]:
-        """For the usage object of an answer. ``cost`` in USD, None where nobody knows; ``seconds`` of the whole run."""
+        """Return the metadata object beside the usage. ``cost`` in USD, None if unknown; ``seconds`` of
+        the whole run.
+        """
         chosen, now = self._plan.chosen, self.now
         return {
             "plan": self._plan.id,

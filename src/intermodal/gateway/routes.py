@@ -1,4 +1,4 @@
-"""The table of paths. What is not in it is not served; what other servers have and this one has not is said so."""
+"""The route table. Well-known paths that are not served get a 404 that explains why."""
 
 from __future__ import annotations
 
@@ -30,8 +30,12 @@ Handler = Callable[["Gateway", GatewayRequest, ResponseWriter], Awaitable[None]]
 
 
 class Route(NamedTuple):
-    """What answers at a path. ``open``: without a key. ``body``: what must come in. ``passes``: how chats
-    are read that may be passed on."""
+    """What answers at a path.
+
+    Attributes:
+        open: no key is needed. body: the content type that a request must have.
+        passes: the API whose chats may be forwarded without a run.
+    """
 
     answer: Handler
     open: bool = False
@@ -44,7 +48,7 @@ def _chats(dialect: ClientApi, body: str = "") -> Route:
 
 
 async def _preflight(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """A browser asks what a page of ``[serve] origins`` may send."""
+    """Answer a CORS preflight request."""
     reply.whole(204, b"", preflight_headers(asked.head))
 
 
@@ -104,7 +108,7 @@ _NOT_SERVED: Mapping[str, str] = {
 
 
 def find_route(head: RequestHead) -> Route:
-    """The door a head asks for. Raises Refused, 404 or 405."""
+    """Return the route of a request. Raises Refused, 404 or 405."""
     path = head.path
     if (door := ROUTES.get((head.method, path))) is not None and not path.endswith("/"):
         return door
@@ -125,16 +129,17 @@ def find_route(head: RequestHead) -> Route:
 
 
 def route_path(head: RequestHead) -> str:
-    """The path of a head's door, without the name that may follow it: one of few; "" where there is none."""
+    """Return the path of a route without the name that may follow it, "" where there is none: few values."""
     if head.path in _PATHS:
         return head.path
     return next((prefix for prefix in _BELOW if head.path.startswith(prefix)), "")
 
 
 def check_metrics_access(head: RequestHead, key: VirtualKey, watching: str) -> None:
-    """Counts are for keys made to read them, which read nothing else; ``watching`` is ``[serve] metrics``.
+    """Raise Refused unless the key may read this path.
 
-    Without keys whoever is on this machine may. Raises Refused.
+    Keys made for metrics read nothing else. ``watching`` is ``[serve] metrics``; without keys this machine may read
+    them.
     """
     if head.path != METRICS_PATH:
         if key.metrics:
@@ -151,13 +156,13 @@ def check_metrics_access(head: RequestHead, key: VirtualKey, watching: str) -> N
 
 
 def is_public(head: RequestHead, watching: str = "keys") -> bool:
-    """Whether a path answers without a key; ``watching``: as ``[serve] metrics`` says who reads the counts."""
+    """Return True if a path needs no key. ``watching``: the setting ``[serve] metrics``."""
     door = ROUTES.get(("GET", head.path))
     return door is not None and (door.open or (head.path == METRICS_PATH and watching == "open"))
 
 
 def error_format(head: RequestHead | None) -> str:
-    """In whose words an error at this path is said, whether there is a door or not."""
+    """Return the API in whose format errors at this path are written, whether there is a route or not."""
     path = head.path if head is not None else ""
     if path.startswith("/api/"):
         return "ollama"

@@ -1,4 +1,4 @@
-"""The gateway itself: it listens, screens, answers, and ends in order."""
+"""The gateway itself: it listens, screens requests, answers them and shuts down in order."""
 
 from __future__ import annotations
 
@@ -145,14 +145,16 @@ class Gateway:
         metrics_merge.resume_counts(self, worker)
 
     def note(self, words: str) -> None:
-        """A mistake of our own, to the log."""
+        """Write a sentence about an internal error to the log."""
         self._log(words)
 
     # ---- for the connections
 
     def screen(self, head: RequestHead) -> VirtualKey:
-        """Whose request this is, before its body is read. Raises Refused: without a key for whatever is not open, be
-        it there or not."""
+        """Return the key that a request presents, judged by its head alone.
+
+        Raises Refused. Without a valid key every path that is not public is refused, whether it exists or not.
+        """
         if head.sound:  # but for whose it is, and whether we stop
             key = ANONYMOUS if self.ledger is None else self._again(self.ledger, head)
             if self.stopping or key.metrics:
@@ -181,7 +183,7 @@ class Gateway:
 
     @staticmethod
     def _again(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
-        """Whose it is, of a head that came before. Raises Refused."""
+        """Return the key of a head that was screened before. Raises Refused."""
         key = head.key
         if key is None or not ledger.access.still(key):
             key = head.key = authenticate(ledger, head)
@@ -190,8 +192,10 @@ class Gateway:
     def refuse(
         self, head: RequestHead | None, error: BaseException, reply: ResponseWriter, served: RequestRecord | None = None
     ) -> None:
-        """An error as the answer, in the words of the door. ``served``: of a request that was read, whose attempts and
-        cost are told as with an answer."""
+        """Answer with an error in the format of the route's API.
+
+        ``served``: record of a request that was read; its attempts and cost are reported as with an answer.
+        """
         asks = served is not None and head is not None and head.method == "POST"
         about = report_failure(error, served) if asks and served is not None else {}
         status = error_response(error).status
@@ -199,7 +203,7 @@ class Gateway:
         reply.whole(status, body, {"content-type": "application/json", **about, **retry_headers(error)})
 
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
-        """An error as the answer to a request that is not read to its end."""
+        """Answer a request whose body is not read with an error."""
         served = self.told_of(head, RequestRecord(), 0)
         served.failed(error_code(error))
         reply.extra = {"x-request-id": served.id, **(self._guard.told(head) if head is not None else {})}
@@ -208,7 +212,9 @@ class Gateway:
         self._told(served, reply)
 
     def told_of(self, head: RequestHead | None, served: RequestRecord, size: int) -> RequestRecord:
-        """What is known of a request when it begins; its span, where spans are wanted. ``size``: bytes of its body."""
+        """Fill in the record of a request when it begins, with a span where tracing is on. ``size``:
+        bytes of its body.
+        """
         if head is not None:
             served.method, served.path, served.version, served.size = head.method, head.path, head.version, size
             served.route = route_path(head)
@@ -217,7 +223,7 @@ class Gateway:
         return served
 
     def told(self, served: RequestRecord, reply: ResponseWriter) -> None:
-        """A request has ended: it is counted, and told to whoever asked for that."""
+        """Count a request that has ended and report it."""
         self._told(served, reply)
         self.metrics.answered(served)
 
@@ -227,8 +233,12 @@ class Gateway:
             self.tell(served)
 
     def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
-        """Answer without a task, where that needs nothing but to be sent; None where it is for ``answer``. ``over`` is
-        called at the end: with a failure, before anything was said, ``answer`` is to go on from there."""
+        """Forward the request synchronously if nothing has to be awaited; otherwise return None and let ``answer``
+        handle it.
+
+        ``over`` is called at the end. With a failure, before anything was sent to the client, ``answer`` continues from
+        there.
+        """
         door = ROUTES.get((asked.head.method, asked.head.path))
         if (
             door is None
@@ -264,7 +274,7 @@ class Gateway:
         reply.extra = asked.told
 
     async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """Answer, with what the door makes of it or with an error; under an Idempotency-Key, once."""
+        """Answer a request through its route, or with an error; under an Idempotency-Key, once."""
         new_requester()
         self._begun(asked, reply)
         served = asked.served
@@ -291,16 +301,16 @@ class Gateway:
             self.ended(asked, reply)
 
     def ended(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """It was answered, or cannot be."""
+        """Finish the accounting of a request that was answered or failed."""
         self.active -= 1
         self.told(asked.served, reply)
 
     def handed_on(self) -> None:
-        """What was tried without a task goes on in one, where it is counted again."""
+        """Uncount a request that continues in a task, where it is counted again."""
         self.active -= 1
 
     def unanswered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """It was given up before its task began, which never will."""
+        """Close a request whose task was cancelled before it began."""
         if asked.after is not None:
             self.lane.abandoned(asked.after)
             asked.after = None
@@ -310,12 +320,14 @@ class Gateway:
         self.told(asked.served, reply)
 
     def _late(self, asked: GatewayRequest) -> bool:
-        """It was looked whose it is a while ago: a body may take hours, and a request waits for the answers before its
-        own."""
+        """Return True if the key was checked so long ago that it may have been revoked since.
+
+        A body may take hours to arrive, and a pipelined request waits for the answers before its own.
+        """
         return monotonic() - asked.since > RECHECK_SECONDS
 
     def _still(self, asked: GatewayRequest) -> None:
-        """Look again whose it is. Raises Refused."""
+        """Check the key again if it was checked a while ago. Raises Refused."""
         if self.ledger is not None and asked.key is not ANONYMOUS and self._late(asked):
             asked.key = authenticate(self.ledger, asked.head)
 
@@ -331,7 +343,7 @@ class Gateway:
             self.could_not(asked, reply, error)
 
     def could_not(self, asked: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
-        """It failed: an error as the answer, where nothing was said yet."""
+        """Report a failed request: as its answer, where nothing was sent yet."""
         self.note_failure(error)
         asked.served.failed(error_code(error), broken=bool(reply.status))
         if not reply.status:
@@ -339,21 +351,21 @@ class Gateway:
         clear_tracebacks(error)
 
     def stopped(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """It was given up; where it is we who stop, and nothing was said yet, that is said."""
+        """Close a cancelled request; if the server is stopping and nothing was sent yet, the client is told so."""
         if not reply.status and not reply.gone:
             reply.keep_alive = False
             asked.served.failed("stopping")
             self.refuse(asked.head, interrupted(reply), reply, asked.served)
 
     def note_failure(self, error: BaseException) -> None:
-        """A mistake of our own goes to the log, with its place and without values."""
+        """Log an internal error by its type and place, without values."""
         if error_response(error).status == 500:
             self._log(f"unexpected {type(error).__name__} {error_location(error)}")
 
     # ---- for the doors
 
     async def remember(self, request: Request, said: RunMetadata, finished: Finished, owner: str) -> None:
-        """What the next turn of a conversation needs to know of this one."""
+        """Remember what the next turn of this conversation needs: its endpoint, policy and signatures."""
         if not finished.endpoint:
             return
         digest = await offload(is_long(request.messages), conversation_digest, request, said.text, finished, owner)
@@ -363,8 +375,11 @@ class Gateway:
     async def planned(
         self, request: Request, owner: str, *, exact: bool = False, rendered: RenderedPrompt | None = None
     ) -> tuple[PreparedRequest, Plan]:
-        """What a request needs, and its plan, kept for who asked. ``exact``: its own, and not that of its shape.
-        ``rendered``: the prompt that it was made of, whose model comes first."""
+        """Prepare and plan a request, and keep the plan for its owner.
+
+        ``exact``: plan for this request's own sizes, not for those of its shape. ``rendered``: the prompt file behind
+        it, whose model comes first.
+        """
         await check_prompt_size(self.client, request)
 
         async def planned(inputs: Inputs) -> Plan:
@@ -391,9 +406,11 @@ class Gateway:
         live: bool = False,
         after: Handover | None = None,
     ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
-        """The events of a run that the budget allows. Leaving it, or a client that leaves, ends the run and closes what
-        it had open; then it is settled. ``live``: the client reads along. ``after``: what the lane did before.
-        Raises Refused."""
+        """Return the events of a run within the key's budget, as a context manager.
+
+        Leaving it, or a client that disconnects, ends the run, closes what it had open and settles its cost. ``live``:
+        the client reads along. ``after``: the attempt that was made before the run. Raises Refused.
+        """
         tried, given = after or (None, None)
         asked.served.planned(plan, live=live)
         allowance = RunAllowance(self.ledger, given)
@@ -411,7 +428,7 @@ class Gateway:
     # ---- life
 
     async def start(self) -> None:
-        """Listen. Raises UsageError where the port is taken, InputMissing where there is no folder of prompts."""
+        """Listen. Raises UsageError where the port is taken, InputMissing where the prompts folder is missing."""
         await self.prompts.start()
         loop = asyncio.get_running_loop()
 
@@ -431,7 +448,7 @@ class Gateway:
 
     @property
     def keyed(self) -> bool:
-        """A key is asked for."""
+        """True if clients need a key."""
         return self.ledger is not None and self.ledger.access.keyed
 
     @property
@@ -439,7 +456,7 @@ class Gateway:
         return f"http://{format_address(self.host, self.port)}"
 
     async def serve(self, *, signals: bool = False) -> None:
-        """Answer until ``stop`` is called, or a signal comes; then drain. A second signal does not wait."""
+        """Answer until ``stop`` is called or a signal comes, then drain. A second signal ends it at once."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
             loop.add_signal_handler(number, self.stop)
@@ -460,14 +477,14 @@ class Gateway:
                 loop.remove_signal_handler(number)
 
     def stop(self) -> None:
-        """End in order; called again, at once."""
+        """Shut down in order; called a second time, at once."""
         if self.stopping:
             self._hurry.set()
         self.stopping = True
         self._stop.set()
 
     def _mind(self, worker: WorkerProcess, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell the parent that this worker serves; end when the parent is gone, or has others."""
+        """Report to the parent that this worker serves; stop when the parent is gone or starts a successor."""
 
         def orphaned() -> None:
             loop.remove_reader(worker.line)
@@ -478,13 +495,15 @@ class Gateway:
         worker.ready()
 
     def hand_over(self) -> None:
-        """End in order, as others are there for whoever comes: nobody is turned away."""
+        """Shut down in order while successors take new connections: no client is turned away."""
         self.leaving = True
         self._stop.set()
 
     async def _drained(self) -> None:
-        """Answers on their way end; who asks now is told to come later; then whoever is left is told and cut. Where
-        others take over, what is half here comes and is answered, too."""
+        """Let running answers finish, refuse new requests with 503, and cancel what is left after the drain time.
+
+        Where successors take over, requests that have half arrived are still read and answered.
+        """
         if not self.stopping:
             await self._deaf()
             await self._told_to_leave()
@@ -510,7 +529,10 @@ class Gateway:
         return self.active > 0 or (self.leaving and any(each.busy for each in self.connections))
 
     async def _told_to_leave(self) -> None:
-        """A connection that is closed while its client asks looks broken; one that says it ends does not."""
+        """Let idle clients learn by ``connection: close`` that their connection ends.
+
+        A connection that is closed just as its client sends looks broken.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + _LINGER
         while self.connections and loop.time() < until and not self.stopping:
@@ -518,7 +540,7 @@ class Gateway:
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
 
     async def _deaf(self) -> None:
-        """Take no more connections, and lose none: asyncio forgets a socket that it accepted just before the close."""
+        """Stop accepting without losing a connection: asyncio forgets a socket accepted just before the close."""
         for socket in (socket for server in self._servers for socket in server.sockets):
             asyncio.get_running_loop().remove_reader(socket.fileno())
         for _ in range(_TURNS):

@@ -1,4 +1,4 @@
-"""The client of a process that stays: what is installed, pulled and allowed is looked at once a second."""
+"""The client of a long-running server: it looks at most once a second at what is installed, pulled and allowed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _CachedCatalog(NamedTuple):
 
 
 class ServerClient(AsyncClient):
-    """An :class:`AsyncClient` for many requests. Making the catalog takes longer than planning with it."""
+    """An :class:`AsyncClient` for many requests. Building the catalog takes longer than planning with it."""
 
     surface: ClassVar[Surface] = "http"
 
@@ -60,8 +60,11 @@ class ServerClient(AsyncClient):
 
     @cached_property
     def telemetry(self) -> Signals | None:
-        """Where runs tell of themselves. What the config asks for is there, or this raises; what variables ask for may
-        have been meant for all that runs on a machine, and is remarked."""
+        """The telemetry of runs, or None.
+
+        What the config asks for must start, or this raises; what environment variables ask for may be meant for other
+        programs of the machine, so a failure is only noted in ``remarks``.
+        """
         settings = self.config.telemetry
         if not is_enabled(settings, self.env):
             return None
@@ -77,17 +80,17 @@ class ServerClient(AsyncClient):
 
     @property
     def up_to_date(self) -> bool:
-        """``looked`` has nothing to wait for."""
+        """True if ``looked`` would return at once."""
         return time.monotonic() - self._looked < REFRESH_SECONDS
 
     def told_before(self, question: str) -> QuestionFacts | None:
-        """What was told of a question about pictures lately."""
+        """Return what is cached about a question on pictures."""
         return self._questions.known(question, PICTURES)
 
     async def looked(self) -> None:
-        """See what is so now, once a second: servers, the machine, what was learned, the time of day.
+        """Refresh servers, machine, learned limits and the date, at most once a second.
 
-        One look is for all who ask meanwhile, whoever of them leaves.
+        One refresh serves all requests that wait for it, whichever of them is cancelled.
         """
         if self.up_to_date:
             return
@@ -120,12 +123,12 @@ class ServerClient(AsyncClient):
         await super().aclose()
 
     def catalog_for(self, policy: Policy) -> Catalog:
-        """The catalog that a request under this policy is planned with."""
+        """Return the catalog that a request under this policy is planned with."""
         return self._catalog(policy.hosts, (policy.model,))
 
     @property
     def proxies(self) -> bool:
-        """Whether the environment names any, for hosts on the internet."""
+        """True if the environment names a proxy for hosts on the internet."""
         return Transport().proxies
 
     def _machine(self, loaded: tuple[str, ...]) -> Machine:

@@ -1,4 +1,4 @@
-"""Doors of the chat kind: a call is read, planned, run and written in the words of its dialect."""
+"""Chat endpoints: a call is decoded, planned, run and encoded by the codec of its client API."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ COMMENT_SECONDS = 10.0  # seconds of silence between two comments
 
 
 class PlannedChat:
-    """One request on its way: what was asked, what is planned."""
+    """A chat request and its plan."""
 
     def __init__(
         self, call: ChatCall, request: Request, prepared: PreparedRequest, plan: Plan, ignored: tuple[str, ...]
@@ -89,17 +89,17 @@ class PlannedChat:
         self.rendered: RenderedPrompt | None = None  # the prompt that it was made of
 
     def told(self) -> response_metadata.RunMetadata:
-        """What is to collect how its answer comes about."""
+        """Return the collector of its metadata."""
         return response_metadata.RunMetadata(self.plan, self.rendered.notes if self.rendered is not None else ())
 
     def typed(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-        """The events of its run, with the answer as a prompt's own format reads it."""
+        """Return the events of its run, with the answer parsed by the prompt's own format."""
         file = self.rendered.kept.file if self.rendered is not None else None
         return parse_answer(events, file) if file is not None and file.parser is not None else events
 
 
 async def plan_chat(gateway: Gateway, asked: GatewayRequest, dialect: ClientApi, *, exact: bool = False) -> PlannedChat:
-    """Read and plan; ``exact``: by its own sizes, and not those of its shape.
+    """Decode and plan a chat. ``exact``: for its own sizes, not those of its shape.
 
     Raises Refused, ValueError and what planning raises.
     """
@@ -162,12 +162,12 @@ _MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)
 
 
 def _media(call: ChatCall) -> int:
-    """How many parts of a call are files."""
+    """Return how many parts of a call are media."""
     return sum(isinstance(part, _MEDIA) for message in call.messages for part in message.parts)
 
 
 def _check_results(call: ChatCall) -> None:
-    """Raises Refused for a result of a call that nobody made, in OpenAI's words."""
+    """Raise Refused for a tool result without its call, in OpenAI's words."""
     parts = [part for message in call.messages for part in message.parts]
     made = {part.id for part in parts if isinstance(part, ToolCall)}
     for part in parts:
@@ -177,12 +177,12 @@ def _check_results(call: ChatCall) -> None:
 
 
 def _says(part: Part) -> bool:
-    """Whether anything is left of a part for a model to answer: hosts are not sent blanks."""
+    """Return True if a part holds anything for a model to answer: hosts are not sent blanks."""
     return not isinstance(part, (Text, Refusal)) or bool(part.text.strip())
 
 
 def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefused:
-    """``name``: of the field that holds what is said."""
+    """Return the error for a request without content. ``name``: the field that holds messages."""
     given = msgspec.json.decode(fields.get(name, b"null"), type=list[msgspec.Raw] | str | None)
     if not given and isinstance(given, list):
         return RequestRefused("there are no messages", status=400)
@@ -196,8 +196,10 @@ def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefuse
 
 
 def with_default_limit(call: ChatCall, config: Config) -> ChatCall:
-    """The call with a limit of the words of its answer: clients that state none mean a whole one, which takes no one
-    knows what. What a model thinks has room on top."""
+    """Apply the configured ``max_tokens`` if the client sets none.
+
+    Without a limit the size of an answer is unbounded. Thinking has room on top.
+    """
     if call.sampling.max_tokens is not None:
         return call
     sampling = replace(call.sampling, max_tokens=config.serve.max_tokens, room_for_thought=True)
@@ -205,7 +207,7 @@ def with_default_limit(call: ChatCall, config: Config) -> ChatCall:
 
 
 def _usage_wanted(options: msgspec.Raw | None) -> bool:
-    """Whether OpenAI's ``stream_options`` ask for usage at the end of a stream. Raises Refused for what are none."""
+    """Return True if ``stream_options`` asks for usage. Raises Refused if it is not an object."""
     try:
         said = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
     except msgspec.DecodeError:
@@ -214,7 +216,7 @@ def _usage_wanted(options: msgspec.Raw | None) -> bool:
 
 
 async def answer_chat(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi) -> None:
-    """Answer a call of this dialect."""
+    """Answer a chat in this client API."""
     after, asked.after = asked.after, None
     if after is None and (ready := await gateway.lane.ready(asked, dialect)) is not None:
         way = ready.way or await gateway.lane.learned(ready, asked)
@@ -256,7 +258,7 @@ async def _whole(
 
 
 def final_headers(said: response_metadata.RunMetadata, event: Finished) -> dict[str, str]:
-    """Headers that are known at the end, and ``route``."""
+    """Return the headers that are known at the end, and ``route``."""
     return {
         "route": event.endpoint, **response_metadata.cost_headers(event.cost, said.attempts),
             **response_metadata.unverified_header(event.evidence),
@@ -266,8 +268,8 @@ def final_headers(said: response_metadata.RunMetadata, event: Finished) -> dict[
 class ChatStream:
     """A streamed answer.
 
-    Its head is held until the first word, or a silence of ``FIRST_COMMENT_SECONDS``. Until then a failure is an answer
-    with a status of its own; after that it is the last event of the stream.
+    Its head is held until the first token, or a silence of ``FIRST_COMMENT_SECONDS``. Until then a failure is a
+    response with a status of its own; after that it is the last event of the stream.
     """
 
     def __init__(
@@ -362,7 +364,7 @@ class ChatStream:
 
 
 def retry_headers(error: BaseException) -> Mapping[str, str]:
-    """What goes with an error: when to come again, and that asking again at once is of no use where we did so."""
+    """Return the headers of an error about retries: when, and that retrying at once is useless."""
     if isinstance(error, RequestRefused):
         return error.headers
     if isinstance(error, NotExpressible) or not isinstance(error, errors.IntermodalError):

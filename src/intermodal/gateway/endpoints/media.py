@@ -1,4 +1,4 @@
-"""Doors that make one thing of another: vectors, speech, transcripts, pictures. Each is a request like any other."""
+"""Endpoints for embeddings, speech, transcriptions and images. Each request is planned and run like any other."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ MAX_CONCURRENT_TEXTS = 4  # texts of one request that are embedded at the same t
 
 
 class RunResult(NamedTuple):
-    """What a run made. ``tokens`` in and out, as far as they were told; ``head`` for the answer."""
+    """What a run produced. ``tokens`` in and out, as far as reported; ``head`` for the response."""
 
     finished: Finished
     tokens: tuple[int, int]
@@ -122,7 +122,7 @@ async def create_embeddings(gateway: Gateway, asked: GatewayRequest, reply: Resp
 
 
 async def ollama_embed(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /api/embed``: Ollama's. A text that is too long is an error here, as with ``truncate: false`` there."""
+    """``POST /api/embed``. A text that is too long is an error, as with Ollama's ``truncate: false``."""
     fields = await body_fields(asked, gateway.limits)
     wanted = await decode_body(read_embed, asked.body)
     known = EMBED_FIELDS if bytes(fields.get("truncate", b"")) == b"false" else EMBED_FIELDS - {"truncate"}
@@ -133,7 +133,7 @@ async def ollama_embed(gateway: Gateway, asked: GatewayRequest, reply: ResponseW
 
 
 class EmbeddingResult(NamedTuple):
-    """The vectors of several texts, in their order; the rest as in ``Made``, of all of them. ``tokens`` went in."""
+    """Vectors of several texts in their order; the rest as in ``RunResult``, for all. ``tokens`` went in."""
 
     vectors: Sequence[Sequence[float]]
     tokens: int
@@ -180,7 +180,7 @@ async def _embed_texts(
 
 
 def _merge_metadata(made: list[RunResult]) -> dict[str, Any]:
-    """What is told of several runs: sums, and what the first says of the route."""
+    """Return the metadata of several runs: sums, and the route of the first."""
     costs = [each.finished.cost for each in made]
     cost = None if None in costs else sum(cost or 0.0 for cost in costs)
     attempts = sum(each.about["attempts"] for each in made)
@@ -190,7 +190,7 @@ def _merge_metadata(made: list[RunResult]) -> dict[str, Any]:
 
 
 def _hosts_of(made: list[RunResult]) -> list[dict[str, str]]:
-    """What the first sent, and what others did to hosts that it does not name."""
+    """Return what the first run sent, and what others sent to further hosts."""
     sends: list[dict[str, str]] = list(made[0].about["sends"])
     for each in made[1:]:
         named = {send["host"] for send in sends}
@@ -204,7 +204,7 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 async def create_speech(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/audio/speech``: the text itself is spoken, nobody answers it. The answer is a file."""
+    """``POST /v1/audio/speech``: speaks the text itself, which no model answers. The response is a file."""
     fields = await body_fields(asked, gateway.limits)
     call = await decode_body(wire.read_speech_request, asked.body)
     policy = _policy(gateway, asked, call.model, fields)
@@ -236,13 +236,15 @@ async def create_images(gateway: Gateway, asked: GatewayRequest, reply: Response
 
 
 async def create_transcription(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/audio/transcriptions``: a form with a recording, or a film."""
+    """``POST /v1/audio/transcriptions``: a form with a recording or a video."""
     await _transcribe(gateway, asked, reply, TRANSCRIPTION_FIELDS)
 
 
 async def create_translation(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/audio/translations``: the same in English, whatever is spoken. By an ear that translates or a model
-    that does so from its transcript, as the name says or the plan chooses."""
+    """``POST /v1/audio/translations``: a transcript in English, whatever is spoken.
+
+    By a speech model that translates, or a language model that translates its transcript, as name or plan decides.
+    """
     await _transcribe(gateway, asked, reply, TRANSLATION_FIELDS, into="en")
 
 
@@ -273,7 +275,7 @@ async def _transcribe(
 
 
 def _check(form: MultipartForm) -> None:
-    """Raises Refused for what cannot be given, or is said twice."""
+    """Raise Refused for a field that cannot be honoured, or that is sent twice."""
     for name, count in Counter(name for name, _ in form.fields).items():
         if name in FORBIDDEN_FIELDS:
             raise RequestRefused(
@@ -289,5 +291,5 @@ def _check(form: MultipartForm) -> None:
 
 
 def _is_film(data: bytes) -> bool:
-    """By its first bytes: what may hold pictures too goes as what it turns out to be."""
+    """Return True for a container that may hold video, by its first bytes: the media worker finds out what it is."""
     return data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3" or data[8:12] == b"AVI "

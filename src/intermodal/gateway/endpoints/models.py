@@ -1,4 +1,4 @@
-"""What can be asked for: models, and what each takes here, bridges counted in."""
+"""The models that can be asked for, and what each takes as input, conversions included."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ _BRIDGES: dict[Kind, tuple[str, ...]] = {
 
 
 def model_rows(catalog: Catalog, key: VirtualKey = ANONYMOUS) -> list[dict[str, Any]]:
-    """One row a model that can be asked now, by the words of OpenAI and OpenRouter. A key that may ask for it at some
-    hosts alone has a row for each of these."""
+    """Return one row for each model that can be called, in the format of OpenAI and OpenRouter.
+
+    A key that allows a model at some hosts only gets a row for each of these.
+    """
     there = list(callable_endpoints(catalog))
     bridged = _bridged(there)
     by_model: dict[str, list[Endpoint]] = {}
@@ -53,7 +55,7 @@ def model_rows(catalog: Catalog, key: VirtualKey = ANONYMOUS) -> list[dict[str, 
 
 
 def callable_endpoints(catalog: Catalog) -> Iterator[Endpoint]:
-    """Endpoints that can be asked now."""
+    """Yield the endpoints that can be called now."""
     return (endpoint for endpoint in catalog.endpoints if endpoint.ready and is_allowed(endpoint, catalog))
 
 
@@ -86,7 +88,7 @@ def _row(endpoints: list[Endpoint], bridged: frozenset[Kind]) -> dict[str, Any]:
 
 
 def _pricing(endpoints: list[Endpoint]) -> dict[str, str] | None:
-    """Of the cheapest endpoint, USD a token as strings; None where nobody knows."""
+    """Return the price of the cheapest endpoint, USD a token as strings; None if unknown."""
     known = [e.price for e in endpoints if e.price.input_mtok is not None and e.price.output_mtok is not None]
     if not known:
         return None
@@ -99,7 +101,7 @@ def _each(per_million: float | None) -> str:
 
 
 def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
-    """Names that are no models: ``auto``, policies, aliases; of them what the key may ask for."""
+    """Return rows of names that are not models: ``auto``, policies and aliases that the key allows."""
     config = gateway.client.config
     kinds: dict[str, list[Kind]] = {}
     for field in ("input_modalities", "native_input_modalities"):
@@ -129,7 +131,7 @@ def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> lis
 def _prompts(
     gateway: Gateway, kinds: Mapping[str, list[Kind]], some: Mapping[str, Any], key: VirtualKey
 ) -> Iterator[dict[str, Any]]:
-    """Prompt files that the key may ask for. ``kinds``: what all that can be asked takes, here and by itself."""
+    """Yield rows of prompt files that the key allows. ``kinds``: inputs of all models, converted and native."""
     for prompt in gateway.prompts.seen_by(key):
         taken = prompt_input_kinds(prompt.file)
         native = [kind for kind in taken if kind in kinds["native_input_modalities"]]
@@ -138,13 +140,13 @@ def _prompts(
 
 
 def prompt_input_kinds(file: PromptFile) -> list[str]:
-    """Kinds that a prompt takes, words first; a file of any kind is all of them."""
+    """Return the kinds of input that a prompt takes, text first; a file of any kind is all of them."""
     taken = {"text", *file.media}
     return [kind for kind in KINDS if kind in taken or "file" in taken]
 
 
 def _known(gateway: Gateway, name: str) -> tuple[Endpoint, ...]:
-    """What a name stands for among what can be asked; () for what is none, or could be several."""
+    """Return the endpoints that a name stands for; () if none, or if it is ambiguous."""
     try:
         return find_by_name(gateway.client.catalog, name) if not name.startswith(POLICY) and name != AUTO else ()
     except UnknownModel:
@@ -152,22 +154,19 @@ def _known(gateway: Gateway, name: str) -> tuple[Endpoint, ...]:
 
 
 def _chats(row: Mapping[str, Any]) -> bool:
-    """Reads words and writes words. What hears or reads pictures alone writes words too, and answers nothing."""
+    """Return True if a model reads and writes text. A speech or vision model alone writes text but does not chat."""
     kinds = row["architecture"]
     return "text" in kinds["output_modalities"] and "text" in kinds["native_input_modalities"]
 
 
 def _all(gateway: Gateway, key: VirtualKey) -> list[dict[str, Any]]:
-    """All that may be asked for with this key."""
+    """Return all rows that this key allows."""
     catalog = gateway.client.catalog
     return [*_named(gateway, model_rows(catalog), key), *model_rows(catalog, key)]
 
 
 def _row_of(gateway: Gateway, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
-    """The row of a name that chats may ask for, as it is listed or as it is short for.
-
-    Raises UnknownModel, which names the list to ``see``.
-    """
+    """Return the row of a name as listed, or as a short name. Raises UnknownModel, which names the list to ``see``."""
     listed = _all(gateway, key)
     for meant in (name, name.removesuffix(LATEST_TAG)):
         for row in listed:
@@ -201,7 +200,7 @@ async def get_model(gateway: Gateway, asked: GatewayRequest, reply: ResponseWrit
 
 
 async def ollama_tags(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /api/tags``: models that chat. There is no file whose size or digest could be told."""
+    """``GET /api/tags``: models that chat. There is no file whose size or digest could be given."""
     await gateway.prompts.current()
     listed = [
         _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(gateway, asked.key) if _chats(row)
@@ -227,7 +226,7 @@ def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _calls(gateway: Gateway, row: Mapping[str, Any]) -> bool:
-    """Whether a model may be given tools: unless all who serve it are known to take none."""
+    """Return True if a model may be given tools: unless every endpoint of it is known to take none."""
     known = gateway.client.catalog.by_id
     served = [known[name] for name in row["endpoints"] if name in known]
     return not served or any(endpoint.tools.takes is not False for endpoint in served)
@@ -258,5 +257,5 @@ async def ollama_show(gateway: Gateway, asked: GatewayRequest, reply: ResponseWr
 
 
 async def ollama_version(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /api/version``, by which clients of Ollama see that somebody is there, and what they may expect."""
+    """``GET /api/version``, by which Ollama's clients detect a server and its features."""
     reply.whole(200, dumps({"version": OLLAMA_VERSION, "intermodal": __version__}), JSON_HEADERS)

@@ -1,7 +1,7 @@
-"""Whether it lives, and whether it could serve: the latter does some of the work, as an open socket proves little.
+"""Liveness and readiness. Readiness does some of the work, since an open socket proves little.
 
-A picture and a sound are decoded by the very process that decodes those of clients. While it is busy with one of
-theirs, that says enough: it is not kept waiting for, so that a long film makes no gateway unready.
+A picture and a sound are decoded by the process that decodes clients' media. While that is busy with a client's file it
+counts as working and is not waited for, so that a long video makes no gateway unready.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ async def healthz(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter
 
 
 async def root(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /``, by which clients of Ollama see whether a server is there at all."""
+    """``GET /``, by which Ollama's clients detect a server."""
     reply.whole(200, b"intermodal is running", {"content-type": "text/plain; charset=utf-8"})
 
 
 async def readyz(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /readyz``: media are decoded, the store is read, something can be asked, and nobody is stopping us."""
+    """``GET /readyz``: media decode, the store can be read, a model can be called, and no shutdown is under way."""
     if gateway.stopping:
         reply.whole(503, dumps({"status": "stopping"}), JSON_HEADERS)
         return
@@ -56,7 +56,7 @@ def _word(ready: dict[str, bool]) -> str:
 
 
 async def readiness(gateway: Gateway) -> dict[str, bool]:
-    """Each check by name. A check that fails says no more than that: who asks may be anybody."""
+    """Return each check by name. A failed check says no more: the client may be anybody."""
     async with gateway.looking:  # who asks meanwhile gets the same answer
         if gateway.readiness is not None and time.monotonic() - gateway.readiness[0] < READINESS_SECONDS:
             return gateway.readiness[1]
@@ -82,7 +82,7 @@ async def _decodes(gateway: Gateway) -> bool:
 
 
 def _pixels(png: bytes) -> bytes:
-    """The rows of a PNG that our own worker wrote: of one pixel, whatever its filter, the last byte is its value."""
+    """Return the rows of a PNG that our own worker wrote; of one pixel, the last byte is its value."""
     at = png.index(b"IDAT")
     return zlib.decompress(png[at + 4 : at + 4 + int.from_bytes(png[at - 4 : at])])
 

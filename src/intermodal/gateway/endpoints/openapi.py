@@ -1,4 +1,4 @@
-"""``GET /openapi.json``: what is served, for programs. The document is made when somebody first asks for it."""
+"""``GET /openapi.json``: the description of the API, built when it is first asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans over HTTP: made and priced without spending, and looked at afterwards."""
+"""Plans over HTTP: explained without spending, and looked up afterwards."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _OLLAMAS, _PICTURES = frozenset({"options", "format", "keep_alive"}), b'"images"
 
 
 async def explain_chat(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/explain``: the body of a chat, in the words of any of the doors of chats, planned and not run."""
+    """``POST /v1/explain``: the body of a chat in any client API, planned and not run."""
     job = await plan_chat(gateway, asked, await _dialect(gateway, asked), exact=True)
     head = {**JSON_HEADERS, "x-intermodal-plan": job.plan.id, **ignored_header(job.ignored)}
     long = is_long(job.request.messages, job.request.tools, job.request.output)
@@ -46,7 +46,7 @@ async def explain_chat(gateway: Gateway, asked: GatewayRequest, reply: ResponseW
 
 
 async def _dialect(gateway: Gateway, asked: GatewayRequest) -> ClientApi:
-    """By what only one of them has: Anthropic's header, which its clients always send, or fields."""
+    """Return the client API of a body, by what only one of them has: Anthropic's header, or certain fields."""
     fields = await body_fields(asked, gateway.limits)
     if "anthropic-version" in asked.head.headers:
         return ANTHROPIC_MESSAGES
@@ -60,7 +60,7 @@ async def _dialect(gateway: Gateway, asked: GatewayRequest) -> ClientApi:
 
 
 async def get_plan(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /v1/plans/ID``: a plan of the last few thousand, for whom it was made."""
+    """``GET /v1/plans/ID``: one of the last few thousand plans, for its owner."""
     name = asked.head.path.removeprefix("/v1/plans/")
     found = gateway.plans.of(asked.owner, name)
     if found is None:
@@ -69,7 +69,7 @@ async def get_plan(gateway: Gateway, asked: GatewayRequest, reply: ResponseWrite
 
 
 async def count_tokens(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``POST /v1/messages/count_tokens``: what the plan expects to go into the call that answers, at its middle."""
+    """``POST /v1/messages/count_tokens``: the planner's estimate for the call that answers."""
     body = asked.body
     if "max_tokens" not in await body_fields(asked, gateway.limits):  # counting needs none, messages do
         body = await decode_body(_with_a_limit, body)

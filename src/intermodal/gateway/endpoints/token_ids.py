@@ -1,7 +1,7 @@
-"""Texts that a client sends as the ids of tokens, made texts again.
+"""Decodes texts that a client sends as token ids.
 
-Ids mean nothing without their vocabulary, and a request does not name it. Clients that do so (LangChain's embeddings)
-take the one of the model they ask for, where its name is one of OpenAI's; for any other name it is a guess of theirs.
+Ids mean nothing without their vocabulary, which a request does not name. Clients that send them (LangChain's
+embeddings) use the vocabulary of the model that they ask for, if its name is one of OpenAI's, and guess for others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _INSTEAD = "send texts (in LangChain: check_embedding_ctx_length=False)"
 
 
 async def decode_token_ids(tokens: tuple[tuple[int, ...], ...], model: str, config: Config) -> tuple[str, ...]:
-    """The texts. ``model``: as it was asked for. Raises Refused where nobody knows what the ids stand for."""
+    """Return the texts. ``model``: as asked for. Raises Refused if the vocabulary is unknown."""
     name = _encoding(model, config)
     if not name:
         what = f"the input is in tokens, and of which vocabulary is not known: {model} is none of OpenAI's names"
@@ -27,7 +27,7 @@ async def decode_token_ids(tokens: tuple[tuple[int, ...], ...], model: str, conf
 
 
 def _encoding(model: str, config: Config) -> str:
-    """By the name that the client goes by, else by that of the model behind it."""
+    """Return the vocabulary by the name that the client used, else by that of the model behind it."""
     for name in (model, config.serve.aliases.get(model, "")):
         found = shipped_families().newest(name, "text") if name else ""
         if found in byte_pair.ENCODINGS:

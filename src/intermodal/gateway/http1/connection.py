@@ -1,8 +1,8 @@
-"""HTTP/1.1 on asyncio: heads and bodies in, within limits; one answer after another out. Knows no door.
+"""One HTTP/1.1 connection on asyncio: request heads and bodies within limits, responses in order. It knows no route.
 
-The parser is llhttp (httptools), the one of Node.js. What is ours is what a framework keeps from an application:
-refusing a head before its body is read, counting bytes of bodies that are held, noticing at once that a client left,
-slow readers.
+The parser is llhttp (httptools), which Node.js uses too. What is added here is what a framework hides from an
+application: refusing a head before its body is read, bounding the bytes of bodies held in memory, noticing at once that
+a client left, and slow readers.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,%d})\r\n" % _DIGITS)
 
 
 class _RepeatedHead(NamedTuple):
-    """The head of the last request, up to the figures of its length and from there: a client sends it again and again.
+    """The last request head, before and after the digits of its length: clients send it again and again.
 
-    What the parser said of it holds for one that differs in these figures alone.
+    What the parser found out about it holds for a head that differs in these digits alone.
     """
 
     until: bytes
@@ -52,7 +52,7 @@ class _RepeatedHead(NamedTuple):
 
 
 class HttpApplication(Protocol):
-    """What is behind the connections."""
+    """The application behind the connections."""
 
     limits: HttpLimits
     connections: set[Connection]
@@ -60,30 +60,30 @@ class HttpApplication(Protocol):
     outbox: WriteBatcher
 
     def screen(self, head: RequestHead) -> VirtualKey:
-        """Whose request this is, by its head alone; raises Refused."""
+        """Return the key that a request presents, by its head alone. Raises Refused."""
         ...
 
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
-        """Say so, in the words of the door."""
+        """Answer with an error, in the format of the route's API."""
 
     def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
-        """Answer without a task, and call ``over`` at the end; None where it is for ``answer``."""
+        """Answer without a task and call ``over`` at the end; return None where ``answer`` is needed."""
 
     async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """Answer; raises nothing but a cancellation."""
+        """Answer a request; raises nothing but a cancellation."""
 
     def ended(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """What was answered without a task has ended."""
+        """Finish a request that was answered without a task."""
 
     def handed_on(self) -> None:
-        """It goes on in one, from where it failed."""
+        """Continue in a task what failed without one."""
 
     def unanswered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """It was given up before ``answer`` began."""
+        """Close a request that was cancelled before ``answer`` began."""
 
 
 class Connection(asyncio.Protocol):
-    """One client. ``deadline`` (of the loop's clock) is when its silence becomes too long, None while we work."""
+    """One client connection. ``deadline`` (monotonic) is when its silence becomes too long, None while we work."""
 
     def __init__(self, serving: HttpApplication, loop: asyncio.AbstractEventLoop) -> None:
         self.gone = False
@@ -135,7 +135,7 @@ class Connection(asyncio.Protocol):
             self._refuse(RequestRefused("too many connections", status=503, todo="try again later"))
 
     def eof_received(self) -> bool:
-        """Nothing more comes, and asyncio closes: what was answered goes out before."""
+        """Write what was answered before asyncio closes the connection."""
         self._serving.outbox.flush()
         return False
 
@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
                 self._remember(data)
 
     def _announces_too_much(self, data: bytes) -> bool:
-        """Return whether the chunks after a head that ends in ``data`` announce more than a body may have.
+        """Return True if the chunks after the head that ends in ``data`` announce too large a body.
 
         Behind another request in the same data they are not followed, and count only as they arrive.
         """
@@ -210,7 +210,9 @@ class Connection(asyncio.Protocol):
         return self._chunks.feed(data, end + 4 - len(self._head_tail)) > self._serving.limits.body
 
     def _remember(self, data: bytes) -> None:
-        """The head of a request that came whole and alone, if what follows can be told by its bytes."""
+        """Remember the head of a request that arrived whole and alone, if a repetition can be recognised
+        by its bytes.
+        """
         head, end = self._last_head, data.find(b"\r\n\r\n") + 4
         if head is None or not head.sound or self._last is not None or end < 4 or not data.startswith(b"POST "):
             return
@@ -223,7 +225,7 @@ class Connection(asyncio.Protocol):
             self._before = _RepeatedHead(said[: found.start(1)], said[found.end(1) :], head)
 
     def _same_again(self, data: bytes, before: _RepeatedHead) -> bool:
-        """Take a whole request whose head is the last one's but for its length; False where it is another."""
+        """Take a whole request whose head repeats the last one except for its length; return False for any other."""
         if not data.startswith(before.until):
             return False
         start = len(before.until)
@@ -249,8 +251,11 @@ class Connection(asyncio.Protocol):
         return True
 
     def _stay_here(self, rest: bytes) -> None:
-        """Another protocol is not taken up, which HTTP allows. The parser ends at a head that offers one, while Java's
-        own client offers HTTP/2 with every body it sends: the body is read, and what follows is no HTTP."""
+        """Read the body of a request that offers another protocol, which HTTP allows us to ignore.
+
+        The parser stops at a head that offers one, and Java's own client offers HTTP/2 with every body. What follows
+        the body is not HTTP.
+        """
         head = self._head
         if head is None:
             self._closing = self.refused = True
@@ -331,11 +336,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def _answers_first(self) -> bool:
-        """Return whether answers to requests before this one are still to be given."""
+        """True if earlier requests of this connection are still to be answered."""
         return self.task is not None or bool(self._waiting)
 
     def _ask_on(self) -> None:
-        """No answer is before this request any more: who waits to be told to send the body is, and its time begins."""
+        """Ask for the body with ``100 Continue`` where the client waits for that; its time starts now."""
         if self._expects and not self._arrived:
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self._asked_on = monotonic()
@@ -354,7 +359,7 @@ class Connection(asyncio.Protocol):
         self.came(len(data))
 
     def came(self, size: int) -> None:
-        """So much of the body is there."""
+        """Count ``size`` bytes of the body as received."""
         assert self._head is not None
         if self._head.length is None:  # nobody said how much would come
             self._hold(size)
@@ -370,11 +375,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def arrived(self) -> int:
-        """Bytes of the body that are there."""
+        """Bytes of the body received so far."""
         return self._arrived
 
     def filled(self) -> None:
-        """A large body is whole, past the parser: what follows begins anew, with another."""
+        """Complete a large body that bypassed the parser; what follows gets a new one."""
         keep_alive = self._parser.should_keep_alive()
         self._parser = httptools.HttpRequestParser(self)
         self._complete(keep_alive)
@@ -482,7 +487,7 @@ class Connection(asyncio.Protocol):
             self._await_more()
 
     def cancel(self) -> None:
-        """Give up the answer that is being made. A task that has not begun never will."""
+        """Cancel the current answer. A task that has not begun never will."""
         if self.task is not None:
             self.task.cancel()
         if self._unbegun is not None:
@@ -503,15 +508,15 @@ class Connection(asyncio.Protocol):
 
     @property
     def behind(self) -> bool:
-        """A reader is slow, and enough waits for it."""
+        """True if a slow reader has enough unread data."""
         return self._room is not None
 
     def when_caught_up(self, do: Callable[[], None] | None) -> None:
-        """What is done each time it has caught up."""
+        """Call ``do`` each time a slow reader has caught up."""
         self._caught_up = do
 
     async def writable(self) -> None:
-        """Returns once the reader has caught up. Raises ConnectionResetError where it left."""
+        """Wait until the reader has caught up. Raises ConnectionResetError if it left."""
         while self._room is not None and not self.gone:
             await self._room.wait()
         if self.gone:
@@ -520,7 +525,7 @@ class Connection(asyncio.Protocol):
     # ---- limits
 
     def expired(self) -> None:
-        """Its silence was too long. Said to whoever was in the middle of asking, and to nobody else."""
+        """Close a connection that was silent for too long; a client in the middle of a request gets 408."""
         transport = self._transport
         if transport is None:
             return
@@ -531,7 +536,7 @@ class Connection(asyncio.Protocol):
             transport.abort()
 
     def _reads_on(self) -> bool:
-        """It took enough of what waits for it, and has as long again."""
+        """Return True and extend the deadline if the reader took enough since the last look."""
         limits, left = self._serving.limits, self._waits
         if not left or self._unread - left < limits.slowest * limits.write_seconds:
             return False
@@ -540,12 +545,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def _waits(self) -> int:
-        """Bytes that wait for a slow reader."""
+        """Bytes that a slow reader has not read."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
     def busy(self) -> bool:
-        """A request is coming, or has come and is not answered to its end."""
+        """True if a request is arriving or not yet fully answered."""
         return self._coming or self._answers_first
 
     @property
@@ -553,8 +558,10 @@ class Connection(asyncio.Protocol):
         return self._inside and not self.refused
 
     def close_when_idle(self, error: RequestRefused | None = None) -> None:
-        """No further request on this connection. ``error``: what is said to one that is half here; None lets it
-        come."""
+        """Take no further request on this connection.
+
+        ``error``: the answer to a request that has half arrived; None lets it arrive and be answered.
+        """
         self._closing = True
         if error is not None and self._coming and not self._cut:
             self._refuse(error)
@@ -577,7 +584,7 @@ class Connection(asyncio.Protocol):
         self._serving.held -= size
 
     def _refuse(self, error: RequestRefused) -> None:
-        """Answer a request that is not read to its end, and close: what follows cannot be told apart from it."""
+        """Answer a request that is not read to its end, and close: what follows cannot be told from its body."""
         self.refused = True
         self._last = (self._head, error)  # after the answers that are on their way
         self._next()
@@ -599,8 +606,11 @@ class Connection(asyncio.Protocol):
 
 
 def _limit_socket_buffer(transport: asyncio.BaseTransport) -> None:
-    """Let the system hold little for a slow reader as well: it would take megabytes, and the run would go on making
-    them, before anybody noticed that nobody reads. What is on its way to a fast reader does not count."""
+    """Keep the kernel from buffering megabytes for a slow reader.
+
+    A run would go on producing them before anybody noticed that nobody reads. Data in flight to a fast reader does not
+    count.
+    """
     line = transport.get_extra_info("socket")
     if line is not None and sys.platform in _NOTSENT_LOWAT:
         with suppress(OSError):
@@ -608,7 +618,7 @@ def _limit_socket_buffer(transport: asyncio.BaseTransport) -> None:
 
 
 class _BodyReceiver(asyncio.BufferedProtocol):
-    """Receives a large body right where it stays. The parser, which has nothing to find in it, would copy it twice."""
+    """Receives a large body directly into its buffer. The parser has nothing to find there and would copy it twice."""
 
     def __init__(self, connection: Connection, transport: asyncio.Transport, space: bytearray) -> None:
         self._connection = connection
@@ -632,7 +642,7 @@ class _BodyReceiver(asyncio.BufferedProtocol):
 
 
 class _BodyParser:
-    """Of a request, the body alone."""
+    """The callbacks for a parser that reads the body alone."""
 
     def __init__(self, connection: Connection) -> None:
         self.on_body = connection.on_body

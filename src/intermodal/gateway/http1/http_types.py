@@ -1,4 +1,4 @@
-"""What the HTTP side and the doors hand each other: a request's head, a request, and the limits on both."""
+"""The types of a request: its head, the request with its key and state, and the limits on both."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ POLICY_HEADER = "x-intermodal-"  # of headers that tighten a policy
 
 
 class HttpLimits(Value):
-    """What a client may cost before anything is known of it.
+    """What a client may cost before anything is known about it.
 
     Attributes:
-        head: bytes of request line and headers together. headers: how many. target: bytes of the path with its query.
-        body: bytes of one body. text: of those, bytes that are no media. media: parts of media in one request.
+        head: bytes of request line and headers together. headers: how many. target: bytes of path and query.
+        body: bytes of one body. text: bytes of it that are not media. media: parts of media in one request.
         in_flight: bytes of all bodies held at once. connections: how many at once.
-        head_seconds, body_seconds: silence while a head or body is coming. idle_seconds: between two requests.
-        slowest: bytes a second that a body must come with after its first ``body_seconds``, and be read with.
+        head_seconds, body_seconds: silence while a head or body arrives. idle_seconds: between two requests.
+        slowest: bytes a second at which a body must arrive after its first ``body_seconds``, and a response be read.
         write_seconds: how long a reader may take nothing.
     """
 
@@ -49,15 +49,15 @@ class HttpLimits(Value):
     write_seconds: float = 60.0
 
     def for_each_of(self, workers: int) -> HttpLimits:
-        """The same where several processes share a machine: what bodies hold is one bound for all of them."""
+        """Return the limits of one of several processes, which share the bound on bodies in memory."""
         return replace(self, in_flight=max(self.body, self.in_flight // workers)) if workers > 1 else self
 
 
 class RequestHead(Struct, eq=False):
-    """Request line and headers. ``path`` as it came, without the query; names of ``headers`` in lower case.
+    """Request line and headers. ``path`` as received, without the query; header names in lower case.
 
-    ``hosts``: how many ``Host`` headers there were, which must be one. ``sound``: what can be said by the head alone,
-    whoever asks and whenever, was looked at, and ``key`` is whose it was.
+    ``hosts``: number of ``Host`` headers, which must be one. ``sound``: the head passed every check that depends on
+    nothing else, and ``key`` is whose it was.
     """
 
     method: str
@@ -72,7 +72,7 @@ class RequestHead(Struct, eq=False):
 
     @property
     def wished(self) -> tuple[tuple[str, str], ...]:
-        """Headers that tighten a policy."""
+        """The headers that tighten a policy."""
         if self._wished is None:
             self._wished = tuple(
                 [(name, value) for name, value in self.headers.items() if name.startswith(POLICY_HEADER)]
@@ -80,25 +80,25 @@ class RequestHead(Struct, eq=False):
         return self._wished
 
     def again(self, length: str) -> RequestHead:
-        """The same, of another body."""
+        """Return this head with another body length."""
         return replace(self, headers={**self.headers, "content-length": length})
 
     @property
     def length(self) -> int | None:
-        """Bytes of the body that are announced, None where they are not (chunked)."""
+        """Announced bytes of the body; None for a chunked body."""
         said = self.headers.get("content-length", "")
         return int(said) if said.isascii() and said.isdigit() else None
 
 
 class GatewayRequest(Struct, eq=False, weakref=True):
-    """A whole request, and whose.
+    """A whole request with its key and what is known about it so far.
 
-    ``since``: when its head was there and it was looked whose it is, on the loop's clock.
-    ``sent``: runs that may have been carried out for it. ``counted``: it counts in the key's rate already, which is
-    decided in turn (``admitting``) where it is several runs. ``checked``: its body holds no more values than it may.
-    ``told``: headers of its answer besides. ``served`` collects what is told of it afterwards. ``chat``: what was read
-    of its body.
-    ``after``: what was tried for it without a task.
+    Attributes:
+        since: when its head arrived and its key was checked, monotonic. sent: runs that may have been carried out.
+        counted: it is counted in the key's rate, which is decided in turn (``admitting``) if it needs several runs.
+        checked: its body is within the limits on values. told: additional response headers.
+        served: the record that metrics, log and traces read. chat: what was parsed of its body.
+        after: the attempt that was made for it without a task.
     """
 
     head: RequestHead
@@ -116,12 +116,12 @@ class GatewayRequest(Struct, eq=False, weakref=True):
 
     @property
     def admitting(self) -> asyncio.Lock:
-        """Of its runs, where it is several."""
+        """The lock that orders the runs of one request."""
         if self._admitting is None:
             self._admitting = asyncio.Lock()
         return self._admitting
 
     @property
     def owner(self) -> str:
-        """By whom it was asked, for what is kept apart for each."""
+        """Whose request it is, for state that is kept apart for each key."""
         return self.key.id

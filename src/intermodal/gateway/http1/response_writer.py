@@ -1,4 +1,4 @@
-"""One answer on a connection: whole, or as a stream with a reader who may be slow or gone."""
+"""One HTTP response: whole, or streamed to a client that may be slow or gone."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _said: tuple[int, dict[int, str]] = (0, {})
 
 
 class ResponseConnection(Protocol):
-    """What a reply needs of its connection."""
+    """What a response needs of its connection."""
 
     gone: bool
 
     def write(self, data: bytes, *, last: bool = False) -> None:
-        """``last``: nothing of this answer follows, so that it may go out together with others."""
+        """Write data. ``last``: nothing of this response follows, so it may be batched with others."""
 
     async def writable(self) -> None: ...
 
@@ -31,7 +31,7 @@ class ResponseConnection(Protocol):
 
 
 class ResponseWriter:
-    """``whole``, or ``begin``, ``write`` … and ``end``. ``status`` is 0 until something was said."""
+    """Writes one response: ``whole``, or ``begin``, ``write`` and ``end``. ``status`` is 0 until then."""
 
     __slots__ = (
         "_chunked",
@@ -51,7 +51,7 @@ class ResponseWriter:
     def __init__(
         self, line: ResponseConnection, *, keep_alive: bool = True, chunked: bool = True, headless: bool = False
     ) -> None:
-        """``chunked``: the client knows HTTP/1.1. ``headless``: it asked for the head alone."""
+        """``chunked``: the client speaks HTTP/1.1. ``headless``: it asked for the head alone."""
         self._line = line
         self._chunked = chunked
         self._headless = headless
@@ -67,24 +67,24 @@ class ResponseWriter:
 
     @property
     def gone(self) -> bool:
-        """Nobody reads any more."""
+        """True if the client left."""
         return self._line.gone
 
     @property
     def behind(self) -> bool:
-        """The reader is slow, and enough waits already."""
+        """True if the reader is slow and enough data waits for it."""
         return self._line.behind
 
     def is_no_answer(self) -> None:
-        """What is said from here on is about the gateway: nobody keeps it as what was answered."""
+        """Stop keeping the body for replays: what follows is about the gateway, not an answer."""
         self.kept = None
 
     def when_caught_up(self, do: Callable[[], None] | None) -> None:
-        """Called each time a slow reader has caught up."""
+        """Call ``do`` each time a slow reader has caught up."""
         self._line.when_caught_up(do)
 
     def whole(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """The answer at once."""
+        """Write the whole response at once."""
         self.status, self.ended, self.sent = status, True, len(body)
         if self.kept is not None:
             self.kept.append(body)
@@ -93,8 +93,11 @@ class ResponseWriter:
         self._line.write(head if self._headless or not body else head + body, last=True)
 
     async def send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """The answer at once, a large one with turns for others between its pieces: to hand over 20 MiB copies all that
-        the socket does not take, which are 25 ms. Nobody waits for who reads it: the connection holds it until then."""
+        """Write the whole response; a large one yields to other requests between pieces.
+
+        Handing over 20 MiB at once copies what the socket does not take, which blocks for 25 ms. No reader is waited
+        for: the connection holds the data.
+        """
         if len(body) <= WRITE_PIECE or self._headless:
             self.whole(status, body, headers)
             return
@@ -111,7 +114,7 @@ class ResponseWriter:
             self._line.write(piece, last=self.ended)
 
     def ready(self, lines: str, kind: str, body: bytes) -> None:
-        """A good answer at once, most of whose head was made before."""
+        """Write a 200 response whose head was mostly prepared before."""
         self.status, self.ended, self.sent, self.type = 200, True, len(body), kind
         if self.kept is not None:
             self.kept.append(body)
@@ -119,9 +122,9 @@ class ResponseWriter:
         self._line.write(head + body, last=True)
 
     def open(self, lines: str, kind: str) -> None:
-        """The head of a good stream, most of which was made before.
+        """Begin a 200 stream whose head was mostly prepared before.
 
-        It goes out with the first piece, which must follow: a packet less on the way to the first word.
+        The head goes out with the first piece, which must follow: one packet less before the first token.
         """
         self.status, self.type = 200, kind
         framing = "transfer-encoding: chunked\r\n" if self._chunked else ""
@@ -129,7 +132,7 @@ class ResponseWriter:
         self._opening = self._start(200, f"{lines}content-type: {kind}\r\n{framing}")
 
     def _start(self, status: int, lines: str) -> bytes:
-        """A head. ``lines``: headers, each with its end."""
+        """Return a head. ``lines``: header lines, each with its line end."""
         if self.kept is not None:
             self.head = lines
         end = "connection: close\r\n"
@@ -138,7 +141,7 @@ class ResponseWriter:
         return f"{_status_lines(status)}{lines}{header_lines(self.extra)}{end}\r\n".encode("latin-1", "replace")
 
     def last(self, data: bytes) -> None:
-        """The last piece of a stream, and its end."""
+        """Write the last piece of a stream, and end it."""
         self.sent += len(data)
         self.ended = True
         if self.kept is not None:
@@ -147,7 +150,7 @@ class ResponseWriter:
         self._line.write(b"%b%x\r\n%b\r\n0\r\n\r\n" % (opening, len(data), data) if self._chunked else opening + data)
 
     def begin(self, status: int, headers: Mapping[str, str]) -> None:
-        """The head of a stream."""
+        """Write the head of a stream."""
         self.status = status
         if self._chunked:
             self._line.write(self._head(status, {**headers, "transfer-encoding": "chunked"}))
@@ -156,7 +159,7 @@ class ResponseWriter:
             self._line.write(self._head(status, headers))
 
     def put(self, data: bytes) -> None:
-        """A piece of a stream, however much waits already: for what is small and seldom."""
+        """Write a piece of a stream without waiting for a slow reader: for small and rare pieces."""
         if data:
             self.sent += len(data)
             if self.kept is not None:
@@ -165,13 +168,13 @@ class ResponseWriter:
             self._line.write(b"%b%x\r\n%b\r\n" % (opening, len(data), data) if self._chunked else opening + data)
 
     async def write(self, data: bytes) -> None:
-        """A piece of a stream; waits while the reader is behind, so that the whole run does."""
+        """Write a piece of a stream; wait while the reader is behind, which slows the run down with it."""
         if data:
             self.put(data)
             await self._line.writable()
 
     def end(self) -> None:
-        """The proper end of a stream."""
+        """End a stream properly."""
         self.ended = True
         if self._chunked:
             self._line.write(b"0\r\n\r\n")
@@ -184,7 +187,7 @@ class ResponseWriter:
 
 
 def header_lines(headers: Mapping[str, str]) -> str:
-    """Headers as they are sent, each with its end."""
+    """Return headers as they are sent, each with its line end."""
     return "".join([
         f"{name}: {value if value.isascii() and value.isprintable() else _printable(value)}\r\n"
         for name, value in headers.items()
@@ -192,12 +195,12 @@ def header_lines(headers: Mapping[str, str]) -> str:
 
 
 def _printable(value: str) -> str:
-    """A header's value is one line of printable ASCII: names of files and models may be anything."""
+    """Return a header value as one line of printable ASCII; names of files and models may be anything."""
     return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in value)
 
 
 def _status_lines(status: int) -> str:
-    """The lines that all answers of a second begin with."""
+    """Return the first lines of a response: status, date and server. They are the same within one second."""
     global _said
     second = int(time.time())
     if _said[0] != second:

@@ -1,4 +1,4 @@
-"""Keeping a stream open while nothing is said: a client that hears nothing for long gives up."""
+"""Keeps a silent stream open with comments: clients give up on one that says nothing for long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from intermodal.gateway.http1.response_writer import ResponseWriter
 
 
 class StreamKeepalive:
-    """``say`` puts a word of ours into the stream; it is not called where nobody listens any more."""
+    """Calls ``say`` after a silence; not once the client is gone or the response has ended."""
 
     def __init__(self, reply: ResponseWriter, say: Callable[[], None]) -> None:
         self._reply = reply
@@ -17,17 +17,17 @@ class StreamKeepalive:
         self._timer: asyncio.TimerHandle | None = None
 
     def last(self, seconds: float) -> None:
-        """Let it last so long, then say something."""
+        """Call ``say`` after ``seconds`` unless ``end`` comes first."""
         self._timer = asyncio.get_running_loop().call_later(seconds, self._break)
 
     def end(self) -> None:
-        """Something was said, or nothing will be."""
+        """Stop waiting: something was written, or nothing will be."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def close(self) -> None:
-        """End it for good, and hold whoever would have spoken no longer: with it goes the body of its request."""
+        """Stop for good and release the callback, which holds the request's body."""
         self.end()
         self._say = _nothing
 
@@ -37,4 +37,4 @@ class StreamKeepalive:
 
 
 def _nothing() -> None:
-    """What is said in the end."""
+    """Do nothing: what a closed keepalive calls."""

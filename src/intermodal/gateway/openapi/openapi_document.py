@@ -1,4 +1,4 @@
-"""The OpenAPI document (3.1): every door of ``doors.DOORS``, and nothing else."""
+"""The OpenAPI 3.1 document: every route of ``routes.ROUTES`` and nothing else."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ JSON = "application/json"
 
 
 class OperationText(NamedTuple):
-    """What there is to say of a door besides what the table of doors says.
+    """What the description says of a route beyond the route table.
 
     Attributes:
-        summary: one sentence. asks: the schema of its body. gives: media types and schemas of its answer.
-        streams: the dialect and schema of the events where the answer can be a stream.
-        runs: a model may be asked for it, so that policies, budgets and hosts can say no.
-        name: what stands at the end of its path. absent: what is asked for may not be there.
+        summary: one sentence. asks: schema of its body. gives: media types and schemas of its response.
+        streams: the client API and schema of the events if the response can be a stream.
+        runs: a model may be called, so policies, budgets and hosts can refuse.
+        name: of the parameter at the end of its path. absent: what is asked for may not exist.
     """
 
     summary: str
@@ -161,7 +161,7 @@ ERROR_SCHEMAS: Mapping[str, str] = {"openai": "OpenAIError", "anthropic": "Anthr
 
 
 def build_document() -> dict[str, Any]:
-    """The document as data."""
+    """Return the document as data."""
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), door in ROUTES.items():
         said = OPERATIONS[method, path]
@@ -203,7 +203,7 @@ _IDEMPOTENCY: Schema = {
 
 
 def _override_header(name: str) -> dict[str, Any]:
-    """A header that says what a field of ``intermodal`` says."""
+    """Return the header that sets a field of ``intermodal``."""
     schema = OVERRIDE_FIELDS[name]
     header: dict[str, Any] = {"name": f"{POLICY_HEADER}{name.replace('_', '-')}", "in": "header", "schema": schema}
     if schema.get("type") == "array":
@@ -258,7 +258,7 @@ def _responses(said: OperationText, family: str, *, body: bool) -> dict[str, Any
 
 
 def _refusals() -> dict[str, Any]:
-    """Every status in the words of every family."""
+    """Return the responses of every status in the format of every client API."""
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in (*ERROR_HEADERS, "idempotency-replayed")}
     return {
         f"{family}-{status}": {"description": why, "content": {JSON: {"schema": ref(error)}}, "headers": headers}
@@ -268,7 +268,7 @@ def _refusals() -> dict[str, Any]:
 
 
 def event_schema(dialect: ClientApi, event: str) -> Schema:
-    """One event of a stream, or the error that ends it."""
+    """Return the schema of one event of a stream, or of the error that ends it."""
     return {"anyOf": [ref(event), ref("OpenAIError")]} if dialect is OPENAI_CHAT else ref(event)
 
 

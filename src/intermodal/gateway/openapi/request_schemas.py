@@ -1,4 +1,4 @@
-"""Bodies of requests. Which fields there are is the doors' own tables; here is what may stand in each."""
+"""Schemas of request bodies. Which fields exist is in the endpoints' own tables; this says what each may hold."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def ref(name: str) -> Schema:
 
 
 def object_of(required: Iterable[str] = (), *, open: bool = False, **fields: Schema) -> Schema:
-    """An object. ``open``: it may have other fields than these."""
+    """Return an object schema. ``open``: other fields are allowed."""
     made: Schema = {"type": "object", "properties": fields, "additionalProperties": open}
     needed = list(required)
     return {**made, "required": needed} if needed else made
@@ -49,7 +49,7 @@ def one_of(*schemas: Schema, **more: Any) -> Schema:
 
 
 def or_null(schema: Schema) -> Schema:
-    """Clients write null for what they leave out."""
+    """Return a schema that also accepts null, which clients send for fields they leave out."""
     if "enum" in schema:
         return {**schema, "enum": [*schema["enum"], None]}
     if isinstance(schema.get("type"), str):
@@ -62,7 +62,7 @@ def enum(*values: str) -> Schema:
 
 
 def tagged(kind: str, **fields: Schema) -> Schema:
-    """Something that says by its ``type`` what it is."""
+    """Return an object schema with a constant ``type``."""
     return object_of(["type", *fields], open=True, type={"const": kind}, **fields)
 
 
@@ -91,7 +91,7 @@ _CALL = object_of(
 
 
 def _override_schemas() -> tuple[Schema, dict[str, Schema]]:
-    """The field ``intermodal``: what may tighten a policy."""
+    """Return the schema of the field ``intermodal``, which may tighten a policy, and those of its fields."""
     (top,), parts = msgspec.json.schema_components([PolicyOverrides], ref_template="{name}")
     found: Schema = parts[top["$ref"]]
     for field in found["properties"].values():
@@ -314,7 +314,7 @@ _RENDERED: Mapping[str, str] = {
 
 
 def _requires_input_or_prompt(said: str) -> Schema:
-    """What a request has to have: something said, or a prompt that is named."""
+    """Return what a request must have: content, or the name of a prompt."""
     usual: Schema = {"required": ["model", said] if said else ["model"]}
     if said == "messages":
         usual["properties"] = {said: {"minItems": 1}}
@@ -325,7 +325,10 @@ def _requires_input_or_prompt(said: str) -> Schema:
 
 
 def request_schemas() -> dict[str, Schema]:
-    """A schema for each kind of body: the fields that its door takes. Others are ignored, and named in the answer."""
+    """Return a schema for each kind of body: the fields that its endpoint takes.
+
+    Others are ignored and named in the response.
+    """
     made = {}
     for name, takes in ACCEPTED_FIELDS.items():
         fields = {field: FIELDS[name][field] for field in sorted(takes)}

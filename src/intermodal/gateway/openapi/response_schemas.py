@@ -1,4 +1,4 @@
-"""Bodies of answers, and the events that a stream is made of. What is not here is not written: tests hold it."""
+"""Schemas of response bodies and stream events. A test checks that nothing else is written."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _KINDS = list_of(enum(*KINDS))
 
 
 def _exact(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
-    """An object with these fields and no other; all of them are there, ``but`` these."""
+    """Return a closed object schema; every field is required except those in ``but``."""
     left = set(but)
     made: Schema = {"type": "object", "properties": fields, "additionalProperties": False}
     return {**made, "required": [name for name in fields if name not in left]}
 
 
 def _open(*, but: Iterable[str] = (), **fields: Schema) -> Schema:
-    """The same, and a host that speaks this wire itself may have said more, which is passed on as it is."""
+    """Return the same schema, open: a host that speaks this protocol may add fields, which are passed on."""
     return {**_exact(but=but, **fields), "additionalProperties": True}
 
 
@@ -260,7 +260,7 @@ _ARGUMENT = _exact(
 
 
 def _words_of(task: str) -> Schema:
-    """What was heard: the text alone, or with the times of its stretches."""
+    """Return the schema of a transcript: the text alone, or with timed segments."""
     return {"anyOf": [
         _exact(text=TEXT, usage=_HEARD),
         _exact(task={"const": task}, language=TEXT, duration=_NUMBER, text=TEXT, segments=list_of(_SEGMENT),
@@ -324,7 +324,7 @@ ERRORS: Mapping[str, Schema] = {
 
 
 def response_schemas() -> dict[str, Schema]:
-    """All of them, and those of a plan, which are made of its types."""
+    """Return all schemas, and those of a plan, which are generated from its types."""
     _, plan = msgspec.json.schema_components([Plan], ref_template="#/components/schemas/{name}")
     for made in plan.values():
         _plain(made)
@@ -332,7 +332,7 @@ def response_schemas() -> dict[str, Schema]:
 
 
 def _plain(made: dict[str, Any]) -> None:
-    """A type's docstring without its list of attributes; defaults are left out of what is sent."""
+    """Keep a type's docstring up to its list of attributes, and drop defaults, which are left out on the wire."""
     made.pop("title", None)
     if "description" in made:
         made["description"] = " ".join(

@@ -1,4 +1,4 @@
-"""How the gateway's process uses memory: the options of the C library, and what the cycle collector may skip."""
+"""Tunes the allocator and the garbage collector for a long-lived server."""
 
 from __future__ import annotations
 
@@ -64,28 +64,30 @@ _LOOK = 5_000  # containers that are made and not yet freed, until circles are l
 
 
 def freeze_gc() -> None:
-    """Catalog and modules are here for good. To look through all of them is 10 to 20 ms in which nobody is answered,
-    now and then. What is counted out is freed as before; only circles that are there already stay.
+    """Exempt the objects of start-up from garbage collection, and collect less often.
 
-    Circles are looked for less often, too: requests that go well leave none, and to look takes 4 us of each."""
+    Catalog and modules stay for good; scanning them takes 10 to 20 ms in which nobody is answered. They are freed by
+    reference count as before, only their cycles stay. Requests that go well leave no cycles, and a collection takes 4
+    us of each.
+    """
     gc.freeze()
     gc.set_threshold(_LOOK)
 
 
 def allow_thread_switches() -> None:
-    """Let other threads have the interpreter in the midst of long calls of C code that make many values.
+    """Let other threads run in the midst of long C calls that create many objects.
 
-    To decode a body of 33,000 messages is one such call of some 100 ms. CPython 3.11 looks for circles within it, each
-    ``_LOOK`` containers, and calls what wants to know of that; a call of a function in Python is where the interpreter
-    is handed over. A second client's longest wait beside such a body took 43 to 57 ms of the worker's processor time
-    instead of 57 to 154. From Python 3.12 on circles are looked for between calls only, and this changes nothing.
+    Decoding a body of 33,000 messages is one such call of some 100 ms. CPython 3.11 collects garbage within it and
+    calls the callbacks of the collector, and calling a Python function is where the interpreter lock may be handed
+    over. A second client's longest wait beside such a body took 43 to 57 ms of processor time instead of 57 to 154.
+    From Python 3.12 on, collections happen between calls only, and this changes nothing.
     """
     if _hand_over not in gc.callbacks:
         gc.callbacks.append(_hand_over)
 
 
 def _hand_over(phase: str, about: dict[str, int]) -> None:
-    """Do nothing: to be called is enough."""
+    """Do nothing: being called is what matters."""
 
 
 @cache
@@ -100,10 +102,9 @@ def _maker() -> Callable[[None, int], bytearray] | None:
 
 
 def uninitialized_buffer(size: int) -> bytearray:
-    """As many bytes, of no value yet: whoever fills them fills all of them. Raises MemoryError.
+    """Return a buffer of ``size`` bytes without clearing it; the caller overwrites all of it.
 
-    ``bytearray(size)`` wipes them first, 2 to 60 ms for twenty megabytes in which nobody else is answered; what is
-    received there brings its pages in with it, beside everybody.
+    ``bytearray(size)`` clears the memory first, which blocks for 2 to 60 ms at twenty megabytes. Raises MemoryError.
     """
     make = _maker()
     return bytearray(size) if make is None else make(None, size)

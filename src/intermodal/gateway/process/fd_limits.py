@@ -1,8 +1,7 @@
-"""How many clients this process has files for.
+"""Limits connections to the available file descriptors.
 
-Every connection is an open file, and a system allows a process so many: often 1,024. Where there are none left asyncio
-cannot accept, tries again without end and writes about each try; so clients beyond what there is room for are told to
-come later.
+Every connection is an open file, and a system allows a process a number of them, often 1,024. When none is left,
+asyncio cannot accept, retries without end and logs each attempt; so clients beyond the limit get 503 instead.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _MOST = 1 << 16  # some systems allow "infinity", and refuse it when it is asked
 
 
 def raise_fd_limit() -> None:
-    """Ask the system for as many as this process may have."""
+    """Raise the soft limit of open files to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -28,12 +27,12 @@ def raise_fd_limit() -> None:
 
 
 def accept_backlog() -> int:
-    """How many clients may wait to be taken."""
+    """Return how many clients may wait to be accepted."""
     return min(_BACKLOG, max(1, _files() // 8))
 
 
 def limit_connections(limits: HttpLimits) -> HttpLimits:
-    """The limits, with no more connections than there are files for."""
+    """Return the limits with no more connections than there are file descriptors for."""
     room = (_files() - _OWN - accept_backlog()) // _EACH
     return replace(limits, connections=min(limits.connections, max(1, room)))
 

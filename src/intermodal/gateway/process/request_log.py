@@ -1,8 +1,8 @@
-"""The gateway's log on standard error: one line a request, and whatever else is to be known. Nobody waits for it.
+"""The gateway's log on standard error: one line a request, and notes. No request waits for it.
 
-Lines are made and written by a thread. Whoever reads them may stop reading: then they wait, up to a number, and after
-that they are dropped and counted. So are those that cannot be written, on a full disk. No line has content, a key, or
-more of a client's words than a line takes.
+A thread formats and writes the lines. If their reader stops, lines queue up to a bound and are then dropped and
+counted, as are lines that cannot be written on a full disk. No line contains content, a key, or more of a client's
+words than fits on a line.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class RequestLog:
-    """``level``: the least that is written. ``descriptor``: of the file, standard error unless said. ``worker``: the
-    number of this process where there are several, which each line then has; 0 otherwise."""
+    """``level``: the lowest level written. ``descriptor``: of the output, standard error by default. ``worker``: the
+    number of this process among several, shown on each line; 0 for a single process.
+    """
 
     def __init__(
         self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2, *, worker: int = 0
@@ -64,18 +65,18 @@ class RequestLog:
         self._thread.start()
 
     def served(self, served: RequestRecord) -> None:
-        """A request that was answered, or turned away."""
+        """Log a request that was answered or turned away."""
         level = log_level(served)
         if LEVELS[level] >= self._least:
             self._put(_Line(time.time(), level, served))
 
     def say(self, level: LogLevel, words: str, *, always: bool = False) -> None:
-        """Anything else, in a sentence of ours. ``always``: whatever the least is that is written."""
+        """Log a note. ``always``: whatever the level is."""
         if always or LEVELS[level] >= self._least:
             self._put(_Line(time.time(), level, words))
 
     def listen(self) -> None:
-        """Say what OpenTelemetry has to say, too: a collector that is not there."""
+        """Log OpenTelemetry's own warnings too, such as a collector that cannot be reached."""
         import logging
 
         log = self
@@ -91,7 +92,7 @@ class RequestLog:
         self._heard = lambda: theirs.removeHandler(handler)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Write what waits; a reader who does not read is not waited for longer."""
+        """Write what is queued; a reader that does not read is waited for no longer than ``seconds``."""
         self._heard()
         self._ending.set()
         self._lines.put(None)
@@ -135,7 +136,7 @@ class RequestLog:
         return self._write(_Line(time.time(), "warning", words))
 
     def _unwritten(self, lines: list[str]) -> int:
-        """Write them; how many could not be. Where nobody reads any more, what is served goes on without a log."""
+        """Write lines; return how many could not be. If the reader is gone, serving goes on without a log."""
         left, begun = [self._rest, *_pieces(lines)], bool(self._rest)
         self._rest = b""
         try:
@@ -153,7 +154,7 @@ class RequestLog:
         return 0
 
     def _once(self, data: bytes) -> int:
-        """Write as much as goes out at once. Who shares the descriptor may have set it not to wait; a thread can."""
+        """Write as much as goes out at once. The descriptor may be non-blocking; this thread may wait."""
         while True:
             try:
                 return os.write(self._descriptor, data)
@@ -162,7 +163,7 @@ class RequestLog:
 
 
 def _pieces(lines: list[str]) -> Iterator[bytes]:
-    """Whole lines, as many as a pipe takes at once: those of other processes do not come between."""
+    """Yield whole lines, as many as a pipe takes at once, so that lines of other processes do not mix in."""
     piece = b""
     for line in lines:
         data = line.encode("utf-8", "replace")
@@ -194,7 +195,7 @@ def _dumped(tree: dict[str, Any]) -> str:
 
 
 def log_fields(served: RequestRecord) -> dict[str, Any]:
-    """What is said of a request: what is always so, and what there was."""
+    """Return the fields of a request line: those that are always there, and those that have a value."""
     there: dict[str, Any] = {
         "trace_id": served.span.trace if served.span is not None else "",
         "key": served.key,
@@ -241,7 +242,7 @@ def _text(line: _Line, worker: int = 0) -> str:
 
 
 def _word(text: str) -> str:
-    """A client's words, as one. Most requests say the same."""
+    """Return a client's words as one word. Most requests say the same."""
     return _short_word(text) if len(text) <= LONGEST else _as_one(redact(text))
 
 

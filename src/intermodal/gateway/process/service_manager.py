@@ -1,8 +1,7 @@
-"""systemd's watchdog: tell the service manager again and again that the process still turns its loop.
+"""systemd's watchdog: reports at intervals that the event loop still turns.
 
-Where a unit has ``WatchdogSec=``, systemd ends and restarts a service that stays silent for so long. That is for a
-gateway of one process, which has no parent to replace it, and for the parent of several, which nobody else watches.
-Without such a unit nothing is sent: a process that nobody would start again is not ended for us.
+A unit with ``WatchdogSec=`` is restarted by systemd after a silence of that length. This is for a gateway of one
+process, which no parent restarts, and for the parent of several. Without such a unit nothing is sent.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _SHARE = 3  # signs of life in each period: one may be late
 
 
 class ServiceWatchdog:
-    """``environ``: of this process. Signs of life are sent to where the service manager said, if it asked for them."""
+    """Reports to the address in ``NOTIFY_SOCKET`` of ``environ``, if the service manager asked for it."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         place, period = environ.get("NOTIFY_SOCKET", ""), environ.get("WATCHDOG_USEC", "")
@@ -33,7 +32,7 @@ class ServiceWatchdog:
             faulthandler.enable()  # SIGABRT is how systemd ends it: every thread says where it is
 
     def beat(self) -> None:
-        """Send a sign of life if one is due. Where nobody listens any more there is nobody to tell."""
+        """Send a report if one is due. An address where nobody listens any more is ignored."""
         now = time.monotonic()
         if not self.asked or now < self._due:
             return
@@ -43,7 +42,7 @@ class ServiceWatchdog:
             line.sendto(_ALIVE, self._place)
 
     def beat_while_turning(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Send them for as long as the loop turns."""
+        """Send reports for as long as the loop turns."""
         if not self.asked:
             return
 

@@ -1,6 +1,6 @@
-"""Old rows of the store are added up and deleted beside the requests: ``store/pruning.py``, in a thread, once a minute.
+"""Adds up and deletes old rows of the store once a minute, in a thread beside the requests.
 
-Of several workers one does it; the others find it done.
+One of several workers does it; the others find it done.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PRUNE_SECONDS = 60.0  # seconds
 
 
 class StorePruner:
-    """Begun by ``start``, in a running loop."""
+    """Runs ``store/pruning.py`` once a minute, from ``start`` in a running loop."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -31,7 +31,7 @@ class StorePruner:
         self._task = asyncio.get_running_loop().create_task(self._go())
 
     async def close(self) -> None:
-        """End it after the batch it is at, which takes a moment."""
+        """Stop after the current batch, which takes a moment."""
         self._over.set()
         if self._task is not None:
             self._task.cancel()

@@ -1,6 +1,6 @@
-"""Who may call: with no key made and on loopback anybody of this machine, otherwise nobody without a key.
+"""Authentication by virtual key: without any key, on loopback, everyone on this machine; otherwise keys only.
 
-A gateway that once had keys stays closed, also when the last of them is revoked or has expired.
+A gateway that once had keys stays closed, even after the last one is revoked or has expired.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SEVERAL = QuotaRefusal(status=400, code="invalid_api_key", words="several diffe
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether only this machine can connect to what listens there. A name counts only when it is localhost."""
+    """Return True if only this machine can connect to ``host``. Of names only localhost counts."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:
@@ -43,7 +43,7 @@ def is_loopback_host(host: str) -> bool:
 
 
 class Authenticator:
-    """Keys as this process knows them, looked up again ten times a second while requests come."""
+    """The keys as this process knows them, refreshed ten times a second while requests come."""
 
     def __init__(self, books: QuotaStore, clock: Callable[[], float]) -> None:
         self._books = books
@@ -57,7 +57,7 @@ class Authenticator:
         self._unread: StoreError | None = None  # why the last look failed
 
     def check_bind(self, host: str) -> None:
-        """Raises ConfigError for an address others can reach while there is no key they would need."""
+        """Raise ConfigError for an address that other machines can reach while there is no key."""
         self._look()
         if not self._known and not is_loopback_host(host):
             raise ConfigError(
@@ -69,11 +69,14 @@ class Authenticator:
 
     @property
     def keyed(self) -> bool:
-        """A key is asked for."""
+        """True if a key is needed."""
         return bool(self._known) or not self._open
 
     def who(self, headers: Mapping[str, str]) -> VirtualKey | QuotaRefusal:
-        """Whose request this is. ``headers``: names in lower case. Raises StoreError."""
+        """Return the key that a request presents, or a refusal. ``headers``: names in lower case.
+
+        Raises StoreError.
+        """
         now = self._asked = self._clock()
         if not 0 <= now - self._looked < KEY_REFRESH_SECONDS:
             self._look()
@@ -97,7 +100,7 @@ class Authenticator:
         return key
 
     def still(self, key: VirtualKey) -> bool:
-        """Whether who was found before is who would be found now: nothing is to be looked up, and it may call."""
+        """Return True if a key that was found before would be found again, without any lookup."""
         now = self._asked = self._clock()
         return (
             0 <= now - self._looked < KEY_REFRESH_SECONDS and self._unread is None and self._by_id.get(key.id) is key
@@ -106,25 +109,25 @@ class Authenticator:
 
     @property
     def expecting(self) -> bool:
-        """Somebody asked lately, so that it is worth while to ``look_ahead``."""
+        """True if a request came lately, so that ``look_ahead`` is worthwhile."""
         return 0 <= self._clock() - self._asked < _EXPECTED
 
     def look_ahead(self) -> None:
-        """In a thread, see whether keys changed, so that nobody who asks has to wait for it. Raises StoreError."""
+        """Check, in a thread, whether keys changed, so that no request waits for it. Raises StoreError."""
         now = self._clock()
         same = self._books.version() == self._version and self._unread is None
         self._looked = now if same else -1.0
 
     def key(self, name: str) -> VirtualKey:
-        """By its id, as ``who`` found it."""
+        """Return a key by its id, as ``who`` found it."""
         return self._by_id.get(name, ANONYMOUS)
 
     def as_it_is(self, key: VirtualKey) -> VirtualKey:
-        """A key that was found a while ago: its limits may be others now."""
+        """Return the current version of a key found a while ago: its limits may have changed."""
         return self._by_id.get(key.id, key)
 
     def _look(self) -> bool:
-        """Read the keys again if they changed; True if so."""
+        """Reload the keys if they changed; return True if so."""
         self._looked = self._clock()
         try:
             changed = self._read()
@@ -154,7 +157,7 @@ def _secret(name: str, value: str) -> str:
 
 
 def model_refusal(key: VirtualKey, *names: str) -> QuotaRefusal | None:
-    """None, or why this key may not ask for what goes by these names; the first is what was asked for."""
+    """Return why a key may not ask for what goes by these names, None if it may. The first is as asked for."""
     if key.asks(*names):
         return None
     there = ", ".join((*key.models, *(POLICY + name for name in key.policies)))

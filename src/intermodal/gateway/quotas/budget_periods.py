@@ -1,4 +1,4 @@
-"""When a budget begins anew: on the hour, the day, the month, in UTC; or never."""
+"""The periods of budgets, in UTC: hour, day, month or total."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from intermodal.gateway.quotas.quota_types import Period
 
 
 def period_at(period: Period, now: float) -> tuple[str, float]:
-    """Name of the period that ``now`` (seconds since the epoch) is in, and when it ends; ("", infinity) for "total"."""
+    """Return the name and end of the period that ``now`` (seconds since the epoch) is in; ("", infinity)
+    for "total".
+    """
     if period == "total":
         return "", math.inf
     day = datetime.fromtimestamp(now, UTC)

@@ -1,10 +1,10 @@
-"""Tables of the gateway's file. What each version added to the one before it, as in ``store/sqlite_file.py``.
+"""Tables of the gateway's file, as changes from version to version, like ``store/connection.py``.
 
-keys: the secret's hash, never the secret. spending: what an account took in a period, all workers together; ``unknown``
-is the part of it that nobody could tell and that counts at its upper bound. leases: what a worker has drawn of it, sums
-since it began; of a rate only what lies idle there. workers: processes that draw, and when each was last heard of
-(seconds since the epoch). buckets: level of a rate's bucket at an instant. answers: replies kept for idempotency keys;
-answers_kept: bytes of all of them. The file keeps that sum by itself, whichever version of us writes to it.
+keys: the secret's hash, never the secret. spending: what an account took in a period, over all workers; ``unknown`` is
+the part that counts at an upper bound. leases: what a worker has drawn, as sums since the lease began; of a rate limit
+only what is idle there. workers: processes that draw, and when each last reported (seconds since the epoch). buckets:
+level of a token bucket at an instant. answers: replies stored under idempotency keys; answers_kept: their bytes in all,
+kept by triggers whichever version writes to the file.
 """
 
 from __future__ import annotations

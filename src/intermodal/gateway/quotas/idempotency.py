@@ -1,8 +1,7 @@
-"""Replies kept for ``Idempotency-Key``: the same key and the same body is one call, however often it is sent.
+"""Replies stored for ``Idempotency-Key``: the same key with the same body is one call, however often it is sent.
 
-What a client sent twice while the first was running, or whose worker died, is refused rather than sent again: whether
-the first call was made, and paid, is not known then. Bounded in bytes, in number and in time. The name is kept as a
-hash.
+A retry that arrives while the first call runs, or after its worker died, is refused: whether that call was made, and
+paid, is unknown. Storage is bounded in bytes, number and time. The key is stored as a hash.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ MAX_TOTAL_BYTES = 256 << 20  # of all
 def begin(
     connection: sqlite3.Connection, worker: str, asked: IdempotentRequest, now: float
 ) -> FirstUse | StoredReply | IdempotencyConflict:
+    """Register a request under its key; return its stored reply or a conflict if it is not the first."""
     name = digest(asked.name)
     connection.execute(  # others go a few at a time: a day's worth of them would hold up every request
         "DELETE FROM answers WHERE expires <= ? AND state <> 'running' AND (owner = ? AND name = ? OR row IN"
@@ -53,7 +53,7 @@ def begin(
 
 
 def prune_expired(connection: sqlite3.Connection, now: float) -> int:
-    """Forget some of what is past, where nobody asks; returns how many."""
+    """Delete some expired rows; return how many."""
     return connection.execute(
         "DELETE FROM answers WHERE row IN (SELECT row FROM answers WHERE expires <= ? AND state <> 'running'"
         " ORDER BY expires LIMIT ?)", (now, PRUNE_BATCH),
@@ -61,7 +61,7 @@ def prune_expired(connection: sqlite3.Connection, now: float) -> int:
 
 
 def finish(connection: sqlite3.Connection, row: int, reply: StoredReply, now: float) -> None:
-    """Keep the reply; one that is too long is remembered as such, and the oldest make room."""
+    """Store the reply; one that is too long is remembered as such, and the oldest make room."""
     long = len(reply.body) > MAX_STORED_BYTES
     connection.execute(
         "UPDATE answers SET state = ?, status = ?, content_type = ?, headers = ?, body = ?, expires = ? WHERE row = ?",
@@ -76,15 +76,15 @@ def finish(connection: sqlite3.Connection, row: int, reply: StoredReply, now: fl
 
 
 def forget(connection: sqlite3.Connection, row: int) -> None:
-    """Nothing was carried out: the key may be used again."""
+    """Free the key: nothing was carried out."""
     connection.execute("DELETE FROM answers WHERE row = ? AND state = 'running'", (row,))
 
 
 def abandon(connection: sqlite3.Connection, row: int) -> None:
-    """It was sent, and nobody knows how it ended: the client left, the server stopped."""
+    """Mark a call as lost: it was sent, and its result is unknown because the client left or the server stopped."""
     connection.execute("UPDATE answers SET state = 'lost' WHERE row = ? AND state = 'running'", (row,))
 
 
 def mark_lost(connection: sqlite3.Connection, worker: str) -> None:
-    """The worker ended: what became of its calls is not known."""
+    """Mark all running calls of a worker that ended as lost."""
     connection.execute("UPDATE answers SET state = 'lost' WHERE worker = ? AND state = 'running'", (worker,))

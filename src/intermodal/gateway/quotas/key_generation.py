@@ -1,7 +1,7 @@
-"""Secrets of virtual keys: made here, shown once, kept as their SHA-256.
+"""Secrets of virtual keys: generated here, shown once, stored as their SHA-256.
 
-A secret has 256 bits of chance, so that one fast hash is enough: slow ones protect what people think up. Looking a
-key up by its hash tells nothing by its timing, as nobody can choose the hash of what they present.
+A secret has 256 random bits, so one fast hash is enough: slow hashes protect passwords that people invent. Looking a
+key up by its hash leaks nothing by timing, since nobody can choose the hash of what they present.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MAX_SECRET_LENGTH = 256  # of what is presented; more is no key of ours
 
 
 def new_secret() -> str:
-    """A new secret: ``im-`` and 43 characters of URL-safe base64."""
+    """Return a new secret: ``im-`` and 43 characters of URL-safe base64."""
     return PREFIX + secrets.token_urlsafe(32)
 
 

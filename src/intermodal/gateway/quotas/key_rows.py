@@ -17,7 +17,7 @@ def version(connection: sqlite3.Connection) -> int:
 
 
 def all_keys(connection: sqlite3.Connection) -> tuple[VirtualKey, ...]:
-    """All keys, in the order in which they were made."""
+    """Return all keys in the order in which they were made."""
     rows = connection.execute("SELECT row, digest, revoked FROM keys ORDER BY rowid").fetchall()
     return tuple(
         msgspec.structs.replace(
@@ -28,7 +28,7 @@ def all_keys(connection: sqlite3.Connection) -> tuple[VirtualKey, ...]:
 
 
 def add(connection: sqlite3.Connection, key: VirtualKey) -> None:
-    """Raises UsageError where a key that is in use has that name."""
+    """Add a key. Raises UsageError if an active key has that name."""
     body = msgspec.json.encode(msgspec.structs.replace(key, digest=b"", revoked=None))
     if connection.execute("SELECT 1 FROM keys WHERE name = ? AND revoked IS NULL", (key.name,)).fetchone():
         raise UsageError(
@@ -42,7 +42,7 @@ def add(connection: sqlite3.Connection, key: VirtualKey) -> None:
 
 
 def update(connection: sqlite3.Connection, key: str, edit: Callable[[VirtualKey], VirtualKey]) -> VirtualKey:
-    """Raises UsageError where it was revoked meanwhile."""
+    """Edit a key and return it. Raises UsageError if it was revoked meanwhile."""
     found = next((each for each in all_keys(connection) if each.id == key and each.revoked is None), None)
     if found is None:
         raise UsageError("the key is revoked", where="keys set", todo="see: intermodal keys list")

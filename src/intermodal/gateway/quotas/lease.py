@@ -1,8 +1,8 @@
-"""One process's lease of one account: what is free, held and spent of it. No I/O but the journal's memory.
+"""A process's lease on one account: what is free, held and spent of it. No I/O but the journal's memory.
 
     free ──reserve──▶ held ──settle──▶ spent        and what was not used goes back to free
 
-Everything here runs in microseconds on the event loop's thread; nothing waits.
+Everything here takes microseconds on the event loop's thread; nothing waits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EXHAUSTED_SECONDS = 0.05  # how long it is believed that nothing more can be had
 
 
 class Lease:
-    """``free`` below 0: not drawn from yet, or more was charged than had been set aside."""
+    """One lease. ``free`` below 0: not drawn from yet, or more was charged than had been reserved."""
 
     __slots__ = (
         "_base", "_by_all", "_in_that", "_journal", "_numbers", "_older", "_written", "account", "drawing",
@@ -63,7 +63,7 @@ class Lease:
     # ---- the hot path -------------------------------------------------------------------------
 
     def hold(self, amount: int) -> None:
-        """Set it aside, for what is about to be sent."""
+        """Reserve ``amount`` for a request that is about to be sent."""
         self.free -= amount
         self.used += amount
         self.held += amount
@@ -71,13 +71,16 @@ class Lease:
         self._numbers[self._base + 1] = self.risk
 
     def expose(self, change: int) -> None:
-        """So much more counts if this process is killed now; below 0, so much less."""
+        """Change what counts if this process is killed now by ``change``."""
         self.risk += change
         self._numbers[self._base + 1] = self.risk
 
     def settle(self, held: int, actual: int, *, risk: int, untold: int = 0) -> None:
-        """``actual`` became of the ``held`` that was set aside, ``risk`` of which was exposed; ``untold`` of it counts
-        since nobody says less. It may be more than was held: what was charged is the truth."""
+        """Settle a reservation of ``held`` at ``actual``.
+
+        ``risk`` of it was exposed; ``untold`` of the cost is an upper bound. ``actual`` may exceed ``held``: what was
+        charged is the truth.
+        """
         numbers, base = self._numbers, self._base
         if untold:
             self.unknown += untold
@@ -93,7 +96,7 @@ class Lease:
             self._return_older(held, actual)
 
     def _return_older(self, held: int, actual: int) -> None:
-        """What was set aside under another limit is not set aside again: under this one it may be too much."""
+        """Return what was reserved under another limit: under the current one it may be too much."""
         older = min(held, self._older)
         self._older -= older
         back = max(older - actual, 0)
@@ -101,7 +104,7 @@ class Lease:
         self._give_back(back)
 
     def _give_back(self, amount: int) -> None:
-        """So much is not this lease's any more; below 0, so much more is."""
+        """Reduce the lease by ``amount``; a negative amount extends it."""
         self.returned += amount
         self.returning += max(amount, 0)
         self.touched = True
@@ -109,7 +112,7 @@ class Lease:
     # ---- drawing ------------------------------------------------------------------------------
 
     def want(self, need: int, one: int) -> LeaseRequest:
-        """What to draw so that ``need`` is free, for requests of which the largest takes ``one``."""
+        """Return what to draw so that ``need`` is free, for requests of which the largest takes ``one``."""
         short = need - (self.free if self.ready else 0)
         wish = max(int(TICKS_AHEAD * self.pace), (FIRST_REQUESTS - 1) * one if not self.pace else 0)
         return LeaseRequest(
@@ -122,7 +125,7 @@ class Lease:
         )
 
     def granted(self, want: LeaseRequest, grant: LeaseGrant, need: int, now: float) -> None:
-        """Take what the books gave for ``want``: others may have been asked for since, after more was spent."""
+        """Take what the store granted for ``want``; more may have been requested since."""
         if not self.ready:
             self.ready = True
             self.free = 0 if self._limited else UNLIMITED_FREE
@@ -138,15 +141,18 @@ class Lease:
             self.dry, self.dry_until = self.free + grant.left + grant.idle + self.returning, now + EXHAUSTED_SECONDS
 
     def heard(self, line: LeaseReport, left: int) -> None:
-        """What the books have left, now that they know what the line says was returned: it may be enough again."""
+        """Record what the store has left after a report; exhausted quota may be available again."""
         known = line.returned if self.account.period else 0  # of a bucket that is told once
         self.left, self.returning = left, max(self.returned - known, 0)
         if self.free + left > self.dry:
             self.dry_until = 0.0
 
     def limited(self, account: Account) -> None:
-        """The limit is another now. What lies idle goes back, so that what is drawn next is drawn under the new one;
-        what is held stays held, and the lease goes on: what was spent of it is spent."""
+        """Apply a changed limit.
+
+        Idle quota goes back and is drawn anew under the new limit. What is held stays held, and what was spent is
+        spent.
+        """
         if self.ready:
             # Without a limit nothing was taken off what is free, so there what was drawn tells what lies idle.
             back = self.free if self._limited else self.drawn - self.spent - self.held - self.returned
@@ -158,7 +164,7 @@ class Lease:
 
     @property
     def spent_by_all(self) -> int:
-        """By all workers, as far as this one knows: what it spent lately may not be written yet."""
+        """Spent by all workers, as far as this one knows: its latest spending may not be written yet."""
         return self._by_all + self.spent - self._in_that
 
     @property
@@ -167,17 +173,17 @@ class Lease:
 
     @property
     def busy(self) -> bool:
-        """Something is held or lies idle, or is not written: the next tick has to look at it."""
+        """True if something is held, idle or unwritten, so that the next tick has to look at it."""
         return bool(self.touched or self.held or self.pace or (self._limited and self.ready and self.free))
 
     # ---- telling the books --------------------------------------------------------------------
 
     def low(self) -> bool:
-        """Whether to draw before a request has to wait for it."""
+        """Return True if more should be drawn before a request has to wait for it."""
         return self.ready and self._limited and self.pace > 0 and self.left > 0 and self.free < 2 * self.pace
 
     def tick(self, now: float) -> None:
-        """A moment passed: give back what is not needed soon, all of it where it is scarce."""
+        """Give back what is not needed soon; all of it where quota is scarce."""
         if self.used or self.held:
             self.quiet_since = now
         self.pace = max(float(self.used), self.pace * 0.75)
@@ -197,7 +203,7 @@ class Lease:
             self.free = keep
 
     def line(self, *, over: bool = False) -> LeaseReport:
-        """What to write now. A bucket's ``returned`` is told once, so it begins anew."""
+        """Return the report to write now. A bucket's ``returned`` is reported once and starts again at 0."""
         self.touched = False
         self.told = max(self.free, 0) if self._limited else 0
         self._written = self.spent
@@ -215,18 +221,18 @@ class Lease:
         return made
 
     def over(self, now: float, quiet: float) -> bool:
-        """Nothing is held or on its way, and its period is past or nobody used it for ``quiet`` seconds."""
+        """Return True if nothing is held and its period is past, or it was unused for ``quiet`` seconds."""
         return (
             self.ready and not self.held and not self.drawing and (now >= self.until or now - self.quiet_since > quiet)
         )
 
     def end(self) -> None:
-        """Give everything back; nothing is reserved of it again."""
+        """Give everything back; nothing is reserved from it again."""
         if self._limited and self.free != 0:
             self.returned += self.free
         self.free, self.ready = -1, False
 
     def drop(self) -> None:
-        """The books have its last line."""
+        """Free the journal slot once the store has the last report."""
         self._journal.give_back(self.slot)
         self.slot = -1

@@ -1,8 +1,8 @@
-"""What a worker has sent and settled since it last wrote, in a file that outlives the process.
+"""The write-ahead journal of a worker's leases: a mapped file that outlives the process.
 
-A mapped file: a number is written to it in 50 ns, without asking the system, and is still there after ``kill -9``. Of
-two numbers the one that counts against the budget is always written first, so that no instant understates. After a
-loss of power the file says nothing reliable; the whole lease counts then (``sqlite_store.py``).
+Writing a number takes 50 ns and no system call, and survives ``kill -9``. Of two numbers the one that counts against
+the budget is written first, so that no instant understates. After a power loss the file is not trusted: the whole lease
+counts (``sqlite_store.py``).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _BYTES = 24  # a slot: spent, at risk, unknown
 
 
 class LeaseJournal:
-    """Slots of three numbers: ``numbers[3 * slot]`` is spent since the lease began, then what open requests may have
-    cost so far, then unknown.
+    """Slots of three numbers: spent since the lease began (``numbers[3 * slot]``), what open requests may have cost so
+    far, and unknown.
 
-    Raises StoreError when the file cannot be made. The space is taken at once: a full disk must not show when a number
-    is written, as that would end the process.
+    Raises StoreError if the file cannot be made. Its space is allocated at once: a full disk that shows when a number
+    is written would kill the process.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -49,11 +49,11 @@ class LeaseJournal:
         self._free = list(range(SLOTS - 1, -1, -1))
 
     def slot(self) -> int:
-        """A slot that says 0; -1 when all are taken."""
+        """Return a slot of zeros; -1 if all are taken."""
         return self._free.pop() if self._free else -1
 
     def give_back(self, slot: int) -> None:
-        """Only after the lease it told of is over."""
+        """Free a slot, once the lease that it recorded is over."""
         if slot >= 0:
             self.numbers[3 * slot] = self.numbers[3 * slot + 1] = self.numbers[3 * slot + 2] = 0
             self._free.append(slot)
@@ -70,7 +70,7 @@ class LeaseJournal:
 
 
 def read_journal(path: Path) -> memoryview | None:
-    """The numbers of a worker that ended, None where there is no whole journal."""
+    """Return the numbers of a worker that ended; None without a complete journal."""
     try:
         data = path.read_bytes()
     except OSError:

@@ -1,7 +1,7 @@
-"""All leases of one process: reserve, settle, release in memory, and what to tell the books.
+"""All leases of one process: reserve, settle and release in memory, and the reports to write.
 
-A request draws from several accounts at once (budgets in money and tokens, buckets of the key and of the endpoint).
-It gets all of them or none, in one step without waiting, so that no two requests can hold what the other waits for.
+A request draws from several accounts at once: budgets in money and tokens, buckets of the key and of the endpoint. It
+gets all of them or none, in one step without waiting, so that no two requests wait for each other.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ LeaseAmount = tuple[Lease, int]
 
 
 class QuotaReservation:
-    """What one request has set aside. Settled or released once; more is ignored.
+    """What one request has reserved. It is settled or released once; further calls are ignored.
 
     Attributes:
         more: nanodollars in each budget in money beyond its part.
-        usd: nanodollars of each that count if the process is killed; None for the whole part, as at the beginning.
+        usd: nanodollars of each that count if the process is killed; None for the whole part, as at the start.
         taken: whether its tokens count then.
     """
 
@@ -53,7 +53,7 @@ class QuotaReservation:
 
 
 class KeyLeases(NamedTuple):
-    """The purses of a key now, valid ``until`` the first of their periods ends."""
+    """The leases of a key now, valid ``until`` the first of their periods ends."""
 
     key: VirtualKey
     until: float
@@ -68,7 +68,7 @@ class KeyLeases(NamedTuple):
 
 
 class LeasePool:
-    """``limits``: rates of endpoints, by endpoint id."""
+    """All leases of a process. ``limits``: rate limits by endpoint id."""
 
     def __init__(self, journal: LeaseJournal, limits: Mapping[str, RateLimit]) -> None:
         self._journal = journal
@@ -89,7 +89,7 @@ class LeasePool:
         return found
 
     def parts(self, tab: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
-        """Everything a claim is drawn from, and how much of each."""
+        """Return every lease that a claim draws from, with the amount of each."""
         if not self._limits:
             found = tab.parts.get(claim)  # shared by who claims the same: nobody changes it
             if found is None:
@@ -176,7 +176,7 @@ class LeasePool:
     # ---- reserve, settle, release ---------------------------------------------------------------
 
     def reserve(self, key: VirtualKey, parts: list[LeaseAmount]) -> QuotaReservation | None:
-        """All parts or none; None where one of them has too little free."""
+        """Reserve all parts or none; None if one of them has too little free."""
         for purse, amount in parts:
             if purse.free < amount or not purse.ready:
                 return None
@@ -188,8 +188,10 @@ class LeasePool:
 
     @staticmethod
     def settle(reservation: QuotaReservation, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
-        """What it really took: USD and tokens. What is None counts at the upper bound that was set aside; ``untold`` of
-        the USD is an upper bound as well."""
+        """Settle a reservation at USD and tokens.
+
+        None counts at the reserved upper bound; ``untold`` of the USD is an upper bound as well.
+        """
         if not reservation.open:
             return
         reservation.open = False
@@ -217,7 +219,7 @@ class LeasePool:
 
     @staticmethod
     def release(reservation: QuotaReservation) -> None:
-        """Nothing was sent: all of it is free again."""
+        """Free a reservation: nothing was sent."""
         if reservation.open:
             reservation.open = False
             for purse, held in reservation.parts:
@@ -229,13 +231,13 @@ class LeasePool:
 
     @staticmethod
     def short_of(reservation: QuotaReservation, usd: int) -> list[LeaseAmount]:
-        """The budgets in money of which it does not have ``usd`` nanodollars set aside, and how much each lacks."""
+        """Return the money leases that have less than ``usd`` nanodollars reserved, and what each lacks."""
         lacks = [(purse, usd - held - reservation.more) for purse, held in reservation.parts if purse.unit == "usd"]
         return [(purse, amount) for purse, amount in lacks if amount > 0]
 
     @staticmethod
     def extend(reservation: QuotaReservation, lacks: list[LeaseAmount]) -> bool:
-        """Set aside what ``short_of`` found, of all budgets or of none. What is more is not exposed yet."""
+        """Reserve what ``short_of`` found, in all budgets or none. The addition is not exposed yet."""
         if any(purse.free < amount or not purse.ready for purse, amount in lacks):
             return False
         for purse, amount in lacks:
@@ -246,7 +248,7 @@ class LeasePool:
 
     @staticmethod
     def expose(reservation: QuotaReservation, usd: int, *, taken: bool) -> None:
-        """What counts if the process is killed now: so many nanodollars, and its tokens if ``taken``."""
+        """Record what counts if the process is killed now: nanodollars, and the tokens if ``taken``."""
         if not reservation.open:
             return
         for purse, held in reservation.parts:
@@ -271,7 +273,7 @@ class LeasePool:
                 self._warmed(purse)
 
     def tick(self, now: float) -> list[tuple[Lease, LeaseReport]]:
-        """Lines to write now. ``written`` has to follow, or ``failed``."""
+        """Return the reports to write now. ``written`` or ``failed`` has to follow."""
         self.changed = False
         for purse in self._warm:
             purse.tick(now)
@@ -287,7 +289,7 @@ class LeasePool:
         return lines
 
     def _sweep(self, now: float) -> None:
-        """End the leases of periods that are past, and those nobody uses."""
+        """End the leases of past periods and those that nobody uses."""
         self._swept = now
         for name, purse in list(self._purses.items()):
             if purse.over(now, IDLE_SECONDS):
@@ -304,7 +306,7 @@ class LeasePool:
         self._ending = [each for each in self._ending if all(each[1] is not line for _, line in lines)]
 
     def failed(self, lines: list[tuple[Lease, LeaseReport]]) -> None:
-        """Nothing of it was written, or nobody knows: it is told again."""
+        """Mark reports that may not have been written as unwritten."""
         for purse, line in lines:
             if not line.over:
                 purse.touched = True
@@ -315,7 +317,7 @@ class LeasePool:
 
     @property
     def ending(self) -> bool:
-        """A lease ends, and the books may not know it yet: another of the same account would be taken for it."""
+        """True while a closed lease is unsaved; a new one for the same account would be confused with it."""
         return bool(self._ending)
 
     def low(self) -> list[Lease]:
@@ -323,11 +325,11 @@ class LeasePool:
 
     @property
     def busy(self) -> bool:
-        """Something is held or lies idle: there will be something to tell soon."""
+        """True if something is held or idle, so that there will be something to report."""
         return bool(self._ending or self._warm)
 
     def close(self) -> list[tuple[Lease, LeaseReport]]:
-        """The last lines of everything. What was sent and never settled counts whole."""
+        """Return the last reports of everything. What was sent and never settled counts whole."""
         for purse in self._purses.values():
             if purse.ready:
                 if purse.held:

@@ -1,4 +1,4 @@
-"""What a client is told when its request is not taken: status, code and a sentence with the numbers."""
+"""Refusals of the quota system: status, code and a sentence with the numbers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def tokens_unknown(key: VirtualKey) -> QuotaRefusal:
 
 
 def account_exhausted(key: VirtualKey, purse: Lease, amount: int, now: float) -> QuotaRefusal:
-    """An account has too little for this request."""
+    """Return the refusal for an account that has too little for this request."""
     return _rate_exceeded(key, purse, amount) if not purse.account.period else _budget_exceeded(key, purse, amount, now)
 
 
@@ -123,14 +123,14 @@ def _budget_exceeded(key: VirtualKey, purse: Lease, amount: int, now: float) -> 
 
 
 def _reset_time(purse: Lease) -> str:
-    """When the budget begins anew, in the form that programs read."""
+    """Return when the budget starts again, in a form that programs can read."""
     if not purse.account.period or not isfinite(purse.until):
         return "and the budget does not begin anew: have it raised (intermodal keys set)"
     return f"and the budget begins anew at {datetime.fromtimestamp(purse.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def format_amount(unit: Unit, amount: int) -> str:
-    """An amount for people: $0.05, 1,200 tokens."""
+    """Return an amount for people: $0.05, 1,200 tokens."""
     if unit != "usd":
         return f"{amount:,} {unit}"
     whole, _, part = f"{amount / NANODOLLARS:.6f}".rstrip("0").partition(".")
@@ -138,7 +138,7 @@ def format_amount(unit: Unit, amount: int) -> str:
 
 
 def unbounded_claim(key: VirtualKey, claim: QuotaClaim, *, priced: bool, counted: bool) -> QuotaRefusal | None:
-    """A limit that nobody can hold a claim against is kept to the safe side."""
+    """Return the refusal for a claim without an upper bound where a limit applies; None if there is none."""
     if claim.cost is None and priced:
         return price_unknown(key)
     if claim.tokens is None and counted:

@@ -1,8 +1,8 @@
-"""The ledger of one worker process: who calls, whether there is enough for the request, and what it took in the end.
+"""The quota manager of one worker: which key calls, whether its budgets admit a request, and what it took.
 
-The hot path asks nobody: a request is reserved out of leases in memory and settled there (``lease_pool.py``), in a few
-microseconds. A thread of its own draws leases and writes down what was settled, twenty times a second while there is
-something to write; it is one thread for any number of requests, so none can wait for another's turn in a pool.
+The hot path needs no I/O: a request is reserved from leases in memory and settled there (``lease_pool.py``) within
+microseconds. A single thread draws leases and writes reports, twenty times a second while there is something to write;
+with one thread no request waits for another's turn in a pool.
 
 All methods but ``close`` belong to the event loop's thread.
 """
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 class _Waiter:
-    """A request that needs more than is at hand."""
+    """A request that waits for more quota than is at hand."""
 
     __slots__ = ("claim", "future", "key", "until")
 
@@ -66,15 +66,15 @@ class _Waiter:
         self.until = until
 
     def waited(self, now: float) -> bool:
-        """Long enough, or the clock was put back, and nobody can tell."""
+        """Return True if it waited long enough, or the clock was set back and nobody can tell."""
         return not self.until - 2 * WAIT_SECONDS <= now < self.until
 
 
 class QuotaManager:
-    """Make it, ``await start()``, then any number of requests at once, then ``await close()``.
+    """Make it, ``await start()``, then any number of concurrent requests, then ``await close()``.
 
     Args:
-        books: what the workers share. limits: rates of endpoints, by endpoint id. clock: seconds since the epoch.
+        books: the store that workers share. limits: rate limits by endpoint id. clock: seconds since the epoch.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class QuotaManager:
         self._closed = False
 
     async def start(self) -> None:
-        """Charge what dead workers left, and take part. Raises StoreError."""
+        """Charge what dead workers left, and register. Raises StoreError."""
         await self._off(self._books.recover)
         await self._off(self._books.prune)
         entered = await self._off(self._books.enter)
@@ -117,7 +117,7 @@ class QuotaManager:
     # ---- a request --------------------------------------------------------------------------------
 
     def admit_now(self, key: VirtualKey, claim: QuotaClaim) -> QuotaReservation | QuotaRefusal | None:
-        """What can be said at once; None where the books have to be asked: ``await admit`` then."""
+        """Return a decision if one can be made without the store; None if ``await admit`` is needed."""
         till, now = self._till, self._clock()
         tab = self._tab(key, now)
         if (claim.cost is None and tab.priced) or (claim.tokens is None and tab.counted):
@@ -136,13 +136,16 @@ class QuotaManager:
         return self._till.tab(self.access.as_it_is(key), now)
 
     def _harmless(self, tab: KeyLeases, claim: QuotaClaim) -> bool:
-        """Whether it can be answered though nothing can be written down: it costs nothing, and nothing limits it."""
+        """Return True if a request may go on unrecorded: it costs nothing, and no limit applies."""
         limited = tab.counted or tab.rpm is not None or any(name in self._limits for name in claim.endpoints[:1])
         return claim.cost == 0 and not limited
 
     async def admit(self, key: VirtualKey, claim: QuotaClaim) -> QuotaReservation | QuotaRefusal:
-        """Set ``claim`` aside in every account it draws from, or say why not. Never raises for a full disk: 503, but
-        for what costs nothing and has no limit, which is not counted then."""
+        """Reserve ``claim`` in every account it draws from, or return why not.
+
+        Never raises for a full disk: that is a 503, except for requests that cost nothing and have no limit, which then
+        go uncounted.
+        """
         found = self.admit_now(key, claim)
         if found is not None:
             return found
@@ -164,20 +167,23 @@ class QuotaManager:
     def settle(
         self, reservation: QuotaReservation, *, cost: float | None, tokens: int | None, untold: float = 0.0
     ) -> None:
-        """What it took: USD and tokens, in and out; None where nobody can tell: all that was set aside counts then.
-        ``untold``: USD of it that count since nobody says less."""
+        """Record what a request took: USD and tokens in and out.
+
+        None means unknown: the whole reservation counts then. ``untold``: USD of the cost that are an upper bound.
+        """
         self._till.settle(reservation, cost, tokens, untold)
         self._stir()
 
     def release(self, reservation: QuotaReservation) -> None:
-        """Nothing was sent."""
+        """Free a reservation: nothing was sent."""
         self._till.release(reservation)
         self._stir()
 
     async def extend(self, reservation: QuotaReservation, usd: float) -> bool:
-        """Have ``usd`` set aside for it in all; False where a budget has no room for that, or nothing can be written.
+        """Raise a reservation to ``usd`` in all; return False if a budget has no room or nothing can be written.
 
-        It is drawn from the periods that it began in. What lies idle in other workers is waited for as in ``admit``.
+        It is drawn from the periods that the request began in. Quota idle in other workers is waited for as in
+        ``admit``.
         """
         amount, until = to_nanodollars(usd), self._clock() + WAIT_SECONDS
         while True:
@@ -204,24 +210,23 @@ class QuotaManager:
             await asyncio.sleep(TICK_SECONDS)
 
     def expose(self, reservation: QuotaReservation, usd: float, *, taken: bool) -> None:
-        """What it counts if this process is killed now: so much was spent or is on its way. ``taken``: so are its
-        tokens."""
+        """Record what counts if this process is killed now: ``usd``, and the tokens if ``taken``."""
         self._till.expose(reservation, to_nanodollars(usd), taken=taken)
 
     def room(self, key: VirtualKey) -> tuple[float, float]:
-        """What the key's budgets have left, in USD and in tokens, as this worker knows it; infinity without one."""
+        """Return what the key's budgets have left, in USD and in tokens; infinity without a budget."""
         tab = self._tab(key, self._clock())
         return _smallest_remaining(tab.usd) / NANODOLLARS, _smallest_remaining(tab.tokens)
 
     def rates(self, key: VirtualKey) -> tuple[RateRemaining | None, RateRemaining | None]:
-        """What the key's rates leave, in requests and in tokens, as this worker knows it; None without such a rate."""
+        """Return what the key's rate limits leave, in requests and in tokens; None without a limit."""
         tab = self._tab(key, self._clock())
         return _rate_remaining(tab.rpm), _rate_remaining(tab.tpm)
 
     # ---- Idempotency-Key ---------------------------------------------------------------------------
 
     async def ask(self, asked: IdempotentRequest) -> FirstUse | StoredReply | QuotaRefusal:
-        """Whether this is the first request under its Idempotency-Key. Fresh has to be finished or forgotten."""
+        """Register a request under its Idempotency-Key. A FirstUse has to be finished, forgotten or abandoned."""
         asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict] = self._started(
             lambda: self._books.ask(self._worker, asked, self._clock())
         )
@@ -235,7 +240,7 @@ class QuotaManager:
         return found if isinstance(found, FirstUse | StoredReply) else quota_errors.idempotency_refusal(found)
 
     def _unasked(self, asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict]) -> None:
-        """Who asked left meanwhile, and it is written all the same."""
+        """Forget a registration whose client left while it was written."""
         if not asking.cancelled() and asking.exception() is None and not self._closed:
             found = asking.result()
             if isinstance(found, FirstUse):
@@ -244,18 +249,18 @@ class QuotaManager:
                 task.add_done_callback(self._forgetting.discard)
 
     async def finish(self, fresh: FirstUse, reply: StoredReply) -> None:
-        """Keep the reply for who asks again."""
+        """Store the reply for retries."""
         # Where it cannot be kept, the next one may be told at least that it was asked.
         lost = partial(self._books.abandon, fresh.row)
         await self._noted(lambda: self._books.finish(fresh.row, reply, self._clock()), or_later=lost)
 
     async def forget(self, fresh: FirstUse) -> None:
-        """Nothing was sent: the key may be used again."""
+        """Free the idempotency key: nothing was sent."""
         forget = partial(self._books.forget, fresh.row)
         await self._noted(forget, or_later=forget)
 
     async def abandon(self, fresh: FirstUse) -> None:
-        """It was sent, and its answer is nowhere: it is not done again under this key."""
+        """Mark the call as lost: it was sent, and its answer is unknown. It is not run again under this key."""
         abandon = partial(self._books.abandon, fresh.row)
         await self._noted(abandon, or_later=abandon)
 
@@ -286,7 +291,7 @@ class QuotaManager:
             self._stir()
 
     async def _draw(self) -> None:
-        """Draw what the waiting requests lack, all of them in one transaction."""
+        """Draw what all waiting requests lack, in one transaction."""
         now = self._clock()
         needs: dict[Lease, tuple[int, int]] = {}
         for waiter in self._waiters:
@@ -298,7 +303,7 @@ class QuotaManager:
             await self._take(drawn)
 
     async def _take(self, asked: Sequence[tuple[Lease, int, int]]) -> None:
-        """Draw for each purse what is needed of it, by requests of which the largest takes so much."""
+        """Draw from each lease what its requests need; the third number is the largest of them."""
         drawn = [(purse, need, purse.want(need, most)) for purse, need, most in asked]
         wants = [want for _, _, want in drawn]
         for purse, _, _ in drawn:
@@ -311,7 +316,7 @@ class QuotaManager:
         self._till.granted(drawn, grants, self._clock())
 
     def _serve(self) -> bool:
-        """Give waiting requests what there is now, first come first served; True where it is time to wait a moment."""
+        """Give waiting requests what there is, first come first served; return True if some still wait."""
         now, still = self._clock(), []
         waiters, self._waiters = self._waiters, []
         recovering = now - self._recovered > RECOVER_SECONDS
@@ -366,7 +371,7 @@ class QuotaManager:
             self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
     async def _tick(self) -> None:
-        """Write while there is something to write; ends when nothing is held and nothing lies idle."""
+        """Write reports while there is something to write; ends when nothing is held and nothing is idle."""
         try:
             while self._till.busy or self._owed:
                 await asyncio.sleep(10 * TICK_SECONDS if self._failed or self._owed else TICK_SECONDS)
@@ -432,14 +437,14 @@ class QuotaManager:
             self.access.look_ahead()
 
     async def _off(self, do: Callable[[], T]) -> T:
-        """Run it in the ledger's thread. Finished even if whoever waits for it is cancelled."""
+        """Run ``do`` in the manager's thread; it finishes even if the caller is cancelled."""
         return await asyncio.shield(self._started(do))
 
     def _started(self, do: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     async def close(self) -> None:
-        """Write everything and leave. What is still held counts whole, since it may have been sent."""
+        """Write everything and unregister. What is still held counts whole, since it may have been sent."""
         if self._closed:
             return
         self._closed = True

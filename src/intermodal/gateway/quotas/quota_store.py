@@ -1,9 +1,9 @@
-"""The shared side of the ledger, as an interface: what several worker processes agree on.
+"""The interface of the shared quota store: what several worker processes agree on.
 
-A process does not write for every request. It draws a *lease* of an account, reserves out of it in memory
-(``lease_pool.py``), and now and then writes what became of it. So, whatever is interleaved or dies:
+A process does not write for every request. It draws a *lease* on an account, reserves from it in memory
+(``lease_pool.py``), and reports now and then what became of it. Whatever is interleaved or dies:
 
-    spent + leases of all workers  <=  limit        what is admitted is part of a lease
+    spent + leases of all workers  <=  limit        an admitted request is part of a lease
 
 SQLite keeps it for the workers of one machine (``sqlite_store.py``). Another database has to do the same, each method
 in one transaction.
@@ -20,10 +20,10 @@ from intermodal.gateway.quotas.quota_types import Account, VirtualKey
 
 
 class LeaseRequest(Value, frozen=True):
-    """``need`` of an account's period for requests that wait, and ``wish`` more where there is plenty.
+    """A request for ``need`` of an account's period, and ``wish`` more where there is plenty.
 
-    ``slot``: where this worker's journal will say what it has reserved and spent of it; -1 for nowhere. ``told``: what
-    this worker spent of it, as the books know it by the time they answer.
+    ``slot``: where this worker's journal records what it reserved and spent of it; -1 for nowhere. ``told``: what this
+    worker spent of it that the store will know when it answers.
     """
 
     account: Account
@@ -35,12 +35,12 @@ class LeaseRequest(Value, frozen=True):
 
 
 class LeaseGrant(Value, frozen=True):
-    """What was drawn: all that was needed and perhaps more, or, when there is less than needed, all there is.
+    """What was drawn: everything needed and perhaps more, or all that is left if that is less.
 
     Attributes:
-        left: what nobody has drawn, after this. A bucket's fills up again.
-        idle: drawn by other workers and not reserved, as they last said.
-        spent: of a budget, by all.
+        left: what remains undrawn after this. A token bucket refills.
+        idle: drawn by other workers and not reserved, as they last reported.
+        spent: of a budget, by all workers.
     """
 
     amount: int
@@ -50,13 +50,13 @@ class LeaseGrant(Value, frozen=True):
 
 
 class LeaseReport(Value, frozen=True):
-    """What became of a lease. Sums since the lease began, so that writing a line twice does no harm.
+    """What became of a lease. Sums since it began, so that writing a report twice does no harm.
 
     Attributes:
-        spent: what was settled, ``unknown`` of it because nobody could tell and the upper bound counts.
-        returned: given back; less than nothing where more was charged than had been drawn.
+        spent: what was settled; ``unknown`` of it is an upper bound, since the actual cost was not reported.
+        returned: given back; negative where more was charged than had been drawn.
         idle: drawn and not reserved now.
-        over: the lease ends with this.
+        over: this ends the lease.
     """
 
     account: Account
@@ -69,7 +69,7 @@ class LeaseReport(Value, frozen=True):
 
 
 class AccountSpending(Value, frozen=True):
-    """One account's period as ``intermodal keys list`` shows it. ``held``: drawn by workers, not settled yet."""
+    """One account's period, as ``intermodal keys list`` shows it. ``held``: leased and not settled yet."""
 
     account: str
     start: str
@@ -79,20 +79,20 @@ class AccountSpending(Value, frozen=True):
 
 
 class LeaseHolder(Value, frozen=True):
-    """A process that draws leases. ``journal``: file that says what it has set aside, None where nobody reads it."""
+    """A process that draws leases. ``journal``: the file that records its reservations, None without one."""
 
     id: str
     journal: Path | None = None
 
 
 class FirstUse(Value, frozen=True):
-    """Nobody asked under this idempotency key: go on, then ``finish``, ``forget`` or ``abandon`` it."""
+    """The first request under an idempotency key: proceed, then ``finish``, ``forget`` or ``abandon`` it."""
 
     row: int
 
 
 class StoredReply(Value, frozen=True):
-    """It was answered before: send this. ``headers``: lines that are said again, each with its end."""
+    """The reply to replay. ``headers``: the header lines to repeat, each with its line end."""
 
     status: int
     content_type: str
@@ -104,7 +104,7 @@ IdempotencyConflict = Literal["running", "other", "lost", "long", "full"]
 
 
 class IdempotentRequest(Value, frozen=True):
-    """A request under an ``Idempotency-Key``: whose, and a digest of path and body."""
+    """A request under an ``Idempotency-Key``: its owner, and a digest of path and body."""
 
     owner: str
     name: str
@@ -112,20 +112,20 @@ class IdempotentRequest(Value, frozen=True):
 
 
 class QuotaStore(Protocol):
-    """Methods block for as long as a transaction takes and raise StoreError; the ledger calls them in a thread."""
+    """Methods block for one transaction and raise StoreError; the quota manager calls them in a thread."""
 
     # keys
     def version(self) -> int:
-        """Changes whenever keys do; costs microseconds, waits for nobody."""
+        """Return a number that changes whenever keys do. Takes microseconds and waits for no lock."""
         ...
 
     def every_key(self) -> tuple[VirtualKey, ...]:
-        """All that ever were, revoked and expired ones too."""
+        """Return all keys ever made, revoked and expired ones included."""
         ...
 
     def add(self, key: VirtualKey) -> None: ...
     def change(self, key: str, edit: Callable[[VirtualKey], VirtualKey]) -> VirtualKey:
-        """Limits of a key that is in use, in one step; its id, name and secret stay. Returns it as it is now."""
+        """Edit the limits of an active key in one step and return it; id, name and secret stay."""
         ...
 
     def revoke(self, key: str, now: float) -> None: ...
@@ -133,25 +133,24 @@ class QuotaStore(Protocol):
 
     # budgets and buckets
     def enter(self) -> LeaseHolder:
-        """This process takes part from now on."""
+        """Register this process."""
         ...
 
     def leave(self, worker: str) -> None:
-        """It ended in order: all its leases are written and over."""
+        """Unregister a process that ended in order; all its leases are reported and over."""
         ...
 
     def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]: ...
     def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
-        """Write what became of leases; returns what is left of each. Of none, it is a sign of life."""
+        """Record what became of leases; return what is left of each account. An empty report is a sign of life."""
         ...
 
     def prune(self) -> int:
-        """Forget what was spent in periods that are long past, and replies kept for longer than they are; sums over
-        all time stay. Returns how many rows."""
+        """Delete spending of periods long past, and expired replies; all-time sums stay. Return how many rows."""
         ...
 
     def recover(self) -> int:
-        """Charge what dead workers had set aside, at its upper bound; returns how many workers that were."""
+        """Charge what dead workers had reserved, at its upper bound; return how many workers."""
         ...
 
     # idempotency

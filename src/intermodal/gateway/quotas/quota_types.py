@@ -1,8 +1,8 @@
-"""What the ledger speaks of: keys, budgets, rates, claims, refusals. Values without I/O.
+"""The values of the quota system: keys, budgets, rate limits, claims and refusals, without I/O.
 
-Amounts are whole numbers everywhere below this file: money in nanodollars (1e-9 USD), so that a sum of a million
-small charges is exact and "never more than the budget" can be meant literally. What is set aside is rounded up, what
-was charged too: never by more than one nanodollar a request.
+Amounts are integers throughout: money in nanodollars (1e-9 USD), so that a sum of a million small charges is exact and
+"never more than the budget" holds literally. Reservations and charges are rounded up, by at most one nanodollar a
+request.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ class Budget(Value, frozen=True):
 
 
 class RateLimit(Value, frozen=True):
-    """Requests and tokens a minute, each a token bucket that holds one minute's worth; None: as many as come."""
+    """Requests and tokens a minute, each a token bucket that holds one minute's worth; None: unlimited."""
 
     rpm: int | None = None
     tpm: int | None = None
 
 
 class VirtualKey(Value, frozen=True):
-    """A key of the gateway's own. The secret itself is nowhere: ``digest`` is its SHA-256.
+    """A key of the gateway. The secret itself is stored nowhere: ``digest`` is its SHA-256.
 
     Attributes:
-        id: of our own, in every account's name. name: people's.
+        id: internal, part of every account's name. name: for people.
         start: first characters of the secret, to tell keys apart.
-        created, expires, revoked: seconds since the epoch; None where that is not so.
-        models, policies: names that may be asked for, ``*`` at the end for all that begin so. With neither, anything;
-            with one of them, nothing but what is listed: a policy is no way around a list of models.
-        metrics: it reads what is counted, and may ask for nothing.
+        created, expires, revoked: seconds since the epoch, or None.
+        models, policies: names that may be asked for; ``*`` at the end matches a prefix. With neither, anything is
+            allowed; with either, nothing but what is listed: a policy is no way around a list of models.
+        metrics: this key reads metrics and may ask for nothing.
     """
 
     id: str
@@ -65,7 +65,7 @@ class VirtualKey(Value, frozen=True):
     metrics: bool = False
 
     def asks(self, *names: str) -> bool:
-        """Whether it may ask for what goes by all these names: as it was asked for, as it is in the catalog.
+        """Return True if the key allows what goes by all these names: as asked for, as in the catalog.
 
         ``policy:NAME`` is a policy.
         """
@@ -87,11 +87,11 @@ ANONYMOUS = VirtualKey(id="open", name="open")  # who calls where no key is aske
 
 
 class Account(Value, frozen=True):
-    """Something that is drawn from: a budget, or a bucket of a rate.
+    """Something that quota is drawn from: a budget, or the token bucket of a rate limit.
 
     Attributes:
         id: ``KEY/usd/month``, ``KEY/rpm``, ``at/ENDPOINT/tpm``.
-        limit: of a budget in its unit, None without one: then it is only counted. Of a bucket: what it holds when full.
+        limit: of a budget in its unit; None counts without a limit. Of a bucket: what it holds when full.
         period: of a budget; "" for a bucket.
     """
 
@@ -105,10 +105,10 @@ class QuotaClaim(Value, frozen=True):
     """The most that one attempt at a request may take, before anything is sent.
 
     Attributes:
-        cost: USD; None when nobody knows the price, which is not nothing: a key with a budget in money is refused then.
-        tokens: in and out; None when they cannot be told.
-        endpoints: that may be called; the rate of the first is drawn from.
-        requests: as how many it counts: a door that makes several runs of one request counts it once.
+        cost: USD; None if the price is unknown, which a key with a budget in money refuses.
+        tokens: in and out; None if unknown.
+        endpoints: that may be called; the rate limit of the first is drawn from.
+        requests: how many requests it counts as: several runs of one request count once.
     """
 
     cost: float | None = None
@@ -121,9 +121,9 @@ MAX_PAID_ATTEMPTS = 3  # a run makes no more that may cost money (``executor/att
 
 
 def claim_for_plan(plan: Plan) -> QuotaClaim:
-    """The upper bounds of a plan: ``Quantity.high`` of the dearest among what is chosen and what may follow it.
+    """Return the upper bounds of a plan: ``Quantity.high`` of the dearest route, fallbacks included.
 
-    Of one attempt: where one that may have been paid is followed by another, more is set aside before that is sent.
+    For one attempt: if one that may have been paid is followed by another, more is reserved before that is sent.
     """
     routes = _routes(plan)
     endpoints = tuple(dict.fromkeys(route.endpoint for route in routes))
@@ -133,8 +133,10 @@ def claim_for_plan(plan: Plan) -> QuotaClaim:
 
 
 def max_run_cost(plan: Plan, policy: Policy) -> float | None:
-    """USD that a run of it may cost with all attempts that may be paid; None where nobody knows. ``max_cost`` bounds
-    a run in any case."""
+    """Return USD that a run may cost with all attempts that may be paid; None if unknown.
+
+    ``max_cost`` bounds a run in any case.
+    """
     most = _largest([route.total.cost for route in _routes(plan)])
     if most is None or not policy.pay_twice:
         return most
@@ -156,7 +158,7 @@ def _largest(quantities: list[Quantity]) -> float | None:
 
 
 def to_nanodollars(usd: float) -> int:
-    """Nanodollars, rounded up; what a float cannot say (1e-16) does not make one more of it."""
+    """Return nanodollars, rounded up; float noise (1e-16) does not add one."""
     return math.ceil(usd * NANODOLLARS - 1e-4)
 
 
@@ -165,12 +167,12 @@ BUDGET_REFUSALS = frozenset({"insufficient_quota", "budget_reserved"})
 
 
 class QuotaRefusal(Value, frozen=True):
-    """Why a request is not taken, as HTTP says it.
+    """Why a request is refused, in HTTP's terms.
 
     Attributes:
-        status: HTTP's. code: OpenAI's word for it where it has one. words: one clear sentence.
-        retry_after: seconds after which asking again makes sense; None when it does not.
-        again: whether a client may try by itself (``x-should-retry``).
+        status: HTTP's. code: OpenAI's word for it if there is one. words: one clear sentence.
+        retry_after: seconds until a retry makes sense; None if it does not.
+        again: whether a client may retry by itself (``x-should-retry``).
     """
 
     status: int
@@ -181,7 +183,7 @@ class QuotaRefusal(Value, frozen=True):
 
 
 class RateRemaining(Value, frozen=True):
-    """What a rate leaves, for ``x-ratelimit-*``: of ``limit`` a minute, and seconds until the bucket is full."""
+    """What a rate limit leaves, for ``x-ratelimit-*``: of ``limit`` a minute, and seconds until it is full."""
 
     limit: int
     remaining: int

@@ -1,8 +1,7 @@
-"""The shared side of the ledger in one SQLite file, for the workers of one machine.
+"""The shared quota store in one SQLite file, for the workers of one machine.
 
-Drawing waits for the disk, writing down what was settled does not: if power is lost in between, the lease is still
-there and counts whole. Everything is one transaction that takes the write lock first, so that no two workers read the
-same remainder.
+Drawing a lease waits for the disk, reporting does not: after a power loss the lease is still there and counts whole.
+Every transaction takes the write lock first, so that no two workers read the same remainder.
 """
 
 from __future__ import annotations
@@ -47,10 +46,10 @@ _OUT = "taken - spent - returned"  # of a lease: what is drawn and not settled
 
 
 class SqliteQuotaStore:
-    """``QuotaStore`` in ``path``; journals of the workers lie beside it.
+    """The ``QuotaStore`` in ``path``; journals of the workers lie beside it.
 
     Args:
-        process: who this is, as ``store/process_identity.py`` says it. gone: whether such a process certainly ended.
+        process: identity of this process, as in ``store/process.py``. gone: whether such a process certainly ended.
         clock: seconds since the epoch.
     """
 
@@ -155,7 +154,7 @@ class SqliteQuotaStore:
         return len(charged)
 
     def _ended(self, process: str, seen: float) -> bool:
-        """Of another host's processes (a container before this one) nobody can tell but by their silence."""
+        """Return True if a process ended. One of another host or container is judged by its silence."""
         if self._gone(process):
             return True
         return process.split("/")[0] != self._process.split("/")[0] and self._clock() - seen > SILENT_SECONDS
@@ -182,7 +181,7 @@ class SqliteQuotaStore:
             return tuple(_write(connection, worker, line, now) for line in lines)
 
     def _heard(self, connection: sqlite3.Connection, worker: str) -> None:
-        """Raises StoreError where others took this worker for dead: what it had drawn is charged already."""
+        """Record a sign of life. Raises StoreError if this worker was taken for dead and charged."""
         if not connection.execute("UPDATE workers SET seen = ? WHERE id = ?", (self._clock(), worker)).rowcount:
             raise StoreError("this worker was silent for so long that it was taken for dead", where=shown(self.path),
                              todo="start it again")  # fmt: skip
@@ -227,7 +226,7 @@ def _draw(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: 
 
 
 def _balance(connection: sqlite3.Connection, account: Account, start: str, worker: str) -> tuple[int, int, int]:
-    """Spent by all; drawn by nobody; drawn by other workers and idle there."""
+    """Return what all workers spent, what is undrawn, and what lies idle in other workers."""
     row = connection.execute(
         "SELECT spent FROM spending WHERE account = ? AND start = ?", (account.id, start)
     ).fetchone()
@@ -270,7 +269,7 @@ def _write(connection: sqlite3.Connection, worker: str, line: LeaseReport, now: 
 
 
 def _charge(connection: sqlite3.Connection, worker: str, numbers: memoryview | None) -> None:
-    """Settle a dead worker's leases: what its journal says was settled and set aside; without one, all it had drawn."""
+    """Settle a dead worker's leases by its journal; without one, everything it had drawn."""
     for row in connection.execute("SELECT * FROM leases WHERE worker = ?", (worker,)).fetchall():
         if numbers is None or row["slot"] < 0:
             spent = unknown = max(row["taken"] - row["spent"] - row["returned"], 0)

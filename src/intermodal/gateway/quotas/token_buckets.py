@@ -1,8 +1,8 @@
-"""Token buckets of rates, shared by the workers: a bucket holds one minute's worth and fills evenly.
+"""Token buckets for rate limits, shared by the workers: a bucket holds one minute's worth and refills evenly.
 
-In any span of t seconds at most ``limit * (1 + t / 60)`` get through. Workers draw a few at a time, as of a budget,
-so that most requests ask nobody; what lies idle in one worker is given back at its next ticks when it is scarce. How
-much that is stands among the leases, so that a request for which it would be enough waits for it a moment.
+In any span of t seconds at most ``limit * (1 + t / 60)`` get through. Workers draw a few tokens at a time, as of a
+budget, so that most requests need no transaction; idle tokens are given back when they are scarce. How many are idle is
+recorded with the leases, so that a request that they would satisfy waits for them a moment.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def draw(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: f
 
 
 def give_back(connection: sqlite3.Connection, worker: str, line: LeaseReport, now: float) -> int:
-    """``line.returned`` goes back, which is not a sum here: a line that was lost is made up for by time."""
+    """Return ``line.returned`` to the bucket. It is not a sum here: time makes up for a lost report."""
     level, since = _level(connection, line.account, now)
     level = min(level + line.returned, float(line.account.limit or 0))
     _set(connection, line.account, level, since)
@@ -50,7 +50,7 @@ def give_back(connection: sqlite3.Connection, worker: str, line: LeaseReport, no
 
 
 def _level(connection: sqlite3.Connection, account: Account, now: float) -> tuple[float, float]:
-    """What is in it now, and the time to write beside that: a clock that was put back fills nothing."""
+    """Return the level now and the time to store with it. A clock that was set back refills nothing."""
     full = float(account.limit or 0)
     row = connection.execute("SELECT level, updated FROM buckets WHERE name = ?", (account.id,)).fetchone()
     if row is None:

@@ -1,8 +1,8 @@
-"""How much a body of JSON may hold, and how a large one is read.
+"""Limits on the JSON of a request body, and decoding of large bodies.
 
-A megabyte has room for half a million values, and each costs a hundred times its bytes once it is read; so they are
-counted before, by the marks between them, outside of strings, and once for each request. Media are not looked through:
-what is not media is text, which a parser holds the interpreter for, all of it at once.
+A megabyte has room for half a million values, each of which costs a hundred times its bytes once decoded. So values are
+counted first, by the separators outside of strings, once for each request. Media are not searched. What is not media is
+text, for which a parser holds the interpreter lock the whole time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def check_values(asked: GatewayRequest, most: int = MAX_VALUES, text: int = MAX_TEXT) -> None:
-    """Raises Refused, 413, for more than so many values, or bytes of text. A body that was found to be in order is not
-    looked through again."""
+    """Raise Refused, 413, for a body with more than ``most`` values or ``text`` bytes of text.
+
+    A body that passed is not searched again.
+    """
     if not asked.checked and len(asked.body) > min(most, text):
         words = extract_media(asked.body).text
         if len(words) > text:
@@ -44,14 +46,14 @@ def check_values(asked: GatewayRequest, most: int = MAX_VALUES, text: int = MAX_
 
 
 def check_media_count(count: int, most: int) -> None:
-    """Raises Refused, 413, for more parts of media: each is opened, measured and planned for."""
+    """Raise Refused, 413, for more than ``most`` media: each is opened, measured and planned for."""
     if count > most:
         what = f"the request holds {count:,} pictures, recordings and other files, and {most:,} are taken"
         raise RequestRefused(what, status=413, todo="send fewer, or set max_media in [serve]")
 
 
 async def decode_body(read: Callable[[bytes], T], body: bytes) -> T:
-    """What is read of a body, in a thread where it is large. Raises what reading raises."""
+    """Return ``read(body)``, in a thread if the body is large. Raises what ``read`` raises."""
     return await offload(len(body) > LONG, read, body)
 
 
@@ -73,7 +75,10 @@ def has_more_values(most: int, body: bytes) -> bool:
 
 
 def _without_strings(body: bytes) -> bytes:
-    """String by string, and not by ``sub``, which holds the interpreter from the first to the last of them."""
+    """Return the body without its strings.
+
+    String by string, since one ``sub`` would hold the interpreter lock from the first to the last.
+    """
     kept, begin = [], 0
     for string in _STRING.finditer(body):
         kept.append(body[begin : string.start()])

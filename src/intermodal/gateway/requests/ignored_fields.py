@@ -1,5 +1,4 @@
-"""What of a request is not understood here, or its host is not told, by name: an answer says it, so that nothing is
-dropped in silence."""
+"""Names the fields of a request that are not understood or that its host is not sent: nothing is dropped silently."""
 
 from __future__ import annotations
 
@@ -22,22 +21,27 @@ _MARK = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*"ephemeral"')
 
 
 def ignored_content(body: bytes, dialect: ClientApi, carried: int = 0) -> tuple[str, ...]:
-    """Names of what stands in the middle of what is said and is not understood, and ``cache_control`` where there are
-    more marks of it than are ``carried`` to the host."""
+    """Return names of nested content that is not understood.
+
+    ``cache_control`` is among them where a body has more marks than are ``carried`` to the host.
+    """
     found = tuple(name for name, deep in dialect.deep.items() if b'"%b"' % name.encode() in body and deep.search(body))
     lost = _CACHE in body and len(_MARK.findall(body)) > carried
     return (*found, "cache_control") if lost else found
 
 
 def unenforced_tools(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:
-    """That a model is to be held to the schemas of its tools, where the protocol that it is asked by cannot say so."""
+    """Return ``tools.strict`` if strict tools are asked for and the host's protocol cannot express them."""
     return ("tools.strict",) if protocol not in STRICT_TOOLS_PROTOCOLS and any(tool.strict for tool in tools) else ()
 
 
 def unforwarded_fields(
     fields: Mapping[str, msgspec.Raw], settings: Settings, dialect: ClientApi, endpoint: Endpoint | None
 ) -> tuple[str, ...]:
-    """Names of fields that the endpoint is not told (``protocols/request_fields.py``). None: no endpoint is asked."""
+    """Return names of fields that the answering endpoint is not sent (``wire/fields.py``).
+
+    ``endpoint`` None: no host is asked.
+    """
     if endpoint is None:
         return ignored_fields(dialect.table, fields, settings, "")
     return ignored_fields(dialect.table, fields, settings, endpoint.host.protocol, endpoint.host.quirks)

@@ -1,4 +1,4 @@
-"""Forms (``multipart/form-data``): fields and files of a body, which is looked through and not copied. RFC 7578."""
+"""Forms (``multipart/form-data``, RFC 7578): the fields and files of a body, which is searched and not copied."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _FILE = re.compile(r'[;\s]filename="([^"\r\n]*)"')
 
 
 class MultipartForm(NamedTuple):
-    """``fields`` in the order they came, several of one name as several; ``files`` by the field's name."""
+    """``fields`` in order, repeated names included; ``files`` by the name of the field."""
 
     fields: tuple[tuple[str, str], ...]
     files: Mapping[str, tuple[str, bytes]]  # field -> name of the file, its bytes
 
     def field(self, name: str, default: str = "") -> str:
-        """The last of that name."""
+        """Return the last value of a field."""
         return next((value for key, value in reversed(self.fields) if key == name), default)
 
 
 def multipart_boundary(content_type: str) -> bytes:
-    """What stands between the parts of a form, b"" where that is not said."""
+    """Return the boundary of a form, b"" if none is given."""
     found = _BOUNDARY.search(content_type)
     return b"" if found is None else (found[1] or found[2]).encode("latin-1")
 
 
 def _find(body: bytes, mark: bytes, at: int) -> int:
-    """Where a mark is, looked for a piece at a time: whoever looks holds the interpreter."""
+    """Return the position of a mark; searches a piece at a time, since a search holds the interpreter lock."""
     while at < len(body):
         found = body.find(mark, at, at + _PIECE + len(mark))
         if found >= 0:
@@ -44,7 +44,7 @@ def _find(body: bytes, mark: bytes, at: int) -> int:
 
 
 def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
-    """Raises Refused, 400 for what is no form and 413 for too many parts."""
+    """Return the form in a body. Raises Refused, 400 for an invalid form and 413 for too many parts."""
     boundary = multipart_boundary(content_type)
     if not boundary:
         raise RequestRefused("the form has no boundary", status=400)

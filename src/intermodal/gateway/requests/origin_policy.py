@@ -1,8 +1,7 @@
-"""Who may come in, by the head of a request alone: names this server answers to, and pages of browsers.
+"""Host and Origin checks, and CORS: a request is judged by its head alone.
 
-A page that a user happens to have open can reach a server on their machine. What it cannot do is leave out
-``ContentOrigin``, or send another ``Host`` than the name it looked up: so a name that was pointed at 127.0.0.1 (DNS
-rebinding) is told apart from ``localhost``.
+A web page open in a browser can reach a server on the same machine. It cannot omit ``Origin``, nor send a ``Host``
+other than the name it looked up; so a name that was pointed at 127.0.0.1 (DNS rebinding) differs from ``localhost``.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ class OriginPolicy:
     """``names``: further names of this server. ``origins``: pages whose scripts may call it."""
 
     def __init__(self, names: Iterable[str] = (), origins: Iterable[str] = (), *, addresses: bool = False) -> None:
-        """``addresses``: any literal address may stand in ``Host``, since no name was looked up for it."""
+        """``addresses``: accept any literal address as ``Host``, since no name was looked up for it."""
         self._names = frozenset((*_LOOPBACK, *(name.lower() for name in names)))
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         self._addresses = addresses
 
     def check(self, head: RequestHead) -> None:
-        """Raises Refused, 421 for a host that is not us and 403 for a page that was not allowed."""
+        """Raise Refused, 421 for a host that is not this server and 403 for an origin that is not allowed."""
         if not head.path.startswith("/") or head.path.startswith("//"):
             raise RequestRefused("the path must begin with one slash", status=421)
         said = head.headers.get("host", "").lower()
@@ -58,7 +57,7 @@ class OriginPolicy:
         return origin is not None and origin.lower() in self._origins
 
     def told(self, head: RequestHead) -> Mapping[str, str]:
-        """Headers by which a browser lets the page that asked have the answer; none for any other page."""
+        """Return the CORS headers that let an allowed page read the response; none for any other page."""
         origin = head.headers.get("origin", "")
         if not self._is_welcome(origin):
             return {}
@@ -72,12 +71,12 @@ class OriginPolicy:
 
 
 def is_preflight(head: RequestHead) -> bool:
-    """Whether a browser asks, for a page, what it may send: before the request itself, and without its key."""
+    """Return True for a CORS preflight request."""
     return head.method == "OPTIONS" and "origin" in head.headers and _WISHED in head.headers
 
 
 def preflight_headers(head: RequestHead) -> dict[str, str]:
-    """What such a page may send: whatever it wants to; whose it is, and what it asks for, is looked at then."""
+    """Return the headers that allow a preflight: any header may be sent, since the request itself is checked later."""
     wanted = head.headers.get("access-control-request-headers")
     return {
         "access-control-allow-methods": "GET, HEAD, POST", "access-control-max-age": _REMEMBERED,
@@ -86,7 +85,7 @@ def preflight_headers(head: RequestHead) -> dict[str, str]:
 
 
 def is_address(name: str) -> bool:
-    """Whether this is an address and no name."""
+    """Return True for a literal IP address."""
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:
@@ -95,7 +94,7 @@ def is_address(name: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens there."""
+    """Return True if only this machine can reach a server that listens on ``host``."""
     if host in _LOOPBACK:
         return True
     return is_address(host) and ipaddress.ip_address(host.strip("[]")).is_loopback

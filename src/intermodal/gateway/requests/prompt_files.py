@@ -1,9 +1,9 @@
-"""Prompt files that clients ask for by ``model: "prompt:NAME"``, with variables in the request; and who may see which.
+"""Prompt files that clients ask for as ``model: "prompt:NAME"``, with variables in the request, and who may see them.
 
-A prompt is rendered before a request is planned: its messages go before those of the client, and its policy bounds what
-the client asks for. Variables are a stranger's: none is read as a path, and each is checked against what the file
-declares (``prompt_variables.py``). Rendering is bounded (``prompts/rendering.py``) and runs in a thread, one at a time.
-Where no folder is served nothing of ``prompts/`` is imported.
+A prompt is rendered before planning: its messages precede the client's, and its policy bounds the client's. Variables
+come from strangers: none is read as a path, and each is checked against the file's declaration
+(``prompt_variables.py``). Rendering is bounded (``prompts/rendering.py``) and runs in a thread, one at a time. Without
+a folder nothing of ``prompts/`` is imported.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ REFRESH_SECONDS = 0.5  # seconds after which it is looked whether files changed
 
 
 class PromptFiles:
-    """The prompt files of a gateway. ``folder``: "" for none. ``say``: gets a sentence about what cannot be used."""
+    """The prompt files of a gateway. ``folder``: "" for none. ``say``: gets a sentence about unusable files."""
 
     def __init__(self, folder: str, say: Callable[[str], None]) -> None:
         self.folder = _folder(folder) if folder else None
@@ -54,7 +54,7 @@ class PromptFiles:
         self._turn = FairLock()
 
     async def current(self) -> PromptFolder | None:
-        """The folder as it is now, or was half a second ago; None where there is none."""
+        """Return the folder, read at most half a second ago; None without a folder."""
         if self.folder is not None and time.monotonic() - self._looked >= REFRESH_SECONDS:
             async with self._looking:
                 if time.monotonic() - self._looked >= REFRESH_SECONDS:
@@ -62,7 +62,7 @@ class PromptFiles:
         return self.folder
 
     async def start(self) -> None:
-        """Read all of it. Raises InputMissing where there is no such folder."""
+        """Read the whole folder. Raises InputMissing if it does not exist."""
         if self.folder is not None:
             await offload(True, self.folder.look)
             self._tell(map(str, self.folder.unreadable))
@@ -78,7 +78,7 @@ class PromptFiles:
         self._looked = time.monotonic()
 
     def _tell(self, wrong: Iterable[str]) -> None:
-        """Say what is wrong now and was not before."""
+        """Report problems that were not there before."""
         now = frozenset(wrong)
         for words in sorted(now - self._said):
             self._say(words)
@@ -89,9 +89,9 @@ class PromptFiles:
     async def rendered(
         self, client: ServerClient, asked: GatewayRequest, call: ChatCall, limits: HttpLimits
     ) -> RenderedPrompt | None:
-        """The prompt that a call names, rendered; None where it names none.
+        """Return the rendered prompt that a call names; None if it names none.
 
-        Raises UnknownModel, Refused, and PromptError with the file's line for what is wrong with the variables.
+        Raises UnknownModel, Refused, and PromptError with the file's line for invalid variables.
         """
         name = _named(call, client)
         if not name:
@@ -144,7 +144,7 @@ class PromptFiles:
             raise
 
     def seen_by(self, key: VirtualKey) -> list[LoadedPrompt]:
-        """The prompts that may be asked for with a key, as they were last looked at."""
+        """Return the prompts that a key may ask for, as of the last look."""
         if self.folder is None:
             return []
         return [each for each in self.folder.prompts.values() if key.asks(PROMPT + each.name)]
@@ -196,7 +196,7 @@ def _argument(argument: Argument) -> dict[str, Any]:
 
 
 async def list_prompts(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /v1/prompts``: those that may be asked for with this key, and the files that cannot be used."""
+    """``GET /v1/prompts``: prompts that this key may ask for, and files that cannot be used."""
     await gateway.prompts.current()
     reply.whole(200, await offload(True, _list, gateway.prompts, asked.key), JSON_HEADERS)
 
@@ -224,10 +224,10 @@ async def get_prompt(gateway: Gateway, asked: GatewayRequest, reply: ResponseWri
 
 
 async def parse_answer(events: AsyncGenerator[Event], file: PromptFile) -> AsyncGenerator[Event]:
-    """The events of a run, with the value that the file's format reads off the answer in place of its words, as JSON:
-    it is known at the end. Raises OutputInvalid where it finds none.
+    """Yield the events of a run with the answer replaced by the value that the file's parser reads, as JSON.
 
-    Where the answer is calls of tools, or was cut, its words stay as they are.
+    The value is known at the end. Tool calls and truncated answers stay as they are. Raises OutputInvalid if the parser
+    finds no value.
     """
     parser = file.parser
     words: list[str] = []

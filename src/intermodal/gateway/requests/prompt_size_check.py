@@ -1,9 +1,8 @@
-"""What is longer than everybody takes is refused by a piece of it: to count megabytes of words takes seconds.
+"""Refuses prompts that fit no model by counting a part of them: counting megabytes of text takes seconds.
 
-A text holds no fewer tokens than a piece of itself. So a request is planned with a share of each of its texts first,
-cut at blanks; where nobody can take that much, nobody can take the whole, and the rest needs no counting. A piece that
-somebody may take says nothing, and all is counted as always. What the refusal says of the size is then the pieces'
-count, put up to all of the text.
+A text has no fewer tokens than a part of it. So a request is first planned with a share of each text, cut at blanks. If
+no model takes that much, none takes the whole; if one may, everything is counted as usual. The size in the refusal is
+extrapolated from the share.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ SAMPLE_RATIO = (
 
 
 async def check_prompt_size(client: AsyncClient, request: Request) -> None:
-    """Raises NoRoute where nobody takes so much text, by counting a part of it."""
+    """Raise NoRoute if no model takes so much text, by counting a part of it."""
     long, size = is_long(request.messages), FIRST_SAMPLE
     whole = await offload(long, _words_alone, request)
     if whole < SAMPLE_RATIO * FIRST_SAMPLE:
@@ -47,7 +46,7 @@ async def check_prompt_size(client: AsyncClient, request: Request) -> None:
 
 
 def _words_alone(request: Request) -> int:
-    """Characters of a request that is all words, which go into the call that answers as they are; 0 of another."""
+    """Return the characters of a request that is nothing but text; 0 for any other."""
     if not isinstance(request.output, (TextOutput, JsonOutput)):
         return 0
     found = 0
@@ -75,7 +74,7 @@ def _cut(request: Request, share: float) -> Request:
 
 
 def _piece(text: str, share: float) -> str:
-    """A share of a text, of its beginning and its end: what is asked stands at either. No word is cut in two."""
+    """Return a share of a text, from its beginning and its end, where the question stands. No word is cut."""
     half = math.floor(len(text) * share / 2)
     if 2 * half + 2 >= len(text):
         return text
@@ -84,7 +83,7 @@ def _piece(text: str, share: float) -> str:
 
 
 def _of_all(prepared: PreparedRequest, share: float) -> NoRoute | None:
-    """The refusal with the size of the whole request in it, as far as a share of it tells."""
+    """Return the refusal with the extrapolated size of the whole request."""
     facts = prepared.inputs.facts
     parts = tuple(
         replace(

@@ -1,7 +1,7 @@
-"""Variables of a request as arguments of the prompt file that it names, and the file with them as a request.
+"""Variables of a request as arguments of a prompt file, and the rendered file as a request.
 
-Variables are a stranger's: none is read as a path, and each is held against what the file declares. Messages of the
-file go before those of the client. Imported with the first request for a prompt.
+Variables come from strangers: none is read as a path, and each is checked against the file's declaration. Messages of
+the file precede the client's. Imported with the first request for a prompt.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _MEDIA = (WireMedia, WireLink)
 
 
 class RenderedPrompt(NamedTuple):
-    """A prompt as a client asks for it.
+    """A prompt file rendered for a request.
 
     Attributes:
-        kept: the prompt. call: what was asked, with what the file says besides its messages. policy: that bounds it.
-        messages: of the prompt and of the client. models: that the file asks for, by the names it may have here.
-        urls: of variables. shown: makes a place in an error one of the folder. notes: what is to be said of it.
+        kept: the prompt. call: the client's call with what the file says besides messages. policy: that bounds it.
+        messages: of the prompt and of the client. models: those the file names, by their names here.
+        urls: of variables. shown: makes a path in an error relative to the folder. notes: notes for the client.
     """
 
     kept: LoadedPrompt
@@ -56,7 +56,7 @@ class RenderedPrompt(NamedTuple):
     async def planned(
         self, prepared: PreparedRequest, plan: Callable[[Inputs], Awaitable[Plan]]
     ) -> tuple[PreparedRequest, Plan]:
-        """The first plan that there is: with the model of the file, else with any. Raises what planning raises."""
+        """Return the first plan found: with the file's models, else with any. Raises what planning raises."""
         try:
             check_kinds(self.kept.file, prepared.inputs, self.urls)
             inputs, made, notes = await choose_plan(self.kept.file, self.models, prepared.inputs, plan)
@@ -76,7 +76,7 @@ def bind_arguments(file: PromptFile, said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _given(file: PromptFile, name: str, value: Any) -> Any:
-    """A variable as an argument: media as media, whatever it is sent as; anything else as JSON."""
+    """Return a variable as an argument: media as media, however it was sent; anything else as JSON."""
     argument = file.argument(name)
     if argument is not None and argument.holds:
         return _holding(file, argument, value)
@@ -88,7 +88,7 @@ def _given(file: PromptFile, name: str, value: Any) -> Any:
 
 
 def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
-    """A value with media within: as the others, bytes and addresses of the web, and no path of this machine."""
+    """Return a value with media inside: bytes and web addresses like the others, no path of this machine."""
 
     def put(each: Any, kinds: tuple[ArgumentKind, ...], at: str) -> MediaValue | None:
         if not isinstance(each, (str, *_MEDIA)):
@@ -125,7 +125,7 @@ def _plain(file: PromptFile, argument: Argument, value: Any) -> Any:
 
 
 def _medium(file: PromptFile, argument: Argument, value: Any, number: int) -> MediaValue:
-    """Bytes and addresses of the web. A text is never a path of this machine."""
+    """Return a medium from bytes or a web address. A text is never a path of this machine."""
     name = argument.name if number == 1 else f"{argument.name} {number}"
     return value_of(name, _source(file, argument, value, name), argument.kind)
 
@@ -185,7 +185,7 @@ def render_prompt(
 
 
 def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
-    """The file's, where it says one: the client's may say the same."""
+    """Return the file's output where it declares one; the client may ask for the same only."""
     if not isinstance(made.output, JsonOutput):
         return call.output
     if isinstance(call.output, JsonOutput) and call.output.schema != made.output.schema:
@@ -195,7 +195,7 @@ def _output(kept: LoadedPrompt, made: Request, call: ChatCall) -> Any:
 
 
 def _sampling(file: Sampling, asked: Sampling) -> Sampling:
-    """What the client says goes before what the file does; of two limits the lower one holds."""
+    """Return the sampling of file and client; the client's values take precedence, the lower token limit holds."""
     stated = _stated(asked)
     limits = [limit for limit in (file.max_tokens, asked.max_tokens) if limit is not None]
     return replace(file, **{**stated, "max_tokens": min(limits, default=None)})

@@ -1,12 +1,12 @@
-"""What a request may ask for: the model's name as a policy, and wishes that tighten it and never loosen it.
+"""Model names as policies, and overrides that tighten a policy and never loosen it.
 
-    openai/gpt-5-mini          that model, with bridges for what it cannot take
+    openai/gpt-5-mini          that model, with conversions for what it cannot take
     prompt:NAME                a prompt file (``prompt_files.py``)
-    auto                       whatever suits best, under the config's limits
+    auto                       whatever suits best, within the config's limits
     policy:NAME                ``[policies.NAME]`` of the config
 
-Wishes are headers (``x-intermodal-max-cost: 0.01``) or a field of the body (``"intermodal": {"max_cost": 0.01}``).
-Consent, releases and where calls go are the config's alone: a client that could widen them would decide for its owner.
+Overrides are headers (``x-intermodal-max-cost: 0.01``) or a field of the body (``"intermodal": {"max_cost": 0.01}``).
+Consent, releases and hosts are the config's alone: a client that could widen them would decide for its owner.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ FORBIDDEN_FIELDS = frozenset({
 
 
 class PolicyOverrides(Value, forbid_unknown_fields=True):
-    """What a request may say about its policy; each as in ``Policy``."""
+    """What a request may override in its policy; each field as in ``Policy``."""
 
     objective: Objective | None = None
     at_least: Tier | None = None
@@ -83,9 +83,9 @@ class PolicyOverrides(Value, forbid_unknown_fields=True):
 
 
 async def body_fields(asked: GatewayRequest, limits: HttpLimits, most: int = MAX_VALUES) -> dict[str, msgspec.Raw]:
-    """The fields of a body, unread; in ``messages`` and ``input`` a name stands for each large medium.
+    """Return the fields of a body, undecoded; in ``messages`` and ``input`` a name stands for each large medium.
 
-    Raises Refused for one that chooses an upstream, has a template or is endless. ``most``: values that it may hold.
+    Raises Refused for a body that selects an upstream, holds a template or is endless. ``most``: values it may hold.
     """
     return await offload(len(asked.body) > LONG, _fields_of, asked, most, limits.text)
 
@@ -128,7 +128,7 @@ def _too_deep() -> RequestRefused:
 
 
 def _unreadable(body: bytes) -> RequestRefused:
-    """Why a body cannot be read."""
+    """Return the error that says why a body cannot be read."""
     if told := utf8_error(body):
         return RequestRefused(f"the body has {told}", status=400)
     if len(body) <= LARGE_BODY and is_deeper(MAX_DEPTH, body):  # a parser stops there, too
@@ -141,7 +141,7 @@ def _unreadable(body: bytes) -> RequestRefused:
 
 
 def policy_overrides(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> tuple[PolicyOverrides, ...]:
-    """Of the headers, and of the body: both hold, as ``tightened`` has it. Raises Refused for what is none."""
+    """Return the overrides of headers and body, which both apply. Raises Refused for an invalid one."""
     by_header: dict[str, Any] = {}
     for name, value in headers.items():
         if name.startswith(POLICY_HEADER):
@@ -186,7 +186,7 @@ def _convert_overrides(said: Mapping[str, Any]) -> PolicyOverrides:
 
 
 def without_latest_tag(model: str, client: AsyncClient) -> str:
-    """The name that is meant: clients of Ollama write ``NAME:latest``, which is NAME where nothing else is."""
+    """Return the model name without Ollama's ``:latest``, unless a model of that full name exists."""
     if not model.endswith(LATEST_TAG) or len(model) > MAX_NAME_LENGTH or model in client.config.serve.aliases:
         return model
     if model.startswith(POLICY):
@@ -199,14 +199,14 @@ def without_latest_tag(model: str, client: AsyncClient) -> str:
 
 
 def prompt_name(model: str, client: AsyncClient) -> str:
-    """The prompt that a model's name, or its alias, stands for; "" for none."""
+    """Return the prompt that a model name or alias stands for; "" for none."""
     name = without_latest_tag(model, client)
     name = client.config.serve.aliases.get(name, name)
     return name.removeprefix(PROMPT) if name.startswith(PROMPT) else ""
 
 
 def policy_for_model(model: str, client: AsyncClient) -> Policy:
-    """What a model's name stands for. Raises UnknownModel for a policy that is not there."""
+    """Return the policy that a model name stands for. Raises UnknownModel for a policy that does not exist."""
     config, model = client.config, without_latest_tag(model, client)
     if not model:  # an empty name is no wish for any model: that is auto
         raise RequestRefused("the body names no model", status=400, todo=f"see /v1/models, or ask for {AUTO}")
@@ -231,10 +231,10 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
 
 
 def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
-    """Raises Refused, 403, where this key may not ask for a model, or for a policy, by the name it was asked for.
+    """Raise Refused, 403, unless the key allows this model or policy by the name it was asked for.
 
-    Who may ask for a model may ask for it at a host, and not the other way round. A short name is no other name of it:
-    it may stand for another model the next moment.
+    A key that allows a model allows it at every host, and not the other way round. A short name is not another name of
+    a model: it may stand for a different model tomorrow.
     """
     model = without_latest_tag(model, client)
     name = client.config.serve.aliases.get(model, model)
@@ -247,8 +247,10 @@ def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> No
 
 
 def intersect_policies(policy: Policy, other: Policy) -> Policy:
-    """What both allow. A limit of money that nobody stated is the other's to say. Raises Refused where that is
-    nothing."""
+    """Return the policy that allows what both allow. Raises Refused if that is nothing.
+
+    A cost limit that nobody stated yields to one that was.
+    """
     objectives = {each.objective for each in (policy, other)} - {"default"}
     if len(objectives) > 1:
         said = " and ".join(sorted(objectives))
@@ -289,15 +291,18 @@ def intersect_policies(policy: Policy, other: Policy) -> Policy:
 
 
 def _released(policy: Policy, other: Policy) -> tuple[str, ...]:
-    """What a policy releases of what another keeps private, where that does so too."""
+    """Return what a policy releases of what the other keeps private, if the other releases it too."""
     return tuple(
         each for each in policy.release if each in other.release or each.partition(":")[0] not in other.private
     )
 
 
 def apply_overrides(policy: Policy, said: tuple[PolicyOverrides, ...]) -> Policy:
-    """The policy with what a request asks for in addition. Raises Refused for what would loosen it, or what a wish
-    before asked for: headers may be those of a server between, which the body must not undo."""
+    """Return the policy tightened by the overrides.
+
+    Raises Refused for one that would loosen it, or undo an earlier one: headers may be set by a proxy in between, which
+    the body must not undo.
+    """
     for wishes in said:
         policy = _apply_override(policy, wishes)
     return policy

@@ -1,4 +1,5 @@
-"""Where a conversation was answered last. Clients send all of it each time and no name for it: its words are its name.
+"""Routes of conversations: which endpoint answered last. Clients send the whole conversation and no id, so its content
+is its name.
 
 Kept are digests, endpoints and bounds, never content.
 """
@@ -28,7 +29,7 @@ MAX_CONVERSATIONS = 4096
 
 
 class ConversationRoute(NamedTuple):
-    """Who answered, and under what. ``instead``: of another that the plan chose, which failed or was left alone."""
+    """The endpoint that answered, and under which policy. ``instead``: it stood in for another that failed."""
 
     endpoint: str
     policy: Policy
@@ -40,8 +41,7 @@ _decode = msgspec.msgpack.Decoder(ConversationRoute).decode
 
 
 class Conversations:
-    """The latest few thousand, by their digest and whose they are. ``shared``: what other workers know, and are told;
-    looked at for conversations that began elsewhere."""
+    """The latest few thousand routes by digest and owner. ``shared``: the table of all workers."""
 
     def __init__(self, shared: SharedTable | None = None) -> None:
         self._places: BoundedCache[bytes, ConversationRoute] = BoundedCache(
@@ -50,12 +50,12 @@ class Conversations:
         self._shared = shared
 
     async def placed(self, request: Request, owner: str) -> Request:
-        """The request as the next turn of the conversation it continues: where it was, under what bounded it."""
+        """Return the request as the next turn of the conversation that it continues."""
         name = await offload(is_long(request.messages), _before, request.messages, owner)
         return continue_conversation(request, self.place(name) if name is not None else None)
 
     def place(self, name: bytes) -> ConversationRoute | None:
-        """Where a conversation of this digest was answered."""
+        """Return the route of a conversation by its digest."""
         place = self._places.get(name)
         if place is None and self._shared is not None:
             said = self._shared.get(name)
@@ -65,17 +65,17 @@ class Conversations:
         return place
 
     def put(self, name: bytes, endpoint: str, policy: Policy, *, instead: bool = False) -> None:
-        """Remember it by its digest."""
+        """Remember the route of a conversation."""
         place = self._places[name] = ConversationRoute(endpoint, policy, instead)
         if self._shared is not None:
             self._shared.put(name, _encode(place))
 
 
 def continue_conversation(request: Request, place: ConversationRoute | None) -> Request:
-    """The request as the next turn of a conversation that was there.
+    """Return the request as the next turn of a conversation with this route.
 
-    It stays with who answered, but for who only stood in: then it is planned as if it began, and returns to the planned
-    endpoint when that is back. The result of a tool goes to who called it in any case.
+    It stays with the endpoint that answered. After a stand-in it is planned as if it began, so that it returns to the
+    planned endpoint; only the result of a tool goes to the endpoint that called the tool in any case.
     """
     if place is None:
         return request
@@ -84,7 +84,7 @@ def continue_conversation(request: Request, place: ConversationRoute | None) -> 
 
 
 def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
-    """The digest of a conversation after its answer; ``digest`` is one of SHA-256 of what was said before."""
+    """Return the digest of a conversation after its answer; ``digest`` is a SHA-256 of what was before."""
     digest.update(b"\0\0assistant")
     if text:
         digest.update(b"\0" + _text_identity(text))
@@ -95,13 +95,13 @@ def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> b
 
 
 def conversation_digest(request: Request, text: str, finished: Finished, owner: str) -> bytes:
-    """The digest of a conversation after its answer."""
+    """Return the digest of a conversation after its answer."""
     parts: tuple[Part, ...] = ((Text(text=text),) if text else ()) + finished.tool_calls
     return _digest((*request.messages, Message(role="assistant", parts=parts)), owner)
 
 
 def _before(messages: tuple[Message, ...], owner: str) -> bytes | None:
-    """The digest of a conversation up to its last answer; None where it has none yet."""
+    """Return the digest of a conversation up to its last answer; None if it has none."""
     last = max((n for n, message in enumerate(messages) if message.role == "assistant"), default=-1)
     return _digest(messages[: last + 1], owner) if last >= 0 else None
 
@@ -114,7 +114,7 @@ def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
 
 
 def running_digests(messages: tuple[Message, ...], owner: str) -> Iterator[tuple[Message, Callable[[], bytes]]]:
-    """Each message, and what makes the digest of the conversation up to it, before the next is asked for."""
+    """Yield each message, with a function for the digest up to it, valid until the next is asked for."""
     digest = hashlib.sha256(owner.encode())
     for message in messages:
         _add(digest, message)
@@ -129,7 +129,7 @@ def _add(digest: Any, message: Message) -> None:
 
 
 def part_identity(part: Part) -> bytes:
-    """What tells a part from others. Ids of calls are left out, and thinking is: not every client sends them back."""
+    """Return what tells a part from others. Call ids and thinking are left out: not every client sends them."""
     if isinstance(part, Text):
         return _text_identity(part.text)
     if isinstance(part, ToolCall):

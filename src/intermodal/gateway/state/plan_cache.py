@@ -1,10 +1,10 @@
-"""Plans by shape: requests that differ in nothing but their words, and in these by a sixteenth at most. Pictures have
-exactly the same size, and nobody counted the letters on them (``lane/``).
+"""Plans by shape: requests that differ only in their text, whose sizes differ by a sixteenth at most.
 
-Planning takes longer than reading a small request. The plan of a shape is a real plan, of the longest request of that
-shape: what it sets aside is an upper bound for each of them, its numbers at most a sixteenth above a fresh plan's. It
-is kept only where the shortest request of the shape is planned the same way; where a limit lies between the two, each
-request is planned by itself. Everything else that a plan depends on is part of the shape, so it is never out of date.
+Pictures must have exactly the same size, and their text is not measured. Planning takes longer than parsing a small
+request. A cached plan is a real plan for the longest request of the shape: its reservation is an upper bound for each
+of them, its numbers at most a sixteenth above those of a fresh plan. It is cached only if the shortest request of the
+shape is planned the same way; otherwise each request is planned by itself. Everything else that a plan depends on is
+part of the shape, so it is never stale.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ class PlanCache:
         self.misses = 0
 
     async def plan(self, inputs: Inputs) -> Plan:
-        """A plan for these inputs. Raises NoRoute."""
+        """Return a plan for these inputs. Raises NoRoute."""
         shared = await self.shared(inputs)
         if shared is not None:
             return shared
         return await offload(_is_long(inputs), plan_from, inputs, "http")
 
     async def shared(self, inputs: Inputs) -> Plan | None:
-        """The plan that all requests of this shape have; None where each is planned by itself."""
+        """Return the plan of all requests of this shape; None if each is planned by itself."""
         long = _is_long(inputs)
         shape = await offload(long, _shape, inputs)
         if shape is None:
@@ -89,7 +89,7 @@ def _is_long(inputs: Inputs) -> bool:
 
 
 def _shape(inputs: Inputs) -> bytes | None:
-    """A digest of what a plan depends on; None for requests of more than words and such pictures, or of many parts."""
+    """Return a digest of what a plan depends on; None for other media, computed outcomes, or too many parts."""
     request = inputs.request
     if len(inputs.facts.parts) > MAX_PARTS:
         return None
@@ -143,7 +143,7 @@ def _shape(inputs: Inputs) -> bytes | None:
 
 @lru_cache(1_024)  # each is asked for three times: of the shape, of its largest text and of its smallest
 def estimate_tokens(chars: int, size: int, scripts: Scripts, vocabularies: tuple[str, ...]) -> tuple[int, ...]:
-    """Typical and most tokens of a text in each of these vocabularies, as plans estimate them."""
+    """Return typical and largest token counts of a text in each of these vocabularies."""
     found = (text_tokens(chars, size, scripts, name) for name in vocabularies if scripts)
     return tuple(round(tokens) for each in found for tokens in (each.mid, each.high))
 
@@ -190,7 +190,7 @@ def _sized(inputs: Inputs, *, most: bool) -> Inputs:
 
 
 def _decisions(plan: Plan) -> object:
-    """All of a plan but its numbers. The headline is the verdict in words, with a price in some."""
+    """Return everything in a plan but its numbers. The headline is left out: it may contain a price."""
     verdict = plan.verdict
     others = [other and (other.endpoint, other.summary) for other in (verdict.language_model, verdict.keeps)]
     return (

@@ -1,4 +1,4 @@
-"""Plans that were made, for who asked: kept for ``GET /v1/plans/ID``, whichever worker is asked."""
+"""Recent plans by owner and id, for ``GET /v1/plans/ID``, whichever worker is asked."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _AGAIN = 1.0  # seconds after which a plan that is made again is told again, so 
 
 
 class PlanHistory:
-    """The latest thousand. ``shared``: what other workers know, and are told.
+    """The latest thousand plans. ``shared``: the table of all workers.
 
-    Seldom is one asked for again. As bytes it takes 1 to 3 KB, as what it was 7 to 30.
+    They are rarely read. Encoded, a plan takes 1 to 3 KB instead of 7 to 30.
     """
 
     def __init__(self, shared: ChunkedSharedTable | None = None) -> None:
@@ -33,7 +33,7 @@ class PlanHistory:
         self._told: BoundedCache[tuple[str, str], float] = BoundedCache("plans that other workers know", MAX_PLANS)
 
     def __setitem__(self, key: tuple[str, str], plan: Plan) -> None:
-        """``key``: for whom, and its id."""
+        """Keep a plan. ``key``: its owner and id."""
         data = self._plans.get(key)
         if data is None:
             data = zlib.compress(msgspec.msgpack.encode(plan), 1)
@@ -47,7 +47,7 @@ class PlanHistory:
                 self._shared.put(row_key(*key), data)
 
     def of(self, owner: str, name: str) -> Plan | None:
-        """A plan by its id, if it was made for this owner and is still kept."""
+        """Return a plan by its id, if it was made for this owner and is still kept."""
         found = self._plans.get((owner, name))
         if found is None and self._shared is not None:
             found = self._shared.get(row_key(owner, name))

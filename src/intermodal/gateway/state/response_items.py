@@ -1,8 +1,8 @@
-"""Items of answers that clients of OpenAI's responses refer to by their id, instead of sending them again.
+"""Items of answers that clients of OpenAI's responses refer to by id instead of sending them again.
 
-OpenAI keeps answers unless a request says ``store: false``, and clients count on it without being told to: Vercel's AI
-SDK sends the id of what was said in an earlier turn, and nothing else of it. So items are kept here too, in memory and
-for who asked, until they give way to later ones or the server ends. Whole conversations are not kept.
+OpenAI stores answers unless ``store: false`` is sent, and clients count on it: Vercel's AI SDK sends only the id of
+what was said in an earlier turn. So items are kept here too, in memory and for their owner, until later ones evict them
+or the server stops. Whole conversations are not kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_REFERENCED_BYTES = (
 
 
 class ResponseItems:
-    """The latest, so many and so many bytes of JSON together. ``shared``: what other workers know, and are told."""
+    """The latest items, bounded by number and bytes of JSON. ``shared``: the table of all workers."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class ResponseItems:
         )
 
     def keeper(self, owner: str) -> Callable[[Mapping[str, Any]], None]:
-        """What keeps an item for whoever this is."""
+        """Return a function that keeps items for this owner."""
 
         def keep(item: Mapping[str, Any]) -> None:
             data = self._kept[owner, item["id"]] = dumps(item)
@@ -48,7 +48,7 @@ class ResponseItems:
         return keep
 
     def found(self, owner: str, name: str) -> Any:
-        """The item of an id; None where there is none, or it is somebody else's."""
+        """Return an item by its id; None if there is none or it belongs to another owner."""
         item = self._json(owner, name)
         return None if item is None else loads(item)
 
@@ -57,7 +57,7 @@ class ResponseItems:
         return self._shared.get(row_key(owner, name)) if item is None and self._shared is not None else item
 
     def finder(self, owner: str) -> Callable[[str], Any]:
-        """What finds the item of an id. It raises Refused, 404, for one that is not there or is somebody else's."""
+        """Return a function that finds items by id. It raises Refused, 404, if there is none."""
 
         left = MAX_REFERENCED_BYTES
 

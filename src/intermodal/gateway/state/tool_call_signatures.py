@@ -1,7 +1,7 @@
-"""Signatures of calls of tools, which a host gives and wants back, and no client's API has a place for.
+"""Signatures of tool calls, which a host issues and wants back, and which no client API has a place for.
 
-They are kept by the ids of the calls, for who asked. Some clients send no ids back (Ollama's), or their own: then a
-call is known by the words of its conversation, and by which of its turn it is.
+They are kept by call id, for each owner. Clients that send no ids (Ollama's) or their own are recognised by the digest
+of the conversation and the position of the call in its turn.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ANY = "any"  # kept with the latest: of who has none nothing need be looked up
 
 
 class ToolCallSignatures:
-    """The latest, so many and so many bytes together. ``shared``: what other workers know, and are told."""
+    """The latest signatures, bounded by number and bytes. ``shared``: the table of all workers."""
 
     def __init__(self, shared: ChunkedSharedTable | None = None) -> None:
         self._kept = ResponseItems("signatures of calls", MAX_SIGNATURES, MAX_SIGNATURE_BYTES, shared=shared)
 
     def keep(self, conversation: bytes, finished: Finished, owner: str) -> None:
-        """Remember those of an answer. ``conversation``: its digest after that."""
+        """Remember the signatures of an answer. ``conversation``: its digest after that answer."""
         found = signatures_by_call(finished.said)
         if not found:
             return
@@ -45,13 +45,13 @@ class ToolCallSignatures:
         keep({"id": _ANY})
 
     async def put_back(self, request: Request, owner: str) -> Request:
-        """The request with the signatures of calls that are known here; those that it has stay."""
+        """Return the request with known signatures added; those that it has stay."""
         if self._kept.found(_of(owner), _ANY) is None:
             return request
         return await offload(is_long(request.messages), self._put_back, request, owner)
 
     def _put_back(self, request: Request, owner: str) -> Request:
-        """Only looks up, which a thread may do while others are kept."""
+        """Add signatures; it only reads, so a thread may do it while others are kept."""
         if not any(map(_calls, request.messages)):
             return request
         messages = tuple(
@@ -81,7 +81,7 @@ def _calls(message: Message) -> bool:
 
 
 def _of(owner: str) -> str:
-    """Where workers share it, items of answers are in the same memory."""
+    """Return the owner under which signatures are kept: shared memory holds items of answers as well."""
     return f"signatures of {owner}"
 
 

@@ -1,11 +1,11 @@
-"""Heartbeat of the workers: each counts the turns of its event loop in shared memory, and the parent watches the count.
+"""Heartbeats of the workers: each counts turns of its event loop in shared memory, and the parent watches the count.
 
-A worker whose loop hangs (a loop in Python, a call into C that holds the interpreter) looks alive to the system: only
-the loop itself can tell that it turns. Writing a number is all that it costs; nobody is woken by it.
+A worker whose loop hangs (in Python, or in C code that holds the interpreter lock) looks alive to the system; only the
+loop itself can show that it turns. A beat is one write to memory and wakes nobody.
 
-The parent counts silence by its own steps, a bounded part of each: where the machine slept, or the parent was stopped,
-time passed for nobody. Silence alone is not enough, either: a worker that could run and was given no processor is slow,
-and one that waits for a disk or is held by a debugger cannot be helped by its end.
+The parent counts silence in its own steps and a bounded part of each: while the machine slept or the parent was
+stopped, no time passed. Silence alone is not enough: a worker that could run and got no processor is slow, and one that
+waits for a disk or is held by a debugger cannot be helped by killing it.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _LINE = 64  # bytes of a beat: each has a cache line of its own
 
 
 class Heartbeats:
-    """``view``: memory that is shared. A count of 0 is a worker that does not serve yet."""
+    """Counters in shared memory (``view``). A count of 0 is a worker that does not serve yet."""
 
     def __init__(self, view: memoryview) -> None:
         self._counts = view.cast("Q")
 
     @staticmethod
     def size(numbers: int) -> int:
-        """Bytes for so many workers."""
+        """Return the bytes for so many workers."""
         return numbers * _LINE
 
     def beat(self, number: int) -> None:
@@ -42,11 +42,11 @@ class Heartbeats:
             self._counts[at] += 1
 
     def end(self, number: int) -> None:
-        """The loop of this worker is over: it beats no more, and is about to end."""
+        """Mark the loop of a worker as over: it beats no more and is about to end."""
         self._counts[self._at(number)] = _OVER
 
     def reset(self, number: int) -> None:
-        """Another worker gets this number."""
+        """Clear the counter for a new worker of this number."""
         self._counts[self._at(number)] = 0
 
     def count(self, number: int) -> int:
@@ -68,10 +68,9 @@ def start_beating(beats: Heartbeats, number: int, loop: asyncio.AbstractEventLoo
 
 
 class ProcessActivity(NamedTuple):
-    """What a process does: the state of its main thread as in proc(5), and the processor time that all have used.
+    """State of a process's main thread as in proc(5), and the processor time of all its threads.
 
-    Where the main thread sleeps and another could run, the state is R: the loop may wait for that one, and it for a
-    processor.
+    If the main thread sleeps and another is runnable, the state is R: the loop may wait for that thread.
     """
 
     state: str
@@ -79,7 +78,7 @@ class ProcessActivity(NamedTuple):
 
 
 def process_activity(pid: int) -> ProcessActivity | None:
-    """None where the system does not say."""
+    """Return the activity of a process; None if the system does not say."""
     try:
         tasks = Path(f"/proc/{pid}/task")
         fields = {task: (tasks / task / "stat").read_text().rpartition(")")[2].split() for task in os.listdir(tasks)}
@@ -99,14 +98,14 @@ class StepClock:
         self._last = now
 
     def step(self, now: float) -> float:
-        """Seconds since the last step that count."""
+        """Return the seconds since the last step that count."""
         passed = min(now - self._last, _STEP)
         self._last = now
         return passed
 
 
 class HangDetector:
-    """What the parent knows of one worker's beats."""
+    """The parent's view of one worker's heartbeats."""
 
     def __init__(self) -> None:
         self.silent = 0.0  # seconds without a beat
@@ -115,8 +114,7 @@ class HangDetector:
         self._cpu = 0.0  # it had used when its silence began
 
     def look(self, count: int, passed: float, activity: Callable[[], ProcessActivity | None]) -> bool:
-        """Whether it is to be killed, after ``passed`` more seconds of the parent's time. ``activity``: its main
-        thread's, now."""
+        """Return True if the worker is to be killed, after ``passed`` more seconds of the parent's time."""
         if count != self._count or not count:
             self.over = count == _OVER
             self._count, self.silent = count, 0.0

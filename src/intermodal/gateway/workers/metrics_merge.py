@@ -1,8 +1,9 @@
-"""One truth for ``/metrics``: each worker writes its counts down twice a second, and whoever is asked adds them up.
+"""One truth for ``/metrics``: each worker publishes its counters twice a second, and the one that is asked adds them
+up.
 
-A worker that takes the place of one that died goes on where that one stopped, and one that ended leaves its counts, so
-that sums never fall: to Prometheus a counter that falls is one that began anew. What the others say is half a second
-old at most; a worker that is killed takes that half second with it.
+A successor continues with the counters of the worker it replaces, and a worker that ended leaves its own, so that sums
+never fall: Prometheus takes a falling counter for a restart. Other workers' counters are at most half a second old; a
+worker that is killed loses that half second.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ _decode = msgspec.msgpack.Decoder(_WorkerReport).decode
 
 
 def resume_counts(gateway: Gateway, worker: WorkerProcess) -> None:
-    """Begin where the worker stopped whose number this one has."""
+    """Continue with the counters of the worker that had this number before."""
     before = _report_of(worker, worker.number)
     if before is not None:
         gateway.metrics.add(before.counts)
 
 
 def publish(gateway: Gateway, worker: WorkerProcess, *, over: bool = False) -> None:
-    """Let the others know. ``over``: this worker ends."""
+    """Publish the counters of this worker. ``over``: it ends."""
     now = Gauges() if over else read_gauges(gateway)
     told = _WorkerReport(at=0.0 if over else time.monotonic(), now=now, counts=gateway.metrics.counts())
     if not worker.memory.write(worker.number, _encode(told)):
@@ -48,7 +49,7 @@ def publish(gateway: Gateway, worker: WorkerProcess, *, over: bool = False) -> N
 
 
 def merged_metrics(gateway: Gateway, worker: WorkerProcess) -> tuple[Metrics, Gauges]:
-    """What all of them counted, and what is so now. What is told here of this worker others will know, too."""
+    """Return the counters and gauges of all workers. What is published here is what others will see, too."""
     publish(gateway, worker)
     counted, now = Metrics(), Gauges()
     since = time.monotonic() - _STALE

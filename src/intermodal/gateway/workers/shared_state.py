@@ -1,11 +1,11 @@
-"""What the workers of one gateway know of each other: one file in memory, without a name, that all of them map.
+"""State that the workers of one gateway share: one file in memory, without a name, mapped by all of them.
 
-It is gone with the last of them, however they end, and no part of it is ever on a disk where the system has files that
-are only memory. Only what is written to takes any.
+It disappears with the last of them, however they end, and is never on a disk where the system has memory files. Only
+pages that are written take memory.
 
-    places   where conversations were answered       rows by digest
-    plans    for GET /v1/plans/ID                    rows by digest, in pieces
-    items    that clients name by their id           the same
+    places   routes of conversations                 rows by digest
+    plans    for GET /v1/plans/ID                    rows by digest, in chunks
+    items    that clients refer to by id             the same
     counts   of each worker, for /metrics            two pages each, written in turn: one of them is always whole
     beats    of each worker's event loop             a number each, that the parent reads (``heartbeat.py``)
 """
@@ -29,7 +29,7 @@ _LOOKS = 8  # at pages both of which were written to meanwhile
 
 
 def create_shared_memory(numbers: int) -> int:
-    """The descriptor of a new one, for so many workers at once."""
+    """Return the descriptor of new shared memory for so many workers at once."""
     size = _heartbeats_offset(numbers) + Heartbeats.size(numbers)
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("intermodal-workers")
@@ -43,7 +43,7 @@ def create_shared_memory(numbers: int) -> int:
 
 
 def map_heartbeats(descriptor: int, numbers: int) -> Heartbeats:
-    """Map the beats alone, which is all that the parent reads."""
+    """Map the heartbeats alone, which is all that the parent reads."""
     at = _heartbeats_offset(numbers)
     assert at % mmap.ALLOCATIONGRANULARITY == 0
     return Heartbeats(memoryview(mmap.mmap(descriptor, Heartbeats.size(numbers), offset=at)))
@@ -54,7 +54,7 @@ def _heartbeats_offset(numbers: int) -> int:
 
 
 class SharedState:
-    """``descriptor``: of :func:`made`, for ``numbers`` workers."""
+    """The shared memory behind ``descriptor`` (see :func:`create_shared_memory`), for ``numbers`` workers."""
 
     def __init__(self, descriptor: int, numbers: int) -> None:
         self.numbers = numbers
@@ -69,7 +69,7 @@ class SharedState:
         self.beats = Heartbeats(view[_heartbeats_offset(numbers) :])
 
     def write(self, number: int, data: bytes) -> bool:
-        """Put it in the place of what this worker wrote before; False where it is too long."""
+        """Replace what this worker published; return False if it is too long."""
         if len(data) > _PAGE - _HEAD.size:
             return False
         written, _ = self._last(number)
@@ -79,7 +79,7 @@ class SharedState:
         return True
 
     def read(self, number: int) -> bytes | None:
-        """What a worker wrote last; None where none of that number ever did."""
+        """Return what a worker published last; None if no worker of that number ever did."""
         for _ in range(_LOOKS):
             written, data = self._last(number)
             if written:
@@ -87,7 +87,7 @@ class SharedState:
         return None
 
     def _last(self, number: int) -> tuple[int, bytes]:
-        """What is whole, and the how manieth writing that was. 0 where nothing is, or two were written meanwhile."""
+        """Return the newest whole page and its sequence number; 0 if there is none."""
         newest = 0, b""
         for half in (0, 1):
             at = self._page(number, half)

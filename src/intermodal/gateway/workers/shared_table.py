@@ -1,7 +1,7 @@
-"""A table in memory that several processes read and write without waiting for each other.
+"""A hash table in shared memory that several processes read and write without locks.
 
-Rows have a fixed size and a place by their name. There is no lock: a row that two write at once, or whose writer was
-killed in the middle, does not agree with its checksum and is as good as not there. So it is for what may be missing.
+Rows have a fixed size and a place derived from their name. A row that two processes write at once, or whose writer was
+killed midway, fails its checksum and counts as missing. So it is for data that may be missing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SharedTable:
         self.room = row - _HEAD.size  # bytes of data in a row
 
     def put(self, name: bytes, data: bytes) -> bool:
-        """Keep it, in the place of the oldest where there is none; False where it is too long for a row."""
+        """Store data, replacing the oldest row if there is no room; return False if it is too long for a row."""
         if len(data) > self.room:
             return False
         view, oldest, at = self._view, 1 << 64, 0
@@ -50,7 +50,7 @@ class SharedTable:
         return True
 
     def get(self, name: bytes) -> bytes | None:
-        """What was kept under this name last, if it is still there, and whole."""
+        """Return the data stored last under this name, if it is still there and whole."""
         view = self._view
         for place in self._places(name):
             if view[place : place + NAME] == name:
@@ -65,7 +65,7 @@ class SharedTable:
 
 
 class ChunkedSharedTable:
-    """A table whose data may be longer than a row: in pieces, each of which says what all of them together are."""
+    """A table whose data may be longer than a row: stored in chunks, each with size and checksum of all."""
 
     _HEAD = struct.Struct("<II")  # bytes, checksum
 
@@ -74,7 +74,7 @@ class ChunkedSharedTable:
         self._piece = table.room - self._HEAD.size
 
     def put(self, name: bytes, data: bytes) -> bool:
-        """Keep it; False where it is too long to be kept for others."""
+        """Store data; return False if it is too long to be shared."""
         if len(data) > MAX_BYTES:
             return False
         head = self._HEAD.pack(len(data), crc32(data))
@@ -83,7 +83,7 @@ class ChunkedSharedTable:
         return True
 
     def get(self, name: bytes) -> bytes | None:
-        """What was kept under this name last, if all of it is still there."""
+        """Return the data stored last under this name, if all of it is still there."""
         found = self._table.get(name)
         if found is None:
             return None
@@ -100,7 +100,7 @@ class ChunkedSharedTable:
 
 
 def row_key(*words: str) -> bytes:
-    """The name of a row, by words."""
+    """Return the name of a row for these words."""
     return sha256("\0".join(words).encode("utf-8", "replace")).digest()
 
 

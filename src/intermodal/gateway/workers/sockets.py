@@ -1,9 +1,8 @@
-"""The sockets of several workers at one address.
+"""The listening sockets of several workers at one address.
 
-On Linux each worker has one of its own (SO_REUSEPORT) and the system deals connections out by a hash of who calls. The
-parent holds them all: what waits at the socket of a worker that died waits for its successor, and is not cut unless
-that one cannot be started.
-Elsewhere that option deals nothing out, and all workers accept from one socket.
+On Linux each worker has its own (SO_REUSEPORT) and the kernel distributes connections by a hash of the client. The
+parent holds them all: clients waiting at the socket of a worker that died wait for its successor. Elsewhere that option
+distributes nothing, and all workers accept from one socket.
 """
 
 from __future__ import annotations
@@ -27,16 +26,19 @@ _Address = tuple[str | int | bytes, ...]
 
 
 class SharedSocket(socket.socket):
-    """A socket that several accept from: asyncio takes as many at once as it lets wait, so it is told to take one."""
+    """A socket that several processes accept from.
+
+    asyncio accepts as many connections at once as the backlog it is told; it is told 1.
+    """
 
     def listen(self, backlog: int = BACKLOG, /) -> None:
         super().listen(BACKLOG)
 
 
 def bind_sockets(host: str, port: int, workers: int) -> list[list[SharedSocket]]:
-    """For each worker its sockets, bound: one for each address that ``host`` stands for.
+    """Return the bound sockets of each worker, one for each address that ``host`` stands for.
 
-    Those of the first listen already: who comes before it serves waits for it. Raises UsageError where that cannot be.
+    Those of the first worker listen already, so that early clients wait. Raises UsageError.
     """
     try:
         return _bind_all(host, port, workers)
@@ -45,13 +47,13 @@ def bind_sockets(host: str, port: int, workers: int) -> list[list[SharedSocket]]
 
 
 def format_address(host: str, port: int) -> str:
-    """Host and port as an address of the web has them."""
+    """Return host and port as in a URL."""
     bare = host.strip("[]")
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
 def find_bind_error(host: str, port: int) -> OSError | None:
-    """Why nobody could listen there now; None where one could."""
+    """Return why the address cannot be listened on now; None if it can."""
     try:
         sockets = _bind_all(host, port, 1)
     except OSError as error:
@@ -62,7 +64,7 @@ def find_bind_error(host: str, port: int) -> OSError | None:
 
 
 def bind_failure(error: OSError, host: str, port: int) -> UsageError:
-    """That an address cannot be listened on, and what to do."""
+    """Return the error for an address that cannot be listened on, with what to do."""
     known = isinstance(error, socket.gaierror) or error.errno not in errno.errorcode
     why = (error.strerror if known else os.strerror(error.errno or 0)) or "cannot be listened on"
     todo = (
@@ -93,8 +95,10 @@ def _bind_all(host: str, port: int, workers: int) -> list[list[SharedSocket]]:
 
 
 def rebind_sockets(sockets: Sequence[SharedSocket]) -> list[SharedSocket]:
-    """A worker's sockets anew, and not listening: the system deals nothing to them until it has a successor that does.
-    Where all workers have the same ones, those."""
+    """Return new sockets for a worker, not listening: the kernel sends them nothing until a successor listens.
+
+    Where all workers share their sockets, those are returned.
+    """
     if not _REUSE_PORT:
         return list(sockets)
     found = [_bind_one(line.family, line.getsockname()) for line in sockets]
@@ -104,7 +108,7 @@ def rebind_sockets(sockets: Sequence[SharedSocket]) -> list[SharedSocket]:
 
 
 def inherit_sockets(descriptors: Sequence[int]) -> list[SharedSocket]:
-    """A worker's sockets, by what it inherited. What it starts itself does not inherit them."""
+    """Return the sockets of inherited descriptors. Processes that the worker starts do not inherit them."""
     sockets = [SharedSocket(fileno=descriptor) for descriptor in descriptors]
     for each in sockets:
         each.set_inheritable(False)

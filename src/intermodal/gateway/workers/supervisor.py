@@ -1,9 +1,9 @@
-"""The parent of the workers: starts them, starts those again that die, passes signals on, and ends when all ended.
+"""The parent of the workers: starts them, restarts those that die, forwards signals, and ends when all have ended.
 
-The first worker is started alone: what cannot be served is said once, by it. A worker notices that its parent is gone,
-killed or not, by the end of the line between them, and then ends in order by itself. Workers that die as fast as they
-are started are started more and more slowly while others serve, and given up where none does. A worker whose event
-loop hangs is killed (``heartbeat.py``): nothing in it can be answered any more, so nothing is waited for.
+The first worker starts alone, so that a config that cannot be served is reported once. A worker notices that its parent
+is gone by the end of the socket between them and then shuts down by itself. Workers that keep dying at start are
+restarted more and more slowly while others serve, and given up if none does. A worker whose event loop hangs is killed
+(``heartbeat.py``): nothing in it can be answered any more.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class _Child:
 
 
 class WorkerSupervisor:
-    """``run()`` returns when it was told to end and all workers have.
+    """Supervises the workers. ``run()`` returns when it was told to stop and all workers have ended.
 
     Args:
-        command: starts a worker; what it is told is added to it.
+        command: starts a worker; its assignment is appended as JSON.
         sockets: of each worker.
-        drain: seconds that workers let answers end.
-        say: gets a sentence and how much it matters.
+        drain: seconds that workers let answers finish.
+        say: gets a log level and a sentence.
     """
 
     def __init__(
@@ -94,8 +94,9 @@ class WorkerSupervisor:
         self._signals: list[int] = []
 
     def run(self) -> None:
-        """Raises IntermodalError where the workers cannot be kept alive; SystemExit with the code of a first worker
-        that could not serve, and said why."""
+        """Supervise until the end. Raises IntermodalError if the workers cannot be kept alive, SystemExit with the code
+        of a first worker that could not serve and said why.
+        """
         wake, woken = socket.socketpair()
         for end in (wake, woken):
             end.setblocking(False)
@@ -131,7 +132,7 @@ class WorkerSupervisor:
         self._signals.append(number)
 
     def _wait(self, wake: socket.socket) -> None:
-        """Until there is a signal, a word from a worker, or something to do."""
+        """Wait for a signal, a message from a worker, or the next thing due."""
         times = [*self._due.values(), *([] if self._until is None else [self._until])]
         patience = max(0.0, min(*times, time.monotonic() + PERIOD) - time.monotonic()) if times else PERIOD
         lines = {child.line: child for child in self._children if not (child.ready or child.silent)}
@@ -208,7 +209,10 @@ class WorkerSupervisor:
             self._due |= {slot: 0.0 for slot in range(len(self._sockets)) if slot != child.slot}
 
     def _renew(self) -> None:
-        """New workers with the config as it is now; old ones end when they are there. Not while others still end."""
+        """Start workers with the current config; old ones end when the new ones serve.
+
+        Ignored while others are still starting or ending.
+        """
         if self._until is not None or not self._begun:
             return
         if self._trial is not None or self._due or len(self._children) > len(self._sockets):
@@ -262,7 +266,7 @@ class WorkerSupervisor:
         self._due[child.slot] = time.monotonic() + _WAITS[min(self._young, len(_WAITS) - 1)]
 
     def _stop(self) -> None:
-        """Let them end in order; called again, at once."""
+        """Let the workers shut down in order; called a second time, at once."""
         again = self._until is not None
         self._until = time.monotonic() + _GRACE + (0.0 if again else self._drain)
         self._due.clear()
@@ -271,7 +275,7 @@ class WorkerSupervisor:
             child.process.send_signal(signal.SIGTERM)
 
     def _kill_hung(self) -> None:
-        """Kill those whose loop turns no more. What waits at their sockets waits for their successors."""
+        """Kill workers whose loop does not turn. Clients at their sockets wait for the successors."""
         passed = self._clock.step(time.monotonic())
         for child in self._children:
             count, activity = self._beats.count(child.number), partial(process_activity, child.process.pid)
@@ -298,7 +302,7 @@ class WorkerSupervisor:
 
 
 def _current_frames(child: _Child) -> str:
-    """The innermost frames of what its main thread does, if it says so in time: file, line and name, and no values."""
+    """Return the innermost frames of a worker's main thread, if it reports in time: names and lines only."""
     told = b""
     until = time.monotonic() + _TELLING
     with suppress(OSError):
@@ -316,10 +320,10 @@ def _current_frames(child: _Child) -> str:
 
 
 def _start_failure(error: OSError) -> str:
-    """There is no process, memory or descriptor to be had."""
+    """Return why no worker can be started: no process, memory or descriptor is available."""
     return f"a worker cannot be started: {(error.strerror or type(error).__name__).lower()}"
 
 
 def _at_a_terminal() -> bool:
-    """Whether SIGHUP may mean that the terminal is gone. Where there is none, it means to read the config again."""
+    """Return True if SIGHUP may mean that the terminal is gone; elsewhere it means to reload the config."""
     return any(os.isatty(number) for number in (0, 1, 2))

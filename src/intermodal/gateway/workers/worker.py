@@ -1,4 +1,6 @@
-"""What a worker knows of being one: its number, its sockets, the memory it shares, and the line to its parent."""
+"""What a worker process knows about being one: its number, its sockets, the shared memory and the line
+to its parent.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,11 @@ DUMP_SIGNAL = (
 
 
 class WorkerAssignment(Value):
-    """What the parent tells a worker on its command line; descriptors that it inherits.
+    """What the parent tells a worker on its command line; descriptors are inherited.
 
     Attributes:
-        number: 0 and up, of no other worker that lives. workers: how many there are to be. numbers: there may be.
-        first: of all when the gateway starts: it says where it serves.
+        number: unique among live workers, from 0. workers: how many there are to be. numbers: how many may exist.
+        first: the first worker at start-up, which logs where it serves.
     """
 
     number: int
@@ -41,7 +43,7 @@ class WorkerAssignment(Value):
 
 
 class WorkerProcess:
-    """One of several. Raises UsageError where it was not started by a parent."""
+    """One of several workers. Raises UsageError if it was not started by a parent."""
 
     def __init__(self, said: str) -> None:
         try:
@@ -62,11 +64,11 @@ class WorkerProcess:
 
     @property
     def line(self) -> int:
-        """Descriptor that can be read from when the parent is gone."""
+        """Descriptor that becomes readable when the parent is gone."""
         return self._line.fileno()
 
     def ready(self) -> None:
-        """Tell the parent that it serves; from now on the running loop beats."""
+        """Tell the parent that this worker serves; from now on the running loop beats."""
         start_beating(self.memory.beats, self.number, asyncio.get_running_loop())
         try:
             self._line.send(READY)
@@ -74,5 +76,5 @@ class WorkerProcess:
             return
 
     def over(self) -> None:
-        """Tell the parent that the loop is over, which is no hang."""
+        """Tell the parent that the loop has ended, which is not a hang."""
         self.memory.beats.end(self.number)
