@@ -1,7 +1,7 @@
 """Pre-tokenizers: how text is split before byte pairs are merged, by their name in a GGUF file
 (``tokenizer.ggml.pre``).
 
-Only names whose ids were compared with llama.cpp's own ``/tokenize`` are listed (tests/e2e/test_runtimes_splits.py):
+Only names whose ids were compared with llama.cpp's own ``/tokenize`` are listed (tests/e2e/test_pre_tokenizers.py):
 any other gives None, never an approximation. Patterns as in llama.cpp (``src/llama-vocab.cpp``).
 """
 

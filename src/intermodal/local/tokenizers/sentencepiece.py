@@ -3,7 +3,7 @@
 Neighbours that form a token are merged, the pair with the best score first and of equal ones the leftmost; a symbol
 that is no token in the end is split again, finally into bytes. Source: llama.cpp, ``src/llama-vocab.cpp``,
 ``llm_tokenizer_spm`` and ``tokenizer_st_partition``; ids are compared with its own ``/tokenize``
-(tests/e2e/test_runtimes_sentences.py).
+(tests/e2e/test_sentencepiece.py).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Letters lose marks and capitals; words end at blanks; punctuation and Chinese characters are words of their own. A word
 becomes its longest token, then the longest of the rest; a word without a token at some position is unknown as a
 whole. Source: llama.cpp, ``src/llama-vocab.cpp``, ``llm_tokenizer_wpm``; ids are compared with its own ``/tokenize``
-(tests/e2e/test_runtimes_pieces.py).
+(tests/e2e/test_wordpiece.py).
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.small_gguf import write_pieces
-from tests.e2e.test_runtimes_splits import POOL, TEXTS, random_texts
+from tests.e2e.test_pre_tokenizers import POOL, TEXTS, random_texts
 from tests.e2e.tokenizer import llama_cpp
 
 from intermodal.local.tokenizers.token_counter import tokenizer_from_gguf

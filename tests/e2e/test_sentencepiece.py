@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.small_gguf import CONTROL, USER, sentence_vocabulary, write_sentences
-from tests.e2e.test_runtimes_splits import TEXTS, random_texts
+from tests.e2e.test_pre_tokenizers import TEXTS, random_texts
 from tests.e2e.tokenizer import llama_cpp
 
 from intermodal.local.tokenizers.sentencepiece import SentencePieceTokenizer
