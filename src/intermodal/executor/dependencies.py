@@ -235,20 +235,20 @@ class Dependencies:
     """What a run works with.
 
     Attributes:
-        find_key: the key of a host, None when there is none.
-        count: exact tokens of a text by tokenizer name, None when that vocabulary is not here.
-        plan_again: a plan for the same request, under what is left of budget and time, with what conversions made
-            among the facts (``PartFacts.outcomes``); None keeps to the plan whatever comes out. Raises NoRoute.
-        tariff: a host's dated prices of an endpoint, which bills are settled with; () settles with the endpoint's own.
+        find_key: returns the API key of a host, None where there is none.
+        count: counts the tokens of a text by tokenizer name, None where that vocabulary is not here.
+        plan_again: plans the same request under what is left of budget and time, with finished conversions among the
+            facts (``PartFacts.outcomes``). None keeps to the plan whatever happens. Raises NoRoute.
+        tariff: returns a host's dated prices of an endpoint, which settle bills; () settles with the endpoint's own.
         moment: the time of day in UTC, as in 2026-11-25T09:30.
-        pay_twice: after a request that may be paid, another endpoint may be asked.
-        resends: how often an endpoint is asked again, at most; None for as often as what failed says.
-        upstreams: what earlier calls found out about those that are called.
-        timeouts: of every attempt; None for the usual ones.
-        live: somebody reads the answer while it is made; nobody does: a short one is asked for whole.
-        readers: tells what reads pictures here (``local/embedded/ocr_scripts.py``): what was not read may be once that
+        pay_twice: after a request that may be paid, another endpoint may be called.
+        resends: most resends to one endpoint; None for as many as the error allows.
+        upstreams: circuit breakers, retry budgets and learned limits of earlier calls.
+        timeouts: of every attempt; None for the defaults.
+        live: the answer is read while it is made; otherwise a short one is requested whole.
+        readers: version of the text recognition here (``local/embedded/ocr_scripts.py``): more may be readable once it
             changes.
-        sums: the checksum of weights that are here by their name, "" of others.
+        sums: checksum of weights by name, "" of others.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
 

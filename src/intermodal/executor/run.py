@@ -61,7 +61,7 @@ async def run(
     clean-up; a plain ``break`` does not. asyncio only.
 
     Args:
-        tried: the first attempt where it was made before the run began, and failed.
+        tried: the first attempt where it was made before the run began.
         allowance: the budget that pays for the run; asked before each attempt.
 
     Raises:

@@ -102,8 +102,7 @@ class AttemptOutcome(Value, frozen=True):
         busy: share of this machine's processors that other programs used meanwhile, 0..1; None when unknown.
         told_image, told_audio: input tokens that the host reports as images or sound; None where it does not.
         bench: made by a benchmark: "alone", or "crowded" among others at the same time, so that its times say nothing
-        of
-            one alone. The length of its answer was prescribed, and says nothing either.
+            of one alone. The length of its answer was prescribed, and says nothing either.
         cut: the answer ended at a limit, so it would have been longer.
     """
 

@@ -170,8 +170,7 @@ class StepCaller:
 
         Args:
             begin: awaited once, when the first attempt is about to be made: not where the endpoint is passed over, nor
-            where no
-                budget has room for it.
+                where no budget has room for it.
             say: gets the pieces of the answer. think: gets the reasoning.
             committed: whether some of the answer was shown; from then on nothing is retried.
             retract: discards the output of a failed attempt.
@@ -272,11 +271,15 @@ class StepCaller:
 
 
 class PriorAttempt:
-    """The first attempt of a run where it was made before the run began (direct mode) and failed. Its row is written.
+    """The first attempt of a run, made before the run began (``gateway/lane/``). Its row is written.
+
+    It failed with ``error``, or it ended with an answer that the run goes on with: its decoded
+    ``events``.
 
     Attributes:
-        cost: USD, None where it is unknown. counts: what counts against the budget then, None without a price.
-        sent: a part of the request may have reached the host. run: the id of its run.
+        counts: USD that count for it where its cost is unknown, None for an endpoint without prices.
+        run: the id of its run. seconds: since the run began.
+        sent: a part of the request may have reached the host.
     """
 
     def __init__(
@@ -299,7 +302,7 @@ class PriorAttempt:
         self, step: str, say: Callable[[str], Awaitable[None]] | None,
         think: Callable[[Thought], Awaitable[None]] | None,
     ) -> CallResult:  # fmt: skip
-        """Say the answer to ``step`` again, and return it. Raises the error that it failed with."""
+        """Report the answer to ``step`` again and return it. Raises the error that the attempt failed with."""
         self._step = step
         if self.error is not None:
             raise self.error

@@ -106,8 +106,7 @@ def decide(
 
     Args:
         attempt: attempts made at this endpoint for this step, the failed one included; 1 is the first, ``NO_MORE``
-        where
-            the host's retry budget is spent (``circuit_breaker.py``).
+            where the host's retry budget is spent (``circuit_breaker.py``).
         committed: output was shown, or a tool call emitted.
         allowed: limits of the request's policy.
         remaining: seconds until the deadline, None when there is none.

@@ -17,14 +17,16 @@ from intermodal.transport.client import SendRecord
 
 
 class CallJob(Value, frozen=True):
-    """What is to be done. One of ``chat``, ``sound``, ``pictures``, ``drawing`` and ``text`` is set, by ``step.op``.
+    """A call for a driver. One of ``chat``, ``sound``, ``pictures``, ``drawing`` and ``text`` is set, by ``step.op``.
 
-    ``language`` is the speech's, ISO 639-1, "" when nobody said; ``into`` that of the translation, "" for none.
-    ``stop_loops`` leaves a model that says the same
-    over and over. ``lines`` are to be spoken, in ``voice`` ("" the usual one). ``labels`` are to be held against
-    ``text`` or ``pictures`` by their vectors; media ``beside`` a text go into its one vector. ``trial``: it finds out
-    what its endpoint is like, while another route is left. ``fresh``: over a connection that has served no
-    other request.
+    Attributes:
+        lines: sentences to be spoken, in ``voice`` ("" for the default).
+        labels: labels to compare with ``text`` or ``pictures`` by their vectors.
+        beside: media that go into the one vector of a text.
+        language: the speech's, ISO 639-1, "" where it is not stated. into: that of the translation, "" for none.
+        stop_loops: stop a model that repeats itself.
+        trial: the call measures or probes its endpoint while another route is left.
+        fresh: use a connection that has served no other request.
     """
 
     step: Call
@@ -47,8 +49,10 @@ class CallJob(Value, frozen=True):
 
 
 class ContrastiveScale(Value, frozen=True):
-    """How a contrastive model makes scores of cosines: times ``scale``, plus ``bias``, through what it was trained
-    with. ``cut``: texts that are longer than it reads."""
+    """How a contrastive model turns cosines into scores: times ``scale``, plus ``bias``, through its ``loss`` function.
+
+    ``cut``: texts that are longer than the model reads.
+    """
 
     loss: ContrastiveLoss
     scale: float
@@ -57,8 +61,7 @@ class ContrastiveScale(Value, frozen=True):
 
 
 class HeadScores(Value, frozen=True):
-    """What an encoder's head says of a text: each label with its score, of how many windows, and whether its end is in
-    none of them."""
+    """The scores of an encoder's head by label, the number of text windows, and whether the text was cut after them."""
 
     scores: tuple[tuple[str, float], ...]
     windows: int = 1
@@ -66,16 +69,20 @@ class HeadScores(Value, frozen=True):
 
 
 class CallResult(Value, frozen=True):
-    """What came back. ``lines`` are those of each picture, in order; ``refusal`` the model's words for why not.
+    """What a driver returns.
 
-    ``looped`` says that we stopped reading an answer that repeated itself; no usage came with it then. ``overran``: it
-    went on after the tokens that were allowed, and was stopped there; usage came with it only where it came at once.
-    ``beside`` is what such an answer had made besides words: thoughts, and arguments of calls.
-    ``pcm`` is speech (signed 16-bit, mono, ``rate`` samples per second), ``silent`` what has no sound in it.
-    ``drawn`` are pictures, ``seed`` what was chosen for them where nobody said one. ``candidates`` are the likeliest
-    first words of an answer, each with its logarithm of probability; ``vectors`` are those of a text, or of pictures,
-    and of the labels after it, which ``matching`` compares. ``said`` is all that a chat said, in order, where that was
-    not words alone: calls of tools, and blocks that go back as they came.
+    Attributes:
+        refusal: the model's reason for a refusal.
+        lines: recognised lines of each image, in order.
+        vectors: those of a text, or of images, and of the labels after it; ``contrastive`` says how to compare them.
+        candidates: the likeliest first tokens of an answer, each with its log probability.
+        drawn: images. seed: the seed that was chosen where none was given.
+        pcm: speech (signed 16-bit, mono, ``rate`` samples per second). silent: lines that have no sound.
+        looped: we stopped reading an answer that repeated itself; it has no usage then.
+        overran: it went on after its token limit and was stopped there; it has usage only where it came whole.
+        beside: what such an answer had besides words: reasoning, and arguments of tool calls.
+        said: everything a chat returned, in order, where that was not words alone: tool calls, and blocks that go back
+            unchanged.
     """
 
     text: str = ""

@@ -15,15 +15,15 @@ TextSource = Literal["", "said", "subtitle", "on screen", "seen"]
 
 
 class TextInput(Value, frozen=True, tag_field="piece", tag="words"):
-    """Text. ``label`` says what it is ("Transcript of call.wav"); without one it is the sender's own words.
+    """Text. ``label`` names its source ("Transcript of call.wav"); without one it is the sender's own text.
 
-    ``page`` orders the pages of a document that took different ways; 0 where there are none.
-    ``how`` is set for text of a video or an animation, which is put together in the order of time: ``at`` is
-    in seconds, -1 where there is no moment to name, and it is there ``until`` then, -1 where nobody knows.
-    ``line``: seconds after the beginning of a line in which it goes on there, and has no time of its own; 0 where it
-    keeps its own.
-    ``speaker`` is who says it, where that is known.
-    ``unread``: how much of the words is missing, as they are in a script that the reader does not know.
+    Attributes:
+        page: orders the pages of a document that took different routes; 0 where there are none.
+        source: set for text of a video or an animation, which is ordered by time.
+        at: seconds, -1 where there is no moment. until: the end of it, -1 where it is unknown.
+        line: seconds after the start of a line within which it continues that line; 0 where it starts its own.
+        speaker: who speaks, where that is known.
+        unread: how much of the text is missing, as it is in a script that the reader does not know.
     """
 
     text: str
@@ -38,10 +38,11 @@ class TextInput(Value, frozen=True, tag_field="piece", tag="words"):
 
 
 class ImageInput(Value, frozen=True, tag_field="piece", tag="pixels"):
-    """A picture, encoded. ``detail`` is the sender's wish.
+    """An encoded image. ``detail`` is the sender's wish.
 
-    ``cut_out``: it is a part of its page, not all of it.
-    One of a video or an animation is at ``at`` seconds, and on the screen until ``until``; -1 for any other.
+    Attributes:
+        cropped: it is a part of its page.
+        at, until: seconds for a frame of a video or an animation; -1 for any other image.
     """
 
     data: bytes
@@ -56,9 +57,9 @@ class ImageInput(Value, frozen=True, tag_field="piece", tag="pixels"):
 
 
 class AudioInput(Value, frozen=True, tag_field="piece", tag="sound"):
-    """A recording: ``pcm`` is signed 16-bit, 16 kHz, mono; ``data`` a file of ``media_type``. One of them is there.
+    """A recording: either ``pcm`` (signed 16-bit, 16 kHz, mono) or ``data``, a file of ``media_type``.
 
-    ``beside`` is the second channel as ``pcm`` is the first, where they are heard apart.
+    ``beside``: the second channel as PCM, where channels are transcribed apart.
     """
 
     seconds: float
@@ -70,7 +71,7 @@ class AudioInput(Value, frozen=True, tag_field="piece", tag="sound"):
 
 
 class VideoInput(Value, frozen=True, tag_field="piece", tag="film"):
-    """A video as it is, sound and all, ``seconds`` long. ``width`` and ``height`` in pixels."""
+    """An unconverted video with its sound, ``seconds`` long; ``width`` and ``height`` in pixels."""
 
     data: bytes
     media_type: str
@@ -80,7 +81,7 @@ class VideoInput(Value, frozen=True, tag_field="piece", tag="film"):
 
 
 class DocumentInput(Value, frozen=True, tag_field="piece", tag="paper"):
-    """A PDF as it is, of so many ``pages``."""
+    """An unconverted PDF of ``pages`` pages."""
 
     data: bytes
     name: str = ""
