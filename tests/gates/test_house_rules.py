@@ -177,3 +177,38 @@ def test_no_secret_is_in_the_tree() -> None:
     shapes = re.compile(r"\b(sk-[A-Za-z0-9]{20,}|ghp_[A-Za-z0-9]{30,}|AKIA[0-9A-Z]{16}|hf_[A-Za-z0-9]{30,})\b")
     bad = [f"{path}: {hit[:6]}..." for path, text in tracked_texts() for hit in shapes.findall(text)]
     assert not bad
+
+
+def retired_words() -> set[str]:
+    """Words of the first column of the table of retired words in the glossary."""
+    table = (ROOT / "docs" / "glossary.md").read_text().partition("## Retired words")[2]
+    rows = re.findall(r"^\| ([a-z, ]+) \|", table, re.M)
+    return {word.strip() for row in rows if row != "retired" for word in row.split(",")}
+
+
+def top_classes() -> Iterator[tuple[Path, str]]:
+    for path in MODULES:
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef):
+                yield path.relative_to(PACKAGE), node.name
+
+
+def test_no_module_or_class_is_named_by_a_retired_word() -> None:
+    retired = retired_words()
+    assert {"till", "lane", "heard", "held"} <= retired
+    bad = [str(path.relative_to(PACKAGE)) for path in MODULES if retired & set(path.stem.split("_"))]
+    bad += [
+        f"{path}: {name}"
+        for path, name in top_classes()
+        if retired & {word.lower() for word in re.findall(r"[A-Z][a-z0-9]*", name)}
+    ]
+    assert not bad
+
+
+def test_a_public_class_name_is_used_once() -> None:
+    """So that a search for a class finds one class."""
+    places: dict[str, list[str]] = {}
+    for path, name in top_classes():
+        if not name.startswith("_"):
+            places.setdefault(name, []).append(str(path))
+    assert not {name: paths for name, paths in places.items() if len(paths) > 1}
