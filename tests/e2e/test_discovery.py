@@ -25,12 +25,12 @@ from tests.unit.cli.conftest import cli as cli
 
 from intermodal import config
 from intermodal.store import capability_lessons
-from intermodal.testing import EmulatedLMStudio, EmulatedOllama, Engine, Held
+from intermodal.testing import EmulatedLMStudio, EmulatedOllama, Engine, ListedModel
 from intermodal.testing.emulated_server import Family
 
 pytestmark = pytest.mark.e2e
 FAMILIES = pytest.mark.parametrize("family", ["old", "new"])
-EYE, BLIND = Held("tiny-eye:latest", sees=True), Held("smollm2:135m")
+EYE, BLIND = ListedModel("tiny-eye:latest", sees=True), ListedModel("smollm2:135m")
 FEW = ("--max-tokens", "8", "--at-least", "tiny")
 SEEN = (*FEW, "--keep", "appearance")  # the picture itself, and not what an ear or a reader makes of it
 
@@ -105,7 +105,9 @@ def test_explain_contacts_no_server_and_plans_with_what_was_found_before(
 def test_ollama_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
     cli: Cli, found: Any, text_server: LlamaServer, family: Family
 ) -> None:
-    with EmulatedOllama(Engine(text_server.base_url), (EYE, BLIND, Held("nomic-embed", embeds=True)), family) as door:
+    with EmulatedOllama(
+        Engine(text_server.base_url), (EYE, BLIND, ListedModel("nomic-embed", embeds=True)), family
+    ) as door:
         found(door.address)
         models = served(cli)
         assert not door.loaded
@@ -170,7 +172,7 @@ def test_the_published_client_of_ollama_accepts_the_door(eye_server: LlamaServer
 def test_what_ollama_passes_on_needs_consent_and_is_not_local(
     cli: Cli, found: Any, text_server: LlamaServer, family: Family
 ) -> None:
-    cloud = Held("gpt-oss:120b-cloud", remote="https://ollama.com:443")
+    cloud = ListedModel("gpt-oss:120b-cloud", remote="https://ollama.com:443")
     with EmulatedOllama(Engine(text_server.base_url), (BLIND, cloud), family) as door:
         found(door.address)
         assert served(cli)["gpt-oss:120b-cloud"]["elsewhere"]
@@ -191,7 +193,11 @@ def test_what_ollama_passes_on_needs_consent_and_is_not_local(
 def test_lm_studio_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
     cli: Cli, found: Any, eye_server: LlamaServer, media: Path, family: Family
 ) -> None:
-    models = (Held("desk/tiny-eye", sees=True), Held("desk/blind"), Held("desk/vectors", embeds=True))
+    models = (
+        ListedModel("desk/tiny-eye", sees=True),
+        ListedModel("desk/blind"),
+        ListedModel("desk/vectors", embeds=True),
+    )
     with EmulatedLMStudio(Engine(eye_server.base_url), models, family, context=2048) as door:
         found(door.address)
         before = served(cli)
@@ -208,7 +214,7 @@ def test_lm_studio_of_either_family_is_found_and_nothing_is_loaded_to_find_out(
 
 
 def test_a_model_of_lm_studio_on_a_linked_device_is_not_local(cli: Cli, found: Any, text_server: LlamaServer) -> None:
-    with EmulatedLMStudio(Engine(text_server.base_url), (Held("desk/far", remote="studio"),)) as door:
+    with EmulatedLMStudio(Engine(text_server.base_url), (ListedModel("desk/far", remote="studio"),)) as door:
         found(door.address)
         (far,) = [m for m in cli("models", "--json").document["models"] if m["served_as"] == "desk/far"]
         assert (far["zone"], far["allowed"], far["host"]) == ("internet", False, "lmstudio-link")
@@ -225,10 +231,10 @@ def test_lists_that_contradict_each_other_are_shown_and_the_newer_one_is_believe
     cli: Cli, found: Any, text_server: LlamaServer
 ) -> None:
     class Torn(EmulatedLMStudio):
-        def _v0(self, model: Held) -> dict[str, Any]:
+        def _v0(self, model: ListedModel) -> dict[str, Any]:
             return {**super()._v0(model), "type": "vlm"}
 
-    with Torn(Engine(text_server.base_url), (Held("desk/torn"),)) as door:
+    with Torn(Engine(text_server.base_url), (ListedModel("desk/torn"),)) as door:
         found(door.address)
         torn = served(cli)["desk/torn"]
         said = cli("models", "show", "desk/torn").out
@@ -362,7 +368,7 @@ def test_a_picture_that_a_model_refuses_is_kept_planned_around_and_never_sent_th
     cli: Cli, found: Any, text_server: LlamaServer, media: Path, family: Family
 ) -> None:
     """Its server says that it sees. It does not."""
-    wrong = Held("liar:latest", sees=False, says_sees=True)
+    wrong = ListedModel("liar:latest", sees=False, says_sees=True)
     picture = str(media / "screenshot-invoice.png")
     ask = ("ask", "What is the total?", picture, "-m", "liar:latest", "--json", *FEW)
     with EmulatedOllama(Engine(text_server.base_url), (wrong,), family) as door:
@@ -379,7 +385,9 @@ def test_a_picture_that_a_model_refuses_is_kept_planned_around_and_never_sent_th
         shown = cli("models", "show", "liar").out
         assert "image input is not supported" in shown
         assert any("image" in f["what"] for f in cli("doctor", "--json").document["findings"] if f["area"] == "learned")
-        door.models["liar:latest"] = Held("liar:latest", sees=False, says_sees=True, digest="ffff")  # pulled anew
+        door.models["liar:latest"] = ListedModel(
+            "liar:latest", sees=False, says_sees=True, digest="ffff"
+        )  # pulled anew
         assert cli("models").code == 0
         assert cli(*ask, "--keep", "appearance").code == 5
         assert len(door.chats) == 3
@@ -408,7 +416,7 @@ def test_a_runtime_that_a_picture_kills_is_never_sent_one_again(cli: Cli, found:
 def test_a_pdf_and_a_url_never_reach_a_local_server_and_it_always_gets_bytes(
     cli: Cli, found: Any, wide_eye: LlamaServer, media: Path, family: Family
 ) -> None:
-    with EmulatedLMStudio(Engine(wide_eye.base_url), (Held("desk/tiny-eye", sees=True),), family) as door:
+    with EmulatedLMStudio(Engine(wide_eye.base_url), (ListedModel("desk/tiny-eye", sees=True),), family) as door:
         found(door.address)
         for file in ("report.pdf", "photo-cat.jpg"):
             done = cli("ask", "What is it?", str(media / file), "-m", "desk/tiny-eye", "--json", *FEW)

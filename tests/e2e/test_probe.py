@@ -14,7 +14,7 @@ from tests.unit.cli.conftest import cli as cli
 
 from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
-from intermodal.testing import EmulatedOllama, Engine, FakeHost, Held
+from intermodal.testing import EmulatedOllama, Engine, FakeHost, ListedModel
 
 pytestmark = pytest.mark.e2e
 
@@ -85,7 +85,7 @@ def test_a_picture_that_is_taken_and_left_out_is_no_eye(cli: Cli, text_server: L
         def _message(self, message: Any) -> dict[str, Any]:
             return super()._message({**message, "images": ()})
 
-    with Blind(Engine(text_server.base_url), (Held("smollm2:135m", sees=False, says_sees=True),)) as door:
+    with Blind(Engine(text_server.base_url), (ListedModel("smollm2:135m", sees=False, says_sees=True),)) as door:
         row = ServedRow(id="desk/blind", served_as="smollm2:135m", input=("text", "image"), context=2048, tier="tiny")
         config.add_host(os.environ, HostRow(id="ollama", base_url=door.address, zone="machine", models=(row,)))
         done = cli("probe", "ollama:desk/blind", "--only", "image", "--yes", "--json")

@@ -12,7 +12,7 @@ total ... / counted: ... / sends: ... / note ... / fallback ... / not chosen ...
 from __future__ import annotations
 
 from intermodal.plans import explain_lines, numbers
-from intermodal.plans.plan import Candidate, Plan, Send, Taken
+from intermodal.plans.plan import Candidate, NativeInput, Plan, Send
 from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.step import SPEED_BASIS, Call, Step, Transform
 from intermodal.quantity import Quantity, total
@@ -75,7 +75,7 @@ def tree(candidate: Candidate) -> list[str]:
     return lines
 
 
-Child = Step | Taken | list[Step]
+Child = Step | NativeInput | list[Step]
 
 
 def _children(step: Step, by_id: dict[str, Step], candidate: Candidate) -> list[Child]:
@@ -160,7 +160,7 @@ def _node(child: Child, by_id: dict[str, Step], candidate: Candidate, indent: st
     branch, rail = ("└─ ", "   ") if last else ("├─ ", "│  ")
     if isinstance(child, list):
         return [f"{indent}{branch}{_many(child)}"]
-    if isinstance(child, Taken):
+    if isinstance(child, NativeInput):
         return [f"{indent}{branch}As it is  {child.title} -> {numbers.tokens(child.tokens)}"]
     below = _children(child, by_id, candidate)
     head = f"{child.op.replace('_', ' ').capitalize()}  "

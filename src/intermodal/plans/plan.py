@@ -39,7 +39,7 @@ def sent(send: Send) -> dict[str, str]:
     return {"what": send.what, "from": send.origin, "host": send.host, "zone": send.zone}
 
 
-class Taken(Value):
+class NativeInput(Value):
     """A part, or ``count`` parts alike, that the last endpoint gets as it is or as pictures of its pages.
 
     ``kind`` is the part's, or of a video's track; ``counted_as`` that of the rule which counted it ("" where it is the
@@ -88,7 +88,7 @@ class Candidate(Value):
     sends: tuple[Send, ...] = ()
     warnings: tuple[str, ...] = ()
     summary: str = ""
-    takes: tuple[Taken, ...] = ()
+    takes: tuple[NativeInput, ...] = ()
     checks: tuple[Check, ...] = ()
     counted: tuple[str, ...] = ()
     lost: int = 0

@@ -13,7 +13,7 @@ from intermodal.content import Kind, Value
 from intermodal.plans import explain_lines, numbers
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.explain_lines import place
-from intermodal.plans.plan import Candidate, Send, Taken
+from intermodal.plans.plan import Candidate, NativeInput, Send
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.quantity import Quantity, total
 
@@ -135,7 +135,7 @@ def _paths(last: Call, by_id: dict[str, Step]) -> Paths:
 
 
 def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> Paths:
-    """Texts of the conversation as one card; parts that a summed ``Taken`` stands for as that one."""
+    """Texts of the conversation as one card; parts that a summed ``NativeInput`` stands for as that one."""
     taken = {f"part:{each.part}" for each in candidate.takes}
     loose = [
         path for path in paths
@@ -250,7 +250,7 @@ class _Maker:
         shared = titles[0] if len(titles) == 1 else _common(titles)
         return shared or titles[0]
 
-    def _kind(self, key: str, taken: Taken | None) -> str:
+    def _kind(self, key: str, taken: NativeInput | None) -> str:
         by_part = [path for path in self._paths if path[0] == key]
         steps = [self._by_id[path[1]] for path in by_part if len(path) > 1 and path[1] in self._by_id]
         if any(step.op == "demux" for step in steps):

@@ -19,7 +19,7 @@ from __future__ import annotations
 from intermodal.testing.attempts import Answer, Attempt, echo, minimal
 from intermodal.testing.emulated_lmstudio import EmulatedLMStudio
 from intermodal.testing.emulated_ollama import EmulatedOllama
-from intermodal.testing.emulated_server import Held
+from intermodal.testing.emulated_server import ListedModel
 from intermodal.testing.engine import Engine
 from intermodal.testing.fake_host import FakeHost
 from intermodal.testing.fake_vendor import FakeVendor
@@ -27,5 +27,5 @@ from intermodal.testing.faults import CUTS, MANNERS, REFUSALS, Fault
 
 __all__ = [
     "CUTS", "MANNERS", "REFUSALS", "Answer", "Attempt", "EmulatedLMStudio", "EmulatedOllama", "Engine", "FakeHost",
-    "FakeVendor", "Fault", "Held", "echo", "minimal",
+    "FakeVendor", "Fault", "ListedModel", "echo", "minimal",
 ]  # fmt: skip

@@ -9,17 +9,17 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from intermodal.testing.emulated_server import DoorRequest, EmulatedReply, EmulatedServer, Family, Held
+from intermodal.testing.emulated_server import EmulatedReply, EmulatedRequest, EmulatedServer, Family, ListedModel
 from intermodal.testing.engine import Engine, words_of
 
 
 class EmulatedLMStudio(EmulatedServer):
     """LM Studio: ``old`` has ``/api/v0`` alone, ``new`` also ``/api/v1``. Chats go through OpenAI's protocol."""
 
-    def __init__(self, engine: Engine, models: Iterable[Held], family: Family = "new", **more: Any) -> None:
+    def __init__(self, engine: Engine, models: Iterable[ListedModel], family: Family = "new", **more: Any) -> None:
         super().__init__(engine, models, family, version="", **more)
 
-    def answer(self, asked: DoorRequest) -> EmulatedReply:
+    def answer(self, asked: EmulatedRequest) -> EmulatedReply:
         if asked.method == "GET" and asked.path == "/v1/models":
             rows = [{"id": name, "object": "model", "owned_by": "organization_owner"} for name in self.models]
             return EmulatedReply(json={"object": "list", "data": rows})
@@ -32,7 +32,7 @@ class EmulatedLMStudio(EmulatedServer):
         # It answers paths that it does not know with 200 and this.
         return EmulatedReply(json={"error": f"Unexpected endpoint or method. ({asked.method} {asked.path})"})
 
-    def _v0(self, model: Held) -> dict[str, Any]:
+    def _v0(self, model: ListedModel) -> dict[str, Any]:
         kind = "embeddings" if model.embeds else "vlm" if model.claims_eye else "llm"
         loaded = model.name in self.loaded
         return {
@@ -42,7 +42,7 @@ class EmulatedLMStudio(EmulatedServer):
             **({"loaded_context_length": self.loaded[model.name]} if loaded else {}),
         }  # fmt: skip
 
-    def _v1(self, model: Held) -> dict[str, Any]:
+    def _v1(self, model: ListedModel) -> dict[str, Any]:
         config = {"context_length": self.loaded.get(model.name, 0), "flash_attention": True}
         instances = [{"id": model.name, "config": config}] if model.name in self.loaded else []
         row: dict[str, Any] = {

@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from intermodal.testing.emulated_server import DoorRequest, EmulatedReply, EmulatedServer, Family, Held
+from intermodal.testing.emulated_server import EmulatedReply, EmulatedRequest, EmulatedServer, Family, ListedModel
 from intermodal.testing.engine import Engine, words_of
 
 _IMAGE_TOKENS = 768  # what it takes every picture for when it cuts a prompt
@@ -22,10 +22,10 @@ class EmulatedOllama(EmulatedServer):
     """Ollama: ``old`` is as of 0.4 (no capabilities, nothing of a service elsewhere, nothing that forbids cutting),
     ``new`` as of 0.12."""
 
-    def __init__(self, engine: Engine, models: Iterable[Held], family: Family = "new", **more: Any) -> None:
+    def __init__(self, engine: Engine, models: Iterable[ListedModel], family: Family = "new", **more: Any) -> None:
         super().__init__(engine, models, family, version="0.4.7" if family == "old" else "0.12.6", **more)
 
-    def answer(self, asked: DoorRequest) -> EmulatedReply:
+    def answer(self, asked: EmulatedRequest) -> EmulatedReply:
         if asked.path == "/" and asked.method in ("GET", "HEAD"):
             return EmulatedReply(text="Ollama is running", kind="text/plain; charset=utf-8")
         table = {
@@ -43,14 +43,14 @@ class EmulatedOllama(EmulatedServer):
         rows = [{"id": name, "object": "model", "created": 1, "owned_by": "library"} for name in self.models]
         return EmulatedReply(json={"object": "list", "data": rows})
 
-    def _details(self, model: Held) -> dict[str, Any]:
+    def _details(self, model: ListedModel) -> dict[str, Any]:
         families = ["llama", *(["clip"] if model.sees else [])]
         return {
             "parent_model": "", "format": "gguf", "family": "llama", "families": families, "parameter_size": "134.5M",
             "quantization_level": "Q8_0",
         }  # fmt: skip
 
-    def _capabilities(self, model: Held) -> list[str]:
+    def _capabilities(self, model: ListedModel) -> list[str]:
         if model.embeds:
             return ["embedding"]
         return ["completion", *(["vision"] if model.claims_eye else [])]
@@ -139,12 +139,12 @@ class EmulatedOllama(EmulatedServer):
         text = {"type": "text", "text": message.get("content") or ""}
         return {"role": message["role"], "content": [*content, text]}
 
-    def _tokens(self, messages: Iterable[Mapping[str, Any]], model: Held) -> int:
+    def _tokens(self, messages: Iterable[Mapping[str, Any]], model: ListedModel) -> int:
         """As ``server/prompt.go`` counts: every picture for the same, and only where the model has an eye."""
         pictures = sum(len(message.get("images") or ()) for message in messages) if model.sees else 0
         return self.engine.count("\n".join(m.get("content") or "" for m in messages)) + _IMAGE_TOKENS * pictures
 
-    def _cut(self, messages: list[dict[str, Any]], context: int, model: Held) -> list[dict[str, Any]]:
+    def _cut(self, messages: list[dict[str, Any]], context: int, model: ListedModel) -> list[dict[str, Any]]:
         """Oldest messages go first, system messages and the last one stay; then the runner cuts what is left."""
         self.cut += 1
         kept = list(messages)
@@ -158,7 +158,7 @@ class EmulatedOllama(EmulatedServer):
             last["content"] = last["content"][len(last["content"]) // 4 :]
         return [self._message(each) for each in (*kept[:-1], last)]
 
-    def _head(self, model: Held) -> dict[str, Any]:
+    def _head(self, model: ListedModel) -> dict[str, Any]:
         return {"model": model.name, "created_at": "2026-11-25T00:00:00Z"}
 
     def _end(self, usage: Mapping[str, Any], reason: str) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class EmulatedOllama(EmulatedServer):
         """What its runner says: the words of the engine, with the status of Ollama's own server."""
         return EmulatedReply(500 if status >= 500 else status, json={"error": words_of(error)})
 
-    def _whole(self, model: Held, asked: dict[str, Any]) -> EmulatedReply:
+    def _whole(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
         status, tree = self.engine.chat(asked)
         if status != 200:
             return self._failed(status, tree)
@@ -181,7 +181,7 @@ class EmulatedOllama(EmulatedServer):
         ends = self._end(tree["usage"], choice["finish_reason"])
         return EmulatedReply(json={**self._head(model), "message": message, **ends})
 
-    def _streamed(self, model: Held, asked: dict[str, Any]) -> EmulatedReply:
+    def _streamed(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:
         status, error, chunks = self.engine.stream(asked)
         if status != 200:
             return self._failed(status, error)

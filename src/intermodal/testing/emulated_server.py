@@ -21,7 +21,7 @@ _DEFAULT_CONTEXT = 4096  # tokens, on a machine with little graphics memory
 
 
 @dataclass(frozen=True)
-class Held:
+class ListedModel:
     """A model that a door lists.
 
     Attributes:
@@ -44,7 +44,7 @@ class Held:
 
 
 @dataclass
-class DoorRequest:
+class EmulatedRequest:
     """A request as it arrived."""
 
     method: str
@@ -57,12 +57,18 @@ class EmulatedServer:
     """An HTTP server in a thread, with a record of what was requested, loaded and truncated."""
 
     def __init__(
-        self, engine: Engine, models: Iterable[Held], family: Family, *, version: str, context: int = _DEFAULT_CONTEXT
+        self,
+        engine: Engine,
+        models: Iterable[ListedModel],
+        family: Family,
+        *,
+        version: str,
+        context: int = _DEFAULT_CONTEXT,
     ) -> None:
         self.engine, self.models, self.family = engine, {model.name: model for model in models}, family
         self.version = version
         self.context = context  # tokens a model is loaded with where nobody says how many
-        self.asked: list[DoorRequest] = []
+        self.asked: list[EmulatedRequest] = []
         self.loaded: dict[str, int] = {}  # model -> tokens of context
         self.cut = 0  # prompts that were cut in silence
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -73,11 +79,11 @@ class EmulatedServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
-    def chats(self) -> list[DoorRequest]:
+    def chats(self) -> list[EmulatedRequest]:
         """The requests that made a model work."""
         return [each for each in self.asked if each.method == "POST" and "chat" in each.path]
 
-    def answer(self, asked: DoorRequest) -> EmulatedReply:
+    def answer(self, asked: EmulatedRequest) -> EmulatedReply:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -128,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, method: str) -> None:
         door = cast("_Server", self.server).door
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
-        asked = DoorRequest(method=method, path=self.path, body=body)
+        asked = EmulatedRequest(method=method, path=self.path, body=body)
         door.asked.append(asked)
         try:
             asked.json = json.loads(body) if body else {}

@@ -20,7 +20,7 @@ from tests.unit.gateway.house import STRONG, config
 from intermodal.gateway.workers.sockets import find_bind_error
 from intermodal.testing import FakeHost, Fault
 from intermodal.testing.emulated_ollama import EmulatedOllama
-from intermodal.testing.emulated_server import Held
+from intermodal.testing.emulated_server import ListedModel
 from intermodal.testing.engine import Engine
 
 
@@ -297,7 +297,7 @@ def test_check_resolves_an_alias_of_a_model_that_a_server_of_this_machine_has(
     host: FakeHost, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("INTERMODAL_DISCOVERY")
-    with EmulatedOllama(Engine(host.base_url), (Held("talker"),)) as door:
+    with EmulatedOllama(Engine(host.base_url), (ListedModel("talker"),)) as door:
         text = (
             f'[serve.aliases]\n"gpt-4o" = "talker"\n[discovery]\nusual_ports = false\naddresses = ["{door.address}"]\n'
         )

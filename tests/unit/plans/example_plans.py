@@ -10,7 +10,7 @@ from tests.plans import runner
 from intermodal.errors import IntermodalError
 from intermodal.events import Actual, Checked, Derived, Replanned, Result, Retrying, Usage
 from intermodal.planner import plan
-from intermodal.plans.plan import Candidate, Outranked, Plan, Rejected, Send, Taken
+from intermodal.plans.plan import Candidate, NativeInput, Outranked, Plan, Rejected, Send
 from intermodal.plans.step import Call, Check, Estimate, Transform
 from intermodal.quantity import Quantity, between, exact
 
@@ -104,7 +104,7 @@ def film() -> Plan:
     chosen = Candidate(
         id="c0ffee", steps=(cut, frames, hear, read, see, again, last), endpoint=last.endpoint, tier="small", score=0.1,
         total=Estimate(seconds=between(4, 12.6, 140, "schedule"), cost=exact(0.0058)), checks=checks, sends=sends,
-        takes=(Taken(part=2, title=f"{LONG} 1240x1754", kind="image", tokens=exact(900)),), summary="all of it",
+        takes=(NativeInput(part=2, title=f"{LONG} 1240x1754", kind="image", tokens=exact(900)),), summary="all of it",
     )  # fmt: skip
     weaker = "desk:llava/llava-7b"
     other = Candidate(

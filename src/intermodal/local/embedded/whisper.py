@@ -64,7 +64,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
     model = _models[path]
     samples = PcmSamples(pcm)
     total = len(samples) / RATE
-    found = _Heard()
+    found = _SegmentsSoFar()
     scale = numpy.float32(normalising_gain(samples))
     for start, end in split_recording(samples):
         piece = numpy.clip(samples[start:end].astype(numpy.float32) * scale, -1.0, 1.0)
@@ -85,7 +85,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
     }
 
 
-class _Heard(Struct):
+class _SegmentsSoFar(Struct):
     """The segments so far; the language is that of the first words."""
 
     segments: list[list[Any]] = field(default_factory=list)
@@ -99,7 +99,7 @@ def _hear(
     model: Any,
     speech: DetectedSpeech,
     language: str,
-    found: _Heard,
+    found: _SegmentsSoFar,
     *,
     offset: float,
     total: float,

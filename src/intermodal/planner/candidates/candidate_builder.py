@@ -49,7 +49,7 @@ from intermodal.planner.route_estimates.route_memory import ended, peak_memory_l
 from intermodal.planner.route_estimates.routes import Route, main_speed_of
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
-from intermodal.plans.plan import Candidate, Taken
+from intermodal.plans.plan import Candidate, NativeInput
 from intermodal.plans.step import SEPARATE_CHANNELS, SPEED_BASIS, Call, CallOp, Check, Estimate, Portion
 from intermodal.quantity import Quantity, between
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
@@ -77,8 +77,8 @@ class CandidateBuilder:
         self.case = case
         self._others = list(others)
         self._before = StepBuilder(case, conversions).before
-        self._texts: dict[Vocabulary, list[Taken]] = {}
-        self._taken: dict[tuple[int, TokenRules], list[Taken]] = {}
+        self._texts: dict[Vocabulary, list[NativeInput]] = {}
+        self._taken: dict[tuple[int, TokenRules], list[NativeInput]] = {}
         self._summaries: dict[Assignment, str] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
         self._keep: list[object] = []  # ways, so that their identities stay theirs
@@ -374,7 +374,7 @@ class CandidateBuilder:
             ),
         )
 
-    def _counted(self, route: Route, takes: tuple[Taken, ...]) -> tuple[str, ...]:
+    def _counted(self, route: Route, takes: tuple[NativeInput, ...]) -> tuple[str, ...]:
         """Return by which rules unconverted media were counted, and who published them."""
         tools = self._tools(route)
         kinds: set[tuple[Kind, str]] = {
@@ -394,7 +394,7 @@ class CandidateBuilder:
         source = case.index.sheet(route.group, case.as_of).sources.get("tools", "")
         return (tools_text(len(request.tools), tokens, source, route.endpoint.tools),)
 
-    def _takes(self, route: Route) -> tuple[Taken, ...]:
+    def _takes(self, route: Route) -> tuple[NativeInput, ...]:
         if self.case.job == "transcribe":
             return ()
         model = route.group.first.model

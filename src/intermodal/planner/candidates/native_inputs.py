@@ -19,22 +19,22 @@ from intermodal.planner.conversion.conversion_option import ConversionOption, Pa
 from intermodal.planner.conversion.conversion_steps import as_range
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.plan import Taken
+from intermodal.plans.plan import NativeInput
 from intermodal.quantity import Quantity, exact, total
 
 TOGETHER = 8  # parts alike up to which each is listed by itself
 
 
-def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[Taken]:
+def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[NativeInput]:
     """Return the texts given as files, without what the sender says; many files as one entry."""
     texts = case.text_files
     if len(texts) > TOGETHER:
         chars = sum(part.chars for part in texts)
         title = f"{texts[0].name} and {len(texts) - 1} more, {chars:,} chars"
         tokens = total([text_part_tokens(part, vocabulary) for part in texts])
-        return [Taken(part=texts[0].index, title=title, kind="text", tokens=tokens, count=len(texts))]
+        return [NativeInput(part=texts[0].index, title=title, kind="text", tokens=tokens, count=len(texts))]
     return [
-        Taken(
+        NativeInput(
             part=part.index, title=f"{part.name} {part.chars:,} chars", kind="text",
             tokens=text_part_tokens(part, vocabulary),
         )
@@ -42,13 +42,13 @@ def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[Taken]:
     ]  # fmt: skip
 
 
-def native_inputs(bundle: Bundle, way: ConversionOption, book: TokenRules) -> list[Taken]:
+def native_inputs(bundle: Bundle, way: ConversionOption, book: TokenRules) -> list[NativeInput]:
     """Return the parts that go in without becoming text; many alike as one entry."""
     if len(bundle.parts) > TOGETHER:
         basis = _taken_tokens(way.passages[0], book).basis
         tokens = total([quantity(each, basis, 0) for each in native_tokens(way, book)])
         return [
-            Taken(
+            NativeInput(
                 part=bundle.parts[0].index,
                 title=bundle.title,
                 kind=bundle.kind,
@@ -57,14 +57,14 @@ def native_inputs(bundle: Bundle, way: ConversionOption, book: TokenRules) -> li
                 counted_as=_counted_as(bundle, way.passages[0]),
             )
         ]
-    found: list[Taken] = []
+    found: list[NativeInput] = []
     for part, passage in zip(bundle.parts, way.passages, strict=True):
         if way.name in ("watch", "frames", "resized") and passage.pieces:
             found += _apart(part, passage, book)
             continue
         title = f"{part.name} {_size_words(part, passage)}"
         found.append(
-            Taken(
+            NativeInput(
                 part=part.index, title=title, kind=bundle.kind, tokens=_taken_tokens(passage, book),
                 counted_as=_counted_as(bundle, passage),
             )
@@ -77,13 +77,13 @@ def _counted_as(bundle: Bundle, passage: PartConversion) -> Kind | Literal[""]:
     return "image" if bundle.kind == "document" and passage.pictures else ""
 
 
-def _apart(part: PartFacts, passage: PartConversion, book: TokenRules) -> list[Taken]:
+def _apart(part: PartFacts, passage: PartConversion, book: TokenRules) -> list[NativeInput]:
     """Return a video or an animation in tracks: its frames, and its sound where that goes in unconverted."""
-    found: list[Taken] = []
+    found: list[NativeInput] = []
     for piece in passage.pieces:
         if piece.shown and piece.op == "demux":
             found.append(
-                Taken(
+                NativeInput(
                     part=part.index,
                     title=f"{part.name} {piece.title}",
                     kind="audio",
@@ -92,7 +92,7 @@ def _apart(part: PartFacts, passage: PartConversion, book: TokenRules) -> list[T
             )
         if piece.shown and piece.op in ("frames", "resize"):
             title = f"{part.name} {piece.title}"
-            found.append(Taken(part=part.index, title=title, kind="image", tokens=_pictured(passage, book.image)))
+            found.append(NativeInput(part=part.index, title=title, kind="image", tokens=_pictured(passage, book.image)))
     return found
 
 

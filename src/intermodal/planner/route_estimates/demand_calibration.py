@@ -15,7 +15,7 @@ from intermodal.planner.conversion.conversion_option import whole_video_tokens
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.call_demand import CallDemand
-from intermodal.plans.plan import Taken
+from intermodal.plans.plan import NativeInput
 from intermodal.quantity import Quantity
 
 _CHATS = ("generate", "score")
@@ -60,7 +60,7 @@ def token_basis(case: PlanningCase, group: EndpointGroup, rates: Rates, needs: C
 _PLAINLY = "counted and estimated"
 
 
-def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, taken: Taken) -> Taken:
+def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, taken: NativeInput) -> NativeInput:
     """Return an unconverted part as this endpoint's server counts it."""
     learned = rates.counts
     if learned is None or case.job not in _CHATS or not taken.tokens.known:
