@@ -30,7 +30,7 @@ from intermodal.errors import NoRoute
 from intermodal.events import Actual
 from intermodal.plans.plan import Inputs
 from intermodal.plans.statistics import Statistics
-from intermodal.plans.step import Check, Estimate, Step
+from intermodal.plans.step import Check, Step, StepEstimate
 from intermodal.quantity import Quantity, q_error
 from intermodal.store.learned_figures import statistics
 from intermodal.store.rows import AttemptRow
@@ -70,7 +70,7 @@ def attempts(run: Run) -> Iterator[AttemptRow]:
         yield msgspec.structs.replace(row, reservation=named)
 
 
-def planned(run: Run, catalog: Catalog, known: Statistics) -> Mapping[str, Estimate]:
+def planned(run: Run, catalog: Catalog, known: Statistics) -> Mapping[str, StepEstimate]:
     """Estimates of now for the steps that were run, by step id."""
     inputs = Inputs(
         request=run.request, facts=run.facts, catalog=catalog, machine=run.machine, statistics=known,
@@ -84,7 +84,7 @@ def planned(run: Run, catalog: Catalog, known: Statistics) -> Mapping[str, Estim
     return {step.id: step.estimate for step in steps}
 
 
-def pairs(run: Run, estimates: Mapping[str, Estimate]) -> Iterator[tuple[Key, Quantity, float]]:
+def pairs(run: Run, estimates: Mapping[str, StepEstimate]) -> Iterator[tuple[Key, Quantity, float]]:
     """Every estimate that can be compared with what came of it."""
     actuals: dict[str, Actual] = {actual.step: actual for actual in run.actuals}
     for step in run.steps:

@@ -28,7 +28,7 @@ from intermodal.events import fold
 from intermodal.executor.outputs.scores import HYPOTHESIS, TEMPERATURE
 from intermodal.executor.outputs.vector_math import cosine, softmax
 from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.step import Call, Estimate, Step
+from intermodal.plans.step import Call, Step, StepEstimate
 from intermodal.request import ScoresOutput
 
 ROOT = Path(__file__).parent.parent
@@ -51,7 +51,7 @@ async def run(
     prepared = await client.prepare(request)
     last = steps[-1]
     assert isinstance(last, Call)
-    chosen = Candidate(id="c", steps=tuple(steps), endpoint=last.endpoint, total=Estimate(), score=0.0, tier="tiny")
+    chosen = Candidate(id="c", steps=tuple(steps), endpoint=last.endpoint, total=StepEstimate(), score=0.0, tier="tiny")
     plan = Plan(id="p", headline="", policy_line="", objective="default", chosen=chosen)
     return fold([event async for event in client.execute(prepared, plan)]).scores
 

@@ -18,7 +18,7 @@ from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.client import AsyncClient
 from intermodal.events import Event, Note, Result, StepProgress, TextDelta, fold
 from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.step import Call, Estimate, Step
+from intermodal.plans.step import Call, Step, StepEstimate
 from intermodal.request import Output, ScoresOutput, SpeechOutput, TranscriptOutput
 from intermodal.testing import FakeHost
 
@@ -42,7 +42,7 @@ async def run(
     prepared = await client.prepare(request)
     last = steps[-1]
     assert isinstance(last, Call)
-    chosen = Candidate(id="c", steps=steps, endpoint=last.endpoint, total=Estimate(), score=0.0, tier="tiny")
+    chosen = Candidate(id="c", steps=steps, endpoint=last.endpoint, total=StepEstimate(), score=0.0, tier="tiny")
     plan = Plan(id="p", headline="", policy_line="", objective="default", chosen=chosen)
     events = [event async for event in client.execute(prepared, plan)]
     return fold(events), events

@@ -224,12 +224,12 @@ async def test_d9_a_forged_flac_header_is_not_believed(worker: tuple[MediaWorker
 
 def test_d9_seconds_and_bytes_are_counted_while_decoding(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A probe that was fooled does not help the bomb: decoding stops by its own count."""
-    from intermodal.media.worker_results import ProbeResult
+    from intermodal.media.worker_results import MediaProbeResult
     from intermodal.quantity import exact
 
     data = (media / "two_cities_25s.flac").read_bytes()
     monkeypatch.setattr(
-        decoder, "_probed", lambda data, media_type, compared: ProbeResult(seconds=exact(1.0, "fooled"))
+        decoder, "_probed", lambda data, media_type, compared: MediaProbeResult(seconds=exact(1.0, "fooled"))
     )
     with pytest.raises(errors.InputTooLarge, match="more sound than its header says"):
         list(decoder.pcm(data, "audio/flac", lambda fraction, note: None))
@@ -240,7 +240,7 @@ def test_d9_seconds_and_bytes_are_counted_while_decoding(media: Path, monkeypatc
     with pytest.raises(errors.InputTooLarge, match="more sound than its header says"):
         list(decoder.pcm(data, "audio/flac", lambda fraction, note: None, 0))
     assert 10 < looked[-1] < 12, "what leaks between two channels is looked for within the same bounds"
-    monkeypatch.setattr(decoder, "probe", lambda data, media_type: ProbeResult(seconds=exact(25.0, "header")))
+    monkeypatch.setattr(decoder, "probe", lambda data, media_type: MediaProbeResult(seconds=exact(25.0, "header")))
     monkeypatch.setattr(decoder, "_MAX_DECODED", 100_000)
     with pytest.raises(errors.InputTooLarge):
         list(decoder.pcm(data, "audio/flac", lambda fraction, note: None))

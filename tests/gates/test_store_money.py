@@ -11,7 +11,7 @@ from tests.unit.executor.routes import Bench, asked, plan, rename, route, say
 
 from intermodal import errors
 from intermodal.executor.attempt.accounting import Charge
-from intermodal.plans.step import Call, Estimate
+from intermodal.plans.step import Call, StepEstimate
 from intermodal.quantity import between
 from intermodal.request import Policy
 from intermodal.testing import FakeHost
@@ -73,7 +73,7 @@ async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Pa
     with FakeHost() as host:
         endpoint = host.endpoint()
     ledger = RunLedger(bench.store, "r", max_cost=1.0)
-    estimate = Estimate(cost=between(0, 0.005, 0.01, "t"))
+    estimate = StepEstimate(cost=between(0, 0.005, 0.01, "t"))
     step = Call(id="s", op="generate", task="text-generation", endpoint=endpoint.id, inputs=(), estimate=estimate)
     admitted, refused, most = 0, 0, 0.0
 

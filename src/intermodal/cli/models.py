@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.search import EcosystemTerm
     from intermodal.catalog.snapshot.file import Snapshot, SnapshotHeader, SnapshotOrigin, SnapshotRow
     from intermodal.catalog.types import Catalog, Endpoint, Model
-    from intermodal.cli.rendering.model_rows import ModelRow
+    from intermodal.cli.rendering.model_rows import ModelTableRow
     from intermodal.local_models.ranking import Work
 
 EPILOG = """\b
@@ -170,7 +170,7 @@ def _beyond(catalog: Catalog, snapshot: Snapshot) -> int:
     return known - sum(1 for endpoint in catalog.endpoints if endpoint.host.id in snapshot.places)
 
 
-def _table(found: list[ModelRow], limit: int, *, at_large: bool, more: int) -> None:
+def _table(found: list[ModelTableRow], limit: int, *, at_large: bool, more: int) -> None:
     from intermodal.cli.rendering.model_rows import input_kinds, price_of, state, tier_words
     from intermodal.cli.rendering.tables import count, echo_table
 
@@ -236,7 +236,7 @@ def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -
             raise UsageError(what, where="--host", todo=todo)
 
 
-def _called(name: str, listed: list[ModelRow], whole: list[ModelRow]) -> list[ModelRow]:
+def _called(name: str, listed: list[ModelTableRow], whole: list[ModelTableRow]) -> list[ModelTableRow]:
     """Those with the name. One that no endpoint has is a slip; one that only the filters leave out is an answer: none.
 
     Raises UsageError with near names.

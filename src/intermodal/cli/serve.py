@@ -15,7 +15,7 @@ from intermodal.config_tables import HOST, LISTENS, MOST_WORKERS
 if TYPE_CHECKING:
     from intermodal.gateway.process.request_log import RequestLog
     from intermodal.gateway.server import Gateway
-    from intermodal.gateway.workers.worker import WorkerProcess
+    from intermodal.gateway.workers.worker import GatewayWorker
 
 # Seconds after which a thread that computes (rows of the store, the log) gives way to the one that answers. With
 # Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
@@ -126,10 +126,10 @@ def _lead(given: dict[str, Any]) -> bool:
 
 async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]) -> int:
     from intermodal.gateway.process.fd_limits import raise_fd_limit
-    from intermodal.gateway.workers.worker import WorkerProcess
+    from intermodal.gateway.workers.worker import GatewayWorker
 
     raise_fd_limit()
-    worker = WorkerProcess(as_worker) if as_worker else None
+    worker = GatewayWorker(as_worker) if as_worker else None
     try:
         return await _served(worker, check, as_json, given)
     finally:
@@ -137,7 +137,7 @@ async def _run(check: bool, as_json: bool, as_worker: str, given: dict[str, Any]
             worker.over()
 
 
-async def _served(worker: WorkerProcess | None, check: bool, as_json: bool, given: dict[str, Any]) -> int:
+async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, given: dict[str, Any]) -> int:
     import asyncio
 
     from msgspec.structs import replace

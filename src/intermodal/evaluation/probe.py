@@ -26,7 +26,7 @@ from intermodal.executor.attempt.ledger import RunLedger
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.executor.drivers.interface import CallJob, CallResult
-from intermodal.plans.step import Call, Estimate
+from intermodal.plans.step import Call, StepEstimate
 from intermodal.protocols.calls import (
     ChatCall,
     NotExpressible,
@@ -192,7 +192,7 @@ async def _probe_once(
 ) -> ProbeResult:
     began = world.clock()
     share = None if plan.cost is None else plan.cost / max(1, len(plan.asks))
-    estimate = Estimate(
+    estimate = StepEstimate(
         input_tokens=between(1.0, 30.0, float(_WEIGHS[about] + _WEIGHS["text"]), "a probe"),
         output_tokens=between(0.0, 8.0, float(ANSWER), "a probe"),
         cost=Quantity() if share is None else between(0.0, share / 4, share, "a probe"),

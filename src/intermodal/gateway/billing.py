@@ -63,7 +63,7 @@ def authenticate(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
 
 @asynccontextmanager
 async def billed_run(
-    allowance: RunAllowance, asked: GatewayRequest, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
+    allowance: KeyAllowance, asked: GatewayRequest, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
     tried: PriorAttempt | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
     """Yield the events of a run that the budgets admit, and settle its cost however it ends. Raises Refused.
@@ -112,7 +112,7 @@ class RunSettlement(TypedDict):
     untold: float
 
 
-class RunAllowance:
+class KeyAllowance:
     """The budget of one run, as the executor asks for it (``executor/ledger.py``).
 
     ``given``: its reservation, made before anything is sent; None where no budget is charged.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Handler = Callable[["Gateway", GatewayRequest, ResponseWriter], Awaitable[None]]
 
 
-class Route(NamedTuple):
+class HttpRoute(NamedTuple):
     """What answers at a path.
 
     Attributes:
@@ -43,8 +43,8 @@ class Route(NamedTuple):
     passes: ClientApi | None = None
 
 
-def _chats(dialect: ClientApi, body: str = "") -> Route:
-    return Route(partial(chat.answer_chat, dialect=dialect), body=body, passes=dialect)
+def _chats(dialect: ClientApi, body: str = "") -> HttpRoute:
+    return HttpRoute(partial(chat.answer_chat, dialect=dialect), body=body, passes=dialect)
 
 
 async def _preflight(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
@@ -52,37 +52,37 @@ async def _preflight(gateway: Gateway, asked: GatewayRequest, reply: ResponseWri
     reply.whole(204, b"", preflight_headers(asked.head))
 
 
-_PREFLIGHT = Route(_preflight, open=True)
+_PREFLIGHT = HttpRoute(_preflight, open=True)
 _JSON = "application/json"
 METRICS_PATH = "/metrics"
-ROUTES: Mapping[tuple[str, str], Route] = {
-    ("GET", "/"): Route(monitoring.root),
-    ("GET", "/healthz"): Route(monitoring.healthz, open=True),
-    ("GET", "/readyz"): Route(monitoring.readyz, open=True),
-    ("GET", METRICS_PATH): Route(metrics.get_metrics),
-    ("GET", "/openapi.json"): Route(openapi.get_openapi),
-    ("GET", "/v1/models"): Route(models.list_models),
-    ("GET", "/v1/models/"): Route(models.get_model),
-    ("GET", "/v1/prompts"): Route(prompt_files.list_prompts),
-    ("GET", "/v1/prompts/"): Route(prompt_files.get_prompt),
+ROUTES: Mapping[tuple[str, str], HttpRoute] = {
+    ("GET", "/"): HttpRoute(monitoring.root),
+    ("GET", "/healthz"): HttpRoute(monitoring.healthz, open=True),
+    ("GET", "/readyz"): HttpRoute(monitoring.readyz, open=True),
+    ("GET", METRICS_PATH): HttpRoute(metrics.get_metrics),
+    ("GET", "/openapi.json"): HttpRoute(openapi.get_openapi),
+    ("GET", "/v1/models"): HttpRoute(models.list_models),
+    ("GET", "/v1/models/"): HttpRoute(models.get_model),
+    ("GET", "/v1/prompts"): HttpRoute(prompt_files.list_prompts),
+    ("GET", "/v1/prompts/"): HttpRoute(prompt_files.get_prompt),
     ("POST", "/v1/chat/completions"): _chats(OPENAI_CHAT, body=_JSON),
     ("POST", "/v1/responses"): _chats(OPENAI_RESPONSES, body=_JSON),
-    ("POST", "/v1/embeddings"): Route(media.create_embeddings, body=_JSON),
-    ("POST", "/v1/audio/transcriptions"): Route(media.create_transcription, body="multipart/form-data"),
-    ("POST", "/v1/audio/translations"): Route(media.create_translation, body="multipart/form-data"),
-    ("POST", "/v1/audio/speech"): Route(media.create_speech, body=_JSON),
-    ("POST", "/v1/images/generations"): Route(media.create_images, body=_JSON),
+    ("POST", "/v1/embeddings"): HttpRoute(media.create_embeddings, body=_JSON),
+    ("POST", "/v1/audio/transcriptions"): HttpRoute(media.create_transcription, body="multipart/form-data"),
+    ("POST", "/v1/audio/translations"): HttpRoute(media.create_translation, body="multipart/form-data"),
+    ("POST", "/v1/audio/speech"): HttpRoute(media.create_speech, body=_JSON),
+    ("POST", "/v1/images/generations"): HttpRoute(media.create_images, body=_JSON),
     ("POST", "/v1/messages"): _chats(ANTHROPIC_MESSAGES, body=_JSON),
-    ("POST", "/v1/messages/count_tokens"): Route(plans.count_tokens, body=_JSON),
+    ("POST", "/v1/messages/count_tokens"): HttpRoute(plans.count_tokens, body=_JSON),
     ("POST", "/api/chat"): _chats(OLLAMA_CHAT),  # its clients send no content-type
-    ("POST", "/api/generate"): Route(partial(chat.answer_chat, dialect=OLLAMA_GENERATE)),
-    ("POST", "/api/embed"): Route(media.ollama_embed),
-    ("GET", "/api/tags"): Route(models.ollama_tags),
-    ("GET", "/api/ps"): Route(models.ollama_running),
-    ("POST", "/api/show"): Route(models.ollama_show),
-    ("GET", "/api/version"): Route(models.ollama_version),
-    ("POST", "/v1/explain"): Route(plans.explain_chat, body=_JSON),
-    ("GET", "/v1/plans/"): Route(plans.get_plan),
+    ("POST", "/api/generate"): HttpRoute(partial(chat.answer_chat, dialect=OLLAMA_GENERATE)),
+    ("POST", "/api/embed"): HttpRoute(media.ollama_embed),
+    ("GET", "/api/tags"): HttpRoute(models.ollama_tags),
+    ("GET", "/api/ps"): HttpRoute(models.ollama_running),
+    ("POST", "/api/show"): HttpRoute(models.ollama_show),
+    ("GET", "/api/version"): HttpRoute(models.ollama_version),
+    ("POST", "/v1/explain"): HttpRoute(plans.explain_chat, body=_JSON),
+    ("GET", "/v1/plans/"): HttpRoute(plans.get_plan),
 }
 _PATHS = frozenset(path for _, path in ROUTES)
 _BELOW = tuple(path for _, path in ROUTES if path.endswith("/") and path != "/")  # the rest of the path is a name
@@ -107,7 +107,7 @@ _NOT_SERVED: Mapping[str, str] = {
 }
 
 
-def find_route(head: RequestHead) -> Route:
+def find_route(head: RequestHead) -> HttpRoute:
     """Return the route of a request. Raises Refused, 404 or 405."""
     path = head.path
     if (door := ROUTES.get((head.method, path))) is not None and not path.endswith("/"):

@@ -16,7 +16,7 @@ from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Rerouted
 from intermodal.gateway.billing import (
     IDEMPOTENCY_HEADER,
-    RunAllowance,
+    KeyAllowance,
     authenticate,
     begin_idempotent,
     billed_run,
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from intermodal.gateway.quotas.quota_manager import QuotaManager
     from intermodal.gateway.requests.prompt_variables import RenderedPrompt
-    from intermodal.gateway.workers.worker import WorkerProcess
+    from intermodal.gateway.workers.worker import GatewayWorker
 
 _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
 _READS = 2  # turns after which all was read that was there: time in which we had no turn is held against nobody
@@ -131,9 +131,9 @@ class Gateway:
         self._servers: list[asyncio.Server] = []
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self.worker: WorkerProcess | None = None
+        self.worker: GatewayWorker | None = None
 
-    def join(self, worker: WorkerProcess) -> None:
+    def join(self, worker: GatewayWorker) -> None:
         """Be one of several processes: listen where it says, and know what the others know. Before ``start``."""
         self.worker = worker
         self.limits = self.limits.for_each_of(worker.post.workers)
@@ -413,7 +413,7 @@ class Gateway:
         """
         tried, given = after or (None, None)
         asked.served.planned(plan, live=live)
-        allowance = RunAllowance(self.ledger, given)
+        allowance = KeyAllowance(self.ledger, given)
         running = self.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
         events = self._watched(running, asked.served)
         return billed_run(allowance, asked, plan, prepared.inputs.request.policy, events, tried)
@@ -483,7 +483,7 @@ class Gateway:
         self.stopping = True
         self._stop.set()
 
-    def _mind(self, worker: WorkerProcess, loop: asyncio.AbstractEventLoop) -> None:
+    def _mind(self, worker: GatewayWorker, loop: asyncio.AbstractEventLoop) -> None:
         """Report to the parent that this worker serves; stop when the parent is gone or starts a successor."""
 
         def orphaned() -> None:

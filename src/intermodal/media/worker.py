@@ -43,7 +43,7 @@ from intermodal.media.office.conversion_types import (
     ZIP,
 )
 from intermodal.media.sniff import sniff
-from intermodal.media.worker_results import ProbeResult
+from intermodal.media.worker_results import MediaProbeResult
 from intermodal.plans.facts import Box, PageFacts
 
 _NOT_LAID_OUT = f"tables, columns and headings of its text stay as the file draws them ({EXTRA_TODO} lays them out)"
@@ -170,8 +170,8 @@ def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
         raise NotInstalled("what converts it is not installed", where=name, todo=f"run: {EXTRA_TODO}")
     converter, image = _decoder(module), _decoder("image.decoder")
 
-    def sized(picture: bytes) -> ProbeResult:
-        found: ProbeResult = image.probe(picture, sniff(picture, "")[1])
+    def sized(picture: bytes) -> MediaProbeResult:
+        found: MediaProbeResult = image.probe(picture, sniff(picture, "")[1])
         return found
 
     with process_limits.memory_limit(_CONVERTING + 4 * len(data)):

@@ -15,11 +15,11 @@ from intermodal.concurrency.worker_process import ProcessLimits, WorkerProcess, 
 from intermodal.files.file_bytes import Data, FileBytes, Spool
 from intermodal.media.media_limits import LARGE_FILE, PCM_BYTES_PER_SECOND
 from intermodal.media.office.conversion_types import ConvertedFile
-from intermodal.media.worker_results import Barcode, EncodedPicture, Pcm, ProbeResult, SubtitleLine, VideoFrame
+from intermodal.media.worker_results import Barcode, EncodedPicture, MediaProbeResult, Pcm, SubtitleLine, VideoFrame
 from intermodal.plans.cpu_schedule import DECODER_START_SECONDS
 from intermodal.plans.facts import Box
 
-__all__ = ["VideoFrame", "MediaWorker", "Pcm", "EncodedPicture", "ProbeResult"]
+__all__ = ["VideoFrame", "MediaWorker", "Pcm", "EncodedPicture", "MediaProbeResult"]
 
 Progress = Callable[[float | None, str], None]
 
@@ -88,10 +88,10 @@ class MediaWorker:
         """Return the limits of the child on this machine, by trying: ``PROBED_LIMITS``, and whether each holds."""
         return msgspec.convert(await self._call("fences", {}, name="", seconds=_PROBE_SECONDS), dict[str, bool])
 
-    async def probe(self, data: Data, *, name: str = "") -> ProbeResult:
+    async def probe(self, data: Data, *, name: str = "") -> MediaProbeResult:
         """Return facts of a picture, recording, video or document. Refuses files over a limit or undecodable."""
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
-        return msgspec.convert(found, ProbeResult)
+        return msgspec.convert(found, MediaProbeResult)
 
     async def pcm(
         self, data: Data, *, name: str = "", progress: Progress | None = None, channel: int | None = None

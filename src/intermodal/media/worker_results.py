@@ -10,7 +10,7 @@ from intermodal.plans.facts import Box, PageFacts, SubtitleFacts
 from intermodal.quantity import Quantity
 
 
-class ProbeResult(Value):
+class MediaProbeResult(Value):
     """The fields of ``PartFacts`` that need decoding. Those of other kinds keep their defaults.
 
     ``kind`` and ``media_type`` are set where decoding tells more than the first bytes did, else "". ``notes`` are about

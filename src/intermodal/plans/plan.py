@@ -11,7 +11,7 @@ from intermodal.content import Kind, Value
 from intermodal.plans.facts import Facts, Need
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
-from intermodal.plans.step import Call, Check, Estimate, Step
+from intermodal.plans.step import Call, Check, Step, StepEstimate
 from intermodal.plans.verdict import Verdict, VerdictName
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
@@ -80,7 +80,7 @@ class Candidate(Value):
     id: str
     steps: tuple[Step, ...]
     endpoint: str
-    total: Estimate
+    total: StepEstimate
     score: float
     tier: Tier
     keeps: tuple[Aspect, ...] = ()
@@ -123,7 +123,7 @@ class Outranked(Value):
 
     endpoint: str
     summary: str
-    total: Estimate
+    total: StepEstimate
     reason: str
 
 

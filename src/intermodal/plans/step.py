@@ -25,7 +25,7 @@ SEPARATE_CHANNELS: tuple[tuple[str, str], ...] = (
 SPEED_BASIS = "speed"  # the basis of seconds of which nothing more is to be said
 
 
-class Estimate(Value):
+class StepEstimate(Value):
     """What a step is expected to take.
 
     Attributes:
@@ -80,7 +80,7 @@ class Transform(Value, tag_field="step", tag="transform"):
     keeps: tuple[Aspect, ...] = ()
     loses: tuple[Aspect, ...] = ()
     note: str = ""
-    estimate: Estimate = Estimate()
+    estimate: StepEstimate = StepEstimate()
     partly: tuple[Portion, ...] = ()
 
 
@@ -103,7 +103,7 @@ class Call(Value, tag_field="step", tag="call"):
     loses: tuple[Aspect, ...] = ()
     note: str = ""
     room: int | None = None
-    estimate: Estimate = Estimate()
+    estimate: StepEstimate = StepEstimate()
     partly: tuple[Portion, ...] = ()
 
 
@@ -130,7 +130,7 @@ class Check(Value, tag_field="step", tag="check"):
     part: int = -1
     title: str = ""
     note: str = ""
-    estimate: Estimate = Estimate()
+    estimate: StepEstimate = StepEstimate()
 
 
 Step = Transform | Call | Check

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from intermodal.catalog.rate_cards import UNIT_BY_COUNT, UNITS, effective_rates, itemize
-from intermodal.catalog.snapshot.sources.genai_prices import PricedModel, read_genai_prices
+from intermodal.catalog.snapshot.sources.genai_prices import GenaiPricesModel, read_genai_prices
 
 MOMENTS = ("2026-11-25T02:30", "2026-11-25T12:00", "2026-09-01T12:00", "2026-12-15T12:00")
 USAGES: tuple[dict[str, int], ...] = (
@@ -40,7 +40,7 @@ CONTEXTS: tuple[dict[str, str], ...] = ({}, {"processing": "batch"}, {"service_t
 
 class Compared(NamedTuple):
     provider: str
-    priced: PricedModel
+    priced: GenaiPricesModel
     usage: dict[str, int]
     moment: str
     context: dict[str, str]
@@ -74,7 +74,7 @@ def _compared() -> Iterator[Compared]:
                     yield Compared(provider, priced, usage, moment, context, ours, _theirs(prices, usage))
 
 
-def _read() -> Iterator[tuple[str, PricedModel]]:
+def _read() -> Iterator[tuple[str, GenaiPricesModel]]:
     """Every model of their data, as it is read for a snapshot."""
     import genai_prices.data
 

@@ -21,7 +21,7 @@ from intermodal.cli.arguments.saved_files import write_json
 from intermodal.errors import SchemaInvalid, UsageError
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.plan import Candidate, Plan, SavedPlan
-from intermodal.plans.step import Call, Estimate
+from intermodal.plans.step import Call, StepEstimate
 from intermodal.request import ImageOutput, Output, ScoresOutput, SpeechOutput, TextOutput, TranscriptOutput
 from intermodal.sync_client import Client
 from intermodal.testing import FakeHost
@@ -45,7 +45,13 @@ def approved(folder: Path, output: Output, *steps: Call, prompt: str = "How many
     with Client() as client:
         facts = client.prepare(request).inputs.facts
     chosen = Candidate(
-        id="c", steps=steps, endpoint=steps[0].endpoint, total=Estimate(), score=0.0, tier="medium", summary="a route"
+        id="c",
+        steps=steps,
+        endpoint=steps[0].endpoint,
+        total=StepEstimate(),
+        score=0.0,
+        tier="medium",
+        summary="a route",
     )
     plan = Plan(id="p", headline="A call", policy_line="by hand", objective="default", chosen=chosen)
     path = folder / "plan.json"

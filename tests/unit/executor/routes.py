@@ -25,7 +25,7 @@ from intermodal.local.embedded.results import ChatServer, EmbeddingResult, OcrRe
 from intermodal.media.worker_results import Barcode, EncodedPicture, Pcm, SubtitleLine
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
 from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.step import Call, Check, Estimate, Step, Transform
+from intermodal.plans.step import Call, Check, Step, StepEstimate, Transform
 from intermodal.quantity import between, exact
 from intermodal.request import Message, Output, Policy, Request, Sampling, TextOutput
 from intermodal.store.conversion_cache import ConversionCache
@@ -35,13 +35,13 @@ from intermodal.transport.client import Transport
 
 V = TypeVar("V", bound=msgspec.Struct)
 WORDS = "ask not what your country can do for you"
-PRICED = Estimate(
+PRICED = StepEstimate(
     input_tokens=between(5, 20, 200, "t"),
     output_tokens=between(1, 10, 64, "t"),
     cost=between(0, 0.0001, 0.001, "t"),
     seconds=between(0.1, 1, 5, "t"),
 )
-HERE = Estimate(output_tokens=between(1, 10, 64, "t"), seconds=between(0.1, 1, 5, "t"))
+HERE = StepEstimate(output_tokens=between(1, 10, 64, "t"), seconds=between(0.1, 1, 5, "t"))
 
 
 # ---- fakes ------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def asked(
 # ---- steps and plans --------------------------------------------------------------------------
 
 
-def hear(part: int = 1, endpoint: Endpoint = EAR, estimate: Estimate = HERE, source: str = "") -> Call:
+def hear(part: int = 1, endpoint: Endpoint = EAR, estimate: StepEstimate = HERE, source: str = "") -> Call:
     task: Task = "automatic-speech-recognition"
     return Call(
         id=f"hear{part}{endpoint.id[-1]}", op="transcribe", task=task, endpoint=endpoint.id,
@@ -300,7 +300,7 @@ def look(part: int = 1, source: str = "") -> Call:
     )  # fmt: skip
 
 
-def see(endpoint: Endpoint, part: int = 1, source: str = "", estimate: Estimate = PRICED) -> Call:
+def see(endpoint: Endpoint, part: int = 1, source: str = "", estimate: StepEstimate = PRICED) -> Call:
     return Call(
         id=f"see{part}", op="describe", task="image-text-to-text", endpoint=endpoint.id,
         inputs=(source or f"part:{part}",), part=part, title="Describe",
@@ -337,14 +337,16 @@ def pages(op: Any, numbers: str, part: int = 1) -> Transform:
     )  # fmt: skip
 
 
-def say(endpoint: Endpoint, *inputs: str, estimate: Estimate = PRICED, **fields: Any) -> Call:
+def say(endpoint: Endpoint, *inputs: str, estimate: StepEstimate = PRICED, **fields: Any) -> Call:
     values: dict[str, Any] = {"op": "generate", "task": "text-generation", "title": "Generate", **fields}
     return Call(id=f"say {endpoint.id}", endpoint=endpoint.id, inputs=("part:0", *inputs), estimate=estimate, **values)
 
 
 def route(*steps: Step) -> Candidate:
     last = [step for step in steps if isinstance(step, Call)][-1]
-    return Candidate(id=last.endpoint, steps=steps, endpoint=last.endpoint, total=Estimate(), score=0.0, tier="medium")
+    return Candidate(
+        id=last.endpoint, steps=steps, endpoint=last.endpoint, total=StepEstimate(), score=0.0, tier="medium"
+    )
 
 
 def plan(chosen: Candidate, *fallbacks: Candidate) -> Plan:

@@ -8,7 +8,7 @@ from tests.unit.executor.routes import PRICED, Bench, asked, plan, route, say
 from intermodal import errors
 from intermodal.executor.attempt import accounting
 from intermodal.executor.attempt.accounting import Charge
-from intermodal.plans.step import Estimate
+from intermodal.plans.step import StepEstimate
 from intermodal.protocols.calls import WireUsage
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.testing import FakeHost
@@ -70,7 +70,7 @@ def test_an_answer_that_was_stopped_is_not_counted() -> None:
 async def test_a_run_whose_failed_attempt_has_no_known_price_does_not_know_what_it_cost(bench: Bench) -> None:
     with FakeHost(answer="forty-two") as host:
         bench.endpoints = (shaky, whole) = (host.endpoint("m-fault-broken-x9"), host.endpoint("whole"))
-        unpriced = Estimate(
+        unpriced = StepEstimate(
             input_tokens=PRICED.input_tokens, output_tokens=PRICED.output_tokens, cost=UNPRICED, seconds=PRICED.seconds
         )
         made = plan(route(say(shaky, estimate=unpriced)), route(say(whole)))

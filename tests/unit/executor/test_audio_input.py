@@ -15,14 +15,14 @@ from intermodal import errors
 from intermodal.catalog.types import Price
 from intermodal.content import Segment, Transcript
 from intermodal.executor.conversion.conversions import merge_channels
-from intermodal.plans.step import Call, Estimate
+from intermodal.plans.step import Call, StepEstimate
 from intermodal.quantity import exact
 from intermodal.request import Zone
 from intermodal.testing import FakeHost
 from intermodal.testing.attempts import Attempt
 
 pytestmark = pytest.mark.anyio
-PAID = Estimate(cost=exact(0.02, "a price list"))
+PAID = StepEstimate(cost=exact(0.02, "a price list"))
 LEFT = Transcript(
     language="en", certainty=0.9, seconds=11,
     segments=(Segment(start=0, end=2, text=" Hello."), Segment(start=2, end=3, text="Who is it?"),

@@ -22,7 +22,7 @@ from intermodal.executor.preparation.part_inputs import measure_work, wav
 from intermodal.executor.preparation.preflight import check_context_window
 from intermodal.json_schema import StepBudget
 from intermodal.plans.facts import Facts, PageFacts, PartFacts
-from intermodal.plans.step import Call, Estimate, Step, Transform
+from intermodal.plans.step import Call, Step, StepEstimate, Transform
 from intermodal.protocols.calls import WireUsage
 from intermodal.quantity import between
 from intermodal.request import Zone
@@ -383,7 +383,7 @@ def test_a_longer_prompt_raises_the_reservation_and_a_shorter_one_never_lowers_i
     world = bench.world(Transport())
     endpoint = at(Price(input_mtok=1000.0, output_mtok=0.0))
     endpoint = msgspec.structs.replace(endpoint, context=300, model=Model(id="m", tokenizer="t"))
-    estimate = Estimate(input_tokens=between(1, 2, 10, "e"), cost=between(0, 0, 0.01, "e"))
+    estimate = StepEstimate(input_tokens=between(1, 2, 10, "e"), cost=between(0, 0, 0.01, "e"))
     step = Call(id="s", op="generate", task="text-generation", endpoint="h:m", inputs=(), estimate=estimate)
     assert check_context_window(step, endpoint, "w " * 10, 20, world).estimate.cost.high == 0.01
     assert check_context_window(step, endpoint, "w " * 110, 20, world).estimate.cost.high == pytest.approx(0.11)

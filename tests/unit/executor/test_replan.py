@@ -32,7 +32,7 @@ from intermodal.content import Segment, Transcript
 from intermodal.events import Checked, Replanned, TextDelta
 from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.plan import Plan
-from intermodal.plans.step import Estimate, Step
+from intermodal.plans.step import Step, StepEstimate
 from intermodal.quantity import between, exact, unknown
 from intermodal.request import Policy, Request, TranscriptOutput
 from intermodal.testing import FakeHost
@@ -226,7 +226,7 @@ async def test_a_transcript_that_is_the_answer_is_shown_only_when_it_is_good(ben
         return second
 
     bench.options["plan_again"] = again
-    priced = rename(checked("transcript", "hear1r"), estimate=Estimate(seconds=between(0, 0, 3, "t")))
+    priced = rename(checked("transcript", "hear1r"), estimate=StepEstimate(seconds=between(0, 0, 3, "t")))
     first = plan(route(hear(1), priced), route(hear(1, SECOND)))
     result = await bench.run(first, request, opened)
     assert result.text == WORDS == bench.shown and len(of(bench, TextDelta)) == 1
@@ -299,7 +299,7 @@ async def test_time_that_is_gone_is_taken_off_the_deadline(bench: Bench, host: F
     bench.options["clock"] = lambda: next(moments)
     request, opened = asked("?", "call.wav", policy=Policy(deadline=60))
     slow = route(hear(1), say(model, "step:hear1r", estimate=rename(HERE, seconds=between(1, 5, 30, "t"))))
-    slow = rename(slow, total=Estimate(seconds=between(1, 6, 35, "t")))
+    slow = rename(slow, total=StepEstimate(seconds=between(1, 6, 35, "t")))
     planner = Planner(bench, plan(route(hear(1), say(model, "step:hear1r"))))
     await bench.run(plan(slow), request, opened)
     deadline = planner.asked[0][0].policy.deadline
@@ -484,7 +484,7 @@ def test_an_unknown_or_empty_range_is_no_range() -> None:
 
     facts = PartFacts(index=1, name="a", kind="audio")
     for planned in (unknown("nobody knows"), exact(0)):
-        step = rename(hear(1), estimate=Estimate(output_tokens=planned))
+        step = rename(hear(1), estimate=StepEstimate(output_tokens=planned))
         assert (
             run_check("size", CheckSubject(step=step, product=StepProduct(part=1), facts=facts, tokens=99)).problem
             == ""

@@ -21,7 +21,7 @@ from intermodal.executor.outputs.scores import (
     letter_probabilities,
 )
 from intermodal.executor.outputs.vector_math import softmax
-from intermodal.plans.step import Call, Estimate
+from intermodal.plans.step import Call, StepEstimate
 from intermodal.quantity import between
 from intermodal.request import ScoresOutput
 from intermodal.testing import Attempt, FakeHost
@@ -29,7 +29,7 @@ from intermodal.testing import Attempt, FakeHost
 pytestmark = pytest.mark.anyio
 LABELS = ("invoice", "letter", "photo of a cat")
 E5 = rename(VECTOR, model=Model(id="vector", output=("embedding",), objective=(FITTED_OBJECTIVE,)))
-PRICED = Estimate(cost=between(0, 0.0001, 0.001, "t"), seconds=between(0.1, 1, 5, "t"))
+PRICED = StepEstimate(cost=between(0, 0.0001, 0.001, "t"), seconds=between(0.1, 1, 5, "t"))
 
 
 def score(*inputs: str, endpoint: Endpoint = E5, task: Task = "zero-shot-classification") -> Call:

@@ -11,25 +11,25 @@ from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.gateway import billing
 from intermodal.gateway.billing import RunBill
 from intermodal.plans.plan import Candidate, Plan
-from intermodal.plans.step import Call, Estimate, Step
+from intermodal.plans.step import Call, Step, StepEstimate
 from intermodal.quantity import between, unknown
 
 BOUND = 0.5  # USD of an attempt to answer
 
 
-def _call(name: str, endpoint: str, estimate: Estimate) -> Call:
+def _call(name: str, endpoint: str, estimate: StepEstimate) -> Call:
     return Call(id=name, op="generate", task="text-generation", endpoint=endpoint, inputs=(), estimate=estimate)
 
 
 def _route(*steps: Step) -> Candidate:
-    return Candidate(id="r", steps=steps, endpoint="e", total=Estimate(), score=0.0, tier="medium")
+    return Candidate(id="r", steps=steps, endpoint="e", total=StepEstimate(), score=0.0, tier="medium")
 
 
-PRICED = Estimate(cost=between(0.1, 0.2, BOUND, "prices"))
+PRICED = StepEstimate(cost=between(0.1, 0.2, BOUND, "prices"))
 PLAN = Plan(
     id="p", headline="", policy_line="", objective="default",
-    chosen=_route(_call("hear", "ear", Estimate()), _call("say", "e", PRICED)),
-    fallbacks=(_route(_call("say", "unpriced", Estimate(cost=unknown("no price")))),),
+    chosen=_route(_call("hear", "ear", StepEstimate()), _call("say", "e", PRICED)),
+    fallbacks=(_route(_call("say", "unpriced", StepEstimate(cost=unknown("no price")))),),
 )  # fmt: skip
 
 

@@ -7,11 +7,11 @@ from tests.pages import COOKIES, NAV, PAGES, PROSE
 
 from intermodal.media.office.html_pages import convert, markdown
 from intermodal.media.office.picture_collector import PictureCollector
-from intermodal.media.worker_results import ProbeResult
+from intermodal.media.worker_results import MediaProbeResult
 
 
-def _probe(data: bytes) -> ProbeResult:
-    return ProbeResult(width=100, height=100)
+def _probe(data: bytes) -> MediaProbeResult:
+    return MediaProbeResult(width=100, height=100)
 
 
 @pytest.mark.parametrize("name", PAGES)

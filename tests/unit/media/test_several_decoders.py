@@ -11,7 +11,7 @@ from tests.documents import picture
 from tests.unit.executor.routes import until
 
 from intermodal import errors
-from intermodal.media.worker_client import MediaWorker, ProbeResult
+from intermodal.media.worker_client import MediaProbeResult, MediaWorker
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ async def test_a_job_that_takes_long_keeps_no_other_waiting() -> None:
     """The first child stands still until the second job is done."""
     async with MediaWorker(places=2) as worker, anyio.create_task_group() as group:
         first = await stopped(worker)
-        found: list[ProbeResult] = []
+        found: list[MediaProbeResult] = []
 
         async def probe() -> None:
             found.append(await worker.probe(picture("Hello"), name="a.png"))

@@ -11,7 +11,7 @@ from intermodal.errors import IntermodalError
 from intermodal.events import Actual, Checked, Derived, Replanned, Result, Retrying, Usage
 from intermodal.planner import plan
 from intermodal.plans.plan import Candidate, NativeInput, Outranked, Plan, Rejected, Send
-from intermodal.plans.step import Call, Check, Estimate, Transform
+from intermodal.plans.step import Call, Check, StepEstimate, Transform
 from intermodal.quantity import Quantity, between, exact
 
 FILM = 'talk <b onload="x">&\x07\u202egnp.mp4'
@@ -40,14 +40,16 @@ def names() -> tuple[str, ...]:
     return tuple(fine())
 
 
-def only_if(cost: float, seconds: float) -> Estimate:
-    return Estimate(
+def only_if(cost: float, seconds: float) -> StepEstimate:
+    return StepEstimate(
         cost=Quantity(high=cost, certainty="estimated"), seconds=Quantity(high=seconds, certainty="estimated")
     )
 
 
-def seconds(low: float, mid: float, high: float, *, tokens: float = 0, load: float = 0, cost: float = 0) -> Estimate:
-    return Estimate(
+def seconds(
+    low: float, mid: float, high: float, *, tokens: float = 0, load: float = 0, cost: float = 0
+) -> StepEstimate:
+    return StepEstimate(
         seconds=between(low, mid, high, "speed"),
         load_seconds=exact(load),
         cost=exact(cost),
@@ -103,18 +105,18 @@ def film() -> Plan:
     )
     chosen = Candidate(
         id="c0ffee", steps=(cut, frames, hear, read, see, again, last), endpoint=last.endpoint, tier="small", score=0.1,
-        total=Estimate(seconds=between(4, 12.6, 140, "schedule"), cost=exact(0.0058)), checks=checks, sends=sends,
+        total=StepEstimate(seconds=between(4, 12.6, 140, "schedule"), cost=exact(0.0058)), checks=checks, sends=sends,
         takes=(NativeInput(part=2, title=f"{LONG} 1240x1754", kind="image", tokens=exact(900)),), summary="all of it",
     )  # fmt: skip
     weaker = "desk:llava/llava-7b"
     other = Candidate(
-        id="fa11", endpoint=weaker, tier="small", score=0.2, total=Estimate(seconds=exact(20)), summary="less",
+        id="fa11", endpoint=weaker, tier="small", score=0.2, total=StepEstimate(seconds=exact(20)), summary="less",
         steps=(Call(id="g2", op="generate", task="text-generation", endpoint=weaker, inputs=("part:0",)),),
     )  # fmt: skip
     return Plan(
         id="abc123abc123", headline=f"LLM call: {FILM} becomes text first", policy_line="default", objective="default",
         chosen=chosen, fallbacks=(other,), notes=("loses motion", "floor medium not reached"), as_of="2026-11-24",
-        outranked=(Outranked(endpoint="x:y/z", summary="s", total=Estimate(), reason="$1 > $0"),),
+        outranked=(Outranked(endpoint="x:y/z", summary="s", total=StepEstimate(), reason="$1 > $0"),),
         rejected=tuple(Rejected(rule=f"rule{n}", reason=f"reason {n}", endpoints=("a:b/c",)) for n in range(9)),
     )  # fmt: skip
 
@@ -160,5 +162,5 @@ def many(count: int) -> Plan:
         id="g1", op="generate", task="text-generation", endpoint="desk:a/b", title="answer",
         inputs=tuple(f"step:{each.id}" for each in reads), estimate=seconds(1, 2, 3, tokens=50),
     )  # fmt: skip
-    chosen = Candidate(id="c", steps=(*reads, last), endpoint="desk:a/b", tier="small", score=0.1, total=Estimate())
+    chosen = Candidate(id="c", steps=(*reads, last), endpoint="desk:a/b", tier="small", score=0.1, total=StepEstimate())
     return Plan(id="feed", headline="LLM call", policy_line="default", objective="default", chosen=chosen)

@@ -35,7 +35,7 @@ from intermodal.catalog.snapshot.file import (
 )
 from intermodal.catalog.snapshot.interpretation import prices_of, task_counts
 from intermodal.catalog.snapshot.sources import genai_prices, litellm_table, model_prices, models_dev
-from intermodal.catalog.snapshot.sources.genai_prices import GenaiPrices, PricedModel
+from intermodal.catalog.snapshot.sources.genai_prices import GenaiPrices, GenaiPricesModel
 from intermodal.catalog.snapshot.sources.litellm_table import LitellmModel
 from intermodal.catalog.snapshot.sources.model_prices import ModelPrices
 from intermodal.catalog.snapshot.sources.models_dev import ModelsDev, ModelsDevModel
@@ -194,7 +194,7 @@ def _rows(
     rows: list[SnapshotRow] = []
     there: set[tuple[str, str]] = set()
 
-    def priced(host: str, name: str) -> PricedModel | None:
+    def priced(host: str, name: str) -> GenaiPricesModel | None:
         found = prices.find(provider_of[host], name) if host in provider_of else None
         if found is not None:
             used.add(id(found))
@@ -215,7 +215,7 @@ def _rows(
     return rows
 
 
-def _row(served: ModelsDevModel, priced: PricedModel | None) -> SnapshotRow:
+def _row(served: ModelsDevModel, priced: GenaiPricesModel | None) -> SnapshotRow:
     return SnapshotRow(
         host=served.place, name=served.name, id="", title=served.title, input=served.input, output=served.output,
         context=served.context, max_output=served.max_output, window=priced.context if priced else None,
@@ -224,7 +224,7 @@ def _row(served: ModelsDevModel, priced: PricedModel | None) -> SnapshotRow:
     )  # fmt: skip
 
 
-def _only_priced(host: str, name: str, priced: PricedModel) -> SnapshotRow:
+def _only_priced(host: str, name: str, priced: GenaiPricesModel) -> SnapshotRow:
     return SnapshotRow(
         host=host, name=name, id="", title=priced.title, window=priced.context, prices=_raw(priced.vectors)
     )

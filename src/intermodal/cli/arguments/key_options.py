@@ -21,7 +21,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _MOST = 1 << 60  # of any amount: sums of them fit into the store
 
 
-class RateLimit(click.ParamType[int]):
+class RateLimitOption(click.ParamType[int]):
     """A whole number from 1 on; ``none`` is 0, where a limit may be taken away."""
 
     name = "number"
@@ -50,9 +50,9 @@ def limit_options(*, changing: bool) -> Callable[[F], F]:
             "Money it may spend: 5/month, 0.50/day, 2/hour, 20/total; repeatable", monthly, "none")),
         click.option("--tokens", multiple=True, metavar="N[/PERIOD]", help=words(
             "Tokens it may take, in and out: 2000000/day; repeatable", monthly, "none")),
-        click.option("--rpm", type=RateLimit(10**9, none=changing), default=None, metavar="N",
+        click.option("--rpm", type=RateLimitOption(10**9, none=changing), default=None, metavar="N",
                      help=words("Requests a minute", ".", "none")),
-        click.option("--tpm", type=RateLimit(10**12, none=changing), default=None, metavar="N",
+        click.option("--tpm", type=RateLimitOption(10**12, none=changing), default=None, metavar="N",
                      help=words("Tokens a minute, in and out", ".", "none")),
         click.option("--expires", default="", metavar="WHEN",
                      help=words("After 30d, 12h, 2w; or on a day, 2027-01-31 (UTC)", ".", "never")),

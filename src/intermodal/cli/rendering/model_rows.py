@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from intermodal.client import AsyncClient
 
 
-class ModelRow(NamedTuple):
+class ModelTableRow(NamedTuple):
     """What both have. ``endpoint`` is None for a row of the snapshot that no plan chooses from now.
 
     Attributes:
@@ -70,9 +70,9 @@ def snapshot_of(client: AsyncClient) -> Snapshot:
     return load_snapshot(snapshot_file(client.env))
 
 
-def row_of_endpoint(endpoint: Endpoint, catalog: Catalog) -> ModelRow:
+def row_of_endpoint(endpoint: Endpoint, catalog: Catalog) -> ModelTableRow:
     model, (missing, todo) = endpoint.model, what_is_missing(endpoint, catalog)
-    return ModelRow(
+    return ModelTableRow(
         id=endpoint.id, model=model.id, name=model.name, kind=model.kind, tasks=model.tasks, input=endpoint.input,
         also=tuple(kind for kind in model.input if kind not in endpoint.input), output=model.output,
         host=endpoint.host.id, zone=endpoint.host.zone, served_as=endpoint.served_as, context=endpoint.context,
@@ -81,13 +81,13 @@ def row_of_endpoint(endpoint: Endpoint, catalog: Catalog) -> ModelRow:
     )  # fmt: skip
 
 
-def row_of_snapshot(row: SnapshotRow, snapshot: Snapshot) -> ModelRow:
+def row_of_snapshot(row: SnapshotRow, snapshot: Snapshot) -> ModelTableRow:
     from intermodal.catalog.load import why_uncallable
     from intermodal.catalog.search import row_kind
 
     why = why_uncallable(row, snapshot)
     missing, todo = ("cannot be called", why[0]) if why else ("no consent", f"intermodal hosts add {row.host}")
-    return ModelRow(
+    return ModelTableRow(
         id=row.endpoint, model=row.id, name=row.title or row.id, kind=row_kind(row), tasks=row.tasks, input=row.input,
         also=(), output=row.output, host=row.host, zone="internet", served_as=row.name,
         context=row.context or row.window, price_in=row.price_in, price_out=row.price_out, missing=missing, todo=todo,
@@ -95,7 +95,7 @@ def row_of_snapshot(row: SnapshotRow, snapshot: Snapshot) -> ModelRow:
     )  # fmt: skip
 
 
-def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) -> list[ModelRow]:
+def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) -> list[ModelTableRow]:
     """The endpoints plans choose from, then those of ``rows`` that are none of them."""
     found = [row_of_endpoint(endpoint, catalog) for endpoint in catalog.endpoints]
     there = {(each.host, each.served_as) for each in found} | {each.id for each in found}
@@ -117,7 +117,7 @@ def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
 # ---- what is asked for ---------------------------------------------------------------------------
 
 
-def passes_filters(each: ModelRow, given: Mapping[str, Any]) -> bool:
+def passes_filters(each: ModelTableRow, given: Mapping[str, Any]) -> bool:
     """The filters that a row of the snapshot has not passed yet: all of them, cheapest first."""
     most, floor = given["max_price"], given["at_least"]
     return (
@@ -133,13 +133,13 @@ def passes_filters(each: ModelRow, given: Mapping[str, Any]) -> bool:
     )
 
 
-def is_named(each: ModelRow, name: str, exactly: bool) -> bool:
+def is_named(each: ModelTableRow, name: str, exactly: bool) -> bool:
     """A part of an id; ``exactly``: some model has just this name, and then only that one is meant."""
     last = each.model.lower().rpartition("/")[2]
     return name == last if exactly else name in each.id.lower() or name in each.served_as.lower()
 
 
-def sort_rows(found: list[ModelRow], by: str) -> list[ModelRow]:
+def sort_rows(found: list[ModelTableRow], by: str) -> list[ModelTableRow]:
     """Sorted, what is not known last; unsorted they stand as plans know them, then by id."""
     keys: dict[str, Any] = {
         "price": lambda each: (each.price, each.id),
@@ -153,12 +153,12 @@ def sort_rows(found: list[ModelRow], by: str) -> list[ModelRow]:
 # ---- how it is said --------------------------------------------------------------------------------
 
 
-def input_kinds(each: ModelRow) -> str:
+def input_kinds(each: ModelTableRow) -> str:
     sent = "+".join(each.input) or "?"
     return f"{sent} (+{'+'.join(each.also)})" if each.also else sent
 
 
-def tier_words(each: ModelRow) -> str:
+def tier_words(each: ModelTableRow) -> str:
     """The tier of its first task; with measured ones, those, and that they are."""
     if each.endpoint is None:
         return each.tiers[0]
@@ -169,14 +169,14 @@ def tier_words(each: ModelRow) -> str:
     return strengths[0].tier if strengths else "unknown"
 
 
-def state(each: ModelRow, *, briefly: bool) -> str:
+def state(each: ModelTableRow, *, briefly: bool) -> str:
     """ready, or why not and (in a short list) what to do about it."""
     if each.ready:
         return "ready"
     return each.missing if briefly else f"{each.missing}: {each.todo}"
 
 
-def price_of(each: ModelRow) -> str:
+def price_of(each: ModelTableRow) -> str:
     from intermodal.cli.rendering.tables import money
 
     if each.endpoint is not None:
@@ -207,7 +207,7 @@ def price_words(price: Price) -> str:
     return ", and ".join((tokens, *filter(None, more)))
 
 
-def row_document(each: ModelRow, catalog: Catalog) -> dict[str, Any]:
+def row_document(each: ModelTableRow, catalog: Catalog) -> dict[str, Any]:
     """A line as ``--json`` gives it: every field there, whatever its value."""
     from intermodal.planner.catalog_index import is_allowed
 
@@ -234,13 +234,13 @@ def row_document(each: ModelRow, catalog: Catalog) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _why(each: ModelRow) -> str:
+def _why(each: ModelTableRow) -> str:
     from intermodal.catalog.snapshot.interpretation import tier_of
 
     return tier_of(each.model)[1]
 
 
-def _price(each: ModelRow) -> dict[str, Any]:
+def _price(each: ModelTableRow) -> dict[str, Any]:
     names = ("input_mtok", "output_mtok", "second", "page", "request")
     if each.endpoint is None:
         return {

@@ -73,7 +73,7 @@ class HostAccess(NamedTuple):
     proxies: bool
 
 
-class _Told(msgspec.Struct):
+class _RunMetadata(msgspec.Struct):
     cost: float | None
     attempts: int
     seconds: float
@@ -418,7 +418,7 @@ def run_metadata(
     way: CompiledPlan, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()
 ) -> bytes:
     """What is told of a run beside its usage, as ``response_metadata.py`` has it."""
-    said = _Told(
+    said = _RunMetadata(
         cost,
         attempts,
         round(seconds, 3),

@@ -17,7 +17,7 @@ from intermodal.gateway.direct.upstream_response import BLANK, MAX_EVENT, End
 from intermodal.protocols.framing.json_body import dumps
 
 
-class _Said(msgspec.Struct):
+class _StreamedMessage(msgspec.Struct):
     role: str
     content: str
     thinking: str | None = None
@@ -27,7 +27,7 @@ class _Said(msgspec.Struct):
 class _Line(msgspec.Struct):
     model: msgspec.Raw
     created_at: str
-    message: _Said
+    message: _StreamedMessage
     done: bool
     error: msgspec.Raw = msgspec.Raw()
 

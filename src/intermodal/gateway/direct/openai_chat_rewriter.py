@@ -36,7 +36,7 @@ class _Call(msgspec.Struct):
     function: _Function | None = None
 
 
-class _Said(msgspec.Struct):
+class _ChatMessage(msgspec.Struct):
     content: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
@@ -45,8 +45,8 @@ class _Said(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    message: _Said | None = None
-    delta: _Said | None = None
+    message: _ChatMessage | None = None
+    delta: _ChatMessage | None = None
     finish_reason: str | None = None
     index: Any = None
 
@@ -63,7 +63,7 @@ class _Given(msgspec.Struct, forbid_unknown_fields=True):
     audio_tokens: _Number | None = None
 
 
-class _Made(msgspec.Struct, forbid_unknown_fields=True):
+class _OutputTokenDetails(msgspec.Struct, forbid_unknown_fields=True):
     reasoning_tokens: _Number | None = None
     audio_tokens: _Number | None = None
     accepted_prediction_tokens: _Number | None = None
@@ -77,7 +77,7 @@ class _Counts(msgspec.Struct, forbid_unknown_fields=True):
     completion_tokens: _Number
     total_tokens: _Number
     prompt_tokens_details: _Given | None = None
-    completion_tokens_details: _Made | None = None
+    completion_tokens_details: _OutputTokenDetails | None = None
 
 
 class _Reply(msgspec.Struct):
@@ -178,14 +178,14 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     return ReplyChunk(text, seen, refusal, finish, usage, counted, model, calls, False, alive, indexes, beside)
 
 
-def _alive(said: _Said, text: str) -> bool:
+def _alive(said: _ChatMessage, text: str) -> bool:
     """Whether it says anything (``executor/attempt/answer_state.py: says``)."""
     thought = _thoughts(said)
     called = any(call.function and (call.function.name or call.function.arguments) for call in said.tool_calls or ())
     return bool(called or text.strip() or thought.strip() or (said.refusal or "").strip())
 
 
-def _thoughts(said: _Said) -> str:
+def _thoughts(said: _ChatMessage) -> str:
     return said.reasoning_content or said.reasoning or ""
 
 
@@ -246,7 +246,7 @@ def _halved(data: bytes) -> ReplyChunk | None:
 
 
 _quoted = lru_cache(maxsize=1024)(dumps)
-_NOTHING, _NO_GIVEN, _NO_MADE = _Said(), _Given(), _Made()
+_NOTHING, _NO_GIVEN, _NO_MADE = _ChatMessage(), _Given(), _OutputTokenDetails()
 
 
 def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:

@@ -132,7 +132,7 @@ async def ollama_embed(gateway: Gateway, asked: GatewayRequest, reply: ResponseW
     await reply.send(200, body, {**JSON_HEADERS, **made.head})
 
 
-class EmbeddingResult(NamedTuple):
+class EmbeddingResponse(NamedTuple):
     """Vectors of several texts in their order; the rest as in ``RunResult``, for all. ``tokens`` went in."""
 
     vectors: Sequence[Sequence[float]]
@@ -147,7 +147,7 @@ async def _embed_texts(
     fields: Mapping[str, Raw],
     wanted: wire.EmbeddingRequest,
     known: frozenset[str],
-) -> EmbeddingResult:
+) -> EmbeddingResponse:
     """Embed texts, each as a request of its own, several at once."""
     call = wanted.call
     policy = _policy(gateway, asked, call.model, fields)
@@ -176,7 +176,7 @@ async def _embed_texts(
     if about["cost"] is not None:
         head["x-intermodal-cost"] = f"{about['cost']:.8g}"
     vectors = [each.finished.embedding for each in made]
-    return EmbeddingResult(vectors, sum(each.tokens[0] for each in made), about, head)
+    return EmbeddingResponse(vectors, sum(each.tokens[0] for each in made), about, head)
 
 
 def _merge_metadata(made: list[RunResult]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from intermodal.gateway.client_apis import (
 from intermodal.gateway.http1.http_types import POLICY_HEADER, RequestHead
 from intermodal.gateway.openapi.request_schemas import OVERRIDE_FIELDS, TEXT, Schema, ref, request_schemas
 from intermodal.gateway.openapi.response_schemas import response_schemas
-from intermodal.gateway.routes import ROUTES, Route, error_format
+from intermodal.gateway.routes import ROUTES, HttpRoute, error_format
 from intermodal.protocols.framing.json_body import dumps
 
 JSON = "application/json"
@@ -211,7 +211,7 @@ def _override_header(name: str) -> dict[str, Any]:
     return {**header, "description": f"As `{name}` of the field `intermodal`. Of both, the tighter one holds."}
 
 
-def _operation(method: str, path: str, door: Route) -> dict[str, Any]:
+def _operation(method: str, path: str, door: HttpRoute) -> dict[str, Any]:
     said, family = OPERATIONS[method, path], error_format(RequestHead(method=method, path=path))
     parameters = [{"name": said.name, "in": "path", "required": True, "schema": TEXT}] if said.name else []
     if said.runs:

@@ -18,7 +18,7 @@ from intermodal.gateway.metrics import CounterValues, Gauges, Metrics, read_gaug
 
 if TYPE_CHECKING:
     from intermodal.gateway.server import Gateway
-    from intermodal.gateway.workers.worker import WorkerProcess
+    from intermodal.gateway.workers.worker import GatewayWorker
 
 _STALE = 2.5  # seconds after which what a worker said to be so is not so any more
 
@@ -33,14 +33,14 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_WorkerReport).decode
 
 
-def resume_counts(gateway: Gateway, worker: WorkerProcess) -> None:
+def resume_counts(gateway: Gateway, worker: GatewayWorker) -> None:
     """Continue with the counters of the worker that had this number before."""
     before = _report_of(worker, worker.number)
     if before is not None:
         gateway.metrics.add(before.counts)
 
 
-def publish(gateway: Gateway, worker: WorkerProcess, *, over: bool = False) -> None:
+def publish(gateway: Gateway, worker: GatewayWorker, *, over: bool = False) -> None:
     """Publish the counters of this worker. ``over``: it ends."""
     now = Gauges() if over else read_gauges(gateway)
     told = _WorkerReport(at=0.0 if over else time.monotonic(), now=now, counts=gateway.metrics.counts())
@@ -48,7 +48,7 @@ def publish(gateway: Gateway, worker: WorkerProcess, *, over: bool = False) -> N
         gateway.note("the counts of this worker are too many to be told to the others")
 
 
-def merged_metrics(gateway: Gateway, worker: WorkerProcess) -> tuple[Metrics, Gauges]:
+def merged_metrics(gateway: Gateway, worker: GatewayWorker) -> tuple[Metrics, Gauges]:
     """Return the counters and gauges of all workers. What is published here is what others will see, too."""
     publish(gateway, worker)
     counted, now = Metrics(), Gauges()
@@ -66,7 +66,7 @@ def merged_metrics(gateway: Gateway, worker: WorkerProcess) -> tuple[Metrics, Ga
     return counted, now
 
 
-def _report_of(worker: WorkerProcess, number: int) -> _WorkerReport | None:
+def _report_of(worker: GatewayWorker, number: int) -> _WorkerReport | None:
     said = worker.memory.read(number)
     try:
         return _decode(said) if said is not None else None

@@ -42,7 +42,7 @@ class WorkerAssignment(Value):
     first: bool = False
 
 
-class WorkerProcess:
+class GatewayWorker:
     """One of several workers. Raises UsageError if it was not started by a parent."""
 
     def __init__(self, said: str) -> None:

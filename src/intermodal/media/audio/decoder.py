@@ -17,7 +17,7 @@ from intermodal.media import container, header_readers, process_limits
 from intermodal.media.audio import channel_separation, truncation
 from intermodal.media.media_limits import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
 from intermodal.media.video import header as video_header
-from intermodal.media.worker_results import ProbeResult
+from intermodal.media.worker_results import MediaProbeResult
 from intermodal.quantity import Quantity, between, exact
 
 Report = Callable[[float | None, str], None]
@@ -33,12 +33,12 @@ _leaks: dict[
 ] = {}  # of the last sound, by its identity
 
 
-def probe(data: Data, media_type: str) -> ProbeResult:
+def probe(data: Data, media_type: str) -> MediaProbeResult:
     """Length, rate and channels, from the header and a walk over the packets; two channels are listened to."""
     return _probed(data, media_type, compared=True)
 
 
-def _probed(data: Data, media_type: str, *, compared: bool) -> ProbeResult:
+def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
     """``compared``: whether each of two channels has a voice is told too, for which minutes of them are decoded."""
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
     truncation.check_complete(data, media_type)
@@ -53,7 +53,7 @@ def _probed(data: Data, media_type: str, *, compared: bool) -> ProbeResult:
         raise InputTooLarge(f"lasts more than {MAX_SECONDS // 3600} h", todo="cut it into shorter recordings")
     if seconds.mid <= 0:
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
-    return ProbeResult(seconds=seconds, sample_rate=rate, channels=count, separate_channels=apart, notes=notes)
+    return MediaProbeResult(seconds=seconds, sample_rate=rate, channels=count, separate_channels=apart, notes=notes)
 
 
 def differ(box: Any, stream: Any, count: int) -> bool:

@@ -34,7 +34,7 @@ from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported, NotI
 from intermodal.media import header_readers, process_limits
 from intermodal.media.image import letter_counts, script_detection
 from intermodal.media.media_limits import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
-from intermodal.media.worker_results import ProbeResult
+from intermodal.media.worker_results import MediaProbeResult
 from intermodal.quantity import Quantity, between, exact
 
 # What Pillow would otherwise import in the middle of decoding, when nothing can be opened any more: every plugin
@@ -82,7 +82,7 @@ _DARK_PAPER = "#202020"
 _BROKEN_TODO = "check that the file is complete and opens elsewhere"
 
 
-def probe(data: bytes, media_type: str) -> ProbeResult:
+def probe(data: bytes, media_type: str) -> MediaProbeResult:
     """Size and frames from the header; text density from the first frame, which is decoded and so checked."""
     header = checked_header(data, media_type)
     with process_limits.memory_limit(decode_memory(header, data)):
@@ -95,7 +95,7 @@ def probe(data: bytes, media_type: str) -> ProbeResult:
         density = text_density(image)
         grey = flattened(image).convert("L")
         counted = letter_counts.count_letters(grey, written=density.mid > 0)
-        return ProbeResult(
+        return MediaProbeResult(
             width=width,
             height=height,
             frames=header.frames,

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 from intermodal.errors import InputError
 from intermodal.media.office.conversion_types import MAX_PICTURES, MIN_PICTURE_SIDE, EmbeddedFile
-from intermodal.media.worker_results import ProbeResult
+from intermodal.media.worker_results import MediaProbeResult
 from intermodal.plans.numbers import counted
 
-Probe = Callable[[bytes], ProbeResult]
+Probe = Callable[[bytes], MediaProbeResult]
 
 
 class PictureCollector:

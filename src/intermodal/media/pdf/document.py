@@ -36,7 +36,7 @@ from intermodal.media.pdf import page_figures, text_layer
 from intermodal.media.pdf.annotations import PageOverlay, attachment_note, page_overlay, with_overlay
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.media.text.script_counts import count_scripts
-from intermodal.media.worker_results import ProbeResult
+from intermodal.media.worker_results import MediaProbeResult
 from intermodal.plans.facts import SCANNED_BELOW, Box, PageFacts
 from intermodal.quantity import Quantity, total
 
@@ -59,7 +59,7 @@ _NO_LETTER = re.compile(r"[\W_]+")
 _HYPHEN = re.compile(r"\x02\n?")  # pdfium's mark for a hyphen at the end of a line
 
 
-def probe(data: Data, media_type: str) -> ProbeResult:
+def probe(data: Data, media_type: str) -> MediaProbeResult:
     """Size, characters, figures and words of every page.
 
     Words and figures are looked for on the first ``MAX_PAGES_WITH_WORDS`` pages, characters on all.
@@ -72,10 +72,10 @@ def probe(data: Data, media_type: str) -> ProbeResult:
             for numbers in paper.stretches(range(1, paper.count + 1))
             for number in numbers
         )
-    return ProbeResult(pages=pages, notes=notes)
+    return MediaProbeResult(pages=pages, notes=notes)
 
 
-def with_samples(data: Data, probed: ProbeResult, density: Callable[[Any], Quantity]) -> ProbeResult:
+def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], Quantity]) -> MediaProbeResult:
     """``probed`` with what is seen on pages that are no plain text, ``MAX_PAGES_SAMPLED`` of each kind at most.
 
     Of scanned pages the text density, measured by ``density``, and the letters; of those with an invisible layer also

@@ -30,7 +30,7 @@ from intermodal.media.media_limits import (
     SAMPLE_SIDE,
 )
 from intermodal.media.video import frame_image, header, scenes, subtitle_tracks
-from intermodal.media.worker_results import ProbeResult
+from intermodal.media.worker_results import MediaProbeResult
 from intermodal.quantity import Quantity, between, exact
 
 Density = Callable[[Any], Quantity]
@@ -80,7 +80,7 @@ class OpenVideo(Value):
 # ---- probing -------------------------------------------------------------------------------------
 
 
-def probe(data: Data, media_type: str, density: Density) -> ProbeResult:
+def probe(data: Data, media_type: str, density: Density) -> MediaProbeResult:
     """Size, length, frames, sound and cuts of a film; of a container without moving pictures, its sound."""
     header.check_video_header(data, media_type)
     with (
@@ -98,7 +98,7 @@ def probe(data: Data, media_type: str, density: Density) -> ProbeResult:
     return msgspec.structs.replace(decoder.probe(data, media_type), kind="audio", media_type=media_type)
 
 
-def _probe(film: OpenVideo, density: Density) -> ProbeResult:
+def _probe(film: OpenVideo, density: Density) -> MediaProbeResult:
     sound = film.opened.sound
     rate, channels = decoder.check_sound(sound) if sound is not None else (0, 0)
     found = {
@@ -114,7 +114,7 @@ def _probe(film: OpenVideo, density: Density) -> ProbeResult:
     most = max(densities, key=lambda found: found.mid)
     written = subtitle_tracks.probe(film.opened)
     apart = sound is not None and decoder.differ(film.opened.container, sound, channels)
-    return ProbeResult(
+    return MediaProbeResult(
         width=width,
         height=height,
         frames=film.stream.frames or max(1, round(film.seconds.mid * film.fps)),

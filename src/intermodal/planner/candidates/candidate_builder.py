@@ -50,7 +50,7 @@ from intermodal.planner.route_estimates.routes import Route, main_speed_of
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
 from intermodal.plans.plan import Candidate, NativeInput
-from intermodal.plans.step import SEPARATE_CHANNELS, SPEED_BASIS, Call, CallOp, Check, Estimate, Portion
+from intermodal.plans.step import SEPARATE_CHANNELS, SPEED_BASIS, Call, CallOp, Check, Portion, StepEstimate
 from intermodal.quantity import Quantity, between
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 
@@ -101,7 +101,7 @@ class CandidateBuilder:
             found = self._summaries[route.assignment] = route_summary(self.case, route.assignment)
         return found
 
-    def total(self, route: Route) -> Estimate:
+    def total(self, route: Route) -> StepEstimate:
         """Return the estimate of a route without its steps."""
         return self._total(route, self._tokens_in(route), self._cost_basis(route))
 
@@ -226,7 +226,7 @@ class CandidateBuilder:
                 title="the answer",
                 params=params,
                 note=strength_text(voice.endpoint, "text-to-speech"),
-                estimate=Estimate(
+                estimate=StepEstimate(
                     cost=quantity(voice.cost(out), "price list", 8),
                     seconds=quantity(voice.seconds(out), "speed", 3),
                     load_seconds=quantity(voice.rates.load, "cold start", 3) if cold else Quantity(),
@@ -235,11 +235,11 @@ class CandidateBuilder:
             ),
         )
 
-    def _last_estimate(self, route: Route) -> Estimate:
+    def _last_estimate(self, route: Route) -> StepEstimate:
         case, rates = self.case, route.rates
         out, cost, seconds = self._levels(route)
         here = route.endpoint.host.zone in LOCAL_ZONES
-        return Estimate(
+        return StepEstimate(
             input_tokens=self._tokens_in(route),
             output_tokens=quantity(out, "output kind and limit", 0),
             thought_tokens=self._thought(route, out),
@@ -311,7 +311,7 @@ class CandidateBuilder:
         here = endpoint.host.zone in LOCAL_ZONES
         return here and endpoint.id not in self.case.loaded and endpoint.id not in route.assignment.cold
 
-    def _total(self, route: Route, tokens_in: Quantity, basis: str) -> Estimate:
+    def _total(self, route: Route, tokens_in: Quantity, basis: str) -> StepEstimate:
         case, assignment = self.case, route.assignment
         cold = self._is_cold(route)
         own = route.rates.load if cold else ZEROS
@@ -321,7 +321,7 @@ class CandidateBuilder:
             more_cost, more_seconds = speech_cost(case, route.endpoint, route.rates, out)
             loading = at_each(partial(voice_load_seconds, case, case.voice))
             cost, seconds, own = plus(cost, more_cost), plus(seconds, more_seconds), plus(own, loading)
-        return Estimate(
+        return StepEstimate(
             input_tokens=tokens_in,
             output_tokens=quantity(plus(out, assignment.made), "sum", 0),
             cost=quantity(plus(cost, assignment.cost), basis, 8),
@@ -367,7 +367,7 @@ class CandidateBuilder:
                 inputs=inputs,
                 title="answer against its schema",
                 note="one repair call at most",
-                estimate=Estimate(
+                estimate=StepEstimate(
                     cost=quantity((0.0, 0.0, cost), "only if invalid", 8),
                     seconds=quantity((0.0, 0.0, seconds), "only if invalid", 3),
                 ),

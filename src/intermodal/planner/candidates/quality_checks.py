@@ -22,7 +22,7 @@ from intermodal.planner.conversion.retry_eligibility import may_redo
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.plans.facts import ConversionOutcome, PartFacts
-from intermodal.plans.step import Call, Check, CheckOp, Estimate, Step
+from intermodal.plans.step import Call, Check, CheckOp, Step, StepEstimate
 
 _CHECKS: dict[str, CheckOp] = {"transcribe": "transcript", "read": "reading"}
 _WHAT: dict[str, str] = {"transcribe": "transcript", "read": "reading"}
@@ -117,12 +117,12 @@ def evidence_check(last: Call, cost: float, seconds: float, *, shared: bool) -> 
     note = f"{NOWHERE}, it is asked again once" if shared or seconds else f"{NOWHERE}, that is said"
     return Check(
         id=step_id("evidence", "", (), inputs), op="evidence", inputs=inputs, title="values of the answer", note=note,
-        estimate=_only_if_wrong(cost, seconds) if seconds else Estimate(),
+        estimate=_only_if_wrong(cost, seconds) if seconds else StepEstimate(),
     )  # fmt: skip
 
 
-def _only_if_wrong(cost: float, seconds: float) -> Estimate:
-    return Estimate(
+def _only_if_wrong(cost: float, seconds: float) -> StepEstimate:
+    return StepEstimate(
         cost=quantity((0.0, 0.0, cost), "only if it is wrong", 8),
         seconds=quantity((0.0, 0.0, seconds), "only if it is wrong", 3),
     )

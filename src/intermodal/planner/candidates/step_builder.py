@@ -28,7 +28,7 @@ from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.conversion_schedule import parts_with_loads
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.step import SEPARATE_CHANNELS, Call, CallOp, Check, Estimate, Step, Transform, TransformOp
+from intermodal.plans.step import SEPARATE_CHANNELS, Call, CallOp, Check, Step, StepEstimate, Transform, TransformOp
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
@@ -64,7 +64,7 @@ class StepBuilder:
         self.case = case
         self.conversions = conversions
         self._steps: dict[tuple[int, int, frozenset[str]], Steps] = {}
-        self._estimates: dict[tuple[int, bool], Estimate] = {}
+        self._estimates: dict[tuple[int, bool], StepEstimate] = {}
         self._befores: dict[tuple[object, ...], PreparationSteps] = {}
 
     def before(self, assignment: Assignment) -> PreparationSteps:
@@ -193,13 +193,13 @@ class StepBuilder:
             partly=partial_aspects(self.case, part, piece, passage, keeps),
         )
 
-    def _estimate(self, piece: ConversionStep, cold: bool) -> Estimate:
+    def _estimate(self, piece: ConversionStep, cold: bool) -> StepEstimate:
         key = (id(piece), cold)
         found = self._estimates.get(key)
         if found is None:
             endpoint = piece.endpoint
             rates = self.case.rates(endpoint) if endpoint is not None else None
-            found = self._estimates[key] = Estimate(
+            found = self._estimates[key] = StepEstimate(
                 input_tokens=quantity(piece.reads, "counted and estimated", 0)
                 if piece.op == "describe"
                 else Quantity(),

@@ -36,7 +36,7 @@ class ParsedCall(dict[str, Any]):
         self.name = name
 
 
-class PricedModel:
+class GenaiPricesModel:
     """A model with its prices."""
 
     def __init__(self, provider: str, made: ParsedCall) -> None:
@@ -71,8 +71,8 @@ class GenaiPrices:
     """All providers of the data."""
 
     def __init__(self, providers: list[ParsedCall]) -> None:
-        self.models: dict[str, list[PricedModel]] = {
-            made["id"]: [PricedModel(made["id"], model) for model in made["models"]] for made in providers
+        self.models: dict[str, list[GenaiPricesModel]] = {
+            made["id"]: [GenaiPricesModel(made["id"], model) for model in made["models"]] for made in providers
         }
         self._fallbacks: dict[str, list[str]] = {
             made["id"]: list(made.get("fallback_model_providers") or ()) for made in providers
@@ -84,7 +84,7 @@ class GenaiPrices:
         found = {unit for models in self.models.values() for model in models for unit in model.units}
         return tuple(sorted(found - UNITS.keys()))
 
-    def find(self, provider: str, name: str) -> PricedModel | None:
+    def find(self, provider: str, name: str) -> GenaiPricesModel | None:
         """Return the provider's model of this name, by the data's own matching rules."""
         lower = name.lower()
         dashed = _COMPACT_DATE.sub(r"-\1-\2-\3", lower)
