@@ -46,7 +46,7 @@ def read_request(
 
     def found(tree: Any) -> ChatCall:
         if not isinstance(tree, dict):
-            raise ValueError(f"not {what}: the body is no JSON object")
+            raise ValueError(f"not {what}: the body is not a JSON object")
         call = read(tree)
         msgspec.convert(msgspec.to_builtins(_without_media(call)), ChatCall)
         _check_numbers(call)
@@ -122,7 +122,7 @@ def read_prompt_object(
     """Return the prompt that an object with ``id``, ``version`` and ``variables`` names."""
     variables = {} if given.get("variables") is None else given["variables"]
     if not isinstance(variables, dict):
-        raise ValueError("the variables of a prompt are no object")
+        raise ValueError("the variables of a prompt must be an object")
 
     def value(said: Any) -> Any:
         if isinstance(said, dict):
@@ -160,14 +160,14 @@ def read_messages(tree: dict[str, Any], name: str, prompt: PromptCall | None) ->
 def read_stop(stop: Any) -> tuple[str, ...]:
     """Return the stop sequences: a string or an array of strings."""
     if stop is not None and not isinstance(stop, (str, list)):
-        raise ValueError("stop is neither a text nor an array of texts")
+        raise ValueError("stop must be a string or an array of strings")
     return (stop,) if isinstance(stop, str) else tuple(stop or ())
 
 
 def require_list(value: Any, what: str) -> Sequence[Any]:
     """Return an array. Raises ValueError for anything else."""
     if not isinstance(value, list):
-        raise ValueError(f"{what} is no array")
+        raise ValueError(f"{what} must be an array")
     return value
 
 
@@ -210,7 +210,7 @@ def read_bool(tree: dict[str, Any], name: str, usual: bool) -> bool:
 def require_text(value: Any, what: str) -> str:
     """Return a string. Raises ValueError for anything else."""
     if not isinstance(value, str):
-        raise ValueError(f"{what} is no string")
+        raise ValueError(f"{what} must be a string")
     return value
 
 

@@ -23,7 +23,7 @@ CHATS = {
     [(b"caf\xe9", "text that is not UTF-8 (byte 0xe9); send it in UTF-8"),
      (rb"a \ud83d b", r"half a character: \ud83d without its other half; escape both halves"),
      (rb"a\ud83d", r"half a character: \ud83d without"), (rb"\ude00\ud83d\ude00", r"half a character: \ude00 without"),
-     (b'"', "the body is no JSON object"), (rb"\ud83d\ude00" b'"', "the body is no JSON object")],
+     (b'"', "the body is not a JSON object"), (rb"\ud83d\ude00" b'"', "the body is not a JSON object")],
 )  # fmt: skip
 def test_text_that_is_none_is_said_to_be_none(house: House, host: FakeHost, path: str, text: bytes, word: str) -> None:
     start = b'{"model": "cloud/strong", "max_tokens": 9, "' + CHATS[path].encode()
@@ -54,7 +54,7 @@ def test_who_says_nothing_pays_nothing(house: House, host: FakeHost, path: str, 
         if path in ("/v1/responses", "/v1/messages") and said == [None]:
             word = "'content' is missing"
         if path == "/api/chat" and said and isinstance(said[0], list):
-            word = "content is no string"
+            word = "content must be a string"
         told = word if word[0] != "[" else name + word.replace("%s", name)
         assert told in found.text
     assert host.attempts == []

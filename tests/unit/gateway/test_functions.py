@@ -104,7 +104,7 @@ def test_functions_reach_a_host_of_another_protocol(before: Before, stream: bool
         ({"functions": [], "function_call": {"name": "weather"}}, "there are none: send tools and tool_choice"),
         ({"functions": [WEATHER], "function_call": {"name": "time"}}, "'time', which is not among the tools"),
         ({"functions": [WEATHER], "function_call": "required"}, "function_call is 'required'"),
-        ({"functions": {"name": "weather"}}, "functions is no array"),
+        ({"functions": {"name": "weather"}}, "functions must be an array"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(house: House, host: FakeHost, fields: dict[str, Any], said: str) -> None:

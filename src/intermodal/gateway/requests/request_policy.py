@@ -137,7 +137,7 @@ def _unreadable(body: bytes) -> RequestRefused:
     if half:
         todo = "escape both halves of a character, and cut texts between whole ones"
         return RequestRefused(f"the body has half a character: {half} without its other half", status=400, todo=todo)
-    return RequestRefused("the body is no JSON object", status=400)
+    return RequestRefused("the body is not a JSON object", status=400)
 
 
 def policy_overrides(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> tuple[PolicyOverrides, ...]:

@@ -21,7 +21,7 @@ def read_embed(body: bytes) -> EmbeddingRequest:
         given = tree["input"]
         texts = given if isinstance(given, list) else [given]
         if not 1 <= len(texts) <= MAX_TEXTS or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,} texts")
+            raise ValueError(f"input must be a string or an array of 1 to {MAX_TEXTS:,} strings")
         if tree.get("dimensions") is not None:
             raise ValueError("dimensions cannot be chosen here: leave it out")
         read_bool(dict(tree), "truncate", True)

@@ -57,7 +57,7 @@ def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
     """Return texts, or texts given as token ids: one, or an array."""
     several: list[Any] = given if isinstance(given, list) and not (given and isinstance(given[0], int)) else [given]
     if not several or len(several) > MAX_TEXTS or not isinstance(given, str | list):
-        raise ValueError(f"input is neither a text nor an array of 1 to {MAX_TEXTS:,}")
+        raise ValueError(f"input must be a string or an array of 1 to {MAX_TEXTS:,}")
     if all(isinstance(text, str) for text in several):
         return tuple(several), ()
     if not all(isinstance(ids, list) and ids and all(type(one) is int for one in ids) for ids in several):
@@ -173,7 +173,7 @@ def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> t
 def read_model_name(tree: Mapping[str, Any]) -> str:
     """Return the model that is asked for. Raises ValueError for what is no name, KeyError where there is none."""
     if not isinstance(tree["model"], str):
-        raise ValueError("model is no string")
+        raise ValueError("model must be a string")
     return str(tree["model"])
 
 
@@ -181,7 +181,7 @@ def read_body(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) ->
     """Return what ``read`` makes of a body's JSON object. Raises ValueError, which names ``what`` was expected."""
     tree = loads(body)
     if not isinstance(tree, dict):
-        raise ValueError(f"not {what}: the body is no JSON object")
+        raise ValueError(f"not {what}: the body is not a JSON object")
     try:
         return read(tree)
     except msgspec.ValidationError as error:

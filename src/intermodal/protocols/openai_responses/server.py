@@ -115,7 +115,7 @@ def _prompt(tree: dict[str, Any]) -> PromptCall | None:
     if not said:
         return read_prompt(tree, _read_part, _MEDIA)
     if not isinstance(said, dict):
-        raise ValueError("prompt is no object")
+        raise ValueError("prompt must be an object")
     if any(tree.get(f"prompt_{name}") is not None for name in ("id", "version", "variables")):
         raise ValueError("there are prompt and prompt_id: send one of them")
     require_text(said["id"], "the id of a prompt")
