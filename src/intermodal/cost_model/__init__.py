@@ -5,7 +5,7 @@ It knows nothing of routes: adding calls up and choosing among them is the plann
 tokens.py, text_factors.py            tokens of text, speech, pages, by counted or estimated vocabularies
 image_tokens.py, image_rules/         tokens of pictures, by the rule of a model's family
 audio_tokens.py, video_tokens.py, document_tokens.py, generated_image_tokens.py   the same of other media
-tool_tokens.py, schema_tokens.py      tokens of tool definitions and of answer schemas
+tool_tokens.py                        tokens of tool definitions and of answer schemas
 rule_syntax.py, token_rules.py        rule strings of the catalog, and the rules by which an endpoint counts
 token_counts.py, usage_price.py       every part of a request counted, and billed
 token_calibration.py, sibling_statistics.py   what earlier runs taught about an endpoint, and about its model elsewhere

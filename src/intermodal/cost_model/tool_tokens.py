@@ -1,9 +1,9 @@
-"""Tokens that tools add to a prompt: their definitions as the vendor writes them, and a system prompt of its own.
+"""Tokens that tools and answer schemas add to a prompt.
 
-Best is what the server itself makes of them (``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or
-by the factors of its script, and what templates make of it is a range: 36 tools of a chat program in three vocabularies
-(SmolLM2's, cl100k, o200k) took 0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3
-as XML or as indented JSON.
+Tools: their definitions as the vendor writes them, and a system prompt of its own. Best is what the server itself makes
+of them (``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or by the factors of its script, and
+what templates make of it is a range: 36 tools of a chat program in three vocabularies (SmolLM2's, cl100k, o200k) took
+0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3 as XML or as indented JSON.
 
 ``system:346:313``: so many tokens where tools may be called, and where one must be, besides the definitions.
 ``functions``: definitions written as signatures. Without a rule the definitions are counted as the JSON they are.
@@ -21,9 +21,10 @@ from intermodal.cost_model.levels import levels
 from intermodal.cost_model.rule_syntax import parse_rule
 from intermodal.cost_model.token_calibration import calibrated
 from intermodal.cost_model.tokens import UNKNOWN, Vocabulary, text_tokens
-from intermodal.plans.facts import ToolFacts
+from intermodal.json_schema.schema_prompt import describe_schema
+from intermodal.plans.facts import SchemaFacts, ToolFacts
 from intermodal.quantity import Quantity, between, exact
-from intermodal.request import Tool, ToolChoice
+from intermodal.request import JsonOutput, Output, Tool, ToolChoice
 
 EACH = (4.0, 10.0, 25.0)  # what a template puts around one definition
 # Fewest, typical and most tokens that templates make of one token of the JSON.
@@ -120,3 +121,19 @@ def _property(name: str, said: Any) -> float:
 
 def _words(text: str) -> float:
     return text_tokens(len(text), len(text.encode())).mid
+
+
+def schema_tokens(facts: SchemaFacts | None, output: Output, vocabulary: Vocabulary) -> Quantity:
+    """Return the tokens of the schema fields given to a model (``json_schema/instruction.py``); exact where counted.
+
+    ``facts``: None where the schema was not examined, as for a hypothetical request.
+    """
+    if not isinstance(output, JsonOutput):
+        return exact(0.0, "no schema")
+    if facts is None:
+        text = describe_schema(output.schema)
+        return text_tokens(len(text), len(text.encode("utf-8", "replace")), vocabulary=vocabulary.like)
+    counted = facts.tokens.get(vocabulary.counts) if vocabulary.counts else None
+    if counted is not None:
+        return exact(float(counted), "counted")
+    return text_tokens(facts.chars, facts.size, facts.scripts, vocabulary.like)

@@ -12,8 +12,8 @@ from intermodal.catalog.types import Catalog
 from intermodal.errors import NoRoute, UnknownModel
 from intermodal.hints import Surface, command, hint
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
+from intermodal.planner.conversion.earlier_readings import may_redo
 from intermodal.planner.conversion.fidelity import MUST_KEEP
-from intermodal.planner.conversion.retry_eligibility import may_redo
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import (
     EligibleEndpoints,

@@ -26,10 +26,9 @@ from intermodal.cost_model.rates import (
     media_rates,
     reasoning_tokens,
 )
-from intermodal.cost_model.schema_tokens import schema_tokens
 from intermodal.cost_model.token_rules import TokenRules
 from intermodal.cost_model.tokens import Vocabulary, text_part_tokens
-from intermodal.cost_model.tool_tokens import tool_tokens
+from intermodal.cost_model.tool_tokens import schema_tokens, tool_tokens
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
 from intermodal.planner.bundles import Bundle, make_bundles

@@ -33,8 +33,7 @@ from intermodal.planner.explanation.plan_text import counting_source, route_summ
 from intermodal.planner.explanation.verdict_builder import verdict_name
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
-from intermodal.planner.route_estimates.call_demand import retry_tokens
-from intermodal.planner.route_estimates.demand_calibration import calibrated_input, token_basis
+from intermodal.planner.route_estimates.call_demand import calibrated_input, retry_tokens, token_basis
 from intermodal.planner.route_estimates.final_call import (
     AnswerTokens,
     answer_tokens,
@@ -45,8 +44,7 @@ from intermodal.planner.route_estimates.final_call import (
     typical_call_cost,
 )
 from intermodal.planner.route_estimates.image_generation import image_params, image_title
-from intermodal.planner.route_estimates.route_memory import ended, peak_memory_levels, unloads_first
-from intermodal.planner.route_estimates.routes import Route, main_speed_of
+from intermodal.planner.route_estimates.routes import Route, ended, main_speed_of, peak_memory_levels, unloads_first
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
 from intermodal.plans.plan import Candidate, NativeInput

@@ -24,8 +24,7 @@ from intermodal.planner.conversion.fidelity import KEPT_BY_STEP, LOST_BY_STEP, i
 from intermodal.planner.conversion.page_relevance import page_list
 from intermodal.planner.explanation.plan_text import route_summary, route_warnings, strength_text
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.planner.route_estimates.assignment import Assignment
-from intermodal.planner.route_estimates.conversion_schedule import parts_with_loads
+from intermodal.planner.route_estimates.assignment import Assignment, parts_with_loads
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.step import SEPARATE_CHANNELS, Call, CallOp, Check, Step, StepEstimate, Transform, TransformOp

@@ -1,11 +1,11 @@
-"""How the parts of a request reach an endpoint: as they are, or converted by transforms, recognizers and describers.
+"""How the parts of a request reach an endpoint: as they are, or converted by transforms, transcribers and describers.
 
 Each option says what it keeps, what it loses, and what its steps take. Which endpoint answers is not decided here, nor
 is anything run: the executor does that.
 
 conversion_option.py      the values: an option of a bundle, the conversion of one part, one step
-conversion_options.py     all options of a bundle; document_options.py, video_options.py  those of documents, videos
-conversion_steps.py       single steps, priced          converters.py       which recognizers and describers to consider
+conversion_options.py     all options of a bundle; video_options.py those of videos
+conversion_steps.py       single steps, priced          converters.py       which transcribers, readers, describers
 fidelity.py               aspects: needed, kept, lost   page_relevance.py, page_selection.py   pages that do not all fit
-script_support.py, earlier_readings.py, retry_eligibility.py   how well a converter does with a part
+script_support.py, earlier_readings.py   how well a converter does with a part
 """

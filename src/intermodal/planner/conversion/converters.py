@@ -34,8 +34,8 @@ from intermodal.media.media_limits import (
 )
 from intermodal.planner.catalog_index import EndpointGroup, Job
 from intermodal.planner.conversion.conversion_option import ConvertersByJob
+from intermodal.planner.conversion.conversion_options import needs_rendering
 from intermodal.planner.conversion.conversion_steps import figure_pixels
-from intermodal.planner.conversion.document_options import needs_rendering
 from intermodal.planner.conversion.fidelity import transcribed_channels
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import (

@@ -1,4 +1,4 @@
-"""How much of an aspect a step keeps, where earlier readings, transcripts or the number of scenes tell."""
+"""Earlier readings and transcripts: how much of an aspect they leave, and which converters may repeat them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal
 
 from intermodal.catalog.types import Endpoint
-from intermodal.planner.conversion.conversion_option import ConversionStep, PartConversion
-from intermodal.planner.conversion.retry_eligibility import may_redo
+from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionStep, PartConversion
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import ConversionOutcome, PartFacts
 from intermodal.plans.step import Call, Portion, Step, Transform
@@ -83,3 +82,16 @@ def _frames(piece: ConversionStep, passage: PartConversion) -> ConversionStep | 
         return piece
     given = passage.pieces[piece.of] if piece.of >= 0 else None
     return given if given is not None and given.op == "frames" else None
+
+
+def may_redo(case: PlanningCase, after: Endpoint, done: ConversionOutcome) -> bool:
+    """Return whether a converter may repeat a conversion; the same one, or one no stronger, would give the same
+    result.
+    """
+    if after.id == done.endpoint:
+        return False
+    if done.problem == "language":
+        languages = after.model.languages
+        return not languages or (done.language in languages if done.language else False)
+    failed, task = case.index.group_of.get(done.endpoint), TASK_OF[done.op]
+    return failed is None or case.index.group_of[after.id].tier(task) > failed.tier(task)

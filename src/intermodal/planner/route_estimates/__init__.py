@@ -1,8 +1,8 @@
 """What a complete route takes: tokens, money, seconds and memory. The formulas of single calls are the cost model's.
 
-routes.py               a route and its numbers        route_limits.py, route_memory.py   limits, peak memory
-assignment.py           one option per bundle, summed  conversion_schedule.py             when conversions are done
-call_demand.py          what the last call has to take demand_calibration.py              as its server counts
-final_call.py           the answer, its cost and time  image_generation.py                pictures that are drawn
+routes.py               a route, its numbers, limits and peak memory
+assignment.py           one option per bundle, summed, and when its conversions are done
+call_demand.py          what the last call has to take, as its server counts
+final_call.py           the answer, its cost and time  image_generation.py    pictures that are drawn
 voice.py, voice_selection.py   an answer spoken by a voice
 """

@@ -3,6 +3,10 @@
 Search prices hundreds of routes, so what does not depend on the endpoint is added up once as a demand
 (``call_demand.py``). ``price_route`` then is a handful of multiplications at two levels, mid for ranking and high for
 limits; ``candidate_builder`` shows the chosen few at all three levels by the same formulas (``final_call.py``).
+
+``RouteLimits`` are the route rules as plain comparisons, for routes that are considered and not shown; a test compares
+the two. Peak memory: converters stay loaded for the next request; where memory does not hold them and the answering
+model, they are unloaded before the answer.
 """
 
 from __future__ import annotations
@@ -13,8 +17,10 @@ from msgspec import Struct
 
 from intermodal.catalog.default_speeds import PLACEHOLDER
 from intermodal.catalog.types import Endpoint
-from intermodal.cost_model.levels import HIGH, LOW, MID
+from intermodal.cost_model.levels import HIGH, LOW, MID, Levels, larger, plus
+from intermodal.cost_model.memory import fits
 from intermodal.cost_model.rates import LOCAL_ZONES, Rates
+from intermodal.cost_model.request_limits import exceeds
 from intermodal.planner.catalog_index import EndpointGroup, Job
 from intermodal.planner.conversion.conversion_option import Loss
 from intermodal.planner.eligibility.rules import PricedRoute
@@ -38,7 +44,6 @@ from intermodal.planner.route_estimates.final_call import (
     typical_call_cost,
     usual_answer,
 )
-from intermodal.planner.route_estimates.route_memory import peak_memory
 from intermodal.planner.route_estimates.voice_selection import speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
 
@@ -223,3 +228,78 @@ def priced_route(
         and case.job == "generate"
         and numbers.cap < min(wanted_answer_limit(case, rates), rates.most_out),
     )
+
+
+class RouteLimits(Struct, frozen=True):
+    """The limits of a request; infinite where there is none. ``unknown``: an unknown price is allowed."""
+
+    cost: float
+    unknown: bool
+    seconds: float
+    free: float
+    floor: int
+    counts_context: bool
+
+    def allow(
+        self,
+        case: PlanningCase,
+        endpoint: str,
+        group: EndpointGroup,
+        rates: Rates,
+        needs: CallDemand,
+        numbers: RouteNumbers,
+        own_tier: int,
+    ) -> bool:
+        """Return whether a route is within every limit."""
+        if own_tier < self.floor or numbers.seconds_high > self.seconds or numbers.memory > self.free:
+            return False
+        if numbers.cost_high > self.cost and not (self.unknown and numbers.cost_high == math.inf):
+            return False
+        most = group.first.host.max_images
+        if most is not None and needs.pictures > most:
+            return False
+        published = case.book(group).limits
+        if published is not None and exceeds(published, needs.held, rates.context):
+            return False
+        return not self.counts_context or context_tokens(case, endpoint, needs) + numbers.cap <= rates.context
+
+
+def route_limits(case: PlanningCase, floor: int) -> RouteLimits:
+    """Return the limits of a request on this machine."""
+    policy, machine = case.policy, case.machine
+    return RouteLimits(
+        cost=policy.max_cost,
+        unknown=policy.takes_unknown_prices,
+        seconds=math.inf if policy.deadline is None else policy.deadline,
+        free=math.inf if machine.memory == 0 else float(machine.free),
+        floor=floor,
+        counts_context=case.job != "transcribe",
+    )
+
+
+def unloads_first(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> bool:
+    """Return whether converters are unloaded before the answer, as ``answering`` bytes more would not fit."""
+    if not (needs.ending and answering) or endpoint.id in needs.cold:
+        return False
+    return not fits(case.machine, needs.memory + answering)
+
+
+def peak_memory(case: PlanningCase, endpoint: Endpoint, needs: CallDemand, answering: float) -> float:
+    """Return the bytes of a route whose answering model takes ``answering`` bytes that are not loaded yet."""
+    stays = needs.memory - needs.ending if unloads_first(case, endpoint, needs, answering) else needs.memory
+    return max(stays + answering, needs.peak)
+
+
+def peak_memory_levels(assignment: Assignment, answering: Levels, *, ends: bool) -> Levels:
+    """Return the same at all levels. ``ends``: the result of ``unloads_first``."""
+    stays = assignment.memory
+    if ends:
+        gone = assignment.ending
+        stays = (stays[0] - gone[0], stays[1] - gone[1], stays[HIGH] - gone[HIGH])
+    return larger(plus(stays, answering), assignment.peak)
+
+
+def ended(assignment: Assignment) -> tuple[str, ...]:
+    """The processes that ``ends_first`` is about: embedded ones that the route loads to convert."""
+    ours = (used for way in assignment.ways for used in way.converters if used.host.zone == "process")
+    return tuple(dict.fromkeys(used.id for used in ours if used.id in assignment.cold))
