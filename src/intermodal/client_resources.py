@@ -163,9 +163,9 @@ class ClientResources:
 
         return ocr_version(self.weights)
 
-    async def told(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
+    async def question_needs(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
         """Estimate what a question needs of media, without a request; None where no sentence model is here."""
-        return await self._questions.told(question, kinds)
+        return await self._questions.needs(question, kinds)
 
     @property
     def machine_now(self) -> Machine:

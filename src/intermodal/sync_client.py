@@ -129,9 +129,9 @@ class Client:
         prepare = partial(self.asynchronous.prepare, also=also, counting=counting, planning=planning)
         return self._bridge.run(prepare, request)
 
-    def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None:
-        """Estimate what a question needs of media, without a request; see :meth:`AsyncClient.told`."""
-        return self._bridge.run(self.asynchronous.told, question, kinds)
+    def question_needs(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None:
+        """Estimate what a question needs of media, without a request; see :meth:`AsyncClient.question_needs`."""
+        return self._bridge.run(self.asynchronous.question_needs, question, kinds)
 
     def approved(self, saved: SavedPlan) -> PreparedRequest:
         return self._bridge.run(self.asynchronous.approved, saved)

@@ -37,7 +37,7 @@ async def test_what_questions_need_is_told_as_well_as_it_was_measured(
     """Measured: 186 of 195 right and 9 wrong; of the later ones 312 of 322 and 8; 1 and 0 words only."""
     right, asked_in, wrong, words_only = Counter[str](), Counter[str](), 0, 0
     for pair in pairs(asked.read_text("utf-8")):
-        facts = await reader.told(pair.question, ("image", "audio", "video", "document"))
+        facts = await reader.needs(pair.question, ("image", "audio", "video", "document"))
         assert facts is not None
         told = facts.of(pair.medium)
         asked_in[pair.language] += 1
@@ -55,7 +55,7 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
     """Measured: 138 of 145 right."""
     right = 0
     for asked in asked_outside():
-        facts = await reader.told(asked.question, ("image", "audio", "video", "document"))
+        facts = await reader.needs(asked.question, ("image", "audio", "video", "document"))
         assert facts is not None
         told = asked.told(facts)
         assert (asked.suffices, told) != ("more", "words"), asked
@@ -76,7 +76,7 @@ async def test_verdicts_on_questions_of_people_are_as_right_as_they_were_measure
     right = words_only = 0
     trades = list(of_trades(PEOPLE[name]))
     for trade in trades:
-        facts = await reader.told(trade.question, ("image", "audio", "video", "document"))
+        facts = await reader.needs(trade.question, ("image", "audio", "video", "document"))
         assert facts is not None
         told = trade.told(facts)
         words_only += (trade.suffices, told) == ("more", "words")
@@ -114,7 +114,7 @@ def test_no_question_that_is_reported_on_is_an_example(asked: Path) -> None:
 async def test_languages_without_an_example_are_told_too(
     reader: QuestionReader, question: str, kind: str, aspect: str
 ) -> None:
-    facts = await reader.told(question, ("image", "audio"))
+    facts = await reader.needs(question, ("image", "audio"))
     assert facts is not None
     assert [need.aspect for each in facts.media if each.medium == kind for need in each.needed] == [aspect]
 

@@ -93,7 +93,7 @@ def _prompt_needs(question: AdviceQuestion) -> QuestionFacts | None:
     async def told() -> QuestionFacts | None:
         reader = QuestionReader()
         try:
-            return await reader.told(question.prompt, question.takes)
+            return await reader.needs(question.prompt, question.takes)
         finally:
             await reader.close()
 

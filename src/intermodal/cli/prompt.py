@@ -153,7 +153,7 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
     check_output_files((OutputFile("--svg", svg_file, "svg"),), [file.partition("#")[0]])
     with Client() as client:
         asked = client.prompt(file, **_options(given, client.asynchronous.config))
-        made = asked.foreseen(parse_assignments(asked.file, arguments))
+        made = asked.plan_with(parse_assignments(asked.file, arguments))
     if svg_file:
         write_picture(svg_file, made.plan.svg())
     if svg_file == "-":

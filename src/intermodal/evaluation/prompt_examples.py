@@ -50,9 +50,9 @@ async def example_requests(
     """
     made: dict[str, Request] = {}
     for name, example in examples.items():
-        request = await prompt.asked(example.arguments)
+        request = await prompt.request_with(example.arguments)
         if one_route and prompt.file.model:
-            prepared, _, _ = await prompt.planned(request)
+            prepared, _, _ = await prompt.plan_request(request)
             request = msgspec.structs.replace(request, policy=prepared.inputs.request.policy)
         made[name] = request
     return made

@@ -73,7 +73,7 @@ async def prepare(
     fetcher = CachingFetcher()
     expanded = await expand(request, client.media, fetcher)
     labelled = await offload(is_long(expanded.messages), with_config_labels, expanded, client.config.private)
-    opened, needs = await open_media(labelled, client.media, fetcher, client.told)
+    opened, needs = await open_media(labelled, client.media, fetcher, client.question_needs)
     opened = await _recall(opened, client, labelled.policy.language)
     if counting:
         await client.known.look()

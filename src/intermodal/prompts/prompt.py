@@ -58,7 +58,7 @@ class PromptClient(Protocol):
         self, request: Request, *, also: tuple[str, ...] = ..., counting: bool = ..., planning: bool = ...
     ) -> Any: ...
 
-    async def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None: ...
+    async def question_needs(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None: ...
 
     def execute(self, prepared: Any, plan: Plan, *, exact: bool = ..., live: bool = ...) -> AsyncGenerator[Event]: ...
 
@@ -121,12 +121,12 @@ class Prompt:
             PromptError: an argument is missing, unknown or of another kind than the file says; with file and line.
             InputError: a file cannot be taken.
         """
-        return await self.asked(args, history=history, tools=tools)
+        return await self.request_with(args, history=history, tools=tools)
 
-    async def asked(
+    async def request_with(
         self, args: Mapping[str, Any], *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = ()
     ) -> Request:
-        """The same of arguments by name, whatever they are called."""
+        """Return the request as ``request`` does; arguments in a mapping may have any name."""
         bound = argument_values.bind_values(self.file, args)
         await argument_values.check_media(self.file, bound)
         made = request_of(self.file, bound, self._options, self._client.config, history=history, tools=tools)
@@ -143,10 +143,10 @@ class Prompt:
 
         Raises what ``request`` does, but for what is missing; NoRoute, which names the line.
         """
-        return await self.foreseen(args)
+        return await self.plan_with(args)
 
-    async def foreseen(self, args: Mapping[str, Any]) -> PromptPlan:
-        """The same of arguments by name, whatever they are called."""
+    async def plan_with(self, args: Mapping[str, Any]) -> PromptPlan:
+        """Plan as ``plan`` does; arguments in a mapping may have any name."""
         made = sample_arguments.make_samples(self.file, args)
         bound = argument_values.bind_values(self.file, args, missing=made.values)
         await argument_values.check_media(self.file, {name: value for name, value in bound.items() if name in args})
@@ -172,14 +172,14 @@ class Prompt:
 
         Raises what ``request`` does, NoRoute, and what a call may end with.
         """
-        prepared, plan, _ = await self.prepared(history=history, tools=tools, **args)
+        prepared, plan, _ = await self.prepare(history=history, tools=tools, **args)
         async with aclosing(self._client.execute(prepared, plan, live=False)) as events:
             result = fold([event async for event in events])
         return Answer(value=self.file.value(result), result=result, plan=plan)
 
     async def stream(self, *, history: Iterable[Message] = (), **args: Any) -> AsyncGenerator[Event]:
         """Plan and run; events as they happen."""
-        prepared, plan, _ = await self.prepared(history=history, **args)
+        prepared, plan, _ = await self.prepare(history=history, **args)
         async with aclosing(self._client.execute(prepared, plan)) as events:
             async for event in events:
                 yield event
@@ -203,15 +203,15 @@ class Prompt:
                         yield (last := value)
         yield self.file.value(fold(events))
 
-    async def prepared(
+    async def prepare(
         self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any
     ) -> tuple[Any, Plan, tuple[str, ...]]:
-        """The request opened, the plan for it, and what is to be said of the file: what ``run`` runs."""
-        request = await self.asked(args, history=history, tools=tools)
-        return await self.planned(request)
+        """Return the opened request, its plan, and notes about the file: what ``run`` runs."""
+        request = await self.request_with(args, history=history, tools=tools)
+        return await self.plan_request(request)
 
-    async def planned(self, request: Request) -> tuple[Any, Plan, tuple[str, ...]]:
-        """The same of a request that ``request`` made."""
+    async def plan_request(self, request: Request) -> tuple[Any, Plan, tuple[str, ...]]:
+        """Return the same for a request that ``request`` returned."""
         prepared = await self._client.prepare(request, also=self._names(), counting=True)
         check_kinds(self.file, prepared.inputs)
         inputs, plan, notes = await self._chosen(prepared.inputs)
@@ -247,8 +247,9 @@ class Prompt:
         """What the question needs of imagined media, asked with the words of the file alone."""
         kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in inputs.facts.parts))
         messages = self.file.template.messages(words)
-        told = await self._client.told(question_of(Request(messages=messages, output=inputs.request.output)), kinds)
-        return replace(inputs, facts=replace(inputs.facts, question=told))
+        question = question_of(Request(messages=messages, output=inputs.request.output))
+        needs = await self._client.question_needs(question, kinds)
+        return replace(inputs, facts=replace(inputs.facts, question=needs))
 
 
 def check_kinds(file: PromptFile, inputs: Inputs, urls: Container[str] | None = None) -> None:
@@ -351,14 +352,14 @@ class SyncPrompt:
         """The value as far as it is known, and at last the whole one; see :meth:`Prompt.stream_value`."""
         return self._bridge.iterate(lambda: self.asynchronous.stream_value(history=history, **args))
 
-    def asked(self, args: Mapping[str, Any], *, history: Iterable[Message] = ()) -> Request:
-        """See :meth:`Prompt.asked`."""
-        return self._bridge.run(partial(self.asynchronous.asked, args, history=history))
+    def request_with(self, args: Mapping[str, Any], *, history: Iterable[Message] = ()) -> Request:
+        """See :meth:`Prompt.request_with`."""
+        return self._bridge.run(partial(self.asynchronous.request_with, args, history=history))
 
-    def foreseen(self, args: Mapping[str, Any]) -> PromptPlan:
-        """See :meth:`Prompt.foreseen`."""
-        return self._bridge.run(partial(self.asynchronous.foreseen, args))
+    def plan_with(self, args: Mapping[str, Any]) -> PromptPlan:
+        """See :meth:`Prompt.plan_with`."""
+        return self._bridge.run(partial(self.asynchronous.plan_with, args))
 
-    def planned(self, request: Request) -> tuple[Any, Any, tuple[str, ...]]:
-        """See :meth:`Prompt.planned`."""
-        return self._bridge.run(partial(self.asynchronous.planned, request))
+    def plan_request(self, request: Request) -> tuple[Any, Any, tuple[str, ...]]:
+        """See :meth:`Prompt.plan_request`."""
+        return self._bridge.run(partial(self.asynchronous.plan_request, request))

@@ -50,7 +50,7 @@ class QuestionReader:
         found = self._known.get(question)
         return None if found is None else _of(found, kinds)
 
-    async def told(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
+    async def needs(self, question: str, kinds: Collection[Kind]) -> QuestionFacts | None:
         """Estimate what a question needs of media of these kinds.
 
         None for a question without words, and where no sentence model is installed, or it is overloaded or failed.

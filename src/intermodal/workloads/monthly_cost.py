@@ -42,7 +42,7 @@ class InputGatherer(Protocol):
 
     async def prepare(self, request: Request) -> WorkloadInputs: ...
 
-    async def told(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None: ...
+    async def question_needs(self, question: str, kinds: tuple[Kind, ...]) -> QuestionFacts | None: ...
 
 
 async def monthly_cost(workload: Workload, client: InputGatherer) -> MonthlyCost:
@@ -86,7 +86,7 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=workload.max_tokens),
                       answer_tokens=workload.tokens or None)  # fmt: skip
     kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
-    told = await client.told(workload.prompt, kinds)  # imagined media are asked about as real ones are
+    told = await client.question_needs(workload.prompt, kinds)  # imagined media are asked about as real ones are
     return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), asked=())
 
 

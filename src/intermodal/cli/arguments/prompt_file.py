@@ -39,10 +39,10 @@ def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[Prepared
     if given["go_on"] and last is None:
         raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
     args = parse_assignments(prompt.file, given["arguments"])
-    request = prompt.asked(args, history=last.messages if last else ())
+    request = prompt.request_with(args, history=last.messages if last else ())
     if last is not None:
         request = next_turn(msgspec.structs.replace(request, previous_endpoint=last.endpoint), last.policy)
-    prepared, plan, notes = prompt.planned(request)
+    prepared, plan, notes = prompt.plan_request(request)
     if not (given["quiet"] or given["as_json"]):
         for note in notes:
             click.echo(f"file: {note}", err=True)

@@ -135,7 +135,7 @@ class DirectEngine:
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
             chat = await self._read(asked, tongue)
             assert chat is not None
-        told = await self._gateway.client.told(question_excerpt(chat.asked)) if _open(chat, policy) else None
+        told = await self._gateway.client.question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
         return self._known(asked, tongue, chat, policy, catalog, told)
 
     def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectAttempt | None:

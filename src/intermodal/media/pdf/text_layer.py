@@ -84,9 +84,9 @@ def layer_problem(textpage: Any) -> str:
 def has_words(words: str) -> bool:
     """Whether letters may be words of some language: frequent pairs in those of Latin script, few signs in all.
 
-    >>> has_words("The committee has discussed the harbour and its bridges, and what they cost every year."), has_words(
-    ...     "Wkh frpplwwhh kdv glvfxvvhg wkh kduerxu dqg lwv eulgjhv, dqg zkdw wkhb frvw hyhub bhdu."
-    ... )
+    >>> text = "The committee has discussed the harbour and its bridges, and what they cost every year. "
+    >>> shifted = "Wkh frpplwwhh kdv glvfxvvhg wkh kduerxu dqg lwv eulgjhv, dqg zkdw wkhb frvw hyhub bhdu. "
+    >>> has_words(2 * text), has_words(2 * shifted)
     (True, False)
     """
     some = words[:_LOOKED_AT]

@@ -55,7 +55,7 @@ async def test_a_question_is_asked_about_once_and_of_the_media_that_are_there(ch
     reader = QuestionReader()
     assert reader.known("Is it a dog?", ("image",)) is None
     for _ in range(2):
-        found = await reader.told("Is it a dog?", ("image",))
+        found = await reader.needs("Is it a dog?", ("image",))
         assert found is not None and [each.medium for each in found.media] == ["photo"]
     assert reader.known("Is it a dog?", ("audio",)) == QuestionFacts(by=TOLD.by, media=TOLD.media[1:])
     assert child.asked == ["Is it a dog?"]
@@ -63,14 +63,14 @@ async def test_a_question_is_asked_about_once_and_of_the_media_that_are_there(ch
 
 @pytest.mark.parametrize(("question", "kinds"), [("  ", ("image",)), ("Who is it?", ("text",)), ("Who is it?", ())])
 async def test_nothing_is_asked_without_a_question_or_without_media(child: Child, question: str, kinds: Any) -> None:
-    assert await QuestionReader().told(question, kinds) is None
+    assert await QuestionReader().needs(question, kinds) is None
     assert not child.asked
 
 
 async def test_a_child_that_fails_is_left_alone_for_a_while(child: Child) -> None:
     child.fails, reader = True, QuestionReader()
-    assert await reader.told("Who is it?", ("audio",)) is None
-    assert await reader.told("Who else?", ("audio",)) is None
+    assert await reader.needs("Who is it?", ("audio",)) is None
+    assert await reader.needs("Who else?", ("audio",)) is None
     assert child.asked == ["Who is it?"]
 
 
@@ -78,7 +78,7 @@ async def test_only_the_latest_questions_are_remembered(child: Child, monkeypatc
     monkeypatch.setattr(reading, "KEPT", 2)
     reader = QuestionReader()
     for question in ("one", "two", "three"):
-        await reader.told(question, ("audio",))
+        await reader.needs(question, ("audio",))
     assert [reader.known(question, ("audio",)) is None for question in ("one", "two", "three")] == [True, False, False]
 
 
