@@ -33,7 +33,7 @@ from intermodal.request_builder import AskOptions, FileLike, Schema, continues_c
 
 if TYPE_CHECKING:
     from intermodal.executor.attempt.caller import PriorAttempt
-    from intermodal.executor.attempt.ledger import RunAllowance
+    from intermodal.executor.attempt.ledger import AllowanceLike
     from intermodal.executor.dependencies import Dependencies
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ class AsyncClient(ClientVerbs, ClientResources):
 
     async def execute(
         self, prepared: PreparedRequest, plan: Plan, *, exact: bool = False, live: bool = True,
-        tried: PriorAttempt | None = None, allowance: RunAllowance | None = None,
+        tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
     ) -> AsyncGenerator[Event]:  # fmt: skip
         """Run a plan over what was prepared: what ``stream`` does after planning.
 

@@ -4,7 +4,7 @@ The defaults are measured answers of a small model to 55 questions of the benchm
 (``benchmarks/estimates_set.py``): one word or a name 3 to 40 tokens, facts 8 to 120, one or two sentences 11 to 158,
 reading aloud 14 to 512, explanations, stories and reports 75 to 512. Lengths are those of English; kinds of questions
 are recognised in ten languages (``questions/answer_kinds.py``). Answers of one kind still vary by a factor of 2 to 3
-either way, which the ranges show. Figures learned from an endpoint's own answers (``store/lengths.py``) take
+either way, which the ranges show. Figures learned from an endpoint's own answers (``store/answer_lengths.py``) take
 precedence.
 
 ``mid`` is the median, which time and room are planned with. Few long answers cost as much as many short ones, so money

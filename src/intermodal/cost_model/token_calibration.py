@@ -2,7 +2,7 @@
 
 Text that our vocabularies count exactly needs no factor: what the server counts beyond it is framing, learned in
 tokens. What is counted by a rule or a range (text without its vocabulary, pictures, sound) is learned as a factor. The
-figures come from ``store/reconcile.py``.
+figures come from ``store/token_calibration.py``.
 """
 
 from __future__ import annotations

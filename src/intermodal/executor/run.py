@@ -25,7 +25,7 @@ from intermodal.executor.attempt.answer_state import deadline_missed
 from intermodal.executor.attempt.caller import PriorAttempt, ReplanReason, ReplanRequested, Reroute, StepCaller
 from intermodal.executor.attempt.ledger import (
     AllowanceExceeded,
-    RunAllowance,
+    AllowanceLike,
     RunLedger,
     original_failure,
     write_in_group_commit,
@@ -52,7 +52,7 @@ _WAITING_EVENTS = 64  # a slow reader slows the run, it does not fill the memory
 
 async def run(
     plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, tried: PriorAttempt | None = None,
-    allowance: RunAllowance | None = None,
+    allowance: AllowanceLike | None = None,
 ) -> AsyncGenerator[Event, None]:  # fmt: skip
     """Run a plan; yield its events as they happen, ``Finished`` last.
 
@@ -87,7 +87,7 @@ class PlanRun:
 
     def __init__(
         self, plan: Plan, request: Request, opened: OpenedMediaLike, world: Dependencies, send:
-        MemoryObjectSendStream[Event], tried: PriorAttempt | None = None, allowance: RunAllowance | None = None,
+        MemoryObjectSendStream[Event], tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._request = request

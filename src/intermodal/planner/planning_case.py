@@ -434,7 +434,7 @@ def question_excerpt(text: str) -> str:
 
 def _question_parts(request: Request, facts: Facts) -> list[PartFacts]:
     """Return the texts of the last message, which a model that describes pictures is given
-    (``executor/describing.py``).
+    (``executor/conversion/picture_descriptions.py``).
     """
     last = request.messages[-1].parts
     found = facts.parts[len(facts.parts) - len(last) :]

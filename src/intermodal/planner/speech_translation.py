@@ -4,7 +4,7 @@
     a model that translates         gets a transcript, or the sound itself, and writes the translation
 
 The second is planned as the answer to a request that asks for a translation in words, so its limits, prices and floors
-are those of any answer; the executor keeps the times of what was said (``executor/translation.py``).
+are those of any answer; the executor keeps the times of what was said (``executor/outputs/translation.py``).
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ the place of what is usual, and where their figures differ from its by no more t
 to be the same. So a few slow calls after an outage do not make a host the slower one of two alike.
 
 Every figure needs ``ENOUGH`` rows, of the newest ``WINDOW`` of its endpoint; a row counts half as much as
-one ``HALF_LIFE`` rows later. Seconds are a fixed part and speeds, fitted together (``fit.py``), so that the
-size of the work is in the model instead of in the key. Low and high hold 80 % of what came out.
+one ``HALF_LIFE`` rows later. Seconds are a fixed part and speeds, fitted together (``speed_regression.py``), so that
+the size of the work is in the model instead of in the key. Low and high hold 80 % of what came out.
 
 ========================= ==========================================================================
 overhead                  seconds before anything happens
@@ -22,14 +22,14 @@ realtime_factor           seconds a second of sound
 film_factor               the same of films, on the average: over music some ears take many times as long
 megapixel                 seconds a megapixel looked at
 load                      seconds until a cold runtime is there
-output_tokens_<kind>      tokens of an answer that are seen, by kinds of cost_model/answer_length.py: see ``lengths.py``
-output_mean_<kind>        their average
+output_tokens_<kind>      tokens of an answer that are seen, by kinds of cost_model/answer_length.py: see
+``answer_lengths.py`` output_mean_<kind>        their average
 reasoning_tokens          those of the output that are thought and not seen; with @<effort> where a request named one
 describe_tokens           tokens said of one picture
 tokens_per_second_of_speech, tokens_per_megapixel
 reading_factor            tokens read over those expected of the letters counted when it was probed
 text_factor, image_factor, audio_factor, framing_start, framing_message
-                          how a server counts what goes in, beside our rules: see ``reconcile.py``
+                          how a server counts what goes in, beside our rules: see ``token_calibration.py``
 media: worker             seconds of one message to the media worker and back
 media: extract_page       seconds a page; render_megapixel, frames_second, demux_second: see ``TRANSFORMS``
 ========================= ==========================================================================

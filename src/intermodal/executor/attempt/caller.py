@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import msgspec
 
@@ -37,26 +37,27 @@ _SECRET_PREFIX = 8  # characters of a key that are worth hiding
 
 # A new protocol is a row here, and a file beside the others or a codec in the table of ``drivers/http.py``.
 DRIVERS: Mapping[Protocol, str] = {
-    "openai": "intermodal.executor.drivers.http",
-    "openai-responses": "intermodal.executor.drivers.http",
-    "anthropic": "intermodal.executor.drivers.http",
-    "gemini": "intermodal.executor.drivers.http",
-    "ollama": "intermodal.executor.drivers.http",
-    "started": "intermodal.executor.drivers.started",
-    "llama": "intermodal.executor.drivers.llama",
-    "whisper": "intermodal.executor.drivers.whisper",
-    "ocr": "intermodal.executor.drivers.ocr",
-    "e5": "intermodal.executor.drivers.e5",
-    "contrastive": "intermodal.executor.drivers.contrastive",
-    "encoder": "intermodal.executor.drivers.encoder",
-    "diffusion": "intermodal.executor.drivers.diffusion",
-    "piper": "intermodal.executor.drivers.piper",
+    "openai": "intermodal.executor.drivers.http:drive",
+    "openai-responses": "intermodal.executor.drivers.http:drive",
+    "anthropic": "intermodal.executor.drivers.http:drive",
+    "gemini": "intermodal.executor.drivers.http:drive",
+    "ollama": "intermodal.executor.drivers.http:drive",
+    "started": "intermodal.executor.drivers.started_servers:call",
+    "llama": "intermodal.executor.drivers.started_servers:chat",
+    "whisper": "intermodal.executor.drivers.embedded:transcribe",
+    "ocr": "intermodal.executor.drivers.embedded:recognize_text",
+    "e5": "intermodal.executor.drivers.embedded:embed_sentences",
+    "contrastive": "intermodal.executor.drivers.embedded:embed_contrastive",
+    "encoder": "intermodal.executor.drivers.embedded:run_head",
+    "diffusion": "intermodal.executor.drivers.embedded:generate_images",
+    "piper": "intermodal.executor.drivers.embedded:speak",
 }
 
 
 def driver_of(protocol: Protocol) -> Driver:
-    driver: Any = import_module(DRIVERS[protocol])
-    return cast("Driver", driver)
+    """Return the driver of a protocol; its module loads when it is first used."""
+    module, _, function = DRIVERS[protocol].partition(":")
+    return cast("Driver", getattr(import_module(module), function))
 
 
 class Reroute(Exception):
@@ -408,7 +409,7 @@ class CallAttempt:
         try:
             await self._begin()
             self._begun = self._clock()
-            made = await driver_of(job.endpoint.host.protocol).drive(job, self._caller.world, self)
+            made = await driver_of(job.endpoint.host.protocol)(job, self._caller.world, self)
         except errors.IntermodalError as error:
             await self._failed(entry, error)
             raise _without_key(self.key, error) from None

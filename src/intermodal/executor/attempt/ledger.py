@@ -31,7 +31,7 @@ _MOMENT = 0.05  # seconds; a server that answers sooner is answered for first, t
 _CENT = 1e-9  # USD; sums of floats may differ by less
 
 
-class RunAllowance(Protocol):
+class AllowanceLike(Protocol):
     """A budget outside the run that pays for it, such as an API key's."""
 
     async def raise_to(self, usd: float) -> bool:
@@ -59,7 +59,7 @@ def original_failure(error: IntermodalError, before: IntermodalError | None) -> 
 class RunLedger:
     """What one run has spent and reserved, in USD."""
 
-    def __init__(self, store: Store, run: str, max_cost: float, allowance: RunAllowance | None = None) -> None:
+    def __init__(self, store: Store, run: str, max_cost: float, allowance: AllowanceLike | None = None) -> None:
         self.run = run
         self.answer = "other"  # kind of answer that was asked for: ``cost_model/answer_length.py``
         self.effort = NO_THINKING_REQUEST  # at which it is to be thought about
@@ -98,7 +98,7 @@ class RunLedger:
             await self._allowed(self._allowance, entry, step, high)
         return entry
 
-    async def _allowed(self, allowance: RunAllowance, entry: AttemptEntry, step: Call, high: float) -> None:
+    async def _allowed(self, allowance: AllowanceLike, entry: AttemptEntry, step: Call, high: float) -> None:
         try:
             enough = await allowance.raise_to(self.spent + self.reserved)
         except BaseException:

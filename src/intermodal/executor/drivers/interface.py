@@ -141,9 +141,9 @@ class AttemptContext(Protocol):
 
 
 class Driver(Protocol):
-    """Makes calls of one protocol: a module with this function, named in ``attempt.caller.DRIVERS``.
+    """Makes calls of one protocol: a function named in ``attempt.caller.DRIVERS``.
 
     Raises CallError, with ``sent`` False where it certainly cost nothing.
     """
 
-    async def drive(self, job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult: ...
+    async def __call__(self, job: CallJob, world: Dependencies, line: AttemptContext, /) -> CallResult: ...

@@ -1,4 +1,4 @@
-"""Tables of the gateway's file, as changes from version to version, like ``store/connection.py``.
+"""Tables of the gateway's file, as changes from version to version, like ``store/sqlite_file.py``.
 
 keys: the secret's hash, never the secret. spending: what an account took in a period, over all workers; ``unknown`` is
 the part that counts at an upper bound. leases: what a worker has drawn, as sums since the lease began; of a rate limit

@@ -49,8 +49,8 @@ class SqliteQuotaStore:
     """The ``QuotaStore`` in ``path``; journals of the workers lie beside it.
 
     Args:
-        process: identity of this process, as in ``store/process.py``. gone: whether such a process certainly ended.
-        clock: seconds since the epoch.
+        process: identity of this process, as in ``store/process_identity.py``. gone: whether such a process certainly
+        ended. clock: seconds since the epoch.
     """
 
     def __init__(

@@ -109,7 +109,8 @@ class TokenCounter:
 
         ``hosted``: vocabularies of hosted models that may be asked, and files of the user's own. Reading one takes
         0.1 s, so they count long texts only, where a range would be wide. ``sent`` says how the text of a part goes
-        into a prompt. A model of this machine is sent no mark of its template (``executor/drivers/llama.py``).
+        into a prompt. A model of this machine is sent no mark of its template
+        (``executor/drivers/started_servers.py``).
         """
         import copy
 

@@ -3,8 +3,8 @@ billed.
 
 Status and code decide wherever they suffice. Some servers say what matters only in prose (llama.cpp answers an image
 that it cannot take with a plain 500), so those sentences are rows too, each with the products that write them. The
-first matching row decides; what follows from ``retry`` is in ``executor/retry.py``. ``docs/reliability.md`` shows this
-table.
+first matching row decides; what follows from ``retry`` is in ``executor/attempt/retry.py``. ``docs/reliability.md``
+shows this table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The driver of the embedded llama.cpp server: started when needed, then called like any other host."""
+"""Drivers of servers that intermodal starts: the embedded llama.cpp, and servers that all of the user's processes
+share.
+
+A server is started when it is needed, then called like any other host.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ from intermodal.transport.addresses import HostAddress
 TEMPERATURE = 0.0
 
 
-async def drive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Make a chat call of the embedded llama.cpp server."""
     served = await world.runtimes.chat_url(job.endpoint)
     line.loaded(served.load_seconds)
     job = unmarked(steady(job), served.marks)
@@ -39,3 +44,11 @@ def unmarked(job: CallJob, marks: tuple[str, ...]) -> CallJob:
     chat = None if job.chat is None else without_special_tokens(job.chat, found)
     labels = tuple(map(found.broken, job.labels))
     return msgspec.structs.replace(job, chat=chat, text=found.broken(job.text), labels=labels)
+
+
+async def call(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Make a call of a server that all of the user's processes share."""
+    served = await world.runtimes.serving(job.endpoint)
+    line.loaded(served.load_seconds)
+    job = unmarked(steady(job), served.marks)
+    return await http.at(HostAddress(served.base_url, served.key, "bearer"), job, world, line)

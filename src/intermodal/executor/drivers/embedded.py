@@ -1,0 +1,168 @@
+"""Drivers of the models that run in this process's workers: speech, text recognition, embeddings, heads, images, a
+voice.
+
+One function a protocol, named in ``attempt.caller.DRIVERS``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from intermodal import errors
+from intermodal.events import Drawn
+from intermodal.executor.conversion.conversions import merge_channels
+from intermodal.executor.dependencies import Dependencies, Progress
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, ContrastiveScale, HeadScores
+from intermodal.protocols.calls import WireImage, WireUsage
+
+if TYPE_CHECKING:
+    from intermodal.local.embedded.results import ImagePreview
+
+
+async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Transcribe PCM with times. Channels are transcribed in turn."""
+    assert job.sound is not None
+    await line.sending()
+    channels = (job.sound.pcm, job.sound.beside) if job.sound.beside else (job.sound.pcm,)
+    heard, load, memory = [], 0.0, 0
+    for place, pcm in enumerate(channels):
+        progress = _share(line.progress, place, len(channels))
+        made = await world.runtimes.transcribe(
+            job.endpoint, pcm, language=job.language, into=job.into, progress=progress
+        )
+        heard.append(made.transcript)
+        load, memory = load + made.load_seconds, max(memory, made.peak_memory)
+    line.loaded(load)
+    return CallResult(
+        transcript=heard[0] if len(heard) == 1 else merge_channels(heard[0], heard[1]), peak_memory=memory
+    )
+
+
+def _share(progress: Progress, place: int, count: int) -> Progress:
+    """The progress of one of several recordings as that of all."""
+
+    def tell(fraction: float | None, note: str = "") -> None:
+        progress(None if fraction is None else (place + fraction) / count, note)
+
+    return tell
+
+
+async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Recognise the text of images, one after the other: lines with boxes."""
+    await line.sending()
+    lines = []
+    load_seconds = 0.0
+    peak = 0
+    told = {name: value for name, value in job.step.params if name == "script"}
+    told |= {"language": job.language} if job.language else {}
+    for number, picture in enumerate(job.pictures):
+        seen = await world.runtimes.read(job.endpoint, picture.data, **told)
+        lines.append(seen.lines)
+        load_seconds += seen.load_seconds
+        peak = max(peak, seen.peak_memory)
+        line.loaded(load_seconds)
+        line.progress((number + 1) / len(job.pictures), "")
+    return CallResult(lines=tuple(lines), peak_memory=peak)
+
+
+async def embed_sentences(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Embed a text, and labels where there are any."""
+    await line.sending()
+    embedded = await world.runtimes.embed(job.endpoint, job.text)
+    line.loaded(embedded.load_seconds)
+    tokens, peak = embedded.tokens, embedded.peak_memory
+    vectors = [embedded.vector]
+    for number, label in enumerate(job.labels):
+        found = await world.runtimes.embed(job.endpoint, label)
+        vectors.append(found.vector)
+        tokens, peak = tokens + found.tokens, max(peak, found.peak_memory)
+        line.progress((number + 1) / len(job.labels), "")
+    return CallResult(
+        vector=embedded.vector,
+        vectors=tuple(vectors) if job.labels else (),
+        usage=WireUsage(input_tokens=tokens, output_tokens=0),
+        peak_memory=peak,
+    )
+
+
+async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Embed images and texts in one space."""
+    await line.sending()
+    pictures = [picture.data for picture in job.pictures] + [
+        media.data for media in job.beside if isinstance(media, WireImage)
+    ]
+    texts = job.labels or ((job.text,) if job.text else ())
+    if job.step.op == "embed" and len(pictures) + len(texts) > 1:
+        raise errors.UsageError(
+            "a vector is of one picture or of one text, and there are several", where=job.endpoint.id,
+            todo="ask for each of them by itself",
+        )  # fmt: skip
+    found = []
+    for number, data in enumerate(pictures):
+        found.append(await world.runtimes.look(job.endpoint, data))
+        line.progress((number + 1) / (len(pictures) + bool(texts)), "")
+    if texts:
+        found.append(await world.runtimes.place(job.endpoint, texts))
+    line.loaded(sum(each.load_seconds for each in found))
+    first = found[0]
+    vectors = tuple(vector for each in found for vector in each.vectors)
+    return CallResult(
+        vector=vectors[0],
+        vectors=vectors,
+        contrastive=ContrastiveScale(
+            loss=first.loss, scale=first.scale, bias=first.bias, cut=found[-1].cut if texts else 0
+        ),
+        usage=WireUsage(input_tokens=sum(each.tokens for each in found), output_tokens=0),
+        peak_memory=max(each.peak_memory for each in found),
+    )
+
+
+async def run_head(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Score labels by an encoder's head, or words for a mask."""
+    await line.sending()
+    if job.endpoint.model.fills_masks:
+        found = await world.runtimes.fill(job.endpoint, job.text, job.labels)
+    else:
+        found = await world.runtimes.classify(job.endpoint, job.text)
+    line.loaded(found.load_seconds)
+    scores = tuple(zip(found.labels, found.scores, strict=True))
+    return CallResult(
+        told=HeadScores(scores=scores, windows=found.windows, cut=bool(found.cut)),
+        usage=WireUsage(input_tokens=found.tokens, output_tokens=0),
+        peak_memory=found.peak_memory,
+    )
+
+
+_TYPES = {"": "image/png", "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+async def generate_images(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Generate images from a prompt, and perhaps from an image with its mask."""
+    call = job.drawing
+    assert call is not None
+    assert call.size is not None, "the plan of a model that draws here has a size"
+
+    def sketched(sketch: ImagePreview) -> None:
+        line.sketched(Drawn(data=sketch.png), sketch.step, sketch.steps)
+
+    await line.sending()
+    wanted = {
+        "prompt": call.prompt, "negative": call.negative, "size": list(call.size), "count": call.count,
+        "steps": call.steps, "guidance": call.guidance, "seed": call.seed, "sampler": call.sampler,
+        "strength": call.strength, "form": call.format or "png",
+    }  # fmt: skip
+    picture = call.images[0].data if call.images else b""
+    made = await world.runtimes.draw(
+        job.endpoint, wanted, picture, call.mask, progress=line.progress, sketched=sketched
+    )
+    line.loaded(made.load_seconds)
+    drawn = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in made.pictures)
+    return CallResult(drawn=drawn, seed=made.seed if call.seed is None else None, peak_memory=made.peak_memory)
+
+
+async def speak(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Speak lines with the voice, a separate program."""
+    await line.sending()
+    spoken = await world.runtimes.speak(job.endpoint, job.lines, progress=line.progress)
+    line.loaded(spoken.load_seconds)
+    return CallResult(pcm=spoken.pcm, rate=spoken.rate, silent=spoken.silent, peak_memory=spoken.peak_memory)
