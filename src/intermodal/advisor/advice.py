@@ -1,4 +1,4 @@
-"""What advice is: values, from which text, JSON, pictures and pages are made."""
+"""Values that advice consists of; text, JSON, charts and pages are rendered from them."""
 
 from __future__ import annotations
 

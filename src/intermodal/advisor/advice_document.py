@@ -1,4 +1,4 @@
-"""Advice as plain data: every field there, null where nobody knows."""
+"""Advice as a JSON document: every field is present, and null means unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal.advise``: advice over the world as it is: this machine, today, the snapshot, what runs taught."""
+"""``intermodal.advise``: advice for this machine, today's snapshot and the measurements of earlier runs."""
 
 from __future__ import annotations
 

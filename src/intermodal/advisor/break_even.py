@@ -1,4 +1,4 @@
-"""A host's bill against hardware of one's own: from which volume on a machine is the cheaper one.
+"""Break-even of a host's bill and hardware of one's own: the request volume at which the hardware is cheaper.
 
 A host asks by the request, a machine by the month, so the two lines cross where ``machine / usd`` requests are asked a
 month, if one machine can answer that many. Above its capacity a second one is bought, and so on: where a host's request

@@ -1,4 +1,4 @@
-"""Everything that could be had, as one catalog: models at hosts by the snapshot, and models of one's own by what fits.
+"""The catalog of candidates: hosted models of the snapshot, and local models that fit the hardware.
 
 Nothing is asked of anybody and nothing is sent, so no host needs consent here. What runs here is taken as installed and
 pulled; what intermodal does not run itself is imagined on a server of one's own, with four-bit weights.

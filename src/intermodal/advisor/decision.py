@@ -1,4 +1,4 @@
-"""The planner asked for every use and place, its plans put side by side, and what follows from them. Pure."""
+"""Decide on a kind of model: plan every use at every place and compare the plans. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the decision was come to: questions with their answers, whether the label matters, why the others lost."""
+"""The path to a decision: questions with answers, whether the label matters, and why the other uses lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a model is on hardware that somebody states: by the formulas of ``intermodal fit``, and published factors.
+"""Speed of models on stated hardware, by the formulas of ``intermodal fit`` and by published factors.
 
 What was measured on two cores says nothing of a card. Where nobody published how a part runs on one, the range is wide
 and says so.

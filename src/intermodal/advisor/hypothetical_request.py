@@ -1,4 +1,4 @@
-"""Sizes as a request with the facts that probing would have found, had the parts been there."""
+"""Requests without files: stated sizes, with the facts that probing would find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Kinds, volumes and hardware as people write them: ``pdf,image``, ``10000/day``, ``2x24GB``."""
+"""Parsers of kinds, volumes and hardware: ``pdf,image``, ``10000/day``, ``2x24GB``."""
 
 from __future__ import annotations
 

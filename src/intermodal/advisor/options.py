@@ -1,4 +1,4 @@
-"""A question from plain options, as Python and the command line give them."""
+"""Build a question from the options of Python and the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody wants advice about: what goes in and comes out, how large, how often, and under which limits."""
+"""The question that advice answers: inputs and outputs, their sizes, the volume, and the limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Advice as stable text: the decision, each kind of answer with its best routes, the break-even, the assumptions."""
+"""Advice as stable text: the decision, each use with its best routes, the break-even, the assumptions."""
 
 from __future__ import annotations
 

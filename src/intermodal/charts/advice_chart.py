@@ -1,4 +1,4 @@
-"""Advice as a picture: the questions that lead to the decision, and below them cost against volume."""
+"""The chart of advice: the questions that lead to the decision, and cost against volume."""
 
 from __future__ import annotations
 

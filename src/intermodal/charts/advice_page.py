@@ -1,4 +1,4 @@
-"""Advice as one HTML file: the picture, every kind of answer with its numbers, and the whole text."""
+"""The HTML page of advice: the chart, every use with its numbers, and the whole text."""
 
 from __future__ import annotations
 

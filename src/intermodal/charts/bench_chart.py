@@ -1,4 +1,4 @@
-"""The picture of a bench: three rows of bars, one bar an endpoint and level, with the 10th to 90th percentile."""
+"""The chart of a benchmark: three rows of bars, one bar per endpoint and level, with the 10th to 90th percentile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A month's bills as one HTML page that needs nothing else, light and dark."""
+"""The HTML page of a monthly bill, self-contained, light and dark."""
 
 from __future__ import annotations
 

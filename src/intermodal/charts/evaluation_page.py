@@ -1,4 +1,4 @@
-"""The HTML report: one file that needs nothing else, light and dark, readable without seeing the pictures."""
+"""The HTML report of an evaluation: self-contained, light and dark, readable without its pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of a fit: a stacked bar for each place, and a table of contexts and quantizations from green to red."""
+"""The chart of a fit: a stacked bar per device, and a table of contexts and quantizations from green to red."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every HTML page of a report is made of: one file that needs nothing else, light and dark."""
+"""The parts of every HTML page: style, tables and escaped text; a page loads nothing."""
 
 from __future__ import annotations
 

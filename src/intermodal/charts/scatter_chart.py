@@ -1,4 +1,4 @@
-"""The picture of an evaluation: right answers against cost, or against seconds. SVG as text, nothing drawn by others.
+"""Scatter chart of an evaluation: right answers against cost or seconds, as SVG text.
 
 A point is a route, a bar its 95 % interval, the stepped line the Pareto frontier: what nothing beats on both axes.
 Points carry the route's number, so that no label has to find a place; the table beside it says who that is.

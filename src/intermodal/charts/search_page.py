@@ -1,4 +1,4 @@
-"""What ``intermodal find`` found as a page: thumbnails with scores and files."""
+"""The HTML page of ``intermodal find``: thumbnails with scores and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cost against volume: USD a month of hosts, who ask by the request, and of machines, which cost by the month.
+"""Cost against volume: hosts are billed by the request, machines by the month.
 
 Both axes are logarithmic: a host's bill is a straight line, machines are steps, and where the two cross is marked.
 """

@@ -1,4 +1,4 @@
-"""``intermodal ask``: the plan on stderr, the answer on stdout as it comes."""
+"""``intermodal ask``: run a request; the plan goes to stderr and the answer streams to stdout."""
 
 from __future__ import annotations
 

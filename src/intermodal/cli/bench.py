@@ -1,4 +1,4 @@
-"""``intermodal bench``: endpoints on a request of your own, side by side. The table on stdout, progress on stderr."""
+"""``intermodal bench``: measure endpoints on one request; the table goes to stdout, progress to stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal cache``: what conversions made and is kept, so that the same file is not converted twice."""
+"""``intermodal cache``: list, show and remove the cached results of conversions."""
 
 from __future__ import annotations
 

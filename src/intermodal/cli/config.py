@@ -1,4 +1,4 @@
-"""``intermodal config``: where the config file is and whether it can be read, and its schema for editors."""
+"""``intermodal config``: the path and validity of the config file, and its JSON Schema."""
 
 from __future__ import annotations
 

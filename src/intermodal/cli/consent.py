@@ -1,4 +1,4 @@
-"""The one question on a terminal: may this request go to a hosted service that would answer it better?
+"""Ask for consent on a terminal when a hosted service would answer a request better.
 
 Asked only where there is a person to answer, a key that was never allowed, and a plan that is stronger
 than the one without it. "Never" is remembered; nothing else is, but what the user says to keep.

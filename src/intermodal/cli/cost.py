@@ -1,4 +1,4 @@
-"""``intermodal cost``: a month's bill of a workload, by kind of part and by step, for several plans side by side."""
+"""``intermodal cost``: the monthly bill of a workload, by modality and by step, for several plans side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal doctor``: what is installed, reachable, too big, and what to do about each."""
+"""``intermodal doctor``: what is installed, what can be reached, what is too large, and how to fix each problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal down``: end servers that ``intermodal up`` or a plan started."""
+"""``intermodal down``: stop servers that ``intermodal up`` or a plan started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal estimate``: tokens and money of a call before it is made, for real files and for imagined ones."""
+"""``intermodal estimate``: tokens and cost of a call before it is made, for real or hypothetical inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal eval``: labelled files over every route, side by side. The table on stdout, progress on stderr."""
+"""``intermodal eval``: run labelled data over every route and compare the routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal explain``: the plan, and nothing but the plan."""
+"""``intermodal explain``: print the plan of a request without running it."""
 
 from __future__ import annotations
 

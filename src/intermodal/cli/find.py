@@ -1,4 +1,4 @@
-"""``intermodal find``: pictures by words or by a picture. What is nearest on stdout, progress on stderr."""
+"""``intermodal find``: search pictures by text or by a picture; results go to stdout, progress to stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal fit --check``: predicted beside real."""
+"""``intermodal fit --check``: compare predicted memory and speed with those of a running server or its log."""
 
 from __future__ import annotations
 

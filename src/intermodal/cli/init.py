@@ -1,4 +1,4 @@
-"""``intermodal init``: the config, consent, keys and weights, guided."""
+"""``intermodal init``: guided setup of the config file, consent, keys and weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal keys``: virtual keys of the gateway: who may ask for what, how much it may cost, how fast."""
+"""``intermodal keys``: virtual keys of the gateway, with their models, budgets and rate limits."""
 
 from __future__ import annotations
 

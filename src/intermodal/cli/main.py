@@ -1,4 +1,4 @@
-"""The ``intermodal`` command: verbs that load when they are called, and one place where errors become exit codes."""
+"""The ``intermodal`` command: verbs imported on first use, and the one place that maps errors to exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal probe``: find out by asking what an endpoint really takes, and keep it."""
+"""``intermodal probe``: test with real requests what an endpoint accepts, and store the result."""
 
 from __future__ import annotations
 

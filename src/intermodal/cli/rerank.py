@@ -1,5 +1,4 @@
-"""``intermodal rerank``: passages of files in the order in which they answer a query. The best on stdout, progress on
-stderr."""
+"""``intermodal rerank``: rank passages of files by relevance; results go to stdout, progress to stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal serve --check``: what would be served, to whom, within which limits; and what is wrong with it."""
+"""``intermodal serve --check``: report what would be served, to whom and within which limits, and every problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal up``: a server for a model that is here, shared by every process of this user."""
+"""``intermodal up``: start a server for a local model, shared by all processes of this user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal usage``: what the store knows about what was run."""
+"""``intermodal usage``: summaries of the runs in the store."""
 
 from __future__ import annotations
 

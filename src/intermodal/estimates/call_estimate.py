@@ -1,4 +1,4 @@
-"""An estimate of a question with files, as programs ask for one: what it is counted by is gathered here."""
+"""Estimate of one call with files, as Python programs ask for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call would take before it is made: the catalog's rules and prices, put to real or imagined parts."""
+"""Tokens and cost of a call before it is made: the catalog's rules and prices, applied to its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real files as pieces to count: what probing found, and the words of those that are text."""
+"""Real files as pieces to count: probed facts, and the text of those that hold text."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The model an estimate is about, whatever it was called by: an endpoint of the catalog, a row of the snapshot, or a
-name whose family's rules are known; and what it asks on a day."""
+"""Find the model that a name stands for, with its endpoint, its token rules and its prices on a day."""
 
 from __future__ import annotations
 

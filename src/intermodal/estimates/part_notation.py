@@ -1,4 +1,4 @@
-"""Parts that nobody has yet, as words: ``1024x1024:high``, ``10s``, ``10s@1:640x360``, ``10p``."""
+"""Notation of hypothetical parts: ``1024x1024:high``, ``10s``, ``10s@1:640x360``, ``10p``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs added up: per route how often it was right, what it took, what it lost; routes against each other."""
+"""Aggregate trials: accuracy, cost and losses per route, and comparisons of routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Endpoints on a request of one's own, side by side: the first word, words a second, many at once, money.
+"""Benchmark endpoints on one request: time to first token, tokens per second, concurrency, and cost.
 
 Every request is a run like any other, over the plan that a user would get who named the endpoint, so what is measured
 is what that user would wait for. Each begins with other words, so that no server answers from what it has just read.

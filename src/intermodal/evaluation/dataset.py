@@ -1,4 +1,4 @@
-"""Labelled files: JSONL, one item a line. Read strictly, and whole, before anything is run."""
+"""Labelled datasets: JSONL with one item a line, validated completely before anything runs."""
 
 from __future__ import annotations
 

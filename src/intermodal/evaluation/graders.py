@@ -1,4 +1,4 @@
-"""Whether an answer is right: one function per way to compare, in a table."""
+"""Graders: one function per method of comparing an answer with the expected one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``intermodal probe``: a tiny real request per thing an endpoint may take, and what is learned from the replies.
+"""Probe an endpoint: send one small real request per capability, and learn from the replies.
 
 A reply alone proves little: a server may take a picture and leave it out. So the server's own count of the prompt is
 held against that of the same words without the picture; where it did not grow, the picture was left out. Requests are

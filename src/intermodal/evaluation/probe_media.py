@@ -1,4 +1,4 @@
-"""The smallest media that a probe sends: a picture, a second of sound, a page. Made here, byte by byte; nobody's."""
+"""The smallest valid media that a probe sends: a PNG, a second of WAV and a one-page PDF, generated here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The examples of a prompt file as items of an evaluation."""
+"""Examples of a prompt file as items of an evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation as a report: what was run, graded and added up, and what it says about endpoints."""
+"""The report of an evaluation: trials, grades, aggregates, and the tiers they show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a route is, over many items: who answers, what goes in, and who converted it."""
+"""The identity of a route across items: the answering endpoint, its inputs, and the converters."""
 
 from __future__ import annotations
 

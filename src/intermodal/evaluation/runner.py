@@ -1,4 +1,4 @@
-"""Running every item over every route: planned first, all of it; then run one by one, kept one by one."""
+"""Run every item over every route: all items are planned first, then run and stored one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a count of right answers can say, and what it cannot. Formulas with their sources."""
+"""Statistics of right answers: intervals and tests, with the sources of their formulas."""
 
 from __future__ import annotations
 

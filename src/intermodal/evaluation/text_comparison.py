@@ -1,4 +1,4 @@
-"""Answers against what was expected: words, numbers, JSON. Pure functions of text."""
+"""Compare answers with expected text, numbers and JSON. Pure functions."""
 
 from __future__ import annotations
 

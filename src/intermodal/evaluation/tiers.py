@@ -1,4 +1,4 @@
-"""From right answers to a strength. The rule is a convention, written down here and in docs/eval.md.
+"""Tiers from right answers. The rule is a convention, written down here and in docs/eval.md.
 
 The lower end of the 95 % interval of right answers, over at least ``ENOUGH`` items, decides: what an endpoint is at
 least worth on this data. A share of right answers depends on how hard the questions are, so a tier measured here says

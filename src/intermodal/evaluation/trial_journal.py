@@ -1,4 +1,4 @@
-"""Every finished run of an evaluation, kept as one line of JSON the moment it ends.
+"""The journal of an evaluation: each finished trial is one line of JSON, written when it ends.
 
 An interrupted evaluation goes on where it stopped, and grading can change without running anything again: a line holds
 the answer, not whether it is right. It is a file of the user's alone: answers are content.

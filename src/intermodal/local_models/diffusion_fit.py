@@ -1,4 +1,4 @@
-"""What ``intermodal fit`` answers of a diffusion model: the memory that it takes while it draws, by size.
+"""``intermodal fit`` for diffusion models: memory while an image is generated, by size.
 
 Weights are as large as in the files. The buffers beside them grow with the pixels of a picture, and are the larger of
 what takes the steps and what makes pixels of the result; how large is told by logs of the engine, so they are ranges.

@@ -1,4 +1,4 @@
-"""What ``intermodal fit`` answers: a model's header is read, a machine is named or looked at, everything is worked out.
+"""``intermodal fit``: read a model's header, resolve the machine, and compute memory, speed and changes.
 
 Nothing is loaded, started or downloaded: of a file its header is read.
 """

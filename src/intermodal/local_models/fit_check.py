@@ -1,4 +1,4 @@
-"""What ``intermodal fit --check`` answers: predicted beside real, of a server that runs or of the log of one."""
+"""``intermodal fit --check``: predicted against measured memory, of a running server or of its log."""
 
 from __future__ import annotations
 

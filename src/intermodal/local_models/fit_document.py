@@ -1,4 +1,4 @@
-"""The answer of ``intermodal fit`` as plain data, for its JSON document. Bytes, tokens, seconds; null where unknown."""
+"""The result of ``intermodal fit`` as JSON, in bytes, tokens and seconds; null means unknown."""
 
 from __future__ import annotations
 

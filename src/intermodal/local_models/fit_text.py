@@ -1,4 +1,4 @@
-"""The answer of ``intermodal fit`` as text: one line of verdict, what it is made of, speed, a table, and changes."""
+"""The result of ``intermodal fit`` as text: the verdict, memory terms, speed, a table, and changes."""
 
 from __future__ import annotations
 

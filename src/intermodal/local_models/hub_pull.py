@@ -1,4 +1,4 @@
-"""What a pull of a hub would bring, before the first byte of weights: which files, whether they fit, why those.
+"""Plan a pull from a hub before any weights are fetched: which files, whether they fit, and why these.
 
 The hub's listing says files, sizes and sums; headers, read over HTTP ranges, say the rest; ``fit``'s formulas hold it
 against this machine's memory and processor, where the llama.cpp in a process of ours runs it, whatever cards there are.

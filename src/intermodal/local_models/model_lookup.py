@@ -1,4 +1,4 @@
-"""The model that somebody names to ``intermodal fit``: of its files only headers are read, here or over HTTP ranges."""
+"""Find the model that ``intermodal fit`` is asked about; only headers are read, locally or over HTTP ranges."""
 
 from __future__ import annotations
 

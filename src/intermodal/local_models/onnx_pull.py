@@ -1,4 +1,4 @@
-"""What a pull of ONNX files of a hub would bring: an encoder with a head, or a model of pictures and words.
+"""Plan a pull of ONNX files from a hub: an encoder with a head, or a model of images and text.
 
 The hub's listing says files, sizes and sums; ``config.json``, read before the first byte of weights, what model it is
 and which runtime opens it. It is held against this machine's memory by the sizes of its files. Of small files a hub has

@@ -1,4 +1,4 @@
-"""Every model that could run on a machine, strongest first: what is on disk, what can be pulled, open models at large.
+"""Rank the models that could run on a machine: files on disk, rows of ``pull --list``, and other open models.
 
 Files that are here are sized by their headers. Of the others only the size is known: four-bit weights and room for a
 request, and a speed by the bytes that a token reads.

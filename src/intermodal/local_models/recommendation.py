@@ -1,4 +1,4 @@
-"""The strongest model of ``pull --list`` that fits a machine, for a kind of work: what it takes, how fast, and why.
+"""Recommend the strongest model of ``pull --list`` that fits a machine, for a kind of work.
 
 Strength is as ``fit --all`` ranks: its tier, what that rests on, then its parameters, which are a proxy. For chat,
 models of text alone come before those of the same tier that see: some of their parameters are for pictures.

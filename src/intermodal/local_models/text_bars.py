@@ -1,4 +1,4 @@
-"""What the answers of llama.cpp and vLLM show alike: stacked bars of letters, changes, rates."""
+"""Text shared by the results of llama.cpp and vLLM: stacked bars, changes, rates."""
 
 from __future__ import annotations
 

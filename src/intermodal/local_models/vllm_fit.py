@@ -1,4 +1,4 @@
-"""What ``intermodal fit --engine vllm`` answers: vLLM takes a share of each card; what is left is room for texts."""
+"""``intermodal fit --engine vllm``: vLLM takes a share of each card, and the rest of it is cache for requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row of ``pull --list`` takes before anything of it is here: by the size of its files, or of its parameters."""
+"""Size in memory of a row of ``pull --list`` before it is fetched, from its files or its parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Graphics cards and chips by their names: memory, bandwidth and compute, as dated rows with their source.
+"""Graphics cards and chips by name: memory, bandwidth and compute, as dated rows with their source.
 
 A name means a row if it is the row's name but for case, spaces and the maker's brands. Nothing looser: a laptop chip
 has three fifths of the bandwidth of the desktop card it is named after, and other names differ by as little.

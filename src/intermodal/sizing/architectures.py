@@ -1,4 +1,4 @@
-"""How llama.cpp lays out the memory of each architecture: a table.
+"""The memory layout that llama.cpp uses for each architecture: a table.
 
 Source: llama.cpp of October 2026, ``load_arch_hparams`` in ``src/models/*.cpp``, ``llama_model::create_memory`` in
 ``src/llama-model.cpp``, ``llm_arch_is_recurrent`` and ``llm_arch_is_hybrid`` in ``src/llama-arch.cpp``.

@@ -1,4 +1,4 @@
-"""Bytes of the buffers that llama.cpp computes in, and of the buffer its answers are copied to.
+"""Sizes in bytes of llama.cpp's compute and output buffers.
 
 Source: ``llama_context::sched_reserve`` and ``output_reserve``. A graph of ``ubatch`` tokens over a full cache is laid
 out once; its size is what ``sched_reserve: ... compute buffer size`` says. Where the graph is understood

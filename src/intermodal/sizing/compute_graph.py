@@ -1,4 +1,4 @@
-"""The graph that llama.cpp computes for a batch of tokens, as far as its memory depends on it.
+"""The graph that llama.cpp computes for a batch, as far as memory depends on it.
 
 Source: ``llm_graph_context`` in llama.cpp's ``src/llama-graph.cpp`` (``build_attn``, ``build_ffn``, ``build_moe_ffn``,
 ``build_rs``) and ``src/models/*.cpp`` of October 2026. What a layer does follows from the tensors that it has, so that

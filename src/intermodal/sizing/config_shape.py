@@ -1,4 +1,4 @@
-"""The shape of a model from what transformers saves beside its weights: config.json. Reads values, opens nothing.
+"""The shape of a model from ``config.json`` of transformers. Reads values, opens nothing.
 
 Keys as in transformers' ``PretrainedConfig`` of each model; ``layer_types`` and ``sliding_window`` as vLLM reads them.
 """

@@ -1,4 +1,4 @@
-"""What would make a model fit, ranked by what it costs in quality, speed and context, each as what to run.
+"""Changes that make a model fit, ranked by their cost in quality, speed and context, with the command of each.
 
 Every change is tried by the arithmetic of the verdict, so what is proposed fits.
 """

@@ -1,4 +1,4 @@
-"""The shape of a model from its GGUF header or headers. Reads values, opens nothing.
+"""The shape of a model from its GGUF headers. Reads values, opens nothing.
 
 Keys are those of ggml's ``docs/gguf.md``; what a missing one means is llama.cpp's default
 (``llama_model_base::load_hparams``).

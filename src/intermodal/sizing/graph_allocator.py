@@ -1,4 +1,4 @@
-"""How large a buffer a graph of tensors needs, when each is freed after its last use: as ggml lays it out.
+"""The buffer size of a tensor graph in which each tensor is freed after its last use, as in ggml.
 
 Source: ``ggml_gallocr_alloc_graph_impl`` and ``ggml_dyn_tallocr`` of ggml's ``ggml-alloc.c``. Tensors are laid out in
 the order in which they are computed, in the smallest gap that holds them; some operations write over their input. Gaps

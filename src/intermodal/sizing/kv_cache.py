@@ -1,4 +1,4 @@
-"""Bytes of what a model remembers of the texts it is reading: keys and values, and recurrent states.
+"""Sizes in bytes of the KV cache and of recurrent states.
 
 llama.cpp sets all of it aside when it starts. Source: ``llama_context`` (padding), ``llama_kv_cache``,
 ``llama_kv_cache_iswa`` (windows), ``llama_memory_recurrent``, as of October 2026; the sums are exact.

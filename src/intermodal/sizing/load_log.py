@@ -1,4 +1,4 @@
-"""What llama.cpp said it took when it loaded a model: lines of its log, as terms of the memory."""
+"""Memory that llama.cpp logs when it loads a model, as terms of the prediction."""
 
 from __future__ import annotations
 

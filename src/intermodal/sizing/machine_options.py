@@ -1,4 +1,4 @@
-"""A machine that somebody names: ``--gpu "RTX 4090"``, ``--gpu 2xH100``, ``--ram "64GB DDR5-5600"``."""
+"""Machines named by options: ``--gpu "RTX 4090"``, ``--gpu 2xH100``, ``--ram "64GB DDR5-5600"``."""
 
 from __future__ import annotations
 

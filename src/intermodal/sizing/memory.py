@@ -1,4 +1,4 @@
-"""Memory of a model that is served, term by term and device by device.
+"""Memory of a served model, term by term and device by device.
 
     weights       every tensor, where llama.cpp puts it: the token table stays on the host, the last ``gpu_layers``
                   layers and the output go to the device

@@ -1,4 +1,4 @@
-"""Memory of a model of which no header was read: by the size of its file, or by its parameters and a quantization."""
+"""Memory of a model without a header: from its file size, or from parameters and quantization."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server took beside what was predicted of it: ratios, by which later predictions of the same file are mended.
+"""Ratios of measured to predicted memory, which correct later predictions for the same file.
 
 A ratio is of one term, so that it holds for other contexts and slots too: those are in the terms. It holds for a file,
 for the flags that change how a term comes about (``correction_flags``), and for the program that was measured.

@@ -1,4 +1,4 @@
-"""From what a user names to its shape: a file, a folder, a URL or ``hf:OWNER/REPO``, of which headers alone are read.
+"""Resolve what a user names (file, folder, URL, ``hf:OWNER/REPO``) to a model's shape; only headers are read.
 
 A GGUF header has the vocabulary in it, of a length that nobody says: it is read in pieces that grow, at most
 ``MAX_PIECES`` of them. A folder of safetensors on a hub says the bytes of all its tensors in its index.

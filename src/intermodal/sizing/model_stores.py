@@ -1,4 +1,4 @@
-"""Models that other programs keep on this machine: Ollama's, LM Studio's, the hub cache's and llama.cpp's folders.
+"""Models that other programs keep here: Ollama, LM Studio, the Hugging Face cache and llama.cpp.
 
 Nothing is started and no model is opened: names and sizes are what folders and manifests say.
 

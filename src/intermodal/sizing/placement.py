@@ -1,4 +1,4 @@
-"""Whether a model fits a machine: what it needs in each place, held against what is free there. Values in, values out.
+"""Decide whether a model fits a machine: memory needed on each device against memory free there. Pure.
 
 A device has room if the high end of what is needed is at most what is free there; if only the middle is, it is tight,
 and nobody should promise it. All devices have to have room.

@@ -1,4 +1,4 @@
-"""Quantizations of llama.cpp: bits a weight and what they cost in quality, and a model's shape in another of them.
+"""Quantizations of llama.cpp: bits per weight, loss of quality, and a model's shape in another quantization.
 
 What another file of the same model weighs is an estimate: which tensor gets which type differs by model and by who made
 it. Bits are those of Llama 3.1 8B (llama.cpp, ``tools/quantize/README.md``, October 2026); losses are the growth of

@@ -1,4 +1,4 @@
-"""What cards cost to rent: dated rows with their source (``data/rentals.csv``), nothing where nobody read a price."""
+"""Rental prices of cards: dated rows with their source (``data/rentals.csv``); a card without a row has no price."""
 
 from __future__ import annotations
 

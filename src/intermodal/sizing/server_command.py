@@ -1,4 +1,4 @@
-"""The command line that serves a model as it was sized: llama-server's options."""
+"""The llama-server command that serves a model with the sized settings."""
 
 from __future__ import annotations
 

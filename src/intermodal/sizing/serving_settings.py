@@ -1,4 +1,4 @@
-"""How a model is served: what formulas need besides its shape."""
+"""Settings under which a model is served, as the formulas need them beside its shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shape of a model: what formulas of memory and speed need to know of it, whatever file it was read from."""
+"""The shape of a model: what the formulas of memory and speed need, whatever file it was read from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast a model writes and reads on a machine: bounds by bandwidth and compute, and the share that is reached.
+"""Decode and prefill speed of a model on a machine: bounds by bandwidth and compute, and the share reached.
 
 To write a token, every weight that it is multiplied with and everything remembered is read once, so
 

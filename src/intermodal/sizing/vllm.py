@@ -1,4 +1,4 @@
-"""Memory of a model that vLLM serves: it takes a share of each card; what weights and overhead leave of it is cache.
+"""Memory of a model under vLLM: a share of each card, of which the cache gets what weights and overhead leave.
 
     cache     memory x utilization - weights - activations, graphs and CUDA's own
     tokens    cache // bytes of a page of all layers x tokens of a page

@@ -1,4 +1,4 @@
-"""What would make a model fit a card that vLLM serves it on, ranked by what it costs, each as what to run.
+"""Changes that make a model fit a card under vLLM, ranked by their cost, with the command of each.
 
 Every change is tried by the arithmetic of the verdict (``vllm.py``), so what is proposed fits.
 """

@@ -1,4 +1,4 @@
-"""A plan's bill by the month: what of it is for which kind of part, and which step takes it. Pure.
+"""The monthly bill of a plan, by modality and by step. Pure.
 
 Every number is the planner's own for one request, times the requests. Ranges stay: what is off for one request is off
 for all of them alike. A step that converts a part belongs to that part's kind, and so do the tokens that its outcome

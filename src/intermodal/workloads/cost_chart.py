@@ -1,4 +1,4 @@
-"""A month's bills as a picture: a bar a plan, stacked by kind of part, with the range of the whole."""
+"""The chart of a monthly bill: one bar per plan, stacked by modality, with the range of the total."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A month's bills as tables of words, for the terminal and for the page."""
+"""Monthly bills as tables of text, for the terminal and the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prices of a workload's plan: those of its day, of a batch where one is wanted and stated, of text in a cache."""
+"""Prices of a workload: those of its day, of batch mode, and of cached text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts of parts that nobody has yet: what probing would find, as far as somebody said."""
+"""Facts of hypothetical parts: what probing would find, as far as it was stated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A document of YAML, TOML or JSON as plain data, with the line on which each of its keys and items stands.
+"""YAML, TOML or JSON as plain data, with the line of each key and item.
 
 YAML is read as its nodes and made into data here, by the core schema of YAML 1.2: ``no`` is a word and ``1:30`` is no
 number, nothing of the document can name a type, and a key that is there twice is an error.

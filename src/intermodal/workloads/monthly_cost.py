@@ -1,4 +1,4 @@
-"""From a workload to its month: real files opened once, imagined ones put beside them, every plan made and billed."""
+"""Plan and bill a workload: real files are opened once, hypothetical parts are added, and every plan is billed."""
 
 from __future__ import annotations
 

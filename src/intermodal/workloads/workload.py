@@ -1,4 +1,4 @@
-"""A workload: one kind of request, how often it comes, and the plans whose bills are put side by side. Values.
+"""A workload: one kind of request, its rate, and the plans to compare. Values.
 
 Its document is checked against the published schema (``data/workload.schema.json``), which is the only list of keys.
 """

@@ -1,4 +1,4 @@
-"""A workload's document, of a file or of a program, as a value: parts in their own grammar, plans as policies."""
+"""Parse a workload document, from a file or from Python, into a value."""
 
 from __future__ import annotations
 

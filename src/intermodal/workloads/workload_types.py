@@ -1,4 +1,4 @@
-"""The keys of a workload's document as types, for programs that write one: what its schema says, for type checkers."""
+"""Types of the keys of a workload document, for type checkers."""
 
 from __future__ import annotations
 

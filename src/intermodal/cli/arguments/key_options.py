@@ -1,4 +1,4 @@
-"""What may be said of a key's limits: the options of ``keys create`` and ``keys set``, and what they mean."""
+"""Options of ``keys create`` and ``keys set``, and the limits they stand for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that a verb was told to write: found fit before anything runs, whatever the option is called.
+"""Checks of files that a verb will write, made before anything runs.
 
 A target is refused where it is an input of the same request or another target's file, where it cannot be written, and
 where a file is there already that is not of the kind to be written: a slip of the pen must not cost anybody a file.

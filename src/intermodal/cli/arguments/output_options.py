@@ -1,4 +1,4 @@
-"""What the options ask to come out: words, JSON, a transcript, a vector, speech, scores, pictures.
+"""Options that select the output: text, JSON, a transcript, a vector, speech, scores or images.
 
 And where speech goes; pictures are in ``drawn.py``.
 """

@@ -1,4 +1,4 @@
-"""A prompt file as what ``ask`` asks."""
+"""Requests made from a prompt file (``ask --prompt``)."""
 
 from __future__ import annotations
 

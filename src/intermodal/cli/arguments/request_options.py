@@ -1,4 +1,4 @@
-"""The options that ``ask`` and ``explain`` share, and how they become a ``Request``."""
+"""Options shared by ``ask`` and ``explain``, and the ``Request`` they describe."""
 
 from __future__ import annotations
 

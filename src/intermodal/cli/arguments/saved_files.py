@@ -1,4 +1,4 @@
-"""Files the command line reads and writes: whole or not at all."""
+"""Plans, requests and derived files that the command line reads and writes atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes through standard input, whole."""
+"""Standard input, read up to a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation as text and as a document."""
+"""An evaluation as terminal tables and as a JSON document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that were drawn, on the command line: what the options ask for, and where the files go."""
+"""Generated images: the options that describe them, and the files they are written to."""
 
 from __future__ import annotations
 

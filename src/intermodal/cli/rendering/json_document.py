@@ -1,4 +1,4 @@
-"""The JSON every verb prints with ``--json``: one document on stdout, with a kind and a version."""
+"""The JSON document that every verb prints with ``--json``: one object with a kind and a version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One line of ``intermodal models``: an endpoint that plans choose from, or a model at a host of the snapshot."""
+"""Rows of ``intermodal models``: endpoints that plans can use, and hosted models of the snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: a line that moves on a terminal, and a line per note anywhere."""
+"""Progress on stderr: a moving line on a terminal, and one line per note elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``intermodal doctor`` says of servers that were started."""
+"""Findings of ``intermodal doctor`` about servers that ``intermodal up`` or a plan started."""
 
 from __future__ import annotations
 

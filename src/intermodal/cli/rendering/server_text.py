@@ -1,4 +1,4 @@
-"""Servers of this machine on the command line: looked for, and how what they say is shown."""
+"""Text about servers that were discovered on this machine, and the claims they make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where pictures go: a file, or standard output."""
+"""SVG output, to a file or to standard output."""
 
 from __future__ import annotations
 

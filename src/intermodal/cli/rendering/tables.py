@@ -1,4 +1,4 @@
-"""Tables and amounts as people read them. Plain text: aligned columns, no frames, no colour."""
+"""Plain-text tables and amounts: aligned columns without frames or colour."""
 
 from __future__ import annotations
 
