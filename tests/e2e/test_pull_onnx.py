@@ -139,4 +139,4 @@ def test_a_repository_that_no_runtime_opens_is_refused_before_weights_are_fetche
 def test_a_variant_that_is_not_known_is_refused_with_those_that_are(hub: HubServer) -> None:
     ran = intermodal("pull", f"hf:{SUBJECTS}:int9")
     assert ran.code == 2
-    assert "int9 is no variant that is known; say fp16, int8, quantized" in ran.err
+    assert "int9 is not a known variant; say fp16, int8, quantized" in ran.err

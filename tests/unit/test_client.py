@@ -210,8 +210,8 @@ def test_a_months_bill_is_a_value_that_shows_itself_and_nobody_is_asked(
     [
         ({"promt": "Hi"}, "workload: no key 'promt' is known here; did you mean 'prompt'?"),
         ({"plans": [{"name": "a", "host": "gogle"}]}, "did you mean google"),
-        ({"parts": [{"audio": "3 minutes"}]}, "is no length of time; write it as 10s or 1m30s"),
-        ({"requests": {"per_month": float("nan")}}, "workload: nan is no number to reckon with"),
+        ({"parts": [{"audio": "3 minutes"}]}, "is not a duration; write it as 10s or 1m30s"),
+        ({"requests": {"per_month": float("nan")}}, "workload: nan is not a finite number"),
         ({"workload": 7}, "the first argument is int, neither a file nor a mapping"),
     ],
     ids=lambda each: each if isinstance(each, str) else "",

@@ -57,10 +57,10 @@ def parse_outputs(words: Iterable[str]) -> tuple[OutputName, ...]:
     for word in _split(words):
         if word not in _MADE:
             near = get_close_matches(word, _MADE, 2, 0.6)
-            raise UsageError(f"{word!r} is nothing that comes out", where=setting("out"), todo=_or(near, MAKES))
+            raise UsageError(f"{word!r} is not an output kind", where=setting("out"), todo=_or(near, MAKES))
         found[_MADE[word]] = None
     if not found:
-        raise UsageError("nothing comes out", where=setting("out"), todo=f"name some of {', '.join(MAKES)}")
+        raise UsageError("no output is named", where=setting("out"), todo=f"name some of {', '.join(MAKES)}")
     return tuple(found)
 
 
@@ -70,12 +70,12 @@ def parse_volume(word: str) -> RequestVolume:
     unit = said[3].lower() if said and said[3] else "month"
     if said is None or unit not in _PER_MONTH:
         todo = f"write 10000/day; units are {', '.join(_PER_MONTH)}"
-        raise UsageError(f"{word!r} is no number of requests", where=setting("requests"), todo=todo)
+        raise UsageError(f"{word!r} is not a request rate", where=setting("requests"), todo=todo)
     number = float(said[1].replace(",", "").replace("_", "") or "nan")
     number *= {"": 1.0, "k": 1e3, "m": 1e6}[said[2].lower()]
     per_month = number * _PER_MONTH[unit]
     if not 0 < per_month <= _MOST:
-        raise UsageError(f"{word!r} is no number of requests", where=setting("requests"), todo="write 10000/day")
+        raise UsageError(f"{word!r} is not a request rate", where=setting("requests"), todo="write 10000/day")
     return RequestVolume(per_month=per_month, words=f"{number:,.10g} a {unit}")
 
 
@@ -91,7 +91,7 @@ def parse_hardware(word: str, here: Machine) -> Hardware:
 
 def _plain_hardware(word: str, here: Machine) -> Hardware | None:
     """Of sizes and numbers alone; None where there are other words."""
-    cards, bytes_, cores = 0, 0.0, here.cores  # no bytes where something is no hardware
+    cards, bytes_, cores = 0, 0.0, here.cores  # no bytes where something is not a hardware size or card
     for each in word.replace(",", " ").split():
         memory, some = _MEMORY.fullmatch(each), _CORES.fullmatch(each)
         if memory is not None and not bytes_:
@@ -106,7 +106,7 @@ def _plain_hardware(word: str, here: Machine) -> Hardware | None:
         else:
             return None
     if not 0 < bytes_ <= 1e15:
-        raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE)
+        raise UsageError(f"{word!r} is not a hardware size or card", where=setting("hardware"), todo=_HARDWARE)
     size = int(bytes_)
     gpus = tuple(Gpu(name="stated", memory=size // cards) for _ in range(cards))
     machine = with_assumptions(Machine(cores=cores, memory=size, free=size, gpus=gpus, compute=compute_of_cores(cores)))
@@ -128,11 +128,13 @@ def _named_hardware(word: str, here: Machine) -> Hardware:
         found = machine_of_options(names, cores=cores)
     except UsageError as error:
         if not re.search(r"\d", word):  # no card is called by letters alone
-            raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE) from None
+            raise UsageError(
+                f"{word!r} is not a hardware size or card", where=setting("hardware"), todo=_HARDWARE
+            ) from None
         raise UsageError(error.hints.what, where=setting("hardware"), todo=error.hints.todo) from None
     size = sum(gpu.memory for gpu in found.gpus)
     if not size:
-        raise UsageError(f"{word!r} is no hardware", where=setting("hardware"), todo=_HARDWARE)
+        raise UsageError(f"{word!r} is not a hardware size or card", where=setting("hardware"), todo=_HARDWARE)
     machine = msgspec.structs.replace(found, memory=size, free=size)
     cards = describe_cards(found.gpus)
     return Hardware(machine=machine, words=f"{cards}, {cores} core{'s' if cores != 1 else ''}, as stated", stated=True)

@@ -243,13 +243,15 @@ def _one_of(word: T, known: tuple[T, ...], where: str) -> T:
 
 def _count(value: int | None) -> int | None:
     if value is not None and value < 1:
-        raise UsageError(f"{value} is no length of an answer", where=setting("out-tokens"), todo="write 1 or more")
+        raise UsageError(f"{value} is not a valid answer length", where=setting("out-tokens"), todo="write 1 or more")
     return value
 
 
 def _users(value: int | None) -> int:
     if value is not None and not 1 <= value <= MOST_USERS:
-        raise UsageError(f"{value} is no number of users", where=setting("users"), todo=f"write 1 to {MOST_USERS}")
+        raise UsageError(
+            f"{value} is not a valid number of users", where=setting("users"), todo=f"write 1 to {MOST_USERS}"
+        )
     return int(value or 1)
 
 

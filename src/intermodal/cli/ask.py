@@ -174,7 +174,7 @@ def _plan_request(client: Client, given: dict[str, Any]) -> tuple[PreparedReques
     if given["go_on"]:
         last = client.asynchronous.store.last_conversation()
         if last is None:
-            raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
+            raise UsageError("there is no conversation to continue", where="--continue", todo="ask something first")
         request = next_turn(build_request(given, config, last.messages, last.endpoint), last.policy)
     else:
         request = build_request(given, config)

@@ -33,7 +33,7 @@ class LoadLevels(click.ParamType[tuple[int, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         words = [word.strip() for word in str(value).split(",")]
         if not all(word.isascii() and word.isdigit() and 1 <= int(word) <= 256 for word in words):
-            self.fail(f"{value!r} is no list of numbers from 1 to 256; write 1,4,16", param, ctx)
+            self.fail(f"{value!r} is not a list of numbers from 1 to 256; write 1,4,16", param, ctx)
         return tuple(sorted({int(word) for word in words}))
 
 

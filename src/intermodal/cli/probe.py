@@ -114,5 +114,5 @@ def _agreed(plan: PlannedProbe, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("a probe sends real requests, and nobody is here to agree", todo="if you mean it, add --yes")
+        raise UsageError("a probe sends real requests; there is no terminal to confirm them", todo="confirm with --yes")
     return click.confirm("Send them?", default=True, err=True)

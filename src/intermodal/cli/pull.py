@@ -109,7 +109,7 @@ def pull(**given: Any) -> None:
     if given["dry_run"] and rows:
         from intermodal.errors import UsageError
 
-        raise UsageError(f"{rows[0]} is no model of a hub", where="--dry-run", todo="see its size: pull --list")
+        raise UsageError(f"{rows[0]} is not a model of a hub", where="--dry-run", todo="see its size: pull --list")
     asked = PullOptions(
         update=given["update"], force=given["force"], dry_run=given["dry_run"],
         accept_unpinned=given["accept_unpinned"], sums=sums, quiet=quiet,

@@ -35,7 +35,7 @@ class Duration(click.ParamType[float]):
             return 0.0
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value))
         if found is None or not float(found[1]):
-            self.fail(f"{value!r} is no duration; write 90s, 15m, 2h or never", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 15m, 2h or never", param, ctx)
         return float(found[1]) * _UNITS[found[2]]
 
 

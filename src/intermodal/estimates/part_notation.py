@@ -26,7 +26,7 @@ def text(word: str) -> CountablePart:
     """``500words``, ``500 words``, ``3000chars``; a bare number is of words."""
     found = _LENGTH.fullmatch(word.strip())
     if found is None or not 0 < int(found[1]) <= MOST_CHARS:
-        raise _not(word, setting("text"), f"{word!r} is no length of a text", "500words or 3000chars")
+        raise _not(word, setting("text"), f"{word!r} is not a text length", "500words or 3000chars")
     letters = (found[2] or "words").lower().startswith("c")
     chars = int(found[1]) * (1 if letters else CHARS_OF_WORD)
     said = f"{int(found[1]):,} {'letters' if letters else 'words'}"
@@ -66,7 +66,7 @@ def video(word: str) -> CountablePart:
     fps = 0.0
     if at:
         if not _RATE.fullmatch(rate) or not 0 < float(rate) <= 1_000:
-            raise _not(word, setting("video"), f"{rate!r} is no number of frames a second", "10s@1")
+            raise _not(word, setting("video"), f"{rate!r} is not a frame rate", "10s@1")
         fps = float(rate)
     width = height = 0
     detail = "auto"
@@ -86,7 +86,7 @@ def pdf(word: str) -> CountablePart:
     pages, _, detail = word.partition(":")
     found = _PAGES.fullmatch(pages)
     if found is None or int(found[1]) > MOST_PAGES:
-        raise _not(word, setting("pdf"), f"{pages!r} is no number of pages", "10p")
+        raise _not(word, setting("pdf"), f"{pages!r} is not a number of pages", "10p")
     detail = _one_of(detail or "auto", DETAILS, word, setting("pdf"), "detail")
     return CountablePart(kind="document", name=f"pdf {word}", pages=int(found[1]), detail=detail)
 
@@ -94,7 +94,7 @@ def pdf(word: str) -> CountablePart:
 def _size(size: str, word: str, option: str) -> tuple[int, int]:
     found = _SIZE.fullmatch(size)
     if found is None:
-        raise _not(word, option, f"{size!r} is no size in pixels", "1024x768")
+        raise _not(word, option, f"{size!r} is not a size in pixels", "1024x768")
     width, height = int(found[1]), int(found[2])
     if max(width, height) > MOST_PIXELS:
         raise _not(word, option, f"a side of {max(width, height):,} pixels is too long", "1024x768")
@@ -104,10 +104,10 @@ def _size(size: str, word: str, option: str) -> tuple[int, int]:
 def _seconds(length: str, word: str, option: str) -> float:
     pieces = _TIME.findall(length.lower())
     if not pieces or "".join(number + unit for number, unit in pieces) != length.lower():
-        raise _not(word, option, f"{length!r} is no length of time", "10s or 1m30s")
+        raise _not(word, option, f"{length!r} is not a duration", "10s or 1m30s")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in pieces)
     if not 0 < seconds <= MOST_SECONDS:
-        raise _not(word, option, f"{length!r} is no length of time", "10s or 1m30s")
+        raise _not(word, option, f"{length!r} is not a duration", "10s or 1m30s")
     return seconds
 
 

@@ -251,7 +251,9 @@ def parse_contexts(words: str) -> tuple[int, ...]:
         tokens = float(said[1]) * _TIMES[said[2].lower()] if said else 0.0
         if not 1 <= tokens <= _MOST_TOKENS:
             raise UsageError(
-                f"{word.strip()!r} is no context", where=setting("ctx"), todo="write 8k, 32768, or 8k,32k,128k"
+                f"{word.strip()!r} is not a context length",
+                where=setting("ctx"),
+                todo="write 8k, 32768, or 8k,32k,128k",
             )
         found.append(int(tokens))
     return tuple(dict.fromkeys(found))
@@ -267,7 +269,7 @@ def parse_cache_types(words: str) -> tuple[str, str]:
     for word in some:
         if word not in TYPES:
             raise UsageError(
-                f"{word!r} is no type of a cache", where=setting("kv"), todo=f"write one of {', '.join(TYPES)}"
+                f"{word!r} is not a cache type", where=setting("kv"), todo=f"write one of {', '.join(TYPES)}"
             )
     if len(some) > 2:
         raise UsageError(

@@ -150,7 +150,7 @@ def _variant(files: Mapping[str, HubFile], stems: tuple[str, ...], wanted: HubRe
         if ending not in ENDINGS:
             known = ", ".join(each.removeprefix("_") for each in ENDINGS if each)
             raise UsageError(
-                f"{ending.removeprefix('_')} is no variant that is known", where=wanted.repo, todo=f"say {known}"
+                f"{ending.removeprefix('_')} is not a known variant", where=wanted.repo, todo=f"say {known}"
             )
         for folder in _WITHIN:
             paths = tuple(f"{folder}{stem}{ending}.onnx" for stem in stems)

@@ -182,7 +182,9 @@ def _cards(word: str, memory: int) -> list[tuple[Gpu, int]]:
     count = int(times[1] or times[2]) if times else 1
     name = (word[: times.start()] + word[times.end() :]).strip() if times else word
     if not 1 <= count <= MOST_CARDS:
-        raise UsageError(f"{word!r} is no number of cards", where=setting("gpu"), todo=f"write 1 to {MOST_CARDS}")
+        raise UsageError(
+            f"{word!r} is not a valid number of cards", where=setting("gpu"), todo=f"write 1 to {MOST_CARDS}"
+        )
     size = _SIZE.fullmatch(name)
     if size is not None:
         amount = int(float(size[1]) * _UNITS[size[2].lower()])

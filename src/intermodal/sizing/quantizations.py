@@ -61,7 +61,9 @@ def quantization(word: str) -> Quantization:
         from difflib import get_close_matches
 
         near = get_close_matches(word.upper(), QUANTIZATIONS, 3, 0.5) or USUAL
-        raise UsageError(f"{word!r} is no quantization", where=setting("quant"), todo=f"write one of {', '.join(near)}")
+        raise UsageError(
+            f"{word!r} is not a known quantization", where=setting("quant"), todo=f"write one of {', '.join(near)}"
+        )
     return found
 
 

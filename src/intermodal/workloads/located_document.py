@@ -74,7 +74,7 @@ def _plain_value(found: LocatedDocument, value: Any, path: Path) -> Any:
     if isinstance(value, list | tuple):
         return [_plain_value(found, each, (*path, place)) for place, each in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{value} is no number to reckon with", where=found.where(path))
+        raise UsageError(f"{value} is not a finite number", where=found.where(path))
     if isinstance(value, PathLike):
         return str(value)
     return value.isoformat() if isinstance(value, date | time) else value

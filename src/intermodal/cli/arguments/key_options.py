@@ -116,7 +116,7 @@ def budgets_of(money: tuple[str, ...], tokens: tuple[str, ...]) -> tuple[Budget,
                 limit = -1
             if period not in PERIODS or not 0 <= limit < _MOST:
                 raise UsageError(
-                    f"{text!r} is no budget",
+                    f"{text!r} is not a budget",
                     where=option,
                     todo=f"write an amount and one of {', '.join(PERIODS)}: {'5' if unit == 'usd' else '2000000'}/day",
                 )

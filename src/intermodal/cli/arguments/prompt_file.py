@@ -37,7 +37,7 @@ def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[Prepared
     prompt = client.prompt(given["prompt_file"], **stated_policy(given, client.asynchronous.config))
     last = client.asynchronous.store.last_conversation() if given["go_on"] else None
     if given["go_on"] and last is None:
-        raise UsageError("there is no conversation to go on with", where="--continue", todo="ask something first")
+        raise UsageError("there is no conversation to continue", where="--continue", todo="ask something first")
     args = parse_assignments(prompt.file, given["arguments"])
     request = prompt.request_with(args, history=last.messages if last else ())
     if last is not None:
