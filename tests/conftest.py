@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.standing_still import StandingStill
+from tests.suspended_machine import SuspendedMachine
 
 from intermodal.config import cache_dir
 
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(StandingStill())
+    config.pluginmanager.register(SuspendedMachine())
 
 
 def pytest_collection_finish() -> None:

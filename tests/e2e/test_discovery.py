@@ -19,7 +19,7 @@ import ollama
 import pytest
 from tests.e2e.servers import EYE as PROJECTOR
 from tests.e2e.servers import LlamaServer, llama_server
-from tests.in_time import kept_by
+from tests.timing_assertions import assert_within
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
@@ -327,7 +327,7 @@ def test_looking_takes_a_second_at_most_whoever_is_slow(cli: Cli, found: Any, te
             assert [(server.kind, server.whole) for server in servers] == [("", False), ("llama.cpp", True)]
             return took
 
-        kept_by(looked, 1.5)
+        assert_within(looked, 1.5)
 
 
 def test_what_listens_in_the_place_of_a_server_and_says_nothing_is_not_called_well(cli: Cli, found: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests import in_time
+from tests import timing_assertions
 from tests.e2e.command import Ran, intermodal
 from tests.e2e.onnx_folders import CLIP, config
 from tests.media.tiny_eye import world
@@ -131,7 +131,7 @@ async def test_the_second_search_looks_at_no_picture_and_starts_no_model(
             assert (await finder.find("a red star", [album])).nearest == second.nearest
             return time.perf_counter() - began
 
-        await in_time.kept(measured, 0.0, 0.3)
+        await timing_assertions.assert_duration(measured, 0.0, 0.3)
 
 
 async def test_a_picture_by_another_spelling_of_its_path_is_not_found_as_itself(

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from tests.desk_tools import desk_tools
 from tests.e2e.servers import LlamaServer, llama_server
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +31,7 @@ def served(template: str) -> Iterator[LlamaServer]:
         yield server
 
 
-def found_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: LlamaServer, *, entered: bool) -> House:
+def found_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: LlamaServer, *, entered: bool) -> GatewayServer:
     """A gateway that looks at the server, whose row the user wrote or did not."""
     monkeypatch.delenv("INTERMODAL_DISCOVERY")
     address = server.base_url.removesuffix("/v1")
@@ -39,7 +39,7 @@ def found_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: LlamaServe
     path = tmp_path / "intermodal.toml"
     path.write_text(f'{row}\n[discovery]\nusual_ports = false\naddresses = ["{address}"]\n')
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    return House()
+    return GatewayServer()
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +52,16 @@ def indented() -> Iterator[LlamaServer]:
     yield from served(INDENTED)
 
 
-def house_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: LlamaServer, *changes: tuple[str, str]) -> House:
+def house_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: LlamaServer, *changes: tuple[str, str]
+) -> GatewayServer:
     row = server.row("desk").replace('tokenizer = "smollm2"\n', "")
     for old, new in changes:
         row = row.replace(old, new)
     path = tmp_path / "intermodal.toml"
     path.write_text(row)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    return House()
+    return GatewayServer()
 
 
 def real(server: LlamaServer, tools: list[dict[str, Any]]) -> int:
@@ -70,7 +72,7 @@ def real(server: LlamaServer, tools: list[dict[str, Any]]) -> int:
     return len(httpx.post(f"{root}/tokenize", json={"content": prompt, "parse_special": True}).json()["tokens"])
 
 
-def explained(house: House, **more: Any) -> dict[str, Any]:
+def explained(house: GatewayServer, **more: Any) -> dict[str, Any]:
     tree = {"model": "desk/smollm2-135m", "messages": [{"role": "user", "content": ASKED}], "tools": desk_tools()}
     found = house.post("/v1/explain", tree | more)
     assert found.status_code == 200, found.text

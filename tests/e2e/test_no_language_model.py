@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.onnx_folders import CLIP
-from tests.unit.gateway.house import config
+from tests.unit.gateway.gateway_server import config
 
 import intermodal
 from intermodal.plans.explain import explain

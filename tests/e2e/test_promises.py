@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.in_time import kept_by
+from tests.timing_assertions import assert_within
 
 from intermodal.plans.plan import Plan
 
@@ -226,7 +226,7 @@ def test_interrupting_stops_within_a_second_and_settles_the_store(media: Path, o
         assert process.returncode == 130
         return time.monotonic() - started
 
-    kept_by(ended, 1.0)
+    assert_within(ended, 1.0)
     with sqlite3.connect(own_home / "data" / "store.sqlite3") as store:
         states = {row[0] for row in store.execute("select state from attempts")}
     assert states and states <= {"settled", "estimated", "void"}

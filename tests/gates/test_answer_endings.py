@@ -16,8 +16,8 @@ from typing import Any, Literal, NamedTuple
 import pytest
 from tests.gates import upstreams
 from tests.gates.clients import CLIENTS, Client
-from tests.gates.wall import LAST, PING, End, Play, Wall, chunk, refusal
-from tests.unit.gateway.house import House, through_the_executor
+from tests.gates.faulty_host import LAST, PING, End, FaultyHost, ScriptedReply, chunk, refusal
+from tests.unit.gateway.gateway_server import GatewayServer, through_the_executor
 from tests.unit.gateway.test_both_paths_other_protocols import call, message, text, thought, told
 
 from intermodal.gateway.server import Gateway
@@ -100,13 +100,13 @@ def _reasonless(protocol: str, end: list[bytes]) -> list[bytes]:
     return left
 
 
-def played(protocol: str, *data: bytes | float, end: End = "") -> Play:
+def played(protocol: str, *data: bytes | float, end: End = "") -> ScriptedReply:
     pieces = [piece if isinstance(piece, float) else chunk(piece) for piece in data]
     head = upstreams.head(spoken(protocol))
-    return Play([head, *pieces, *([] if end else [LAST])], end=end, paid=True)
+    return ScriptedReply([head, *pieces, *([] if end else [LAST])], end=end, paid=True)
 
 
-def document(protocol: str, change: Callable[[Any], None] = lambda tree: None) -> Play:
+def document(protocol: str, change: Callable[[Any], None] = lambda tree: None) -> ScriptedReply:
     """An answer at once, changed."""
     (data,) = upstreams.document(spoken(protocol), TOKENS).pieces
     assert isinstance(data, bytes)
@@ -128,18 +128,18 @@ class Fault(NamedTuple):
     has seen yet is the other host's where it would be cut. ``at_once``: the same of an answer at once.
     """
 
-    live: Callable[[str], Play]
-    plain: Callable[[str], Play]
+    live: Callable[[str], ScriptedReply]
+    plain: Callable[[str], ScriptedReply]
     then: tuple[Kind, ...]
     at_once: tuple[Kind, ...]
 
 
-def _no_reason(protocol: str) -> Play:
+def _no_reason(protocol: str) -> ScriptedReply:
     begin, words, end = parts(protocol)
     return played(protocol, *begin, *words, *_reasonless(protocol, end), *([] if DONE in end else [DONE]))
 
 
-def _no_reason_at_once(protocol: str) -> Play:
+def _no_reason_at_once(protocol: str) -> ScriptedReply:
     def change(tree: Any) -> None:
         if "choices" in tree:
             tree["choices"][0]["finish_reason"] = None
@@ -153,12 +153,12 @@ def _no_reason_at_once(protocol: str) -> Play:
     return document(protocol, change)
 
 
-def _no_reason_no_words(protocol: str) -> Play:
+def _no_reason_no_words(protocol: str) -> ScriptedReply:
     begin, _, end = parts(protocol)
     return played(protocol, *begin, *_reasonless(protocol, end), *([] if DONE in end else [DONE]))
 
 
-def _words_after_the_end(protocol: str) -> Play:
+def _words_after_the_end(protocol: str) -> ScriptedReply:
     """More words between the reason and the last word; where the two are one, after that."""
     begin, words, end = parts(protocol)
     last = _reasonless(protocol, end)
@@ -167,7 +167,7 @@ def _words_after_the_end(protocol: str) -> Play:
     return played(protocol, *begin, *words, *end[:place], *words[:3], *end[place:])
 
 
-def _two_ends(protocol: str) -> Play:
+def _two_ends(protocol: str) -> ScriptedReply:
     begin, words, end = parts(protocol)
     last = _reasonless(protocol, end)
     ends = [event for event in end if event not in last]
@@ -175,22 +175,22 @@ def _two_ends(protocol: str) -> Play:
     return played(protocol, *begin, *words, *end[:place], *ends, *end[place:])
 
 
-def whole(protocol: str) -> Play:
+def whole(protocol: str) -> ScriptedReply:
     return document(protocol)
 
 
-def body_of(play: Play) -> bytes:
+def body_of(play: ScriptedReply) -> bytes:
     """All that a host says after its headers, without chunks."""
     data = b"".join(piece for piece in play.pieces if isinstance(piece, bytes))
     return data.partition(b"\r\n\r\n")[2]
 
 
-def sent(data: bytes, kind: str, *, length: int | None = None, end: End = "", encoding: str = "") -> Play:
+def sent(data: bytes, kind: str, *, length: int | None = None, end: End = "", encoding: str = "") -> ScriptedReply:
     """A body as it is, with its headers."""
     more = f"content-encoding: {encoding}\r\n" if encoding else ""
     size = len(data) if length is None else length
     head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{more}content-length: {size}\r\n\r\n"
-    return Play([head.encode() + data], end=end, paid=True)
+    return ScriptedReply([head.encode() + data], end=end, paid=True)
 
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head>\n\n<body>please</body></html>"
@@ -212,7 +212,7 @@ def _begun(protocol: str) -> list[bytes]:
     return [*begin, *words[:6]]
 
 
-def _silence_after_the_end(protocol: str) -> Play:
+def _silence_after_the_end(protocol: str) -> ScriptedReply:
     begin, words, end = parts(protocol)
     last = _reasonless(protocol, end)
     place = max(number for number, event in enumerate(end) if event not in last) + 1
@@ -223,7 +223,7 @@ def _event(protocol: str, data: bytes) -> bytes:
     return data + b"\n" if protocol == "ollama" else b"data: " + data + b"\n\n"
 
 
-def _two_choices(protocol: str) -> Play:
+def _two_choices(protocol: str) -> ScriptedReply:
     if protocol != "openai":
         return played(protocol, *events(protocol))
     found = []
@@ -236,7 +236,7 @@ def _two_choices(protocol: str) -> Play:
     return played(protocol, *found)
 
 
-def _usage_alone(protocol: str) -> Play:
+def _usage_alone(protocol: str) -> ScriptedReply:
     counts: dict[str, Any] = {
         "openai": {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}},
         "anthropic": {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 5}},
@@ -247,7 +247,7 @@ def _usage_alone(protocol: str) -> Play:
     return played(protocol, *parts(protocol).begin, *[_event(protocol, json.dumps(said).encode())] * 3)
 
 
-def _call_cut(protocol: str) -> Play:
+def _call_cut(protocol: str) -> ScriptedReply:
     """A call of a tool that breaks off in the middle of its arguments."""
     half = '{"at": "Par'
     call: dict[str, Any] = {"id": "call_1", "function": {"name": "weather", "arguments": half}}
@@ -293,7 +293,7 @@ def _endless(protocol: str) -> list[bytes]:
     return [_piece(protocol, "word " * 100)] * 2000
 
 
-def _far_too_long(protocol: str) -> Play:
+def _far_too_long(protocol: str) -> ScriptedReply:
     whole_ = body_of(whole(protocol)).decode()
     written = json.dumps(TEXT)[1:-1]
     assert written in whole_
@@ -303,7 +303,7 @@ def _far_too_long(protocol: str) -> Play:
 MARK = "zebra"  # what is put in the place of by more words than anybody allowed
 
 
-def _besides(protocol: str, *, called: bool) -> Play:
+def _besides(protocol: str, *, called: bool) -> ScriptedReply:
     """More thoughts than anybody allowed, or more of an argument of a call: 100 words an event."""
     thinks, argument = ("", MARK) if called else (MARK, "")
     if protocol == "framed":
@@ -320,12 +320,12 @@ def thought_of(words: str) -> dict[str, Any]:
     return {**thought(), "summary": [{"type": "summary_text", "text": words}]}
 
 
-def _besides_at_once(protocol: str, *, called: bool) -> Play:
+def _besides_at_once(protocol: str, *, called: bool) -> ScriptedReply:
     data = body_of(upstreams.besides_at_once(spoken(protocol), *(("", MARK) if called else (MARK, ""))))
     return sent(data.replace(MARK.encode(), b"word " * 20_000), "application/json")
 
 
-def _drips(protocol: str) -> Play:
+def _drips(protocol: str) -> ScriptedReply:
     """A whole answer of which nothing more comes after its first half."""
     data = body_of(whole(protocol))
     return sent(data[:100], "application/json", length=len(data), end="stall")
@@ -484,7 +484,7 @@ class Answer(NamedTuple):
 class Gate(NamedTuple):
     """``streams``: whether the first host was asked for a stream, each time that it was asked."""
 
-    house: House
+    house: GatewayServer
     way: str
     streams: list[bool]
 
@@ -538,7 +538,7 @@ def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A gateway over two hosts of each protocol, the first of which is cheaper and does not do well."""
     streams: list[bool] = []
 
-    def reader(body: Mapping[str, Any]) -> Play:
+    def reader(body: Mapping[str, Any]) -> ScriptedReply:
         host, _, name = body["model"].partition(" ")
         protocol, _, number = name.rpartition("-")
         stream = body.get("stream", "options" in body)
@@ -553,7 +553,10 @@ def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             through_the_executor(gateway)
 
     folder = tmp_path_factory.mktemp("endings")
-    with pytest.MonkeyPatch.context() as patch, Wall(lambda *_: Play(), reader=reader, keeps=False) as wall:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        FaultyHost(lambda *_: ScriptedReply(), reader=reader, keeps=False) as wall,
+    ):
         lines = ["max_cost = 1e9"]
         for protocol in PROTOCOLS:
             url = wall.base_url.removesuffix("/v1") if protocol == "ollama" else wall.base_url
@@ -566,7 +569,7 @@ def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         path.write_text("\n".join(lines))
         patch.setenv("INTERMODAL_CONFIG", str(path))
         patch.setenv("INTERMODAL_HOME", str(folder))
-        with House(before=before) as house:
+        with GatewayServer(before=before) as house:
             yield Gate(house, request.param, streams)
             assert not [line for line in house.log if "unexpected" in line], house.log
 

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from tests.gates.served import Served
-from tests.unit.gateway.house import House, config, until
+from tests.gates.serve_process import Served
+from tests.unit.gateway.gateway_server import GatewayServer, config, until
 
 from intermodal.executor.outputs import json_answer
 from intermodal.json_schema import StepBudget
@@ -234,7 +234,7 @@ def grown() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _differs(house: House, host: FakeHost, door: str, name: str, case: Case) -> str:
+def _differs(house: GatewayServer, host: FakeHost, door: str, name: str, case: Case) -> str:
     """What is otherwise than the case says, "" for nothing."""
     nested = isinstance(case.answer, str) and case.answer.startswith("[")
     host.answer = case.answer if nested else json.dumps(case.answer)
@@ -265,7 +265,7 @@ def test_every_schema_has_an_end(
     turn = list(DOORS).index(door)
     cases = [each for at, each in enumerate(CASES.items()) if full_gates or (at - turn) % len(DOORS) < 2]
     monkeypatch.setattr(json_answer, "STEPS", STEPS)
-    with House() as house:
+    with GatewayServer() as house:
         house.post(*asked(door, {"type": "object"}))  # what is loaded once
         before = grown()
         wrong = [why for name, case in cases if (why := _differs(house, host, door, name, case))]
@@ -277,7 +277,7 @@ def test_every_schema_has_an_end(
 @pytest.mark.parametrize("door", WITH_TOOLS)
 def test_the_schema_of_a_tool_has_an_end(configured: Path, host: FakeHost, door: str) -> None:
     host.answer = "no tool is needed"
-    with House() as house:
+    with GatewayServer() as house:
         for name in (
             "anyOf of anyOf",
             "backtracking ^(a+)+$",
@@ -313,7 +313,7 @@ def test_others_are_answered_while_a_check_is_in_its_middle(
 ) -> None:
     host.answer = '{"x": "a"}'
     said: list[httpx.Response] = []
-    with House() as house, in_the_middle(monkeypatch) as (began, goes_on):
+    with GatewayServer() as house, in_the_middle(monkeypatch) as (began, goes_on):
         path, tree = asked(door, CASES["anyOf inside"].schema)
         asking = threading.Thread(target=lambda: said.append(house.post(path, tree)))
         asking.start()
@@ -331,7 +331,7 @@ def test_others_are_answered_while_a_check_is_in_its_middle(
 
 def test_no_schema_makes_the_gateway_fetch_anything(configured: Path, host: FakeHost) -> None:
     host.answer = '{"p": 1}'
-    with socket.create_server(("127.0.0.1", 0)) as away, House() as house:
+    with socket.create_server(("127.0.0.1", 0)) as away, GatewayServer() as house:
         away.setblocking(False)
         address = f"http://127.0.0.1:{away.getsockname()[1]}/x"
         inner = {"$id": address, "$ref": "#/$defs/a"}
@@ -351,7 +351,7 @@ def test_a_client_that_leaves_ends_the_check(
     configured: Path, host: FakeHost, budgets: list[StepBudget], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.answer = '{"x": "a"}'
-    with House() as house, in_the_middle(monkeypatch) as (began, goes_on):
+    with GatewayServer() as house, in_the_middle(monkeypatch) as (began, goes_on):
         path, tree = asked("chat", CASES["anyOf inside"].schema)
         body = json.dumps(tree).encode()
         line = socket.create_connection(("127.0.0.1", house.gateway.port), timeout=10)
@@ -368,7 +368,7 @@ def test_a_client_that_leaves_ends_the_check(
 
 def test_an_answer_that_could_not_be_checked_is_paid_for(configured: Path, host: FakeHost) -> None:
     host.answer = '{"x": "a"}'
-    with House() as house:
+    with GatewayServer() as house:
         found = house.post(*asked("chat", CASES["anyOf inside"].schema))
         assert found.status_code == 502 and MUCH in found.text
         store = house.gateway.client.store

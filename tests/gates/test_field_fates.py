@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from tests.gates.corpus import png, wav
 from tests.protocols.field_fates import DOORS, HOSTS, IGNORED, SAMPLES, fate, leaves, with_field
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.protocols.request_fields import FIELDS
 from intermodal.testing import FakeHost, FakeVendor
@@ -154,7 +154,7 @@ NO_ROUTE = {("audio", "anthropic")}  # its protocol has no sound
 class Hosts:
     """A gateway before a host of each protocol."""
 
-    def __init__(self, house: House, hosts: Mapping[str, Any]) -> None:
+    def __init__(self, house: GatewayServer, hosts: Mapping[str, Any]) -> None:
         self.house = house
         self._hosts = hosts
 
@@ -200,7 +200,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         )
         (folder / "intermodal.toml").write_text("".join(rows))
         patch.setenv("INTERMODAL_CONFIG", str(folder / "intermodal.toml"))
-        yield Hosts(stack.enter_context(House()), fakes)
+        yield Hosts(stack.enter_context(GatewayServer()), fakes)
 
 
 def everything(client: str, host: str, tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], set[str]]:

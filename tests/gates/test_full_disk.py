@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.gates.served import Served
-from tests.gates.wall import Play, Wall, refusal
-from tests.unit.gateway.house import STRONG, config
+from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
+from tests.gates.serve_process import Served
+from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal.gateway.quotas.quota_types import NANODOLLARS
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
@@ -78,11 +78,11 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
-    def play(model: str, number: int) -> Play:
+def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyHost]:
+    def play(model: str, number: int) -> ScriptedReply:
         return refusal(200, TOLD, paid=True)
 
-    with Wall(play) as wall:
+    with FaultyHost(play) as wall:
         path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, f"{STRONG}\n{FREE}"))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         yield wall
@@ -103,7 +103,7 @@ class Client:
 LONG = {"deadline": 20}  # what the lane does not take: it is run by the executor
 
 
-def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: Wall, tmp_path: Path) -> None:
+def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: FaultyHost, tmp_path: Path) -> None:
     served, paid, free = Served(tmp_path / "served.log"), 0, 0
     client = Client(served.url)
     try:

@@ -23,9 +23,9 @@ from typing import Any
 import httpx
 import pytest
 from tests.gates.clients import CLIENTS
-from tests.gates.recorded import Recorded, recorded
-from tests.gates.served import Served, states
-from tests.unit.gateway.house import STRONG, config
+from tests.gates.recorded_requests import Recorded, recorded
+from tests.gates.serve_process import Served, states
+from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal.gateway.requests.body_limits import MAX_VALUES
 from intermodal.testing import FakeHost

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from tests.gates.served import Served
-from tests.unit.gateway.house import STRONG, config
+from tests.gates.serve_process import Served
+from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal.testing import Attempt, FakeHost, Fault
 

@@ -27,9 +27,9 @@ import pytest
 from tests.gates import upstreams
 from tests.gates.clients import CLIENTS
 from tests.gates.corpus import png
-from tests.gates.served import Served, states
-from tests.gates.wall import Play, Wall, refusal
-from tests.unit.gateway.house import SEEING, STRONG
+from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
+from tests.gates.serve_process import Served, states
+from tests.unit.gateway.gateway_server import SEEING, STRONG
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(6000)]
 
@@ -54,7 +54,7 @@ class Look(NamedTuple):
 def faulty(chance: random.Random) -> Any:
     """What the wall does with a request: an answer, and one time in twenty none."""
 
-    def play(body: Mapping[str, Any]) -> Play:
+    def play(body: Mapping[str, Any]) -> ScriptedReply:
         protocol = body["model"].partition("-")[0]
         dice = chance.random()
         tokens = TOKENS[: chance.randrange(1, 40)]
@@ -70,7 +70,7 @@ def faulty(chance: random.Random) -> Any:
     return play
 
 
-def config(path: Path, wall: Wall) -> Path:
+def config(path: Path, wall: FaultyHost) -> Path:
     text = ""
     for protocol in PROTOCOLS:
         root = wall.base_url.removesuffix("/v1") if protocol == "ollama" else wall.base_url
@@ -210,7 +210,7 @@ class Load:
 
 def test_F3_what_it_holds_stays_flat_under_mixed_load(tmp_path: Path, own_home: Path, full_gates: bool) -> None:
     seconds = 600.0 if full_gates else 8.0
-    with Wall(lambda *_: Play(), reader=faulty(random.Random(SEED)), keeps=False) as wall:
+    with FaultyHost(lambda *_: ScriptedReply(), reader=faulty(random.Random(SEED)), keeps=False) as wall:
         path = config(tmp_path / "intermodal.toml", wall)
         served = Served(tmp_path / "serve.log", {**os.environ, "INTERMODAL_CONFIG": str(path)})
         try:

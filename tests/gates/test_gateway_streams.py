@@ -24,8 +24,20 @@ import httpx
 import pytest
 from tests.gates import upstreams
 from tests.gates.clients import CLIENTS, Chat, Client, Heard
-from tests.gates.served import Served, states
-from tests.gates.wall import BROKEN, HEAD, LAST, PING, ROLE, Hit, Play, Wall, chunk, delta, refusal
+from tests.gates.faulty_host import (
+    BROKEN,
+    HEAD,
+    LAST,
+    PING,
+    ROLE,
+    FaultyHost,
+    ReceivedRequest,
+    ScriptedReply,
+    chunk,
+    delta,
+    refusal,
+)
+from tests.gates.serve_process import Served, states
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(3000)]
 
@@ -62,8 +74,8 @@ class Gate(NamedTuple):
     """A gateway before a wall. ``plays``: by host and number, as in "first-3"; what has none gets a whole answer."""
 
     served: Served
-    wall: Wall
-    plays: dict[str, Play]
+    wall: FaultyHost
+    plays: dict[str, ScriptedReply]
     home: Path
     asked: Counter[str]  # how often each was
 
@@ -87,14 +99,14 @@ HOSTS = {"first": "openai", "other": "openai", **{f"by-{protocol}": protocol for
 def gate(tmp_path: Path, own_home: Path, request: pytest.FixtureRequest) -> Iterator[Gate]:
     """A gateway, and hosts of each protocol behind it."""
     window, idle, more = getattr(request, "param", USUAL)
-    plays: dict[str, Play] = {}
+    plays: dict[str, ScriptedReply] = {}
     asked: Counter[str] = Counter()
 
-    def script(model: str, number: int) -> Play:
+    def script(model: str, number: int) -> ScriptedReply:
         asked[model] = number + 1
         return plays.get(model) or upstreams.whole(HOSTS[model.rpartition("-")[0]], OTHER)
 
-    with Wall(script) as wall:
+    with FaultyHost(script) as wall:
         text = "max_cost = 1e9\n" + more
         for number in range(SIDE_BY_SIDE):  # or whoever turned out faster would come first
             text += f'[policies.m{number}]\nmodel = "cloud/{number}"\nobjective = "cheapest"\n'
@@ -168,7 +180,7 @@ def test_B1_a_whole_answer_is_whole_however_it_comes(gate: Gate, full_gates: boo
     each(work, one)
     for client in CLIENTS.values():  # complete, but for its last word, on a connection that stays open
         *pieces, _, _ = upstreams.whole("openai", TOKENS).pieces
-        gate.plays["by-openai-0"] = Play(pieces, end="stall", paid=True)
+        gate.plays["by-openai-0"] = ScriptedReply(pieces, end="stall", paid=True)
         heard = gate.hears(client, "by-openai:cloud/by-openai-0")
         assert heard.succeeded and heard.text == TEXT
 
@@ -243,16 +255,20 @@ def test_a_whole_answer_is_taken_over_wherever_it_dies(gate: Gate) -> None:
             assert gate.asks(client, "policy:m0", stream=False)[0] == 200
 
 
-def _before_the_first_word() -> dict[str, Play]:
+def _before_the_first_word() -> dict[str, ScriptedReply]:
     pings = [chunk(PING)] * 20
     return {
-        "an error as the first event": Play([HEAD, chunk(BROKEN), LAST], paid=True),
-        "comments, a role, then an error": Play([HEAD, *pings, chunk(ROLE), *pings, chunk(BROKEN), LAST], paid=True),
-        "blanks, then an error": Play([HEAD, chunk(ROLE), *[chunk(delta(" \n"))] * 30, chunk(BROKEN), LAST], paid=True),
-        "half an event, then the end": Play([HEAD, chunk(b'data: {"choi')], end="fin", paid=True),
-        "comments and silence": Play([HEAD, *pings], end="stall", paid=True),
-        "silence": Play(end="stall", paid=True),
-        "blanks without end": Play([HEAD, *[chunk(delta(" " * 4096))] * 70, LAST], paid=True),
+        "an error as the first event": ScriptedReply([HEAD, chunk(BROKEN), LAST], paid=True),
+        "comments, a role, then an error": ScriptedReply(
+            [HEAD, *pings, chunk(ROLE), *pings, chunk(BROKEN), LAST], paid=True
+        ),
+        "blanks, then an error": ScriptedReply(
+            [HEAD, chunk(ROLE), *[chunk(delta(" \n"))] * 30, chunk(BROKEN), LAST], paid=True
+        ),
+        "half an event, then the end": ScriptedReply([HEAD, chunk(b'data: {"choi')], end="fin", paid=True),
+        "comments and silence": ScriptedReply([HEAD, *pings], end="stall", paid=True),
+        "silence": ScriptedReply(end="stall", paid=True),
+        "blanks without end": ScriptedReply([HEAD, *[chunk(delta(" " * 4096))] * 70, LAST], paid=True),
         "a 500": refusal(500, paid=True),
         "a page": refusal(502, b"<html>Bad gateway</html>", paid=True),
     }
@@ -261,7 +277,7 @@ def _before_the_first_word() -> dict[str, Play]:
 def test_B3_thoughts_are_shown_as_they_come_where_a_chat_is_passed_on(gate: Gate) -> None:
     """A model may think for minutes, and there they are its first words; on the long way they come with the first."""
     for number, client in enumerate(CLIENTS.values()):
-        gate.plays[f"first-{number}"] = Play(
+        gate.plays[f"first-{number}"] = ScriptedReply(
             [HEAD, chunk(delta(None, reasoning_content="hm")), 0.2], end="rst", paid=True
         )
         heard = gate.hears(client, f"policy:m{number}")
@@ -299,7 +315,7 @@ def test_time_in_which_the_gateway_itself_stood_still_is_held_against_no_host(ga
     head, *events = upstreams.whole("openai", TOKENS).pieces
 
     def one(number: int, client: Client) -> None:
-        gate.plays[f"first-{number}"] = Play([head, *events[: said + 1], 0.5, *events[said + 1 :]], paid=True)
+        gate.plays[f"first-{number}"] = ScriptedReply([head, *events[: said + 1], 0.5, *events[said + 1 :]], paid=True)
         heard = gate.hears(client, f"policy:m{number}")
         assert heard.succeeded and heard.text == TEXT, (client.path, heard)
 
@@ -350,7 +366,7 @@ def _left(gate: Gate, client: Client, moment: str, number: int, name: str) -> fl
     return gate.wall.now()
 
 
-def _hit(gate: Gate, name: str) -> Hit | None:
+def _hit(gate: Gate, name: str) -> ReceivedRequest | None:
     return next((hit for hit in reversed(tuple(gate.wall.hits)) if name.encode() in hit.raw), None)
 
 
@@ -364,7 +380,11 @@ def test_B5_a_client_that_leaves_ends_its_call_and_its_row(gate: Gate, full_gate
 
     def one(number: int, job: tuple[str, str]) -> None:
         moment, name = job
-        play = Play([HEAD], end="stall", paid=True) if moment == "window" else Play(stalled, end="stall", paid=True)
+        play = (
+            ScriptedReply([HEAD], end="stall", paid=True)
+            if moment == "window"
+            else ScriptedReply(stalled, end="stall", paid=True)
+        )
         gate.plays[f"by-openai-{number}"] = play
         left = _left(gate, clients[int(name[5:10]) % len(clients)], moment, number, name)
         if moment in ("head", "upload"):
@@ -418,7 +438,7 @@ def test_B6_no_connection_stays_with_who_left_or_failed(gate: Gate, full_gates: 
     for number in range(SIDE_BY_SIDE):
         stalled = [HEAD, chunk(ROLE), *(chunk(delta(token)) for token in TOKENS[:5])]
         fails = refusal(429 if number % 4 == 1 else 500, paid=False)
-        gate.plays[f"by-openai-{number}"] = fails if number % 2 else Play(stalled, end="stall", paid=True)
+        gate.plays[f"by-openai-{number}"] = fails if number % 2 else ScriptedReply(stalled, end="stall", paid=True)
     told: Counter[str] = Counter()
 
     def one(n: int) -> None:
@@ -458,7 +478,7 @@ def test_B7_slow_readers_hold_no_memory(gate: Gate, full_gates: bool) -> None:
     fast = [HEAD, chunk(ROLE), *[chunk(delta("w" * 200) * 40)] * 1000, chunk(delta(None, "stop")), LAST]  # 8 MB
     for number in range(SIDE_BY_SIDE):
         assert gate.hears(CLIENTS["chat"], f"by-openai:cloud/by-openai-{number}").succeeded
-        gate.plays[f"by-openai-{number}"] = Play(fast, paid=True)
+        gate.plays[f"by-openai-{number}"] = ScriptedReply(fast, paid=True)
     before = gate.served.memory
     lines = []
     for n in range(readers):
@@ -495,8 +515,8 @@ def test_B8_who_is_on_the_way_ends_and_who_comes_is_told(gate: Gate, full_gates:
     words = [chunk(delta(token)) for token in TOKENS]
     ends: list[bytes | float] = [HEAD, chunk(ROLE), *words[:30], 1.5, *words[30:], chunk(delta(None, "stop")), LAST]
     for number in range(SIDE_BY_SIDE):
-        stalls = Play([HEAD, chunk(ROLE), *words[:30]], end="stall", paid=True)
-        gate.plays[f"by-openai-{number}"] = Play(ends, paid=True) if number % 2 else stalls
+        stalls = ScriptedReply([HEAD, chunk(ROLE), *words[:30]], end="stall", paid=True)
+        gate.plays[f"by-openai-{number}"] = ScriptedReply(ends, paid=True) if number % 2 else stalls
     clients = tuple(CLIENTS.values())
     found: dict[int, Heard] = {}
 

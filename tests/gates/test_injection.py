@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.servers import Record, llama_server
 from tests.gates import injection
 from tests.gates.injection import ALL_MARKS, OF_SMOLLM2, QUESTION, UNSEEN
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 import intermodal
 from intermodal import config
@@ -231,7 +231,7 @@ CALLS = (
 def test_no_client_of_the_gateway_writes_role_tokens_into_the_embedded_model(
     embedded: Callable[[], tuple[Record, Rendered]], own_home: Path
 ) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         for path, tree in CALLS:
             reply = house.post(path, {"model": SMOLLM2, **tree})
             assert reply.status_code == 200, reply.text

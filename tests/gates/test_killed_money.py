@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.gates.served import Served
+from tests.gates.faulty_host import FaultyHost, ScriptedReply, answer, refusal
+from tests.gates.serve_process import Served
 from tests.gates.test_gateway_money import keys, spending
-from tests.gates.wall import Play, Wall, answer, refusal
-from tests.unit.gateway.house import STRONG, config
+from tests.unit.gateway.gateway_server import STRONG, config
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(300)]
 
@@ -24,7 +24,7 @@ TOLD = {"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": 
 NEVER = answer(["hi"], pause=600.0)
 SOON, LATER = ({"retry-after": seconds} for seconds in ("0.05", "60"))
 # What a host does with one request after the other -> how many of them may have been paid for.
-COURSES: dict[str, tuple[Sequence[Play], int]] = {
+COURSES: dict[str, tuple[Sequence[ScriptedReply], int]] = {
     "sent": ([NEVER], 1),
     "refused-sent": ([refusal(429, headers=SOON), NEVER], 1),
     "refused-waits": ([refusal(429, headers=LATER)], 0),
@@ -39,7 +39,7 @@ class Host:
     def __init__(self) -> None:
         self.asked: dict[str, int] = {}
 
-    def play(self, body: Mapping[str, Any]) -> Play:
+    def play(self, body: Mapping[str, Any]) -> ScriptedReply:
         name = body["messages"][-1]["content"]
         plays, _ = COURSES.get(name, ([refusal(200, TOLD, paid=True)] * 100, 0))
         number = self.asked.get(name, 0)
@@ -53,8 +53,8 @@ def host() -> Host:
 
 
 @pytest.fixture
-def wall(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
-    with Wall(lambda model, number: NEVER, reader=host.play) as wall:
+def wall(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyHost]:
+    with FaultyHost(lambda model, number: NEVER, reader=host.play) as wall:
         path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         yield wall

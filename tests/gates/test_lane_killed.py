@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.gates.served import Served
-from tests.gates.wall import Play, Wall, answer, refusal
-from tests.unit.gateway.house import STRONG, config
+from tests.gates.faulty_host import FaultyHost, ScriptedReply, answer, refusal
+from tests.gates.serve_process import Served
+from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal.store.database import Store
 
@@ -26,17 +26,17 @@ AT_ONCE = 6
 
 
 @pytest.fixture
-def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
+def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyHost]:
     told = {"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}], "usage": {
         "prompt_tokens": 7, "completion_tokens": 1, "total_tokens": 8}}  # fmt: skip
 
-    def play(model: str, number: int) -> Play:
+    def play(model: str, number: int) -> ScriptedReply:
         """Those before and after are answered; those that are there when it is killed never are."""
         if 0 < number <= AT_ONCE:
             return answer(["hi"], pause=600.0)
         return refusal(200, told, paid=True)
 
-    with Wall(play) as wall:
+    with FaultyHost(play) as wall:
         path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         yield wall
@@ -48,7 +48,7 @@ def rows_of(home: Path) -> list[tuple[str, str]]:
         return store.execute("SELECT state, error FROM attempts").fetchall()
 
 
-def on_their_way(wall: Wall, asking: Sequence[threading.Thread]) -> None:
+def on_their_way(wall: FaultyHost, asking: Sequence[threading.Thread]) -> None:
     """Ask, and wait until all of it, and the one before, reached the host."""
     for thread in asking:
         thread.start()
@@ -59,7 +59,7 @@ def on_their_way(wall: Wall, asking: Sequence[threading.Thread]) -> None:
 
 
 def test_runs_that_were_on_their_way_when_it_was_killed_are_told_apart(
-    wall: Wall, own_home: Path, tmp_path: Path
+    wall: FaultyHost, own_home: Path, tmp_path: Path
 ) -> None:
     """By the executor, which writes a run's row when it begins; another gateway that lives keeps its own."""
     long = {**TREE, "intermodal": {"deadline": 500}}
@@ -89,7 +89,9 @@ def test_runs_that_were_on_their_way_when_it_was_killed_are_told_apart(
         alive.end(signal.SIGKILL)
 
 
-def test_what_was_on_its_way_when_it_was_killed_is_in_the_rows_once(wall: Wall, own_home: Path, tmp_path: Path) -> None:
+def test_what_was_on_its_way_when_it_was_killed_is_in_the_rows_once(
+    wall: FaultyHost, own_home: Path, tmp_path: Path
+) -> None:
     served = Served(tmp_path / "first.log")
     assert served.chat("none").status_code == 200
     end = time.monotonic() + 30

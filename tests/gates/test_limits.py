@@ -12,10 +12,10 @@ from typing import Any
 import anyio
 import pytest
 from tests.gates import upstreams
-from tests.gates.driving import Bench, ask, endpoint, world_of
-from tests.gates.wall import HEAD, LAST, ROLE, Play, Wall, answer, chunk, delta, refusal
+from tests.gates.fault_runs import Bench, ask, endpoint, world_of
+from tests.gates.faulty_host import HEAD, LAST, ROLE, FaultyHost, ScriptedReply, answer, chunk, delta, refusal
 from tests.unit.executor.routes import asked, look, plan, route, say, see
-from tests.unit.gateway.house import House, priced
+from tests.unit.gateway.gateway_server import GatewayServer, priced
 
 from intermodal import errors
 from intermodal.events import AttemptFailed, Note
@@ -37,7 +37,7 @@ def failed(bench: Bench) -> list[str]:
 
 # ---- A8 ----------------------------------------------------------------------------------------
 
-TOO_MUCH: dict[str, Play] = {
+TOO_MUCH: dict[str, ScriptedReply] = {
     "context": refusal(400, {"error": {"code": "context_length_exceeded", "message": "This model's maximum context "
                                        "length is 64 tokens. However, your messages resulted in 9000 tokens."}}),
     "llama.cpp": refusal(400, {"error": {"code": 400, "type": "exceed_context_size_error", "n_prompt_tokens": 302,
@@ -54,7 +54,7 @@ TOO_MUCH: dict[str, Play] = {
 
 @pytest.mark.parametrize("name", sorted(TOO_MUCH))
 async def test_A8_too_much_is_never_sent_again_at_the_same_size(tmp_path: Path, name: str) -> None:
-    with Wall(lambda model, _: TOO_MUCH[name] if model == "small" else answer(WORDS)) as wall:
+    with FaultyHost(lambda model, _: TOO_MUCH[name] if model == "small" else answer(WORDS)) as wall:
         small, same = endpoint(wall, "small"), endpoint(wall, "same")
         large = endpoint(wall, "large", context=100_000)
         upstreams = EndpointHealth()
@@ -73,19 +73,19 @@ async def test_A8_too_much_is_never_sent_again_at_the_same_size(tmp_path: Path, 
 
 # ---- A9 ----------------------------------------------------------------------------------------
 
-REFUSED: dict[str, Play] = {
+REFUSED: dict[str, ScriptedReply] = {
     "an error": refusal(400, {"error": {"message": "Your request was rejected by our safety system",
                                         "code": "content_policy_violation"}}),
-    "an error in the stream": Play((HEAD, chunk(ROLE), chunk(
+    "an error in the stream": ScriptedReply((HEAD, chunk(ROLE), chunk(
         b'data: {"error":{"message":"flagged by our safety system","code":"content_filter"}}\n\n'), LAST), paid=True),
-    "a reason to stop": Play((HEAD, chunk(ROLE), chunk(delta(None, refusal="I cannot help with that.")),
+    "a reason to stop": ScriptedReply((HEAD, chunk(ROLE), chunk(delta(None, refusal="I cannot help with that.")),
                               chunk(delta(None, "content_filter")), LAST), paid=True),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 async def test_A9_a_refusal_is_one_attempt_with_its_reason_and_nobody_else_is_asked(tmp_path: Path, name: str) -> None:
-    with Wall(lambda model, _: REFUSED[name] if model == "strict" else answer(WORDS)) as wall:
+    with FaultyHost(lambda model, _: REFUSED[name] if model == "strict" else answer(WORDS)) as wall:
         strict, other = endpoint(wall, "strict"), endpoint(wall, "other")
         bench = world_of(tmp_path, strict, other)
         with pytest.raises(errors.ContentRefused) as raised:
@@ -117,11 +117,11 @@ async def test_A10_a_picture_that_is_not_taken_is_planned_around_and_never_sent_
     tries = 500 if full_gates else 25
     upstreams = EndpointHealth()
 
-    def script(model: str, _: int) -> Play:
+    def script(model: str, _: int) -> ScriptedReply:
         with_picture = b"image_url" in wall.hits[-1].raw
         return refusal(status, body) if with_picture else answer(WORDS)
 
-    with Wall(script) as wall:
+    with FaultyHost(script) as wall:
         blind = endpoint(wall, "blind", input=("text", "image"))
         bench = world_of(tmp_path, blind, upstreams=upstreams)
         whole = plan(route(say(blind, "part:1")))
@@ -152,13 +152,13 @@ async def test_A11_an_outage_is_served_by_the_fallback_and_probed_once_a_cooldow
     up = False
     probes: list[float] = []
 
-    def script(model: str, _: int) -> Play:
+    def script(model: str, _: int) -> ScriptedReply:
         if model == "primary" and not up:
             probes.append(now[0])
             return refusal(503)
         return answer(WORDS)
 
-    with Wall(script) as wall:
+    with FaultyHost(script) as wall:
         primary, other = endpoint(wall, "primary"), endpoint(wall, "other")
         bench = world_of(tmp_path, primary, other, upstreams=EndpointHealth(), clock=lambda: now[0])
         for _ in range(15):
@@ -177,7 +177,7 @@ async def test_A11_an_outage_is_served_by_the_fallback_and_probed_once_a_cooldow
 
 
 async def test_A11_where_nobody_else_is_left_it_is_asked_all_the_same(tmp_path: Path) -> None:
-    with Wall(lambda _, number: refusal(500) if number < 12 else answer(WORDS)) as wall:
+    with FaultyHost(lambda _, number: refusal(500) if number < 12 else answer(WORDS)) as wall:
         only = endpoint(wall, "only")
         bench = world_of(tmp_path, only, upstreams=EndpointHealth(), clock=lambda: 1000.0)
         ends = []
@@ -191,7 +191,7 @@ async def test_A11_where_nobody_else_is_left_it_is_asked_all_the_same(tmp_path: 
 
 async def test_A11_no_4xx_shuts_an_endpoint_out(tmp_path: Path) -> None:
     upstreams = EndpointHealth()
-    with Wall(lambda _, number: refusal((400, 401, 403, 404, 408, 413, 422, 429)[number % 8])) as wall:
+    with FaultyHost(lambda _, number: refusal((400, 401, 403, 404, 408, 413, 422, 429)[number % 8])) as wall:
         strict = endpoint(wall, "strict")
         bench = world_of(tmp_path, strict, upstreams=upstreams, clock=lambda: 1000.0)
         for _ in range(4 * FAILURES_TO_OPEN):
@@ -207,12 +207,12 @@ async def test_A12_the_deadline_holds_over_all_stages_and_attempts(tmp_path: Pat
     """Two conversions that take their time, then an answer that never comes, with fallbacks that never come either."""
     limit = 8.0 if full_gates else 1.2
 
-    def script(model: str, _: int) -> Play:
+    def script(model: str, _: int) -> ScriptedReply:
         if model == "eye":
             return answer(WORDS, pause=limit * 0.3)
-        return Play((HEAD, chunk(ROLE)), end="stall", paid=True)
+        return ScriptedReply((HEAD, chunk(ROLE)), end="stall", paid=True)
 
-    with Wall(script) as wall:
+    with FaultyHost(script) as wall:
         eye = endpoint(wall, "eye", input=("text", "image"))
         never, neither = endpoint(wall, "never"), endpoint(wall, "neither")
         # Each stage alone would have 100 s and a third of that to begin.
@@ -236,7 +236,7 @@ async def test_A12_the_deadline_holds_over_all_stages_and_attempts(tmp_path: Pat
 
 
 async def test_A12_a_wait_that_would_outlast_the_deadline_is_not_begun(tmp_path: Path) -> None:
-    with Wall(
+    with FaultyHost(
         lambda model, _: refusal(429, headers={"retry-after": "30"}) if model == "busy" else answer(WORDS)
     ) as wall:
         busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
@@ -260,20 +260,20 @@ class Flapping:
 
     @contextmanager
     def open(self) -> Iterator[Flapping]:
-        def script(body: Mapping[str, Any]) -> Play:
+        def script(body: Mapping[str, Any]) -> ScriptedReply:
             if body["model"] == "primary" and not self.up:
                 return refusal(503)
             made = upstreams.whole if body.get("stream") else upstreams.document
             return made(self._protocol, WORDS)
 
-        with Wall(lambda *_: answer(WORDS), reader=script) as self.wall:
+        with FaultyHost(lambda *_: answer(WORDS), reader=script) as self.wall:
             path = self._folder / "intermodal.toml"
             path.write_text("".join(
                 priced(host, self.wall.base_url, price, model="acme/strong", protocol=self._protocol)
                 for host, price in (("primary", 1.0), ("fallback", 2.0))
             ))  # fmt: skip
             self._monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-            with House() as self.house:
+            with GatewayServer() as self.house:
                 self.house.http.event_hooks = {}  # the wall writes less than the document says
                 yield self
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.driving import ask, world_of
+from tests.gates.fault_runs import ask, world_of
+from tests.gates.faulty_host import HEAD, LAST, FaultyHost, ScriptedReply, chunk, delta, refusal
 from tests.gates.test_streams_by_protocol import TEXT, TOKENS, events_of, speaking
-from tests.gates.wall import HEAD, LAST, Play, Wall, chunk, delta, refusal
 from tests.unit.executor.routes import rename
 
 from intermodal import errors
@@ -99,8 +99,8 @@ ODD = [(protocol, odd) for protocol in PROTOCOLS for odd in (*FOR_ALL, *(FOR_EVE
 
 @pytest.mark.parametrize(("protocol", "odd"), ODD, ids=[f"{each[0]} {each[1].__name__}" for each in ODD])
 async def test_B1_an_odd_stream_that_is_whole_is_read_whole(tmp_path: Path, protocol: str, odd: Odd) -> None:
-    played = Play([HEAD, *map(chunk, odd(stream_of(protocol))), LAST], paid=True)
-    with Wall(lambda *_: played) as wall:
+    played = ScriptedReply([HEAD, *map(chunk, odd(stream_of(protocol))), LAST], paid=True)
+    with FaultyHost(lambda *_: played) as wall:
         found = speaking(wall, protocol)
         bench = world_of(tmp_path, found, timeouts=QUICK)
         assert (await ask(bench, found)).text == TEXT
@@ -111,13 +111,13 @@ async def test_B1_a_compressed_stream_nobody_asked_for_is_read_or_refused(tmp_pa
     """Whole it is an answer, cut in the middle it is none, and one that is not what it says is none either."""
     packed = gzip.compress(b"".join(stream_of(protocol)))
     plays = {
-        "whole": Play([head(content_encoding="gzip"), chunk(packed), LAST], paid=True),
-        "cut": Play([head(content_encoding="gzip"), chunk(packed[: len(packed) // 2]), LAST], paid=True),
-        "broken": Play([head(content_encoding="gzip"), chunk(b"not gzip at all"), LAST], paid=True),
-        "unknown": Play([head(content_encoding="br"), chunk(packed), LAST], paid=True),
+        "whole": ScriptedReply([head(content_encoding="gzip"), chunk(packed), LAST], paid=True),
+        "cut": ScriptedReply([head(content_encoding="gzip"), chunk(packed[: len(packed) // 2]), LAST], paid=True),
+        "broken": ScriptedReply([head(content_encoding="gzip"), chunk(b"not gzip at all"), LAST], paid=True),
+        "unknown": ScriptedReply([head(content_encoding="br"), chunk(packed), LAST], paid=True),
     }
     current = plays["whole"]
-    with Wall(lambda *_: current) as wall:
+    with FaultyHost(lambda *_: current) as wall:
         found = speaking(wall, protocol)
         bench = world_of(tmp_path, found, timeouts=QUICK)
         assert (await ask(bench, found)).text == TEXT
@@ -133,7 +133,7 @@ async def test_a_page_for_people_is_said_to_be_one(tmp_path: Path, protocol: str
     """A base_url that leads to a web page answers 200: the sentence says so, quotes none of it, and what to do."""
     page = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>token=abcdef</body></html>"
     html = HEAD.replace(b"text/event-stream", b"text/html; charset=utf-8")
-    with Wall(lambda *_: Play([html, chunk(page), LAST])) as wall:
+    with FaultyHost(lambda *_: ScriptedReply([html, chunk(page), LAST])) as wall:
         found = speaking(wall, protocol)
         bench = world_of(tmp_path, found, timeouts=QUICK)
         with pytest.raises(errors.CallError, match="web page") as raised:
@@ -167,8 +167,8 @@ async def test_E5_a_key_that_a_server_quotes_is_shown_nowhere(
         played = refusal(400, body)
     else:
         event = body + b"\n" if protocol == "ollama" else b"data: " + body + b"\n\n"
-        played = Play([HEAD, chunk(event), LAST])
-    with Wall(lambda *_: played) as wall:
+        played = ScriptedReply([HEAD, chunk(event), LAST])
+    with FaultyHost(lambda *_: played) as wall:
         found = speaking(wall, protocol)
         auth = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}.get(protocol, "bearer")
         keyed: Endpoint = rename(found, host=rename(found.host, auth=auth, key_env="K"))

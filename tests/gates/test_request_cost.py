@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 from tests.gates.slow_inputs import CHATS, LARGE, OPERATORS, OTHERS, Body, Door, answer, config_of, grown
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.concurrency import offload
 from intermodal.testing import FakeHost
@@ -95,7 +95,7 @@ class CountedThreads(ThreadPoolExecutor):
 class Gateway:
     """A gateway whose work is counted."""
 
-    def __init__(self, house: House, counted: Counted) -> None:
+    def __init__(self, house: GatewayServer, counted: Counted) -> None:
         self._house, self._counted = house, counted
         self.http = httpx.Client(base_url=house.gateway.url, timeout=300, trust_env=False)
 
@@ -125,7 +125,7 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
         path.write_text(f'{config_of(host.base_url)}[serve]\nprompts = "prompts"\n')
         written(tmp_path / "prompts")
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             served = Gateway(house, counted)
             for door in CHATS:  # what is done once is done
                 served.cost(grown(door))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.gates.driving import Bench, ask, endpoint, question, steps, world_of
-from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, cut, refusal
+from tests.gates.fault_runs import Bench, ask, endpoint, question, steps, world_of
+from tests.gates.faulty_host import HEAD, ROLE, FaultyHost, ScriptedReply, answer, chunk, cut, refusal
 from tests.unit.executor.routes import rename, until
 
 from intermodal import errors
@@ -77,10 +77,10 @@ async def test_A3_an_endpoint_gets_the_time_it_asks_for_or_another_is_asked(
 ) -> None:
     headers, asked = ASKED[name]
 
-    def script(model: str, number: int) -> Play:
+    def script(model: str, number: int) -> ScriptedReply:
         return refusal(status, headers=headers) if model == "busy" and number == 0 else answer(WORDS)
 
-    with Wall(script) as wall:
+    with FaultyHost(script) as wall:
         busy, other = endpoint(wall, "busy"), endpoint(wall, "other")
         bench = world_of(tmp_path, busy, other, jitter=random.Random(SEED).random)
         result = await ask(bench, busy, other)
@@ -98,13 +98,13 @@ async def test_A3_where_nobody_else_is_left_it_gets_its_time_and_more_than_a_min
 ) -> None:
     headers, asked = ASKED[name]
 
-    def script(model: str, number: int) -> Play:
+    def script(model: str, number: int) -> ScriptedReply:
         if model == "down":
             return refusal(401)
         return refusal(429, headers=headers) if number == 0 else answer(WORDS)
 
     for others in ((), ("down",)):
-        with Wall(script) as wall:
+        with FaultyHost(script) as wall:
             endpoints = [endpoint(wall, model) for model in ("busy", *others)]
             now = [1000.0]
             bench = world_of(tmp_path, *endpoints, clock=lambda now=now: now[0])
@@ -129,7 +129,7 @@ async def test_A3_a_date_is_measured_on_our_clock_where_the_reply_has_no_date(
     for ahead in (1000.0, -1000.0):
         when = format_datetime(datetime.fromtimestamp(time.time() + ahead, UTC), usegmt=True)
         headers = {"retry-after": when, **junk}
-        with Wall(lambda *_, headers=headers: refusal(429, headers=headers)) as wall:
+        with FaultyHost(lambda *_, headers=headers: refusal(429, headers=headers)) as wall:
             busy = endpoint(wall, "busy")
             bench = world_of(tmp_path / str(ahead), busy)
             with pytest.raises(errors.RateLimited) as raised:
@@ -148,7 +148,7 @@ async def test_A4_a_host_that_is_down_gets_little_more_than_the_calls_that_are_m
     """429s do not trip the breaker, so the budget alone holds them back."""
     calls = 10_000 if full_gates else 120
     now = [0.0]
-    with Wall(lambda *_: refusal(status)) as wall:
+    with FaultyHost(lambda *_: refusal(status)) as wall:
         down = endpoint(wall, "down")
         bench = world_of(tmp_path, down, upstreams=EndpointHealth(), clock=lambda: now[0])
         for _ in range(calls):
@@ -180,11 +180,11 @@ async def test_A4_the_budget_holds_for_any_number_of_requests_side_by_side(
 
     asked = [0] * (1 + others)
 
-    def script(model: str, number: int) -> Play:
+    def script(model: str, number: int) -> ScriptedReply:
         asked[int(model.removeprefix("down"))] += 1
         return refusal(503, headers=headers)
 
-    with Wall(script, keeps=False) as wall:
+    with FaultyHost(script, keeps=False) as wall:
         endpoints = [endpoint(wall, f"down{number}") for number in range(1 + others)]
         bench = world_of(
             tmp_path, *endpoints, upstreams=EndpointHealth(), clock=lambda: 1000.0, sleep=together,
@@ -211,7 +211,7 @@ async def test_A4_a_few_failures_are_mended(tmp_path: Path, full_gates: bool) ->
     calls = 10_000 if full_gates else 120
     chance = random.Random(SEED)
     failed = 0
-    with Wall(lambda *_: refusal(503) if chance.random() < 0.01 else answer(WORDS)) as wall:
+    with FaultyHost(lambda *_: refusal(503) if chance.random() < 0.01 else answer(WORDS)) as wall:
         shaky = endpoint(wall, "shaky")
         bench = world_of(tmp_path, shaky, upstreams=EndpointHealth())
         for _ in range(calls):
@@ -229,7 +229,7 @@ async def test_A5_a_burst_does_not_come_back_as_a_burst(tmp_path: Path, full_gat
     """Clients hit by one 503 at the same moment. When each comes back is what it asked its clock for."""
     clients = 500 if full_gates else 60
     draw = random.Random(SEED)
-    with Wall(lambda _, number: refusal(503) if number < clients else answer(WORDS)) as wall:
+    with FaultyHost(lambda _, number: refusal(503) if number < clients else answer(WORDS)) as wall:
         down = endpoint(wall, "down")
         slept: list[float] = []
 
@@ -262,12 +262,12 @@ async def test_A5_a_burst_does_not_come_back_as_a_burst(tmp_path: Path, full_gat
 
 IMPATIENT = Timeouts(connect=1.0, first_byte=0.3, idle=0.3)
 # What the primary does -> whether the same endpoint may get it again, and how often at most.
-FAULTS: dict[str, tuple[Play | None, int]] = {
+FAULTS: dict[str, tuple[ScriptedReply | None, int]] = {
     "nothing listens": (None, 2),
-    "closed after the body": (Play(end="fin", paid=True), 0),
-    "silent": (Play(end="stall", paid=True), 0),
-    "closed after the headers": (Play((HEAD,), end="fin", paid=True), 0),
-    "closed after the role": (Play((HEAD, chunk(ROLE)), end="fin", paid=True), 0),
+    "closed after the body": (ScriptedReply(end="fin", paid=True), 0),
+    "silent": (ScriptedReply(end="stall", paid=True), 0),
+    "closed after the headers": (ScriptedReply((HEAD,), end="fin", paid=True), 0),
+    "closed after the role": (ScriptedReply((HEAD, chunk(ROLE)), end="fin", paid=True), 0),
     "closed after a word": (cut(WORDS, 1, "fin"), 0),
     "closed after the last word": (cut(WORDS, 3, "fin"), 0),
     "429": (refusal(429), 2),
@@ -289,13 +289,13 @@ async def test_A6_what_may_be_paid_is_sent_again_to_nobody_without_leave_and_eve
     chance = random.Random(SEED)
     runs = 1000 if full_gates else 60
     names = sorted(FAULTS)
-    current: dict[str, tuple[Play | None, int]] = {}
+    current: dict[str, tuple[ScriptedReply | None, int]] = {}
 
-    def script(model: str, number: int) -> Play:
+    def script(model: str, number: int) -> ScriptedReply:
         play, times = current.get(model, (None, 0))
         return play if play is not None and number < times else answer(WORDS)
 
-    with socket.socket() as silent, Wall(script) as wall:
+    with socket.socket() as silent, FaultyHost(script) as wall:
         silent.bind(("127.0.0.1", 0))  # nobody else gets it, and nobody takes calls
         nobody = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         for number in range(runs):
@@ -323,7 +323,7 @@ async def test_A6_what_may_be_paid_is_sent_again_to_nobody_without_leave_and_eve
             _agree(bench, wall, number, fault)
 
 
-def _agree(bench: Bench, wall: Wall, number: int, fault: str) -> None:
+def _agree(bench: Bench, wall: FaultyHost, number: int, fault: str) -> None:
     """The wall's bill and the rows of the store, attempt by attempt."""
     ours = (f"wall:p{number}", f"wall:o{number}")
     rows = [row for row in bench.store.attempts(20) if row.reservation.endpoint in ours]

@@ -10,17 +10,17 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
-from tests.gates.driving import ask, endpoint, world_of
-from tests.gates.wall import (
+from tests.gates.fault_runs import ask, endpoint, world_of
+from tests.gates.faulty_host import (
     BROKEN,
     DONE,
     HEAD,
     LAST,
     PING,
     ROLE,
-    Hit,
-    Play,
-    Wall,
+    FaultyHost,
+    ReceivedRequest,
+    ScriptedReply,
     answer,
     chunk,
     cut,
@@ -28,7 +28,7 @@ from tests.gates.wall import (
     refusal,
     split,
 )  # fmt: skip
-from tests.in_time import kept
+from tests.timing_assertions import assert_duration
 from tests.unit.executor.routes import Bench, until
 
 from intermodal import errors
@@ -48,13 +48,13 @@ QUICK = Timeouts(connect=20.0, first_byte=5.0, idle=0.5)
 SLOW = 0.25  # seconds that an idle cut may come late
 
 
-async def lasted(hit: Hit) -> float:
+async def lasted(hit: ReceivedRequest) -> float:
     """Seconds until its client hung up, as the wall saw it."""
     await until(lambda: hit.left is not None)
     return ((hit.left or 0.0) - hit.at) / 1000
 
 
-def leaving(wall: Wall, bench: Bench, one: Endpoint, error: type[Exception]) -> Callable[[], Awaitable[float]]:
+def leaving(wall: FaultyHost, bench: Bench, one: Endpoint, error: type[Exception]) -> Callable[[], Awaitable[float]]:
     """Seconds until an endpoint is left with this error."""
 
     async def left() -> float:
@@ -70,7 +70,7 @@ async def test_B1_a_cut_at_any_token_is_an_error_after_what_was_said(
     tmp_path: Path, manner: str, full_gates: bool
 ) -> None:
     positions = range(1, 61) if full_gates else random.Random(SEED).sample(range(1, 61), 5)
-    with Wall(lambda model, _: cut(TOKENS, int(model), manner)) as wall:
+    with FaultyHost(lambda model, _: cut(TOKENS, int(model), manner)) as wall:
         for position in positions:
             broken = endpoint(wall, str(position))
             bench = world_of(tmp_path, broken, timeouts=QUICK if manner == "stall" else CALM)
@@ -85,13 +85,13 @@ async def test_B1_a_cut_at_any_token_is_an_error_after_what_was_said(
 
 
 async def test_B1_a_whole_answer_is_whole_however_it_comes(tmp_path: Path, full_gates: bool) -> None:
-    def script(model: str, _: int) -> Play:
+    def script(model: str, _: int) -> ScriptedReply:
         if model == "no done":
-            return Play((*answer(TOKENS, done=False).pieces[:-1],), end="stall", paid=True)
+            return ScriptedReply((*answer(TOKENS, done=False).pieces[:-1],), end="stall", paid=True)
         return split(TOKENS, size=int(model))
 
     sizes = range(1, 41) if full_gates else (1, 2, 7)
-    with Wall(script) as wall:
+    with FaultyHost(script) as wall:
         for model in ("no done", *map(str, sizes)):
             whole = endpoint(wall, model)
             with anyio.fail_after(60):
@@ -104,19 +104,19 @@ async def test_B1_a_whole_answer_is_whole_however_it_comes(tmp_path: Path, full_
             assert (await ask(world_of(tmp_path, whole), whole)).text in (TEXT, TEXT.strip())
             return await lasted(wall.hits[-1])
 
-        await kept(without_done, 0.0, 1.0)  # complete without [DONE]: finished within a second
+        await assert_duration(without_done, 0.0, 1.0)  # complete without [DONE]: finished within a second
 
 
 async def test_B2_no_answer_mixes_two_models(tmp_path: Path, full_gates: bool) -> None:
     """Cuts anywhere, before the first word too, with a fallback at hand."""
     chance = random.Random(SEED)
     runs = 10_000 if full_gates else 60
-    plays: dict[str, Play] = {}
+    plays: dict[str, ScriptedReply] = {}
 
-    def script(model: str, _: int) -> Play:
+    def script(model: str, _: int) -> ScriptedReply:
         return plays.get(model) or answer(OTHER)
 
-    with Wall(script) as wall:
+    with FaultyHost(script) as wall:
         broken, other = endpoint(wall, "broken"), endpoint(wall, "other")
         for number in range(runs):
             position, manner = (
@@ -136,18 +136,24 @@ async def test_B2_no_answer_mixes_two_models(tmp_path: Path, full_gates: bool) -
             assert sum(isinstance(event, Committed) for event in bench.events) <= 1, "one model speaks"
 
 
-def _before_the_first_word() -> dict[str, Play]:
+def _before_the_first_word() -> dict[str, ScriptedReply]:
     pings = [chunk(PING)] * 20
     return {
-        "an error as the first event": Play([HEAD, chunk(BROKEN), LAST], paid=True),
-        "a role, then an error": Play([HEAD, chunk(ROLE), chunk(BROKEN), LAST], paid=True),
-        "comments, a role, then an error": Play([HEAD, *pings, chunk(ROLE), *pings, chunk(BROKEN), LAST], paid=True),
-        "blanks, then an error": Play([HEAD, chunk(ROLE), *[chunk(delta(" \n"))] * 30, chunk(BROKEN), LAST], paid=True),
-        "a role, then the end": Play([HEAD, chunk(ROLE), LAST], paid=True),
-        "thoughts, then a reset": Play([HEAD, chunk(delta(None, reasoning_content="hm"))], end="rst", paid=True),
-        "half an event, then the end": Play([HEAD, chunk(b'data: {"choi')], end="fin", paid=True),
-        "comments and silence": Play([HEAD, *pings], end="stall", paid=True),
-        "blanks without end": Play([HEAD, *[chunk(delta(" " * 4096))] * 70, chunk(DONE), LAST], paid=True),
+        "an error as the first event": ScriptedReply([HEAD, chunk(BROKEN), LAST], paid=True),
+        "a role, then an error": ScriptedReply([HEAD, chunk(ROLE), chunk(BROKEN), LAST], paid=True),
+        "comments, a role, then an error": ScriptedReply(
+            [HEAD, *pings, chunk(ROLE), *pings, chunk(BROKEN), LAST], paid=True
+        ),
+        "blanks, then an error": ScriptedReply(
+            [HEAD, chunk(ROLE), *[chunk(delta(" \n"))] * 30, chunk(BROKEN), LAST], paid=True
+        ),
+        "a role, then the end": ScriptedReply([HEAD, chunk(ROLE), LAST], paid=True),
+        "thoughts, then a reset": ScriptedReply(
+            [HEAD, chunk(delta(None, reasoning_content="hm"))], end="rst", paid=True
+        ),
+        "half an event, then the end": ScriptedReply([HEAD, chunk(b'data: {"choi')], end="fin", paid=True),
+        "comments and silence": ScriptedReply([HEAD, *pings], end="stall", paid=True),
+        "blanks without end": ScriptedReply([HEAD, *[chunk(delta(" " * 4096))] * 70, chunk(DONE), LAST], paid=True),
         "a plain 500": refusal(500, paid=True),
     }
 
@@ -155,7 +161,7 @@ def _before_the_first_word() -> dict[str, Play]:
 @pytest.mark.parametrize("name", sorted(_before_the_first_word()))
 async def test_B3_nothing_is_seen_of_an_attempt_that_fails_before_its_first_word(tmp_path: Path, name: str) -> None:
     plays = _before_the_first_word()
-    with Wall(lambda model, _: plays.get(model) or answer(OTHER)) as wall:
+    with FaultyHost(lambda model, _: plays.get(model) or answer(OTHER)) as wall:
         broken, other = endpoint(wall, name), endpoint(wall, "other")
         bench = world_of(tmp_path, broken, other, timeouts=QUICK)
         result = await ask(bench, broken, other)
@@ -170,10 +176,10 @@ async def test_B4_each_attempt_has_its_whole_window_and_a_silent_one_is_left(tmp
     """One that never begins, then one that answers well within its window: of one for both, nothing would be left."""
     window = 2.4
 
-    def script(model: str, _: int) -> Play:
-        return answer(OTHER, pause=0.1) if model == "late" else Play(end="stall", paid=True)
+    def script(model: str, _: int) -> ScriptedReply:
+        return answer(OTHER, pause=0.1) if model == "late" else ScriptedReply(end="stall", paid=True)
 
-    with Wall(script) as wall:
+    with FaultyHost(script) as wall:
         names = ("one", "late")
         endpoints = [endpoint(wall, name) for name in names]
         bench = world_of(tmp_path, *endpoints, timeouts=Timeouts(connect=20.0, first_byte=window, idle=20.0))
@@ -184,17 +190,17 @@ async def test_B4_each_attempt_has_its_whole_window_and_a_silent_one_is_left(tmp
 
 
 async def test_B4_a_silent_one_is_left_when_its_window_is_over(tmp_path: Path) -> None:
-    with Wall(lambda *_: Play(end="stall", paid=True)) as wall:
+    with FaultyHost(lambda *_: ScriptedReply(end="stall", paid=True)) as wall:
         silent = endpoint(wall, "silent")
         bench = world_of(tmp_path, silent, timeouts=Timeouts(connect=20.0, first_byte=0.4, idle=20.0))
-        await kept(leaving(wall, bench, silent, errors.Unreachable), 0.38, 0.4 + SLOW)
+        await assert_duration(leaving(wall, bench, silent, errors.Unreachable), 0.38, 0.4 + SLOW)
 
 
 async def test_B4_an_answer_that_goes_silent_is_cut(tmp_path: Path) -> None:
-    with Wall(lambda *_: cut(TOKENS, 5, "stall")) as wall:
+    with FaultyHost(lambda *_: cut(TOKENS, 5, "stall")) as wall:
         silent = endpoint(wall, "silent")
         bench = world_of(tmp_path, silent, timeouts=Timeouts(connect=20.0, first_byte=20.0, idle=0.3))
-        await kept(leaving(wall, bench, silent, errors.StreamCut), 0.28, 0.4 + SLOW)
+        await assert_duration(leaving(wall, bench, silent, errors.StreamCut), 0.28, 0.4 + SLOW)
 
 
 _ALIVE = {"comments": PING, "nothing": b'data: {"choices": []}\n\n', "a role": ROLE}
@@ -205,7 +211,7 @@ async def test_B4_what_keeps_a_connection_alive_is_no_first_word(tmp_path: Path,
     """An endpoint that sends signs of life for ever has its window for a word, and no more."""
     window = 0.6
     signs: list[bytes | float] = [chunk(_ALIVE[name]), 0.1]
-    with Wall(lambda *_: Play([HEAD, *signs * 100], end="stall", paid=True)) as wall:
+    with FaultyHost(lambda *_: ScriptedReply([HEAD, *signs * 100], end="stall", paid=True)) as wall:
         alive = endpoint(wall, "alive")
         bench = world_of(tmp_path, alive, timeouts=Timeouts(connect=20.0, first_byte=window, idle=0.3))
 
@@ -214,13 +220,13 @@ async def test_B4_what_keeps_a_connection_alive_is_no_first_word(tmp_path: Path,
                 await ask(bench, alive)
             return await lasted(wall.hits[-1])
 
-        await kept(left, window - 0.02, window + SLOW + 0.2)
+        await assert_duration(left, window - 0.02, window + SLOW + 0.2)
 
 
 async def test_B4_a_call_has_a_limit_for_all_of_it_where_its_host_says_so(tmp_path: Path) -> None:
     """Each word comes in time, and the answer never ends."""
     words: list[bytes | float] = [chunk(delta("on ")), 0.1]
-    with Wall(lambda *_: Play([HEAD, *words * 100], end="stall", paid=True)) as wall:
+    with FaultyHost(lambda *_: ScriptedReply([HEAD, *words * 100], end="stall", paid=True)) as wall:
         endless = endpoint(wall, "endless")
         host = msgspec.structs.replace(endless.host, timeouts=TimeoutSettings(total=0.7))
         endless = msgspec.structs.replace(endless, host=host)
@@ -233,5 +239,5 @@ async def test_B4_a_call_has_a_limit_for_all_of_it_where_its_host_says_so(tmp_pa
             assert set(bench.states()) == {"estimated"}
             return await lasted(wall.hits[-1]) if len(wall.hits) > known else math.inf
 
-        await kept(left, 0.0, 0.7 + SLOW + 0.2)
+        await assert_duration(left, 0.0, 0.7 + SLOW + 0.2)
         assert max(hit.left - hit.at for hit in wall.hits if hit.left is not None) >= 400

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.driving import ask, endpoint, world_of
-from tests.gates.wall import HEAD, LAST, Play, Wall, answer, chunk
+from tests.gates.fault_runs import ask, endpoint, world_of
+from tests.gates.faulty_host import HEAD, LAST, FaultyHost, ScriptedReply, answer, chunk
 from tests.unit.executor.routes import rename
 
 from intermodal import errors
@@ -34,7 +34,7 @@ def events_of(protocol: str) -> list[bytes]:
     return list(DIALECTS[protocol]().stream(attempt, FakeAnswer(tokens=TOKENS)))
 
 
-def speaking(wall: Wall, protocol: Any, model: str = "broken") -> Endpoint:
+def speaking(wall: FaultyHost, protocol: Any, model: str = "broken") -> Endpoint:
     found = endpoint(wall, model)
     return rename(found, host=rename(found.host, protocol=protocol))
 
@@ -46,8 +46,8 @@ async def test_B1_a_cut_is_never_an_answer_in_any_protocol(
 ) -> None:
     events = events_of(protocol)
     places = range(len(events)) if full_gates else random.Random(SEED).sample(range(len(events)), 6)
-    current = Play()
-    with Wall(lambda *_: current) as wall:
+    current = ScriptedReply()
+    with FaultyHost(lambda *_: current) as wall:
         broken = speaking(wall, protocol)
         bench = world_of(tmp_path, broken)
         for place in places:
@@ -55,7 +55,7 @@ async def test_B1_a_cut_is_never_an_answer_in_any_protocol(
             if manner == "torn":  # within an event, and within a character of it where there is one
                 begun.append(chunk(events[place][: len(events[place]) // 2]))
             over = [LAST] if manner in ("ended", "torn") else []
-            current = Play([*begun, *over], end="" if over else manner, paid=True)  # type: ignore[arg-type]
+            current = ScriptedReply([*begun, *over], end="" if over else manner, paid=True)  # type: ignore[arg-type]
             try:
                 result = await ask(bench, broken)
             except errors.CallError:
@@ -70,13 +70,13 @@ async def test_B1_a_whole_stream_is_whole_in_pieces_of_any_size(
     tmp_path: Path, protocol: str, full_gates: bool
 ) -> None:
     body = b"".join(events_of(protocol))
-    current = Play()
-    with Wall(lambda *_: current) as wall:
+    current = ScriptedReply()
+    with FaultyHost(lambda *_: current) as wall:
         whole = speaking(wall, protocol)
         bench = world_of(tmp_path, whole)
         for size in range(1, 41) if full_gates else (1, 3, 64):
             pieces = [chunk(body[at : at + size]) for at in range(0, len(body), size)]
-            current = Play([HEAD, *pieces, LAST], paid=True)
+            current = ScriptedReply([HEAD, *pieces, LAST], paid=True)
             assert (await ask(bench, whole)).text == TEXT
 
 
@@ -111,8 +111,8 @@ async def test_B3_an_error_in_the_vendor_s_own_words_is_that_error_and_invisible
 ) -> None:
     protocol, event, kind = OWN[name]
     first = events_of(protocol)[:1] if protocol in ("anthropic", "openai-responses") else []
-    played = Play([HEAD, *map(chunk, [*first, event]), LAST], paid=True)
-    with Wall(lambda model, _: answer(["all", " well"]) if model == "other" else played) as wall:
+    played = ScriptedReply([HEAD, *map(chunk, [*first, event]), LAST], paid=True)
+    with FaultyHost(lambda model, _: answer(["all", " well"]) if model == "other" else played) as wall:
         broken, other = speaking(wall, protocol), endpoint(wall, "other")
         bench = world_of(tmp_path, broken, other)
         result = await ask(bench, broken, other)

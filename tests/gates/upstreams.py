@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.gates.wall import BROKEN, DONE, HEAD, LAST, ROLE, Play, chunk, delta, refusal, usage
+from tests.gates.faulty_host import BROKEN, DONE, HEAD, LAST, ROLE, ScriptedReply, chunk, delta, refusal, usage
 
 from intermodal.testing.attempts import Attempt
 from intermodal.testing.openai_responses import Responses
@@ -53,7 +53,7 @@ def _openai(thought: str, argument: str) -> dict[str, Any]:
     return {"reasoning_content": thought} if thought else calls
 
 
-def besides_at_once(protocol: str, thought: str, argument: str) -> Play:
+def besides_at_once(protocol: str, thought: str, argument: str) -> ScriptedReply:
     """The same, not streamed."""
     if protocol != "openai":
         calls = (("weather", {"at": argument}),) if argument else ()
@@ -80,7 +80,7 @@ def _attempt(tokens: Sequence[str]) -> Attempt:
     )
 
 
-def document(protocol: str, tokens: Sequence[str]) -> Play:
+def document(protocol: str, tokens: Sequence[str]) -> ScriptedReply:
     """An answer that was not to be streamed."""
     if protocol == "openai":
         message = {"role": "assistant", "content": "".join(tokens)}
@@ -90,20 +90,20 @@ def document(protocol: str, tokens: Sequence[str]) -> Play:
     return refusal(200, _DIALECTS[protocol]().whole(_attempt(tokens), FakeAnswer(tokens=tuple(tokens))), paid=True)
 
 
-def whole(protocol: str, tokens: Sequence[str], pause: float = 0.0) -> Play:
+def whole(protocol: str, tokens: Sequence[str], pause: float = 0.0) -> ScriptedReply:
     """``pause``: seconds before its first event."""
     pieces: list[bytes | float] = [head(protocol), pause] if pause else [head(protocol)]
-    return Play([*pieces, *map(chunk, events(protocol, tokens)), LAST], paid=True)
+    return ScriptedReply([*pieces, *map(chunk, events(protocol, tokens)), LAST], paid=True)
 
 
-def torn(protocol: str, tokens: Sequence[str], size: int) -> Play:
+def torn(protocol: str, tokens: Sequence[str], size: int) -> ScriptedReply:
     """A whole answer in pieces of ``size`` bytes: events and characters are torn apart."""
     body = b"".join(events(protocol, tokens))
     pieces = [chunk(body[at : at + size]) for at in range(0, len(body), size)]
-    return Play([head(protocol), *pieces, LAST], paid=True)
+    return ScriptedReply([head(protocol), *pieces, LAST], paid=True)
 
 
-def cut(protocol: str, tokens: Sequence[str], after: int, manner: str) -> Play:
+def cut(protocol: str, tokens: Sequence[str], after: int, manner: str) -> ScriptedReply:
     """An answer that ends after ``after`` tokens: by "fin", "rst", "stall", "inband", "malformed", "ended"."""
     said = events(protocol, tokens)
     place = 0
@@ -115,10 +115,10 @@ def cut(protocol: str, tokens: Sequence[str], after: int, manner: str) -> Play:
         place = 1  # it began, and has said nothing
     begun = [head(protocol), *map(chunk, said[:place])]
     if manner == "inband":
-        return Play([*begun, chunk(_FAILED[protocol]), LAST], paid=True)
+        return ScriptedReply([*begun, chunk(_FAILED[protocol]), LAST], paid=True)
     if manner == "malformed":
         half = said[place][: len(said[place]) // 2] + (b"\n" if protocol == "ollama" else b"\n\n")
-        return Play([*begun, chunk(half), LAST], paid=True)
+        return ScriptedReply([*begun, chunk(half), LAST], paid=True)
     if manner == "ended":
-        return Play([*begun, LAST], paid=True)
-    return Play(begun, end=manner, paid=True)  # type: ignore[arg-type]
+        return ScriptedReply([*begun, LAST], paid=True)
+    return ScriptedReply(begun, end=manner, paid=True)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 import pytest
-from tests.worded import errors_in_words_of_python as errors_in_words_of_python
+from tests.error_wording import errors_in_words_of_python as errors_in_words_of_python
 
 import intermodal
 from intermodal import errors

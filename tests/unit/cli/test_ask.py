@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests import documents
-from tests.in_time import kept_by
+from tests.timing_assertions import assert_within
 from tests.unit.cli.conftest import Cli
 
 from intermodal import config
@@ -362,7 +362,7 @@ def test_ctrl_c_ends_a_run_within_a_second_and_settles_the_store(tmp_path: Path,
                 assert b"Traceback" not in process.stderr.read()
                 return took
 
-        kept_by(ended, 1.0)
+        assert_within(ended, 1.0)
     store = Store(own_home / "data" / "store.sqlite3")
     assert {attempt.state for attempt in store.attempts()} == {"estimated"}
     store.close()

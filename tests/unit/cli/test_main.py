@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.in_time import kept_by
+from tests.timing_assertions import assert_within
 from tests.unit.cli.conftest import Cli
 
 from intermodal import errors
@@ -183,7 +183,7 @@ def test_a_signal_ends_it_within_a_second_with_its_code(tmp_path: Path, stop: si
             assert process.stderr.read().strip() == b"intermodal: interrupted"
             return took
 
-    kept_by(ended, 1.0)
+    assert_within(ended, 1.0)
 
 
 def test_a_reader_who_leaves_is_no_error() -> None:

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.in_time import kept_by
+from tests.timing_assertions import assert_within
 from tests.unit.cli.conftest import Cli, Done
 
 from intermodal import config
@@ -182,7 +182,7 @@ def test_a_host_that_never_answers_costs_a_second_and_not_more(cli: Cli) -> None
             assert {found["host", f"silent-{number}"]["state"] for number in range(5)} == {"unreachable"}
             return took
 
-        kept_by(looked, 3.0)
+        assert_within(looked, 3.0)
 
 
 def test_weights_that_do_not_fit_are_said_to_be_too_big(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

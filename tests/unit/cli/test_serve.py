@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.unit.cli.conftest import Cli
-from tests.unit.gateway.house import STRONG, config
+from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal.gateway.workers.sockets import find_bind_error
 from intermodal.testing import FakeHost, Fault

@@ -21,7 +21,7 @@ import httpx
 import psutil
 import pytest
 from tests.unit.cli.conftest import Cli
-from tests.unit.gateway.house import SEEING, STRONG, config
+from tests.unit.gateway.gateway_server import SEEING, STRONG, config
 
 from intermodal.testing import FakeHost, Fault
 

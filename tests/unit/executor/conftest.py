@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.error_wording import errors_in_words_of_python as errors_in_words_of_python
 from tests.unit.executor.routes import Bench
-from tests.worded import errors_in_words_of_python as errors_in_words_of_python
 
 from intermodal.executor import background_stream
 from intermodal.testing import FakeHost

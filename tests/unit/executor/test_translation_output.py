@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import config
+from tests.unit.gateway.gateway_server import config
 
 import intermodal
 from intermodal.errors import NoRoute, UsageError

@@ -19,10 +19,10 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from tests.gates.wall import Play, Wall
+from tests.gates.faulty_host import FaultyHost, ScriptedReply
 from tests.unit.gateway import contract
 from tests.unit.gateway.both_paths_protocols import Tongue, counted_apart
-from tests.unit.gateway.house import House, sse, through_the_executor
+from tests.unit.gateway.gateway_server import GatewayServer, sse, through_the_executor
 from tests.unit.gateway.taskless import without_tasks
 
 from intermodal.executor.attempt.caller import StepCaller
@@ -44,7 +44,7 @@ NOT_COMPARED = frozenset({
 class Model:
     """A model at the wall, at a host of its own. ``plays``: what each request gets; the last one again and again."""
 
-    plays: Sequence[Play]
+    plays: Sequence[ScriptedReply]
     host: str = ""
     row: str = 'input = ["text"]'
     zone: str = "internet"
@@ -87,7 +87,7 @@ class BothPaths:
         self._cases = cases
         self._folder = folder
         self._monkeypatch = monkeypatch
-        self._houses: dict[str, House] = {}
+        self._houses: dict[str, GatewayServer] = {}
         self._homes: dict[str, Path] = {}
         self._settled: dict[str, list[Any]] = {}
         self.text = ""  # what the client got last
@@ -99,7 +99,7 @@ class BothPaths:
             assert seconds >= 0
 
         self._monkeypatch.setattr(StepCaller, "sleep", at_once)
-        with Wall(self._play) as self._wall:
+        with FaultyHost(self._play) as self._wall:
             path = self._folder / "intermodal.toml"
             path.write_text(config(self._cases, self._wall.base_url))
             self._monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
@@ -121,7 +121,7 @@ class BothPaths:
                     elif way == "taskless":
                         self._gone = without_tasks(gateway)
 
-                house = self._houses[way] = House(before=before).__enter__()
+                house = self._houses[way] = GatewayServer(before=before).__enter__()
                 self._settled[way] = _settlements(house, self._monkeypatch)
             try:
                 yield self
@@ -129,7 +129,7 @@ class BothPaths:
                 for house in self._houses.values():
                     house.__exit__(None, None, None)
 
-    def _play(self, model: str, number: int) -> Play:
+    def _play(self, model: str, number: int) -> ScriptedReply:
         name, place = model.rsplit("-", 1)
         plays = self._cases[name].models[int(place)].plays
         since = self._wall.asked(model) - self._before.get(model, 0) - 1
@@ -229,7 +229,7 @@ def unlike(one: Any, other: Any, place: str = "") -> list[str]:
     return [] if one == other else [f"{place}: {one!r} is not {other!r}"]
 
 
-def _settlements(house: House, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def _settlements(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What is settled with the key's account from now on."""
     found: list[Any] = []
     ledger = house.ledger

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from tests.unit.gateway.house import sse
+from tests.unit.gateway.gateway_server import sse
 
 QUESTION = "What is the capital of France?"
 

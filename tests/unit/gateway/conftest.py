@@ -8,8 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import SEEING, STRONG, VECTORS, VENDOR, VENDOR_SAID, Before, House, config
-from tests.worded import errors_in_words_of_python as errors_in_words_of_python
+from tests.error_wording import errors_in_words_of_python as errors_in_words_of_python
+from tests.unit.gateway.gateway_server import (
+    SEEING,
+    STRONG,
+    VECTORS,
+    VENDOR,
+    VENDOR_SAID,
+    Before,
+    GatewayServer,
+    config,
+)
 
 from intermodal.testing import FakeHost, FakeVendor
 
@@ -30,7 +39,7 @@ gpt-4o = "cloud/strong"
 @pytest.fixture(params=["in a task", "without one"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the lane passes on, with a task for each and without."""
-    monkeypatch.setattr(House, "taskless", request.param == "without one")
+    monkeypatch.setattr(GatewayServer, "taskless", request.param == "without one")
 
 
 @pytest.fixture
@@ -53,18 +62,18 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Before]:
     """A gateway before a vendor of a protocol."""
     with ExitStack() as stack:
 
-        def served(protocol: Any) -> tuple[House, FakeVendor]:
+        def served(protocol: Any) -> tuple[GatewayServer, FakeVendor]:
             vendor = stack.enter_context(FakeVendor(protocol, VENDOR_SAID, key="secret"))
             path = tmp_path / "intermodal.toml"
             path.write_text(VENDOR.format(url=vendor.base_url, protocol=protocol))
             monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
             monkeypatch.setenv("VENDOR_KEY", "secret")
-            return stack.enter_context(House()), vendor
+            return stack.enter_context(GatewayServer()), vendor
 
         yield served
 
 
 @pytest.fixture
-def house(configured: Path) -> Iterator[House]:
-    with House() as served:
+def house(configured: Path) -> Iterator[GatewayServer]:
+    with GatewayServer() as served:
         yield served

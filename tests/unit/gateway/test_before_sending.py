@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 from tests.unit.gateway.test_chat import image, picture
 
 from intermodal.testing import FakeHost
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("either_way")
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"])
 def test_a_schema_that_is_none_is_refused_before_anything_is_sent(
-    house: House, host: FakeHost, path: str, schema: dict[str, Any]
+    house: GatewayServer, host: FakeHost, path: str, schema: dict[str, Any]
 ) -> None:
     messages = {"messages": [{"role": "user", "content": "JSON"}]}
     asked: dict[str, Any] = {
@@ -37,7 +37,7 @@ def test_a_schema_that_is_none_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("words", ["openai", "responses", "anthropic", "ollama"])
-def test_a_chat_is_explained_in_the_words_of_any_door(house: House, host: FakeHost, words: str) -> None:
+def test_a_chat_is_explained_in_the_words_of_any_door(house: GatewayServer, host: FakeHost, words: str) -> None:
     asked, url, data = "What is this?", picture(), picture().partition(",")[2]
     source = {"type": "base64", "media_type": "image/png", "data": data}
     given: dict[str, Any] = {
@@ -58,7 +58,7 @@ def test_a_chat_is_explained_in_the_words_of_any_door(house: House, host: FakeHo
 
 
 @pytest.mark.parametrize("by", ["lane", "executor"])
-def test_options_of_ollama_s_that_nobody_is_told_are_named(house: House, host: FakeHost, by: str) -> None:
+def test_options_of_ollama_s_that_nobody_is_told_are_named(house: GatewayServer, host: FakeHost, by: str) -> None:
     options = {"temperature": 0.5, "top_k": 3, "num_ctx": 4096}
     tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}], "options": options}
     found = house.post("/api/chat", tree | ({} if by == "lane" else {"think": False}))

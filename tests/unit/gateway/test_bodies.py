@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.testing import FakeHost
 
@@ -25,7 +25,9 @@ CHATS = {
      (rb"a\ud83d", r"half a character: \ud83d without"), (rb"\ude00\ud83d\ude00", r"half a character: \ude00 without"),
      (b'"', "the body is not a JSON object"), (rb"\ud83d\ude00" b'"', "the body is not a JSON object")],
 )  # fmt: skip
-def test_text_that_is_none_is_said_to_be_none(house: House, host: FakeHost, path: str, text: bytes, word: str) -> None:
+def test_text_that_is_none_is_said_to_be_none(
+    house: GatewayServer, host: FakeHost, path: str, text: bytes, word: str
+) -> None:
     start = b'{"model": "cloud/strong", "max_tokens": 9, "' + CHATS[path].encode()
     body = start + b'": [{"role": "user", "content": "' + text + b'"}]}'
     for _ in range(2):
@@ -44,7 +46,9 @@ def test_text_that_is_none_is_said_to_be_none(house: House, host: FakeHost, path
      ([[{"type": "text", "text": " "}]], "[0] says nothing"), ([[]], "[0] says nothing"),
      ([None], "[0] says nothing"), ([], "there are no messages")],
 )  # fmt: skip
-def test_who_says_nothing_pays_nothing(house: House, host: FakeHost, path: str, said: list[object], word: str) -> None:
+def test_who_says_nothing_pays_nothing(
+    house: GatewayServer, host: FakeHost, path: str, said: list[object], word: str
+) -> None:
     name = CHATS[path]
     given = [{"role": "user"} if each is None else {"role": "user", "content": each} for each in said]
     more: dict[str, object] = {"max_tokens": 9} if path == "/v1/messages" else {}
@@ -60,14 +64,14 @@ def test_who_says_nothing_pays_nothing(house: House, host: FakeHost, path: str, 
     assert host.attempts == []
 
 
-def test_an_input_that_is_one_text_may_not_be_empty(house: House, host: FakeHost) -> None:
+def test_an_input_that_is_one_text_may_not_be_empty(house: GatewayServer, host: FakeHost) -> None:
     found = house.post("/v1/responses", {"model": "cloud/strong", "input": " "})
     assert found.status_code == 400 and "input says nothing" in found.json()["error"]["message"]
     assert host.attempts == []
 
 
 @pytest.mark.parametrize("path", CHATS)
-def test_who_says_nothing_between_others_is_left_out(house: House, host: FakeHost, path: str) -> None:
+def test_who_says_nothing_between_others_is_left_out(house: GatewayServer, host: FakeHost, path: str) -> None:
     given = [("user", "hi"), ("assistant", "hello"), ("user", " ")]
     said = {"model": "cloud/strong", CHATS[path]: [{"role": role, "content": text} for role, text in given]}
     found = house.post(path, said | ({"max_tokens": 9} if path == "/v1/messages" else {}))

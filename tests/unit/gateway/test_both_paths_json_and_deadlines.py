@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.gates import upstreams
-from tests.gates.wall import DONE, HEAD, LAST, ROLE, Play, answer, chunk, delta, usage
+from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, ScriptedReply, answer, chunk, delta, usage
 from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
 from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES
 from tests.unit.gateway.test_both_paths_openai_chat import (
@@ -40,23 +40,23 @@ TELLS = "forced_json = true\ntells_schema = true"
 FAST = "speed = { overhead = [0.01, 0.02, 0.03], prompt = [1e5, 2e5, 3e5], decode = [1e4, 2e4, 3e4] }"
 SHORT = {"intermodal": {"deadline": 0.5}}
 LATE = {"intermodal": {"deadline": 20.0}}
-SLOWLY = Play((1.5, *GOOD.pieces), paid=True)
-STOPS = Play(
+SLOWLY = ScriptedReply((1.5, *GOOD.pieces), paid=True)
+STOPS = ScriptedReply(
     (HEAD, chunk(ROLE), chunk(delta("Pa")), 1.5, chunk(delta("ris")), chunk(delta(None, "stop")), LAST), paid=True
 )
-SILENT = Play((HEAD, chunk(ROLE), 1.5, chunk(delta("Paris")), chunk(delta(None, "stop")), LAST), paid=True)
+SILENT = ScriptedReply((HEAD, chunk(ROLE), 1.5, chunk(delta("Paris")), chunk(delta(None, "stop")), LAST), paid=True)
 LONG = json.dumps({"rest": ["-" * 1000] * 190})  # few tokens, and more than is read at once
 LONG_SCHEMA = {"response_format": {"type": "json_schema", "json_schema": {
     "name": "long", "schema": {"type": "object", "properties": {
         "rest": {"type": "array", "items": {"type": "string"}}}, "required": ["rest"]}}}}  # fmt: skip
 
 
-def streamed(text: str, reason: str = "stop") -> Play:
+def streamed(text: str, reason: str = "stop") -> ScriptedReply:
     pieces = [delta(text[at : at + 7]) for at in range(0, len(text), 7)]
     return events(ROLE, *pieces, delta(None, reason), usage(12), DONE)
 
 
-def schemas(host: str, *plays: Play, body: dict[str, Any] = BY_SCHEMA, **more: Any) -> Case:
+def schemas(host: str, *plays: ScriptedReply, body: dict[str, Any] = BY_SCHEMA, **more: Any) -> Case:
     return Case([Model(plays, host=host)], body, **more)
 
 
@@ -113,7 +113,7 @@ CASES: dict[str, Case] = {
             "refused": (events(ROLE, delta(refusal="No."), delta(None, "stop"), usage(4), DONE),),
             "whole": (whole(VALID),),
             "wholebreaks": (whole(BREAKS),),
-            "breaksoff": (Play((HEAD, chunk(ROLE), chunk(delta(VALID[:9]))), end="fin", paid=True),),
+            "breaksoff": (ScriptedReply((HEAD, chunk(ROLE), chunk(delta(VALID[:9]))), end="fin", paid=True),),
             "nodone": (answer([VALID], done=False),),
         }.items()
     },
@@ -184,7 +184,7 @@ CASES |= {
 }  # fmt: skip
 CASES |= {
     f"{door}late{'live' * live}": Case(
-        [Model([Play((1.5, *upstreams.document(tongue.protocol, WORDS).pieces), paid=True)], host=FAST)],
+        [Model([ScriptedReply((1.5, *upstreams.document(tongue.protocol, WORDS).pieces), paid=True)], host=FAST)],
         {**SHORT, "stream": live}, tongue=tongue,
     )
     for door, (tongue, _) in DOORS.items()

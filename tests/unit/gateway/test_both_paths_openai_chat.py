@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.gates.wall import (
+from tests.gates.faulty_host import (
     DONE,
     HEAD,
     LAST,
     PING,
     ROLE,
-    Play,
+    ScriptedReply,
     answer,
     chunk,
     cut,
@@ -36,31 +36,36 @@ TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type
 CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"at": "Paris"}'}}
 
 
-def whole(content: Any = SAID, reason: str | None = "stop", told: Any = TOLD, top: Any = (), **message: Any) -> Play:
+def whole(
+    content: Any = SAID, reason: str | None = "stop", told: Any = TOLD, top: Any = (), **message: Any
+) -> ScriptedReply:
     said = {"role": "assistant", "content": content, **message}
     tree = {
-        "id": "w", "object": "chat.completion", "created": 1, "model": "the-host-s-own-name",
+        "id": "w",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "the-host-s-own-name",
         "choices": [{"index": 0, "message": said, "finish_reason": reason}],
         **dict(top),
-    }  # fmt: skip
+    }
     if told is not None:
         tree["usage"] = told
     return refusal(200, tree, paid=True)
 
 
-def data_of(play: Play) -> bytes:
+def data_of(play: ScriptedReply) -> bytes:
     """All that is played at once."""
     (data,) = play.pieces
     assert isinstance(data, bytes)
     return data
 
 
-def document(play: Play) -> bytes:
+def document(play: ScriptedReply) -> bytes:
     return data_of(play).partition(b"\r\n\r\n")[2]
 
 
-def events(*data: bytes, head: bytes = HEAD, end: str = "") -> Play:
-    return Play((head, *map(chunk, data), *((LAST,) if not end else ())), end=end, paid=True)  # type: ignore[arg-type]
+def events(*data: bytes, head: bytes = HEAD, end: str = "") -> ScriptedReply:
+    return ScriptedReply((head, *map(chunk, data), *((LAST,) if not end else ())), end=end, paid=True)  # type: ignore[arg-type]
 
 
 def picture(kind: str = "PNG", size: tuple[int, int] = (64, 48)) -> dict[str, Any]:
@@ -109,13 +114,13 @@ BUSY = refusal(429, {"error": {"message": "slow down"}}, headers={"retry-after":
 BUSY_LONG = refusal(429, {"error": {"message": "slow down"}}, headers={"retry-after": "120"})
 BROKE = refusal(429, {"error": {"message": "pay", "type": "insufficient_quota", "code": "insufficient_quota"}})
 TOO_LONG = refusal(400, {"error": {"message": "too long", "code": "context_length_exceeded"}})
-PAGE = Play((b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>",))
-GONE, RESET, EMPTY = Play((), end="fin"), Play((), end="rst"), refusal(200, b"")
+PAGE = ScriptedReply((b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>",))
+GONE, RESET, EMPTY = ScriptedReply((), end="fin"), ScriptedReply((), end="rst"), refusal(200, b"")
 JUNK = refusal(200, b"this is no JSON")
-HALF = Play(
+HALF = ScriptedReply(
     (b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{"id":',), end="fin", paid=True
 )
-NO_HTTP = Play((b"SSH-2.0-OpenSSH_9.2\r\n",), end="fin")
+NO_HTTP = ScriptedReply((b"SSH-2.0-OpenSSH_9.2\r\n",), end="fin")
 IN_BAND = refusal(200, {"error": {"message": "no memory", "type": "server_error", "code": 500}})
 IN_BAND_TOO_LONG = refusal(200, {"error": {"message": "too long", "code": "context_length_exceeded"}})
 FAULTS = {
@@ -144,7 +149,7 @@ FAULTS = {
     "inband": IN_BAND,
     "inbandlong": IN_BAND_TOO_LONG,
     "s302": refusal(302, headers={"location": "http://127.0.0.1:1/"}),
-    "s204": Play((b"HTTP/1.1 204 No\r\n\r\n",)),
+    "s204": ScriptedReply((b"HTTP/1.1 204 No\r\n\r\n",)),
     "never": refusal(500, headers={"x-should-retry": "false"}),
 }  # fmt: skip
 
@@ -256,7 +261,8 @@ CASES: dict[str, Case] = {
         COUNTED,
     ),
     "misnamedwhole": Case(
-        [Model([Play((data_of(whole()).replace(b"application/json", b"text/event-stream"),), paid=True)])], COUNTED
+        [Model([ScriptedReply((data_of(whole()).replace(b"application/json", b"text/event-stream"),), paid=True)])],
+        COUNTED,
     ),
     "crlf": Case([Model([events(*map(crlf, (ROLE, delta("Paris"), delta(None, "stop"), usage(5), DONE)))])], COUNTED),
     "apart": Case([Model([events(*map(apart, (ROLE, delta("Paris"), delta(None, "stop"), usage(5), DONE)))])], COUNTED),
@@ -346,7 +352,7 @@ CASES: dict[str, Case] = {
         [
             Model(
                 [
-                    Play(
+                    ScriptedReply(
                         (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n" + document(whole()),),
                         end="fin",
                         paid=True,
@@ -359,7 +365,7 @@ CASES: dict[str, Case] = {
         [
             Model(
                 [
-                    Play(
+                    ScriptedReply(
                         (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n", *GOOD.pieces),
                         paid=True,
                     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.gates import upstreams
-from tests.gates.wall import HEAD, LAST, Play, chunk, refusal
+from tests.gates.faulty_host import HEAD, LAST, ScriptedReply, chunk, refusal
 from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
 from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, QUESTION, RESPONSES, Tongue
 from tests.unit.gateway.test_both_paths_openai_chat import FAULTS, crlf, picture
@@ -24,11 +24,11 @@ PATTERN = "What does one do with a loop? "  # said again and again
 HEADS = {"openai-responses": HEAD, "anthropic": HEAD, "ollama": upstreams.head("ollama")}
 
 
-def whole(tongue: Tongue, words: Sequence[str] = WORDS) -> Play:
+def whole(tongue: Tongue, words: Sequence[str] = WORDS) -> ScriptedReply:
     return upstreams.document(tongue.protocol, words)
 
 
-def live(tongue: Tongue, words: Sequence[str] = WORDS) -> Play:
+def live(tongue: Tongue, words: Sequence[str] = WORDS) -> ScriptedReply:
     return upstreams.whole(tongue.protocol, words)
 
 
@@ -36,8 +36,8 @@ def cut_up(data: bytes) -> list[bytes]:
     return [data[at : at + 20_000] for at in range(0, len(data), 20_000)]
 
 
-def played(tongue: Tongue, *events: bytes, end: str = "") -> Play:
-    return Play((HEADS[tongue.protocol], *map(chunk, events), *(() if end else (LAST,))), end=end, paid=True)  # type: ignore[arg-type]
+def played(tongue: Tongue, *events: bytes, end: str = "") -> ScriptedReply:
+    return ScriptedReply((HEADS[tongue.protocol], *map(chunk, events), *(() if end else (LAST,))), end=end, paid=True)  # type: ignore[arg-type]
 
 
 # ---- OpenAI's responses, as OpenAI itself writes them --------------------------------------------------
@@ -81,7 +81,7 @@ def response(*output: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def answered(*output: Mapping[str, Any], **more: Any) -> Play:
+def answered(*output: Mapping[str, Any], **more: Any) -> ScriptedReply:
     return refusal(200, response(*output, **more), paid=True)
 
 
@@ -159,8 +159,8 @@ def image(kind: str = "PNG") -> dict[str, Any]:
 
 
 def responses() -> Mapping[str, Case]:
-    def case(play: Play | Sequence[Play], body: Mapping[str, Any] | None = None, **more: Any) -> Case:
-        plays = [play] if isinstance(play, Play) else play
+    def case(play: ScriptedReply | Sequence[ScriptedReply], body: Mapping[str, Any] | None = None, **more: Any) -> Case:
+        plays = [play] if isinstance(play, ScriptedReply) else play
         model = {name: more.pop(name) for name in ("zone", "row", "price", "host") if name in more}
         models = [Model(plays, **model), *more.pop("others", ())]
         return Case(models, dict(body or {}), tongue=RESPONSES, **more)
@@ -251,7 +251,7 @@ def _cuts(case: Any, tongue: Tongue, events: Sequence[bytes], body: Any, others:
     }  # fmt: skip
 
 
-def _faults(case: Any, good: Play, other: Any, other_live: Any) -> dict[str, Case]:
+def _faults(case: Any, good: ScriptedReply, other: Any, other_live: Any) -> dict[str, Case]:
     return {
         **{f"one{name}": case(play) for name, play in FAULTS.items()},
         **{f"two{name}": case(play, others=other) for name, play in FAULTS.items()},
@@ -294,12 +294,12 @@ OLLAMA_CALLED = {"tools": [OLLAMA_TOOL], "messages": [
 
 
 def lines() -> Mapping[str, Case]:
-    def case(play: Play | Sequence[Play], body: Mapping[str, Any] | None = None, **more: Any) -> Case:
-        plays = [play] if isinstance(play, Play) else play
+    def case(play: ScriptedReply | Sequence[ScriptedReply], body: Mapping[str, Any] | None = None, **more: Any) -> Case:
+        plays = [play] if isinstance(play, ScriptedReply) else play
         model = {name: more.pop(name) for name in ("zone", "row", "price", "host") if name in more}
         return Case([Model(plays, **model), *more.pop("others", ())], dict(body or {}), tongue=LINES, **more)
 
-    def at_once(data: bytes) -> Play:
+    def at_once(data: bytes) -> ScriptedReply:
         return refusal(200, data.strip(), paid=True)
 
     other = [Model([whole(LINES, ["the other"])])]
@@ -374,7 +374,7 @@ def lines() -> Mapping[str, Case]:
 
 
 def messages() -> Mapping[str, Case]:
-    def case(play: Play, words: str = QUESTION, **more: Any) -> Case:
+    def case(play: ScriptedReply, words: str = QUESTION, **more: Any) -> Case:
         model = {name: more.pop(name) for name in ("zone",) if name in more}
         body = {"messages": [{"role": "user", "content": words}], **more.pop("body", {})}
         return Case([Model([play], **model), *more.pop("others", ())], body, tongue=MESSAGES, **more)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.gateway.requests import body_limits as counting
 from intermodal.testing import FakeHost, Fault
@@ -32,7 +32,7 @@ def shown() -> list[dict[str, object]]:
     return [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": picture()}}]
 
 
-def test_an_answer_says_its_route_and_its_cost(house: House, host: FakeHost) -> None:
+def test_an_answer_says_its_route_and_its_cost(house: GatewayServer, host: FakeHost) -> None:
     found = house.chat()
     assert found.status_code == 200, found.text
     tree = found.json()
@@ -50,11 +50,11 @@ def test_an_answer_says_its_route_and_its_cost(house: House, host: FakeHost) -> 
     assert "cloud:cloud/strong" in plan["text"]
 
 
-def test_a_plan_that_nobody_made_is_not_found(house: House) -> None:
+def test_a_plan_that_nobody_made_is_not_found(house: GatewayServer) -> None:
     assert house.http.get("/v1/plans/000000000000").status_code == 404
 
 
-def test_a_plan_is_explained_and_nothing_is_spent(house: House, host: FakeHost) -> None:
+def test_a_plan_is_explained_and_nothing_is_spent(house: GatewayServer, host: FakeHost) -> None:
     found = house.post("/v1/explain", {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]})
     assert found.status_code == 200
     assert "cloud:cloud/strong" in found.json()["text"]
@@ -62,7 +62,7 @@ def test_a_plan_is_explained_and_nothing_is_spent(house: House, host: FakeHost) 
     assert house.http.get(f"/v1/plans/{found.json()['plan']['id']}").json() == found.json()
 
 
-def test_auto_takes_what_suits(house: House, host: FakeHost) -> None:
+def test_auto_takes_what_suits(house: GatewayServer, host: FakeHost) -> None:
     assert house.chat(model="auto").headers["x-intermodal-route"].startswith("cloud:")
     seen = house.chat(shown(), model="auto")
     assert seen.status_code == 200, seen.text
@@ -70,7 +70,7 @@ def test_auto_takes_what_suits(house: House, host: FakeHost) -> None:
     assert len(host.attempts[-1].images) == 1
 
 
-def test_what_a_client_says_reaches_the_host(house: House, host: FakeHost) -> None:
+def test_what_a_client_says_reaches_the_host(house: GatewayServer, host: FakeHost) -> None:
     tree = {
         "model": "cloud/strong", "temperature": 0.25, "max_tokens": 77, "stop": ["END"], "seed": 5,
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "first"},
@@ -85,7 +85,9 @@ def test_what_a_client_says_reaches_the_host(house: House, host: FakeHost) -> No
 
 
 @pytest.mark.parametrize("letter", ["\x00", "\x01", "\x0b", "\x1c", "\x7f", "\ufeff"])
-def test_words_may_hold_any_letter_the_first_time_and_the_next(house: House, host: FakeHost, letter: str) -> None:
+def test_words_may_hold_any_letter_the_first_time_and_the_next(
+    house: GatewayServer, host: FakeHost, letter: str
+) -> None:
     """A line's end of Word's is one of them. What is said in a chat is no file whose kind is to be found out."""
     turns = [("user", f"one{letter}two"), ("assistant", f"three{letter}four"), ("user", f"five{letter}six")]
     messages = [{"role": role, "content": said} for role, said in turns]
@@ -95,7 +97,7 @@ def test_words_may_hold_any_letter_the_first_time_and_the_next(house: House, hos
         assert [each["content"] for each in host.attempts[-1].json["messages"]] == [said for _, said in turns]
 
 
-def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: House, host: FakeHost) -> None:
+def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: GatewayServer, host: FakeHost) -> None:
     """Anthropic's API wants a number, and clients send the most that its vendor's models write."""
     tree = {"model": "cloud/strong", "max_tokens": 128_000, "messages": [{"role": "user", "content": "hello"}]}
     found = house.post("/v1/messages", tree)
@@ -104,20 +106,20 @@ def test_an_answer_may_be_allowed_to_be_longer_than_a_model_can_write(house: Hou
     assert any("128,000 that were allowed" in note for note in found.json()["usage"]["intermodal"]["notes"])
 
 
-def test_what_is_not_understood_is_named(house: House) -> None:
+def test_what_is_not_understood_is_named(house: GatewayServer) -> None:
     found = house.chat(web_search_options={}, moderation="strict")
     assert found.headers["x-intermodal-ignored"] == "moderation, web_search_options"
     assert "x-intermodal-ignored" not in house.chat().headers
 
 
-def test_what_the_host_understands_too_goes_to_it(house: House, host: FakeHost) -> None:
+def test_what_the_host_understands_too_goes_to_it(house: GatewayServer, host: FakeHost) -> None:
     found = house.chat(presence_penalty=0.5, logit_bias={"1": 2}, reasoning_effort="low")
     assert "x-intermodal-ignored" not in found.headers
     sent = host.attempts[-1].json
     assert (sent["presence_penalty"], sent["logit_bias"], sent["reasoning_effort"]) == (0.5, {"1": 2}, "low")
 
 
-def test_countless_unknown_fields_leave_a_head_that_clients_read(house: House) -> None:
+def test_countless_unknown_fields_leave_a_head_that_clients_read(house: GatewayServer) -> None:
     """Python's own client takes no header of more than 64 KiB, others none of 8."""
     found = house.chat(**{f"field_{n}_{'x' * 50}": 1 for n in range(2000)})
     assert found.status_code == 200
@@ -128,21 +130,21 @@ def test_countless_unknown_fields_leave_a_head_that_clients_read(house: House) -
     assert one.headers["x-intermodal-ignored"] == "? and 1 more"
 
 
-def test_an_alias_is_what_the_config_says(house: House) -> None:
+def test_an_alias_is_what_the_config_says(house: GatewayServer) -> None:
     found = house.chat(model="gpt-4o")
     assert found.headers["x-intermodal-route"] == "cloud:cloud/strong"
     assert found.json()["model"] == "gpt-4o"
 
 
 @pytest.mark.parametrize("model", ["no/such-model", "policy:none", "http://evil.example/v1", "evil.example:model"])
-def test_an_unknown_model_is_a_404(house: House, host: FakeHost, model: str) -> None:
+def test_an_unknown_model_is_a_404(house: GatewayServer, host: FakeHost, model: str) -> None:
     found = house.chat(model=model)
     assert found.status_code == 404, found.text
     assert found.json()["error"]["code"] == "model_not_found"
     assert host.attempts == []
 
 
-def test_the_next_turn_stays_where_it_was(house: House) -> None:
+def test_the_next_turn_stays_where_it_was(house: GatewayServer) -> None:
     first = house.chat(shown(), model="auto")
     assert first.headers["x-intermodal-route"] == "cloud:cloud/seeing"
     turns = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "the hosted answer"},
@@ -155,14 +157,14 @@ def test_the_next_turn_stays_where_it_was(house: House) -> None:
     assert any("stays with cloud:cloud/seeing" in note for note in again.json()["usage"]["intermodal"]["notes"])
 
 
-def test_a_label_of_an_earlier_turn_holds_for_the_next(house: House, host: FakeHost) -> None:
+def test_a_label_of_an_earlier_turn_holds_for_the_next(house: GatewayServer, host: FakeHost) -> None:
     first = house.chat(shown(), model="cloud/seeing", headers={"x-intermodal-private": "image"})
     assert first.status_code == 400, first.text  # the only one that sees is not on this machine
     assert host.attempts == []
 
 
 @pytest.mark.parametrize("name", ["api_base", "base_url", "api_key", "custom_llm_provider", "chat_template"])
-def test_no_client_chooses_an_upstream_or_a_template(house: House, host: FakeHost, name: str) -> None:
+def test_no_client_chooses_an_upstream_or_a_template(house: GatewayServer, host: FakeHost, name: str) -> None:
     found = house.chat(**{name: "http://127.0.0.1:9/v1"})
     assert found.status_code == 400
     assert name in found.json()["error"]["message"]
@@ -179,7 +181,7 @@ def test_no_client_chooses_an_upstream_or_a_template(house: House, host: FakeHos
      ({"stream": "false"}, "neither true nor false"), ({"parallel_tool_calls": 0}, "neither true nor false"),
      ({"stream_options": True}, "no object"), ({"stop": 1.5}, "stop must be a string or an array")],
 )  # fmt: skip
-def test_a_body_that_is_no_call_is_said_to_be_none(house: House, change: dict[str, object], word: str) -> None:
+def test_a_body_that_is_no_call_is_said_to_be_none(house: GatewayServer, change: dict[str, object], word: str) -> None:
     tree = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], **change}
     found = house.post("/v1/chat/completions", tree)
     assert found.status_code == 400, found.text
@@ -188,7 +190,7 @@ def test_a_body_that_is_no_call_is_said_to_be_none(house: House, change: dict[st
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat"])
 @pytest.mark.parametrize("where", ["tool", "limit", "warmth"])
-def test_a_number_that_no_machine_holds_is_a_400(house: House, host: FakeHost, path: str, where: str) -> None:
+def test_a_number_that_no_machine_holds_is_a_400(house: GatewayServer, host: FakeHost, path: str, where: str) -> None:
     """JSON has no largest number. Neither a limit nor a schema that nobody can pass on is a mistake of ours."""
     huge = 10**30
     schema = {"type": "object", "maxProperties": huge if where == "tool" else 1}
@@ -212,7 +214,7 @@ def test_a_number_that_no_machine_holds_is_a_400(house: House, host: FakeHost, p
     assert host.attempts == []
 
 
-def test_usage_of_a_stream_is_told_to_who_asked_for_it(house: House) -> None:
+def test_usage_of_a_stream_is_told_to_who_asked_for_it(house: GatewayServer) -> None:
     """``true`` of another option is no wish for usage."""
     for asked, wanted in (
         ({"include_usage": False, "include_obfuscation": True}, False),
@@ -222,7 +224,7 @@ def test_usage_of_a_stream_is_told_to_who_asked_for_it(house: House) -> None:
         assert ("usage" in found.text) is wanted, found.text
 
 
-def test_deep_json_and_no_json_are_a_400(house: House) -> None:
+def test_deep_json_and_no_json_are_a_400(house: GatewayServer) -> None:
     for body in (b"[" * 100_000, b'{"a":' * 50_000, b"\xff\xfe", b"", b"[]", b'{"model": NaN}', b"null"):
         found = house.http.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"})
         assert found.status_code == 400, (body[:20], found.text)
@@ -230,14 +232,14 @@ def test_deep_json_and_no_json_are_a_400(house: House) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/x.png", "http://127.0.0.1:1/x.png", "file:///etc/passwd"])
-def test_a_picture_from_a_place_inside_is_not_fetched(house: House, host: FakeHost, url: str) -> None:
+def test_a_picture_from_a_place_inside_is_not_fetched(house: GatewayServer, host: FakeHost, url: str) -> None:
     parts = [{"type": "text", "text": "What?"}, {"type": "image_url", "image_url": {"url": url}}]
     found = house.chat(parts, model="auto")
     assert found.status_code == 400, found.text
     assert host.attempts == []
 
 
-def test_a_picture_in_lines_of_base64_is_seen(house: House, host: FakeHost) -> None:
+def test_a_picture_in_lines_of_base64_is_seen(house: GatewayServer, host: FakeHost) -> None:
     """As `base64` writes it, and Java's MIME encoder; Ollama's own server takes it so."""
     head, _, plain = picture().partition(",")
     lines = base64.encodebytes(base64.b64decode(plain)).decode()
@@ -253,7 +255,7 @@ def test_a_picture_in_lines_of_base64_is_seen(house: House, host: FakeHost) -> N
 
 
 @pytest.mark.parametrize("url", ["data:image/png;base64,AAA", "data:image/png;base64,AA*A", f"{picture()}===="])
-def test_what_is_no_base64_is_said_to_be_the_media(house: House, host: FakeHost, url: str) -> None:
+def test_what_is_no_base64_is_said_to_be_the_media(house: GatewayServer, host: FakeHost, url: str) -> None:
     found = house.chat([image(url)], model="cloud/seeing")
     assert found.status_code == 400
     assert "media that is not whole, plain base64" in found.json()["error"]["message"]
@@ -263,7 +265,7 @@ def test_what_is_no_base64_is_said_to_be_the_media(house: House, host: FakeHost,
 # ---- wishes --------------------------------------------------------------------------------------
 
 
-def test_a_wish_tightens(house: House, host: FakeHost) -> None:
+def test_a_wish_tightens(house: GatewayServer, host: FakeHost) -> None:
     dear = house.chat(headers={"x-intermodal-max-cost": "0"})
     assert dear.status_code in (400, 402), dear.text
     near = house.chat(intermodal={"farthest": "machine"})
@@ -288,7 +290,7 @@ def test_a_wish_tightens(house: House, host: FakeHost) -> None:
     ],
 )
 def test_the_body_loosens_nothing_that_a_header_tightened(
-    house: House, host: FakeHost, header: dict[str, str], wish: dict[str, object], long_way: dict[str, object]
+    house: GatewayServer, host: FakeHost, header: dict[str, str], wish: dict[str, object], long_way: dict[str, object]
 ) -> None:
     assert house.chat(intermodal={**wish, "max_cost": 0.04, **long_way}).status_code == 200  # but for the header
     asked = len(host.attempts)
@@ -299,19 +301,19 @@ def test_the_body_loosens_nothing_that_a_header_tightened(
 @pytest.mark.parametrize(
     "wish", [{"hosts": ["openai"]}, {"release": ["audio:text"]}, {"model": "x"}, {"max_cost": -1}, {"farthest": "mars"}]
 )
-def test_a_wish_that_would_loosen_is_refused(house: House, host: FakeHost, wish: dict[str, object]) -> None:
+def test_a_wish_that_would_loosen_is_refused(house: GatewayServer, host: FakeHost, wish: dict[str, object]) -> None:
     assert house.chat(intermodal=wish).status_code == 400
     assert host.attempts == []
 
 
 @pytest.mark.parametrize("wish", [{"private": ["x" * 100_000]}, {"language": "x" * 100_000}])
-def test_an_endless_wish_is_not_said_again(house: House, wish: dict[str, object]) -> None:
+def test_an_endless_wish_is_not_said_again(house: GatewayServer, wish: dict[str, object]) -> None:
     found = house.chat(intermodal=wish)
     assert found.status_code == 400
     assert len(found.text) < 2000
 
 
-def test_a_policy_cannot_be_loosened(house: House, host: FakeHost) -> None:
+def test_a_policy_cannot_be_loosened(house: GatewayServer, host: FakeHost) -> None:
     home = house.chat(model="policy:home", intermodal={"farthest": "internet"}, max_tokens=4)
     assert home.status_code == 200, home.text  # answered by the small model on this machine
     assert home.headers["x-intermodal-sends"] == "nothing"
@@ -340,7 +342,9 @@ def test_a_policy_cannot_be_loosened(house: House, host: FakeHost) -> None:
         ("gone", 502),
     ],
 )
-def test_a_host_that_fails_is_an_error_with_its_status(house: House, host: FakeHost, fault: str, status: int) -> None:
+def test_a_host_that_fails_is_an_error_with_its_status(
+    house: GatewayServer, host: FakeHost, fault: str, status: int
+) -> None:
     name, _, number = fault.partition("-")
     host.fault = Fault(name, float(number) if number else None)
     found = house.chat(model="cloud:cloud/strong")
@@ -355,7 +359,7 @@ def test_a_host_that_fails_is_an_error_with_its_status(house: House, host: FakeH
 # ---- what is listed --------------------------------------------------------------------------------
 
 
-def test_models_are_listed_with_what_they_take_and_cost(house: House) -> None:
+def test_models_are_listed_with_what_they_take_and_cost(house: GatewayServer) -> None:
     rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
     strong = rows["cloud/strong"]
     assert strong["architecture"]["native_input_modalities"] == ["text"]
@@ -369,14 +373,14 @@ def test_models_are_listed_with_what_they_take_and_cost(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["claude-3-5-sonnet-latest", "gpt-4"])
-def test_who_asks_for_a_familiar_name_is_told_of_aliases(house: House, name: str) -> None:
+def test_who_asks_for_a_familiar_name_is_told_of_aliases(house: GatewayServer, name: str) -> None:
     found = house.chat("hello", model=name)
     assert found.status_code == 404
     assert "[serve.aliases]" in found.json()["error"]["message"]
     assert "[serve.aliases]" not in house.chat("hello", model="frobnicate-zzz").json()["error"]["message"]
 
 
-def test_auto_takes_by_itself_what_a_model_that_can_be_asked_takes(house: House) -> None:
+def test_auto_takes_by_itself_what_a_model_that_can_be_asked_takes(house: GatewayServer) -> None:
     rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
     native = {
         kind
@@ -388,14 +392,14 @@ def test_auto_takes_by_itself_what_a_model_that_can_be_asked_takes(house: House)
     assert "document" not in native
 
 
-def test_an_alias_of_a_model_is_listed_as_what_it_stands_for(house: House) -> None:
+def test_an_alias_of_a_model_is_listed_as_what_it_stands_for(house: GatewayServer) -> None:
     rows = {row["id"]: row for row in house.http.get("/v1/models").json()["data"]}
     meant = {**rows["cloud/strong"], "id": "gpt-4o", "name": "gpt-4o"}
     assert rows["gpt-4o"] == meant
     assert house.post("/api/show", {"model": "gpt-4o"}).json()["model_info"]["cloud.context_length"] == 32000
 
 
-def test_who_sends_more_tools_than_a_model_holds_is_told_of_the_tools(house: House, host: FakeHost) -> None:
+def test_who_sends_more_tools_than_a_model_holds_is_told_of_the_tools(house: GatewayServer, host: FakeHost) -> None:
     """Chat programs add dozens to a short question; without the word nobody knows what is too long."""
     words = "What it does, at length. " * 40
     tool = {"type": "function", "function": {"name": "f", "description": words, "parameters": {"type": "object"}}}
@@ -406,7 +410,7 @@ def test_who_sends_more_tools_than_a_model_holds_is_told_of_the_tools(house: Hou
     assert host.attempts == []
 
 
-def test_everything_listed_as_a_name_is_served(house: House) -> None:
+def test_everything_listed_as_a_name_is_served(house: GatewayServer) -> None:
     for row in house.http.get("/v1/models").json()["data"]:
         if "text" in row["architecture"]["output_modalities"] and "text" in row["architecture"]["input_modalities"]:
             assert house.chat(model=row["id"], max_tokens=4).status_code == 200, row
@@ -424,13 +428,13 @@ def test_everything_listed_as_a_name_is_served(house: House) -> None:
         "/api/embeddings",
     ],
 )
-def test_what_is_not_served_is_said(house: House, path: str) -> None:
+def test_what_is_not_served_is_said(house: GatewayServer, path: str) -> None:
     found = house.http.get(path)
     assert found.status_code == 404
     assert "not served" in found.text
 
 
-def test_health_is_told(house: House) -> None:
+def test_health_is_told(house: GatewayServer) -> None:
     assert house.http.get("/healthz").json() == {"status": "ok"}
     ready = house.http.get("/readyz")
     assert ready.status_code == 200
@@ -438,7 +442,9 @@ def test_health_is_told(house: House) -> None:
     assert house.http.head("/healthz").content == b""
 
 
-def test_a_worker_that_opens_and_does_not_decode_is_not_ready(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_opens_and_does_not_decode_is_not_ready(
+    house: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A header says nothing of pixels and samples: what comes out is compared."""
     from intermodal.media.worker_results import Pcm
 
@@ -450,7 +456,9 @@ def test_a_worker_that_opens_and_does_not_decode_is_not_ready(house: House, monk
     assert (found.status_code, found.json()["checks"]["media"]) == (503, False)
 
 
-def test_a_worker_that_died_is_started_again_by_the_next_look(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_died_is_started_again_by_the_next_look(
+    house: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import os
     import signal
 
@@ -466,7 +474,7 @@ def test_a_worker_that_died_is_started_again_by_the_next_look(house: House, monk
 
 
 def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import asyncio
 
@@ -503,13 +511,13 @@ def test_without_an_endpoint_it_is_not_ready(tmp_path: Path, monkeypatch: pytest
     from intermodal.gateway.endpoints import monitoring
 
     monkeypatch.setattr(monitoring, "callable_endpoints", lambda catalog: iter(()))
-    with House() as house:
+    with GatewayServer() as house:
         found = house.http.get("/readyz")
         assert found.status_code == 503
         assert found.json()["checks"]["endpoints"] is False
 
 
-def test_what_was_answered_is_counted_for_prometheus(house: House, host: FakeHost) -> None:
+def test_what_was_answered_is_counted_for_prometheus(house: GatewayServer, host: FakeHost) -> None:
     assert house.chat(model="cloud:cloud/strong").status_code == 200
     assert house.chat(model="no/such-model").status_code == 404
     host.fault = Fault("policy")
@@ -531,24 +539,24 @@ def test_what_was_answered_is_counted_for_prometheus(house: House, host: FakeHos
 
 
 @pytest.mark.parametrize("limit", [0, -1, -1_000_000_000])
-def test_an_answer_of_less_than_a_token_is_refused(house: House, host: FakeHost, limit: int) -> None:
+def test_an_answer_of_less_than_a_token_is_refused(house: GatewayServer, host: FakeHost, limit: int) -> None:
     """A bound below nothing would set nothing aside."""
     assert house.chat(max_tokens=limit).status_code == 400
     assert not host.attempts
 
 
-def test_ollamas_word_for_no_limit_is_no_limit(house: House) -> None:
+def test_ollamas_word_for_no_limit_is_no_limit(house: GatewayServer) -> None:
     tree = {"model": "cloud/strong", "stream": False, "messages": [{"role": "user", "content": "hello"}]}
     assert house.post("/api/chat", {**tree, "options": {"num_predict": -1}}).status_code == 200
 
 
-def test_an_endless_name_is_not_said_again(house: House) -> None:
+def test_an_endless_name_is_not_said_again(house: GatewayServer) -> None:
     answer = house.chat(model="a" * 100_000)
     assert answer.status_code == 404
     assert len(answer.content) < 1000
 
 
-def test_a_request_without_a_limit_gets_the_configs(house: House, host: FakeHost) -> None:
+def test_a_request_without_a_limit_gets_the_configs(house: GatewayServer, host: FakeHost) -> None:
     assert house.chat().status_code == 200
     assert host.attempts[-1].json["max_tokens"] == 4096
     assert house.post("/v1/responses", {"model": "cloud/strong", "input": "hello"}).status_code == 200
@@ -558,7 +566,7 @@ def test_a_request_without_a_limit_gets_the_configs(house: House, host: FakeHost
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/chat", "/v1/explain"])
-def test_a_large_body_is_read_like_any_other(house: House, host: FakeHost, path: str) -> None:
+def test_a_large_body_is_read_like_any_other(house: GatewayServer, host: FakeHost, path: str) -> None:
     """By the lane and by the executor, with a picture that is one pixel and much noise behind its end."""
     data = base64.b64decode(picture().partition(",")[2]) + b"\0" * (2 << 20)
     coded = base64.b64encode(data).decode()
@@ -586,7 +594,7 @@ def test_a_large_body_is_read_like_any_other(house: House, host: FakeHost, path:
 
 
 def test_the_values_of_a_body_are_counted_once_whichever_way_it_goes(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[int] = []
 
@@ -607,7 +615,7 @@ def test_the_values_of_a_body_are_counted_once_whichever_way_it_goes(
     assert len(counted) == 1
 
 
-def test_too_many_values_are_refused_whichever_way_the_body_goes(house: House, host: FakeHost) -> None:
+def test_too_many_values_are_refused_whichever_way_the_body_goes(house: GatewayServer, host: FakeHost) -> None:
     for more in ({"stop": [""] * 120_000}, {"moderation": [1] * 120_000}):
         found = house.chat("hello", **more)
         assert found.status_code == 413 and "100,000 values" in found.text

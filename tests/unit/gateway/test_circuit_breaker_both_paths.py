@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, delta, refusal
-from tests.unit.gateway.house import STRONG, House, config, through_the_executor, until
+from tests.gates.faulty_host import HEAD, ROLE, FaultyHost, ScriptedReply, answer, chunk, delta, refusal
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, through_the_executor, until
 from tests.unit.gateway.taskless import without_tasks
 
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
@@ -20,9 +20,9 @@ from intermodal.gateway.server import Gateway
 ENDPOINT = "cloud:cloud/strong"
 DOWN = refusal(502)  # no resend follows it: one request is one call
 WORKS = answer(["all", " is", " well"])
-BEGINS = Play((HEAD, chunk(ROLE), chunk(delta("Pa")), 30.0), paid=True)
-BREAKS = Play((HEAD, chunk(ROLE), chunk(delta("Pa"))), end="fin", paid=True)
-SLOW = Play((1.5, *refusal(200, {}).pieces), paid=True)
+BEGINS = ScriptedReply((HEAD, chunk(ROLE), chunk(delta("Pa")), 30.0), paid=True)
+BREAKS = ScriptedReply((HEAD, chunk(ROLE), chunk(delta("Pa"))), end="fin", paid=True)
+SLOW = ScriptedReply((1.5, *refusal(200, {}).pieces), paid=True)
 FAST = f"{STRONG}; speed = {{ overhead = [0.01, 0.02, 0.03], prompt = [1e5, 2e5, 3e5], decode = [1e4, 2e4, 3e4] }}"
 SOON = {"intermodal": {"deadline": 0.5}}
 JSON = {"response_format": {"type": "json_object"}}
@@ -32,16 +32,16 @@ NO_JSON = refusal(200, {"choices": [{"index": 0, "message": {"content": "no"}, "
 class Sequence:
     """A gateway before a host that plays what it is told to next."""
 
-    def __init__(self, house: House, wall: Wall, plays: list[Play]) -> None:
+    def __init__(self, house: GatewayServer, wall: FaultyHost, plays: list[ScriptedReply]) -> None:
         self._house, self._wall, self._plays = house, wall, plays
 
-    def ask(self, play: Play, **more: Any) -> int:
+    def ask(self, play: ScriptedReply, **more: Any) -> int:
         self._plays[:] = [play]
         status = self._house.chat(max_tokens=50, **more).status_code
         self._rest()
         return status
 
-    def leave(self, play: Play) -> None:
+    def leave(self, play: ScriptedReply) -> None:
         """Read the first word, and go."""
         self._plays[:] = [play]
         tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}], "stream": True}
@@ -69,7 +69,7 @@ class Sequence:
 
 @pytest.fixture(params=["executor", "lane", "lane without a task"])
 def sequence(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sequence]:
-    plays: list[Play] = []
+    plays: list[ScriptedReply] = []
 
     def before(gateway: Gateway) -> None:
         if request.param == "executor":
@@ -77,9 +77,9 @@ def sequence(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
         elif request.param == "lane without a task":
             without_tasks(gateway)
 
-    with Wall(lambda model, number: plays[0]) as wall:
+    with FaultyHost(lambda model, number: plays[0]) as wall:
         monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "i.toml", ("cloud", wall.base_url, FAST))))
-        with House(before=before) as house:
+        with GatewayServer(before=before) as house:
             found = Sequence(house, wall, plays)
             yield found
             assert found.ask(WORKS) == 200 and (found.taken > 0) == (request.param != "executor")

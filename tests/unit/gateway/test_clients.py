@@ -13,7 +13,7 @@ import ollama
 import openai
 import pytest
 from pydantic import BaseModel
-from tests.unit.gateway.house import House, config, sse
+from tests.unit.gateway.gateway_server import GatewayServer, config, sse
 from tests.unit.gateway.test_chat import picture, shown
 
 import intermodal
@@ -34,7 +34,7 @@ class Place(BaseModel):
 
 
 @pytest.fixture
-def client(house: House) -> Iterator[openai.OpenAI]:
+def client(house: GatewayServer) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as made:
         yield made
 
@@ -107,7 +107,7 @@ def test_openai_understands_errors(client: openai.OpenAI, host: FakeHost) -> Non
     assert host.attempts == []
 
 
-def test_our_retries_are_not_multiplied_by_the_clients(house: House, host: FakeHost) -> None:
+def test_our_retries_are_not_multiplied_by_the_clients(house: GatewayServer, host: FakeHost) -> None:
     from intermodal.testing import Fault
 
     host.fault = Fault("unavailable")
@@ -194,7 +194,7 @@ def working(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A client of a gateway with endpoints for vectors, speech, hearing and pictures."""
     path = config(tmp_path / "working.toml", ("cloud", host.base_url, WORKING))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as house, openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as made:
+    with GatewayServer() as house, openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as made:
         yield made
 
 
@@ -324,7 +324,7 @@ def test_what_a_form_says_twice_is_not_chosen_from(
     assert httpx.post(url, **form(*said.items(), more, more), trust_env=False).status_code == 200
 
 
-def test_the_version_is_that_of_ollamas_api_which_clients_compare(house: House) -> None:
+def test_the_version_is_that_of_ollamas_api_which_clients_compare(house: GatewayServer) -> None:
     """As GitHub Copilot in VS Code does, and Open WebUI, which takes the lowest of several."""
     told = house.http.get("/api/version").json()
     found = tuple(int(number) for number in told["version"].split("."))
@@ -335,7 +335,7 @@ def test_the_version_is_that_of_ollamas_api_which_clients_compare(house: House) 
     assert "completion" in shown["capabilities"]
 
 
-def test_a_name_that_chats_may_ask_for_can_be_looked_at(house: House) -> None:
+def test_a_name_that_chats_may_ask_for_can_be_looked_at(house: GatewayServer) -> None:
     for name in ("cloud/strong", "cloud:cloud/strong", "strong"):
         assert house.chat(model=name).status_code == 200
         found = house.http.get(f"/v1/models/{name}").json()
@@ -367,7 +367,7 @@ def test_openai_draws(working: openai.OpenAI, host: FakeHost) -> None:
         working.images.generate(model="cloud/brush", prompt="x", response_format="url")
 
 
-def test_a_form_that_is_none_is_refused(house: House) -> None:
+def test_a_form_that_is_none_is_refused(house: GatewayServer) -> None:
     path = "/v1/audio/transcriptions"
     for body, kind in (
         (b"", "multipart/form-data; boundary=x"), (b"--x\r\n", "multipart/form-data; boundary=x"),
@@ -389,7 +389,7 @@ def test_a_form_that_is_none_is_refused(house: House) -> None:
 
 @pytest.mark.e2e
 def test_a_picture_dropped_into_open_webui_is_read_for_a_model_of_text(
-    house: House, host: FakeHost, media: Path
+    house: GatewayServer, host: FakeHost, media: Path
 ) -> None:
     """As Open WebUI 0.12.4 sends it; by hand it was done in a browser (docs/open-webui.md). The reading is real."""
     data = base64.b64encode((media / "screenshot-invoice.png").read_bytes()).decode()
@@ -413,7 +413,7 @@ def test_a_picture_dropped_into_open_webui_is_read_for_a_model_of_text(
 
 
 @pytest.mark.e2e
-def test_a_picture_that_comes_twice_in_a_request_is_read_once(house: House) -> None:
+def test_a_picture_that_comes_twice_in_a_request_is_read_once(house: GatewayServer) -> None:
     twice = [{"type": "text", "text": "What is this?"}, *[{"type": "image_url", "image_url": {"url": picture()}}] * 4]
     found = house.chat(twice)
     assert found.status_code == 200, found.text
@@ -421,7 +421,7 @@ def test_a_picture_that_comes_twice_in_a_request_is_read_once(house: House) -> N
 
 
 @pytest.mark.e2e
-def test_a_model_in_memory_is_one_that_runs(house: House) -> None:
+def test_a_model_in_memory_is_one_that_runs(house: GatewayServer) -> None:
     with ollama.Client(host=house.gateway.url) as client:
         assert client.ps().models == []
         client.chat(model="huggingfacetb/smollm2-135m-instruct", messages=HELLO, options={"num_predict": 2})
@@ -431,7 +431,7 @@ def test_a_model_in_memory_is_one_that_runs(house: House) -> None:
 
 
 @pytest.mark.e2e
-def test_the_models_of_this_machine_hear_speak_and_embed(house: House, media: Path) -> None:
+def test_the_models_of_this_machine_hear_speak_and_embed(house: GatewayServer, media: Path) -> None:
     """Real ears, voice and vectors, through OpenAI's own client."""
     with openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as client:
         heard = client.audio.transcriptions.create(model="openai/whisper-base", file=media / "jfk.wav")

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.unit.gateway.contract import DOCUMENT, check, events_of, held
-from tests.unit.gateway.house import SEEING, STRONG, VECTORS, House, config
+from tests.unit.gateway.gateway_server import SEEING, STRONG, VECTORS, GatewayServer, config
 from tests.unit.gateway.test_clients import WORKING
 
 from intermodal import errors
@@ -80,7 +80,7 @@ def test_every_door_is_in_it_and_nothing_else() -> None:
             assert list(operation["requestBody"]["content"]) == [door.body], path
 
 
-def test_it_is_served_as_it_is(house: House) -> None:
+def test_it_is_served_as_it_is(house: GatewayServer) -> None:
     found = house.http.get("/openapi.json")
     assert found.status_code == 200 and found.json() == json.loads(json.dumps(DOCUMENT))
 
@@ -191,7 +191,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("path", dict(WRONG))
-def test_what_the_gateway_refuses_the_document_refuses(house: House, host: FakeHost, path: str) -> None:
+def test_what_the_gateway_refuses_the_document_refuses(house: GatewayServer, host: FakeHost, path: str) -> None:
     schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     for change in (change for door, change in WRONG if door == path):
         body = {**CHATS.get(path, {}), **change}
@@ -222,7 +222,7 @@ def test_every_door_that_is_asked_for_something_is_asked_with_a_model() -> None:
 
 
 @pytest.mark.parametrize("path", NAMING)
-def test_a_request_without_a_model_is_refused_where_the_document_requires_one(house: House, path: str) -> None:
+def test_a_request_without_a_model_is_refused_where_the_document_requires_one(house: GatewayServer, path: str) -> None:
     """Left out, null, or a name without letters: each door says no, and so does the document."""
     schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
     given = NAMING[path]
@@ -238,7 +238,7 @@ def test_a_request_without_a_model_is_refused_where_the_document_requires_one(ho
 @pytest.mark.parametrize("path", sorted(FORMS))
 @pytest.mark.parametrize("model", [None, ""])
 def test_a_form_without_a_model_is_refused_and_the_document_requires_one(
-    house: House, model: str | None, path: str
+    house: GatewayServer, model: str | None, path: str
 ) -> None:
     schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     said = {} if model is None else {"model": model}
@@ -261,7 +261,7 @@ def test_what_no_request_may_set_is_in_no_request() -> None:
 
 
 @pytest.fixture
-def all_works(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def all_works(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     rows = f"{STRONG}\n{SEEING}\n{VECTORS}\n" + "\n".join(
         line for line in WORKING.splitlines() if "vectors" not in line
     )
@@ -269,11 +269,11 @@ def all_works(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "greet.prompt").write_text("Greet {{name}}.")
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as house:
+    with GatewayServer() as house:
         yield house
 
 
-def test_every_door_answers_as_it_is_said(all_works: House, media: Path) -> None:
+def test_every_door_answers_as_it_is_said(all_works: GatewayServer, media: Path) -> None:
     """The house's client holds each answer; here is one of every door, so that none is left out."""
     house, answered = all_works, set()
 
@@ -323,7 +323,7 @@ def test_every_door_answers_as_it_is_said(all_works: House, media: Path) -> None
 
 @pytest.mark.parametrize("path", CHATS)
 @pytest.mark.parametrize("stream", [False, True])
-def test_words_and_failures_are_as_they_are_said(house: House, host: FakeHost, path: str, stream: bool) -> None:
+def test_words_and_failures_are_as_they_are_said(house: GatewayServer, host: FakeHost, path: str, stream: bool) -> None:
     body = {**CHATS[path], "stream": stream}
     host.answer = "the hosted answer, in several words"
     made = house.post(path, body)

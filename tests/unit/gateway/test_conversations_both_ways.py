@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import SEEING, STRONG, House, config, sse
+from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config, sse
 
 from intermodal.testing import FakeHost, FakeVendor
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("either_way")
 WAYS: dict[str, dict[str, Any]] = {"lane": {}, "executor": {"intermodal": {"deadline": 60}}}
 
 
-def said(house: House, model: str, turns: list[dict[str, Any]], way: str, *, stream: bool) -> str:
+def said(house: GatewayServer, model: str, turns: list[dict[str, Any]], way: str, *, stream: bool) -> str:
     """The answer. It went by this way, to the host's dearer model."""
     before = house.taken
     tree = {"model": model, "messages": turns, "stream": stream, "max_tokens": 50, **WAYS[way]}
@@ -32,7 +32,7 @@ def said(house: House, model: str, turns: list[dict[str, Any]], way: str, *, str
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_it_stays_whichever_way_each_turn_goes(house: House, host: FakeHost, seed: int) -> None:
+def test_it_stays_whichever_way_each_turn_goes(house: GatewayServer, host: FakeHost, seed: int) -> None:
     chance = random.Random(seed)
     turns: list[dict[str, Any]] = [{"role": "user", "content": f"the beginning of number {seed}"}]
     model = "cloud/seeing"  # named once; "auto" would go to the cheaper one
@@ -60,7 +60,7 @@ def test_a_model_that_is_named_answers_though_one_like_it_answered_before(
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, TWINS))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     turns: list[dict[str, Any]] = [{"role": "user", "content": "the beginning"}]
-    with House() as house:
+    with GatewayServer() as house:
         for model in ("castor", "pollux", "castor", "castor", "pollux"):
             tree = {"model": f"cloud/{model}", "messages": turns, "max_tokens": 50, **WAYS[way]}
             found = house.post("/v1/chat/completions", tree)
@@ -70,7 +70,7 @@ def test_a_model_that_is_named_answers_though_one_like_it_answered_before(
 
 
 @pytest.fixture
-def thinking(protocol: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def thinking(protocol: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     """A gateway before a vendor that thinks and has two models."""
     with FakeVendor(protocol, "It is blue.", thought="Blue light is scattered more.") as vendor:
         rows = "".join(f"[[hosts.cloud.models]]\n{row}\n" for row in (STRONG, SEEING)).replace("; ", "\n")
@@ -79,7 +79,7 @@ def thinking(protocol: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             f'[hosts.cloud]\nbase_url = "{vendor.base_url}"\nzone = "internet"\nprotocol = "{protocol}"\n{rows}'
         )
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             yield house
 
 
@@ -88,7 +88,7 @@ def thinking(protocol: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("first", WAYS)
 @pytest.mark.parametrize("protocol", ["anthropic", "openai-responses"])
 def test_it_stays_whether_thoughts_are_sent_back_or_not(
-    thinking: House, protocol: str, first: str, second: str, back: bool
+    thinking: GatewayServer, protocol: str, first: str, second: str, back: bool
 ) -> None:
     path, asks, says = "/v1/messages", "messages", "content"
     asked: dict[str, Any] = {"max_tokens": 50}

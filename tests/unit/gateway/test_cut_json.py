@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 from pydantic import BaseModel
-from tests.unit.gateway.house import House, sse
+from tests.unit.gateway.gateway_server import GatewayServer, sse
 
 from intermodal.testing import FakeHost
 
@@ -41,7 +41,7 @@ def end_of(way: str, tree: dict[str, Any]) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_json_that_is_cut_is_said_as_far_as_it_goes(house: House, host: FakeHost, way: str) -> None:
+def test_json_that_is_cut_is_said_as_far_as_it_goes(house: GatewayServer, host: FakeHost, way: str) -> None:
     host.answer = WHOLE
     path, asked = WAYS[way]
     given = {"input": "Where is it?"} if way == "responses" else {"messages": [{"role": "user", "content": "Where?"}]}
@@ -53,14 +53,14 @@ def test_json_that_is_cut_is_said_as_far_as_it_goes(house: House, host: FakeHost
     assert float(found.headers["x-intermodal-cost"]) > 0
 
 
-def test_a_stream_of_json_that_is_cut_ends_as_one_that_is_cut(house: House, host: FakeHost) -> None:
+def test_a_stream_of_json_that_is_cut_ends_as_one_that_is_cut(house: GatewayServer, host: FakeHost) -> None:
     host.answer = WHOLE
     stream = sse(house.chat(stream=True, **WAYS["chat"][1]).text)
     assert stream.done and not any("error" in event for event in stream.events)
     assert stream.events[-1]["choices"][0]["finish_reason"] == "length"
 
 
-def test_openai_s_client_knows_it(house: House, host: FakeHost) -> None:
+def test_openai_s_client_knows_it(house: GatewayServer, host: FakeHost) -> None:
     host.answer = WHOLE
     with (
         openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as client,
@@ -71,7 +71,7 @@ def test_openai_s_client_knows_it(house: House, host: FakeHost) -> None:
         )
 
 
-def test_json_that_is_whole_and_wrong_is_an_error_still(house: House, host: FakeHost) -> None:
+def test_json_that_is_whole_and_wrong_is_an_error_still(house: GatewayServer, host: FakeHost) -> None:
     host.answer = '{"city": "Paris"}'
     found = house.chat(**{**WAYS["chat"][1], "max_tokens": 50})
     assert found.status_code == 502 and "breaks the schema" in found.text

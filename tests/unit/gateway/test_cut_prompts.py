@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.wall import Play, Wall
-from tests.unit.gateway.house import STRONG, House, config
+from tests.gates.faulty_host import FaultyHost, ScriptedReply
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 from tests.unit.gateway.test_odd_replies import WAYS, framed
 
 RULERS = "Summarize this log.\n" + ("=" * 100 + "\nstep done\n") * 60
@@ -22,14 +22,14 @@ PROSE = "The total of the invoice is 42 euros, and it was paid in March. " * 120
 def counting(tokens: int, way: str, path: Path, patch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
     """How to ask a model on this machine that says it read so many tokens."""
 
-    def play(body: Mapping[str, Any]) -> Play:
-        return Play([framed(_said(tokens, "It says so."))])
+    def play(body: Mapping[str, Any]) -> ScriptedReply:
+        return ScriptedReply([framed(_said(tokens, "It says so."))])
 
-    with Wall(script=lambda *_: Play(), reader=play) as wall:
+    with FaultyHost(script=lambda *_: ScriptedReply(), reader=play) as wall:
         file = config(path / "intermodal.toml", ("near", wall.base_url, STRONG))
         file.write_text(file.read_text().replace('zone = "internet"', 'zone = "machine"'))
         patch.setenv("INTERMODAL_CONFIG", str(file))
-        with House() as house:
+        with GatewayServer() as house:
 
             def ask(text: str) -> Any:
                 message = {"role": "user", "content": text} | ({} if way == "lane" else {"name": "bob"})
@@ -81,19 +81,21 @@ def test_a_prompt_that_was_cut_goes_to_no_other_model_of_the_same_server(
     """A server cuts with every model that it has, and the first of them is not asked once more after the second."""
     hits: list[str] = []
 
-    def play(body: Mapping[str, Any]) -> Play:
+    def play(body: Mapping[str, Any]) -> ScriptedReply:
         hits.append(body["model"])
         near = body["model"] != "far"
         said = _said(512 if near else 4000, "near" if near else "far")
-        return Play([framed(streamed(said), kind=b"text/event-stream") if body.get("stream") else framed(said)])
+        return ScriptedReply(
+            [framed(streamed(said), kind=b"text/event-stream") if body.get("stream") else framed(said)]
+        )
 
-    with Wall(script=lambda *_: Play(), reader=play) as wall:
+    with FaultyHost(script=lambda *_: ScriptedReply(), reader=play) as wall:
         others = [("far", wall.base_url, FAR)] if fallback else []
         file = config(tmp_path / "intermodal.toml", ("near", wall.base_url, TWO), *others)
         text = file.read_text().replace('zone = "internet"', 'zone = "machine"', 1)
         file.write_text('[policies.p]\nobjective = "cheapest"\nat_least = "large"\n' + text)
         monkeypatch.setenv("INTERMODAL_CONFIG", str(file))
-        with House() as house:
+        with GatewayServer() as house:
             message = {"role": "user", "content": PROSE} | ({} if way == "lane" else {"name": "bob"})
             tree = {"model": "policy:p", "max_tokens": 50, "messages": [message], "stream": stream}
             found = house.post("/v1/chat/completions", tree)

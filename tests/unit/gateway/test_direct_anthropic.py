@@ -11,8 +11,8 @@ import anthropic
 import httpx
 import pytest
 from tests.gates import upstreams
-from tests.gates.wall import HEAD, LAST, Play, Wall, chunk
-from tests.unit.gateway.house import STRONG, House, config, until
+from tests.gates.faulty_host import HEAD, LAST, FaultyHost, ScriptedReply, chunk
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 from tests.unit.gateway.test_chat import picture
 
 from intermodal.testing import FakeHost, FakeVendor
@@ -45,23 +45,23 @@ def vendor() -> Iterator[FakeVendor]:
 
 
 @pytest.fixture
-def house(vendor: FakeVendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(vendor: FakeVendor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     path = tmp_path / "intermodal.toml"
     path.write_text(ROWS.format(url=vendor.base_url))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     monkeypatch.setenv("VENDOR_KEY", "secret")
-    with House() as served:
+    with GatewayServer() as served:
         yield served
 
 
 @pytest.fixture
-def client(house: House) -> Iterator[anthropic.Anthropic]:
+def client(house: GatewayServer) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0) as made:
         yield made
 
 
 def test_it_is_passed_on_whole_with_its_marks_for_the_cache(
-    house: House, vendor: FakeVendor, client: anthropic.Anthropic
+    house: GatewayServer, vendor: FakeVendor, client: anthropic.Anthropic
 ) -> None:
     marked: Any = [{"type": "text", "text": "You count.", "cache_control": {"type": "ephemeral"}}]
     made = client.messages.create(model="vendor/opus", max_tokens=50, system=marked, messages=HELLO)
@@ -76,7 +76,7 @@ def test_it_is_passed_on_whole_with_its_marks_for_the_cache(
 
 
 def test_a_stream_keeps_its_events_and_tells_of_the_run_at_its_end(
-    house: House, vendor: FakeVendor, client: anthropic.Anthropic
+    house: GatewayServer, vendor: FakeVendor, client: anthropic.Anthropic
 ) -> None:
     vendor.thought = "two and two"
     with client.messages.stream(model="vendor/opus", max_tokens=50, messages=HELLO) as stream:
@@ -99,14 +99,14 @@ def test_events_without_names_get_them_as_anthropic_s_client_goes_by_the_name_al
 ) -> None:
     words = ("Four", ", and no", " more.")
     unnamed = [event[event.index(b"data:") :] for event in upstreams.events("anthropic", words)]
-    played = Play((HEAD, *map(chunk, unnamed), LAST), paid=True)
+    played = ScriptedReply((HEAD, *map(chunk, unnamed), LAST), paid=True)
     path = tmp_path / "intermodal.toml"
-    with Wall(lambda _model, _number: played) as wall:
+    with FaultyHost(lambda _model, _number: played) as wall:
         path.write_text(ROWS.format(url=wall.base_url))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         monkeypatch.setenv("VENDOR_KEY", "secret")
         with (
-            House() as house,
+            GatewayServer() as house,
             anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0) as client,
         ):
             with client.messages.stream(model="vendor/opus", max_tokens=50, messages=HELLO) as stream:
@@ -115,7 +115,7 @@ def test_events_without_names_get_them_as_anthropic_s_client_goes_by_the_name_al
             assert house.taken == 1
 
 
-def test_tools_are_called_and_answered(house: House, vendor: FakeVendor, client: anthropic.Anthropic) -> None:
+def test_tools_are_called_and_answered(house: GatewayServer, vendor: FakeVendor, client: anthropic.Anthropic) -> None:
     vendor.calls = (("weather", {"place": "Bonn"}),)
     for ask in ("whole", "streamed"):
         if ask == "whole":
@@ -133,7 +133,7 @@ def test_tools_are_called_and_answered(house: House, vendor: FakeVendor, client:
     assert vendor.attempts[-1].json["messages"][-1]["content"] == [result]
 
 
-def test_a_picture_goes_as_it_is(house: House, vendor: FakeVendor, client: anthropic.Anthropic) -> None:
+def test_a_picture_goes_as_it_is(house: GatewayServer, vendor: FakeVendor, client: anthropic.Anthropic) -> None:
     data = picture().partition(",")[2]
     source: Any = {"type": "base64", "media_type": "image/png", "data": data}
     content: Any = [{"type": "image", "source": source}, {"type": "text", "text": "What colour is this?"}]
@@ -143,7 +143,7 @@ def test_a_picture_goes_as_it_is(house: House, vendor: FakeVendor, client: anthr
 
 
 def test_a_failure_is_told_in_its_own_words_after_one_attempt(
-    house: House, vendor: FakeVendor, client: anthropic.Anthropic
+    house: GatewayServer, vendor: FakeVendor, client: anthropic.Anthropic
 ) -> None:
     vendor.fails = (400, "invalid_request_error", "messages: no good")
     with pytest.raises(anthropic.APIStatusError, match="no good"):
@@ -154,7 +154,7 @@ def test_a_failure_is_told_in_its_own_words_after_one_attempt(
     assert (row.state, row.spent) == ("void", 0.0)
 
 
-def test_what_it_took_is_a_row_like_any_other(house: House, client: anthropic.Anthropic) -> None:
+def test_what_it_took_is_a_row_like_any_other(house: GatewayServer, client: anthropic.Anthropic) -> None:
     made = client.messages.create(model="vendor/opus", max_tokens=50, messages=HELLO)
     until(lambda: house.gateway.client.store.attempts(1))
     [row] = house.gateway.client.store.attempts(10)
@@ -164,7 +164,7 @@ def test_what_it_took_is_a_row_like_any_other(house: House, client: anthropic.An
     assert [run.outcome for run in house.gateway.client.store.runs()] == ["finished"]
 
 
-def test_what_the_lane_does_not_take_is_answered_all_the_same(house: House, vendor: FakeVendor) -> None:
+def test_what_the_lane_does_not_take_is_answered_all_the_same(house: GatewayServer, vendor: FakeVendor) -> None:
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, "speed": "fast"}
     found: httpx.Response = house.post("/v1/messages", tree)
     assert found.status_code == 200 and found.headers["x-intermodal-ignored"] == "speed"
@@ -188,7 +188,7 @@ ENDING: Any = [{"role": "user", "content": [{"type": "text", "text": "hello ther
     ],
 )  # fmt: skip
 def test_marks_for_the_cache_reach_the_host_whichever_way_a_chat_goes(
-    house: House, vendor: FakeVendor, marked: Any, kept: Any
+    house: GatewayServer, vendor: FakeVendor, marked: Any, kept: Any
 ) -> None:
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, **marked}
     for stream in (False, True):  # buffered, which is the executor's
@@ -208,7 +208,7 @@ def test_marks_for_the_cache_reach_the_host_whichever_way_a_chat_goes(
     ],
 )
 def test_marks_in_the_middle_of_something_go_with_the_lane_and_are_named_else(
-    house: House, vendor: FakeVendor, marked: Any
+    house: GatewayServer, vendor: FakeVendor, marked: Any
 ) -> None:
     """Moved to its end, a mark would have the host write a cache that nobody reads."""
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, **marked}
@@ -224,7 +224,7 @@ def test_a_host_without_words_for_marks_is_not_told_of_them_which_is_said(
     host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "plain.toml", ("cloud", host.base_url, STRONG))))
-    with House() as plain:
+    with GatewayServer() as plain:
         for marked in ({"system": [SAID]}, {"messages": ENDING}, MARK):
             tree = {"model": "cloud/strong", "max_tokens": 50, "messages": HELLO, **marked}
             found = plain.post("/v1/messages", tree)
@@ -233,7 +233,7 @@ def test_a_host_without_words_for_marks_is_not_told_of_them_which_is_said(
             assert b"ephemeral" not in host.attempts[-1].body
 
 
-def test_words_about_marks_are_no_marks(house: House) -> None:
+def test_words_about_marks_are_no_marks(house: GatewayServer) -> None:
     said = json.dumps(MARK)
     tool = {**TOOL, "input_schema": {"type": "object", "properties": {"cache_control": {"type": "string"}}}}
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": [{"role": "user", "content": said}], "tools": [tool]}
@@ -242,7 +242,7 @@ def test_words_about_marks_are_no_marks(house: House) -> None:
     assert "x-intermodal-ignored" not in found.headers
 
 
-def test_marks_in_a_chat_of_openais_are_named_too(house: House) -> None:
+def test_marks_in_a_chat_of_openais_are_named_too(house: GatewayServer) -> None:
     """Some clients write them there for hosts that pass them on."""
     content: Any = [{"type": "text", "text": "hello there", **MARK}]
     found = house.chat(content, model="vendor/opus", max_tokens=50)

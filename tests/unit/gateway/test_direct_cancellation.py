@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.wall import DONE, HEAD, LAST, ROLE, Play, Wall, chunk, delta, refusal
-from tests.unit.gateway.house import STRONG, House, config, until
+from tests.gates.faulty_host import DONE, HEAD, LAST, ROLE, FaultyHost, ScriptedReply, chunk, delta, refusal
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 
 from intermodal.gateway.quotas.lease_pool import QuotaReservation
 from intermodal.store.attempt_journal import SLOTS
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
-PLAYS: dict[str, Play] = {}
+PLAYS: dict[str, ScriptedReply] = {}
 
 
 @pytest.fixture
-def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
-    with Wall(lambda model, number: PLAYS["now"]) as wall:
+def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyHost]:
+    with FaultyHost(lambda model, number: PLAYS["now"]) as wall:
         roomy = STRONG.replace("context = 32000", "context = 1000000")
         path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, roomy))
         waits = 'zone = "internet"\ntimeouts = { between_tokens = 0.6 }'
@@ -41,7 +41,7 @@ def request(content: str = "hello", *headers: bytes, **more: Any) -> bytes:
     return b"\r\n".join([*head, b"content-length: %d" % len(body), b"", body])
 
 
-def clean(house: House) -> bool:
+def clean(house: GatewayServer) -> bool:
     """Nothing is on its way any more, and nothing is left of it."""
     lane = house.gateway.lane
     slate = lane.rows._slate
@@ -51,10 +51,10 @@ def clean(house: House) -> bool:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_client_that_leaves_ends_the_call_and_pays_the_bound(wall: Wall, stream: bool) -> None:
+def test_a_client_that_leaves_ends_the_call_and_pays_the_bound(wall: FaultyHost, stream: bool) -> None:
     begun = (HEAD, chunk(ROLE), chunk(delta("Pa"))) if stream else ()
-    PLAYS["now"] = Play((*begun, 30.0), paid=True)
-    with House() as house:
+    PLAYS["now"] = ScriptedReply((*begun, 30.0), paid=True)
+    with GatewayServer() as house:
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
             line.sendall(request(stream=stream, max_tokens=100))
             until(lambda: bool(wall.hits))
@@ -68,12 +68,12 @@ def test_a_client_that_leaves_ends_the_call_and_pays_the_bound(wall: Wall, strea
 
 
 def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
-    wall: Wall, monkeypatch: pytest.MonkeyPatch
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lane's attempt failed; the next one is being planned."""
     PLAYS["now"] = refusal(503)
     at = threading.Event()
-    with House() as house:
+    with GatewayServer() as house:
         gateway = house.gateway
         given_back: list[QuotaReservation] = []
         release, settle = house.ledger.release, house.ledger.settle
@@ -101,12 +101,12 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
         assert not any(breaker.probing for breaker in gateway.client.upstreams._breakers.values())
 
 
-def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: Wall) -> None:
+def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: FaultyHost) -> None:
     """For longer than the host may be silent: it is not the one that is."""
     words = "=" * 4000  # as few tokens as there can be
     pieces = [chunk(delta(words)) for _ in range(2500)]
-    PLAYS["now"] = Play((HEAD, chunk(ROLE), *pieces, chunk(delta(None, "stop")), chunk(DONE), LAST), paid=True)
-    with House() as house:
+    PLAYS["now"] = ScriptedReply((HEAD, chunk(ROLE), *pieces, chunk(delta(None, "stop")), chunk(DONE), LAST), paid=True)
+    with GatewayServer() as house:
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
             line.sendall(request(stream=True, max_tokens=200_000))
             until(lambda: wall.hits)
@@ -123,14 +123,14 @@ def test_a_reader_that_is_slow_slows_its_host_and_loses_nothing(wall: Wall) -> N
         assert house.taken == 1
 
 
-def test_connections_are_used_again_over_answers_and_streams(wall: Wall) -> None:
+def test_connections_are_used_again_over_answers_and_streams(wall: FaultyHost) -> None:
     said = {"role": "assistant", "content": "hi"}
     tree = {
         "id": "w", "object": "chat.completion", "created": 1, "model": "m",
         "choices": [{"index": 0, "message": said, "finish_reason": "stop"}],
     }  # fmt: skip
-    live = Play((HEAD, *map(chunk, (ROLE, delta("hi"), delta(None, "stop"), DONE)), LAST))
-    with House() as house:
+    live = ScriptedReply((HEAD, *map(chunk, (ROLE, delta("hi"), delta(None, "stop"), DONE)), LAST))
+    with GatewayServer() as house:
         for number in range(12):
             PLAYS["now"] = refusal(200, tree) if number % 2 else live
             data = house.raw(request("hello", b"connection: close", stream=not number % 2, max_tokens=100))

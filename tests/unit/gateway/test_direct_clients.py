@@ -10,9 +10,9 @@ from typing import Any
 import ollama
 import openai
 import pytest
-from tests.gates.served import Served
-from tests.unit.gateway.house import VENDOR_SAID as SAID
-from tests.unit.gateway.house import Before, House, until
+from tests.gates.serve_process import Served
+from tests.unit.gateway.gateway_server import VENDOR_SAID as SAID
+from tests.unit.gateway.gateway_server import Before, GatewayServer, until
 
 from intermodal.testing.openai_responses import ENCRYPTED
 
@@ -23,7 +23,7 @@ TOOL: Any = {"type": "function", "name": "weather", "parameters": {"type": "obje
 CHAT_TOOL: Any = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 CALLS = (("weather", {"place": "Bonn"}),)
 HELLO: Any = [{"role": "user", "content": "hello there"}]
-Asks = Callable[[House], openai.OpenAI]
+Asks = Callable[[GatewayServer], openai.OpenAI]
 
 
 @pytest.fixture

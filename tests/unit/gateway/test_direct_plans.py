@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.client import plan_from
 from intermodal.from_wire import request_from_call
@@ -97,7 +97,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CompiledPlan, Plan
 
 
 def test_a_remembered_plan_is_the_one_that_planning_afresh_makes(
-    house: House, remembered: list[tuple[CompiledPlan, Plan]], full_gates: bool
+    house: GatewayServer, remembered: list[tuple[CompiledPlan, Plan]], full_gates: bool
 ) -> None:
     """All but its numbers, which are those of the longest chat of the shape and never less than its own."""
     chance = random.Random(SEED)
@@ -114,7 +114,7 @@ def test_a_remembered_plan_is_the_one_that_planning_afresh_makes(
             assert getattr(own, name).high <= getattr(kept, name).high * (1 + 1e-9), name
 
 
-def test_what_is_learned_is_planned_with_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_learned_is_planned_with_once(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planning is the first to see figures that changed since the last look; then chats of a shape share a plan."""
     learned: list[MatchedChat] = []
     learn = DirectEngine.learned
@@ -137,7 +137,7 @@ def test_what_is_learned_is_planned_with_once(house: House, monkeypatch: pytest.
 
 @pytest.mark.parametrize("other", ["day", "machine", "refusals"])
 def test_a_plan_holds_with_what_it_was_made_with_and_not_with_what_came_meanwhile(
-    house: House, monkeypatch: pytest.MonkeyPatch, other: str
+    house: GatewayServer, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
     """Planned before midnight and remembered after it, it has yesterday's prices."""
     planned: list[MatchedChat] = []

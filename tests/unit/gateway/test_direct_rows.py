@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.catalog.types import Host
 from intermodal.executor.preparation import prompt
@@ -94,7 +94,7 @@ Reads = Callable[[ExtractedBody, str, Any], ParsedChat | None]
 
 @pytest.mark.parametrize("name", ["input", "messages"])
 def test_a_conversation_is_written_and_known_again_as_by_the_executor(
-    house: House, name: str, full_gates: bool
+    house: GatewayServer, name: str, full_gates: bool
 ) -> None:
     make, reads, dialect, codec = _WIRES[name]
     chance, measures = random.Random(SEED), TextSizeCache(house.gateway.client)

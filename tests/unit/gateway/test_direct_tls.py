@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.unit.gateway.house import SEEING, STRONG, House, config, sse, until
+from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config, sse, until
 from tests.unit.gateway.test_direct_images import png
 
 from intermodal.executor.attempt.caller import StepCaller
@@ -121,7 +121,7 @@ def secure(trusted: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_one_connection_serves_answers_and_streams(secure: SecureHost) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         for _ in range(4):
             said = house.chat(max_tokens=100)
             assert said.json()["choices"][0]["message"]["content"] == "the hosted answer"
@@ -142,7 +142,7 @@ def test_a_mebibyte_arrives_as_it_is_both_ways(secure: SecureHost, stream: bool)
     secure.answer = words
     url = f"data:image/png;base64,{b64encode(picture).decode()}"
     content = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
-    with House() as house:
+    with GatewayServer() as house:
         for _ in range(2):
             said = house.chat(content, model="cloud/seeing", stream=stream, max_tokens=4096)
             if stream:
@@ -202,7 +202,7 @@ def test_what_is_wrong_is_said_and_the_next_host_answers(
             ("good", other.base_url, both.replace("= 0.", "= 1.")),
         )  # fmt: skip
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             began = time.monotonic()
             only = house.chat(model="cloud/only", stream=stream, max_tokens=100)
             assert only.status_code in (502, 503), only.text
@@ -240,7 +240,7 @@ def test_a_host_that_never_shakes_hands_is_given_up(
             tmp_path / "i.toml", ("mute", url, STRONG), ("good", other.base_url, dear), more="[timeouts]\nconnect = 0.5"
         )
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             began = time.monotonic()
             said = house.chat(max_tokens=100)
             assert said.headers["x-intermodal-route"] == "good:cloud/strong", said.text

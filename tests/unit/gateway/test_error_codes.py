@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.testing import FakeHost
@@ -29,12 +29,12 @@ MODEL = "cloud/strong"
 def test_a_code_is_a_word_or_null(
     configured: Any, method: str, path: str, kind: str, body: bytes, status: int, code: str | None
 ) -> None:
-    with House(limits=HttpLimits(body=4096)) as house:
+    with GatewayServer(limits=HttpLimits(body=4096)) as house:
         found = house.http.request(method, path, content=body, headers={"content-type": kind})
     assert (found.status_code, found.json()["error"]["code"]) == (status, code)
 
 
-def test_what_failed_inside_has_no_code(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_failed_inside_has_no_code(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*asked: object, **more: object) -> None:
         raise RuntimeError("no")
 
@@ -45,7 +45,7 @@ def test_what_failed_inside_has_no_code(house: House, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("told", ["by the plan", "by the host"])
-def test_a_prompt_that_is_too_long_has_openai_s_code(house: House, host: FakeHost, told: str) -> None:
+def test_a_prompt_that_is_too_long_has_openai_s_code(house: GatewayServer, host: FakeHost, told: str) -> None:
     """Frameworks shorten the conversation where they read it."""
     said = LONG
     if told == "by the host":
@@ -64,13 +64,13 @@ def test_a_prompt_that_is_too_long_has_openai_s_code(house: House, host: FakeHos
     assert (found.status_code, found.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
-def test_another_reason_why_nobody_answers_is_not_a_prompt_that_is_too_long(house: House) -> None:
+def test_another_reason_why_nobody_answers_is_not_a_prompt_that_is_too_long(house: GatewayServer) -> None:
     found = house.chat("hello", model=MODEL, intermodal={"farthest": "machine"})
     assert (found.status_code, found.json()["error"]["code"]) == (400, "no_route")
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
-def test_a_model_that_is_not_there_has_openai_s_code(house: House, path: str) -> None:
+def test_a_model_that_is_not_there_has_openai_s_code(house: GatewayServer, path: str) -> None:
     said = "input" if path == "/v1/responses" else "messages"
     found = house.post(path, {"model": "no/such", said: HELLO})
     error = found.json()["error"]

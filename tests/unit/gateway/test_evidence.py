@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
-from tests.unit.gateway.house import House, sse
+from tests.unit.gateway.gateway_server import GatewayServer, sse
 
 from intermodal.testing import FakeHost
 
@@ -35,12 +35,12 @@ SCHEMA = {
 FORM = {"type": "json_schema", "json_schema": {"name": "invoice", "schema": SCHEMA}}
 
 
-def ask(house: House, content: Any = None, **more: Any) -> Any:
+def ask(house: GatewayServer, content: Any = None, **more: Any) -> Any:
     said = content if content is not None else [{"type": "text", "text": "Read it."}, FILE]
     return house.chat(said, **{"response_format": FORM, **more})
 
 
-def test_a_value_has_its_place_beside_the_usage(house: House, host: FakeHost) -> None:
+def test_a_value_has_its_place_beside_the_usage(house: GatewayServer, host: FakeHost) -> None:
     host.answer = '{"total": 1380.5}'
     found = ask(house)
     assert found.status_code == 200, found.text
@@ -52,7 +52,7 @@ def test_a_value_has_its_place_beside_the_usage(house: House, host: FakeHost) ->
     assert "x-intermodal-unverified" not in found.headers and "the total amount due" in host.attempts[0].text
 
 
-def test_a_value_that_stands_nowhere_is_in_a_header_and_a_note(house: House, host: FakeHost) -> None:
+def test_a_value_that_stands_nowhere_is_in_a_header_and_a_note(house: GatewayServer, host: FakeHost) -> None:
     host.answer = '{"total": 1284.5}'
     found = ask(house)
     assert found.headers["x-intermodal-unverified"] == "/total" and len(host.attempts) == 2
@@ -63,7 +63,7 @@ def test_a_value_that_stands_nowhere_is_in_a_header_and_a_note(house: House, hos
     assert streamed.events[-1]["usage"]["intermodal"]["evidence"] == about["evidence"]
 
 
-def test_a_code_is_asked_for_again_among_those_that_the_file_has(house: House, host: FakeHost) -> None:
+def test_a_code_is_asked_for_again_among_those_that_the_file_has(house: GatewayServer, host: FakeHost) -> None:
     currency = {"enum": ["EUR", "GBP", "USD"], "description": "the currency"}
     schema = {"type": "object", "properties": {"currency": currency}, "required": ["currency"]}
     host.answer = '{"currency": "USD"}'
@@ -74,7 +74,7 @@ def test_a_code_is_asked_for_again_among_those_that_the_file_has(house: House, h
 
 
 @pytest.mark.parametrize("wish", ["mark", "off"])
-def test_a_client_may_want_no_second_call(house: House, host: FakeHost, wish: str) -> None:
+def test_a_client_may_want_no_second_call(house: GatewayServer, host: FakeHost, wish: str) -> None:
     host.answer = '{"total": 1284.5}'
     found = ask(house, headers={"x-intermodal-evidence": wish})
     assert ("x-intermodal-unverified" in found.headers) is (wish == "mark") and len(host.attempts) == 1
@@ -82,7 +82,7 @@ def test_a_client_may_want_no_second_call(house: House, host: FakeHost, wish: st
     assert refused.status_code == 400, "a request may not loosen what a header before it tightened"
 
 
-def test_json_without_a_file_is_one_call_and_is_held_against_nothing(house: House, host: FakeHost) -> None:
+def test_json_without_a_file_is_one_call_and_is_held_against_nothing(house: GatewayServer, host: FakeHost) -> None:
     host.answer = '{"total": 1284.5}'
     found = ask(house, "How much is it?")
     assert found.status_code == 200 and len(host.attempts) == 1

@@ -9,9 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
 from tests.gates.upstreams import document, whole
-from tests.gates.wall import Play, Wall, refusal
-from tests.unit.gateway.house import House, priced, through_the_executor, until
+from tests.unit.gateway.gateway_server import GatewayServer, priced, through_the_executor, until
 
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
 from intermodal.gateway.server import Gateway
@@ -24,27 +24,27 @@ UNSURE = "speed = { overhead = [0.0001, 3.0, 6.0], decode = [10.0, 20.0, 1e6], p
 
 @contextmanager
 def served(
-    way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, new: Play | None, more: str = ""
-) -> Iterator[House]:
+    way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, new: ScriptedReply | None, more: str = ""
+) -> Iterator[GatewayServer]:
     """A gateway before a host that works and one that is ``new``, and does so too, or fails in this way."""
 
     def before(gateway: Gateway) -> None:
         if way == "executor":
             through_the_executor(gateway)
 
-    def play(model: str, number: int) -> Play:
+    def play(model: str, number: int) -> ScriptedReply:
         if model == "new" and new is not None:
             return new
         return (whole if wall.hits[-1].body.get("stream") else document)("openai", WORDS)
 
-    with Wall(play) as wall:
+    with FaultyHost(play) as wall:
         path = folder / "intermodal.toml"
         rows = [
             priced(host, wall.base_url, price, model=f"acme/{host}") for host, price in (("known", 1.0), ("new", 0.9))
         ]
         path.write_text("".join([more, *rows, UNSURE]))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House(before=before) as house:
+        with GatewayServer(before=before) as house:
             house.http.event_hooks = {}  # the wall writes less than the document says
             for _ in range(4):
                 assert house.chat(model="auto", max_tokens=50).status_code == 200
@@ -54,7 +54,7 @@ def served(
             yield house
 
 
-def asks(house: House, count: int) -> list[tuple[str, str]]:
+def asks(house: GatewayServer, count: int) -> list[tuple[str, str]]:
     """Who answered so many requests, and what was said of each."""
     found = []
     for _ in range(count):
@@ -94,7 +94,7 @@ def test_nothing_is_tried_out_where_the_config_says_so(
         assert {who for who, _ in asks(house, 3 * EXPLORED_EVERY)} == {"known:acme/known"}
 
 
-SILENT = Play((), end="stall")
+SILENT = ScriptedReply((), end="stall")
 TRIAL = "[timeouts]\ntrial = 0.5\n"
 
 
@@ -110,18 +110,20 @@ def test_an_endpoint_that_is_tried_out_and_silent_is_not_waited_for_as_long_as_o
 
 
 @contextmanager
-def probed(way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, first: list[Play], *hosts: str) -> Iterator[House]:
+def probed(
+    way: str, folder: Path, monkeypatch: pytest.MonkeyPatch, first: list[ScriptedReply], *hosts: str
+) -> Iterator[GatewayServer]:
     """A gateway before a model at these hosts, of which the first, the cheapest, plays ``first``."""
 
-    def play(model: str, number: int) -> Play:
+    def play(model: str, number: int) -> ScriptedReply:
         return first[0] if model == hosts[0] else document("openai", WORDS)
 
-    with Wall(play) as wall:
+    with FaultyHost(play) as wall:
         path = folder / "intermodal.toml"
         rows = [priced(host, wall.base_url, 1.0 + place) for place, host in enumerate(hosts)]
         path.write_text("".join([TRIAL, *rows]))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House(before=through_the_executor if way == "executor" else None) as house:
+        with GatewayServer(before=through_the_executor if way == "executor" else None) as house:
             house.http.event_hooks = {}  # the wall writes less than the document says
             yield house
 

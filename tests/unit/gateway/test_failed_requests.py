@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.gates.wall import HEAD, ROLE, Play, Wall, answer, chunk, cut, delta, refusal
+from tests.gates.faulty_host import HEAD, ROLE, FaultyHost, ScriptedReply, answer, chunk, cut, delta, refusal
 from tests.unit.gateway import contract
-from tests.unit.gateway.house import House, priced, until
+from tests.unit.gateway.gateway_server import GatewayServer, priced, until
 
 from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN
 
@@ -31,10 +31,12 @@ SPEED = "speed = { overhead = [0.01, 0.02, 0.03], decode = [1e4, 2e4, 3e4], prom
 class Gateway:
     """A gateway before two hosts of a model; ``plays`` is what each of them does."""
 
-    def __init__(self, house: House, plays: dict[str, Play]) -> None:
+    def __init__(self, house: GatewayServer, plays: dict[str, ScriptedReply]) -> None:
         self.house, self._plays = house, plays
 
-    def ask(self, protocol: str, first: Play, second: Play, *, stream: bool = False, **headers: str) -> httpx.Response:
+    def ask(
+        self, protocol: str, first: ScriptedReply, second: ScriptedReply, *, stream: bool = False, **headers: str
+    ) -> httpx.Response:
         self._plays.update(first=first, second=second)
         tree: dict[str, Any] = {"model": "cloud/strong", "stream": stream}
         said = [{"role": "user", "content": "hello"}]
@@ -60,13 +62,13 @@ def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway
 
 @contextmanager
 def _gateway(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
-    plays: dict[str, Play] = {}
-    with Wall(lambda model, number: plays[model]) as wall:
+    plays: dict[str, ScriptedReply] = {}
+    with FaultyHost(lambda model, number: plays[model]) as wall:
         path = folder / "intermodal.toml"
         rows = (priced(host, wall.base_url, price) + SPEED for host, price in (("first", 1.0), ("second", 2.0)))
         path.write_text("".join(rows))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             yield Gateway(house, plays)
 
 
@@ -127,7 +129,7 @@ def test_an_error_before_any_attempt_says_that_nothing_was_asked(gateway: Gatewa
 
 @pytest.mark.parametrize("protocol", sorted(DOORS))
 def test_an_attempt_that_the_deadline_ended_is_one(gateway: Gateway, protocol: str) -> None:
-    silent = Play((HEAD, chunk(ROLE), chunk(delta("all"))), end="stall", paid=True)
+    silent = ScriptedReply((HEAD, chunk(ROLE), chunk(delta("all"))), end="stall", paid=True)
     found = gateway.ask(protocol, silent, silent, x_intermodal_deadline="0.7")
     about = told(protocol, found)
     assert (found.status_code, about["attempts"], about["route"]) == (502, 1, "first:cloud/strong")

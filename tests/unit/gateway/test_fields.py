@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import Before, House
+from tests.unit.gateway.gateway_server import Before, GatewayServer
 
 from intermodal.testing import FakeHost
 
@@ -57,7 +57,7 @@ def test_what_is_not_understood_in_a_field_is_named(
     assert ignored(house.post(path, asked(path, **field, **way))) == named
 
 
-def before_one(protocol: str, request: pytest.FixtureRequest) -> tuple[House, Any, str]:
+def before_one(protocol: str, request: pytest.FixtureRequest) -> tuple[GatewayServer, Any, str]:
     """A gateway before a host of a protocol, and the model there."""
     if protocol == "openai":
         return request.getfixturevalue("house"), request.getfixturevalue("host"), "cloud/strong"
@@ -88,7 +88,7 @@ def test_a_tool_stays_strict_where_its_host_knows_the_word(
 PAPER = {"type": "text", "media_type": "text/plain", "data": "It costs 3 euros."}
 
 
-def test_what_is_told_of_a_document_is_told_before_it(house: House, host: FakeHost) -> None:
+def test_what_is_told_of_a_document_is_told_before_it(house: GatewayServer, host: FakeHost) -> None:
     block = {"type": "document", "source": PAPER, "title": "Prices", "context": "As of May.",
              "citations": {"enabled": True}}  # fmt: skip
     content = [block, {"type": "text", "text": "What does it cost?"}]
@@ -99,7 +99,7 @@ def test_what_is_told_of_a_document_is_told_before_it(house: House, host: FakeHo
 
 
 @pytest.mark.parametrize("citations", [{"enabled": False}, None])
-def test_citations_that_nobody_asked_for_are_not_named(house: House, citations: Any) -> None:
+def test_citations_that_nobody_asked_for_are_not_named(house: GatewayServer, citations: Any) -> None:
     words = 'Say {"citations": {"enabled": true}}.'
     content = [{"type": "document", "source": PAPER, "citations": citations}, {"type": "text", "text": words}]
     assert ignored(house.post("/v1/messages", {**asked("/v1/messages", content), "model": "cloud/strong"})) == ""

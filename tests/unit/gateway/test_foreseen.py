@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
 from intermodal.content import Scripts, scaled
 from intermodal.cost_model.tokens import text_tokens
@@ -25,19 +25,19 @@ SEED = 20_261_126
 
 
 @pytest.fixture
-def house(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     yield from serving(host, tmp_path, monkeypatch, 128_000)
 
 
 @pytest.fixture
-def narrow(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def narrow(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     yield from serving(host, tmp_path, monkeypatch, 8_000)
 
 
-def serving(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: int) -> Iterator[House]:
+def serving(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: int) -> Iterator[GatewayServer]:
     rows = STRONG.replace("32000", str(context))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", ("cloud", host.base_url, rows))))
-    with House() as served:
+    with GatewayServer() as served:
         yield served
 
 
@@ -63,7 +63,7 @@ def needs(message: str) -> int:
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat", "/v1/explain"])
 def test_megabytes_of_words_are_refused_by_the_first_of_them(
-    house: House, host: FakeHost, counted: list[int], path: str
+    house: GatewayServer, host: FakeHost, counted: list[int], path: str
 ) -> None:
     text = WORDS * (8_000_000 // len(WORDS))
     tree = {"model": "cloud/strong", "max_tokens": 50, "messages": [{"role": "user", "content": text}]}
@@ -78,7 +78,7 @@ def test_megabytes_of_words_are_refused_by_the_first_of_them(
 
 
 def test_what_fits_is_counted_whole_and_answered(
-    house: House, host: FakeHost, counted: list[int], monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, host: FakeHost, counted: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prompt_size_check, "FIRST_SAMPLE", 10_000)
     text = WORDS * (200_000 // len(WORDS))
@@ -87,7 +87,7 @@ def test_what_fits_is_counted_whole_and_answered(
 
 
 def test_by_a_piece_nothing_is_refused_that_would_not_be_by_all_of_it(
-    narrow: House, monkeypatch: pytest.MonkeyPatch
+    narrow: GatewayServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Texts of all sorts around what the model holds: words at one end and blanks at the other, lines, long words.
 

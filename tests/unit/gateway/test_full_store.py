@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import House, until
+from tests.unit.gateway.gateway_server import GatewayServer, until
 
 from intermodal.gateway.direct import attempt_writer
 from intermodal.store.database import Store
@@ -17,7 +17,9 @@ from intermodal.testing import FakeHost
 NO_MORE, ENOUGH = "PRAGMA max_page_count=1", "PRAGMA max_page_count=1000000"  # SQLite: no more pages than there are
 
 
-def test_nothing_that_costs_money_is_sent_until_the_store_takes_rows_again(house: House, host: FakeHost) -> None:
+def test_nothing_that_costs_money_is_sent_until_the_store_takes_rows_again(
+    house: GatewayServer, host: FakeHost
+) -> None:
     assert house.chat().status_code == 200
     store = house.gateway.client.store
     with store._database.reading() as connection:
@@ -47,7 +49,7 @@ def test_nothing_that_costs_money_is_sent_until_the_store_takes_rows_again(house
 
 @pytest.mark.parametrize("after_all", [False, True], ids=["never taken", "taken after all"])
 def test_a_call_whose_row_is_not_written_in_the_end_has_one_when_the_store_is_opened_again(
-    house: House, monkeypatch: pytest.MonkeyPatch, after_all: bool
+    house: GatewayServer, monkeypatch: pytest.MonkeyPatch, after_all: bool
 ) -> None:
     monkeypatch.setattr(attempt_writer, "_LAST", 0.2)  # less than a locked store is waited for
     store = house.gateway.client.store

@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 import pytest
-from tests.unit.gateway.house import Before, House, sse
+from tests.unit.gateway.gateway_server import Before, GatewayServer, sse
 
 from intermodal.testing import FakeHost
 
@@ -25,7 +25,7 @@ HISTORY: Any = [
 
 
 @pytest.fixture
-def client(house: House, host: FakeHost) -> openai.OpenAI:
+def client(house: GatewayServer, host: FakeHost) -> openai.OpenAI:
     host.calls = (("weather", {"town": "Oslo"}), ("time", {}))
     return openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0)
 
@@ -58,7 +58,9 @@ def test_a_function_is_called_in_a_stream(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.parametrize("way", [{}, {"intermodal": {"deadline": 60}}], ids=["as it comes", "by the executor"])
-def test_a_call_and_its_result_go_back_as_those_of_a_tool(house: House, host: FakeHost, way: dict[str, Any]) -> None:
+def test_a_call_and_its_result_go_back_as_those_of_a_tool(
+    house: GatewayServer, host: FakeHost, way: dict[str, Any]
+) -> None:
     found = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": HISTORY, **way})
     assert found.status_code == 200, found.text
     _, said, result = host.attempts[-1].json["messages"]
@@ -67,7 +69,7 @@ def test_a_call_and_its_result_go_back_as_those_of_a_tool(house: House, host: Fa
     assert result == {"role": "tool", "tool_call_id": call["id"], "content": "wet"}
 
 
-def test_two_results_of_one_function_answer_their_own_calls(house: House, host: FakeHost) -> None:
+def test_two_results_of_one_function_answer_their_own_calls(house: GatewayServer, host: FakeHost) -> None:
     messages = [*HISTORY, *HISTORY[1:]]
     messages[-1] = {**messages[-1], "content": "dry"}
     assert house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": messages}).status_code == 200
@@ -107,7 +109,9 @@ def test_functions_reach_a_host_of_another_protocol(before: Before, stream: bool
         ({"functions": {"name": "weather"}}, "functions must be an array"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(house: House, host: FakeHost, fields: dict[str, Any], said: str) -> None:
+def test_what_cannot_be_meant_is_refused(
+    house: GatewayServer, host: FakeHost, fields: dict[str, Any], said: str
+) -> None:
     found = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": ASKED, **fields})
     assert found.status_code == 400 and said in found.json()["error"]["message"], found.text
     assert host.attempts == []
@@ -121,7 +125,7 @@ def test_a_host_that_cannot_be_told_to_call_one_at_a_time_is_not_asked(before: B
 
 
 @pytest.mark.parametrize("nothing", [{"functions": None}, {"function_call": None}])
-def test_null_is_no_function(house: House, host: FakeHost, nothing: dict[str, Any]) -> None:
+def test_null_is_no_function(house: GatewayServer, host: FakeHost, nothing: dict[str, Any]) -> None:
     host.calls = (("weather", {}),)
     tree = {"model": "cloud/strong", "messages": ASKED, "tools": [{"type": "function", "function": WEATHER}]}
     found = house.post("/v1/chat/completions", {**tree, **nothing})

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
-from tests.unit.gateway.house import House, until
+from tests.unit.gateway.gateway_server import GatewayServer, until
 from tests.unit.gateway.test_direct_images import png
 
 from intermodal.errors import UsageError
@@ -47,7 +47,7 @@ HOSTS = [
 
 
 @pytest.mark.parametrize("name", [name for name in HOSTS if name.strip() == name])
-def test_a_host_that_is_not_us_is_refused(house: House, host: FakeHost, name: str) -> None:
+def test_a_host_that_is_not_us_is_refused(house: GatewayServer, host: FakeHost, name: str) -> None:
     assert status(house.raw(request(f"host: {name}"))) in (400, 403, 421)
     assert host.attempts == []
 
@@ -55,7 +55,7 @@ def test_a_host_that_is_not_us_is_refused(house: House, host: FakeHost, name: st
 @pytest.mark.parametrize(
     "name", ["localhost", "LOCALHOST", "127.0.0.1", "127.0.0.1:8787", "[::1]:1", "localhost:65535"]
 )
-def test_our_own_names_are_taken(house: House, name: str) -> None:
+def test_our_own_names_are_taken(house: GatewayServer, name: str) -> None:
     assert status(house.raw(request(f"host: {name}"))) == 200
 
 
@@ -64,12 +64,12 @@ def test_our_own_names_are_taken(house: House, name: str) -> None:
     [("host: localhost", "host: localhost"), ("host: localhost", "host: evil.example"), ()],
     ids=["twice", "two", "none"],
 )
-def test_there_is_exactly_one_host(house: House, lines: tuple[str, ...]) -> None:
+def test_there_is_exactly_one_host(house: GatewayServer, lines: tuple[str, ...]) -> None:
     assert status(house.raw(request(*lines))) == 421
 
 
 @pytest.mark.parametrize("target", ["http://evil.example/v1/models", "//evil.example/v1/models", "*", "evil:443"])
-def test_a_target_that_is_no_path_is_refused(house: House, target: str) -> None:
+def test_a_target_that_is_no_path_is_refused(house: GatewayServer, target: str) -> None:
     assert status(house.raw(request("host: localhost", target=target))) in (400, 403, 404, 421)
 
 
@@ -78,17 +78,17 @@ def test_a_target_that_is_no_path_is_refused(house: House, target: str) -> None:
     ["origin: http://evil.example", "origin: null", "origin: http://localhost:3000", "origin: http://127.0.0.1",
      "origin: chrome-extension://abc", "origin:", "sec-fetch-site: cross-site", "sec-fetch-site: same-site"],
 )  # fmt: skip
-def test_pages_of_browsers_are_refused(house: House, host: FakeHost, line: str) -> None:
+def test_pages_of_browsers_are_refused(house: GatewayServer, host: FakeHost, line: str) -> None:
     assert status(house.raw(request("host: localhost", line))) == 403
     assert host.attempts == []
 
 
-def test_no_answer_lets_a_page_read_it(house: House) -> None:
+def test_no_answer_lets_a_page_read_it(house: GatewayServer) -> None:
     for found in (house.http.get("/v1/models"), house.http.options("/v1/chat/completions")):
         assert not [name for name in found.headers if name.startswith("access-control")]
 
 
-def test_another_bind_needs_keys(house: House) -> None:
+def test_another_bind_needs_keys(house: GatewayServer) -> None:
     for address in ("0.0.0.0", "::", "192.168.1.5", "example.com"):
         assert not is_loopback(address)
         with pytest.raises(UsageError, match="without keys"):
@@ -96,7 +96,7 @@ def test_another_bind_needs_keys(house: House) -> None:
 
 
 def test_a_body_too_large_is_refused_before_it_is_read(configured: object) -> None:
-    with House(limits=HttpLimits(body=1000)) as house:
+    with GatewayServer(limits=HttpLimits(body=1000)) as house:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         announced = house.raw(head + b"content-length: 100000000000\r\n\r\n")  # nothing of it is sent
         assert status(announced) == 413
@@ -125,7 +125,7 @@ def test_a_chunk_that_announces_too_much_is_refused_before_it_comes(
     head = CHUNKED % coding
     data = {"whole": [head + chunks], "head and chunks": [head, chunks],
             "single bytes": [bytes([byte]) for byte in head + chunks]}[pieces]  # fmt: skip
-    with House(limits=HttpLimits(body=1000, body_seconds=60, head_seconds=60)) as house:
+    with GatewayServer(limits=HttpLimits(body=1000, body_seconds=60, head_seconds=60)) as house:
         with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=30) as line:
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in data:
@@ -139,7 +139,7 @@ def test_a_chunk_that_announces_too_much_is_refused_before_it_comes(
         assert house.gateway.held == 0
 
 
-def sent_in_pieces(house: House, whole: bytes, chance: random.Random, sizes: Sequence[int]) -> list[int]:
+def sent_in_pieces(house: GatewayServer, whole: bytes, chance: random.Random, sizes: Sequence[int]) -> list[int]:
     """Statuses of what is answered to bytes that are sent in pieces of these sizes, until the gateway closes."""
     with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=30) as line:
         at = 0
@@ -156,7 +156,7 @@ def sent_in_pieces(house: House, whole: bytes, chance: random.Random, sizes: Seq
 def test_chunks_cut_anywhere_make_the_body_that_was_sent(configured: object, host: FakeHost) -> None:
     chance = random.Random(20_261_128)
     body = json.dumps({"model": "cloud/strong", "messages": [{"role": "user", "content": "hello " * 150}]}).encode()
-    with House(limits=HttpLimits(body=len(body))) as house:
+    with GatewayServer(limits=HttpLimits(body=len(body))) as house:
         for number in range(40):
             cuts = sorted(chance.sample(range(1, len(body)), chance.randrange(12)))
             parts = [body[start:end] for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True)]
@@ -172,7 +172,7 @@ def test_chunks_cut_anywhere_make_the_body_that_was_sent(configured: object, hos
 
 
 def test_all_bodies_together_have_a_limit(configured: object) -> None:
-    with House(limits=HttpLimits(body=1000, in_flight=1500)) as house:
+    with GatewayServer(limits=HttpLimits(body=1000, in_flight=1500)) as house:
         head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as first:
             first.sendall(head + b"content-length: 900\r\n\r\n")
@@ -199,19 +199,19 @@ def test_all_bodies_together_have_a_limit(configured: object) -> None:
     ],
     ids=["target", "many", "large", "endless", "no-http", "both-lengths", "negative", "type", "gzip", "method"],
 )  # fmt: skip
-def test_heads_that_are_not_taken(house: House, data: bytes, code: int) -> None:
+def test_heads_that_are_not_taken(house: GatewayServer, data: bytes, code: int) -> None:
     assert status(house.raw(data, seconds=20)) == code
 
 
 def test_a_request_that_stops_in_the_middle_is_ended(configured: object) -> None:
-    with House(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as house:
+    with GatewayServer(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as house:
         assert status(house.raw(b"GET /healthz HTTP/1.1\r\nhost: local", seconds=20)) == 408
         head = EXPLAIN + b"content-type: application/json\r\ncontent-length: 9\r\n\r\n"
         assert status(house.raw(head + b"{", seconds=20)) == 408
         assert house.gateway.held == 0
 
 
-def test_requests_on_one_connection_are_answered_in_their_order(house: House) -> None:
+def test_requests_on_one_connection_are_answered_in_their_order(house: GatewayServer) -> None:
     first = b"GET /v1/models HTTP/1.1\r\nhost: localhost\r\n\r\n"
     last = b"GET /nope HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     said = house.raw(first + request("host: localhost").replace(b"connection: close\r\n", b"") + last)
@@ -231,7 +231,7 @@ def saying(words: str, size: int, path: str = "chat/completions", more: bytes = 
     return head + more + b"content-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def test_large_bodies_come_in_any_pieces_with_others_around_them(house: House, host: FakeHost) -> None:
+def test_large_bodies_come_in_any_pieces_with_others_around_them(house: GatewayServer, host: FakeHost) -> None:
     """What follows a large body is a request of its own, wherever the pieces are cut."""
     chance = random.Random(20_261_126)
     said = [saying(f"what is picture {n}?", size) for n, size in enumerate((700_000, 900, 1_500_000, 270_000))]
@@ -247,14 +247,14 @@ def test_large_bodies_come_in_any_pieces_with_others_around_them(house: House, h
     assert house.gateway.held == 0
 
 
-def test_a_large_body_that_offers_another_protocol_is_read(house: House, host: FakeHost) -> None:
+def test_a_large_body_that_offers_another_protocol_is_read(house: GatewayServer, host: FakeHost) -> None:
     head = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\n"
     assert status(house.raw(saying("what?", 900_000, more=head) + b"PRI * HTTP/2.0")) == 200
     assert len(host.attempts) == 1
 
 
 def test_a_large_body_that_stops_in_the_middle_is_ended(configured: object, host: FakeHost) -> None:
-    with House(limits=HttpLimits(head_seconds=0.5, body_seconds=0.5)) as house:
+    with GatewayServer(limits=HttpLimits(head_seconds=0.5, body_seconds=0.5)) as house:
         whole = saying("what?", 2_000_000)
         assert status(house.raw(whole[:1_000_000], seconds=20)) == 408
         with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
@@ -264,7 +264,7 @@ def test_a_large_body_that_stops_in_the_middle_is_ended(configured: object, host
     assert len(host.attempts) == 1
 
 
-def test_another_protocol_is_not_taken_up(house: House) -> None:
+def test_another_protocol_is_not_taken_up(house: GatewayServer) -> None:
     head = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"
     said = house.raw(head + b"PRI * HTTP/2.0")
     assert status(said) == 200
@@ -272,7 +272,7 @@ def test_another_protocol_is_not_taken_up(house: House) -> None:
 
 
 @pytest.mark.parametrize("framing", ["content-length", "chunked"])
-def test_a_body_whose_head_offers_another_protocol_is_read(house: House, framing: str) -> None:
+def test_a_body_whose_head_offers_another_protocol_is_read(house: GatewayServer, framing: str) -> None:
     """Java's HttpClient offers HTTP/2 with every request."""
     body = b'{"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]}'
     coded = b"content-length: %d\r\n\r\n%b" % (len(body), body)
@@ -285,7 +285,7 @@ def test_a_body_whose_head_offers_another_protocol_is_read(house: House, framing
 
 
 @pytest.mark.parametrize("head", ["transfer-encoding: gzip, chunked", "transfer-encoding: identity, chunked"])
-def test_bodies_in_other_codings_are_refused(house: House, head: str) -> None:
+def test_bodies_in_other_codings_are_refused(house: GatewayServer, head: str) -> None:
     said = house.raw(EXPLAIN + f"content-type: application/json\r\n{head}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode())
     assert status(said) == 501
 
@@ -294,7 +294,7 @@ def test_bodies_in_other_codings_are_refused(house: House, head: str) -> None:
                                    b"content-length: 9000\r\n\r\n"], ids=["head", "body"])  # fmt: skip
 def test_a_request_that_drips_in_is_ended(configured: object, start: bytes) -> None:
     with (
-        House(limits=HttpLimits(head_seconds=0.5, body_seconds=0.5)) as house,
+        GatewayServer(limits=HttpLimits(head_seconds=0.5, body_seconds=0.5)) as house,
         socket.create_connection(("127.0.0.1", house.gateway.port), timeout=0.1) as line,
     ):
         line.sendall(start)
@@ -322,7 +322,7 @@ def heads(line: socket.socket, last: bytes) -> bytes:
 
 @pytest.mark.parametrize("size", [0, 300_000], ids=["small", "large"])
 def test_who_waits_to_be_asked_for_a_body_is_asked_after_the_answers_before(
-    house: House, host: FakeHost, size: int
+    house: GatewayServer, host: FakeHost, size: int
 ) -> None:
     host.fault = Fault("slow", 0.5, times=1)
     body = BODY.replace(b"hi", b"later" + b" " * size).replace(b"auto", b"cloud/strong")
@@ -338,7 +338,7 @@ def test_who_waits_to_be_asked_for_a_body_is_asked_after_the_answers_before(
 
 def test_who_waits_to_be_asked_for_a_body_has_all_the_time_for_it_then(configured: object, host: FakeHost) -> None:
     first = request("host: localhost").replace(b"connection: close\r\n", b"")
-    with House(limits=HttpLimits(body_seconds=0.8)) as house:
+    with GatewayServer(limits=HttpLimits(body_seconds=0.8)) as house:
         for _ in range(5):  # where this machine is held up for half a second just then, it is late in its own eyes
             host.fault = Fault("slow", 2.0, times=1)
             host._hits.clear()
@@ -358,7 +358,7 @@ def test_who_waits_to_be_asked_for_a_body_has_all_the_time_for_it_then(configure
             assert b" 408 " in heads(line, b" 408 ")
 
 
-def test_who_sends_the_body_unasked_is_not_asked_for_it(house: House, host: FakeHost) -> None:
+def test_who_sends_the_body_unasked_is_not_asked_for_it(house: GatewayServer, host: FakeHost) -> None:
     host.fault = Fault("slow", 0.3, times=1)
     with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
         first = request("host: localhost").replace(b"connection: close\r\n", b"")
@@ -370,7 +370,7 @@ def test_who_sends_the_body_unasked_is_not_asked_for_it(house: House, host: Fake
     assert said.count(b"HTTP/1.1 200") == 2 and b"100 Continue" not in said
 
 
-def test_a_client_of_before_that_keeps_its_connection_is_told_that_it_is_kept(house: House) -> None:
+def test_a_client_of_before_that_keeps_its_connection_is_told_that_it_is_kept(house: GatewayServer) -> None:
     ask = request("host: localhost").replace(b"HTTP/1.1", b"HTTP/1.0")
     kept = ask.replace(b"connection: close", b"connection: keep-alive")
     streamed = BODY.replace(b"}]}", b'}],"stream":true}')
@@ -389,13 +389,13 @@ def test_a_client_of_before_that_keeps_its_connection_is_told_that_it_is_kept(ho
         assert status(said) == 200 and b"connection:" not in said
 
 
-def test_a_refused_head_request_has_no_body(house: House) -> None:
+def test_a_refused_head_request_has_no_body(house: GatewayServer) -> None:
     said = house.raw(b"HEAD /nope HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert status(said) == 404
     assert said.endswith(b"\r\n\r\n")
 
 
-def unread(house: House, ask: bytes, first: bytes = b"") -> tuple[int, int, bool]:
+def unread(house: GatewayServer, ask: bytes, first: bytes = b"") -> tuple[int, int, bool]:
     """Ask again and again and read nothing: how often, the most that waited for the reader, and whether it was cut."""
     most, asked, cut = 0, 0, False
     with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
@@ -419,7 +419,7 @@ def unread(house: House, ask: bytes, first: bytes = b"") -> tuple[int, int, bool
 
 
 def test_answers_do_not_pile_up_for_who_reads_none(configured: object) -> None:
-    with House(limits=HttpLimits(write_seconds=1.0)) as house:
+    with GatewayServer(limits=HttpLimits(write_seconds=1.0)) as house:
         ask = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
         size = len(house.http.get("/openapi.json").content)
         asked, most, cut = unread(house, ask)
@@ -429,7 +429,7 @@ def test_answers_do_not_pile_up_for_who_reads_none(configured: object) -> None:
 def test_who_reads_nothing_gets_no_more_time_by_asking_again(configured: object, host: FakeHost) -> None:
     """Its host would go on waiting, and be paid, for nobody."""
     host.answer = "a word " * 60_000
-    with House(limits=HttpLimits(write_seconds=1.0)) as house:
+    with GatewayServer(limits=HttpLimits(write_seconds=1.0)) as house:
         body = BODY.replace(b"auto", b"cloud/strong").replace(b"}]}", b'}],"stream":true}')
         again = request("host: localhost").replace(b"connection: close\r\n", b"")
         first = request("host: localhost", body=body).replace(b"connection: close\r\n", b"")
@@ -446,7 +446,7 @@ def test_a_large_answer_waits_for_who_reads_it_and_for_nobody_else(
     host.answer = f"{'=' * 2000} " * 1000  # as few tokens as there can be
     body = BODY.replace(b"auto", b"cloud/strong").replace(b"{", b'{"max_tokens":20000,', 1)
     ask = request("host: localhost", body=body)
-    with House(limits=HttpLimits(write_seconds=0.5, slowest=1024.0)) as house:
+    with GatewayServer(limits=HttpLimits(write_seconds=0.5, slowest=1024.0)) as house:
 
         def whole() -> bool:
             """Whether it came to its end; it took more than its time then."""
@@ -485,7 +485,7 @@ def test_a_large_answer_waits_for_who_reads_it_and_for_nobody_else(
 
 def test_a_head_without_end_is_refused_behind_an_answer_too(configured: object, host: FakeHost) -> None:
     host.fault = Fault("slow", 2.0)
-    with House() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
+    with GatewayServer() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
         body = BODY.replace(b"auto", b"cloud/strong")
         line.sendall(request("host: localhost", body=body).replace(b"connection: close\r\n", b""))
         until(lambda: bool(host.attempts))
@@ -509,7 +509,7 @@ def test_a_half_body_has_its_time_once_the_answers_before_it_are_out(
 
     host.answer = answer
     with (
-        House(limits=HttpLimits(body_seconds=0.5)) as house,
+        GatewayServer(limits=HttpLimits(body_seconds=0.5)) as house,
         socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line,
     ):
         body = BODY.replace(b"auto", b"cloud/strong")

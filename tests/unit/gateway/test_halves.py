@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.gates import upstreams
-from tests.gates.wall import LAST, Play, chunk, delta, sse
+from tests.gates.faulty_host import LAST, ScriptedReply, chunk, delta, sse
 from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
 from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES, Tongue
 from tests.unit.gateway.test_both_paths_openai_chat import data_of, whole
@@ -27,16 +27,16 @@ def halved(data: bytes) -> bytes:
     return data.replace(FIRST.encode(), rb"\ud83d").replace(SECOND.encode(), rb"\ude00")
 
 
-def played(name: str, words: Sequence[str], live: bool) -> Play:
+def played(name: str, words: Sequence[str], live: bool) -> ScriptedReply:
     protocol = "openai" if (tongue := TONGUES[name]) is None else tongue.protocol
     if live:
         events = map(halved, upstreams.events(protocol, words))
-        return Play((upstreams.head(protocol), *map(chunk, events), LAST), paid=True)
+        return ScriptedReply((upstreams.head(protocol), *map(chunk, events), LAST), paid=True)
     plain = whole("".join(words)) if protocol == "openai" else upstreams.document(protocol, words)
     head, _, body = data_of(plain).partition(b"\r\n\r\n")
     lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"content-length")]
     body = halved(body)
-    return Play((b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", body]),), paid=True)
+    return ScriptedReply((b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", body]),), paid=True)
 
 
 def case(name: str, words: Sequence[str], live: bool) -> Case:
@@ -57,7 +57,7 @@ CASES["counting"] = Case(  # as servers do that say in each event how much there
     [
         Model(
             [
-                Play(
+                ScriptedReply(
                     (
                         upstreams.head("openai"),
                         *(chunk(halved(delta(word)).removesuffix(b"}\n\n") + COUNTING) for word in SAYS["cut"][0]),
@@ -76,7 +76,7 @@ CASES["called"] = Case(
     [
         Model(
             [
-                Play(
+                ScriptedReply(
                     (
                         upstreams.head("openai"),
                         *(

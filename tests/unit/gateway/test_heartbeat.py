@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import until
+from tests.unit.gateway.gateway_server import until
 
 from intermodal.gateway.workers import shared_state
 from intermodal.gateway.workers.heartbeat import (

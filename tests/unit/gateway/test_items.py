@@ -6,14 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.gateway.house import House, sse
+from tests.unit.gateway.gateway_server import GatewayServer, sse
 
 from intermodal.gateway.state.response_items import ResponseItems
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.testing import FakeHost
 
 
-def asked(house: House, *items: Any, **more: Any) -> httpx.Response:
+def asked(house: GatewayServer, *items: Any, **more: Any) -> httpx.Response:
     return house.post("/v1/responses", {"model": "cloud/strong", "input": [*items, said("and now?")], **more})
 
 
@@ -26,7 +26,7 @@ def reference(item: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_may_be_referred_to_in_the_next_turn(house: House, host: FakeHost, stream: bool) -> None:
+def test_an_answer_may_be_referred_to_in_the_next_turn(house: GatewayServer, host: FakeHost, stream: bool) -> None:
     found = asked(house, stream=stream)
     [item] = (sse(found.text).events[-1]["response"] if stream else found.json())["output"]
     assert asked(house, said("hello"), reference(item)).status_code == 200
@@ -35,7 +35,7 @@ def test_an_answer_may_be_referred_to_in_the_next_turn(house: House, host: FakeH
     ]  # fmt: skip
 
 
-def test_a_call_of_a_tool_may_be_referred_to(house: House, host: FakeHost) -> None:
+def test_a_call_of_a_tool_may_be_referred_to(house: GatewayServer, host: FakeHost) -> None:
     host.answer, host.calls = "", (("weather", {"place": "Bonn"}),)
     tools = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
     [call] = asked(house, tools=tools).json()["output"]
@@ -46,7 +46,7 @@ def test_a_call_of_a_tool_may_be_referred_to(house: House, host: FakeHost) -> No
     assert made["function"] == {"name": "weather", "arguments": '{"place": "Bonn"}'}
 
 
-def test_what_is_not_stored_cannot_be_referred_to(house: House, host: FakeHost) -> None:
+def test_what_is_not_stored_cannot_be_referred_to(house: GatewayServer, host: FakeHost) -> None:
     [item] = asked(house, store=False).json()["output"]
     found = asked(house, reference(item))
     assert found.status_code == 404

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import VENDOR, House
+from tests.unit.gateway.gateway_server import VENDOR, GatewayServer
 
 from intermodal.testing import FakeVendor
 
@@ -21,7 +21,7 @@ CLOSABLE: Any = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "meta": {"type": "object", "properties": {"age": {"type": "integer"}}}},
 }
-Held = Callable[[Any], tuple[House, FakeVendor]]
+Held = Callable[[Any], tuple[GatewayServer, FakeVendor]]
 
 
 @pytest.fixture
@@ -29,19 +29,19 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     """A gateway before a vendor that can be held to schemas."""
     with ExitStack() as stack:
 
-        def served(protocol: Any) -> tuple[House, FakeVendor]:
+        def served(protocol: Any) -> tuple[GatewayServer, FakeVendor]:
             vendor = stack.enter_context(FakeVendor(protocol, json.dumps(FOUND), key="secret"))
             path = tmp_path / "intermodal.toml"
             row = VENDOR.format(url=vendor.base_url, protocol=protocol)
             path.write_text(row.replace('zone = "internet"', 'zone = "internet"\nforced_json = true'))
             monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
             monkeypatch.setenv("VENDOR_KEY", "secret")
-            return stack.enter_context(House()), vendor
+            return stack.enter_context(GatewayServer()), vendor
 
         yield served
 
 
-def asked(house: House, kind: str, schema: Any = None) -> Any:
+def asked(house: GatewayServer, kind: str, schema: Any = None) -> Any:
     """What an answer holds; ``schema`` None: in JSON mode."""
     if kind == "chat":
         form = {"type": "json_object"} if schema is None else {"type": "json_schema", "json_schema": {"schema": schema}}
@@ -106,7 +106,7 @@ def test_json_mode_is_json_mode_at_a_host_of_openai_s(held: Held) -> None:
 
 
 @pytest.mark.parametrize("words", ["hello there", "hello there, in json"])
-def test_json_mode_goes_on_to_an_openai_host(house: House, host: Any, words: str) -> None:
+def test_json_mode_goes_on_to_an_openai_host(house: GatewayServer, host: Any, words: str) -> None:
     host.answer = json.dumps(FOUND)
     found = house.chat(words, response_format={"type": "json_object"})
     assert json.loads(found.json()["choices"][0]["message"]["content"]) == FOUND

@@ -22,9 +22,9 @@ import pytest
 from tests.docs.test_request_bounds import FUNCTIONS, TABLES
 from tests.gates import upstreams
 from tests.gates.clients import CLIENTS
+from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
 from tests.gates.test_gateway_soak import PROTOCOLS, config
-from tests.gates.wall import Play, Wall, refusal
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import load_snapshot
@@ -54,7 +54,7 @@ _LEFT_ALONE = (
 )  # fmt: skip
 
 
-def answer(body: Mapping[str, Any]) -> Play:
+def answer(body: Mapping[str, Any]) -> ScriptedReply:
     """Of any host, with counts that were not there before; the one nearby counts texts, too."""
     if "content" in body:
         return refusal(200, {"tokens": [1, 2, 3]})
@@ -94,7 +94,7 @@ def requests(number: int) -> Iterator[tuple[str, Any, dict[str, str]]]:
     yield f"/v1/plans/{new}?{new}", {}, {}
 
 
-def send(house: House, rounds: range) -> None:
+def send(house: GatewayServer, rounds: range) -> None:
     for number in rounds:
         for path, body, headers in requests(number):
             found = house.http.post(path, json=body, headers=headers)
@@ -126,17 +126,17 @@ def reached(gateway: Any) -> dict[int, tuple[Any, str]]:
 
 
 @pytest.fixture
-def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    with Wall(lambda *_: Play(), reader=answer, keeps=False) as wall:
+def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
+    with FaultyHost(lambda *_: ScriptedReply(), reader=answer, keeps=False) as wall:
         path = config(tmp_path / "intermodal.toml", wall)
         path.write_text(path.read_text() + NEAR.format(url=wall.base_url))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             house.http.event_hooks = {}  # the wall leaves out fields that the OpenAPI document has
             yield house
 
 
-def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wide: House) -> None:
+def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wide: GatewayServer) -> None:
     send(wide, range(ROUNDS))
     before = reached(wide.gateway)
     sizes = {name: len(each) for name, (each, _) in before.items()}
@@ -171,7 +171,7 @@ def remembering() -> dict[str, tuple[int | None, int]]:
     return found
 
 
-def test_functions_that_remember_their_results_remember_so_many(wide: House) -> None:
+def test_functions_that_remember_their_results_remember_so_many(wide: GatewayServer) -> None:
     send(wide, range(1))
     before = remembering()
     send(wide, range(1, 5))
@@ -182,7 +182,7 @@ def test_functions_that_remember_their_results_remember_so_many(wide: House) -> 
             assert most <= FUNCTIONS.get(name, FUNCTIONS[""]), name
 
 
-def test_no_catalog_is_kept_for_what_was_planned_with_it(wide: House) -> None:
+def test_no_catalog_is_kept_for_what_was_planned_with_it(wide: GatewayServer) -> None:
     """A catalog is made for each model that anybody names, and takes a megabyte with all that planning finds in it."""
     client = wide.gateway.client
     known = [*load_snapshot(snapshot_file(client.env)).by_model][: 6 * server_client.MAX_CATALOGS]

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from tests.unit.gateway.house import STRONG, House, house_before
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, house_before
 
 import intermodal
 from intermodal import errors
@@ -85,13 +85,13 @@ def test_every_question_of_a_client_is_answered(host: Crossing) -> None:
 
 
 @pytest.fixture
-def house(host: Crossing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(host: Crossing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     with house_before(monkeypatch, tmp_path, ("cloud", host.base_url, STRONG)) as served:
         yield served
 
 
 @pytest.mark.usefixtures("either_way")
-def test_every_request_to_the_gateway_is_answered(house: House, host: Crossing) -> None:
+def test_every_request_to_the_gateway_is_answered(house: GatewayServer, host: Crossing) -> None:
     asked = {"model": "cloud/strong", "stream": True, "messages": [{"role": "user", "content": "Which is it?"}]}
     for _ in range(3):
         reply: httpx.Response = house.post("/v1/chat/completions", asked)
@@ -101,7 +101,7 @@ def test_every_request_to_the_gateway_is_answered(house: House, host: Crossing) 
 
 
 @pytest.mark.parametrize("host", [0], indirect=True)
-def test_a_first_request_that_is_hung_up_on_is_not_sent_there_again(house: House, host: Crossing) -> None:
+def test_a_first_request_that_is_hung_up_on_is_not_sent_there_again(house: GatewayServer, host: Crossing) -> None:
     asked = {"model": "cloud/strong", "messages": [{"role": "user", "content": "Which is it?"}]}
     assert house.post("/v1/chat/completions", asked).status_code == 502
     assert host.read == [0]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.gateway.house import House, until
+from tests.unit.gateway.gateway_server import GatewayServer, until
 from tests.unit.gateway.test_streams import ASKED, leave
 
 from intermodal.gateway.quotas.key_generation import digest
@@ -27,7 +27,7 @@ SECRETS = {name: f"im-{name}-{'0' * 40}" for name in NAMES}
 
 
 @pytest.fixture
-def keyed(configured: Path, own_home: Path) -> Iterator[House]:
+def keyed(configured: Path, own_home: Path) -> Iterator[GatewayServer]:
     (own_home / "data").mkdir(exist_ok=True)
     books = SqliteQuotaStore(own_home / "data" / FILE)
     made = {
@@ -50,7 +50,7 @@ def keyed(configured: Path, own_home: Path) -> Iterator[House]:
         books.add(msgspec.structs.replace(key, digest=digest(SECRETS[name])))
     books.revoke("k-gone", time.time())
     books.close()
-    with House() as house:
+    with GatewayServer() as house:
         yield house
 
 
@@ -58,7 +58,7 @@ def bearer(name: str) -> dict[str, str]:
     return {"authorization": f"Bearer {SECRETS[name]}"}
 
 
-def chat(house: House, name: str, **more: object) -> httpx.Response:
+def chat(house: GatewayServer, name: str, **more: object) -> httpx.Response:
     headers = {**bearer(name), **more.pop("headers", {})}  # type: ignore[dict-item]
     return house.chat(model=str(more.pop("model", "cloud:cloud/strong")), headers=headers, **more)
 
@@ -77,7 +77,7 @@ NOWHERE = [
 
 @pytest.mark.parametrize(("verb", "path"), [*PATHS, *NOWHERE])
 @pytest.mark.parametrize("key", ["none", "wrong", "revoked"])
-def test_no_route_answers_without_a_key(keyed: House, host: FakeHost, verb: str, path: str, key: str) -> None:
+def test_no_route_answers_without_a_key(keyed: GatewayServer, host: FakeHost, verb: str, path: str, key: str) -> None:
     headers = {"none": {}, "wrong": {"authorization": "Bearer im-nobody"}, "revoked": bearer("gone")}[key]
     found = keyed.http.request(verb, path, headers={**headers, "content-type": "application/json"})
     if path in ("/healthz", "/readyz"):
@@ -88,26 +88,26 @@ def test_no_route_answers_without_a_key(keyed: House, host: FakeHost, verb: str,
     assert host.attempts == []
 
 
-def test_a_key_comes_as_either_family_sends_it(keyed: House) -> None:
+def test_a_key_comes_as_either_family_sends_it(keyed: GatewayServer) -> None:
     assert chat(keyed, "free").status_code == 200
     assert keyed.http.get("/v1/models", headers={"x-api-key": SECRETS["free"]}).status_code == 200
     assert keyed.http.get("/v1/models", headers={"x-api-key": SECRETS["free"], **bearer("other")}).status_code == 400
 
 
-def test_no_secret_is_said_again(keyed: House) -> None:
+def test_no_secret_is_said_again(keyed: GatewayServer) -> None:
     for name in ("gone", "broke", "narrow"):
         found = chat(keyed, name)
         assert SECRETS[name] not in found.text and SECRETS[name] not in str(found.headers)
     assert not any("im-" in line for line in keyed.log)
 
 
-def test_what_one_key_made_another_does_not_see(keyed: House) -> None:
+def test_what_one_key_made_another_does_not_see(keyed: GatewayServer) -> None:
     plan = chat(keyed, "free").headers["x-intermodal-plan"]
     assert keyed.http.get(f"/v1/plans/{plan}", headers=bearer("free")).status_code == 200
     assert keyed.http.get(f"/v1/plans/{plan}", headers=bearer("other")).status_code == 404
 
 
-def test_a_key_asks_for_what_it_may(keyed: House, host: FakeHost) -> None:
+def test_a_key_asks_for_what_it_may(keyed: GatewayServer, host: FakeHost) -> None:
     assert chat(keyed, "narrow", model="cloud/strong").status_code == 403
     assert chat(keyed, "narrow", model="auto").status_code == 403
     assert chat(keyed, "narrow", model="gpt-4o").status_code == 403
@@ -122,7 +122,7 @@ def test_a_key_asks_for_what_it_may(keyed: House, host: FakeHost) -> None:
 # ---- money and rates ---------------------------------------------------------------------------------
 
 
-def test_a_budget_is_held_against_the_most_a_request_may_cost(keyed: House, host: FakeHost) -> None:
+def test_a_budget_is_held_against_the_most_a_request_may_cost(keyed: GatewayServer, host: FakeHost) -> None:
     found = chat(keyed, "broke")
     assert found.status_code == 429
     assert found.json()["error"]["code"] == "insufficient_quota"
@@ -134,13 +134,13 @@ def test_a_budget_is_held_against_the_most_a_request_may_cost(keyed: House, host
     assert chat(keyed, "poor", max_tokens=3500).status_code == 200  # up to 0.0014: one attempt, and not three
 
 
-def test_what_is_not_spent_can_be_spent_again(keyed: House, host: FakeHost) -> None:
+def test_what_is_not_spent_can_be_spent_again(keyed: GatewayServer, host: FakeHost) -> None:
     for _ in range(30):  # each may take 0.0006 of 0.0015, and takes a thousandth of that
         assert chat(keyed, "poor", max_tokens=1500).status_code == 200
     assert len(host.attempts) == 30
 
 
-def test_as_many_at_once_as_the_budget_has_room_for_and_no_more(keyed: House, host: FakeHost) -> None:
+def test_as_many_at_once_as_the_budget_has_room_for_and_no_more(keyed: GatewayServer, host: FakeHost) -> None:
     answers: list[int] = []
     enough = threading.Event()
 
@@ -166,7 +166,7 @@ def test_as_many_at_once_as_the_budget_has_room_for_and_no_more(keyed: House, ho
     assert len(host.attempts) == answers.count(200)
 
 
-def learn_lengths(keyed: House, host: FakeHost, home: Path, tokens: int) -> None:
+def learn_lengths(keyed: GatewayServer, host: FakeHost, home: Path, tokens: int) -> None:
     """Have the gateway know how long the host's answers are."""
     host.answer = "word " * tokens
     for _ in range(60):  # few do not tell how long a long one is
@@ -187,7 +187,7 @@ def learn_lengths(keyed: House, host: FakeHost, home: Path, tokens: int) -> None
 
 @pytest.mark.usefixtures("either_way")
 def test_where_lengths_are_known_a_budget_has_room_for_the_answers_that_are_expected(
-    keyed: House, host: FakeHost, own_home: Path
+    keyed: GatewayServer, host: FakeHost, own_home: Path
 ) -> None:
     """Up to 0.0032 each of 0.0015, and 0.000012 as all of them were: 12 at once, with limits that the budget has room
     for, which bounds them as surely as the one that was asked for."""
@@ -220,7 +220,7 @@ def test_where_lengths_are_known_a_budget_has_room_for_the_answers_that_are_expe
 
 
 def test_an_answer_longer_than_the_budget_has_room_for_is_cut_and_says_why(
-    keyed: House, host: FakeHost, own_home: Path
+    keyed: GatewayServer, host: FakeHost, own_home: Path
 ) -> None:
     learn_lengths(keyed, host, own_home, 30)
     host.answer = "word " * 5000
@@ -240,7 +240,7 @@ def test_an_answer_longer_than_the_budget_has_room_for_is_cut_and_says_why(
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(("most", "cut"), [(5, True), (500, False)])
 def test_an_answer_that_ended_at_its_limit_is_kept_as_one(
-    keyed: House, host: FakeHost, own_home: Path, most: int, cut: bool
+    keyed: GatewayServer, host: FakeHost, own_home: Path, most: int, cut: bool
 ) -> None:
     """What is learned of lengths takes it for one that would have been longer."""
     host.answer = "word " * 50
@@ -251,14 +251,14 @@ def test_an_answer_that_ended_at_its_limit_is_kept_as_one(
     assert row.outcome is not None and row.outcome.cut is cut
 
 
-def test_where_lengths_are_not_known_the_upper_bound_is_kept(keyed: House, host: FakeHost) -> None:
+def test_where_lengths_are_not_known_the_upper_bound_is_kept(keyed: GatewayServer, host: FakeHost) -> None:
     assert chat(keyed, "poor", max_tokens=8000).status_code == 429
     assert host.attempts == []
 
 
 @pytest.mark.usefixtures("either_way")
 def test_a_budget_that_runs_out_between_two_requests_of_one_line_refuses_the_second(
-    keyed: House, host: FakeHost
+    keyed: GatewayServer, host: FakeHost
 ) -> None:
     host.answer = "word " * 400
     body = {"model": "cloud:cloud/strong", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 400}
@@ -281,7 +281,7 @@ def test_a_budget_that_runs_out_between_two_requests_of_one_line_refuses_the_sec
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("more", [{}, {"intermodal": {"deadline": 500}}], ids=["passed on", "by the executor"])
 def test_an_attempt_that_the_budget_has_no_room_for_is_not_made(
-    keyed: House, host: FakeHost, own_home: Path, more: dict[str, object]
+    keyed: GatewayServer, host: FakeHost, own_home: Path, more: dict[str, object]
 ) -> None:
     """After one that may have been paid for. What it failed of is told, and why it was not tried again."""
     host.fault = Fault("broken")
@@ -302,7 +302,7 @@ def test_an_attempt_that_the_budget_has_no_room_for_is_not_made(
     assert spent(own_home, "k-poor")[0] <= 0.0015
 
 
-def test_a_refused_call_of_the_host_costs_nothing(keyed: House, host: FakeHost) -> None:
+def test_a_refused_call_of_the_host_costs_nothing(keyed: GatewayServer, host: FakeHost) -> None:
     host.fault = Fault("policy")
     for _ in range(5):
         assert chat(keyed, "poor", max_tokens=1000).status_code == 400
@@ -310,7 +310,7 @@ def test_a_refused_call_of_the_host_costs_nothing(keyed: House, host: FakeHost) 
     assert chat(keyed, "poor", max_tokens=1000).status_code == 200
 
 
-def test_rates_are_said_and_kept(keyed: House, host: FakeHost) -> None:
+def test_rates_are_said_and_kept(keyed: GatewayServer, host: FakeHost) -> None:
     first = chat(keyed, "slow")
     assert first.status_code == 200
     assert first.headers["x-ratelimit-limit-requests"] == "2"
@@ -322,7 +322,7 @@ def test_rates_are_said_and_kept(keyed: House, host: FakeHost) -> None:
     assert len(host.attempts) == 2
 
 
-def test_many_texts_to_embed_are_one_request_of_a_rate(host: FakeHost, keyed: House) -> None:
+def test_many_texts_to_embed_are_one_request_of_a_rate(host: FakeHost, keyed: GatewayServer) -> None:
     """However many of them are under way at once."""
     body = {"model": "cloud/vectors", "input": [f"text {n}" for n in range(12)]}
     made = [keyed.post("/v1/embeddings", body, **bearer("slow")) for _ in range(3)]
@@ -331,7 +331,7 @@ def test_many_texts_to_embed_are_one_request_of_a_rate(host: FakeHost, keyed: Ho
     assert len(host.attempts) == 24, "and nothing of a refused one is sent"
 
 
-def test_a_limit_that_is_changed_holds_for_the_gateway_that_runs(keyed: House, own_home: Path) -> None:
+def test_a_limit_that_is_changed_holds_for_the_gateway_that_runs(keyed: GatewayServer, own_home: Path) -> None:
     from msgspec.structs import replace
 
     assert [chat(keyed, "slow").status_code for _ in range(3)] == [200, 200, 429]
@@ -343,7 +343,7 @@ def test_a_limit_that_is_changed_holds_for_the_gateway_that_runs(keyed: House, o
     books.close()
 
 
-def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: House, host: FakeHost) -> None:
+def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: GatewayServer, host: FakeHost) -> None:
     host.answer = "word " * 50
     host.fault = Fault("stall", 3)
     leave(keyed, {**ASKED, "max_tokens": 1000}, after=b"word", headers=bearer("poor"))
@@ -364,7 +364,7 @@ def spent(own_home: Path, key: str) -> tuple[float, float]:
 @pytest.mark.parametrize("long", [False, True], ids=["passed on", "by the executor"])
 @pytest.mark.parametrize("ends", ["cut", "left"])
 def test_an_attempt_of_which_nobody_tells_counts_once_at_what_it_may_have_cost(
-    keyed: House, host: FakeHost, own_home: Path, long: bool, ends: str
+    keyed: GatewayServer, host: FakeHost, own_home: Path, long: bool, ends: str
 ) -> None:
     host.answer = "word " * 50
     host.fault = Fault("cut" if ends == "cut" else "stall", 3)
@@ -381,7 +381,9 @@ def test_an_attempt_of_which_nobody_tells_counts_once_at_what_it_may_have_cost(
     assert untold == counted
 
 
-def test_who_leaves_before_it_is_sent_again_pays_nothing_for_that(keyed: House, host: FakeHost, own_home: Path) -> None:
+def test_who_leaves_before_it_is_sent_again_pays_nothing_for_that(
+    keyed: GatewayServer, host: FakeHost, own_home: Path
+) -> None:
     host.fault = Fault("limited", 7)
     leave(keyed, {**ASKED, "max_tokens": 1000}, host=host, headers=bearer("free"))
     until(lambda: not keyed.gateway.active)
@@ -402,7 +404,7 @@ MAY_ASK = {
 
 
 @pytest.mark.parametrize("name", MAY_ASK)
-def test_a_key_is_shown_what_it_may_ask_for_and_nothing_else(keyed: House, name: str) -> None:
+def test_a_key_is_shown_what_it_may_ask_for_and_nothing_else(keyed: GatewayServer, name: str) -> None:
     every = {row["id"] for row in keyed.http.get("/v1/models", headers=bearer("free")).json()["data"]}
     shown = {row["id"] for row in keyed.http.get("/v1/models", headers=bearer(name)).json()["data"]}
     assert shown == MAY_ASK[name]
@@ -417,7 +419,7 @@ def test_a_key_is_shown_what_it_may_ask_for_and_nothing_else(keyed: House, name:
 
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("more", [{}, {"intermodal": {"deadline": 500}}], ids=str)
-def test_who_may_ask_for_a_model_may_ask_for_it_at_its_host(keyed: House, more: dict[str, object]) -> None:
+def test_who_may_ask_for_a_model_may_ask_for_it_at_its_host(keyed: GatewayServer, more: dict[str, object]) -> None:
     asked = {
         "one": {"cloud/strong": 200, "cloud:cloud/strong": 200, "gpt-4o": 200, "cloud:cloud/seeing": 403},
         "there": {"cloud/strong": 403, "cloud:cloud/strong": 200, "gpt-4o": 403, "cloud:cloud/seeing": 403},
@@ -431,7 +433,7 @@ def test_who_may_ask_for_a_model_may_ask_for_it_at_its_host(keyed: House, more: 
 # ---- Idempotency-Key -----------------------------------------------------------------------------------
 
 
-def test_the_same_request_twice_is_one_call(keyed: House, host: FakeHost) -> None:
+def test_the_same_request_twice_is_one_call(keyed: GatewayServer, host: FakeHost) -> None:
     again = {"headers": {"idempotency-key": "one"}}
     first, second = (chat(keyed, "free", headers={"idempotency-key": "one"}) for _ in range(2))
     assert first.status_code == second.status_code == 200
@@ -443,7 +445,7 @@ def test_the_same_request_twice_is_one_call(keyed: House, host: FakeHost) -> Non
     assert len(host.attempts) == 2
 
 
-def test_a_stream_is_given_again_whole(keyed: House, host: FakeHost) -> None:
+def test_a_stream_is_given_again_whole(keyed: GatewayServer, host: FakeHost) -> None:
     headers = {**bearer("free"), "idempotency-key": "stream"}
     first, second = (keyed.http.post("/v1/chat/completions", json=ASKED, headers=headers) for _ in range(2))
     assert first.text == second.text and first.text.endswith("data: [DONE]\n\n")
@@ -451,7 +453,7 @@ def test_a_stream_is_given_again_whole(keyed: House, host: FakeHost) -> None:
     assert len(host.attempts) == 1
 
 
-def test_at_the_same_time_is_one_call_too(keyed: House, host: FakeHost) -> None:
+def test_at_the_same_time_is_one_call_too(keyed: GatewayServer, host: FakeHost) -> None:
     host.fault = Fault("slow", 1.0)
     answers: list[int] = []
     threads = [
@@ -468,7 +470,7 @@ def test_at_the_same_time_is_one_call_too(keyed: House, host: FakeHost) -> None:
     assert len(host.attempts) == 1
 
 
-def test_what_was_refused_before_anything_was_sent_may_be_asked_again(keyed: House, host: FakeHost) -> None:
+def test_what_was_refused_before_anything_was_sent_may_be_asked_again(keyed: GatewayServer, host: FakeHost) -> None:
     assert chat(keyed, "free", model="no/such-model", headers={"idempotency-key": "n"}).status_code == 404
     assert chat(keyed, "free", model="no/such-model", headers={"idempotency-key": "n"}).status_code == 404
     assert chat(keyed, "free", headers={"idempotency-key": "n"}).status_code == 200
@@ -479,7 +481,7 @@ def test_what_was_refused_before_anything_was_sent_may_be_asked_again(keyed: Hou
 @pytest.mark.parametrize("more", [{}, {"stream": True}, {"intermodal": {"deadline": 500}}], ids=str)
 @pytest.mark.parametrize(("fault", "status"), [(Fault("limited", 500), 429), (Fault("unavailable"), 503)], ids=str)
 def test_what_every_host_refused_may_be_asked_again(
-    keyed: House, host: FakeHost, fault: Fault, status: int, more: dict[str, object]
+    keyed: GatewayServer, host: FakeHost, fault: Fault, status: int, more: dict[str, object]
 ) -> None:
     host.fault = fault
     for _ in range(2):
@@ -494,7 +496,7 @@ def test_what_every_host_refused_may_be_asked_again(
     assert len(host.attempts) == asked + 1
 
 
-def test_of_several_texts_one_that_was_refused_takes_back_no_other(keyed: House, host: FakeHost) -> None:
+def test_of_several_texts_one_that_was_refused_takes_back_no_other(keyed: GatewayServer, host: FakeHost) -> None:
     tree = {"model": "cloud/vectors", "input": [f"text {each}" for each in range(16)]}
     headers = {**bearer("free"), "idempotency-key": "v"}
     assert keyed.http.post("/v1/embeddings", json=tree, headers=bearer("free")).status_code == 200
@@ -508,7 +510,7 @@ def test_of_several_texts_one_that_was_refused_takes_back_no_other(keyed: House,
 
 @pytest.mark.parametrize("more", [{}, {"stream": True}], ids=str)
 def test_what_may_have_been_paid_is_said_again_with_its_headers(
-    keyed: House, host: FakeHost, more: dict[str, object]
+    keyed: GatewayServer, host: FakeHost, more: dict[str, object]
 ) -> None:
     host.fault = Fault("gone")
     failed, again = (chat(keyed, "free", headers={"idempotency-key": "f"}, **more) for _ in range(2))
@@ -522,7 +524,7 @@ def test_what_may_have_been_paid_is_said_again_with_its_headers(
     assert answered.headers["x-request-id"] != same.headers["x-request-id"]
 
 
-def test_who_left_is_told_so_and_nothing_is_paid_twice(keyed: House, host: FakeHost) -> None:
+def test_who_left_is_told_so_and_nothing_is_paid_twice(keyed: GatewayServer, host: FakeHost) -> None:
     host.fault = Fault("stall", 3)
     host.answer = "one two three four five"
     leave(keyed, ASKED, after=b"two", headers={**bearer("free"), "idempotency-key": "left"})
@@ -537,7 +539,7 @@ def test_who_left_is_told_so_and_nothing_is_paid_twice(keyed: House, host: FakeH
 # ---- who reads the counts ----------------------------------------------------------------------------
 
 
-def test_counts_are_for_keys_made_to_read_them_which_read_nothing_else(keyed: House, own_home: Path) -> None:
+def test_counts_are_for_keys_made_to_read_them_which_read_nothing_else(keyed: GatewayServer, own_home: Path) -> None:
     assert keyed.http.get("/metrics").status_code == 401
     refused = keyed.http.get("/metrics", headers=bearer("free"))
     assert refused.status_code == 403 and "a key that is made for it" in refused.text
@@ -566,6 +568,6 @@ def test_the_config_says_who_reads_the_counts(
     books = SqliteQuotaStore(own_home / "data" / FILE)
     books.add(VirtualKey(id="k-free", name="free", digest=digest(SECRETS["free"])))
     books.close()
-    with House() as house:
+    with GatewayServer() as house:
         assert house.http.get("/metrics").status_code == anybody
         assert house.http.get("/metrics", headers=bearer("free")).status_code == key

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.gates.slow_inputs import config_of
-from tests.unit.gateway.house import House, through_the_executor
+from tests.unit.gateway.gateway_server import GatewayServer, through_the_executor
 
 from intermodal.gateway.http1.response_writer import WRITE_PIECE, ResponseWriter
 from intermodal.testing import FakeHost
@@ -71,7 +71,7 @@ def test_a_large_answer_arrives_whole(tmp_path: Path, monkeypatch: pytest.Monkey
         path = tmp_path / "intermodal.toml"
         path.write_text(config_of(host.base_url))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House(before=through_the_executor) as house:
+        with GatewayServer(before=through_the_executor) as house:
             said = house.chat("go on", max_tokens=4_000_000)
     assert len(said.content) > 4 * WRITE_PIECE
     assert said.json()["choices"][0]["message"]["content"] == LONG

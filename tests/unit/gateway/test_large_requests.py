@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.gates.slow_inputs import CHATS, EXPLAIN, Door, config_of, grown
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 from tests.unit.gateway.test_streams import until
 
 from intermodal.gateway.requests import body_limits
@@ -19,18 +19,20 @@ from intermodal.testing import FakeHost
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     with FakeHost(answer="fine") as host:
         path = tmp_path / "intermodal.toml"
         path.write_text(config_of(host.base_url))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             yield house
 
 
 @pytest.mark.parametrize("turns", [90, 2_000])
 @pytest.mark.parametrize("deadline", [None, 600])
-def test_a_row_names_the_first_parts_and_counts_the_others(house: House, turns: int, deadline: int | None) -> None:
+def test_a_row_names_the_first_parts_and_counts_the_others(
+    house: GatewayServer, turns: int, deadline: int | None
+) -> None:
     """Through the lane and through the executor."""
     said = [{"role": "user", "content": f"number {number}"} for number in range(turns)]
     more: dict[str, Any] = {} if deadline is None else {"intermodal": {"deadline": deadline}}
@@ -46,7 +48,7 @@ def test_a_long_name_is_cut() -> None:
     assert names_kept(["n" * 5_000, "short"]) == ("n" * 199 + "…", "short")
 
 
-def test_explain_names_countless_unknown_fields_in_a_head_that_clients_read(house: House) -> None:
+def test_explain_names_countless_unknown_fields_in_a_head_that_clients_read(house: GatewayServer) -> None:
     body = grown(EXPLAIN, ("fields", 5_000))
     found = house.http.post(body.path, content=body.data, headers={"content-type": body.kind})
     assert found.status_code == 200, found.text
@@ -75,7 +77,7 @@ class Texts:
 
 @pytest.mark.parametrize("door", CHATS, ids=lambda door: door.path)
 def test_no_regular_expression_goes_through_a_request_at_once(
-    house: House, door: Door, monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds the interpreter, in whatever thread, and whoever answers a small chat waits for that thirty times."""
     words, strings = Texts(script_counts._PIECES), Texts(body_limits._STRING)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House, until
+from tests.unit.gateway.gateway_server import GatewayServer, until
 from tests.unit.gateway.test_chat import shown
 
 from intermodal.gateway.direct.media_extraction import ExtractedBody
@@ -37,7 +37,7 @@ def those(*kinds: type) -> list[object]:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("route", ROUTES)
-def test_what_was_asked_goes_with_its_answer(house: House, route: str, stream: bool, uncollected: None) -> None:
+def test_what_was_asked_goes_with_its_answer(house: GatewayServer, route: str, stream: bool, uncollected: None) -> None:
     more = {"stream": stream, "max_tokens": 50, **ROUTES[route]}
     assert house.chat("hello", **more).status_code == 200  # the first of its kind is planned
     assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
@@ -54,7 +54,7 @@ def test_what_was_asked_goes_with_its_answer(house: House, route: str, stream: b
 
 @pytest.mark.parametrize("kind", ["unavailable", "key", "gateway", "no such model"])
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_failed_goes_too(house: House, host: FakeHost, kind: str, stream: bool, uncollected: None) -> None:
+def test_what_failed_goes_too(house: GatewayServer, host: FakeHost, kind: str, stream: bool, uncollected: None) -> None:
     """An error knows where it was raised, and that is where the request is, which has the error."""
     if kind != "no such model":
         host.fault = Fault(kind)
@@ -66,7 +66,7 @@ def test_what_failed_goes_too(house: House, host: FakeHost, kind: str, stream: b
     until(lambda: len(those(GatewayRequest)) <= before)
 
 
-def test_connections_go_when_they_are_closed(house: House, host: FakeHost, uncollected: None) -> None:
+def test_connections_go_when_they_are_closed(house: GatewayServer, host: FakeHost, uncollected: None) -> None:
     """A parser holds methods of the connection that it calls, and the connection has the parser."""
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     body = b'{"model": "cloud/strong", "max_tokens": 50, "messages": [{"role": "user", "content": "hello"}]}'

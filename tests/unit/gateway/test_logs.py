@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.gateway.house import House, until
+from tests.unit.gateway.gateway_server import GatewayServer, until
 from tests.unit.gateway.test_streams import ASKED, leave
 from tests.unit.telemetry.test_spans import a_key, canary, picture
 
@@ -32,12 +32,12 @@ from intermodal.testing import FakeHost, Fault
 
 
 @contextmanager
-def logged(form: str = "json", level: str = "info", drain: float = 2.0) -> Iterator[tuple[House, list[str]]]:
+def logged(form: str = "json", level: str = "info", drain: float = 2.0) -> Iterator[tuple[GatewayServer, list[str]]]:
     """A gateway that logs into a pipe, and its lines, there once the gateway has ended."""
     reading, writing = os.pipe()
     lines: list[str] = []
     log = RequestLog(form, level, writing)  # type: ignore[arg-type]
-    with House(before=lambda gateway: setattr(gateway, "tell", log.served), drain=drain) as house:
+    with GatewayServer(before=lambda gateway: setattr(gateway, "tell", log.served), drain=drain) as house:
         yield house, lines
     log.close()
     os.close(writing)
@@ -274,7 +274,7 @@ def test_a_reader_who_is_gone_ends_the_log_and_nothing_else(configured: Path) ->
     reading, writing = os.pipe()
     log = RequestLog("text", "info", writing)
     os.close(reading)
-    with House(before=lambda gateway: setattr(gateway, "tell", log.served)) as house:
+    with GatewayServer(before=lambda gateway: setattr(gateway, "tell", log.served)) as house:
         assert [house.http.get("/v1/models").status_code for _ in range(3)] == [200] * 3
     log.close()
     assert not log._thread.is_alive()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.desk_tools import desk_tools
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
 from intermodal.testing import FakeHost
 
@@ -58,12 +58,12 @@ def full_host() -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def house_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *hosts: tuple[str, str, str]) -> House:
+def house_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *hosts: tuple[str, str, str]) -> GatewayServer:
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", *hosts)))
-    return House()
+    return GatewayServer()
 
 
-def asked(house: House, model: str, **more: Any) -> Any:
+def asked(house: GatewayServer, model: str, **more: Any) -> Any:
     return house.chat("What did I write?", model=model, tools=TOOLS, max_tokens=100, **more)
 
 

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.gateway import server
 
@@ -108,7 +108,7 @@ def test_a_gateway_gives_back_beside_the_loop_while_it_serves(
     given, where = threading.Event(), set[int]()
     monkeypatch.setattr(server, "_GIVE_BACK", 0.0)
     monkeypatch.setattr(server, "release_memory", lambda: (where.add(threading.get_ident()), given.set()))
-    with House() as house:
+    with GatewayServer() as house:
         assert given.wait(20)
         assert house.chat().status_code == 200
         assert house._thread.ident not in where

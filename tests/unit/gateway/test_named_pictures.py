@@ -14,7 +14,7 @@ import openai
 import pytest
 from PIL import Image
 from tests.documents import picture
-from tests.unit.gateway.house import House, config
+from tests.unit.gateway.gateway_server import GatewayServer, config
 
 import intermodal
 from intermodal.errors import NoContentFound
@@ -64,7 +64,7 @@ def seen(host: FakeHost) -> list[int]:
 def test_five_photos_reach_a_named_model_in_one_call(
     hosts: dict[str, FakeHost], media: Path, where: str, ask: str
 ) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         answer = house.chat(content(ask, photos(media, 5)), model=f"{where}/seeing")
     assert answer.status_code == 200, answer.text
     assert answer.json()["choices"][0]["message"]["content"] == "the third"
@@ -74,7 +74,7 @@ def test_five_photos_reach_a_named_model_in_one_call(
 @pytest.mark.parametrize("where", ["desk", "far"])
 def test_the_plan_stays_one_call_from_request_to_request(hosts: dict[str, FakeHost], media: Path, where: str) -> None:
     asked = [5, 1, 2, 3, 4, 5, 6, 7, 8, 8, 4, 5]
-    with House() as house:
+    with GatewayServer() as house:
         for count in asked:
             answer = house.chat(content("Which of these is the oldest?", photos(media, count)), model=f"{where}/seeing")
             assert answer.status_code == 200 and answer.headers["x-intermodal-attempts"] == "1", answer.text
@@ -109,7 +109,7 @@ def blank() -> str:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_that_nothing_was_found_is_an_error_of_chats(text_host: FakeHost, stream: bool) -> None:
-    with House() as house, openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as client:
+    with GatewayServer() as house, openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as client:
         parts: Any = [
             {"type": "text", "text": "What does it say?"},
             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{blank()}"}},
@@ -126,7 +126,7 @@ def test_that_nothing_was_found_is_an_error_of_chats(text_host: FakeHost, stream
 
 def test_that_nothing_was_found_is_an_error_of_responses_messages_and_ollama(text_host: FakeHost) -> None:
     ask = "What does it say?"
-    with House() as house:
+    with GatewayServer() as house:
         with openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as client:
             items: Any = [
                 {"type": "input_text", "text": ask},
@@ -168,7 +168,7 @@ def test_a_fallback_that_sees_looks_where_a_reader_found_nothing(tmp_path: Path,
             {"type": "text", "text": "Which words are written on it?"},
             {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{blank()}"}},
         ]
-        with House() as house:
+        with GatewayServer() as house:
             answer = house.chat(parts, model="auto", max_tokens=60)
         assert answer.status_code == 200, answer.text
         assert (answer.headers["x-intermodal-route"], seen(dear), cheap.attempts) == ("dear:dear/seeing", [1], [])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.gates.wall import DONE, ROLE, Play, delta, sse
+from tests.gates.faulty_host import DONE, ROLE, ScriptedReply, delta, sse
 from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
 from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES, Tongue
 from tests.unit.gateway.test_both_paths_openai_chat import COUNTED, events, whole
@@ -56,7 +56,7 @@ def choices(*said: tuple[int, str], reason: str | None = None) -> bytes:
     ]})  # fmt: skip
 
 
-def answers(*said: tuple[int, str]) -> Play:
+def answers(*said: tuple[int, str]) -> ScriptedReply:
     return whole(
         top={"choices": [
             {"index": index, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
@@ -94,7 +94,7 @@ CASES: dict[str, Case] = {
 }  # fmt: skip
 
 
-def odd(play: Play, counts: dict[str, Any]) -> Play:
+def odd(play: ScriptedReply, counts: dict[str, Any]) -> ScriptedReply:
     """What a tongue plays, with these in place of its counts."""
 
     def told(data: Any) -> Any:

@@ -13,9 +13,9 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.gates.wall import End, Play, Wall, chunk
-from tests.in_time import kept_by
-from tests.unit.gateway.house import STRONG, House, config, sse
+from tests.gates.faulty_host import End, FaultyHost, ScriptedReply, chunk
+from tests.timing_assertions import assert_within
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, sse
 
 from intermodal.executor.attempt import answer_state
 from intermodal.transport.decompression import PIECE, Decompressor
@@ -39,7 +39,7 @@ def framed(body: str | bytes, *headers: bytes, kind: bytes = b"application/json"
 
 @contextmanager
 def asked(
-    reader: Callable[[Mapping[str, Any]], Play],
+    reader: Callable[[Mapping[str, Any]], ScriptedReply],
     way: str,
     tmp_path: Path,
     patch: pytest.MonkeyPatch,
@@ -47,9 +47,9 @@ def asked(
     answered: bool = True,
 ) -> Iterator[Ask]:
     """How to ask a host, by one way or the other. ``answered``: it is, each time."""
-    with Wall(script=lambda *_: Play(), reader=reader) as wall:
+    with FaultyHost(script=lambda *_: ScriptedReply(), reader=reader) as wall:
         patch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))))
-        with House() as house:
+        with GatewayServer() as house:
             times = 0
 
             def ask(text: str = "hello", **more: Any) -> Any:
@@ -65,8 +65,8 @@ def asked(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_nobody_gets_the_answer_to_another(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def twice(body: Mapping[str, Any]) -> Play:
-        return Play([whole(f"you said {body['messages'][-1]['content']}") + whole("a stranger's")])
+    def twice(body: Mapping[str, Any]) -> ScriptedReply:
+        return ScriptedReply([whole(f"you said {body['messages'][-1]['content']}") + whole("a stranger's")])
 
     with asked(twice, way, tmp_path, monkeypatch) as ask:
         for number in range(4):
@@ -108,10 +108,10 @@ def test_what_comes_packed_though_nobody_asked_is_unpacked(
 ) -> None:
     turns = iter(PACKED * 2)
 
-    def pack(body: Mapping[str, Any]) -> Play:
+    def pack(body: Mapping[str, Any]) -> ScriptedReply:
         answer = framed(streamed("one two"), kind=b"text/event-stream") if body.get("stream") else whole("onetwo")
         sent = packed(answer, *next(turns))
-        return Play([sent[:-70], 0.02, sent[-70:]])
+        return ScriptedReply([sent[:-70], 0.02, sent[-70:]])
 
     with asked(pack, way, tmp_path, monkeypatch) as ask:
         for _ in PACKED * 2:
@@ -139,7 +139,7 @@ def test_what_cannot_be_unpacked_is_told_truly(
     name: str, body: bytes, words: str, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reply = framed(body, b"content-encoding: " + name.encode())
-    with asked(lambda _: Play([reply]), way, tmp_path, monkeypatch, answered=False) as ask:
+    with asked(lambda _: ScriptedReply([reply]), way, tmp_path, monkeypatch, answered=False) as ask:
         said = ask()
         assert said.status_code == 502
         assert words in said.json()["error"]["message"]
@@ -150,7 +150,7 @@ def test_what_cannot_be_unpacked_is_told_truly(
 def test_a_whole_answer_that_does_not_say_why_it_ended_is_one(
     stream: bool, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with asked(lambda _: Play([whole("one two", finish=None)]), way, tmp_path, monkeypatch) as ask:
+    with asked(lambda _: ScriptedReply([whole("one two", finish=None)]), way, tmp_path, monkeypatch) as ask:
         said = ask(stream=stream)
         assert said.status_code == 200, said.text
         if stream:
@@ -162,10 +162,12 @@ def test_a_whole_answer_that_does_not_say_why_it_ended_is_one(
             assert (choice["message"]["content"], choice["finish_reason"]) == ("one two", "stop")
 
 
-def in_pieces(*pieces: bytes | float) -> Play:
+def in_pieces(*pieces: bytes | float) -> ScriptedReply:
     """A stream that never ends by itself."""
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-    return Play([head, *(piece if isinstance(piece, float) else chunk(piece) for piece in pieces)], end="stall")
+    return ScriptedReply(
+        [head, *(piece if isinstance(piece, float) else chunk(piece) for piece in pieces)], end="stall"
+    )
 
 
 WORDS, _, REST = streamed("one two").rpartition(b"data: {")
@@ -199,7 +201,7 @@ def test_who_never_ends_is_not_listened_to_for_long(
             assert said.done
             return time.monotonic() - began
 
-        kept_by(listened, most)
+        assert_within(listened, most)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -230,10 +232,10 @@ def test_a_reader_that_is_behind_does_not_lose_the_counts(tmp_path: Path, monkey
         return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
     play = in_pieces(*[event("-" * 50_000, None)] * 120, event("-", "stop"), COUNTS)
-    with Wall(script=lambda *_: play) as wall:
+    with FaultyHost(script=lambda *_: play) as wall:
         path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             tree = {
                 "model": "cloud/strong", "max_tokens": 25_000, "messages": [{"role": "user", "content": "hello"}],
                 "stream": True, "stream_options": {"include_usage": True},
@@ -250,7 +252,7 @@ def test_a_length_that_is_said_twice_is_one(way: str, tmp_path: Path, monkeypatc
     reply = whole("one two")
     length = reply.partition(b"content-length: ")[2].partition(b"\r\n")[0]
     reply = reply.replace(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length:%b \r\nx-a: b\r\n" % length)
-    with asked(lambda _: Play([reply[:-9], 0.02, reply[-9:]]), way, tmp_path, monkeypatch) as ask:
+    with asked(lambda _: ScriptedReply([reply[:-9], 0.02, reply[-9:]]), way, tmp_path, monkeypatch) as ask:
         for _ in range(3):
             assert ask().json()["choices"][0]["message"]["content"] == "one two"
 
@@ -264,9 +266,9 @@ def test_what_is_no_http_is_said_to_be_that(way: str, tmp_path: Path, monkeypatc
         good.replace(b"content-length: ", b"content-length: 7\r\ncontent-length: "),
         good.replace(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n" + b"no header at all\r\n"),
     ):
-        with asked(lambda _, reply=reply: Play([reply]), way, tmp_path, monkeypatch, answered=False) as ask:
+        with asked(lambda _, reply=reply: ScriptedReply([reply]), way, tmp_path, monkeypatch, answered=False) as ask:
             said = ask().json()["error"]["message"]
             assert "sent a reply that cannot be read as HTTP" in said and "closed" not in said
-    ended = Play(end="fin")
+    ended = ScriptedReply(end="fin")
     with asked(lambda _: ended, way, tmp_path, monkeypatch, answered=False) as ask:
         assert "closed the connection without an answer" in ask().json()["error"]["message"]

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 from tests import documents
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.media.office.conversion_types import CONVERTED
 from intermodal.protocols.request_validation import DOCUMENT_TYPES
@@ -25,7 +25,7 @@ FILES = {
 @pytest.mark.parametrize("plain", [False, True], ids=["by type", "as octet-stream"])
 @pytest.mark.parametrize("protocol", ["chat", "responses", "messages"])
 def test_an_office_document_is_read_and_its_words_are_sent(
-    house: House, host: FakeHost, name: str, plain: bool, protocol: str
+    house: GatewayServer, host: FakeHost, name: str, plain: bool, protocol: str
 ) -> None:
     make, media_type, words = FILES[name]
     media_type = "application/octet-stream" if plain else media_type
@@ -50,7 +50,7 @@ def test_an_office_document_is_read_and_its_words_are_sent(
     assert name in "".join(host.attempts[-1].texts)
 
 
-def test_a_file_of_another_type_is_refused_with_what_is_read(house: House, host: FakeHost) -> None:
+def test_a_file_of_another_type_is_refused_with_what_is_read(house: GatewayServer, host: FakeHost) -> None:
     uri = "data:application/x-tar;base64," + base64.b64encode(b"tar").decode()
     file = {"type": "file", "file": {"filename": "a.tar", "file_data": uri}}
     found = house.post(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import STRONG, Before, House, config
+from tests.unit.gateway.gateway_server import STRONG, Before, GatewayServer, config
 
 from intermodal.gateway import client_apis
 from intermodal.testing import FakeHost
@@ -21,7 +21,7 @@ HELLO = [{"role": "user", "content": "hello there"}]
 SLOW: dict[str, Any] = {"intermodal": {"deadline": 60}}  # by the executor
 
 
-def test_a_server_is_there(house: House) -> None:
+def test_a_server_is_there(house: GatewayServer) -> None:
     for method in ("GET", "HEAD"):
         found = house.http.request(method, "/")
         assert (found.status_code, found.headers["content-type"]) == (200, "text/plain; charset=utf-8")
@@ -49,7 +49,7 @@ def test_an_answer_says_how_long_it_took(before: Before, protocol: str, way: dic
         assert "eval_duration" not in last
 
 
-def test_each_line_has_its_own_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_line_has_its_own_time(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = itertools.count()
 
     class Clock(datetime):
@@ -64,7 +64,7 @@ def test_each_line_has_its_own_time(house: House, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", ["cloud/strong", "gpt-4o", "auto", "policy:once", "cloud:cloud/strong"])
-def test_a_name_may_have_the_tag_that_clients_add(house: House, host: FakeHost, name: str) -> None:
+def test_a_name_may_have_the_tag_that_clients_add(house: GatewayServer, host: FakeHost, name: str) -> None:
     asked = {"model": f"{name}:latest", "messages": HELLO, "stream": False}
     for _ in range(2):
         found = house.post("/api/chat", asked)
@@ -83,7 +83,7 @@ def test_a_model_that_has_the_tag_in_its_name_is_that_one(
 ) -> None:
     rows = f"{STRONG}\n{STRONG.replace('cloud/strong', 'cloud/strong:latest')}"
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", ("cloud", host.base_url, rows))))
-    with House() as house:
+    with GatewayServer() as house:
         for name in ("cloud/strong:latest", "cloud/strong"):
             found = house.post("/api/chat", {"model": name, "messages": HELLO, "stream": False})
             assert found.headers["x-intermodal-route"] == f"cloud:{name}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import ollama
 import pytest
-from tests.unit.gateway.house import Before, House, config
+from tests.unit.gateway.gateway_server import Before, GatewayServer, config
 from tests.unit.gateway.test_chat import picture
 from tests.unit.gateway.test_clients import WORKING
 
@@ -17,7 +17,7 @@ from intermodal.testing import FakeHost, Fault
 
 
 @pytest.fixture
-def client(house: House) -> Iterator[ollama.Client]:
+def client(house: GatewayServer) -> Iterator[ollama.Client]:
     with ollama.Client(host=house.gateway.url) as made:
         yield made
 
@@ -33,7 +33,7 @@ def test_a_prompt_is_answered_whole_and_streamed(client: ollama.Client, host: Fa
     assert sent == [[{"role": "system", "content": "Be short."}, {"role": "user", "content": "hello"}]] * 2
 
 
-def test_a_stream_is_what_is_given_unless_it_is_declined(house: House) -> None:
+def test_a_stream_is_what_is_given_unless_it_is_declined(house: GatewayServer) -> None:
     found = house.post("/api/generate", {"model": "cloud/strong", "prompt": "hello"})
     assert found.headers["content-type"] == "application/x-ndjson"
     lines = [json.loads(line) for line in found.text.splitlines()]
@@ -85,32 +85,34 @@ def test_thoughts_stand_beside_the_words(before: Before, stream: bool) -> None:
         ({"model": "no/such"}, "no/such"),
     ],
 )
-def test_what_is_not_done_is_refused_by_name(house: House, host: FakeHost, change: dict[str, Any], said: str) -> None:
+def test_what_is_not_done_is_refused_by_name(
+    house: GatewayServer, host: FakeHost, change: dict[str, Any], said: str
+) -> None:
     found = house.post("/api/generate", {"model": "cloud/strong", "prompt": "hello", **change})
     assert found.status_code in (400, 404) and said in found.json()["error"]
     assert host.attempts == []
 
 
-def test_neutral_values_are_taken(house: House) -> None:
+def test_neutral_values_are_taken(house: GatewayServer) -> None:
     neutral = {"raw": False, "template": "", "context": [], "suffix": "", "system": "", "images": None, "stream": False}
     assert house.post("/api/generate", {"model": "cloud/strong", "prompt": "hello", **neutral}).status_code == 200
     without = house.post("/api/generate", {"model": "cloud/strong", "stream": False})
     assert (without.status_code, "prompt" in without.json()["error"]) == (400, True)
 
 
-def test_fields_that_nobody_is_told_are_named(house: House) -> None:
+def test_fields_that_nobody_is_told_are_named(house: GatewayServer) -> None:
     found = house.post("/api/generate", {"model": "cloud/strong", "prompt": "hello", "keep_alive": "5m", "width": 512})
     ignored = found.headers["x-intermodal-ignored"].split(", ")
     assert {"keep_alive", "width"} <= set(ignored)
 
 
-def test_a_failure_before_the_first_word_has_a_status(house: House, host: FakeHost) -> None:
+def test_a_failure_before_the_first_word_has_a_status(house: GatewayServer, host: FakeHost) -> None:
     host.fault = Fault("unavailable")
     found = house.post("/api/generate", {"model": "cloud/strong", "prompt": "hello"})
     assert found.status_code >= 500 and found.json()["error"]
 
 
-def test_its_plan_can_be_asked_for(house: House, host: FakeHost) -> None:
+def test_its_plan_can_be_asked_for(house: GatewayServer, host: FakeHost) -> None:
     found = house.post("/v1/explain", {"model": "cloud/strong", "prompt": "hello", "system": "Be short."})
     assert found.status_code == 200 and "cloud:cloud/strong" in found.json()["text"]
     assert host.attempts == []
@@ -120,13 +122,13 @@ def test_its_plan_can_be_asked_for(house: House, host: FakeHost) -> None:
 
 
 @pytest.fixture
-def vectors(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def vectors(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "vectors.toml", ("cloud", host.base_url, WORKING))))
-    with House() as made:
+    with GatewayServer() as made:
         yield made
 
 
-def test_embed_gives_the_vectors_of_the_openai_door(vectors: House, host: FakeHost) -> None:
+def test_embed_gives_the_vectors_of_the_openai_door(vectors: GatewayServer, host: FakeHost) -> None:
     texts = ["a cat", "a kitten", "a stock"]
     with ollama.Client(host=vectors.gateway.url) as client:
         several = client.embed(model="cloud/vectors", input=texts)
@@ -137,7 +139,7 @@ def test_embed_gives_the_vectors_of_the_openai_door(vectors: House, host: FakeHo
     assert several.prompt_eval_count == known["usage"]["prompt_tokens"] and several.total_duration
 
 
-def test_a_truncation_that_is_not_done_is_named(vectors: House) -> None:
+def test_a_truncation_that_is_not_done_is_named(vectors: GatewayServer) -> None:
     for truncate, named in ((None, False), (False, False), (True, True)):
         more = {} if truncate is None else {"truncate": truncate}
         found = vectors.post("/api/embed", {"model": "cloud/vectors", "input": "a", **more})
@@ -149,7 +151,7 @@ def test_a_truncation_that_is_not_done_is_named(vectors: House) -> None:
     "change", [{"input": ""}, {"input": ["a", " "]}, {"input": []}, {"input": 3}, {"dimensions": 8}]
 )
 def test_what_cannot_be_embedded_is_refused_before_anything_is_paid(
-    vectors: House, host: FakeHost, change: dict[str, Any]
+    vectors: GatewayServer, host: FakeHost, change: dict[str, Any]
 ) -> None:
     found = vectors.post("/api/embed", {"model": "cloud/vectors", "input": "a", **change})
     assert found.status_code == 400 and found.json()["error"]

@@ -8,7 +8,7 @@ from typing import Any
 import ollama
 import openai
 import pytest
-from tests.unit.gateway.house import Before, House
+from tests.unit.gateway.gateway_server import Before, GatewayServer
 
 from intermodal.testing import FakeHost, FakeVendor, tool_calls
 
@@ -40,7 +40,7 @@ def sent(attempt: Any) -> tuple[dict[str, Any], dict[str, str]]:
     return calls, results
 
 
-def rounds(house: House, model: str, names: bool, *, more: Any = None) -> list[Any]:
+def rounds(house: GatewayServer, model: str, names: bool, *, more: Any = None) -> list[Any]:
     """Two turns of an official client's loop, results of the clock first; the messages in the end."""
     turns: list[Any] = [{"role": "user", "content": "hello there"}]
     for number in range(2):
@@ -87,7 +87,7 @@ def test_a_result_goes_on_as_that_of_the_call_it_answers(
 
 @pytest.mark.parametrize("names", [True, False], ids=["named", "in order"])
 def test_a_result_goes_to_a_host_of_openai_s_as_that_of_the_call_it_answers(
-    house: House, host: FakeHost, names: bool
+    house: GatewayServer, host: FakeHost, names: bool
 ) -> None:
     host.calls = CALLS
     turns = rounds(house, "cloud/strong", names)
@@ -138,7 +138,7 @@ def test_a_result_is_never_that_of_an_earlier_turn(before: Before) -> None:
     assert sent(vendor.attempts[-1])[1] == {"call_0": "rain", "call_2": "sun"}
 
 
-def ids(house: House, kind: str) -> list[str]:
+def ids(house: GatewayServer, kind: str) -> list[str]:
     """Ids of the calls of one answer, as this kind of client gets them."""
     hello: Any = [{"role": "user", "content": "hello there"}]
     if kind == "openai":
@@ -170,7 +170,7 @@ def test_each_call_has_an_id_that_no_other_has(before: Before, protocol: str, ki
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("way", [{}, SLOW], ids=["lane", "executor"])
 def test_a_conversation_with_tools_stays_where_it_was(
-    house: House, host: FakeHost, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, host: FakeHost, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though its client sends back no id of a call."""
     made_up = tool_calls.message_tool_calls

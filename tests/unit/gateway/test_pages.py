@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.unit.gateway.conftest import POLICIES
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
 from intermodal.gateway.openapi.openapi_document import ERROR_HEADERS, RESPONSE_HEADERS
 from intermodal.gateway.quotas.key_generation import digest
@@ -22,7 +22,7 @@ ASKS = {"access-control-request-method": "POST", "access-control-request-headers
 
 
 @pytest.fixture
-def paged(host: FakeHost, tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def paged(host: FakeHost, tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     """One with a key, and a page that may call it."""
     served = POLICIES.replace("[serve.aliases]", f'[serve]\norigins = ["{PAGE}/"]\n[serve.aliases]')
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, STRONG), more=served)
@@ -31,11 +31,11 @@ def paged(host: FakeHost, tmp_path: Path, own_home: Path, monkeypatch: pytest.Mo
     books = SqliteQuotaStore(own_home / "data" / FILE)
     books.add(VirtualKey(id="k", name="page", digest=digest(SECRET)))
     books.close()
-    with House() as house:
+    with GatewayServer() as house:
         yield house
 
 
-def chat(house: House, origin: str = PAGE, *, key: str = SECRET, **more: object) -> httpx.Response:
+def chat(house: GatewayServer, origin: str = PAGE, *, key: str = SECRET, **more: object) -> httpx.Response:
     return house.chat(headers={"origin": origin, "authorization": f"Bearer {key}"}, **more)
 
 
@@ -50,7 +50,7 @@ def readable(found: httpx.Response, name: str) -> bool:
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/v1/plans/x", "/api/chat", "/nothing/here"])
-def test_a_browser_asks_first_and_needs_no_key_for_that(paged: House, path: str) -> None:
+def test_a_browser_asks_first_and_needs_no_key_for_that(paged: GatewayServer, path: str) -> None:
     found = paged.http.options(path, headers={"origin": PAGE, **ASKS})
     assert (found.status_code, found.content) == (204, b"")
     assert found.headers["access-control-allow-origin"] == PAGE
@@ -67,7 +67,7 @@ def test_a_browser_asks_first_and_needs_no_key_for_that(paged: House, path: str)
     [{}, {"stream": True}, {"intermodal": {"deadline": 500}}, {"stream": True, "intermodal": {"deadline": 500}}],
     ids=str,
 )  # fmt: skip
-def test_a_page_reads_the_answer_and_how_it_came_about(paged: House, more: dict[str, object]) -> None:
+def test_a_page_reads_the_answer_and_how_it_came_about(paged: GatewayServer, more: dict[str, object]) -> None:
     for _ in range(2):  # on a connection that was asked first, too
         found = chat(paged, **more)
         assert found.status_code == 200, found.text
@@ -79,7 +79,7 @@ def test_a_page_reads_the_answer_and_how_it_came_about(paged: House, more: dict[
 
 
 @pytest.mark.usefixtures("either_way")
-def test_a_page_reads_why_it_was_refused(paged: House, host: FakeHost) -> None:
+def test_a_page_reads_why_it_was_refused(paged: GatewayServer, host: FakeHost) -> None:
     assert readable(chat(paged, key="im-none"), "x-should-retry")
     assert readable(chat(paged, model="no/such"), "x-request-id")
     host.fault = Fault("limited", 500)
@@ -87,12 +87,12 @@ def test_a_page_reads_why_it_was_refused(paged: House, host: FakeHost) -> None:
     assert found.status_code == 429 and readable(found, "retry-after")
 
 
-def test_every_header_of_ours_can_be_read(paged: House) -> None:
+def test_every_header_of_ours_can_be_read(paged: GatewayServer) -> None:
     found = paged.http.get("/healthz", headers={"origin": PAGE})
     assert all(readable(found, name) for name in (*RESPONSE_HEADERS, *ERROR_HEADERS, "x-request-id"))
 
 
-def test_another_page_is_refused_and_told_nothing(paged: House, host: FakeHost) -> None:
+def test_another_page_is_refused_and_told_nothing(paged: GatewayServer, host: FakeHost) -> None:
     for origin in (OTHER, "null", PAGE + ".evil.example", PAGE.replace("https", "http"), PAGE + ":444"):
         for found in (chat(paged, origin), paged.http.options("/v1/models", headers={"origin": origin, **ASKS})):
             assert found.status_code == 403
@@ -100,7 +100,7 @@ def test_another_page_is_refused_and_told_nothing(paged: House, host: FakeHost) 
     assert host.attempts == []
 
 
-def test_options_that_no_browser_asks_for_a_page_are_as_before(paged: House) -> None:
+def test_options_that_no_browser_asks_for_a_page_are_as_before(paged: GatewayServer) -> None:
     key = {"authorization": f"Bearer {SECRET}"}
     assert paged.http.options("/v1/models", headers=key).status_code == 405
     assert paged.http.options("/v1/models", headers={**key, **ASKS}).status_code == 405

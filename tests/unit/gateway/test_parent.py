@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from tests.unit.gateway.house import until
+from tests.unit.gateway.gateway_server import until
 
 PARENT = """
 import sys

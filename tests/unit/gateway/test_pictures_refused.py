@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House, house_before
+from tests.unit.gateway.gateway_server import GatewayServer, house_before
 
 from intermodal.testing import FakeHost
 
@@ -15,7 +15,7 @@ BRUSH = 'id = "cloud/brush"; tasks = ["text-to-image"]; input = ["text"]; pictur
 
 
 @pytest.fixture
-def drawing(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def drawing(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     with house_before(monkeypatch, tmp_path, ("cloud", host.base_url, BRUSH)) as served:
         yield served
 
@@ -32,14 +32,16 @@ def drawing(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ({"size": 1024}, "write it as 1024x1024"),
     ],
 )
-def test_what_no_picture_can_be_is_refused(drawing: House, host: FakeHost, field: dict[str, Any], said: str) -> None:
+def test_what_no_picture_can_be_is_refused(
+    drawing: GatewayServer, host: FakeHost, field: dict[str, Any], said: str
+) -> None:
     found = drawing.post("/v1/images/generations", {"model": "cloud/brush", "prompt": "a crane", **field})
     assert found.status_code == 400 and said in found.json()["error"]["message"], found.text
     assert len(found.json()["error"]["message"]) < 200
     assert host.attempts == []
 
 
-def test_a_picture_that_is_not_streamed_may_say_so(drawing: House) -> None:
+def test_a_picture_that_is_not_streamed_may_say_so(drawing: GatewayServer) -> None:
     tree = {"model": "cloud/brush", "prompt": "a crane", "stream": False, "size": "512x512"}
     found = drawing.post("/v1/images/generations", tree)
     assert found.status_code == 200 and "x-intermodal-ignored" not in found.headers, found.text

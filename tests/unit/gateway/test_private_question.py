@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 from tests.unit.gateway.test_chat import image, picture
 
 from intermodal.testing import FakeHost
@@ -35,16 +35,16 @@ def eye() -> Iterator[FakeHost]:
 
 
 @pytest.fixture
-def house(host: FakeHost, eye: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(host: FakeHost, eye: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     path = tmp_path / "intermodal.toml"
     desk = HOSTS.format(name="desk", url=host.base_url, zone="machine", takes='["text"]')
     path.write_text(desk + HOSTS.format(name="eye", url=eye.base_url, zone="internet", takes='["text", "image"]'))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as served:
+    with GatewayServer() as served:
         yield served
 
 
-def asked(house: House, **headers: str) -> tuple[str, dict[str, object]]:
+def asked(house: GatewayServer, **headers: str) -> tuple[str, dict[str, object]]:
     """The sends of the answer: of its header, and of its usage by kind."""
     named = {f"x-intermodal-{name}": value for name, value in {"keep": "appearance", **headers}.items()}
     shown = [{"type": "text", "text": ASK}, image(picture())]
@@ -56,21 +56,25 @@ def asked(house: House, **headers: str) -> tuple[str, dict[str, object]]:
     }
 
 
-def test_a_question_goes_along_with_its_picture_and_that_is_said(house: House, host: FakeHost, eye: FakeHost) -> None:
+def test_a_question_goes_along_with_its_picture_and_that_is_said(
+    house: GatewayServer, host: FakeHost, eye: FakeHost
+) -> None:
     hosts, sends = asked(house)
     assert [attempt.text for attempt in eye.attempts] == [f"{ASK} {ALONE}"]
     assert hosts == "eye" and sends["prompt"] == ("text", "eye") and len(sends) == 2
     assert ASK in host.attempts[-1].text
 
 
-def test_a_private_question_stays_though_its_picture_goes(house: House, host: FakeHost, eye: FakeHost) -> None:
+def test_a_private_question_stays_though_its_picture_goes(house: GatewayServer, host: FakeHost, eye: FakeHost) -> None:
     hosts, sends = asked(house, private="text")
     assert [attempt.text for attempt in eye.attempts] == [ALONE]
     assert hosts == "eye" and "prompt" not in sends and len(sends) == 1
     assert ASK in host.attempts[-1].text
 
 
-def test_what_was_seen_for_a_question_is_not_taken_for_what_is_seen_without_one(house: House, eye: FakeHost) -> None:
+def test_what_was_seen_for_a_question_is_not_taken_for_what_is_seen_without_one(
+    house: GatewayServer, eye: FakeHost
+) -> None:
     eye.answer = lambda attempt: f"seen for {attempt.text}"
     for headers in ({"private": "text"}, {}, {"private": "text"}, {}):
         asked(house, **headers)

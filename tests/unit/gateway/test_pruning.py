@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.gateway.process import store_pruning
 from intermodal.store import learned_figures
@@ -17,7 +17,7 @@ def test_old_rows_go_while_requests_are_answered(configured: Path, monkeypatch: 
     configured.write_text(configured.read_text() + "\n[store]\nrows = 1\n")
     monkeypatch.setattr(store_pruning, "PRUNE_SECONDS", 0.05)
     monkeypatch.setattr(learned_figures, "READ", 3)
-    with House() as house:
+    with GatewayServer() as house:
         for _ in range(12):
             assert house.chat().status_code == 200
         store = house.gateway.client.store
@@ -46,7 +46,7 @@ def test_a_gateway_that_is_stopped_does_not_wait_for_a_long_prune(
 
     monkeypatch.setattr(store_pruning, "PRUNE_SECONDS", 0.01)
     monkeypatch.setattr("intermodal.store.database.Store.prune", endless)
-    with House():
+    with GatewayServer():
         end = time.monotonic() + 20
         while not seen:
             assert time.monotonic() < end

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.gates.slow_inputs import CHAT, Body, config_of, looked_at, png
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.local.embedded import availability
 from intermodal.local.embedded import runtimes as embedded
@@ -71,12 +71,12 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reader:
 
 
 @pytest.fixture
-def house(reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     with FakeHost(answer="42") as host:
         path = tmp_path / "intermodal.toml"
         path.write_text(config_of(host.base_url).replace('["text", "image"]', '["text"]'))  # nobody looks himself
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             yield house
 
 
@@ -101,12 +101,12 @@ def asked(*widths: int) -> Body:
     return body._replace(data=body.data.replace(b"{", b'{"max_tokens": 10, ', 1))
 
 
-def post(house: House, body: Body, **headers: str) -> httpx.Response:
+def post(house: GatewayServer, body: Body, **headers: str) -> httpx.Response:
     headers["content-type"] = body.kind
     return httpx.post(house.gateway.url + body.path, content=body.data, headers=headers, timeout=_LONG, trust_env=False)
 
 
-def test_a_deadline_ends_the_reading(house: House, reader: Reader) -> None:
+def test_a_deadline_ends_the_reading(house: GatewayServer, reader: Reader) -> None:
     found = post(house, asked(40), **{"x-intermodal-deadline": "10"})
     assert found.status_code == 502, found.text
     assert "deadline" in found.json()["error"]["message"]
@@ -114,7 +114,7 @@ def test_a_deadline_ends_the_reading(house: House, reader: Reader) -> None:
     until(lambda: gone(process))
 
 
-def test_a_client_that_leaves_ends_the_reading(house: House, reader: Reader) -> None:
+def test_a_client_that_leaves_ends_the_reading(house: GatewayServer, reader: Reader) -> None:
     body = asked(40, 44)
     place = house.gateway.url.removeprefix("http://")
     with socket.create_connection(("127.0.0.1", int(place.rpartition(":")[2]))) as client:
@@ -126,7 +126,7 @@ def test_a_client_that_leaves_ends_the_reading(house: House, reader: Reader) -> 
     assert len(reader.begun) == 1
 
 
-def test_who_has_one_picture_waits_for_one_of_who_has_many(house: House, reader: Reader) -> None:
+def test_who_has_one_picture_waits_for_one_of_who_has_many(house: GatewayServer, reader: Reader) -> None:
     with ThreadPoolExecutor() as clients:
         many = clients.submit(post, house, asked(40, 44, 48, 52))
         until(lambda: reader.begun)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import SEEING, STRONG, VECTORS, House, config
+from tests.unit.gateway.gateway_server import SEEING, STRONG, VECTORS, GatewayServer, config
 
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.requests.body_limits import MAX_DEPTH, MAX_FIELDS
@@ -24,10 +24,10 @@ PICTURE = base64.b64encode(png("a fake")).decode()
 
 
 @pytest.fixture
-def house(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, f"{STRONG}\n{SEEING}\n{VECTORS}"))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House(limits=HttpLimits(text=TEXT, media=MEDIA)) as served:
+    with GatewayServer(limits=HttpLimits(text=TEXT, media=MEDIA)) as served:
         yield served
 
 
@@ -52,7 +52,7 @@ def pictures(path: str, count: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", DOORS)
-def test_more_text_than_is_taken_is_refused_before_it_is_read(house: House, host: FakeHost, path: str) -> None:
+def test_more_text_than_is_taken_is_refused_before_it_is_read(house: GatewayServer, host: FakeHost, path: str) -> None:
     found = house.post(path, said(path, "some words " * (TEXT // 11)))
     assert found.status_code == 413, found.text
     assert "besides pictures, sound and other media" in found.text and "max_text" in found.text
@@ -60,7 +60,7 @@ def test_more_text_than_is_taken_is_refused_before_it_is_read(house: House, host
 
 
 @pytest.mark.parametrize("path", [path for path in DOORS if path != "/v1/messages/count_tokens"])
-def test_media_are_no_text(house: House, path: str) -> None:
+def test_media_are_no_text(house: GatewayServer, path: str) -> None:
     sound = base64.b64encode(bytes(TEXT)).decode()
     tree = json.loads(json.dumps(pictures(path, 1)).replace(PICTURE, sound))
     found = house.post(path, tree)
@@ -68,7 +68,7 @@ def test_media_are_no_text(house: House, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", DOORS)
-def test_more_pictures_than_are_taken_are_refused(house: House, host: FakeHost, path: str) -> None:
+def test_more_pictures_than_are_taken_are_refused(house: GatewayServer, host: FakeHost, path: str) -> None:
     found = house.post(path, pictures(path, MEDIA + 1))
     assert found.status_code == 413, found.text
     assert f"{MEDIA} are taken" in found.text and "max_media" in found.text
@@ -78,7 +78,7 @@ def test_more_pictures_than_are_taken_are_refused(house: House, host: FakeHost, 
 @pytest.mark.parametrize("open_, close", [('{"a":', "}"), ("[", "]")])
 @pytest.mark.parametrize("path", [*DOORS, "/v1/embeddings"])
 def test_what_is_nested_deeper_than_is_taken_is_refused_in_words(
-    house: House, path: str, open_: str, close: str
+    house: GatewayServer, path: str, open_: str, close: str
 ) -> None:
     tree = {"model": "cloud/vectors", "input": "x"} if path == "/v1/embeddings" else said(path)
     for depth in (MAX_DEPTH, 20_000):
@@ -89,24 +89,24 @@ def test_what_is_nested_deeper_than_is_taken_is_refused_in_words(
         assert f"more than {MAX_DEPTH} objects and arrays in each other" in found.text
 
 
-def test_what_is_nested_as_deep_as_is_taken_is_taken(house: House) -> None:
+def test_what_is_nested_as_deep_as_is_taken_is_taken(house: GatewayServer) -> None:
     nested: Any = 1
     for _ in range(MAX_DEPTH - 1):
         nested = {"a": nested}
     assert house.chat(moderation=nested).status_code == 200
 
 
-def test_brackets_in_words_nest_nothing(house: House) -> None:
+def test_brackets_in_words_nest_nothing(house: GatewayServer) -> None:
     assert house.chat("[" * 5_000 + '\\"{' * 5_000, moderation=1).status_code == 200
 
 
-def test_more_fields_than_any_api_has_are_refused(house: House) -> None:
+def test_more_fields_than_any_api_has_are_refused(house: GatewayServer) -> None:
     found = house.chat(**{f"f{number}": 1 for number in range(MAX_FIELDS)})
     assert found.status_code == 400 and f"more than {MAX_FIELDS:,} fields" in found.text
 
 
 def test_items_that_are_named_count_as_often_as_they_are_named(
-    house: House, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.answer = " ".join(f"word {number}" for number in range(1_000))
     first = house.post("/v1/responses", {"model": "cloud/strong", "input": "Tell me all."}).json()
@@ -131,7 +131,7 @@ def test_a_conversation_of_thousands_of_messages_reaches_the_host_whole(
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", ("cloud", host.base_url, rows))))
     turns = [{"role": ("user", "assistant")[number % 2], "content": f"turn {number}"} for number in range(3_001)]
     field = "input" if path == "/v1/responses" else "messages"
-    with House() as house:
+    with GatewayServer() as house:
         found = house.post(path, {**said(path), field: turns})
         assert found.status_code == 200, found.text
         [attempt] = host.attempts
@@ -144,7 +144,7 @@ def test_the_config_says_how_much_is_taken(host: FakeHost, tmp_path: Path, monke
     more = "[serve]\nmax_text = 1\nmax_media = 3\n"
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, f"{STRONG}\n{SEEING}"), more=more)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as house:
+    with GatewayServer() as house:
         assert house.chat("some words " * 110_000).status_code == 413
         assert house.post(DOORS[0], pictures(DOORS[0], 4)).status_code == 413
         assert house.post(DOORS[0], pictures(DOORS[0], 3)).status_code == 200

@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 import pytest
-from tests.unit.gateway.house import Before, House, sse
+from tests.unit.gateway.gateway_server import Before, GatewayServer, sse
 
 from intermodal.testing import FakeHost
 
@@ -104,7 +104,7 @@ def test_what_is_thought_aloud_is_no_summary(before: Before) -> None:
 @WAYS
 @pytest.mark.parametrize("called", [[], ["call_8"]])
 def test_a_result_of_a_call_that_nobody_made_is_refused(
-    house: House, host: FakeHost, way: dict[str, Any], called: list[str]
+    house: GatewayServer, host: FakeHost, way: dict[str, Any], called: list[str]
 ) -> None:
     calls = [{"type": "function_call", "call_id": name, "name": "weather", "arguments": "{}"} for name in called]
     result = {"type": "function_call_output", "call_id": "call_9", "output": "rain"}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.gateway.house import House, until
+from tests.unit.gateway.gateway_server import GatewayServer, until
 
 from intermodal.errors import StoreError
 from intermodal.gateway.quotas.authentication import Authenticator
@@ -113,12 +113,12 @@ def asked(port: int, secret: str, count: int, pause: float, when: float, revoke:
 @pytest.mark.parametrize(("count", "pause"), [(3, 0.125), (200, 0.0), (6, 0.049)], ids=["8/s", "many", "20/s"])
 def test_it_is_refused_however_often_somebody_asks(keys: Keys, count: int, pause: float) -> None:
     secret = keys.add("mine", limit=10**9)
-    with House() as house:
+    with GatewayServer() as house:
         asked(house.gateway.port, secret, count, pause, 0.6, lambda: keys.revoke("mine"))
 
 
 def test_it_is_refused_after_a_silence(keys: Keys) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         for silence in (0.0, 1.2):
             secret = keys.add(f"key-{silence}", limit=10**9)
             with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
@@ -138,7 +138,7 @@ def test_it_is_refused_while_nothing_can_be_written(keys: Keys, monkeypatch: pyt
     def full(*arguments: object) -> object:
         raise StoreError("cannot be written: the disk is full")
 
-    with House() as house:
+    with GatewayServer() as house:
         with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
             line.sendall(request(secret))
             assert answered(line) == 200
@@ -233,7 +233,7 @@ def test_a_gateway_whose_keys_are_gone_does_not_become_open(tmp_path: Path) -> N
 
 def test_a_body_that_comes_slowly_is_not_done_for_a_key_that_was_revoked_meanwhile(keys: Keys, host: FakeHost) -> None:
     secret = keys.add("mine")
-    with House() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
+    with GatewayServer() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
         whole = request(secret)
         line.sendall(whole[:-5])
         until(lambda: house.gateway.held)
@@ -249,7 +249,7 @@ def test_requests_that_wait_behind_another_are_not_done_for_a_key_that_was_revok
 ) -> None:
     secret = keys.add("mine")
     host.fault = Fault("slow", 0.5, times=1)
-    with House() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
+    with GatewayServer() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
         line.sendall(request(secret) * 5)
         until(lambda: host.attempts)
         keys.revoke("mine")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import House, until
+from tests.unit.gateway.gateway_server import GatewayServer, until
 
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.testing import FakeHost, Fault
@@ -28,13 +28,13 @@ def request(words: bytes = b"hi", *more: str, length: str = "", body: bytes = b"
 
 
 @pytest.fixture
-def hasty(configured: Path) -> Iterator[House]:
+def hasty(configured: Path) -> Iterator[GatewayServer]:
     """Who waits for the rest of a request says so soon."""
-    with House(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as served:
+    with GatewayServer(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as served:
         yield served
 
 
-def both(house: House, first: bytes, second: bytes, pause: int = 0, *, answers: int = 2) -> list[int]:
+def both(house: GatewayServer, first: bytes, second: bytes, pause: int = 0, *, answers: int = 2) -> list[int]:
     """Statuses of the answers to two requests, the second sent when the first was answered."""
     with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
         line.sendall(first)
@@ -52,7 +52,7 @@ def both(house: House, first: bytes, second: bytes, pause: int = 0, *, answers: 
     return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", found)][:answers]
 
 
-def test_a_head_that_comes_again_is_answered_with_its_own_body(house: House, host: FakeHost) -> None:
+def test_a_head_that_comes_again_is_answered_with_its_own_body(house: GatewayServer, host: FakeHost) -> None:
     with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
         for number in (1, 22, 333, 4444, 5, 66_666, 7):
             words = b"%d" % number * 3
@@ -85,7 +85,7 @@ def mutated(chance: random.Random) -> tuple[bytes, int]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_nothing_can_be_said_by_what_was_said_before(hasty: House, host: FakeHost, seed: int) -> None:
+def test_nothing_can_be_said_by_what_was_said_before(hasty: GatewayServer, host: FakeHost, seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(10):
         second, pause = mutated(chance)
@@ -97,7 +97,7 @@ def test_nothing_can_be_said_by_what_was_said_before(hasty: House, host: FakeHos
         assert told[0] == told[1], second
 
 
-def test_every_letter_of_it_counts(house: House, host: FakeHost) -> None:
+def test_every_letter_of_it_counts(house: GatewayServer, host: FakeHost) -> None:
     good = request()
     for place in (5, good.find(b"localhost"), good.find(b"json"), good.find(b"cheapest"), good.find(b"objective")):
         assert both(house, good, good[:place] + b"X" + good[place + 1 :])[1] >= 400
@@ -121,7 +121,7 @@ def answer(line: socket.socket) -> int:
     return int(found.split(b" ", 2)[1])
 
 
-def opened(house: House) -> socket.socket:
+def opened(house: GatewayServer) -> socket.socket:
     """A connection on which such a head was answered already."""
     line = socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20)
     line.sendall(request())
@@ -157,7 +157,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("pause", [0, 1, 40], ids=["whole", "after a letter", "in its head"])
-def test_what_is_nearly_the_same_means_what_it_means_alone(hasty: House, host: FakeHost, pause: int) -> None:
+def test_what_is_nearly_the_same_means_what_it_means_alone(hasty: GatewayServer, host: FakeHost, pause: int) -> None:
     assert len(BODY % b"hi") == 68
     for name, second in OTHERS.items():
         told = []
@@ -172,7 +172,7 @@ def test_what_is_nearly_the_same_means_what_it_means_alone(hasty: House, host: F
 def test_bodies_have_the_same_limits(configured: Path, host: FakeHost) -> None:
     full = BODY % (b"x" * 934)
     assert len(full) == 1000
-    with House(limits=HttpLimits(body=1000, in_flight=1500)) as house:
+    with GatewayServer(limits=HttpLimits(body=1000, in_flight=1500)) as house:
         with opened(house) as line:
             line.sendall(request(body=full))
             assert answer(line) == 200
@@ -189,11 +189,11 @@ def test_bodies_have_the_same_limits(configured: Path, host: FakeHost) -> None:
 
 
 def test_who_is_silent_after_it_is_ended_as_ever(configured: Path, host: FakeHost) -> None:
-    with House(limits=HttpLimits(idle_seconds=1.0)) as house, opened(house) as line:
+    with GatewayServer(limits=HttpLimits(idle_seconds=1.0)) as house, opened(house) as line:
         line.sendall(request())
         assert answer(line) == 200
         assert line.recv(100) == b"", "idle"
-    with House(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as house:
+    with GatewayServer(limits=HttpLimits(head_seconds=0.3, body_seconds=0.3)) as house:
         for cut in (10, len(request()) - 5):
             with opened(house) as line:
                 line.sendall(request())
@@ -208,7 +208,7 @@ def test_who_is_silent_after_it_is_ended_as_ever(configured: Path, host: FakeHos
 
 
 def test_nobody_is_served_after_the_end_has_begun(configured: Path, host: FakeHost) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         lines = [opened(house) for _ in range(8)]
         host.fault = Fault("slow", 0.5)
         working, before = opened(house), len(host.attempts) + 1
@@ -229,7 +229,7 @@ def test_nobody_is_served_after_the_end_has_begun(configured: Path, host: FakeHo
 
 
 def test_empty_lines_between_requests_add_up_to_nothing(configured: Path) -> None:
-    with House(limits=HttpLimits(head=400)) as house, opened(house) as line:
+    with GatewayServer(limits=HttpLimits(head=400)) as house, opened(house) as line:
         for _ in range(8):
             line.sendall(b"\r\n" * 150)
             time.sleep(0.02)  # so that they come alone

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from tests.unit.gateway.house import STRONG, House, sse
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, sse
 
 from intermodal.testing import FakeHost, Fault
 
@@ -55,9 +55,9 @@ class Town:
         self._text += f'[hosts.{name}]\nbase_url = "{url}"\nzone = "internet"\ncarries = ["audio"]\n'
         self._text += f"[[hosts.{name}.models]]\n" + row.replace("; ", "\n") + "\n"
 
-    def house(self) -> House:
+    def house(self) -> GatewayServer:
         self._path.write_text(self._text)
-        return self._stack.enter_context(House())
+        return self._stack.enter_context(GatewayServer())
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
         yield Town(stack, path)
 
 
-def asked(house: House, content: Any, *, stream: bool, model: str = "auto") -> Told:
+def asked(house: GatewayServer, content: Any, *, stream: bool, model: str = "auto") -> Told:
     more: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
     headers = {"x-intermodal-objective": "cheapest"}
     return told(house.chat(content, model=model, headers=headers, **more), stream=stream)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.client import AsyncClient, plan_from
 from intermodal.content import Text
@@ -120,7 +120,7 @@ def test_a_known_shape_is_not_planned_again(monkeypatch: pytest.MonkeyPatch) -> 
     assert not planned
 
 
-def test_a_chat_goes_by_its_shape_and_explain_by_its_own_sizes(house: House) -> None:
+def test_a_chat_goes_by_its_shape_and_explain_by_its_own_sizes(house: GatewayServer) -> None:
     for text in ("one two three", "four five six"):
         assert house.chat(text, max_tokens=50).status_code == 200
     assert house.gateway.shapes.misses >= 1

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from tests.unit.gateway.house import Before, House, sse
+from tests.unit.gateway.gateway_server import Before, GatewayServer, sse
 
 from intermodal.content import Part, Text, ToolCall
 from intermodal.events import Finished
@@ -46,7 +46,7 @@ class Chat:
     def __init__(self, *, keeps: bool = False) -> None:
         self._keeps = keeps
 
-    def ask(self, house: House, turns: Turns, *, stream: bool) -> list[Made]:
+    def ask(self, house: GatewayServer, turns: Turns, *, stream: bool) -> list[Made]:
         tree = {"model": MODEL, "messages": turns, "tools": FUNCTIONS, "stream": stream}
         found = house.post("/v1/chat/completions", tree)
         assert found.status_code == 200, found.text
@@ -66,7 +66,7 @@ class Chat:
 
 
 class Responses:
-    def ask(self, house: House, turns: Turns, *, stream: bool) -> list[Made]:
+    def ask(self, house: GatewayServer, turns: Turns, *, stream: bool) -> list[Made]:
         tools = [{"type": "function", "name": name, "parameters": SCHEMA} for name in NAMES]
         found = house.post("/v1/responses", {"model": MODEL, "input": turns, "tools": tools, "stream": stream})
         assert found.status_code == 200, found.text
@@ -82,7 +82,7 @@ class Responses:
 
 
 class Messages:
-    def ask(self, house: House, turns: Turns, *, stream: bool) -> list[Made]:
+    def ask(self, house: GatewayServer, turns: Turns, *, stream: bool) -> list[Made]:
         tools = [{"name": name, "input_schema": SCHEMA} for name in NAMES]
         tree = {"model": MODEL, "messages": turns, "tools": tools, "stream": stream, "max_tokens": 50}
         found = house.post("/v1/messages", tree)
@@ -107,7 +107,7 @@ class Ollama:
     def __init__(self, *, ids: bool = False) -> None:
         self._ids = ids
 
-    def ask(self, house: House, turns: Turns, *, stream: bool) -> list[Made]:
+    def ask(self, house: GatewayServer, turns: Turns, *, stream: bool) -> list[Made]:
         found = house.post("/api/chat", {"model": MODEL, "messages": turns, "tools": FUNCTIONS, "stream": stream})
         assert found.status_code == 200, found.text
         lines = [json.loads(line) for line in found.text.splitlines()]
@@ -135,7 +135,7 @@ def begun(question: str = "hello there") -> Turns:
     return [{"role": "user", "content": question}]
 
 
-def round_of(house: House, vendor: FakeVendor, client: Client, turns: Turns, *, stream: bool) -> None:
+def round_of(house: GatewayServer, vendor: FakeVendor, client: Client, turns: Turns, *, stream: bool) -> None:
     """The model calls its tools, and is told what they gave when it is asked again."""
     vendor.calls, vendor.answer = CALLS, ""
     calls = client.ask(house, turns, stream=stream)

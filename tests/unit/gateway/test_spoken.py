@@ -10,7 +10,7 @@ from typing import Any
 import openai
 import pytest
 from openai.types.chat import ChatCompletionAudio
-from tests.unit.gateway.house import STRONG, House, config, sse
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, sse
 
 from intermodal.media.audio.encoding import samples
 from intermodal.testing import FakeHost
@@ -20,11 +20,11 @@ PATH = "/v1/chat/completions"
 
 
 @pytest.fixture
-def speaking(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def speaking(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     """Before a model that writes, and a voice."""
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, f"{STRONG}\n{VOICE}"))
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as served:
+    with GatewayServer() as served:
         yield served
 
 
@@ -34,7 +34,7 @@ def aloud(form: str, *turns: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"model": "auto", "messages": messages, "modalities": ["text", "audio"], "audio": audio, **more}
 
 
-def heard(house: House, form: str, *, stream: bool) -> bytes:
+def heard(house: GatewayServer, form: str, *, stream: bool) -> bytes:
     found = house.post(PATH, aloud(form, stream=stream))
     assert found.status_code == 200, found.text
     if not stream:
@@ -44,14 +44,14 @@ def heard(house: House, form: str, *, stream: bool) -> bytes:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_samples_alone_are_given_where_they_are_asked_for(speaking: House, stream: bool) -> None:
+def test_samples_alone_are_given_where_they_are_asked_for(speaking: GatewayServer, stream: bool) -> None:
     file, bare = (heard(speaking, form, stream=stream) for form in ("wav", "pcm16"))
     pcm, rate = samples(file)
     assert rate == 24_000 and len(pcm) > 1000
     assert bare == pcm
 
 
-def test_openai_reads_an_answer_that_is_heard(speaking: House, host: FakeHost) -> None:
+def test_openai_reads_an_answer_that_is_heard(speaking: GatewayServer, host: FakeHost) -> None:
     with openai.OpenAI(base_url=speaking.base_url, api_key="none", max_retries=0) as client:
         made = client.chat.completions.create(**aloud("wav"))
         message = made.choices[0].message
@@ -64,7 +64,9 @@ def test_openai_reads_an_answer_that_is_heard(speaking: House, host: FakeHost) -
         assert [each["content"] for each in host.attempts[-2].json["messages"]][1] == host.answer
 
 
-def test_an_answer_goes_back_by_its_words_and_not_by_the_id_of_its_sound(speaking: House, host: FakeHost) -> None:
+def test_an_answer_goes_back_by_its_words_and_not_by_the_id_of_its_sound(
+    speaking: GatewayServer, host: FakeHost
+) -> None:
     user = {"role": "user", "content": "and now?"}
     told = {"role": "assistant", "content": None, "audio": {"id": "audio_1", "transcript": "Four."}}
     found = speaking.post(PATH, {"model": "cloud/strong", "messages": [user, told, user]})
@@ -77,7 +79,7 @@ def test_an_answer_goes_back_by_its_words_and_not_by_the_id_of_its_sound(speakin
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_that_is_heard_counts_its_words(speaking: House, host: FakeHost, stream: bool) -> None:
+def test_an_answer_that_is_heard_counts_its_words(speaking: GatewayServer, host: FakeHost, stream: bool) -> None:
     """To say them takes none: what the model counted is told, and not what it may have been at most."""
     found = speaking.post(PATH, aloud("pcm16", stream=stream, stream_options={"include_usage": True}))
     usage = sse(found.text).events[-1]["usage"] if stream else found.json()["usage"]

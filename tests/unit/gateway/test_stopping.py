@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import House, until
+from tests.unit.gateway.gateway_server import GatewayServer, until
 
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.testing import FakeHost, Fault
 
 
-def half(house: House, cut: int = 10) -> tuple[socket.socket, bytes]:
+def half(house: GatewayServer, cut: int = 10) -> tuple[socket.socket, bytes]:
     """A connection on which a part of a request has come, and the rest of it."""
     body = json.dumps({"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}]}).encode()
     head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -36,7 +36,7 @@ def read_to_the_end(line: socket.socket) -> bytes:
 
 @pytest.mark.parametrize("cut", [10, 150], ids=["body", "head"])
 def test_who_is_in_the_middle_of_asking_is_told_that_it_stops(configured: Path, host: FakeHost, cut: int) -> None:
-    with House(drain=5) as house:
+    with GatewayServer(drain=5) as house:
         line, _ = half(house, cut)
         house.loop.call_soon_threadsafe(house.gateway.stop)
         said = read_to_the_end(line)
@@ -46,7 +46,7 @@ def test_who_is_in_the_middle_of_asking_is_told_that_it_stops(configured: Path, 
 
 def test_who_is_in_the_middle_of_asking_behind_an_answer_is_told_after_it(configured: Path, host: FakeHost) -> None:
     host.fault = Fault("slow", 1.0)
-    with House(drain=5) as house:
+    with GatewayServer(drain=5) as house:
         line, rest = half(house)
         line.sendall(rest)
         until(lambda: host.attempts)
@@ -59,7 +59,7 @@ def test_who_is_in_the_middle_of_asking_behind_an_answer_is_told_after_it(config
 
 @pytest.mark.parametrize("cut", [10, 150], ids=["body", "head"])
 def test_what_is_half_here_when_others_take_over_comes_and_is_answered(configured: Path, cut: int) -> None:
-    with House(drain=10) as house:
+    with GatewayServer(drain=10) as house:
         line, rest = half(house, cut)
         house.loop.call_soon_threadsafe(house.gateway.hand_over)
         time.sleep(2.5)
@@ -71,12 +71,12 @@ def test_what_is_half_here_when_others_take_over_comes_and_is_answered(configure
 
 
 def test_what_stays_half_here_when_others_take_over_is_told_at_the_end(configured: Path) -> None:
-    with House(drain=0.5) as house:
+    with GatewayServer(drain=0.5) as house:
         line, _ = half(house)
         house.loop.call_soon_threadsafe(house.gateway.hand_over)
         said = read_to_the_end(line)
         assert said.startswith(b"HTTP/1.1 503") and b"the server is stopping" in said
-    with House(drain=10, limits=HttpLimits(body_seconds=3)) as house:
+    with GatewayServer(drain=10, limits=HttpLimits(body_seconds=3)) as house:
         line, _ = half(house)
         house.loop.call_soon_threadsafe(house.gateway.hand_over)
         assert read_to_the_end(line).startswith(b"HTTP/1.1 408")
@@ -91,7 +91,7 @@ def test_that_it_stops_is_not_kept_as_the_answer_under_an_idempotency_key(
     host.answer = "one two three four five"
     host.fault = Fault("stall", 3) if streamed else Fault("silent")
     said = list[str]()
-    with House(drain=0.3) as house, ThreadPoolExecutor(1) as pool:
+    with GatewayServer(drain=0.3) as house, ThreadPoolExecutor(1) as pool:
 
         def ask() -> None:
             headers = {"idempotency-key": "one"}
@@ -105,7 +105,7 @@ def test_that_it_stops_is_not_kept_as_the_answer_under_an_idempotency_key(
         asking.result(20)
         assert "the server is stopping" in "".join(said)
     host.fault = None
-    with House() as house:
+    with GatewayServer() as house:
         again = house.post("/v1/chat/completions", body, idempotency_key="one")
         assert (again.status_code, again.json()["error"]["code"]) == (409, "idempotency_lost")
     assert len(host.attempts) == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.gateway.house import STRONG, House, Said, config, sse, until
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, Said, config, sse, until
 
 from intermodal.testing import FakeHost, Fault
 
@@ -31,7 +31,7 @@ def said(events: list[dict[str, object]]) -> str:
     )
 
 
-def test_a_stream_is_whole_and_tells_its_route(house: House, host: FakeHost) -> None:
+def test_a_stream_is_whole_and_tells_its_route(house: GatewayServer, host: FakeHost) -> None:
     host.answer = WORDS
     found = house.post("/v1/chat/completions", {**ASKED, "stream_options": {"include_usage": True}})
     assert found.headers["content-type"] == "text/event-stream"
@@ -47,7 +47,7 @@ def test_a_stream_is_whole_and_tells_its_route(house: House, host: FakeHost) -> 
 
 @pytest.mark.parametrize("place", [1, 2, 5, 11])
 @pytest.mark.parametrize("fault", ["cut", "reset", "inband", "malformed", "end"])
-def test_a_stream_that_dies_says_so_last(house: House, host: FakeHost, fault: str, place: int) -> None:
+def test_a_stream_that_dies_says_so_last(house: GatewayServer, host: FakeHost, fault: str, place: int) -> None:
     host.answer = WORDS
     host.fault = Fault(fault, place)
     found = house.post("/v1/chat/completions", ASKED)
@@ -59,7 +59,7 @@ def test_a_stream_that_dies_says_so_last(house: House, host: FakeHost, fault: st
     assert WORDS.startswith(said(stream.events)) and said(stream.events)
 
 
-def test_a_missing_last_word_after_a_whole_answer_is_no_failure(house: House, host: FakeHost) -> None:
+def test_a_missing_last_word_after_a_whole_answer_is_no_failure(house: GatewayServer, host: FakeHost) -> None:
     host.answer = WORDS
     for fault in ("nodone", "split", "pings", "json"):
         host.fault = Fault(fault)
@@ -69,7 +69,7 @@ def test_a_missing_last_word_after_a_whole_answer_is_no_failure(house: House, ho
 
 @pytest.mark.parametrize("fault", ["unavailable", "key", "policy"])
 def test_a_failure_before_the_first_word_has_its_own_status(
-    house: House, host: FakeHost, fault: str, monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, host: FakeHost, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("intermodal.gateway.endpoints.chat.FIRST_COMMENT_SECONDS", 30.0)  # however slow this machine is
     host.fault = Fault(fault)
@@ -89,7 +89,7 @@ def test_nothing_of_a_failed_attempt_is_shown(tmp_path: Path, monkeypatch: pytes
             first.fault = second.fault = Fault(name, float(number) if number else None, times=1)
             first._hits.clear()
             second._hits = {"cloud/strong": 1}  # the second is well
-            with House() as house:
+            with GatewayServer() as house:
                 found = house.post("/v1/chat/completions", {**ASKED, "model": "cloud/strong"})
                 stream = sse(found.text)
                 assert found.status_code == 200, (fault, found.text)
@@ -98,7 +98,7 @@ def test_nothing_of_a_failed_attempt_is_shown(tmp_path: Path, monkeypatch: pytes
                 assert stream.done
 
 
-def kept_open(house: House, host: FakeHost, comments: int, **headers: str) -> Said:
+def kept_open(house: GatewayServer, host: FakeHost, comments: int, **headers: str) -> Said:
     """The host answers once there were so many comments: what came, to the end."""
     enough = threading.Event()
     host.answer = lambda _: WORDS if enough.wait(20) else "too late"
@@ -112,7 +112,7 @@ def kept_open(house: House, host: FakeHost, comments: int, **headers: str) -> Sa
 
 
 def test_a_silent_stream_is_kept_open_by_comments(
-    house: House, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("intermodal.gateway.endpoints.chat.FIRST_COMMENT_SECONDS", 0.1)
     monkeypatch.setattr("intermodal.gateway.endpoints.chat.COMMENT_SECONDS", 0.1)
@@ -125,7 +125,7 @@ def test_a_silent_stream_is_kept_open_by_comments(
 
 
 def test_a_buffered_stream_is_kept_open_and_comes_at_once(
-    house: House, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("intermodal.gateway.endpoints.chat.FIRST_COMMENT_SECONDS", 0.1)
     monkeypatch.setattr("intermodal.gateway.endpoints.chat.COMMENT_SECONDS", 0.1)
@@ -138,7 +138,7 @@ def test_a_buffered_stream_is_kept_open_and_comes_at_once(
 
 
 def leave(
-    house: House,
+    house: GatewayServer,
     tree: dict[str, object],
     *,
     after: bytes = b"",
@@ -163,7 +163,7 @@ def leave(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_ends_the_call_of_the_host(house: House, host: FakeHost, stream: bool) -> None:
+def test_a_client_that_leaves_ends_the_call_of_the_host(house: GatewayServer, host: FakeHost, stream: bool) -> None:
     host.answer = WORDS
     host.fault = Fault("stall", 3)
     leave(house, {**ASKED, "stream": stream}, after=b"word1" if stream else b"", host=host)
@@ -175,7 +175,7 @@ def test_a_client_that_leaves_ends_the_call_of_the_host(house: House, host: Fake
     assert rows[0].state in ("settled", "estimated", "void")
 
 
-def test_many_who_leave_leave_nothing_behind(house: House, host: FakeHost) -> None:
+def test_many_who_leave_leave_nothing_behind(house: GatewayServer, host: FakeHost) -> None:
     host.answer = WORDS
     assert house.chat(model="cloud:cloud/strong").status_code == 200
     host.fault = Fault("stall", 3)
@@ -191,7 +191,7 @@ def test_many_who_leave_leave_nothing_behind(house: House, host: FakeHost) -> No
     assert house.log == []
 
 
-def test_a_slow_reader_slows_the_host_and_not_the_memory(house: House, host: FakeHost) -> None:
+def test_a_slow_reader_slows_the_host_and_not_the_memory(house: GatewayServer, host: FakeHost) -> None:
     host.answer = " ".join(random.Random(n).randbytes(2000).hex() for n in range(3000))  # twelve megabytes as a stream
     import json
 
@@ -213,7 +213,7 @@ def test_a_slow_reader_slows_the_host_and_not_the_memory(house: House, host: Fak
 
 def test_stopping_lets_answers_end_and_refuses_new_ones(configured: Path, host: FakeHost) -> None:
     host.answer = WORDS
-    with House(drain=5) as house:
+    with GatewayServer(drain=5) as house:
         host.fault = Fault("slow", 1.0)
         answers: list[object] = []
         asking = threading.Thread(target=lambda: answers.append(house.post("/v1/chat/completions", ASKED)))
@@ -238,7 +238,7 @@ def test_nobody_who_comes_while_it_stops_is_forgotten(configured: Path) -> None:
             with suppress(OSError):
                 came.append(socket.create_connection(("127.0.0.1", port), timeout=1))
 
-    with House() as house:
+    with GatewayServer() as house:
         port = house.gateway.port
         coming = threading.Thread(target=come)
         coming.start()
@@ -254,7 +254,7 @@ def test_nobody_who_comes_while_it_stops_is_forgotten(configured: Path) -> None:
 def test_stopping_tells_those_who_are_cut(configured: Path, host: FakeHost) -> None:
     host.answer = WORDS
     host.fault = Fault("stall", 3)
-    with House(drain=0.3) as house:
+    with GatewayServer(drain=0.3) as house:
         url, text = f"{house.base_url}/chat/completions", ""
         with httpx.stream("POST", url, json=ASKED, timeout=60, trust_env=False) as found:
             for piece in found.iter_text():

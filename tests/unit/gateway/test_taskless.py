@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gates.wall import Play, Wall, answer, refusal
-from tests.unit.gateway.house import STRONG, House, config, until
+from tests.gates.faulty_host import FaultyHost, ScriptedReply, answer, refusal
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 from tests.unit.gateway.test_both_paths_openai_chat import whole
 from tests.unit.gateway.test_direct_cancellation import clean, request
 
@@ -26,21 +26,21 @@ from intermodal.gateway.server import Gateway
 from intermodal.store import epochs
 from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
 
-PLAYS: dict[str, Play] = {}
+PLAYS: dict[str, ScriptedReply] = {}
 OTHER = STRONG.replace("strong", "other").replace("0.1", "0.5")
 
 
 @pytest.fixture
-def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
+def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyHost]:
     PLAYS.clear()
     PLAYS["now"] = whole("Paris")
-    with Wall(lambda model, number: PLAYS["now"]) as wall:
+    with FaultyHost(lambda model, number: PLAYS["now"]) as wall:
         path = config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         yield wall
 
 
-def twice(house: House, content: str = "hello", **more: Any) -> None:
+def twice(house: GatewayServer, content: str = "hello", **more: Any) -> None:
     """Ask twice: the first is planned in a task, and the second needs none. What they took is settled: a client has its
     answer before its connection to the host is free for the next."""
     for _ in range(2):
@@ -63,7 +63,7 @@ class Kinds:
 
         monkeypatch.setattr(Gateway, "pass_on", noted)
 
-    def watch(self, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def watch(self, house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is set aside, and what is settled or released, by the ledger."""
         ledger = house.ledger
         settle, release = ledger.settle, ledger.release
@@ -90,9 +90,9 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> Kinds:
     return Kinds(monkeypatch)
 
 
-def test_what_was_asked_before_goes_without_a_task(wall: Wall, kinds: Kinds) -> None:
+def test_what_was_asked_before_goes_without_a_task(wall: FaultyHost, kinds: Kinds) -> None:
     """The first of a shape is planned, in a task; those after it, in other words, need none, streamed or not."""
-    with House() as house:
+    with GatewayServer() as house:
         for stream in (False, True):
             PLAYS["now"] = answer(["Pa", "ris"]) if stream else whole("Paris")
             kinds.seen.clear()
@@ -106,15 +106,15 @@ def test_what_was_asked_before_goes_without_a_task(wall: Wall, kinds: Kinds) -> 
 
 
 @pytest.mark.parametrize("headers", [{"idempotency-key": "once"}, {"x-intermodal-objective": "fastest"}])
-def test_what_needs_more_than_to_be_sent_has_one(wall: Wall, kinds: Kinds, headers: dict[str, str]) -> None:
-    with House() as house:
+def test_what_needs_more_than_to_be_sent_has_one(wall: FaultyHost, kinds: Kinds, headers: dict[str, str]) -> None:
+    with GatewayServer() as house:
         twice(house)
         assert house.chat(headers=headers).status_code == 200
         assert kinds.seen == ["task", "passed", "task"]
 
 
-def test_a_look_at_what_there_is_takes_one(wall: Wall, kinds: Kinds, monkeypatch: pytest.MonkeyPatch) -> None:
-    with House() as house:
+def test_a_look_at_what_there_is_takes_one(wall: FaultyHost, kinds: Kinds, monkeypatch: pytest.MonkeyPatch) -> None:
+    with GatewayServer() as house:
         twice(house)
         monkeypatch.setattr(
             "intermodal.gateway.server_client.REFRESH_SECONDS", -1.0
@@ -129,19 +129,23 @@ def test_what_fails_before_a_word_goes_on_with_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: Kinds, kind: str, stream: bool
 ) -> None:
     """What was set aside for it is settled once, with what the other took."""
-    bad: dict[str, Play] = {"refused": refusal(500), "silent": Play((), "fin"), "cut": Play((b"HTTP/1.1 20",), "rst")}
+    bad: dict[str, ScriptedReply] = {
+        "refused": refusal(500),
+        "silent": ScriptedReply((), "fin"),
+        "cut": ScriptedReply((b"HTTP/1.1 20",), "rst"),
+    }
     good = answer(["oth", "er"]) if stream else whole("other")
     failing = False
 
-    def play(model: str, number: int) -> Play:
+    def play(model: str, number: int) -> ScriptedReply:
         return bad[kind] if model == "strong" and failing else good
 
-    with Wall(play) as wall:
+    with FaultyHost(play) as wall:
         monkeypatch.setenv(
             "INTERMODAL_CONFIG",
             str(config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, f"{STRONG}\n{OTHER}"))),
         )
-        with House() as house:
+        with GatewayServer() as house:
             twice(house, model="auto", stream=stream)
             failing = True
             kinds.watch(house, monkeypatch)
@@ -153,7 +157,7 @@ def test_what_fails_before_a_word_goes_on_with_another(
 
 
 def test_who_leaves_between_the_failure_and_the_next_attempt_leaves_nothing(
-    wall: Wall, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
+    wall: FaultyHost, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before the task that goes on has begun, and never will."""
     in_a_task = Connection._in_a_task
@@ -165,7 +169,7 @@ def test_who_leaves_between_the_failure_and_the_next_attempt_leaves_nothing(
             self.connection_lost(None)
 
     monkeypatch.setattr(Connection, "_in_a_task", gone)
-    with House() as house:
+    with GatewayServer() as house:
         twice(house)
         kinds.watch(house, monkeypatch)
         PLAYS["now"] = refusal(503)
@@ -183,13 +187,13 @@ def test_who_leaves_between_the_failure_and_the_next_attempt_leaves_nothing(
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_leaves_while_it_is_answered_pays_the_bound(
-    wall: Wall, kinds: Kinds, monkeypatch: pytest.MonkeyPatch, stream: bool
+    wall: FaultyHost, kinds: Kinds, monkeypatch: pytest.MonkeyPatch, stream: bool
 ) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         PLAYS["now"] = answer(["Pa", "ris"]) if stream else whole("Paris")
         twice(house, stream=stream)
         kinds.watch(house, monkeypatch)
-        PLAYS["now"] = Play((30.0,), paid=True)
+        PLAYS["now"] = ScriptedReply((30.0,), paid=True)
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
             line.sendall(request(stream=stream))
             until(lambda: len(wall.hits) == 3)
@@ -203,9 +207,9 @@ def test_who_leaves_while_it_is_answered_pays_the_bound(
 
 
 def test_a_mistake_of_ours_is_an_error_and_leaves_nothing(
-    wall: Wall, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
+    wall: FaultyHost, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         twice(house)
         kinds.watch(house, monkeypatch)
 
@@ -224,10 +228,10 @@ def test_a_mistake_of_ours_is_an_error_and_leaves_nothing(
 
 @pytest.mark.parametrize("tasked", [False, True])
 def test_a_host_that_fails_as_the_client_leaves_is_settled_and_told(
-    wall: Wall, kinds: Kinds, monkeypatch: pytest.MonkeyPatch, tasked: bool
+    wall: FaultyHost, kinds: Kinds, monkeypatch: pytest.MonkeyPatch, tasked: bool
 ) -> None:
     """Both in one turn of the loop, which is held for a moment: the client first, then the other way round."""
-    with House() as house:
+    with GatewayServer() as house:
         twice(house)
         kinds.watch(house, monkeypatch)
         told: list[Any] = []
@@ -245,7 +249,7 @@ def test_a_host_that_fails_as_the_client_leaves_is_settled_and_told(
             answered.wait(60)
             time.sleep(0.1)
 
-        PLAYS["now"] = Play(refused())  # type: ignore[arg-type]
+        PLAYS["now"] = ScriptedReply(refused())  # type: ignore[arg-type]
         headers = (b"x-intermodal-objective: fastest",) if tasked else ()
         before = len(wall.hits)
         with socket.create_connection(("127.0.0.1", house.gateway.port)) as line:
@@ -263,7 +267,7 @@ def test_a_host_that_fails_as_the_client_leaves_is_settled_and_told(
 
 
 def test_a_server_that_stops_between_the_failure_and_the_next_attempt_says_so(
-    wall: Wall, monkeypatch: pytest.MonkeyPatch
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_a_task = Connection._in_a_task
 
@@ -273,7 +277,7 @@ def test_a_server_that_stops_between_the_failure_and_the_next_attempt_says_so(
             self.cancel()
 
     monkeypatch.setattr(Connection, "_in_a_task", stops)
-    with House() as house:
+    with GatewayServer() as house:
         twice(house)
         PLAYS["now"] = refusal(503)
         found = house.raw(request())
@@ -282,7 +286,7 @@ def test_a_server_that_stops_between_the_failure_and_the_next_attempt_says_so(
 
 
 def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
-    wall: Wall, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
+    wall: FaultyHost, kinds: Kinds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that are there twice would never be taken, and nothing passed on that costs money."""
     now: list[Connection] = []
@@ -296,7 +300,7 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
         now[0]._transport.abort()  # type: ignore[union-attr]
         raise ZeroDivisionError
 
-    with House() as house:
+    with GatewayServer() as house:
         twice(house)
         kinds.watch(house, monkeypatch)
         with monkeypatch.context() as patch:
@@ -312,7 +316,9 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
         assert house.chat().status_code == 200
 
 
-def test_a_stream_is_kept_open_while_its_host_is_connected_to(wall: Wall, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_is_kept_open_while_its_host_is_connected_to(
+    wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connect, said = ConnectionPool.connect, threading.Event()
 
     async def slow(self: ConnectionPool, target: HttpTarget, where: str) -> HostConnection:
@@ -323,7 +329,7 @@ def test_a_stream_is_kept_open_while_its_host_is_connected_to(wall: Wall, monkey
     monkeypatch.setattr(endpoints_chat, "FIRST_COMMENT_SECONDS", 0.2)
     monkeypatch.setattr(ConnectionPool, "connect", slow)
     PLAYS["now"] = answer(["Pa", "ris"])
-    with House() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
+    with GatewayServer() as house, socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
         line.sendall(request(stream=True))
         found = b""
         while b": generate: no word yet" not in found:
@@ -333,8 +339,8 @@ def test_a_stream_is_kept_open_while_its_host_is_connected_to(wall: Wall, monkey
             found += line.recv(1000)
 
 
-def test_two_at_once_on_a_line_are_answered_in_order(wall: Wall, kinds: Kinds) -> None:
-    with House() as house:
+def test_two_at_once_on_a_line_are_answered_in_order(wall: FaultyHost, kinds: Kinds) -> None:
+    with GatewayServer() as house:
         twice(house, "number 9")
         with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=60) as line:
             line.sendall(b"".join(request(f"number {n}") for n in range(4)))

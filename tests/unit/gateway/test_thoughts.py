@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import STRONG, House, config, sse, through_the_executor
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, sse, through_the_executor
 
 from intermodal.testing import FakeHost, FakeVendor
 from intermodal.testing.protocols import SIGNATURE
@@ -26,7 +26,7 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any
     """A gateway before a vendor that thinks."""
 
     @contextmanager
-    def served(name: Any, **more: Any) -> Iterator[tuple[House, FakeVendor]]:
+    def served(name: Any, **more: Any) -> Iterator[tuple[GatewayServer, FakeVendor]]:
         with FakeVendor(name, ANSWER, thought=THOUGHT, **more) as vendor:
             path = tmp_path / f"{name}.toml"
             rows = STRONG.replace("; ", "\n")
@@ -35,13 +35,13 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any
                 f"[[hosts.cloud.models]]\n{rows}\n"
             )
             monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-            with House() as house:
+            with GatewayServer() as house:
                 yield house, vendor
 
     return served
 
 
-def whole(house: House, client: str) -> tuple[str, str]:
+def whole(house: GatewayServer, client: str) -> tuple[str, str]:
     """What was thought and what was said, in an answer that is not streamed."""
     if client == "chat":
         message = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": ASKED}).json()["choices"][0]
@@ -61,7 +61,7 @@ def whole(house: House, client: str) -> tuple[str, str]:
     return message["thinking"], message["content"]
 
 
-def streamed(house: House, client: str) -> tuple[str, str]:
+def streamed(house: GatewayServer, client: str) -> tuple[str, str]:
     more = {"model": "cloud/strong", "stream": True}
     if client == "chat":
         events = sse(house.post("/v1/chat/completions", {**more, "messages": ASKED}).text).events
@@ -149,7 +149,7 @@ def test_a_client_without_a_limit_leaves_a_model_room_to_think(
     with FakeHost(answer=ANSWER) as host:
         path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, rows), more="[serve]\nmax_tokens = 1000")
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House(before=None if by_lane else through_the_executor) as house:
+        with GatewayServer(before=None if by_lane else through_the_executor) as house:
             limits = []
             for model, more in (("openai/o3", {}), ("openai/o3", {"max_tokens": 70}), ("openai/gpt-4.1", {})):
                 assert house.chat(model=f"cloud:{model}", **more).status_code == 200

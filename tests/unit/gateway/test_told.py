@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 from tests.unit.gateway.test_both_paths_openai_chat import picture
 from tests.unit.plans.example_plans import film
 
@@ -37,7 +37,7 @@ def test_what_was_done_instead_of_the_plan_is_told_and_its_calls_count() -> None
 
 
 @pytest.mark.usefixtures("either_way")
-def test_the_verdict_is_a_header_where_more_than_words_goes_in(house: House) -> None:
+def test_the_verdict_is_a_header_where_more_than_words_goes_in(house: GatewayServer) -> None:
     words = {"type": "text", "text": "What colour is the square?"}
     for content, verdict in (([words, picture()], "broader_needed"), ("What colour is the sky?", None)):
         tree = {"model": "auto", "messages": [{"role": "user", "content": content}]}

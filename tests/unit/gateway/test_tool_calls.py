@@ -12,8 +12,8 @@ import anthropic
 import httpx
 import ollama
 import pytest
-from tests.gates.wall import Play, Wall
-from tests.unit.gateway.house import STRONG, House, config, sse
+from tests.gates.faulty_host import FaultyHost, ScriptedReply
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, sse
 from tests.unit.gateway.test_odd_replies import framed
 
 MODEL = "cloud/strong"
@@ -29,30 +29,30 @@ def call(arguments: Any, **more: Any) -> Call:
     return {"id": "call_7", "type": "function", "function": {"name": "weather", "arguments": arguments}, **more}
 
 
-def play(body: Mapping[str, Any], calls: tuple[Call, ...], finish: str) -> Play:
+def play(body: Mapping[str, Any], calls: tuple[Call, ...], finish: str) -> ScriptedReply:
     """One reply, whole or in a stream, as it was asked for."""
     about = {"id": "x", "object": "chat.completion", "created": 1, "model": "m"}
     if not body.get("stream"):
         message = {"role": "assistant", "content": None, "tool_calls": list(calls)}
         choice = {"index": 0, "message": message, "finish_reason": finish}
-        return Play([framed(json.dumps({**about, "choices": [choice], "usage": USAGE}))])
+        return ScriptedReply([framed(json.dumps({**about, "choices": [choice], "usage": USAGE}))])
     deltas: list[Any] = [{"tool_calls": [{"index": place, **each}]} for place, each in enumerate(calls)]
     choices: list[Any] = [[{"index": 0, "delta": delta}] for delta in deltas]
     choices += [[{"index": 0, "delta": {}, "finish_reason": finish}], []]
     events = [{**about, "object": "chat.completion.chunk", "choices": each} for each in choices]
     events[-1]["usage"] = USAGE
     text = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
-    return Play([framed(text, kind=b"text/event-stream")])
+    return ScriptedReply([framed(text, kind=b"text/event-stream")])
 
 
 @contextmanager
 def before(
     tmp_path: Path, patch: pytest.MonkeyPatch, *calls: Call, finish: str = "tool_calls"
-) -> Iterator[tuple[House, Ask]]:
+) -> Iterator[tuple[GatewayServer, Ask]]:
     """A gateway before a host that makes these calls, and how to ask it."""
-    with Wall(script=lambda *_: Play(), reader=lambda body: play(body, calls, finish)) as wall:
+    with FaultyHost(script=lambda *_: ScriptedReply(), reader=lambda body: play(body, calls, finish)) as wall:
         patch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", ("cloud", wall.base_url, STRONG))))
-        with House() as house:
+        with GatewayServer() as house:
 
             def ask(path: str, *, stream: bool = False, way: str = "executor") -> httpx.Response:
                 tree: dict[str, Any] = {"model": MODEL, "stream": stream}
@@ -69,7 +69,7 @@ def before(
             yield house, ask
 
 
-def message(house: House, *, stream: bool) -> Any:
+def message(house: GatewayServer, *, stream: bool) -> Any:
     """What Anthropic's own client has in the end."""
     tools: Any = [{"name": "weather", "input_schema": PARAMETERS}]
     with anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0) as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import Before, House
+from tests.unit.gateway.gateway_server import Before, GatewayServer
 
 from intermodal.testing import FakeHost
 
@@ -71,7 +71,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("path", "change", "said"), WRONG, ids=[f"{path} {said[:30]}" for path, _, said in WRONG])
 def test_what_is_wrong_is_said_in_the_words_of_the_client(
-    house: House, host: FakeHost, path: str, change: dict[str, Any], said: str
+    house: GatewayServer, host: FakeHost, path: str, change: dict[str, Any], said: str
 ) -> None:
     usual = BODIES.get(path, {"messages": [{"role": "user", "content": "hello"}]})
     limit = {"max_tokens": 50} if path == MESSAGES else {}
@@ -90,7 +90,7 @@ def test_a_block_that_is_not_read_is_refused_before_its_own_vendor_is_asked(befo
     assert vendor.attempts == []
 
 
-def test_who_asks_over_http_is_sent_to_what_is_there(house: House) -> None:
+def test_who_asks_over_http_is_sent_to_what_is_there(house: GatewayServer) -> None:
     unknown = house.chat(model="no/such-model").json()["error"]["message"]
     assert "see /v1/models" in unknown and "intermodal models" not in unknown
     refused = house.chat(model="openai/gpt-4o").json()["error"]["message"]

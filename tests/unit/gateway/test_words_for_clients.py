@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import STRONG, House, config
+from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
 import intermodal
 from intermodal import errors
@@ -128,10 +128,10 @@ def test_what_is_raised_names_settings_as_values_and_no_options() -> None:
 
 
 @pytest.fixture
-def small(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def small(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     rows = STRONG.replace("32000", "900").replace('"large"', '"small"')
     monkeypatch.setenv("INTERMODAL_CONFIG", str(config(tmp_path / "intermodal.toml", ("cloud", host.base_url, rows))))
-    with House() as served:
+    with GatewayServer() as served:
         yield served
 
 
@@ -148,7 +148,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("said", REFUSED)
-def test_a_refusal_names_what_the_client_can_set(small: House, host: FakeHost, said: str) -> None:
+def test_a_refusal_names_what_the_client_can_set(small: GatewayServer, host: FakeHost, said: str) -> None:
     found = small.chat(**{"content": "hello", **REFUSED[said]})
     assert found.status_code in (400, 402, 404), found.text
     message = found.json()["error"]["message"]
@@ -156,7 +156,7 @@ def test_a_refusal_names_what_the_client_can_set(small: House, host: FakeHost, s
     assert not host.attempts
 
 
-def test_notes_of_an_answer_name_fields_too(small: House, host: FakeHost) -> None:
+def test_notes_of_an_answer_name_fields_too(small: GatewayServer, host: FakeHost) -> None:
     host.answer = "word " * 400
     for body in ({"max_tokens": 3}, {"max_tokens": 3, "moderation": True}):  # passed on, and by the executor
         told = json.dumps(small.chat("hello", **body).json()["usage"]["intermodal"]["notes"])
@@ -171,7 +171,7 @@ EXPLAINED: dict[str, tuple[dict[str, str], str]] = {
 
 
 @pytest.fixture
-def several(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def several(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     """A cheap model, a dear one, and hosts that have a key but nobody's consent."""
     small, dear = STRONG.replace('"large"', '"small"'), STRONG.replace("cloud/strong", "cloud/dear")
     free = small.replace("mtok = 0.1", "mtok = 0").replace("mtok = 0.4", "mtok = 0")
@@ -179,12 +179,12 @@ def several(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     for name in ("OPENAI_API_KEY", "GROQ_API_KEY", "MISTRAL_API_KEY"):
         monkeypatch.setenv(name, "sk-nobody")
-    with House() as served:
+    with GatewayServer() as served:
         yield served
 
 
 @pytest.mark.parametrize("name", EXPLAINED)
-def test_a_plan_names_what_the_client_can_set(several: House, name: str) -> None:
+def test_a_plan_names_what_the_client_can_set(several: GatewayServer, name: str) -> None:
     headers, says = EXPLAINED[name]
     tree = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
     found = several.post("/v1/explain", tree, **headers)

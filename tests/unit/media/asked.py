@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.gateway.house import House, config
+from tests.unit.gateway.gateway_server import GatewayServer, config
 
 from intermodal.testing import FakeHost
 
@@ -26,5 +26,5 @@ def asked_about(
         {"type": "text", "text": question},
         {"type": "file", "file": {"filename": "file.pdf", "file_data": address}},
     ]
-    with House() as house:
+    with GatewayServer() as house:
         return house.chat(content, model="desk/plain")

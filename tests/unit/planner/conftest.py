@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.worded import errors_in_words_of_python as errors_in_words_of_python
+from tests.error_wording import errors_in_words_of_python as errors_in_words_of_python

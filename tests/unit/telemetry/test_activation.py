@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.house import STRONG, config
+from tests.unit.gateway.gateway_server import STRONG, config
 from tests.unit.telemetry.collector import Collector
 
 from intermodal import make_request

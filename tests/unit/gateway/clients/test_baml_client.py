@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.house import House, config
+from tests.unit.gateway.gateway_server import GatewayServer, config
 
 from intermodal.testing import FakeHost
 
@@ -72,7 +72,7 @@ async def _streamed(runtime: Any, given: Any) -> Any:
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_bamls_client_sends_an_image_audio_and_a_pdf_through_the_gateway(
-    house: House, host: FakeHost, media: Path, streamed: bool
+    house: GatewayServer, host: FakeHost, media: Path, streamed: bool
 ) -> None:
     host.answer = 'It does: {"number": "INV-7", "agrees": true}'
     source = SOURCE.replace("URL", house.base_url)

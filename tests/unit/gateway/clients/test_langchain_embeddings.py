@@ -12,7 +12,7 @@ import pytest
 import tiktoken
 from langchain_openai import OpenAIEmbeddings
 from openai import BadRequestError
-from tests.unit.gateway.house import VECTORS, House, config
+from tests.unit.gateway.gateway_server import VECTORS, GatewayServer, config
 from tiktoken_ext import openai_public
 
 from intermodal.local.tokenizers import byte_pair
@@ -43,11 +43,11 @@ def vocabulary(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def house(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayServer]:
     more = '[serve.aliases]\ntext-embedding-3-small = "cloud/vectors"\nmine = "cloud/vectors"\n'
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, VECTORS), more=more)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-    with House() as served:
+    with GatewayServer() as served:
         yield served
 
 
@@ -63,7 +63,7 @@ def line() -> Iterator[None]:
     LINE.clear()
 
 
-def embedder(house: House, model: str, **more: Any) -> OpenAIEmbeddings:
+def embedder(house: GatewayServer, model: str, **more: Any) -> OpenAIEmbeddings:
     return OpenAIEmbeddings(
         model=model, base_url=house.base_url, api_key="none", max_retries=0, http_client=LINE[-1], **more
     )
@@ -76,7 +76,7 @@ def reached(host: FakeHost) -> list[str]:
 
 
 def test_tokens_under_a_name_of_openais_are_the_texts_that_they_were(
-    house: House, host: FakeHost, vocabulary: list[str]
+    house: GatewayServer, host: FakeHost, vocabulary: list[str]
 ) -> None:
     made = embedder(house, "text-embedding-3-small").embed_documents(TEXTS)
     assert vocabulary == ["cl100k_base"], "it was tokens that it sent"
@@ -87,7 +87,7 @@ def test_tokens_under_a_name_of_openais_are_the_texts_that_they_were(
 
 
 def test_a_text_that_it_cuts_in_pieces_comes_in_these_pieces(
-    house: House, host: FakeHost, vocabulary: list[str]
+    house: GatewayServer, host: FakeHost, vocabulary: list[str]
 ) -> None:
     text = "The river is low in August, and the boats lie on the sand." * 40
     embedder(house, "text-embedding-3-small", embedding_ctx_length=100).embed_query(text)
@@ -96,7 +96,7 @@ def test_a_text_that_it_cuts_in_pieces_comes_in_these_pieces(
     assert sum(letters) == len("".join(text.split()))
 
 
-def test_more_values_than_other_bodies_may_hold(house: House, vocabulary: list[str]) -> None:
+def test_more_values_than_other_bodies_may_hold(house: GatewayServer, vocabulary: list[str]) -> None:
     body = {"model": "text-embedding-3-small", "input": [[1917] * 60_000] * 2}
     found = house.post("/v1/embeddings", body)
     assert found.status_code == 400 and "values" not in found.text, found.text  # too long for the model, which is said
@@ -104,7 +104,7 @@ def test_more_values_than_other_bodies_may_hold(house: House, vocabulary: list[s
 
 
 def test_under_another_name_nobody_knows_what_they_stand_for(
-    house: House, host: FakeHost, vocabulary: list[str]
+    house: GatewayServer, host: FakeHost, vocabulary: list[str]
 ) -> None:
     for name in ("mine", "cloud/vectors"):
         with pytest.raises(BadRequestError, match="check_embedding_ctx_length=False"):
@@ -120,14 +120,14 @@ def test_under_another_name_nobody_knows_what_they_stand_for(
      ([[1.5]], "whole numbers"), ([[]], "whole numbers"), (["a", [1]], "something else"), ([[True]], "whole numbers"),
      (3, "neither"), ([], "neither")],
 )  # fmt: skip
-def test_what_are_no_tokens_is_said(house: House, host: FakeHost, given: Any, said: str) -> None:
+def test_what_are_no_tokens_is_said(house: GatewayServer, host: FakeHost, given: Any, said: str) -> None:
     found = house.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": given})
     assert found.status_code == 400 and said in found.text, found.text
     assert not host.attempts
 
 
 def test_without_the_vocabulary_it_is_said_what_to_send(
-    house: House, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(byte_pair, "load_encoding", lambda name: None)
     found = house.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": [1917]})

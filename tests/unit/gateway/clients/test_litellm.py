@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.unit.gateway.clients.player import Player
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 from tests.unit.gateway.test_chat import picture
 
 from intermodal.testing import FakeHost
@@ -27,12 +27,12 @@ def litellm() -> Iterator[Player]:
         yield player
 
 
-def at(house: House, by: str, model: str = "cloud/strong") -> dict[str, str]:
+def at(house: GatewayServer, by: str, model: str = "cloud/strong") -> dict[str, str]:
     return {"model": f"{by}/{model}", "url": house.base_url if by == "openai" else house.gateway.url}
 
 
 @PROTOCOLS
-def test_it_asks_and_streams(litellm: Player, house: House, by: str) -> None:
+def test_it_asks_and_streams(litellm: Player, house: GatewayServer, by: str) -> None:
     made = litellm.play("text", **at(house, by))
     assert made == {"text": "the hosted answer", "finish": "stop", "tokens": 3}
     made = litellm.play("stream", **at(house, by))
@@ -44,7 +44,7 @@ def test_it_asks_and_streams(litellm: Player, house: House, by: str) -> None:
 @PROTOCOLS
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_it_takes_calls_of_tools_and_answers_them(
-    litellm: Player, house: House, host: FakeHost, by: str, stream: bool
+    litellm: Player, house: GatewayServer, host: FakeHost, by: str, stream: bool
 ) -> None:
     host.calls = until_answered(("weather", {"place": "Bonn"}))
     made = litellm.play("tools", **at(house, by), stream=stream)
@@ -55,13 +55,15 @@ def test_it_takes_calls_of_tools_and_answers_them(
 
 
 @PROTOCOLS
-def test_its_pictures_arrive(litellm: Player, house: House, host: FakeHost, by: str) -> None:
+def test_its_pictures_arrive(litellm: Player, house: GatewayServer, host: FakeHost, by: str) -> None:
     parts = [{"type": "image_url", "image_url": {"url": picture()}}]
     assert litellm.play("media", **at(house, by, "cloud/seeing"), parts=parts) == "the hosted answer"
     assert len(host.attempts[0].images) == 1
 
 
-def test_its_sound_and_papers_are_turned_into_words(litellm: Player, house: House, host: FakeHost, media: Path) -> None:
+def test_its_sound_and_papers_are_turned_into_words(
+    litellm: Player, house: GatewayServer, host: FakeHost, media: Path
+) -> None:
     def spelled(name: str) -> str:
         return base64.b64encode((media / name).read_bytes()).decode()
 
@@ -76,7 +78,7 @@ def test_its_sound_and_papers_are_turned_into_words(litellm: Player, house: Hous
 
 
 @PROTOCOLS
-def test_it_gets_json_by_a_schema(litellm: Player, house: House, host: FakeHost, by: str) -> None:
+def test_it_gets_json_by_a_schema(litellm: Player, house: GatewayServer, host: FakeHost, by: str) -> None:
     host.answer = '{"city": "Paris", "people": 2}'
     if by == "anthropic":  # there it asks for a call of a tool whose arguments are the answer
         host.calls = (("json_tool_call", {"city": "Paris", "people": 2}),)
@@ -86,7 +88,7 @@ def test_it_gets_json_by_a_schema(litellm: Player, house: House, host: FakeHost,
     assert set(schema["required"]) == {"city", "people"}
 
 
-def test_it_embeds_transcribes_and_speaks(litellm: Player, house: House, host: FakeHost, media: Path) -> None:
+def test_it_embeds_transcribes_and_speaks(litellm: Player, house: GatewayServer, host: FakeHost, media: Path) -> None:
     made = litellm.play("vectors", **at(house, "openai", "cloud/vectors"), texts=["one", "two"])
     assert len(made["vectors"]) == 2 and made["vectors"][0] != made["vectors"][1]
     assert made["tokens"] == 2
@@ -96,13 +98,13 @@ def test_it_embeds_transcribes_and_speaks(litellm: Player, house: House, host: F
     assert litellm.play("speech", **at(house, "openai", "cloud/voice")) == "RIFF"
 
 
-def test_it_takes_responses(litellm: Player, house: House) -> None:
+def test_it_takes_responses(litellm: Player, house: GatewayServer) -> None:
     made = litellm.play("responses", **at(house, "openai"))
     assert made == {"text": "the hosted answer", "last": "response.completed"}
 
 
 @PROTOCOLS
-def test_it_knows_errors_by_their_kind(litellm: Player, house: House, host: FakeHost, by: str) -> None:
+def test_it_knows_errors_by_their_kind(litellm: Player, house: GatewayServer, host: FakeHost, by: str) -> None:
     made = litellm.play("error", **at(house, by, "no/such-model"))
     assert (made["kind"], made["status"]) == ("NotFoundError", 404)
     assert "no model named no/such-model" in made["message"]

@@ -13,7 +13,7 @@ import anthropic
 import httpx
 import ollama
 import pytest
-from tests.unit.gateway.house import House
+from tests.unit.gateway.gateway_server import GatewayServer
 from tests.unit.gateway.test_chat import picture
 from tests.unit.gateway.test_clients import CALLED, HELLO, TOOL, Place
 
@@ -21,7 +21,7 @@ from intermodal.testing import FakeHost
 
 
 @pytest.fixture
-def client(house: House) -> Iterator[anthropic.Anthropic]:
+def client(house: GatewayServer) -> Iterator[anthropic.Anthropic]:
     with anthropic.Anthropic(base_url=house.gateway.url, api_key="none", max_retries=0) as made:
         yield made
 
@@ -62,7 +62,7 @@ def test_anthropic_calls_a_tool_and_answers_it(client: anthropic.Anthropic, host
     assert host.attempts[-1].json["messages"][-1]["content"] == "rain"
 
 
-def test_ollama_chats_lists_and_shows(house: House, host: FakeHost) -> None:
+def test_ollama_chats_lists_and_shows(house: GatewayServer, host: FakeHost) -> None:
     with ollama.Client(host=house.gateway.url) as client:
         made = client.chat(model="cloud/strong", messages=HELLO)
         assert made.message.content == "the hosted answer"
@@ -83,7 +83,7 @@ def test_ollama_chats_lists_and_shows(house: House, host: FakeHost) -> None:
         assert client.ps().models == []  # a host elsewhere has nothing in this machine's memory
 
 
-def test_langchain_asks_streams_parses_and_calls_tools(house: House, host: FakeHost) -> None:
+def test_langchain_asks_streams_parses_and_calls_tools(house: GatewayServer, host: FakeHost) -> None:
     with warnings.catch_warnings(), httpx.Client(timeout=60) as line:  # it closes no line that it makes itself
         warnings.simplefilter("ignore")  # of its own imports
         from langchain_openai import ChatOpenAI
@@ -99,7 +99,7 @@ def test_langchain_asks_streams_parses_and_calls_tools(house: House, host: FakeH
         assert model.with_structured_output(Place).invoke("hello") == Place(city="Paris")
 
 
-def test_llm_asks(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_llm_asks(house: GatewayServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """simonw/llm with a model of ``extra-openai-models.yaml``, as its documentation says."""
     monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
     (tmp_path / "extra-openai-models.yaml").write_text(

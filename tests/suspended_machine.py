@@ -16,7 +16,7 @@ BEAT = 0.1
 STILL = 0.8  # seconds without a beat. Two workers on two cores beside models that compute: 0.5 at most in a whole run
 
 
-class Heart:
+class LoopHeartbeat:
     """A thread that notes the longest time it was not woken when it should have been."""
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class Heart:
         self._thread.join()
 
 
-class StandingStill:
+class SuspendedMachine:
     """Plugin of pytest: lets pytest-rerunfailures run such tests again."""
 
     def __init__(self) -> None:
-        self.heart = Heart()
+        self.heart = LoopHeartbeat()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         again = pytest.mark.flaky(reruns=1, condition=self.heart.stood_still)

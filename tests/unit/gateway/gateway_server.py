@@ -30,7 +30,7 @@ from intermodal.testing import FakeVendor
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to read the authorities of the world takes 14 ms a client
 
 
-class House:
+class GatewayServer:
     """``with House() as house: house.post("/v1/chat/completions", {...})``.
 
     ``taskless``: chats that may be passed on without a task are, from the first on (``either_way``).
@@ -58,7 +58,7 @@ class House:
                 self.gateway = Gateway(
                     client, limits=self._limits, drain=self._drain, ledger=self.ledger, log=self.log.append
                 )
-                if House.taskless:
+                if GatewayServer.taskless:
                     self.gone = without_tasks(self.gateway)
                 if self._before is not None:
                     self._before(self.gateway)
@@ -178,10 +178,10 @@ def config(path: Path, *hosts: tuple[str, str, str], more: str = "") -> Path:
 
 
 @contextmanager
-def house_before(patch: pytest.MonkeyPatch, folder: Path, *hosts: tuple[str, str, str]) -> Iterator[House]:
+def house_before(patch: pytest.MonkeyPatch, folder: Path, *hosts: tuple[str, str, str]) -> Iterator[GatewayServer]:
     """A gateway before hosts, as ``config`` takes them."""
     patch.setenv("INTERMODAL_CONFIG", str(config(folder / "intermodal.toml", *hosts)))
-    with House() as served:
+    with GatewayServer() as served:
         yield served
 
 
@@ -215,4 +215,4 @@ input_mtok = 3.0
 output_mtok = 15.0
 """
 VENDOR_SAID = "Four, and no more."
-Before = Callable[[Any], tuple[House, FakeVendor]]
+Before = Callable[[Any], tuple[GatewayServer, FakeVendor]]

@@ -21,7 +21,7 @@ End = Literal["", "fin", "rst", "stall"]
 SLACK = 0.001  # seconds between two looks at a client that may have left
 
 
-class Play(NamedTuple):
+class ScriptedReply(NamedTuple):
     """What is done with one request. ``pieces`` are bytes to send and seconds to pause; ``end`` "" goes on.
 
     ``paid``: the wall charges for it.
@@ -33,7 +33,7 @@ class Play(NamedTuple):
 
 
 @dataclass
-class Hit:
+class ReceivedRequest:
     """One request that arrived. Times are milliseconds since the wall began."""
 
     model: str
@@ -46,21 +46,21 @@ class Hit:
     ended: float | None = None
 
 
-Script = Callable[[str, int], Play]
-Reader = Callable[[Mapping[str, Any]], Play]
+Script = Callable[[str, int], ScriptedReply]
+Reader = Callable[[Mapping[str, Any]], ScriptedReply]
 
 
 @dataclass
-class Wall:
+class FaultyHost:
     """Use as a context manager. ``script`` gets the model and how many requests it had before; ``reader``, where there
     is one, is asked instead, with the body. ``keeps``: what arrived is kept."""
 
     script: Script
-    hits: list[Hit] = field(default_factory=list)
+    hits: list[ReceivedRequest] = field(default_factory=list)
     reader: Reader | None = None
     keeps: bool = True
 
-    def __enter__(self) -> Wall:
+    def __enter__(self) -> FaultyHost:
         self._began = time.monotonic()
         self._counts: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -130,7 +130,7 @@ class Wall:
         with self._lock:
             number = self._counts.get(model, 0)
             self._counts[model] = number + 1
-            hit = Hit(model=model, body=body, raw=raw, head=head, at=self.now())
+            hit = ReceivedRequest(model=model, body=body, raw=raw, head=head, at=self.now())
             if self.keeps:
                 self.hits.append(hit)
         play = self.script(model, number) if self.reader is None else self.reader(body)
@@ -140,7 +140,7 @@ class Wall:
         finally:
             hit.ended = self.now()
 
-    def _play(self, connection: socket.socket, play: Play, hit: Hit) -> bool:
+    def _play(self, connection: socket.socket, play: ScriptedReply, hit: ReceivedRequest) -> bool:
         for piece in play.pieces:
             if isinstance(piece, bytes):
                 try:
@@ -162,7 +162,7 @@ class Wall:
                 connection.shutdown(socket.SHUT_RDWR)
         return not play.end
 
-    def _pause(self, connection: socket.socket, seconds: float, hit: Hit) -> bool:
+    def _pause(self, connection: socket.socket, seconds: float, hit: ReceivedRequest) -> bool:
         """Wait; False when the client hung up meanwhile."""
         until = time.monotonic() + seconds
         while not self._over.is_set() and (left := until - time.monotonic()) > 0:
@@ -181,12 +181,14 @@ class Wall:
 # ---- what can be played ------------------------------------------------------------------------
 
 
-def refusal(status: int, body: Any = None, *, paid: bool = False, headers: Mapping[str, str] | None = None) -> Play:
+def refusal(
+    status: int, body: Any = None, *, paid: bool = False, headers: Mapping[str, str] | None = None
+) -> ScriptedReply:
     """A document with a status."""
     data = body if isinstance(body, bytes) else json.dumps(body or {"error": {"message": "no"}}).encode()
     lines = [f"HTTP/1.1 {status} X", "content-type: application/json", f"content-length: {len(data)}"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    return Play(("\r\n".join(lines).encode() + b"\r\n\r\n" + data,), paid=paid)
+    return ScriptedReply(("\r\n".join(lines).encode() + b"\r\n\r\n" + data,), paid=paid)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -216,28 +218,30 @@ def usage(tokens: int) -> bytes:
     return sse({"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": tokens, "total_tokens": 7 + tokens}})
 
 
-def answer(tokens: Sequence[str], *, done: bool = True, pause: float = 0.0) -> Play:
+def answer(tokens: Sequence[str], *, done: bool = True, pause: float = 0.0) -> ScriptedReply:
     """A whole streamed answer."""
     events = [ROLE, *map(delta, tokens), delta(None, "stop"), usage(len(tokens)), *([DONE] if done else [])]
-    return Play((HEAD, pause, *map(chunk, events), LAST) if pause else (HEAD, *map(chunk, events), LAST), paid=True)
+    return ScriptedReply(
+        (HEAD, pause, *map(chunk, events), LAST) if pause else (HEAD, *map(chunk, events), LAST), paid=True
+    )
 
 
-def cut(tokens: Sequence[str], position: int, manner: str) -> Play:
+def cut(tokens: Sequence[str], position: int, manner: str) -> ScriptedReply:
     """An answer that ends after ``position`` tokens."""
     begun = [HEAD, chunk(ROLE), *(chunk(delta(token)) for token in tokens[:position])]
     if manner in ("fin", "rst", "stall"):
-        return Play(begun, end=manner, paid=True)  # type: ignore[arg-type]
+        return ScriptedReply(begun, end=manner, paid=True)  # type: ignore[arg-type]
     if manner == "inband":
-        return Play([*begun, chunk(BROKEN), LAST], paid=True)
+        return ScriptedReply([*begun, chunk(BROKEN), LAST], paid=True)
     if manner == "malformed":
-        return Play([*begun, chunk(b'data: {"choices":[{"index":0,"del\n\n'), LAST], paid=True)
+        return ScriptedReply([*begun, chunk(b'data: {"choices":[{"index":0,"del\n\n'), LAST], paid=True)
     if manner == "ended":  # in good order, but without reason or [DONE]
-        return Play([*begun, LAST], paid=True)
+        return ScriptedReply([*begun, LAST], paid=True)
     raise ValueError(manner)
 
 
-def split(tokens: Sequence[str], *, size: int = 1) -> Play:
+def split(tokens: Sequence[str], *, size: int = 1) -> ScriptedReply:
     """A whole answer in pieces of a few bytes: characters of several bytes are torn apart."""
     body = b"".join([ROLE, *map(delta, tokens), delta(None, "stop"), usage(len(tokens)), DONE])
     pieces = [chunk(body[at : at + size]) for at in range(0, len(body), size)]
-    return Play((HEAD, *pieces, LAST), paid=True)
+    return ScriptedReply((HEAD, *pieces, LAST), paid=True)

@@ -29,7 +29,7 @@ def test_it_fails_the_first_time():
         raise AssertionError("a mistake")
 """
 CONFTEST = """
-from tests.standing_still import StandingStill
+from tests.suspended_machine import StandingStill
 
 def pytest_configure(config):
     config.pluginmanager.register(StandingStill())

@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 TRIES = 10
 
 
-async def kept(measured: Callable[[], Awaitable[float]], least: float, most: float) -> None:
+async def assert_duration(measured: Callable[[], Awaitable[float]], least: float, most: float) -> None:
     """``least`` holds for each that is ``measured``, ``most`` for one of them at least: none is held up for less."""
     taken: list[float] = []
     while _again(taken, least, most):
         taken.append(await measured())
 
 
-def kept_by(measured: Callable[[], float], most: float) -> None:
+def assert_within(measured: Callable[[], float], most: float) -> None:
     """The same for what does not await."""
     taken: list[float] = []
     while _again(taken, 0.0, most):

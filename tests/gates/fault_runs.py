@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
-from tests.gates.wall import Wall
+from tests.gates.faulty_host import FaultyHost
 from tests.unit.executor.routes import PRICED as SHORT
 from tests.unit.executor.routes import Bench, FakeOpened, asked, plan, route, say
 
@@ -21,7 +21,7 @@ __all__ = ["PRICED", "Bench", "asked", "ask", "endpoint", "plan", "route", "say"
 PRICED = replace(SHORT, output_tokens=between(1, 10, 256, "t"))  # the wall says up to 120 words, and is not cut
 
 
-def endpoint(wall: Wall, model: str, **fields: Any) -> Endpoint:
+def endpoint(wall: FaultyHost, model: str, **fields: Any) -> Endpoint:
     """A model at the wall, at a host of its own so that no two share a budget of resends."""
     host = Host(id=model, base_url=wall.base_url, zone="internet", forced_json=True)
     values: dict[str, Any] = {
