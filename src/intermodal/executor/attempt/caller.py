@@ -14,6 +14,7 @@ from typing import Literal, cast
 import msgspec
 
 from intermodal import errors
+from intermodal.catalog.host_rows import HTTP_PROTOCOLS
 from intermodal.catalog.types import Protocol
 from intermodal.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought, Usage
@@ -35,13 +36,9 @@ from intermodal.store.rows import AttemptOutcome
 
 _SECRET_PREFIX = 8  # characters of a key that are worth hiding
 
-# A new protocol is a row here, and a file beside the others or a codec in the table of ``drivers/http.py``.
+# The driver of each protocol. Those over HTTP share one, which takes its codec from ``drivers/codecs.py``.
 DRIVERS: Mapping[Protocol, str] = {
-    "openai": "intermodal.executor.drivers.http:drive",
-    "openai-responses": "intermodal.executor.drivers.http:drive",
-    "anthropic": "intermodal.executor.drivers.http:drive",
-    "gemini": "intermodal.executor.drivers.http:drive",
-    "ollama": "intermodal.executor.drivers.http:drive",
+    **dict.fromkeys(HTTP_PROTOCOLS, "intermodal.executor.drivers.http:drive"),
     "started": "intermodal.executor.drivers.started_servers:call",
     "llama": "intermodal.executor.drivers.started_servers:chat",
     "whisper": "intermodal.executor.drivers.embedded:transcribe",
