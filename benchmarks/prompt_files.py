@@ -33,10 +33,10 @@ FILES: dict[str, tuple[str, dict[str, Any]]] = {
 COLD = """
 import json, sys, time
 began = time.process_time()
-from intermodal.prompts import formats, values
+from intermodal.prompts import argument_values, formats
 file = formats.load(sys.argv[1])
 given = json.loads(sys.argv[2]) or {each.name: "some words" for each in file.arguments}
-file.template.messages(values.bound(file, given))
+file.template.messages(argument_values.bind_values(file, given))
 print(time.process_time() - began)
 """
 

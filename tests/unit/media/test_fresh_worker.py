@@ -168,9 +168,9 @@ async def test_a_document_is_read_and_drawn_by_a_worker_that_did_nothing_else(na
 
 LATE = """
 import sys
-from intermodal import _process
+from intermodal.concurrency import worker_process
 from intermodal.media import worker
-_process.report = _process.give = lambda *a: None
+worker_process.report_progress = worker_process.emit = lambda *a: None
 seen, late, real = set(), set(), worker._decoder
 def decoder(name):
     late.update(set(sys.modules) - seen if seen else ())  # of the handler that ran before
