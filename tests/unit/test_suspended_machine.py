@@ -29,10 +29,10 @@ def test_it_fails_the_first_time():
         raise AssertionError("a mistake")
 """
 CONFTEST = """
-from tests.suspended_machine import StandingStill
+from tests.suspended_machine import SuspendedMachine
 
 def pytest_configure(config):
-    config.pluginmanager.register(StandingStill())
+    config.pluginmanager.register(SuspendedMachine())
 """
 
 
