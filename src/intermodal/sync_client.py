@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from types import TracebackType
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.prompts.prompt import SyncPrompt
     from intermodal.request import Request
+    from intermodal.retrieval import passage_ranking, picture_search
     from intermodal.workloads.bills import MonthlyCost
 
 T = TypeVar("T")
@@ -181,6 +182,23 @@ class Client:
     def models(self, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
         """The endpoints that plans choose from; see :meth:`AsyncClient.models`."""
         return self._bridge.run(partial(self.asynchronous.models, name, ready=ready))
+
+    def find(
+        self, query: str, *paths: str | PathLike[str], top: int = 10, model: str = "",
+        progress: picture_search.Progress | None = None,
+    ) -> picture_search.FindResult:  # fmt: skip
+        """Find pictures nearest to words or to a picture; see :meth:`AsyncClient.find`."""
+        named = [str(path) for path in paths]
+        return self._bridge.run(partial(self.asynchronous.find, query, *named, top=top, model=model, progress=progress))
+
+    def rerank(
+        self, query: str, passages: Sequence[str] = (), *, files: Sequence[FileLike] = (), top: int = 10,
+        model: str = "", progress: passage_ranking.Progress | None = None,
+    ) -> passage_ranking.RerankResult:  # fmt: skip
+        """Rank passages for a query; see :meth:`AsyncClient.rerank`."""
+        return self._bridge.run(
+            partial(self.asynchronous.rerank, query, passages, files=files, top=top, model=model, progress=progress)
+        )
 
     def close(self) -> None:
         """End every child process and connection. A copy in a forked child has none of its own.

@@ -22,6 +22,7 @@ from tests.error_wording import errors_in_words_of_python as errors_in_words_of_
 import intermodal
 from intermodal import errors
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.client_verbs import ClientVerbs
 from intermodal.config import load_config
 from intermodal.events import Actual, Usage
 from intermodal.media.worker_client import MediaWorker
@@ -358,3 +359,22 @@ def test_a_client_that_is_let_go_in_its_own_loop_is_closed_without_waiting_for_i
     while any(thread.name == "intermodal-close" for thread in threading.enumerate()):
         time.sleep(0.01)
     assert not bridge.started
+
+
+def test_a_client_for_synchronous_code_has_every_verb_with_the_same_arguments() -> None:
+    """But those that hand out what only asynchronous code can use; ``execute`` takes what the gateway alone has."""
+    inner = {"finder", "world", "execute"}
+    verbs = {name for name in dir(intermodal.AsyncClient) if callable(getattr(intermodal.AsyncClient, name))}
+    for name in vars(ClientVerbs).keys() | vars(intermodal.AsyncClient).keys():
+        if name.startswith("_") or name not in verbs or name in inner:
+            continue
+        own, other = getattr(intermodal.Client, name), getattr(intermodal.AsyncClient, name)
+        assert list(inspect.signature(own).parameters) == list(inspect.signature(other).parameters), name
+
+
+def test_synchronous_code_searches_this_machine_as_well(client: intermodal.Client) -> None:
+    """Refused for what they are given, or for want of a model where none is here: either way the verb was reached."""
+    with pytest.raises((intermodal.UsageError, intermodal.NoRoute)):
+        client.rerank("", ["Ms Berg leads it."])
+    with pytest.raises((intermodal.InputMissing, intermodal.NoRoute)):
+        client.find("a dog", "nothere")
