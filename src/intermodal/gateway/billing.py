@@ -113,7 +113,7 @@ class RunSettlement(TypedDict):
 
 
 class KeyAllowance:
-    """The budget of one run, as the executor asks for it (``executor/ledger.py``).
+    """The budget of one run, as the executor asks for it (``executor/attempt/ledger.py``).
 
     ``given``: its reservation, made before anything is sent; None where no budget is charged.
     """
