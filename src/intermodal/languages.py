@@ -98,7 +98,7 @@ def whisper_code(language: str) -> str:
     if code and code not in CODES.values():
         raise UsageError(
             f"Whisper was not taught the language {code!r}",
-            todo=hint("leave {language} out, or let another ear hear it ({model})"),
+            todo=hint("leave {language} out, or use another speech recognition model ({model})"),
         )
     return _WHISPER_ONLY.get(code, code)
 

@@ -366,7 +366,10 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
 
 def _speed_sources(question: AdviceQuestion) -> str:
     """Where the speeds of models on stated cards are from."""
-    ears = "ears on a card by published factors, what reads and speaks by a wide range, as nobody published any"
+    ears = (
+        "speech recognition on a card by published factors, text recognition and synthesis by a wide range, as nobody "
+        "published any"
+    )
     if all(gpu.bandwidth for gpu in question.hardware.machine.gpus):
         return f"from bandwidth and compute of the cards, within the ranges that measurements have; {ears}"
     return f"nobody says how fast those cards are, so the ranges are wide; {ears}"

@@ -66,7 +66,7 @@ def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -
               help="Of keys and values: f16, q8_0, q4_0, …, or one of each: f16,q8_0.")  # fmt: skip
 @click.option("--slots", "--users", type=click.IntRange(1, 1024), default=1, show_default=True,
               help="Texts at once; each has the whole context.")  # fmt: skip
-@click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector that gives the model eyes or ears.")
+@click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector for images or audio.")
 @click.option("--draft", metavar="FILE", default="", help="Small model beside it, for speculative decoding.")
 @click.option("--engine", type=click.Choice(["llama.cpp", "vllm"]), default=None,
               help="What serves it.  [default: llama.cpp of GGUF files, vllm of safetensors]")  # fmt: skip

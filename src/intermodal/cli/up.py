@@ -41,7 +41,7 @@ class Duration(click.ParamType[float]):
 
 @click.command(epilog=EPILOG)
 @click.argument("model", required=False)
-@click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector that gives the model eyes or ears.")
+@click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector for images or audio.")
 @click.option("--context", type=click.IntRange(min=256), metavar="TOKENS",
               help="Tokens a request may have (default: what the model was trained for, at most 8192).")  # fmt: skip
 @click.option("--slots", type=click.IntRange(1, 64), default=1, show_default=True,

@@ -281,7 +281,7 @@ def test_a_text_that_goes_round_in_circles_is_told_from_a_list(text: str, stuck:
 def test_a_transcript_that_loops_inside_one_segment_is_noticed() -> None:
     product = StepProduct(part=0, transcript=spoken("thank you very much " * 9))
     assert checks.remarks("transcribe", product, "a.wav") == (
-        "the transcript of a.wav repeats itself: the ear may have been stuck",
+        "the transcript of a.wav repeats itself: speech recognition may have been stuck",
     )
 
 

@@ -65,7 +65,7 @@ def _heard(product: StepProduct, name: str) -> list[str]:
     if transcript is None or not transcript.text:
         return [f"no speech found in {name}"]
     if looped(transcript) or repeats(transcript.text):
-        return [f"the transcript of {name} repeats itself: the ear may have been stuck"]
+        return [f"the transcript of {name} repeats itself: speech recognition may have been stuck"]
     if transcript.unheard and transcript.unheard >= _UNHEARD * transcript.seconds:
         return [
             f"no words were heard in {transcript.unheard:,.0f} of {transcript.seconds:,.0f} s of {name} that are as "
@@ -172,13 +172,13 @@ def _transcript(made: CheckSubject) -> CheckFinding:
     if stated and heard and heard != stated:
         return CheckFinding(problem="language", said=f"{name} was heard in {heard}, not in {stated}")
     if languages and heard and heard not in languages:
-        return CheckFinding(problem="language", said=f"{name} is in {heard}, which this ear was not made for")
+        return CheckFinding(problem="language", said=f"{name} is in {heard}, which this model was not made for")
     if not transcript.certainty:
         return _missed(transcript, name)
     sure = f"(certain of its words to {transcript.certainty:.0%})"
     if len(languages) == 1 and transcript.certainty < _FOREIGN:
         return CheckFinding(
-            problem="language", said=f"{name} may not be in {languages[0]}, the only language of this ear {sure}"
+            problem="language", said=f"{name} may not be in {languages[0]}, the only language of this model {sure}"
         )
     if transcript.certainty < _UNSURE:
         return CheckFinding(problem="confidence", said=f"the transcript of {name} is a guess {sure}")

@@ -129,7 +129,7 @@ def _gguf(
     shape = found.shape
     if shape.role == "projector":
         raise UsageError(
-            f"{path.name} is a projector, which gives a model eyes or ears", where="intermodal up",
+            f"{path.name} is a projector, which lets a model take images or audio", where="intermodal up",
             todo=hint("name the model, and this with {mmproj}"),
         )  # fmt: skip
     eyes = _projector(wish)
@@ -170,7 +170,7 @@ def _projector(wish: ServerRequest) -> ModelShape | None:
 
 def _folder(wish: ServerRequest, path: Path) -> ServerSpec:
     if wish.projector:
-        raise UsageError("a folder has its own eyes and ears", where=setting("mmproj"), todo="leave it out")
+        raise UsageError("a folder has its own vision and audio weights", where=setting("mmproj"), todo="leave it out")
     shape = local_model(path).shape
     context = _context(wish, shape.context)
     name = wish.name or _slug(path.name)

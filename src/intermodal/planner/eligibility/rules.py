@@ -439,7 +439,11 @@ def below_floor(case: PlanningCase, place: int, job: Job = "generate") -> str:
     )
 
 
-_AS: dict[Job, str] = {"transcribe": " as an ear", "read": " as a reader", "describe": " as an eye"}
+_AS: dict[Job, str] = {
+    "transcribe": " for speech recognition",
+    "read": " for text recognition",
+    "describe": " for describing pictures",
+}
 
 
 class Rule(Struct, frozen=True):

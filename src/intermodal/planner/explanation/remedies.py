@@ -33,7 +33,7 @@ _REMEDIES: dict[str, str] = {
     "deadline": hint("raise {deadline}, or allow a shorter answer ({max-tokens})"),
     "schema": "do without strict: then it is asked for in words and checked; or allow a host that forces schemas",
     "images": "send fewer pictures",
-    "language": hint("allow an ear for this language ({}, intermodal hosts add)", PULL_LIST),
+    "language": hint("allow a speech recognition model for this language ({}, intermodal hosts add)", PULL_LIST),
     "translation": hint(
         "leave {translate} out, or have a language model translate a transcript ({output=}), by one that is pulled or "
         "allowed: {}, intermodal hosts add",
