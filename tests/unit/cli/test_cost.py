@@ -284,7 +284,7 @@ def test_a_slip_in_toml_and_in_json_has_its_line_too(cli: Cli, write: Any) -> No
         "cost", write(text, "calls.json")
     ).err  # fmt: skip
     nan = '{"workload": 1,\n"requests": {"per_day": NaN}, "prompt": "a", "plans": [{"name": "b"}]}'
-    assert "calls.json:2: nan is no number" in cli("cost", write(nan, "calls.json")).err
+    assert "calls.json:2: nan is not a finite number" in cli("cost", write(nan, "calls.json")).err
     assert "calls.json:2: is not JSON" in cli("cost", write('{"workload": 1,\n 2}', "calls.json")).err
 
 
