@@ -1,7 +1,7 @@
 """Fake hosts for tests: real HTTP servers on loopback that answer by script and record every request.
 
 A fake runs no model: it answers what you tell it to, counts words as tokens, and misbehaves on demand. It shares no
-    code with ``protocols/``, so that a mistake there cannot cancel itself out here.
+code with ``protocols/``, so that a mistake there cannot cancel itself out here.
 
     with FakeHost(answer="Four.") as host:
         ...  # any OpenAI-compatible client at host.base_url
@@ -16,6 +16,9 @@ Faults are chosen by the constructor (``fault=Fault("unavailable", times=2)``) o
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 from intermodal.testing.attempts import Answer, Attempt, echo, minimal
 from intermodal.testing.emulated_lmstudio import EmulatedLMStudio
 from intermodal.testing.emulated_ollama import EmulatedOllama
@@ -29,3 +32,11 @@ __all__ = [
     "CUTS", "MANNERS", "REFUSALS", "Answer", "Attempt", "EmulatedLMStudio", "EmulatedOllama", "Engine", "FakeHost",
     "FakeVendor", "Fault", "ListedModel", "echo", "minimal",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Return what had another name in the version before, with a warning."""
+    if name == "Held":
+        warnings.warn("intermodal.testing.Held is ListedModel now", DeprecationWarning, stacklevel=2)
+        return ListedModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
