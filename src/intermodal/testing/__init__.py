@@ -17,7 +17,7 @@ Faults are chosen by the constructor (``fault=Fault("unavailable", times=2)``) o
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from intermodal.testing.attempts import Answer, Attempt, echo, minimal
 from intermodal.testing.emulated_lmstudio import EmulatedLMStudio
@@ -34,9 +34,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """Return what had another name in the version before, with a warning."""
-    if name == "Held":
-        warnings.warn("intermodal.testing.Held is ListedModel now", DeprecationWarning, stacklevel=2)
-        return ListedModel
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # a checker would take any name for one of this module's
+
+    def __getattr__(name: str) -> Any:
+        """Return what had another name in the version before, with a warning."""
+        if name == "Held":
+            warnings.warn("intermodal.testing.Held is ListedModel now", DeprecationWarning, stacklevel=2)
+            return ListedModel
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
