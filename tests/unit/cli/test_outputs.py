@@ -198,7 +198,7 @@ def test_a_schema_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "what"),
-    [(("one",), "nothing to be compared with"), (("a", "a "), "are the same"), (("a", " "), "empty")],
+    [(("one",), "one label cannot be compared with others"), (("a", "a "), "are the same"), (("a", " "), "empty")],
 )
 def test_labels_must_be_two_at_least_and_differ(labels: tuple[str, ...], what: str) -> None:
     with pytest.raises(UsageError, match=what):
@@ -208,7 +208,7 @@ def test_labels_must_be_two_at_least_and_differ(labels: tuple[str, ...], what: s
 def test_explain_takes_the_same_options_and_refuses_the_same(cli: Cli) -> None:
     done = cli("explain", "x", "--labels", "a")
     assert done.code == 2
-    assert "nothing to be compared with" in done.err
+    assert "one label cannot be compared with others" in done.err
 
 
 def test_a_recording_alone_is_no_question_to_be_answered_aloud(cli: Cli, media: Path) -> None:

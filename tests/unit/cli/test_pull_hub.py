@@ -516,7 +516,7 @@ def test_where_memory_is_short_a_header_is_read_once_until_its_file_is_another(
         read.append(path)
         return local_model(path)
 
-    monkeypatch.setattr(memory_estimate, "local", reading)
+    monkeypatch.setattr(memory_estimate, "local_model", reading)
     assert 0 < context(2_000_000) < first and not read
     path = weights.path("tiny-q8_0")
     assert path is not None
