@@ -37,7 +37,7 @@ _TASK: Mapping[HeadKind, HeadTask] = {
 def encoder_head(config: Mapping[str, Any]) -> EncoderHead:
     """Return the head that a ``config.json`` describes.
 
-    >>> head_of({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "bad", "1": "good"}}).labels
+    >>> encoder_head({"architectures": ["BertForSequenceClassification"], "id2label": {"0": "bad", "1": "good"}}).labels
     ('bad', 'good')
     """
     said = config.get("architectures")
@@ -75,7 +75,7 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
 def context_of_config(config: Mapping[str, Any]) -> int:
     """Return how many tokens a model with this configuration reads at once.
 
-    >>> context_of({"max_position_embeddings": 514, "model_type": "xlm-roberta"}), context_of({})
+    >>> context_of_config({"max_position_embeddings": 514, "model_type": "xlm-roberta"}), context_of_config({})
     (512, 512)
     """
     most = config.get("max_position_embeddings")
@@ -88,7 +88,7 @@ def context_of_config(config: Mapping[str, Any]) -> int:
 def label_indices(labels: tuple[str, ...], known: tuple[str, ...]) -> tuple[int, ...]:
     """Return the index of each label among ``known``, ignoring case; -1 for an unknown one.
 
-    >>> places_of(("positive", "neutral"), ("NEGATIVE", "POSITIVE"))
+    >>> label_indices(("positive", "neutral"), ("NEGATIVE", "POSITIVE"))
     (1, -1)
     """
     at = {label.casefold(): place for place, label in enumerate(known)}

@@ -38,7 +38,7 @@ def read_model_config(folder: Path) -> dict[str, Any]:
 def image_tokens_of_config(config: Mapping[str, Any]) -> int:
     """Return the tokens an image takes with this configuration: its patches, plus one for the whole image.
 
-    >>> picture_tokens({"vision_config": {"image_size": 224, "patch_size": 32}}), picture_tokens({})
+    >>> image_tokens_of_config({"vision_config": {"image_size": 224, "patch_size": 32}}), image_tokens_of_config({})
     (50, 197)
     """
     vision = config.get("vision_config")

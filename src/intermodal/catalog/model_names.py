@@ -51,7 +51,7 @@ def split_name(name: str, hosts: Container[str]) -> tuple[str, str]:
     """Split a name into host and model, in lower case; the host is "" if the name states none. Text before a colon is a
     host if it is one of ``hosts`` or if ``vendor/model`` follows: a tag ("llama3.2:3b") has no slash.
 
-    >>> split("nosuchhost:openai/gpt-4o", ()), split("gemma3:4b", ()), split("groq:pixtral", {"groq"})
+    >>> split_name("nosuchhost:openai/gpt-4o", ()), split_name("gemma3:4b", ()), split_name("groq:pixtral", {"groq"})
     (('nosuchhost', 'openai/gpt-4o'), ('', 'gemma3:4b'), ('groq', 'pixtral'))
     """
     wanted = name.strip().lower()

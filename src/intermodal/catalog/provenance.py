@@ -12,7 +12,7 @@ UNVERIFIED = "unverified"
 def citation(source: str, checked: str) -> str:
     """Format a source with the date it was opened, or as unverified.
 
-    >>> cited("its guide", "2026-11-25"), cited("its guide", "")
+    >>> citation("its guide", "2026-11-25"), citation("its guide", "")
     ('its guide, read 2026-11-25', 'its guide; unverified')
     """
     return f"{source}, read {checked}" if checked else f"{source}; {UNVERIFIED}"
@@ -37,7 +37,7 @@ class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
 def describe_dispute(doubt: DisputedCapability) -> str:
     """Describe a dispute in one sentence: which rows claim what, which do not, and what plans do.
 
-    >>> words(Doubt("audio input", 7, 28, True))
+    >>> describe_dispute(DisputedCapability("audio input", 7, 28, True))
     "7 of 28 rows claim audio input, the vendor's own among them, and 21 do not: no plan goes by it"
     """
     rest = doubt.rows - doubt.claims

@@ -49,9 +49,9 @@ def is_closable(schema: Schema) -> bool:
     """Return whether every object in a schema names its properties, so that it can be closed without changing its
     meaning.
 
-    >>> closable({"type": "object", "properties": {"name": {"type": "string"}}})
+    >>> is_closable({"type": "object", "properties": {"name": {"type": "string"}}})
     True
-    >>> closable({"type": "object", "properties": {"meta": {"type": "object"}}})
+    >>> is_closable({"type": "object", "properties": {"meta": {"type": "object"}}})
     False
     """
     return not any(_open(node) or _in_parts(node) for node in subschemas(schema))

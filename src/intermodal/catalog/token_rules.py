@@ -125,7 +125,7 @@ NO_TOKEN_RULES = ModelTokenRules()
 def bare_name(name: str) -> str:
     """Return a model's name without host, vendor and host tags, with dots and underscores as dashes.
 
-    >>> bare("openrouter:Qwen/Qwen2.5-VL-7B-Instruct"), bare("gemma3:4b"), bare("groq:pixtral-12b")
+    >>> bare_name("openrouter:Qwen/Qwen2.5-VL-7B-Instruct"), bare_name("gemma3:4b"), bare_name("groq:pixtral-12b")
     ('qwen2-5-vl-7b-instruct', 'gemma3-4b', 'pixtral-12b')
     """
     word = name.strip().lower()
@@ -142,7 +142,7 @@ def bare_name(name: str) -> str:
 def host_in_name(name: str) -> str:
     """Return the host of a name without a vendor, as ``bare_name`` reads it; "" if its colon begins a tag.
 
-    >>> host_said("groq:pixtral-12b"), host_said("gemma3:4b"), host_said("openrouter:qwen/qwen3-8b")
+    >>> host_in_name("groq:pixtral-12b"), host_in_name("gemma3:4b"), host_in_name("openrouter:qwen/qwen3-8b")
     ('groq', '', '')
     """
     host, colon, model = name.strip().lower().partition(":")

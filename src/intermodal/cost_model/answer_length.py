@@ -137,7 +137,7 @@ def kind_of(question: str) -> AnswerKind:
 def main_script(text: str) -> str:
     """The script most of its letters are of, of which there are not only Latin ones; "" for Latin and for none.
 
-    >>> script_of("何ですか"), script_of("What is 大?")
+    >>> main_script("何ですか"), main_script("What is 大?")
     ('kana', '')
     """
     if text.isascii():

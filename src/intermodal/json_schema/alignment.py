@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?")
 def align_value(data: Any, schema: Any, budget: StepBudget) -> tuple[Any, tuple[str, ...]]:
     """The value as its schema has it, and what was changed, in a few words each; the value itself where nothing was.
 
-    >>> aligned({"unit": "eur"}, {"properties": {"unit": {"enum": ["EUR", "USD"]}}}, StepBudget(100))
+    >>> align_value({"unit": "eur"}, {"properties": {"unit": {"enum": ["EUR", "USD"]}}}, StepBudget(100))
     ({'unit': 'EUR'}, ("unit: 'eur' is read as 'EUR'",))
     """
     changes: list[str] = []

@@ -88,7 +88,8 @@ class Schedule(NamedTuple):
 def schedule(tasks: Sequence[CpuTask], cores: int, decoders: int) -> Schedule:
     """When tasks run that become ready in their order, on so many cores.
 
-    >>> hear, read, parse = Task(4.0, Use(4, "ear")), Task(3.0, Use(4, "reader")), Task(1.0, DECODING)
+    >>> hear, read = CpuTask(4.0, CoreUse(4, "hear")), CpuTask(3.0, CoreUse(4, "read"))
+    >>> parse = CpuTask(1.0, DECODER_USE)
     >>> schedule([hear, read, parse], 8, 8).starts, schedule([hear, read, parse], 4, 4).starts
     ([0.0, 0.0, 3.0], [0.0, 4.0, 7.0])
     """

@@ -77,7 +77,7 @@ def shortened(text: str, size: float, room: float, *, bold: bool = False) -> str
     """The text if it fits, else its beginning and its end, which is where files have their kind.
 
     >>> shortened("a-rather-long-name-of-a-recording.wav", 10, 130)
-    'a-rather-l…rding.wav'
+    'a-rather-lo…cording.wav'
     """
     text = clean(text)
     if width(text, size, bold=bold) <= room:

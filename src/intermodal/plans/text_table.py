@@ -8,7 +8,7 @@ from collections.abc import Sequence
 def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table, rows under their heads; the last column may be as long as it likes.
 
-    >>> aligned(("plan", "USD"), [("cheap", "1"), ("best", "20")])
+    >>> format_table(("plan", "USD"), [("cheap", "1"), ("best", "20")])
     ['plan   USD', 'cheap  1', 'best   20']
     """
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]

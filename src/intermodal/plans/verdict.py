@@ -129,7 +129,7 @@ def judge(parts: Sequence[Judged], *, answers: bool = True) -> VerdictName:
 def joined_names(names: Iterable[str]) -> str:
     """Names as a sentence has them.
 
-    >>> joined(["a", "b", "c"])
+    >>> joined_names(["a", "b", "c"])
     'a, b and c'
     """
     every = list(names)

@@ -50,7 +50,7 @@ def memory_of_requests(parameters: float | None, texts: int, context: int) -> Qu
     """The same with so many texts at once, each with a context of its own.
 
     >>> round(memory_of_requests(8e9, 20, 8192).mid / 1e9, 1)
-    25.8
+    26.9
     """
     one = memory_of_parameters(parameters)
     if texts < 2 or not one.known:

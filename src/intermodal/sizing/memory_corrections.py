@@ -54,7 +54,7 @@ class Correction(Value):
 def correction_flags(settings: ServingSettings) -> str:
     """The settings that a ratio depends on; not context and slots, which terms are proportional to.
 
-    >>> correction_flags(Settings(context=8192, gpu_layers=-1))
+    >>> correction_flags(ServingSettings(context=8192, gpu_layers=-1))
     'llama.cpp -ctk f16 -ctv f16 -fa on -ub 512 -ngl all'
     """
     words = ["llama.cpp", "-ctk", settings.type_k, "-ctv", settings.type_v]

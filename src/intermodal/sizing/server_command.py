@@ -34,7 +34,7 @@ def server_command(subject: ModelReference, settings: ServingSettings, quantizat
     """What to run. A file in another ``quantization`` that is not there is made first, of the one that is.
 
     >>> subject = ModelReference(reference="hf:Qwen/Qwen3-8B-GGUF", quantization="Q4_K_M")
-    >>> server_command(subject, Settings(context=8192, gpu_layers=-1))
+    >>> server_command(subject, ServingSettings(context=8192, gpu_layers=-1))
     'llama-server -hf Qwen/Qwen3-8B-GGUF:Q4_K_M -c 8192 -np 1 -ngl 99'
     """
     model, made = _model(subject, quantization or subject.quantization)

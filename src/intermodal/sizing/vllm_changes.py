@@ -56,7 +56,7 @@ class VllmAttempt(Value):
 def vllm_command(model: str, serving: VllmSettings, *, fp8: bool = False) -> str:
     """What to run.
 
-    >>> vllm_command("Qwen/Qwen3-8B", Serving(length=8192, slots=4, cards=2, cache_bytes=1))
+    >>> vllm_command("Qwen/Qwen3-8B", VllmSettings(length=8192, slots=4, cards=2, cache_bytes=1))
     'vllm serve Qwen/Qwen3-8B --max-model-len 8192 --max-num-seqs 4 --tensor-parallel-size 2 --kv-cache-dtype fp8'
     """
     words = ["vllm", "serve", model, "--max-model-len", str(serving.length), "--max-num-seqs", str(serving.slots)]

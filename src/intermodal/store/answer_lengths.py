@@ -63,7 +63,7 @@ def learn_lengths(answers: Sequence[ObservedAnswer], pause: Pause = no_pause) ->
 
     A ``pause`` after every few thousand steps.
 
-    >>> few, many = (learned([Answer("fact", 110.0)] * times)["output_tokens_fact"] for times in (2, 200))
+    >>> few, many = (learn_lengths([ObservedAnswer("fact", 110.0)] * times)["output_tokens_fact"] for times in (2, 200))
     >>> few.mid, many.mid
     (58.6, 103.0)
     """

@@ -35,7 +35,7 @@ def cpu_moment() -> CpuMoment | None:
 def share_of_others(start: CpuMoment | None, end: CpuMoment | None) -> float | None:
     """Share of all processors that others used between two moments, 0..1; None when nothing can be said.
 
-    >>> others(Moment(all=0, working=0, own=0), Moment(all=100, working=80, own=30))
+    >>> share_of_others(CpuMoment(all=0, working=0, own=0), CpuMoment(all=100, working=80, own=30))
     0.5
     """
     if start is None or end is None or end.all - start.all < _SHORTEST:

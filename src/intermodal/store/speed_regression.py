@@ -55,8 +55,9 @@ def fit_coefficients(
 ) -> dict[str, FittedCoefficient]:
     """Coefficients of every name that occurs in an observation. Each needs a prior. A ``pause`` follows every step.
 
-    >>> line = [Seen((("fixed", 1.0), ("each", size)), 0.5 + 0.01 * size) for size in (10.0, 50.0, 200.0, 800.0)]
-    >>> found = fitted(line, {"fixed": Prior(0.1, 1.5), "each": Prior(0.1, 1.5)})
+    >>> line = [Observation((("fixed", 1.0), ("each", size)), 0.5 + 0.01 * size) for size in (10.0, 50.0, 200.0, 800.0)]
+    >>> prior = CoefficientPrior(0.1, 1.5)
+    >>> found = fit_coefficients(line, {"fixed": prior, "each": prior})
     >>> round(found["fixed"].value, 2), round(found["each"].value, 3)
     (0.5, 0.01)
     """

@@ -12,7 +12,7 @@ _SECRET = re.compile(r"\b((?:im|sk|pk|xai)-|gsk_|AIza)[A-Za-z0-9_-]{12,}")
 def redact(text: str, longest: int = LONGEST) -> str:
     """One line of printable letters, not long, without what looks like a key.
 
-    >>> plain("gpt\\n5"), plain("im-0123456789abcdef")
+    >>> redact("gpt\\n5"), redact("im-0123456789abcdef")
     ('gpt\\\\x0a5', 'im-…')
     """
     short = text if len(text) <= longest else f"{text[:longest]}…"

@@ -19,7 +19,7 @@ def anthropic_cells(width: int, height: int, detail: str, said: RuleArguments) -
 
     Numbers: longest edge, most tokens (1568:1568, or 2576:4784 from Claude 4.7 on). There is no level of detail.
 
-    >>> [int(cells(*size, "auto", Said((1568, 1568))).mid) for size in ((1000, 1000), (1920, 1080))]
+    >>> [int(anthropic_cells(*size, "auto", RuleArguments((1568, 1568))).mid) for size in ((1000, 1000), (1920, 1080))]
     [1296, 1560]
     """
     edge, most = said.numbers

@@ -18,7 +18,7 @@ def command_a_tiles(width: int, height: int, detail: str, said: RuleArguments) -
 
     Numbers: tokens per tile, tile, most tiles.
 
-    >>> found = command(1024, 1024, "auto", Said((256, 512, 12)))
+    >>> found = command_a_tiles(1024, 1024, "auto", RuleArguments((256, 512, 12)))
     >>> int(found.low), int(found.mid), int(found.high)
     (1287, 1287, 1610)
     """
@@ -36,7 +36,7 @@ def command_a_tiles(width: int, height: int, detail: str, said: RuleArguments) -
 def aya_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
     """Aya Vision: 169 tokens per tile of 364 pixels, and a thumbnail where there are several.
 
-    >>> int(aya(364, 364, "auto", Said((169, 364, 12))).mid)
+    >>> int(aya_tiles(364, 364, "auto", RuleArguments((169, 364, 12))).mid)
     169
     """
     one, tile, most = said.numbers

@@ -21,7 +21,8 @@ def gemini_crops(width: int, height: int, detail: str, said: RuleArguments) -> Q
     Numbers: tokens per tile, then those of a picture at low and at medium resolution where they are known. Older
     text clamps the crop to 256..768 pixels, newer does not: the range covers both.
 
-    >>> int(crops(384, 384, "auto", Said((258,))).mid), int(crops(960, 540, "auto", Said((258,))).mid)
+    >>> int(gemini_crops(384, 384, "auto", RuleArguments((258,))).mid), int(
+    ...     gemini_crops(960, 540, "auto", RuleArguments((258,))).mid)
     (258, 1548)
     """
     tile = said.numbers[0]
@@ -51,7 +52,7 @@ def gemini_budget(width: int, height: int, detail: str, said: RuleArguments) -> 
     Numbers: low, medium, high, ultra high. Google calls them maxima. The low end is what whole rows of 48 pixels
     leave of such a budget at this shape, as Gemma 4 fills its own; nobody published how Gemini does.
 
-    >>> int(budget(1024, 1024, "auto", Said((280, 560, 1120, 2240))).mid)
+    >>> int(gemini_budget(1024, 1024, "auto", RuleArguments((280, 560, 1120, 2240))).mid)
     1120
     """
     level = "high" if detail in ("auto", "original") else detail

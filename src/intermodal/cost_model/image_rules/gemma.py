@@ -22,7 +22,8 @@ def gemma3(width: int, height: int, detail: str, said: RuleArguments) -> Quantit
 
     Numbers: tokens of a picture.
 
-    >>> int(gemma3(1024, 1024, "auto", Said((256,))).mid), int(gemma3(2000, 500, "high", Said((256,))).mid)
+    >>> int(gemma3(1024, 1024, "auto", RuleArguments((256,))).mid), int(
+    ...     gemma3(2000, 500, "high", RuleArguments((256,))).mid)
     (256, 1280)
     """
     one = said.numbers[0]
@@ -34,7 +35,7 @@ def gemma3(width: int, height: int, detail: str, said: RuleArguments) -> Quantit
 def gemma_crops(width: int, height: int) -> int:
     """Crops of pan and scan: a picture at least 1.2 times as long as wide, along its long side.
 
-    >>> crops(2000, 500), crops(1000, 900), crops(500, 100)
+    >>> gemma_crops(2000, 500), gemma_crops(1000, 900), gemma_crops(500, 100)
     (4, 0, 0)
     """
     long, short = max(width, height), min(width, height)
@@ -50,7 +51,7 @@ def gemma4(width: int, height: int, detail: str, said: RuleArguments) -> Quantit
 
     Numbers: the budget of low, auto (and medium), high, ultra.
 
-    >>> int(gemma4(1024, 1024, "auto", Said((70, 280, 560, 1120))).mid)
+    >>> int(gemma4(1024, 1024, "auto", RuleArguments((70, 280, 560, 1120))).mid)
     256
     """
     most = said.numbers[GEMMA_BUDGET_PLACES.get(detail, 1)]

@@ -16,7 +16,7 @@ GROK_MOST_TILES = 6
 def grok_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
     """``(tiles + 1) * 256`` of 448-pixel tiles. Numbers: tokens per tile, tile.
 
-    >>> int(tiles(448, 448, "auto", Said((256, 448))).mid)
+    >>> int(grok_tiles(448, 448, "auto", RuleArguments((256, 448))).mid)
     512
     """
     one, tile = said.numbers

@@ -18,8 +18,8 @@ def idefics_tiles(width: int, height: int, detail: str, said: RuleArguments) -> 
 
     Numbers: tile, longest side, tokens per tile.
 
-    >>> smol = Said((512, 2048, 64))
-    >>> int(tiles(256, 256, "auto", smol).mid), int(tiles(256, 256, "low", smol).mid)
+    >>> smol = RuleArguments((512, 2048, 64))
+    >>> int(idefics_tiles(256, 256, "auto", smol).mid), int(idefics_tiles(256, 256, "low", smol).mid)
     (1088, 64)
     """
     tile, longest, one = said.numbers

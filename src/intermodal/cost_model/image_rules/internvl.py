@@ -13,7 +13,8 @@ from intermodal.quantity import Quantity, exact
 def internvl_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
     """Numbers: tokens per tile, tile, most tiles. ``low`` is one tile.
 
-    >>> [int(tiles(*size, "auto", Said((256, 448, 12))).mid) for size in ((448, 448), (896, 448), (1344, 896))]
+    >>> [int(internvl_tiles(*size, "auto", RuleArguments((256, 448, 12))).mid)
+    ...     for size in ((448, 448), (896, 448), (1344, 896))]
     [256, 768, 1792]
     """
     one, tile, most = said.numbers

@@ -17,7 +17,8 @@ def llama32_tiles(width: int, height: int, detail: str, said: RuleArguments) -> 
     (transformers 5.24, mllama) scales the picture up to the next canvas. Where the two differ the range covers both. On
     a machine of one's own these lie in the cache of the cross attention, and the prompt has one token.
 
-    >>> [llama32(*size, "auto", Said((1601, 560, 4))).mid for size in ((560, 560), (600, 500), (1120, 1120))]
+    >>> [llama32_tiles(*size, "auto", RuleArguments((1601, 560, 4))).mid
+    ...     for size in ((560, 560), (600, 500), (1120, 1120))]
     [1601.0, 3202.0, 6404.0]
     """
     one, tile, most = said.numbers
@@ -39,7 +40,8 @@ def llama4_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Q
     Numbers: tokens per tile, tile, most tiles. Separators of tiles are not counted.
     Source: transformers 5.24, llama4 processors.
 
-    >>> int(llama4(336, 336, "auto", Said((144, 336, 16))).mid), int(llama4(672, 672, "auto", Said((144, 336, 16))).mid)
+    >>> int(llama4_tiles(336, 336, "auto", RuleArguments((144, 336, 16))).mid), int(
+    ...     llama4_tiles(672, 672, "auto", RuleArguments((144, 336, 16))).mid)
     (144, 720)
     """
     one, tile, most = said.numbers

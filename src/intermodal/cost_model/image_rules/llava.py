@@ -15,7 +15,8 @@ LLAVA_RESOLUTIONS = ((672, 336), (336, 672), (672, 672), (336, 1008), (1008, 336
 def llava_next_grid(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
     """Between 1,176 and 2,928 tokens by shape.
 
-    >>> int(next_grid(1000, 1000, "auto", Said()).mid), int(next_grid(672, 336, "auto", Said()).mid)
+    >>> int(llava_next_grid(1000, 1000, "auto", RuleArguments()).mid), int(
+    ...     llava_next_grid(672, 336, "auto", RuleArguments()).mid)
     (2928, 1752)
     """
     wide, high = _llava_resolution(width, height)

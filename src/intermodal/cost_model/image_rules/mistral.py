@@ -14,7 +14,8 @@ def mistral_grid(width: int, height: int, detail: str, said: RuleArguments) -> Q
 
     Numbers: patch, merge, longest side.
 
-    >>> int(grid(1024, 1024, "auto", Said((16, 1, 1024))).mid), int(grid(1540, 1540, "auto", Said((14, 2, 1540))).mid)
+    >>> int(mistral_grid(1024, 1024, "auto", RuleArguments((16, 1, 1024))).mid), int(
+    ...     mistral_grid(1540, 1540, "auto", RuleArguments((14, 2, 1540))).mid)
     (4160, 3080)
     """
     patch, merge, longest = said.numbers

@@ -24,7 +24,8 @@ def openai_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Q
     Numbers: base, tile, the short side (768 where not said). Low detail is ``base``. The other side is floored;
     ``rounding=open`` where measurements also fit rounding to the nearest (gpt-4.1): the range covers both.
 
-    >>> int(tiles(1024, 1024, "high", Said((85, 170))).mid), int(tiles(2048, 4096, "high", Said((85, 170))).mid)
+    >>> int(openai_tiles(1024, 1024, "high", RuleArguments((85, 170))).mid), int(
+    ...     openai_tiles(2048, 4096, "high", RuleArguments((85, 170))).mid)
     (765, 1105)
     """
     base, tile = said.numbers[:2]
@@ -60,9 +61,9 @@ def openai_drawing_input(width: int, height: int, detail: str, said: RuleArgumen
 
     Numbers: base, tile, more for a square, more for any other shape.
 
-    >>> int(drawing(1024, 1024, "auto", Said((65, 129, 4160, 6240))).mid)
+    >>> int(openai_drawing_input(1024, 1024, "auto", RuleArguments((65, 129, 4160, 6240))).mid)
     194
-    >>> int(drawing(1024, 1024, "high", Said((65, 129, 4160, 6240))).mid)
+    >>> int(openai_drawing_input(1024, 1024, "high", RuleArguments((65, 129, 4160, 6240))).mid)
     4354
     """
     base, tile, square, other = said.numbers
@@ -77,9 +78,9 @@ def openai_one_budget(width: int, height: int, detail: str, said: RuleArguments)
 
     Numbers: budget, longest side, multiplier.
 
-    >>> int(one_budget(1024, 1024, "high", Said((2500, 2048, 1.2))).mid)
+    >>> int(openai_one_budget(1024, 1024, "high", RuleArguments((2500, 2048, 1.2))).mid)
     1229
-    >>> int(one_budget(1800, 2400, "high", Said((1536, 65535, 1.72))).mid)
+    >>> int(openai_one_budget(1800, 2400, "high", RuleArguments((1536, 65535, 1.72))).mid)
     2498
     """
     budget, longest, multiplier = said.numbers
@@ -93,8 +94,9 @@ def openai_detail_levels(width: int, height: int, detail: str, said: RuleArgumen
     Numbers: the multiplier. Words: ``low``, ``high``, ``original``, each ``side`` or ``side/budget``; ``auto`` names
     the one it is. Without a budget the picture is not shrunk to one, and more than 30,000 patches are refused.
 
-    >>> astra = Said((1.2,), {"low": "512", "high": "65535/2500", "original": "65535", "auto": "original"})
-    >>> int(levels(4096, 512, "high", astra).mid), int(levels(2048, 2048, "auto", astra).mid)
+    >>> astra = RuleArguments((1.2,), {"low": "512", "high": "65535/2500", "original": "65535", "auto": "original"})
+    >>> int(openai_detail_levels(4096, 512, "high", astra).mid), int(
+    ...     openai_detail_levels(2048, 2048, "auto", astra).mid)
     (2458, 4916)
     """
     side, budget = _openai_level(detail, said)
@@ -128,7 +130,7 @@ def _openai_level(detail: str, said: RuleArguments) -> tuple[float, float]:
 def openai_patches(width: int, height: int, side: float, budget: float) -> int:
     """Patches after fitting into ``side``, and below ``budget`` by a factor that makes whole patches of one side.
 
-    >>> patches(1800, 2400, 65535, 1536)
+    >>> openai_patches(1800, 2400, 65535, 1536)
     1452
     """
     scale = min(1.0, side / max(width, height))

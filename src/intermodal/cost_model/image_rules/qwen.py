@@ -20,7 +20,7 @@ def qwen_smart_resize(width: int, height: int, detail: str, said: RuleArguments)
     runtimes. The budget is the processor's ``max_pixels`` as the model's own files state it; a server may set less.
     Small pictures of Qwen3-VL are scaled up to 65,536 pixels by transformers and vLLM, and are not by qwen-vl-utils.
 
-    >>> [int(smart(1024, 1024, "auto", Said((28, most))).mid) for most in (12845056, 1003520)]
+    >>> [int(qwen_smart_resize(1024, 1024, "auto", RuleArguments((28, most))).mid) for most in (12845056, 1003520)]
     [1369, 1225]
     """
     factor, most = said.numbers[:2]

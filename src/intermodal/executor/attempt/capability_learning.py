@@ -114,7 +114,7 @@ def detect_truncated_prompt(
 def minimum_tokens(texts: Iterable[str]) -> int:
     """Tokens that these take in any vocabulary, and rather more than that.
 
-    >>> fewest(["=" * 6000, "The total is 1,380,500 euros."])
+    >>> minimum_tokens(["=" * 6000, "The total is 1,380,500 euros."])
     6
     """
     return sum(len(_WORDS.findall(text)) + len(_FIGURE.findall(text)) // 3 for text in texts)

@@ -151,7 +151,7 @@ _OPS: Mapping[
 def frame_spread(params: tuple[tuple[str, str], ...]) -> str:
     """How the frames of a step are spread over the video, in the media worker's words.
 
-    >>> spread_of((("frames", "scenes"), ("most", "12"))), spread_of((("fps", "0.5"),))
+    >>> frame_spread((("frames", "scenes"), ("most", "12"))), frame_spread((("fps", "0.5"),))
     ('scenes', '0.5 fps')
     """
     named = dict(params)

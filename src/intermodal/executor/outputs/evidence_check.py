@@ -127,7 +127,7 @@ def _long(found: JsonAnswer, sources: EvidenceSources) -> bool:
 def describe_unverified(data: Any, fields: Sequence[str], again: str = "") -> str:
     """The sentence on values that stand nowhere.
 
-    >>> unverified_said({"total": 1284.5}, ["/total"])
+    >>> describe_unverified({"total": 1284.5}, ["/total"])
     'total (1284.5) stands in none of the files: it is computed, or made up'
     """
     named = [f"{_name(field)} ({_shown(value_at(data, field))})" for field in fields[:_NAMED]]

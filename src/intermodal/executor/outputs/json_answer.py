@@ -123,7 +123,7 @@ def _value(body: str, begin: int, budget: StepBudget) -> tuple[ParsedAnswer, int
 def strip_code_fence(text: str) -> str:
     """What stands in a fence of code that is all of a text, or the text, without blanks around it.
 
-    >>> unfenced("```json\\n{}\\n```"), unfenced(" {} ")
+    >>> strip_code_fence("```json\\n{}\\n```"), strip_code_fence(" {} ")
     ('{}', '{}')
     """
     body = text.strip()

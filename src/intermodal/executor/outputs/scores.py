@@ -256,7 +256,7 @@ def pair_scores(
 ) -> tuple[float, ...]:
     """Scores of captions at one picture; vectors of length 1.
 
-    >>> scored((1.0, 0.0), [(1.0, 0.0), (0.0, 1.0)], Matching(loss="softmax", scale=0.0))
+    >>> pair_scores((1.0, 0.0), [(1.0, 0.0), (0.0, 1.0)], ContrastiveScale(loss="softmax", scale=0.0))
     (0.5, 0.5)
     """
     logits = [

@@ -51,7 +51,7 @@ _LATIN = frozenset(("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", 
 def strip_markdown(text: str) -> str:
     """A model's answer without the signs of Markdown.
 
-    >>> plain("## Total\\n* **42** euros, see [the bill](http://a/b)")
+    >>> strip_markdown("## Total\\n* **42** euros, see [the bill](http://a/b)")
     'Total\\n42 euros, see the bill'
     """
     text = "\n".join(filter(None, map(_plain_line, text.split("\n"))))
@@ -75,7 +75,7 @@ def speech_lines(text: str, longest: int = MAX_LINE) -> tuple[str, ...]:
 
     What holds no letter or digit is no line: no voice has a sound for it.
 
-    >>> lines_of("Yes. It rains, and it is cold.\\n---\\nBye", longest=20)
+    >>> speech_lines("Yes. It rains, and it is cold.\\n---\\nBye", longest=20)
     ('Yes.', 'It rains,', 'and it is cold.', 'Bye')
     """
     made: list[str] = []

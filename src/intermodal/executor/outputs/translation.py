@@ -25,7 +25,7 @@ def parse_lines(answer: str, heard: Transcript) -> tuple[Segment, ...] | None:
     answer are not those that were given.
 
     >>> said = Transcript(segments=(Segment(start=0, end=1, text="Oui."), Segment(start=1, end=2, text="Non.")))
-    >>> [each.text for each in lines_of("1: Yes.\\n2: No.", said)], lines_of("Yes. No.", said)
+    >>> [each.text for each in parse_lines("1: Yes.\\n2: No.", said)], parse_lines("Yes. No.", said)
     (['Yes.', 'No.'], None)
     """
     if len(heard.segments) == 1:

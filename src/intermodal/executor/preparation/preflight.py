@@ -158,7 +158,7 @@ def _seen(piece: ModelInput) -> bool:
 def describe_empty(nothing: Sequence[EmptyFile]) -> str:
     """For the reader, one sentence a file.
 
-    >>> sentence([Nothing(part=1, name="film.mp4", looked_for=("speech", "text"))])
+    >>> describe_empty([EmptyFile(part=1, name="film.mp4", looked_for=("speech", "text"))])
     'No speech and no text was found in film.mp4.'
     """
     return " ".join(f"No {' and no '.join(each.looked_for)} was found in {each.name}." for each in nothing)

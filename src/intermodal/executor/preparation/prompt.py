@@ -56,7 +56,7 @@ _KNOWN = special_tokens()
 def sanitize(text: str, marks: SpecialTokens = _KNOWN) -> str:
     """Return text of media as a model may get it: what can be seen of it, without a mark of a template.
 
-    >>> data("7\\u202e42<|im_\\u200bend|>")
+    >>> sanitize("7\\u202e42<|im_\\u200bend|>")
     '742<|im_end| >'
     """
     return marks.broken(strip_invisible(text))
@@ -212,7 +212,7 @@ def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
 def _fenced(block: DataBlock, word: str) -> list[str | ImageInput]:
     """A block with its first line, and with its last one, which no data can write.
 
-    >>> _fenced(Block("Text of a.txt", ("yes",)), "bako")
+    >>> _fenced(DataBlock("Text of a.txt", ("yes",)), "bako")
     ['Text of a.txt:\\n---bako\\nyes\\n---bako']
     """
     first, last = f"{block.label}:\n---{word}", f"---{word}"

@@ -65,7 +65,7 @@ class ExtractedBody:
 def extract_media(body: bytes) -> ExtractedBody:
     """A body, and apart from it its media.
 
-    >>> small = lifted(b'{"url":"data:image/png;base64,%b"}' % (b"QUJD" * 2048))
+    >>> small = extract_media(b'{"url":"data:image/png;base64,%b"}' % (b"QUJD" * 2048))
     >>> len(small.text), small.lifted
     (64, True)
     """

@@ -60,7 +60,8 @@ async def decode_body(read: Callable[[bytes], T], body: bytes) -> T:
 def has_more_values(most: int, body: bytes) -> bool:
     """Whether a body holds more than so many values.
 
-    >>> more_than(VALUES, b'{"text": "' + b"1,2,3," * VALUES + b'"}'), more_than(2, b"[1, 2, 3]")
+    >>> text = b'{"text": "' + b"1,2,3," * MAX_VALUES + b'"}'
+    >>> has_more_values(MAX_VALUES, text), has_more_values(2, b"[1, 2, 3]")
     (False, True)
     """
     if len(body) <= most or sum(map(body.count, _MARKS)) <= most:
@@ -89,7 +90,7 @@ def _without_strings(body: bytes) -> bytes:
 def is_deeper(most: int, body: bytes) -> bool:
     """Whether more than so many objects and arrays are in each other. What is no JSON is as deep as it looks.
 
-    >>> deeper_than(2, b'{"a": [{}, {}, "[[[["]}'), deeper_than(3, b'{"a": [{}, {}, "[[[["]}')
+    >>> is_deeper(2, b'{"a": [{}, {}, "[[[["]}'), is_deeper(3, b'{"a": [{}, {}, "[[[["]}')
     (True, False)
     """
     if body.count(b"[") + body.count(b"{") <= most:

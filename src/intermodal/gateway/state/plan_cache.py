@@ -152,7 +152,7 @@ def estimate_tokens(chars: int, size: int, scripts: Scripts, vocabularies: tuple
 def bucket_top(size: int) -> int:
     """The largest size of the same shape.
 
-    >>> [top(size) for size in (9, 31, 33, 100, 1000)]
+    >>> [bucket_top(size) for size in (9, 31, 33, 100, 1000)]
     [9, 31, 34, 100, 1024]
     """
     step = _step(size)

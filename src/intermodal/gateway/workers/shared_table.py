@@ -20,7 +20,7 @@ MAX_BYTES = 1 << 20  # bytes of what is kept in pieces
 class SharedTable:
     """``view``: memory that is shared; ``row``: bytes of one row, its head of 48 bytes counted in.
 
-    >>> table = Table(memoryview(bytearray(4 * 128)), 128)
+    >>> table = SharedTable(memoryview(bytearray(4 * 128)), 128)
     >>> table.put(b"n" * 32, b"data"), table.put(b"m" * 32, b"x" * 81)
     (True, False)
     >>> table.get(b"n" * 32), table.get(b"m" * 32)

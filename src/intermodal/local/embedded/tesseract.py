@@ -127,7 +127,7 @@ def languages(pulled: Mapping[str, str] = MappingProxyType({}), language: str = 
 def languages_in_order(codes: Sequence[str], language: str) -> list[str]:
     """Return languages of one script in the order they are tried: the requested one (ISO 639-1) first.
 
-    >>> wanted(("rus", "ukr", "bul"), "uk"), wanted(("rus", "ukr", "bul"), "en")
+    >>> languages_in_order(("rus", "ukr", "bul"), "uk"), languages_in_order(("rus", "ukr", "bul"), "en")
     (['ukr', 'rus', 'bul'], ['rus', 'ukr', 'bul'])
     """
     return sorted(codes, key=lambda code: not language or code_of(code) != language)

@@ -42,7 +42,7 @@ def parse_process_memory(table: str, processes: Collection[int]) -> int:
     """Parse the bytes that processes hold from ``nvidia-smi``'s table: a process and MiB, one line per process and
     card.
 
-    >>> of_processes("4242, 8120\\n17, 300\\n4242, 100", {4242}) // 2**20
+    >>> parse_process_memory("4242, 8120\\n17, 300\\n4242, 100", {4242}) // 2**20
     8220
     """
     rows = ([field.strip() for field in line.split(",")] for line in table.splitlines())
@@ -53,7 +53,7 @@ def parse_process_memory(table: str, processes: Collection[int]) -> int:
 def parse_nvidia(table: str) -> tuple[Gpu, ...]:
     """Parse cards from ``nvidia-smi``'s table: name, MiB in total and free, one line per card.
 
-    >>> [gpu] = nvidia("NVIDIA GeForce RTX 4090, 24564, 23002")
+    >>> [gpu] = parse_nvidia("NVIDIA GeForce RTX 4090, 24564, 23002")
     >>> gpu.name, gpu.free // 2**20, gpu.bandwidth / 1e9
     ('NVIDIA GeForce RTX 4090', 23002, 1010.0)
     """

@@ -62,7 +62,7 @@ def parse_llama_bench(said: bytes, taken: str) -> BenchSpeeds | None:
 
     >>> said = b'[{"n_prompt": 512, "n_gen": 0, "avg_ts": 900.0, "stddev_ts": 10.0},'
     >>> said += b' {"n_prompt": 0, "n_gen": 32, "avg_ts": 50.0, "stddev_ts": 0.5}]'
-    >>> read(said, "2026-11-29").decode
+    >>> parse_llama_bench(said, "2026-11-29").decode
     (50.0, 1.0)
     """
     try:

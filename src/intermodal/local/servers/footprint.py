@@ -430,7 +430,7 @@ class LlamaOptions(Value):
 def parse_llama_options(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> LlamaOptions:
     """Parse options; arguments take precedence over the environment, as in llama.cpp.
 
-    >>> found = flags_of(["llama-server", "-m", "m.gguf", "-np", "2", "-ctk", "q8_0", "--no-kv-offload"])
+    >>> found = parse_llama_options(["llama-server", "-m", "m.gguf", "-np", "2", "-ctk", "q8_0", "--no-kv-offload"])
     >>> found.model, found.slots, found.type_k, found.cache_on_host, found.layers
     ('m.gguf', 2, 'q8_0', True, None)
     """
