@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply, refusal
 from tests.gates.serve_process import Served
-from tests.unit.gateway.gateway_server import STRONG, config
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, config
 
 from intermodal.gateway.quotas.quota_types import NANODOLLARS
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
@@ -92,22 +92,19 @@ class Client:
     def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=30, trust_env=False)
 
-    def ask(self, model: str, **wishes: object) -> httpx.Response:
+    def ask(self, model: str, **more: object) -> httpx.Response:
         tree = {"model": f"cloud/{model}", "max_tokens": 100, "messages": [{"role": "user", "content": "hello"}]}
-        return self._http.post("/v1/chat/completions", json=tree | ({"intermodal": wishes} if wishes else {}))
+        return self._http.post("/v1/chat/completions", json=tree | more)
 
     def close(self) -> None:
         self._http.close()
-
-
-LONG = {"deadline": 20}  # what the lane does not take: it is run by the executor
 
 
 def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: FaultyHost, tmp_path: Path) -> None:
     served, paid, free = Served(tmp_path / "served.log"), 0, 0
     client = Client(served.url)
     try:
-        for wishes in ({}, LONG):
+        for wishes in ({}, BY_EXECUTOR):
             assert client.ask("strong", **wishes).status_code == client.ask("free", **wishes).status_code == 200
             paid, free = paid + 1, free + 1
         disk.fill(served)
@@ -117,7 +114,7 @@ def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: F
             paid += 1
         slowest = 0.0
         for number in range(40):
-            wishes = LONG if number % 2 else {}
+            wishes = BY_EXECUTOR if number % 2 else {}
             began = time.monotonic()
             found = client.ask("strong", **wishes)
             error = found.json()["error"]
@@ -135,7 +132,7 @@ def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: F
         while client.ask("strong").status_code != 200:
             assert time.monotonic() < end
             time.sleep(0.1)
-        assert client.ask("strong", **LONG).status_code == 200
+        assert client.ask("strong", **BY_EXECUTOR).status_code == 200
         paid += 2
     finally:
         client.close()

@@ -15,7 +15,7 @@ import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply, answer, refusal
 from tests.gates.serve_process import Served
 from tests.gates.test_gateway_money import keys, spending
-from tests.unit.gateway.gateway_server import STRONG, config
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, config
 
 pytestmark = [pytest.mark.gate, pytest.mark.timeout(300)]
 
@@ -30,7 +30,7 @@ COURSES: dict[str, tuple[Sequence[ScriptedReply], int]] = {
     "refused-waits": ([refusal(429, headers=LATER)], 0),
     "maybe-paid-sent": ([refusal(500, {}), NEVER], 2),
 }
-BY = {"passed on": {}, "by the executor": {"intermodal": {"deadline": 500}}}
+BY = {"passed on": {}, "by the executor": BY_EXECUTOR}
 
 
 class Host:

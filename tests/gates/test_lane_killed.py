@@ -15,7 +15,7 @@ import httpx
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply, answer, refusal
 from tests.gates.serve_process import Served
-from tests.unit.gateway.gateway_server import STRONG, config
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, config
 
 from intermodal.store.database import Store
 
@@ -62,7 +62,7 @@ def test_runs_that_were_on_their_way_when_it_was_killed_are_told_apart(
     wall: FaultyHost, own_home: Path, tmp_path: Path
 ) -> None:
     """By the executor, which writes a run's row when it begins; another gateway that lives keeps its own."""
-    long = {**TREE, "intermodal": {"deadline": 500}}
+    long = {**TREE, **BY_EXECUTOR}
     killed, alive = Served(tmp_path / "killed.log"), Served(tmp_path / "alive.log")
     try:
         assert killed.chat("none").status_code == 200

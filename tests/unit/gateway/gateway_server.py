@@ -137,13 +137,21 @@ def until(true: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-def through_the_executor(gateway: Gateway) -> None:
-    """Have the lane take no chat, so that each goes through the executor."""
+# A field that no client sends: the direct path passes on nothing that it does not know, so the executor answers.
+BY_EXECUTOR: dict[str, Any] = {"of_no_client": True}
+
+
+def through_the_executor(gateway: Gateway, *, every: bool = True) -> None:
+    """Have the direct path take no chat, so that each goes through the executor; or, without ``every``, all it can."""
 
     async def refuse(*asked: object) -> None:
         return None
 
-    gateway.lane.ready = refuse  # type: ignore[method-assign,assignment]
+    for name, instead in (("ready", refuse), ("at_once", lambda *asked: None)):
+        if every:
+            setattr(gateway.lane, name, instead)
+        else:
+            vars(gateway.lane).pop(name, None)
 
 
 class Said(NamedTuple):

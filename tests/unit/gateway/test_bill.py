@@ -6,6 +6,7 @@ import pytest
 
 from intermodal import errors
 from intermodal.events import Actual, AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted, Usage
+from intermodal.executor.attempt.accounting import Charge
 from intermodal.executor.attempt.caller import PriorAttempt
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.gateway import billing
@@ -130,7 +131,8 @@ def test_guesses_are_no_more_than_was_set_aside_and_what_is_told_is_the_truth() 
 def test_an_attempt_that_was_made_before_the_run_counts_until_it_is_told_of(paid: bool) -> None:
     error = errors.StreamCut("cut", where="e")
     upstream = EndpointHealth().begin("e", "h", 0.0, again=False)
-    tried = PriorAttempt(error, upstream, run="r", cost=None if paid else 0.0, counts=0.3, paid=paid, seconds=1.0)
+    charge = Charge("estimated", None, True) if paid else Charge("void", 0.0, False)
+    tried = PriorAttempt(error, upstream, run="r", charge=charge, counts=0.3, seconds=1.0)
     made = RunBill(PLAN, tried, 3 * BOUND)
     assert (made.nothing_sent, made.cost, made.tokens) == ((False, 0.3, None) if paid else (True, 0.0, 0))
     made.feed(BEGAN)

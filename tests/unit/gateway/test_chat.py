@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.unit.gateway.gateway_server import GatewayServer
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer
 
 from intermodal.gateway.requests import body_limits as counting
 from intermodal.testing import FakeHost, Fault
@@ -274,7 +274,7 @@ def test_a_wish_tightens(house: GatewayServer, host: FakeHost) -> None:
     assert house.chat(intermodal={"max_cost": 0.01}).status_code == 200
 
 
-@pytest.mark.parametrize("long_way", [{}, {"deadline": 500}], ids=["passed on", "run"])
+@pytest.mark.parametrize("long_way", [{}, BY_EXECUTOR], ids=["passed on", "run"])
 @pytest.mark.parametrize(
     ("header", "wish"),
     [
@@ -292,9 +292,9 @@ def test_a_wish_tightens(house: GatewayServer, host: FakeHost) -> None:
 def test_the_body_loosens_nothing_that_a_header_tightened(
     house: GatewayServer, host: FakeHost, header: dict[str, str], wish: dict[str, object], long_way: dict[str, object]
 ) -> None:
-    assert house.chat(intermodal={**wish, "max_cost": 0.04, **long_way}).status_code == 200  # but for the header
+    assert house.chat(intermodal={**wish, "max_cost": 0.04}, **long_way).status_code == 200  # but for the header
     asked = len(host.attempts)
-    assert house.chat(headers=header, intermodal={**wish, **long_way}).status_code == 400
+    assert house.chat(headers=header, intermodal=wish, **long_way).status_code == 400
     assert len(host.attempts) == asked
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config, sse
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, SEEING, STRONG, GatewayServer, config, sse
 
 from intermodal.testing import FakeHost, FakeVendor
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
-WAYS: dict[str, dict[str, Any]] = {"lane": {}, "executor": {"intermodal": {"deadline": 60}}}
+WAYS: dict[str, dict[str, Any]] = {"lane": {}, "executor": BY_EXECUTOR}
 
 
 def said(house: GatewayServer, model: str, turns: list[dict[str, Any]], way: str, *, stream: bool) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.gateway.gateway_server import Before, GatewayServer
+from tests.unit.gateway.gateway_server import Before, GatewayServer, through_the_executor
 
 from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
-SLOW: dict[str, Any] = {"intermodal": {"deadline": 60}}  # by the executor
-WAYS = pytest.mark.parametrize("way", [{}, SLOW], ids=["lane", "executor"])
+WAYS = pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
 SCHEMA = {"type": "object", "properties": {}, "additionalProperties": False}
 CALLABLE = {"name": "weather", "parameters": SCHEMA, "strict": True}
 TOOLS: dict[str, Any] = {
@@ -49,12 +48,13 @@ def ignored(found: Any) -> str:
     ],
 )
 def test_what_is_not_understood_in_a_field_is_named(
-    before: Before, protocol: str, field: dict[str, Any], named: str, way: dict[str, Any]
+    before: Before, protocol: str, field: dict[str, Any], named: str, direct: bool
 ) -> None:
     house, _ = before(protocol)
+    through_the_executor(house.gateway, every=not direct)
     path = PROTOCOLS[protocol]
-    assert ignored(house.post(path, asked(path, **way))) == ""
-    assert ignored(house.post(path, asked(path, **field, **way))) == named
+    assert ignored(house.post(path, asked(path))) == ""
+    assert ignored(house.post(path, asked(path, **field))) == named
 
 
 def before_one(protocol: str, request: pytest.FixtureRequest) -> tuple[GatewayServer, Any, str]:
@@ -68,19 +68,19 @@ def before_one(protocol: str, request: pytest.FixtureRequest) -> tuple[GatewaySe
 @pytest.mark.parametrize("path", TOOLS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_tool_stays_strict_where_its_host_knows_the_word(
-    protocol: str, path: str, way: dict[str, Any], request: pytest.FixtureRequest
+    protocol: str, path: str, direct: bool, request: pytest.FixtureRequest
 ) -> None:
     """The lane passes tools on as they came where client and host speak alike, Anthropic's words, too."""
     house, vendor, model = before_one(protocol, request)
-    way = {**way, "model": model}
-    found = house.post(path, asked(path, tools=[TOOLS[path]], **way))
+    through_the_executor(house.gateway, every=not direct)
+    found = house.post(path, asked(path, tools=[TOOLS[path]], model=model))
     tool = vendor.attempts[-1].json["tools"][0]
     carried = tool.get("strict") or tool.get("function", {}).get("strict") or False
     says = protocol.startswith("openai") or (house.taken == 1 and protocol == "anthropic")
     assert (ignored(found), carried) == ("" if says else "tools.strict", says)
     loose = {key: value for key, value in TOOLS[path].items() if key != "strict"}
     loose |= {"function": {**CALLABLE, "strict": None}} if "function" in loose else {}
-    assert ignored(house.post(path, asked(path, tools=[loose], **way))) == ""
+    assert ignored(house.post(path, asked(path, tools=[loose], model=model))) == ""
     tool = vendor.attempts[-1].json["tools"][0]
     assert not (tool.get("strict") or tool.get("function", {}).get("strict"))
 

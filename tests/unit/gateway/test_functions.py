@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 import pytest
-from tests.unit.gateway.gateway_server import Before, GatewayServer, sse
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, Before, GatewayServer, sse
 
 from intermodal.testing import FakeHost
 
@@ -57,7 +57,7 @@ def test_a_function_is_called_in_a_stream(client: openai.OpenAI) -> None:
     assert reasons[-1] == "function_call" and set(reasons[:-1]) == {None}
 
 
-@pytest.mark.parametrize("way", [{}, {"intermodal": {"deadline": 60}}], ids=["as it comes", "by the executor"])
+@pytest.mark.parametrize("way", [{}, BY_EXECUTOR], ids=["as it comes", "by the executor"])
 def test_a_call_and_its_result_go_back_as_those_of_a_tool(
     house: GatewayServer, host: FakeHost, way: dict[str, Any]
 ) -> None:

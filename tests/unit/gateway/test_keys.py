@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.unit.gateway.gateway_server import GatewayServer, until
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, until
 from tests.unit.gateway.test_streams import ASKED, leave
 
 from intermodal.gateway.quotas.key_generation import digest
@@ -279,7 +279,7 @@ def test_a_budget_that_runs_out_between_two_requests_of_one_line_refuses_the_sec
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("more", [{}, {"intermodal": {"deadline": 500}}], ids=["passed on", "by the executor"])
+@pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["passed on", "by the executor"])
 def test_an_attempt_that_the_budget_has_no_room_for_is_not_made(
     keyed: GatewayServer, host: FakeHost, own_home: Path, more: dict[str, object]
 ) -> None:
@@ -418,7 +418,7 @@ def test_a_key_is_shown_what_it_may_ask_for_and_nothing_else(keyed: GatewayServe
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("more", [{}, {"intermodal": {"deadline": 500}}], ids=str)
+@pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=str)
 def test_who_may_ask_for_a_model_may_ask_for_it_at_its_host(keyed: GatewayServer, more: dict[str, object]) -> None:
     asked = {
         "one": {"cloud/strong": 200, "cloud:cloud/strong": 200, "gpt-4o": 200, "cloud:cloud/seeing": 403},
@@ -478,7 +478,7 @@ def test_what_was_refused_before_anything_was_sent_may_be_asked_again(keyed: Gat
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("more", [{}, {"stream": True}, {"intermodal": {"deadline": 500}}], ids=str)
+@pytest.mark.parametrize("more", [{}, {"stream": True}, BY_EXECUTOR], ids=str)
 @pytest.mark.parametrize(("fault", "status"), [(Fault("limited", 500), 429), (Fault("unavailable"), 503)], ids=str)
 def test_what_every_host_refused_may_be_asked_again(
     keyed: GatewayServer, host: FakeHost, fault: Fault, status: int, more: dict[str, object]

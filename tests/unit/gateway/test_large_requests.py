@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.gates.slow_inputs import CHATS, EXPLAIN, Door, config_of, grown
-from tests.unit.gateway.gateway_server import GatewayServer
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer
 from tests.unit.gateway.test_streams import until
 
 from intermodal.gateway.requests import body_limits
@@ -29,13 +29,12 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewaySe
 
 
 @pytest.mark.parametrize("turns", [90, 2_000])
-@pytest.mark.parametrize("deadline", [None, 600])
+@pytest.mark.parametrize("more", [{}, BY_EXECUTOR], ids=["direct", "executor"])
 def test_a_row_names_the_first_parts_and_counts_the_others(
-    house: GatewayServer, turns: int, deadline: int | None
+    house: GatewayServer, turns: int, more: dict[str, Any]
 ) -> None:
     """Through the lane and through the executor."""
     said = [{"role": "user", "content": f"number {number}"} for number in range(turns)]
-    more: dict[str, Any] = {} if deadline is None else {"intermodal": {"deadline": deadline}}
     found = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": said, **more})
     assert found.status_code == 200, found.text
     until(lambda: house.gateway.client.store.runs())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.unit.gateway.gateway_server import GatewayServer, until
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, until
 from tests.unit.gateway.test_chat import shown
 
 from intermodal.gateway.direct.media_extraction import ExtractedBody
@@ -19,7 +19,7 @@ from intermodal.transport.http1 import HostConnection
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
-ROUTES: dict[str, dict[str, Any]] = {"lane": {}, "executor": {"intermodal": {"deadline": 60}}}
+ROUTES: dict[str, dict[str, Any]] = {"lane": {}, "executor": BY_EXECUTOR}
 
 
 @pytest.fixture

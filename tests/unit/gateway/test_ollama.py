@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.gateway.gateway_server import STRONG, Before, GatewayServer, config
+from tests.unit.gateway.gateway_server import STRONG, Before, GatewayServer, config, through_the_executor
 
 from intermodal.gateway import client_apis
 from intermodal.testing import FakeHost
@@ -18,7 +18,6 @@ from intermodal.testing import FakeHost
 pytestmark = pytest.mark.usefixtures("either_way")
 
 HELLO = [{"role": "user", "content": "hello there"}]
-SLOW: dict[str, Any] = {"intermodal": {"deadline": 60}}  # by the executor
 
 
 def test_a_server_is_there(house: GatewayServer) -> None:
@@ -31,18 +30,19 @@ def test_a_server_is_there(house: GatewayServer) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("way", [{}, SLOW], ids=["lane", "executor"])
+@pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
 @pytest.mark.parametrize("protocol", ["ollama", "anthropic"])
-def test_an_answer_says_how_long_it_took(before: Before, protocol: str, way: dict[str, Any], stream: bool) -> None:
+def test_an_answer_says_how_long_it_took(before: Before, protocol: str, direct: bool, stream: bool) -> None:
     """As its host says it, or as it was measured here; what nobody measured is not said."""
     house, vendor = before(protocol)
+    through_the_executor(house.gateway, every=not direct)
     began = time.monotonic()
-    found = house.post("/api/chat", {"model": "vendor/opus", "messages": HELLO, "stream": stream, **way})
+    found = house.post("/api/chat", {"model": "vendor/opus", "messages": HELLO, "stream": stream})
     took = time.monotonic() - began
     last = json.loads(found.text.splitlines()[-1])
     assert last["prompt_eval_count"] == vendor.attempts[-1].input_tokens
     assert last["eval_count"] == vendor.attempts[-1].output_tokens
-    if protocol == "ollama" and not way:
+    if protocol == "ollama" and direct:
         assert house.taken == 1 and (last["total_duration"], last["eval_duration"]) == (5, 1)
     else:
         assert last["total_duration"] == round(last["intermodal"]["seconds"] * 1e9) <= (took + 0.001) * 1e9

@@ -8,7 +8,7 @@ from typing import Any
 import ollama
 import openai
 import pytest
-from tests.unit.gateway.gateway_server import Before, GatewayServer
+from tests.unit.gateway.gateway_server import Before, GatewayServer, through_the_executor
 
 from intermodal.testing import FakeHost, FakeVendor, tool_calls
 
@@ -19,7 +19,6 @@ TOOLS: Any = [
 ]
 CALLS = (("weather", {"at": "Bonn"}), ("clock", {"at": "Rome"}), ("weather", {"at": "Oslo"}))
 FEW: Any = {"num_predict": 50}
-SLOW: dict[str, Any] = {"intermodal": {"deadline": 60}}  # by the executor
 
 
 def sent(attempt: Any) -> tuple[dict[str, Any], dict[str, str]]:
@@ -66,20 +65,21 @@ def check(attempt: Any) -> None:
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("way", [{}, SLOW], ids=["lane", "executor"])
+@pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
 @pytest.mark.parametrize("names", [True, False], ids=["named", "in order"])
 @pytest.mark.parametrize("protocol", ["ollama", "anthropic"])
 def test_a_result_goes_on_as_that_of_the_call_it_answers(
-    before: Before, protocol: str, names: bool, way: dict[str, Any]
+    before: Before, protocol: str, names: bool, direct: bool
 ) -> None:
     house, vendor = before(protocol)
+    through_the_executor(house.gateway, every=not direct)
     vendor.calls, vendor.answer = CALLS, ""
-    turns = rounds(house, MODEL, names, more=way)
+    turns = rounds(house, MODEL, names, more={})
     vendor.calls, vendor.answer = (), "It rains."
-    found = house.post("/api/chat", {"model": MODEL, "messages": turns, "tools": TOOLS, "stream": False, **way})
+    found = house.post("/api/chat", {"model": MODEL, "messages": turns, "tools": TOOLS, "stream": False})
     assert found.json()["message"]["content"] == "It rains."
     check(vendor.attempts[-1])
-    assert house.taken == (3 if protocol == "ollama" and not way else 0)
+    assert house.taken == (3 if protocol == "ollama" and direct else 0)
     if protocol == "ollama":
         said = [message["tool_name"] for message in vendor.attempts[-1].json["messages"] if message["role"] == "tool"]
         assert said == (["clock", "weather", "weather"] if names else ["weather", "clock", "weather"]) * 2
@@ -168,16 +168,17 @@ def test_each_call_has_an_id_that_no_other_has(before: Before, protocol: str, ki
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("way", [{}, SLOW], ids=["lane", "executor"])
+@pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
 def test_a_conversation_with_tools_stays_where_it_was(
-    house: GatewayServer, host: FakeHost, way: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    house: GatewayServer, host: FakeHost, direct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though its client sends back no id of a call."""
+    through_the_executor(house.gateway, every=not direct)
     made_up = tool_calls.message_tool_calls
-    monkeypatch.setattr(tool_calls, "whole", lambda made: [{**call, "id": "its_own"} for call in made_up(made)])
+    monkeypatch.setattr(tool_calls, "message_tool_calls", lambda made: [{**call, "id": "its_own"} for call in made_up(made)])
     host.calls = CALLS[:1]
     turns: list[Any] = [{"role": "user", "content": "hello there"}]
-    asked: dict[str, Any] = {"tools": TOOLS, "stream": False, **way}
+    asked: dict[str, Any] = {"tools": TOOLS, "stream": False}
     made = house.post("/api/chat", {"model": "cloud/seeing", "messages": turns, **asked}).json()
     turns += [ollama.ChatResponse.model_validate(made).message.model_dump(exclude_none=True)]
     turns += [{"role": "tool", "content": "rain", "tool_name": "weather"}]

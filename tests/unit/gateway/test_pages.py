@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.unit.gateway.conftest import POLICIES
-from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, GatewayServer, config
 
 from intermodal.gateway.openapi.openapi_document import ERROR_HEADERS, RESPONSE_HEADERS
 from intermodal.gateway.quotas.key_generation import digest
@@ -64,7 +64,7 @@ def test_a_browser_asks_first_and_needs_no_key_for_that(paged: GatewayServer, pa
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize(
     "more",
-    [{}, {"stream": True}, {"intermodal": {"deadline": 500}}, {"stream": True, "intermodal": {"deadline": 500}}],
+    [{}, {"stream": True}, BY_EXECUTOR, {"stream": True, **BY_EXECUTOR}],
     ids=str,
 )  # fmt: skip
 def test_a_page_reads_the_answer_and_how_it_came_about(paged: GatewayServer, more: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 import pytest
-from tests.unit.gateway.gateway_server import Before, GatewayServer, sse
+from tests.unit.gateway.gateway_server import Before, GatewayServer, sse, through_the_executor
 
 from intermodal.testing import FakeHost
 
@@ -14,8 +14,7 @@ pytestmark = pytest.mark.usefixtures("either_way")
 
 PATH = "/v1/responses"
 MODEL = "vendor/opus"
-SLOW: dict[str, Any] = {"intermodal": {"deadline": 60}}  # by the executor
-WAYS = pytest.mark.parametrize("way", [{}, SLOW], ids=["lane", "executor"])
+WAYS = pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 TOOL = {
     "type": "function", "name": "weather", "strict": None, "description": "What it is like outside.",
@@ -41,12 +40,13 @@ def responses(found: Any) -> list[Any]:
 @WAYS
 @STREAMS
 @pytest.mark.parametrize("protocol", ["openai-responses", "anthropic"])
-def test_a_response_says_again_what_was_asked(before: Before, protocol: str, stream: bool, way: dict[str, Any]) -> None:
+def test_a_response_says_again_what_was_asked(before: Before, protocol: str, stream: bool, direct: bool) -> None:
     """As the client asked it, and not as the host was asked, which has the instructions among the messages."""
     house, vendor = before(protocol)
+    through_the_executor(house.gateway, every=not direct)
     if protocol == "anthropic":
         vendor.calls, vendor.answer = (("weather", {"at": "Bonn"}),), ""
-    asked = {"model": MODEL, "input": "hello there", "stream": stream, **way}
+    asked = {"model": MODEL, "input": "hello there", "stream": stream}
     told = responses(house.post(PATH, {**asked, **ASKED}))
     assert len(told) == (3 if stream else 1)
     for response in told:
@@ -54,18 +54,19 @@ def test_a_response_says_again_what_was_asked(before: Before, protocol: str, str
     for response in responses(house.post(PATH, {**asked, "metadata": None, "tools": None, "instructions": None})):
         assert {name: response[name] for name in UNASKED} == UNASKED
         assert "max_output_tokens" in response
-    assert house.taken == (2 if protocol == "openai-responses" and not way else 0)
+    assert house.taken == (2 if protocol == "openai-responses" and direct else 0)
 
 
 @WAYS
 @STREAMS
 @pytest.mark.parametrize("protocol", ["openai-responses", "anthropic"])
 def test_a_message_that_was_cut_is_not_said_to_be_whole(
-    before: Before, protocol: str, stream: bool, way: dict[str, Any]
+    before: Before, protocol: str, stream: bool, direct: bool
 ) -> None:
     house, vendor = before(protocol)
+    through_the_executor(house.gateway, every=not direct)
     vendor.answer = "Four, and no more. " * 20
-    asked = {"model": MODEL, "input": "hello there", "max_output_tokens": 16, "stream": stream, **way}
+    asked = {"model": MODEL, "input": "hello there", "max_output_tokens": 16, "stream": stream}
     found = house.post(PATH, asked)
     last = responses(found)[-1]
     assert last["status"] == "incomplete" and last["incomplete_details"] == {"reason": "max_output_tokens"}
@@ -76,10 +77,11 @@ def test_a_message_that_was_cut_is_not_said_to_be_whole(
 
 
 @WAYS
-def test_a_summary_of_what_was_thought_is_streamed_as_one(before: Before, way: dict[str, Any]) -> None:
+def test_a_summary_of_what_was_thought_is_streamed_as_one(before: Before, direct: bool) -> None:
     house, vendor = before("openai-responses")
+    through_the_executor(house.gateway, every=not direct)
     vendor.thought = "two and two"
-    events = sse(house.post(PATH, {"model": MODEL, "input": "hello there", "stream": True, **way}).text).events
+    events = sse(house.post(PATH, {"model": MODEL, "input": "hello there", "stream": True}).text).events
     kinds = [event["type"].removeprefix("response.reasoning_") for event in events if "reasoning_" in event["type"]]
     assert list(dict.fromkeys(kinds)) == [
         "summary_part.added",
@@ -104,13 +106,14 @@ def test_what_is_thought_aloud_is_no_summary(before: Before) -> None:
 @WAYS
 @pytest.mark.parametrize("called", [[], ["call_8"]])
 def test_a_result_of_a_call_that_nobody_made_is_refused(
-    house: GatewayServer, host: FakeHost, way: dict[str, Any], called: list[str]
+    house: GatewayServer, host: FakeHost, direct: bool, called: list[str]
 ) -> None:
+    through_the_executor(house.gateway, every=not direct)
     calls = [{"type": "function_call", "call_id": name, "name": "weather", "arguments": "{}"} for name in called]
     result = {"type": "function_call_output", "call_id": "call_9", "output": "rain"}
     turns = [{"role": "user", "content": "hello there"}, *calls, result]
     for stream in (False, True):
-        found = house.post(PATH, {"model": "cloud/strong", "input": turns, "stream": stream, **way})
+        found = house.post(PATH, {"model": "cloud/strong", "input": turns, "stream": stream})
         assert found.status_code == 400
         said = "No tool call found for function call output with call_id call_9"
         assert found.json()["error"]["message"].startswith(said)
@@ -118,20 +121,21 @@ def test_a_result_of_a_call_that_nobody_made_is_refused(
 
 
 @WAYS
-def test_an_item_is_named_by_its_id_alone(before: Before, way: dict[str, Any]) -> None:
+def test_an_item_is_named_by_its_id_alone(before: Before, direct: bool) -> None:
     """What kind of item it is may be left out; and a call that is named so has its result."""
     house, vendor = before("openai-responses")
+    through_the_executor(house.gateway, every=not direct)
     vendor.calls, vendor.answer = (("weather", {"at": "Bonn"}),), ""
     with openai.OpenAI(base_url=house.base_url, api_key="none", max_retries=0) as client:
         tools: Any = [TOOL]
-        made = client.responses.create(model=MODEL, input="hello there", tools=tools, extra_body=way)
+        made = client.responses.create(model=MODEL, input="hello there", tools=tools)
         [call] = [item for item in made.output if item.type == "function_call"]
         vendor.calls, vendor.answer = (), "It rains."
         turns: Any = [
             {"role": "user", "content": "hello there"}, {"id": call.id},
             {"type": "function_call_output", "call_id": call.call_id, "output": "rain"},
         ]  # fmt: skip
-        assert client.responses.create(model=MODEL, input=turns, tools=tools, extra_body=way).output_text == "It rains."
+        assert client.responses.create(model=MODEL, input=turns, tools=tools).output_text == "It rains."
         sent = vendor.attempts[-1].json["input"]
         assert [item["call_id"] for item in sent if "call_id" in item] == [call.call_id] * 2
         with pytest.raises(openai.NotFoundError):
