@@ -274,7 +274,7 @@ async def test_wishes_that_make_no_sense_are_one_sentence(
 
 
 async def test_a_negative_seed_is_refused(client: AsyncClient) -> None:
-    with pytest.raises(errors.UsageError, match="no seed of a picture"):
+    with pytest.raises(errors.UsageError, match="not a seed of a picture"):
         await client.plan("a fox", output=ImageOutput(), seed=-1)
 
 

@@ -212,3 +212,14 @@ def test_a_public_class_name_is_used_once() -> None:
         if not name.startswith("_"):
             places.setdefault(name, []).append(str(path))
     assert not {name: paths for name, paths in places.items() if len(paths) > 1}
+
+
+def test_what_a_module_runs_as_a_program_is_its_last_statement() -> None:
+    """What stands below ``if __name__ == "__main__"`` is not defined while the program runs."""
+    early = [
+        place(path, node)
+        for path in MODULES
+        for node in tree(path).body[:-1]
+        if isinstance(node, ast.If) and "__main__" in ast.unparse(node.test)
+    ]
+    assert not early

@@ -175,7 +175,8 @@ def test_a_conversation_with_tools_stays_where_it_was(
     """Though its client sends back no id of a call."""
     through_the_executor(house.gateway, every=not direct)
     made_up = tool_calls.message_tool_calls
-    monkeypatch.setattr(tool_calls, "message_tool_calls", lambda made: [{**call, "id": "its_own"} for call in made_up(made)])
+    own = {"id": "its_own"}
+    monkeypatch.setattr(tool_calls, "message_tool_calls", lambda made: [{**call, **own} for call in made_up(made)])
     host.calls = CALLS[:1]
     turns: list[Any] = [{"role": "user", "content": "hello there"}]
     asked: dict[str, Any] = {"tools": TOOLS, "stream": False}

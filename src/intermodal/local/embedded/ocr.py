@@ -389,10 +389,6 @@ def _squarer(picture: Any) -> Any:
     return cv2.copyMakeBorder(picture, 0, high - height, 0, wide - width, cv2.BORDER_CONSTANT, value=colour)
 
 
-if __name__ == "__main__":
-    serve({"load": load, "read": read})
-
-
 Point = tuple[float, float]
 
 Corners = tuple[Point, Point, Point, Point]
@@ -482,3 +478,7 @@ def _around(one: Corners, other: Corners) -> Corners:
     )
     first, second, third, fourth = ((a * ux - c * uy, a * uy + c * ux) for a, c in corners)
     return (first, second, third, fourth)
+
+
+if __name__ == "__main__":
+    serve({"load": load, "read": read})

@@ -118,7 +118,7 @@ def test_under_another_name_nobody_knows_what_they_stand_for(
     ("given", "said"),
     [([[99_999_999]], "no token of cl100k_base"), ([[100_257]], "no token of cl100k_base"), ([[-1]], "no token"),
      ([[1.5]], "whole numbers"), ([[]], "whole numbers"), (["a", [1]], "something else"), ([[True]], "whole numbers"),
-     (3, "neither"), ([], "neither")],
+     (3, "must be a string or an array"), ([], "must be a string or an array")],
 )  # fmt: skip
 def test_what_are_no_tokens_is_said(house: GatewayServer, host: FakeHost, given: Any, said: str) -> None:
     found = house.post("/v1/embeddings", {"model": "text-embedding-3-small", "input": given})
