@@ -13,7 +13,7 @@ import httpx
 import ollama
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply
-from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, sse
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, STRONG, GatewayServer, config, sse
 from tests.unit.gateway.test_odd_replies import framed
 
 MODEL = "cloud/strong"
@@ -63,8 +63,7 @@ def before(
                     tree |= {"messages": HELLO, "tools": [tool]}
                 if path == "/v1/messages":
                     tree |= {"max_tokens": 50, "tools": [{"name": "weather", "input_schema": PARAMETERS}]}
-                more = {} if way == "lane" else {"x_intermodal_deadline": "60"}
-                return house.post(path, tree, **more)
+                return house.post(path, tree if way == "lane" else tree | BY_EXECUTOR)
 
             yield house, ask
 
@@ -225,4 +224,5 @@ def test_a_model_that_is_to_answer_in_json_may_call_a_tool_first(
                 (choice,) = found.json()["choices"]
                 assert choice["finish_reason"] == "tool_calls"
                 assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"at": "Bonn"}'
+        house.until_written()
         assert len(house.gateway.client.store.attempts()) == len(forms), "nothing was asked to be repaired"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.gateway.gateway_server import Before, GatewayServer
+from tests.unit.gateway.gateway_server import BY_EXECUTOR, Before, GatewayServer
 
 from intermodal.testing import FakeHost
 
@@ -86,7 +86,7 @@ def test_what_is_wrong_is_said_in_the_words_of_the_client(
 def test_a_block_that_is_not_read_is_refused_before_its_own_vendor_is_asked(before: Before) -> None:
     house, vendor = before("anthropic")
     tree = {"model": "vendor/opus", "max_tokens": 50, **user({"type": "search_result", "content": []})}
-    assert "is not read here" in house.post(MESSAGES, {**tree, "intermodal": {"deadline": 60}}).text
+    assert "is not read here" in house.post(MESSAGES, {**tree, **BY_EXECUTOR}).text
     assert vendor.attempts == []
 
 
