@@ -71,7 +71,7 @@ def test_a_call_whose_row_is_not_written_in_the_end_has_one_when_the_store_is_op
     if not after_all:
         other.execute("ROLLBACK")
     other.close()
-    monkeypatch.setattr("intermodal.store.attempt_journal.is_dead", lambda process: True)  # as the next process finds it
+    monkeypatch.setattr("intermodal.store.attempt_journal.is_dead", lambda _: True)  # as the next process finds it
     for _ in range(2):
         opened = Store(store.path)
         found = opened.attempts()
