@@ -151,7 +151,7 @@ def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wi
     ]
     slate = wide.gateway.lane.rows._slate
     assert slate is not None and len(slate._numbers) <= TEMPLATES  # begun anew when there are so many
-    assert not [each for each in grown if "Slate" not in each], "\n".join(grown)
+    assert not [each for each in grown if "AttemptJournal" not in each], "\n".join(grown)
     tables = {id(each): each for each, _ in after.values() if isinstance(each, BoundedCache)}.values()
     assert {each.name: (each.most, each.room) for each in tables}.items() <= TABLES.items()
     assert len(tables) > len(TABLES) // 2
