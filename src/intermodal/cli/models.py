@@ -436,7 +436,7 @@ def _say_offers(offers: Sequence[HostOffer]) -> None:
     from intermodal.cli.rendering.tables import count, echo_table
 
     ordered = sorted(offers, key=lambda offer: (_sum(offer), offer.host))
-    click.echo(f"\nat {len(offers)} hosts of the snapshot, cheapest first")
+    click.echo(f"\nat {len(offers)} host{'s' if len(offers) != 1 else ''} of the snapshot, cheapest first")
     rows: list[tuple[str, ...]] = []
     for offer in ordered[:MOST_OFFERS]:
         name = f"{offer.host}{f' ({offer.status})' if offer.status else ''}"
