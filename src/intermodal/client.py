@@ -32,8 +32,8 @@ from intermodal.request import Request
 from intermodal.request_builder import AskOptions, FileLike, Schema, continues_conversation, with_options
 
 if TYPE_CHECKING:
-    from intermodal.executor.attempt.caller import PriorAttempt
     from intermodal.executor.attempt.ledger import AllowanceLike
+    from intermodal.executor.attempt.step_caller import PriorAttempt
     from intermodal.executor.dependencies import Dependencies
 
 T = TypeVar("T")

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from intermodal import errors, events
 from intermodal.content import BytesSource, Image, ToolCall, UrlSource
-from intermodal.from_wire import request_from_call
 from intermodal.protocols.anthropic import request as anthropic_request
 from intermodal.protocols.anthropic import server as anthropic_server
 from intermodal.protocols.calls import (
@@ -36,6 +35,7 @@ from intermodal.protocols.openai_responses import request as openai_responses_re
 from intermodal.protocols.openai_responses import server as openai_responses_server
 from intermodal.protocols.reply_decoder import ReplyDecoder
 from intermodal.request import JsonOutput
+from intermodal.request_from_call import request_from_call
 
 AT = "2026-11-25T00:00:00Z"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from intermodal.local_models.fit import FitCell, FitReport
-from intermodal.local_models.fit_text import gib, in_place, machine_line, pace_lines, verdict
-from intermodal.local_models.vllm_fit import VllmReport, sentence
+from intermodal.model_fit.fit import FitCell, FitReport
+from intermodal.model_fit.fit_text import gib, in_place, machine_line, pace_lines, verdict
+from intermodal.model_fit.vllm_fit import VllmReport, sentence
 from intermodal.plans.svg import Drawing, shortened, width
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.machine_options import describe_machine

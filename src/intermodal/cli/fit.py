@@ -14,9 +14,9 @@ from click.shell_completion import CompletionItem
 from intermodal.cli.arguments.request_options import listed, svg_option
 
 if TYPE_CHECKING:
-    from intermodal.local_models.fit import FitQuery, FitReport
-    from intermodal.local_models.ranking import RankedModel, Work
-    from intermodal.local_models.vllm_fit import VllmReport
+    from intermodal.model_fit.fit import FitQuery, FitReport
+    from intermodal.model_fit.ranking import RankedModel, Work
+    from intermodal.model_fit.vllm_fit import VllmReport
     from intermodal.plans.machine import Machine
 
 EPILOG = """\b
@@ -93,8 +93,8 @@ def fit(**given: Any) -> None:
     """
     from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
     from intermodal.cli.pull import weights_store
-    from intermodal.local_models.fit import fit as worked_out
-    from intermodal.local_models.vllm_fit import VllmReport
+    from intermodal.model_fit.fit import fit as worked_out
+    from intermodal.model_fit.vllm_fit import VllmReport
 
     svg_file, as_json = given["svg_file"], given["as_json"]
     if given["checked"] is not None:
@@ -124,7 +124,7 @@ def fit(**given: Any) -> None:
         write_picture(svg_file, svg(report), quiet=as_json)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
-        from intermodal.local_models.fit_document import document
+        from intermodal.model_fit.fit_document import document
 
         print_document("fit", document(report))
     elif svg_file != "-":
@@ -137,8 +137,8 @@ def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
         return wish
     import anyio
 
-    from intermodal.local_models.fit import machine_of
-    from intermodal.local_models.hub_pull import as_pulled
+    from intermodal.model_fit.fit import machine_of
+    from intermodal.model_fit.hub_pull import as_pulled
 
     machine = machine_of(wish, os.environ)
     found, why = anyio.run(as_pulled, wish, machine, os.environ)
@@ -149,7 +149,7 @@ def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
 
 def wish_of(given: dict[str, Any]) -> FitQuery:
     """What the options say."""
-    from intermodal.local_models.fit import FitQuery, parse_cache_types, parse_contexts
+    from intermodal.model_fit.fit import FitQuery, parse_cache_types, parse_contexts
 
     type_k, type_v = parse_cache_types(given["kv"])
     return FitQuery(
@@ -163,7 +163,7 @@ def wish_of(given: dict[str, Any]) -> FitQuery:
 def _rank(given: dict[str, Any]) -> None:
     """``--all``: every model that could run there."""
     from intermodal.errors import UsageError
-    from intermodal.local_models.fit import PROMPT, this_machine
+    from intermodal.model_fit.fit import PROMPT, this_machine
     from intermodal.sizing.machine_options import machine_of_options
 
     if not given["everything"]:
@@ -187,8 +187,8 @@ def _rank(given: dict[str, Any]) -> None:
 def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
     """Answer of a diffusion model; False where it is none."""
     from intermodal.errors import UsageError
-    from intermodal.local_models.diffusion_fit import diffusion_fit, document, lines
-    from intermodal.local_models.fit import machine_of
+    from intermodal.model_fit.diffusion_fit import diffusion_fit, document, lines
+    from intermodal.model_fit.fit import machine_of
 
     report = diffusion_fit(wish.model, machine_of(wish, os.environ), here=not (wish.gpus or wish.ram))
     if report is None:
@@ -206,7 +206,7 @@ def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
 
 
 def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> None:
-    from intermodal.local_models.vllm_fit import document, lines
+    from intermodal.model_fit.vllm_fit import document, lines
 
     if svg_file:
         from intermodal.charts.fit_chart import vllm_svg
@@ -224,7 +224,7 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
 
 def _plain() -> bool:
     """Whether what shows this has no letters for bars."""
-    from intermodal.local_models.text_bars import FILLS
+    from intermodal.model_fit.text_bars import FILLS
 
     try:
         FILLS.encode(sys.stdout.encoding or "ascii")
@@ -234,7 +234,7 @@ def _plain() -> bool:
 
 
 def _echo(report: FitReport) -> None:
-    from intermodal.local_models.fit_text import text
+    from intermodal.model_fit.fit_text import text
 
     for line in text(report, plain=_plain()):
         click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
@@ -247,7 +247,7 @@ def _measure(wish: FitQuery, *, quiet: bool) -> None:
     from intermodal.errors import UsageError
     from intermodal.local.hardware import llama_bench, memory_bandwidth
     from intermodal.local.hardware.machine import cores, processor
-    from intermodal.local_models.model_lookup import REMOTE, find_model
+    from intermodal.model_fit.model_lookup import REMOTE, find_model
 
     if wish.gpus or wish.ram:
         raise UsageError("measures this machine, and another one is named", where="--measure", todo="leave one out")
@@ -272,8 +272,8 @@ ROWS = 25
 def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 1, kv: str = "f16") -> None:
     """Print what fits, strongest first."""
     from intermodal.cli.pull import weights_store
-    from intermodal.local_models.fit import parse_cache_types, parse_contexts
-    from intermodal.local_models.ranking import RankingQuery, rank_models
+    from intermodal.model_fit.fit import parse_cache_types, parse_contexts
+    from intermodal.model_fit.ranking import RankingQuery, rank_models
 
     type_k, type_v = parse_cache_types(kv)
     context = max(parse_contexts(ctx)) if ctx else 0
@@ -281,7 +281,7 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
     found = rank_models(machine, weights_store(), os.environ, wanted)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
-        from intermodal.local_models.fit_document import ranked
+        from intermodal.model_fit.fit_document import ranked
 
         print_document("fit", ranked(found))
     else:
@@ -302,8 +302,8 @@ def named(words: str) -> Machine:
 
 def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
     from intermodal.cli.rendering.tables import echo_table
-    from intermodal.local_models.fit_text import gib
-    from intermodal.local_models.text_bars import rate
+    from intermodal.model_fit.fit_text import gib
+    from intermodal.model_fit.text_bars import rate
     from intermodal.sizing.machine_options import describe_machine
 
     fitting = [each for each in found if each.verdict in ("fits", "tight")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from intermodal.local_models.fit_check import FitComparison
+    from intermodal.model_fit.fit_check import FitComparison
     from intermodal.sizing.load_log import TermComparison
 
 
@@ -17,8 +17,8 @@ def check_prediction(given: dict[str, Any], said: str) -> None:
     from intermodal.cli.fit import LOOK, wish_of
     from intermodal.cli.pull import weights_store
     from intermodal.errors import UsageError
-    from intermodal.local_models.fit_check import compare_fit as compared
-    from intermodal.local_models.fit_check import document, is_server
+    from intermodal.model_fit.fit_check import compare_fit as compared
+    from intermodal.model_fit.fit_check import document, is_server
 
     if given["everything"] or given["svg_file"] or given["measure"]:
         raise UsageError("is a check of one model, without --all, --svg and --measure", where="--check",
@@ -41,7 +41,7 @@ def check_prediction(given: dict[str, Any], said: str) -> None:
 
 def _echo_comparison(found: FitComparison) -> None:
     from intermodal.cli.rendering.tables import echo_table
-    from intermodal.local_models.text_bars import rate
+    from intermodal.model_fit.text_bars import rate
 
     click.echo(f"{found.model}{f': {found.server.words}' if found.server is not None else ''}")
     if found.rows:

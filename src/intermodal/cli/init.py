@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from intermodal.catalog.host_rows import HostRow
     from intermodal.config import Config
-    from intermodal.local_models.recommendation import Work
+    from intermodal.model_fit.recommendation import Work
 
 EPILOG = """\b
 Examples
@@ -106,8 +106,8 @@ def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
 def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, Any]]:
     """Propose the strongest that fit this machine; fetch those the user wants. Returns what was proposed."""
     from intermodal.cli.pull import PullOptions, document, fetch_models, lines, of_hub, weights_store
-    from intermodal.local_models.fit import this_machine
-    from intermodal.local_models.recommendation import recommend
+    from intermodal.model_fit.fit import this_machine
+    from intermodal.model_fit.recommendation import recommend
 
     machine = this_machine(os.environ)
     store = weights_store()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.snapshot.file import Snapshot, SnapshotHeader, SnapshotOrigin, SnapshotRow
     from intermodal.catalog.types import Catalog, Endpoint, Model
     from intermodal.cli.rendering.model_rows import ModelTableRow
-    from intermodal.local_models.ranking import Work
+    from intermodal.model_fit.ranking import Work
 
 EPILOG = """\b
 Examples

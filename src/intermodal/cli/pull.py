@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from intermodal.local.weights.lockfile import LockedModel
     from intermodal.local.weights.registry import WeightsRow
     from intermodal.local.weights.store import WeightsStore
-    from intermodal.local_models.hub_pull import HubPull
-    from intermodal.local_models.recommendation import ModelProposal, Recommendation, Work
+    from intermodal.model_fit.hub_pull import HubPull
+    from intermodal.model_fit.recommendation import ModelProposal, Recommendation, Work
     from intermodal.plans.machine import Machine
     from intermodal.quantity import Quantity
 
@@ -140,8 +140,8 @@ def _check_name(store: WeightsStore, name: str) -> None:
 
 def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet: bool) -> None:
     """Weights of a row that have to be fetched and would not fit stop before the first byte, as those of a hub do."""
-    from intermodal.local_models.fit import this_machine
-    from intermodal.local_models.weights_size import check_row_fits, row_model
+    from intermodal.model_fit.fit import this_machine
+    from intermodal.model_fit.weights_size import check_row_fits, row_model
 
     wanted = [name for name in names if store.path(name) is None]
     if not wanted:
@@ -196,7 +196,7 @@ def _pulled_name(store: WeightsStore, said: str) -> str:
     if not said.startswith("hf:"):
         return said
     from intermodal.errors import UnknownModel, UsageError
-    from intermodal.local_models.hub_pull import find_all_pinned
+    from intermodal.model_fit.hub_pull import find_all_pinned
 
     names = [model.name for model in find_all_pinned(said, store)]
     if not names:
@@ -269,7 +269,7 @@ def _sums(words: tuple[str, ...]) -> dict[str, str]:
 def _list(store: WeightsStore, as_json: bool) -> None:
     from intermodal.cli.rendering.json_document import print_document
     from intermodal.cli.rendering.tables import echo_table, memory, size
-    from intermodal.local_models.weights_size import fetched_size, row_model
+    from intermodal.model_fit.weights_size import fetched_size, row_model
 
     present = store.present()
     needs = memory_needs(store)
@@ -315,7 +315,7 @@ def _served(store: WeightsStore) -> list[Endpoint]:
 
 
 def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:
-    from intermodal.local_models.weights_size import memory_needed, row_model
+    from intermodal.model_fit.weights_size import memory_needed, row_model
     from intermodal.quantity import exact
 
     return exact(row.needs) if row.needs else memory_needed(row, row_model(row.name, store))[0]
@@ -381,8 +381,8 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
     Raises DoesNotFit where none fits.
     """
     from intermodal.errors import DoesNotFit
-    from intermodal.local_models.fit import this_machine
-    from intermodal.local_models.recommendation import recommend
+    from intermodal.model_fit.fit import this_machine
+    from intermodal.model_fit.recommendation import recommend
 
     found = recommend(this_machine(os.environ), store, work)
     quiet = given["quiet"] or given["as_json"]
@@ -434,7 +434,7 @@ def document(found: Recommendation) -> dict[str, Any]:
 
 
 def _plain(each: ModelProposal) -> dict[str, Any]:
-    from intermodal.local_models.fit_document import plain_amount
+    from intermodal.model_fit.fit_document import plain_amount
 
     return {
         "name": each.name, "title": each.title, "tier": each.tier or None, "parameters": each.parameters or None,
@@ -478,7 +478,7 @@ def fetch_models(store: WeightsStore, names: list[str], asked: PullOptions) -> l
 
     Raises DoesNotFit for one that does not fit, unless ``--force``; else as ``hub_pull`` and ``pull_model``.
     """
-    from intermodal.local_models.fit import this_machine
+    from intermodal.model_fit.fit import this_machine
 
     machine = this_machine(os.environ)
     whole = store.present()
@@ -509,7 +509,7 @@ def _plan(
     import anyio
 
     from intermodal.errors import WeightsError
-    from intermodal.local_models.hub_pull import find_pinned, hub_pull
+    from intermodal.model_fit.hub_pull import find_pinned, hub_pull
 
     async def planned() -> HubPull:
         return await hub_pull(name, store, machine, os.environ, update=asked.update, taken=taken)
@@ -570,7 +570,7 @@ def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: b
 def _tell(plan: HubPull) -> None:
     """What would be fetched, why that, and whether it fits."""
     from intermodal.cli.rendering.tables import size
-    from intermodal.local_models.fit_text import pace_lines
+    from intermodal.model_fit.fit_text import pace_lines
 
     model = plan.model
     eyes = f", with its projector {model.projector}" if model.projector else ""
@@ -593,7 +593,7 @@ def _tell(plan: HubPull) -> None:
 
 def _sentence(plan: HubPull) -> str:
     """Whether it fits, with the two numbers."""
-    from intermodal.local_models.fit_text import SAID, gib, verdict
+    from intermodal.model_fit.fit_text import SAID, gib, verdict
     from intermodal.sizing.accelerators import GIB
 
     if plan.report is not None:
@@ -613,7 +613,7 @@ def _moved(plan: HubPull) -> str:
 
 def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
     from intermodal.cli.pull import unless_forced
-    from intermodal.local_models.hub_pull import check_fits
+    from intermodal.model_fit.hub_pull import check_fits
 
     with unless_forced(plan.model.name, force=force, quiet=quiet):
         check_fits(plan)
@@ -624,7 +624,7 @@ def _fetch(store: WeightsStore, plan: HubPull, asked: PullOptions) -> None:
 
     from intermodal.cli.pull import PullProgress
     from intermodal.local.embedded.availability import install_command
-    from intermodal.local_models.hub_pull import row_of
+    from intermodal.model_fit.hub_pull import row_of
 
     model = plan.model
     bar = PullProgress(row_of(plan, store), quiet=asked.quiet, told=set())
@@ -666,7 +666,7 @@ def _next(plan: HubPull) -> str:
 
 
 def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
-    from intermodal.local_models.fit_document import plain_amount
+    from intermodal.model_fit.fit_document import plain_amount
 
     model = plan.model
     check = plan.report.placed.tightest if plan.report is not None else None
@@ -687,7 +687,7 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
 
 def _here(store: WeightsStore, said: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
     """Of what is here, or is brought by hand; ``whole``: names of what was here before."""
-    from intermodal.local_models.hub_pull import find_pinned
+    from intermodal.model_fit.hub_pull import find_pinned
 
     model = find_pinned(said, store)
     if model is None:

@@ -218,7 +218,7 @@ async def _load_what_is_needed_later() -> None:
 
 
 def _load() -> None:
-    import intermodal.executor.outputs.final_call
+    import intermodal.executor.outputs.answer_call
     import intermodal.local.servers.client_runtimes
     import intermodal.media.expand
     import intermodal.media.worker_client

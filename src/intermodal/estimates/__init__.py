@@ -1,7 +1,7 @@
 """Tokens and money of one call of a named model, before it is made and without a plan.
 
 Belongs here: counting and billing by the model's own rules and prices. Does not belong here: plans of a month
-(``workloads/``), or whether a model fits a machine (``local_models/``).
+(``workloads/``), or whether a model fits a machine (``model_fit/``).
 
 - ``model_lookup``: the model that a name stands for, and its prices
 - ``file_pieces``, ``part_notation``: what goes in, from real files or from words such as ``1024x1024:high``

@@ -20,9 +20,9 @@ from intermodal.content import Kind, ToolCall, Value
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.evaluation import probe_media
 from intermodal.events import Event
-from intermodal.executor.attempt.caller import Reroute, StepCaller
 from intermodal.executor.attempt.capability_learning import NEAR
 from intermodal.executor.attempt.ledger import RunLedger
+from intermodal.executor.attempt.step_caller import Reroute, StepCaller
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.executor.drivers.interface import CallJob, CallResult

@@ -16,8 +16,8 @@ from intermodal.catalog.types import Catalog
 from intermodal.content import Value
 from intermodal.errors import CallError, IntermodalError, NoRoute
 from intermodal.events import Event, Note, Replanned
-from intermodal.executor.attempt.caller import ReplanReason
 from intermodal.executor.attempt.ledger import RunLedger
+from intermodal.executor.attempt.step_caller import ReplanReason
 from intermodal.executor.conversion import checks as conversion_checks
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput

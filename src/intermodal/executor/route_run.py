@@ -15,8 +15,8 @@ from intermodal.catalog.types import Endpoint
 from intermodal.concurrency.offload import MANY, offload
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import replan
-from intermodal.executor.attempt.caller import FinishedCall, ReplanReason, ReplanRequested, Reroute
 from intermodal.executor.attempt.ledger import RunLedger, write_in_thread
+from intermodal.executor.attempt.step_caller import FinishedCall, ReplanReason, ReplanRequested, Reroute
 from intermodal.executor.concurrency import run_all
 from intermodal.executor.conversion import checks as conversion_checks
 from intermodal.executor.conversion import conversions, picture_descriptions
@@ -24,7 +24,7 @@ from intermodal.executor.conversion.conversions import decode_codes, merge_codes
 from intermodal.executor.conversion.media_transforms import run_transform
 from intermodal.executor.dependencies import Progress
 from intermodal.executor.drivers.interface import CallJob
-from intermodal.executor.outputs.commit_gate import CommitGate
+from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.preparation import conversion_metrics
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput, StepProduct, TextInput
 from intermodal.executor.preparation.part_inputs import as_wav_input, decoder_use, measure_work

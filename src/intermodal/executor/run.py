@@ -22,7 +22,6 @@ from intermodal.content import Part
 from intermodal.cost_model import answer_length
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
 from intermodal.executor.attempt.answer_state import deadline_missed
-from intermodal.executor.attempt.caller import PriorAttempt, ReplanReason, ReplanRequested, Reroute, StepCaller
 from intermodal.executor.attempt.ledger import (
     AllowanceExceeded,
     AllowanceLike,
@@ -30,9 +29,10 @@ from intermodal.executor.attempt.ledger import (
     original_failure,
     write_in_group_commit,
 )
+from intermodal.executor.attempt.step_caller import PriorAttempt, ReplanReason, ReplanRequested, Reroute, StepCaller
 from intermodal.executor.background_stream import stream_from_task
 from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
-from intermodal.executor.outputs.final_call import run_to_answer
+from intermodal.executor.outputs.answer_call import run_to_answer
 from intermodal.executor.replan import Replanner
 from intermodal.executor.route_run import RouteRun
 from intermodal.executor.run_state import RunState

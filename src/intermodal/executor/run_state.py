@@ -11,8 +11,8 @@ from intermodal import errors
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Part, Value
 from intermodal.events import Event, Note
-from intermodal.executor.attempt.caller import StepCaller
 from intermodal.executor.attempt.ledger import RunLedger
+from intermodal.executor.attempt.step_caller import StepCaller
 from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
 from intermodal.executor.preparation.model_inputs import StepProduct
 from intermodal.executor.preparation.part_inputs import InputPreparer

@@ -13,7 +13,12 @@ import math
 
 from intermodal.cost_model.levels import LOW, MID, ZEROS
 from intermodal.planner.planning_case import PlanningCase
-from intermodal.planner.route_estimates.final_call import AnswerTokens, final_call_cost, typical_call_cost, usual_answer
+from intermodal.planner.route_estimates.final_call_estimate import (
+    AnswerTokens,
+    final_call_cost,
+    typical_call_cost,
+    usual_answer,
+)
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.session_affinity import continues_tool_call
 from intermodal.plans.plan import EXPLORED_EVERY, EXPLORED_MOST

@@ -39,8 +39,8 @@ from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected
 from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.statistics import Statistics
-from intermodal.plans.surface_text import for_surface
 from intermodal.plans.verdict import joined_names
+from intermodal.plans.wording_by_surface import for_surface
 from intermodal.request import TIERS, Request
 
 FALLBACKS = 3

@@ -31,11 +31,11 @@ from intermodal.cost_model.tokens import Vocabulary, text_part_tokens
 from intermodal.cost_model.tool_tokens import schema_tokens, tool_tokens
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
-from intermodal.planner.bundles import Bundle, make_bundles
 from intermodal.planner.catalog_index import ENCODER as _ENCODER
 from intermodal.planner.catalog_index import CatalogIndex, EndpointGroup, Job, canonical_json, catalog_index
 from intermodal.planner.conversion.page_relevance import asked_pages
 from intermodal.planner.eligibility.privacy_labels import covers, is_private, same_name
+from intermodal.planner.part_bundles import Bundle, make_bundles
 from intermodal.planner.route_estimates.image_generation import check_image_settings, drawing_memory
 from intermodal.planner.route_estimates.voice import Voice
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts

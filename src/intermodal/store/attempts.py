@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from intermodal.events import AttemptState, Usage
 from intermodal.store.process_identity import identity, is_dead
 from intermodal.store.rows import AttemptOutcome, AttemptRow, Range, Reservation, TransformRow, Work
-from intermodal.store.slices import SLICE, Pause, no_pause
+from intermodal.store.sliced_work import SLICE, Pause, no_pause
 
 if TYPE_CHECKING:
     import sqlite3

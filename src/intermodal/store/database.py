@@ -45,7 +45,7 @@ from intermodal.store.rows import (
     Summary,
     TransformRow,
 )
-from intermodal.store.slices import Pause, no_pause
+from intermodal.store.sliced_work import Pause, no_pause
 from intermodal.store.sqlite_file import Database, shown
 
 T = TypeVar("T")

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from intermodal.errors import StoreError
-from intermodal.store.slices import Pause, no_pause
+from intermodal.store.sliced_work import Pause, no_pause
 from intermodal.store.sqlite_file import shown
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
 from intermodal.store import answer_lengths, token_calibration
 from intermodal.store.rows import FILM_SOUND, AttemptRow, TransformRow
-from intermodal.store.slices import Pause, no_pause, sliced
+from intermodal.store.sliced_work import Pause, no_pause, sliced
 from intermodal.store.speed_priors import lognormal_prior, media_priors, priors, states_decode_speed
 from intermodal.store.speed_regression import (
     CoefficientPrior,

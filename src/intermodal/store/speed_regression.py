@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from intermodal.quantity import Quantity, between
-from intermodal.store.slices import Pause, no_pause
+from intermodal.store.sliced_work import Pause, no_pause
 
 _STEPS = 40
 _HUBER = 1.345  # residuals beyond so many standard deviations lose weight: 95 % efficient where nothing is odd

@@ -326,7 +326,7 @@ def test_what_earlier_runs_took_here_replaces_the_range(
     cli: Cli, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a model that intermodal runs itself; it says nothing of a machine that is named."""
-    from intermodal.local_models.fit import measured_speeds
+    from intermodal.model_fit.fit import measured_speeds
     from intermodal.store.database import Store
 
     env = {"INTERMODAL_HOME": str(tmp_path)}

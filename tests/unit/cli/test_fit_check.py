@@ -202,7 +202,7 @@ def test_whatever_listens_where_servers_usually_do_is_sent_no_key_unasked(
     monkeypatch.setenv("VLLM_API_KEY", "of vllm")
     keys: list[str] = []
     with serving(ollama(row(9_000_000_000)), key="of llama", keys=keys) as address:
-        monkeypatch.setattr("intermodal.local_models.fit_check.USUAL", (address,))
+        monkeypatch.setattr("intermodal.model_fit.fit_check.USUAL", (address,))
         done = cli("fit", stored, "--check")
         assert keys == [] and done.code == 5
         assert f"{address} wants a key" in done.err and f"--check {address}" in done.err

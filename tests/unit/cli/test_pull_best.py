@@ -25,7 +25,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, memory: float, *, bandwidth: float 
     gpus = (Gpu(name="a card", memory=held, free=held, bandwidth=9e11, compute=5e13),) if card else ()
     free = int(memory * GIB)
     made = Machine(cores=8, memory=free, free=free, bandwidth=speed, compute=compute, gpus=gpus)
-    monkeypatch.setattr("intermodal.local_models.fit.this_machine", lambda env: made)
+    monkeypatch.setattr("intermodal.model_fit.fit.this_machine", lambda env: made)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 def machine(monkeypatch: pytest.MonkeyPatch, free: int, *, card: int = 0) -> None:
     gpus = (Gpu(name="a card", memory=card, free=card, bandwidth=9e11, compute=5e13),) if card else ()
     made = Machine(cores=2, memory=free, free=free, gpus=gpus)
-    monkeypatch.setattr("intermodal.local_models.fit.this_machine", lambda env: made)
+    monkeypatch.setattr("intermodal.model_fit.fit.this_machine", lambda env: made)
 
 
 def lock() -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt import answer_state
-from intermodal.executor.outputs import final_call
+from intermodal.executor.outputs import answer_call
 from intermodal.local.embedded.versions import CONVERTERS
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
@@ -364,9 +364,9 @@ async def test_an_answer_cut_at_its_limit_says_so(bench: Bench, host: FakeHost) 
 
 
 def test_an_answer_that_went_into_thought_says_so() -> None:
-    said = final_call.ending_notes("length", " ", 512, called=False, thought=512)
+    said = answer_call.ending_notes("length", " ", 512, called=False, thought=512)
     assert said == ["the answer ended without a word: 512 tokens went into thought; allow more with --max-tokens"]
-    (said,) = final_call.ending_notes("length", "Shake", 512, called=False, thought=500)
+    (said,) = answer_call.ending_notes("length", "Shake", 512, called=False, thought=500)
     assert said.startswith("the answer was cut after 512 tokens")
 
 

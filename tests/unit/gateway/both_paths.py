@@ -25,7 +25,7 @@ from tests.unit.gateway.both_paths_protocols import Tongue, counted_apart
 from tests.unit.gateway.gateway_server import GatewayServer, sse, through_the_executor
 from tests.unit.gateway.taskless import without_tasks
 
-from intermodal.executor.attempt.caller import StepCaller
+from intermodal.executor.attempt.step_caller import StepCaller
 from intermodal.gateway.quotas.key_generation import digest
 from intermodal.gateway.quotas.quota_types import NANODOLLARS, Budget, VirtualKey
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore

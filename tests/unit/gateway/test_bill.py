@@ -7,8 +7,8 @@ import pytest
 from intermodal import errors
 from intermodal.events import Actual, AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted, Usage
 from intermodal.executor.attempt.accounting import Charge
-from intermodal.executor.attempt.caller import PriorAttempt
 from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+from intermodal.executor.attempt.step_caller import PriorAttempt
 from intermodal.gateway import billing
 from intermodal.gateway.billing import RunBill
 from intermodal.plans.plan import Candidate, Plan

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.client import plan_from
-from intermodal.from_wire import request_from_call
 from intermodal.gateway.client_apis import OPENAI_CHAT
 from intermodal.gateway.direct.compiled_plan import CompiledPlan
 from intermodal.gateway.direct.engine import DirectEngine, Handover, MatchedChat
@@ -19,6 +18,7 @@ from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.state.plan_cache import _decisions as shape_of
 from intermodal.plans.plan import Inputs, Plan
+from intermodal.request_from_call import request_from_call
 from intermodal.store import epochs
 
 SEED = 20_261_126

@@ -12,7 +12,6 @@ from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.catalog.types import Host
 from intermodal.executor.preparation import prompt
-from intermodal.from_wire import request_from_call
 from intermodal.gateway.client_apis import OLLAMA_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.gateway.direct import ollama_parser, openai_responses_parser
 from intermodal.gateway.direct.media_extraction import ExtractedBody
@@ -23,6 +22,7 @@ from intermodal.planner.planning_case import question_of
 from intermodal.protocols.calls import ChatCall
 from intermodal.protocols.ollama import request as ollama_request
 from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.request_from_call import request_from_call
 
 SEED = 20_261_126
 WORDS = ("hello", " and ", "\n", "Ärger", "日本", '"quoted"', "\\", "a" * 90, "\u2028", "", " ", "{}", "😀")

@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config, sse, until
 from tests.unit.gateway.test_direct_images import png
 
-from intermodal.executor.attempt.caller import StepCaller
+from intermodal.executor.attempt.step_caller import StepCaller
 from intermodal.testing import FakeHost
 
 MIB = 1 << 20

@@ -15,13 +15,13 @@ from intermodal.cost_model.levels import HIGH
 from intermodal.errors import NoRoute
 from intermodal.planner import plan
 from intermodal.planner.alternatives import alternatives
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.conversion import conversion_options
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, without_reading
 from intermodal.planner.conversion.converters import TASKS, StrengthFloors
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import eligible_endpoints, jobs_needed
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planner import decide
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.assignment import assign

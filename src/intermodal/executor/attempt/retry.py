@@ -22,7 +22,7 @@ from intermodal.hints import hint
 from intermodal.plans.step import Call
 
 if TYPE_CHECKING:
-    from intermodal.executor.attempt.caller import StepCaller
+    from intermodal.executor.attempt.step_caller import StepCaller
 
 MAX_PAID = 3  # attempts of one user call that may have cost money
 MAX_WAIT = 60.0  # seconds an endpoint may ask us to wait; asked for more, another route is better
@@ -176,7 +176,7 @@ def is_resend(caller: StepCaller, job: CallJob) -> bool:
 
     Raises Reroute where the host's retry budget does not allow a resend.
     """
-    from intermodal.executor.attempt.caller import Reroute
+    from intermodal.executor.attempt.step_caller import Reroute
 
     error = caller.passed_over.pop(job.endpoint.id, None)
     if error is None:

@@ -13,7 +13,7 @@ from intermodal import errors
 from intermodal.catalog.types import Catalog
 from intermodal.content import ReadLine, Transcript, Value
 from intermodal.events import Derived
-from intermodal.executor.attempt.caller import FinishedCall
+from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.concurrency import combine_actuals, run_all, split_estimate
 from intermodal.executor.dependencies import CodeLike, MediaWorkerLike, Progress
 from intermodal.executor.drivers.interface import CallJob, CallResult

@@ -11,8 +11,8 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Text
 from intermodal.events import Actual, StepProgress
-from intermodal.executor.attempt.caller import FinishedCall, Reroute
 from intermodal.executor.attempt.ledger import write_in_thread
+from intermodal.executor.attempt.step_caller import FinishedCall, Reroute
 from intermodal.executor.concurrency import combine_actuals, run_all, split_estimate
 from intermodal.executor.conversion import conversions
 from intermodal.executor.dependencies import Dependencies

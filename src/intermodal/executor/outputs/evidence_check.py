@@ -16,10 +16,10 @@ from intermodal.evidence import EvidenceSource, EvidenceSources, evidence_of
 from intermodal.evidence.field_evidence import are_codes, codes_of, value_at
 from intermodal.evidence.searchable_text import number_in
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
-from intermodal.executor.attempt.caller import FinishedCall, Reroute
+from intermodal.executor.attempt.step_caller import FinishedCall, Reroute
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs import json_answer
-from intermodal.executor.outputs.commit_gate import CommitGate
+from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.route_run import RouteRun

@@ -22,13 +22,13 @@ from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
 from intermodal.executor.attempt import accounting
 from intermodal.executor.attempt.answer_state import LOOP_STOPPED, deadline_missed, overrun_note
-from intermodal.executor.attempt.caller import PriorAttempt, attempt_outcome, count_answer_tokens, reported_usage
 from intermodal.executor.attempt.capability_learning import context_lesson, detect_truncated_prompt
 from intermodal.executor.attempt.circuit_breaker import TrackedCall
+from intermodal.executor.attempt.step_caller import PriorAttempt, attempt_outcome, count_answer_tokens, reported_usage
 from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import json_answer
-from intermodal.executor.outputs.final_call import ending_notes
-from intermodal.executor.outputs.final_call import refusal_error as refusal_of
+from intermodal.executor.outputs.answer_call import ending_notes
+from intermodal.executor.outputs.answer_call import refusal_error as refusal_of
 from intermodal.executor.outputs.json_answer import INLINE, run_bounded
 from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.attempt_ids import new_ids

@@ -21,7 +21,6 @@ from intermodal.catalog.types import Catalog
 from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
-from intermodal.from_wire import request_from_call
 from intermodal.gateway.client_apis import ClientApi
 from intermodal.gateway.direct.attempt_writer import AttemptWriter
 from intermodal.gateway.direct.compiled_plan import SAID, CompiledPlan, HostAccess, compile_plan
@@ -52,6 +51,7 @@ from intermodal.plans.plan import Inputs, Plan
 from intermodal.protocols.calls import NotExpressible
 from intermodal.request import JsonOutput, Policy, Request
 from intermodal.request_builder import with_config_labels
+from intermodal.request_from_call import request_from_call
 from intermodal.transport.http1 import ConnectionPool
 from intermodal.transport.timeouts import Timeouts
 

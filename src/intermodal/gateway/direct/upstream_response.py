@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from intermodal import errors
 from intermodal.content import Refusal
 from intermodal.executor.attempt.answer_state import LoopGuard, TokenLimiter, trailing_timeout
-from intermodal.executor.outputs.commit_gate import CommitGate
+from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.gateway.client_apis import ReplyEncoder
 from intermodal.gateway.direct.chunk_template import TRIES, ChunkTemplate, chunk_template_of
 from intermodal.gateway.direct.openai_chat_rewriter import DONE, UNCOUNTED, ReplyChunk, of_choice, read, rewrite_reply

@@ -25,7 +25,6 @@ from intermodal.events import (
     StepStarted,
 )
 from intermodal.executor.outputs.json_answer import run_bounded
-from intermodal.from_wire import request_from_call
 from intermodal.gateway import response_metadata
 from intermodal.gateway.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.gateway.failures import error_code, interrupted
@@ -58,6 +57,7 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.errors.responses import RequestRefused, RunEventEncoder
 from intermodal.protocols.openai_responses.server import echoed_fields
 from intermodal.request import JsonOutput, Request
+from intermodal.request_from_call import request_from_call
 
 if TYPE_CHECKING:
     from intermodal.client import PreparedRequest

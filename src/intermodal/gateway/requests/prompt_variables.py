@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from intermodal.content import BytesSource, Text, UrlSource
 from intermodal.errors import IntermodalError
-from intermodal.from_wire import messages_from_call
 from intermodal.gateway.requests.request_policy import intersect_policies
 from intermodal.hints import words
 from intermodal.prompts import argument_values, nested_media, prompt_request, sample_arguments, source_text
@@ -26,6 +25,7 @@ from intermodal.protocols.calls import ChatCall, PastedDataUri, WireLink, WireMe
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.request_validation import decode_data_uri
 from intermodal.request import JsonOutput, Message, Policy, Request, Sampling, Settings
+from intermodal.request_from_call import messages_from_call
 
 if TYPE_CHECKING:
     from intermodal.client import PreparedRequest

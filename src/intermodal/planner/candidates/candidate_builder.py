@@ -34,7 +34,7 @@ from intermodal.planner.explanation.verdict_builder import verdict_name
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.call_demand import calibrated_input, retry_tokens, token_basis
-from intermodal.planner.route_estimates.final_call import (
+from intermodal.planner.route_estimates.final_call_estimate import (
     AnswerTokens,
     answer_tokens,
     final_call_cost,

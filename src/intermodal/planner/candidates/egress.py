@@ -9,9 +9,9 @@ from intermodal.catalog.types import Endpoint
 from intermodal.content import Kind
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.tokens import text_part_tokens
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, PartConversion
 from intermodal.planner.conversion.fidelity import transcribed_channels
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans.facts import PartFacts

@@ -14,9 +14,9 @@ from intermodal.cost_model.token_rules import (
     native_video_tokens,
 )
 from intermodal.cost_model.tokens import Vocabulary, text_part_tokens
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.conversion_option import ConversionOption, PartConversion, native_tokens
 from intermodal.planner.conversion.conversion_steps import as_range
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import NativeInput

@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.levels import HIGH, quantity
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.candidates.step_ids import step_id
 from intermodal.planner.conversion import conversion_steps
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConversionStep, ConvertersByJob
 from intermodal.planner.conversion.conversion_options import allowed_converters
 from intermodal.planner.conversion.earlier_readings import may_redo
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.plans.facts import ConversionOutcome, PartFacts

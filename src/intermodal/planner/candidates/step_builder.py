@@ -7,7 +7,6 @@ from msgspec import Struct
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.levels import Levels, levels, quantity
 from intermodal.cost_model.tokens import CHARS_OF_TOKEN
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.candidates.quality_checks import conversion_checks
 from intermodal.planner.candidates.step_ids import step_id
 from intermodal.planner.conversion.conversion_option import (
@@ -23,6 +22,7 @@ from intermodal.planner.conversion.earlier_readings import partial_aspects
 from intermodal.planner.conversion.fidelity import KEPT_BY_STEP, LOST_BY_STEP, in_aspect_order
 from intermodal.planner.conversion.page_relevance import page_list
 from intermodal.planner.explanation.plan_text import route_summary, route_warnings, strength_text
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment, parts_with_loads
 from intermodal.plans.cpu_schedule import core_use

@@ -22,8 +22,8 @@ from intermodal.cost_model.token_rules import (
 )
 from intermodal.cost_model.tokens import BLOCK, MARK
 from intermodal.media.media_limits import MAX_FILE_BYTES, SAFE_SIDE
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.fidelity import MUST_KEEP, READ_BY_MODEL_ALONE, kept_aspects, lost_aspects
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PageFacts, PartFacts

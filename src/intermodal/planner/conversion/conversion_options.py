@@ -18,7 +18,6 @@ from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.image_tokens import image_refusal
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.media.media_limits import MAX_PAGES_IN_PLAN, SAFE_SIDE
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion import conversion_steps
 from intermodal.planner.conversion.conversion_option import (
     BOTH,
@@ -49,6 +48,7 @@ from intermodal.planner.conversion.fidelity import (
 from intermodal.planner.conversion.page_relevance import page_numbers
 from intermodal.planner.conversion.script_support import loses_words
 from intermodal.planner.conversion.video_options import animation_option, video_options
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.request import Aspect

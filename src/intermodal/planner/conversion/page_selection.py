@@ -9,11 +9,11 @@ from msgspec import Struct
 from intermodal.cost_model.levels import HIGH
 from intermodal.cost_model.token_rules import TokenRules
 from intermodal.cost_model.tokens import BLOCK
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, KeptPages
 from intermodal.planner.conversion.conversion_options import conversion_options
 from intermodal.planner.conversion.conversion_steps import layer_tokens, scanned_tokens
 from intermodal.planner.conversion.page_relevance import page_scores, select_pages
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase, question_words
 from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import DEFAULT_ANSWER

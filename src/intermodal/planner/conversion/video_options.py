@@ -28,7 +28,6 @@ from intermodal.media.media_limits import (
     frame_size,
     most_frames,
 )
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion import conversion_steps
 from intermodal.planner.conversion.conversion_option import (
     ConversionOption,
@@ -52,6 +51,7 @@ from intermodal.planner.conversion.fidelity import (
     transcribed_channels,
 )
 from intermodal.planner.conversion.script_support import loses_words
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted

@@ -24,11 +24,11 @@ from intermodal.catalog.types import UNSUPPORTED_TOOL_CHOICES, FullContext
 from intermodal.cost_model.memory import fits, reduced_context
 from intermodal.cost_model.request_limits import MediaAmounts, RequestLimits, exceeded_limit
 from intermodal.hints import command, consent_to, hint, release
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import EndpointGroup, Job, needs_consent, tier_name
 from intermodal.planner.conversion.conversion_option import ConversionOption, native_refusal
 from intermodal.planner.conversion.earlier_readings import may_redo
 from intermodal.planner.eligibility.usage_terms import terms_rejection as refused_by_wish
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.image_generation import unsupported_by_host, unsupported_by_model
 from intermodal.plans.numbers import plain_money

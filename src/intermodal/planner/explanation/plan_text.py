@@ -9,12 +9,12 @@ import math
 from intermodal.catalog.types import Endpoint, Task, ToolSupport
 from intermodal.content import Kind
 from intermodal.hints import hint
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import tier_name
 from intermodal.planner.conversion import script_support
 from intermodal.planner.conversion.conversion_option import ConversionOption, PartConversion
 from intermodal.planner.conversion.conversion_steps import pages_title
 from intermodal.planner.conversion.fidelity import SPARSE, figure_pages, medium_of, pages_with_figures
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.plans import numbers

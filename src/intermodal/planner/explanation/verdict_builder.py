@@ -10,7 +10,6 @@ import msgspec
 from intermodal.catalog.types import Task
 from intermodal.content import Kind
 from intermodal.hints import hint
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import EndpointGroup, Job, tier_name
 from intermodal.planner.conversion.conversion_option import TEXT, ConversionOption, without_reading
 from intermodal.planner.conversion.converters import TASKS
@@ -28,6 +27,7 @@ from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import members_to_price
 from intermodal.planner.eligibility.strength_floors import DEFAULT_FLOOR
 from intermodal.planner.explanation.plan_text import route_summary
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import answering_tier, call_demand

@@ -15,9 +15,9 @@ from intermodal.cost_model.levels import HIGH, LEVELS, ZEROS, Levels, larger, pl
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.cost_model.request_limits import NO_MEDIA, MediaAmounts
 from intermodal.cost_model.token_rules import TokenRules
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.conversion.conversion_option import NO_TIER, ConversionOption, Loss, native_tokens
 from intermodal.planner.conversion.conversion_steps import at_each
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.cpu_schedule import DECODER_BYTES, DECODER_START_SECONDS, CoreUse, TaskGraph, core_use, decoders
 from intermodal.quantity import Quantity

@@ -35,7 +35,7 @@ from intermodal.planner.route_estimates.call_demand import (
     least_answer_limit,
     wanted_answer_limit,
 )
-from intermodal.planner.route_estimates.final_call import (
+from intermodal.planner.route_estimates.final_call_estimate import (
     AnswerTokens,
     answer_tokens,
     final_call_cost,

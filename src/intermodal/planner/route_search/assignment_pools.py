@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from intermodal.cost_model.levels import HIGH, MID
 from intermodal.cost_model.token_rules import TokenRules
 from intermodal.cost_model.tokens import Vocabulary
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import EndpointGroup
 from intermodal.planner.conversion.conversion_option import (
     NO_TIER,
@@ -28,6 +27,7 @@ from intermodal.planner.conversion.fidelity import DETAIL_PENALTY, UNCONVERTED_O
 from intermodal.planner.eligibility import rules
 from intermodal.planner.eligibility.eligible_endpoints import GroupBatch
 from intermodal.planner.eligibility.rules import Reason
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import CallDemand, call_demand, framing_tokens

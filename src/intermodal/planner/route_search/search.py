@@ -20,7 +20,6 @@ from msgspec import Struct
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.rates import Rates
 from intermodal.hints import action, hint
-from intermodal.planner.bundles import Bundle
 from intermodal.planner.catalog_index import LISTED, EndpointGroup
 from intermodal.planner.conversion.conversion_option import ConversionOption, ConvertersByJob, Loss
 from intermodal.planner.conversion.conversion_options import conversion_options
@@ -38,6 +37,7 @@ from intermodal.planner.eligibility.eligible_endpoints import (
     members_to_price,
 )
 from intermodal.planner.eligibility.rules import PricedRoute, Reason
+from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import (

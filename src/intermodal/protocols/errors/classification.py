@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from intermodal import errors
-from intermodal.protocols.errors.retry_after import MAX_RETRY_AFTER, retry_after, retry_after_in_body, should_retry
-from intermodal.protocols.errors.rules import (
+from intermodal.protocols.errors.error_rules import (
     ERROR_RULES,
     MODALITY_PATTERNS,
     STATUS_BY_CODE,
@@ -21,6 +20,7 @@ from intermodal.protocols.errors.rules import (
     FailedReply,
     SchemaRefused,
 )
+from intermodal.protocols.errors.retry_after import MAX_RETRY_AFTER, retry_after, retry_after_in_body, should_retry
 
 __all__ = [
     "MAX_QUOTE",

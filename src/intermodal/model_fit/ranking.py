@@ -23,7 +23,7 @@ from intermodal.errors import IntermodalError
 from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.store import WeightsStore
-from intermodal.local_models.weights_size import memory_needed, row_model
+from intermodal.model_fit.weights_size import memory_needed, row_model
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, unknown
 from intermodal.request import TIERS

@@ -10,7 +10,7 @@ from intermodal.errors import DoesNotFit
 from intermodal.hints import PULL_LIST, hint
 from intermodal.local.weights.registry import WeightsRow
 from intermodal.local.weights.store import WeightsStore
-from intermodal.local_models.fit_text import gib
+from intermodal.model_fit.fit_text import gib
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between, unknown

@@ -24,9 +24,9 @@ from intermodal.local.weights.lockfile import LockedFile, LockedModel, ModelTrai
 from intermodal.local.weights.registry import WeightsRow, is_plain_file_name
 from intermodal.local.weights.store import WeightsStore
 from intermodal.local.weights.transfer import SourceFailed
-from intermodal.local_models.fit import FitQuery, FitReport, RelatedFiles, report
-from intermodal.local_models.fit_text import gib
-from intermodal.local_models.onnx_pull import has_onnx, onnx_pull
+from intermodal.model_fit.fit import FitQuery, FitReport, RelatedFiles, report
+from intermodal.model_fit.fit_text import gib
+from intermodal.model_fit.onnx_pull import has_onnx, onnx_pull
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
-from intermodal.local_models.text_bars import bar_lines, change_lines
+from intermodal.model_fit.text_bars import bar_lines, change_lines
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import counted, size
 from intermodal.plans.text_table import format_table
@@ -28,7 +28,7 @@ from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
 from intermodal.sizing.vllm_changes import vllm_changes, vllm_command
 
 if TYPE_CHECKING:
-    from intermodal.local_models.fit import FitQuery
+    from intermodal.model_fit.fit import FitQuery
 
 CONTEXT = 8192  # tokens of a text, where the model has more and nobody says
 _CACHES = {"f16": 2, "bf16": 2, "f32": 4, "q8_0": 1}  # bytes of a number; vLLM's own eight bits are fp8
@@ -192,7 +192,7 @@ def sentence(report: VllmReport) -> str:
 
 def document(report: VllmReport) -> dict[str, Any]:
     """Every number of the answer."""
-    from intermodal.local_models.fit_document import FIT_VERSION, change_document, correction, plain_amount
+    from intermodal.model_fit.fit_document import FIT_VERSION, change_document, correction, plain_amount
 
     found = report.served
     return {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from intermodal.local_models.fit import FitCell, FitReport
-from intermodal.local_models.fit_text import verdict
-from intermodal.local_models.ranking import RankedModel
+from intermodal.model_fit.fit import FitCell, FitReport
+from intermodal.model_fit.fit_text import verdict
+from intermodal.model_fit.ranking import RankedModel
 from intermodal.quantity import Quantity
 from intermodal.sizing.fit_changes import FitChange
 from intermodal.sizing.load_log import TermComparison

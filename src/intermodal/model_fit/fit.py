@@ -19,8 +19,8 @@ from intermodal.hints import hint, setting
 from intermodal.local.hardware.model_measurements import load_corrections as kept_corrections
 from intermodal.local.servers.resolver import CONTEXT
 from intermodal.local.weights.store import WeightsStore
-from intermodal.local_models.model_lookup import REMOTE, find_model, find_projector_and_draft
-from intermodal.local_models.vllm_fit import VllmReport, vllm_report
+from intermodal.model_fit.model_lookup import REMOTE, find_model, find_projector_and_draft
+from intermodal.model_fit.vllm_fit import VllmReport, vllm_report
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity
 from intermodal.sizing.fit_changes import FitChange, fit_changes

@@ -17,14 +17,14 @@ from intermodal.cost_model.context_window import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
 from intermodal.executor.attempt.answer_state import LOOP_STOPPED, overrun_note
-from intermodal.executor.attempt.caller import FinishedCall, Reroute
+from intermodal.executor.attempt.step_caller import FinishedCall, Reroute
 from intermodal.executor.conversion import checks
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs import images, json_answer, scores, translation
 from intermodal.executor.outputs import speech as outputs_speech
-from intermodal.executor.outputs.commit_gate import CommitGate
 from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidence
+from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput

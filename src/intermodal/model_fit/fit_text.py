@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from intermodal.local_models.fit import FitCell, FitReport
-from intermodal.local_models.text_bars import bar_lines, change_lines, rate
+from intermodal.model_fit.fit import FitCell, FitReport
+from intermodal.model_fit.text_bars import bar_lines, change_lines, rate
 from intermodal.plans.numbers import counted, size
 from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity
