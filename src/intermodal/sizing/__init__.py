@@ -1,6 +1,6 @@
 """What a model needs of a machine: its shape, read from headers, and memory and speed that follow from it by formulas.
 
-What belongs here: ``shape.py`` (the value that all formulas take) and ``settings.py`` (how a model is served); readers
-that make a shape (``gguf_shape.py``, ``config_shape.py``); pure formulas (``cache.py``, ``compute.py``, ``memory.py``);
-and where headers come from. A formula opens no file.
+What belongs here: ``shape.py`` (the value that all formulas take) and ``serving_settings.py`` (how a model is served);
+readers that make a shape (``gguf_shape.py``, ``config_shape.py``); pure formulas (``kv_cache.py``,
+``compute_buffers.py``, ``memory.py``); and where headers come from. A formula opens no file.
 """

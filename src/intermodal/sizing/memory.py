@@ -2,8 +2,8 @@
 
     weights       every tensor, where llama.cpp puts it: the token table stays on the host, the last ``gpu_layers``
                   layers and the output go to the device
-    cache         keys and values of every token (``cache.py``); state: recurrent states
-    compute       the buffers of the graph (``compute.py``); output: logits
+    cache         keys and values of every token (``kv_cache.py``); state: recurrent states
+    compute       the buffers of the graph (``compute_buffers.py``); output: logits
     projector     the encoder of pictures or sound, and what it computes in
     draft         the same of a small model beside, for speculative decoding
     backend       what the device's driver takes for itself; program: the server's own memory

@@ -22,8 +22,9 @@ from intermodal.events import AttemptState
 from intermodal.events import Usage as Told
 from intermodal.executor.attempt import accounting
 from intermodal.executor.attempt.answer_state import LOOP_STOPPED, deadline_missed, overrun_note
-from intermodal.executor.attempt.capability_learning import context_lesson, detect_truncated_prompt
+from intermodal.executor.attempt.capability_learning import context_lesson
 from intermodal.executor.attempt.circuit_breaker import TrackedCall
+from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
 from intermodal.executor.attempt.step_caller import PriorAttempt, attempt_outcome, count_answer_tokens, reported_usage
 from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import json_answer
