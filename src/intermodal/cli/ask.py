@@ -87,6 +87,8 @@ UNVERIFIED, CUT, REPEATS, UNREAD = 10, 11, 12, 13  # exit codes of an answer wit
 @click.option("--preview", default=None, metavar="FILE",
               help="While a picture is drawn on this machine, write how it looks here, as PNG.")  # fmt: skip
 @click.option("--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
+@click.option("--explain", is_flag=True,
+              help="Show the whole plan before the answer. On a terminal it is one line otherwise.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer, and what is wrong with it: no plan, no progress.")
 def ask(**given: Any) -> int:
     """Ask PROMPT of FILES (paths, URLs, or - for standard input). Kinds are read from the bytes, not the names.
@@ -102,7 +104,6 @@ def ask(**given: Any) -> int:
     from intermodal.client import explain_analyze
     from intermodal.errors import UsageError
     from intermodal.events import fold
-    from intermodal.plans.explain import explain as as_text
     from intermodal.sync_client import Client
 
     if given["svg_file"] == "-":
@@ -125,7 +126,7 @@ def ask(**given: Any) -> int:
         check_output_files(targets, inputs)  # an approved plan and a conversation name files of their own
         check_target(prepared.inputs.request.output, given["to"], as_json=given["as_json"])
         if not quiet:
-            click.echo(as_text(plan) + "\n", err=True)
+            click.echo(_plan_text(plan, whole=given["explain"] or not sys.stderr.isatty()) + "\n", err=True)
         try:
             _show(
                 client,
@@ -163,6 +164,17 @@ def exit_code(result: Result) -> int:
     return UNREAD if result.unread else 0
 
 
+def _plan_text(plan: Plan, *, whole: bool) -> str:
+    """Return the plan as ``explain`` shows it; or one line of it, after its verdict where that is not "enough"."""
+    from intermodal.plans import explain_lines
+    from intermodal.plans.explain import explain as as_text
+
+    if whole:
+        return as_text(plan)
+    line = explain_lines.one_line(plan.chosen)
+    return line if plan.chosen.verdict.startswith("enough") else f"{plan.headline}\n{line}"
+
+
 def _plan_request(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
     from intermodal.cli.consent import plan_or_ask
     from intermodal.errors import UsageError
@@ -188,7 +200,10 @@ def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedReque
 
     if given["prompt"] or given["files"] or given["go_on"] or given["prompt_file"]:
         raise UsageError("an approved plan has its own prompt and files", where="--plan", todo="leave the others out")
-    own = ("plan_file", "to", "as_json", "quiet", "analyze", "save_derived", "svg_file", "go_on", "prompt", "files")
+    own = (
+        "plan_file", "to", "as_json", "quiet", "explain", "analyze", "save_derived", "svg_file", "go_on", "prompt",
+        "files",
+    )  # fmt: skip
     for option in stated(but=own):
         raise UsageError(
             f"{option} cannot change an approved plan", where="--plan",

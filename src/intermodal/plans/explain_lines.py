@@ -27,6 +27,16 @@ def brief(candidate: Candidate) -> str:
     return f"{candidate.endpoint}  {candidate.summary}{missing(candidate)}  {figures}{away}"
 
 
+def one_line(candidate: Candidate) -> str:
+    """The route with its price and seconds, what leaves the machine, and what is lost, on one line."""
+    estimate = candidate.total
+    away = ", ".join(dict.fromkeys(map(place, candidate.sends)))
+    leaves = f"sends to {away}" if away else "nothing leaves this machine"
+    lost = f"; loses {', '.join(candidate.loses)}" if candidate.loses else ""
+    figures = f"{numbers.money(estimate.cost)}, {numbers.seconds(estimate.seconds)}"
+    return f"{candidate.summary} by {candidate.endpoint or 'no model'}: {figures}; {leaves}{lost}"
+
+
 def missing(candidate: Candidate) -> str:
     """What a route loses of what seems to be needed, to stand behind its summary; "" when nothing."""
     lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
