@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src"
+ROOT = SOURCE.parent
 WITH_EXAMPLES = sorted(path for path in SOURCE.rglob("*.py") if ">>> " in path.read_text())
 
 
@@ -21,3 +23,25 @@ def test_the_examples_of_a_module_give_what_they_show(path: Path) -> None:
     failed, tried = doctest.testmod(importlib.import_module(module_name(path)))
     assert tried, "the examples are in no docstring that doctest finds"
     assert not failed
+
+
+# Files of others that docstrings name as their source.
+OTHERS = {
+    "openai_public.py", "tokens/tokenizers/image.py", "vision_process.py", "vllm/v1/kv_cache_interface.py",
+    "vllm/v1/worker/gpu_worker.py", "whisper/tokenizer.py",
+}  # fmt: skip
+
+
+def test_files_and_folders_that_docstrings_name_exist() -> None:
+    """A path stands for every file and folder of the package or the repository that ends in it."""
+    tops = ("src", "tests", "scripts", "benchmarks")
+    here = [path.relative_to(ROOT).parts for top in tops for path in (ROOT / top).rglob("*")]
+    ends = {"/".join(parts[start:]) for parts in here for start in range(len(parts))} | OTHERS
+    named = re.compile(r"``([a-z_0-9]+(?:/[a-z_0-9]+)*\.py|[a-z_]+(?:/[a-z_]+)*/)``")
+    stale = [
+        f"{path.relative_to(SOURCE)}: {name}"
+        for path in SOURCE.rglob("*.py")
+        for name in named.findall(path.read_text())
+        if name.rstrip("/") not in ends
+    ]
+    assert not stale

@@ -101,7 +101,7 @@ class ModelTokenRules(Value):
     Attributes:
         name: the family's name that was found, "" for none.
         rules, sources: by aspect. later: an aspect that gets its first rule on a later day.
-        vocabulary: by whose factors text is estimated where nothing counts it (``catalog/vocabularies.py``).
+        vocabulary: by whose factors text is estimated where nothing counts it (``vocabulary_of``).
         framing, and the limits: as in ``TokenRule``.
     """
 

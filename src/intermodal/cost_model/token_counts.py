@@ -52,7 +52,7 @@ class CountablePart(Value):
         width, height: pixels; of a page in points. detail: level of detail, or quality of a generated picture.
         seconds, fps: of audio and video; fps 0 is the model's own rate. sound: of a video, None where unknown.
         pages: of a document. chars, size: characters and bytes of text; None where unknown. scripts: its scripts
-            (``media/scripts.py``), () where not examined.
+            (``media/text/script_counts.py``), () where not examined.
         tokens: counted, or stated for ``output``. counted_by: the vocabulary it was, or would be, counted with.
     """
 

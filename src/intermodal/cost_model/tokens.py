@@ -77,7 +77,7 @@ def text_tokens(chars: int, size: int = 0, scripts: Scripts = (), vocabulary: st
     """Return the tokens of ``chars`` characters in ``size`` bytes of UTF-8, when no vocabulary is at hand.
 
     Args:
-        scripts: its scripts (``media/scripts.py``), where examined; else the number of characters decides.
+        scripts: its scripts (``media/text/script_counts.py``), where examined; else the number of characters decides.
         vocabulary: a name of ``text_factors.FACTORS``, prefixed by ``LIKE`` where it is only assumed; "" where unknown.
 
     >>> text_tokens(400).mid, text_tokens(400, 400, (("english", 80),), "claude3").basis
@@ -166,7 +166,8 @@ def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quanti
 
 
 def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
-    """Return the tokens of what is written on a picture, from its letters counted at a distance (``media/letters.py``).
+    """Return the tokens of what is written on a picture, from its letters counted at a distance
+    (``media/image/letter_counts.py``).
 
     Args:
         factor: on a quarter of a token per letter, learned from this reader's earlier runs; of Latin and Chinese.

@@ -124,7 +124,7 @@ def _words(text: str) -> float:
 
 
 def schema_tokens(facts: SchemaFacts | None, output: Output, vocabulary: Vocabulary) -> Quantity:
-    """Return the tokens of the schema fields given to a model (``json_schema/instruction.py``); exact where counted.
+    """Return the tokens of the schema fields given to a model (``json_schema/schema_prompt.py``); exact where counted.
 
     ``facts``: None where the schema was not examined, as for a hypothetical request.
     """

@@ -1,9 +1,9 @@
 """Runs a plan: its routes in order, the conversions of each as they become ready, and fallbacks until output is shown.
 
 ``PlanRun._run_routes`` is the loop of a run. For each route it *prepares* the steps (``RouteRun.prepare_answer``),
-makes the answering call with its *attempts* (``attempt/caller.py``), *checks* what came back (``conversion/checks.py``,
-``outputs/``), *replans* what can be saved (``replan.py``) and *settles* the cost of every attempt
-(``attempt/ledger.py``).
+makes the answering call with its *attempts* (``attempt/step_caller.py``), *checks* what came back
+(``conversion/checks.py``, ``outputs/``), *replans* what can be saved (``replan.py``) and *settles* the cost of every
+attempt (``attempt/ledger.py``).
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class EgressLog:
 
 
 class CoreSlots:
-    """The cores of this machine, shared by the steps of one run by the rules of ``plans/cores.py``.
+    """The cores of this machine, shared by the steps of one run by the rules of ``plans/cpu_schedule.py``.
 
     ``async with slots.taken(use):`` waits until a step's cores are free and releases them at the end. A step takes all
     it needs at once or nothing, so that no two steps can deadlock. ``decoders``: how many media decoders may run at a

@@ -74,8 +74,8 @@ def _short(names: list[str]) -> str:
 def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str]:
     """Return headers with the cost and attempts of a failed request, and attach the same to its error.
 
-    The error repeats them in its body (``wire/served.py``), since a stream's last event comes after its head. The route
-    is the endpoint asked last.
+    The error repeats them in its body (``protocols/errors/responses.py``), since a stream's last event comes after its
+    head. The route is the endpoint asked last.
     """
     route, attempts, cost = served.asked or NO_ROUTE, served.attempts, served.spent_so_far
     seconds = round(time.monotonic() - served.began, 3)

@@ -76,7 +76,7 @@ class ServerClient(AsyncClient):
             self.remarks.append(str(error))
             return None
 
-    # ---- for those who plan without a request of their own (``lane/``)
+    # ---- for those who plan without a request of their own (``direct/``)
 
     @property
     def up_to_date(self) -> bool:

@@ -56,7 +56,8 @@ class FitQuery(Value):
     """What somebody asks.
 
     Attributes:
-        model: a file, a URL, ``hf:OWNER/REPO…``, or a name (see ``fit_model.py``). projector, draft: beside it, or "".
+        model: a file, a URL, ``hf:OWNER/REPO…``, or a name (see ``model_lookup.py``). projector, draft: beside it, or
+            "".
         contexts: tokens of each text; () for one that is usual. slots: texts at once.
         quantizations: of the table; () for the usual ones. type_k, type_v: of the cache.
         gpus, ram: a machine in words; () and "" for this one. prompt: tokens before the first word.

@@ -137,7 +137,7 @@ class CatalogIndex:
         self._away: dict[str, float] = {}
         self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
-        # What the endpoint rules left of a request's shape (see ``survivors.py``).
+        # What the endpoint rules left of a request's shape (see ``eligibility/eligible_endpoints.py``).
         self.survivors: BoundedCache[object, object] = BoundedCache("endpoints left by shape", SHAPES)
 
     @cached_property

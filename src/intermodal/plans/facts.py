@@ -1,5 +1,5 @@
-"""What is known before planning: of each part what probing found (``media/probe.py``), of the question what it needs of
-which medium (``questions/``). Read by the planner."""
+"""What is known before planning: of each part what probing found (``media/request_media.py``), of the question what it
+needs of which medium (``questions/``). Read by the planner."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """EXPLAIN ANALYZE in time: what was to happen when, and what did. Values; ``bars`` and ``gantt`` show them.
 
-The plan's side is a schedule by the rules that its seconds were added up with (``cores.py``): steps of this machine
-share its cores, their loading included, while those over a network run side by side; the step that answers waits for
-everything.
+The plan's side is a schedule by the rules that its seconds were added up with (``cpu_schedule.py``): steps of this
+machine share its cores, their loading included, while those over a network run side by side; the step that answers
+waits for everything.
 """
 
 from __future__ import annotations

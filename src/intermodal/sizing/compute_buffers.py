@@ -2,9 +2,9 @@
 
 Source: ``llama_context::sched_reserve`` and ``output_reserve``. A graph of ``ubatch`` tokens over a full cache is laid
 out once; its size is what ``sched_reserve: ... compute buffer size`` says. Where the graph is understood
-(``graphs.py``) it is laid out here as there. Else a formula stands for it, fitted to the logs of six models of 4 to 30
-billion parameters with flash attention (-6 % to +4 %): its largest part is the feed-forward part (of every token: what
-comes in, two halves and their product), or logits; beside it the mask of who looks at whom.
+(``compute_graph.py``) it is laid out here as there. Else a formula stands for it, fitted to the logs of six models of
+4 to 30 billion parameters with flash attention (-6 % to +4 %): its largest part is the feed-forward part (of every
+token: what comes in, two halves and their product), or logits; beside it the mask of who looks at whom.
 """
 
 from __future__ import annotations

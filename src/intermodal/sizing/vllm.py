@@ -66,7 +66,7 @@ class VllmCapacity(Value):
 
 
 def serving_flags(serving: VllmSettings) -> str:
-    """The settings that a ratio of its tokens depends on (see ``corrections.py``).
+    """The settings that a ratio of its tokens depends on (see ``memory_corrections.py``).
 
     >>> serving_flags(VllmSettings(cards=2))
     'vllm --tensor-parallel-size 2 --gpu-memory-utilization 0.9 --kv-cache-dtype auto'

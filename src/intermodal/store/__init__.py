@@ -13,5 +13,5 @@ recognition_quality, capability_lessons        what was read or heard badly; lea
 measured_strengths, discovered_servers         results of evaluations; servers found on this machine
 process_identity, cpu_contention, slices       which process wrote a row, load by others, long work in slices
 
-No content is stored but the last conversation and the caches. Quota of a gateway's keys is in ``gateway/ledger``.
+No content is stored but the last conversation and the caches. Quota of a gateway's keys is in ``gateway/quotas``.
 """

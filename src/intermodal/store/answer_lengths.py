@@ -1,12 +1,13 @@
 """Learns the length of an endpoint's answers from few observations: hierarchical credibility. Pure arithmetic.
 
 An endpoint's answers of one kind in one script are a class of a kind, kinds are classes of the endpoint, and above the
-endpoint is what is usual of every kind (``costing/answers.py``). Learned is how much longer or shorter than usual
-answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of its parent, with Z = n / (n +
-``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are assumed to differ equally from their parents, so
-that ``ENOUGH`` answers of one kind count as much as what is usual. A parent is the mean of its classes, each weighted
-by its Z, so that many answers of one kind say little of another (Bühlmann and Straub, Mitteilungen der Vereinigung
-schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano degli Attuari, 1975).
+endpoint is what is usual of every kind (``cost_model/answer_length.py``). Learned is how much longer or shorter than
+usual answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of its parent, with Z = n / (n
++ ``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are assumed to differ equally from their parents,
+so that ``ENOUGH`` answers of one kind count as much as what is usual. A parent is the mean of its classes, each
+weighted by its Z, so that many answers of one kind say little of another (Bühlmann and Straub, Mitteilungen der
+Vereinigung schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano degli Attuari,
+1975).
 
 Middle and range are those of logarithms, the mean that of tokens. The range holds 95 % of further answers: a predictive
 interval, whose standard deviation is that of answers of the kind, drawn to what is usual by as many answers, and that

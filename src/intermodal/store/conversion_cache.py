@@ -1,9 +1,9 @@
 """Conversions cached by content: the same recording is transcribed once.
 
 A key is SHA-256, all 256 bits, over the digest of the original bytes, their shape, every step and parameter on the way,
-and the version of each converter (``runtimes/versions.py``): a result of older code is not found. Values are files of
-the user alone. A value that cannot be read is a miss, one that cannot be written is dropped: nothing depends on this
-cache.
+and the version of each converter (``local/embedded/versions.py``): a result of older code is not found. Values are
+files of the user alone. A value that cannot be read is a miss, one that cannot be written is dropped: nothing depends
+on this cache.
 """
 
 from __future__ import annotations

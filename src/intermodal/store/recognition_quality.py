@@ -1,7 +1,7 @@
 """Remembers which images were read badly and which recordings were transcribed badly, so that the next plan says so.
 
 What was read of them is cached elsewhere. ``readers`` is the version of the text recognition then
-(``runtimes/scripts.py``); once that changes the entry is a miss.
+(``local/embedded/ocr_scripts.py``); once that changes the entry is a miss.
 """
 
 from __future__ import annotations

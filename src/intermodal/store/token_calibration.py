@@ -7,7 +7,7 @@ images, sound, and the number of messages. The server then reports
 
 with ``text_factor`` 1 where the text was counted exactly; where the server reports a modality apart, that is an
 equation of its own. The coefficients are fitted together (``speed_regression.py``) and drawn to our rules: factors to
-1, framing to ``costing/tokens.py``. Our count is never corrected, so that what was learned stays valid.
+1, framing to ``cost_model/tokens.py``. Our count is never corrected, so that what was learned stays valid.
 """
 
 from __future__ import annotations

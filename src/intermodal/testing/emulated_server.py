@@ -1,7 +1,7 @@
 """What emulated servers share: an HTTP server in a thread, the models it lists, a record of its requests.
 
 An emulated server speaks a local runtime's own API, and a real engine behind it answers: see ``emulated_ollama.py`` and
-``emulated_lmstudio.py``. No code is shared with ``protocols/`` or ``discovery/``.
+``emulated_lmstudio.py``. No code is shared with ``protocols/`` or ``local/discovery/``.
 """
 
 from __future__ import annotations

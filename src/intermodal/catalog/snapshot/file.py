@@ -96,7 +96,7 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         host, name: the host, and the host's own name for it. id: ``vendor/model``, the same at every host.
-        tasks, input, output: what it does (``shaping.py``), () where no source says.
+        tasks, input, output: what it does (``catalog/model_kinds.py``), () where no source says.
         price_in, price_out: USD per million tokens of a small request on the day the snapshot was made, as ``hosted``
             chooses between the sources; None where neither says.
         context, max_output: tokens, as models.dev has them. window: context as genai-prices has it.

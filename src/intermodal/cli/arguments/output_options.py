@@ -1,6 +1,6 @@
 """Options that select the output: text, JSON, a transcript, a vector, speech, scores or images.
 
-And where speech goes; pictures are in ``drawn.py``.
+And where speech goes; pictures are in ``cli/rendering/image_files.py``.
 """
 
 from __future__ import annotations

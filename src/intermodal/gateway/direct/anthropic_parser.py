@@ -1,4 +1,4 @@
-"""Parse chats of Anthropic's clients, as far as the direct path needs; see ``openai_chat_request.py``.
+"""Parse chats of Anthropic's clients, as far as the direct path needs; see ``openai_chat_parser.py``.
 
 Blocks go to the host as they came, with their cache marks: without these every turn of a long conversation is paid in
 full.

@@ -1,4 +1,4 @@
-"""Parse replies of Anthropic's Messages API, as far as the direct path needs; see ``openai_chat_reply.py``."""
+"""Parse replies of Anthropic's Messages API, as far as the direct path needs; see ``openai_chat_rewriter.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse chats of Ollama's clients, as far as the direct path needs; see ``openai_chat_request.py``.
+"""Parse chats of Ollama's clients, as far as the direct path needs; see ``openai_chat_parser.py``.
 
 Messages are written again as the codec writes them: a tool result names its tool, and a tool call has an id.
 """

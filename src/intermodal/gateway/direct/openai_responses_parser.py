@@ -1,4 +1,4 @@
-"""Parse requests of OpenAI's Responses API, as far as the direct path needs; see ``openai_chat_request.py``.
+"""Parse requests of OpenAI's Responses API, as far as the direct path needs; see ``openai_chat_parser.py``.
 
 Items are written again as the codec writes them, because clients send items back that came from elsewhere, with ids
 that no host knows. Long texts in them go on as they came.

@@ -38,7 +38,7 @@ def unenforced_tools(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:
 def unforwarded_fields(
     fields: Mapping[str, msgspec.Raw], settings: Settings, dialect: ClientApi, endpoint: Endpoint | None
 ) -> tuple[str, ...]:
-    """Return names of fields that the answering endpoint is not sent (``wire/fields.py``).
+    """Return names of fields that the answering endpoint is not sent (``protocols/request_fields.py``).
 
     ``endpoint`` None: no host is asked.
     """

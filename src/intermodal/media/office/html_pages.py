@@ -69,7 +69,7 @@ def markdown(
     """The page as Markdown and what was left out of it.
 
     ``inside`` finds a picture by its ``cid:`` or own name; ``titled`` puts the page's title before it; without
-    ``framed``, menus, banners and the like go (``page_frame.py``).
+    ``framed``, menus, banners and the like go (``_frames``).
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a page that looks like a path, or like XML

@@ -2,7 +2,8 @@
 
 Search prices hundreds of routes, so what does not depend on the endpoint is added up once as a demand
 (``call_demand.py``). ``price_route`` then is a handful of multiplications at two levels, mid for ranking and high for
-limits; ``candidate_builder`` shows the chosen few at all three levels by the same formulas (``final_call.py``).
+limits; ``candidate_builder`` shows the chosen few at all three levels by the same formulas
+(``final_call_estimate.py``).
 
 ``RouteLimits`` are the route rules as plain comparisons, for routes that are considered and not shown; a test compares
 the two. Peak memory: converters stay loaded for the next request; where memory does not hold them and the answering

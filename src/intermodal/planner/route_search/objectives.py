@@ -9,8 +9,8 @@ best       strength, then inferred needs kept, then the evidence of that strengt
            then its size, then its own vendor, then money
 
 Ties are decided by seconds, kept aspects, money, the model's own vendor, the id. Seconds that are a placeholder
-(``catalog/untimed.py``) decide no tie and come after stated ones; they can be the fastest route only by their high end.
-An unknown price counts as more than any other; where money does not decide, it excludes nobody.
+(``catalog/default_speeds.py``) decide no tie and come after stated ones; they can be the fastest route only by their
+high end. An unknown price counts as more than any other; where money does not decide, it excludes nobody.
 """
 
 from __future__ import annotations
