@@ -8,6 +8,7 @@ failed attempt is decided in ``retry.py``, what it costs in ``accounting.py``.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import Literal, cast
 
@@ -312,7 +313,7 @@ class PriorAttempt:
                 await think(thought)
         return self._made
 
-    @property
+    @cached_property
     def _made(self) -> CallResult:
         return ChatAnswer(self._events).made()
 

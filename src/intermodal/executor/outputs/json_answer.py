@@ -202,6 +202,11 @@ async def run_bounded(work: Callable[[StepBudget], T]) -> T:
     except BudgetExhausted as error:
         if error.deep:
             raise
+    return await run_in_thread(work)
+
+
+async def run_in_thread(work: Callable[[StepBudget], T]) -> T:
+    """Do ``work`` as ``run_bounded`` does, off the loop from the first step: where it is known to take long."""
     budget = StepBudget(STEPS, pause=_give_way)
     running = asyncio.get_running_loop().run_in_executor(_threads(), _in_turns, work, budget)
     try:

@@ -115,10 +115,6 @@ class CompiledPlan:
         output = inputs.request.output
         self.schema = output if isinstance(output, JsonOutput) else None
         self.held = self.schema is not None and _held(self.schema, endpoint)
-        self._said_field = tongue.said
-        # What a model is told of a schema is the same for all chats of a shape, unless it depends on their words.
-        by_chat = self.held and self.schema is not None and self.schema.schema == ANY_OBJECT
-        self._words: str | None = None
         self.plan = plan
         self.explores = plan.explores
         self.step = step
@@ -146,6 +142,8 @@ class CompiledPlan:
         self.about = dumps(about)[:-1]
         self.notes = (*plan.notes, *chosen.warnings)
         self._tariff = tariff
+        # What a model is told of a schema is the same for all chats of a shape, unless it depends on their words.
+        by_chat = self.held and self.schema is not None and self.schema.schema == ANY_OBJECT
         self._words = None if by_chat else self._instruction(chat)
         self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
@@ -212,8 +210,10 @@ class CompiledPlan:
         fields, words = chat.fields, self.words(chat)
         made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
         for name, begin in self._kept:
-            if words and name == self._said_field:
-                made += [begin, append_words(_messages_of(chat, name), words) or b"[]"]
+            if words and name == self.tongue.said:
+                longer = append_words(_messages_of(chat, name), words)
+                assert longer is not None, "chats of this shape end in words of a user (_output_not_direct)"
+                made += [begin, longer]
             elif name in chat.written:
                 made += [begin, *chat.written[name]]
             elif name in fields:
@@ -233,12 +233,12 @@ class CompiledPlan:
             return ""
         return asked_in_words(
             self.schema, self.endpoint.host, held=self.held,
-            speaks_of_json=lambda: b"json" in _messages_of(chat, self._said_field).lower(),
+            speaks_of_json=lambda: b"json" in _messages_of(chat, self.tongue.said).lower(),
         )  # fmt: skip
 
     def last_words(self, chat: ParsedChat) -> str:
         """The words that the conversation ends in."""
-        return last_words(_messages_of(chat, self._said_field))
+        return last_words(_messages_of(chat, self.tongue.said))
 
     def bill(self, usage: WireUsage, work: Work, moment: str) -> float | None:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""

@@ -30,7 +30,7 @@ from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.outputs.answer_call import ending_notes
 from intermodal.executor.outputs.answer_call import refusal_error as refusal_of
-from intermodal.executor.outputs.json_answer import INLINE, run_bounded
+from intermodal.executor.outputs.json_answer import INLINE
 from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.attempt_ids import new_ids
 from intermodal.gateway.direct.compiled_plan import CompiledPlan, ShortenedCall, run_metadata
@@ -256,8 +256,7 @@ class DirectAttempt:
             gateway.could_not(self._asked, reply, error)
             return
         gateway.note_failure(error)
-        self._asked.served.failed(error.code, broken=True)
-        reply.last(self._broken(error))
+        self._break_off(error)
 
     def _planned(self) -> None:
         """Whoever is told of a plan is told of this one."""
@@ -499,15 +498,18 @@ class DirectAttempt:
             return self._fault(json_answer.parse(text, schema.schema, StepBudget(INLINE)))
         except BudgetExhausted as problem:
             if problem.deep:
-                return json_answer.unchecked(problem, endpoint=self._way.endpoint.id, step=self._way.step.id)
+                return self._unchecked(problem)
         return self._loop.create_task(self._judged_apart(text, schema))
 
     async def _judged_apart(self, text: str, schema: JsonOutput) -> errors.IntermodalError | None:
         """The same of a long answer, in a thread."""
         try:
-            return self._fault(await run_bounded(partial(json_answer.parse, text, schema.schema)))
+            return self._fault(await json_answer.run_in_thread(partial(json_answer.parse, text, schema.schema)))
         except BudgetExhausted as problem:
-            return json_answer.unchecked(problem, endpoint=self._way.endpoint.id, step=self._way.step.id)
+            return self._unchecked(problem)
+
+    def _unchecked(self, problem: BudgetExhausted) -> errors.OutputUnchecked:
+        return json_answer.unchecked(problem, endpoint=self._way.endpoint.id, step=self._way.step.id)
 
     def _fault(self, parsed: json_answer.ParsedAnswer) -> errors.OutputInvalid | None:
         schema, cut = self._way.schema, self._exchange.finish == "length"
@@ -560,6 +562,16 @@ class DirectAttempt:
     def _bill(self, usage: WireUsage | None) -> float | None:
         return self._way.bill(usage or WireUsage(), self._work, self._gateway.client.moment)
 
+    @property
+    def _is_counted(self) -> bool:
+        exchange = self._exchange
+        return accounting.usage_is_complete(exchange.usage, looped=exchange.looped, overran=exchange.overran)
+
+    def _charge(self, *, counted: bool = True) -> accounting.Charge:
+        """Bill an answer that came by its host's counts."""
+        self._cost = self._bill(self._exchange.usage)
+        return accounting.charge_answer(self._cost, self._way.estimated, counted=counted)
+
     def _worked(self) -> None:
         gateway, way, exchange, chat = self._gateway, self._way, self._exchange, self._chat
         self._lane.taken += 1
@@ -582,8 +594,7 @@ class DirectAttempt:
             counts = self._counts()
         given_tokens, made_tokens = self._settle_by(usage)
         outcome = self._outcome(seconds, usage)
-        counted = accounting.usage_is_complete(exchange.usage, looped=exchange.looped, overran=exchange.overran)
-        self._write(accounting.charge_answer(self._cost, way.estimated, counted=counted).state, outcome)
+        self._write(accounting.charge_answer(self._cost, way.estimated, counted=self._is_counted).state, outcome)
         self._called(seconds, outcome.usage)
         gateway.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
         name = digest_with_answer(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
@@ -591,28 +602,15 @@ class DirectAttempt:
 
     def _handed_on(self) -> Handover:
         """An answer that is no good as it is, and that nobody has seen: the executor goes on from there."""
-        way, exchange = self._way, self._exchange
-        seconds = time.monotonic() - self._began
-        self._cost = self._bill(exchange.usage)
-        counted = accounting.usage_is_complete(exchange.usage, looped=exchange.looped, overran=exchange.overran)
-        charge = accounting.charge_answer(self._cost, way.estimated, counted=counted)
-        self._write(charge.state, self._outcome(seconds, exchange.usage), runs=False)
+        exchange, charge = self._exchange, self._charge(counted=self._is_counted)
+        self._write(charge.state, self._outcome(time.monotonic() - self._began, exchange.usage), runs=False)
         return self._failure(None, charge, exchange.events())
 
     def _invalid(self, error: errors.IntermodalError) -> None:
         """A stream whose words break their schema: they were read, so all that can be done is to say so."""
-        way, exchange, gateway = self._way, self._exchange, self._gateway
-        self._upstream.end(None, time.monotonic())
-        self._cost = self._bill(exchange.usage)
-        seconds = time.monotonic() - self._began
-        outcome = self._outcome(seconds, exchange.usage)
-        charge = accounting.charge_answer(self._cost, way.estimated, counted=True)
-        self._write(charge.state, outcome, ended=error.code)
-        gateway.metrics.used(*self._settle_by(exchange.usage))
-        gateway.note_failure(error)
-        self._called(seconds, outcome.usage, error.code)
-        self._asked.served.failed(error.code, broken=True)
-        self._reply.last(self._broken(error))
+        self._gateway.note_failure(error)
+        self._paid_in_vain(error, ended=error.code)
+        self._break_off(error)
 
     def _failure(
         self, error: errors.CallError | None, charge: accounting.Charge, events: Sequence[WireEvent] = ()
@@ -626,19 +624,27 @@ class DirectAttempt:
 
     def _refused(self) -> NoReturn:
         """The model would not. Nobody else is asked instead; raises what it is."""
-        gateway, way, exchange = self._gateway, self._way, self._exchange
-        error = refusal_of(way.endpoint, "".join(exchange.refusal), way.step.id)
-        self._upstream.end(None, time.monotonic())
-        self._cost = self._bill(exchange.usage)
-        seconds = time.monotonic() - self._began
-        outcome = self._outcome(seconds, exchange.usage, error.code)
-        self._write(accounting.charge_answer(self._cost, way.estimated, counted=True).state, outcome)
-        gateway.metrics.used(*self._settle_by(exchange.usage))
-        self._called(seconds, outcome.usage, error.code)
+        error = refusal_of(self._way.endpoint, "".join(self._exchange.refusal), self._way.step.id)
+        self._paid_in_vain(error, code=error.code)
         if self._reply.status:
-            self._asked.served.failed(error.code, broken=True)
-            self._reply.last(self._broken(error))
+            self._break_off(error)
         raise error
+
+    def _paid_in_vain(self, error: errors.IntermodalError, *, code: str = "", ended: str = "") -> None:
+        """An answer came that is paid and cannot be used. ``code``: how the attempt did; ``ended``: how the run did."""
+        usage = self._exchange.usage
+        self._upstream.end(None, time.monotonic())
+        charge = self._charge()
+        seconds = time.monotonic() - self._began
+        outcome = self._outcome(seconds, usage, code)
+        self._write(charge.state, outcome, ended=ended)
+        self._gateway.metrics.used(*self._settle_by(usage))
+        self._called(seconds, outcome.usage, error.code)
+
+    def _break_off(self, error: errors.IntermodalError) -> None:
+        """End what the client has begun to read with the error."""
+        self._asked.served.failed(error.code, broken=True)
+        self._reply.last(self._broken(error))
 
     def _failed(self, error: errors.CallError) -> Handover | None:
         way, exchange = self._way, self._exchange
@@ -660,8 +666,7 @@ class DirectAttempt:
         self._settle()
         gateway.note_failure(error)
         self._called(seconds, _tokens(exchange.usage), error.code)
-        self._asked.served.failed(error.code, broken=True)
-        self._reply.last(self._broken(error))
+        self._break_off(error)
         return None
 
     def _broken(self, error: BaseException) -> bytes:
@@ -680,8 +685,7 @@ class DirectAttempt:
         seconds = time.monotonic() - self._began
         if exchange.judging:  # the answer is there, and paid
             self._upstream.end(None, time.monotonic())
-            self._cost = self._bill(exchange.usage)
-            charge = accounting.charge_answer(self._cost, self._way.estimated, counted=True)
+            charge = self._charge()
             self._settle_by(exchange.usage)
             outcome = self._outcome(seconds, exchange.usage)
         else:

@@ -272,10 +272,9 @@ class DirectEngine:
         long = is_long(call.messages, call.tools, call.output)
         if isinstance(call.output, JsonOutput):
             try:
-                await endpoints_chat.check_schema(call.output.schema)
+                call = replace(call, output=await endpoints_chat.check_output(call.output))
             except errors.IntermodalError:
                 return None  # the executor says what is wrong with it
-            call = replace(call, output=replace(call.output, whole=False))
         request = continue_conversation(await offload(long, request_from_call, call, ready.policy), ready.place)
         parts = await offload(long, list, request.parts())
         pictures = await offload(long, _pictures_in, parts)

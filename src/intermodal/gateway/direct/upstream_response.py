@@ -166,7 +166,12 @@ class UpstreamResponse:
     @property
     def refused(self) -> bool:
         """Nothing was said, and that on purpose."""
-        return self.finish == "content_filter" and not self.calls and not any(text.strip() for text in self.text)
+        return self.finish == "content_filter" and self.wordless
+
+    @property
+    def wordless(self) -> bool:
+        """Neither a visible word nor a call of a tool came."""
+        return not self.calls and not any(text.strip() for text in self.text)
 
     def _note(self, piece: ReplyChunk) -> None:
         if piece.text:
@@ -609,7 +614,7 @@ class StreamedResponse(UpstreamResponse):
 
     @property
     def _unsaid(self) -> bool:
-        return self._teller.silent and not self.calls and not any(text.strip() for text in self.text)
+        return self._teller.silent and self.wordless
 
     def events(self) -> Sequence[WireEvent]:
         found: list[WireEvent] = [WireTextDelta(text="".join(self.text))]
