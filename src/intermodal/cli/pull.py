@@ -612,7 +612,6 @@ def _moved(plan: HubPull) -> str:
 
 
 def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
-    from intermodal.cli.pull import unless_forced
     from intermodal.model_fit.hub_pull import check_fits
 
     with unless_forced(plan.model.name, force=force, quiet=quiet):
@@ -622,7 +621,6 @@ def _check(plan: HubPull, *, force: bool, quiet: bool) -> None:
 def _fetch(store: WeightsStore, plan: HubPull, asked: PullOptions) -> None:
     import anyio
 
-    from intermodal.cli.pull import PullProgress
     from intermodal.local.embedded.availability import install_command
     from intermodal.model_fit.hub_pull import row_of
 

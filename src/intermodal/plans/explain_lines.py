@@ -23,18 +23,24 @@ def place(sent: Send) -> str:
 def brief(candidate: Candidate) -> str:
     """A fallback: who answers, by which way, what is lost, what it takes, where it sends."""
     figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
-    away = "" if not candidate.sends else f"  sends to {', '.join(dict.fromkeys(map(place, candidate.sends)))}"
-    return f"{candidate.endpoint}  {candidate.summary}{missing(candidate)}  {figures}{away}"
+    away = _destinations(candidate)
+    sends = f"  sends to {away}" if away else ""
+    return f"{candidate.endpoint}  {candidate.summary}{missing(candidate)}  {figures}{sends}"
 
 
 def one_line(candidate: Candidate) -> str:
     """The route with its price and seconds, what leaves the machine, and what is lost, on one line."""
     estimate = candidate.total
-    away = ", ".join(dict.fromkeys(map(place, candidate.sends)))
+    away = _destinations(candidate)
     leaves = f"sends to {away}" if away else "nothing leaves this machine"
     lost = f"; loses {', '.join(candidate.loses)}" if candidate.loses else ""
     figures = f"{numbers.money(estimate.cost)}, {numbers.seconds(estimate.seconds)}"
     return f"{candidate.summary} by {candidate.endpoint or 'no model'}: {figures}; {leaves}{lost}"
+
+
+def _destinations(candidate: Candidate) -> str:
+    """Where a route sends to, each place once; "" where nothing leaves the machine."""
+    return ", ".join(dict.fromkeys(map(place, candidate.sends)))
 
 
 def missing(candidate: Candidate) -> str:

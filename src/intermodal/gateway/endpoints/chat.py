@@ -129,8 +129,7 @@ async def plan_chat(gateway: Gateway, asked: GatewayRequest, dialect: ClientApi,
     if not any(_says(part) for message in request.messages for part in message.parts):
         raise _nothing_said(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
-        await check_schema(call.output.schema)
-        request = replace(request, output=replace(call.output, whole=False))  # clients look why an answer ended
+        request = replace(request, output=await check_output(call.output))
     prepared, plan = await gateway.planned(request, asked.owner, exact=exact, rendered=rendered)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     protocol = answering.host.protocol if answering is not None else ""
@@ -150,12 +149,17 @@ async def plan_chat(gateway: Gateway, asked: GatewayRequest, dialect: ClientApi,
     return job
 
 
-async def check_schema(schema: dict[str, Any]) -> None:
-    """Before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to read."""
+async def check_output(output: JsonOutput) -> JsonOutput:
+    """Return the output a client asks for, which may be cut, as clients look why an answer ended.
+
+    Its schema is checked before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to
+    read.
+    """
     try:
-        await run_bounded(partial(schemas.check_schema, schema))
+        await run_bounded(partial(schemas.check_schema, output.schema))
     except BudgetExhausted as error:
         raise schemas.schema_too_large(error) from None
+    return replace(output, whole=False)
 
 
 _MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)
