@@ -12,9 +12,7 @@ from intermodal import errors
 from intermodal.concurrency.offload import LONG, offload
 from intermodal.content import Text, Transcript, Value
 from intermodal.events import Actual, Checked, FieldEvidence, Note, Retrying
-from intermodal.evidence import EvidenceSource, EvidenceSources, evidence_of
-from intermodal.evidence.field_evidence import are_codes, codes_of, value_at
-from intermodal.evidence.searchable_text import number_in
+from intermodal.evidence import EvidenceSource, EvidenceSources, are_codes, codes_of, evidence_of, number_in, value_at
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
 from intermodal.executor.attempt.step_caller import FinishedCall, Reroute
 from intermodal.executor.drivers.interface import CallJob

@@ -1,0 +1,370 @@
+"""Find where the values of a JSON answer stand in the texts that a model read. Pure.
+
+``evidence_of`` looks each value up in a ``SearchableText``, a text tokenised once. Values match as a reader would match
+them: text without case, numbers by value however they are grouped, dates in any order, currencies by sign or code. A
+value that is found nowhere may still be right (a sum), so it is reported and not refused. Booleans and words of an
+enumeration need not be in a text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from intermodal.events import FieldEvidence
+from intermodal.json_schema.allowed_values import AllowedValues
+from intermodal.json_schema.pointer import pointer, steps
+from intermodal.media.text.invisible_characters import strip_invisible
+
+MOST = 2_000  # values that are looked for
+_QUOTED = 200  # characters of the line that is shown
+Path = tuple[str | int, ...]
+
+
+class EvidenceSource(NamedTuple):
+    """A text that a model was given, and where it is from. ``page`` is 0 and ``at`` (seconds) -1 where there is none;
+    ``starts``: seconds at which each of its lines was said."""
+
+    file: str
+    text: str
+    page: int = 0
+    at: float = -1.0
+    starts: tuple[float, ...] = ()
+
+
+class EvidenceSources(NamedTuple):
+    """``texts``: those to search, none where no file came with the request. ``whole``: the model was given nothing else
+    of the files; a picture that it saw may hold what no text does."""
+
+    texts: tuple[EvidenceSource, ...] = ()
+    whole: bool = True
+
+
+def evidence_of(data: Any, schema: Mapping[str, Any], sources: EvidenceSources) -> tuple[FieldEvidence, ...]:
+    """Return where each value of an answer is found, in order; () where no file came with the request.
+
+    ``data`` is valid by ``schema``. Empty values are not looked for, nor more than ``MOST``.
+    """
+    if not sources.texts and sources.whole:
+        return ()
+    read = [(source, SearchableText(source.text)) for source in sources.texts]
+    choices = AllowedValues(schema)
+    found: list[FieldEvidence] = []
+    for number, (path, value) in enumerate(_values(data)):
+        looked_for = number < MOST and not (value is None or value == "" or isinstance(value, bool))
+        place = _place(value, read) if looked_for else None
+        if place is not None:
+            found.append(_evidence(path, *place))
+        elif not looked_for or not sources.whole or _free_choice(value, path, choices, read):
+            found.append(FieldEvidence(field=pointer(path), status="unchecked"))
+        else:
+            found.append(FieldEvidence(field=pointer(path), status="unverified"))
+    return tuple(found)
+
+
+def value_at(data: Any, field: str) -> Any:
+    """Return the value that a JSON Pointer names.
+
+    >>> value_at({"items": [{"price": 7}]}, "/items/0/price")
+    7
+    """
+    for name in steps(field):
+        data = data[int(name)] if isinstance(data, list) else data[name]
+    return data
+
+
+def _values(data: Any) -> Iterator[tuple[Path, Any]]:
+    waiting: list[tuple[Path, Any]] = [((), data)]
+    while waiting:
+        path, each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += [((*path, name), value) for name, value in reversed(each.items())]
+        elif isinstance(each, list):
+            waiting += [((*path, place), value) for place, value in reversed(list(enumerate(each)))]
+        else:
+            yield path, each
+
+
+# A word in brackets, or a line to write on: what a form or an example has where a value belongs.
+_PLACEHOLDER = re.compile(r"<[^<>]*>|\{[^{}]*\}|\[[^\[\]]*\]|_{3,}")
+
+
+def _place(value: Any, read: list[tuple[EvidenceSource, SearchableText]]) -> tuple[EvidenceSource, int] | None:
+    blanks = _PLACEHOLDER.findall(value) if isinstance(value, str) else ()
+    for source, text in read:
+        if any(blank not in source.text for blank in blanks):
+            continue
+        line = text.number(value) if isinstance(value, (int, float)) else text.words(str(value))
+        if line is not None:
+            return source, line
+    return None
+
+
+def _free_choice(
+    value: Any, path: Path, choices: AllowedValues, read: list[tuple[EvidenceSource, SearchableText]]
+) -> bool:
+    """Whether it is a word of the schema's own list, which need not stand in a text. Codes are names and no judgement
+    of the text: where another code of the list stands there, this one was not chosen but mistaken."""
+    listed = choices.at(path)
+    if not any(value == each and type(value) is type(each) for each in listed):
+        return False
+    return not are_codes(listed) or not any(each in text.codes for each in listed for _, text in read)
+
+
+def are_codes(listed: Iterable[Any]) -> bool:
+    """Return whether an enumeration of the schema has only codes, and perhaps null.
+
+    >>> are_codes(["EUR", "USD", None]), are_codes(["BUG", "QUESTION"])
+    (True, False)
+    """
+    return all(each is None or (isinstance(each, str) and CODE.fullmatch(each)) for each in listed)
+
+
+def codes_of(sources: EvidenceSources) -> frozenset[str]:
+    """Return the codes that are in any of the texts."""
+    return frozenset(code for source in sources.texts for code in codes_in(source.text))
+
+
+def _evidence(path: Path, source: EvidenceSource, line: int) -> FieldEvidence:
+    at = source.starts[line - 1] if line <= len(source.starts) else source.at
+    lines = strip_invisible(source.text).split("\n", line)
+    text = " ".join(lines[line - 1].split())[:_QUOTED] if line <= len(lines) else ""
+    return FieldEvidence(
+        field=pointer(path), status="found", file=source.file, page=source.page, line=0 if at >= 0 else line, at=at,
+        text=text,
+    )  # fmt: skip
+
+
+_CURRENCIES = {"€": " eur ", "$": " usd ", "£": " gbp ", "¥": " jpy ", "₹": " inr "}
+_SIGNS = re.compile("[€$£¥₹]")
+_CODES = frozenset(code.strip() for code in _CURRENCIES.values()) | {"chf", "cny", "nok", "sek", "dkk", "pln", "czk"}
+CODE = re.compile(r"\b[A-Z]{2,4}\b")  # EUR, DE, KG
+_ONE_CURRENCY = {"€": "EUR", "£": "GBP", "₹": "INR"}  # "$" and "¥" are signs of several
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)")  # 14 216 and 14'216.50
+_GAP = re.compile(r"[ '’]")
+_PERCENT = re.compile(r" ?%")
+_MINUS = re.compile(r"(?:^|[^\w])[-−–(] ?(?:[a-z]{3} {0,2})?$")  # what stands before a number that is negative
+_EDGE = "\x00"
+
+
+class SearchableText:
+    """A text's words and numbers in order, the values of its numbers, and its days. Places are lines, from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._read = text
+        text = _plain(text)
+        self._text = text
+        self._breaks = [place for place, letter in enumerate(text) if letter == "\n"]
+        self._tokens = [(match.group(), match.start()) for match in _TOKEN.finditer(text)]
+        self._squeezed, self._starts = _squeezed(token for token, _ in self._tokens)
+        self._ends = frozenset((*self._starts[1:], len(self._squeezed)))
+        self._numbers = self._worth()
+        self._days = days_in(text)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """The codes of the text, searched on first use: few schemas list codes."""
+        return codes_in(self._read)
+
+    def _worth(self) -> dict[Decimal, int]:
+        found: dict[Decimal, int] = {}
+        for token, at in self._tokens:
+            worths = _worths(token)
+            if worths and _PERCENT.match(self._text, at + len(token)):
+                worths += [worth / 100 for worth in worths]
+            if worths and _MINUS.search(self._text[max(0, at - 8) : at]):
+                worths += [-worth for worth in worths]
+            for worth in worths:
+                found.setdefault(worth, at)
+        for match in _GROUPED.finditer(self._text):
+            for worth in _worths(_GAP.sub("", match.group())):
+                found.setdefault(worth, match.start())
+        return found
+
+    def number(self, value: float) -> int | None:
+        """Return the line of a number, by its value. A positive number may be written as a deduction."""
+        at = self._numbers.get(Decimal(repr(value)))
+        return None if at is None else self._line(at)
+
+    def words(self, value: str) -> int | None:
+        """Return the line of some words. A number among them counts by its value; blanks and signs do not count."""
+        text = _plain(value)
+        for day in days_of(text):
+            if day in self._days:
+                return self._line(self._days[day])
+        tokens = _TOKEN.findall(text)
+        if not tokens:
+            at = self._text.find(text.strip())
+            return self._line(at) if at >= 0 else None
+        found = self._stands(tokens)
+        if found is None and len(tokens) == 2 and not _CODES.isdisjoint(tokens):
+            found = self._stands(reversed(tokens))  # a sum of money whose currency stands on its other side
+        return None if found is None else self._line(found)
+
+    def _stands(self, tokens: Iterable[str]) -> int | None:
+        wanted, _ = _squeezed(tokens)
+        at = self._squeezed.find(wanted)
+        while at >= 0:
+            token = bisect_right(self._starts, at) - 1
+            if self._starts[token] == at and at + len(wanted) in self._ends:
+                return self._tokens[token][1]
+            at = self._squeezed.find(wanted, at + 1)
+        return None
+
+    def _line(self, at: int) -> int:
+        return bisect_right(self._breaks, at - 1) + 1
+
+
+def codes_in(text: str) -> frozenset[str]:
+    """Return codes of two to four capitals, and currencies with a sign of their own.
+
+    >>> sorted(codes_in("Total due 12 GBP (5 €), paid in us dollars"))
+    ['EUR', 'GBP']
+    """
+    named = (code for sign, code in _ONE_CURRENCY.items() if sign in text)
+    return frozenset((*CODE.findall(strip_invisible(text)), *named))
+
+
+def _plain(text: str) -> str:
+    """Return text as it is compared, line by line: without case and accents, currencies by their codes."""
+    parted = unicodedata.normalize("NFKD", strip_invisible(text)).casefold()
+    bare = "".join(letter for letter in parted if not unicodedata.combining(letter)) if not parted.isascii() else parted
+    return _SIGNS.sub(lambda sign: _CURRENCIES[sign.group()], bare)
+
+
+def _squeezed(tokens: Iterable[str]) -> tuple[str, list[int]]:
+    """Tokens in one string, and where each begins. Letters stand side by side, as an eye that reads a page may lose a
+    blank; a number is parted from what stands beside it."""
+    made: list[str] = []
+    starts: list[int] = []
+    at = 0
+    for token in tokens:
+        said = f"{_EDGE}{_canonical(token)}{_EDGE}" if token[0].isdigit() else token
+        starts.append(at)
+        made.append(said)
+        at += len(said)
+    return "".join(made), starts
+
+
+def _canonical(token: str) -> str:
+    """A number as it is compared among words: without groups and without noughts at the end. One that begins with a
+    nought and goes on is a name of something, and stays as it is."""
+    worths = _worths(token)
+    return token if not worths or re.match("0[0-9]", token) else str(worths[0].normalize())
+
+
+def _worths(token: str) -> list[Decimal]:
+    """Return the possible values of a number: "1.380" is 1380 to one reader, and 1.38 to another.
+
+    >>> _worths("1,380.50"), _worths("1.380"), _worths("18.01.2024")
+    ([Decimal('1380.50')], [Decimal('1380'), Decimal('1.380')], [])
+    """
+    if not token[0].isdecimal():
+        return []
+    commas, points = token.count(","), token.count(".")
+    if not commas and not points:
+        return [Decimal(token)]
+    if commas and points:
+        last = max(token.rfind(","), token.rfind("."))
+        if token.count(token[last]) > 1:
+            return []
+        return [Decimal(f"{_bare(token[:last])}.{token[last + 1 :]}")]
+    head, *groups = token.split("," if commas else ".")
+    grouped = len(head) <= 3 and all(len(group) == 3 for group in groups)
+    found = [Decimal(_bare(token))] if grouped else []
+    return [*found, Decimal(f"{head}.{groups[0]}")] if len(groups) == 1 else found
+
+
+def number_in(text: str) -> float | None:
+    """Return the value of the only number in a text; None where there is none, or several.
+
+    >>> number_in("EUR 1,380.50"), number_in("-7 %"), number_in("2 of 3"), number_in(",.10")
+    (1380.5, -7.0, None, None)
+    """
+    plain = _GROUPED.sub(lambda match: _GAP.sub("", match.group()), _plain(text))
+    found = [match for match in _TOKEN.finditer(plain) if match.group()[0].isdecimal()]
+    worths = _worths(found[0].group()) if len(found) == 1 else []
+    if not worths or plain[: found[0].start()].endswith((".", ",")):  # the end of a number, whose beginning is lost
+        return None
+    negative = _MINUS.search(plain[: found[0].start()])
+    return float(-worths[0] if negative else worths[0])
+
+
+def _bare(digits: str) -> str:
+    return digits.replace(",", "").replace(".", "")
+
+
+Day = tuple[int, int, int]  # year, month, day of the month
+
+
+# Each month in English, German, French, Spanish, Italian, Dutch and Portuguese, without case and accents.
+_NAMES: tuple[str, ...] = (
+    "january jan januar janner janvier janv enero ene gennaio gen januari janeiro",
+    "february feb februar fevrier fevr febrero febbraio februari fevereiro fev",
+    "march mar marz mrz mars marzo maart mrt marco",
+    "april apr avril avr abril abr aprile",
+    "may mai mayo maggio mag mei maio",
+    "june jun juni juin junio giugno giu junho",
+    "july jul juli juillet juil julio luglio lug julho",
+    "august aug aout agosto ago augustus",
+    "september sep sept septembre septiembre settembre set setembro",
+    "october oct oktober okt octobre octubre ottobre ott outubro out",
+    "november nov novembre noviembre novembro",
+    "december dec dezember dez decembre diciembre dic dicembre desember dezembro",
+)
+
+_MONTHS = {name: number for number, names in enumerate(_NAMES, 1) for name in names.split()}
+
+_MONTH = f"(?P<month>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\\b\\.?"
+
+_YEAR = r"(?P<year>\d{4})(?!\d)"
+
+_FORMS = tuple(
+    re.compile(form)
+    for form in (
+        rf"(?<!\d){_YEAR}[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}})(?!\d)",
+        rf"(?<!\d)(?P<day>\d{{1,2}})(?:\.|st|nd|rd|th|er)?(?: of| de)? ?{_MONTH},?(?: de| del)? ?{_YEAR}",
+        rf"\b{_MONTH} ?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?,? {_YEAR}",
+        r"(?<!\d)(?P<day>\d{1,2})(?P<by>[-/.])(?P<month>\d{1,2})(?P=by)(?P<year>\d{4}|\d{2})(?!\d)",
+    )
+)
+
+
+def days_in(text: str) -> dict[Day, int]:
+    """Return each day that is named, with its first place. ``text`` has no capitals and no accents.
+
+    A date in figures whose order is ambiguous stands for both days.
+
+    >>> sorted(days_in("due 18 january 2024, paid 03/04/24"))
+    [(2024, 1, 18), (2024, 3, 4), (2024, 4, 3)]
+    """
+    found: dict[Day, int] = {}
+    for form in _FORMS:
+        for match in form.finditer(text):
+            for day in _days(match):
+                found.setdefault(day, match.start())
+    return found
+
+
+def days_of(text: str) -> list[Day]:
+    """Return the day that a text consists of; () where it is anything else."""
+    said = text.strip()
+    return [day for form in _FORMS if (match := form.fullmatch(said)) for day in _days(match)]
+
+
+def _days(match: re.Match[str]) -> Iterator[Day]:
+    said = match.groupdict()
+    year = int(said["year"])
+    year += 2000 if year < 100 else 0
+    day, named = int(said["day"]), said["month"]
+    month = _MONTHS.get(named) or int(named)
+    orders = ((month, day), (day, month)) if said.get("by") else ((month, day),)
+    for first, second in orders:
+        if 1 <= first <= 12 and 1 <= second <= 31:
+            yield year, first, second
