@@ -13,7 +13,7 @@ import pytest
 from tests.unit.local.runtime_fixtures import BASE, endpoint, runtimes, words
 
 from intermodal.errors import InputUnsupported, NotInstalled, RuntimeCrashed
-from intermodal.evaluation.text_comparison import word_error_rate
+from intermodal.evaluation.graders import word_error_rate
 from intermodal.executor.outputs.speech import speech_lines
 from intermodal.local.embedded import piper
 from intermodal.local.embedded.availability import install_command

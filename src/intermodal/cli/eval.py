@@ -190,7 +190,7 @@ def _journal_of(folder: Path, data: str) -> Path:
 
 def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) -> EvaluationReport:
     """Plan, run, keep; an interrupt says what is kept before it goes on as one."""
-    from intermodal.evaluation.report import report
+    from intermodal.evaluation.runner import report
     from intermodal.today import today
 
     quiet = given["quiet"] or given["as_json"]

@@ -304,7 +304,7 @@ def test(file: str, **given: Any) -> int:
     """
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
-    from intermodal.evaluation.prompt_examples import example_dataset, example_requests
+    from intermodal.evaluation.dataset import example_dataset, example_requests
 
     client, bridge = AsyncClient(), SyncBridge()
     try:

@@ -3,7 +3,6 @@
 Belongs here: what is run, how an answer is graded, and what the numbers say about routes and endpoints. Does not
 belong here: how a report looks (``charts/``), or anything that one request needs.
 
-- evaluation: ``dataset``, ``runner``, ``trial_journal``, ``graders``, ``aggregation``, ``report``
-- statistics: ``significance``, ``text_comparison``, ``tiers``
-- other measurements: ``bench``, ``probe``, ``prompt_examples``
+- evaluation: ``dataset``, ``runner``, ``trial_journal``, ``graders``, ``aggregation``, ``tiers``
+- other measurements: ``bench``, ``probe``
 """

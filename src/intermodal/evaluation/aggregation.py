@@ -12,10 +12,8 @@ from msgspec import field
 from intermodal.content import Value
 from intermodal.evaluation.dataset import EvalItem
 from intermodal.evaluation.graders import AnswerGrade, RouteAnswer, grade
-from intermodal.evaluation.route_identity import EvaluatedRoute
-from intermodal.evaluation.significance import holm_correction, mcnemar_test, wilson_interval
-from intermodal.evaluation.tiers import TierMeasurement
-from intermodal.evaluation.trial_journal import Trial
+from intermodal.evaluation.tiers import TierMeasurement, holm_correction, mcnemar_test, wilson_interval
+from intermodal.evaluation.trial_journal import EvaluatedRoute, Trial
 from intermodal.store.learned_figures import percentile
 
 SHOWN = 0.05  # a difference is called shown below this chance

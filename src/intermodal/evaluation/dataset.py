@@ -1,20 +1,24 @@
-"""Labelled datasets: JSONL with one item a line, validated completely before anything runs."""
+"""Labelled datasets: JSONL with one item a line, validated completely before anything runs.
+
+The examples of a prompt file are a dataset too (``example_dataset``): its checks are the expected answers.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import msgspec
 
 from intermodal import answer_schema as schemas
 from intermodal import request_builder
 from intermodal.content import File, PathSource, Source, UrlSource, Value
-from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, IntermodalError
+from intermodal.errors import InputBroken, InputEmpty, InputMissing, InputTooLarge, IntermodalError, UsageError
 from intermodal.request import (
     ASPECTS,
     Aspect,
@@ -26,11 +30,16 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
+if TYPE_CHECKING:
+    from intermodal.prompts.prompt import Prompt
+    from intermodal.prompts.prompt_file import PromptExample, PromptFile
+
 Compare = Literal["exact", "contains", "number", "regex", "wer", "json", "labels"]
 COMPARES: tuple[Compare, ...] = get_args(Compare)
 MAX_DATA = 256 << 20  # bytes of a JSONL file
 _NAMED = 8  # bad lines an error names
 _KEPT = "keep one of them"
+_LONG = 60  # letters of a value in a name
 
 
 class EvalItem(Value, forbid_unknown_fields=True, kw_only=True):
@@ -310,3 +319,59 @@ def item_request(item: EvalItem, folder: Path, **common: Any) -> Request:
     return request_builder.make_request(
         item.prompt, *sources, output=item_output(item), system=item.system, **{**common, **own}
     )
+
+
+def example_dataset(file: PromptFile) -> tuple[Dataset, dict[str, PromptExample]]:
+    """The items of a file's examples, and the example of each by its id. Raises UsageError where there are none.
+
+    An example of which nothing can be checked is left out.
+    """
+    items: list[EvalItem] = []
+    examples: dict[str, PromptExample] = {}
+    for number, example in enumerate(file.examples, start=1):
+        for place, check in enumerate(example.checks):
+            id = f"{number}" if len(example.checks) == 1 else f"{number}.{place + 1}"
+            item = msgspec.convert({"prompt": _title(example), "id": id, "line": example.line, **check}, EvalItem)
+            items.append(item)
+            examples[id] = example
+    if not items:
+        what = "has no example of which anything can be checked" if file.examples else "has no examples"
+        raise UsageError(what, where=file.path, todo="give it test data (docs/prompts.md), or use intermodal eval")
+    path = Path(file.path)
+    digest = hashlib.sha256(msgspec.json.encode(items)).hexdigest()
+    return Dataset(path=str(path.resolve()), name=path.name, digest=digest, items=tuple(items)), examples
+
+
+async def example_requests(
+    prompt: Prompt, examples: Mapping[str, PromptExample], *, one_route: bool
+) -> dict[str, Request]:
+    """The request of each item. ``one_route``: that of the file's model, where it can be had; else of any.
+
+    Raises PromptError with file and line for arguments that the file does not take.
+    """
+    made: dict[str, Request] = {}
+    for name, example in examples.items():
+        request = await prompt.request_with(example.arguments)
+        if one_route and prompt.file.model:
+            prepared, _, _ = await prompt.plan_request(request)
+            request = msgspec.structs.replace(request, policy=prepared.inputs.request.policy)
+        made[name] = request
+    return made
+
+
+def _title(example: PromptExample) -> str:
+    """What was given, for a table of items."""
+    return ", ".join(f"{name}: {_short(value)}" for name, value in example.arguments.items()) or "no arguments"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_named)
+    text = " ".join(text.split())
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+
+
+def _named(value: Any) -> str:
+    """A medium by the name of its file or its URL."""
+    source = getattr(value, "source", None)
+    name = getattr(source, "path", "") or getattr(source, "url", "") or getattr(source, "name", "")
+    return os.path.basename(name) or type(value).__name__.lower()

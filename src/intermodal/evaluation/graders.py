@@ -1,16 +1,31 @@
-"""Graders: one function per method of comparing an answer with the expected one."""
+"""Graders: one function per method of comparing an answer with the expected one.
+
+``grade`` is the entry. Below the graders are the pure functions with which they compare texts, numbers and JSON.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import field
 
 from intermodal.content import Value
-from intermodal.evaluation import text_comparison
 from intermodal.evaluation.dataset import Compare, EvalItem
+
+MAX_ANSWER = 200_000  # characters of an answer that are looked at
+
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+
+_NUMBER = re.compile(r"(?<![\w.,])[-−+]?(?:\d[\d.,'’\u00a0\u202f]*\d|\d)(?:[eE][-+]?\d+)?")
+
+
+_EDGES = " \t\r\n.,;:!?\"'“”‘’«»()[]{}*_`"
 
 
 class RouteAnswer(Value):
@@ -39,12 +54,12 @@ def _yes_or_no(right: bool, said: str) -> AnswerGrade:
 
 
 def _exact(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    mine = text_comparison.normalize(answer.text)
-    return _yes_or_no(any(mine == text_comparison.normalize(str(one)) for one in item.accepted), f"not {_shown(item)}")
+    mine = normalize(answer.text)
+    return _yes_or_no(any(mine == normalize(str(one)) for one in item.accepted), f"not {_shown(item)}")
 
 
 def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    there = [text_comparison.contains_words(answer.text, str(one)) for one in item.accepted]
+    there = [contains_words(answer.text, str(one)) for one in item.accepted]
     if item.all:
         missing = [str(one) for one, found in zip(item.accepted, there, strict=True) if not found]
         said = "" if not missing else f"lacks {', '.join(missing)}"
@@ -53,16 +68,14 @@ def _contains(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 
 
 def _number(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    said = text_comparison.numbers(answer.text)
+    said = numbers(answer.text)
     looked = {"any": said, "first": said[:1], "last": said[-1:]}[item.which]
-    right = any(
-        text_comparison.is_close(value, float(one), item.tolerance) for value in looked for one in item.accepted
-    )
+    right = any(is_close(value, float(one), item.tolerance) for value in looked for one in item.accepted)
     return _yes_or_no(right, f"no number is {_shown(item)}" if looked else "no number is stated")
 
 
 def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    text = answer.text[: text_comparison.MAX_ANSWER]
+    text = answer.text[:MAX_ANSWER]
     found = [bool(re.search(str(pattern), text, re.IGNORECASE)) for pattern in item.accepted]
     if item.all:
         missing = [str(one) for one, there in zip(item.accepted, found, strict=True) if not there]
@@ -73,16 +86,16 @@ def _regex(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
 
 
 def _wer(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    rate = min(text_comparison.word_error_rate(answer.text, str(one)) for one in item.accepted)
+    rate = min(word_error_rate(answer.text, str(one)) for one in item.accepted)
     right = rate <= item.max_wer + 1e-12
     return AnswerGrade(right=right, score=max(0.0, 1.0 - rate), said=f"word error rate {rate:.3f}")
 
 
 def _json(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    given = answer.data if answer.data is not None else text_comparison.first_json(answer.text)
+    given = answer.data if answer.data is not None else first_json(answer.text)
     if given is None:
         return AnswerGrade(right=False, score=0.0, said="no JSON")
-    good, of, differs = text_comparison.compare_leaves(item.expected, given, item.tolerance)
+    good, of, differs = compare_leaves(item.expected, given, item.tolerance)
     return AnswerGrade(right=good == of, score=good / of, said=f"differs at {differs}" if differs else "")
 
 
@@ -91,18 +104,14 @@ def _labels(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
     if answer.scores:
         named = {max(answer.scores, key=lambda label: answer.scores[label])}
     else:
-        left = text_comparison.normalize(answer.text)
+        left = normalize(answer.text)
         named = set()
         for label in sorted(item.labels, key=len, reverse=True):
-            if text_comparison.contains_words(left, label):
+            if contains_words(left, label):
                 named.add(label)
-                left = left.replace(text_comparison.normalize(label), " ")
+                left = left.replace(normalize(label), " ")
     right = named == {str(one) for one in item.accepted}
     return _yes_or_no(right, f"says {', '.join(sorted(named))}" if named else "names no label")
-
-
-def _shown(item: EvalItem) -> str:
-    return " or ".join(str(one) for one in item.accepted[:3])
 
 
 _GRADERS: dict[Compare, Callable[[EvalItem, RouteAnswer], AnswerGrade]] = {
@@ -114,3 +123,149 @@ _GRADERS: dict[Compare, Callable[[EvalItem, RouteAnswer], AnswerGrade]] = {
     "json": _json,
     "labels": _labels,
 }
+
+
+def _shown(item: EvalItem) -> str:
+    return " or ".join(str(one) for one in item.accepted[:3])
+
+
+def normalize(text: str) -> str:
+    """Text as it is compared: Unicode NFKC, small letters, single spaces, no punctuation around it.
+
+    >>> normalize("  “Gothenburg”. ")
+    'gothenburg'
+    """
+    return " ".join(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().split()).strip(_EDGES)
+
+
+def contains_words(text: str, wanted: str) -> bool:
+    """``wanted`` is in ``text`` as whole words.
+
+    >>> contains_words("The total is EUR 1,380.50.", "1,380.50"), contains_words("category", "cat")
+    (True, False)
+    """
+    inside, sought = normalize(text), normalize(wanted)
+    if not sought:
+        return False
+    before = r"(?<!\w)" if sought[0].isalnum() else ""
+    after = r"(?!\w)" if sought[-1].isalnum() else ""
+    return re.search(before + re.escape(sought) + after, inside) is not None
+
+
+def numbers(text: str) -> list[float]:
+    """Every number a text states, in order. Both ways of writing thousands are read.
+
+    >>> numbers("EUR 1,380.50, or 1.380,50; -3 of 48,210 and 7 percent")
+    [1380.5, 1380.5, -3.0, 48210.0, 7.0]
+    """
+    found = [_number_in_answer(match[0]) for match in _NUMBER.finditer(text[:MAX_ANSWER])]
+    return [value for value in found if value is not None]
+
+
+def _number_in_answer(said: str) -> float | None:
+    """One number. The last separator is a decimal one unless exactly three digits follow it, or it is repeated."""
+    digits, exponent, power = said.replace("−", "-").partition("e" if "e" in said else "E")
+    digits = re.sub("['’\u00a0\u202f]", "", digits)
+    last = max(digits.rfind("."), digits.rfind(","))
+    if last >= 0:
+        mark, after = digits[last], digits[last + 1 :]
+        other = "." if mark == "," else ","
+        whole = digits[:last].lstrip("+-")
+        thousands = len(after) == 3 and (mark == "," or digits.count(mark) > 1) and whole not in ("", "0")
+        if other not in digits and (digits.count(mark) > 1 or thousands):
+            digits = digits.replace(mark, "")
+        else:
+            digits = digits[:last].replace(mark, "").replace(other, "") + "." + after
+    try:
+        return float(digits + exponent + power)
+    except ValueError:
+        return None
+
+
+def words(text: str) -> list[str]:
+    """Words as speech recognition is graded: small letters, no punctuation."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text[:MAX_ANSWER]).casefold().replace("’", "'"))
+
+
+def word_error_rate(said: str, wanted: str) -> float:
+    """Word error rate: substitutions, deletions and insertions over the words that should be there.
+
+    The least edits that turn one into the other (Levenshtein 1966), over words. More than 1 where much was made up.
+
+    >>> word_error_rate("ask not what your country", "Ask not: what your country?")
+    0.0
+    """
+    ours, theirs = words(said), words(wanted)
+    if not theirs:
+        return 0.0 if not ours else float(len(ours))
+    row = list(range(len(theirs) + 1))
+    for place, word in enumerate(ours, start=1):
+        diagonal, row[0] = row[0], place
+        for column, other in enumerate(theirs, start=1):
+            diagonal, row[column] = (
+                row[column],
+                min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other)),
+            )
+    return row[-1] / len(theirs)
+
+
+def first_json(text: str) -> Any:
+    """The first JSON object or list in a text, None where there is none."""
+    decoder = json.JSONDecoder()
+    for match in re.finditer(r"[{\[]", text[:MAX_ANSWER]):
+        try:
+            value: Any = decoder.raw_decode(text, match.start())[0]
+        except ValueError:
+            continue
+        return value
+    return None
+
+
+def compare_leaves(expected: Any, answer: Any, tolerance: float) -> tuple[int, int, str]:
+    """How many leaves of ``expected`` the answer has, out of how many, and where it first differs.
+
+    What the answer has besides is not held against it. Lists are compared place by place.
+    """
+    return _leaves(expected, answer, tolerance, "")
+
+
+def _leaves(expected: Any, answer: Any, tolerance: float, path: str) -> tuple[int, int, str]:
+    pairs: list[tuple[Any, Any, str]]
+    if isinstance(expected, dict) and expected:
+        there = answer if isinstance(answer, dict) else {}
+        pairs = [(value, there.get(key), f"{path}.{key}".lstrip(".")) for key, value in expected.items()]
+    elif isinstance(expected, list) and expected:
+        there_list = answer if isinstance(answer, list) else []
+        pairs = [
+            (value, there_list[place] if place < len(there_list) else None, f"{path}[{place}]")
+            for place, value in enumerate(expected)
+        ]
+        if len(there_list) > len(expected):
+            pairs.append((len(expected), len(there_list), f"length of {path or 'the list'}"))
+    else:
+        good = _same(expected, answer, tolerance)
+        return int(good), 1, "" if good else (path or "the answer")
+    right = total = 0
+    differs = ""
+    for value, given, where in pairs:
+        some, of, first = _leaves(value, given, tolerance, where)
+        right, total, differs = right + some, total + of, differs or first
+    return right, total, differs
+
+
+def _same(expected: Any, answer: Any, tolerance: float) -> bool:
+    if isinstance(expected, bool) or expected is None or isinstance(expected, dict | list):
+        return type(expected) is type(answer) and bool(expected == answer)
+    if isinstance(expected, int | float):
+        if isinstance(answer, str):
+            said = numbers(answer)
+            return len(said) == 1 and is_close(said[0], float(expected), tolerance)
+        return (
+            not isinstance(answer, bool) and isinstance(answer, int | float) and is_close(answer, expected, tolerance)
+        )
+    return isinstance(answer, str | int | float) and normalize(str(expected)) == normalize(str(answer))
+
+
+def is_close(value: float, expected: float, tolerance: float) -> bool:
+    """Equal up to a difference of ``tolerance`` and what floating point loses."""
+    return abs(value - expected) <= tolerance + 1e-9 * max(1.0, abs(expected))

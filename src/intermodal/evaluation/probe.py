@@ -3,10 +3,15 @@
 A reply alone proves little: a server may take a picture and leave it out. So the server's own count of the prompt is
 held against that of the same words without the picture; where it did not grow, the picture was left out. Requests are
 made as any other: a row in the store before each is sent, and none that could cost more than was said beforehand.
+
+The media that are sent are the smallest valid ones: a PNG, a second of WAV and a one-page PDF, generated here.
 """
 
 from __future__ import annotations
 
+import math
+import struct
+import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from uuid import uuid4
 
@@ -18,7 +23,6 @@ from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.client import AsyncClient
 from intermodal.content import Kind, ToolCall, Value
 from intermodal.cost_model.rates import LOCAL_ZONES
-from intermodal.evaluation import probe_media
 from intermodal.events import Event
 from intermodal.executor.attempt.capability_learning import NEAR
 from intermodal.executor.attempt.ledger import RunLedger
@@ -57,9 +61,9 @@ _WEIGHS: Mapping[LessonSubject, int] = {
 }
 _GROWS = 2  # tokens that a picture, a sound or a page adds to a prompt, at least
 _MEDIA: Mapping[LessonSubject, Callable[[], WirePart]] = {
-    "image": lambda: WireImage(data=probe_media.sample_png()),
-    "audio": lambda: WireAudio(data=probe_media.sample_wav()),
-    "document": lambda: WireDocument(data=probe_media.sample_pdf(), name="page.pdf"),
+    "image": lambda: WireImage(data=sample_png()),
+    "audio": lambda: WireAudio(data=sample_wav()),
+    "document": lambda: WireDocument(data=sample_pdf(), name="page.pdf"),
 }
 _TOOL = Tool(
     name="weather", description="The weather of a city",
@@ -69,6 +73,9 @@ _SCHEMA = {
     "type": "object", "properties": {"word": {"type": "string", "maxLength": 12}}, "required": ["word"],
     "additionalProperties": False,
 }  # fmt: skip
+SIDE = 64  # pixels
+SECONDS = 1.0
+RATE = 16_000
 
 
 class PlannedProbe(Value):
@@ -146,7 +153,7 @@ def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> Plann
         rates = (price.input_mtok, price.input_image_mtok or 0.0, price.input_audio_mtok or 0.0)
         tokens = sum(_WEIGHS[about] + _WEIGHS["text"] for about in asks)
         cost = tokens * max(rates) / 1e6 + len(asks) * (ANSWER * price.output_mtok / 1e6 + price.request)
-        cost += max(probe_media.SECONDS, price.least_seconds) * (price.second or 0.0) if "audio" in asks else 0.0
+        cost += max(SECONDS, price.least_seconds) * (price.second or 0.0) if "audio" in asks else 0.0
     unsaid: tuple[LessonSubject, ...] = tuple(about for about in wanted if about not in asks)
     return PlannedProbe(
         endpoint=endpoint.id, host=endpoint.host.id, zone=endpoint.host.zone, asks=asks,
@@ -284,3 +291,49 @@ def _protocol_can_send(endpoint: Endpoint, call: ChatCall) -> bool:
     except NotExpressible:
         return False
     return True
+
+
+def sample_png() -> bytes:
+    """A PNG of 64 by 64 pixels: a red square on white."""
+    inner = range(SIDE // 4, SIDE * 3 // 4)
+    rows = b"".join(
+        b"\0" + b"".join(b"\xd0\x20\x20" if x in inner and y in inner else b"\xff\xff\xff" for x in range(SIDE))
+        for y in range(SIDE)
+    )
+    head = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", head) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def sample_wav() -> bytes:
+    """A WAV of one second, 16 kHz, mono: a quiet tone of 440 Hz."""
+    count = int(RATE * SECONDS)
+    samples = b"".join(
+        struct.pack("<h", round(6000 * math.sin(2 * math.pi * 440 * number / RATE))) for number in range(count)
+    )
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+    data = struct.pack("<4sI", b"data", len(samples)) + samples
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(form) + len(data), b"WAVE") + form + data
+
+
+def sample_pdf() -> bytes:
+    """A PDF of one page with three words on it."""
+    text = b"BT /F1 24 Tf 30 100 Td (One small page) Tj ET"
+    objects = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 240 160] /Contents 4 0 R"
+        b" /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(text), text),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    )
+    body, places = b"%PDF-1.4\n", []
+    for number, each in enumerate(objects, 1):
+        places.append(len(body))
+        body += b"%d 0 obj\n%s\nendobj\n" % (number, each)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    end = b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n"
+    return body + end % (len(objects) + 1, table, len(objects) + 1, len(body))

@@ -1,4 +1,7 @@
-"""Run every item over every route: all items are planned first, then run and stored one by one."""
+"""Run every item over every route: all items are planned first, then run and stored one by one.
+
+``report`` grades the trials and aggregates them, also of an evaluation that was stopped.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,10 @@ from intermodal.catalog.model_names import resolve_name
 from intermodal.client import AsyncClient, PreparedRequest
 from intermodal.content import Text
 from intermodal.errors import CallError, IntermodalError, NoRoute, StoreError, UsageError
+from intermodal.evaluation import aggregation, tiers
+from intermodal.evaluation.aggregation import EvaluationReport
 from intermodal.evaluation.dataset import Dataset, EvalItem, item_request
-from intermodal.evaluation.route_identity import EvaluatedRoute, StepActuals, evaluated_route
-from intermodal.evaluation.trial_journal import Trial, TrialJournal
+from intermodal.evaluation.trial_journal import EvaluatedRoute, StepActuals, Trial, TrialJournal, evaluated_route
 from intermodal.events import Event, Result, fold
 from intermodal.hints import hint
 from intermodal.planner.alternatives import alternatives, plan_of_candidate
@@ -317,6 +321,32 @@ class Evaluation:
         for step in trial.steps:
             if not step.cached:
                 self._fresh.setdefault(step.key, step)
+
+
+def report(evaluation: Evaluation, date: str, reused: int = 0) -> EvaluationReport:
+    """Everything that is known now; also of an evaluation that was stopped."""
+    trials = evaluation.trials()
+    rows = aggregation.grade_trials(evaluation.data.items, trials)
+    routes = aggregation.report_routes(rows, evaluation.left_out)
+    runs = [(row.trial, row.grade.right) for row in rows]
+    return EvaluationReport(
+        data=evaluation.data.name,
+        digest=evaluation.data.digest,
+        date=date,
+        items=len(evaluation.planned),
+        without_route={each.item.id: each.why for each in evaluation.planned if not each.routes},
+        runs=len(rows),
+        missing=len(evaluation.runs()) - len(rows),
+        reused=reused,
+        routes=routes,
+        comparisons=aggregation.compare_routes(rows, routes),
+        measured=tiers.measure_tiers(runs, evaluation.client.catalog),
+        spent=evaluation.journal.spent,
+        max_cost=evaluation.settings.max_cost,
+        hidden=evaluation.hidden,
+        stopped=evaluation.stopped,
+        graded=rows,
+    )
 
 
 def _conversion_keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:

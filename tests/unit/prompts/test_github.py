@@ -99,8 +99,8 @@ def test_a_text_that_grows_without_end_is_refused(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_evaluators_say_what_githubs_own_say(tmp_path: Path, string: str, answer: str, right: bool) -> None:
+    from intermodal.evaluation.dataset import example_dataset
     from intermodal.evaluation.graders import RouteAnswer, grade
-    from intermodal.evaluation.prompt_examples import example_dataset
 
     text = "messages:\n  - {role: user, content: 'a {{q}}'}\ntestData:\n  - {q: b, expected: a.b}\n"
     file = read(tmp_path, f"{text}evaluators:\n  - name: it\n    string: {{{string}}}\n")

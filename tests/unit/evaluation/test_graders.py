@@ -9,12 +9,12 @@ import random
 
 import pytest
 
-from intermodal.evaluation import significance, text_comparison
+from intermodal.evaluation import graders, tiers
 from intermodal.evaluation.dataset import Compare, EvalItem
 from intermodal.evaluation.graders import RouteAnswer, grade
 
 
-@pytest.mark.parametrize("module", [significance, text_comparison])
+@pytest.mark.parametrize("module", [tiers, graders])
 def test_examples_in_the_documentation_hold(module: object) -> None:
     done = doctest.testmod(module)  # type: ignore[arg-type]
     assert done.attempted and not done.failed
@@ -27,7 +27,7 @@ def test_the_interval_holds_its_level() -> None:
         held = 0
         for _ in range(2000):
             right = sum(draw.random() < share for _ in range(30))
-            low, high = significance.wilson_interval(right, 30)
+            low, high = tiers.wilson_interval(right, 30)
             held += low <= share <= high
         assert 0.92 <= held / 2000 <= 0.985
 
@@ -35,14 +35,14 @@ def test_the_interval_holds_its_level() -> None:
 def test_the_interval_stays_inside_and_holds_what_was_seen() -> None:
     for count in (1, 2, 20, 1000):
         for right in {0, 1, count // 2, count}:
-            low, high = significance.wilson_interval(right, count)
+            low, high = tiers.wilson_interval(right, count)
             assert 0 <= low <= right / count <= high <= 1
-    assert significance.wilson_interval(0, 0) == (0, 1)
-    assert significance.wilson_interval(0, 10) == (
+    assert tiers.wilson_interval(0, 0) == (0, 1)
+    assert tiers.wilson_interval(0, 10) == (
         0,
         pytest.approx(0.2775, abs=1e-4),
     )  # Newcombe 1998, table of method 3
-    assert significance.wilson_interval(81, 263) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
+    assert tiers.wilson_interval(81, 263) == (pytest.approx(0.2553, abs=1e-4), pytest.approx(0.3662, abs=1e-4))
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 5), (3, 3), (1, 9), (12, 4)])
@@ -52,16 +52,16 @@ def test_mcnemar_is_what_throwing_coins_gives(first: int, second: int) -> None:
         abs(sum(coins) - (count - sum(coins))) >= abs(first - second)
         for coins in itertools.product((0, 1), repeat=count)
     )
-    assert significance.mcnemar_test(first, second) == pytest.approx(as_far / 2**count)
+    assert tiers.mcnemar_test(first, second) == pytest.approx(as_far / 2**count)
 
 
 def test_mcnemar_of_many_items_is_no_overflow() -> None:
-    assert 0 < significance.mcnemar_test(900, 1100) < 0.001
-    assert significance.mcnemar_test(0, 4000) == 0.0 or significance.mcnemar_test(0, 4000) < 1e-300
+    assert 0 < tiers.mcnemar_test(900, 1100) < 0.001
+    assert tiers.mcnemar_test(0, 4000) == 0.0 or tiers.mcnemar_test(0, 4000) < 1e-300
 
 
 def test_holm_never_makes_a_chance_smaller_and_keeps_their_order() -> None:
-    found = significance.holm_correction([0.5, 0.001, 0.04, 1.0])
+    found = tiers.holm_correction([0.5, 0.001, 0.04, 1.0])
     assert found == [1.0, 0.004, 0.12, 1.0]
 
 
@@ -81,14 +81,14 @@ def test_holm_never_makes_a_chance_smaller_and_keeps_their_order() -> None:
     ],
 )
 def test_numbers_are_read_as_people_write_them(text: str, expected: list[float]) -> None:
-    assert text_comparison.numbers(text) == expected
+    assert graders.numbers(text) == expected
 
 
 def test_word_errors_count_least_edits() -> None:
-    assert text_comparison.word_error_rate("a b c", "a b c") == 0
-    assert text_comparison.word_error_rate("a x c d", "a b c") == pytest.approx(2 / 3)
-    assert text_comparison.word_error_rate("", "a b") == 1
-    assert text_comparison.word_error_rate("Aujourd’hui, j'habite", "aujourd'hui j’habite") == 0
+    assert graders.word_error_rate("a b c", "a b c") == 0
+    assert graders.word_error_rate("a x c d", "a b c") == pytest.approx(2 / 3)
+    assert graders.word_error_rate("", "a b") == 1
+    assert graders.word_error_rate("Aujourd’hui, j'habite", "aujourd'hui j’habite") == 0
 
 
 def item(compare: Compare, expected: object, **more: object) -> EvalItem:
@@ -147,6 +147,6 @@ def test_tiers_follow_from_the_lower_end() -> None:
     assert [tier_of(low) for low in (0.0, 0.299, 0.3, 0.6, 0.8, 0.95)] == [
         "tiny", "tiny", "small", "medium", "large", "frontier",
     ]  # fmt: skip
-    least = {tier_of(significance.wilson_interval(n, n)[0]): n for n in range(200, 19, -1)}
+    least = {tier_of(tiers.wilson_interval(n, n)[0]): n for n in range(200, 19, -1)}
     assert least["large"] == 20 and least["frontier"] == 73  # as the documentation says
-    assert math.isclose(significance.wilson_interval(41, 50)[0], 0.692, abs_tol=1e-3)
+    assert math.isclose(tiers.wilson_interval(41, 50)[0], 0.692, abs_tol=1e-3)
