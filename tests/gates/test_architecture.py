@@ -199,7 +199,6 @@ CIRCLES = {
     "cli.doctor": 2,
     "cli.fit": 2,
     "executor.attempt.step_caller": 2,
-    "gateway.server": 24,
     "local.servers.context_fit": 2,
     "model_fit.fit": 6,
     "plans.plan": 7,

@@ -151,7 +151,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
     from intermodal.gateway.quotas.quota_types import RateLimit
     from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
     from intermodal.gateway.requests.prompt_files import PromptFiles
-    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.server import Gateway, ListenSettings
     from intermodal.gateway.server_client import ServerClient
 
     client = ServerClient()
@@ -166,20 +166,17 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
             try:
                 gateway = Gateway(
                     client,
-                    host=settings.host,
-                    port=settings.port,
-                    drain=settings.drain,
+                    ListenSettings(settings.host, settings.port, drain=settings.drain),
                     ledger=ledger,
                     log=lambda line: log.say("error", line),
+                    prompts=PromptFiles(settings.prompts, lambda words: log.say("warning", words)),
+                    worker=worker,
                 )
             except ConfigError as error:  # of the address, which may stand in the config
                 if "host" not in given:
                     error.where = placed(client.config.path, ("serve", "host"))
                 raise
             gateway.tell = log.served
-            gateway.prompts = PromptFiles(settings.prompts, lambda words: log.say("warning", words))
-            if worker is not None:
-                gateway.join(worker)
             if check:
                 from intermodal.cli.serve_check import check as checked
 
@@ -234,7 +231,7 @@ async def _tell_what_is_wrong(gateway: Gateway, log: RequestLog) -> None:
     from intermodal.gateway.config_check import check_names
 
     await asyncio.sleep(_LATER)
-    _, found = await check_names(gateway)
+    _, found = await check_names(gateway.context)
     for each in found:
         if each.level == "wrong":
             log.say("warning", "; ".join(filter(None, (f"{each.where}: {each.what}", each.todo))))

@@ -25,15 +25,16 @@ async def check(gateway: Gateway, books: SqliteQuotaStore, workers: int, as_json
     from intermodal.gateway.endpoints.monitoring import readiness
     from intermodal.plans.numbers import counted
 
-    ready, now = await readiness(gateway), time.time()
-    client, known = gateway.client, books.every_key()
+    context = gateway.context
+    ready, now = await readiness(context), time.time()
+    client, known = context.client, books.every_key()
     await client.known.look()  # an alias may name a model of a server of this machine
-    found = await config_check.check_prompt_folder(gateway)
-    files = config_check.check_prompt_files(gateway)
-    named, wrong_names = await config_check.check_names(gateway)
+    found = await config_check.check_prompt_folder(context)
+    files = config_check.check_prompt_files(context)
+    named, wrong_names = await config_check.check_names(context)
     found += [
         *wrong_names,
-        *config_check.check_address(gateway),
+        *config_check.check_address(client.config, gateway.host, gateway.port),
         *config_check.check_host_keys(client),
         *config_check.check_shadowing_aliases(client),
         *config_check.check_rate_limits(client),
@@ -78,7 +79,7 @@ def _report(
             "port": gateway.port,
         "names": list(config.serve.names), "origins": list(config.serve.origins), "keys": gateway.keyed,
         "models": [row["id"] for row in made], "endpoints": endpoints, "policies": list(config.policies),
-        "prompts": [prompt.name for prompt in gateway.prompts.seen_by(ANONYMOUS)],
+        "prompts": [prompt.name for prompt in gateway.context.prompts.seen_by(ANONYMOUS)],
         "aliases": config.serve.aliases, "asked_for": msgspec.to_builtins(named),
         "limits": {"body_bytes": gateway.limits.body, "bodies_bytes": gateway.limits.in_flight,
                    "connections": gateway.limits.connections, "drain_seconds": config.serve.drain},

@@ -115,3 +115,10 @@ OLLAMA_GENERATE = replace(
 ERROR_ENCODERS: Mapping[str, Callable[[BaseException], bytes]] = {
     "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,
 }  # fmt: skip
+
+
+def error_format(path: str) -> str:
+    """Return the API in whose format errors at this path are written, whether there is a route or not."""
+    if path.startswith("/api/"):
+        return "ollama"
+    return "anthropic" if path.startswith("/v1/messages") else "openai"

@@ -15,7 +15,7 @@ from intermodal.api_keys import find_key
 from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.validation_messages import is_safe_to_echo
 from intermodal.client import AsyncClient, plan_from
-from intermodal.config import placed
+from intermodal.config import Config, placed
 from intermodal.config_tables import AUTO, POLICY, PROMPT
 from intermodal.content import Text, Value
 from intermodal.errors import IntermodalError, UnknownModel
@@ -27,7 +27,7 @@ from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.request import Message, Policy, Request
 
 if TYPE_CHECKING:
-    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.context import GatewayContext
     from intermodal.gateway.server_client import ServerClient
 
 
@@ -48,9 +48,9 @@ class ServedName(Value):
     answers: str
 
 
-async def check_names(gateway: Gateway) -> tuple[list[ServedName], list[ConfigFinding]]:
+async def check_names(context: GatewayContext) -> tuple[list[ServedName], list[ConfigFinding]]:
     """Plan a one-word chat for ``auto``, each policy and each alias; prompt files behind aliases are looked up."""
-    client = gateway.client
+    client = context.client
     config = client.config
     wanted: dict[str, tuple[str | int, ...]] = {AUTO: ()}
     wanted |= {f"{POLICY}{name}": ("policies", name) for name in config.policies}
@@ -66,7 +66,7 @@ async def check_names(gateway: Gateway) -> tuple[list[ServedName], list[ConfigFi
         else:
             try:
                 if meant.startswith(PROMPT):
-                    await gateway.prompts.find(meant.removeprefix(PROMPT), ANONYMOUS)
+                    await context.prompts.find(meant.removeprefix(PROMPT), ANONYMOUS)
                     continue
                 answers = await _answering(client, name)
             except UnknownModel as error:
@@ -88,24 +88,24 @@ async def _answering(client: AsyncClient, name: str) -> str:
     return plan_from(prepared.inputs).chosen.endpoint
 
 
-async def check_prompt_folder(gateway: Gateway) -> list[ConfigFinding]:
+async def check_prompt_folder(context: GatewayContext) -> list[ConfigFinding]:
     """Report a folder of prompt files that cannot be read."""
-    config, folder = gateway.client.config, gateway.prompts.folder
+    config, folder = context.client.config, context.prompts.folder
     if folder is None:
         return []
     stated = config.path if str(folder.path) == config.serve.prompts else ""
     where = placed(config.path, ("serve", "prompts")) if stated else f"--prompts {folder.path}"
     try:
-        await gateway.prompts.start()
+        await context.prompts.start()
     except IntermodalError as error:
         said = error.worded("command line")
         return [ConfigFinding(level="wrong", where=where, what=f"{said.where}: {said.what}", todo=said.todo)]
     return []
 
 
-def check_prompt_files(gateway: Gateway) -> list[ConfigFinding]:
+def check_prompt_files(context: GatewayContext) -> list[ConfigFinding]:
     """Report prompt files that cannot be used, and remarks of their readers."""
-    folder = gateway.prompts.folder
+    folder = context.prompts.folder
     if folder is None:
         return []
     found = [
@@ -120,14 +120,14 @@ def check_prompt_files(gateway: Gateway) -> list[ConfigFinding]:
     return list(dict.fromkeys(found))
 
 
-def check_address(gateway: Gateway) -> Iterator[ConfigFinding]:
+def check_address(config: Config, host: str, port: int) -> Iterator[ConfigFinding]:
     """Report an address that cannot be listened on, or is in use, perhaps by this very gateway."""
-    error = find_bind_error(gateway.host, gateway.port)
+    error = find_bind_error(host, port)
     if error is None:
         return
-    config, said = gateway.client.config, bind_failure(error, gateway.host, gateway.port).worded("command line")
-    stated = gateway.host == config.serve.host and bool(config.path)
-    where = placed(config.path, ("serve", "host")) if stated else f"--host {gateway.host}"
+    said = bind_failure(error, host, port).worded("command line")
+    stated = host == config.serve.host and bool(config.path)
+    where = placed(config.path, ("serve", "host")) if stated else f"--host {host}"
     what = f"{said.where}: {said.what}"
     if error.errno == errno.EADDRINUSE:
         yield ConfigFinding(

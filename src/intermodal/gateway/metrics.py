@@ -5,7 +5,6 @@ Labels are routes, statuses and endpoints: a fixed number of values, none of whi
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -15,12 +14,9 @@ from intermodal.content import Value
 from intermodal.events import AttemptFailed, Event, Finished, StepFinished
 
 if TYPE_CHECKING:
-    from intermodal.gateway.http1.http_types import GatewayRequest
-    from intermodal.gateway.http1.response_writer import ResponseWriter
-    from intermodal.gateway.server import Gateway
     from intermodal.telemetry.request_record import RequestRecord
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds
 
 
@@ -174,19 +170,3 @@ def _labels(**labels: str) -> str:
         (name, value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")) for name, value in labels.items()
     )
     return "{" + ",".join(f'{name}="{value}"' for name, value in escaped) + "}"
-
-
-async def get_metrics(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /metrics``: the counters of all workers, whichever one answers."""
-    counted, now = gateway.metrics, read_gauges(gateway)
-    if gateway.worker is not None:
-        from intermodal.gateway.workers.metrics_merge import merged_metrics
-
-        counted, now = merged_metrics(gateway, gateway.worker)
-    reply.whole(200, counted.text(now).encode(), {"content-type": CONTENT_TYPE})
-
-
-def read_gauges(gateway: Gateway) -> Gauges:
-    """Return the gauges of this process."""
-    tasks = len(asyncio.all_tasks())
-    return Gauges(connections=len(gateway.connections), active=gateway.active, held=gateway.held, tasks=tasks)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from functools import cache, partial
 
-from intermodal.gateway import metrics
 from intermodal.gateway.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
@@ -15,56 +13,51 @@ from intermodal.gateway.client_apis import (
     OPENAI_RESPONSES,
     ClientApi,
 )
-from intermodal.gateway.endpoints import chat, media, models, monitoring, openapi, plans
+from intermodal.gateway.context import GatewayContext
+from intermodal.gateway.endpoints import chat, media, models, monitoring, plans, prompts
 from intermodal.gateway.http1.http_types import GatewayRequest, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.http_route import HttpRoute, RouteTable
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
-from intermodal.gateway.requests import prompt_files
 from intermodal.gateway.requests.origin_policy import is_preflight, preflight_headers
 from intermodal.protocols.errors.responses import RequestRefused
-
-if TYPE_CHECKING:
-    from intermodal.gateway.server import Gateway
-
-Handler = Callable[["Gateway", GatewayRequest, ResponseWriter], Awaitable[None]]
-
-
-class HttpRoute(NamedTuple):
-    """What answers at a path.
-
-    Attributes:
-        open: no key is needed. body: the content type that a request must have.
-        passes: the API whose chats may be forwarded without a run.
-    """
-
-    answer: Handler
-    open: bool = False
-    body: str = ""
-    passes: ClientApi | None = None
+from intermodal.protocols.framing.json_body import dumps
 
 
 def _chats(dialect: ClientApi, body: str = "") -> HttpRoute:
     return HttpRoute(partial(chat.answer_chat, dialect=dialect), body=body, passes=dialect)
 
 
-async def _preflight(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def _preflight(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """Answer a CORS preflight request."""
     reply.whole(204, b"", preflight_headers(asked.head))
+
+
+async def _get_openapi(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /openapi.json``: the description of this table."""
+    reply.whole(200, _openapi(), models.JSON_HEADERS)
+
+
+@cache
+def _openapi() -> bytes:
+    from intermodal.gateway.openapi.openapi_document import build_document
+
+    return dumps(build_document(ROUTES))
 
 
 _PREFLIGHT = HttpRoute(_preflight, open=True)
 _JSON = "application/json"
 METRICS_PATH = "/metrics"
-ROUTES: Mapping[tuple[str, str], HttpRoute] = {
+ROUTES: RouteTable = {
     ("GET", "/"): HttpRoute(monitoring.root),
     ("GET", "/healthz"): HttpRoute(monitoring.healthz, open=True),
     ("GET", "/readyz"): HttpRoute(monitoring.readyz, open=True),
-    ("GET", METRICS_PATH): HttpRoute(metrics.get_metrics),
-    ("GET", "/openapi.json"): HttpRoute(openapi.get_openapi),
+    ("GET", METRICS_PATH): HttpRoute(monitoring.get_metrics),
+    ("GET", "/openapi.json"): HttpRoute(_get_openapi),
     ("GET", "/v1/models"): HttpRoute(models.list_models),
     ("GET", "/v1/models/"): HttpRoute(models.get_model),
-    ("GET", "/v1/prompts"): HttpRoute(prompt_files.list_prompts),
-    ("GET", "/v1/prompts/"): HttpRoute(prompt_files.get_prompt),
+    ("GET", "/v1/prompts"): HttpRoute(prompts.list_prompts),
+    ("GET", "/v1/prompts/"): HttpRoute(prompts.get_prompt),
     ("POST", "/v1/chat/completions"): _chats(OPENAI_CHAT, body=_JSON),
     ("POST", "/v1/responses"): _chats(OPENAI_RESPONSES, body=_JSON),
     ("POST", "/v1/embeddings"): HttpRoute(media.create_embeddings, body=_JSON),
@@ -159,11 +152,3 @@ def is_public(head: RequestHead, watching: str = "keys") -> bool:
     """Return True if a path needs no key. ``watching``: the setting ``[serve] metrics``."""
     door = ROUTES.get(("GET", head.path))
     return door is not None and (door.open or (head.path == METRICS_PATH and watching == "open"))
-
-
-def error_format(head: RequestHead | None) -> str:
-    """Return the API in whose format errors at this path are written, whether there is a route or not."""
-    path = head.path if head is not None else ""
-    if path.startswith("/api/"):
-        return "ollama"
-    return "anthropic" if path.startswith("/v1/messages") else "openai"

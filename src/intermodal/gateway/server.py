@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from intermodal.client import PreparedRequest, plan_from
 from intermodal.concurrency.fair_lock import new_requester
-from intermodal.concurrency.offload import is_long, offload
+from intermodal.concurrency.offload import offload
 from intermodal.errors import UsageError
-from intermodal.events import Event, Finished, Rerouted
-from intermodal.gateway.billing import (
-    IDEMPOTENCY_HEADER,
-    KeyAllowance,
-    authenticate,
-    begin_idempotent,
-    billed_run,
-    store_idempotent,
-)
-from intermodal.gateway.client_apis import ERROR_ENCODERS
-from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover, OnEnd
+from intermodal.gateway.billing import IDEMPOTENCY_HEADER, authenticate, begin_idempotent, store_idempotent
+from intermodal.gateway.context import GatewayContext
+from intermodal.gateway.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.direct.engine import DirectEngine
-from intermodal.gateway.endpoints.chat import retry_headers
-from intermodal.gateway.failures import clear_tracebacks, error_code, error_location, interrupted, shutting_down
-from intermodal.gateway.http1.connection import Connection
+from intermodal.gateway.error_answers import answer_cancelled, answer_error, answer_failure
+from intermodal.gateway.failures import error_code, shutting_down
+from intermodal.gateway.http1.connection import Connection, OnEnd
 from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.http1.write_batching import WriteBatcher
-from intermodal.gateway.metrics import Metrics
+from intermodal.gateway.metrics import Gauges, Metrics
 from intermodal.gateway.process.allocator import release_memory
 from intermodal.gateway.process.fd_limits import accept_backlog, limit_connections
 from intermodal.gateway.process.store_pruning import StorePruner
@@ -40,28 +30,22 @@ from intermodal.gateway.quotas.quota_store import StoredReply
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
 from intermodal.gateway.requests.origin_policy import OriginPolicy, is_loopback, is_preflight
 from intermodal.gateway.requests.prompt_files import PromptFiles
-from intermodal.gateway.requests.prompt_size_check import check_prompt_size
-from intermodal.gateway.response_metadata import RunMetadata, report_failure
-from intermodal.gateway.routes import ROUTES, check_metrics_access, error_format, find_route, is_public, route_path
+from intermodal.gateway.routes import ROUTES, check_metrics_access, find_route, is_public, route_path
 from intermodal.gateway.server_client import ServerClient
-from intermodal.gateway.state.conversations import Conversations, conversation_digest
-from intermodal.gateway.state.plan_cache import PlanCache
+from intermodal.gateway.state.conversations import Conversations
 from intermodal.gateway.state.plan_history import PlanHistory
 from intermodal.gateway.state.response_items import ResponseItems
 from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
 from intermodal.gateway.workers import metrics_merge
 from intermodal.gateway.workers.sockets import bind_failure, format_address
 from intermodal.hints import hint
-from intermodal.plans.plan import Inputs, Plan
-from intermodal.protocols.errors.responses import RequestRefused, error_response
-from intermodal.request import Request
+from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.telemetry.request_record import RequestRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from intermodal.gateway.quotas.quota_manager import QuotaManager
-    from intermodal.gateway.requests.prompt_variables import RenderedPrompt
     from intermodal.gateway.workers.worker import GatewayWorker
 
 _TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
@@ -71,25 +55,42 @@ _WAKE = 0.5  # seconds between two looks at who has been silent for too long
 _GIVE_BACK = 60.0  # seconds after which memory that is free is given back to the system
 
 
+class ListenSettings(NamedTuple):
+    """Where a gateway listens.
+
+    Attributes:
+        host, port: its address; port 0 takes a free one, which the gateway's ``port`` then is.
+        limits: on what clients may send; None takes those of the config.
+        drain: seconds that answers on their way get when it is stopped.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    limits: HttpLimits | None = None
+    drain: float = 30.0
+
+
 class Gateway:
     """Answers clients with a :class:`ServerClient`.
 
     Args:
         client: what plans and runs.
-        host, port: where to listen; port 0 takes a free one, which ``port`` then is.
-        limits: on what clients may send.
-        drain: seconds that answers on their way get when it is stopped.
+        listen: where to listen, and within which limits; None takes a free port on loopback.
         ledger: keys and budgets, started; None serves this machine alone, whoever asks.
         log: gets sentences about mistakes of our own, and about prompt files that cannot be used.
+        prompts: prompt files; None serves those of the config's folder.
+        worker: what it is as one of several processes: where to listen, and what it shares with the others.
 
-    ``prompts`` are those of the config's folder, unless others are set. ``tell``, where it is set, gets each request
-    when it is answered, or turned away.
+    ``tell``, where it is set, gets each request when it is answered, or turned away.
     """
 
     def __init__(
-        self, client: ServerClient, *, host: str = "127.0.0.1", port: int = 0, limits: HttpLimits | None = None,
-        drain: float = 30.0, ledger: QuotaManager | None = None, log: Callable[[str], None] = lambda line: None,
+        self, client: ServerClient, listen: ListenSettings | None = None, *,
+        ledger: QuotaManager | None = None, log: Callable[[str], None] = lambda line: None,
+        prompts: PromptFiles | None = None, worker: GatewayWorker | None = None,
     ) -> None:  # fmt: skip
+        listen = listen or ListenSettings()
+        host = listen.host
         if ledger is not None:
             ledger.access.check_bind(host)
         elif not is_loopback(host):
@@ -98,30 +99,27 @@ class Gateway:
                 todo=hint("leave {host} out, or put a server with authentication before it"),
             )
         self.client = client
-        self.host, self.port = host, port
+        self.host, self.port = host, listen.port
         said = client.config.serve
         self.limits = limit_connections(
-            limits or HttpLimits(body=said.max_body << 20, text=said.max_text << 20, media=said.max_media)
+            listen.limits or HttpLimits(body=said.max_body << 20, text=said.max_text << 20, media=said.max_media)
         )
+        if worker is not None:
+            self.limits = self.limits.for_each_of(worker.post.workers)
+            client.upstreams.share(worker.post.workers)
+        self.worker = worker
         self.connections: set[Connection] = set()
         self.held = 0
-        self.conversations = Conversations()
-        self.items = ResponseItems()
-        self.signatures = ToolCallSignatures()
-        self.metrics = Metrics()
-        self.shapes = PlanCache()
         self.active = 0
-        self.outbox = WriteBatcher(self)
-        self.lane = DirectEngine(self)
-        self.plans = PlanHistory()
-        self.prompts = PromptFiles(said.prompts, self.note)
-        self.readiness: tuple[float, dict[str, bool]] | None = None
-        self.looking = asyncio.Lock()
         self.stopping = False
         self.leaving = False  # others take over
         self._over = False  # what is being answered was given up
-        self._drain = drain
-        self._log = log
+        self._drain = listen.drain
+        self.context = GatewayContext(
+            client, self.limits, ledger, prompts or PromptFiles(said.prompts, log), self, log, **_shared_state(worker)
+        )
+        self.outbox = WriteBatcher(self)
+        self.lane = DirectEngine(self.context, self.outbox)
         self.telemetry = client.telemetry
         self.tell: Callable[[RequestRecord], None] | None = None
         self.ledger = ledger
@@ -131,22 +129,8 @@ class Gateway:
         self._servers: list[asyncio.Server] = []
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
-        self.worker: GatewayWorker | None = None
-
-    def join(self, worker: GatewayWorker) -> None:
-        """Be one of several processes: listen where it says, and know what the others know. Before ``start``."""
-        self.worker = worker
-        self.limits = self.limits.for_each_of(worker.post.workers)
-        self.client.upstreams.share(worker.post.workers)
-        self.conversations = Conversations(worker.memory.places)
-        self.plans = PlanHistory(worker.memory.plans)
-        self.items = ResponseItems(shared=worker.memory.items)
-        self.signatures = ToolCallSignatures(worker.memory.items)
-        metrics_merge.resume_counts(self, worker)
-
-    def note(self, words: str) -> None:
-        """Write a sentence about an internal error to the log."""
-        self._log(words)
+        if worker is not None:
+            metrics_merge.resume_counts(self.context.metrics, worker)
 
     # ---- for the connections
 
@@ -189,26 +173,13 @@ class Gateway:
             key = head.key = authenticate(ledger, head)
         return key
 
-    def refuse(
-        self, head: RequestHead | None, error: BaseException, reply: ResponseWriter, served: RequestRecord | None = None
-    ) -> None:
-        """Answer with an error in the format of the route's API.
-
-        ``served``: record of a request that was read; its attempts and cost are reported as with an answer.
-        """
-        asks = served is not None and head is not None and head.method == "POST"
-        about = report_failure(error, served) if asks and served is not None else {}
-        status = error_response(error).status
-        body = ERROR_ENCODERS[error_format(head)](error)
-        reply.whole(status, body, {"content-type": "application/json", **about, **retry_headers(error)})
-
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer a request whose body is not read with an error."""
         served = self.told_of(head, RequestRecord(), 0)
         served.failed(error_code(error))
         reply.extra = {"x-request-id": served.id, **(self._guard.told(head) if head is not None else {})}
-        self.refuse(head, error, reply)
-        self.metrics.turned_away(served.route, reply.status)
+        answer_error(head, error, reply)
+        self.context.metrics.turned_away(served.route, reply.status)
         self._told(served, reply)
 
     def told_of(self, head: RequestHead | None, served: RequestRecord, size: int) -> RequestRecord:
@@ -225,7 +196,7 @@ class Gateway:
     def told(self, served: RequestRecord, reply: ResponseWriter) -> None:
         """Count a request that has ended and report it."""
         self._told(served, reply)
-        self.metrics.answered(served)
+        self.context.metrics.answered(served)
 
     def _told(self, served: RequestRecord, reply: ResponseWriter) -> None:
         served.ended(reply.status, reply.sent, whole=reply.ended)
@@ -296,7 +267,7 @@ class Gateway:
                 await self._answer(asked, reply)
         except RequestRefused as error:
             served.failed(error_code(error))
-            self.refuse(asked.head, error, reply, served)
+            answer_error(asked.head, error, reply, served)
         finally:
             self.ended(asked, reply)
 
@@ -316,7 +287,7 @@ class Gateway:
             asked.after = None
         else:
             self.told_of(asked.head, asked.served, len(asked.body))
-        self.stopped(asked, reply)
+        answer_cancelled(asked, reply)
         self.told(asked.served, reply)
 
     def _late(self, asked: GatewayRequest) -> bool:
@@ -333,103 +304,49 @@ class Gateway:
 
     async def _answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
         try:
-            await find_route(asked.head).answer(self, asked, reply)
+            await self._routed(asked, reply)
         except asyncio.CancelledError:
-            self.stopped(asked, reply)
+            answer_cancelled(asked, reply)
             raise
         except ConnectionResetError:
             return
         except Exception as error:
-            self.could_not(asked, reply, error)
+            answer_failure(self.context, asked, reply, error)
 
-    def could_not(self, asked: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
-        """Report a failed request: as its answer, where nothing was sent yet."""
-        self.note_failure(error)
-        asked.served.failed(error_code(error), broken=bool(reply.status))
-        if not reply.status:
-            self.refuse(asked.head, error, reply, asked.served)
-        clear_tracebacks(error)
-
-    def stopped(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
-        """Close a cancelled request; if the server is stopping and nothing was sent yet, the client is told so."""
-        if not reply.status and not reply.gone:
-            reply.keep_alive = False
-            asked.served.failed("stopping")
-            self.refuse(asked.head, interrupted(reply), reply, asked.served)
-
-    def note_failure(self, error: BaseException) -> None:
-        """Log an internal error by its type and place, without values."""
-        if error_response(error).status == 500:
-            self._log(f"unexpected {type(error).__name__} {error_location(error)}")
-
-    # ---- for the doors
-
-    async def remember(self, request: Request, said: RunMetadata, finished: Finished, owner: str) -> None:
-        """Remember what the next turn of this conversation needs: its endpoint, policy and signatures."""
-        if not finished.endpoint:
+    async def _routed(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+        """Answer on the direct path if the request may take it, else by its handler, which continues its attempt."""
+        door = find_route(asked.head)
+        if asked.after is None and door.passes is not None and await self.lane.answer(asked, reply, door.passes):
             return
-        digest = await offload(is_long(request.messages), conversation_digest, request, said.text, finished, owner)
-        self.conversations.put(digest, finished.endpoint, request.policy, instead=isinstance(said.now, Rerouted))
-        self.signatures.keep(digest, finished, owner)
+        try:
+            await door.answer(self.context, asked, reply)
+        finally:
+            if asked.after is not None:
+                self.lane.abandoned(asked.after)
+                asked.after = None
 
-    async def planned(
-        self, request: Request, owner: str, *, exact: bool = False, rendered: RenderedPrompt | None = None
-    ) -> tuple[PreparedRequest, Plan]:
-        """Prepare and plan a request, and keep the plan for its owner.
+    # ---- for health checks and metrics
 
-        ``exact``: plan for this request's own sizes, not for those of its shape. ``rendered``: the prompt file behind
-        it, whose model comes first.
-        """
-        await check_prompt_size(self.client, request)
+    def counters(self) -> tuple[Metrics, Gauges]:
+        """Return the counters and gauges of all workers. What is published here is what others will see, too."""
+        if self.worker is None:
+            return self.context.metrics, self._gauges()
+        self._publish(self.worker, self._gauges())
+        return metrics_merge.merged_metrics(self.worker)
 
-        async def planned(inputs: Inputs) -> Plan:
-            if not exact:
-                return await self.shapes.plan(inputs)
-            long = is_long(request.messages, request.tools, request.output)
-            return await offload(long, plan_from, inputs, "http")
+    def _gauges(self) -> Gauges:
+        tasks = len(asyncio.all_tasks())
+        return Gauges(connections=len(self.connections), active=self.active, held=self.held, tasks=tasks)
 
-        if rendered is None:
-            prepared = await self.client.prepare(request, counting=True)
-            plan = await planned(prepared.inputs)
-        else:
-            prepared = await self.client.prepare(request, counting=True, also=rendered.models)
-            prepared, plan = await rendered.planned(prepared, planned)
-        self.plans[owner, plan.id] = plan
-        return prepared, plan
-
-    def running(
-        self,
-        prepared: PreparedRequest,
-        plan: Plan,
-        asked: GatewayRequest,
-        *,
-        live: bool = False,
-        after: Handover | None = None,
-    ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
-        """Return the events of a run within the key's budget, as a context manager.
-
-        Leaving it, or a client that disconnects, ends the run, closes what it had open and settles its cost. ``live``:
-        the client reads along. ``after``: the attempt that was made before the run. Raises Refused.
-        """
-        tried, given = after or (None, None)
-        asked.served.planned(plan, live=live)
-        allowance = KeyAllowance(self.ledger, given)
-        running = self.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
-        events = self._watched(running, asked.served)
-        return billed_run(allowance, asked, plan, prepared.inputs.request.policy, events, tried)
-
-    async def _watched(self, running: AsyncGenerator[Event], served: RequestRecord) -> AsyncGenerator[Event]:
-        async with aclosing(running) as events:
-            async for event in events:
-                self.metrics.feed(event)
-                served.feed(event)
-                yield event
+    def _publish(self, worker: GatewayWorker, now: Gauges | None) -> None:
+        if not metrics_merge.publish(worker, self.context.metrics, now):
+            self.context.note("the counts of this worker are too many to be told to the others")
 
     # ---- life
 
     async def start(self) -> None:
         """Listen. Raises UsageError where the port is taken, InputMissing where the prompts folder is missing."""
-        await self.prompts.start()
+        await self.context.prompts.start()
         loop = asyncio.get_running_loop()
 
         def connection() -> Connection:
@@ -472,7 +389,7 @@ class Gateway:
             await pruning.close()
             await self.lane.close()
             if self.worker is not None:
-                metrics_merge.publish(self, self.worker, over=True)
+                self._publish(self.worker, None)
             for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
                 loop.remove_signal_handler(number)
 
@@ -561,8 +478,19 @@ class Gateway:
                 await asyncio.sleep(0)
             self.lane.watch(now)
             if self.worker is not None:
-                metrics_merge.publish(self, self.worker)
+                self._publish(self.worker, self._gauges())
             for connection in tuple(self.connections):
                 if connection.deadline is not None and connection.deadline < now:
                     connection.deadline = None
                     connection.expired()
+
+
+def _shared_state(worker: GatewayWorker | None) -> dict[str, Any]:
+    """Return the state that one of several processes shares with the others; a single one has its own."""
+    if worker is None:
+        return {}
+    memory = worker.memory
+    return {
+        "conversations": Conversations(memory.places), "plans": PlanHistory(memory.plans),
+        "items": ResponseItems(shared=memory.items), "signatures": ToolCallSignatures(memory.items),
+    }  # fmt: skip

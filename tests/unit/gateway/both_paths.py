@@ -151,7 +151,7 @@ class BothPaths:
         gateway.tell = told.append
         spent = self._settled[way]
         spent.clear()
-        metrics = gateway.metrics
+        metrics = gateway.context.metrics
         before = (Counter(metrics.attempts), Counter(metrics.tokens), metrics.cost, metrics.unpriced)
         taken, first = gateway.lane.taken, len(wall.hits)
         self._before = {f"{name}-{place}": wall.asked(f"{name}-{place}") for place in range(len(case.models))}

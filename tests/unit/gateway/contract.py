@@ -14,7 +14,7 @@ from intermodal.gateway.openapi.openapi_document import build_document
 from intermodal.gateway.routes import ROUTES, find_route
 from intermodal.protocols.errors.responses import RequestRefused
 
-DOCUMENT = build_document()
+DOCUMENT = build_document(ROUTES)
 OURS = ("x-intermodal-", "x-ratelimit-", "x-should-", "idempotency-", "retry-after")
 
 

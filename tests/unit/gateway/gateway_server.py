@@ -23,7 +23,7 @@ from intermodal.config import data_dir
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.quotas.quota_manager import QuotaManager
 from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
-from intermodal.gateway.server import Gateway
+from intermodal.gateway.server import Gateway, ListenSettings
 from intermodal.gateway.server_client import ServerClient
 from intermodal.testing import FakeVendor
 
@@ -56,7 +56,10 @@ class GatewayServer:
                 self.ledger = QuotaManager(SqliteQuotaStore(data_dir(client.env) / FILE))
                 await self.ledger.start()
                 self.gateway = Gateway(
-                    client, limits=self._limits, drain=self._drain, ledger=self.ledger, log=self.log.append
+                    client,
+                    ListenSettings(limits=self._limits, drain=self._drain),
+                    ledger=self.ledger,
+                    log=self.log.append,
                 )
                 if GatewayServer.taskless:
                     self.gone = without_tasks(self.gateway)

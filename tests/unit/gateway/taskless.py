@@ -7,8 +7,8 @@ from time import monotonic
 from weakref import WeakKeyDictionary
 
 from intermodal.gateway.direct.compiled_plan import CompiledPlan
-from intermodal.gateway.direct.direct_attempt import DirectAttempt, OnEnd
-from intermodal.gateway.http1.connection import Connection
+from intermodal.gateway.direct.direct_attempt import DirectAttempt
+from intermodal.gateway.http1.connection import Connection, OnEnd
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.quotas.lease_pool import QuotaReservation

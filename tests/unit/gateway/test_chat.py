@@ -462,13 +462,13 @@ def test_a_worker_that_died_is_started_again_by_the_next_look(
     import os
     import signal
 
-    from intermodal.gateway.endpoints import monitoring
+    from intermodal.gateway.state import readiness
 
     assert house.http.get("/readyz").status_code == 200
     pid = house.gateway.client.media.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    monkeypatch.setattr(monitoring, "READINESS_SECONDS", 0.0)
+    monkeypatch.setattr(readiness, "READINESS_SECONDS", 0.0)
     found = [house.http.get("/readyz").json()["checks"]["media"] for _ in range(2)]
     assert found[-1] is True and house.gateway.client.media.pid not in (None, pid)
 
@@ -491,7 +491,7 @@ def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
     async def many() -> list[dict[str, bool]]:
         from intermodal.gateway.endpoints.monitoring import readiness
 
-        return await asyncio.gather(*(readiness(house.gateway) for _ in range(20)))
+        return await asyncio.gather(*(readiness(house.gateway.context) for _ in range(20)))
 
     made = asyncio.run_coroutine_threadsafe(many(), house.loop).result(30)
     assert len(decoded) == 1 and all(each == made[0] for each in made)
@@ -502,7 +502,7 @@ def test_looks_at_the_same_time_are_one_and_a_busy_worker_is_believed(
         async with AsyncExitStack() as jobs:
             while not media.busy:
                 await jobs.enter_async_context(media._places)
-            return await _decodes(house.gateway)
+            return await _decodes(house.gateway.client)
 
     assert asyncio.run_coroutine_threadsafe(long_job(), house.loop).result(5) is True
 

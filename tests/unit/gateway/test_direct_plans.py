@@ -12,10 +12,11 @@ from tests.unit.gateway.gateway_server import GatewayServer
 from intermodal.client import plan_from
 from intermodal.gateway.client_apis import OPENAI_CHAT
 from intermodal.gateway.direct.compiled_plan import CompiledPlan
-from intermodal.gateway.direct.engine import DirectEngine, Handover, MatchedChat
-from intermodal.gateway.endpoints.chat import with_default_limit
+from intermodal.gateway.direct.engine import DirectEngine, MatchedChat
+from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.requests.chat_defaults import with_default_limit
 from intermodal.gateway.state.plan_cache import _decisions as shape_of
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.request_from_call import request_from_call
@@ -82,7 +83,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CompiledPlan, Plan
     async def noted(
         self: DirectEngine, ready: MatchedChat, way: CompiledPlan, asked: GatewayRequest, reply: ResponseWriter
     ) -> Handover | None:
-        client, places = self._gateway.client, self._gateway.conversations
+        client, places = self._context.client, self._context.conversations
         call = with_default_limit(OPENAI_CHAT.decode(asked.body), client.config)
         request = await places.placed(request_from_call(call, ready.policy), asked.owner)
         prepared = await client.prepare(request)
@@ -145,7 +146,7 @@ def test_a_plan_holds_with_what_it_was_made_with_and_not_with_what_came_meanwhil
 
     async def looked_meanwhile(self: DirectEngine, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
         found = await inputs(self, ready, asked)
-        client = self._gateway.client
+        client = self._context.client
         if not planned and other == "day":
             client.today = "2999-12-31"
         elif not planned and other == "machine":

@@ -18,7 +18,7 @@ from tests.unit.gateway.test_direct_images import png
 from intermodal.errors import UsageError
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.gateway.requests.origin_policy import is_loopback
-from intermodal.gateway.server import Gateway
+from intermodal.gateway.server import Gateway, ListenSettings
 from intermodal.testing import FakeHost, Fault
 from intermodal.testing.attempts import Attempt
 
@@ -92,7 +92,7 @@ def test_another_bind_needs_keys(house: GatewayServer) -> None:
     for address in ("0.0.0.0", "::", "192.168.1.5", "example.com"):
         assert not is_loopback(address)
         with pytest.raises(UsageError, match="without keys"):
-            Gateway(house.gateway.client, host=address)
+            Gateway(house.gateway.client, ListenSettings(address))
 
 
 def test_a_body_too_large_is_refused_before_it_is_read(configured: object) -> None:

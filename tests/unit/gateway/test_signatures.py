@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -172,7 +173,7 @@ def test_where_it_is_lost_its_place_is_taken(before: Before, client: Callable[[]
     house, vendor = before("gemini")
     turns = begun()
     round_of(house, vendor, client(), turns, stream=stream)
-    house.gateway.signatures = ToolCallSignatures()
+    house.gateway.context = replace(house.gateway.context, signatures=ToolCallSignatures())
     client().ask(house, turns, stream=stream)
     assert signatures(vendor) == [UNSIGNED, ""]
 
@@ -185,7 +186,7 @@ def test_openai_s_clients_that_keep_what_they_do_not_know_lose_none(before: Befo
     round_of(house, vendor, client, turns, stream=stream)
     first, second = turns[1]["tool_calls"]
     assert first["extra_content"] == {"google": {"thought_signature": SIGNATURE}} and "extra_content" not in second
-    house.gateway.signatures = ToolCallSignatures()
+    house.gateway.context = replace(house.gateway.context, signatures=ToolCallSignatures())
     client.ask(house, turns, stream=stream)
     assert signatures(vendor) == [SIGNATURE, ""]
 
@@ -196,7 +197,7 @@ def test_what_is_no_signature_there_is_none(before: Before, said: Any) -> None:
     turns, client = begun(), Chat(keeps=True)
     round_of(house, vendor, client, turns, stream=False)
     turns[1]["tool_calls"][0]["extra_content"] = said
-    house.gateway.signatures = ToolCallSignatures()
+    house.gateway.context = replace(house.gateway.context, signatures=ToolCallSignatures())
     client.ask(house, turns, stream=False)
     assert signatures(vendor) == [UNSIGNED, ""]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from msgspec.structs import replace
 
@@ -34,6 +34,7 @@ from intermodal.executor.outputs.json_answer import INLINE
 from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.attempt_ids import new_ids
 from intermodal.gateway.direct.compiled_plan import CompiledPlan, ShortenedCall, run_metadata
+from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.direct.openai_chat_rewriter import calls_of
 from intermodal.gateway.direct.upstream_response import (
     BufferedResponse,
@@ -42,8 +43,9 @@ from intermodal.gateway.direct.upstream_response import (
     UpstreamResponse,
     Verdict,
 )
-from intermodal.gateway.endpoints import chat as endpoints_chat
+from intermodal.gateway.error_answers import answer_cancelled, answer_failure
 from intermodal.gateway.failures import interrupted
+from intermodal.gateway.http1 import stream_keepalive
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.http1.stream_keepalive import StreamKeepalive
@@ -63,25 +65,27 @@ from intermodal.telemetry.request_record import ModelCall
 from intermodal.transport.http1 import HostConnection
 
 if TYPE_CHECKING:
-    from intermodal.gateway.direct.engine import DirectEngine
+    from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.direct.attempt_writer import AttemptWriter
     from intermodal.gateway.direct.openai_chat_parser import ParsedChat
+    from intermodal.gateway.http1.connection import OnEnd
     from intermodal.gateway.quotas.quota_manager import QuotaManager
-    from intermodal.gateway.server import Gateway
+    from intermodal.transport.http1 import ConnectionPool
 
 _JSON = "application/json"
 _SHORTENED = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
-class Handover(NamedTuple):
-    """An attempt that failed before anything was shown, and what is set aside for its run. ``tried`` None: no attempt
-    was made."""
+class DirectPath(Protocol):
+    """What attempts share. ``taken`` counts those that answered."""
 
-    tried: PriorAttempt | None
-    given: QuotaReservation | None
+    taken: int
+    pool: ConnectionPool
+    rows: AttemptWriter
 
-
-OnEnd = Callable[[GatewayRequest, ResponseWriter, Handover | None], None]
+    def abandoned(self, failure: Handover) -> None:
+        """Settle an attempt that nobody continues."""
 
 
 class DirectAttempt:
@@ -89,14 +93,14 @@ class DirectAttempt:
 
     def __init__(
         self,
-        gateway: Gateway,
-        lane: DirectEngine,
+        context: GatewayContext,
+        lane: DirectPath,
         chat: ParsedChat,
         way: CompiledPlan,
         asked: GatewayRequest,
         reply: ResponseWriter,
     ) -> None:
-        self._gateway = gateway
+        self._context = context
         self._lane = lane
         self._chat = chat
         self._way = way
@@ -181,7 +185,7 @@ class DirectAttempt:
     def start(self, over: OnEnd) -> bool:
         """Send it now, if that needs nothing to be waited for; ``over`` is called later, when it is answered, or has
         failed before anything was shown. False: nothing was done."""
-        ledger, pool = self._gateway.ledger, self._lane.pool
+        ledger, pool = self._context.ledger, self._lane.pool
         if not self._may_ask() or self._explores():
             return False
         connection = pool.take(self._way.target, self._began)
@@ -211,12 +215,12 @@ class DirectAttempt:
     def _may_ask(self) -> bool:
         """The endpoint is not left alone, nor is this the call that finds out whether it is back, which is for the
         executor: it is waited for less long."""
-        return self._gateway.client.upstreams.free(self._way.endpoint.id, self._began)
+        return self._context.client.upstreams.free(self._way.endpoint.id, self._began)
 
     def _explores(self) -> bool:
         """Another endpoint is to be tried out first, which is for the executor."""
         name = self._way.explores
-        return bool(name) and self._gateway.client.upstreams.should_explore(name, self._began)
+        return bool(name) and self._context.client.upstreams.should_explore(name, self._began)
 
     def _noted(self) -> bool:
         """It stands on the slate, or costs nothing."""
@@ -227,7 +231,7 @@ class DirectAttempt:
 
     def _asks(self) -> None:
         """From here on the endpoint is told how it ends: ``_end``, or ``_left``."""
-        endpoint, upstreams = self._way.endpoint, self._gateway.client.upstreams
+        endpoint, upstreams = self._way.endpoint, self._context.client.upstreams
         self._upstream = upstreams.begin(endpoint.id, endpoint.host.id, self._began, again=False)
         deadline = self._way.policy.deadline
         if deadline is not None:
@@ -243,25 +247,25 @@ class DirectAttempt:
         try:
             self._missed(deadline_missed(deadline, self._way.plan.chosen.endpoint))
         except Exception as problem:  # a mistake of ours
-            self._gateway.could_not(self._asked, self._reply, problem)
+            answer_failure(self._context, self._asked, self._reply, problem)
         finally:
             self._let_go()
             self._done(None)
 
     def _missed(self, error: errors.CallError) -> None:
-        reply, gateway = self._reply, self._gateway
+        reply, context = self._reply, self._context
         if self._give_up(error.code, tokens=0 if self._way.free else None):
-            gateway.metrics.attempts[self._way.endpoint.id, "cancelled"] += 1
+            context.metrics.attempts[self._way.endpoint.id, "cancelled"] += 1
         if not reply.status:
-            gateway.could_not(self._asked, reply, error)
+            answer_failure(context, self._asked, reply, error)
             return
-        gateway.note_failure(error)
+        context.note_failure(error)
         self._break_off(error)
 
     def _planned(self) -> None:
         """Whoever is told of a plan is told of this one."""
-        way, gateway, served = self._way, self._gateway, self._asked.served
-        gateway.plans[self._asked.owner, way.plan.id] = way.plan
+        way, context, served = self._way, self._context, self._asked.served
+        context.plans[self._asked.owner, way.plan.id] = way.plan
         served.planned(way.plan, live=self._chat.stream)
         if served.span is not None:
             served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
@@ -279,7 +283,7 @@ class DirectAttempt:
         except Exception as problem:  # a mistake of ours
             connection.abort()
             self._left()
-            self._gateway.could_not(self._asked, self._reply, problem)
+            answer_failure(self._context, self._asked, self._reply, problem)
             over, self._over = self._over, None  # it is settled: who leaves now gives up nothing
             self.forget()
             if over is not None:
@@ -300,7 +304,7 @@ class DirectAttempt:
         self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
         if way.tongue.dialect.comment:
             self._silence = StreamKeepalive(self._reply, self._comment)
-            self._silence.last(endpoints_chat.FIRST_COMMENT_SECONDS)
+            self._silence.last(stream_keepalive.FIRST_COMMENT_SECONDS)
 
     def _ended(self, error: errors.IntermodalError | None) -> None:
         """The exchange is over. Called by the connection, which must not hear of a mistake of ours."""
@@ -309,7 +313,7 @@ class DirectAttempt:
             self._let_go()
             handed = self._end(error)
         except Exception as problem:
-            self._gateway.could_not(self._asked, self._reply, problem)
+            answer_failure(self._context, self._asked, self._reply, problem)
         finally:
             self._done(handed)
 
@@ -321,7 +325,7 @@ class DirectAttempt:
         try:
             self._left()  # what it took is told with the rest
             self._stopped()
-            self._gateway.stopped(self._asked, self._reply)
+            answer_cancelled(self._asked, self._reply)
         finally:
             self._let_go()
             self._done(None)
@@ -366,7 +370,7 @@ class DirectAttempt:
             del self._exchange
 
     async def _admitted(self) -> QuotaReservation | None:
-        ledger, key = self._gateway.ledger, self._asked.key
+        ledger, key = self._context.ledger, self._asked.key
         if ledger is None:
             return None
         given = ledger.admit_now(key, self._way.claim)
@@ -397,7 +401,7 @@ class DirectAttempt:
 
     def _rates(self) -> None:
         """What the key's rates leave is told, whatever becomes of it."""
-        ledger, key = self._gateway.ledger, self._asked.key
+        ledger, key = self._context.ledger, self._asked.key
         if ledger is not None and (key.rate.rpm is not None or key.rate.tpm is not None):
             self._asked.told |= rate_limit_headers(*ledger.rates(key))
 
@@ -419,7 +423,7 @@ class DirectAttempt:
     def _settle(self, tokens: int | None = None) -> None:
         """What became of what was set aside: what it cost, else what it may have cost; tokens, None where nobody can
         tell."""
-        ledger, given = self._gateway.ledger, self._given
+        ledger, given = self._context.ledger, self._given
         if ledger is None or given is None:
             return
         if self._cost is not None:
@@ -437,8 +441,8 @@ class DirectAttempt:
 
     def _release(self) -> None:
         """Nothing was sent."""
-        if self._gateway.ledger is not None and self._given is not None:
-            self._gateway.ledger.release(self._given)
+        if self._context.ledger is not None and self._given is not None:
+            self._context.ledger.release(self._given)
 
     # ---- a stream ------------------------------------------------------------------------------
 
@@ -533,14 +537,14 @@ class DirectAttempt:
         return json_answer.stands(parsed, text, cut=exchange.finish == "length", whole=schema.whole)
 
     def _count(self, text: str) -> int:
-        return count_answer_tokens(text, self._gateway.client.vocabularies.count)
+        return count_answer_tokens(text, self._context.client.vocabularies.count)
 
     def _comment(self) -> None:
         self._open()
         waited = time.monotonic() - self._began
         self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
         if self._silence is not None:
-            self._silence.last(endpoints_chat.COMMENT_SECONDS)
+            self._silence.last(stream_keepalive.COMMENT_SECONDS)
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -560,7 +564,7 @@ class DirectAttempt:
         return None
 
     def _bill(self, usage: WireUsage | None) -> float | None:
-        return self._way.bill(usage or WireUsage(), self._work, self._gateway.client.moment)
+        return self._way.bill(usage or WireUsage(), self._work, self._context.client.moment)
 
     @property
     def _is_counted(self) -> bool:
@@ -573,13 +577,13 @@ class DirectAttempt:
         return accounting.charge_answer(self._cost, self._way.estimated, counted=counted)
 
     def _worked(self) -> None:
-        gateway, way, exchange, chat = self._gateway, self._way, self._exchange, self._chat
+        context, way, exchange, chat = self._context, self._way, self._exchange, self._chat
         self._lane.taken += 1
         now = time.monotonic()
         self._upstream.end(None, now)
         usage, seconds, text = exchange.usage, now - self._began, "".join(exchange.text)
         if exchange.items and bytes(chat.fields.get("store", b"")) != b"false":
-            keep = gateway.items.keeper(self._asked.owner)
+            keep = context.items.keeper(self._asked.owner)
             for item in exchange.items:
                 keep(item)
         if isinstance(exchange, BufferedResponse):
@@ -596,9 +600,9 @@ class DirectAttempt:
         outcome = self._outcome(seconds, usage)
         self._write(accounting.charge_answer(self._cost, way.estimated, counted=self._is_counted).state, outcome)
         self._called(seconds, outcome.usage)
-        gateway.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
+        context.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
         name = digest_with_answer(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
-        gateway.conversations.put(name, way.endpoint.id, way.policy)
+        context.conversations.put(name, way.endpoint.id, way.policy)
 
     def _handed_on(self) -> Handover:
         """An answer that is no good as it is, and that nobody has seen: the executor goes on from there."""
@@ -608,7 +612,7 @@ class DirectAttempt:
 
     def _invalid(self, error: errors.IntermodalError) -> None:
         """A stream whose words break their schema: they were read, so all that can be done is to say so."""
-        self._gateway.note_failure(error)
+        self._context.note_failure(error)
         self._paid_in_vain(error, ended=error.code)
         self._break_off(error)
 
@@ -638,7 +642,7 @@ class DirectAttempt:
         seconds = time.monotonic() - self._began
         outcome = self._outcome(seconds, usage, code)
         self._write(charge.state, outcome, ended=ended)
-        self._gateway.metrics.used(*self._settle_by(usage))
+        self._context.metrics.used(*self._settle_by(usage))
         self._called(seconds, outcome.usage, error.code)
 
     def _break_off(self, error: errors.IntermodalError) -> None:
@@ -658,13 +662,13 @@ class DirectAttempt:
         self._write(charge.state, outcome, runs=shown)
         if not shown:
             return self._failure(error, charge)
-        gateway = self._gateway
+        context = self._context
         self._upstream.end(error, time.monotonic())
         if (lesson := context_lesson(error, way.endpoint)) is not None:
-            gateway.client.upstreams.learn(lesson, time.monotonic())
-        gateway.metrics.attempts[way.endpoint.id, error.code] += 1
+            context.client.upstreams.learn(lesson, time.monotonic())
+        context.metrics.attempts[way.endpoint.id, error.code] += 1
         self._settle()
-        gateway.note_failure(error)
+        context.note_failure(error)
         self._called(seconds, _tokens(exchange.usage), error.code)
         self._break_off(error)
         return None

@@ -24,16 +24,17 @@ from intermodal.content import Image, Part
 from intermodal.gateway.client_apis import ClientApi
 from intermodal.gateway.direct.attempt_writer import AttemptWriter
 from intermodal.gateway.direct.compiled_plan import SAID, CompiledPlan, HostAccess, compile_plan
-from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover
+from intermodal.gateway.direct.direct_attempt import DirectAttempt
+from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.direct.image_facts import ImageFacts
 from intermodal.gateway.direct.media_extraction import ExtractedBody, extract_media
 from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
-from intermodal.gateway.endpoints import chat as endpoints_chat
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.requests.body_limits import LARGE_BODY, MAX_VALUES, check_media_count, check_values, decode_body
+from intermodal.gateway.requests.chat_defaults import check_output, with_default_limit
 from intermodal.gateway.requests.prompt_size_check import FIRST_SAMPLE, SAMPLE_RATIO
 from intermodal.gateway.requests.request_policy import (
     apply_overrides,
@@ -56,7 +57,8 @@ from intermodal.transport.http1 import ConnectionPool
 from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
-    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.http1.write_batching import WriteBatcher
     from intermodal.gateway.server_client import ServerClient
 
 WAYS, WAYS_ROOM = 512, 16 << 20  # ways of shapes, and bytes that all of them come to hold
@@ -104,16 +106,16 @@ class MatchedChat(NamedTuple):
 class DirectEngine:
     """The direct path of one gateway. ``taken`` counts the chats that it answered."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, context: GatewayContext, outbox: WriteBatcher) -> None:
         self.taken = 0
-        self.pool = ConnectionPool(gateway.outbox)
-        self.rows = AttemptWriter(gateway.client)
-        self._gateway = gateway
+        self.pool = ConnectionPool(outbox)
+        self.rows = AttemptWriter(context.client)
+        self._context = context
         self._ways: BoundedCache[tuple[object, ...], _Known] = BoundedCache(
             "ways of chats by shape", WAYS, room=WAYS_ROOM, size=lambda _, known: known.size
         )
         self._policies: BoundedCache[tuple[object, ...], Policy] = BoundedCache("policies by wishes", POLICIES)
-        self._measures = TextSizeCache(gateway.client)
+        self._measures = TextSizeCache(context.client)
 
     # ---- may it be taken? ----------------------------------------------------------------------
 
@@ -122,29 +124,29 @@ class DirectEngine:
         tongue = self._tongue(dialect)
         if tongue is None:
             return None
-        await self._gateway.client.looked()
-        await offload(len(asked.body) > LONG, check_values, asked, MAX_VALUES, self._gateway.limits.text)
+        await self._context.client.looked()
+        await offload(len(asked.body) > LONG, check_values, asked, MAX_VALUES, self._context.limits.text)
         chat, asked.chat = asked.chat or await self._read(asked, tongue), None
         if chat is None:
             return None
-        check_media_count(len(chat.pictures), self._gateway.limits.media)
+        check_media_count(len(chat.pictures), self._context.limits.media)
         policy = self._policy(asked, chat)
         if policy is None:
             return None
-        catalog = self._gateway.client.catalog_for(policy)
+        catalog = self._context.client.catalog_for(policy)
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
             chat = await self._read(asked, tongue)
             assert chat is not None
-        told = await self._gateway.client.question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
+        told = await self._context.client.question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
         return self._known(asked, tongue, chat, policy, catalog, told)
 
     def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectAttempt | None:
         """The passage of a chat whose shape is known, if nothing has to be waited for; what was read of it is kept for
         ``ready``. Raises as ``ready`` does."""
-        tongue, client = self._tongue(dialect), self._gateway.client
+        tongue, client = self._tongue(dialect), self._context.client
         if tongue is None or not client.up_to_date or len(asked.body) > LARGE_BODY:
             return None
-        check_values(asked, MAX_VALUES, self._gateway.limits.text)
+        check_values(asked, MAX_VALUES, self._context.limits.text)
         body = extract_media(asked.body)
         if len(body.text) > _WORDS or _many_items(body.text):
             return None
@@ -164,17 +166,17 @@ class DirectEngine:
         ready = self._known(asked, tongue, chat, policy, catalog, told)
         if ready is None or ready.way is None:
             return None
-        return DirectAttempt(self._gateway, self, chat, ready.way, asked, reply)
+        return DirectAttempt(self._context, self, chat, ready.way, asked, reply)
 
     def _tongue(self, dialect: ClientApi) -> ProtocolAdapter | None:
-        telemetry = self._gateway.telemetry
+        telemetry = self._context.client.telemetry
         if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
             return None
         return ADAPTERS.get(dialect.reads)
 
     def _policy(self, asked: GatewayRequest, chat: ParsedChat) -> Policy | None:
         """What it is asked under; None where that is for the executor. Raises Refused."""
-        client = self._gateway.client
+        client = self._context.client
         asked.served.model = chat.model
         own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
         policy = self._policies.get((chat.model, asked.head.wished, own))
@@ -202,10 +204,10 @@ class DirectEngine:
         told: QuestionFacts | None,
     ) -> MatchedChat | None:
         """With what is known of its shape; None where it is known that the lane cannot take it."""
-        place = self._gateway.conversations.place(chat.before) if chat.before is not None else None
+        place = self._context.conversations.place(chat.before) if chat.before is not None else None
         key = (asked.owner, asked.head.wished, place, chat.shape, told)
         known = self._ways.get(key)
-        if known is not None and known.holds(catalog, self._gateway.client):
+        if known is not None and known.holds(catalog, self._context.client):
             if isinstance(known.way, str):
                 asked.served.not_direct = known.way
                 return None
@@ -226,7 +228,7 @@ class DirectEngine:
 
     async def learned(self, ready: MatchedChat, asked: GatewayRequest) -> CompiledPlan | None:
         """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
-        gateway, client = self._gateway, self._gateway.client
+        context, client = self._context, self._context.client
         # What it is planned with: by the time it is, there may have been another look.
         machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
         inputs = await self._inputs(ready, asked)
@@ -234,7 +236,7 @@ class DirectEngine:
         if inputs is None:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
-            plan = await gateway.shapes.shared(inputs)
+            plan = await context.shapes.shared(inputs)
             long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
             way = await offload(long, self._way, ready, inputs, plan) if plan is not None else _UNPLANNED
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
@@ -248,7 +250,7 @@ class DirectEngine:
         return way
 
     def _way(self, ready: MatchedChat, inputs: Inputs, plan: Plan) -> CompiledPlan | str:
-        client = self._gateway.client
+        client = self._context.client
         endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
         if endpoint is None:
             return _PREPARED
@@ -263,16 +265,16 @@ class DirectEngine:
 
     async def _inputs(self, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
         """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
-        gateway = self._gateway
+        context = self._context
         decode, body = ready.tongue.dialect.decode, ready.chat.body.text
         call = await decode_body(decode, body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
-        call = endpoints_chat.with_default_limit(call, gateway.client.config)
+        call = with_default_limit(call, context.client.config)
         long = is_long(call.messages, call.tools, call.output)
         if isinstance(call.output, JsonOutput):
             try:
-                call = replace(call, output=await endpoints_chat.check_output(call.output))
+                call = replace(call, output=await check_output(call.output))
             except errors.IntermodalError:
                 return None  # the executor says what is wrong with it
         request = continue_conversation(await offload(long, request_from_call, call, ready.policy), ready.place)
@@ -281,16 +283,28 @@ class DirectEngine:
         if pictures != len(ready.chat.pictures):
             return None
         words = await offload(long, _without_pictures, request) if pictures else request
-        prepared = await gateway.client.prepare(words)
+        prepared = await context.client.prepare(words)
         texts = list(prepared.inputs.facts.parts)
         if prepared.inputs.asked or len(texts) + pictures != len(parts):
             return None
-        whole = await offload(long, with_config_labels, request, gateway.client.config.private)
+        whole = await offload(long, with_config_labels, request, context.client.config.private)
         facts = await offload(long, _facts_of, parts, texts, ready.chat.pictures)
         known = replace(prepared.inputs.facts, parts=facts, question=ready.told)
         return replace(prepared.inputs, request=whole, facts=known)
 
     # ---- passing on ----------------------------------------------------------------------------
+
+    async def answer(self, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi) -> bool:
+        """Answer a chat if its plan is direct. False: the executor is to go on, from ``asked.after`` if that is set.
+
+        Raises Refused where the key's budget does not allow it, and what planning raises.
+        """
+        ready = await self.ready(asked, dialect)
+        way = None if ready is None else ready.way or await self.learned(ready, asked)
+        if ready is None or way is None:
+            return False
+        asked.after = await self.run(ready, way, asked, reply)
+        return asked.after is None
 
     async def run(
         self, ready: MatchedChat, way: CompiledPlan, asked: GatewayRequest, reply: ResponseWriter
@@ -299,7 +313,7 @@ class DirectEngine:
 
         Raises Refused where the key's budget does not allow it.
         """
-        passage = DirectAttempt(self._gateway, self, ready.chat, way, asked, reply)
+        passage = DirectAttempt(self._context, self, ready.chat, way, asked, reply)
         try:
             return await passage.go()
         finally:
@@ -308,15 +322,15 @@ class DirectEngine:
     def abandoned(self, failure: Handover) -> None:
         """The executor did not come to go on: what is set aside is given back, or counts."""
         tried, given = failure
-        gateway = self._gateway
+        context = self._context
         if tried is not None:
             tried.upstream.end(tried.error, time.monotonic())
-        if gateway.ledger is not None and given is not None:
+        if context.ledger is not None and given is not None:
             if tried is None:
-                gateway.ledger.release(given)
+                context.ledger.release(given)
             else:
                 counts, told = tried.counts, tried.cost is not None
-                gateway.ledger.settle(given, cost=counts, tokens=None, untold=0.0 if told else counts or 0.0)
+                context.ledger.settle(given, cost=counts, tokens=None, untold=0.0 if told else counts or 0.0)
 
     def watch(self, now: float) -> None:
         self.pool.watch(now)

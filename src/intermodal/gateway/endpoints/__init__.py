@@ -2,6 +2,6 @@
 
 chat.py         chats in every client API
 media.py        embeddings, speech, transcriptions and images; token_ids.py: texts sent as token ids
-models.py       lists of models; plans.py: plans, explained or kept; openapi.py: the API description
-monitoring.py   liveness and readiness
+models.py       lists of models; plans.py: plans, explained or kept; prompts.py: prompt files
+monitoring.py   liveness, readiness and metrics
 """

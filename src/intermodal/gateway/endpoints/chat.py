@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from intermodal import answer_schema as schemas
-from intermodal import errors
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
 from intermodal.concurrency.offload import LONG, MANY, is_long, offload
 from intermodal.content import Part, Refusal, Text, ToolCall, ToolResult
@@ -24,14 +22,15 @@ from intermodal.events import (
     StepProgress,
     StepStarted,
 )
-from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.gateway import response_metadata
 from intermodal.gateway.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.gateway.failures import error_code, interrupted
+from intermodal.gateway.http1 import stream_keepalive
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.http1.stream_keepalive import StreamKeepalive
 from intermodal.gateway.requests.body_limits import check_media_count, decode_body
+from intermodal.gateway.requests.chat_defaults import check_output, with_default_limit
 from intermodal.gateway.requests.ignored_fields import ignored_content, unenforced_tools, unforwarded_fields
 from intermodal.gateway.requests.prompt_files import parse_answer
 from intermodal.gateway.requests.request_policy import (
@@ -41,12 +40,11 @@ from intermodal.gateway.requests.request_policy import (
     policy_for_model,
     policy_overrides,
 )
-from intermodal.json_schema import BudgetExhausted
+from intermodal.gateway.runs import plan_request, remember_turn, run_plan
 from intermodal.plans.plan import Plan
 from intermodal.protocols.calls import (
     ChatCall,
     Error,
-    NotExpressible,
     WireAudio,
     WireDocument,
     WireEvent,
@@ -61,15 +59,9 @@ from intermodal.request_from_call import request_from_call
 
 if TYPE_CHECKING:
     from intermodal.client import PreparedRequest
-    from intermodal.config import Config
-    from intermodal.gateway.direct.direct_attempt import Handover
+    from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.direct.handover import Handover
     from intermodal.gateway.requests.prompt_variables import RenderedPrompt
-    from intermodal.gateway.server import Gateway
-
-FIRST_COMMENT_SECONDS = (
-    5.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
-)
-COMMENT_SECONDS = 10.0  # seconds of silence between two comments
 
 
 class PlannedChat:
@@ -85,7 +77,7 @@ class PlannedChat:
         self.ignored = ignored
         self.usage = True  # a stream's end tells its usage
         self.writes: dict[str, Any] = {}  # what the writer is given besides
-        self.after: Handover | None = None  # what the lane did before
+        self.after: Handover | None = None  # the attempt of the direct path
         self.rendered: RenderedPrompt | None = None  # the prompt that it was made of
 
     def told(self) -> response_metadata.RunMetadata:
@@ -98,14 +90,16 @@ class PlannedChat:
         return parse_answer(events, file) if file is not None and file.parser is not None else events
 
 
-async def plan_chat(gateway: Gateway, asked: GatewayRequest, dialect: ClientApi, *, exact: bool = False) -> PlannedChat:
+async def plan_chat(
+    context: GatewayContext, asked: GatewayRequest, dialect: ClientApi, *, exact: bool = False
+) -> PlannedChat:
     """Decode and plan a chat. ``exact``: for its own sizes, not those of its shape.
 
     Raises Refused, ValueError and what planning raises.
     """
-    fields = await body_fields(asked, gateway.limits)
+    fields = await body_fields(asked, context.limits)
     wishes = policy_overrides(asked.head.headers, fields)
-    decode = partial(dialect.decode, find=gateway.items.finder(asked.owner)) if dialect.refers else dialect.decode
+    decode = partial(dialect.decode, find=context.items.finder(asked.owner)) if dialect.refers else dialect.decode
     call = await decode_body(decode, asked.body)
     if call.sampling.max_tokens is not None and call.sampling.max_tokens < 1:
         raise RequestRefused(
@@ -113,24 +107,24 @@ async def plan_chat(gateway: Gateway, asked: GatewayRequest, dialect: ClientApi,
         )
     asked.served.model = call.model
     long = is_long(call.messages, call.tools, call.output)
-    check_media_count(await offload(long, _media, call), gateway.limits.media)
+    check_media_count(await offload(long, _media, call), context.limits.media)
     if dialect.refers:
         await offload(long, _check_results, call)
-    rendered = await gateway.prompts.rendered(gateway.client, asked, call, gateway.limits)
+    rendered = await context.prompts.rendered(context.client, asked, call, context.limits)
     if rendered is None:
-        messages, policy = None, apply_overrides(policy_for_model(call.model, gateway.client), wishes)
-        check_model_allowed(asked.key, call.model, gateway.client)
+        messages, policy = None, apply_overrides(policy_for_model(call.model, context.client), wishes)
+        check_model_allowed(asked.key, call.model, context.client)
     else:
         call, messages, policy = rendered.call, rendered.messages, apply_overrides(rendered.policy, wishes)
-    call = with_default_limit(call, gateway.client.config)
+    call = with_default_limit(call, context.client.config)
     request = await offload(long, request_from_call, call, policy, messages)
-    request = await gateway.conversations.placed(request, asked.owner)
-    request = await gateway.signatures.put_back(request, asked.owner)
+    request = await context.conversations.placed(request, asked.owner)
+    request = await context.signatures.put_back(request, asked.owner)
     if not any(_says(part) for message in request.messages for part in message.parts):
         raise _nothing_said(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
         request = replace(request, output=await check_output(call.output))
-    prepared, plan = await gateway.planned(request, asked.owner, exact=exact, rendered=rendered)
+    prepared, plan = await plan_request(context, request, asked.owner, exact=exact, rendered=rendered)
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     protocol = answering.host.protocol if answering is not None else ""
     carried = len(call.cache) if protocol in PROMPT_CACHING_PROTOCOLS else 0
@@ -145,21 +139,8 @@ async def plan_chat(gateway: Gateway, asked: GatewayRequest, dialect: ClientApi,
     if dialect.refers:
         job.writes["asked"] = echoed_fields(fields)
     if dialect.refers and bytes(fields.get("store", b"")) != b"false":
-        job.writes["keep"] = gateway.items.keeper(asked.owner)
+        job.writes["keep"] = context.items.keeper(asked.owner)
     return job
-
-
-async def check_output(output: JsonOutput) -> JsonOutput:
-    """Return the output a client asks for, which may be cut, as clients look why an answer ended.
-
-    Its schema is checked before anything is paid for. Raises SchemaInvalid, also for one that takes too much work to
-    read.
-    """
-    try:
-        await run_bounded(partial(schemas.check_schema, output.schema))
-    except BudgetExhausted as error:
-        raise schemas.schema_too_large(error) from None
-    return replace(output, whole=False)
 
 
 _MEDIA = (WireImage, WireAudio, WireVideo, WireDocument, WireLink)
@@ -199,17 +180,6 @@ def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefuse
     return RequestRefused(what, status=400, todo="send what is to be answered as its content")
 
 
-def with_default_limit(call: ChatCall, config: Config) -> ChatCall:
-    """Apply the configured ``max_tokens`` if the client sets none.
-
-    Without a limit the size of an answer is unbounded. Thinking has room on top.
-    """
-    if call.sampling.max_tokens is not None:
-        return call
-    sampling = replace(call.sampling, max_tokens=config.serve.max_tokens, room_for_thought=True)
-    return replace(call, sampling=sampling)
-
-
 def _usage_wanted(options: msgspec.Raw | None) -> bool:
     """Return True if ``stream_options`` asks for usage. Raises Refused if it is not an object."""
     try:
@@ -219,40 +189,30 @@ def _usage_wanted(options: msgspec.Raw | None) -> bool:
     return said is not None and said.get("include_usage") is True
 
 
-async def answer_chat(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi) -> None:
+async def answer_chat(
+    context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi
+) -> None:
     """Answer a chat in this client API."""
-    after, asked.after = asked.after, None
-    if after is None and (ready := await gateway.lane.ready(asked, dialect)) is not None:
-        way = ready.way or await gateway.lane.learned(ready, asked)
-        if way is not None:
-            after = await gateway.lane.run(ready, way, asked, reply)
-            if after is None:
-                return
-    try:
-        job = await plan_chat(gateway, asked, dialect)
-    except BaseException:
-        if after is not None:
-            gateway.lane.abandoned(after)
-        raise
-    job.after = after
+    job = await plan_chat(context, asked, dialect)
+    job.after, asked.after = asked.after, None
     if job.call.stream:
-        await ChatStream(gateway, asked, reply, dialect, job).run()
+        await ChatStream(context, asked, reply, dialect, job).run()
     else:
-        await _whole(gateway, asked, reply, dialect, job)
+        await _whole(context, asked, reply, dialect, job)
 
 
 async def _whole(
-    gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
+    context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
 ) -> None:
     said = job.told()
     run = RunEventEncoder(said.about)
     events: list[WireEvent] = []
     more: dict[str, str] = {}
-    async with gateway.running(job.prepared, job.plan, asked, after=job.after) as happening:
+    async with run_plan(context, job.prepared, job.plan, asked, after=job.after) as happening:
         async for event in job.typed(happening):
             said.feed(event)
             if isinstance(event, Finished):
-                await gateway.remember(job.request, said, event, asked.owner)
+                await remember_turn(context, job.request, said, event, asked.owner)
                 more = final_headers(said, event)
             events += run.feed(event)
     long = len(events) > MANY or any(len(getattr(event, "text", "")) > LONG for event in events)
@@ -277,9 +237,14 @@ class ChatStream:
     """
 
     def __init__(
-        self, gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
+        self,
+        context: GatewayContext,
+        asked: GatewayRequest,
+        reply: ResponseWriter,
+        dialect: ClientApi,
+        job: PlannedChat,
     ) -> None:
-        self._gateway = gateway
+        self._context = context
         self._asked = asked
         self._reply = reply
         self._dialect = dialect
@@ -293,7 +258,7 @@ class ChatStream:
 
     async def run(self) -> None:
         if self._dialect.comment:
-            self._silence.last(FIRST_COMMENT_SECONDS)
+            self._silence.last(stream_keepalive.FIRST_COMMENT_SECONDS)
         try:
             await self._events()
         except asyncio.CancelledError:
@@ -305,7 +270,7 @@ class ChatStream:
         except Exception as error:
             if not self._reply.status:
                 raise  # nothing was said yet: an answer with a status of its own
-            self._gateway.note_failure(error)
+            self._context.note_failure(error)
             await self._fail(error)
         finally:
             self._silence.close()
@@ -315,14 +280,14 @@ class ChatStream:
         said = job.told()
         run = RunEventEncoder(said.about)
         live = job.request.policy.streaming == "live"
-        running = self._gateway.running(job.prepared, job.plan, self._asked, live=live, after=job.after)
+        running = run_plan(self._context, job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
             async for event in job.typed(happening):
                 said.feed(event)
                 self._now = said.now
                 self._follow(event)
                 if isinstance(event, Finished):
-                    await self._gateway.remember(job.request, said, event, self._asked.owner)
+                    await remember_turn(self._context, job.request, said, event, self._asked.owner)
                 data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
                 if data:
                     self._begin()
@@ -364,16 +329,4 @@ class ChatStream:
         doing = " ".join("".join(c if c.isprintable() else " " for c in self._doing).split())[:200]
         self._begin()
         self._reply.put(self._dialect.comment % doing.encode("utf-8", "replace"))
-        self._silence.last(COMMENT_SECONDS)
-
-
-def retry_headers(error: BaseException) -> Mapping[str, str]:
-    """Return the headers of an error about retries: when, and that retrying at once is useless."""
-    if isinstance(error, RequestRefused):
-        return error.headers
-    if isinstance(error, NotExpressible) or not isinstance(error, errors.IntermodalError):
-        return {}
-    again = {"x-should-retry": "false"}  # whatever may follow a failed attempt has been tried here
-    if isinstance(error, errors.CallError) and error.retry_after is not None:
-        again["retry-after"] = str(max(1, round(error.retry_after)))
-    return again
+        self._silence.last(stream_keepalive.COMMENT_SECONDS)

@@ -31,6 +31,7 @@ from intermodal.gateway.requests.request_policy import (
     policy_for_model,
     policy_overrides,
 )
+from intermodal.gateway.runs import plan_request, run_plan
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.ollama.server_embeddings import read_embed, write_embed
 from intermodal.protocols.openai_media import server as wire
@@ -48,7 +49,7 @@ from intermodal.request import (
 from intermodal.request_builder import check_output
 
 if TYPE_CHECKING:
-    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.context import GatewayContext
 
 # Fields of a request that are understood, door by door. Others are named in a header of the answer.
 _COMMON = frozenset({"model", "intermodal", "user"})
@@ -75,12 +76,14 @@ class RunResult(NamedTuple):
     head: dict[str, str]
 
 
-async def _run(gateway: Gateway, asked: GatewayRequest, request: Request, ignored: tuple[str, ...] = ()) -> RunResult:
-    prepared, plan = await gateway.planned(request, asked.owner)
+async def _run(
+    context: GatewayContext, asked: GatewayRequest, request: Request, ignored: tuple[str, ...] = ()
+) -> RunResult:
+    prepared, plan = await plan_request(context, request, asked.owner)
     said = response_metadata.RunMetadata(plan)
     took = [0, 0]
     finished: Finished | None = None
-    async with gateway.running(prepared, plan, asked) as happening:
+    async with run_plan(context, prepared, plan, asked) as happening:
         async for event in happening:
             said.feed(event)
             if isinstance(event, StepFinished):
@@ -100,33 +103,33 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
     )
 
 
-def _policy(gateway: Gateway, asked: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
+def _policy(context: GatewayContext, asked: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
     asked.served.model = model
-    check_model_allowed(asked.key, model, gateway.client)
-    return apply_overrides(policy_for_model(model, gateway.client), policy_overrides(asked.head.headers, fields))
+    check_model_allowed(asked.key, model, context.client)
+    return apply_overrides(policy_for_model(model, context.client), policy_overrides(asked.head.headers, fields))
 
 
 def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in fields if name not in known))
 
 
-async def create_embeddings(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_embeddings(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/embeddings``."""
-    fields = await body_fields(asked, gateway.limits, token_ids.MAX_TOKEN_VALUES)
+    fields = await body_fields(asked, context.limits, token_ids.MAX_TOKEN_VALUES)
     wanted = await decode_body(wire.read_embedding_request, asked.body)
-    made = await _embed_texts(gateway, asked, fields, wanted, EMBEDDINGS_FIELDS)
+    made = await _embed_texts(context, asked, fields, wanted, EMBEDDINGS_FIELDS)
     usage = {"prompt_tokens": made.tokens, "total_tokens": made.tokens, "intermodal": made.about}
     many = len(made.vectors) > 1
     body = await offload(many, wire.write_embeddings, made.vectors, wanted.call.model, wanted.encoding, usage)
     await reply.send(200, body, {**JSON_HEADERS, **made.head})
 
 
-async def ollama_embed(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_embed(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /api/embed``. A text that is too long is an error, as with Ollama's ``truncate: false``."""
-    fields = await body_fields(asked, gateway.limits)
+    fields = await body_fields(asked, context.limits)
     wanted = await decode_body(read_embed, asked.body)
     known = EMBED_FIELDS if bytes(fields.get("truncate", b"")) == b"false" else EMBED_FIELDS - {"truncate"}
-    made = await _embed_texts(gateway, asked, fields, wanted, known)
+    made = await _embed_texts(context, asked, fields, wanted, known)
     many = len(made.vectors) > 1
     body = await offload(many, write_embed, made.vectors, wanted.call.model, made.tokens, made.about)
     await reply.send(200, body, {**JSON_HEADERS, **made.head})
@@ -142,7 +145,7 @@ class EmbeddingResponse(NamedTuple):
 
 
 async def _embed_texts(
-    gateway: Gateway,
+    context: GatewayContext,
     asked: GatewayRequest,
     fields: Mapping[str, Raw],
     wanted: wire.EmbeddingRequest,
@@ -150,9 +153,9 @@ async def _embed_texts(
 ) -> EmbeddingResponse:
     """Embed texts, each as a request of its own, several at once."""
     call = wanted.call
-    policy = _policy(gateway, asked, call.model, fields)
+    policy = _policy(context, asked, call.model, fields)
     if wanted.tokens:
-        call = replace(call, texts=await token_ids.decode_token_ids(wanted.tokens, call.model, gateway.client.config))
+        call = replace(call, texts=await token_ids.decode_token_ids(wanted.tokens, call.model, context.client.config))
     if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
         raise RequestRefused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
     ignored = _unknown(fields, known)
@@ -160,7 +163,7 @@ async def _embed_texts(
 
     async def one(text: str) -> RunResult:
         async with room:
-            return await _run(gateway, asked, _request((Text(text=text),), EmbeddingOutput(), policy), ignored)
+            return await _run(context, asked, _request((Text(text=text),), EmbeddingOutput(), policy), ignored)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -203,53 +206,53 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first_error(error) if isinstance(error, BaseExceptionGroup) else error
 
 
-async def create_speech(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_speech(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/audio/speech``: speaks the text itself, which no model answers. The response is a file."""
-    fields = await body_fields(asked, gateway.limits)
+    fields = await body_fields(asked, context.limits)
     call = await decode_body(wire.read_speech_request, asked.body)
-    policy = _policy(gateway, asked, call.model, fields)
+    policy = _policy(context, asked, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
     request = _request((Text(text=call.text),), output, policy)
-    made = await _run(gateway, asked, request, _unknown(fields, SPEECH_FIELDS))
+    made = await _run(context, asked, request, _unknown(fields, SPEECH_FIELDS))
     if made.finished.speech is None:
         raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
     spoken = made.finished.speech
     await reply.send(200, spoken.data, {"content-type": spoken.media_type, **made.head})
 
 
-async def create_images(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_images(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/images/generations``."""
-    fields = await body_fields(asked, gateway.limits)
+    fields = await body_fields(asked, context.limits)
     call = await decode_body(wire.read_image_request, asked.body)
-    policy = _policy(gateway, asked, call.model, fields)
+    policy = _policy(context, asked, call.model, fields)
     output = ImageOutput(
         size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]
         negative=call.negative, quality=call.quality, format=call.format,
     )  # fmt: skip
     check_output(output, call.seed)
     request = _request((Text(text=call.prompt),), output, policy, Sampling(seed=call.seed))
-    made = await _run(gateway, asked, request, _unknown(fields, IMAGES_FIELDS))
+    made = await _run(context, asked, request, _unknown(fields, IMAGES_FIELDS))
     given, out = made.tokens
     usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
     files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
     await reply.send(200, wire.write_images(files, int(time.time()), usage), {**JSON_HEADERS, **made.head})
 
 
-async def create_transcription(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_transcription(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/audio/transcriptions``: a form with a recording or a video."""
-    await _transcribe(gateway, asked, reply, TRANSCRIPTION_FIELDS)
+    await _transcribe(context, asked, reply, TRANSCRIPTION_FIELDS)
 
 
-async def create_translation(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def create_translation(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /v1/audio/translations``: a transcript in English, whatever is spoken.
 
     By a speech model that translates, or a language model that translates its transcript, as name or plan decides.
     """
-    await _transcribe(gateway, asked, reply, TRANSLATION_FIELDS, into="en")
+    await _transcribe(context, asked, reply, TRANSLATION_FIELDS, into="en")
 
 
 async def _transcribe(
-    gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter, takes: frozenset[str], into: str = ""
+    context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, takes: frozenset[str], into: str = ""
 ) -> None:
     kind = asked.head.headers.get("content-type", "")
     form = await offload(len(asked.body) > LONG, parse_multipart, kind, asked.body)
@@ -260,14 +263,14 @@ async def _transcribe(
     if wanted not in wire.TRANSCRIPT_FORMATS:
         there = ", ".join(wire.TRANSCRIPT_FORMATS)
         raise RequestRefused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
-    policy = _policy(gateway, asked, model, {})
+    policy = _policy(context, asked, model, {})
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
     name, data = form.files["file"]
     source = BytesSource(data=data, name=name.rpartition("/")[2][:200])
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
     ignored = _unknown((name for name, _ in form.fields), takes)
-    made = await _run(gateway, asked, _request((part,), TranscriptOutput(), policy), ignored)
+    made = await _run(context, asked, _request((part,), TranscriptOutput(), policy), ignored)
     transcript = made.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
     kind, body = wire.write_transcript(transcript, wanted, usage)

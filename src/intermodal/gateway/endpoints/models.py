@@ -20,7 +20,7 @@ from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps, loads
 
 if TYPE_CHECKING:
-    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.context import GatewayContext
     from intermodal.prompts.prompt_file import PromptFile
 
 # The version of Ollama whose chat this is. Clients compare it: GitHub Copilot's in VS Code refuses a server below
@@ -100,9 +100,9 @@ def _each(per_million: float | None) -> str:
     return f"{(per_million or 0) / 1e6:.12f}".rstrip("0").rstrip(".")
 
 
-def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
+def _named(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey) -> list[dict[str, Any]]:
     """Return rows of names that are not models: ``auto``, policies and aliases that the key allows."""
-    config = gateway.client.config
+    config = context.client.config
     kinds: dict[str, list[Kind]] = {}
     for field in ("input_modalities", "native_input_modalities"):
         taken = {kind for row in made if _chats(row) for kind in row["architecture"][field]}
@@ -112,11 +112,11 @@ def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> lis
         "architecture": {**kinds, "output_modalities": ["text"]},
         "context_length": None, "pricing": None, "endpoints": [],
     }  # fmt: skip
-    prompts = {row["id"]: row for row in _prompts(gateway, kinds, some, key)}
+    prompts = {row["id"]: row for row in _prompts(context, kinds, some, key)}
     by_name = {name: row for row in made for name in (row["id"], *row["endpoints"])}
     by_name |= prompts
     for meant in config.serve.aliases.values():  # an alias may name a model as shortly as a client may
-        for each in _known(gateway, meant):
+        for each in _known(context, meant):
             if each.model.id in by_name:
                 by_name.setdefault(meant, by_name[each.model.id])
     names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
@@ -129,10 +129,10 @@ def _named(gateway: Gateway, made: list[dict[str, Any]], key: VirtualKey) -> lis
 
 
 def _prompts(
-    gateway: Gateway, kinds: Mapping[str, list[Kind]], some: Mapping[str, Any], key: VirtualKey
+    context: GatewayContext, kinds: Mapping[str, list[Kind]], some: Mapping[str, Any], key: VirtualKey
 ) -> Iterator[dict[str, Any]]:
     """Yield rows of prompt files that the key allows. ``kinds``: inputs of all models, converted and native."""
-    for prompt in gateway.prompts.seen_by(key):
+    for prompt in context.prompts.seen_by(key):
         taken = prompt_input_kinds(prompt.file)
         native = [kind for kind in taken if kind in kinds["native_input_modalities"]]
         modalities = {"input_modalities": taken, "native_input_modalities": native, "output_modalities": ["text"]}
@@ -145,10 +145,10 @@ def prompt_input_kinds(file: PromptFile) -> list[str]:
     return [kind for kind in KINDS if kind in taken or "file" in taken]
 
 
-def _known(gateway: Gateway, name: str) -> tuple[Endpoint, ...]:
+def _known(context: GatewayContext, name: str) -> tuple[Endpoint, ...]:
     """Return the endpoints that a name stands for; () if none, or if it is ambiguous."""
     try:
-        return find_by_name(gateway.client.catalog, name) if not name.startswith(POLICY) and name != AUTO else ()
+        return find_by_name(context.client.catalog, name) if not name.startswith(POLICY) and name != AUTO else ()
     except UnknownModel:
         return ()
 
@@ -159,60 +159,60 @@ def _chats(row: Mapping[str, Any]) -> bool:
     return "text" in kinds["output_modalities"] and "text" in kinds["native_input_modalities"]
 
 
-def _all(gateway: Gateway, key: VirtualKey) -> list[dict[str, Any]]:
+def _all(context: GatewayContext, key: VirtualKey) -> list[dict[str, Any]]:
     """Return all rows that this key allows."""
-    catalog = gateway.client.catalog
-    return [*_named(gateway, model_rows(catalog), key), *model_rows(catalog, key)]
+    catalog = context.client.catalog
+    return [*_named(context, model_rows(catalog), key), *model_rows(catalog, key)]
 
 
-def _row_of(gateway: Gateway, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
+def _row_of(context: GatewayContext, key: VirtualKey, name: str, see: str) -> dict[str, Any]:
     """Return the row of a name as listed, or as a short name. Raises UnknownModel, which names the list to ``see``."""
-    listed = _all(gateway, key)
+    listed = _all(context, key)
     for meant in (name, name.removesuffix(LATEST_TAG)):
         for row in listed:
             if row["id"] == meant:
                 return row
-    found = [each for each in find_by_name(gateway.client.catalog, name) if is_allowed(each, gateway.client.catalog)]
+    found = [each for each in find_by_name(context.client.catalog, name) if is_allowed(each, context.client.catalog)]
     if any(each.ready for each in found) and key.asks(name, found[0].model.id):
-        return {**_row(found, _bridged(callable_endpoints(gateway.client.catalog))), "id": name}
+        return {**_row(found, _bridged(callable_endpoints(context.client.catalog))), "id": name}
     raise UnknownModel(f"there is no model named {name[:200]}", todo=f"see {see}")
 
 
-async def list_models(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def list_models(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/models``."""
-    await gateway.prompts.current()
-    data = _all(gateway, asked.key)
+    await context.prompts.current()
+    data = _all(context, asked.key)
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     more = {"first_id": first, "last_id": last, "has_more": False}  # as Anthropic's clients page
     reply.whole(200, dumps({"object": "list", "data": data, **more}), JSON_HEADERS)
 
 
-async def get_model(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def get_model(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /v1/models/NAME``."""
     from urllib.parse import unquote
 
     name = unquote(asked.head.path.removeprefix("/v1/models/"))
-    await gateway.prompts.current()
-    reply.whole(200, dumps(_row_of(gateway, asked.key, name, "/v1/models")), JSON_HEADERS)
+    await context.prompts.current()
+    reply.whole(200, dumps(_row_of(context, asked.key, name, "/v1/models")), JSON_HEADERS)
 
 
 # ---- Ollama's ------------------------------------------------------------------------------------
 
 
-async def ollama_tags(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_tags(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/tags``: models that chat. There is no file whose size or digest could be given."""
-    await gateway.prompts.current()
+    await context.prompts.current()
     listed = [
-        _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(gateway, asked.key) if _chats(row)
+        _ollamas(row) | {"modified_at": "1970-01-01T00:00:00Z"} for row in _all(context, asked.key) if _chats(row)
     ]
     reply.whole(200, dumps({"models": listed}), JSON_HEADERS)
 
 
-async def ollama_running(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_running(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/ps``: models that chat and are in this machine's memory now."""
-    here = set(gateway.client.machine_now.loaded)
+    here = set(context.client.machine_now.loaded)
     there = [
-        row for row in model_rows(gateway.client.catalog, asked.key) if _chats(row) and here & set(row["endpoints"])
+        row for row in model_rows(context.client.catalog, asked.key) if _chats(row) and here & set(row["endpoints"])
     ]
     listed = [_ollamas(row) | {"context_length": row["context_length"]} for row in there]
     reply.whole(200, dumps({"models": listed}), JSON_HEADERS)
@@ -225,25 +225,25 @@ def _ollamas(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": row["id"], "model": row["id"], "size": 0, "digest": "", "details": details}
 
 
-def _calls(gateway: Gateway, row: Mapping[str, Any]) -> bool:
+def _calls(context: GatewayContext, row: Mapping[str, Any]) -> bool:
     """Return True if a model may be given tools: unless every endpoint of it is known to take none."""
-    known = gateway.client.catalog.by_id
+    known = context.client.catalog.by_id
     served = [known[name] for name in row["endpoints"] if name in known]
     return not served or any(endpoint.tools.takes is not False for endpoint in served)
 
 
-async def ollama_show(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_show(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``POST /api/show``."""
-    fields = await body_fields(asked, gateway.limits)
-    await gateway.prompts.current()
+    fields = await body_fields(asked, context.limits)
+    await context.prompts.current()
     name = loads(bytes(fields.get("model", b'""'))) or loads(bytes(fields.get("name", b"null")))
     if not isinstance(name, str):
         raise RequestRefused("the body names no model", status=400)
-    row = _row_of(gateway, asked.key, name, "/api/tags")
+    row = _row_of(context, asked.key, name, "/api/tags")
     kinds = row["architecture"]["input_modalities"]
     able = ["embedding"] if "embedding" in row["architecture"]["output_modalities"] else []
     if _chats(row):
-        able += ["completion", *(["tools"] if _calls(gateway, row) else [])]
+        able += ["completion", *(["tools"] if _calls(context, row) else [])]
         able += [word for word, kind in (("vision", "image"), ("audio", "audio")) if kind in kinds]
     family = row["owned_by"]
     told = {
@@ -256,6 +256,6 @@ async def ollama_show(gateway: Gateway, asked: GatewayRequest, reply: ResponseWr
     reply.whole(200, dumps(told), JSON_HEADERS)
 
 
-async def ollama_version(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def ollama_version(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /api/version``, by which Ollama's clients detect a server and its features."""
     reply.whole(200, dumps({"version": OLLAMA_VERSION, "intermodal": __version__}), JSON_HEADERS)

@@ -1,4 +1,4 @@
-"""Liveness and readiness. Readiness does some of the work, since an open socket proves little.
+"""Liveness, readiness and metrics. Readiness does some of the work, since an open socket proves little.
 
 A picture and a sound are decoded by the process that decodes clients' media. While that is busy with a client's file it
 counts as working and is not waited for, so that a long video makes no gateway unready.
@@ -7,9 +7,9 @@ counts as working and is not waited for, so that a long video makes no gateway u
 from __future__ import annotations
 
 import struct
-import time
 import zlib
 from base64 import b64decode
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -17,12 +17,13 @@ import anyio
 from intermodal.gateway.endpoints.models import JSON_HEADERS, callable_endpoints
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.gateway.metrics import METRICS_TYPE
 from intermodal.protocols.framing.json_body import dumps
 
 if TYPE_CHECKING:
-    from intermodal.gateway.server import Gateway
+    from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.server_client import ServerClient
 
-READINESS_SECONDS = 5.0  # seconds an answer of readyz is given again
 CHECK_SECONDS = 10.0  # seconds the checks may take
 # One pixel of a grey as PNG, and ten milliseconds of a sawtooth as WAVE: what comes out is known to the last bit.
 _GREY = 0xA7
@@ -32,22 +33,22 @@ _SOUND = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + 320, b"WAVEfmt ", 16, 1, 
 _SOUND += _SAMPLES
 
 
-async def healthz(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def healthz(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /healthz``: the event loop turns."""
     reply.whole(200, dumps({"status": "ok"}), JSON_HEADERS)
 
 
-async def root(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def root(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /``, by which Ollama's clients detect a server."""
     reply.whole(200, b"intermodal is running", {"content-type": "text/plain; charset=utf-8"})
 
 
-async def readyz(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
+async def readyz(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
     """``GET /readyz``: media decode, the store can be read, a model can be called, and no shutdown is under way."""
-    if gateway.stopping:
+    if context.server.stopping:
         reply.whole(503, dumps({"status": "stopping"}), JSON_HEADERS)
         return
-    ready = await readiness(gateway)
+    ready = await readiness(context)
     reply.whole(200 if all(ready.values()) else 503, dumps({"status": _word(ready), "checks": ready}), JSON_HEADERS)
 
 
@@ -55,25 +56,25 @@ def _word(ready: dict[str, bool]) -> str:
     return "ready" if all(ready.values()) else "not ready"
 
 
-async def readiness(gateway: Gateway) -> dict[str, bool]:
+async def readiness(context: GatewayContext) -> dict[str, bool]:
     """Return each check by name. A failed check says no more: the client may be anybody."""
-    async with gateway.looking:  # who asks meanwhile gets the same answer
-        if gateway.readiness is not None and time.monotonic() - gateway.readiness[0] < READINESS_SECONDS:
-            return gateway.readiness[1]
-        checks: dict[str, Any] = {"media": _decodes, "store": _reads, "endpoints": _has_endpoints}
-        found: dict[str, bool] = {}
-        for name, check in checks.items():
-            try:
-                with anyio.fail_after(CHECK_SECONDS):
-                    found[name] = bool(await check(gateway))
-            except Exception:
-                found[name] = False
-        gateway.readiness = (time.monotonic(), found)
-        return found
+    return await context.readiness.get(partial(_look, context.client))
 
 
-async def _decodes(gateway: Gateway) -> bool:
-    media = gateway.client.media
+async def _look(client: ServerClient) -> dict[str, bool]:
+    checks: dict[str, Any] = {"media": _decodes, "store": _reads, "endpoints": _has_endpoints}
+    found: dict[str, bool] = {}
+    for name, check in checks.items():
+        try:
+            with anyio.fail_after(CHECK_SECONDS):
+                found[name] = bool(await check(client))
+        except Exception:
+            found[name] = False
+    return found
+
+
+async def _decodes(client: ServerClient) -> bool:
+    media = client.media
     if media.busy:
         return True
     picture = await media.picture(_PICTURE, name="ready.png")
@@ -87,9 +88,15 @@ def _pixels(png: bytes) -> bytes:
     return zlib.decompress(png[at + 4 : at + 4 + int.from_bytes(png[at - 4 : at])])
 
 
-async def _reads(gateway: Gateway) -> bool:
-    return gateway.client.store.statistics() is not None
+async def _reads(client: ServerClient) -> bool:
+    return client.store.statistics() is not None
 
 
-async def _has_endpoints(gateway: Gateway) -> bool:
-    return any(True for _ in callable_endpoints(gateway.client.catalog))
+async def _has_endpoints(client: ServerClient) -> bool:
+    return any(True for _ in callable_endpoints(client.catalog))
+
+
+async def get_metrics(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /metrics``: the counters of all workers, whichever one answers."""
+    counted, now = context.server.counters()
+    reply.whole(200, counted.text(now).encode(), {"content-type": METRICS_TYPE})

@@ -27,7 +27,7 @@ from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
 from intermodal.protocols.errors.responses import RequestRefused
 
 if TYPE_CHECKING:
-    from intermodal.gateway.direct.direct_attempt import DirectAttempt, Handover, OnEnd
+    from intermodal.gateway.direct.handover import Handover
 
 MAX_WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
 MAX_UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
@@ -51,6 +51,16 @@ class _RepeatedHead(NamedTuple):
     head: RequestHead
 
 
+OnEnd = Callable[[GatewayRequest, ResponseWriter, "Handover | None"], None]
+
+
+class RunningAnswer(Protocol):
+    """An answer on its way without a task."""
+
+    def cancel(self) -> object:
+        """End it: the client left, or the server stops."""
+
+
 class HttpApplication(Protocol):
     """The application behind the connections."""
 
@@ -66,7 +76,7 @@ class HttpApplication(Protocol):
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer with an error, in the format of the route's API."""
 
-    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
+    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> RunningAnswer | None:
         """Answer without a task and call ``over`` at the end; return None where ``answer`` is needed."""
 
     async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
@@ -88,7 +98,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, serving: HttpApplication, loop: asyncio.AbstractEventLoop) -> None:
         self.gone = False
         self.deadline: float | None = None
-        self.task: asyncio.Task[None] | DirectAttempt | None = None
+        self.task: asyncio.Task[None] | RunningAnswer | None = None
         self._unbegun: tuple[GatewayRequest, ResponseWriter] | None = None  # what the task is for, until it has begun
         self.refused = False
         self._serving = serving

@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.gateway.quotas.quota_types import ANONYMOUS, VirtualKey
-from intermodal.gateway.requests.body_limits import MAX_TEXT
 from intermodal.telemetry.request_record import RequestRecord
 
 if TYPE_CHECKING:
-    from intermodal.gateway.direct.direct_attempt import Handover
+    from intermodal.gateway.direct.handover import Handover
     from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 
+MAX_TEXT = 8 << 20  # bytes of JSON besides media, unless [serve] max_text says otherwise
 POLICY_HEADER = "x-intermodal-"  # of headers that tighten a policy
 
 

@@ -7,6 +7,11 @@ from collections.abc import Callable
 
 from intermodal.gateway.http1.response_writer import ResponseWriter
 
+FIRST_COMMENT_SECONDS = (
+    5.0  # seconds of silence after which a stream begins with a comment; until then an error has its own status
+)
+COMMENT_SECONDS = 10.0  # seconds of silence between two comments
+
 
 class StreamKeepalive:
     """Calls ``say`` after a silence; not once the client is gone or the response has ended."""

@@ -1,13 +1,11 @@
-"""The OpenAPI 3.1 document: every route of ``routes.ROUTES`` and nothing else."""
+"""The OpenAPI 3.1 document: every route of a route table and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 from intermodal._version import __version__
-from intermodal.gateway import metrics
 from intermodal.gateway.billing import MAX_IDEMPOTENCY_KEY
 from intermodal.gateway.client_apis import (
     ANTHROPIC_MESSAGES,
@@ -16,12 +14,13 @@ from intermodal.gateway.client_apis import (
     OPENAI_CHAT,
     OPENAI_RESPONSES,
     ClientApi,
+    error_format,
 )
-from intermodal.gateway.http1.http_types import POLICY_HEADER, RequestHead
+from intermodal.gateway.http1.http_types import POLICY_HEADER
+from intermodal.gateway.http_route import HttpRoute, RouteTable
+from intermodal.gateway.metrics import METRICS_TYPE
 from intermodal.gateway.openapi.request_schemas import OVERRIDE_FIELDS, TEXT, Schema, ref, request_schemas
 from intermodal.gateway.openapi.response_schemas import response_schemas
-from intermodal.gateway.routes import ROUTES, HttpRoute, error_format
-from intermodal.protocols.framing.json_body import dumps
 
 JSON = "application/json"
 
@@ -59,7 +58,7 @@ OPERATIONS: Mapping[tuple[str, str], OperationText] = {
     ("GET", "/readyz"): OperationText("It could serve: media are decoded, the store is read, a model can be asked.",
         gives=_json("Ready")),
     ("GET", "/metrics"): OperationText("Counts, as Prometheus reads them.",
-        gives={metrics.CONTENT_TYPE.partition(";")[0]: TEXT},
+        gives={METRICS_TYPE.partition(";")[0]: TEXT},
         absent=True),
     ("GET", "/openapi.json"): OperationText("This document.", gives={JSON: {"type": "object"}}),
     ("GET", "/v1/models"): OperationText("What can be asked for, what each takes here, context and price.",
@@ -160,10 +159,10 @@ _ALWAYS, _BODY, _RUN = (400, 401, 403, 421, 500, 503), (408, 413, 415), (402, 40
 ERROR_SCHEMAS: Mapping[str, str] = {"openai": "OpenAIError", "anthropic": "AnthropicError", "ollama": "OllamaError"}
 
 
-def build_document() -> dict[str, Any]:
-    """Return the document as data."""
+def build_document(routes: RouteTable) -> dict[str, Any]:
+    """Return the document of these routes as data."""
     paths: dict[str, dict[str, Any]] = {}
-    for (method, path), door in ROUTES.items():
+    for (method, path), door in routes.items():
         said = OPERATIONS[method, path]
         paths.setdefault(f"{path}{{{said.name}}}" if said.name else path, {})[method.lower()] = _operation(
             method, path, door
@@ -212,7 +211,7 @@ def _override_header(name: str) -> dict[str, Any]:
 
 
 def _operation(method: str, path: str, door: HttpRoute) -> dict[str, Any]:
-    said, family = OPERATIONS[method, path], error_format(RequestHead(method=method, path=path))
+    said, family = OPERATIONS[method, path], error_format(path)
     parameters = [{"name": said.name, "in": "path", "required": True, "schema": TEXT}] if said.name else []
     if said.runs:
         parameters += [{"$ref": f"#/components/parameters/{name}"} for name in (*OVERRIDE_FIELDS, "idempotency-key")]
@@ -270,8 +269,3 @@ def _refusals() -> dict[str, Any]:
 def event_schema(dialect: ClientApi, event: str) -> Schema:
     """Return the schema of one event of a stream, or of the error that ends it."""
     return {"anyOf": [ref(event), ref("OpenAIError")]} if dialect is OPENAI_CHAT else ref(event)
-
-
-@cache
-def encode_document() -> bytes:
-    return dumps(build_document())

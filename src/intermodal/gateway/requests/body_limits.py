@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from intermodal.concurrency.offload import LONG, offload
 from intermodal.gateway.direct.media_extraction import extract_media
+from intermodal.gateway.http1.http_types import MAX_TEXT, GatewayRequest
 from intermodal.protocols.errors.responses import RequestRefused
-
-if TYPE_CHECKING:
-    from intermodal.gateway.http1.http_types import GatewayRequest
 
 T = TypeVar("T")
 MAX_VALUES = 100_000
 MAX_FIELDS = 10_000  # of the body itself: no API has a hundredth of them
 MAX_DEPTH = 128  # objects and arrays in each other; what walks through a tree goes a step deeper for each
-MAX_TEXT = 8 << 20  # bytes of JSON besides media, unless [serve] max_text says otherwise
 LARGE_BODY = 2 << 20  # bytes of a body that is not gone through on the loop, not even for its media
 _MARKS = (b",", b"[", b"{")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)', re.DOTALL)

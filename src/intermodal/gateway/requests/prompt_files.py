@@ -13,31 +13,26 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
 from intermodal.concurrency.fair_lock import FairLock
 from intermodal.concurrency.offload import LONG, offload
 from intermodal.config_tables import AUTO, PROMPT
 from intermodal.errors import IntermodalError, PromptError, UnknownModel
 from intermodal.events import Event, Finished, TextDelta
-from intermodal.gateway.endpoints.models import JSON_HEADERS, prompt_input_kinds
 from intermodal.gateway.requests.body_limits import check_media_count
 from intermodal.gateway.requests.request_policy import check_model_allowed, policy_for_model, prompt_name
 from intermodal.protocols.calls import ChatCall
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.request import JsonOutput
 
 if TYPE_CHECKING:
     from intermodal.gateway.http1.http_types import GatewayRequest, HttpLimits
-    from intermodal.gateway.http1.response_writer import ResponseWriter
     from intermodal.gateway.quotas.quota_types import VirtualKey
     from intermodal.gateway.requests.prompt_variables import RenderedPrompt
-    from intermodal.gateway.server import Gateway
     from intermodal.gateway.server_client import ServerClient
-    from intermodal.prompts.prompt_file import Argument, PromptFile
-    from intermodal.prompts.prompt_folder import LoadedPrompt, PromptFolder, UnreadablePrompt
+    from intermodal.prompts.prompt_file import PromptFile
+    from intermodal.prompts.prompt_folder import LoadedPrompt, PromptFolder
 
 REFRESH_SECONDS = 0.5  # seconds after which it is looked whether files changed
 
@@ -169,55 +164,6 @@ def _check_version(kept: LoadedPrompt, call: ChatCall) -> None:
     if wanted and wanted != kept.version:
         what = f"prompt {kept.name} has version {kept.version}, and {wanted[:40]!r} is asked for"
         raise RequestRefused(what, status=404, todo="leave the version out, or see /v1/prompts", code="prompt_version")
-
-
-# ---- what is told of them ---------------------------------------------------------------------------
-
-
-def _prompt_document(kept: LoadedPrompt) -> dict[str, Any]:
-    file, wrong = kept.file, kept.error
-    schema = file.output.schema if isinstance(file.output, JsonOutput) else None
-    return {
-        "id": PROMPT + kept.name, "object": "prompt", "name": kept.name, "description": file.description,
-        "format": file.format, "file": kept.place, "version": kept.version, "model": file.model or None,
-        "input_modalities": prompt_input_kinds(file), "arguments": [_argument(each) for each in file.arguments],
-        "more_arguments": file.open_ended, "output_schema": schema,
-        "error": _error(wrong) if wrong is not None else None,
-    }  # fmt: skip
-
-
-def _argument(argument: Argument) -> dict[str, Any]:
-    default = {} if argument.is_media or argument.default is None else {"default": argument.default}
-    return {
-        "name": argument.name, "kind": argument.kind, "many": argument.many, "required": argument.required,
-        "type": argument.words, "description": argument.description, **default,
-        "schema": dict(argument.schema) or None,
-    }  # fmt: skip
-
-
-async def list_prompts(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /v1/prompts``: prompts that this key may ask for, and files that cannot be used."""
-    await gateway.prompts.current()
-    reply.whole(200, await offload(True, _list, gateway.prompts, asked.key), JSON_HEADERS)
-
-
-def _list(prompts: PromptFiles, key: VirtualKey) -> bytes:
-    wrong = prompts.folder.unreadable if prompts.folder is not None else ()
-    errors = [_error(each) for each in wrong if key.asks(PROMPT + each.stem)]
-    return dumps({"object": "list", "data": list(map(_prompt_document, prompts.seen_by(key))), "unreadable": errors})
-
-
-def _error(wrong: UnreadablePrompt) -> dict[str, Any]:
-    said = f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}"
-    return {"file": wrong.file, "line": wrong.line or None, "message": said, "kept": wrong.kept}
-
-
-async def get_prompt(gateway: Gateway, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /v1/prompts/NAME``."""
-    name = unquote(asked.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
-    check_model_allowed(asked.key, PROMPT + name, gateway.client)
-    _, kept = await gateway.prompts.find(name, asked.key)
-    reply.whole(200, dumps(_prompt_document(kept)), JSON_HEADERS)
 
 
 # ---- answers that the format reads in its own way -----------------------------------------------------

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from intermodal.content import Value
-from intermodal.gateway.metrics import CounterValues, Gauges, Metrics, read_gauges
+from intermodal.gateway.metrics import CounterValues, Gauges, Metrics
 
 if TYPE_CHECKING:
-    from intermodal.gateway.server import Gateway
     from intermodal.gateway.workers.worker import GatewayWorker
 
 _STALE = 2.5  # seconds after which what a worker said to be so is not so any more
@@ -33,24 +32,23 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_WorkerReport).decode
 
 
-def resume_counts(gateway: Gateway, worker: GatewayWorker) -> None:
+def resume_counts(metrics: Metrics, worker: GatewayWorker) -> None:
     """Continue with the counters of the worker that had this number before."""
     before = _report_of(worker, worker.number)
     if before is not None:
-        gateway.metrics.add(before.counts)
+        metrics.add(before.counts)
 
 
-def publish(gateway: Gateway, worker: GatewayWorker, *, over: bool = False) -> None:
-    """Publish the counters of this worker. ``over``: it ends."""
-    now = Gauges() if over else read_gauges(gateway)
-    told = _WorkerReport(at=0.0 if over else time.monotonic(), now=now, counts=gateway.metrics.counts())
-    if not worker.memory.write(worker.number, _encode(told)):
-        gateway.note("the counts of this worker are too many to be told to the others")
+def publish(worker: GatewayWorker, metrics: Metrics, now: Gauges | None) -> bool:
+    """Publish the counters of this worker; False if they are too many. ``now`` None: it ends."""
+    at = 0.0 if now is None else time.monotonic()
+    return worker.memory.write(
+        worker.number, _encode(_WorkerReport(at=at, now=now or Gauges(), counts=metrics.counts()))
+    )
 
 
-def merged_metrics(gateway: Gateway, worker: GatewayWorker) -> tuple[Metrics, Gauges]:
-    """Return the counters and gauges of all workers. What is published here is what others will see, too."""
-    publish(gateway, worker)
+def merged_metrics(worker: GatewayWorker) -> tuple[Metrics, Gauges]:
+    """Return the counters and gauges of all workers, as they are published."""
     counted, now = Metrics(), Gauges()
     since = time.monotonic() - _STALE
     for number in range(worker.memory.numbers):

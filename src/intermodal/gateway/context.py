@@ -1,0 +1,69 @@
+"""What a handler answers with: the client, the limits, the quotas, and the state that outlives one request.
+
+Handlers and the direct path get this and not the server, which listens, screens and shuts down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from intermodal.gateway.failures import error_location
+from intermodal.gateway.metrics import Gauges, Metrics
+from intermodal.gateway.state.conversations import Conversations
+from intermodal.gateway.state.plan_cache import PlanCache
+from intermodal.gateway.state.plan_history import PlanHistory
+from intermodal.gateway.state.readiness import ReadinessCache
+from intermodal.gateway.state.response_items import ResponseItems
+from intermodal.gateway.state.tool_call_signatures import ToolCallSignatures
+from intermodal.protocols.errors.responses import error_response
+
+if TYPE_CHECKING:
+    from intermodal.gateway.http1.http_types import HttpLimits
+    from intermodal.gateway.quotas.quota_manager import QuotaManager
+    from intermodal.gateway.requests.prompt_files import PromptFiles
+    from intermodal.gateway.server_client import ServerClient
+
+
+class ServerStatus(Protocol):
+    """The server as health checks and metrics see it."""
+
+    stopping: bool
+
+    def counters(self) -> tuple[Metrics, Gauges]:
+        """Return the counters and gauges of all workers, whichever one answers."""
+        ...
+
+
+@dataclass(frozen=True)
+class GatewayContext:
+    """What handlers share.
+
+    Attributes:
+        client: what plans and runs. limits: on what clients may send.
+        ledger: keys and budgets; None serves this machine alone, whoever asks.
+        prompts: prompt files. server: its state, for health checks and metrics.
+        note: writes a sentence about an internal error to the log. shapes: plans by shape of request.
+        plans: recent plans by id. conversations, items, signatures: what the next turn of a conversation needs.
+        readiness: the latest result of the checks of ``/readyz``.
+    """
+
+    client: ServerClient
+    limits: HttpLimits
+    ledger: QuotaManager | None
+    prompts: PromptFiles
+    server: ServerStatus
+    note: Callable[[str], None]
+    metrics: Metrics = field(default_factory=Metrics)
+    shapes: PlanCache = field(default_factory=PlanCache)
+    plans: PlanHistory = field(default_factory=PlanHistory)
+    conversations: Conversations = field(default_factory=Conversations)
+    items: ResponseItems = field(default_factory=ResponseItems)
+    signatures: ToolCallSignatures = field(default_factory=ToolCallSignatures)
+    readiness: ReadinessCache = field(default_factory=ReadinessCache)
+
+    def note_failure(self, error: BaseException) -> None:
+        """Log an internal error by its type and place, without values."""
+        if error_response(error).status == 500:
+            self.note(f"unexpected {type(error).__name__} {error_location(error)}")

@@ -1,0 +1,68 @@
+"""Prompt files over HTTP: those that a key may ask for, and those that cannot be used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from intermodal.concurrency.offload import offload
+from intermodal.config_tables import PROMPT
+from intermodal.gateway.endpoints.models import JSON_HEADERS, prompt_input_kinds
+from intermodal.gateway.requests.request_policy import check_model_allowed
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.request import JsonOutput
+
+if TYPE_CHECKING:
+    from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.http1.http_types import GatewayRequest
+    from intermodal.gateway.http1.response_writer import ResponseWriter
+    from intermodal.gateway.quotas.quota_types import VirtualKey
+    from intermodal.gateway.requests.prompt_files import PromptFiles
+    from intermodal.prompts.prompt_file import Argument
+    from intermodal.prompts.prompt_folder import LoadedPrompt, UnreadablePrompt
+
+
+def _prompt_document(kept: LoadedPrompt) -> dict[str, Any]:
+    file, wrong = kept.file, kept.error
+    schema = file.output.schema if isinstance(file.output, JsonOutput) else None
+    return {
+        "id": PROMPT + kept.name, "object": "prompt", "name": kept.name, "description": file.description,
+        "format": file.format, "file": kept.place, "version": kept.version, "model": file.model or None,
+        "input_modalities": prompt_input_kinds(file), "arguments": [_argument(each) for each in file.arguments],
+        "more_arguments": file.open_ended, "output_schema": schema,
+        "error": _error(wrong) if wrong is not None else None,
+    }  # fmt: skip
+
+
+def _argument(argument: Argument) -> dict[str, Any]:
+    default = {} if argument.is_media or argument.default is None else {"default": argument.default}
+    return {
+        "name": argument.name, "kind": argument.kind, "many": argument.many, "required": argument.required,
+        "type": argument.words, "description": argument.description, **default,
+        "schema": dict(argument.schema) or None,
+    }  # fmt: skip
+
+
+async def list_prompts(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /v1/prompts``: prompts that this key may ask for, and files that cannot be used."""
+    await context.prompts.current()
+    reply.whole(200, await offload(True, _list, context.prompts, asked.key), JSON_HEADERS)
+
+
+def _list(prompts: PromptFiles, key: VirtualKey) -> bytes:
+    wrong = prompts.folder.unreadable if prompts.folder is not None else ()
+    errors = [_error(each) for each in wrong if key.asks(PROMPT + each.stem)]
+    return dumps({"object": "list", "data": list(map(_prompt_document, prompts.seen_by(key))), "unreadable": errors})
+
+
+def _error(wrong: UnreadablePrompt) -> dict[str, Any]:
+    said = f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}"
+    return {"file": wrong.file, "line": wrong.line or None, "message": said, "kept": wrong.kept}
+
+
+async def get_prompt(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``GET /v1/prompts/NAME``."""
+    name = unquote(asked.head.path.removeprefix("/v1/prompts/")).removeprefix(PROMPT)
+    check_model_allowed(asked.key, PROMPT + name, context.client)
+    _, kept = await context.prompts.find(name, asked.key)
+    reply.whole(200, dumps(_prompt_document(kept)), JSON_HEADERS)

@@ -1,0 +1,62 @@
+"""Answers that are errors, in the format of the API that was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from intermodal import errors
+from intermodal.gateway.client_apis import ERROR_ENCODERS, error_format
+from intermodal.gateway.failures import clear_tracebacks, error_code, interrupted
+from intermodal.gateway.response_metadata import report_failure
+from intermodal.protocols.calls import NotExpressible
+from intermodal.protocols.errors.responses import RequestRefused, error_response
+
+if TYPE_CHECKING:
+    from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.http1.http_types import GatewayRequest, RequestHead
+    from intermodal.gateway.http1.response_writer import ResponseWriter
+    from intermodal.telemetry.request_record import RequestRecord
+
+
+def answer_error(
+    head: RequestHead | None, error: BaseException, reply: ResponseWriter, served: RequestRecord | None = None
+) -> None:
+    """Answer with an error in the format of the route's API.
+
+    ``served``: record of a request that was read; its attempts and cost are reported as with an answer.
+    """
+    asks = served is not None and head is not None and head.method == "POST"
+    about = report_failure(error, served) if asks and served is not None else {}
+    status = error_response(error).status
+    body = ERROR_ENCODERS[error_format(head.path if head is not None else "")](error)
+    reply.whole(status, body, {"content-type": "application/json", **about, **retry_headers(error)})
+
+
+def answer_failure(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, error: Exception) -> None:
+    """Report a failed request: as its answer, where nothing was sent yet."""
+    context.note_failure(error)
+    asked.served.failed(error_code(error), broken=bool(reply.status))
+    if not reply.status:
+        answer_error(asked.head, error, reply, asked.served)
+    clear_tracebacks(error)
+
+
+def answer_cancelled(asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """Close a cancelled request; if the server is stopping and nothing was sent yet, the client is told so."""
+    if not reply.status and not reply.gone:
+        reply.keep_alive = False
+        asked.served.failed("stopping")
+        answer_error(asked.head, interrupted(reply), reply, asked.served)
+
+
+def retry_headers(error: BaseException) -> Mapping[str, str]:
+    """Return the headers of an error about retries: when, and that retrying at once is useless."""
+    if isinstance(error, RequestRefused):
+        return error.headers
+    if isinstance(error, NotExpressible) or not isinstance(error, errors.IntermodalError):
+        return {}
+    again = {"x-should-retry": "false"}  # whatever may follow a failed attempt has been tried here
+    if isinstance(error, errors.CallError) and error.retry_after is not None:
+        again["retry-after"] = str(max(1, round(error.retry_after)))
+    return again

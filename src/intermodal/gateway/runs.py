@@ -1,0 +1,98 @@
+"""Plan a request and run its plan, within the budget of the key that asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import TYPE_CHECKING
+
+from intermodal.client import PreparedRequest, plan_from
+from intermodal.concurrency.offload import is_long, offload
+from intermodal.events import Event, Finished, Rerouted
+from intermodal.gateway.billing import KeyAllowance, billed_run
+from intermodal.gateway.requests.prompt_size_check import check_prompt_size
+from intermodal.gateway.state.conversations import conversation_digest
+from intermodal.plans.plan import Inputs, Plan
+
+if TYPE_CHECKING:
+    from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.direct.handover import Handover
+    from intermodal.gateway.http1.http_types import GatewayRequest
+    from intermodal.gateway.metrics import Metrics
+    from intermodal.gateway.requests.prompt_variables import RenderedPrompt
+    from intermodal.gateway.response_metadata import RunMetadata
+    from intermodal.request import Request
+    from intermodal.telemetry.request_record import RequestRecord
+
+
+async def plan_request(
+    context: GatewayContext,
+    request: Request,
+    owner: str,
+    *,
+    exact: bool = False,
+    rendered: RenderedPrompt | None = None,
+) -> tuple[PreparedRequest, Plan]:
+    """Prepare and plan a request, and keep the plan for its owner.
+
+    ``exact``: plan for this request's own sizes, not for those of its shape. ``rendered``: the prompt file behind
+    it, whose model comes first.
+    """
+    client = context.client
+    await check_prompt_size(client, request)
+
+    async def planned(inputs: Inputs) -> Plan:
+        if not exact:
+            return await context.shapes.plan(inputs)
+        long = is_long(request.messages, request.tools, request.output)
+        return await offload(long, plan_from, inputs, "http")
+
+    if rendered is None:
+        prepared = await client.prepare(request, counting=True)
+        plan = await planned(prepared.inputs)
+    else:
+        prepared = await client.prepare(request, counting=True, also=rendered.models)
+        prepared, plan = await rendered.planned(prepared, planned)
+    context.plans[owner, plan.id] = plan
+    return prepared, plan
+
+
+def run_plan(
+    context: GatewayContext,
+    prepared: PreparedRequest,
+    plan: Plan,
+    asked: GatewayRequest,
+    *,
+    live: bool = False,
+    after: Handover | None = None,
+) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
+    """Return the events of a run within the key's budget, as a context manager.
+
+    Leaving it, or a client that disconnects, ends the run, closes what it had open and settles its cost. ``live``:
+    the client reads along. ``after``: the attempt that was made before the run. Raises Refused.
+    """
+    tried, given = after or (None, None)
+    asked.served.planned(plan, live=live)
+    allowance = KeyAllowance(context.ledger, given)
+    running = context.client.execute(prepared, plan, live=live, tried=tried, allowance=allowance)
+    events = _watched(running, context.metrics, asked.served)
+    return billed_run(allowance, asked, plan, prepared.inputs.request.policy, events, tried)
+
+
+async def _watched(running: AsyncGenerator[Event], metrics: Metrics, served: RequestRecord) -> AsyncGenerator[Event]:
+    async with aclosing(running) as events:
+        async for event in events:
+            metrics.feed(event)
+            served.feed(event)
+            yield event
+
+
+async def remember_turn(
+    context: GatewayContext, request: Request, said: RunMetadata, finished: Finished, owner: str
+) -> None:
+    """Remember what the next turn of this conversation needs: its endpoint, policy and signatures."""
+    if not finished.endpoint:
+        return
+    digest = await offload(is_long(request.messages), conversation_digest, request, said.text, finished, owner)
+    context.conversations.put(digest, finished.endpoint, request.policy, instead=isinstance(said.now, Rerouted))
+    context.signatures.keep(digest, finished, owner)
