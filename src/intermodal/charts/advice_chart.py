@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from intermodal.advisor.advice import Advice, DecisionFork, RouteOffer, RoutePick
-from intermodal.advisor.text import LOCAL, figures, headline, text
+from intermodal.advisor.advice import LOCAL, Advice, DecisionFork, RouteOffer, RoutePick, figures, headline, text
 from intermodal.charts.volume_chart import HostedCost, MachineCost, VolumeChart, VolumeMark
 from intermodal.plans import svg as drawing
 

@@ -5,8 +5,19 @@ from __future__ import annotations
 from html import escape
 
 from intermodal._version import __version__
-from intermodal.advisor.advice import Advice, RouteOffer, RoutePick, UseOffers
-from intermodal.advisor.text import PLACES, floor, headline, monthly, price, steps, text
+from intermodal.advisor.advice import (
+    PLACES,
+    Advice,
+    RouteOffer,
+    RoutePick,
+    UseOffers,
+    floor,
+    headline,
+    monthly,
+    price,
+    steps,
+    text,
+)
 from intermodal.charts.advice_chart import svg
 from intermodal.charts.html import document, table
 from intermodal.plans import numbers

@@ -130,7 +130,7 @@ def advise(**given: Any) -> None:
     if picture == "-":
         return
     if as_json:
-        from intermodal.advisor.advice_document import document
+        from intermodal.advisor.advice import document
 
         print_document("advise", document(made))
     else:

@@ -9,14 +9,12 @@ import pytest
 from tests.plans import catalogs
 from tests.unit.advisor.advice_of import DAY, LAPTOP, advice, endpoints, offers, strong_here
 
-from intermodal.advisor import option_values
 from intermodal.advisor.advice import Advice, RouteOffer
 from intermodal.advisor.candidate_catalog import candidate_catalog as everything
-from intermodal.advisor.candidate_catalog import undominated
+from intermodal.advisor.candidate_catalog import server_speed, undominated
 from intermodal.advisor.decision import decide
-from intermodal.advisor.hardware_speed import server_speed
 from intermodal.advisor.hypothetical_request import hypothetical_request
-from intermodal.advisor.options import make_question
+from intermodal.advisor.options import make_question, parse_hardware
 from intermodal.catalog.types import Endpoint, Price
 from intermodal.errors import NoRoute, UsageError
 from intermodal.planner import plan
@@ -325,7 +323,7 @@ def test_a_server_on_a_faster_card_answers_sooner_and_more_users_each_later() ->
 def test_nothing_on_a_card_is_timed_as_two_processor_cores() -> None:
     card = make_question("text", "text", LAPTOP, hardware="RTX 4090").hardware
     embedded = [each for each in everything(card, DAY).catalog.endpoints if each.host.zone == "process"]
-    plain = {each.id: each for each in everything(option_values.parse_hardware("24GB", LAPTOP), DAY).catalog.endpoints}
+    plain = {each.id: each for each in everything(parse_hardware("24GB", LAPTOP), DAY).catalog.endpoints}
     assert embedded
     for each in embedded:
         before, after = plain[each.id].speed, each.speed

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.unit.advisor.advice_of import advice
 
-from intermodal.advisor.advice_document import document
+from intermodal.advisor.advice import document
 
 HERE = Path(__file__).parent
 GOLDEN: dict[str, dict[str, Any]] = {
