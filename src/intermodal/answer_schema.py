@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from intermodal.errors import OutputInvalid, SchemaInvalid
-from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, cached_schema
 from intermodal.request import JsonOutput
+
+if TYPE_CHECKING:
+    from intermodal.json_schema import BudgetExhausted, StepBudget
 
 T = TypeVar("T")
 OWN_STEPS = 20_000_000  # of reading a schema of the user's own program: nobody else waits meanwhile
@@ -71,6 +73,8 @@ def check_schema(body: Mapping[str, Any], budget: StepBudget | None = None, *, w
 
     ``budget``: steps that this may take; ``OWN_STEPS`` by default. Raises BudgetExhausted and Cancelled where given.
     """
+    from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, cached_schema
+
     try:
         cached_schema(dict(body), StepBudget(OWN_STEPS) if budget is None else budget)
     except InvalidSchema as error:

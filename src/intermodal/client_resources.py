@@ -22,7 +22,6 @@ from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.hints import Surface
 from intermodal.local.discovery.catalog_cache import CatalogCache
 from intermodal.local.discovery.server_directory import ServerDirectory
-from intermodal.planner import plan_from
 from intermodal.plans.cpu_schedule import MOST_DECODERS
 from intermodal.plans.facts import Facts, QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
@@ -45,6 +44,8 @@ _EXPORT_SECONDS = 3.0  # seconds that a collector gets to take what waits at the
 
 def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request: Request, facts: Facts) -> Plan:
     """Plan the rest of a run, with the budget and time that are left, finished steps, and refusals of endpoints."""
+    from intermodal.planner import plan_from
+
     facts, catalog = upstreams.with_refusals(facts), upstreams.corrected(inputs.catalog)
     return plan_from(replace(inputs, request=request, facts=facts, catalog=catalog), surface)
 

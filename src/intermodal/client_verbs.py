@@ -10,11 +10,10 @@ import msgspec
 
 from intermodal import request_builder
 from intermodal.catalog.model_names import resolve_name
+from intermodal.client_resources import ClientResources
 from intermodal.config import cache_dir
 from intermodal.content import Text
 from intermodal.errors import NoRoute, UsageError
-from intermodal.planner import plan_from
-from intermodal.planner_inputs.prepare import prepare
 from intermodal.plans.verdict import Other
 from intermodal.request_builder import with_options
 from intermodal.workloads.workload_types import WorkloadKeys
@@ -113,6 +112,7 @@ class ClientVerbs:
             NoRoute: nothing is here that ranks; ``reasons`` say why. InputError: a file cannot be taken, or there is no
             text. UsageError: an argument is wrong.
         """
+        from intermodal.planner_inputs.prepare import prepare
         from intermodal.retrieval.passage_ranking import (
             Passage,
             Ranker,
@@ -197,6 +197,10 @@ class ClientVerbs:
         return await monthly_cost(workload_of(workload, keys, self.config, self.env), self)
 
 
+class SearchClient(ClientVerbs, ClientResources):
+    """A client without ``plan`` and ``run``: a program that only searches starts without importing the planner."""
+
+
 def _reading_request(client: Any, query: str, passages: Sequence[str], files: Sequence[FileLike]) -> Request:
     """The request by which a language model would read all of it."""
     whole = "\n\n".join(passages)
@@ -206,6 +210,8 @@ def _reading_request(client: Any, query: str, passages: Sequence[str], files: Se
 
 def _language_model_alternative(inputs: Inputs) -> Other:
     """What a language model would take that reads all of it and answers."""
+    from intermodal.planner import plan_from
+
     try:
         chosen = plan_from(inputs).chosen
     except NoRoute as error:

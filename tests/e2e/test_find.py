@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from tests.media.tiny_eye import world
 from intermodal.client import AsyncClient
 from intermodal.config import cache_dir
 from intermodal.errors import NotInstalled, RuntimeCrashed
+from intermodal.retrieval import picture_search
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio, pytest.mark.timeout(300)]
 
@@ -132,6 +135,32 @@ async def test_the_second_search_looks_at_no_picture_and_starts_no_model(
             return time.perf_counter() - began
 
         await timing_assertions.assert_duration(measured, 0.0, 0.3)
+
+
+def test_the_second_search_of_a_program_imports_neither_planner_nor_numpy(album: Path) -> None:
+    found(intermodal("find", "a red star", str(album), "--json"))
+    script = """
+import sys
+from intermodal.cli import main
+try:
+    main.main(["find", "a red star", sys.argv[1], "--json"])
+finally:
+    heavy = {"numpy", "PIL", "onnxruntime", "intermodal.planner", "intermodal.client", "intermodal.executor.run"}
+    print(sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+    ran = subprocess.run([sys.executable, "-c", script, str(album)], capture_output=True, text=True, check=True)
+    assert ran.stderr.strip() == "[]"
+    assert len(json.loads(ran.stdout)["nearest"]) == 7
+
+
+async def test_one_by_one_and_by_numpy_the_same_scores_come_out(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with AsyncClient() as client:
+        one_by_one = await client.find("a red star", album)
+        monkeypatch.setattr(picture_search, "_NUMPY_PAYS", 0)
+        at_once = await client.find("a red star", album)
+    assert [each.file for each in one_by_one.nearest] == [each.file for each in at_once.nearest]
+    scores = [each.score for each in one_by_one.nearest]
+    assert scores == pytest.approx([each.score for each in at_once.nearest], abs=2e-6)
 
 
 async def test_a_picture_by_another_spelling_of_its_path_is_not_found_as_itself(

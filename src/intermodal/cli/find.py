@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,19 +51,20 @@ def find(**given: Any) -> None:
     machine.
     """  # fmt: skip
     from intermodal.cli.arguments.output_files import OutputFile, check_output_files
-    from intermodal.client import AsyncClient
+    from intermodal.client_verbs import SearchClient
     from intermodal.concurrency.sync_bridge import SyncBridge
 
     if given["forget"]:
-        _forget(AsyncClient().vectors.forget(), as_json=given["as_json"])
+        _forget(SearchClient().vectors.forget(), as_json=given["as_json"])
         return
     if not given["query"] or not given["paths"]:
         missing = "QUERY" if not given["query"] else "PATHS"
         raise click.UsageError(f"missing argument '{missing}'", click.get_current_context())
     check_output_files((OutputFile("--html", given["html_file"], "html"),), given["paths"])
-    client, bridge = AsyncClient(), SyncBridge()
+    client, bridge = SearchClient(), SyncBridge()
     try:
         finder = client.finder(given["model"])
+        gc.freeze()  # modules and the catalog stay; a search makes many objects, and is not to look through those
         found = _found(bridge, finder, given)
         if given["html_file"]:
             _write(bridge, finder, found, Path(given["html_file"]))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 import anyio
@@ -21,7 +23,6 @@ from intermodal import errors
 from intermodal.catalog.model_folders import is_model_folder
 from intermodal.content import PathSource, Value
 from intermodal.errors import InputEmpty, InputMissing, UsageError
-from intermodal.executor.concurrency import run_all
 from intermodal.executor.outputs.captions import caption
 from intermodal.local.embedded.versions import converter_version
 from intermodal.media import fetch
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 SIDE: Final = 1_024  # pixels of the longer side as which a picture is handed to a model, which looks at 224 or so
 _NUMBER: Final = 1  # counts our changes after which the same picture gets another vector
 WAITING: Final = 4  # decoded pictures that wait for the model
+MOST: Final = 200_000  # pictures of one search
+_NUMPY_PAYS: Final = 30 << 20  # bytes of vectors; fewer are compared one by one before numpy is imported (80 ms)
 _USUAL: Final = "clip-vit-base-patch32"  # weights that are proposed to who has none
 
 Progress = Callable[[int, int, str], None]  # pictures looked at, pictures to look at, the file
@@ -119,8 +122,9 @@ class PictureFinder:
         if not picture:
             in_utf8(query, "query")
         stamps = await anyio.to_thread.run_sync(list_pictures, paths)
-        digests, left_out, looked_at = await self._indexed(stamps, progress)
-        await anyio.to_thread.run_sync(self._forget, paths, stamps)  # now: what was only moved is known by its new name
+        files = await anyio.to_thread.run_sync(self._vectors.files)
+        digests, left_out, looked_at = await self._indexed(stamps, files, progress)
+        await anyio.to_thread.run_sync(self._forget, paths, stamps, files)  # now: what was moved has its new name
         if picture:
             wanted, cut = await self._of_picture(picture), False
             digests.pop(picture, None)
@@ -145,17 +149,20 @@ class PictureFinder:
 
     # ---- the index ------------------------------------------------------------------------------
 
-    def _forget(self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp]) -> None:
+    def _forget(self, paths: Sequence[str | Path], stamps: Mapping[str, FileStamp], files: Iterable[str]) -> None:
         """Remove the entries of files in these folders that no longer exist."""
         folders = tuple(f"{canonical_path(Path(path).expanduser())}{os.sep}" for path in paths)
-        gone = [path for path in self._vectors.paths() if path not in stamps and path.startswith(folders)]
+        gone = [path for path in files if path not in stamps and path.startswith(folders)]
         self._vectors.drop(path for path in gone if not os.path.lexists(path))
 
     async def _indexed(
-        self, stamps: Mapping[str, FileStamp], progress: Progress | None
+        self, stamps: Mapping[str, FileStamp], files: Mapping[str, tuple[FileStamp, str]], progress: Progress | None
     ) -> tuple[dict[str, str], list[SkippedFile], int]:
-        """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made."""
-        digests = await anyio.to_thread.run_sync(self._vectors.digests, dict(stamps))
+        """Digests of all files whose vectors are here in the end, what could not be taken, and how many were made.
+
+        ``files``: those that were looked at before, as they were then.
+        """
+        digests = {path: digest for path, (stamp, digest) in files.items() if stamps.get(path) == stamp}
         known = await anyio.to_thread.run_sync(self._vectors.known, self._model)
         todo = [path for path in stamps if digests.get(path, "") not in known]
         made: dict[str, str] = {path: digest for path, digest in digests.items() if digest in known}
@@ -194,6 +201,8 @@ class PictureFinder:
                         looked_at += 1
                     await anyio.to_thread.run_sync(self._vectors.saw, [(path, stamps[path], digest)])
                     made[path] = digest
+
+        from intermodal.executor.concurrency import run_all  # the executor is only imported where something is embedded
 
         await run_all([partial(decode, send.clone()), partial(decode, send), look])
         return made, sorted(left_out, key=lambda each: each.file), looked_at
@@ -241,19 +250,29 @@ class PictureFinder:
 
     def _nearest(self, wanted: bytes, digests: Mapping[str, str], top: int) -> tuple[tuple[FoundPicture, ...], int]:
         """The nearest, and how many were compared: those whose vectors are as long as the query's."""
-        import numpy
-
-        query = numpy.frombuffer(wanted, dtype="float32")
         scores: dict[str, float] = {}
-        for some in self._vectors.of(self._model, sorted(set(digests.values()))):
+        compare = _comparison(wanted, len(digests))
+        for some in self._vectors.of(self._model, set(digests.values())):
             fit = [(digest, vector) for digest, vector in some if len(vector) == len(wanted)]
-            if fit:
-                matrix = numpy.frombuffer(b"".join(vector for _, vector in fit), dtype="float32")
-                found = matrix.reshape(len(fit), -1) @ query
-                scores |= {digest: float(score) for (digest, _), score in zip(fit, found, strict=True)}
-        ranked = [(scores[digest], path) for path, digest in digests.items() if digest in scores]
-        best = heapq.nsmallest(top, ranked, key=lambda each: (-each[0], each[1]))
-        return tuple(FoundPicture(file=path, score=round(score, 6)) for score, path in best), len(ranked)
+            scores.update(zip((digest for digest, _ in fit), compare([vector for _, vector in fit]), strict=True))
+        ranked = [(-scores[digest], path) for path, digest in digests.items() if digest in scores]
+        best = heapq.nsmallest(top, ranked)
+        return tuple(FoundPicture(file=path, score=round(-distance, 6)) for distance, path in best), len(ranked)
+
+
+def _comparison(wanted: bytes, count: int) -> Callable[[Sequence[bytes]], Sequence[float]]:
+    """Return the function from packed vectors to their cosines with ``wanted``; all are of length 1.
+
+    Up to some number of vectors, the distance of each is worked out before numpy were imported.
+    """
+    if count * len(wanted) < _NUMPY_PAYS:
+        unpack = Struct(f"{len(wanted) // 4}f").unpack
+        query = unpack(wanted)
+        return lambda vectors: [1 - math.dist(query, unpack(vector)) ** 2 / 2 for vector in vectors]
+    import numpy
+
+    row = numpy.frombuffer(wanted, dtype="float32")
+    return lambda vectors: (numpy.frombuffer(b"".join(vectors), dtype="float32").reshape(-1, row.size) @ row).tolist()
 
 
 def _why(error: errors.IntermodalError) -> str:
@@ -287,12 +306,6 @@ def _files(folder: str) -> list[tuple[str, int, int]]:
     return found
 
 
-__all__ = ["PictureFinder", "FindResult", "SkippedFile", "FoundPicture", "Progress", "contrastive_endpoint"]
-
-
-MOST: Final = 200_000
-
-
 def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
     """Return the files, each with its stamp, in a fixed order. Hidden files and folders are skipped unless named.
 
@@ -310,7 +323,7 @@ def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
             raise InputMissing(
                 f"cannot be read ({(error.strerror or 'unreadable').lower()})", where=str(given)
             ) from None
-        found[canonical_path(path)] = FileStamp(stat.st_size, stat.st_mtime_ns)
+        found[canonical_path(path)] = (stat.st_size, stat.st_mtime_ns)
     if not found:
         raise InputEmpty("holds no pictures", where=", ".join(map(str, paths)), todo="name a folder with pictures")
     return found
@@ -330,19 +343,34 @@ def canonical_path(path: Path) -> str:
 
 
 def _walk(folder: Path, found: dict[str, FileStamp]) -> None:
-    for where, folders, files in os.walk(canonical_path(folder)):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+    waiting = [canonical_path(folder)]
+    while waiting:
+        entries = _entries(waiting.pop())
+        for entry in entries:
             # A picture in a folder is known by its ending; a file that is named is taken whatever it is called.
-            if name.startswith(".") or ending_of(name) not in PICTURE_ENDINGS:
+            if ending_of(entry.name) not in PICTURE_ENDINGS:
                 continue
-            path = os.path.join(where, name)
             try:
-                stat = os.stat(path)
+                if not entry.is_dir():
+                    stat = entry.stat()
+                    found[entry.path] = (stat.st_size, stat.st_mtime_ns)
             except OSError:  # a link to nothing, or gone meanwhile
                 continue
-            found[path] = FileStamp(stat.st_size, stat.st_mtime_ns)
-            if len(found) > MOST:
-                raise UsageError(
-                    f"there are more than {MOST:,} pictures below it", where=str(folder), todo="name a smaller folder"
-                )
+        if len(found) > MOST:
+            raise UsageError(
+                f"there are more than {MOST:,} pictures below it", where=str(folder), todo="name a smaller folder"
+            )
+        # A linked folder may lead back here, so links to folders are not followed.
+        waiting += [entry.path for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """Return what a folder holds that is not hidden, by name; nothing of one that cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((each for each in entries if not each.name.startswith(".")), key=lambda each: each.name)
+    except OSError:
+        return []
+
+
+__all__ = ["PictureFinder", "FindResult", "SkippedFile", "FoundPicture", "Progress", "contrastive_endpoint"]

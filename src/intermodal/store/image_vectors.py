@@ -7,15 +7,16 @@ read, and by the digest of its bytes where it was moved; each model has its own 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from intermodal.store.sqlite_file import Database
 
 FILE = "vectors.sqlite3"  # in the cache folder
 _BUSY_SECONDS = 10.0
 _AT_ONCE = 500  # rows
+_SCANNED = 4  # a scan of all vectors of a model pays off where one in so many is wanted
 _CHANGES = {
     1: """
 CREATE TABLE schema (version INTEGER NOT NULL);
@@ -33,11 +34,9 @@ CREATE TABLE IF NOT EXISTS vectors (
 _ALONE = "DELETE FROM vectors WHERE digest = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE digest = ?1)"
 
 
-class FileStamp(NamedTuple):
-    """By what a file is known again without being read: its size, and when it was changed, in nanoseconds."""
-
-    size: int
-    modified: int
+# By what a file is known again without being read: its size, and when it was changed, in nanoseconds. Plain tuples, as
+# a search makes two for each of maybe 100,000 files.
+FileStamp: TypeAlias = tuple[int, int]
 
 
 def pack_vector(vector: Sequence[float]) -> bytes:
@@ -58,30 +57,44 @@ class ImageVectors:
             path, changes=_CHANGES, busy=_BUSY_SECONDS, remedy="run: intermodal find --forget, and again"
         )
 
-    def digests(self, stamps: dict[str, FileStamp]) -> dict[str, str]:
-        """Digests of the files that are as they were when they were looked at."""
-        found: dict[str, str] = {}
-        for row in self._read("SELECT path, size, modified, digest FROM files"):
-            path, size, modified, digest = row
-            if stamps.get(path) == (size, modified):
-                found[path] = digest
-        return found
+    def files(self) -> dict[str, tuple[FileStamp, str]]:
+        """Every file that was looked at, as far as it is known: its stamp at that time, and its digest."""
+        rows = self._read("SELECT path, size, modified, digest FROM files")
+        return {path: ((size, modified), digest) for path, size, modified, digest in rows}
 
     def known(self, model: str) -> set[str]:
         """Digests of which a model's vectors are here."""
         return {digest for (digest,) in self._read("SELECT digest FROM vectors WHERE model = ?", model)}
 
-    def of(self, model: str, digests: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
-        """Vectors with their digests, some at a time, as ``packed`` makes them."""
+    def of(self, model: str, digests: Collection[str]) -> Iterator[list[tuple[str, bytes]]]:
+        """Vectors with their digests, some at a time, as ``pack_vector`` makes them.
+
+        Many of a model's are read in the order in which they lie, few by their digests.
+        """
+        ((here,),) = self._read("SELECT COUNT(*) FROM vectors WHERE model = ?", model) or [(0,)]
+        if len(digests) * _SCANNED < here:
+            return self._of_few(model, sorted(digests))
+        return self._of_many(model, frozenset(digests))
+
+    def _of_few(self, model: str, digests: Sequence[str]) -> Iterator[list[tuple[str, bytes]]]:
         for start in range(0, len(digests), _AT_ONCE):
             some = digests[start : start + _AT_ONCE]
             marks = ",".join("?" * len(some))
             sql = f"SELECT digest, vector FROM vectors WHERE model = ? AND digest IN ({marks})"
-            yield [(digest, vector) for digest, vector in self._read(sql, model, *some)]
+            yield self._read(sql, model, *some)
+
+    def _of_many(self, model: str, digests: frozenset[str]) -> Iterator[list[tuple[str, bytes]]]:
+        sql = (
+            "SELECT rowid, digest, vector FROM vectors NOT INDEXED WHERE model = ? AND rowid > ? ORDER BY rowid LIMIT ?"
+        )
+        last = 0
+        while rows := self._read(sql, model, last, _AT_ONCE):
+            last = rows[-1][0]
+            yield [(digest, vector) for _, digest, vector in rows if digest in digests]
 
     def vector(self, model: str, digest: str) -> bytes | None:
         """One vector."""
-        return next((vector for _, vector in next(self.of(model, [digest]))), None)
+        return next((vector for _, vector in next(self._of_few(model, [digest]))), None)
 
     def put(self, model: str, digest: str, vector: Sequence[float]) -> bytes:
         """Keep a vector; returns it as it is kept."""
@@ -91,7 +104,7 @@ class ImageVectors:
 
     def saw(self, files: Iterable[tuple[str, FileStamp, str]]) -> None:
         """Keep by what files are known again: path, stamp and digest of each."""
-        rows = [(path, stamp.size, stamp.modified, digest) for path, stamp, digest in files]
+        rows = [(path, *stamp, digest) for path, stamp, digest in files]
         before = [
             (old,) for path, _, _, digest in rows
             for (old,) in self._read("SELECT digest FROM files WHERE path = ?", path) if old != digest
@@ -99,10 +112,6 @@ class ImageVectors:
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
         if before:  # it was changed: what it looked like is no picture's any more
             self._write(_ALONE, before)
-
-    def paths(self) -> set[str]:
-        """Every file that was looked at, as far as it is known."""
-        return {path for (path,) in self._read("SELECT path FROM files")}
 
     def drop(self, paths: Iterable[str]) -> int:
         """Forget files, with the vectors that were theirs alone; returns how many files."""
@@ -126,7 +135,7 @@ class ImageVectors:
             Path(f"{self._path}{ending}").unlink(missing_ok=True)
         return there
 
-    def _read(self, sql: str, *values: str) -> list[Any]:
+    def _read(self, sql: str, *values: str | int) -> list[Any]:
         with self._database.reading() as connection:
             return connection.execute(sql, values).fetchall() if connection is not None else []
 

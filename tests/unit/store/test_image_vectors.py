@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from intermodal.errors import StoreError
-from intermodal.store.image_vectors import FILE, FileStamp, ImageVectors
+from intermodal.store.image_vectors import FILE, ImageVectors, pack_vector
 
 
 def test_tables_that_another_program_made_meanwhile_are_used(tmp_path: Path) -> None:
@@ -19,8 +19,8 @@ def test_tables_that_another_program_made_meanwhile_are_used(tmp_path: Path) -> 
     with sqlite3.connect(path) as other:
         other.execute("DROP TABLE schema")
     later = ImageVectors(path)
-    later.saw([("a.png", FileStamp(1, 2), "digest")])
-    assert later.digests({"a.png": FileStamp(1, 2)}) == {"a.png": "digest"}
+    later.saw([("a.png", (1, 2), "digest")])
+    assert later.files() == {"a.png": ((1, 2), "digest")}
     assert later.known("model") == {"digest"}
     later.close()
 
@@ -66,3 +66,16 @@ def test_an_index_that_is_no_database_says_how_it_is_made_anew(tmp_path: Path) -
     ImageVectors(path).forget()
     ImageVectors(path).put("model", "digest", [1.0])
     assert ImageVectors(path).known("model") == {"digest"}
+
+
+@pytest.mark.parametrize("wanted", [3, 1_200])
+def test_few_vectors_and_many_are_read_each_once_and_of_one_model_only(tmp_path: Path, wanted: int) -> None:
+    index = ImageVectors(tmp_path / FILE)
+    for number in range(1_300):
+        index.put("model", f"digest {number}", [float(number)])
+        index.put("another", f"digest {number}", [-1.0])
+    digests = {f"digest {number}" for number in range(1_300)[:wanted]} | {"digest of nothing"}
+    found = [each for some in index.of("model", digests) for each in some]
+    assert dict(found) == {f"digest {number}": pack_vector([float(number)]) for number in range(wanted)}
+    assert len(found) == wanted
+    index.close()
