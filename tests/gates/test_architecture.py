@@ -203,7 +203,6 @@ CIRCLES = {
     "plans.plan": 7,
     "telemetry.signals": 4,
     "transport.client": 2,
-    "workloads.bills": 3,
 }
 
 

@@ -2,7 +2,6 @@
 
 Belongs here: how a report looks. Does not belong here: what is measured (``evaluation/``) or decided (``advisor/``).
 
-- parts: ``html`` (tables, style), ``scatter_chart``, ``volume_chart``
-- charts: ``advice_chart``, ``bench_chart``, ``fit_chart``
-- pages: ``advice_page``, ``cost_page``, ``evaluation_page``, ``search_page``
+- one file a report, with its chart and its page: ``advice``, ``bench``, ``evaluation``, ``fit``
+- parts: ``html`` (tables, style, the small pages), ``scatter_chart``
 """

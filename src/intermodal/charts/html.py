@@ -1,12 +1,26 @@
-"""The parts of every HTML page: style, tables and escaped text; a page loads nothing."""
+"""HTML pages: style, tables and escaped text, which all share, and the pages of a monthly bill and of a search.
+
+A page is self-contained, light and dark, and loads nothing. The pages of advice and of an evaluation are in
+``advice.py`` and ``evaluation.py``.
+"""
 
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from intermodal._version import __version__
+from intermodal.plans.numbers import counted
 from intermodal.plans.svg import clean
+from intermodal.workloads import bills as tables
+from intermodal.workloads.bills import MonthlyCost, Table, svg
+
+if TYPE_CHECKING:
+    from intermodal.retrieval.picture_search import FindResult
 
 _BREAKS = re.compile(r"(?<=\w)([:/_]|\.\.)(?=\w)")  # in ids, paths and ranges, behind which a line may end
 
@@ -66,3 +80,60 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> str:
         f'<div class="scroll"><table><caption>{escape(note)}</caption><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+# ---- monthly bill -----------------------------------------------------------------------------------
+
+
+def monthly_cost_page(made: MonthlyCost) -> str:
+    """The whole page."""
+    said = "".join(f"<li>{_safe(line.strip().removeprefix('- '))}</li>" for line in tables.sentences(made, notes=True))
+    body = (
+        f'<p class="dim">{_safe(tables.headline(made))}; intermodal {_safe(__version__)}</p>\n{svg(made)}\n'
+        f"<h2>By kind of part</h2>\n{_table(tables.by_modality(made))}\n"
+        f"<h2>What it takes</h2>\n{_table(tables.plan_requirements(made))}\n"
+        f"<h2>By step</h2>\n{_table(tables.by_step(made))}\n"
+        f"<h2>What to know</h2>\n<ul>{said}</ul>"
+    )
+    return document(f"{clean(made.name)}: a month", body)
+
+
+def _table(table_: Table) -> str:
+    head, rows = table_
+    return table(head, rows, "")
+
+
+def _safe(text: str) -> str:
+    return escape(clean(text))
+
+
+# ---- search results ---------------------------------------------------------------------------------
+
+
+_SEARCH_STYLE = (
+    STYLE
+    + """
+ol.found{display:grid;grid-template-columns:repeat(auto-fill,minmax(12rem,1fr));gap:1rem;list-style:none;padding:0}
+ol.found img{display:block;max-width:100%;height:auto;background:var(--soft)}figure{margin:0}
+figcaption{font-size:.85rem;overflow-wrap:anywhere}
+"""
+)
+
+
+def search_page(found: FindResult, thumbnails: Sequence[tuple[bytes, str]]) -> str:
+    """The page; ``thumbnails`` are those of the nearest, in their order, each with its media type."""
+    asked = f"looks like {Path(found.query).name}" if found.by == "picture" else f"“{found.query}”"
+    head = (
+        f"{counted(found.pictures, 'picture')} compared by {found.endpoint}. A score is the cosine of two vectors: it "
+        "says which picture is nearer, not how sure anybody is."
+    )
+    rows = []
+    for number, (near, (data, media_type)) in enumerate(zip(found.nearest, thumbnails, strict=True), 1):
+        name, where = escape(clean(Path(near.file).name)), escape(clean(near.file))
+        source = f"data:{media_type};base64,{b64encode(data).decode()}"
+        rows.append(
+            f'<li><figure><img src="{source}" alt="{name}"><figcaption>{number}. {near.score:.3f} '
+            f'<span title="{where}">{name}</span></figcaption></figure></li>'
+        )
+    body = f'<p class="dim">{escape(head)}</p>\n<ol class="found">\n' + "\n".join(rows) + "\n</ol>"
+    return document(f"Found: {clean(asked)}", body, _SEARCH_STYLE, pictures=True)

@@ -120,11 +120,11 @@ def advise(**given: Any) -> None:
     given["regions"] = given["regions"] or None
     made = advice_for(takes, makes, parts=parts, **given)
     if picture:
-        from intermodal.charts.advice_chart import svg
+        from intermodal.charts.advice import svg
 
         write_picture(picture, svg(made))
     if page:
-        from intermodal.charts.advice_page import page as as_page
+        from intermodal.charts.advice import page as as_page
 
         write_picture(page, as_page(made))
     if picture == "-":

@@ -79,7 +79,7 @@ def bench(**given: Any) -> int | None:
     finally:
         bridge.close(client.aclose)
     if picture_file:
-        from intermodal.charts.bench_chart import picture
+        from intermodal.charts.bench import picture
         from intermodal.cli.rendering.svg_output import write_picture
 
         write_picture(picture_file, picture(made.levels), quiet=given["as_json"])

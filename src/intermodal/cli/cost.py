@@ -39,7 +39,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
     from intermodal.client import AsyncClient
     from intermodal.config import load_config
-    from intermodal.workloads.cost_tables import text
+    from intermodal.workloads.bills import text
     from intermodal.workloads.monthly_cost import monthly_cost
     from intermodal.workloads.workload_file import read_workload
 
@@ -66,13 +66,13 @@ def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, qu
     from intermodal.cli.rendering.svg_output import write_picture
 
     if svg_file:
-        from intermodal.workloads.cost_chart import svg
+        from intermodal.workloads.bills import svg
 
         write_picture(svg_file, svg(made), quiet=quiet)
     if html_file:
-        from intermodal.charts.cost_page import page
+        from intermodal.charts.html import monthly_cost_page
 
-        write_picture(html_file, page(made), quiet=quiet)
+        write_picture(html_file, monthly_cost_page(made), quiet=quiet)
 
 
 # ---- as JSON ---------------------------------------------------------------------------------------

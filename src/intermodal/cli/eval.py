@@ -295,7 +295,7 @@ def show(report: EvaluationReport, given: Mapping[str, Any]) -> None:
     from intermodal.cli.rendering.eval_text import eval_document, eval_table
 
     if given["html_file"]:
-        from intermodal.charts.evaluation_page import page
+        from intermodal.charts.evaluation import page
         from intermodal.cli.arguments.saved_files import write_atomically
 
         write_atomically(Path(given["html_file"]), page(report).encode("utf-8", "replace"))

@@ -118,7 +118,7 @@ def fit(**given: Any) -> None:
         _show_vllm(report, svg_file, as_json=as_json)
         return
     if svg_file:
-        from intermodal.charts.fit_chart import svg
+        from intermodal.charts.fit import svg
         from intermodal.cli.rendering.svg_output import write_picture
 
         write_picture(svg_file, svg(report), quiet=as_json)
@@ -209,7 +209,7 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
     from intermodal.model_fit.vllm_fit import document, lines
 
     if svg_file:
-        from intermodal.charts.fit_chart import vllm_svg
+        from intermodal.charts.fit import vllm_svg
         from intermodal.cli.rendering.svg_output import write_picture
 
         write_picture(svg_file, vllm_svg(report), quiet=as_json)

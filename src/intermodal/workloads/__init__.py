@@ -2,7 +2,6 @@
 
 Belongs here: workload documents, their plans and their bills. Does not belong here: a single call (``estimates/``).
 
-- input: ``workload``, ``workload_types``, ``workload_file``, ``located_document``, ``hypothetical_parts``
-- bills: ``monthly_cost`` plans a workload, ``bills`` adds up, ``discounts`` holds batch and cache prices
-- output: ``cost_tables``, ``cost_chart``
+- input: ``workload``, ``workload_types``, ``workload_file``, ``located_document``
+- bills: ``monthly_cost`` plans a workload at the prices of its day, ``bills`` adds up and shows tables and a chart
 """

@@ -4,11 +4,14 @@ Every number is the planner's own for one request, times the requests. Ranges st
 for all of them alike. A step that converts a part belongs to that part's kind, and so do the tokens that its outcome
 takes in the answering call; prompt and framing are *text*, and the answer, with the one repair that JSON may need in
 its high end, is *output*.
+
+Below are what people see of a month: its tables as text, for the terminal and the page, and its chart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 
 from msgspec import field
@@ -17,9 +20,13 @@ from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.content import Value
 from intermodal.cost_model.levels import ZEROS, Levels, levels, plus, quantity, times
 from intermodal.cost_model.rates import LOCAL_ZONES, Rates
+from intermodal.plans import svg as drawing
 from intermodal.plans.facts import Facts
+from intermodal.plans.numbers import plain_seconds
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Check, Step
+from intermodal.plans.svg import Colour, number
+from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity, exact, total, unknown
 
 MODALITIES = ("text", "image", "audio", "video", "pdf", "output")
@@ -83,14 +90,10 @@ class MonthlyCost(Value):
 
     def svg(self, name: str = "im-month") -> str:
         """The bills as a picture: a bar a plan, stacked by kind of part. ``name``: its classes begin with it."""
-        from intermodal.workloads.cost_chart import svg
-
         return svg(self, name)
 
     def __str__(self) -> str:
         """What ``intermodal cost`` prints."""
-        from intermodal.workloads.cost_tables import text
-
         return text(self)
 
     def _repr_html_(self) -> str:
@@ -240,3 +243,299 @@ def _most(tokens: Levels, most: int, usd: float) -> Levels:
 def _less(whole: Levels, part: Levels) -> Levels:
     low, mid, high = (max(0.0, one - other) for one, other in zip(whole, part, strict=True))
     return (low, mid, high)
+
+
+# ---- tables of text ---------------------------------------------------------------------------------
+
+
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+MOST_STEPS = 12  # of a plan that are told one by one
+NO_PLAN = "no plan"
+
+
+def text(made: MonthlyCost) -> str:
+    """Bills by kind of part, then by step, then what each plan takes and loses."""
+    lines = [headline(made), "", *format_table(*by_modality(made))]
+    steps = by_step(made)
+    if steps[1]:
+        lines += ["", "by step", *format_table(*steps)]
+    lines += ["", "what it takes", *format_table(*plan_requirements(made))]
+    lines += ["", *sentences(made)]
+    return "\n".join(lines).rstrip()
+
+
+def headline(made: MonthlyCost) -> str:
+    return f"{made.name}: {_whole(made.requests)} requests a month, prices of {made.day}, USD a month"
+
+
+def by_modality(made: MonthlyCost) -> Table:
+    """Plan by kind of part."""
+    columns = made.modalities
+    rows = []
+    for plan in made.plans:
+        if plan.refused:
+            rows.append((plan.name, *("-" for _ in columns), NO_PLAN))
+        else:
+            rows.append((plan.name, *(dollars(plan.usd[name]) for name in columns), whole_dollars(plan.total)))
+    return ("plan", *columns, "total"), rows
+
+
+def by_step(made: MonthlyCost) -> Table:
+    """Every step of every plan; many alike as one."""
+    rows: list[tuple[str, ...]] = []
+    for plan in made.plans:
+        name = plan.name
+        for op, what, endpoint, usd, given, out, hours in _grouped(plan):
+            step = f"{op} {what}".strip()
+            rows.append((name, step, endpoint or "-", dollars(usd), count(given), count(out), time(hours)))
+            name = ""
+    return ("plan", "step", "endpoint", "USD", "tokens in", "tokens out", "hours here"), rows
+
+
+def plan_requirements(made: MonthlyCost) -> Table:
+    """Who answers, and what that takes."""
+    rows: list[tuple[str, ...]] = [
+        (
+            plan.name, plan.endpoint, plan.tier, count(plan.tokens_in), count(plan.tokens_out), time(plan.hours),
+            seconds(plan.seconds),
+        )
+        for plan in made.plans
+        if not plan.refused
+    ]  # fmt: skip
+    head = ("plan", "answers", "weakest link", "tokens in", "tokens out", "hours here", "seconds a request")
+    return head, rows
+
+
+def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
+    """What needs saying in words: the way of each plan and what is lost on it, plans there are none of, what is
+    assumed. ``notes``: those of the plans as well."""
+    for plan in made.plans:
+        if plan.refused:
+            yield f"{plan.name}: {plan.refused}"
+            yield from (f"  - {reason}" for reason in plan.reasons[:5])
+            if len(plan.reasons) > 5:
+                yield f"  - {len(plan.reasons) - 5} more: intermodal explain"
+            continue
+        lost = f"; loses {', '.join(plan.lost)}" if plan.lost else ""
+        yield f"{plan.name}: {plan.summary}{lost}"
+        if not plan.total.known:
+            yield f"{plan.name}: somebody in it has no price that is known, so its bill is unknown and not $0"
+        yield from (
+            f"{plan.name}: {words}" for words in dict.fromkeys((*plan.warnings, *(plan.notes if notes else ())))
+        )
+    yield from (f"assumed: {words}" for words in made.assumed)
+
+
+Grouped = tuple[str, str, str, Quantity, Quantity, Quantity, Quantity]
+
+
+def _grouped(plan: PlanBill) -> Iterator[Grouped]:
+    """Steps of one op at one endpoint as one where there are many."""
+    alike: dict[tuple[str, str], list[int]] = {}
+    for place, step in enumerate(plan.steps):
+        key = (step.op, step.endpoint) if len(plan.steps) > MOST_STEPS else (str(place), "")
+        alike.setdefault(key, []).append(place)
+    for places in alike.values():
+        some = [plan.steps[place] for place in places]
+        first = some[0]
+        what = first.what if len(some) == 1 else f"{len(some)} parts"
+        usd, given = total([step.usd for step in some]), total([step.tokens_in for step in some])
+        out, hours = total([step.tokens_out for step in some]), total([step.hours for step in some])
+        yield first.op, what, first.endpoint, usd, given, out, hours
+
+
+# ---- numbers ---------------------------------------------------------------------------------------
+
+
+def format_range(quantity: Quantity, form: Callable[[float], str], unit: str = "") -> str:
+    """ "unknown", "12", "12 (8..40)"; nothing is "-"."""
+    if not quantity.known:
+        return "unknown"
+    if quantity.high == 0:
+        return "-"
+    low, mid, high = form(quantity.low), form(quantity.mid), form(quantity.high)
+    return f"{mid}{unit}" if low == mid == high else f"{mid}{unit} ({low}..{high})"
+
+
+def dollars(quantity: Quantity) -> str:
+    found = format_range(quantity, plain_dollars)
+    return found if found in ("unknown", "-") else f"${found}"
+
+
+def whole_dollars(quantity: Quantity) -> str:
+    """A sum, of which nothing is something to say."""
+    found = dollars(quantity)
+    return "$0" if found == "-" else found
+
+
+def plain_dollars(value: float) -> str:
+    """Three digits, and cents where dollars are few.
+
+    >>> [plain_dollars(value) for value in (0.0, 0.004, 0.318, 4.256, 87.3, 1234.5, 2.1e6)]
+    ['0', '<0.01', '0.32', '4.26', '87.3', '1,234', '2,100,000']
+    """
+    if value == 0:
+        return "0"
+    if value < 0.005:
+        return "<0.01"
+    if value < 9.995:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+
+
+def count(quantity: Quantity) -> str:
+    return format_range(quantity, _short)
+
+
+def time(quantity: Quantity) -> str:
+    return format_range(quantity, lambda value: f"{value:.1f}" if value < 99.95 else f"{value:,.0f}")
+
+
+def seconds(quantity: Quantity) -> str:
+    return format_range(quantity, plain_seconds, " s")
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _short(value: float) -> str:
+    """
+    >>> [_short(value) for value in (0.0, 950.0, 12_300.0, 4_560_000.0, 7.8e9)]
+    ['0', '950', '12.3k', '4.56M', '7.8G']
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size * 0.9995:
+            digits = f"{value / size:.3g}"
+            return f"{float(digits):,.0f}{unit}" if "e" in digits else f"{digits}{unit}"
+    return f"{value:,.0f}"
+
+
+# ---- chart ------------------------------------------------------------------------------------------
+
+
+NAME, AXIS, TAIL = 210.0, 520.0, 190.0  # widths: plans, money, totals
+MARGIN, ROW, BAR, HEAD = 20.0, 52.0, 20.0, 98.0
+SIZE = 11.0
+LEAST = 0.5  # pixels below which a share is not drawn
+_BEYOND = 2.5  # times the largest middle: how far the axis goes to hold the ranges
+_TICKS = 6
+# Okabe and Ito's palette, which people tell apart whatever colours they see (Color Universal Design, 2008).
+COLOURS: dict[str, Colour] = {
+    "range": ("stroke", "#59636e", "#9198a1"),
+    "of-text": ("fill", "#0072b2", "#4da3d9"),
+    "of-image": ("fill", "#e69f00", "#f0b429"),
+    "of-audio": ("fill", "#009e73", "#2fc49a"),
+    "of-video": ("fill", "#cc79a7", "#e09cc2"),
+    "of-pdf": ("fill", "#d55e00", "#f0803c"),
+    "of-output": ("fill", "#56b4e9", "#8fd0f5"),
+}
+
+
+def svg(made: MonthlyCost, name: str = "im-month") -> str:
+    """``name``: of the picture, letters, digits and hyphens; its classes begin with it."""
+    return _Chart(made, name).whole()
+
+
+class _Chart:
+    def __init__(self, made: MonthlyCost, name: str) -> None:
+        self._made = made
+        self._left = MARGIN + NAME
+        self._bottom = HEAD + ROW * len(made.plans)
+        self._wide = self._left + AXIS + TAIL + MARGIN
+        self._end, self._step = _axis(made)
+        self._picture = drawing.Drawing(name, self._wide, self._bottom + 52, COLOURS)
+
+    def whole(self) -> str:
+        picture, made = self._picture, self._made
+        title = drawing.shortened(made.name, 15, self._wide - 2 * MARGIN, bold=True)
+        picture.text(MARGIN, 32, title, "ink bold", size=15)
+        said = f"{made.requests:,.0f} requests a month, prices of {made.day}"
+        picture.text(MARGIN, 51, said, "soft", size=12)
+        self._legend()
+        self._grid()
+        for place, plan in enumerate(made.plans):
+            self._row(plan, HEAD + ROW * place)
+        described = "; ".join(f"{plan.name}: {plan.refused or whole_dollars(plan.total)}" for plan in made.plans)
+        return picture.whole(headline(made), described)
+
+    def _x(self, usd: float) -> float:
+        return self._left + min(usd / self._end, 1.0) * AXIS
+
+    def _legend(self) -> None:
+        at = self._left
+        for modality in self._made.modalities:
+            self._picture.rect((at, 66, 12, 12), f"of-{modality}", radius=2)
+            self._picture.text(at + 17, 76, modality, "soft")
+            at += 34 + drawing.width(modality, SIZE)
+        self._picture.path(f"M{number(at)} 72H{number(at + 18)}M{number(at)} 68v8M{number(at + 18)} 68v8", "line range")
+        self._picture.text(at + 23, 76, "range", "soft")
+
+    def _grid(self) -> None:
+        for place in range(math.floor(self._end / self._step + 1e-9) + 1):
+            usd = place * self._step
+            x = self._x(usd)
+            self._picture.path(f"M{number(x)} {number(HEAD - 8)}V{number(self._bottom)}", "line grid")
+            label = f"${plain_dollars(usd) if usd < 10 and self._step < 1 else f'{usd:,.0f}'}" if usd else "$0"
+            self._picture.text(x, self._bottom + 18, label, "soft", end="middle")
+        middle = self._left + AXIS / 2
+        self._picture.text(middle, self._bottom + 38, "USD a month", "soft", end="middle")
+
+    def _row(self, plan: PlanBill, top: float) -> None:
+        picture = self._picture
+        middle = top + BAR / 2
+        picture.open(_hint(plan))
+        picture.text(MARGIN, middle, drawing.shortened(plan.name, 12, NAME - 14, bold=True), "ink bold", size=12)
+        who = plan.endpoint.rpartition("/")[2]
+        picture.text(MARGIN, middle + 16, drawing.shortened(who, SIZE, NAME - 14), "soft")
+        tail = self._left + AXIS + 14
+        if plan.refused:
+            picture.text(self._left + 6, middle + 4, "no route is allowed", "bad")
+        elif not plan.total.known:
+            picture.rect((self._left, top, AXIS * 0.3, BAR), "card edge", radius=2, dashed=True)
+            picture.text(self._left + 8, middle + 4, "somebody in it has no known price", "warn")
+            picture.text(tail, middle + 4, "unknown", "warn bold", size=12)
+        else:
+            self._bar(plan, top)
+            whole, _, spread = whole_dollars(plan.total).partition(" ")
+            picture.text(tail, middle, whole, "ink bold", size=12)
+            hours = f"{plan.hours.mid:,.0f} h here" if plan.hours.known and plan.hours.mid >= 0.5 else ""
+            picture.text(tail, middle + 16, ", ".join(word for word in (spread, hours) if word), "soft")
+        picture.close()
+
+    def _bar(self, plan: PlanBill, top: float) -> None:
+        at = self._left
+        for modality in self._made.modalities:
+            wide = plan.usd[modality].mid / self._end * AXIS
+            if wide >= LEAST:
+                self._picture.rect((at, top, wide, BAR), f"of-{modality}")
+            at += wide
+        if plan.total.high == 0:
+            self._picture.path(f"M{number(self._left)} {number(top)}v{number(BAR)}", "line thick edge")
+            return
+        low, high, y = self._x(plan.total.low), self._x(plan.total.high), top + BAR + 8
+        if high - low < 1:
+            return
+        beyond = plan.total.high > self._end
+        end = f"M{number(high - 5)} {number(y - 4)}l5 4l-5 4" if beyond else f"M{number(high)} {number(y - 4)}v8"
+        data = f"M{number(low)} {number(y)}H{number(high)}M{number(low)} {number(y - 4)}v8{end}"
+        self._picture.path(data, "line range")
+
+
+def _hint(plan: PlanBill) -> str:
+    if plan.refused:
+        return f"{plan.name}: {plan.refused}"
+    parts = ", ".join(f"{name} {dollars(usd)}" for name, usd in plan.usd.items() if not usd.known or usd.high)
+    return f"{plan.name}: {whole_dollars(plan.total)} a month; {parts or 'nothing to pay'}"
+
+
+def _axis(made: MonthlyCost) -> tuple[float, float]:
+    """Where the axis ends, and its step: every middle fits, ranges as far as they leave bars to be seen."""
+    known = [plan.total for plan in made.plans if not plan.refused and plan.total.known]
+    middle, high = max((each.mid for each in known), default=0.0), max((each.high for each in known), default=0.0)
+    most = min(high, middle * _BEYOND) or high
+    if not most:
+        return 1.0, 0.5
+    step = 10.0 ** math.floor(math.log10(most / _TICKS))
+    step = next(step * factor for factor in (1, 2, 5, 10) if most / (step * factor) <= _TICKS)
+    return step * math.ceil(most / step - 1e-9), step

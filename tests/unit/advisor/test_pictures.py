@@ -12,9 +12,7 @@ from tests.page_width import PAGE, narrowest
 from tests.unit.advisor.advice_of import advice, endpoints
 
 from intermodal.catalog.types import Price
-from intermodal.charts.advice_chart import WIDE, svg
-from intermodal.charts.advice_page import page
-from intermodal.charts.volume_chart import VolumeMark, domain
+from intermodal.charts.advice import WIDE, VolumeMark, domain, page, svg
 
 NS = "{http://www.w3.org/2000/svg}"
 OWNED: dict[str, Any] = {"hardware_price": 2400.0, "power": 300.0, "kwh": 0.3, "hardware": "24GB"}

@@ -1,0 +1,429 @@
+"""The chart of advice and its HTML page: the path to the decision, cost against volume, every use with its numbers.
+
+Both axes of cost against volume are logarithmic: a host's bill is a straight line, machines are steps, and where the
+two cross is marked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from html import escape
+
+from intermodal._version import __version__
+from intermodal.advisor.advice import (
+    LOCAL,
+    PLACES,
+    Advice,
+    DecisionFork,
+    RouteOffer,
+    RoutePick,
+    UseOffers,
+    figures,
+    floor,
+    headline,
+    monthly,
+    price,
+    steps,
+    text,
+)
+from intermodal.advisor.break_even import own_cost
+from intermodal.advisor.question import OwnedHardware
+from intermodal.charts.html import document, table
+from intermodal.charts.scatter_chart import Axis
+from intermodal.content import Value
+from intermodal.plans import numbers
+from intermodal.plans import svg as drawing
+from intermodal.plans.numbers import plain_money
+from intermodal.quantity import Quantity
+
+WIDE, MARGIN = 860.0, 20.0
+CARD, STEP, GAP = 262.0, 46.0, 22.0  # a question's width and height, and how far the next is below
+PAD, SIZE, ROW = 10.0, 11.0, 15.0
+CHART = 330.0
+_LINES = (("maybe-line", "maybe"), ("bad-line", "bad"), ("edge", "soft"))
+
+
+def svg(advice: Advice, name: str = "") -> str:
+    """The picture.
+
+    Args:
+        name: what ids and classes in it begin with; made from the advice when "".
+    """
+    head = drawing.wrapped(f"Decision: {headline(advice)}", 16, (WIDE - 2 * MARGIN) / drawing.BOLD, 2)
+    why = drawing.wrapped(f"because {advice.reason}. {advice.headline}.", SIZE, WIDE - 2 * MARGIN, 5)
+    top = MARGIN + 22 * len(head) + ROW * len(why) + 14
+    path = len(advice.path) * (STEP + GAP) + STEP + 14
+    label = [f"Label: {advice.matters}."] if advice.matters else []
+    label += [f"{place}: {pick.offer.endpoint}, {', '.join(figures(pick.offer))}." for place, pick in _next(advice)]
+    label += [f"Beside: {headline(other)}, {', '.join(figures(other.offer))}." for other in advice.beside]
+    below = drawing.wrapped(" ".join((*label, f"Break-even: {advice.break_even.words}.")), SIZE, WIDE - 2 * MARGIN, 6)
+    charted = _lines(advice)
+    high = top + path + (CHART if charted else 0) + ROW * len(below) + MARGIN + 10
+    picture = drawing.Drawing(name or f"im-advice-{_digest(advice)}", WIDE, high)
+    y = MARGIN + 14
+    for line in head:
+        picture.text(MARGIN, y, line, "ink bold", size=16)
+        y += 22
+    for line in why:
+        picture.text(MARGIN, y, line, "soft", size=SIZE)
+        y += ROW
+    _path(picture, advice, top)
+    if charted:
+        chart = VolumeChart(picture, (MARGIN, top + path, WIDE - 2 * MARGIN, CHART))
+        chart.draw(charted, _machines(advice), _marks(advice))
+    y = top + path + (CHART if charted else 0) + 14
+    for line in below:
+        picture.text(MARGIN, y, line, "ink", size=SIZE)
+        y += ROW
+    return picture.whole(f"Advice: {headline(advice)}", text(advice))
+
+
+def _next(advice: Advice) -> list[tuple[str, RoutePick]]:
+    """What comes after the decision, each with its place."""
+    found = [(_PLACES[place], pick) for place, pick in enumerate(advice.best[1:])]
+    return found + ([("Where somebody waits", advice.otherwise)] if advice.otherwise is not None else [])
+
+
+_PLACES = ("Second", "Third")
+
+
+def _digest(advice: Advice) -> str:
+    return hashlib.sha256(text(advice).encode()).hexdigest()[:12]
+
+
+# ---- the path --------------------------------------------------------------------------------------
+
+
+def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
+    for place, fork in enumerate(advice.path):
+        _fork(picture, fork, top + place * (STEP + GAP))
+    at = top + len(advice.path) * (STEP + GAP)
+    wide = WIDE - 2 * MARGIN
+    picture.rect((MARGIN, at, wide, STEP), "answering here-line", radius=7)
+    title = advice.decided.title
+    picture.text(MARGIN + PAD, at + 19, title, "ink bold", size=13)
+    shown = drawing.shortened(" · ".join((advice.endpoint, *figures(advice.offer))), SIZE, wide - 2 * PAD)
+    picture.text(MARGIN + PAD, at + 36, shown, "soft", size=SIZE)
+
+
+def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
+    """A question, its answer on the way down, the reason beside it, and where the other answer would have led."""
+    picture.rect((MARGIN, top, CARD, STEP), "card card-line", radius=7)
+    lines = drawing.wrapped(fork.question, 12, CARD - 2 * PAD, 2)
+    for place, line in enumerate(lines):
+        picture.text(MARGIN + PAD, top + STEP / 2 + 4 + (place - (len(lines) - 1) / 2) * ROW, line, "ink bold", size=12)
+    x = MARGIN + 26
+    arrow = drawing.number(top + STEP + GAP - 7)
+    picture.path(f"M{drawing.number(x)} {drawing.number(top + STEP)}V{arrow}", "line here-line thick")
+    tip = drawing.number(top + STEP + GAP - 1)
+    left, right = drawing.number(x - 4), drawing.number(x + 4)
+    picture.path(f"M{left} {arrow}L{drawing.number(x)} {tip}L{right} {arrow}Z", "took")
+    picture.text(x + 10, top + STEP + GAP / 2 + 4, fork.answer, "ink bold", size=SIZE)
+    side, room = MARGIN + CARD + 16, WIDE - 2 * MARGIN - CARD - 16
+    other = f"{'no' if fork.answer == 'yes' else 'yes'} would lead to {fork.otherwise}" if fork.otherwise else ""
+    words = drawing.wrapped(f"{fork.answer}: {fork.why}", SIZE, room, 2 if other else 3)
+    y = top + STEP / 2 + 4 - (len(words) + bool(other) - 1) * ROW / 2
+    for line in words:
+        picture.text(side, y, line, "ink", size=SIZE)
+        y += ROW
+    if other:
+        picture.text(side, y, drawing.shortened(other, SIZE, room), "soft", size=SIZE)
+
+
+# ---- the chart -------------------------------------------------------------------------------------
+
+
+def _lines(advice: Advice) -> list[HostedCost]:
+    """The hosted route of every kind that has a known price, the decision's first."""
+    found: list[HostedCost] = []
+    others = iter(_LINES)
+    for kind in sorted(advice.kinds, key=lambda each: each.use != advice.use):
+        offer = next((each for each in kind.offers if each.place == "hosted" and each.there), None)
+        if offer is None or not offer.usd.known or not offer.usd.mid:
+            continue
+        leading = offer.endpoint == advice.break_even.hosted and not any(line.leading for line in found)
+        line, ink = ("away-line", "away") if leading else next(others, _LINES[-1])
+        found.append(HostedCost(name=_named(kind.title, offer), usd=offer.usd, line=line, ink=ink, leading=leading))
+    return found
+
+
+def _named(title: str, offer: RouteOffer) -> str:
+    host = offer.endpoint.partition(":")[0]
+    return f"{title.removeprefix('an ').removeprefix('a ').partition(' (')[0]}, {host}"
+
+
+def _machines(advice: Advice) -> MachineCost | None:
+    even = advice.break_even
+    if advice.owned is None or not even.capacity.known or even.capacity.mid <= 0:
+        return None
+    return MachineCost(name=f"{LOCAL}: {even.here}", owned=advice.owned, capacity=even.capacity.mid)
+
+
+def _marks(advice: Advice) -> list[VolumeMark]:
+    found = []
+    even, volume = advice.break_even, advice.volume
+    if volume is not None:
+        found.append(VolumeMark(words=f"yours: {volume.per_month:,.0f}", at=volume.per_month))
+    if even.requests.known and even.machine.known:
+        at = even.requests
+        found.append(
+            VolumeMark(words=f"break-even: {at.mid:,.0f}", at=at.mid, cost=even.machine.mid, low=at.low, high=at.high)
+        )
+    elif even.milestones and volume is None:
+        found.append(VolumeMark(words=f"${even.milestones[0].usd:,.0f} hosted", at=even.milestones[0].requests))
+    return found
+
+
+# ---- cost against volume ----------------------------------------------------------------------------
+
+
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 196.0, 34.0, 46.0
+LABEL, LABEL_ROW = 11.0, 14.0  # size of words at the ends of lines, and how far apart they stay
+STEPS = 16  # machines up to which each is a step
+_SPAN = 100.0  # times less and more than what is to be seen that the axis shows
+
+
+class HostedCost(Value):
+    """A line: what it is called, USD of a request, and the classes of its line and words."""
+
+    name: str
+    usd: Quantity
+    line: str
+    ink: str
+    leading: bool = False
+
+
+class MachineCost(Value):
+    """The steps of hardware: ``capacity`` requests a month of one machine."""
+
+    name: str
+    owned: OwnedHardware
+    capacity: float
+
+
+class VolumeMark(Value):
+    """A number of requests a month that is pointed out; ``low`` and ``high`` where it has a range."""
+
+    words: str
+    at: float
+    cost: float | None = None
+    low: float = 0.0
+    high: float = 0.0
+
+
+def domain(marks: Sequence[VolumeMark]) -> tuple[float, float]:
+    """Requests a month that the axis shows, whole powers of ten."""
+    some = [value for mark in marks for value in (mark.at, mark.low, mark.high) if value > 0] or [30_000.0]
+    low, high = min(some), max(some)
+    room = math.sqrt(_SPAN) if high / low > _SPAN else _SPAN / math.sqrt(high / low)
+    return 10.0 ** math.floor(math.log10(low / room) + 1e-9), 10.0 ** math.ceil(math.log10(high * room) - 1e-9)
+
+
+class VolumeChart:
+    """One chart in a drawing, at a place and of a size."""
+
+    def __init__(self, picture: drawing.Drawing, at: tuple[float, float, float, float]) -> None:
+        self._picture = picture
+        self._left, self._top, self._wide, self._high = at
+
+    def draw(self, lines: Sequence[HostedCost], machines: MachineCost | None, marks: Sequence[VolumeMark]) -> None:
+        """Everything. Lines of no known price are not drawn; who calls says so."""
+        seen = [line for line in lines if line.usd.known and line.usd.mid > 0]
+        first, last = domain(marks)
+        costs = [cost for line in seen for cost in (line.usd.mid * first, line.usd.mid * last)]
+        if machines is not None:
+            costs += [own_cost(machines.owned, value, machines.capacity) for value in (first, last)]
+        self._x = Axis(low=first, high=last, log=True)
+        low, high = min(costs, default=1.0), max(costs, default=100.0)
+        self._y = Axis(low=10.0 ** math.floor(math.log10(low)), high=10.0 ** math.ceil(math.log10(high)), log=True)
+        self._frame()
+        for line in reversed(seen):
+            self._line(line, first, last)
+        if machines is not None:
+            self._steps(machines, first, last)
+        for place, mark in enumerate(sorted(marks, key=lambda each: each.at)):
+            self._mark(mark, place, len(marks) - 1)
+        self._ends(seen, machines, last)
+
+    # ---- places -------------------------------------------------------------------------------
+
+    def _at_x(self, value: float) -> float:
+        return self._left + LEFT + self._x.place(value) * (self._wide - LEFT - RIGHT)
+
+    def _at_y(self, value: float) -> float:
+        return self._top + TOP + (1 - self._y.place(value)) * (self._high - TOP - BOTTOM)
+
+    def _frame(self) -> None:
+        picture, bottom = self._picture, self._at_y(self._y.low)
+        right = self._at_x(self._x.high)
+        picture.text(self._left, self._top + 14, "Cost a month against volume", "ink bold", size=13)
+        for value in _powers(self._y):
+            y = drawing.number(self._at_y(value))
+            picture.path(f"M{drawing.number(self._at_x(self._x.low))} {y}H{drawing.number(right)}", "line grid")
+            picture.text(self._at_x(self._x.low) - 8, self._at_y(value) + 4, f"${_short(value)}", "soft", end="end")
+        for value in _powers(self._x):
+            x = drawing.number(self._at_x(value))
+            picture.path(f"M{x} {drawing.number(bottom)}V{drawing.number(self._at_y(self._y.high))}", "line grid")
+            picture.text(self._at_x(value), bottom + 16, _short(value), "soft", end="middle")
+        middle = (self._at_x(self._x.low) + right) / 2
+        picture.text(middle, bottom + 36, "requests a month (both axes logarithmic)", "soft", end="middle")
+
+    def _line(self, line: HostedCost, first: float, last: float) -> None:
+        """The line of the middle price, between thin dashed ones of the lowest and highest where they differ."""
+        picture = self._picture
+        picture.open(f"{line.name}: ${plain_money(line.usd.mid)} a request")
+        if line.leading and line.usd.low < line.usd.high:
+            for usd in (line.usd.low, line.usd.high):
+                path = self._clipped(usd, first, last)
+                if path:
+                    picture.path(path, f"line {line.line}", dashed=True)
+        thick = " thick" if line.leading else ""
+        picture.path(self._clipped(line.usd.mid, first, last), f"line {line.line}{thick}")
+        picture.close()
+
+    def _clipped(self, usd: float, first: float, last: float) -> str:
+        """A straight line of one price, as far as it is within the axes."""
+        if usd <= 0:
+            return ""
+        begin, end = max(first, self._y.low / usd), min(last, self._y.high / usd)
+        if begin >= end:
+            return ""
+        points = [(self._at_x(value), self._at_y(usd * value)) for value in (begin, end)]
+        return "M" + "L".join(f"{drawing.number(x)} {drawing.number(y)}" for x, y in points)
+
+    def _steps(self, machines: MachineCost, first: float, last: float) -> None:
+        """A flat line up to what one machine answers, a step for each more, and a slope where they are many."""
+        edges = [machines.capacity * count for count in range(1, STEPS + 1)]
+        edges = [first, *(edge for edge in edges if first < edge < last)]
+        path = ""
+        for begin, end in zip(edges, [*edges[1:], last], strict=True):
+            cost = own_cost(machines.owned, math.sqrt(begin * end), machines.capacity)
+            if begin >= machines.capacity * STEPS and path:
+                path += f"L{self._point(end, own_cost(machines.owned, end, machines.capacity))}"
+                continue
+            y = drawing.number(self._at_y(cost))
+            path += f"V{y}" if path else f"M{drawing.number(self._at_x(begin))} {y}"
+            path += f"H{drawing.number(self._at_x(end))}"
+        self._picture.open(f"{machines.name}: ${plain_money(machines.owned.per_month)} per machine per month")
+        self._picture.path(path, "line here-line thick")
+        self._picture.close()
+
+    def _point(self, requests: float, cost: float) -> str:
+        return f"{drawing.number(self._at_x(requests))} {drawing.number(self._at_y(cost))}"
+
+    def _mark(self, mark: VolumeMark, place: int, last: int) -> None:
+        """A dashed line with words at its upper end; a ring where two lines cross, a bar for its range."""
+        picture, x = self._picture, self._at_x(mark.at)
+        top, bottom = self._at_y(self._y.high), self._at_y(self._y.low)
+        picture.path(f"M{drawing.number(x)} {drawing.number(bottom)}V{drawing.number(top)}", "line edge", dashed=True)
+        wide, y = drawing.width(mark.words, LABEL) + 10, top + 12 + place * LABEL_ROW
+        # Words of the first stand before it, so that the line of the next does not cross them.
+        before = self._at_x(self._x.low) + wide <= x and (place < last or x + wide > self._at_x(self._x.high))
+        picture.text(x - 6 if before else x + 6, y, mark.words, "ink", size=LABEL, end="end" if before else "")
+        if mark.low < mark.high:
+            begin, end = (drawing.number(self._at_x(value)) for value in (mark.low, mark.high))
+            picture.path(f"M{begin} {drawing.number(bottom - 4)}H{end}", "line edge thick")
+        if mark.cost is not None:
+            picture.circle(x, self._at_y(mark.cost), 5, "answering here-line line-only")
+
+    def _ends(self, lines: Sequence[HostedCost], machines: MachineCost | None, last: float) -> None:
+        """What each line is, where it ends, words pushed apart where they would cover each other."""
+        words = [(self._at_y(min(line.usd.mid * last, self._y.high)), line.name, line.ink) for line in lines]
+        if machines is not None:
+            cost = own_cost(machines.owned, last, machines.capacity)
+            words.append((self._at_y(min(cost, self._y.high)), machines.name, "took"))
+        x, room = self._at_x(self._x.high) + 8, RIGHT - 12
+        taken = -math.inf
+        for y, name, ink in sorted(words):
+            at = max(y + 4, taken + LABEL_ROW)
+            for line in drawing.wrapped(name, LABEL, room, 2):
+                self._picture.text(x, at, line, ink, size=LABEL)
+                taken, at = at, at + LABEL_ROW
+            taken += 2
+
+
+def _powers(axis: Axis) -> list[float]:
+    """Powers of ten of an axis, at most eight of them."""
+    found = [10.0**power for power in range(round(math.log10(axis.low)), round(math.log10(axis.high)) + 1)]
+    return found[:: max(1, math.ceil(len(found) / 8))]
+
+
+def _short(value: float) -> str:
+    """A number on an axis.
+
+    >>> _short(1e6), _short(2500.0), _short(0.01)
+    ('1M', '2.5k', '0.01')
+    """
+    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{sign}"
+    return f"{value:g}"
+
+
+# ---- page -------------------------------------------------------------------------------------------
+
+
+_HEAD = (
+    "Kind of model", "Where", "Endpoint", "Way", "n:USD a request", "n:USD a month", "n:Seconds", "Strength", "Loses",
+    "n:Memory here", "n:Compute floor", "Not the decision because",
+)  # fmt: skip
+_BEST = (
+    "Place", "Endpoint", "Used as", "Where", "n:USD a request", "n:USD a month", "n:Seconds", "Strength", "Loses",
+    "Terms",
+)  # fmt: skip
+_BEST_NOTE = "Each is of another answering model: what would be chosen without the ones above it."
+_NOTE = (
+    "The planner's best route of each kind at each place. Memory is what a route here keeps resident; the compute "
+    "floor is what the answering model takes wherever it runs, from 4-bit to 16-bit weights."
+)
+
+
+def page(advice: Advice) -> str:
+    """The whole advice as one HTML document."""
+    every = (advice, *advice.beside)
+    rows = [_row(kind, offer) for each in every for kind in each.kinds for offer in kind.offers]
+    made = f"{advice.asked}; {advice.as_of}, catalog {advice.catalog}, intermodal {__version__}"
+    body = "\n".join(
+        [
+            f'<p class="dim">{escape(made)}</p>',
+            svg(advice),
+            f"<h2>The best {len(advice.best)}, by {escape(advice.by)}</h2>\n{table(_BEST, _picks(advice), _BEST_NOTE)}",
+            f"<h2>Kinds of answer</h2>\n{table(_HEAD, rows, _NOTE)}",
+            f"<h2>Where the numbers come from</h2>\n{_list((*advice.assumed, *advice.sources))}",
+            f"<h2>As text</h2>\n<pre>{escape(text(advice))}</pre>",
+        ]
+    )
+    return document(f"Advice: {headline(advice)}", body)
+
+
+def _picks(advice: Advice) -> list[list[str]]:
+    rows = [[str(place), *_pick(pick)] for place, pick in enumerate(advice.best, 1)]
+    return rows + ([["where somebody waits", *_pick(advice.otherwise)]] if advice.otherwise is not None else [])
+
+
+def _pick(pick: RoutePick) -> list[str]:
+    offer = pick.offer
+    return [
+        offer.endpoint, pick.title, PLACES[offer.place], price(offer),
+        monthly(offer.per_month) if offer.per_month.known else "volume unknown", numbers.seconds(offer.seconds),
+        offer.strength, ", ".join(offer.loses) or "nothing", "; ".join((offer.terms, *offer.contested)),
+    ]  # fmt: skip
+
+
+def _list(sentences: tuple[str, ...]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(each)}</li>' for each in sentences)}</ul>"
+
+
+def _row(kind: UseOffers, offer: RouteOffer) -> list[str]:
+    lost = kind.lost or "it is the decision"
+    if not offer.there:
+        return [kind.title, PLACES[offer.place], "no route", offer.refused[0], *[""] * 7, lost]
+    return [
+        kind.title, PLACES[offer.place], offer.endpoint, steps(offer), price(offer),
+        monthly(offer.per_month) if offer.per_month.known else "volume unknown",
+        numbers.seconds(offer.seconds), offer.strength, ", ".join(offer.loses) or "nothing",
+        numbers.memory(offer.memory) if offer.memory.high else "none",
+        floor(offer.floor), lost,
+    ]  # fmt: skip
