@@ -199,7 +199,7 @@ CIRCLES = {
     "cli.fit": 2,
     "executor.attempt.step_caller": 2,
     "local.servers.context_fit": 2,
-    "model_fit.fit": 6,
+    "model_fit.fit": 3,
     "plans.plan": 7,
     "telemetry.signals": 4,
     "transport.client": 2,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from intermodal.model_fit.fit import FitCell, FitReport
-from intermodal.model_fit.fit_text import gib, in_place, machine_line, pace_lines, verdict
+from intermodal.model_fit.fit_output import gib, in_place, machine_line, pace_lines, verdict
 from intermodal.model_fit.vllm_fit import VllmReport, sentence
 from intermodal.plans.svg import Drawing, shortened, width
 from intermodal.sizing.accelerators import GIB

@@ -124,7 +124,7 @@ def fit(**given: Any) -> None:
         write_picture(svg_file, svg(report), quiet=as_json)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
-        from intermodal.model_fit.fit_document import document
+        from intermodal.model_fit.fit_output import document
 
         print_document("fit", document(report))
     elif svg_file != "-":
@@ -234,7 +234,7 @@ def _plain() -> bool:
 
 
 def _echo(report: FitReport) -> None:
-    from intermodal.model_fit.fit_text import text
+    from intermodal.model_fit.fit_output import text
 
     for line in text(report, plain=_plain()):
         click.echo("".join(click.style(words, fg=_COLOURS[verdict]) if verdict else words for words, verdict in line))
@@ -247,7 +247,7 @@ def _measure(wish: FitQuery, *, quiet: bool) -> None:
     from intermodal.errors import UsageError
     from intermodal.local.hardware import llama_bench, memory_bandwidth
     from intermodal.local.hardware.machine import cores, processor
-    from intermodal.model_fit.model_lookup import REMOTE, find_model
+    from intermodal.model_fit.fit import REMOTE, find_model
 
     if wish.gpus or wish.ram:
         raise UsageError("measures this machine, and another one is named", where="--measure", todo="leave one out")
@@ -281,9 +281,9 @@ def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 
     found = rank_models(machine, weights_store(), os.environ, wanted)
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
-        from intermodal.model_fit.fit_document import ranked
+        from intermodal.model_fit.ranking import ranking_document
 
-        print_document("fit", ranked(found))
+        print_document("fit", ranking_document(found))
     else:
         _table(machine, found)
 
@@ -302,7 +302,7 @@ def named(words: str) -> Machine:
 
 def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
     from intermodal.cli.rendering.tables import echo_table
-    from intermodal.model_fit.fit_text import gib
+    from intermodal.model_fit.fit_output import gib
     from intermodal.model_fit.text_bars import rate
     from intermodal.sizing.machine_options import describe_machine
 

@@ -141,7 +141,7 @@ def _check_name(store: WeightsStore, name: str) -> None:
 def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet: bool) -> None:
     """Weights of a row that have to be fetched and would not fit stop before the first byte, as those of a hub do."""
     from intermodal.model_fit.fit import this_machine
-    from intermodal.model_fit.weights_size import check_row_fits, row_model
+    from intermodal.model_fit.ranking import check_row_fits, row_model
 
     wanted = [name for name in names if store.path(name) is None]
     if not wanted:
@@ -269,7 +269,7 @@ def _sums(words: tuple[str, ...]) -> dict[str, str]:
 def _list(store: WeightsStore, as_json: bool) -> None:
     from intermodal.cli.rendering.json_document import print_document
     from intermodal.cli.rendering.tables import echo_table, memory, size
-    from intermodal.model_fit.weights_size import fetched_size, row_model
+    from intermodal.model_fit.ranking import fetched_size, row_model
 
     present = store.present()
     needs = memory_needs(store)
@@ -315,7 +315,7 @@ def _served(store: WeightsStore) -> list[Endpoint]:
 
 
 def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:
-    from intermodal.model_fit.weights_size import memory_needed, row_model
+    from intermodal.model_fit.ranking import memory_needed, row_model
     from intermodal.quantity import exact
 
     return exact(row.needs) if row.needs else memory_needed(row, row_model(row.name, store))[0]
@@ -434,7 +434,7 @@ def document(found: Recommendation) -> dict[str, Any]:
 
 
 def _plain(each: ModelProposal) -> dict[str, Any]:
-    from intermodal.model_fit.fit_document import plain_amount
+    from intermodal.model_fit.fit_output import plain_amount
 
     return {
         "name": each.name, "title": each.title, "tier": each.tier or None, "parameters": each.parameters or None,
@@ -570,7 +570,7 @@ def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: b
 def _tell(plan: HubPull) -> None:
     """What would be fetched, why that, and whether it fits."""
     from intermodal.cli.rendering.tables import size
-    from intermodal.model_fit.fit_text import pace_lines
+    from intermodal.model_fit.fit_output import pace_lines
 
     model = plan.model
     eyes = f", with its projector {model.projector}" if model.projector else ""
@@ -593,7 +593,7 @@ def _tell(plan: HubPull) -> None:
 
 def _sentence(plan: HubPull) -> str:
     """Whether it fits, with the two numbers."""
-    from intermodal.model_fit.fit_text import SAID, gib, verdict
+    from intermodal.model_fit.fit_output import SAID, gib, verdict
     from intermodal.sizing.accelerators import GIB
 
     if plan.report is not None:
@@ -664,7 +664,7 @@ def _next(plan: HubPull) -> str:
 
 
 def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
-    from intermodal.model_fit.fit_document import plain_amount
+    from intermodal.model_fit.fit_output import plain_amount
 
     model = plan.model
     check = plan.report.placed.tightest if plan.report is not None else None

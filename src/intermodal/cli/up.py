@@ -130,7 +130,7 @@ def _list(as_json: bool) -> None:
 def plain(server: ManagedServer) -> dict[str, Any]:
     """A server as a document. Its key stays out of it."""
     from intermodal.local.servers.server_rows import endpoint_id
-    from intermodal.model_fit.fit_document import rows
+    from intermodal.model_fit.fit_output import rows
 
     wanted, state = server.wanted, server.state
     lives = state is not None and server.phase in ("starting", "ready", "restarting")

@@ -13,8 +13,7 @@ from typing import Any, Final
 from intermodal.content import Value
 from intermodal.hints import hint
 from intermodal.local.weights.diffusion_files import DiffusionFiles, is_diffusion, read_diffusion_files
-from intermodal.model_fit.fit_document import FIT_VERSION, plain_amount
-from intermodal.model_fit.fit_text import gib
+from intermodal.model_fit.fit_output import FIT_VERSION, gib, plain_amount
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between

@@ -2,6 +2,8 @@
 
 Files that are here are sized by their headers. Of the others only the size is known: four-bit weights and room for a
 request, and a speed by the bytes that a token reads.
+
+The size of a row of ``pull --list`` before it is fetched, from its files or its parameters, is below.
 """
 
 from __future__ import annotations
@@ -9,30 +11,37 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec.structs import replace
 
 from intermodal.advisor.candidate_catalog import open_models
+from intermodal.catalog.host_rows import ServedRow
 from intermodal.catalog.load import load_snapshot
 from intermodal.catalog.model_rows import tier_by_size
+from intermodal.catalog.shipped_rows import shipped_rows
 from intermodal.catalog.types import Model
 from intermodal.config import cache_dir
 from intermodal.content import Value
-from intermodal.errors import IntermodalError
+from intermodal.cost_model.memory import fits
+from intermodal.errors import DoesNotFit, IntermodalError
+from intermodal.hints import PULL_LIST, hint
 from intermodal.local.hardware.model_measurements import load_corrections
 from intermodal.local.servers.resolver import CONTEXT
+from intermodal.local.weights.registry import WeightsRow
 from intermodal.local.weights.store import WeightsStore
-from intermodal.model_fit.weights_size import memory_needed, row_model
+from intermodal.model_fit.fit_output import FIT_VERSION, check_document, gib, plain_amount
 from intermodal.plans.machine import Machine
-from intermodal.quantity import Quantity, unknown
+from intermodal.plans.numbers import size
+from intermodal.quantity import Quantity, between, unknown
 from intermodal.request import TIERS
+from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.memory import ServingSettings
-from intermodal.sizing.memory_by_size import cache_of_contexts
-from intermodal.sizing.memory_by_size import memory_of_parameters as memory_of
+from intermodal.sizing.memory_by_size import BITS, cache_of_contexts, memory_of_file, memory_of_parameters, weight_bytes
 from intermodal.sizing.model_sources import local_model
 from intermodal.sizing.model_stores import stored_models
 from intermodal.sizing.placement import CapacityCheck, Verdict, check_capacity, everything_on_cards, place_model
+from intermodal.sizing.quantizations import QUANTIZATIONS
 from intermodal.sizing.speed import model_speed, speed_of_parameters
 
 Work = Literal["chat", "sight"]
@@ -89,6 +98,22 @@ def rank_models(
     named = {each.name for each in found if each.where != "open"}
     left = [each for each in found if each.where != "open" or each.name.rpartition("/")[2] not in named]
     return tuple(sorted(left, key=_rank))
+
+
+def ranking_document(found: tuple[RankedModel, ...]) -> dict[str, Any]:
+    """The ranking of ``--all``."""
+    return {
+        "fit_version": FIT_VERSION,
+        "models": [
+            {
+                "name": each.name, "source": each.where, "store": each.store or None, "tier": each.tier or None,
+                "evidence": each.evidence or None,
+                "exact": each.exact, **check_document(each.check), "decode": plain_amount(each.decode),
+                "todo": each.todo,
+            }
+            for each in found
+        ],
+    }  # fmt: skip
 
 
 _ORDER: Final[tuple[Verdict, ...]] = ("fits", "tight", "unknown", "no")
@@ -190,7 +215,7 @@ def _open(machine: Machine, known: Mapping[str, Model], wanted: RankingQuery) ->
         tier, evidence = _tier(model)
         yield RankedModel(
             name=model.id, where="open", store="", tier=tier, evidence=evidence, exact=False,
-            weight=strength_size(size, model.active), check=_check(machine, memory_of(size), wanted),
+            weight=strength_size(size, model.active), check=_check(machine, memory_of_parameters(size), wanted),
             decode=speed_of_parameters(size, model.active or size, machine, users=wanted.slots).decode,
             todo="a four-bit GGUF of it on a hub",
         )  # fmt: skip
@@ -217,3 +242,60 @@ def _check(machine: Machine, needed: Quantity, wanted: RankingQuery) -> Capacity
     if wanted.context <= CONTEXT or found.verdict == "no":
         return found
     return replace(found, needed=unknown(f"no header says what texts of more than {CONTEXT:,} tokens take"))
+
+
+# ---- size of a row of pull --list -------------------------------------------------------------------
+
+
+def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
+    """Bytes of memory, and parameters, as far as known; unknown where nobody says how large it is."""
+    whole = row.size
+    known = model.parameters if model is not None else None
+    served = served_row(row.name)
+    if served is not None and served.memory:
+        return between(
+            *served.memory, "its weights, its cache at 8k and buffers, by its row"
+        ), known or whole * 8 / BITS
+    if whole:
+        return memory_of_file(whole), known or whole * 8 / BITS
+    named = row.hub.rpartition(":")[2].upper()
+    if named not in QUANTIZATIONS or not known:
+        return unknown("the hub says how large it is when it is pulled"), 0.0
+    return memory_of_parameters(known, named), known
+
+
+def check_row_fits(row: WeightsRow, model: Model | None, machine: Machine) -> None:
+    """Raise DoesNotFit where the least that is known of a row to take is more than this machine has free."""
+    needed, _ = memory_needed(row, model)
+    if not needed.known or fits(machine, needed.low):
+        return
+    fetched = fetched_size(row, model)
+    raise DoesNotFit(
+        f"needs {gib(needed)} GiB and {machine.free / GIB:.1f} GiB are free"
+        + (f" ({size(fetched)} to fetch)" if fetched else ""),
+        where=row.name,
+        todo=hint("free some memory, or take a smaller one ({}); to fetch it all the same: {force}", PULL_LIST),
+    )
+
+
+def fetched_size(row: WeightsRow, model: Model | None) -> float:
+    """Bytes to fetch: stated, else of its parameters in its quantization; 0 where nobody says."""
+    named = row.hub.rpartition(":")[2].upper()
+    parameters = model.parameters if model is not None else None
+    return float(row.size) or (weight_bytes(parameters, named) if named in QUANTIZATIONS and parameters else 0.0)
+
+
+def served_row(name: str) -> ServedRow | None:
+    """The row of a host that serves the weights of that name."""
+    return next((served for host in shipped_rows().hosts for served in host.models if served.weights == name), None)
+
+
+def row_model(name: str, weights: WeightsStore) -> Model | None:
+    """The model whose weights a row of ``pull --list`` has, or what was pulled of a hub."""
+    served = served_row(name)
+    said = next((row.model for row in weights.shipped() if row.name == name), "")
+    row = shipped_rows().rows.get(served.id if served is not None else said)
+    if row is not None:
+        return row.model()
+    pulled = next((served for served in weights.pulled() if served.weights == name), None)
+    return pulled.described(None) if pulled is not None else None

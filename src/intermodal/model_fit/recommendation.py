@@ -14,8 +14,14 @@ from intermodal.catalog.types import Model, Task
 from intermodal.content import Value
 from intermodal.local.weights.registry import WeightsRow
 from intermodal.local.weights.store import WeightsStore
-from intermodal.model_fit.ranking import strength_rank, strength_size
-from intermodal.model_fit.weights_size import fetched_size, memory_needed, row_model, served_row
+from intermodal.model_fit.ranking import (
+    fetched_size,
+    memory_needed,
+    row_model,
+    served_row,
+    strength_rank,
+    strength_size,
+)
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.request import Tier

@@ -192,7 +192,7 @@ def sentence(report: VllmReport) -> str:
 
 def document(report: VllmReport) -> dict[str, Any]:
     """Every number of the answer."""
-    from intermodal.model_fit.fit_document import FIT_VERSION, change_document, correction, plain_amount
+    from intermodal.model_fit.fit_output import FIT_VERSION, change_document, correction, plain_amount
 
     found = report.served
     return {
