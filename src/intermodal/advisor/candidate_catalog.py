@@ -39,7 +39,7 @@ from intermodal.planner.eligibility.usage_terms import terms_rejection
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between
 from intermodal.request import Policy
-from intermodal.sizing.memory_by_size import memory_of_requests
+from intermodal.sizing.memory import memory_of_requests
 from intermodal.sizing.speed import speed_of_parameters
 
 OWN_SERVER = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)

@@ -37,7 +37,7 @@ from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import exact, unknown
 from intermodal.request import TIERS, Request
-from intermodal.sizing.memory_by_size import memory_floor
+from intermodal.sizing.memory import memory_floor
 from intermodal.sizing.rental_prices import rental_words
 
 OTHERS, REASONS = 2, 3

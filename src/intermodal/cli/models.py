@@ -378,7 +378,7 @@ def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
     from intermodal.catalog.shipped_rows import shipped_rows
     from intermodal.catalog.snapshot.consensus import row_over_hosts
     from intermodal.catalog.snapshot.interpretation import model_of
-    from intermodal.sizing.memory_by_size import memory_floor
+    from intermodal.sizing.memory import memory_floor
 
     model = find_model_id(catalog, snapshot, name)
     endpoints = tuple(endpoint for endpoint in catalog.endpoints if endpoint.model.id == model)

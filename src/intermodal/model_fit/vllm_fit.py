@@ -16,7 +16,7 @@ from intermodal.plans.numbers import counted, size
 from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity
 from intermodal.sizing.accelerators import GIB
-from intermodal.sizing.fit_changes import FitChange
+from intermodal.sizing.fit_changes import FitChange, vllm_changes, vllm_command
 from intermodal.sizing.machine_options import describe_machine
 from intermodal.sizing.memory_corrections import Correction
 from intermodal.sizing.placement import Verdict, table_contexts
@@ -25,7 +25,6 @@ from intermodal.sizing.serving_settings import ALL, ServingSettings
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.speed import ModelSpeed, model_speed
 from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
-from intermodal.sizing.vllm_changes import vllm_changes, vllm_command
 
 if TYPE_CHECKING:
     from intermodal.model_fit.fit import FitQuery

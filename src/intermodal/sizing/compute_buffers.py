@@ -2,20 +2,30 @@
 
 Source: ``llama_context::sched_reserve`` and ``output_reserve``. A graph of ``ubatch`` tokens over a full cache is laid
 out once; its size is what ``sched_reserve: ... compute buffer size`` says. Where the graph is understood
-(``compute_graph.py``) it is laid out here as there. Else a formula stands for it, fitted to the logs of six models of
+(``compute_graph``) it is laid out here as there. Else a formula stands for it, fitted to the logs of six models of
 4 to 30 billion parameters with flash attention (-6 % to +4 %): its largest part is the feed-forward part (of every
 token: what comes in, two halves and their product), or logits; beside it the mask of who looks at whom.
+
+The graph: ``llm_graph_context`` in llama.cpp's ``src/llama-graph.cpp`` (``build_attn``, ``build_ffn``,
+``build_moe_ffn``, ``build_rs``) and ``src/models/*.cpp`` of October 2026. What a layer does follows from the tensors
+that it has, so that one builder stands for many architectures.
+
+The allocator: ``ggml_gallocr_alloc_graph_impl`` and ``ggml_dyn_tallocr`` of ggml's ``ggml-alloc.c``. Tensors are laid
+out in the order in which they are computed, in the smallest gap that holds them; some operations write over their
+input. Gaps that nothing fits into are why the sum is larger than what is alive at any time, and why it is computed by
+doing it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
 from typing import Final
 
 from intermodal.quantity import Quantity, between, exact
-from intermodal.sizing.compute_graph import compute_graph, is_validated
-from intermodal.sizing.kv_cache import cache_cells, window_cells
+from intermodal.sizing.kv_cache import cache_cells, quantized, window_cells
 from intermodal.sizing.serving_settings import ServingSettings
-from intermodal.sizing.shape import ModelShape
+from intermodal.sizing.shape import Layer, ModelShape
 
 _FLOAT: Final = 4
 _MASK: Final = 2  # bytes of a place of the mask with flash attention
@@ -74,3 +84,671 @@ def _masks(shape: ModelShape, settings: ServingSettings) -> int:
 
 def _most_heads(shape: ModelShape) -> int:
     return max((layer.heads for layer in shape.layers if layer.kv_heads), default=0)
+
+
+# ---- the graph of a batch ---------------------------------------------------------------------------
+
+
+# Architectures whose graphs were compared with the logs of llama.cpp, and those that are built by the same lines there.
+COMPARED: Final = frozenset(
+    (
+        "llama", "mistral3", "smollm3", "granite", "internlm2", "seed_oss", "exaone", "minicpm", "phi3", "ernie4_5",
+        "hunyuan-dense", "qwen2", "qwen2vl", "qwen2moe", "qwen3", "qwen3moe", "qwen3next", "qwen35", "qwen35moe",
+        "gemma", "gemma2", "gemma3", "gemma4", "gpt-oss", "glm4moe", "deepseek2", "mamba",
+    )
+)  # fmt: skip
+_ALIKE: Final = frozenset(
+    (
+        "llama-embed", "arcee", "qwen3vl", "qwen3vlmoe", "olmo2", "olmoe", "ernie4_5-moe", "xverse", "orion",
+        "baichuan", "maincoder",
+    )
+)  # fmt: skip
+_MOST_LAYERS: Final = 14  # what is laid out repeats itself after a few layers
+# Norms after attention that come before the feed-forward part, where others add them to what attention made.
+_NORM_BEFORE_FF: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe"))
+# Rows of tokens that give no words are left out after the last layer, not in it.
+_ROWS_AFTER: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe", "gemma4"))
+
+
+def compute_graph(shape: ModelShape, settings: ServingSettings, align: int = 32) -> TensorGraph | None:
+    """The graph of one full batch over a full cache, as ``sched_reserve`` builds it; None where that is not known.
+
+    ``align``: of its buffer, in bytes.
+    """
+    known = shape.architecture in (COMPARED | _ALIKE) and shape.memorizing != "unknown"
+    if not known or shape.format != "gguf" or not shape.layers:
+        return None
+    try:
+        return _Builder(shape, settings, align).build()
+    except (KeyError, IndexError, ValueError, ZeroDivisionError):
+        return None  # a layer lacks a tensor, or dimensions, that layers of its architecture have
+
+
+_FOUR_POSITIONS: Final = frozenset(("qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"))  # time, height, width
+
+
+def is_validated(shape: ModelShape) -> bool:
+    """Whether such graphs were compared with logs. Of Gemma 4 those without experts and vectors of each layer were."""
+    told = shape.architecture in COMPARED
+    return told and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
+
+
+class _Builder:
+    def __init__(self, shape: ModelShape, settings: ServingSettings, align: int) -> None:
+        self.shape, self.settings = shape, settings
+        self.cells = cache_cells(settings)
+        slots = settings.slots
+        self.tokens = -(-min(self.cells.context, self.cells.ubatch) // slots) * slots
+        self.outputs = min(self.tokens, slots)
+        self.graph = TensorGraph(align)
+        self.flash = settings.flash_attention
+        self.masks: dict[bool, int] = {}
+        self.places: dict[bool, tuple[int, int]] = {}
+        self.turns: dict[bool, tuple[int, int]] = {}
+        self.positions = self.copied = self.beside = EXTERNAL
+
+    def build(self) -> TensorGraph:
+        g, shape = self.graph, self.shape
+        layers = _few(shape.layers)
+        current = self._entered()
+        if shape.architecture.startswith("gemma"):
+            current = g.op(g.dims(current), current, over=True)
+        self._inputs(layers)
+        rows = g.leaf(self.outputs)
+        for index, layer in enumerate(layers):
+            last = index == len(layers) - 1 and shape.architecture not in _ROWS_AFTER
+            current = self._layer(layer, current, rows if last else EXTERNAL)
+            if index < shape.embd_in // shape.embd - 1:  # vectors of a picture that enter later layers
+                current = g.op(g.dims(current), current, g.view(self.beside), over=True)
+        if shape.architecture == "gpt-oss":
+            g.keep(current)
+        current = self._ended(current, rows) if shape.architecture in _ROWS_AFTER else self._norm(current)
+        g.keep(current)
+        logits = g.op((shape.vocab, self.outputs), current)
+        g.keep(logits)
+        g.expand(logits)
+        return g
+
+    def _entered(self) -> int:
+        """Vectors of the tokens. Beside them lie the places for vectors that are given, and for both in one batch."""
+        g, narrow = self.graph, (self.shape.embd, self.tokens)
+        wide = (self.shape.embd_in or self.shape.embd, self.tokens)
+
+        def looked_up(words: int) -> int:
+            found = g.on_host(g.op(narrow, words))
+            return found if wide == narrow else g.op(wide, found)
+
+        current = looked_up(g.leaf(self.tokens))
+        given = g.leaf(*wide)
+        rows = looked_up(g.leaf(self.tokens))
+        places = g.leaf(self.tokens, width=8)
+        copied = g.op(wide, g.leaf(*wide))
+        for one in (current, given, g.write(copied, rows, places)):
+            g.expand(one)
+        self.beside = EXTERNAL if wide == narrow else current
+        return current if wide == narrow else g.view(current, *narrow)
+
+    def _ended(self, current: int, rows: int) -> int:
+        g = self.graph
+        if self.shape.architecture == "gpt-oss":
+            return self._norm(g.op((self.shape.embd, self.outputs), current, rows))
+        current = self._norm(current)
+        g.keep(current)
+        return g.op((self.shape.embd, self.outputs), current, rows)
+
+    def _inputs(self, layers: tuple[Layer, ...]) -> None:
+        """Masks, places in the cache, positions: made first, computed when a layer asks for them."""
+        g, streams = self.graph, self.cells.streams
+        for window in dict.fromkeys(bool(layer.window) for layer in layers if layer.kv_heads):
+            layer = next(one for one in layers if one.kv_heads and bool(one.window) == window)
+            kept = window_cells(layer.window, self.settings) if window else self.cells.each
+            width = 2 if self.flash else 4
+            self.masks[window] = g.leaf(kept, self.tokens // streams, 1, streams, width=width)
+            values = 1 if self.flash else max(one.kv_heads * one.value for one in self.shape.layers)
+            self.places[window] = (g.leaf(self.tokens, width=8), g.leaf(self.tokens * values, width=8))
+            self.turns[window] = self._turn(layer, window)
+        if any(layer.recurrent for layer in layers):
+            self.copied = g.leaf(self.settings.slots)
+        if any(layer.kv_heads for layer in layers):
+            self.positions = g.leaf(self.tokens * (4 if self.shape.architecture in _FOUR_POSITIONS else 1))
+
+    def _turn(self, layer: Layer, window: bool) -> tuple[int, int]:
+        """Matrices that keys and values are turned by before they are quantized."""
+        same = len({one.key for one in self.shape.layers if one.kv_heads and bool(one.window) == window}) == 1
+
+        def matrix(kind: str, length: int, most: int) -> int:
+            if not quantized(kind) or length % 64 or not same or not layer.values:
+                return EXTERNAL
+            size = 64
+            while length % (2 * size) == 0 and 2 * size <= most:
+                size *= 2
+            return self.graph.leaf(size, size)
+
+        return matrix(self.settings.type_k, layer.key, 1 << 20), matrix(self.settings.type_v, layer.value, 64)
+
+    # ---- a layer ---------------------------------------------------------------------------------------
+
+    def _layer(self, layer: Layer, entered: int, rows: int) -> int:
+        g, has = self.graph, dict(layer.tensors)
+        current = self._norm(entered)
+        if "ssm_x" in has:
+            current = self._scanned(layer, has, current)
+        elif layer.recurrent:
+            g.expand(current)
+            current = self._delta(layer, has, current)
+        elif "attn_kv_a_mqa" in has:
+            current = self._latent(layer, has, current)
+        else:
+            if self.shape.architecture in _NORM_BEFORE_FF and self.shape.architecture != "gpt-oss":
+                g.expand(current)
+            current = self._attention(layer, has, current)
+        if rows != EXTERNAL:
+            current = g.op((self.shape.embd, self.outputs), current, rows)
+            entered = g.op((self.shape.embd, self.outputs), entered, rows)
+        if "ssm_x" in has:
+            return g.op(g.dims(entered), current, entered, over=True)
+        if "post_attention_norm" in has and self.shape.architecture not in _NORM_BEFORE_FF:
+            current = self._norm(current)
+        middle = g.op(g.dims(entered), current, entered, over=True)
+        current = self._feed_forward(has, self._norm(middle))
+        if "post_ffw_norm" in has:
+            current = self._norm(current)
+        return g.op(g.dims(middle), current, middle, over=True)
+
+    def _norm(self, source: int, dims: tuple[int, ...] | None = None) -> int:
+        dims = self.graph.dims(source) if dims is None else dims
+        return self.graph.op(dims, self.graph.op(dims, source, over=True), over=True)
+
+    def _matrix(self, width: int, source: int, biased: bool = False) -> int:
+        tokens = self.graph.dims(source)[-1] if len(self.graph.dims(source)) > 1 else self.tokens
+        found = self.graph.op((width, tokens), source)
+        return self.graph.op((width, tokens), found, over=True) if biased else found
+
+    def _attention(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
+        g, window = self.graph, bool(layer.window)
+        queries = layer.heads * layer.key
+        gated = has.get("attn_q", (0, 0))[1] == 2 * queries
+        if "attn_qkv" in has:
+            together = self._matrix(
+                queries + layer.kv_heads * (layer.key + layer.value), source, "attn_qkv.bias" in has
+            )
+            query = key = value = together
+        else:
+            query = self._matrix(queries * (2 if gated else 1), source, "attn_q.bias" in has)
+            key = self._matrix(layer.kv_heads * layer.key, source, "attn_k.bias" in has)
+            value = self._matrix(layer.kv_heads * layer.value, source, "attn_v.bias" in has) if "attn_v" in has else key
+        gate = g.view(query) if gated else EXTERNAL
+        query = self._placed(g.view(query), (layer.key, layer.heads, self.tokens), "attn_q_norm" in has)
+        key = self._placed(g.view(key), (layer.key, layer.kv_heads, self.tokens), "attn_k_norm" in has)
+        value = g.view(value)
+        if self.shape.architecture == "gemma4":
+            value = g.op((layer.value, layer.kv_heads, self.tokens), value, over=True)
+        if self.shape.architecture == "gemma3":
+            query = g.op(g.dims(query), query, over=True)
+        turn_key, turn_value = self.turns[window]
+        if turn_key != EXTERNAL:
+            query, key = (
+                self._turned(query, turn_key, layer.heads * layer.key),
+                self._turned(key, turn_key, layer.kv_heads * layer.key),
+            )
+        if turn_value != EXTERNAL:
+            value = self._turned(value, turn_value, layer.kv_heads * layer.value)
+        for one in (query, key, value) if self._windowed() else (query, value, key):
+            g.expand(one)
+        place_key, place_value = self.places[window]
+        g.expand(g.store(g.view(key), place_key))
+        g.expand(g.store(g.view(value), place_value))
+        current = self._looked_back(layer, query, layer.value, EXTERNAL)
+        if turn_value != EXTERNAL:
+            current = self._turned(current, turn_value, layer.heads * layer.value)
+        if gated:
+            gate = g.op((queries, self.tokens), gate)
+            gate = g.op((queries, self.tokens), gate, over=True)
+            current = g.op((queries, self.tokens), current, gate, over=True)
+        return self._matrix(self.shape.embd, current, "attn_output.bias" in has)
+
+    def _windowed(self) -> bool:
+        return any(layer.window for layer in self.shape.layers)
+
+    def _placed(self, source: int, dims: tuple[int, ...], norm: bool) -> int:
+        """Normed, where it is, and turned by its position."""
+        if norm:
+            source = self._norm(source, dims)
+        return self.graph.op(dims, source, self.positions, over=True)
+
+    def _turned(self, source: int, matrix: int, numbers: int) -> int:
+        g = self.graph
+        size = g.dims(matrix)[0]
+        return g.view(g.op((size, numbers // size * self.tokens), matrix, g.view(source)))
+
+    def _looked_back(self, layer: Layer, query: int, width: int, after: int) -> int:
+        """``build_attn_mha``. ``after``: width that a latent vector is made into, EXTERNAL for none."""
+        g, window, streams = self.graph, bool(layer.window), self.cells.streams
+        each, tokens = self.tokens // streams, self.tokens
+        query = g.view(g.view(query))
+        if self.flash:
+            current = g.op((width, layer.heads, each, streams), query, self.masks[window])
+            if after != EXTERNAL:
+                current = g.view(g.op((after, each, layer.heads, streams), g.view(current)))
+                current = g.op((after, layer.heads, each, streams), current)
+            current = g.view(current)
+        else:
+            kept = window_cells(layer.window, self.settings) if window else self.cells.each
+            seen = g.op((kept, each, layer.heads, streams), query)
+            seen = g.op((kept, each, layer.heads, streams), seen, self.masks[window], over=True)
+            current = g.op((width, each, layer.heads, streams), seen)
+            if after != EXTERNAL:
+                current = g.op((after, each, layer.heads, streams), current)
+            width = width if after == EXTERNAL else after
+            current = g.op((width * layer.heads, tokens), g.view(current))
+        g.expand(current)
+        return current
+
+    def _latent(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
+        """Attention of DeepSeek: keys and values of all heads out of one vector."""
+        g, tokens, heads = self.graph, self.tokens, layer.heads
+        latent, value = has["attn_v_b"][0], has["attn_v_b"][1]
+        plain = has["attn_k_b"][0]
+        turned = layer.key - latent
+        if "attn_q_a" in has:
+            query = self._matrix(heads * (plain + turned), self._norm(self._matrix(has["attn_q_a"][1], source)))
+        else:
+            query = self._matrix(heads * (plain + turned), source)
+        query = g.view(query)
+        pressed = self._matrix(latent + turned, source)
+        small, key = g.view(pressed), g.view(pressed)
+        key = g.op((turned, 1, tokens), key, self.positions, over=True)
+        small = self._norm(small, (latent, tokens))
+        turned_query = g.op((turned, heads, tokens), g.view(query), self.positions, over=True)
+        absorbed = g.view(g.op((latent, tokens, heads), g.view(g.view(query))))
+        query = g.op((latent + turned, heads, tokens), absorbed, turned_query)
+        small = g.view(small)
+        key = g.op((latent + turned, 1, tokens), small, key)
+        for one in (query, small, key):
+            g.expand(one)
+        g.expand(g.store(g.view(key), self.places[False][0]))
+        return self._matrix(self.shape.embd, self._looked_back(layer, query, latent, value))
+
+    # ---- recurrent layers --------------------------------------------------------------------------------
+
+    def _state(self, numbers: int) -> int:
+        """``build_rs``: the states of all slots, out of the cache."""
+        g = self.graph
+        main, extra = g.view(self.copied), g.view(self.copied)
+        states = g.op((numbers, self.settings.slots), main)
+        g.expand(states)
+        g.expand(g.store(g.op((numbers, 0), extra)))
+        return states
+
+    def _convolved(self, layer: Layer, taps: int, source: int) -> int:
+        """The state of the convolution, the new tokens after it, and its last columns kept."""
+        g, slots = self.graph, self.settings.slots
+        width = layer.conv // (taps - 1)
+        state = g.view(self._state(layer.conv))
+        joined = g.op((taps - 1 + self.tokens // slots, width, slots), state, g.view(source))
+        g.expand(g.store(g.view(joined)))
+        return joined
+
+    def _scanned(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
+        """Mamba."""
+        g, tokens, slots = self.graph, self.tokens, self.settings.slots
+        taps, inner = has["ssm_conv1d"]
+        state, rank = has["ssm_a"][0], has["ssm_dt"][0]
+        conv = g.view(self._state(layer.conv))
+        both = g.op((2 * inner, tokens // slots, slots), g.view(source))
+        x, z = g.view(both), g.view(both)
+        joined = g.op((taps - 1 + tokens // slots, inner, slots), conv, g.view(x))
+        g.expand(g.store(g.view(joined)))
+        wide = (inner, tokens // slots, slots)
+        x = g.op(wide, joined)
+        x = g.op(wide, g.op(wide, x, over=True), over=True)
+        parts = g.op((rank + 2 * state, tokens // slots, slots), x)
+        step = g.op((rank, tokens // slots, slots), g.view(parts))
+        step = g.op(wide, g.op(wide, step), over=True)
+        main, extra = g.view(self.copied), g.view(self.copied)
+        scanned = g.op((inner * tokens + state * inner * slots,), g.view(x), step, g.view(parts), g.view(parts), main)
+        g.expand(scanned)
+        g.expand(g.store(g.op((state * inner, 0), extra)))
+        g.expand(g.store(g.view(scanned)))
+        y = g.op(wide, g.view(scanned), g.op(wide, x, over=True), over=True)
+        y = g.op(wide, g.op(wide, z), y)
+        return g.view(g.op((self.shape.embd, tokens // slots, slots), y))
+
+    def _delta(self, layer: Layer, has: Mapping[str, tuple[int, ...]], source: int) -> int:
+        """Gated delta net of Qwen3-Next."""
+        g, tokens, slots = self.graph, self.tokens, self.settings.slots
+        each = tokens // slots
+        taps, width = has["ssm_conv1d"]
+        head = has["ssm_norm"][0]
+        heads = has["ssm_out"][0] // head
+        groups = (width - heads * head) // (2 * head)
+        mixed = g.view(self._matrix(width, source))
+        z = self._matrix(heads * head, source)
+        if "ssm_beta" in has:
+            beta = g.op((1, heads, each, slots), g.view(self._matrix(heads, source)), over=True)
+            decay = g.view(self._matrix(heads, source))
+        else:
+            pair = g.view(self._matrix(2 * heads, source))
+            b, a = g.view(pair), g.view(pair)
+            b = g.op((heads // groups, groups, each, slots), b)
+            beta = g.view(g.op((heads // groups, groups, each, slots), b, over=True))
+            decay = g.op((heads, each, slots), a)
+        for _ in range(3):
+            decay = g.op((heads, each, slots), decay, over=True)
+        decay = g.view(decay)
+        joined = self._convolved(layer, taps, mixed)
+        state = g.view(self._state(layer.state))
+        wide = (width, each, slots)
+        mix = g.op(wide, g.op(wide, joined), over=True)
+        narrow = (head, groups, each, slots)
+        query = g.op(narrow, g.op(narrow, g.view(mix), over=True), over=True)
+        key = g.op(narrow, g.op(narrow, g.view(mix), over=True), over=True)
+        value = g.view(mix)
+        if groups != heads and "ssm_beta" not in has:
+            repeated = (head, heads // groups, groups, tokens)
+            query, key = (g.view(g.op(repeated, g.view(one))) for one in (query, key))
+        result = g.op((head * heads, tokens + head * slots), query, key, value, decay, beta, state)
+        output, new = g.view(result), g.view(result)
+        g.expand(g.store(new))
+        full = (head, heads, each, slots)
+        normed = self._norm(output, full)
+        gate = g.op(full, g.view(z), over=True)
+        current = g.view(g.op(full, normed, gate, over=True))
+        return g.view(g.op((self.shape.embd, each, slots), current))
+
+    # ---- feed-forward ------------------------------------------------------------------------------------
+
+    def _feed_forward(self, has: Mapping[str, tuple[int, ...]], source: int) -> int:
+        if "ffn_gate_inp" not in has:
+            return self._dense(has, source, "")
+        current = self._mixture(has, source)
+        if "ffn_up_shexp" not in has:
+            return current
+        g = self.graph
+        shared = self._dense(has, source, "_shexp")
+        if "ffn_gate_inp_shexp" in has:
+            tokens = g.dims(source)[-1] if len(g.dims(source)) > 1 else 1
+            gate = g.op((1, tokens), source)
+            gate = g.op((1, tokens), gate, over=True)
+            shared = g.op(g.dims(shared), shared, gate, over=True)
+        return g.op(g.dims(current), current, shared, over=True)
+
+    def _dense(self, has: Mapping[str, tuple[int, ...]], source: int, kind: str) -> int:
+        g = self.graph
+        up = self._matrix(has[f"ffn_up{kind}"][1], source, f"ffn_up{kind}.bias" in has)
+        if f"ffn_gate{kind}" in has:
+            gate = self._matrix(has[f"ffn_gate{kind}"][1], source, f"ffn_gate{kind}.bias" in has)
+            inner = g.op(g.dims(up), gate, up)
+        elif has[f"ffn_down{kind}"][0] * 2 == has[f"ffn_up{kind}"][1]:
+            inner = g.op((has[f"ffn_down{kind}"][0], *g.dims(up)[1:]), up)
+        else:
+            inner = g.op(g.dims(up), up, over=True)
+        return self._matrix(self.shape.embd, inner, f"ffn_down{kind}.bias" in has)
+
+    def _mixture(self, has: Mapping[str, tuple[int, ...]], source: int) -> int:
+        g, shape = self.graph, self.shape
+        tokens = g.dims(source)[-1] if len(g.dims(source)) > 1 else 1
+        experts, used = shape.experts, shape.experts_used
+        late = shape.architecture == "gpt-oss"
+        chosen = g.op((experts, tokens), source)
+        if "ffn_gate_inp.bias" in has:
+            chosen = g.op((experts, tokens), chosen, over=True)
+        probable = chosen if late else g.op((experts, tokens), chosen, over=True)
+        ranked = g.op((experts, tokens), probable, over=True) if "exp_probs_b.bias" in has else probable
+        picked = g.view(g.op((experts, tokens), ranked))
+        weights = g.op((1, used, tokens), g.view(probable), picked)
+        if late:
+            weights = g.view(g.op((used, tokens), g.view(weights), over=True))
+        elif shape.architecture != "deepseek2":
+            flat = g.view(weights)
+            summed = g.op((1, tokens), g.op((1, tokens), flat), over=True)
+            weights = g.view(g.op((used, tokens), flat, summed, over=True))
+        g.expand(weights)
+        source = g.view(source)
+        inner = has["ffn_down_exps"][0]
+        wide = (inner, used, tokens)
+        if "ffn_gate_up_exps" in has:
+            both = g.op((2 * inner, used, tokens), source, picked)
+            gate, up = g.view(both), g.view(both)
+        else:
+            up = g.op(wide, source, picked)
+            if "ffn_up_exps.bias" in has:
+                up = g.op(wide, up, picked, over=True)
+            gate = g.op(wide, source, picked)
+            if "ffn_gate_exps.bias" in has:
+                gate = g.op(wide, gate, picked, over=True)
+        made = g.op((shape.embd, used, tokens), g.op(wide, gate, up), picked)
+        if "ffn_down_exps.bias" in has:
+            made = g.op(g.dims(made), made, picked, over=True)
+        made = g.op((shape.embd, used, tokens), made, weights, over=True)
+        g.expand(made)
+        views = [g.view(made) for _ in range(used)]
+        for view in views:
+            g.expand(view)
+        summed = views[0]
+        for view in views[1:]:
+            summed = g.op((shape.embd, tokens), summed, view, over=True)
+            g.expand(summed)
+        return g.op((shape.embd, tokens), summed) if used == 1 else summed
+
+
+def _few(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    return layers if len(layers) <= _MOST_LAYERS + 2 else (*layers[:_MOST_LAYERS], *layers[-2:])
+
+
+# ---- the allocator ----------------------------------------------------------------------------------
+
+
+EXTERNAL: Final = -1  # weights and caches, and views of them: they lie elsewhere
+_ENDLESS: Final = 1 << 62
+
+
+class TensorGraph:
+    """Tensors, added in the order in which a program would build them; ``expand`` decides when they are computed.
+
+    A tensor is its index. ``align``: bytes that tensors begin at multiples of.
+    """
+
+    def __init__(self, align: int = 32) -> None:
+        self._align = align
+        self._sizes: list[int] = []
+        self._dims: list[tuple[int, ...]] = []
+        self._sources: list[tuple[int, ...]] = []
+        self._roots: list[int] = []  # of a view, what it is a view of; else itself
+        self._over: list[bool] = []  # may write over an input
+        self._kept: set[int] = set()
+        self._host: set[int] = set()
+        self._seen: set[int] = set()
+        self._leafs: list[int] = []
+        self._order: list[int] = []
+
+    def leaf(self, *dims: int, width: int = 4) -> int:
+        """An input of ``dims`` numbers of ``width`` bytes."""
+        return self._add(dims, width, (), root=None, over=False)
+
+    def op(self, dims: tuple[int, ...], *sources: int, over: bool = False, width: int = 4) -> int:
+        """A result. ``over``: it may be written over a source of the same dimensions."""
+        return self._add(dims, width, sources, root=None, over=over)
+
+    def view(self, source: int, *dims: int) -> int:
+        """The same bytes seen otherwise. ``dims``: where what follows takes them from it."""
+        return EXTERNAL if source == EXTERNAL else self._add(dims, 0, (source,), root=self._roots[source], over=False)
+
+    def write(self, into: int, *sources: int) -> int:
+        """``into`` after rows of it were written over."""
+        return self._add((), 0, (*sources, into), root=self._roots[into], over=False)
+
+    def store(self, *sources: int) -> int:
+        """A result that is written to a cache: it takes no place here."""
+        return self._add((), 0, sources, root=EXTERNAL, over=False)
+
+    def keep(self, tensor: int) -> None:
+        """An output: never freed."""
+        self._kept.add(tensor)
+
+    def dims(self, tensor: int) -> tuple[int, ...]:
+        return self._dims[tensor]
+
+    def expand(self, tensor: int) -> None:
+        """Compute it here, and before it everything it needs that was not computed yet, left to right."""
+        waiting = [(tensor, 0)]
+        while waiting:
+            node, at = waiting.pop()
+            if at == 0:
+                if node in self._seen:
+                    continue
+                self._seen.add(node)
+            sources = self._sources[node]
+            while at < len(sources) and (sources[at] == EXTERNAL or sources[at] in self._seen):
+                at += 1
+            if at < len(sources):
+                waiting.append((node, at + 1))
+                waiting.append((sources[at], 0))
+            elif sources:
+                self._order.append(node)
+            else:
+                self._leafs.append(node)
+
+    def on_host(self, tensor: int) -> int:
+        """Mark a result as one that is computed on the host even where everything else is on a device."""
+        self._host.add(tensor)
+        return tensor
+
+    def size(self) -> int:
+        """Bytes of the buffer, where all of it is computed in one place."""
+        return self._layout(self._leafs, self._order)
+
+    def host_size(self) -> int:
+        """Bytes on the host where the rest is on a device: all inputs, and what is made of them there."""
+        made = [node for node in self._order if node in self._host]
+        return sum(self._aligned(node) for node in (*self._leafs, *made))
+
+    def device_size(self) -> int:
+        """Bytes on a device that gets copies of the inputs it uses."""
+        order = [node for node in self._order if node not in self._host]
+        used = dict.fromkeys(source for node in order for source in self._sources[node] if source != EXTERNAL)
+        copies = [node for node in used if node in self._host or not self._sources[node]]
+        return self._layout(copies, order)
+
+    def _layout(self, first: list[int], order: list[int]) -> int:
+        sizes = [self._aligned(node) for node in range(len(self._sizes))]
+        return _Layout(sizes, self._dims, self._sources, self._roots, self._over).run(first, order, self._kept)
+
+    def _aligned(self, tensor: int) -> int:
+        return -(-self._sizes[tensor] // self._align) * self._align
+
+    def _add(self, dims: tuple[int, ...], width: int, sources: tuple[int, ...], *, root: int | None, over: bool) -> int:
+        index = len(self._sizes)
+        self._sizes.append(prod(dims) * width if dims else 0)
+        while dims and dims[-1] == 1:
+            dims = dims[:-1]
+        self._dims.append(dims)
+        self._sources.append(sources)
+        self._roots.append(index if root is None else root)
+        self._over.append(over)
+        return index
+
+
+class _Layout:
+    """One pass over a graph."""
+
+    def __init__(
+        self,
+        sizes: list[int],
+        dims: list[tuple[int, ...]],
+        sources: list[tuple[int, ...]],
+        roots: list[int],
+        over: list[bool],
+    ) -> None:
+        self._sizes, self._dims, self._sources, self._roots, self._over = sizes, dims, sources, roots, over
+        self._children = [0] * len(sizes)
+        self._views = [0] * len(sizes)
+        self._places: dict[int, int] = {}
+        self._gaps: list[list[int]] = [[0, _ENDLESS]]  # [offset, size], by offset
+        self._most = 0
+        self._kept: set[int] = set()
+
+    def run(self, leafs: list[int], order: list[int], kept: set[int]) -> int:
+        self._kept = kept
+        for leaf in leafs:
+            self._place(leaf)
+        for node in order:
+            root = self._roots[node]
+            if root not in (node, EXTERNAL):
+                self._views[root] += 1
+            for source in self._sources[node]:
+                if source != EXTERNAL:
+                    self._children[source] += 1
+        for node in order:
+            if self._roots[node] == node:
+                self._place(node)
+            for source in self._sources[node]:
+                if source != EXTERNAL:
+                    self._used(source)
+        return self._most
+
+    def _place(self, node: int) -> None:
+        if self._over[node]:
+            for source in self._sources[node]:
+                if self._gives_way(source, node):
+                    self._places[node] = self._places.pop(source)
+                    return
+        self._places[node] = self._take(self._sizes[node])
+
+    def _gives_way(self, source: int, node: int) -> bool:
+        """Whether a result may be written over its source. A view has no place of its own to give."""
+        return (
+            source in self._places
+            and source not in self._kept
+            and self._dims[source] == self._dims[node]
+            and self._children[source] == 1
+            and self._views[source] == 0
+        )
+
+    def _used(self, source: int) -> None:
+        self._children[source] -= 1
+        if self._children[source] or self._views[source]:
+            return
+        root = self._roots[source]
+        if root == EXTERNAL:
+            return
+        if root != source:
+            self._views[root] -= 1
+            if self._views[root] or self._children[root]:
+                return
+        if root in self._places and root not in self._kept:
+            self._give(self._places.pop(root), self._sizes[root])
+
+    def _take(self, size: int) -> int:
+        gaps = self._gaps
+        best, fit = len(gaps) - 1, _ENDLESS
+        for index in range(len(gaps) - 1):
+            if size <= gaps[index][1] <= fit:
+                best, fit = index, gaps[index][1]
+        gap = gaps[best]
+        offset = gap[0]
+        gap[0] += size
+        gap[1] -= size
+        if gap[1] == 0:
+            del gaps[best]
+        self._most = max(self._most, offset + size)
+        return offset
+
+    def _give(self, offset: int, size: int) -> None:
+        gaps = self._gaps
+        for index, gap in enumerate(gaps):
+            if gap[0] + gap[1] == offset:
+                gap[1] += size
+                if index + 1 < len(gaps) and gap[0] + gap[1] == gaps[index + 1][0]:
+                    gap[1] += gaps[index + 1][1]
+                    del gaps[index + 1]
+                return
+            if offset + size == gap[0]:
+                gap[0] = offset
+                gap[1] += size
+                if index and gaps[index - 1][0] + gaps[index - 1][1] == offset:
+                    gaps[index - 1][1] += gap[1]
+                    del gaps[index]
+                return
+        at = next((index for index, gap in enumerate(gaps) if gap[0] >= offset), len(gaps))
+        gaps.insert(at, [offset, size])

@@ -2,6 +2,10 @@
 
 Keys are those of ggml's ``docs/gguf.md``; what a missing one means is llama.cpp's default
 (``llama_model_base::load_hparams``).
+
+The layout that llama.cpp uses for each architecture is a table below. Its source: llama.cpp of October 2026,
+``load_arch_hparams`` in ``src/models/*.cpp``, ``llama_model::create_memory`` in ``src/llama-model.cpp``,
+``llm_arch_is_recurrent`` and ``llm_arch_is_hybrid`` in ``src/llama-arch.cpp``.
 """
 
 from __future__ import annotations
@@ -10,12 +14,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from intermodal.content import Value
 from intermodal.errors import WeightsError
 from intermodal.local.weights.gguf import GgufHeader, GgufTensor
-from intermodal.sizing import architectures
-from intermodal.sizing.architectures import SlidingWindow
 from intermodal.sizing.shape import EncoderShape, Layer, Memorizing, ModelShape
 
 MAX_LAYERS: Final = 1024  # twice what llama.cpp takes
@@ -210,18 +213,14 @@ def _layers(facts: _Facts, groups: _Groups) -> tuple[tuple[Layer, ...], tuple[st
     architecture = facts.text("general.architecture")
     heads = facts.each("attention.head_count", count, (0,) * count)
     kv_heads = facts.each("attention.head_count_kv", count, heads)
-    problems = (
-        []
-        if architectures.is_known(architecture)
-        else [f"the architecture {architecture or '(none)'} is not known here"]
-    )
+    problems = [] if is_known(architecture) else [f"the architecture {architecture or '(none)'} is not known here"]
     windows, doubt = _windows(facts, count)
     problems += [doubt] if doubt else []
     widths = _Widths(facts, heads[0] if heads else 0)
     recurrent, conv, state = _recurrent(facts, count, kv_heads)
     shared_from = _shared_from(facts, count)
     ff = facts.each("feed_forward_length", count, (0,) * count)
-    kind = architectures.RECURRENT.get(architecture, "")
+    kind = RECURRENT.get(architecture, "")
     layers: list[Layer] = []
     for index in range(count):
         attends = heads[index] > 0 and (not recurrent[index] or kind == "beside")
@@ -235,7 +234,7 @@ def _layers(facts: _Facts, groups: _Groups) -> tuple[tuple[Layer, ...], tuple[st
                 key=key if attends else 0,
                 value=value if attends else 0,
                 window=windows[index],
-                cached=attends and index < shared_from and architecture not in architectures.WITHOUT_CACHE,
+                cached=attends and index < shared_from and architecture not in WITHOUT_CACHE,
                 values=not widths.latent,
                 conv=conv if recurrent[index] else 0,
                 state=state if recurrent[index] else 0,
@@ -268,9 +267,9 @@ def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
     architecture = facts.text("general.architecture")
     if architecture in ("lfm2", "lfm2moe"):
         return (facts.count("attention.sliding_window"),) * count, ""
-    row = architectures.WINDOWS.get(architecture)
-    if architecture == "exaone4" and count == architectures.EXAONE4_LAYERS:
-        row = architectures.EXAONE4
+    row = WINDOWS.get(architecture)
+    if architecture == "exaone4" and count == EXAONE4_LAYERS:
+        row = EXAONE4
     if row is None:
         return (0,) * count, ""
     said = facts.count("attention.sliding_window", -1)
@@ -296,11 +295,11 @@ def _slides(row: SlidingWindow, index: int, every: int) -> bool:
 def _recurrent(facts: _Facts, count: int, kv_heads: Sequence[int]) -> tuple[tuple[bool, ...], int, int]:
     """Which layers keep a state, and the numbers of its two parts (``n_embd_r`` and ``n_embd_s`` of llama.cpp)."""
     architecture = facts.text("general.architecture")
-    kind = architectures.RECURRENT.get(architecture, "")
+    kind = RECURRENT.get(architecture, "")
     if not kind:
         return (False,) * count, 0, 0
     trunk = count - facts.count("nextn_predict_layers")
-    every = facts.count("full_attention_interval", architectures.INTERVALS.get(architecture, 4))
+    every = facts.count("full_attention_interval", INTERVALS.get(architecture, 4))
     listed = facts.raw("attention.recurrent_layers")
     ff = facts.each("feed_forward_length", count, (0,) * count)
     if kind in ("all", "beside"):
@@ -345,9 +344,9 @@ def _shared_from(facts: _Facts, count: int) -> int:
 def _memorizing(architecture: str, problems: Sequence[str]) -> Memorizing:
     if problems:
         return "unknown"
-    if architecture in architectures.WITHOUT_CACHE:
+    if architecture in WITHOUT_CACHE:
         return "none"
-    kind = architectures.RECURRENT.get(architecture, "")
+    kind = RECURRENT.get(architecture, "")
     return "attention" if not kind else ("recurrent" if kind == "all" else "hybrid")
 
 
@@ -387,4 +386,98 @@ def _projector(headers: Sequence[GgufHeader], facts: _Facts, name: str) -> Model
     )  # fmt: skip
 
 
-__all__ = ["gguf_shape", "parts"]
+# ---- layouts by architecture ------------------------------------------------------------------------
+
+
+Recurring = Literal["", "all", "kv", "kv_ff", "interval", "beside"]
+
+
+class SlidingWindow(Value, gc=False):
+    """Which layers look back on a sliding window only.
+
+    Attributes:
+        every: of so many layers one looks back on everything; 0: none does. first: it is the first of them, else the
+            last. size: tokens, where the file does not say. always: the file's own number is not used.
+        needs: the file must say which layers (a list), else nothing is known.
+        without: without a window in the file, there is none.
+    """
+
+    every: int = 0
+    first: bool = False
+    size: int = 0
+    always: bool = False
+    needs: bool = False
+    without: bool = False
+
+
+WINDOWS: Final[dict[str, SlidingWindow]] = {
+    "afmoe": SlidingWindow(every=4, without=True),
+    "cohere2": SlidingWindow(every=4),
+    "cohere2moe": SlidingWindow(every=4, first=True),
+    "exaone-moe": SlidingWindow(every=4, size=128),
+    "gemma2": SlidingWindow(every=2, size=4096),
+    "gemma3": SlidingWindow(every=6, without=True),
+    "gemma3n": SlidingWindow(every=5),
+    "gemma4": SlidingWindow(needs=True),
+    "gpt-oss": SlidingWindow(every=2),
+    "granite_swa": SlidingWindow(needs=True),
+    "laguna": SlidingWindow(every=4, first=True, without=True),
+    "llama4": SlidingWindow(every=4, size=8192, always=True),
+    "maple": SlidingWindow(needs=True),
+    "mellum": SlidingWindow(every=4, without=True),
+    "mimo2": SlidingWindow(needs=True),
+    "muse-glimmer": SlidingWindow(every=4),
+    "olmo2": SlidingWindow(every=4, without=True),
+    "plamo3": SlidingWindow(every=8, without=True),
+    "smallthinker": SlidingWindow(every=4, first=True, size=4096, always=True, without=True),
+    "spark2_5": SlidingWindow(needs=True),
+    "step35": SlidingWindow(needs=True),
+}
+EXAONE4_LAYERS: Final = 64  # only this size of it has windows
+EXAONE4: Final = SlidingWindow(every=4, size=4096)
+
+# Which layers keep a recurrent state. all: every one; kv: those with 0 heads of keys and values; kv_ff: those without
+# feed-forward width too; interval: all but every n-th; beside: every layer has both.
+RECURRENT: Final[dict[str, Recurring]] = {
+    "mamba": "all", "mamba2": "all", "rwkv6": "all", "rwkv6qwen2": "all", "rwkv7": "all", "arwkv7": "all",
+    "jamba": "kv", "plamo2": "kv", "granitehybrid": "kv", "lfm2": "kv", "lfm2moe": "kv", "kimi-linear": "kv",
+    "kimi-k3": "kv", "bailingmoe3": "kv", "nemotron_h": "kv_ff", "nemotron_h_moe": "kv_ff",
+    "qwen3next": "interval", "qwen35": "interval", "qwen35moe": "interval", "minimax-01": "interval",
+    "falcon-h1": "beside",
+}  # fmt: skip
+INTERVALS: Final[dict[str, int]] = {"minimax-01": 8}  # layers from one full attention to the next; else 4
+
+# Nothing is kept between calls: they read a text once and give vectors, or diffuse.
+WITHOUT_CACHE: Final = frozenset(
+    (
+        "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "eurobert",
+        "gemma-embedding", "wavtokenizer-dec", "t5encoder", "dream", "llada", "llada-moe", "rnd1",
+    )
+)  # fmt: skip
+# Latent attention with an index of one key a token beside it.
+INDEXED: Final = frozenset(("deepseek32", "glm-dsa"))
+# Keys and values of every token in every layer, nothing else.
+PLAIN: Final = frozenset((
+    "llama", "deci", "falcon", "grok", "gpt2", "gptj", "gptneox", "mpt", "baichuan", "starcoder", "refact", "bloom",
+    "stablelm", "qwen", "qwen2", "qwen2moe", "qwen2vl", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe", "phi2", "phi3",
+    "phimoe", "plamo", "codeshell", "orion", "internlm2", "minicpm", "minicpm3", "gemma", "starcoder2", "xverse",
+    "command-r", "dbrx", "olmo", "olmoe", "openelm", "arctic", "deepseek", "deepseek2", "deepseek2-ocr", "chatglm",
+    "glm4", "glm4moe", "bitnet", "jais", "jais2", "nemotron", "exaone", "exaone4", "granite", "granitemoe",
+    "chameleon", "plm", "bailingmoe", "bailingmoe2", "dots1", "arcee", "ernie4_5", "ernie4_5-moe", "hunyuan-moe",
+    "hunyuan-dense", "hunyuan_vl", "smollm3", "seed_oss", "grovemoe", "apertus", "minimax-m2", "cogvlm",
+    "pangu-embedded", "mistral3", "mistral4", "paddleocr", "llama-embed", "maincoder",
+))  # fmt: skip
+
+
+def is_known(architecture: str) -> bool:
+    """Whether its memory is understood."""
+    return (
+        architecture in PLAIN
+        or architecture in WINDOWS
+        or architecture in RECURRENT
+        or architecture in WITHOUT_CACHE
+        or architecture in INDEXED
+    )
+
+
+__all__ = ["SlidingWindow", "gguf_shape", "is_known", "parts"]

@@ -28,8 +28,7 @@ from intermodal.content import Value
 from intermodal.plans.machine import Machine
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.sizing.kv_cache import row_bytes, state_bytes
-from intermodal.sizing.memory import LayerPlacement
-from intermodal.sizing.memory_by_size import BITS
+from intermodal.sizing.memory import BITS, LayerPlacement
 from intermodal.sizing.serving_settings import ALL, ServingSettings
 from intermodal.sizing.shape import Layer, ModelShape
 

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.sizing import models
 
 from intermodal.sizing.kv_cache import token_bytes
-from intermodal.sizing.memory_by_size import (
+from intermodal.sizing.memory import (
     TOKEN,
     memory_floor,
     memory_of_file,
