@@ -26,10 +26,9 @@ from intermodal.gateway.client_apis import (
     OPENAI_RESPONSES,
     ClientApi,
 )
-from intermodal.gateway.requests.ignored_fields import ignored_content
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import EncodedRequest, NotExpressible
-from intermodal.protocols.request_fields import FIELDS
+from intermodal.protocols.request_fields import FIELDS, ignored_content
 
 PLANNED, IGNORED, REFUSED = "planned", "ignored", "refused"
 DIALECTS: Mapping[str, ClientApi] = {
@@ -203,7 +202,7 @@ def ignored(client: str, tree: Mapping[str, Any], at: Host) -> tuple[str, ...]:
     raw = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     marks = len(call.cache) if at.protocol in PROMPT_CACHING_PROTOCOLS else 0
     lost = request_fields.ignored_fields(client, raw, call.settings, at.protocol, at.quirks)
-    return *lost, *ignored_content(body, DIALECTS[client], marks)
+    return *lost, *ignored_content(body, DIALECTS[client].table, marks)
 
 
 # ---- the page ------------------------------------------------------------------------------------

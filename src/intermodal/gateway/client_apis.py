@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -34,7 +33,6 @@ class ClientApi:
         about: what the writers want to know of an answer besides the model's name.
         comment: what keeps a silent stream open, and says what is going on; b"" where the framing has no comments.
         table: the name of its requests in ``protocols/request_fields.py``, which has their fields.
-        deep: what stands in the middle of what is said and is not understood, by name, and how it is found in a body.
         asks: the field that holds what is said.
         refers: requests may name items of earlier answers, which the codec is given the means to keep and to find.
     """
@@ -46,7 +44,6 @@ class ClientApi:
     table: str
     asks: str = "messages"
     refers: bool = False
-    deep: Mapping[str, re.Pattern[bytes]] = field(default_factory=dict)
 
     @property
     def takes(self) -> frozenset[str]:
@@ -89,8 +86,6 @@ def ollama_error(error: BaseException) -> bytes:
     return dumps(write_error(error))
 
 
-# Asked for, or of an answer before. A quote in a string has a backslash before it: words about citations are none.
-_CITED = re.compile(rb'"citations"\s*:\s*(?:\{[^{}]*"enabled"\s*:\s*true|\[\s*\{)')
 OPENAI_CHAT = ClientApi(
     reads="openai_chat.server", writes="openai_chat.server", comment=b": %b\n\n",
     about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()}, table="openai",
@@ -102,7 +97,7 @@ OPENAI_RESPONSES = ClientApi(
 )  # fmt: skip
 ANTHROPIC_MESSAGES = ClientApi(
     reads="anthropic.server", writes="anthropic.server", comment=b": %b\n\n",
-    about=lambda: {"id": f"msg_{uuid.uuid4().hex}"}, table="anthropic", deep={"citations": _CITED},
+    about=lambda: {"id": f"msg_{uuid.uuid4().hex}"}, table="anthropic",
 )  # fmt: skip
 OLLAMA_CHAT = ClientApi(
     reads="ollama.server", writes="ollama.server", comment=b"",

@@ -9,16 +9,18 @@ Sources: the parameters of ``openai`` 3.57.0, ``anthropic`` 2.14.0, ``google-gen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.reasoning_effort import OPENAI, PROTOCOL_OF_LOCAL_SERVER, translate_budget, translate_effort
+from intermodal.catalog.types import STRICT_TOOLS_PROTOCOLS, Endpoint
 from intermodal.protocols.calls import NotExpressible
 from intermodal.protocols.framing.json_body import dumps, loads
-from intermodal.request import Settings
+from intermodal.request import Settings, Tool
 
 Fate = Literal["planned", "setting", "own", "ignored", "refused"]
 
@@ -424,3 +426,44 @@ def _each(fields: Mapping[str, msgspec.Raw], table: str) -> Iterator[tuple[str, 
 _HOLDERS = {
     protocol: frozenset(name.partition(".")[0] for name in fields if "." in name) for protocol, fields in FIELDS.items()
 }
+
+
+# Content that is understood nowhere, by kind of request: asked for, or of an answer before. A quote in a string has a
+# backslash before it: words about citations are none.
+_NESTED: Mapping[str, Mapping[str, re.Pattern[bytes]]] = {
+    "anthropic": {"citations": re.compile(rb'"citations"\s*:\s*(?:\{[^{}]*"enabled"\s*:\s*true|\[\s*\{)')},
+}
+# Marks of what the host is to keep for the next turn (Anthropic's, and what others took over), wherever they stand.
+# A plan may send single blocks in another order, or as something else, so only marks at the end of tools, of the
+# system's words and of the conversation go along. A quote in a string has a backslash before it: words about marks are
+# none.
+_CACHE = b'"cache_control"'
+_MARK = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*"ephemeral"')
+
+
+def ignored_content(body: bytes, table: str, carried: int = 0) -> tuple[str, ...]:
+    """Return names of nested content that is not understood.
+
+    ``cache_control`` is among them where a body has more marks than are ``carried`` to the host.
+    """
+    nested = _NESTED.get(table, {}).items()
+    found = tuple(name for name, form in nested if b'"%b"' % name.encode() in body and form.search(body))
+    lost = _CACHE in body and len(_MARK.findall(body)) > carried
+    return (*found, "cache_control") if lost else found
+
+
+def unenforced_tools(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:
+    """Return ``tools.strict`` if strict tools are asked for and the host's protocol cannot express them."""
+    return ("tools.strict",) if protocol not in STRICT_TOOLS_PROTOCOLS and any(tool.strict for tool in tools) else ()
+
+
+def unforwarded_fields(
+    fields: Mapping[str, msgspec.Raw], settings: Settings, table: str, endpoint: Endpoint | None
+) -> tuple[str, ...]:
+    """Return names of fields that the answering endpoint is not sent.
+
+    ``endpoint`` None: no host is asked.
+    """
+    if endpoint is None:
+        return ignored_fields(table, fields, settings, "")
+    return ignored_fields(table, fields, settings, endpoint.host.protocol, endpoint.host.quirks)

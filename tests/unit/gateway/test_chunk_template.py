@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from intermodal.gateway.direct.chunk_template import chunk_template_of
-from intermodal.gateway.direct.openai_chat_rewriter import read
+from intermodal.protocols.openai_chat.chunk_template import chunk_template_of
+from intermodal.protocols.openai_chat.passthrough import read
 
 SEED = 20_261_126
 LETTERS = [

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from intermodal.gateway.direct.image_facts import ImageFacts, image_in_data_url
+from intermodal.protocols.framing.image_facts import ImageFacts, image_in_data_url
 
 SEED = 20_261_126
 PNG_MODES = ("1", "L", "LA", "I;16", "P", "RGB", "RGBA")

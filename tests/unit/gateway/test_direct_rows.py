@@ -13,15 +13,16 @@ from tests.unit.gateway.gateway_server import GatewayServer
 from intermodal.catalog.types import Host
 from intermodal.executor.preparation import prompt
 from intermodal.gateway.client_apis import OLLAMA_CHAT, OPENAI_RESPONSES, ClientApi
-from intermodal.gateway.direct import ollama_parser, openai_responses_parser
-from intermodal.gateway.direct.media_extraction import ExtractedBody
-from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.state.conversations import _digest
 from intermodal.planner.planning_case import question_of
 from intermodal.protocols.calls import ChatCall
+from intermodal.protocols.framing.media_extraction import ExtractedBody
+from intermodal.protocols.ollama import chat_shape as ollama_shape
 from intermodal.protocols.ollama import request as ollama_request
+from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape
 from intermodal.protocols.openai_responses import request as openai_responses_request
+from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.request_from_call import request_from_call
 
 SEED = 20_261_126
@@ -118,6 +119,6 @@ def test_a_conversation_is_written_and_known_again_as_by_the_executor(
 
 
 _WIRES: dict[str, tuple[Callable[[random.Random], dict[str, Any]], Reads, ClientApi, Any]] = {
-    "input": (input_of, openai_responses_parser.chat_of, OPENAI_RESPONSES, openai_responses_request),
-    "messages": (messages_of, ollama_parser.chat_of, OLLAMA_CHAT, ollama_request),
+    "input": (input_of, openai_responses_shape.chat_of, OPENAI_RESPONSES, openai_responses_request),
+    "messages": (messages_of, ollama_shape.chat_of, OLLAMA_CHAT, ollama_request),
 }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intermodal.gateway.direct.openai_chat_rewriter import usage_in
+from intermodal.protocols.openai_chat.passthrough import usage_in
 from intermodal.protocols.openai_chat.reply import read_usage
 
 numbers: st.SearchStrategy[Any] = st.one_of(st.integers(-3, 2000), st.sampled_from([None, True, 1.5, "7", [], 10**30]))

@@ -10,9 +10,9 @@ import pytest
 from tests.unit.gateway.gateway_server import BY_EXECUTOR, GatewayServer, until
 from tests.unit.gateway.test_chat import shown
 
-from intermodal.gateway.direct.media_extraction import ExtractedBody
 from intermodal.gateway.http1.connection import Connection
 from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.request import Request
 from intermodal.testing import FakeHost, Fault
 from intermodal.transport.http1 import HostConnection

@@ -6,8 +6,8 @@ as they arrive. Budgets, circuit breakers, accounting, rows, metrics and spans a
 
 engine, compiled_plan, direct_attempt      which chats are direct, their plan compiled once, one attempt
 upstream_response, transcoding             replies: buffered, streamed, or decoded and written again
-protocol_adapters, *_request, *_reply, *_stream      what differs between APIs
-conversation_reader, image_facts, media_extraction, raw_json, text_size_cache, chunk_template      reading at low cost
+protocol_adapters, *_stream                what differs between APIs; their codecs are in ``protocols/``
+text_size_cache                            sizes of texts that come again
 handover                                   an attempt that the executor continues
 attempt_ids, attempt_writer                rows of the store, written in batches
 """

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from time import monotonic
 
-from intermodal.gateway.direct.anthropic_rewriter import AnthropicEvent, counts_in, event_of, with_usage
-from intermodal.gateway.direct.openai_chat_rewriter import rewrite_reply
 from intermodal.gateway.direct.upstream_response import End, StreamedResponse, payload_of
+from intermodal.protocols.anthropic.passthrough import AnthropicEvent, counts_in, event_of, with_usage
 from intermodal.protocols.anthropic.reply import AnthropicUsage
 from intermodal.protocols.anthropic.server import write_usage
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.openai_chat.server import sse_event
+from intermodal.protocols.reply_chunk import rewrite_reply
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 

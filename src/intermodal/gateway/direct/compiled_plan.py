@@ -25,12 +25,9 @@ from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.drivers.codecs import picture_types
 from intermodal.executor.outputs.json_answer import asked_in_words
 from intermodal.executor.preparation.request_size import counting_rules
-from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 from intermodal.gateway.direct.protocol_adapters import BodyStart, ProtocolAdapter
-from intermodal.gateway.direct.raw_json import append_words, last_words
 from intermodal.gateway.http1.response_writer import header_lines
 from intermodal.gateway.quotas.quota_types import QuotaClaim, claim_for_plan
-from intermodal.gateway.requests.ignored_fields import unenforced_tools, unforwarded_fields
 from intermodal.gateway.response_metadata import plan_headers
 from intermodal.hints import words
 from intermodal.plans.cpu_schedule import NEAR
@@ -38,8 +35,10 @@ from intermodal.plans.plan import Inputs, Plan, sent
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.raw_json import append_words, last_words
 from intermodal.protocols.openai_chat.request import MAX_STOP
-from intermodal.protocols.request_fields import scale_thinking
+from intermodal.protocols.parsed_chat import ParsedChat
+from intermodal.protocols.request_fields import scale_thinking, unenforced_tools, unforwarded_fields
 from intermodal.request import JsonOutput, Request, TextOutput
 from intermodal.store.attempt_journal import AttemptTemplate
 from intermodal.store.rows import RunRow, Work, names_kept
@@ -131,7 +130,7 @@ class CompiledPlan:
         self.number, self.since = -1, 0  # of the sort, on the slate
         self.book = counting_rules(endpoint, inputs.catalog)
         self.vocabulary = endpoint.model.vocabulary
-        ignored = unforwarded_fields(chat.fields, inputs.request.settings, tongue.dialect, endpoint)
+        ignored = unforwarded_fields(chat.fields, inputs.request.settings, tongue.dialect.table, endpoint)
         ignored += () if "tools" in tongue.kept else unenforced_tools(inputs.request.tools, tongue.protocol)
         self.heads = header_lines(plan_headers(plan, ignored=ignored))
         chosen = plan.chosen

@@ -35,7 +35,6 @@ from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.attempt_ids import new_ids
 from intermodal.gateway.direct.compiled_plan import CompiledPlan, ShortenedCall, run_metadata
 from intermodal.gateway.direct.handover import Handover
-from intermodal.gateway.direct.openai_chat_rewriter import calls_of
 from intermodal.gateway.direct.upstream_response import (
     BufferedResponse,
     StreamContext,
@@ -56,6 +55,7 @@ from intermodal.gateway.state.conversations import digest_with_answer
 from intermodal.json_schema import BudgetExhausted, StepBudget
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.protocols.calls import WireEvent, WireUsage
+from intermodal.protocols.reply_chunk import calls_of
 from intermodal.protocols.reply_decoder import NO_REASON
 from intermodal.request import JsonOutput
 from intermodal.store.attempt_journal import uuid_of
@@ -67,9 +67,9 @@ from intermodal.transport.http1 import HostConnection
 if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext
     from intermodal.gateway.direct.attempt_writer import AttemptWriter
-    from intermodal.gateway.direct.openai_chat_parser import ParsedChat
     from intermodal.gateway.http1.connection import OnEnd
     from intermodal.gateway.quotas.quota_manager import QuotaManager
+    from intermodal.protocols.parsed_chat import ParsedChat
     from intermodal.transport.http1 import ConnectionPool
 
 _JSON = "application/json"

@@ -26,9 +26,6 @@ from intermodal.gateway.direct.attempt_writer import AttemptWriter
 from intermodal.gateway.direct.compiled_plan import SAID, CompiledPlan, HostAccess, compile_plan
 from intermodal.gateway.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.direct.handover import Handover
-from intermodal.gateway.direct.image_facts import ImageFacts
-from intermodal.gateway.direct.media_extraction import ExtractedBody, extract_media
-from intermodal.gateway.direct.openai_chat_parser import ParsedChat
 from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.http1.http_types import GatewayRequest
@@ -50,6 +47,9 @@ from intermodal.plans.facts import PartFacts, QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.protocols.calls import NotExpressible
+from intermodal.protocols.framing.image_facts import ImageFacts
+from intermodal.protocols.framing.media_extraction import ExtractedBody, extract_media
+from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.request import JsonOutput, Policy, Request
 from intermodal.request_builder import with_config_labels
 from intermodal.request_from_call import request_from_call

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.direct.raw_json import join_object, split_object
 from intermodal.gateway.direct.transcoding import TranscodedStream
 from intermodal.gateway.direct.upstream_response import BLANK, MAX_EVENT, End
 from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.raw_json import join_object, split_object
 
 
 class _StreamedMessage(msgspec.Struct):

@@ -14,7 +14,15 @@ from typing import Any
 import msgspec
 
 from intermodal.gateway.client_apis import OPENAI_RESPONSES, ReplyEncoder
-from intermodal.gateway.direct.openai_responses_rewriter import (
+from intermodal.gateway.direct.transcoding import TranscodedStream
+from intermodal.gateway.direct.upstream_response import End, StreamedResponse, payload_of
+from intermodal.protocols.calls import Error, WireUsage
+from intermodal.protocols.errors.responses import error_response
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.raw_json import join_object, split_object
+from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
+from intermodal.protocols.openai_chat.server import sse_event
+from intermodal.protocols.openai_responses.passthrough import (
     OWN_ID,
     UNCOUNTED,
     OutputItem,
@@ -23,14 +31,6 @@ from intermodal.gateway.direct.openai_responses_rewriter import (
     items_of,
     reply_of,
 )
-from intermodal.gateway.direct.raw_json import join_object, split_object
-from intermodal.gateway.direct.transcoding import TranscodedStream
-from intermodal.gateway.direct.upstream_response import End, StreamedResponse, payload_of
-from intermodal.protocols.calls import Error, WireUsage
-from intermodal.protocols.errors.responses import error_response
-from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
-from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.openai_responses.server import echoed_fields, write_usage
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})

@@ -19,18 +19,19 @@ from intermodal.content import Refusal
 from intermodal.executor.attempt.answer_state import LoopGuard, TokenLimiter, trailing_timeout
 from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.gateway.client_apis import ReplyEncoder
-from intermodal.gateway.direct.chunk_template import TRIES, ChunkTemplate, chunk_template_of
-from intermodal.gateway.direct.openai_chat_rewriter import DONE, UNCOUNTED, ReplyChunk, of_choice, read, rewrite_reply
-from intermodal.gateway.direct.raw_json import split_object
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
 from intermodal.protocols.calls import WireUsage as Counts
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification, web_pages
 from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.raw_json import split_object
 from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
+from intermodal.protocols.openai_chat.chunk_template import TRIES, ChunkTemplate, chunk_template_of
+from intermodal.protocols.openai_chat.passthrough import DONE, UNCOUNTED, of_choice, read
 from intermodal.protocols.openai_chat.reply import chosen_index
 from intermodal.protocols.openai_chat.server import write_usage
+from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
 from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder
 from intermodal.transport.http1 import HostConnection
 

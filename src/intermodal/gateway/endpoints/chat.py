@@ -31,7 +31,6 @@ from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.http1.stream_keepalive import StreamKeepalive
 from intermodal.gateway.requests.body_limits import check_media_count, decode_body
 from intermodal.gateway.requests.chat_defaults import check_output, with_default_limit
-from intermodal.gateway.requests.ignored_fields import ignored_content, unenforced_tools, unforwarded_fields
 from intermodal.gateway.requests.prompt_files import parse_answer
 from intermodal.gateway.requests.request_policy import (
     apply_overrides,
@@ -54,6 +53,7 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.errors.responses import RequestRefused, RunEventEncoder
 from intermodal.protocols.openai_responses.server import echoed_fields
+from intermodal.protocols.request_fields import ignored_content, unenforced_tools, unforwarded_fields
 from intermodal.request import JsonOutput, Request
 from intermodal.request_from_call import request_from_call
 
@@ -128,8 +128,9 @@ async def plan_chat(
     answering = prepared.inputs.catalog.by_id.get(plan.chosen.endpoint)
     protocol = answering.host.protocol if answering is not None else ""
     carried = len(call.cache) if protocol in PROMPT_CACHING_PROTOCOLS else 0
-    ignored = unforwarded_fields(fields, call.settings, dialect, answering) + unenforced_tools(call.tools, protocol)
-    ignored += await offload(len(asked.body) > LONG, ignored_content, asked.body, dialect, carried)
+    ignored = unforwarded_fields(fields, call.settings, dialect.table, answering)
+    ignored += unenforced_tools(call.tools, protocol)
+    ignored += await offload(len(asked.body) > LONG, ignored_content, asked.body, dialect.table, carried)
     job = PlannedChat(call, request, prepared, plan, ignored)
     job.rendered = rendered
     if dialect is OPENAI_CHAT:

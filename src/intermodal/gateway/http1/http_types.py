@@ -16,7 +16,7 @@ from intermodal.telemetry.request_record import RequestRecord
 
 if TYPE_CHECKING:
     from intermodal.gateway.direct.handover import Handover
-    from intermodal.gateway.direct.openai_chat_parser import ParsedChat
+    from intermodal.protocols.parsed_chat import ParsedChat
 
 MAX_TEXT = 8 << 20  # bytes of JSON besides media, unless [serve] max_text says otherwise
 POLICY_HEADER = "x-intermodal-"  # of headers that tighten a policy

@@ -4,7 +4,6 @@ body_limits.py      how large, deep and long a JSON body may be; multipart.py: f
 origin_policy.py    Host and Origin checks, CORS
 chat_defaults.py    the default limit of an answer, and the check of its schema
 request_policy.py   model names as policies, and the overrides that tighten them
-ignored_fields.py   fields that are not understood, or that a host is not sent
 prompt_size_check.py  refuses prompts that fit no model without counting all of them
 prompt_files.py     prompt files as models; prompt_variables.py: their variables
 """

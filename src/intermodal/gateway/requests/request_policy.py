@@ -23,7 +23,6 @@ from intermodal.concurrency.offload import LONG, offload
 from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS
 from intermodal.content import Value
 from intermodal.errors import UnknownModel
-from intermodal.gateway.direct.media_extraction import ExtractedBody, extract_media
 from intermodal.gateway.http1.http_types import POLICY_HEADER, GatewayRequest, HttpLimits
 from intermodal.gateway.quotas.authentication import model_refusal
 from intermodal.gateway.quotas.quota_types import VirtualKey
@@ -37,6 +36,7 @@ from intermodal.gateway.requests.body_limits import (
 )
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.framing.json_body import utf8_error
+from intermodal.protocols.framing.media_extraction import ExtractedBody, extract_media
 from intermodal.protocols.framing.surrogates import first_lone_surrogate
 from intermodal.request import (
     LICENCES,

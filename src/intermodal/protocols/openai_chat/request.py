@@ -288,13 +288,12 @@ def _part(part: WirePart, host: Host) -> dict[str, Any]:
 
 def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
     sampling = call.sampling
-    limit = "max_completion_tokens" if "max_completion_tokens" in host.quirks else "max_tokens"
     settings: dict[str, Any] = {
-        limit: sampling.max_tokens,
+        field_name("max_tokens", host): sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "stop": list(sampling.stop) or None,
-        "random_seed" if "random_seed" in host.quirks else "seed": sampling.seed,
+        field_name("seed", host): sampling.seed,
     }
     if isinstance(call.output, JsonOutput):
         answer = response_schema(call.output, host)
@@ -315,6 +314,16 @@ def _settings(call: ChatCall, host: Host) -> dict[str, Any]:
         if "no_stream_options" not in host.quirks:
             settings["stream_options"] = {"include_usage": True}
     return {name: value for name, value in settings.items() if value is not None}
+
+
+# Fields that some hosts call otherwise; the quirk that says so is that name.
+_RENAMED: Mapping[str, str] = {"max_tokens": "max_completion_tokens", "seed": "random_seed"}
+
+
+def field_name(name: str, host: Host) -> str:
+    """Return what a host calls a field of OpenAI's."""
+    other = _RENAMED.get(name, "")
+    return other if other in host.quirks else name
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

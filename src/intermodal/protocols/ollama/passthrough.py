@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.direct.openai_chat_rewriter import ReplyChunk
-from intermodal.gateway.direct.raw_json import join_object, split_object
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import as_token_count, dumps, loads
+from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.ollama.reply import FINISH_REASONS
 from intermodal.protocols.ollama.server import duration_fields
+from intermodal.protocols.reply_chunk import ReplyChunk
 
 UNCOUNTED = b"{}"
 

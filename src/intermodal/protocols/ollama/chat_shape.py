@@ -1,4 +1,4 @@
-"""Parse chats of Ollama's clients, as far as the direct path needs; see ``openai_chat_parser.py``.
+"""Parse chats of Ollama's clients, as far as the direct path needs; see ``openai_chat/chat_shape.py``.
 
 Messages are written again as the codec writes them: a tool result names its tool, and a tool call has an id.
 """
@@ -9,13 +9,18 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.gateway.client_apis import OLLAMA_CHAT
-from intermodal.gateway.direct.conversation_reader import ConversationReader, read_conversation
-from intermodal.gateway.direct.image_facts import ImageFacts, image_in_base64
-from intermodal.gateway.direct.media_extraction import ExtractedBody
-from intermodal.gateway.direct.openai_chat_parser import Opened, ParsedChat, TextMeasurer, settings_in
 from intermodal.protocols.conversation import ToolCallIds
+from intermodal.protocols.framing.image_facts import ImageFacts, image_in_base64
 from intermodal.protocols.framing.json_body import dumps, loads
+from intermodal.protocols.framing.media_extraction import ExtractedBody
+from intermodal.protocols.parsed_chat import (
+    ConversationReader,
+    Opened,
+    ParsedChat,
+    TextMeasurer,
+    read_conversation,
+    settings_in,
+)
 
 KEPT = ("messages",)
 TAKEN = frozenset({"model", "stream", "format", "options", "think", "keep_alive", "tools", "intermodal", *KEPT})
@@ -51,7 +56,7 @@ _word = msgspec.json.Decoder(str | None)
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """The chat a body says, if the lane may take it."""
-    return read_conversation(body, owner, measure, OLLAMA_CHAT, TAKEN, _read)
+    return read_conversation(body, owner, measure, "ollama", TAKEN, _read)
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:

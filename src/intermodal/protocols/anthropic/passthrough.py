@@ -1,4 +1,4 @@
-"""Parse replies of Anthropic's Messages API, as far as the direct path needs; see ``openai_chat_rewriter.py``."""
+"""Parse replies of Anthropic's Messages API, as far as the direct path needs; see ``openai_chat/passthrough.py``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from intermodal.gateway.direct.openai_chat_rewriter import ReplyChunk
-from intermodal.gateway.direct.raw_json import join_object, split_object
 from intermodal.protocols.anthropic.reply import FINISH_REASONS, AnthropicUsage
-from intermodal.protocols.anthropic.server import write_error, write_usage
+from intermodal.protocols.anthropic.server import write_usage
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
+from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
-from intermodal.protocols.openai_chat.server import sse_event
+from intermodal.protocols.reply_chunk import ReplyChunk
 
+UNCOUNTED = dumps(write_usage(WireUsage()))  # what clients get where a host counts nothing
 _NULL = b"null"
 _NEEDED = ("input_tokens", "output_tokens")
 
@@ -141,8 +141,3 @@ def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:
 
 def finish_of(reason: str | None) -> str:
     return FINISH_REASONS.get(reason, reason[:40]) if reason else ""
-
-
-def broken(error: BaseException) -> bytes:
-    """The last event of a stream that failed in the middle."""
-    return sse_event(write_error(error), "error")

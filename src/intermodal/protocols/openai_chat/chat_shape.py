@@ -7,16 +7,23 @@ what is wrong.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal
 
 import msgspec
 
-from intermodal.content import Scripts
-from intermodal.gateway.direct.image_facts import ImageFacts, image_in_data_url
-from intermodal.gateway.direct.media_extraction import ExtractedBody
-from intermodal.gateway.direct.raw_json import split_object
+from intermodal.protocols.framing.image_facts import ImageFacts, image_in_data_url
+from intermodal.protocols.framing.media_extraction import ExtractedBody
+from intermodal.protocols.parsed_chat import (
+    LONG,
+    VARYING,
+    ParsedChat,
+    TextMeasurer,
+    TextSizes,
+    measured,
+    opened_body,
+    raw_field,
+    settings_in,
+)
 from intermodal.protocols.request_fields import IDENTIFIERS, passthrough_fields
 
 # Fields that go on as they came, and those that stay here: what they say is in the plan, or no host is told.
@@ -28,29 +35,6 @@ TAKEN = frozenset({
     "model", "stream", "stream_options", "response_format", "max_tokens", "max_completion_tokens", "n", "user",
     "metadata", "store", "intermodal", *IDENTIFIERS, *KEPT,
 })  # fmt: skip
-# Vary from request to request of one shape: whether they are there is part of it, and not what they say.
-VARYING = frozenset({*IDENTIFIERS, "user", "metadata"})
-
-
-class TextSizes(NamedTuple):
-    """Of a text. ``shape``: characters, estimates, bytes and exact counts, rounded as ``plan_cache.py`` does it."""
-
-    shape: tuple[object, ...]
-    chars: int
-    scripts: Scripts
-    size: int
-
-
-class TextMeasurer(Protocol):
-    """What a plan depends on in words."""
-
-    def sizes(self, text: str) -> TextSizes: ...
-
-    def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
-        """What kind of answer is asked for, and what of pictures."""
-        ...
-
-
 # What is not named here does not go on: a message is passed on as it came, and nobody looked at the rest of it.
 
 
@@ -90,83 +74,9 @@ class _Message(msgspec.Struct, forbid_unknown_fields=True):
     function_call: Any = None
 
 
-LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by the executor
-
 _messages = msgspec.json.Decoder(list[_Message])
-_word = msgspec.json.Decoder(str)
-_NO_MEDIUM = 100  # letters; longer words without a blank are media
 _options = msgspec.json.Decoder(dict[str, Any])
-_TRUE, _FALSE, _NULL = b"true", b"false", b"null"
-_AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
-
-
-class ParsedChat(msgspec.Struct, frozen=True):
-    """A chat for the lane.
-
-    Attributes:
-        body: what it was read from. fields: of its text, as they came. model: as it was asked for.
-        shape: all that its plan depends on besides the catalog and where the conversation was.
-        stream, usage: whether it is to be streamed, and with the usage at its end.
-        messages: how many. pictures: that go along. texts: of what the messages say.
-        before, said: digests of the conversation up to the last answer (None: there is none yet), and of all of it.
-        written: fields that go on in other words than they came in, each in pieces.
-        plain: all of it is words and pictures, which our own rules weigh.
-        asked: its question, where pictures go along.
-    """
-
-    body: ExtractedBody
-    fields: Mapping[str, msgspec.Raw]
-    model: str
-    shape: tuple[object, ...]
-    stream: bool
-    usage: bool
-    pictures: tuple[ImageFacts, ...]
-    texts: tuple[TextSizes, ...]
-    messages: int
-    before: bytes | None
-    said: Any
-    written: Mapping[str, Sequence[bytes | memoryview]] = _AS_THEY_CAME
-    plain: bool = True
-    asked: str = ""
-
-    def words(self) -> Iterator[str]:
-        """All that it says, names of fields left out. For what is seldom: it is read once more."""
-        left: list[object] = [msgspec.json.decode(field) for field in self.fields.values()]
-        while left:
-            tree = left.pop()
-            if isinstance(tree, str):
-                if " " in tree or len(tree) < _NO_MEDIUM:
-                    yield tree
-            elif isinstance(tree, dict):
-                left += tree.values()
-            elif isinstance(tree, list):
-                left += tree
-
-
-# A body as far as all wires have it: its fields, the model as it was asked for, whether it is to be streamed.
-Opened = tuple[Mapping[str, msgspec.Raw], str, bool]
-
-
-def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
-    """None where there are other fields than those, or a model or ``stream`` that is none."""
-    try:
-        fields = split_object(body)
-        if not fields.keys() <= taken:
-            return None
-        model, stream = _word.decode(fields["model"]), _said(fields, "stream")
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
-        return None
-    return (fields, model, stream == _TRUE) if stream in (b"", _TRUE, _FALSE, _NULL) else None
-
-
-def settings_in(
-    fields: Mapping[str, msgspec.Raw], but: frozenset[str], varying: frozenset[str] = VARYING
-) -> tuple[object, ...]:
-    """What is said besides the messages, as it came. Of ``varying`` fields, that they say something."""
-    said: list[object] = [(name, bytes(fields[name])) for name in sorted(fields.keys() - but)]
-    if not varying.isdisjoint(fields):
-        said += [name for name in sorted(varying & fields.keys()) if bytes(fields[name]) != _NULL]
-    return tuple(said)
+_NULL = b"null"
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
@@ -185,7 +95,7 @@ def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedCha
                 return None
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
-    if _said(fields, "n") not in (b"", b"1", _NULL):
+    if raw_field(fields, "n") not in (b"", b"1", _NULL):
         return None
     digest, before = hashlib.sha256(owner.encode()), b""
     shapes: list[object] = []
@@ -219,10 +129,6 @@ def _question(messages: list[_Message]) -> str:
 
 
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", *VARYING})
-
-
-def _said(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
-    return bytes(fields[name]) if name in fields else b""
 
 
 def _shape(
@@ -298,9 +204,3 @@ def _parts(
         else:
             return None
     return shapes
-
-
-def measured(text: str, measure: TextMeasurer, texts: list[TextSizes]) -> tuple[object, ...]:
-    found = measure.sizes(text)
-    texts.append(found)
-    return found.shape

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from intermodal.gateway.direct.openai_chat_rewriter import ReplyChunk, read
+from intermodal.protocols.openai_chat.passthrough import read
+from intermodal.protocols.reply_chunk import ReplyChunk
 
 TRIES = 4  # chunks of one stream that are tried: hosts that write something new into each have none that are alike
 _MARKS = (b'"content":"', b'"content": "')

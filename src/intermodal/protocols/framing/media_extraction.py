@@ -10,11 +10,11 @@ quote a picture, a key that comes twice), the body is read as it came.
 
 from __future__ import annotations
 
-import os
 import re
+import secrets
 from base64 import b64encode
 
-_NAME = b64encode(os.urandom(18))  # of this process, 24 letters
+_NAME = b64encode(secrets.token_bytes(18))  # of this process, 24 letters
 _DIGITS = 8
 _LENGTH = len(_NAME) + _DIGITS  # whole groups of four
 LEAST = 4 << 10  # letters of base64 that are worth it

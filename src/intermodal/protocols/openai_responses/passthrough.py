@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.direct.openai_chat_rewriter import ReplyChunk
-from intermodal.gateway.direct.raw_json import add_run_metadata, join_object, split_object
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
+from intermodal.protocols.framing.raw_json import add_run_metadata, join_object, split_object
 from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
 from intermodal.protocols.openai_responses import server
 from intermodal.protocols.openai_responses.reply import ENDED
+from intermodal.protocols.reply_chunk import ReplyChunk
 
 UNCOUNTED = dumps(server.write_usage(WireUsage()))
 # Letters of an id that nobody else has. Clients name what was said by it later, so that a short one, which may come

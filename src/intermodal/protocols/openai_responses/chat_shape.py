@@ -1,4 +1,4 @@
-"""Parse requests of OpenAI's Responses API, as far as the direct path needs; see ``openai_chat_parser.py``.
+"""Parse requests of OpenAI's Responses API, as far as the direct path needs; see ``openai_chat/chat_shape.py``.
 
 Items are written again as the codec writes them, because clients send items back that came from elsewhere, with ids
 that no host knows. Long texts in them go on as they came.
@@ -10,14 +10,20 @@ from typing import Literal
 
 import msgspec
 
-from intermodal.gateway.client_apis import OPENAI_RESPONSES
-from intermodal.gateway.direct.conversation_reader import ConversationReader, read_conversation
-from intermodal.gateway.direct.image_facts import image_in_data_url
-from intermodal.gateway.direct.media_extraction import ExtractedBody
-from intermodal.gateway.direct.openai_chat_parser import VARYING, Opened, ParsedChat, TextMeasurer, settings_in
+from intermodal.protocols.framing.image_facts import image_in_data_url
 from intermodal.protocols.framing.json_body import dumps, loads
+from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.openai_responses.request import OUR_ID
 from intermodal.protocols.openai_responses.server import ROLES
+from intermodal.protocols.parsed_chat import (
+    VARYING,
+    ConversationReader,
+    Opened,
+    ParsedChat,
+    TextMeasurer,
+    read_conversation,
+    settings_in,
+)
 from intermodal.protocols.request_fields import IDENTIFIERS
 
 KEPT = ("input",)
@@ -61,7 +67,7 @@ Pieces = list[bytes | memoryview]
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """The chat a body says, if the lane may take it."""
-    return read_conversation(body, owner, measure, OPENAI_RESPONSES, TAKEN, _read)
+    return read_conversation(body, owner, measure, "openai-responses", TAKEN, _read)
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:

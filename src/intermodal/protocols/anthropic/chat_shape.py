@@ -1,4 +1,4 @@
-"""Parse chats of Anthropic's clients, as far as the direct path needs; see ``openai_chat_parser.py``.
+"""Parse chats of Anthropic's clients, as far as the direct path needs; see ``openai_chat/chat_shape.py``.
 
 Blocks go to the host as they came, with their cache marks: without these every turn of a long conversation is paid in
 full.
@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from intermodal.gateway.direct.image_facts import ImageFacts, image_in_base64
-from intermodal.gateway.direct.media_extraction import ExtractedBody
-from intermodal.gateway.direct.openai_chat_parser import (
+from intermodal.protocols.framing.image_facts import ImageFacts, image_in_base64
+from intermodal.protocols.framing.media_extraction import ExtractedBody
+from intermodal.protocols.parsed_chat import (
     ParsedChat,
     TextMeasurer,
     TextSizes,

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Annotated, Any
-from uuid import uuid4
 
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.content import ToolCall
-from intermodal.gateway.direct.raw_json import add_run_metadata, join_object, split_object
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import MAX_TOKEN_COUNT, dumps, has_valid_counts
+from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_chat.reply import map_finish_reason, read_usage
+from intermodal.protocols.reply_chunk import ReplyChunk
 
 DONE = b"data: [DONE]\n\n"
-UNCOUNTED = (
-    b'{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}'  # what clients get where a host counts nothing
-)
+UNCOUNTED = dumps(openai_chat_server.write_usage(WireUsage()))  # what clients get where a host counts nothing
 _NULL = b"null"
 
 
@@ -93,47 +88,6 @@ _reply = msgspec.json.Decoder(_Reply)
 _any = msgspec.json.Decoder(dict[str, Any])
 _raws, _choice = msgspec.json.Decoder(list[msgspec.Raw]), msgspec.json.Decoder(_Choice)
 _counts = msgspec.json.Decoder(_Counts)
-
-
-class ReplyChunk(msgspec.Struct, frozen=True):
-    """What one reply, or one chunk of a stream, says.
-
-    ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place. A refusal
-    alone is not visible: it is an error, as everywhere else. ``beside``: thoughts, and the arguments of calls.
-    """
-
-    text: str
-    visible: bool
-    refusal: str
-    finish: str
-    usage: WireUsage | None
-    counted: bytes
-    model: bytes
-    calls: tuple[tuple[int, str, str], ...]
-    halved: bool = False  # there are half characters in the text
-    alive: bool = True  # it is a piece of the answer, and nothing that a server sends to keep a connection
-    indexes: tuple[Any, ...] = (0,)  # of the choices that it has
-    beside: str = ""
-
-    @property
-    def of_an_answer(self) -> bool:
-        """It is a part of one, or its end, and no count alone."""
-        return bool(self.text or self.visible or self.refusal or self.finish or self.calls)
-
-    @property
-    def of_words(self) -> bool:
-        """It says words, and nothing else."""
-        more = self.refusal or self.finish or self.calls or self.usage is not None
-        return bool(self.text) and self.visible and not more
-
-    def unnamed(self, begun: Iterable[int]) -> bool:
-        """A call begins without an id, besides those that have begun before."""
-        known = set(begun)
-        for place, name, _ in self.calls:
-            if not name and place not in known:
-                return True
-            known.add(place)
-        return False
 
 
 def read(data: bytes | memoryview) -> ReplyChunk | None:
@@ -245,43 +199,4 @@ def _halved(data: bytes) -> ReplyChunk | None:
     return replace(piece, text=(said.get("message") or said.get("delta"))["content"], halved=True)
 
 
-_quoted = lru_cache(maxsize=1024)(dumps)
 _NOTHING, _NO_GIVEN, _NO_MADE = _ChatMessage(), _Given(), _OutputTokenDetails()
-
-
-def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
-    """Calls of tools by id and name, which is all that a conversation is known again by."""
-    return tuple(ToolCall(id=call, name=name, arguments="") for _, (call, name) in sorted(found.items()))
-
-
-def rewrite_reply(
-    data: bytes | memoryview, model: str | None, counted: bytes | None, about: bytes, *, chunk: bool = False
-) -> bytes:
-    """A reply, with the model's name as the client has it and what is told of the run beside its counts.
-
-    ``counted``: its usage as it came, None leaves it out. ``chunk``: the last one of a stream, which says nothing else.
-    """
-    try:
-        fields: dict[str, Any] = dict(split_object(data))
-    except msgspec.DecodeError:
-        mark = uuid4().hex.encode()
-        without = without_lone_surrogates(
-            bytes(data), mark, keep=True
-        )  # what it says goes on as it came, half characters too
-        if without is None:
-            raise
-        return rewrite_reply(without, model, counted, about, chunk=chunk).replace(mark, b"\\")
-    if model is not None:
-        fields["model"] = _quoted(model)
-    if counted is None:
-        fields.pop("usage", None)
-    else:
-        fields["usage"] = add_run_metadata(counted, about)
-    if chunk:
-        fields["choices"] = b"[]"
-    return join_object(fields)
-
-
-def broken(error: BaseException) -> bytes:
-    """The last event of a stream that failed in the middle."""
-    return openai_chat_server.sse_event({"error": openai_chat_server.write_error(error)})

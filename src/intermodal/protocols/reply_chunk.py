@@ -1,0 +1,96 @@
+"""What one reply of a host says, or one chunk of its stream, beside the bytes that go to the client as they came.
+
+Each protocol's ``passthrough.py`` reads it; ``rewrite_reply`` puts the client's model name and the summary of the run
+into those bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from intermodal.content import ToolCall
+from intermodal.protocols.calls import WireUsage
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.raw_json import add_run_metadata, join_object, split_object
+from intermodal.protocols.framing.surrogates import without_lone_surrogates
+
+_quoted = lru_cache(maxsize=1024)(dumps)
+
+
+class ReplyChunk(msgspec.Struct, frozen=True):
+    """What one reply, or one chunk of a stream, says.
+
+    ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place. A refusal
+    alone is not visible: it is an error, as everywhere else. ``beside``: thoughts, and the arguments of calls.
+    """
+
+    text: str
+    visible: bool
+    refusal: str
+    finish: str
+    usage: WireUsage | None
+    counted: bytes
+    model: bytes
+    calls: tuple[tuple[int, str, str], ...]
+    halved: bool = False  # there are half characters in the text
+    alive: bool = True  # it is a piece of the answer, and nothing that a server sends to keep a connection
+    indexes: tuple[Any, ...] = (0,)  # of the choices that it has
+    beside: str = ""
+
+    @property
+    def of_an_answer(self) -> bool:
+        """It is a part of one, or its end, and no count alone."""
+        return bool(self.text or self.visible or self.refusal or self.finish or self.calls)
+
+    @property
+    def of_words(self) -> bool:
+        """It says words, and nothing else."""
+        more = self.refusal or self.finish or self.calls or self.usage is not None
+        return bool(self.text) and self.visible and not more
+
+    def unnamed(self, begun: Iterable[int]) -> bool:
+        """A call begins without an id, besides those that have begun before."""
+        known = set(begun)
+        for place, name, _ in self.calls:
+            if not name and place not in known:
+                return True
+            known.add(place)
+        return False
+
+
+def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
+    """Calls of tools by id and name, which is all that a conversation is known again by."""
+    return tuple(ToolCall(id=call, name=name, arguments="") for _, (call, name) in sorted(found.items()))
+
+
+def rewrite_reply(
+    data: bytes | memoryview, model: str | None, counted: bytes | None, about: bytes, *, chunk: bool = False
+) -> bytes:
+    """A reply, with the model's name as the client has it and what is told of the run beside its counts.
+
+    ``counted``: its usage as it came, None leaves it out. ``chunk``: the last one of a stream, which says nothing else.
+    """
+    try:
+        fields: dict[str, Any] = dict(split_object(data))
+    except msgspec.DecodeError:
+        mark = uuid4().hex.encode()
+        without = without_lone_surrogates(
+            bytes(data), mark, keep=True
+        )  # what it says goes on as it came, half characters too
+        if without is None:
+            raise
+        return rewrite_reply(without, model, counted, about, chunk=chunk).replace(mark, b"\\")
+    if model is not None:
+        fields["model"] = _quoted(model)
+    if counted is None:
+        fields.pop("usage", None)
+    else:
+        fields["usage"] = add_run_metadata(counted, about)
+    if chunk:
+        fields["choices"] = b"[]"
+    return join_object(fields)
