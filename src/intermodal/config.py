@@ -18,9 +18,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, HostRow, decode_row, zone_of
+from intermodal.catalog.host_rows import (
+    FOLDER_PROTOCOLS,
+    HostRow,
+    check_name,
+    check_row,
+    check_url,
+    decode_row,
+    zone_of,
+)
 from intermodal.catalog.load import find_host
 from intermodal.catalog.model_folders import is_model_folder
+from intermodal.catalog.plugin_rows import http_protocols
 from intermodal.catalog.shipped_rows import known_hosts, parse_toml, read_toml
 from intermodal.catalog.types import TimeoutSettings
 from intermodal.config_tables import (
@@ -382,66 +391,10 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
         raise ConfigError(what, where=where, todo="leave id out", key=(*key, "id"))
     if row.protocol in FOLDER_PROTOCOLS:
         return _of_folders(row, where, key)
-    if row.protocol not in HTTP_PROTOCOLS or row.zone == "process":
-        raise ConfigError(
-            f"[{place}] sets protocol or zone to what only built-in rows may have",
-            where=where,
-            todo=f"protocol is one of {', '.join((*HTTP_PROTOCOLS, *FOLDER_PROTOCOLS))}; "
-            "zone is machine, network or internet",
-            key=(*key, "protocol" if row.protocol not in HTTP_PROTOCOLS else "zone"),
-        )
-    if row.discovery is not None:
-        todo = "to have another address looked at, add it to [discovery] addresses"
-        what = f"[{place}] sets discovery, which only built-in rows have"
-        raise ConfigError(what, where=where, todo=todo, key=(*key, "discovery"))
+    check_row(row, where, key, http_protocols())
     if not row.base_url and find_host(name, snapshot) is None:
         raise ConfigError(f"[{place}] lacks base_url", where=where, todo='add base_url = "http://…/v1"', key=key)
-    if row.base_url:
-        check_url(row.base_url, f"{where} [{place}]", (*key, "base_url"))
-    for at, served in enumerate(row.models):
-        wrong = served.contradiction()
-        if any(served.id == other.id for other in row.models[:at]):
-            wrong = "is described twice"
-        if wrong:
-            what = f"[{place}] {served.id}: {wrong}"
-            raise ConfigError(what, where=where, todo="correct one of the two", key=(*key, "models", at))
     return row
-
-
-NOT_NAMES = ("embedded", "prompt", "policy")
-
-
-def check_name(name: str, where: str = "", key: tuple[str, ...] = (), what: str = "a host") -> str:
-    """Check the name of a host, which endpoint ids begin with, or of a policy. Raises ConfigError."""
-    plain = name.replace("-", "").replace("_", "").replace(".", "")
-    if not (plain.isascii() and plain.isalnum()) or name in NOT_NAMES:
-        raise ConfigError(
-            f"{what} cannot be called {name!r}",
-            where=where,
-            todo="use letters, digits, dots and dashes",
-            key=key,
-        )
-    return name
-
-
-def check_url(base_url: str, where: str = "", key: tuple[str | int, ...] = ()) -> str:
-    """Check a base URL: http(s), with a host, without a user, a query or a fragment. Raises ConfigError."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(base_url)
-        plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        extra = bool(parts.username is not None or parts.query or parts.fragment)
-    except ValueError:  # a port that is none, half an IPv6 address
-        plain, extra = False, False
-    if not plain or extra:
-        raise ConfigError(
-            "base_url must be an http or https address without user, query or fragment",
-            where=where,
-            todo="for example http://127.0.0.1:8080/v1",
-            key=key,
-        )
-    return base_url
 
 
 # ---- writing: the user's own text, comments and order are kept ----------------------------------------

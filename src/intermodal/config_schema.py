@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, PRICE_FIELDS, HostRow, ServedRow
-from intermodal.config import NOT_NAMES
+from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, NOT_NAMES, PRICE_FIELDS, HostRow, ServedRow
 from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS, ConfigFile, PolicyTable
 from intermodal.request import ZONES
 

@@ -214,3 +214,8 @@ def release(label: str) -> Hint:
 def say_which(listed: str) -> Hint:
     """Return the names to choose from."""
     return hint("say which: {}", action(listed, http=f"{listed}{ALIASES}"))
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line without control characters: file names and replies of hosts may hold any."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -494,6 +494,68 @@ def zone_of(base_url: str) -> Zone:
     if address.is_loopback or address.is_unspecified:
         return "machine"
     return "network" if address.is_private or address.is_link_local else "internet"
+
+
+NOT_NAMES = ("embedded", "prompt", "policy")
+
+
+def check_name(name: str, where: str = "", key: tuple[str, ...] = (), what: str = "a host") -> str:
+    """Check the name of a host, which endpoint ids begin with, or of a policy. Raises ConfigError."""
+    plain = name.replace("-", "").replace("_", "").replace(".", "")
+    if not (plain.isascii() and plain.isalnum()) or name in NOT_NAMES:
+        raise ConfigError(
+            f"{what} cannot be called {name!r}",
+            where=where,
+            todo="use letters, digits, dots and dashes",
+            key=key,
+        )
+    return name
+
+
+def check_url(base_url: str, where: str = "", key: tuple[str | int, ...] = ()) -> str:
+    """Check a base URL: http(s), with a host, without a user, a query or a fragment. Raises ConfigError."""
+    try:
+        parts = urlsplit(base_url)
+        plain = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        extra = bool(parts.username is not None or parts.query or parts.fragment)
+    except ValueError:  # a port that is none, half an IPv6 address
+        plain, extra = False, False
+    if not plain or extra:
+        raise ConfigError(
+            "base_url must be an http or https address without user, query or fragment",
+            where=where,
+            todo="for example http://127.0.0.1:8080/v1",
+            key=key,
+        )
+    return base_url
+
+
+def check_row(row: HostRow, where: str, key: tuple[str, ...], protocols: Collection[str]) -> None:
+    """Check what decoding does not: that a row which is not built in sets what it may set, a protocol among
+    ``protocols``, an address if any, and models that contradict neither themselves nor each other. Raises ConfigError.
+    """
+    place = ".".join(key)
+    if row.protocol not in protocols or row.zone == "process":
+        raise ConfigError(
+            f"[{place}] sets protocol or zone to what only built-in rows may have",
+            where=where,
+            todo=f"protocol is one of {', '.join((*protocols, *FOLDER_PROTOCOLS))}; "
+            "zone is machine, network or internet",
+            key=(*key, "protocol" if row.protocol not in protocols else "zone"),
+        )
+    if row.discovery is not None:
+        todo = "to have another address looked at, add it to [discovery] addresses"
+        what = f"[{place}] sets discovery, which only built-in rows have"
+        raise ConfigError(what, where=where, todo=todo, key=(*key, "discovery"))
+    if row.base_url:
+        check_url(row.base_url, f"{where} [{place}]", (*key, "base_url"))
+    for at, served in enumerate(row.models):
+        wrong = served.contradiction()
+        if any(served.id == other.id for other in row.models[:at]):
+            wrong = "is described twice"
+        if wrong:
+            what = f"[{place}] {served.id}: {wrong}"
+            raise ConfigError(what, where=where, todo="correct one of the two", key=(*key, "models", at))
 
 
 def decode_row(data: Mapping[str, Any], cls: type[T], *, where: str, place: str) -> T:

@@ -1,5 +1,5 @@
 """The rows under ``data/`` that ship with intermodal: hosts with what they serve and their data policies, models, and
-families with their token rules."""
+families with their token rules. Hosts of installed plugins (``plugin_rows.py``) stand beside the shipped ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 
 from intermodal.catalog.host_rows import HostRow, decode_row
 from intermodal.catalog.model_rows import ModelRow
+from intermodal.catalog.plugin_rows import plugin_hosts
 from intermodal.catalog.thinking_models import with_thinking
 from intermodal.catalog.token_rules import EXACT_VOCABULARIES, OPEN_WEIGHTS, ModelFamilies, ModelFamily, vocabulary_of
 from intermodal.catalog.types import Endpoint, Host, Model
@@ -23,7 +24,7 @@ DATA = Path(__file__).parent / "data"
 
 
 class ShippedRows(Value):
-    """Everything under ``data/``: host rows, and model rows by id, as written and as models."""
+    """Everything under ``data/``: host rows, then those of plugins; and model rows by id, as written and as models."""
 
     hosts: tuple[HostRow, ...]
     rows: dict[str, ModelRow]
@@ -48,7 +49,7 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
 
 @cache
 def shipped_rows(root: Path = DATA) -> ShippedRows:
-    """Return the rows that ship with intermodal."""
+    """Return the rows that ship with intermodal, and after its hosts those of installed plugins."""
     rows: dict[str, ModelRow] = {}
     for path in sorted((root / "models").glob("*.toml")):
         where = f"catalog/models/{path.name}"
@@ -68,11 +69,12 @@ def shipped_rows(root: Path = DATA) -> ShippedRows:
         )
         for path in sorted((root / "hosts").glob("*.toml"))
     )
+    hosts += plugin_hosts(frozenset(row.id for row in hosts))
     return ShippedRows(hosts=hosts, rows=rows, models={id: with_thinking(row.model()) for id, row in rows.items()})
 
 
 def known_hosts() -> tuple[HostRow, ...]:
-    """Return the shipped hosts on a network: those a user may consent to without a lookup."""
+    """Return the hosts on a network that are shipped or of plugins: those a user may consent to without a lookup."""
     return tuple(row for row in shipped_rows().hosts if row.base_url)
 
 

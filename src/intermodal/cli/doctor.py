@@ -72,6 +72,7 @@ def doctor(as_json: bool) -> None:
         _about_machine(machine),
         _about_sandbox(),
         *_about_runtimes(),
+        *_about_plugins(),
         *_about_weights(machine),
         *about_servers(),
         *_about_hosts(client.config, os.environ),
@@ -278,6 +279,16 @@ def _about_runtimes() -> Iterator[DoctorFinding]:
         state: State = "missing" if todo else "ok"
         yield DoctorFinding(area="runtime", name=name, state=state, what=does.get(name, name), todo=todo)
     yield _about_scripts()
+
+
+def _about_plugins() -> Iterator[DoctorFinding]:
+    """What plugins provide, with their packages, and those that cannot be used."""
+    from intermodal.cli.plugins import plugin_findings
+
+    for each in plugin_findings():
+        what = f"{each.package} {each.version}" + (f": {each.problem}" if each.problem else "")
+        state: State = "broken" if each.problem else "ok"
+        yield DoctorFinding(area="plugin", name=f"{each.kind} {each.name}", state=state, what=what, todo=each.todo)
 
 
 def _about_scripts() -> DoctorFinding:

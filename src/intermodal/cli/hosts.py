@@ -237,15 +237,15 @@ def _hint_key(key_env: str, *, keyring: bool) -> None:
 
 def _add(given: dict[str, Any]) -> None:
     from intermodal import config
-    from intermodal.catalog.host_rows import HostRow
+    from intermodal.catalog.host_rows import HostRow, check_name, check_url
 
-    name = config.check_name(given["name"])
+    name = check_name(given["name"])
     if not given["base_url"]:
         from intermodal.catalog.load import unknown_host
 
         what, todo = unknown_host(name, (), config.snapshot_file(os.environ))
         raise UsageError(what, todo=todo)
-    url = config.check_url(given["base_url"].rstrip("/"), "--base-url")
+    url = check_url(given["base_url"].rstrip("/"), "--base-url")
     found = HostRow(
         id=name, base_url=url, protocol=given["protocol"] or "openai", zone=given["zone"],
         forced_json=True if given["forced_json"] else None, **_key(name, "", given),

@@ -16,6 +16,7 @@ import click
 
 from intermodal import errors
 from intermodal._version import __version__
+from intermodal.hints import one_line
 
 # verb -> (module, one line of help); the module holds a click command of the same name
 VERBS: dict[str, tuple[str, str]] = {
@@ -28,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "fit": ("fit", "Whether a local model fits a machine, how fast it would be, and what would make it fit."),
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
+    "plugins": ("plugins", "List the plugins that are installed, and why one is not used."),
     "find": ("find", "Find pictures of folders by words or by a picture."),
     "rerank": ("rerank", "Rank passages of files by how well they answer a question."),
     "probe": ("probe", "Find out by asking what an endpoint really takes, and keep it."),
@@ -187,6 +189,9 @@ def main(arguments: list[str] | None = None) -> None:
         if known is None and os.environ.get("INTERMODAL_DEBUG"):
             raise
         _fail(known or _unexpected(error), as_json)
+    finally:
+        if "intermodal.plugin_registry" in sys.modules:
+            importlib.import_module("intermodal.cli.plugins").warn_of_plugins()
 
 
 class _ReaderLeft(Exception):
@@ -282,17 +287,12 @@ def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoRet
             body["reasons"] = list(said.reasons)
         print_document("error", body)
     else:
-        click.echo(f"intermodal: {_line(str(said))}", err=True)
+        click.echo(f"intermodal: {one_line(str(said))}", err=True)
         for reason in said.reasons:
-            click.echo(f"  - {_line(reason)}", err=True)
+            click.echo(f"  - {one_line(reason)}", err=True)
         if hint:
             click.echo(hint, err=True)
     sys.exit(error.exit_code)
-
-
-def _line(text: str) -> str:
-    """One line, without control characters: file names and replies of hosts may hold any."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def _start(given: dict[str, Any]) -> tuple[ManagedServer, bool]:
 
 
 def _named(name: str) -> str:
-    from intermodal.config import check_name
+    from intermodal.catalog.host_rows import check_name
 
     return check_name(name, "--name") if name else ""
 

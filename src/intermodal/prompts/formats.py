@@ -1,4 +1,4 @@
-"""Which format reads a file: a table of ours, and plugins in the entry points ``intermodal.prompts``."""
+"""Which format reads a file: a table of ours, and formats of plugins (``plugin_registry.py``)."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from intermodal.errors import InputMissing, PromptError
+from intermodal.errors import InputMissing, IntermodalError, NotInstalled, PromptError
+from intermodal.plugin_registry import Plugin, describe_failure, installed_plugins, load_plugin, report_problem
 from intermodal.prompts.prompt_file import PromptFile, PromptFormat
 from intermodal.prompts.source_text import text_of
 
-GROUP = "intermodal.prompts"
 MOST_FILES = 10_000
 # Ending of a file's name -> the module that has its FORMAT. What reads a format is imported with the first such file.
 _OURS: Mapping[str, str] = {
@@ -32,12 +32,47 @@ def _ours(module: str) -> PromptFormat:
     return found
 
 
-@cache
-def _plugins() -> tuple[PromptFormat, ...]:
-    """Return the formats of installed plugins."""
-    from importlib.metadata import entry_points
+class _PluginFormat:
+    """The format of a plugin, whose failures are errors of the file that say whose they are."""
 
-    return tuple(each.load() for each in entry_points(group=GROUP))
+    def __init__(self, plugin: Plugin, made: PromptFormat) -> None:
+        self.name, self.endings, self.plugin = made.name, made.endings, plugin
+        self._made = made
+
+    def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
+        try:
+            return self._made.read(path, text)
+        except IntermodalError:
+            raise
+        except Exception as error:
+            what = f"cannot be read: {self.plugin.title} failed ({describe_failure(error)})"
+            raise PromptError(what, where=str(path), todo=self.plugin.removal) from error
+
+
+def _plugins() -> tuple[_PluginFormat, ...]:
+    """Return the formats of installed plugins; one that cannot be used is reported and left out."""
+    return _formats_of(tuple(installed_plugins("prompt format").values()))
+
+
+@cache
+def _formats_of(plugins: tuple[Plugin, ...]) -> tuple[_PluginFormat, ...]:
+    found: list[_PluginFormat] = []
+    by = dict.fromkeys(_OURS, "intermodal")
+    for plugin in plugins:
+        try:
+            made = _PluginFormat(plugin, load_plugin(plugin, "name", "endings", "read"))
+        except NotInstalled as error:
+            report_problem(plugin, f"is not used: {error.what}")
+            continue
+        taken = [ending for ending in made.endings if ending in by]
+        if taken:
+            report_problem(plugin, f"is not used: {by[taken[0]]} reads {taken[0]}")
+        elif not all(ending.startswith(".") for ending in made.endings):
+            report_problem(plugin, "is not used: an ending begins with a dot")
+        else:
+            by |= dict.fromkeys(made.endings, plugin.title)
+            found.append(made)
+    return tuple(found)
 
 
 def format_of(path: Path) -> PromptFormat | None:

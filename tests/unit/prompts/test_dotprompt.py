@@ -311,35 +311,6 @@ def test_a_file_too_large_or_of_bytes_is_refused(tmp_path: Path) -> None:
     assert line(caught.value) == 2
 
 
-def test_a_plugin_adds_a_format_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Shouted:
-        name = "shouted"
-        endings = (".shout",)
-
-        def read(self, path: Path, text: str) -> tuple[PromptFile, ...]:
-            class Upper:
-                def messages(self, given: Any, history: Any = ()) -> tuple[Message, ...]:
-                    return (Message(role="user", parts=(Text(text=text.upper()),)),)
-
-            return (PromptFile(path=str(path), name="it", format=self.name, template=Upper()),)
-
-    class Point:
-        def load(self) -> Shouted:
-            return Shouted()
-
-    def entry_points(*, group: str) -> list[Point]:
-        return [Point()] if group == "intermodal.prompts" else []
-
-    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
-    formats._plugins.cache_clear()
-    try:
-        file = formats.load(written(tmp_path, "hello", "a.shout"))
-        assert (file.format, messages(file)) == ("shouted", (Message(role="user", parts=(Text(text="HELLO"),)),))
-        assert lint([tmp_path]).files == 1
-    finally:
-        formats._plugins.cache_clear()
-
-
 def test_fields_beside_a_schema_are_named_with_their_line_and_where_they_go(tmp_path: Path) -> None:
     file = read(tmp_path, "---\ninput:\n  shema: {a: string}\noutput:\n  animal: string\n---\nWhat is it?")
     assert [(each.line, each.what, each.todo) for each in file.findings] == [

@@ -1,0 +1,106 @@
+"""``intermodal plugins``: what installed plugins provide, and why one is not used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import click
+
+from intermodal.content import Value
+from intermodal.hints import one_line
+from intermodal.plugin_registry import Plugin, PluginKind, PluginProblem, every_plugin, take_problems
+
+EPILOG = """\b
+Examples
+  intermodal plugins
+  intermodal plugins --json
+"""
+
+
+class PluginFinding(Value):
+    """One thing that a package provides. ``problem`` is "" where it can be used."""
+
+    kind: str
+    name: str
+    package: str
+    version: str
+    place: str
+    problem: str = ""
+    todo: str = ""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def plugins(as_json: bool) -> None:
+    """List the plugins that are installed, and why one is not used.
+
+    Each is imported and checked. docs/plugins.md says how to write one.
+    """
+    found = plugin_findings()
+    if as_json:
+        from intermodal.cli.rendering.json_document import plain_data, print_document
+
+        print_document("plugins", {"plugins": [plain_data(each) for each in found]})
+        return
+    if not found:
+        click.echo("no plugin is installed; docs/plugins.md says how to write one")
+        return
+    from intermodal.cli.rendering.tables import echo_table
+
+    rows = [
+        (
+            each.kind,
+            each.name,
+            f"{each.package} {each.version}",
+            f"{each.problem}; {each.todo}" if each.problem else "ok",
+        )
+        for each in found
+    ]
+    echo_table(("provides", "name", "package", "state"), rows)
+
+
+def warn_of_plugins() -> None:
+    """Warn of each plugin that a verb found to be unusable and did not list."""
+    for problem in take_problems():
+        with suppress(OSError):
+            click.echo(f"warning: {one_line(str(problem))}", err=True)
+
+
+def plugin_findings() -> tuple[PluginFinding, ...]:
+    """Return what each installed plugin provides, after a check of it: no file or host is touched."""
+    every = every_plugin()
+    kinds: set[PluginKind] = {plugin.kind for plugin in every}
+    for kind in kinds:
+        _CHECKS[kind]()
+    for problem in take_problems():
+        _found[problem.plugin] = problem
+    return tuple(
+        PluginFinding(
+            kind=each.kind, name=each.name, package=each.distribution, version=each.version, place=each.value,
+            problem=_found[each].what if each in _found else "", todo=_found[each].todo if each in _found else "",
+        )
+        for each in every
+    )  # fmt: skip
+
+
+_found: dict[Plugin, PluginProblem] = {}  # a problem is told once, and may be asked for again
+
+
+def _check_hosts() -> None:
+    from intermodal.catalog.shipped_rows import shipped_rows
+
+    shipped_rows()
+
+
+def _check_prompt_formats() -> None:
+    from intermodal.prompts.formats import endings
+
+    endings()
+
+
+# Kind -> what reads all plugins of it, and reports those that cannot be used.
+_CHECKS: Mapping[PluginKind, Callable[[], None]] = {
+    "host": _check_hosts,
+    "prompt format": _check_prompt_formats,
+}

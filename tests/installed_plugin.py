@@ -1,0 +1,104 @@
+"""A Python in which plugins are installed and removed with pip, as a user does, without a network.
+
+The wheel is made here of what the plugin's ``pyproject.toml`` says, since a build backend would have to be fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PIP = ("--disable-pip-version-check", "--no-input", "--quiet")
+
+
+class Finished(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+def build_wheel(
+    name: str, version: str, files: Mapping[str, str], entry_points: Mapping[str, Mapping[str, str]], folder: Path
+) -> Path:
+    """Write a pure Python wheel (PEP 427) of these files; return its path."""
+    plain = name.replace("-", "_")
+    points = "\n".join(
+        line
+        for group, rows in entry_points.items()
+        for line in (f"[{group}]", *(f"{key} = {value}" for key, value in rows.items()), "")
+    )
+    info = f"{plain}-{version}.dist-info"
+    contents = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": points,
+    }
+    record = [
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip('=')},"
+        f"{len(text.encode())}"
+        for path, text in contents.items()
+    ]
+    contents[f"{info}/RECORD"] = "\n".join([*record, f"{info}/RECORD,,", ""])
+    wheel = folder / f"{plain}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        for path, text in contents.items():
+            packed.writestr(path, text)
+    return wheel
+
+
+def wheel_of(project: Path, folder: Path, version: str = "") -> Path:
+    """Write the wheel of a project of one folder of modules."""
+    said = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
+    files = {path.name: path.read_text("utf-8") for path in sorted(project.glob("*.py"))}
+    return build_wheel(said["name"], version or said["version"], files, said["entry-points"], folder)
+
+
+class PluginPython:
+    """A virtual environment that sees this one's packages, and a home of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        venv.create(folder / "venv", with_pip=False, symlinks=True)
+        self.python = folder / "venv" / "bin" / "python"
+        (site,) = (folder / "venv" / "lib").glob("python*/site-packages")
+        paths = [path for path in sys.path if path and Path(path).is_dir() and "site-packages" in path]
+        source = Path(__file__).parent.parent / "src"
+        (site / "parent.pth").write_text("\n".join([str(source), *paths]) + "\n", "utf-8")
+
+    def install(self, wheel: Path) -> None:
+        self._pip("install", "--no-index", "--no-deps", "--force-reinstall", str(wheel))
+
+    def uninstall(self, name: str) -> None:
+        self._pip("uninstall", "--yes", name)
+
+    def _pip(self, verb: str, *arguments: str) -> None:
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), *PIP, verb, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def intermodal(self, *arguments: str) -> Finished:
+        """Run the command line."""
+        return self.run("-m", "intermodal.cli.main", *arguments)
+
+    def run(self, *arguments: str) -> Finished:
+        done = subprocess.run(
+            [str(self.python), *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONWARNINGS": "error::UserWarning"}, cwd=self.folder,
+        )  # fmt: skip
+        return Finished(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,109 @@
+"""Hosts of plugins: listed, asked after consent, gone when the package is; rows that cannot be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.installed_plugin import PluginPython, build_wheel, wheel_of
+
+from intermodal import config
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.testing import FakeHost
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "plugin"
+ASK = ("ask", "-q", "How many?", "-m", "example:example/writer-8b")
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> PluginPython:
+    return PluginPython(tmp_path)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeHost]:
+    with FakeHost(answer="Four.") as made:
+        yield made
+
+
+def install_row(python: PluginPython, row: str, *, name: str = "broken", package: str = "intermodal-broken") -> None:
+    module = package.replace("-", "_")
+    files = {f"{module}.py": row}
+    points = {"intermodal.hosts": {name: f"{module}:HOST"}}
+    python.install(build_wheel(package, "2.0", files, points, python.folder))
+
+
+def test_an_installed_host_is_listed_planned_and_asked_after_consent_and_gone_once_uninstalled(
+    python: PluginPython, fake: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "example" not in python.intermodal("hosts").out
+    python.install(wheel_of(EXAMPLE, python.folder))
+    listed = {row["host"]: row for row in python.intermodal("hosts", "--json").document["hosts"]}
+    assert listed["example"]["base_url"] == "https://api.example.com/v1" and not listed["example"]["allowed"]
+    refused = python.intermodal(*ASK)
+    assert refused.code == 4 and "no consent for host example" in refused.err
+    assert python.intermodal("hosts", "add", "example", "--yes").code == 0
+    unset = python.intermodal(*ASK)
+    assert unset.code == 4 and "EXAMPLE_API_KEY is not set" in unset.err
+    config.add_host(os.environ, HostRow(id="example", base_url=fake.base_url))
+    monkeypatch.setenv("EXAMPLE_API_KEY", "sk-example")
+    plan = python.intermodal("explain", *ASK[2:])
+    assert plan.code == 0 and "Generate  example:example/writer-8b" in plan.out, plan.err
+    assert fake.attempts == []
+    assert python.intermodal(*ASK) == (0, "Four.\n", "")
+    assert len(fake.attempts) == 1
+    python.uninstall("intermodal-example")
+    gone = python.intermodal(*ASK)
+    assert gone.code == 2 and "example/writer-8b" in gone.err
+    assert "consent" not in python.intermodal("models").err
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "problem"),
+    [
+        ("openai", "HOST = {}", "intermodal has a host of that name"),
+        ("groq", "HOST = {}", "intermodal has a host of that name"),
+        ("broken", "import no_such_module", "cannot be loaded (ModuleNotFoundError: No module named 'no_such_module')"),
+        ("broken", "raise SystemExit(3)", "cannot be loaded (SystemExit: 3)"),
+        ("broken", "OTHER = {}", "cannot be loaded (AttributeError"),
+        ("broken", "HOST = ['x']", "intermodal_broken:HOST is list, not a dict"),
+        ("broken", "HOST = {'base_ur': 'https://a.b/v1'}", "unknown key base_ur in [hosts.broken]"),
+        ("broken", "HOST = {'name': 'x'}", "its row lacks base_url"),
+        ("broken", "HOST = {'base_url': 'ftp://a.b'}", "base_url must be an http or https address"),
+        ("broken", "HOST = {'base_url': 'https://a.b/v1', 'protocol': 'smoke'}", "protocol"),
+        ("prompt", "HOST = {'base_url': 'https://a.b/v1'}", "a host cannot be called 'prompt'"),
+    ],
+)
+def test_a_host_that_cannot_be_used_is_one_warning_with_package_and_fix_and_stops_no_request(
+    python: PluginPython, fake: FakeHost, name: str, row: str, problem: str
+) -> None:
+    install_row(python, row, name=name)
+    talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
+    config.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
+    done = python.intermodal("ask", "-q", "How many?", "-m", "box:acme/talker")
+    assert (done.code, done.out) == (0, "Four.\n"), done.err
+    (warning,) = [line for line in done.err.splitlines() if line.startswith("warning: ")]
+    assert f"host {name!r} of intermodal-broken 2.0" in warning and problem in warning
+    listed = python.intermodal("plugins", "--json")
+    (found,) = listed.document["plugins"]
+    assert problem in found["problem"] and found["todo"] and listed.err == ""
+
+
+def test_of_two_packages_with_a_host_of_one_name_the_first_by_name_is_used(python: PluginPython) -> None:
+    for package, port in (("intermodal-b", 2), ("intermodal-a", 1)):
+        install_row(python, f"HOST = {{'base_url': 'http://127.0.0.1:{port}/v1'}}", name="twin", package=package)
+    hosts = {row["host"]: row["base_url"] for row in python.intermodal("hosts", "--json").document["hosts"]}
+    assert hosts["twin"] == "http://127.0.0.1:1/v1"
+    states = {row["package"]: row["problem"] for row in python.intermodal("plugins", "--json").document["plugins"]}
+    assert states == {"intermodal-a": "", "intermodal-b": "is not used: intermodal-a 2.0 has a host of that name"}
+
+
+def test_doctor_lists_plugins_with_their_packages_and_versions(python: PluginPython) -> None:
+    assert "no plugin is installed" in python.intermodal("plugins").out
+    python.install(wheel_of(EXAMPLE, python.folder))
+    findings = python.intermodal("doctor", "--json").document["findings"]
+    found = {each["name"]: each for each in findings if each["area"] == "plugin"}
+    assert found["host example"]["what"] == "intermodal-example 0.1" and found["host example"]["state"] == "ok"
+    assert "intermodal-example 0.1" in python.intermodal("plugins").out
