@@ -10,7 +10,7 @@ import pytest
 from tests.unit.executor.routes import Bench, asked, plan, rename, route, say
 
 from intermodal import errors
-from intermodal.executor.attempt.accounting import Charge
+from intermodal.executor.attempt.accounting import AttemptEnding, Charge
 from intermodal.plans.step import Call, StepEstimate
 from intermodal.quantity import between
 from intermodal.request import Policy
@@ -88,7 +88,8 @@ async def test_c1_parallel_calls_never_reserve_more_than_the_budget(tmp_path: Pa
         most = max(most, ledger.spent + ledger.reserved)
         await entry.written()
         await anyio.sleep(0)
-        await entry.close(Charge("settled", 0.004, maybe_paid=True), AttemptOutcome(cost=0.004))
+        charge = Charge("settled", 0.004, maybe_paid=True)
+        await entry.close(AttemptEnding(charge, AttemptOutcome(cost=0.004), 0.004))
 
     async with anyio.create_task_group() as group:
         for _ in range(1000 if full_gates else 300):

@@ -160,7 +160,7 @@ class RunBill:
 
     def __init__(self, plan: Plan, tried: PriorAttempt | None = None, most: float | None = None) -> None:
         self._bounds = _bounds_of(plan)
-        self._handed = tried if tried is not None and tried.paid else None
+        self._handed = tried if tried is not None and tried.ending.charge.maybe_paid else None
         self._most = inf if most is None else most
         self._known = 0.0  # USD that somebody told
         self._guessed: float | None = 0.0  # USD of attempts of which nobody told; None where the plan does not, too
@@ -279,7 +279,7 @@ class RunBill:
         for step, endpoint in self._running:
             guessed = self._and(guessed, step, endpoint)
         if self._handed is not None:
-            counts = self._handed.counts
+            counts = self._handed.ending.counts
             guessed = None if guessed is None or counts is None else guessed + counts
         return None if guessed is None else self._known + min(guessed, max(self._most - self._known, 0.0))
 

@@ -6,8 +6,10 @@ import pytest
 from tests.unit.executor.routes import PRICED, Bench, asked, plan, route, say
 
 from intermodal import errors
+from intermodal.catalog.types import Endpoint, Host, Model
 from intermodal.executor.attempt import accounting
-from intermodal.executor.attempt.accounting import Charge
+from intermodal.executor.attempt.accounting import AttemptAccount, Charge
+from intermodal.executor.attempt.circuit_breaker import FAILURES_TO_OPEN, EndpointHealth
 from intermodal.plans.step import StepEstimate
 from intermodal.protocols.calls import WireUsage
 from intermodal.quantity import Quantity, between, unknown
@@ -77,3 +79,65 @@ async def test_a_run_whose_failed_attempt_has_no_known_price_does_not_know_what_
         result = await bench.run(made, *asked("What is it?"))
     assert [(failure.charged, failure.cost) for failure in result.failures] == [("maybe", None), ("maybe", None)]
     assert result.cost is None
+
+
+# ---- one attempt, from its beginning to its end -------------------------------------------------
+
+
+def account(estimated: Quantity, health: EndpointHealth | None = None, *, bound: float | None = None) -> AttemptAccount:
+    endpoint = Endpoint(id="h:m", model=Model(id="m"), host=Host(id="h"))
+    return AttemptAccount.begin(health or EndpointHealth(), endpoint, estimated, 10.0, streamed=True, bound=bound)
+
+
+def test_an_answer_costs_what_was_reported_and_its_times_are_those_of_the_attempt() -> None:
+    made = account(DEAR)
+    made.start(11.0)
+    made.sending(12.0)
+    made.first_word(12.5)
+    made.first_word(19.0)
+    made.billed = 0.002
+    ending = made.end(14.0, WireUsage(input_tokens=3, output_tokens=4), out=4, cut=True)
+    assert ending.charge == Charge("settled", 0.002, maybe_paid=True)
+    assert (ending.counts, ending.untold, ending.tokens) == (0.002, 0.0, 7)
+    outcome = ending.outcome
+    assert (outcome.seconds, outcome.first_seconds, outcome.cost, outcome.cut) == (3.0, 0.5, 0.002, True)
+
+
+def test_an_answer_that_nobody_counted_counts_at_the_most_that_it_may_have_cost() -> None:
+    ending = account(DEAR).end(14.0, WireUsage(), out=None)
+    assert ending.charge == Charge("estimated", None, maybe_paid=True)
+    assert (ending.counts, ending.untold, ending.tokens) == (0.003, 0.003, None)
+
+
+def test_a_row_says_the_lower_bound_of_a_call_that_was_shortened() -> None:
+    made = account(DEAR, bound=0.001)
+    made.first_word(10.5)
+    assert made.cancel(11.0, sent=True).outcome.cost == 0.001
+    assert account(DEAR).cancel(11.0, sent=True).outcome.cost is None, "the row knows the bound"
+    assert account(FREE, bound=0.0).cancel(11.0, sent=False).charge == VOID
+
+
+def test_a_failure_counts_against_the_endpoint_and_its_first_word_makes_it_cost() -> None:
+    health = EndpointHealth()
+    for _ in range(FAILURES_TO_OPEN):
+        assert not health.seconds_open("h:m", 10.0)
+        assert account(DEAR, health).fail(DOWN, 10.0, sent=False).charge == VOID
+    assert health.seconds_open("h:m", 10.0)
+    late = errors.RateLimited("slow down", status=429)
+    spoke = account(DEAR, health)
+    spoke.first_word(10.0)
+    assert spoke.fail(late, 11.0, sent=True).counts == 0.003
+    assert not health.seconds_open("h:m", 10.0), "it answers"
+
+
+def test_an_attempt_that_is_abandoned_says_nothing_of_its_endpoint_unless_it_spoke() -> None:
+    health = EndpointHealth()
+    for _ in range(FAILURES_TO_OPEN):
+        account(DEAR, health).fail(DOWN, 10.0, sent=False)
+    account(DEAR, health).cancel(10.0, sent=True)
+    assert health.seconds_open("h:m", 10.0)
+    spoke = account(DEAR, health)
+    spoke.first_word(10.0)
+    ending = spoke.cancel(11.0, sent=True)
+    assert not health.seconds_open("h:m", 10.0)
+    assert (ending.outcome.error, ending.counts, ending.untold) == ("cancelled", 0.003, 0.003)

@@ -6,14 +6,14 @@ import pytest
 
 from intermodal import errors
 from intermodal.events import Actual, AttemptFailed, Event, Finished, Replanned, StepFinished, StepStarted, Usage
-from intermodal.executor.attempt.accounting import Charge
-from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+from intermodal.executor.attempt.accounting import AttemptEnding, Charge
 from intermodal.executor.attempt.step_caller import PriorAttempt
 from intermodal.gateway import billing
 from intermodal.gateway.billing import RunBill
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.step import Call, Step, StepEstimate
 from intermodal.quantity import between, unknown
+from intermodal.store.rows import AttemptOutcome
 
 BOUND = 0.5  # USD of an attempt to answer
 
@@ -130,9 +130,9 @@ def test_guesses_are_no_more_than_was_set_aside_and_what_is_told_is_the_truth() 
 @pytest.mark.parametrize("paid", [False, True])
 def test_an_attempt_that_was_made_before_the_run_counts_until_it_is_told_of(paid: bool) -> None:
     error = errors.StreamCut("cut", where="e")
-    upstream = EndpointHealth().begin("e", "h", 0.0, again=False)
     charge = Charge("estimated", None, True) if paid else Charge("void", 0.0, False)
-    tried = PriorAttempt(error, upstream, run="r", charge=charge, counts=0.3, seconds=1.0)
+    ending = AttemptEnding(charge, AttemptOutcome(cost=charge.cost), 0.3)
+    tried = PriorAttempt(error, "e", ending, run="r", seconds=1.0)
     made = RunBill(PLAN, tried, 3 * BOUND)
     assert (made.nothing_sent, made.cost, made.tokens) == ((False, 0.3, None) if paid else (True, 0.0, 0))
     made.feed(BEGAN)

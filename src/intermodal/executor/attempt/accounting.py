@@ -1,15 +1,16 @@
 """What an attempt costs: its charge by how it ended, and its bill by the usage that came back. Pure.
 
-    ended                                   row           cost
-    with an answer whose usage is known     settled       by its usage
-    with an answer without usage            estimated     unknown: the amount reserved counts
+    ended                                   row           cost                                   breaker
+    with an answer whose usage is known     settled       by its usage                           works
+    with an answer without usage            estimated     unknown: the amount reserved counts    works
     failed after its first word, or in a
-    way that may have been billed           estimated     unknown, 0 where the endpoint is free
-    failed and certainly not billed         void          0
-    abandoned after it was sent             estimated     unknown, 0 where the endpoint is free
-    abandoned before                        void          0
+    way that may have been billed           estimated     unknown, 0 where the endpoint is free  by the error
+    failed and certainly not billed         void          0                                      by the error
+    abandoned after it was sent             estimated     unknown, 0 where the endpoint is free  works if it spoke
+    abandoned before                        void          0                                      nothing
 
-An endpoint is free where its estimate is known and 0 at its high end; one without a known price is not. ``settle``
+``AttemptAccount`` is one attempt: the executor and the direct path tell it what happens and do as it says. An endpoint
+is free where its estimate is known and 0 at its high end; one without a known price is not. ``settle``
 bills a finished call at the prices of its day: the host's dated price vector where there is one (cached tokens,
 modalities, steps and tiers each at their own price), else the endpoint's own price by the same arithmetic.
 """
@@ -25,12 +26,13 @@ from intermodal.catalog import rate_cards
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Price
 from intermodal.errors import CallError, IntermodalError
-from intermodal.events import Actual
+from intermodal.events import Actual, Usage
+from intermodal.executor.attempt.circuit_breaker import EndpointHealth, TrackedCall
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
 from intermodal.quantity import Quantity, between
-from intermodal.store.rows import Work
+from intermodal.store.rows import AttemptOutcome, Work
 
 ClosedState = Literal["settled", "estimated", "void"]
 
@@ -50,6 +52,7 @@ class Charge(NamedTuple):
 
 
 _VOID = Charge("void", 0.0, False)
+_UNREPORTED, _NO_USAGE = WireUsage(), Usage()
 
 
 def upper_bound(cost: Quantity) -> float | None:
@@ -72,6 +75,7 @@ def charge_answer(billed: float | None, estimated: Quantity, *, counted: bool) -
     """Return the charge of an attempt that ended with an answer, or with a refusal.
 
     Args:
+        began: when its time began.
         billed: USD by the reported usage (``settle``). estimated: USD as planned.
         counted: the usage covers the whole answer (``usage_is_complete``).
     """
@@ -98,6 +102,150 @@ def charge_cancel(estimated: Quantity, *, sent: bool) -> Charge:
 
 def _unknown(estimated: Quantity) -> Charge:
     return Charge("estimated", 0.0 if is_free(estimated) else None, True)
+
+
+class AttemptEnding(NamedTuple):
+    """How an attempt ended, as its row, the budgets, the events and the metrics are told of it.
+
+    Attributes:
+        charge: how its row is closed. outcome: what its row says.
+        counts: USD that count for it: its cost, else the most that it may have cost; None where its price is unknown.
+    """
+
+    charge: Charge
+    outcome: AttemptOutcome
+    counts: float | None
+
+    @property
+    def untold(self) -> float:
+        """USD of ``counts`` that are an upper bound."""
+        return 0.0 if self.charge.cost is not None else self.counts or 0.0
+
+    @property
+    def tokens(self) -> int | None:
+        """Tokens in and out, as they were reported; None where they were not."""
+        usage = self.outcome.usage
+        if usage.input_tokens is None and usage.output_tokens is None:
+            return None
+        return (usage.input_tokens or 0) + (usage.output_tokens or 0)
+
+
+class AttemptAccount:
+    """One attempt, from its beginning to its one end: ``end``, ``fail`` or ``cancel``.
+
+    It tells the circuit breaker, and says what the attempt cost and what its row is. It sends and writes nothing: times
+    are handed in, and whoever makes the attempt writes what an ending says.
+
+    Attributes:
+        began: when its time began.
+        billed: USD by the reported usage (``settle``), None while nobody knows.
+        first_at: when the first word came, None before.
+    """
+
+    __slots__ = ("_bound", "_call", "_estimated", "_lower", "_sent_at", "_streamed", "began", "billed", "first_at",
+                 "load_seconds")  # fmt: skip
+
+    def __init__(
+        self, call: TrackedCall, estimated: Quantity, now: float, *, streamed: bool, bound: float | None
+    ) -> None:
+        self.billed: float | None = None
+        self.first_at: float | None = None
+        self.load_seconds = 0.0
+        self.began = self._sent_at = now
+        self._bound = upper_bound(estimated) if bound is None else bound
+        self._call = call
+        self._estimated = estimated
+        self._lower = bound is not None
+        self._streamed = streamed
+
+    @classmethod
+    def begin(
+        cls, health: EndpointHealth, endpoint: Endpoint, estimated: Quantity, now: float, *, streamed: bool,
+        again: bool = False, bound: float | None = None,
+    ) -> AttemptAccount:  # fmt: skip
+        """Begin an attempt.
+
+        Args:
+            estimated: USD as planned. bound: USD that it costs at most where that is less.
+            streamed: its first word comes before its last.
+            again: it is a resend that ``EndpointHealth.acquire`` has paid for, or that its host asked for.
+        """
+        call = health.begin(endpoint.id, endpoint.host.id, now, again=again)
+        return cls(call, estimated, now, streamed=streamed, bound=bound)
+
+    def start(self, now: float) -> None:
+        """Measure its time from now on: what it had to wait for before is no part of it."""
+        self.began = now
+
+    def sending(self, now: float) -> None:
+        """Note that it is sent now."""
+        self._sent_at = now
+
+    def first_word(self, now: float) -> None:
+        """Note that the answer began. Only the first of several counts."""
+        if self.first_at is None:
+            self.first_at = now
+            self._call.first_word()
+
+    @property
+    def counts(self) -> float | None:
+        """USD that count for an answer: what it cost, else what it may have cost."""
+        return self._bound if self.billed is None else self.billed
+
+    def end(
+        self, now: float, reported: WireUsage, *, out: int | None, counted: bool = True, cut: bool = False,
+        code: str = "",
+    ) -> AttemptEnding:  # fmt: skip
+        """End it with an answer, or a refusal.
+
+        Args:
+            reported: the host's own count. out: tokens of the answer that count.
+            counted: the usage covers the whole answer (``usage_is_complete``). cut: the answer ended at a limit.
+            code: of the error where the answer cannot be used.
+        """
+        self._call.end(None, now)
+        charge = charge_answer(self.billed, self._estimated, counted=counted)
+        return self._ending(now, charge, code, reported, reported_usage(reported, out), cut=cut)
+
+    def fail(self, error: IntermodalError, now: float, *, sent: bool) -> AttemptEnding:
+        """End it with an error. ``sent``: a part of the request may have reached the endpoint."""
+        self._call.end(error, now)
+        charge = charge_failure(error, self._estimated, sent=sent, begun=self.first_at is not None)
+        return self._ending(now, charge, error.code)
+
+    def cancel(self, now: float, *, sent: bool, code: str = "cancelled") -> AttemptEnding:
+        """Abandon it: nobody waits for the answer any more."""
+        self._call.leave()
+        return self._ending(now, charge_cancel(self._estimated, sent=sent), code)
+
+    def _ending(
+        self, now: float, charge: Charge, code: str, reported: WireUsage = _UNREPORTED, usage: Usage = _NO_USAGE,
+        *, cut: bool = False,
+    ) -> AttemptEnding:  # fmt: skip
+        cost, first, told = charge.cost, self.first_at, dict(reported.input_by_modality)
+        counts = self._bound if cost is None else cost
+        outcome = AttemptOutcome(
+            usage=usage,
+            cost=counts if self._lower and charge.state == "estimated" else cost,  # the row knows the higher bound
+            seconds=max(0.0, now - self.began - self.load_seconds),
+            first_seconds=None if first is None or not self._streamed else max(0.0, first - self._sent_at),
+            load_seconds=self.load_seconds,
+            cached=bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0)),
+            error=code,
+            reasoning_tokens=reported.reasoning_tokens,
+            told_image=told.get("image"),
+            told_audio=told.get("audio"),
+            cut=cut,
+        )
+        return AttemptEnding(charge, outcome, counts)
+
+
+def reported_usage(usage: WireUsage, out: int | None) -> Usage:
+    """Return a host's usage as events report it, with ``out`` as the tokens of the answer."""
+    return Usage(
+        input_tokens=usage.input_tokens, output_tokens=out, cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
+    )  # fmt: skip
 
 
 _SILENT = (("embedding",), ("scores",))  # what models make that write nothing

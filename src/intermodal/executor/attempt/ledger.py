@@ -16,7 +16,7 @@ from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingReq
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.rates import effort_key, reasoning_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
-from intermodal.executor.attempt.accounting import Charge, ClosedState, upper_bound
+from intermodal.executor.attempt.accounting import AttemptEnding, ClosedState, upper_bound
 from intermodal.executor.preparation.conversion_metrics import range_of
 from intermodal.hints import hint
 from intermodal.plans.step import Call
@@ -235,10 +235,9 @@ class AttemptEntry:
                 raise
         self.sent = True
 
-    async def close(self, charge: Charge, outcome: AttemptOutcome) -> None:
+    async def close(self, ending: AttemptEnding) -> None:
         """Close the row. Where the cost is unknown, the reserved amount counts."""
-        unknown = charge.state == "estimated" and charge.cost is None
-        await self._close(charge.state, outcome, self._bound if unknown else charge.cost)
+        await self._close(ending.charge.state, ending.outcome, ending.counts)
 
     def drop(self) -> None:
         """Release the reservation without a row: nothing was sent."""

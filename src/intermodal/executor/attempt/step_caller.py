@@ -18,11 +18,10 @@ from intermodal import errors
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS
 from intermodal.catalog.types import Protocol
 from intermodal.content import Value
-from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought, Usage
+from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
 from intermodal.executor.attempt import accounting, retry
-from intermodal.executor.attempt.accounting import Charge, settle
+from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage, settle
 from intermodal.executor.attempt.capability_learning import lesson_from_error
-from intermodal.executor.attempt.circuit_breaker import TrackedCall
 from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
 from intermodal.executor.attempt.retry import RetryDecision
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
@@ -33,7 +32,6 @@ from intermodal.media.text.tool_definitions import tools_digest
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call
 from intermodal.protocols import calls as wire
-from intermodal.store.rows import AttemptOutcome
 
 _SECRET_PREFIX = 8  # characters of a key that are worth hiding
 
@@ -195,20 +193,18 @@ class StepCaller:
                 attempt: CallAttempt | PriorAttempt = tried
             else:
                 again |= number > 1
-                upstream = upstreams.begin(name, job.endpoint.host.id, clock(), again=again)
-                attempt = CallAttempt(self, job, begin if number == 1 else _nothing, say, think, upstream)
+                attempt = CallAttempt(self, job, begin if number == 1 else _nothing, say, think, again=again)
             tried = None
             try:
                 made = await (
                     attempt.make(job.step.id, say, think) if isinstance(attempt, PriorAttempt) else attempt.make()
                 )
             except errors.IntermodalError as error:
-                attempt.upstream.end(error, clock())
                 error.step = error.step or job.step.id
                 if isinstance(error, (errors.BudgetExceeded, errors.InputError)) or error.code == "store":
                     raise original_failure(error, failed) from None
-                spent.append(attempt.cost)
-                self.ledger.maybe_paid += attempt.maybe_paid(error)
+                spent.append(attempt.ending.charge.cost)
+                self.ledger.maybe_paid += attempt.ending.charge.maybe_paid
                 if (lesson := lesson_from_error(error, job)) is not None:
                     upstreams.learn(lesson, clock())
                     if lesson.lacks and isinstance(error, errors.CallError):
@@ -231,7 +227,6 @@ class StepCaller:
                 self._give_up(attempt)
                 raise
             else:
-                attempt.upstream.end(None, clock())
                 return FinishedCall(made=made, actual=attempt.actual(tuple(spent)))
 
     def at(self) -> float:
@@ -240,7 +235,6 @@ class StepCaller:
 
     def _give_up(self, attempt: CallAttempt | PriorAttempt) -> None:
         """Report an attempt that was abandoned, as it may have been paid."""
-        attempt.upstream.leave()
         if isinstance(attempt, CallAttempt) and attempt.sent:
             self.hint(attempt.given_up(self.at()))
 
@@ -254,8 +248,8 @@ class StepCaller:
                 code=error.code,
                 reason=decision.reason,
                 status=error.status if isinstance(error, errors.CallError) else 0,
-                charged="maybe" if attempt.maybe_paid(error) else "no",
-                cost=attempt.cost,
+                charged="maybe" if attempt.ending.charge.maybe_paid else "no",
+                cost=attempt.ending.charge.cost,
                 seconds=round(attempt.seconds, 6),
                 then=decision.kind,
                 delay=round(decision.delay, 3),
@@ -276,24 +270,21 @@ class PriorAttempt:
     ``events``.
 
     Attributes:
-        counts: USD that count for it where its cost is unknown, None for an endpoint without prices.
+        endpoint: its id. ending: what it cost.
         run: the id of its run. seconds: since the run began.
         sent: a part of the request may have reached the host.
     """
 
     def __init__(
-        self, error: errors.CallError | None, upstream: TrackedCall, *, run: str, charge: Charge,
-        counts: float | None, seconds: float, events: Sequence[wire.WireEvent] = (),
+        self, error: errors.CallError | None, endpoint: str, ending: AttemptEnding, *, run: str, seconds: float,
+        sent: bool = True, events: Sequence[wire.WireEvent] = (),
     ) -> None:  # fmt: skip
         self.error = error
-        self.upstream = upstream
-        self.endpoint = upstream.endpoint
-        self.sent = True
+        self.endpoint = endpoint
+        self.ending = ending
         self.run = run
-        self.cost = charge.cost
-        self.counts = counts
         self.seconds = seconds
-        self.paid = charge.maybe_paid
+        self.sent = sent
         self._events = events
         self._step = ""
 
@@ -321,14 +312,17 @@ class PriorAttempt:
         """What the step took."""
         usage = self._made.usage
         said = reported_usage(usage, usage.output_tokens)
-        return Actual(step=self._step, seconds=self.seconds, usage=said, cost=self.cost)
-
-    def maybe_paid(self, error: errors.IntermodalError) -> bool:
-        return self.paid
+        return Actual(step=self._step, seconds=self.seconds, usage=said, cost=self.ending.charge.cost)
 
 
 class CallAttempt:
-    """One attempt at a call, and the ``AttemptContext`` that its driver gets."""
+    """One attempt at a call, and the ``AttemptContext`` that its driver gets.
+
+    Attributes:
+        ending: what it cost; there once ``make`` returned or raised.
+    """
+
+    ending: AttemptEnding
 
     def __init__(
         self,
@@ -337,11 +331,11 @@ class CallAttempt:
         begin: Callable[[], Awaitable[None]],
         say: Callable[[str], Awaitable[None]] | None,
         think: Callable[[Thought], Awaitable[None]] | None,
-        upstream: TrackedCall,
+        *,
+        again: bool,
     ) -> None:
-        self.upstream = upstream
-        self.key = caller.world.find_key(job.endpoint.host) or ""
-        self.cost: float | None = 0.0
+        world = caller.world
+        self.key = world.find_key(job.endpoint.host) or ""
         self.endpoint = job.endpoint.id
         self._caller = caller
         self._job = job
@@ -349,13 +343,12 @@ class CallAttempt:
         self._say = say
         self._think = think
         self._entry: AttemptEntry | None = None
-        self._clock = caller.world.clock
-        self._begun = self._clock()
-        self._moment = caller.world.moment()
-        self._sent_at = self._begun
-        self._first_at: float | None = None
-        self._load_seconds = 0.0
-        self._outcome = AttemptOutcome()
+        self._clock = world.clock
+        self._account = AttemptAccount.begin(
+            world.upstreams, job.endpoint, job.step.estimate.cost, world.clock(), again=again,
+            streamed=job.chat is None or job.chat.stream,
+        )  # fmt: skip
+        self._moment = world.moment()
         self._peak: int | None = None
 
     # ---- what the driver calls (job.Line) -----------------------------------------------------
@@ -366,18 +359,17 @@ class CallAttempt:
 
     async def sending(self) -> None:
         await self.record().written()
-        self._sent_at = self._clock()
+        self._account.sending(self._clock())
 
     def record(self) -> AttemptEntry:
         assert self._entry is not None
-        self._sent_at = self._clock()
+        self._account.sending(self._clock())
         self._entry.begin()
         return self._entry
 
     async def say(self, text: str) -> None:
-        if self._first_at is None and text:
-            self._first_at = self._clock()
-            self.upstream.first_word()
+        if self._account.first_at is None and text:
+            self._account.first_word(self._clock())
         if self._say is not None:
             await self._say(text)
         if self._entry is not None:
@@ -388,7 +380,7 @@ class CallAttempt:
             await self._think(thought)
 
     def loaded(self, seconds: float) -> None:
-        self._load_seconds = seconds
+        self._account.load_seconds = seconds
 
     def progress(self, fraction: float | None, note: str = "") -> None:
         self._caller.hint(StepProgress(step=self._job.step.id, fraction=fraction, note=note))
@@ -402,61 +394,52 @@ class CallAttempt:
         """Reserve, call the driver, settle. The row is closed when this returns or raises."""
         import anyio
 
-        job = self._job
-        entry = self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
+        job, account = self._job, self._account
         try:
+            self._entry = await self._caller.ledger.open(job.step, job.endpoint, job.work)
             await self._begin()
-            self._begun = self._clock()
+            account.start(self._clock())
             made = await driver_of(job.endpoint.host.protocol)(job, self._caller.world, self)
         except errors.IntermodalError as error:
-            await self._failed(entry, error)
+            await self._close(account.fail(error, self._clock(), sent=self.sent))
             raise _without_key(self.key, error) from None
         except anyio.get_cancelled_exc_class():
-            await self._close_unknown(entry, "cancelled")
+            await self._close(account.cancel(self._clock(), sent=self.sent))
             raise
         except BaseException:
-            await self._close_unknown(entry, "internal")
+            await self._close(account.cancel(self._clock(), sent=self.sent, code="internal"))
             raise
         refused = made.finish_reason == "content_filter" and not made.text.strip()
-        usage = self._counted(made)
         tariff = self._caller.world.tariff(job.endpoint)
-        self.cost = settle(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
+        account.billed = settle(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
         self._peak = made.peak_memory
-        cut = made.finish_reason == "length"
-        self._outcome = self._took(usage, made.usage, "content_refused" if refused else "", cut=cut)
-        counted = accounting.usage_is_complete(made.usage, looped=made.looped, overran=made.overran)
-        await self._close(entry, accounting.charge_answer(self.cost, job.step.estimate.cost, counted=counted))
+        await self._close(
+            account.end(
+                self._clock(), made.usage, out=self._output_tokens(made), cut=made.finish_reason == "length",
+                counted=accounting.usage_is_complete(made.usage, looped=made.looped, overran=made.overran),
+                code="content_refused" if refused else "",
+            )
+        )  # fmt: skip
         return made
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
         """Return what the step took. ``before``: the costs of the attempts that failed."""
-        costs = (*before, self.cost)
+        outcome = self.ending.outcome
+        costs = (*before, self.ending.charge.cost)
         known = [cost for cost in costs if cost is not None]
         return Actual(
             step=self._job.step.id,
-            seconds=self._outcome.seconds,
-            load_seconds=self._outcome.load_seconds,
-            usage=self._outcome.usage,
+            seconds=outcome.seconds,
+            load_seconds=outcome.load_seconds,
+            usage=outcome.usage,
             cost=sum(known) if len(known) == len(costs) else None,
             peak_memory=self._peak or None,
         )
 
-    def maybe_paid(self, error: errors.IntermodalError) -> bool:
-        """Return whether a failed attempt may have cost money."""
-        return self._charge(error).maybe_paid
-
-    def _charge(self, error: errors.IntermodalError) -> Charge:
-        estimated, begun = self._job.step.estimate.cost, self._first_at is not None
-        return accounting.charge_failure(error, estimated, sent=self.sent, begun=begun)
-
     @property
     def seconds(self) -> float:
         """Seconds of the attempt, without the loading of a runtime."""
-        return self._outcome.seconds
-
-    async def _failed(self, entry: AttemptEntry, error: errors.IntermodalError) -> None:
-        self._outcome = self._took(Usage(), wire.WireUsage(), error.code)
-        await self._close(entry, self._charge(error))
+        return self.ending.outcome.seconds
 
     @property
     def sent(self) -> bool:
@@ -465,30 +448,21 @@ class CallAttempt:
 
     def given_up(self, at: float) -> AttemptFailed:
         """Return the event for an attempt that was abandoned at a deadline or because of another failure."""
-        charged: Literal["no", "maybe"] = "no" if self.cost == 0 else "maybe"
+        cost = self.ending.charge.cost
+        charged: Literal["no", "maybe"] = "no" if cost == 0 else "maybe"
         return AttemptFailed(
-            step=self._job.step.id, endpoint=self.endpoint, code=self._outcome.error,
-            reason="was given up before its answer was whole", charged=charged, cost=self.cost,
+            step=self._job.step.id, endpoint=self.endpoint, code=self.ending.outcome.error,
+            reason="was given up before its answer was whole", charged=charged, cost=cost,
             seconds=round(self.seconds, 6), at=at,
         )  # fmt: skip
 
-    async def _close_unknown(self, entry: AttemptEntry, code: str) -> None:
-        self._outcome = self._took(Usage(), wire.WireUsage(), code)
-        await self._close(entry, accounting.charge_cancel(self._job.step.estimate.cost, sent=entry.sent))
+    async def _close(self, ending: AttemptEnding) -> None:
+        self.ending = ending
+        if self._entry is not None:
+            await self._entry.close(ending)
 
-    async def _close(self, entry: AttemptEntry, charge: Charge) -> None:
-        self.cost = charge.cost
-        await entry.close(charge, msgspec.structs.replace(self._outcome, cost=charge.cost))
-
-    def _took(self, usage: Usage, reported: wire.WireUsage, error: str, *, cut: bool = False) -> AttemptOutcome:
-        seconds = max(0.0, self._clock() - self._begun - self._load_seconds)
-        whole = self._job.chat is not None and not self._job.chat.stream  # then its first word came with its last
-        first = None if self._first_at is None or whole else max(0.0, self._first_at - self._sent_at)
-        took = attempt_outcome(reported, usage, cost=self.cost, seconds=seconds, first=first, error=error, cut=cut)
-        return msgspec.structs.replace(took, load_seconds=self._load_seconds)
-
-    def _counted(self, made: CallResult) -> Usage:
-        """Return usage as reported; for a conversion, the output tokens are those of the text it made."""
+    def _output_tokens(self, made: CallResult) -> int | None:
+        """Return the tokens of the answer as reported; for a conversion, those of the text it made."""
         out = made.usage.output_tokens
         if made.transcript is not None:
             out = self._tokens(made.transcript.text)
@@ -496,7 +470,7 @@ class CallAttempt:
             out = self._tokens(made.text + made.beside)
         elif self._job.step.op == "read":
             out = self._tokens("\n".join(lines_to_text(lines) for lines in made.lines))
-        return reported_usage(made.usage, out)
+        return out
 
     def _tokens(self, text: str) -> int:
         return count_answer_tokens(text, self._caller.world.count)
@@ -506,38 +480,6 @@ def count_answer_tokens(text: str, count: Callable[[str, str], int | None]) -> i
     """Count tokens with the vocabulary of the embedded model: one measure for whatever no host counts."""
     counted = count("smollm2", text)
     return round(len(text) / 4) if counted is None else counted
-
-
-def reported_usage(usage: wire.WireUsage, out: int | None) -> Usage:
-    """Return a host's usage as events report it, with ``out`` as the tokens of the answer."""
-    return Usage(
-        input_tokens=usage.input_tokens, output_tokens=out, cached_tokens=usage.cached_tokens,
-        cache_write_tokens=usage.cache_write_tokens, reasoning_tokens=usage.reasoning_tokens,
-    )  # fmt: skip
-
-
-def attempt_outcome(
-    reported: wire.WireUsage,
-    usage: Usage,
-    *,
-    cost: float | None,
-    seconds: float,
-    first: float | None,
-    error: str,
-    cut: bool = False,
-) -> AttemptOutcome:
-    """Return the outcome of an attempt for its row.
-
-    Args:
-        reported: the host's own count. usage: the tokens that count. cut: the answer ended at a limit.
-    """
-    told = dict(reported.input_by_modality)
-    return AttemptOutcome(
-        usage=usage, cost=cost, seconds=seconds, first_seconds=first,
-        cached=bool(reported.cached_tokens and reported.cached_tokens * 2 > (reported.input_tokens or 0)),
-        error=error, reasoning_tokens=reported.reasoning_tokens,
-        told_image=told.get("image"), told_audio=told.get("audio"), cut=cut,
-    )  # fmt: skip
 
 
 def _without_key(key: str, error: errors.IntermodalError) -> errors.IntermodalError:

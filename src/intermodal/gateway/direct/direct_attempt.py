@@ -12,20 +12,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from msgspec.structs import replace
-
 from intermodal import errors
 from intermodal.content import together
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.tokens import text_tokens
-from intermodal.events import AttemptState
-from intermodal.events import Usage as Told
+from intermodal.events import Usage
 from intermodal.executor.attempt import accounting
+from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage
 from intermodal.executor.attempt.answer_state import LOOP_STOPPED, deadline_missed, overrun_note
 from intermodal.executor.attempt.capability_learning import context_lesson
-from intermodal.executor.attempt.circuit_breaker import TrackedCall
 from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
-from intermodal.executor.attempt.step_caller import PriorAttempt, attempt_outcome, count_answer_tokens, reported_usage
+from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_tokens
 from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.outputs.answer_call import ending_notes
@@ -60,7 +57,7 @@ from intermodal.protocols.reply_decoder import NO_REASON
 from intermodal.request import JsonOutput
 from intermodal.store.attempt_journal import uuid_of
 from intermodal.store.direct_attempts import DirectAttemptRow
-from intermodal.store.rows import AttemptOutcome, Work
+from intermodal.store.rows import Work
 from intermodal.telemetry.request_record import ModelCall
 from intermodal.transport.http1 import HostConnection
 
@@ -74,6 +71,7 @@ if TYPE_CHECKING:
 
 _JSON = "application/json"
 _SHORTENED = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
+_UNCOUNTED = WireUsage()
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
@@ -107,16 +105,15 @@ class DirectAttempt:
         self._asked = asked
         self._reply = reply
         self._loop = asyncio.get_running_loop()
-        self._began = self._sent_at = time.monotonic()
+        self._began = time.monotonic()
         self._started = time.time()
         self._ids = new_ids(self._started)
-        self._upstream: TrackedCall
+        self._account: AttemptAccount
         self._exchange: UpstreamResponse = BufferedResponse(way.endpoint.id, way.target.secret, way.tongue)
         self._connection: HostConnection | None = None
         self._given: QuotaReservation | None = None
         self._shortened: ShortenedCall | None = None
         self._slot = -1  # on the slate
-        self._cost: float | None = None
         self._silence: StreamKeepalive | None = None
         self._weighed: Work | None = None
         self._over: OnEnd | None = None
@@ -231,9 +228,12 @@ class DirectAttempt:
 
     def _asks(self) -> None:
         """From here on the endpoint is told how it ends: ``_end``, or ``_left``."""
-        endpoint, upstreams = self._way.endpoint, self._context.client.upstreams
-        self._upstream = upstreams.begin(endpoint.id, endpoint.host.id, self._began, again=False)
-        deadline = self._way.policy.deadline
+        way, short = self._way, self._shortened
+        self._account = AttemptAccount.begin(
+            self._context.client.upstreams, way.endpoint, way.estimated, time.monotonic(), streamed=self._chat.stream,
+            bound=None if short is None else short.bound,
+        )  # fmt: skip
+        deadline = way.policy.deadline
         if deadline is not None:
             self._late = self._loop.call_later(deadline, self._too_late, deadline)
 
@@ -276,7 +276,7 @@ class DirectAttempt:
             exchange.connection = connection
             self._reply.when_caught_up(connection.resume)
         self._connection = connection
-        self._sent_at = time.monotonic()
+        self._account.sending(time.monotonic())
         exchange.then(self._ended)
         try:
             connection.send(way.target, way.body(self._chat, self._shortened), exchange, way.endpoint.id)
@@ -406,11 +406,6 @@ class DirectAttempt:
             self._asked.told |= rate_limit_headers(*ledger.rates(key))
 
     @property
-    def _bound(self) -> float | None:
-        """USD that count where nobody says what it cost."""
-        return self._way.bound if self._shortened is None else self._shortened.bound
-
-    @property
     def _heads(self) -> str:
         short = self._shortened
         return self._way.heads if short is None else f"{self._way.heads}x-intermodal-max-tokens: {short.limit}\r\n"
@@ -420,24 +415,10 @@ class DirectAttempt:
         """Tokens that the host was asked for at most."""
         return self._way.limit if self._shortened is None else self._shortened.limit
 
-    def _settle(self, tokens: int | None = None) -> None:
-        """What became of what was set aside: what it cost, else what it may have cost; tokens, None where nobody can
-        tell."""
-        ledger, given = self._context.ledger, self._given
-        if ledger is None or given is None:
-            return
-        if self._cost is not None:
-            ledger.settle(given, cost=self._cost, tokens=tokens)
-        else:
-            ledger.settle(given, cost=self._bound, tokens=tokens, untold=self._bound or 0.0)
-
-    def _settle_by(self, usage: WireUsage | None) -> tuple[int, int]:
-        """By what the host counted: tokens in and out, 0 where it did not."""
-        given = usage.input_tokens if usage is not None else None
-        made = usage.output_tokens if usage is not None else None
-        counted = given or 0, made or 0
-        self._settle(None if given is None and made is None else counted[0] + counted[1])
-        return counted
+    def _settle(self, ending: AttemptEnding, tokens: int | None) -> None:
+        """Charge the key's budget; ``tokens`` None where nobody can tell."""
+        if self._given is not None:
+            settle(self._context.ledger, self._given, ending, tokens)
 
     def _release(self) -> None:
         """Nothing was sent."""
@@ -447,7 +428,7 @@ class DirectAttempt:
     # ---- a stream ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        self._upstream.first_word()
+        self._first_word()
         if self._silence is not None:
             self._silence.end()
         self._open()
@@ -456,15 +437,14 @@ class DirectAttempt:
         if not self._reply.status:
             self._reply.open(self._heads + _STREAMED, self._way.tongue.stream_type)
 
-    def _told(self, live: StreamedResponse) -> bytes:
-        self._cost = self._bill(None if live.looped else live.usage)
-        return run_metadata(
-            self._way, self._counts(), 1, time.monotonic() - self._began, self._notes("".join(live.text))
-        )
+    def _first_word(self) -> None:
+        if (first := self._exchange.first_at) is not None:
+            self._account.first_word(first)
 
-    def _counts(self) -> float | None:
-        """What it cost, as it is told and charged: where the host counts nothing, what was set aside."""
-        return self._bound if self._cost is None else self._cost
+    def _told(self, live: StreamedResponse) -> bytes:
+        self._bill()
+        seconds = time.monotonic() - self._began
+        return run_metadata(self._way, self._account.counts, 1, seconds, self._notes("".join(live.text)))
 
     def _notes(self, text: str) -> tuple[str, ...]:
         """What the executor would have said of the answer."""
@@ -549,6 +529,7 @@ class DirectAttempt:
     # ---- the end -------------------------------------------------------------------------------
 
     def _end(self, error: errors.IntermodalError | None) -> Handover | None:
+        self._first_word()
         if error is None and self._exchange.refused:
             self._refused()
         if error is None and isinstance(self._exchange, BufferedResponse):
@@ -563,52 +544,51 @@ class DirectAttempt:
         self._invalid(error)
         return None
 
-    def _bill(self, usage: WireUsage | None) -> float | None:
-        return self._way.bill(usage or WireUsage(), self._work, self._context.client.moment)
+    def _bill(self) -> None:
+        """Price the answer by what its host counts, which says nothing of one that was stopped."""
+        exchange, way = self._exchange, self._way
+        usage = None if exchange.looped else exchange.usage
+        self._account.billed = way.bill(usage or _UNCOUNTED, self._work, self._context.client.moment)
 
-    @property
-    def _is_counted(self) -> bool:
+    def _answered(self, code: str = "") -> AttemptEnding:
+        """End an attempt that came to an answer, which was billed. ``code``: why it cannot be used."""
         exchange = self._exchange
-        return accounting.usage_is_complete(exchange.usage, looped=exchange.looped, overran=exchange.overran)
-
-    def _charge(self, *, counted: bool = True) -> accounting.Charge:
-        """Bill an answer that came by its host's counts."""
-        self._cost = self._bill(self._exchange.usage)
-        return accounting.charge_answer(self._cost, self._way.estimated, counted=counted)
+        usage = exchange.usage or _UNCOUNTED
+        return self._account.end(
+            time.monotonic(), usage, out=usage.output_tokens, cut=exchange.finish == "length", code=code,
+            counted=accounting.usage_is_complete(usage, looped=exchange.looped, overran=exchange.overran),
+        )  # fmt: skip
 
     def _worked(self) -> None:
         context, way, exchange, chat = self._context, self._way, self._exchange, self._chat
         self._lane.taken += 1
-        now = time.monotonic()
-        self._upstream.end(None, now)
-        usage, seconds, text = exchange.usage, now - self._began, "".join(exchange.text)
+        text = "".join(exchange.text)
         if exchange.items and bytes(chat.fields.get("store", b"")) != b"false":
             keep = context.items.keeper(self._asked.owner)
             for item in exchange.items:
                 keep(item)
-        if isinstance(exchange, BufferedResponse):
-            self._cost = self._bill(usage)
-            counts = self._counts()
-            told = run_metadata(way, counts, 1, seconds, self._notes(text))
+        if isinstance(exchange, BufferedResponse):  # of a stream it was told before its end
+            self._bill()
+            counts = self._account.counts
+            told = run_metadata(way, counts, 1, time.monotonic() - self._began, self._notes(text))
             more = {} if way.tongue.again is None else {"asked": way.tongue.again(chat.fields)}
             body = way.tongue.told(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told, **more)
             cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
             self._reply.ready(f"{self._heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
-        else:
-            counts = self._counts()
-        given_tokens, made_tokens = self._settle_by(usage)
-        outcome = self._outcome(seconds, usage)
-        self._write(accounting.charge_answer(self._cost, way.estimated, counted=self._is_counted).state, outcome)
-        self._called(seconds, outcome.usage)
-        context.metrics.passed(way.endpoint.id, given_tokens, made_tokens, counts)
+        ending = self._answered()
+        self._settle(ending, ending.tokens)
+        self._write(ending)
+        self._called(ending, ending.outcome.usage)
+        context.metrics.passed(way.endpoint.id, *_counted(ending), ending.counts)
         name = digest_with_answer(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
         context.conversations.put(name, way.endpoint.id, way.policy)
 
     def _handed_on(self) -> Handover:
         """An answer that is no good as it is, and that nobody has seen: the executor goes on from there."""
-        exchange, charge = self._exchange, self._charge(counted=self._is_counted)
-        self._write(charge.state, self._outcome(time.monotonic() - self._began, exchange.usage), runs=False)
-        return self._failure(None, charge, exchange.events())
+        self._bill()
+        ending = self._answered()
+        self._write(ending, runs=False)
+        return self._handover(None, ending, self._exchange.events())
 
     def _invalid(self, error: errors.IntermodalError) -> None:
         """A stream whose words break their schema: they were read, so all that can be done is to say so."""
@@ -616,14 +596,13 @@ class DirectAttempt:
         self._paid_in_vain(error, ended=error.code)
         self._break_off(error)
 
-    def _failure(
-        self, error: errors.CallError | None, charge: accounting.Charge, events: Sequence[WireEvent] = ()
+    def _handover(
+        self, error: errors.CallError | None, ending: AttemptEnding, events: Sequence[WireEvent] = ()
     ) -> Handover:
         tried = PriorAttempt(
-            error, self._upstream, run=self._ids[1].hex(), charge=charge, counts=self._counts(),
-            seconds=time.monotonic() - self._began, events=events,
+            error, self._way.endpoint.id, ending, run=self._ids[1].hex(), seconds=time.monotonic() - self._began,
+            sent=self._connection is not None, events=events,
         )  # fmt: skip
-        tried.sent = self._connection is not None
         return Handover(tried, self._given)
 
     def _refused(self) -> NoReturn:
@@ -636,14 +615,12 @@ class DirectAttempt:
 
     def _paid_in_vain(self, error: errors.IntermodalError, *, code: str = "", ended: str = "") -> None:
         """An answer came that is paid and cannot be used. ``code``: how the attempt did; ``ended``: how the run did."""
-        usage = self._exchange.usage
-        self._upstream.end(None, time.monotonic())
-        charge = self._charge()
-        seconds = time.monotonic() - self._began
-        outcome = self._outcome(seconds, usage, code)
-        self._write(charge.state, outcome, ended=ended)
-        self._context.metrics.used(*self._settle_by(usage))
-        self._called(seconds, outcome.usage, error.code)
+        self._bill()
+        ending = self._answered(code)
+        self._write(ending, ended=ended)
+        self._settle(ending, ending.tokens)
+        self._context.metrics.used(*_counted(ending))
+        self._called(ending, ending.outcome.usage, error.code)
 
     def _break_off(self, error: errors.IntermodalError) -> None:
         """End what the client has begun to read with the error."""
@@ -654,22 +631,17 @@ class DirectAttempt:
         way, exchange = self._way, self._exchange
         error.step = error.step or way.step.id
         shown = isinstance(exchange, StreamedResponse) and exchange.begun
-        begun = exchange.first_at is not None
-        charge = accounting.charge_failure(error, way.estimated, sent=begun or error.sent, begun=begun)
-        self._cost = charge.cost
-        seconds = time.monotonic() - self._began
-        outcome = self._outcome(seconds, None, error.code)
-        self._write(charge.state, outcome, runs=shown)
+        ending = self._account.fail(error, time.monotonic(), sent=exchange.first_at is not None or error.sent)
+        self._write(ending, runs=shown)
         if not shown:
-            return self._failure(error, charge)
+            return self._handover(error, ending)
         context = self._context
-        self._upstream.end(error, time.monotonic())
         if (lesson := context_lesson(error, way.endpoint)) is not None:
             context.client.upstreams.learn(lesson, time.monotonic())
         context.metrics.attempts[way.endpoint.id, error.code] += 1
-        self._settle()
+        self._settle(ending, None)
         context.note_failure(error)
-        self._called(seconds, _tokens(exchange.usage), error.code)
+        self._called(ending, _tokens(exchange.usage), error.code)
         self._break_off(error)
         return None
 
@@ -686,64 +658,40 @@ class DirectAttempt:
         """Nobody waits for the answer any more: nobody knows what was made, so what was set aside counts. ``ended``:
         how the run did; ``tokens``: that are booked. Gives whether a part of the request may have reached the host."""
         sent, exchange = self._connection is not None, self._exchange
-        seconds = time.monotonic() - self._began
         if exchange.judging:  # the answer is there, and paid
-            self._upstream.end(None, time.monotonic())
-            charge = self._charge()
-            self._settle_by(exchange.usage)
-            outcome = self._outcome(seconds, exchange.usage)
+            self._bill()
+            ending = self._answered()
+            self._settle(ending, ending.tokens)
         else:
-            charge = accounting.charge_cancel(self._way.estimated, sent=sent)
-            self._upstream.leave()
-            self._cost = charge.cost
+            ending = self._account.cancel(time.monotonic(), sent=sent)
             if sent:
-                self._settle(tokens)
+                self._settle(ending, tokens)
             else:
                 self._release()
-            outcome = self._outcome(seconds, None, "cancelled")
         if sent:
-            self._called(seconds, _tokens(exchange.usage), "cancelled")
-        self._write(charge.state, outcome, ended=ended)
+            self._called(ending, _tokens(exchange.usage), "cancelled")
+        self._write(ending, ended=ended)
         return sent
 
-    def _called(self, seconds: float, usage: Told, code: str = "") -> None:
+    def _called(self, ending: AttemptEnding, usage: Usage, code: str = "") -> None:
         """Told as what the executor runs is told of its events."""
-        exchange = self._exchange
-        first = exchange.first_at if self._chat.stream else None
+        first = self._account.first_at if self._chat.stream else None
         self._asked.served.called(
             ModelCall(
-                step=self._way.step.id, endpoint=self._way.endpoint, seconds=seconds,
-                first=None if first is None else first - self._began,
-                usage=usage, cost=self._counts(), finish_reason=exchange.finish, error=code,
+                step=self._way.step.id, endpoint=self._way.endpoint, seconds=ending.outcome.seconds,
+                first=None if first is None else first - self._account.began,
+                usage=usage, cost=ending.counts, finish_reason=self._exchange.finish, error=code,
                 output="text" if self._way.schema is None else "json",
             )
         )  # fmt: skip
 
-    def _write(self, state: AttemptState, outcome: AttemptOutcome, *, runs: bool = True, ended: str = "") -> None:
+    def _write(self, ending: AttemptEnding, *, runs: bool = True, ended: str = "") -> None:
         attempt, run = self._ids
-        if state == "estimated" and outcome.cost is None and self._shortened is not None:
-            outcome = replace(outcome, cost=self._bound)  # the row says what the whole one may have cost
         passed = DirectAttemptRow(
-            self._way.sort,
-            uuid_of(attempt),
-            run.hex(),
-            self._started,
-            time.time(),
-            state,
-            outcome,
-            self._work,
-            runs,
-            ended,
-        )
-        self._lane.rows.add(passed, self._slot)
-
-    def _outcome(self, seconds: float, usage: WireUsage | None, code: str = "") -> AttemptOutcome:
-        first = self._exchange.first_at if self._chat.stream else None
-        return attempt_outcome(
-            usage or WireUsage(), _tokens(usage), cost=self._cost, seconds=seconds,
-            first=None if first is None else max(0.0, first - self._sent_at), error=code,
-            cut=self._exchange.finish == "length",
+            self._way.sort, uuid_of(attempt), run.hex(), self._started, time.time(), ending.charge.state,
+            ending.outcome, self._work, runs, ended,
         )  # fmt: skip
+        self._lane.rows.add(passed, self._slot)
 
     @property
     def _work(self) -> Work:
@@ -773,5 +721,17 @@ class DirectAttempt:
         )  # fmt: skip
 
 
-def _tokens(usage: WireUsage | None) -> Told:
-    return Told() if usage is None else reported_usage(usage, usage.output_tokens)
+def _tokens(usage: WireUsage | None) -> Usage:
+    return Usage() if usage is None else reported_usage(usage, usage.output_tokens)
+
+
+def _counted(ending: AttemptEnding) -> tuple[int, int]:
+    """Return tokens in and out, 0 where nobody counted them."""
+    usage = ending.outcome.usage
+    return usage.input_tokens or 0, usage.output_tokens or 0
+
+
+def settle(ledger: QuotaManager | None, given: QuotaReservation, ending: AttemptEnding, tokens: int | None) -> None:
+    """Charge a budget for an attempt: what it cost, else what it may have cost."""
+    if ledger is not None:
+        ledger.settle(given, cost=ending.counts, tokens=tokens, untold=ending.untold)

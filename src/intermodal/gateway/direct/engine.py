@@ -6,7 +6,6 @@ answer that has to be repaired.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import ref
@@ -24,7 +23,7 @@ from intermodal.content import Image, Part
 from intermodal.gateway.client_apis import ClientApi
 from intermodal.gateway.direct.attempt_writer import AttemptWriter
 from intermodal.gateway.direct.compiled_plan import SAID, CompiledPlan, HostAccess, compile_plan
-from intermodal.gateway.direct.direct_attempt import DirectAttempt
+from intermodal.gateway.direct.direct_attempt import DirectAttempt, settle
 from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
@@ -322,15 +321,12 @@ class DirectEngine:
     def abandoned(self, failure: Handover) -> None:
         """The executor did not come to go on: what is set aside is given back, or counts."""
         tried, given = failure
-        context = self._context
-        if tried is not None:
-            tried.upstream.end(tried.error, time.monotonic())
-        if context.ledger is not None and given is not None:
+        ledger = self._context.ledger
+        if ledger is not None and given is not None:
             if tried is None:
-                context.ledger.release(given)
+                ledger.release(given)
             else:
-                counts, told = tried.counts, tried.cost is not None
-                context.ledger.settle(given, cost=counts, tokens=None, untold=0.0 if told else counts or 0.0)
+                settle(ledger, given, tried.ending, None)
 
     def watch(self, now: float) -> None:
         self.pool.watch(now)
