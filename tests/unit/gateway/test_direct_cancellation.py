@@ -92,7 +92,7 @@ def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
 
         monkeypatch.setattr(house.ledger, "release", releases)
         monkeypatch.setattr(house.ledger, "settle", settles)
-        monkeypatch.setattr(gateway, "planned", slow)
+        monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", slow)
         with socket.create_connection(("127.0.0.1", gateway.port)) as line:
             line.sendall(request(stream=False, max_tokens=100))
             assert at.wait(10)

@@ -38,7 +38,7 @@ def test_what_failed_inside_has_no_code(house: GatewayServer, monkeypatch: pytes
     async def broken(*asked: object, **more: object) -> None:
         raise RuntimeError("no")
 
-    monkeypatch.setattr(house.gateway, "planned", broken)
+    monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", broken)
     found = house.chat(n=1, logprobs=False)
     assert (found.status_code, found.json()["error"]["code"]) == (500, None)
 
