@@ -8,138 +8,26 @@ however its block is left; cancelling closes the connection at once, so that the
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cached_property
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from intermodal import errors
 from intermodal.protocols.calls import EncodedRequest
 from intermodal.transport.addresses import HostAddress, is_this_machine, parse_address
-from intermodal.transport.connection_errors import UNREADABLE, silent_host_error, unanswered_error
-from intermodal.transport.deadline import Deadline
-from intermodal.transport.idle_timeout import IdleTimeout
+from intermodal.transport.connection_errors import UNREADABLE, unanswered_error
+from intermodal.transport.response import PendingRequest, Response, SendRecord
 from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
     from intermodal.transport.proxy import Proxies
 
-MAX_ERROR_BODY = 1 << 20  # bytes
 _HIGH, _LOW = 1 << 20, 256 << 10  # bytes that wait for whoever reads: nothing is read from the host, and again
 _DEFAULT = Timeouts()
-
-
-class SendRecord(Protocol):
-    """Who writes down that a request is sent."""
-
-    async def before(self) -> None:
-        """The connection stands, and the first byte is about to leave."""
-
-    def after(self) -> None:
-        """The last byte left."""
-
-
-class BodySource(Protocol):
-    """Where the body of a reply comes from."""
-
-    async def receive(self) -> bytes | None:
-        """Return what came next of it; None at its end. Raises CallError."""
-
-
-class PendingRequest:
-    """A request on its way: how long its reply is waited for, and what is said where it does not come."""
-
-    def __init__(self, where: str, timeouts: Timeouts, record: SendRecord | None = None) -> None:
-        self.where = where
-        self.timeouts = timeouts
-        self.record = record
-        self.first_byte_deadline = math.inf  # known when the last byte of the request was taken
-        self.deadline = Deadline()
-        self.sent = False  # all of it may have arrived: half a body is not worked on, and not paid
-        self.answering = False  # some of the body of the reply came
-
-    def begin_waiting(self) -> None:
-        """The host's turn: from now on its time is counted."""
-        self.sent = True
-        if self.first_byte_deadline == math.inf:
-            self.first_byte_deadline = monotonic() + self.timeouts.first_byte
-            self.deadline.until(self.first_byte_deadline)
-            if self.record is not None:
-                self.record.after()
-
-    def silent(self, *, wordless: bool = False) -> errors.CallError:
-        """Return the error for a host that was waited for in vain."""
-        return silent_host_error(self.where, self.timeouts, sent=self.sent, answering=self.answering, wordless=wordless)
-
-
-class Response:
-    """A reply whose headers have come. Valid inside its ``async with`` block.
-
-    Attributes:
-        status: of HTTP.
-        headers: with lower-case names.
-        wordless: no word of the answer came yet, whatever else did: the time until the first one still runs.
-        by_words: whoever reads says when a word came (``word``); else each byte is a sign that the answer goes on.
-        document: what comes is one document, which may not be broken off for as long as its first byte is waited for.
-    """
-
-    def __init__(self, status: int, headers: Mapping[str, str], source: BodySource, exchange: PendingRequest) -> None:
-        self.status = status
-        self.headers = headers
-        self.wordless = False
-        self.by_words = False
-        self.document = False
-        self._silence = IdleTimeout(exchange.timeouts.idle, exchange.timeouts.thinking)
-        self._source = source
-        self._exchange = exchange
-
-    def word(self) -> None:
-        """A piece of the answer was in what came last."""
-        self.wordless = False
-        self._silence.word(monotonic())
-
-    def _silent_at(self, now: float) -> float:
-        """Until when the next chunk is waited for."""
-        exchange = self._exchange
-        if not exchange.answering:
-            return exchange.first_byte_deadline
-        if self.wordless:
-            return min(exchange.first_byte_deadline, now + exchange.timeouts.idle if self.document else math.inf)
-        if not self.by_words:
-            self._silence.word(now)
-        return self._silence.until(now)
-
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The body as it arrives. Raises StreamCut, and Unreachable where nothing of it came in time."""
-        exchange = self._exchange
-        given_at = math.inf
-        while True:
-            now = monotonic()
-            self._silence.paused(max(0.0, now - given_at))
-            chunk = None
-            with Deadline(self._silent_at(now)) as deadline:
-                chunk = await self._source.receive()
-            if deadline.over:
-                raise exchange.silent(wordless=self.wordless and not self.document)
-            if chunk is None:
-                return
-            given_at = monotonic()
-            if chunk:
-                exchange.answering = True
-                yield chunk
-
-    async def read(self, limit: int = MAX_ERROR_BODY) -> bytes:
-        """The body, at most ``limit`` bytes of it."""
-        body = bytearray()
-        async for chunk in self.chunks():
-            body += chunk
-            if len(body) >= limit:
-                break
-        return bytes(body[:limit])
 
 
 class _Reply:

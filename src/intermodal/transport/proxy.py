@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 from intermodal import errors
 from intermodal.protocols.calls import EncodedRequest
 from intermodal.transport.addresses import HostAddress, certificates, parse_address, request_headers
-from intermodal.transport.client import PendingRequest, Response
 from intermodal.transport.connection_errors import (
     FAILURES,
     UNREADABLE,
@@ -24,6 +23,7 @@ from intermodal.transport.connection_errors import (
     unanswered_error,
 )
 from intermodal.transport.decompression import DecompressionError, decompressor_for
+from intermodal.transport.response import PendingRequest, Response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -23,9 +23,10 @@ from intermodal.protocols.calls import EncodedRequest
 from intermodal.testing import FakeHost, Fault
 from intermodal.transport import http1
 from intermodal.transport.addresses import HostAddress
-from intermodal.transport.client import PendingRequest, Transport
+from intermodal.transport.client import Transport
 from intermodal.transport.connection_errors import FAILURES, Phase
 from intermodal.transport.proxy import _Progress
+from intermodal.transport.response import PendingRequest
 from intermodal.transport.timeouts import Timeouts
 
 pytestmark = pytest.mark.anyio

@@ -44,7 +44,7 @@ from intermodal.transport.deadline import Deadline
 from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
-    from intermodal.transport.client import Response
+    from intermodal.transport.response import Response
 
 MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64

@@ -13,7 +13,7 @@ from intermodal.local.embedded.results import ContrastiveLoss
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import ChatCall, ImageCall, WireMedia, WireUsage
 from intermodal.store.rows import Work
-from intermodal.transport.client import SendRecord
+from intermodal.transport.response import SendRecord
 
 
 class CallJob(Value, frozen=True):
