@@ -26,7 +26,8 @@ from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.events import Event
 from intermodal.executor.attempt.capability_learning import NEAR
 from intermodal.executor.attempt.ledger import RunLedger
-from intermodal.executor.attempt.step_caller import Reroute, StepCaller
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.attempt.step_caller import StepCaller
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import CHATS, chat_codec
 from intermodal.executor.drivers.interface import CallJob, CallResult

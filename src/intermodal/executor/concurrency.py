@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from intermodal.events import Actual, Usage
-from intermodal.executor.attempt.step_caller import ReplanRequested, Reroute
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.attempt.step_caller import ReplanRequested
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
 

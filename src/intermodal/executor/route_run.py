@@ -16,7 +16,8 @@ from intermodal.concurrency.offload import MANY, offload
 from intermodal.events import Actual, Checked, Finished, Note, StepFinished, StepProgress, StepStarted
 from intermodal.executor import replan
 from intermodal.executor.attempt.ledger import RunLedger, write_in_thread
-from intermodal.executor.attempt.step_caller import FinishedCall, ReplanReason, ReplanRequested, Reroute
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.attempt.step_caller import FinishedCall, ReplanReason, ReplanRequested
 from intermodal.executor.concurrency import run_all
 from intermodal.executor.conversion import checks as conversion_checks
 from intermodal.executor.conversion import conversions, picture_descriptions

@@ -29,7 +29,8 @@ from intermodal.executor.attempt.ledger import (
     original_failure,
     write_in_group_commit,
 )
-from intermodal.executor.attempt.step_caller import PriorAttempt, ReplanReason, ReplanRequested, Reroute, StepCaller
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.attempt.step_caller import PriorAttempt, ReplanReason, ReplanRequested, StepCaller
 from intermodal.executor.background_stream import stream_from_task
 from intermodal.executor.dependencies import Dependencies, OpenedMediaLike
 from intermodal.executor.outputs.answer_call import run_to_answer

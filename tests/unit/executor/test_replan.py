@@ -433,7 +433,8 @@ async def test_a_problem_is_said_where_nothing_can_be_done_about_it(bench: Bench
 async def test_a_call_that_failed_outranks_a_surprise_and_both_let_others_finish(order: tuple[int, int]) -> None:
     import anyio
 
-    from intermodal.executor.attempt.step_caller import ReplanReason, ReplanRequested, Reroute
+    from intermodal.executor.attempt.retry import Reroute
+    from intermodal.executor.attempt.step_caller import ReplanReason, ReplanRequested
     from intermodal.executor.concurrency import run_all
 
     finished: list[int] = []

@@ -9,8 +9,8 @@ pay twice, so it needs the policy's permission (``pay_twice``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -22,7 +22,10 @@ from intermodal.hints import hint
 from intermodal.plans.step import Call
 
 if TYPE_CHECKING:
-    from intermodal.executor.attempt.step_caller import StepCaller
+    from intermodal.events import Event
+    from intermodal.executor.attempt.ledger import RunLedger
+    from intermodal.executor.dependencies import Dependencies
+    from intermodal.plans.plan import Candidate
 
 MAX_PAID = 3  # attempts of one user call that may have cost money
 MAX_WAIT = 60.0  # seconds an endpoint may ask us to wait; asked for more, another route is better
@@ -33,6 +36,49 @@ LAST_WAIT = 8.0  # seconds; the widest window
 
 # How often the same endpoint is asked again; elsewhere never.
 RESENDS: Mapping[errors.Retry, int] = {"resend": 2, "wait": 2, "once": 1}
+
+
+class Reroute(Exception):
+    """An endpoint cannot make the call and another may. ``reason`` continues a sentence that begins with the endpoint's
+    name.
+
+    ``held``: it was not called, as its circuit breaker is open; it may be called when no other endpoint is left.
+    """
+
+    def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
+        super().__init__(reason)
+        given = step.estimate.input_tokens
+        self.error = error
+        self.endpoint = step.endpoint
+        self.size = given.high if given.known else None  # tokens of what it was sent
+        self.sent = isinstance(error, errors.CallError) and error.sent
+        self.step = step.id
+        self.op = step.op
+        self.reason = reason
+        self.held = held
+
+
+class RunCaller(Protocol):
+    """Who makes the calls of a run (``step_caller.StepCaller``), as far as the waits and choices between them need."""
+
+    world: Dependencies
+    ledger: RunLedger
+    emit: Callable[[Event], Awaitable[None]]
+    force: bool
+    exploring: str
+    others: Sequence[Candidate]
+    passed_over: dict[str, errors.IntermodalError]
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline, None without one."""
+
+    def at(self) -> float:
+        """Seconds since the run began."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
 
 
 class RetryDecision(Value, frozen=True):
@@ -160,7 +206,7 @@ def _delay(error: errors.IntermodalError, attempt: int, jitter: float) -> float 
 _SPENT = "and too many of our calls to it were sent again already"
 
 
-def breaker_error(caller: StepCaller, job: CallJob) -> errors.CallError | None:
+def breaker_error(caller: RunCaller, job: CallJob) -> errors.CallError | None:
     """Return the error for an endpoint whose circuit breaker is open; None where it may be called."""
     seconds = caller.world.upstreams.seconds_open(job.endpoint.id, caller.world.clock())
     if not seconds or caller.force:
@@ -171,13 +217,11 @@ def breaker_error(caller: StepCaller, job: CallJob) -> errors.CallError | None:
     return error
 
 
-def is_resend(caller: StepCaller, job: CallJob) -> bool:
+def is_resend(caller: RunCaller, job: CallJob) -> bool:
     """Return whether this run called the endpoint before and passed it over because it asked for a wait.
 
     Raises Reroute where the host's retry budget does not allow a resend.
     """
-    from intermodal.executor.attempt.step_caller import Reroute
-
     error = caller.passed_over.pop(job.endpoint.id, None)
     if error is None:
         return False
@@ -188,7 +232,7 @@ def is_resend(caller: StepCaller, job: CallJob) -> bool:
 
 
 async def wait_to_resend(
-    caller: StepCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision
+    caller: RunCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision
 ) -> None:
     """Wait before the same endpoint is called again. A caller that is cancelled meanwhile returns its resend to the
     budget."""
@@ -202,7 +246,7 @@ async def wait_to_resend(
         raise
 
 
-async def wait_for_retry_after(caller: StepCaller, job: CallJob) -> None:
+async def wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
     """Wait as long as an endpoint asked for when it was passed over, before it is called again.
 
     Raises RateLimited where that is longer than the time that is left.
@@ -227,7 +271,7 @@ async def wait_for_retry_after(caller: StepCaller, job: CallJob) -> None:
     await caller.sleep(seconds)
 
 
-def as_trial(caller: StepCaller, job: CallJob) -> CallJob:
+def as_trial(caller: RunCaller, job: CallJob) -> CallJob:
     """Return the call as a trial where it measures or probes its endpoint while another route is left.
 
     A trial has shorter timeouts, and is streamed so that the first word shows that the endpoint works.
@@ -240,13 +284,13 @@ def as_trial(caller: StepCaller, job: CallJob) -> CallJob:
     return msgspec.structs.replace(job, trial=True, chat=chat)
 
 
-def _has_alternative(caller: StepCaller, name: str) -> bool:
+def _has_alternative(caller: RunCaller, name: str) -> bool:
     """Return whether a route is left that does not call this endpoint."""
     calls = ({step.endpoint for step in route.steps if isinstance(step, Call)} for route in caller.others)
     return any(name not in endpoints for endpoints in calls)
 
 
-def should_reroute(caller: StepCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision) -> bool:
+def should_reroute(caller: RunCaller, error: errors.IntermodalError, job: CallJob, decision: RetryDecision) -> bool:
     """Return whether another route is taken while this endpoint asks for a long wait. It is returned to if need be."""
     asked = error.retry_after if isinstance(error, errors.CallError) else None
     if decision.kind != "resend" or asked is None or asked <= REROUTE_AFTER or caller.force:
@@ -257,7 +301,7 @@ def should_reroute(caller: StepCaller, error: errors.IntermodalError, job: CallJ
 
 
 def decide_next(
-    caller: StepCaller, error: errors.IntermodalError, job: CallJob, number: int, committed: bool
+    caller: RunCaller, error: errors.IntermodalError, job: CallJob, number: int, committed: bool
 ) -> tuple[RetryDecision, bool]:
     """Return what follows attempt ``number``, and whether the endpoint is passed over for now (``should_reroute``).
 

@@ -23,14 +23,13 @@ from intermodal.executor.attempt import accounting, retry
 from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage, settle
 from intermodal.executor.attempt.capability_learning import lesson_from_error
 from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
-from intermodal.executor.attempt.retry import RetryDecision
+from intermodal.executor.attempt.retry import Reroute, RetryDecision
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import CallJob, CallResult, Driver
 from intermodal.local.embedded.ocr_layout import lines_to_text
 from intermodal.media.text.tool_definitions import tools_digest
 from intermodal.plans.plan import Candidate
-from intermodal.plans.step import Call
 from intermodal.protocols import calls as wire
 
 _SECRET_PREFIX = 8  # characters of a key that are worth hiding
@@ -54,26 +53,6 @@ def driver_of(protocol: Protocol) -> Driver:
     """Return the driver of a protocol; its module loads when it is first used."""
     module, _, function = DRIVERS[protocol].partition(":")
     return cast("Driver", getattr(import_module(module), function))
-
-
-class Reroute(Exception):
-    """An endpoint cannot make the call and another may. ``reason`` continues a sentence that begins with the endpoint's
-    name.
-
-    ``held``: it was not called, as its circuit breaker is open; it may be called when no other endpoint is left.
-    """
-
-    def __init__(self, error: errors.IntermodalError, step: Call, reason: str, *, held: bool = False) -> None:
-        super().__init__(reason)
-        given = step.estimate.input_tokens
-        self.error = error
-        self.endpoint = step.endpoint
-        self.size = given.high if given.known else None  # tokens of what it was sent
-        self.sent = isinstance(error, errors.CallError) and error.sent
-        self.step = step.id
-        self.op = step.op
-        self.reason = reason
-        self.held = held
 
 
 class ReplanReason(Value, frozen=True):

@@ -12,7 +12,8 @@ from intermodal.catalog.types import Endpoint
 from intermodal.content import Text
 from intermodal.events import Actual, StepProgress
 from intermodal.executor.attempt.ledger import write_in_thread
-from intermodal.executor.attempt.step_caller import FinishedCall, Reroute
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.concurrency import combine_actuals, run_all, split_estimate
 from intermodal.executor.conversion import conversions
 from intermodal.executor.dependencies import Dependencies

@@ -17,7 +17,8 @@ from intermodal.cost_model.context_window import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
 from intermodal.executor.attempt.answer_state import LOOP_STOPPED, overrun_note
-from intermodal.executor.attempt.step_caller import FinishedCall, Reroute
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.conversion import checks
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.interface import CallJob

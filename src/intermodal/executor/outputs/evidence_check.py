@@ -14,7 +14,8 @@ from intermodal.content import Text, Transcript, Value
 from intermodal.events import Actual, Checked, FieldEvidence, Note, Retrying
 from intermodal.evidence import EvidenceSource, EvidenceSources, are_codes, codes_of, evidence_of, number_in, value_at
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
-from intermodal.executor.attempt.step_caller import FinishedCall, Reroute
+from intermodal.executor.attempt.retry import Reroute
+from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.drivers.interface import CallJob
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.outputs.first_word_gate import CommitGate

@@ -25,7 +25,7 @@ from intermodal.catalog.types import Endpoint, Objective, Task
 from intermodal.content import Text
 from intermodal.events import Actual, Committed, Finished, Note, StepFinished
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
-from intermodal.executor.attempt.step_caller import Reroute
+from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.drivers.interface import CallJob, ContrastiveScale, HeadScores
 from intermodal.executor.outputs.captions import caption
 from intermodal.executor.outputs.vector_math import cosine, softmax

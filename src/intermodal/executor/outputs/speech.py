@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from intermodal import errors
 from intermodal.events import Committed, Finished, Note, Speech, StepFinished
-from intermodal.executor.attempt.step_caller import Reroute
+from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.drivers.interface import CallJob, CallResult
 from intermodal.executor.preparation.model_inputs import StepProduct, TextInput
 from intermodal.executor.preparation.prompt import is_empty
