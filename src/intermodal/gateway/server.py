@@ -190,7 +190,9 @@ class Gateway:
             served.method, served.path, served.version, served.size = head.method, head.path, head.version, size
             served.route = route_path(head)
             if self.telemetry is not None:
-                served.span = self.telemetry.request(served, head.headers)
+                from intermodal.telemetry.request_span import RequestSpan
+
+                served.span = RequestSpan(self.telemetry, served, head.headers)
         return served
 
     def told(self, served: RequestRecord, reply: ResponseWriter) -> None:

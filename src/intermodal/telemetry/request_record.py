@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -13,9 +14,6 @@ from intermodal.catalog.types import Endpoint
 from intermodal.content import Value
 from intermodal.events import AttemptFailed, Event, Finished, StepFinished, StepStarted, TextDelta, Usage
 from intermodal.plans.plan import Plan
-
-if TYPE_CHECKING:
-    from intermodal.telemetry.request_span import RequestSpan
 
 _process = secrets.token_hex(5)
 _number = itertools.count(1)
@@ -57,6 +55,27 @@ class ModelCall(Value, frozen=True):
     @property
     def attempts(self) -> int:
         return 0 if self.cached else len(self.failures) + 1
+
+
+class RecordSpan(Protocol):
+    """The span of a request where tracing is on (``request_span.RequestSpan``). ``trace``: id of its trace."""
+
+    trace: str
+
+    def enter(self) -> None:
+        """Have runs of this task below it."""
+
+    def planned(self, plan: Plan) -> None:
+        """Add the attributes of the plan."""
+
+    def given(self, media: Iterable[tuple[str, str]]) -> None:
+        """Add the files of the request, each by kind and digest."""
+
+    def called(self, call: ModelCall) -> None:
+        """Add a call that was made without the executor."""
+
+    def end(self, served: RequestRecord) -> None:
+        """End it with what is known of the request."""
 
 
 class RequestRecord(Struct, eq=False):
@@ -101,7 +120,7 @@ class RequestRecord(Struct, eq=False):
     status: int = 0
     sent: int = 0
     seconds: float = 0.0
-    span: RequestSpan | None = None
+    span: RecordSpan | None = None
     _calls: dict[str, str] = field(default_factory=dict)
     _runs: int = 0
 

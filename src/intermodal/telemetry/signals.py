@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
-from intermodal.events import Event, Replanned, Rerouted
-from intermodal.plans.plan import Inputs, Plan
+from intermodal.events import Replanned, Rerouted
+from intermodal.plans.plan import Plan
 from intermodal.telemetry import conventions
-from intermodal.telemetry.request_record import ModelCall, RequestRecord
-
-if TYPE_CHECKING:
-    from intermodal.telemetry.request_span import RequestSpan
+from intermodal.telemetry.request_record import ModelCall
 
 Attributes = dict[str, str | int | float | bool]
 _NANO = 1_000_000_000
@@ -48,20 +44,6 @@ class Signals:
 
     def measure(self, what: conventions.Histogram, value: float, attributes: Attributes) -> None:
         self._measures[what.name].record(value, attributes)
-
-    def request(self, served: RequestRecord, headers: Mapping[str, str]) -> RequestSpan:
-        """The span of a request, below the client's where ``headers`` (lower case) have a ``traceparent``."""
-        from intermodal.telemetry.request_span import RequestSpan
-
-        return RequestSpan(self, served, headers)
-
-    def watched(
-        self, events: AsyncGenerator[Event], plan: Plan, inputs: Inputs, *, live: bool
-    ) -> AsyncGenerator[Event]:
-        """The events of a run, which become spans as they pass."""
-        from intermodal.telemetry.run_spans import trace_run
-
-        return trace_run(self, events, plan, inputs, live=live)
 
     def called(self, call: ModelCall, within: Context | None, plan: str) -> None:
         """A call or a conversion that has ended: its span, and its measures."""

@@ -17,6 +17,7 @@ from intermodal.errors import CallError, ConfigError, NotInstalled
 from intermodal.events import AttemptFailed, Usage
 from intermodal.gateway.server_client import ServerClient
 from intermodal.telemetry.activation import is_enabled, start_telemetry
+from intermodal.telemetry.request_span import RequestSpan
 from intermodal.telemetry.request_record import ModelCall, RequestRecord
 from intermodal.testing import FakeHost, Fault
 
@@ -125,7 +126,7 @@ async def test_whoever_answers_without_the_executor_tells_the_same(
         served = RequestRecord(
             method="POST", path="/v1/chat/completions", route="/v1/chat/completions", model="cloud/strong"
         )
-        served.span = client.telemetry.request(served, {})
+        served.span = RequestSpan(client.telemetry, served, {})
         served.planned(plan, live=True)
         again = AttemptFailed(step="s", endpoint=endpoint.id, code="overloaded", reason="", seconds=0.1, delay=0.2)
         served.called(ModelCall(endpoint=endpoint, seconds=0.1, error="unreachable"))
