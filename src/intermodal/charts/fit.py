@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from intermodal.model_fit.fit import FitCell, FitReport
-from intermodal.model_fit.fit_output import gib, in_place, machine_line, pace_lines, verdict
-from intermodal.model_fit.vllm_fit import VllmReport, sentence
+from intermodal.model_fit.fit_output import gib, in_place, machine_line, pace_lines, verdict, vllm_sentence
+from intermodal.model_fit.vllm_fit import VllmReport
 from intermodal.plans.svg import Drawing, shortened, width
 from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.machine_options import describe_machine
@@ -48,7 +48,7 @@ def svg(report: FitReport) -> str:
 
 def vllm_svg(report: VllmReport) -> str:
     """The picture of what vLLM divides a card into, and of how many texts that is."""
-    said = sentence(report)
+    said = vllm_sentence(report)
     high = 92 + BAR + 44 + 34 + 2 * ROW
     drawing = _drawing(report, f"vLLM on {describe_machine(report.machine)}", said, high)
     each = "each card" if len(report.machine.gpus) > 1 else "card"

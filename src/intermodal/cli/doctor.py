@@ -55,7 +55,6 @@ def doctor(as_json: bool) -> None:
     Looks for servers on this machine (Ollama, LM Studio, llama.cpp, vLLM, …) and asks what they list, and hosts of the
     network whether they are there, 1 second each; no model is loaded, and hosted services are not contacted.
     """
-    from intermodal.cli.rendering.server_findings import about_servers
     from intermodal.cli.rendering.server_text import find_local_servers
     from intermodal.config import cache_dir
     from intermodal.local.hardware.machine import machine_survey
@@ -74,7 +73,7 @@ def doctor(as_json: bool) -> None:
         *_about_runtimes(),
         *_about_plugins(),
         *_about_weights(machine),
-        *about_servers(),
+        *_about_started_servers(),
         *_about_hosts(client.config, os.environ),
         *_about_servers(servers, client),
         *_about_lessons(client, catalog),
@@ -455,6 +454,34 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
         if len(server.models) > MOST:
             yield DoctorFinding(area="served", name="", state="ok", what=f"and {len(server.models) - MOST} more",
                           todo="see: intermodal models")  # fmt: skip
+
+
+def _about_started_servers() -> Iterator[DoctorFinding]:
+    """One finding a server: where it is and what it holds, or why it is not."""
+    from intermodal.cli.rendering.tables import held
+    from intermodal.cli.up import resident_of
+    from intermodal.local.servers.lifecycle import all_servers
+
+    for server in all_servers(os.environ):
+        wanted, state = server.wanted, server.state
+        if state is not None and server.phase == "ready":
+            memory = resident_of(server) or 0
+            foreseen = f" ({held(server.memory[2])} at most, {server.foreseen.words})" if server.foreseen else ""
+            what = f"{state.base_url}, {held(memory)} of memory{foreseen}, {state.context:,} tokens of context"
+            yield DoctorFinding(area="up", name=wanted.name, state="ok", what=what)
+        elif server.phase == "failed":
+            yield DoctorFinding(
+                area="up",
+                name=wanted.name,
+                state="broken",
+                what=state.reason if state is not None else "",
+                todo=f"see {server.log}, then: intermodal up {wanted.said}",
+            )
+        else:
+            reason = f": {state.reason}" if state is not None and state.reason else ""
+            todo = "" if server.phase in ("starting", "restarting") else "a plan that needs it starts it"
+            found: State = "ok" if server.phase != "restarting" else "off"
+            yield DoctorFinding(area="up", name=wanted.name, state=found, what=f"{server.phase}{reason}", todo=todo)
 
 
 def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFinding]:

@@ -14,10 +14,13 @@ from click.shell_completion import CompletionItem
 from intermodal.cli.arguments.request_options import listed, svg_option
 
 if TYPE_CHECKING:
-    from intermodal.model_fit.fit import FitQuery, FitReport
+    from intermodal.model_fit.fit import FitReport
+    from intermodal.model_fit.fit_check import FitComparison
+    from intermodal.model_fit.fit_query import FitQuery
     from intermodal.model_fit.ranking import RankedModel, Work
     from intermodal.model_fit.vllm_fit import VllmReport
     from intermodal.plans.machine import Machine
+    from intermodal.sizing.load_log import TermComparison
 
 EPILOG = """\b
 Examples
@@ -98,9 +101,7 @@ def fit(**given: Any) -> None:
 
     svg_file, as_json = given["svg_file"], given["as_json"]
     if given["checked"] is not None:
-        from intermodal.cli.fit_check import check_prediction
-
-        check_prediction(given, given["checked"])
+        _check_prediction(given, given["checked"])
         return
     if given["everything"] or not given["model"]:
         _rank(given)
@@ -149,7 +150,7 @@ def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
 
 def wish_of(given: dict[str, Any]) -> FitQuery:
     """What the options say."""
-    from intermodal.model_fit.fit import FitQuery, parse_cache_types, parse_contexts
+    from intermodal.model_fit.fit_query import FitQuery, parse_cache_types, parse_contexts
 
     type_k, type_v = parse_cache_types(given["kv"])
     return FitQuery(
@@ -163,7 +164,8 @@ def wish_of(given: dict[str, Any]) -> FitQuery:
 def _rank(given: dict[str, Any]) -> None:
     """``--all``: every model that could run there."""
     from intermodal.errors import UsageError
-    from intermodal.model_fit.fit import PROMPT, this_machine
+    from intermodal.model_fit.fit import this_machine
+    from intermodal.model_fit.fit_query import PROMPT
     from intermodal.sizing.machine_options import machine_of_options
 
     if not given["everything"]:
@@ -206,7 +208,7 @@ def _drawing(wish: FitQuery, svg_file: str | None, *, as_json: bool) -> bool:
 
 
 def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> None:
-    from intermodal.model_fit.vllm_fit import document, lines
+    from intermodal.model_fit.fit_output import vllm_document, vllm_lines
 
     if svg_file:
         from intermodal.charts.fit import vllm_svg
@@ -216,9 +218,9 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
-        print_document("fit", document(report))
+        print_document("fit", vllm_document(report))
     elif svg_file != "-":
-        for line, verdict in lines(report, plain=_plain()):
+        for line, verdict in vllm_lines(report, plain=_plain()):
             click.echo(click.style(line, fg=_COLOURS[verdict]) if verdict else line)
 
 
@@ -272,7 +274,7 @@ ROWS = 25
 def rank(machine: Machine, *, ctx: str, work: Work, as_json: bool, slots: int = 1, kv: str = "f16") -> None:
     """Print what fits, strongest first."""
     from intermodal.cli.pull import weights_store
-    from intermodal.model_fit.fit import parse_cache_types, parse_contexts
+    from intermodal.model_fit.fit_query import parse_cache_types, parse_contexts
     from intermodal.model_fit.ranking import RankingQuery, rank_models
 
     type_k, type_v = parse_cache_types(kv)
@@ -328,3 +330,64 @@ def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
     )
     open_ = f"of {unsure:,} no header says what texts so long take; " if unsure else ""
     click.echo(f"\n{more}{len(found) - len(fitting) - unsure:,} do not fit; {open_}{assumed}", err=True)
+
+
+# ---- --check ------------------------------------------------------------------------------------------
+
+
+def _check_prediction(given: dict[str, Any], said: str) -> None:
+    """Compare and print. ``said``: what stands after ``--check``; a model there is one, where none is named before."""
+    from intermodal.cli.pull import weights_store
+    from intermodal.errors import UsageError
+    from intermodal.model_fit.fit_check import compare_fit as compared
+    from intermodal.model_fit.fit_check import document, is_server
+
+    if given["everything"] or given["svg_file"] or given["measure"]:
+        raise UsageError("is a check of one model, without --all, --svg and --measure", where="--check",
+                         todo="leave them out")  # fmt: skip
+    target = "" if said == LOOK else said
+    wish = wish_of(given)
+    if target and not wish.model and not is_server(target, os.environ):
+        wish, target = wish_of({**given, "model": target}), ""
+    if not wish.model and not target:
+        raise UsageError("neither a model nor a server is named", where="--check",
+                         todo="name one: --check http://127.0.0.1:8080")  # fmt: skip
+    found = compared(wish, target, weights_store(), os.environ)
+    if given["as_json"]:
+        from intermodal.cli.rendering.json_document import print_document
+
+        print_document("fit", document(found))
+        return
+    _echo_comparison(found)
+
+
+def _echo_comparison(found: FitComparison) -> None:
+    from intermodal.cli.rendering.tables import echo_table
+    from intermodal.model_fit.text_bars import rate
+
+    click.echo(f"{found.model}{f': {found.server.words}' if found.server is not None else ''}")
+    if found.rows:
+        click.echo("")
+        rows = [_comparison_cells(row) for row in found.rows]
+        echo_table(("memory", "where", "predicted MiB", "real MiB", "error", "by"), rows)
+    server = found.server
+    if server is not None and server.written and found.written.known:
+        low, high = rate(found.written.low), rate(found.written.high)
+        click.echo(f"\nwrote {rate(server.written)} tokens a second so far, predicted {low} to {high}")
+    for note in found.notes:
+        click.echo(f"  {note}")
+    if found.correction is not None:
+        click.echo(f"\nkept for this file with {found.correction.flags}: fit, up, doctor and plans use it")
+
+
+def _comparison_cells(row: TermComparison) -> tuple[str, ...]:
+    from intermodal.sizing.load_log import MIB
+    from intermodal.sizing.memory_corrections import TOKENS
+
+    unit, digits = (1, 0) if row.name == TOKENS else (MIB, 2 if row.source == "log" else 0)
+    low, mid, high = (f"{value / unit:,.{digits}f}" for value in
+                      (row.predicted.low, row.predicted.mid, row.predicted.high))  # fmt: skip
+    wide = f" ({low}..{high})" if low != high else ""
+    name = f"{row.name} (tokens)" if row.name == TOKENS else row.name
+    error = f"{row.error:+.2%}" if row.error is not None else "not logged"
+    return name, row.device, f"{mid}{wide}", f"{row.real / unit:,.{digits}f}" if row.real else "-", error, row.source

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from intermodal.catalog.types import FullContext
+from typing import Final
+
+from intermodal.catalog.types import Catalog, Endpoint, FullContext
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import held
+
+_SERVED: Final = ("llama", "started")  # protocols of models whose context is ours to choose
 
 
 def fits(machine: Machine, needed: float) -> bool:
@@ -13,6 +17,20 @@ def fits(machine: Machine, needed: float) -> bool:
     A machine of unknown memory (``memory`` 0) rejects nothing.
     """
     return machine.memory == 0 or needed <= machine.free
+
+
+def endpoints_that_do_not_fit(catalog: Catalog, machine: Machine) -> tuple[Endpoint, ...]:
+    """Return the endpoints that would have to be loaded and do not fit as they are. Opens no file."""
+    if not machine.memory:
+        return ()
+    return tuple(
+        endpoint
+        for endpoint in catalog.loadable
+        if endpoint.host.protocol in _SERVED
+        and endpoint.id not in machine.loaded
+        and endpoint.uncut is None
+        and not fits(machine, endpoint.memory.high)
+    )
 
 
 def reduced_context(uncut: FullContext, free: int) -> str:

@@ -21,8 +21,9 @@ from intermodal.local.servers.footprint import ServerFootprint, candidate_key_va
 from intermodal.local.servers.memory_comparison import MemoryComparison, compare_memory
 from intermodal.local.servers.records import ServerRecords, ServerState, all_records, latest_start_log
 from intermodal.local.weights.store import WeightsStore
-from intermodal.model_fit.fit import REMOTE, FitQuery, find_model, find_projector_and_draft, fit, this_machine
+from intermodal.model_fit.fit import REMOTE, find_model, find_projector_and_draft, fit, this_machine
 from intermodal.model_fit.fit_output import FIT_VERSION, correction, plain_amount, rows
+from intermodal.model_fit.fit_query import FitQuery
 from intermodal.model_fit.vllm_fit import VllmReport
 from intermodal.quantity import Quantity
 from intermodal.sizing.load_log import TermComparison, compare_terms, logged_terms

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from intermodal.model_fit.fit import FitCell, FitReport
 from intermodal.model_fit.text_bars import bar_lines, change_lines, rate
+from intermodal.model_fit.vllm_fit import VllmReport
 from intermodal.plans.numbers import counted, size
 from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity
@@ -368,3 +369,93 @@ def correction(found: Correction | None) -> dict[str, Any] | None:
             for each in found.ratios
         ],
     }  # fmt: skip
+
+
+# ---- vLLM -----------------------------------------------------------------------------------------
+
+_VLLM_SAID: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows"}
+
+
+def vllm_lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Verdict | None]]:
+    """The answer as text."""
+    found, cards = report.served, len(report.machine.gpus)
+    yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{describe_machine(report.machine)}", None
+    yield vllm_sentence(report), report.verdict
+    if report.requests:
+        yield f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}", None
+    for problem in found.problems:
+        yield f"  not understood: {problem}, so ranges are wide", None
+    if found.correction is not None:
+        yield f"  room corrected: {found.correction.words}", None
+    yield "", None
+    each = "each card" if cards > 1 else "the card"
+    rows = [
+        ("weights", gib(found.weights), each, found.weights.basis),
+        ("overhead", gib(found.overhead), each, found.overhead.basis),
+        ("left for keys and values", gib(found.cache), each, found.cache.basis),
+    ]
+    yield from ((line, None) for line in format_table(("memory", "GiB", "where", ""), rows))
+    yield "", None
+    yield from ((line, None) for line in bar_lines("card", report.parts, report.room, report.room / GIB, plain=plain))
+    yield "", None
+    yield f"remembers {_count(found.tokens)} tokens at once", None
+    if report.pace.decode.known:
+        low, high = report.pace.decode.low, report.pace.decode.high
+        users = f" of each of {report.pace.users} texts" if report.pace.users > 1 else ""
+        yield f"writes {low:,.0f} to {high:,.0f} tokens a second{users} ({report.pace.decode.basis})", None
+    else:
+        yield f"writes at an unknown speed: {report.pace.decode.basis}", None
+    yield "", None
+    rows_of_table = [(format_context(length), _count(texts)) for length, texts in report.table]
+    yield from ((line, None) for line in format_table(("context", "texts of that length at once"), rows_of_table))
+    yield "", None
+    if report.changes:
+        yield "what would make it fit, cheapest first", None
+        yield from ((line, None) for line in change_lines(report.changes, report.pace.users))
+    elif report.verdict != "no":
+        yield f"run  {report.command}", None
+    else:
+        yield "no change of settings and no usual card makes it fit", None
+
+
+def vllm_sentence(report: VllmReport) -> str:
+    """The verdict in one line."""
+    found = report.served
+    if report.verdict == "no":
+        return (
+            f"does not fit: {gib(found.weights)} GiB of weights, {gib(found.overhead)} beside: leave no room for "
+            f"a text of {format_context(report.context)} in {report.room / GIB:.1f} GiB"
+        )
+    asked, at_once = report.serving.slots, f"{_count(found.texts)} texts of {format_context(report.context)} at once"
+    if found.fits and found.texts.low < asked:
+        return f"fits with fewer texts: {at_once}, and of {asked:,} the others wait"
+    return f"{_VLLM_SAID[report.verdict]}: {at_once}"
+
+
+def vllm_document(report: VllmReport) -> dict[str, Any]:
+    """Every number of the answer."""
+    found = report.served
+    return {
+        "fit_version": FIT_VERSION, "engine": "vllm", "model": report.name, "verdict": report.verdict,
+        "sentence": vllm_sentence(report),
+        "settings": {
+            "context": report.context, "slots": report.serving.slots, "cards": report.serving.cards,
+            "utilization": report.serving.utilization,
+        },
+        "room": report.room, "weights": plain_amount(found.weights), "overhead": plain_amount(found.overhead),
+        "cache": plain_amount(found.cache), "tokens": plain_amount(found.tokens), "texts": plain_amount(found.texts),
+        "speed": {"users": report.pace.users, "decode": plain_amount(report.pace.decode)},
+        "table": [{"context": length, "texts": plain_amount(texts)} for length, texts in report.table],
+        "problems": list(found.problems), "command": report.command, "correction": correction(found.correction),
+        "changes": [change_document(change) for change in report.changes],
+        "header": {"bytes": report.read, "requests": report.requests},
+    }  # fmt: skip
+
+
+def _count(amount: Quantity) -> str:
+    if not amount.known:
+        return f"unknown ({amount.basis})"
+    low, mid, high = (
+        f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in (amount.low, amount.mid, amount.high)
+    )
+    return mid if low == high else f"{mid} ({low}..{high})"

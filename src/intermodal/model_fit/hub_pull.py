@@ -39,8 +39,9 @@ from intermodal.local.weights.lockfile import LockedFile, LockedModel, ModelTrai
 from intermodal.local.weights.registry import WeightsRow, is_plain_file_name
 from intermodal.local.weights.store import WeightsStore
 from intermodal.local.weights.transfer import SourceFailed
-from intermodal.model_fit.fit import FitQuery, FitReport, RelatedFiles, report
+from intermodal.model_fit.fit import FitReport, RelatedFiles, report
 from intermodal.model_fit.fit_output import gib
+from intermodal.model_fit.fit_query import FitQuery
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import size
 from intermodal.quantity import Quantity, between

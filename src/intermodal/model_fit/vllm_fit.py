@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
 from msgspec.structs import replace
 
 from intermodal.content import Value
 from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
-from intermodal.model_fit.text_bars import bar_lines, change_lines
+from intermodal.model_fit.fit_query import FitQuery
 from intermodal.plans.machine import Machine
-from intermodal.plans.numbers import counted, size
-from intermodal.plans.text_table import format_table
 from intermodal.quantity import Quantity
-from intermodal.sizing.accelerators import GIB
 from intermodal.sizing.fit_changes import FitChange, vllm_changes, vllm_command
-from intermodal.sizing.machine_options import describe_machine
 from intermodal.sizing.memory_corrections import Correction
 from intermodal.sizing.placement import Verdict, table_contexts
-from intermodal.sizing.server_command import ModelReference, format_context
+from intermodal.sizing.server_command import ModelReference
 from intermodal.sizing.serving_settings import ALL, ServingSettings
 from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.speed import ModelSpeed, model_speed
 from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
 
-if TYPE_CHECKING:
-    from intermodal.model_fit.fit import FitQuery
-
 CONTEXT = 8192  # tokens of a text, where the model has more and nobody says
 _CACHES = {"f16": 2, "bf16": 2, "f32": 4, "q8_0": 1}  # bytes of a number; vLLM's own eight bits are fp8
-_SAID: dict[Verdict, str] = {"fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows"}
 
 
 class VllmReport(Value):
@@ -133,84 +122,6 @@ def vllm_report(
     return replace(whole, changes=vllm_changes(wish.model.removeprefix("hf:"), shape, serving, decode, corrections))
 
 
-def lines(report: VllmReport, *, plain: bool = False) -> Iterator[tuple[str, Verdict | None]]:
-    """The answer as text."""
-    found, cards = report.served, len(report.machine.gpus)
-    yield f"{report.name} by vLLM on {'this machine: ' if report.here else ''}{describe_machine(report.machine)}", None
-    yield sentence(report), report.verdict
-    if report.requests:
-        yield f"  by its header: {size(report.read)} in {counted(report.requests, 'request')}", None
-    for problem in found.problems:
-        yield f"  not understood: {problem}, so ranges are wide", None
-    if found.correction is not None:
-        yield f"  room corrected: {found.correction.words}", None
-    yield "", None
-    each = "each card" if cards > 1 else "the card"
-    rows = [
-        ("weights", _gib(found.weights), each, found.weights.basis),
-        ("overhead", _gib(found.overhead), each, found.overhead.basis),
-        ("left for keys and values", _gib(found.cache), each, found.cache.basis),
-    ]
-    yield from ((line, None) for line in format_table(("memory", "GiB", "where", ""), rows))
-    yield "", None
-    yield from ((line, None) for line in bar_lines("card", report.parts, report.room, report.room / GIB, plain=plain))
-    yield "", None
-    yield f"remembers {_count(found.tokens)} tokens at once", None
-    if report.pace.decode.known:
-        low, high = report.pace.decode.low, report.pace.decode.high
-        users = f" of each of {report.pace.users} texts" if report.pace.users > 1 else ""
-        yield f"writes {low:,.0f} to {high:,.0f} tokens a second{users} ({report.pace.decode.basis})", None
-    else:
-        yield f"writes at an unknown speed: {report.pace.decode.basis}", None
-    yield "", None
-    rows_of_table = [(format_context(length), _count(texts)) for length, texts in report.table]
-    yield from ((line, None) for line in format_table(("context", "texts of that length at once"), rows_of_table))
-    yield "", None
-    if report.changes:
-        yield "what would make it fit, cheapest first", None
-        yield from ((line, None) for line in change_lines(report.changes, report.pace.users))
-    elif report.verdict != "no":
-        yield f"run  {report.command}", None
-    else:
-        yield "no change of settings and no usual card makes it fit", None
-
-
-def sentence(report: VllmReport) -> str:
-    """The verdict in one line."""
-    found = report.served
-    if report.verdict == "no":
-        return (
-            f"does not fit: {_gib(found.weights)} GiB of weights, {_gib(found.overhead)} beside: leave no room for "
-            f"a text of {format_context(report.context)} in {report.room / GIB:.1f} GiB"
-        )
-    asked, at_once = report.serving.slots, f"{_count(found.texts)} texts of {format_context(report.context)} at once"
-    if found.fits and found.texts.low < asked:
-        return f"fits with fewer texts: {at_once}, and of {asked:,} the others wait"
-    return f"{_SAID[report.verdict]}: {at_once}"
-
-
-def document(report: VllmReport) -> dict[str, Any]:
-    """Every number of the answer."""
-    from intermodal.model_fit.fit_output import FIT_VERSION, change_document, correction, plain_amount
-
-    found = report.served
-    return {
-        "fit_version": FIT_VERSION, "engine": "vllm", "model": report.name, "verdict": report.verdict,
-        "sentence": sentence(report),
-        "settings": {
-            "context": report.context, "slots": report.serving.slots, "cards": report.serving.cards,
-            "utilization": report.serving.utilization,
-        },
-        "room": report.room, "weights": plain_amount(found.weights), "overhead": plain_amount(found.overhead),
-        "cache": plain_amount(found.cache), "tokens": plain_amount(found.tokens), "texts": plain_amount(found.texts),
-        "speed": {"users": report.pace.users, "decode": plain_amount(report.pace.decode)},
-        "table": [{"context": length, "texts": plain_amount(texts)} for length, texts in report.table],
-        "problems": list(found.problems), "command": report.command, "correction": correction(found.correction),
-        "changes": [change_document(change) for change in report.changes],
-        "header": {"bytes": report.read, "requests": report.requests},
-    }  # fmt: skip
-
-
 def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> ModelSpeed:
     """Tensor parallelism reads on all cards at the same time: as one card with the bandwidth of all of the slowest."""
     slowest = min(machine.gpus, key=lambda gpu: gpu.bandwidth)
@@ -221,17 +132,3 @@ def _pace(shape: ModelShape, context: int, machine: Machine, wish: FitQuery) -> 
     return model_speed(
         shape, settings, replace(machine, gpus=(one,)), prompt=min(wish.prompt, context), users=wish.slots
     )
-
-
-def _gib(amount: Quantity) -> str:
-    low, mid, high = (f"{value / GIB:.1f}" for value in (amount.low, amount.mid, amount.high))
-    return mid if low == high else f"{mid} ({low}..{high})"
-
-
-def _count(amount: Quantity) -> str:
-    if not amount.known:
-        return f"unknown ({amount.basis})"
-    low, mid, high = (
-        f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in (amount.low, amount.mid, amount.high)
-    )
-    return mid if low == high else f"{mid} ({low}..{high})"

@@ -7,30 +7,13 @@ only if a model does not fit as it is, or something was measured.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.config import cache_dir
-from intermodal.cost_model.memory import fits
+from intermodal.cost_model.memory import endpoints_that_do_not_fit
 from intermodal.local.hardware.model_measurements import corrections_changed_at
 from intermodal.local.weights.store import WeightsStore
 from intermodal.plans.machine import Machine
-
-_SERVED: Final = ("llama", "started")  # protocols of models whose context is ours to choose
-
-
-def endpoints_that_do_not_fit(catalog: Catalog, machine: Machine) -> tuple[Endpoint, ...]:
-    """Return the endpoints that would have to be loaded and do not fit as they are. Opens no file."""
-    if not machine.memory:
-        return ()
-    return tuple(
-        endpoint
-        for endpoint in catalog.loadable
-        if endpoint.host.protocol in _SERVED
-        and endpoint.id not in machine.loaded
-        and endpoint.uncut is None
-        and not fits(machine, endpoint.memory.high)
-    )
 
 
 class ContextFitter:
@@ -77,6 +60,3 @@ class ContextFitter:
             made = await anyio.to_thread.run_sync(with_measured_memory, catalog, self._weights, self._env)
             self._measured = (catalog, stamp), made
         return self._measured[1]
-
-
-__all__ = ["ContextFitter", "endpoints_that_do_not_fit"]

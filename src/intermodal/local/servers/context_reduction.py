@@ -13,11 +13,10 @@ from msgspec.structs import replace
 from intermodal.catalog.types import Catalog, Endpoint, FullContext
 from intermodal.config import cache_dir, state_dir
 from intermodal.content import Value
-from intermodal.cost_model.memory import fits
+from intermodal.cost_model.memory import endpoints_that_do_not_fit, fits
 from intermodal.errors import IntermodalError
 from intermodal.local.hardware import model_measurements
 from intermodal.local.hardware.model_measurements import load_corrections
-from intermodal.local.servers.context_fit import endpoints_that_do_not_fit
 from intermodal.local.servers.memory_estimate import MemoryRange, gguf_memory, longest_context, memory_by_context
 from intermodal.local.servers.programs import program_version
 from intermodal.local.servers.records import ServerRecords
