@@ -129,6 +129,8 @@ def kind_of(question: str) -> AnswerKind:
     ('long', 'fact', 'long_han')
     """
     start = question.strip()[:_LOOKED_AT]
+    if not start:  # of labels alone, or a transcript: nothing has to be compiled to know
+        return "other"
     script = main_script(start)
     kind = answer_kind(start, not script) or "other"
     return f"{kind}_{script}" if script else kind
