@@ -30,18 +30,23 @@ from question_networks import fitted_nets
 from tests.e2e.questions import FITTED, Suffices, Trade, of_trades
 
 from intermodal.local.embedded import e5
-from intermodal.questions.examples import SOURCES, VECTORS, ExampleRow, ExamplesHeader, pairs_of, texts_of
 from intermodal.questions.needs_regression import (
     BEYOND,
     KERNEL,
     OTHER,
     OUTPUTS,
+    SOURCES,
+    VECTORS,
+    ExampleRow,
     Examples,
+    ExamplesHeader,
     Reals,
     centred,
     of_length_one,
+    pairs_of,
     question_needs,
     sentences,
+    texts_of,
 )
 
 MODEL = "multilingual-e5-small"
@@ -169,12 +174,12 @@ def loaded(file: bytes) -> Examples:
     """The examples of a file that is not written yet."""
     from tempfile import NamedTemporaryFile
 
-    from intermodal.questions.examples import load
+    from intermodal.questions.needs_regression import load_examples
 
     with NamedTemporaryFile() as there:
         there.write(file)
         there.flush()
-        return load(Path(there.name))
+        return load_examples(Path(there.name))
 
 
 def cross_validated(rows: tuple[ExampleRow, ...], vectors: Vectors) -> Counter[tuple[str, Suffices]]:

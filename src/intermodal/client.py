@@ -183,7 +183,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         world = self._world(prepared.inputs, exact=exact, live=live)
         happening = run(plan, request, prepared.opened, world, tried, allowance)
         if self.telemetry is not None:
-            from intermodal.telemetry.run_spans import trace_run
+            from intermodal.telemetry.signals import trace_run
 
             happening = trace_run(self.telemetry, happening, plan, prepared.inputs, live=live)
         async with aclosing(happening) as events:

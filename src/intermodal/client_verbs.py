@@ -171,7 +171,7 @@ class ClientVerbs:
             UnknownModel: nothing is called ``model``. InputError: a file cannot be taken.
             UsageError: nothing to count, or a day before the model's first rule.
         """
-        from intermodal.estimates.call_estimate import EstimateOptions, estimate_of
+        from intermodal.estimates.estimate import EstimateOptions, estimate_of
 
         wanted = EstimateOptions(model, out_tokens, day, batch, cached)
         return await estimate_of(prompt, files, wanted, self.config, self.env)

@@ -19,7 +19,7 @@ from intermodal.gateway.quotas import lease_pool
 from intermodal.gateway.requests import body_limits, multipart
 from intermodal.gateway.state import conversations, plan_cache, plan_history, response_items, tool_call_signatures
 from intermodal.gateway.workers import shared_state
-from intermodal.json_schema import cache
+from intermodal.json_schema import compiler
 from intermodal.local.discovery import catalog_cache
 from intermodal.local.tokenizers import sentencepiece, token_counter
 from intermodal.media.text import script_counts, tool_definitions
@@ -69,7 +69,7 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "catalogs by what was named": (server_client.MAX_CATALOGS, None),
     "catalogs by allowed hosts": (catalog_cache.KEPT, None),
     "endpoints left by shape": (catalog_index.SHAPES, None),
-    "compiled schemas": (cache.MOST, cache.MEMORY),
+    "compiled schemas": (compiler.MOST, compiler.MEMORY),
     "definitions of tools": (tool_definitions.KEPT, tool_definitions.ROOM),
     "lists of tools that were too long": (circuit_breaker.TOOL_LISTS, None),
     "counts of texts by servers": (token_counter.TOLD, None),

@@ -12,8 +12,7 @@ from tests.e2e.questions import HELD_OUT, LATER, PEOPLE, asked_outside, of_trade
 from intermodal import request_builder
 from intermodal.client import AsyncClient
 from intermodal.plans.explain import explain
-from intermodal.questions.examples import load
-from intermodal.questions.needs_regression import BEYOND_WORDS
+from intermodal.questions.needs_regression import BEYOND_WORDS, load_examples
 from intermodal.questions.question_reader import QuestionReader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.anyio]
@@ -87,18 +86,18 @@ async def test_verdicts_on_questions_of_people_are_as_right_as_they_were_measure
 
 @pytest.mark.parametrize("asked", PEOPLE.values(), ids=PEOPLE)
 def test_no_question_of_people_that_is_reported_on_is_an_example(asked: Path) -> None:
-    known = {text.casefold().strip(" .?!") for text in load().texts}
+    known = {text.casefold().strip(" .?!") for text in load_examples().texts}
     assert not [trade for trade in of_trades(asked) if trade.question.casefold().strip(" .?!") in known]
 
 
 def test_no_question_of_a_stranger_is_an_example() -> None:
-    known = {text.casefold().strip(" .?!") for text in load().texts}
+    known = {text.casefold().strip(" .?!") for text in load_examples().texts}
     assert not [asked for asked in asked_outside() if asked.question.casefold().strip(" .?!") in known]
 
 
 @pytest.mark.parametrize("asked", [HELD_OUT, LATER], ids=["held out", "later"])
 def test_no_question_that_is_reported_on_is_an_example(asked: Path) -> None:
-    known = {text.casefold().strip(" .?!") for text in load().texts}
+    known = {text.casefold().strip(" .?!") for text in load_examples().texts}
     assert not [p.question for p in pairs(asked.read_text("utf-8")) if p.question.casefold().strip(" .?!") in known]
 
 

@@ -48,7 +48,7 @@ ROOMS = (
 # Used at the beginning of a text or for all of it alone (match, fullmatch), or for what is cut short before.
 ANCHORED = {
     "cost_model.image_rules.openai._OPENAI_SIZE": "matches all of a short name",
-    "json_schema.metaschema._ANCHOR": "matches at the beginning",
+    "json_schema.compiler._ANCHOR": "matches at the beginning",
     "media.url_policy._LABEL": "matches all of a label",
     "media.url_policy._NUMERIC": "matches all of a label",
     "runtimes.versions._INSTALLED": "matches all of a folder's name",

@@ -50,9 +50,8 @@ def estimate(**given: Any) -> None:
     """
     from intermodal.catalog.shipped_rows import shipped_families
     from intermodal.config import load_config
-    from intermodal.estimates.call_estimate import find_priced_model, parse_day
     from intermodal.estimates.estimate import estimate as made_of
-    from intermodal.estimates.estimate import rules_of
+    from intermodal.estimates.estimate import find_priced_model, parse_day, rules_of
 
     day = parse_day(given["day"])
     imagined = _imagined(given)
@@ -95,8 +94,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
     if not given["texts"] and not given["files"]:
         return found
     from intermodal.cost_model.token_counts import CountablePart
-    from intermodal.estimates.call_estimate import token_counter
-    from intermodal.estimates.estimate import counted
+    from intermodal.estimates.estimate import counted, token_counter
     from intermodal.media.fetch import read_text_file
 
     by = token_counter(vocabulary, os.environ)
@@ -107,7 +105,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
         import anyio
 
         from intermodal.cli.arguments.request_options import source_of
-        from intermodal.estimates.file_pieces import open_files, piece
+        from intermodal.estimates.estimate import open_files, piece
 
         there = anyio.run(open_files, tuple(map(source_of, given["files"])))
         for part in there.facts.parts:

@@ -4,6 +4,6 @@ Belongs here: counting and billing by the model's own rules and prices. Does not
 (``workloads/``), or whether a model fits a machine (``model_fit/``).
 
 - ``model_lookup``: the model that a name stands for, and its prices
-- ``file_pieces``, ``part_notation``: what goes in, from real files or from words such as ``1024x1024:high``
-- ``estimate``: counts and bills; ``call_estimate``: all of it for a question with files
+- ``part_notation``: parts in words, such as ``1024x1024:high``
+- ``estimate``: counts and bills real files and such parts
 """

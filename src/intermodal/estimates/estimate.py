@@ -1,28 +1,124 @@
-"""Tokens and cost of a call before it is made: the catalog's rules and prices, applied to its parts."""
+"""Tokens and cost of a call before it is made: the catalog's rules and prices, applied to its parts.
+
+``estimate_of`` does all of it for one call with files, as Python programs ask for it; ``estimate`` counts and bills
+given parts.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from intermodal.catalog import provenance
+from intermodal.catalog.load import load_catalog, load_snapshot
 from intermodal.catalog.model_token_rules import token_rules_of
 from intermodal.catalog.provenance import DisputedCapability
+from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.catalog.thinking_models import thinking_of
 from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules
 from intermodal.catalog.types import Evidence
-from intermodal.content import KINDS, Value
+from intermodal.config import Config, snapshot_file
+from intermodal.content import KINDS, Value, together
 from intermodal.cost_model.rates import assumed_reasoning
 from intermodal.cost_model.token_counts import CountablePart, CountedPart, TokenCount, count_tokens
 from intermodal.cost_model.usage_price import UsagePrice, cacheable_tokens, price_of_parts
 from intermodal.errors import UsageError
-from intermodal.estimates.model_lookup import PricedModel, embedding_usage
+from intermodal.estimates.model_lookup import PricedModel, embedding_usage, find_model
 from intermodal.hints import setting
 from intermodal.media.text.script_counts import count_scripts
+from intermodal.plans.facts import PartFacts
 from intermodal.quantity import Quantity, between, unknown
+from intermodal.today import today
+
+if TYPE_CHECKING:
+    from intermodal.media.request_media import OpenedRequest
+    from intermodal.request_builder import FileLike
 
 CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
+
+
+class EstimateOptions(NamedTuple):
+    """A call to be estimated besides what goes in; each as in :meth:`AsyncClient.estimate`."""
+
+    model: str
+    out_tokens: int | None = None
+    day: str = ""
+    batch: bool = False
+    cached: int = 0
+
+
+async def estimate_of(
+    prompt: str, files: tuple[FileLike, ...], wanted: EstimateOptions, config: Config, env: Mapping[str, str]
+) -> Estimate:
+    """Tokens and money of one call with these words and files."""
+    out_tokens = wanted.out_tokens
+    _check(wanted)
+    if not isinstance(prompt, str):
+        raise UsageError(f"the first argument is {type(prompt).__name__}, not a question", todo='write "" for none')
+    if not prompt.strip() and not files:
+        raise UsageError("nothing to count", todo="give a prompt, a file, or both")
+    when = parse_day(wanted.day)
+    subject = find_priced_model(wanted.model, config, env)
+    rules = rules_of(subject, shipped_families(), when)
+    vocabulary = rules.rules.get("text", "")
+    by = token_counter(vocabulary, env)
+    pieces = [counted(CountablePart(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
+    if files:
+        there = await open_files(files)
+        for part in there.facts.parts:
+            made = piece(part)
+            pieces.append(counted(made, there.text(part.index), vocabulary, by) if part.kind == "text" else made)
+    if out_tokens is not None:
+        pieces.append(CountablePart(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
+    return estimate(subject, rules, tuple(pieces), date=when, batch=wanted.batch, cached=wanted.cached)
+
+
+def _check(wanted: EstimateOptions) -> None:
+    for name, said in (("model", wanted.model), ("day", wanted.day)):
+        if not isinstance(said, str):
+            raise UsageError(f"{name}={said!r} is not text", todo='write model="gpt-4o", day="2026-11-25"')
+    counts: tuple[tuple[str, object], ...] = (("out_tokens", wanted.out_tokens or 0), ("cached", wanted.cached))
+    for name, count in counts:
+        if not isinstance(count, int) or count < 0:
+            raise UsageError(f"{name}={count!r} is not a number of tokens", todo="give 0 or more")
+
+
+def parse_day(text: str) -> str:
+    """A day as ISO has it, today for "". Raises UsageError for what is none."""
+    if not text:
+        return today()
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise UsageError(f"{text!r} is not a day", where=setting("date"), todo="write 2026-11-25") from None
+
+
+def find_priced_model(name: str, config: Config, env: Mapping[str, str]) -> PricedModel:
+    """The model that a name stands for: of the user's own, the shipped and the published ones. Raises UnknownModel."""
+    if config.hosts:
+        from intermodal.request_builder import checked_config
+
+        config = checked_config(config)
+    catalog = load_catalog(user=config.hosts, installed={}, weights=frozenset())
+    return find_model(catalog, load_snapshot(snapshot_file(env)), shipped_families(), name)
+
+
+def token_counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
+    """Who counts with a vocabulary: one that a package carries, or one inside weights that are here."""
+    from intermodal.local.tokenizers import byte_pair
+    from intermodal.local.tokenizers.token_counter import SOURCES, TokenCounter
+
+    if vocabulary not in SOURCES and (vocabulary in byte_pair.ENCODINGS or not vocabulary):
+        return byte_pair.count
+    from intermodal.local.weights.store import weights_store
+
+    return TokenCounter(weights_store(env)).count
 
 
 class PriceConflict(Value):
@@ -164,3 +260,49 @@ def counted(piece: CountablePart, text: str, vocabulary: str, by: CountText) -> 
     made_of = count_scripts(text) if tokens is None else ()
     changes = {"chars": len(text), "size": size, "scripts": made_of, "tokens": tokens, "counted_by": vocabulary}
     return msgspec.structs.replace(piece, **changes)
+
+
+# ---- real files -------------------------------------------------------------------------------------
+
+
+async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
+    """Open files as a request does: documents, pages and mail are taken apart first.
+
+    Raises:
+        InputError: a file cannot be taken.
+    """
+    from intermodal.media.expand import expand
+    from intermodal.media.fetch import CachingFetcher
+    from intermodal.media.request_media import open_request
+    from intermodal.media.worker_client import MediaWorker
+    from intermodal.request_builder import make_request
+
+    worker, fetcher = MediaWorker(), CachingFetcher()
+    try:
+        request = await expand(make_request("", *files), worker, fetcher)
+        return await open_request(request, worker, fetcher=fetcher)
+    finally:
+        await worker.close()
+
+
+def piece(part: PartFacts) -> CountablePart:
+    """What counting needs of a part that was probed."""
+    name = part.name
+    if part.kind == "image":
+        return CountablePart(kind="image", name=name, width=part.width, height=part.height)
+    if part.kind == "audio":
+        return CountablePart(kind="audio", name=name, seconds=part.seconds.mid)
+    if part.kind == "video":
+        return CountablePart(
+            kind="video", name=name, seconds=part.seconds.mid, width=part.width, height=part.height,
+            sound=part.channels > 0,
+        )  # fmt: skip
+    if part.kind == "document":
+        chars = sum(page.chars for page in part.pages)
+        width = max((page.width for page in part.pages), default=0.0)
+        height = max((page.height for page in part.pages), default=0.0)
+        return CountablePart(
+            kind="document", name=name, pages=len(part.pages), chars=chars,
+            scripts=together(page.scripts for page in part.pages), width=round(width), height=round(height),
+        )  # fmt: skip
+    return CountablePart(kind="text", name=name, chars=part.chars, size=part.size, scripts=part.scripts)

@@ -190,7 +190,7 @@ class Gateway:
             served.method, served.path, served.version, served.size = head.method, head.path, head.version, size
             served.route = route_path(head)
             if self.telemetry is not None:
-                from intermodal.telemetry.request_span import RequestSpan
+                from intermodal.telemetry.signals import RequestSpan
 
                 served.span = RequestSpan(self.telemetry, served, head.headers)
         return served

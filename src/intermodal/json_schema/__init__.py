@@ -4,19 +4,15 @@ Both the schema and the value come from others: a client, a model. So every step
 a value is counted against a budget (``budget.py``); an error is one cause and not a tree; no reference is fetched; and
 patterns are matched by an engine without backtracking (``patterns.py``).
 
-``compiler.py``, ``keywords.py``, ``node.py`` and ``references.py`` make a schema into checks; ``metaschema.py`` and
-``size_limits.py`` reject one that is invalid or too large. ``json_reader.py``, ``repair.py`` and ``alignment.py`` read
-what a model wrote; ``schema_prompt.py`` and ``allowed_values.py`` tell a model and a reader what a schema asks for.
+``compiler.py``, ``keywords.py``, ``node.py`` and ``references.py`` make a schema into checks, and reject one that is
+invalid or too large. ``repair.py`` reads what a model wrote; ``schema_prompt.py`` and ``allowed_values.py`` tell a
+model and a reader what a schema asks for.
 """
 
-from intermodal.json_schema.alignment import align_value
 from intermodal.json_schema.budget import BudgetExhausted, Cancelled, StepBudget
-from intermodal.json_schema.cache import cached_schema
-from intermodal.json_schema.compiler import CompiledSchema, compile_schema, usable_schema
-from intermodal.json_schema.invalid_schema import InvalidSchema
-from intermodal.json_schema.json_reader import read_json
-from intermodal.json_schema.repair import repair
-from intermodal.json_schema.violation import Violation
+from intermodal.json_schema.compiler import CompiledSchema, cached_schema, compile_schema, usable_schema
+from intermodal.json_schema.errors import InvalidSchema, Violation
+from intermodal.json_schema.repair import align_value, read_json, repair
 
 __all__ = [
     "BudgetExhausted",

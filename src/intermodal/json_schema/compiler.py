@@ -1,18 +1,26 @@
-"""Compilation of a schema into checks."""
+"""Compilation of a schema into checks, once for all requests that send the same schema.
+
+Its keywords must have valid values, as the metaschema of draft 2020-12 says (``check_shape``). Compiled schemas are
+cached by digest: clients send the same schema with each request, and its answer is validated later.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from hashlib import blake2b
+from threading import Lock
 from typing import Any
 
-from intermodal.json_schema.budget import BudgetExhausted, StepBudget
-from intermodal.json_schema.invalid_schema import InvalidSchema
-from intermodal.json_schema.keywords import CHECKS, ORDER
-from intermodal.json_schema.metaschema import check_shape
+import msgspec
+
+from intermodal.bounded_cache import BoundedCache
+from intermodal.json_schema.budget import BudgetExhausted, StepBudget, check_size
+from intermodal.json_schema.errors import InvalidSchema, Violation, shorten
+from intermodal.json_schema.keywords import CHECKS, ORDER, TYPES, is_number
 from intermodal.json_schema.node import SchemaNode
 from intermodal.json_schema.patterns import TOGETHER, Pattern, compile_pattern
 from intermodal.json_schema.references import NAMED, ONE, SEVERAL, Resource, SchemaResources
-from intermodal.json_schema.size_limits import check_size
-from intermodal.json_schema.violation import Violation
 
 _PER_VALUE = 1 << 10  # bytes that a value of a schema takes once it is compiled, about
 _SAMPLES: tuple[Any, ...] = (None, {}, [], "", 0)
@@ -192,3 +200,134 @@ def _word(value: Any) -> str:
 _UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
 _ANYTHING, _NOTHING = SchemaNode(Resource("", True)), SchemaNode(Resource("", False))
 _NOTHING.checks.append(lambda value, budget, seen: Violation("", "False schema does not allow {}", value))
+
+
+# ---- cache ------------------------------------------------------------------------------------------
+
+
+MOST, MEMORY = 128, 64 << 20  # schemas, and bytes that all of them may come to hold
+_ENTRY = 4 << 10  # bytes of one besides its values
+
+
+class SchemaCache:
+    """Compiled schemas by digest; the least recently used is evicted first."""
+
+    def __init__(self, memory: int = MEMORY) -> None:
+        self._by_digest: BoundedCache[bytes, CompiledSchema] = BoundedCache(
+            "compiled schemas", MOST, room=memory, size=lambda _, made: made.memory + _ENTRY
+        )
+        self._lock = Lock()
+
+    def get(self, schema: Any, budget: StepBudget) -> CompiledSchema:
+        """Return the compiled schema. Raises what ``usable_schema`` raises; only usable schemas are kept."""
+        check_size(schema, budget)
+        try:
+            digest = blake2b(msgspec.json.encode(schema), digest_size=16).digest()
+        except (TypeError, OverflowError, msgspec.ValidationError, UnicodeEncodeError) as error:
+            raise InvalidSchema(f"the schema cannot be written as JSON ({error})") from None
+        with self._lock:
+            found = self._by_digest.get(digest)
+            if found is not None:
+                self._by_digest.move_to_end(digest)
+                return found
+        made = usable_schema(schema, budget)
+        with self._lock:
+            self._by_digest[digest] = made
+        return made
+
+
+_CACHE = SchemaCache()
+
+
+def cached_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
+    """Return the compiled schema from this process's cache. Raises InvalidSchema, BudgetExhausted and Cancelled."""
+    return _CACHE.get(schema, budget)
+
+
+# ---- the metaschema ---------------------------------------------------------------------------------
+
+
+_ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*\Z")
+_TEXTS = (
+    "$id", "$schema", "$ref", "$dynamicRef", "$comment", "title", "description", "format", "pattern",
+    "contentEncoding", "contentMediaType", "$recursiveRef",
+)  # fmt: skip
+_COUNTS = (
+    "maxLength", "minLength", "maxItems", "minItems", "maxContains", "minContains", "maxProperties", "minProperties",
+)  # fmt: skip
+_LIMITS = ("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum")
+_FLAGS = ("uniqueItems", "deprecated", "readOnly", "writeOnly")
+
+Shape = tuple[Callable[[Any, StepBudget], bool], str]
+
+
+def check_shape(keyword: str, value: Any, place: str, budget: StepBudget) -> None:
+    """Raise InvalidSchema unless a keyword may have this value; schemas inside it are not checked."""
+    shape = _SHAPES.get(keyword)
+    if shape is not None and not shape[0](value, budget):
+        raise InvalidSchema(f"{shorten(value)} is not {shape[1]}", place)
+
+
+def _is_text(value: Any, budget: StepBudget) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any, budget: StepBudget) -> bool:
+    return TYPES["integer"](value) and value >= 0
+
+
+def _is_factor(value: Any, budget: StepBudget) -> bool:
+    return is_number(value) and value > 0
+
+
+def _is_names(value: Any, budget: StepBudget) -> bool:
+    if not isinstance(value, list):
+        return False
+    budget.spend(len(value))
+    return all(isinstance(name, str) for name in value) and len(set(value)) == len(value)
+
+
+def _is_types(value: Any, budget: StepBudget) -> bool:
+    if isinstance(value, str):
+        return value in TYPES
+    return _is_names(value, budget) and bool(value) and all(name in TYPES for name in value)
+
+
+def _is_named(inner: Callable[[Any, StepBudget], bool]) -> Callable[[Any, StepBudget], bool]:
+    def check(value: Any, budget: StepBudget) -> bool:
+        if not isinstance(value, dict):
+            return False
+        budget.spend(len(value))
+        return all(inner(each, budget) for each in value.values())
+
+    return check
+
+
+def _is_schema(value: Any, budget: StepBudget) -> bool:
+    return isinstance(value, (dict, bool))
+
+
+_SHAPES: dict[str, Shape] = {
+    **dict.fromkeys(_TEXTS, (_is_text, "a text")),
+    **dict.fromkeys(_COUNTS, (_is_count, "a whole number of 0 or more")),
+    **dict.fromkeys(_LIMITS, (lambda value, budget: is_number(value), "a number")),
+    **dict.fromkeys(_FLAGS, (lambda value, budget: isinstance(value, bool), "true or false")),
+    **dict.fromkeys(
+        SEVERAL, (lambda value, budget: isinstance(value, list) and bool(value), "a list of one or more schemas")
+    ),
+    **dict.fromkeys(NAMED, (lambda value, budget: isinstance(value, dict), "an object of schemas")),
+    "$id": (lambda value, budget: isinstance(value, str) and "#" not in value[:-1], "a URI without a fragment"),
+    "$anchor": (lambda value, budget: isinstance(value, str) and _ANCHOR.match(value) is not None, "an anchor's name"),
+    "$vocabulary": (_is_named(lambda value, budget: isinstance(value, bool)), "an object of true and false"),
+    "dependencies": (
+        _is_named(lambda value, budget: _is_schema(value, budget) or _is_names(value, budget)),
+        "an object of schemas and lists of names",
+    ),
+    "dependentRequired": (_is_named(_is_names), "an object of lists of names"),
+    "enum": (lambda value, budget: isinstance(value, list), "a list"),
+    "examples": (lambda value, budget: isinstance(value, list), "a list"),
+    "multipleOf": (_is_factor, "a number above 0"),
+    "required": (_is_names, "a list of different names"),
+    "type": (_is_types, f"a type or a list of different types; there are {', '.join(sorted(TYPES))}"),
+}
+_SHAPES["$dynamicAnchor"] = _SHAPES["$recursiveAnchor"] = _SHAPES["$anchor"]

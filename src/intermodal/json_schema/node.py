@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from intermodal.json_schema.budget import DEPTH, StepBudget
+from intermodal.json_schema.errors import Violation
 from intermodal.json_schema.references import Resource
-from intermodal.json_schema.violation import Violation
 
 
 class EvaluatedMembers:

@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.invalid_schema import InvalidSchema
+from intermodal.json_schema.errors import InvalidSchema
 
 LONGEST = 10_000  # characters of a pattern
 SMALL, LARGE = 128 << 10, 384 << 10  # bytes that RE2 may use for one pattern and its states: the less that does

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from intermodal.json_schema.budget import StepBudget
-from intermodal.json_schema.invalid_schema import InvalidSchema
+from intermodal.json_schema.errors import InvalidSchema
 from intermodal.json_schema.pointer import steps
 
 # Keywords whose value is a schema, a list of them, or an object of them.

@@ -2,9 +2,8 @@
 
 question_reader.py   asks the child process, and remembers its answers
 question_worker.py   the child process, which computes vectors
-needs_regression.py  needs from vectors, by example questions and small networks                  pure
-examples.py          those examples (examples.toml, examples_of_trades.toml, examples.bin, by
-                     scripts/question_vectors.py)
+needs_regression.py  needs from vectors, by example questions and small networks; the examples are read from
+                     examples.bin (of examples.toml and examples_of_trades.toml, by scripts/question_vectors.py)
 keyword_needs.py     needs from English words, where no sentence model is here                     pure
 answer_kinds.py      the kind of answer asked for (summary, list, fact), by words of ten languages pure
 """

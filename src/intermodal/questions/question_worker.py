@@ -12,13 +12,12 @@ import msgspec
 
 from intermodal.concurrency.worker_process import serve
 from intermodal.local.embedded import e5
-from intermodal.questions.examples import load
-from intermodal.questions.needs_regression import Examples, question_needs, sentences
+from intermodal.questions.needs_regression import Examples, load_examples, question_needs, sentences
 
 
 @lru_cache(maxsize=1)
 def _examples() -> Examples:
-    return load()
+    return load_examples()
 
 
 def needs(question: str) -> Any:

@@ -1,6 +1,6 @@
 """OpenTelemetry spans and metrics of runs and requests, off unless enabled.
 
-``run_spans.py`` turns a run's ``events`` into spans; nothing else in the package depends on telemetry.
+``signals.py`` turns a run's ``events`` into spans; nothing else in the package depends on telemetry.
 ``request_record.py`` collects what a gateway knows of one request, for its log and its span. Only ``otlp_export.py``
 opens connections. Names are in ``conventions.py``, ``activation.py`` decides whether telemetry is on.
 """

@@ -1,20 +1,50 @@
-"""Creates spans and metrics. Imported only where telemetry is on."""
+"""Spans and metrics of runs and requests, as OpenTelemetry has them. Imported only where telemetry is on.
+
+``Signals`` makes them. ``RequestSpan`` is the span of one gateway request, by the conventions for HTTP servers;
+``trace_run`` turns the events of a run into spans, one for each step of its plan, with failed attempts and what
+followed them. Prompts and answers are attributes only where the user enabled them, and media are never included.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import msgspec
+from msgspec.structs import replace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, format_trace_id, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from intermodal.events import Replanned, Rerouted
-from intermodal.plans.plan import Plan
+from intermodal.content import Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from intermodal.errors import IntermodalError
+from intermodal.events import (
+    AttemptFailed,
+    Checked,
+    Committed,
+    Event,
+    Finished,
+    Replanned,
+    Rerouted,
+    StepFinished,
+    StepStarted,
+    TextDelta,
+)
+from intermodal.plans.plan import Inputs, Plan
+from intermodal.plans.step import Call
+from intermodal.request import JsonOutput
 from intermodal.telemetry import conventions
-from intermodal.telemetry.request_record import ModelCall
+from intermodal.telemetry.request_record import ModelCall, redact
+
+if TYPE_CHECKING:
+    from intermodal.telemetry.request_record import ModelCall, RequestRecord
 
 Attributes = dict[str, str | int | float | bool]
 _NANO = 1_000_000_000
@@ -141,4 +171,340 @@ def reroute_attributes(event: Replanned | Rerouted) -> dict[str, list[str]]:
     return {"intermodal.loses": list(event.loses), "intermodal.sends": list(dict.fromkeys(hosts))}
 
 
-__all__ = ["Signals", "reroute_attributes", "plan_attributes", "endpoint_attributes"]
+# ---- the span of a request --------------------------------------------------------------------------
+
+
+within: ContextVar[RequestSpan | None] = ContextVar("intermodal.request", default=None)
+_PROPAGATED = TraceContextTextMapPropagator()
+
+
+class RequestSpan:
+    """Begins when it is made. ``trace``: id of the trace, as ``traceparent`` writes it."""
+
+    def __init__(self, signals: Signals, served: RequestRecord, headers: Mapping[str, str]) -> None:
+        self._signals = signals
+        self._http: Attributes = {
+            "http.request.method": served.method if served.method in conventions.METHODS else "_OTHER",
+            "url.scheme": "http",
+            "network.protocol.version": served.version,
+        }
+        if served.route:
+            self._http["http.route"] = served.route
+        name = f"{self._http['http.request.method']} {served.route}".strip()
+        about = {"url.path": redact(served.path), "intermodal.request.id": served.id}
+        self.span = signals.tracer.start_span(
+            name if self._http["http.request.method"] != "_OTHER" else "HTTP", _PROPAGATED.extract(headers, Context()),
+            SpanKind.SERVER, {**self._http, **about, "http.request.body.size": served.size},
+        )  # fmt: skip
+        self.context = set_span_in_context(self.span, Context())
+        self.trace = format_trace_id(self.span.get_span_context().trace_id)
+        self._operation = ""
+        self._plan = ""
+
+    def enter(self) -> None:
+        """Runs of this task, and of those that it begins, are below this request."""
+        within.set(self)
+
+    def planned(self, plan: Plan) -> None:
+        if not self._plan:
+            self._plan = plan.id
+            self._operation = conventions.OPERATIONS.get(plan.chosen.last.op, plan.chosen.last.op)
+            self.span.set_attributes(plan_attributes(plan))
+
+    def given(self, media: Iterable[tuple[str, str]]) -> None:
+        """Files that the request has, each as its kind and the SHA-256 of its bytes (hex)."""
+        told = [f"{kind} sha256:{digest}" for kind, digest in media]
+        if told:
+            self.span.set_attribute(conventions.MEDIA, told)
+
+    def called(self, call: ModelCall) -> None:
+        """A call that was made without the executor."""
+        self._signals.called(call, self.context, self._plan)
+
+    def end(self, served: RequestRecord) -> None:
+        wrong = served.error or str(served.status)
+        failed = served.broken or served.status >= 500 or not served.status
+        told: Attributes = {"http.response.body.size": served.sent, "intermodal.attempts": served.attempts}
+        if served.status:
+            self._http["http.response.status_code"] = served.status
+        if failed:
+            self._http["error.type"] = wrong
+            self.span.set_status(Status(StatusCode.ERROR))
+        elif served.error:
+            told["intermodal.error"] = served.error  # the client's: no error of this server
+        told |= {"intermodal.key.id": served.key} if served.key else {}
+        told |= {"intermodal.model": redact(served.model)} if served.model else {}
+        told |= {"intermodal.route": served.endpoint} if served.endpoint else {}
+        told |= {"intermodal.cost": float(served.cost)} if served.cost is not None else {}
+        self.span.set_attributes({**self._http, **told})
+        self.span.end()
+        self._signals.measure(conventions.HTTP_DURATION, served.seconds, self._http)
+        if self._plan:
+            self._measured(served, {"error.type": wrong} if failed or served.error else {})
+
+    def _measured(self, served: RequestRecord, wrong: Attributes) -> None:
+        """As a server of models: what is asked for is known here, since it could be planned."""
+        about: Attributes = {
+            "gen_ai.operation.name": self._operation, "gen_ai.provider.name": "intermodal",
+            "gen_ai.request.model": redact(served.model),
+        }  # fmt: skip
+        if served.endpoint:
+            about["gen_ai.response.model"] = served.endpoint
+        self._signals.measure(conventions.SERVER_DURATION, served.seconds, about | wrong)
+        if wrong or served.first is None:
+            return
+        self._signals.measure(conventions.FIRST_TOKEN, served.first, about)
+        if served.output_tokens is not None and served.output_tokens > 1:
+            rest = (served.seconds - served.first) / (served.output_tokens - 1)
+            self._signals.measure(conventions.PER_TOKEN, rest, about)
+
+
+# ---- the spans of a run -----------------------------------------------------------------------------
+
+
+async def trace_run(
+    signals: Signals, events: AsyncGenerator[Event], plan: Plan, inputs: Inputs, *, live: bool
+) -> AsyncGenerator[Event]:
+    """The same events; their spans end with them, however they end."""
+    run = RunSpans(signals, plan, inputs, live=live)
+    try:
+        async with aclosing(events):
+            async for event in events:
+                run.feed(event)
+                yield event
+    except BaseException as error:
+        run.close(error.code if isinstance(error, IntermodalError) else _word(error))
+        raise
+    run.close()
+
+
+def _word(error: BaseException) -> str:
+    return "internal" if isinstance(error, Exception) else "cancelled"
+
+
+@dataclass
+class _Open:
+    """A step that began. Seconds since the epoch."""
+
+    op: str
+    endpoint: str
+    began: float
+    first: float | None = None
+    failures: list[AttemptFailed] = field(default_factory=list)
+
+
+class RunSpans:
+    """One run. Its spans are below the gateway's request; outside of one, below a span ``run`` of its own.
+
+    A span is made when its step has ended, with the times that the events tell: none is left open where a run is cut.
+    ``live``: the answer is streamed, so there is a first word.
+    """
+
+    def __init__(self, signals: Signals, plan: Plan, inputs: Inputs, *, live: bool) -> None:
+        self._signals = signals
+        self._plan = plan.id
+        self._catalog = inputs.catalog
+        self._live = live
+        self._json = isinstance(inputs.request.output, JsonOutput)
+        self._zero = time.time()
+        self._open: dict[str, _Open] = {}
+        self._held: ModelCall | None = None  # how an answer ended is known after its step has
+        routes = (plan.chosen, *plan.fallbacks)
+        self._steps = {step.id: step for route in routes for step in route.steps}
+        self._asked = input_messages(inputs) if signals.content else ""
+        self._words: list[str] = []
+        request = within.get()
+        self._own: Span | None = None
+        if request is None:
+            self._own = signals.tracer.start_span("run", attributes=plan_attributes(plan))
+        self._below: Context = request.context if request is not None else set_span_in_context(self._running)
+        media = [(part.kind, part.digest) for part in inputs.facts.parts if part.kind != "text"]
+        if request is not None:
+            request.given(media)
+        elif media:
+            self._running.set_attribute(conventions.MEDIA, [f"{kind} sha256:{digest}" for kind, digest in media])
+
+    @property
+    def _running(self) -> Span:
+        assert self._own is not None
+        return self._own
+
+    def feed(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            if self._asked:
+                self._words.append(event.text)
+        elif isinstance(event, StepStarted):
+            self._open.setdefault(event.step, _Open(event.op, event.endpoint, time.time()))
+        elif isinstance(event, Committed):
+            self._committed(event.endpoint)
+        elif isinstance(event, StepFinished):
+            self._finished(event)
+        elif isinstance(event, AttemptFailed):
+            self._failed(event)
+        elif isinstance(event, Finished):
+            self._answered(event)
+        elif isinstance(event, (Checked, Replanned, Rerouted)):
+            self._remarked(event)
+
+    def _committed(self, endpoint: str) -> None:
+        for step in self._open.values():
+            if step.endpoint == endpoint and step.first is None and self._live:
+                step.first = time.time()
+
+    def _finished(self, event: StepFinished) -> None:
+        self._let_go()
+        actual = event.actual
+        step = self._open.pop(actual.step, None) or self._planned(actual.step)
+        began = self._zero + actual.began
+        waited = sum(failure.seconds + failure.delay for failure in step.failures)
+        self._held = ModelCall(
+            op=step.op, step=actual.step, endpoint=self._catalog.by_id.get(step.endpoint), began=began,
+            seconds=actual.load_seconds + actual.seconds + waited,
+            first=None if step.first is None else max(0.0, step.first - began),
+            usage=actual.usage, cost=actual.cost, cached=actual.cached, failures=tuple(step.failures),
+        )  # fmt: skip
+
+    def _failed(self, event: AttemptFailed) -> None:
+        step = self._open.get(event.step)
+        if step is not None and event.then == "resend":
+            step.failures.append(event)
+            return
+        self._let_go()
+        found = self._open.pop(event.step, None) or self._planned(event.step)
+        ended = self._zero + event.at
+        began = min(found.began, ended - event.seconds)
+        self._tell(
+            ModelCall(
+                op=found.op, step=event.step, endpoint=self._catalog.by_id.get(event.endpoint), began=began,
+                seconds=ended - began, cost=event.cost, error=event.code, failures=tuple(found.failures),
+            )
+        )  # fmt: skip
+
+    def _planned(self, step: str) -> _Open:
+        """A step that nobody said had begun: what it made was kept from before."""
+        known = self._steps.get(step)
+        endpoint = known.endpoint if isinstance(known, Call) else ""
+        return _Open(known.op if known is not None else "step", endpoint, time.time())
+
+    def _answered(self, event: Finished) -> None:
+        held = self._held
+        if held is not None and held.endpoint is not None and held.endpoint.id == event.endpoint:
+            held = replace(held, finish_reason=event.finish_reason, output="json" if self._json else "")
+            if self._asked:
+                held = replace(held, content=message_attributes_of(self._asked, "".join(self._words), event))
+            self._held = held
+        self._let_go()
+        if self._own is not None:
+            self._own.set_attribute("intermodal.route", event.endpoint)
+            if event.cost is not None:
+                self._own.set_attribute("intermodal.cost", float(event.cost))
+
+    def _remarked(self, event: Checked | Replanned | Rerouted) -> None:
+        span = self._own or getattr(within.get(), "span", None)
+        if span is None:
+            return
+        if isinstance(event, Checked):
+            told = {"intermodal.step.id": event.step, "intermodal.check": event.check}
+            told |= {"intermodal.problem": event.problem} if event.problem else {}
+            span.add_event("intermodal.checked", told)
+            return
+        span.set_attributes(reroute_attributes(event))
+        if isinstance(event, Replanned):
+            told = {"intermodal.step.id": event.step, "intermodal.plan.id": event.plan}
+            span.add_event("intermodal.replanned", told | {"intermodal.route": event.endpoint})
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._tell(held)
+
+    def _tell(self, call: ModelCall) -> None:
+        self._signals.called(call, self._below, self._plan)
+
+    def close(self, error: str = "") -> None:
+        """It has ended, with the code of an error or without."""
+        self._let_go()
+        now = time.time()
+        for name, step in self._open.items():
+            endpoint = self._catalog.by_id.get(step.endpoint)
+            self._tell(
+                ModelCall(
+                    op=step.op, step=name, endpoint=endpoint, began=step.began, seconds=now - step.began, cost=None,
+                    first=None if step.first is None else step.first - step.began, error=error or "cancelled",
+                    failures=tuple(step.failures),
+                )
+            )  # fmt: skip
+        self._open.clear()
+        if self._own is not None:
+            if error:
+                self._own.set_attribute("error.type", error)
+                self._own.set_status(Status(StatusCode.ERROR))
+            self._own.end()
+
+
+# ---- prompts and answers ----------------------------------------------------------------------------
+
+
+LONGEST = 16_384  # letters of one text
+_INPUT, _OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
+
+
+def input_messages(inputs: Inputs) -> str:
+    """The messages of a request. A file is its kind and the digest of its bytes."""
+    facts = {part.index: part for part in inputs.facts.parts}
+    index, messages = 0, []
+    for message in inputs.request.messages:
+        parts: list[dict[str, Any]] = []
+        for part in message.parts:
+            said = _part(part)
+            if said is None:
+                known = facts.get(index)
+                said = {"type": "file", "modality": known.kind if known else "unknown"}
+                if known is not None:
+                    said |= {"mime_type": known.media_type, "file_id": f"sha256:{known.digest}"}
+            parts.append(said)
+            index += 1
+        messages.append({"role": message.role, "parts": parts})
+    return _json(messages)
+
+
+def message_attributes_of(given: str, words: str, finished: Finished) -> tuple[tuple[str, str], ...]:
+    """Attributes of the call that answered."""
+    parts: list[dict[str, Any]] = [{"type": "text", "content": _short(words)}] if words else []
+    parts += [said for part in finished.tool_calls if (said := _part(part)) is not None]
+    answer = [{"role": "assistant", "parts": parts, "finish_reason": finished.finish_reason}]
+    return ((_INPUT, given), (_OUTPUT, _json(answer)))
+
+
+def _part(part: Part) -> dict[str, Any] | None:
+    """None for what is a file."""
+    if isinstance(part, Text):
+        return {"type": "text", "content": _short(part.text)}
+    if isinstance(part, (Reasoning, Refusal)):
+        return {"type": "reasoning" if isinstance(part, Reasoning) else "refusal", "content": _short(part.text)}
+    if isinstance(part, ToolCall):
+        return {"type": "tool_call", "id": part.id, "name": part.name, "arguments": _short(part.arguments)}
+    if isinstance(part, ToolResult):
+        return {"type": "tool_call_response", "id": part.id, "response": _short(part.text)}
+    return {"type": "opaque"} if isinstance(part, Opaque) else None
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+__all__ = [
+    "RequestSpan",
+    "RunSpans",
+    "Signals",
+    "endpoint_attributes",
+    "input_messages",
+    "message_attributes_of",
+    "plan_attributes",
+    "reroute_attributes",
+    "trace_run",
+]

@@ -26,8 +26,7 @@ from tests.unit.telemetry.test_spans import a_key, canary, picture
 
 from intermodal.gateway.process import request_log
 from intermodal.gateway.process.request_log import RequestLog
-from intermodal.telemetry.redaction import LONGEST, redact
-from intermodal.telemetry.request_record import RequestRecord
+from intermodal.telemetry.request_record import LONGEST, RequestRecord, redact
 from intermodal.testing import FakeHost, Fault
 
 

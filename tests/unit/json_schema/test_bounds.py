@@ -21,9 +21,9 @@ from intermodal.json_schema import (
     usable_schema,
 )
 from intermodal.json_schema.budget import SLICE
-from intermodal.json_schema.cache import SchemaCache
-from intermodal.json_schema.json_reader import LONGEST, SHORT
+from intermodal.json_schema.compiler import SchemaCache
 from intermodal.json_schema.patterns import compile_pattern
+from intermodal.json_schema.repair import LONGEST, SHORT
 
 WIDE: dict[str, Any] = {
     "$ref": "#/$defs/d0",

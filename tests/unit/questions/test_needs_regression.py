@@ -11,12 +11,15 @@ import pytest
 from tests.e2e.questions import FITTED
 
 from intermodal.plans.facts import Medium, QuestionFacts
-from intermodal.questions.examples import SOURCES, VECTORS, ExamplesHeader, load
 from intermodal.questions.needs_regression import (
     EXAMPLED,
     OUTPUTS,
+    SOURCES,
+    VECTORS,
     Examples,
+    ExamplesHeader,
     NeedsNetwork,
+    load_examples,
     of_length_one,
     question_needs,
     sentences,
@@ -168,7 +171,7 @@ def test_the_vectors_are_those_of_the_examples_that_are_written_down() -> None:
     """After a change of a source: python scripts/question_vectors.py."""
     head = msgspec.json.decode(VECTORS.read_bytes().partition(b"\n")[0], type=ExamplesHeader)
     assert head.digest == hashlib.sha256(b"".join(path.read_bytes() for path in (*SOURCES, FITTED))).hexdigest()
-    found = load()
+    found = load_examples()
     assert len(found.vectors) == len(found.texts) == len({row.text for row in head.rows})
 
 
@@ -177,4 +180,4 @@ def test_examples_that_are_not_whole_are_an_error(tmp_path: Path, change: object
     path = tmp_path / "examples.bin"
     path.write_bytes(change(VECTORS.read_bytes()))  # type: ignore[operator]
     with pytest.raises(ValueError, match=r"examples\.bin"):
-        load(path)
+        load_examples(path)

@@ -18,7 +18,7 @@ from intermodal.events import AttemptFailed, Usage
 from intermodal.gateway.server_client import ServerClient
 from intermodal.telemetry.activation import is_enabled, start_telemetry
 from intermodal.telemetry.request_record import ModelCall, RequestRecord
-from intermodal.telemetry.request_span import RequestSpan
+from intermodal.telemetry.signals import RequestSpan
 from intermodal.testing import FakeHost, Fault
 
 

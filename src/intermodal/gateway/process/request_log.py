@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from intermodal.telemetry.redaction import LONGEST, redact
+from intermodal.telemetry.request_record import LONGEST, redact
 
 if TYPE_CHECKING:
     from intermodal.config_tables import LogFormat, LogLevel

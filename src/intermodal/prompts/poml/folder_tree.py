@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from intermodal.errors import IntermodalError
 from intermodal.json_schema.budget import BudgetExhausted, StepBudget
-from intermodal.json_schema.invalid_schema import InvalidSchema
+from intermodal.json_schema.errors import InvalidSchema
 from intermodal.json_schema.patterns import compile_pattern
 from intermodal.prompts.media_references import within
 from intermodal.prompts.rendering import TemplateError

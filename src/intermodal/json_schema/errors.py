@@ -1,9 +1,24 @@
-"""What is wrong with a value: where, and in a message that is short for a large value too."""
+"""The errors of JSON Schema: ``InvalidSchema``, and ``Violation``: where a value is wrong, and why.
+
+Messages are short for a large value too.
+"""
 
 from __future__ import annotations
 
 import reprlib
 from typing import Any
+
+
+class InvalidSchema(Exception):
+    """An invalid schema. ``place``: the JSON Pointer of what is wrong, "" for the schema itself. ``todo``: how to
+    correct it."""
+
+    def __init__(self, what: str, place: str = "", todo: str = "correct the schema") -> None:
+        super().__init__(what)
+        self.what = what
+        self.place = place
+        self.todo = todo
+
 
 _LONGEST = 200  # characters of a message
 
