@@ -24,7 +24,7 @@ from tests.unit.cli.conftest import Cli
 from tests.unit.cli.conftest import cli as cli
 
 from intermodal import config
-from intermodal.store import capability_lessons
+from intermodal.local.discovery import server_directory
 from intermodal.testing import EmulatedLMStudio, EmulatedOllama, Engine, ListedModel
 from intermodal.testing.emulated_server import Family
 
@@ -407,7 +407,7 @@ def test_a_runtime_that_a_picture_kills_is_never_sent_one_again(cli: Cli, found:
     assert again.code == 4, again.out
     assert "appearance" in again.err, again.err
     assert server.reached.count(b"data:image") == 1
-    (lesson,) = capability_lessons.read(config.data_dir(os.environ))
+    (lesson,) = server_directory.read_lessons(config.data_dir(os.environ))
     assert (lesson.about, lesson.holds) == ("image", False)
     assert lesson.said == "closed the connection without an answer when it was sent image"
 

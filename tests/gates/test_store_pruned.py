@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 from intermodal.events import Usage
 from intermodal.store import learned_figures, pruning, rollups
 from intermodal.store.attempt_journal import AttemptTemplate
+from intermodal.store.attempts import DirectAttemptRow
 from intermodal.store.database import Store
-from intermodal.store.direct_attempts import DirectAttemptRow
 from intermodal.store.pruning import RetentionPolicy
 from intermodal.store.rows import AttemptOutcome, Reservation, RunRow, Summary
 from intermodal.store.sqlite_file import BUSY_SECONDS, Database

@@ -2,16 +2,16 @@
 
 ``database.py`` holds ``Store``, the one door; ``sqlite_file.py`` opens the file.
 
-attempts, direct_attempts, runs, rows          rows of attempts and runs, and their states
+attempts, rows                                 rows of attempts and runs, and their states
 attempt_journal, group_commit, atomic_file     durability: the crash journal, shared commits, files written whole
 epochs, learned_figures, answer_lengths        what plans are told of earlier runs
-speed_regression, speed_priors                 the fits behind those figures
+speed_regression                               the fits behind those figures, and their priors
 token_calibration, estimate_accuracy           servers' token counts beside ours; how good estimates were
 rollups, pruning                               sums by day, and the deletion of old rows
 conversion_cache, image_vectors                caches of conversions and of image embeddings
-recognition_quality, capability_lessons        what was read or heard badly; learned limits of endpoints
-measured_strengths, discovered_servers         results of evaluations; servers found on this machine
-process_identity, cpu_contention, slices       which process wrote a row, load by others, long work in slices
+recognition_quality, measured_strengths        what was read or heard badly; results of evaluations
+process_identity, cpu_contention, sliced_work  which process wrote a row, load by others, long work in slices
 
-No content is stored but the last conversation and the caches. Quota of a gateway's keys is in ``gateway/quotas``.
+No content is stored but the last conversation and the caches. Quota of a gateway's keys is in ``gateway/quotas``,
+what was found and learned of servers in ``local/discovery/server_directory.py``.
 """

@@ -18,19 +18,9 @@ from intermodal.events import AttemptState
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.statistics import Statistics
 from intermodal.request import Message, Policy
-from intermodal.store import (
-    attempts,
-    cpu_contention,
-    direct_attempts,
-    epochs,
-    estimate_accuracy,
-    learned_figures,
-    pruning,
-    rollups,
-    runs,
-)
+from intermodal.store import attempts, cpu_contention, epochs, estimate_accuracy, learned_figures, pruning, rollups
 from intermodal.store.attempt_journal import AttemptJournal
-from intermodal.store.direct_attempts import DirectAttemptRow
+from intermodal.store.attempts import DirectAttemptRow
 from intermodal.store.group_commit import GroupCommitter
 from intermodal.store.process_identity import identity
 from intermodal.store.pruning import PruneResult, RetentionPolicy
@@ -155,10 +145,10 @@ class Store:
     def recover(self) -> int:
         """Close what dead processes left: attempts at their upper bound, and runs; return their number."""
         self._recovered = True
-        attempted = attempts.recover(self._database) + direct_attempts.recover(self._database, self._slates)
-        return attempted + runs.recover(self._database)
+        attempted = attempts.recover(self._database) + attempts.recover_journal(self._database, self._slates)
+        return attempted + attempts.recover_runs(self._database)
 
-    # ---- calls that are passed on: see store/direct_attempts.py -----------------------------------------
+    # ---- calls that are passed on: see store/attempts.py -----------------------------------------
 
     def slate(self) -> AttemptJournal:
         """Where this process notes what it passes on, before it does. Raises StoreError."""
@@ -172,7 +162,7 @@ class Store:
 
     def passed(self, rows: Sequence[DirectAttemptRow]) -> None:
         """Write down calls that ended."""
-        direct_attempts.add(self._database, rows)
+        attempts.add_direct(self._database, rows)
         if time.monotonic() >= self._learn_at:
             self._learn()
 
@@ -240,15 +230,15 @@ class Store:
     # ---- runs ---------------------------------------------------------------------------------
 
     def start_run(self, row: RunRow) -> None:
-        runs.start(self._database, row)
+        attempts.start_run(self._database, row)
 
     def finish_run(self, row: RunRow) -> None:
-        runs.finish(self._database, row)
+        attempts.finish_run(self._database, row)
 
     def runs(self, limit: int = 100) -> tuple[RunRow, ...]:
-        """The newest runs, newest first."""
+        """The newest attempts, newest first."""
         self._once()
-        return runs.newest(self._database, limit)
+        return attempts.newest_runs(self._database, limit)
 
     # ---- the last conversation ----------------------------------------------------------------
 

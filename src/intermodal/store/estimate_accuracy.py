@@ -33,8 +33,7 @@ from intermodal.store.rows import (
     Summary,
     TransformRow,
 )
-from intermodal.store.speed_priors import MEDIA, priors, stated_speed
-from intermodal.store.speed_regression import percentile
+from intermodal.store.speed_regression import MEDIA, percentile, priors, stated_speed
 
 LOOKED_AT = 60  # newest rows of an endpoint, or of an op, that a drift is judged by
 _ENOUGH = 5  # rows below which nothing is said to be off

@@ -53,17 +53,20 @@ from intermodal.request import Zone
 from intermodal.store import answer_lengths, token_calibration
 from intermodal.store.rows import FILM_SOUND, AttemptRow, TransformRow
 from intermodal.store.sliced_work import Pause, no_pause, sliced
-from intermodal.store.speed_priors import lognormal_prior, media_priors, priors, states_decode_speed
 from intermodal.store.speed_regression import (
     CoefficientPrior,
     FittedCoefficient,
     Observation,
     deviation,
     fit_coefficients,
+    lognormal_prior,
+    media_priors,
     percentile,
+    priors,
     reach,
     residual,
     rounded,
+    states_decode_speed,
 )
 
 ENOUGH = 3

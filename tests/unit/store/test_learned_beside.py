@@ -17,7 +17,7 @@ from intermodal.plans.statistics import Statistics
 from intermodal.store import epochs, learned_figures
 from intermodal.store.database import Store
 from intermodal.store.rows import AttemptOutcome, Reservation, Work
-from intermodal.store.speed_priors import stated_speed
+from intermodal.store.speed_regression import stated_speed
 from intermodal.store.sqlite_file import Database
 
 SLICE = 10_000  # calls of functions between two pauses: 1 to 2 ms

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from intermodal.errors import StoreError
-from intermodal.store.direct_attempts import DirectAttemptRow
+from intermodal.store.attempts import DirectAttemptRow
 
 if TYPE_CHECKING:
     from intermodal.client import AsyncClient

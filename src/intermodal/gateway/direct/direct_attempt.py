@@ -56,7 +56,7 @@ from intermodal.protocols.reply_chunk import calls_of
 from intermodal.protocols.reply_decoder import NO_REASON
 from intermodal.request import JsonOutput
 from intermodal.store.attempt_journal import uuid_of
-from intermodal.store.direct_attempts import DirectAttemptRow
+from intermodal.store.attempts import DirectAttemptRow
 from intermodal.store.rows import Work
 from intermodal.telemetry.request_record import ModelCall
 from intermodal.transport.http1 import HostConnection

@@ -2,15 +2,21 @@
 
 Explaining contacts no server, so it reads the saved result. Scanning is for runs (``ask``) and for commands that show
 the world (``doctor``, ``models``): it lists and describes, at addresses of this machine and of the config.
+
+The last scan is one small JSON file in the data folder; of two processes that search at once the later result is kept.
+Learned limits of endpoints are one file a lesson, which needs no lock: two processes that learn at once lose nothing.
+All are written atomically.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -21,9 +27,10 @@ from intermodal.catalog.host_rows import HostRow
 from intermodal.catalog.shipped_rows import known_hosts
 from intermodal.catalog.types import Catalog, EndpointShortcoming, Host
 from intermodal.config import Config, data_dir
+from intermodal.content import Value
 from intermodal.errors import StoreError
 from intermodal.local.discovery.scanner import scan_servers
-from intermodal.store import capability_lessons, discovered_servers
+from intermodal.store import atomic_file
 from intermodal.today import today
 from intermodal.transport.addresses import HostAddress
 
@@ -47,7 +54,7 @@ class ServerDirectory:
             return ()
         if self._kept is None:
             allowed = {server.base_url for server in self._places(keys=False)}
-            self._kept = tuple(each for each in discovered_servers.read(self._folder) if each.address in allowed)
+            self._kept = tuple(each for each in read_servers(self._folder) if each.address in allowed)
         return self._kept
 
     @property
@@ -71,9 +78,9 @@ class ServerDirectory:
             self._looked = last
             raise
         found = tuple(_as_before(server, before.get(server.address)) for server in found)
-        if tuple(map(discovered_servers.undated, found)) != tuple(map(discovered_servers.undated, self.servers)):
+        if tuple(map(undated, found)) != tuple(map(undated, self.servers)):
             with suppress(StoreError):  # where nothing can be written, a run will say so; this one goes on
-                discovered_servers.keep(self._folder, found)
+                keep_servers(self._folder, found)
             self._kept = found
         return self.servers
 
@@ -82,7 +89,7 @@ class ServerDirectory:
     @property
     def lessons(self) -> tuple[CapabilityLesson, ...]:
         """Return every saved lesson about endpoints."""
-        return capability_lessons.read(self._folder)
+        return read_lessons(self._folder)
 
     def corrected(self, catalog: Catalog) -> Catalog:
         """Return the catalog with lessons applied, of this run of the program and earlier ones."""
@@ -90,11 +97,11 @@ class ServerDirectory:
 
     def learn(self, shortcoming: EndpointShortcoming) -> None:
         """Save what an endpoint turned out not to support. Raises StoreError."""
-        capability_lessons.keep(self._folder, lessons_of(shortcoming, today()))
+        keep_lessons(self._folder, lessons_of(shortcoming, today()))
 
     def keep(self, found: Iterable[CapabilityLesson]) -> None:
         """Save what a probe found. Raises StoreError."""
-        capability_lessons.keep(self._folder, found)
+        keep_lessons(self._folder, found)
 
     # ---- where ------------------------------------------------------------------------------------
 
@@ -149,4 +156,82 @@ def _with_port(said: str, usual: str) -> str:
     return f"{parts.scheme}://{parts.hostname or '127.0.0.1'}:{port}"
 
 
-__all__ = ["FRESH", "OFF", "ServerDirectory"]
+# ---- servers of the last scan -----------------------------------------------------------------------
+
+
+SERVERS_VERSION = 1
+SERVERS_FILE = "servers.json"  # in the data folder
+
+
+class ServersFile(Value):
+    """The last look."""
+
+    servers: tuple[DiscoveredServer, ...] = ()
+    kind: Literal["intermodal.servers"] = "intermodal.servers"
+    version: int = SERVERS_VERSION
+
+
+def read_servers(folder: Path) -> tuple[DiscoveredServer, ...]:
+    """Servers of the last look; () where there was none, or another version wrote it: looking again finds them."""
+    try:
+        file = msgspec.json.decode((folder / SERVERS_FILE).read_bytes(), type=ServersFile)
+    except (OSError, msgspec.DecodeError):
+        return ()
+    return file.servers if file.version == SERVERS_VERSION else ()
+
+
+def keep_servers(folder: Path, servers: Iterable[DiscoveredServer]) -> None:
+    """Keep what was found. Raises StoreError."""
+    atomic_file.write_json(folder / SERVERS_FILE, msgspec.json.encode(ServersFile(servers=tuple(servers))))
+
+
+def undated(server: DiscoveredServer) -> DiscoveredServer:
+    """A server without the moment it was looked at: what two looks are compared by."""
+    return msgspec.structs.replace(server, date="")
+
+
+# ---- lessons ----------------------------------------------------------------------------------------
+
+
+LESSONS_VERSION = 1
+LESSONS_FOLDER = "learned"  # below the data folder
+
+
+class LessonFile(Value):
+    lesson: CapabilityLesson
+    kind: Literal["intermodal.lesson"] = "intermodal.lesson"
+    version: int = LESSONS_VERSION
+
+
+def read_lessons(folder: Path) -> tuple[CapabilityLesson, ...]:
+    """Every lesson, by endpoint; one that cannot be read is learned again."""
+    found = []
+    for path in (folder / LESSONS_FOLDER).glob("*.json"):
+        try:
+            file = msgspec.json.decode(path.read_bytes(), type=LessonFile)
+        except (OSError, msgspec.DecodeError):
+            continue
+        if file.version == LESSONS_VERSION:
+            found.append(file.lesson)
+    return tuple(sorted(found, key=lambda lesson: (lesson.endpoint, lesson.about)))
+
+
+def keep_lessons(folder: Path, lessons: Iterable[CapabilityLesson]) -> None:
+    """Keep lessons, each in place of the one there was about the same thing. Raises StoreError."""
+    for lesson in lessons:
+        name = hashlib.sha256(f"{lesson.endpoint} {lesson.about}".encode()).hexdigest()[:16]
+        atomic_file.write_json(folder / LESSONS_FOLDER / f"{name}.json", msgspec.json.encode(LessonFile(lesson=lesson)))
+
+
+__all__ = [
+    "FRESH",
+    "OFF",
+    "LessonFile",
+    "ServerDirectory",
+    "ServersFile",
+    "keep_lessons",
+    "keep_servers",
+    "read_lessons",
+    "read_servers",
+    "undated",
+]
