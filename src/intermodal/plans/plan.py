@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Literal
 
 import msgspec
 
 from intermodal.catalog.types import Catalog
 from intermodal.content import Kind, Value
+from intermodal.plans.display import RENDERERS
 from intermodal.plans.facts import Facts, Need
 from intermodal.plans.machine import Machine
 from intermodal.plans.statistics import Statistics
@@ -194,23 +196,15 @@ class Plan(Value):
 
     def svg(self, name: str = "") -> str:
         """The plan as a picture; see :func:`intermodal.plans.plan_svg.svg`."""
-        from intermodal.plans import plan_svg
-
-        return plan_svg.svg(self, name)
+        return RENDERERS["svg"](self, name)
 
     def __str__(self) -> str:
         """The EXPLAIN text."""
-        from intermodal.plans.explain import explain
-
-        return explain(self)
+        return RENDERERS["text"](self)
 
     def _repr_html_(self) -> str:
         """How a notebook shows a plan: the picture, and the EXPLAIN text, escaped, below it."""
-        from html import escape
-
-        from intermodal.plans.explain import explain
-
-        return f"{self.svg()}<details><summary>as text</summary><pre>{escape(explain(self))}</pre></details>"
+        return f"{self.svg()}<details><summary>as text</summary><pre>{escape(str(self))}</pre></details>"
 
 
 class Inputs(Value):
