@@ -17,6 +17,7 @@ Kind = Literal["text", "image", "audio", "video", "document"]
 # looked.
 Scripts = tuple[tuple[str, float], ...]
 KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "document")
+ImageDetail = Literal["auto", "low", "high", "original"]  # how closely a model is asked to look
 Role = Literal["system", "user", "assistant", "tool"]
 
 
@@ -79,7 +80,7 @@ class File(Value, gc=False, tag_field="kind", tag="file"):
 
 class Image(Value, gc=False, tag_field="kind", tag="image"):
     source: Source
-    detail: Literal["auto", "low", "high", "original"] = "auto"
+    detail: ImageDetail = "auto"
 
 
 class Audio(Value, gc=False, tag_field="kind", tag="audio"):

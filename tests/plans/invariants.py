@@ -16,7 +16,8 @@ from intermodal.errors import IntermodalError
 from intermodal.planner import frontier, plan, why_not
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.plan import Candidate, Inputs, Plan
-from intermodal.plans.step import Call, Step
+from intermodal.plans.step import Call, Step, Transform
+from intermodal.plans.step_parameters import DescribeImages, parameters_of
 from intermodal.quantity import Quantity
 from intermodal.request import Policy
 
@@ -38,6 +39,7 @@ def check(inputs: Inputs, made: Plan) -> None:
     nothing_that_loses_what_is_needed_is_called_enough(made)
     for candidate in (made.chosen, *made.fallbacks, *frontier(inputs)):
         steps_can_run(inputs, candidate)
+        parameters_are_written_as_they_are_read(candidate)
         last_step_answers(inputs, candidate)
         sums_are_right(candidate)
         nothing_private_leaves(inputs, candidate)
@@ -93,6 +95,13 @@ def steps_can_run(inputs: Inputs, candidate: Candidate) -> None:
             assert inputs.catalog.by_id[step.endpoint].ready, f"{step.endpoint} is not ready"
         assert step.id not in made, f"two steps have the id {step.id}"
         made.add(step.id)
+
+
+def parameters_are_written_as_they_are_read(candidate: Candidate) -> None:
+    """The executor gets what the planner meant, and the bytes of a plan do not depend on who wrote it last."""
+    for step in candidate.steps:
+        if isinstance(step, Transform | Call):
+            assert parameters_of(step).pairs() == step.params, step
 
 
 def last_step_answers(inputs: Inputs, candidate: Candidate) -> None:
@@ -219,7 +228,7 @@ def _read_by(step: Step, inputs: Inputs, candidate: Candidate) -> list[tuple[Par
     """The parts a step reads, each with the kind of what it gets of it; a question that goes along is read, too."""
     by_id = {other.id: other for other in candidate.steps}
     found: list[tuple[PartFacts, str]] = []
-    if step.op == "describe" and "question" in dict(step.params):
+    if isinstance(step, Call) and step.op == "describe" and DescribeImages.of(step).question_digest:
         last = inputs.request.messages[-1].parts
         with_facts = zip(last, inputs.facts.parts[-len(last) :], strict=True)
         found += [(fact, "text") for part, fact in with_facts if isinstance(part, Text) and not part.name]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from intermodal.catalog.types import Endpoint, Protocol
 from intermodal.plans.step import Call
+from intermodal.plans.step_parameters import GenerateAnswer, TranslateText, parameters_of
 from intermodal.request import Request
 
 # Chat templates put a few tokens around each message; a whole conversation's worth, generously.
@@ -33,9 +34,10 @@ def output_limit(step: Call, request: Request) -> int | None:
 
     The plan's takes precedence over the request's, which may exceed what the endpoint writes or has room for.
     """
-    planned = dict(step.params).get("max_tokens", "")
-    if planned:
-        return int(planned)
+    parameters = parameters_of(step)
+    planned = parameters.max_tokens if isinstance(parameters, GenerateAnswer | TranslateText) else None
+    if planned is not None:
+        return planned
     if request.sampling.max_tokens is not None and not request.sampling.room_for_thought:
         return request.sampling.max_tokens
     high = step.estimate.output_tokens

@@ -37,6 +37,7 @@ from intermodal.languages import checked_language
 from intermodal.plans.cpu_schedule import DECODER_USE, core_use
 from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check, Step, Transform
+from intermodal.plans.step_parameters import ReadText, TranscribeSpeech
 from intermodal.store.recognition_quality import remember_hearing, remember_reading
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ class RouteRun:
     def _keep_unread(self, step: Call, product: StepProduct) -> None:
         """Remember pictures whose text was unreadable or doubtful, so that the next plan accounts for it."""
         facts, cache = self.state.opened.facts.parts[product.part], self.state.world.derived
-        if "figures" in dict(step.params) or len(product.pieces) != len(product.lines):
+        if ReadText.of(step).cut_out_figures or len(product.pieces) != len(product.lines):
             return
         for piece, lines in zip(product.pieces, product.lines, strict=True):
             if not isinstance(piece, TextInput) or piece.at >= 0:
@@ -267,7 +268,7 @@ class RouteRun:
             sound=sounds[0] if sounds else None,
             pictures=pictures,
             language=language,
-            into=dict(step.params).get("translate", ""),
+            into=TranscribeSpeech.of(step).into if step.op == "transcribe" else "",
             work=work,
         )
         try:
@@ -404,14 +405,13 @@ class RouteRun:
 
     async def stands_for(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[ModelInput, ...]]:
         """Return what the last call gets for each part, by index."""
-        side = dict(step.params).get("max_side", "")
         found: dict[int, tuple[ModelInput, ...]] = {}
         for number, (kind, _, name) in enumerate(map(_split, step.inputs), 1):
             if not number % MANY:
                 await asyncio.sleep(0)
             if kind == "part":
                 index = int(name)
-                pieces = await self.state.prepare.native(index, endpoint, int(side) if side else None)
+                pieces = await self.state.prepare.native(index, endpoint)
             else:
                 index = self.state.products[name].part
                 made = self.state.products[name].pieces

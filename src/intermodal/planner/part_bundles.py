@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from intermodal.content import Kind
+from intermodal.content import ImageDetail, Kind
 from intermodal.errors import UsageError
 from intermodal.hints import hint
 from intermodal.planner.catalog_index import ENCODER as _ENCODER
@@ -35,7 +35,7 @@ class Bundle(Struct):
     kind: Kind
     parts: list[PartFacts]
     shapes: list[Shape]
-    details: list[str]
+    details: list[ImageDetail]
     private: bool
     text_private: bool
     picture_private: bool
@@ -60,7 +60,7 @@ def _is_about_appearance(part: PartFacts) -> bool:
 
 
 def make_bundles(
-    media: list[tuple[PartFacts, str]], policy: Policy, asked: QuestionFacts, *, labelled: bool
+    media: list[tuple[PartFacts, ImageDetail]], policy: Policy, asked: QuestionFacts, *, labelled: bool
 ) -> list[Bundle]:
     """Group the media of a request into bundles."""
     fine: dict[Shape, Bundle] = {}

@@ -14,7 +14,7 @@ from intermodal.catalog.model_names import resolve_name
 from intermodal.catalog.reasoning_effort import ThinkingRequest, thinking_request_of
 from intermodal.catalog.structured_output import SchemaDelivery, is_closable, schema_delivery
 from intermodal.catalog.types import Catalog, Endpoint, Model
-from intermodal.content import KINDS, Image, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
+from intermodal.content import KINDS, Image, ImageDetail, Opaque, Reasoning, Refusal, Text, ToolCall, ToolResult
 from intermodal.cost_model.answer_length import AnswerLength, kind_of_request, typical_length
 from intermodal.cost_model.levels import ZEROS, Levels, levels, plus
 from intermodal.cost_model.rates import (
@@ -449,11 +449,13 @@ def question_words(case: PlanningCase) -> tuple[str, ...]:
     return words_of(case.question)
 
 
-def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[PartFacts], list[tuple[PartFacts, str]]]:
+def _split(
+    request: Request, facts: Facts
+) -> tuple[list[PartFacts], list[PartFacts], list[tuple[PartFacts, ImageDetail]]]:
     """Split the parts into texts, texts that are data (files, which get a label), and media."""
     texts: list[PartFacts] = []
     files: list[PartFacts] = []
-    media: list[tuple[PartFacts, str]] = []
+    media: list[tuple[PartFacts, ImageDetail]] = []
     every = [part for message in request.messages for part in message.parts]
     for part, found in zip(every, facts.parts, strict=True):
         if found.kind == "text":
@@ -466,8 +468,8 @@ def _split(request: Request, facts: Facts) -> tuple[list[PartFacts], list[PartFa
 
 
 def _recording(
-    media: list[tuple[PartFacts, str]], texts: list[PartFacts]
-) -> tuple[list[tuple[PartFacts, str]], tuple[str, ...]]:
+    media: list[tuple[PartFacts, ImageDetail]], texts: list[PartFacts]
+) -> tuple[list[tuple[PartFacts, ImageDetail]], tuple[str, ...]]:
     """Return the one recording of a transcript, and the names of the parts that it ignores."""
     heard = [pair for pair in media if pair[0].kind == "audio" or (pair[0].kind == "video" and pair[0].channels)]
     if not heard:

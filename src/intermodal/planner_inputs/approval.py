@@ -6,12 +6,18 @@ from itertools import zip_longest
 
 from intermodal.catalog.types import Catalog
 from intermodal.errors import NoRoute, PlanStale
-from intermodal.hints import action
 from intermodal.planner.catalog_index import needs_consent
-from intermodal.plans.plan import Inputs, Plan, SavedPlan
-from intermodal.plans.step import Call
+from intermodal.plans.plan import REPLAN, Inputs, Plan, SavedPlan
+from intermodal.plans.step import Call, Check
+from intermodal.plans.step_parameters import parameters_of
 
-_REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
+
+def check_parameters(plan: Plan) -> None:
+    """Raise PlanStale for a step with parameters that this version does not understand."""
+    for candidate in (plan.chosen, *plan.fallbacks):
+        for step in candidate.steps:
+            if not isinstance(step, Check):
+                parameters_of(step)
 
 
 def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
@@ -23,7 +29,7 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
             raise PlanStale(
                 "changed since the plan was approved",
                 where=next(iter(known.origins), known.name),
-                todo=_REPLAN,
+                todo=REPLAN,
             )
     for step in saved.plan.chosen.steps:
         if isinstance(step, Call):
@@ -33,7 +39,7 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
                 raise PlanStale(
                     f"the approved plan needs it, but: {why}",
                     where=step.endpoint,
-                    todo=(endpoint.todo if endpoint is not None else "") or _REPLAN,
+                    todo=(endpoint.todo if endpoint is not None else "") or REPLAN,
                 )
             allowed = (*inputs.catalog.consent, *saved.request.policy.hosts)
             if needs_consent(endpoint) and endpoint.host.id not in allowed:

@@ -15,6 +15,7 @@ from intermodal.plans import explain_lines, numbers
 from intermodal.plans.plan import Candidate, NativeInput, Plan, Send
 from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.step import SPEED_BASIS, Call, Step, Transform
+from intermodal.plans.step_parameters import GenerateAnswer, JsonDelivery
 from intermodal.quantity import Quantity, total
 
 WIDTH = 116
@@ -137,13 +138,12 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
         lines.append(f"{bar}{' ' * (len(head) - 1)}asks for a context of {step.room:,} tokens")
     if corrected := _corrected(step):
         lines += wrapped(f"{bar}{' ' * (len(head) - 1)}{corrected}", f"{bar}{' ' * (len(head) + 8)}")
-    for name, value in step.params:
-        if name == "json":
-            lines.append(f"{bar}{' ' * (len(head) - 1)}JSON {_JSON[value]}")
+    if step.op == "generate" and (delivery := GenerateAnswer.of(step).json):
+        lines.append(f"{bar}{' ' * (len(head) - 1)}JSON {_JSON[delivery]}")
     return lines
 
 
-_JSON = {
+_JSON: dict[JsonDelivery, str] = {
     "prompted": "prompted; checked against the schema, one repair at most",
     "told": "forced by the wire, its fields told in words",
     "forced": "forced by the wire",

@@ -9,6 +9,7 @@ import msgspec
 
 from intermodal.catalog.types import Catalog
 from intermodal.content import Kind, Value
+from intermodal.hints import action
 from intermodal.plans.display import RENDERERS
 from intermodal.plans.facts import Facts, Need
 from intermodal.plans.machine import Machine
@@ -19,6 +20,7 @@ from intermodal.quantity import Quantity
 from intermodal.request import Aspect, Message, Objective, Request, Tier, Zone
 
 PLAN_VERSION = 1
+REPLAN = action("run intermodal explain --save again", python="plan it again", http="plan it again")
 INPUTS_VERSION = 1
 # An endpoint that is tried out gets one of so many requests, and so many in all until it is measured.
 EXPLORED_EVERY = 10

@@ -18,10 +18,7 @@ TransformOp = Literal["extract", "render", "select", "frames", "demux", "subtitl
 CallOp = Literal["read", "transcribe", "describe", "generate", "translate", "embed", "speak", "score", "draw"]
 CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
-
-SEPARATE_CHANNELS: tuple[tuple[str, str], ...] = (
-    ("channels", "apart"),
-)  # params of a step that takes each channel by itself
+ParameterPairs = tuple[tuple[str, str], ...]  # names and values as text, in an order that ids and cache keys rely on
 SPEED_BASIS = "speed"  # the basis of seconds of which nothing more is to be said
 
 
@@ -67,8 +64,8 @@ class Portion(Value):
 class Transform(Value, tag_field="step", tag="transform"):
     """A deterministic, weightless conversion done in the media worker.
 
-    ``params`` are ordered name-value pairs ("dpi", "150"; "pages", "1,3"). ``partly``: of what it keeps, that of which
-    some is counted to be missing; of a call, too.
+    ``params``: the operator's parameters as they are stored; ``plans/step_parameters.py`` reads and writes them, typed.
+    ``partly``: of what it keeps, that of which some is counted to be missing; of a call, too.
     """
 
     id: str
@@ -76,7 +73,7 @@ class Transform(Value, tag_field="step", tag="transform"):
     inputs: tuple[str, ...]
     part: int
     title: str
-    params: tuple[tuple[str, str], ...] = ()
+    params: ParameterPairs = ()
     keeps: tuple[Aspect, ...] = ()
     loses: tuple[Aspect, ...] = ()
     note: str = ""
@@ -98,18 +95,13 @@ class Call(Value, tag_field="step", tag="call"):
     inputs: tuple[str, ...]
     part: int = -1
     title: str = ""
-    params: tuple[tuple[str, str], ...] = ()
+    params: ParameterPairs = ()
     keeps: tuple[Aspect, ...] = ()
     loses: tuple[Aspect, ...] = ()
     note: str = ""
     room: int | None = None
     estimate: StepEstimate = StepEstimate()
     partly: tuple[Portion, ...] = ()
-
-
-def has_separate_channels(step: Transform | Call) -> bool:
-    """Whether a step takes each of two channels by itself."""
-    return SEPARATE_CHANNELS[0] in step.params
 
 
 class Check(Value, tag_field="step", tag="check"):

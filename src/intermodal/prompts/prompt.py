@@ -26,6 +26,7 @@ from intermodal.planner.planning_case import question_of
 from intermodal.plans import explain, numbers
 from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.plan import Inputs, Plan
+from intermodal.plans.step_parameters import GenerateAnswer
 from intermodal.prompts import argument_values, formats, sample_arguments
 from intermodal.prompts.prompt_file import PromptFile
 from intermodal.prompts.prompt_request import request_of
@@ -235,7 +236,10 @@ class Prompt:
     def _of_schema(self, inputs: Inputs, plan: Plan) -> list[str]:
         """What is to be said where no host that could be asked can be held to the schema of the file."""
         output = inputs.request.output
-        if not isinstance(output, JsonOutput) or dict(plan.chosen.answering.params).get("json") != "prompted":
+        answering = plan.chosen.answering
+        if not isinstance(output, JsonOutput) or answering.op != "generate":
+            return []
+        if GenerateAnswer.of(answering).json != "prompted":
             return []
         named = is_closable(output.schema)
         held = [e.id for e in inputs.catalog.endpoints if e.ready and schema_delivery(e.host, named) != "asked"]

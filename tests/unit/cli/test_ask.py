@@ -162,6 +162,21 @@ def test_an_approved_plan_runs_exactly_and_only_unchanged(
     assert "call.wav: changed since" in stale.err
 
 
+def test_an_approved_plan_of_another_version_says_which_parameter_is_unknown(
+    cli: Cli, fake: FakeHost, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.json"
+    assert cli("explain", "q", "-m", "talker-70b", "--save", str(plan)).code == 0
+    written = json.loads(plan.read_text())
+    written["plan"]["chosen"]["steps"][-1]["params"].append(["beam", "4"])
+    plan.write_text(json.dumps(written))
+    done = cli("ask", "--plan", str(plan))
+    assert done.code == 4
+    assert "(generate): the parameter 'beam' is unknown; known: max_tokens, json" in done.err
+    assert "run intermodal explain --save again" in done.err
+    assert fake.attempts == []
+
+
 @pytest.mark.parametrize("more", [("q",), ("--local",), ("--private", "audio"), ("--continue",), ("--max-cost", "1")])
 def test_an_approved_plan_takes_no_other_options(
     cli: Cli, fake: FakeHost, tmp_path: Path, more: tuple[str, ...]

@@ -331,10 +331,10 @@ def checked(op: Any, step: str, part: int = 1) -> Check:
 
 
 def pages(op: Any, numbers: str, part: int = 1) -> Transform:
+    resolution = (("dpi", "150"),) if op == "render" else ()
     return Transform(
-        id=f"{op}{part}", op=op, inputs=(f"part:{part}",), part=part, title=op,
-        params=(("pages", numbers), ("dpi", "150")),
-    )  # fmt: skip
+        id=f"{op}{part}", op=op, inputs=(f"part:{part}",), part=part, title=op, params=(("pages", numbers), *resolution)
+    )
 
 
 def say(endpoint: Endpoint, *inputs: str, estimate: StepEstimate = PRICED, **fields: Any) -> Call:

@@ -14,7 +14,6 @@ from intermodal.catalog.types import Catalog, Endpoint, Host, Model, Price
 from intermodal.content import ReadLine, Segment, Transcript
 from intermodal.executor.attempt.accounting import settle
 from intermodal.executor.conversion import checks, conversions
-from intermodal.executor.conversion.media_transforms import pages_of
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.preparation import conversion_metrics
 from intermodal.executor.preparation.model_inputs import ImageInput, StepProduct, TextInput
@@ -303,13 +302,6 @@ PDF = PartFacts(
     digest="d",
     pages=tuple(PageFacts(number=n, width=1, height=1) for n in (1, 2, 3)),
 )
-
-
-@pytest.mark.parametrize(
-    ("written", "numbers"), [("1,3", (1, 3)), ("2-3", (2, 3)), ("1,2-3", (1, 2, 3)), ("", (1, 2, 3)), ("3", (3,))]
-)
-def test_page_lists_are_read_as_the_planner_writes_them(written: str, numbers: tuple[int, ...]) -> None:
-    assert pages_of((("pages", written),), PDF) == numbers
 
 
 def test_pcm_in_a_wav_file_is_a_wav_file() -> None:

@@ -197,7 +197,7 @@ async def test_a_doubt_about_speech_ends_when_the_same_ear_hears_it_well(
     bench.endpoints = (*bench.endpoints, ear)
     ways: tuple[tuple[str, tuple[tuple[str, str], ...], Transcript], ...] = (
         (EAR.id, (), spoken(0.3)),
-        (by, (("channels", "mixed"),), again),
+        (by, (("translate", "en"),), again),
     )
     cache = ConversionCache(bench.folder / "derived")
     for endpoint, params, heard in ways:

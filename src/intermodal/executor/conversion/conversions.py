@@ -25,7 +25,8 @@ from intermodal.local.embedded.versions import converter_version
 from intermodal.media.media_limits import WORD_OF_PAGE, line_of
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.facts import Facts, PartFacts
-from intermodal.plans.step import Call, Check, Step, Transform
+from intermodal.plans.step import Call, Check, ParameterPairs, Step, Transform
+from intermodal.plans.step_parameters import DescribeImages, ExtractSubtitles, ReadText, TranscribeSpeech
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, conversion_key
 
 CACHED_OPS = ("transcribe", "read", "describe")  # worth keeping; a transform is made again in milliseconds
@@ -38,7 +39,7 @@ def product_of_transcript(step: Call, facts: PartFacts, transcript: Transcript) 
     words: tuple[TextInput, ...] = (
         TextInput(text=transcript.text or NOTHING_HEARD, label=what, source=_how(facts, "said")),
     )
-    timed = dict(step.params).get("times") == "each"
+    timed = TranscribeSpeech.of(step).timed
     if (facts.kind == "video" or timed) and transcript.text:
         words = tuple(
             TextInput(
@@ -67,7 +68,7 @@ def product_of_lines(
 ) -> StepProduct:
     """Return the product of recognised text, one block an image. Of figures on text pages, only what the page's text
     lacks."""
-    cut_out = "figures" in dict(step.params)
+    cut_out = ReadText.of(step).cut_out_figures
     if cut_out:
         both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
         places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
@@ -187,14 +188,21 @@ def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dic
         if isinstance(step, Check):
             continue
         given = tuple(origins[reference] for reference in step.inputs)
-        params = tuple(pair for pair in step.params if pair[0] not in _UNCACHED_PARAMS)
-        keys[step.id] = conversion_key(given, step.op, params, makers.of(step))
+        keys[step.id] = conversion_key(given, step.op, _cached_parameters(step), makers.of(step))
         origins[f"step:{step.id}"] = given[0] if step.op == "select" else ContentOrigin(digest=keys[step.id])
     return keys
 
 
-# Parameters that change no words, and one that ``Converters`` names already.
-_UNCACHED_PARAMS = ("format", "language", "times")
+def _cached_parameters(step: Transform | Call) -> ParameterPairs:
+    """Return the parameters that belong to the key of a conversion.
+
+    The output format and the times of segments change no words, and the language is in ``Converters.of`` already.
+    """
+    if step.op == "transcribe":
+        return replace(TranscribeSpeech.of(step), format="", language="", timed=False).pairs()
+    if step.op == "subtitles":
+        return replace(ExtractSubtitles.of(step), timed=False).pairs()
+    return step.params
 
 
 def _origin(part: PartFacts) -> ContentOrigin:
@@ -204,7 +212,7 @@ def _origin(part: PartFacts) -> ContentOrigin:
 
 def includes_question(step: Transform | Call) -> bool:
     """Whether the plan has the question go along with what is described: not elsewhere where it is private."""
-    return "question" in dict(step.params)
+    return step.op == "describe" and bool(DescribeImages.of(step).question_digest)
 
 
 def image_cache_key(step: Call, picture: ImageInput, makers: Converters) -> str:
@@ -212,14 +220,13 @@ def image_cache_key(step: Call, picture: ImageInput, makers: Converters) -> str:
     origin = ContentOrigin(
         digest=hashlib.sha256(picture.data).hexdigest(), shape=(float(picture.width), float(picture.height))
     )
-    params = tuple(pair for pair in step.params if pair[0] not in _UNCACHED_PARAMS)
-    return conversion_key((origin,), step.op, params, makers.of(step))
+    return conversion_key((origin,), step.op, _cached_parameters(step), makers.of(step))
 
 
 def language_of(step: Call, language: str) -> str:
     """The language a step is told: an ear what the plan says, where "" lets it find out, as one that follows an ear
     which was told the wrong one must; a reader that of the policy (``language``)."""
-    return dict(step.params).get("language", "") if step.op == "transcribe" else language
+    return TranscribeSpeech.of(step).language if step.op == "transcribe" else language
 
 
 def product_from_cache(step: Call, facts: PartFacts, value: CachedConversion) -> StepProduct | None:

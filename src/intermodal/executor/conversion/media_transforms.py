@@ -13,11 +13,16 @@ from intermodal.executor.preparation.prompt import label
 from intermodal.executor.preparation.video_timeline import NOTHING_FOUND
 from intermodal.media.media_limits import line_of
 from intermodal.plans.facts import Box, PartFacts
-from intermodal.plans.step import Transform, TransformOp, has_separate_channels
-from intermodal.protocols.calls import Detail
+from intermodal.plans.step import Transform, TransformOp
+from intermodal.plans.step_parameters import (
+    ExtractSound,
+    ExtractSubtitles,
+    ExtractText,
+    RenderPages,
+    ResizeImage,
+    SampleFrames,
+)
 
-DEFAULT_DPI = 150
-DETAILS: Mapping[str, Detail] = {"low": "low", "high": "high", "original": "original"}
 DEFAULT_FRAMES = 12  # where a step does not say how many
 
 
@@ -30,7 +35,7 @@ async def run_transform(
 
 async def _extract(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
     facts: PartFacts = opened.facts.parts[step.part]
-    pages = pages_of(step.params, facts)
+    pages = _pages(ExtractText.of(step).pages, facts)
     texts = await media.page_text(opened.data(step.part), pages, name=facts.name, progress=progress)
     single = len(facts.pages) == 1
     pieces = tuple(
@@ -47,21 +52,19 @@ async def _extract(step: Transform, opened: OpenedMediaLike, media: MediaWorkerL
 
 async def _render(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
     facts: PartFacts = opened.facts.parts[step.part]
-    pages = pages_of(step.params, facts)
-    params = dict(step.params)
-    dpi = int(float(params.get("dpi", DEFAULT_DPI)))
-    cut_out = "figures" in params
+    parameters = RenderPages.of(step)
+    pages = _pages(parameters.pages, facts)
     crops: tuple[Box, ...] = ()
-    if cut_out:
+    if parameters.cut_out_figures:
         boxes = [(page.number, box) for page in facts.pages if page.number in pages for box in page.figures]
         pages, crops = tuple(page for page, _ in boxes), tuple(box for _, box in boxes)
     pictures = await media.page_pictures(
-        opened.data(step.part), pages, dpi, name=facts.name, progress=progress, crops=crops
+        opened.data(step.part), pages, parameters.dpi, name=facts.name, progress=progress, crops=crops
     )
     pieces = tuple(
         ImageInput(
             data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height, page=page,
-            cropped=cut_out,
+            cropped=parameters.cut_out_figures,
         )
         for page, picture in zip(pages, pictures, strict=True)
     )  # fmt: skip
@@ -70,13 +73,12 @@ async def _render(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
 
 async def _frames(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
     facts: PartFacts = opened.facts.parts[step.part]
-    params = dict(step.params)
-    side = params.get("max_side", "")
+    parameters = SampleFrames.of(step)
     frames = await media.frames(
         opened.data(step.part),
-        spread=frame_spread(step.params),
-        most=int(params.get("most", DEFAULT_FRAMES)),
-        max_side=int(side) if side else None,
+        spread=frame_spread(parameters),
+        most=DEFAULT_FRAMES if parameters.most is None else parameters.most,
+        max_side=parameters.max_side,
         name=facts.name,
         progress=progress,
     )
@@ -93,7 +95,7 @@ async def _frames(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
 
 async def _demux(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
     facts: PartFacts = opened.facts.parts[step.part]
-    if has_separate_channels(step):
+    if ExtractSound.of(step).separate_channels:
         return StepProduct(
             part=step.part, pieces=(await decode_channels(media, opened.data(step.part), facts.name, progress),)
         )
@@ -106,10 +108,10 @@ async def _subtitles(
 ) -> StepProduct:
     """What a film's subtitles say, each line at its time: exact, and heard by nobody."""
     facts: PartFacts = opened.facts.parts[step.part]
-    params = dict(step.params)
-    lines = await media.subtitles(opened.data(step.part), int(params["track"]), name=facts.name)
+    parameters = ExtractSubtitles.of(step)
+    lines = await media.subtitles(opened.data(step.part), parameters.track, name=facts.name)
     what = label("Subtitles", facts.name)
-    length = 0.0 if params.get("times") == "each" else line_of(facts.seconds.mid)
+    length = 0.0 if parameters.timed else line_of(facts.seconds.mid)
     pieces = tuple(
         TextInput(text=line.text, label=what, source="subtitle", at=line.at, until=line.until, line=length)
         for line in lines
@@ -121,11 +123,10 @@ async def _subtitles(
 
 async def _resize(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
     facts: PartFacts = opened.facts.parts[step.part]
-    params = dict(step.params)
-    made = await media.picture(opened.data(step.part), max_side=int(params["max_side"]), name=facts.name)
-    detail = DETAILS.get(params.get("detail", ""), "auto")
+    parameters = ResizeImage.of(step)
+    made = await media.picture(opened.data(step.part), max_side=parameters.max_side, name=facts.name)
     picture = ImageInput(
-        data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=detail
+        data=made.data, media_type=made.media_type, width=made.width, height=made.height, detail=parameters.detail
     )
     return StepProduct(part=step.part, pieces=(picture,))
 
@@ -148,27 +149,15 @@ _OPS: Mapping[
 }
 
 
-def frame_spread(params: tuple[tuple[str, str], ...]) -> str:
-    """How the frames of a step are spread over the video, in the media worker's words.
+def frame_spread(sampling: SampleFrames) -> str:
+    """Return how frames are spread over a video, in the media worker's words.
 
-    >>> frame_spread((("frames", "scenes"), ("most", "12"))), frame_spread((("fps", "0.5"),))
+    >>> frame_spread(SampleFrames(by_scene=True, most=12)), frame_spread(SampleFrames(fps=0.5))
     ('scenes', '0.5 fps')
     """
-    named = dict(params)
-    return f"{named['fps']} fps" if "fps" in named else named.get("frames", "scenes")
+    return "scenes" if sampling.fps is None else f"{sampling.fps:g} fps"
 
 
-def pages_of(params: tuple[tuple[str, str], ...], facts: PartFacts) -> tuple[int, ...]:
-    """Page numbers of a step ("1,3-5"); every page where it names none.
-
-    >>> pages_of((("pages", "1,3-5"),), PartFacts(index=0, name="a.pdf", kind="document"))
-    (1, 3, 4, 5)
-    """
-    written = dict(params).get("pages", "")
-    if not written:
-        return tuple(page.number for page in facts.pages)
-    numbers: list[int] = []
-    for stretch in written.split(","):
-        first, _, last = stretch.partition("-")
-        numbers.extend(range(int(first), int(last or first) + 1))
-    return tuple(numbers)
+def _pages(stated: tuple[int, ...] | None, facts: PartFacts) -> tuple[int, ...]:
+    """Return the page numbers of a step; every page where it states none."""
+    return stated or tuple(page.number for page in facts.pages)

@@ -25,6 +25,7 @@ from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.run_state import RunState
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.step import Call
+from intermodal.plans.step_parameters import DescribeImages
 from intermodal.protocols.calls import ChatCall, WireImage, WireMessage, WireText
 from intermodal.request import Request, Sampling, without_schema
 from intermodal.store.conversion_cache import CachedConversion
@@ -106,7 +107,7 @@ async def describe(
 
 
 def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, world: Dependencies) -> CallJob:
-    limit = int(dict(step.params).get("max_tokens", MAX_TOKENS))
+    limit = DescribeImages.of(step).max_tokens or MAX_TOKENS
     image = WireImage(data=picture.data, media_type=picture.media_type, detail=picture.detail)
     # Reasoning models, which count their limit differently, refuse a temperature; so do some hosts altogether.
     temperature = None if {"max_completion_tokens", "no_temperature"} & {*endpoint.host.quirks} else 0.0

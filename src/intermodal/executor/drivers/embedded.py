@@ -13,6 +13,7 @@ from intermodal.events import Drawn
 from intermodal.executor.conversion.conversions import merge_channels
 from intermodal.executor.dependencies import Dependencies, Progress
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, ContrastiveScale, HeadScores
+from intermodal.plans.step_parameters import ReadText
 from intermodal.protocols.calls import WireImage, WireUsage
 
 if TYPE_CHECKING:
@@ -53,10 +54,11 @@ async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext
     lines = []
     load_seconds = 0.0
     peak = 0
-    told = {name: value for name, value in job.step.params if name == "script"}
-    told |= {"language": job.language} if job.language else {}
+    script = ReadText.of(job.step).script
+    hints = {"script": script} if script else {}
+    hints |= {"language": job.language} if job.language else {}
     for number, picture in enumerate(job.pictures):
-        seen = await world.runtimes.read(job.endpoint, picture.data, **told)
+        seen = await world.runtimes.read(job.endpoint, picture.data, **hints)
         lines.append(seen.lines)
         load_seconds += seen.load_seconds
         peak = max(peak, seen.peak_memory)

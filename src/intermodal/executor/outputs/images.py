@@ -18,6 +18,7 @@ from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.planner.route_estimates.image_generation import image_generation
 from intermodal.plans.step import Call
+from intermodal.plans.step_parameters import DrawImage
 from intermodal.protocols.calls import ImageCall, WireImage
 from intermodal.request import ImageOutput, Sampling
 
@@ -59,24 +60,22 @@ def picture_call(
     endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str, given: tuple[ImageInput, ...]
 ) -> ImageCall:
     """What the host is told: as the plan has it, as far as it has words for it."""
-    params, has = dict(step.params), supported_image_options(endpoint.host)
+    drawn, has = DrawImage.of(step), supported_image_options(endpoint.host)
     given, mask = (given[:-1], given[-1].data) if output.mask else (given, b"")
-    strength = params.get("strength", "")
-    width, _, height = params.get("size", "").partition("x")
     return ImageCall(
         model=endpoint.served_as or endpoint.model.id,
         prompt=prompt,
         images=tuple(WireImage(data=each.data, media_type=each.media_type) for each in given),
-        size=(int(width), int(height)) if has & {SIZE, RATIO} and width else None,
+        size=drawn.size if has & {SIZE, RATIO} else None,
         count=output.count,
         seed=sampling.seed,
-        steps=int(params["steps"]) if "steps" in params else output.steps,
-        guidance=float(params["guidance"]) if "guidance" in params else output.guidance,
-        sampler=params.get("sampler", output.sampler),
-        strength=float(strength) if strength else output.strength,
+        steps=output.steps if drawn.steps is None else drawn.steps,
+        guidance=output.guidance if drawn.guidance is None else drawn.guidance,
+        sampler=drawn.sampler or output.sampler,
+        strength=output.strength if drawn.strength is None else drawn.strength,
         mask=mask,
         negative=output.negative,
-        quality=params.get("quality", ""),  # type: ignore[arg-type]
+        quality=drawn.quality,
         format=output.format if FORMAT in has else "",
         writes="text" in endpoint.model.output,
     )

@@ -22,6 +22,7 @@ from intermodal.hints import hint
 from intermodal.media.audio.encoding import mp3, resample, wav
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.plans.step import Call
+from intermodal.plans.step_parameters import GenerateAnswer, SpeakText, parameters_of
 from intermodal.request import Output, SpeechOutput, TextOutput
 from intermodal.store.rows import Work
 
@@ -134,7 +135,9 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     if not lines:
         raise errors.InputEmpty("there is nothing to speak", todo="give a text with words in it", step=step.id)
     output = run.state.request.output
-    voice = dict(step.params).get("voice", output.voice if isinstance(output, SpeechOutput) else "")
+    usual = output.voice if isinstance(output, SpeechOutput) else ""
+    stated = SpeakText.of(step).voice
+    voice = usual if stated is None else stated
     work = Work(characters=sum(map(len, lines)))
     try:
         done = await run.do(CallJob(step=step, endpoint=endpoint, lines=lines, voice=voice, work=work))
@@ -204,8 +207,8 @@ def chat_output(run: RouteRun, step: Call) -> Output:
     output = run.state.request.output
     if not isinstance(output, SpeechOutput) or not run.answers(step):
         return TextOutput()
-    params = dict(step.params)
-    return SpeechOutput(format=output.format, voice=params.get("voice", output.voice))
+    stated = GenerateAnswer.of(step).voice if step.op == "generate" else None
+    return SpeechOutput(format=output.format, voice=output.voice if stated is None else stated)
 
 
 async def native_speech(run: RouteRun, step: Call, made: CallResult) -> Speech | None:
@@ -229,7 +232,9 @@ async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
 
     from intermodal.protocols.openai_chat.request import SPEECH_RATE
 
-    wanted = dict(step.params).get("format", output.format if isinstance(output, SpeechOutput) else "wav")
+    parameters = parameters_of(step)
+    planned = parameters.format if isinstance(parameters, GenerateAnswer | SpeakText) else ""
+    wanted = planned or (output.format if isinstance(output, SpeechOutput) else "wav")
     seconds = round(len(made.pcm) / 2 / made.rate, 3) if made.rate else 0.0
     if wanted == "pcm16":
         data = await anyio.to_thread.run_sync(resample, made.pcm, made.rate, SPEECH_RATE)

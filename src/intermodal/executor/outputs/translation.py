@@ -15,6 +15,7 @@ from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.route_run import RouteRun
 from intermodal.planner.speech_translation import translation_instruction
 from intermodal.plans.step import Call
+from intermodal.plans.step_parameters import TranslateText
 from intermodal.request import Request
 
 _LINE = re.compile(r"^\s*(\d{1,6})\s*[:.)\]]\s*(\S.*?)\s*$")
@@ -70,7 +71,7 @@ async def translation_request(
         )
         for message in request.messages
     ]
-    told = Text(text=translation_instruction(dict(step.params)["translate"]))
+    told = Text(text=translation_instruction(TranslateText.of(step).into))
     messages[-1] = msgspec.structs.replace(messages[-1], parts=(*messages[-1].parts, told))
     asked = msgspec.structs.replace(request, messages=tuple(messages))
     return asked, stands_for, None if made is None else made.transcript
@@ -82,7 +83,7 @@ def _made_by(step: Call) -> list[str]:
 
 async def translation_result(run: RouteRun, step: Call, answer: str, heard: Transcript | None) -> Finished:
     """The translation as a transcript."""
-    into, text = dict(step.params)["translate"], answer.strip()
+    into, text = TranslateText.of(step).into, answer.strip()
     if not text:
         raise errors.OutputInvalid(
             "the translation is empty", where=step.endpoint, todo="name another model", step=step.id

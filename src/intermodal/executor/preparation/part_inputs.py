@@ -33,7 +33,8 @@ from intermodal.media.audio.encoding import mp3
 from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
 from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.step import Call, has_separate_channels
+from intermodal.plans.step import Call
+from intermodal.plans.step_parameters import takes_separate_channels
 from intermodal.protocols.openai_media.transcription import ENDINGS
 from intermodal.store.rows import Work
 
@@ -57,7 +58,7 @@ class InputPreparer:
 
         Where two channels are transcribed apart, an embedded model gets one input with both, a host one file for each.
         """
-        if not has_separate_channels(step):
+        if not takes_separate_channels(step):
             return (await self._sound(step, products, endpoint, progress),)
         kind, _, source = step.inputs[0].partition(":")
         sound = _audio_of(products[source]) if kind == "step" else await self._both(int(source), progress)
@@ -80,7 +81,7 @@ class InputPreparer:
             return await self._file(int(name), endpoint, ENDINGS, progress)
         raise errors.PlanStale("has nothing to hear", where=step.endpoint, todo="plan again", step=step.id)
 
-    async def native(self, index: int, endpoint: Endpoint, max_side: int | None) -> tuple[ModelInput, ...]:
+    async def native(self, index: int, endpoint: Endpoint) -> tuple[ModelInput, ...]:
         """Return a part as the last call gets it without a conversion."""
         facts = self._facts(index)
         if facts.kind == "text":
@@ -89,7 +90,7 @@ class InputPreparer:
                 return ()
             return (TextInput(text=self._opened.text(index), label=label("Text", facts.name)),)
         if facts.kind == "image":
-            return (await self._picture(index, facts, endpoint, max_side),)
+            return (await self._picture(index, facts, endpoint),)
         if facts.kind == "audio":
             return (await self._file(index, endpoint, AUDIO_FORMATS),)
         if facts.kind == "video" and endpoint.host.zone not in NEAR:
@@ -109,13 +110,11 @@ class InputPreparer:
         self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint
     ) -> tuple[ImageInput, ...]:
         """Return the images that a step reads or describes: an image part, rendered pages, or frames of a video."""
-        side = dict(step.params).get("max_side", "")
-        most = int(side) if side else None
         found: list[ImageInput] = []
         for reference in step.inputs:
             kind, _, name = reference.partition(":")
             if kind == "part":
-                found.append(await self._picture(int(name), self._facts(int(name)), endpoint, most))
+                found.append(await self._picture(int(name), self._facts(int(name)), endpoint))
             else:
                 found += [piece for piece in products[name].pieces if isinstance(piece, ImageInput)]
         return tuple(found)
@@ -149,22 +148,20 @@ class InputPreparer:
             )
         return as_wav_input(await self._decoded(index, progress))
 
-    async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint, max_side: int | None) -> ImageInput:
+    async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint) -> ImageInput:
         taken = facts.media_type in picture_types(endpoint)
         as_it_is = endpoint.host.zone not in NEAR and taken and facts.frames == 1
-        if max_side is not None and max(facts.width, facts.height) > max_side:
-            as_it_is = False
         part = self._parts[index]
         detail = part.detail if isinstance(part, Image) else "auto"
         if not as_it_is:
-            return msgspec.structs.replace(await self._clean(index, max_side), detail=detail)
+            return msgspec.structs.replace(await self._clean(index), detail=detail)
         data = await self._whole(index)
         return ImageInput(data=data, media_type=facts.media_type, width=facts.width, height=facts.height, detail=detail)
 
-    async def _clean(self, index: int, max_side: int | None) -> ImageInput:
+    async def _clean(self, index: int) -> ImageInput:
         """Decoded, turned upright, stripped of everything but pixels, encoded again."""
         name = self._facts(index).name
-        picture = await self._media.picture(self._opened.data(index), max_side=max_side, name=name)
+        picture = await self._media.picture(self._opened.data(index), name=name)
         return ImageInput(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height)
 
 

@@ -397,13 +397,11 @@ def _pictures_as_they_are(chat: ParsedChat, chosen: Candidate, step: Call, endpo
         return True
     if endpoint.host.zone in NEAR:
         return False
-    side = dict(step.params).get("max_side", "")
-    most = int(side) if side else math.inf
     taken = picture_types(endpoint)
     limit = endpoint.host.max_images
     if limit is not None and len(chat.pictures) > limit:
         return False
-    return all(each.media_type in taken and max(each.width, each.height) <= most for each in chat.pictures)
+    return all(each.media_type in taken for each in chat.pictures)
 
 
 def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> AttemptTemplate:

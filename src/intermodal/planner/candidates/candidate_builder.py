@@ -25,8 +25,8 @@ from intermodal.planner.candidates.quality_checks import evidence_check, transcr
 from intermodal.planner.candidates.step_builder import StepBuilder
 from intermodal.planner.candidates.step_ids import step_id
 from intermodal.planner.catalog_index import Job, tier_name
-from intermodal.planner.conversion.conversion_option import TASK_OF, ConvertersByJob, Params
-from intermodal.planner.conversion.conversion_steps import at_each, transcription_params, transcription_title
+from intermodal.planner.conversion.conversion_option import TASK_OF, ConvertersByJob
+from intermodal.planner.conversion.conversion_steps import at_each, transcription_parameters, transcription_title
 from intermodal.planner.conversion.earlier_readings import heard_portion
 from intermodal.planner.conversion.fidelity import transcribed_channels, transcript_fidelity
 from intermodal.planner.explanation.plan_text import counting_source, route_summary, strength_text, tools_text
@@ -43,12 +43,22 @@ from intermodal.planner.route_estimates.final_call_estimate import (
     speech_cost,
     typical_call_cost,
 )
-from intermodal.planner.route_estimates.image_generation import image_params, image_title
+from intermodal.planner.route_estimates.image_generation import image_parameters, image_title
 from intermodal.planner.route_estimates.routes import Route, ended, main_speed_of, peak_memory_levels, unloads_first
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
 from intermodal.plans.plan import Candidate, NativeInput
-from intermodal.plans.step import SEPARATE_CHANNELS, SPEED_BASIS, Call, CallOp, Check, Portion, StepEstimate
+from intermodal.plans.step import SPEED_BASIS, Call, CallOp, Check, Portion, StepEstimate
+from intermodal.plans.step_parameters import (
+    DrawImage,
+    EmbedContent,
+    GenerateAnswer,
+    JsonDelivery,
+    ScoreLabels,
+    SpeakText,
+    StepParameters,
+    TranslateText,
+)
 from intermodal.quantity import Quantity, between
 from intermodal.request import Aspect, SpeechOutput, TranscriptOutput
 
@@ -61,8 +71,8 @@ TITLES: dict[str, str] = {
     "scores": "scores",
     "image": "picture",
 }
-_JSON: dict[str, Params] = {
-    "asked": (("json", "prompted"), ("repair", "1")), "told": (("json", "told"),), "forced": (("json", "forced"),),
+_JSON: dict[str, tuple[JsonDelivery, int | None]] = {  # how the schema is delivered, and how many repairs there are
+    "asked": ("prompted", 1), "told": ("told", None), "forced": ("forced", None),
 }  # fmt: skip
 _SEEING: dict[str, Task] = {"score": "zero-shot-image-classification", "draw": "image-to-image"}
 _encode = msgspec.json.Encoder().encode
@@ -149,14 +159,14 @@ class CandidateBuilder:
             task = judged = endpoint.model.head_task
         elif op == "score" and not endpoint.model.answers_in_words and not endpoint.model.matches_pictures:
             judged = "feature-extraction"
-        params = self._params(route)
+        parameters = self._parameters(route)
         title = TITLES[case.output]
         if op == "speak":
             title = "the text"
         if op == "translate":
             title = f"translation into {case.translating}"
-        if op == "draw":
-            title = image_title(params)
+        if isinstance(parameters, DrawImage):
+            title = image_title(parameters)
         keeps: tuple[Aspect, ...] = ()
         loses: tuple[Aspect, ...] = ()
         partly: tuple[Portion, ...] = ()
@@ -166,6 +176,7 @@ class CandidateBuilder:
             keeps, loses = transcript_fidelity(part, timed=True)
             heard = transcription_title(case, part.seconds.mid, apart=transcribed_channels(part) > 1)
             title = f"{case.bundles[0].title} {heard}"
+        params = parameters.pairs()
         step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
             title=title, params=params, note=strength_text(endpoint, judged, route.own_tier),
@@ -175,33 +186,29 @@ class CandidateBuilder:
         asked = planned_context(step, endpoint, case.request)
         return step if asked is None else msgspec.structs.replace(step, room=asked)
 
-    def _params(self, route: Route) -> Params:
+    def _parameters(self, route: Route) -> StepParameters:
+        """Return the parameters of the last call."""
         case = self.case
-        if case.job == "transcribe":
-            output = case.request.output
-            wanted = output.format if isinstance(output, TranscriptOutput) else "text"
-            part = case.bundles[0].parts[0]
-            return (
-                ("format", wanted),
-                *transcription_params(case, part),
-                *(SEPARATE_CHANNELS if transcribed_channels(part) > 1 else ()),
-            )
-        if case.job in ("embed", "score"):
-            return ()
-        if case.job == "draw":
-            return image_params(route.endpoint, case.request, case.facts)
         output = case.request.output
-        spoken: Params = ()
-        if isinstance(output, SpeechOutput) and (case.job == "speak" or speaks(route.endpoint)):
-            spoken = (("voice", output.voice), ("format", output.format))
+        if case.job == "transcribe":
+            output_format = output.format if isinstance(output, TranscriptOutput) else "text"
+            return transcription_parameters(case, case.bundles[0].parts[0], output_format=output_format)
+        if case.job == "embed":
+            return EmbedContent()
+        if case.job == "score":
+            return ScoreLabels()
+        if case.job == "draw":
+            return image_parameters(route.endpoint, case.request, case.facts)
         if case.job == "speak":
-            return spoken
-        found: Params = (("max_tokens", str(int(route.numbers.cap))),)
+            assert isinstance(output, SpeechOutput)
+            return SpeakText(voice=output.voice, format=output.format)
+        limit = int(route.numbers.cap)
         if case.translating:
-            return (*found, ("translate", case.translating))
-        if case.output == "json":
-            found += _JSON[case.schema_by(route.group)]
-        return (*found, *spoken)
+            return TranslateText(max_tokens=limit, into=case.translating)
+        json, repairs = _JSON[case.schema_by(route.group)] if case.output == "json" else ("", None)
+        if isinstance(output, SpeechOutput) and speaks(route.endpoint):
+            return GenerateAnswer(max_tokens=limit, voice=output.voice, format=output.format)
+        return GenerateAnswer(max_tokens=limit, json=json, repairs=repairs)
 
     def _spoken(self, route: Route, answer_: Call) -> tuple[Call, ...]:
         """Return the voice's step after an answer in words."""
@@ -210,7 +217,7 @@ class CandidateBuilder:
             return ()
         output = case.request.output
         assert isinstance(output, SpeechOutput)
-        inputs, params = (f"step:{answer_.id}",), (("voice", output.voice), ("format", output.format))
+        inputs, params = (f"step:{answer_.id}",), SpeakText(voice=output.voice, format=output.format).pairs()
         out = self._levels(route)[0]
         here = voice.endpoint.host.zone in LOCAL_ZONES
         cold = here and voice.endpoint.id not in case.loaded

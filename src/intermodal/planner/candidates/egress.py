@@ -18,6 +18,7 @@ from intermodal.plans.facts import PartFacts
 from intermodal.plans.numbers import counted
 from intermodal.plans.plan import Send
 from intermodal.plans.step import Call
+from intermodal.plans.step_parameters import DescribeImages
 from intermodal.quantity import total
 
 TOGETHER = 8  # parts alike up to which each is listed by itself
@@ -69,10 +70,10 @@ def _questions(case: PlanningCase, route: Route) -> list[Send]:
 
 def _is_told(way: ConversionOption, eye: Endpoint) -> bool:
     return any(
-        piece.op == "describe"
+        isinstance(piece.parameters, DescribeImages)
         and piece.endpoint is not None
         and piece.endpoint.id == eye.id
-        and "question" in dict(piece.params)
+        and piece.parameters.question_digest
         for passage in way.passages
         for piece in passage.pieces
     )

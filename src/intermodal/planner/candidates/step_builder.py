@@ -14,20 +14,19 @@ from intermodal.planner.conversion.conversion_option import (
     ConversionOption,
     ConversionStep,
     ConvertersByJob,
-    Params,
     PartConversion,
 )
 from intermodal.planner.conversion.conversion_steps import pages_title
 from intermodal.planner.conversion.earlier_readings import partial_aspects
 from intermodal.planner.conversion.fidelity import KEPT_BY_STEP, LOST_BY_STEP, in_aspect_order
-from intermodal.planner.conversion.page_relevance import page_list
 from intermodal.planner.explanation.plan_text import route_summary, route_warnings, strength_text
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment, parts_with_loads
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PartFacts
-from intermodal.plans.step import SEPARATE_CHANNELS, Call, CallOp, Check, Step, StepEstimate, Transform, TransformOp
+from intermodal.plans.step import Call, CallOp, Check, Step, StepEstimate, Transform, TransformOp
+from intermodal.plans.step_parameters import SelectPages, TranscribeSpeech
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
@@ -166,12 +165,12 @@ class StepBuilder:
         on: tuple[ConversionOption, PartConversion],
         cold: bool,
     ) -> Call:
-        task, (way, passage) = TASK_OF[piece.op], on
+        task, (way, passage), params = TASK_OF[piece.op], on, piece.parameters.pairs()
         keeps, loses = _own_aspects(piece, way)
         return Call(
-            id=step_id(piece.op, endpoint.id, piece.params, (source,)), op=_CALLS[piece.op], task=task,
+            id=step_id(piece.op, endpoint.id, params, (source,)), op=_CALLS[piece.op], task=task,
             endpoint=endpoint.id, inputs=(source,), part=part.index, title=f"{part.name} {piece.title}",
-            params=piece.params, keeps=keeps, loses=loses, note=strength_text(endpoint, task),
+            params=params, keeps=keeps, loses=loses, note=strength_text(endpoint, task),
             estimate=self._estimate(piece, cold), partly=partial_aspects(self.case, part, piece, passage, keeps),
         )  # fmt: skip
 
@@ -179,13 +178,14 @@ class StepBuilder:
         self, piece: ConversionStep, part: PartFacts, source: str, way: ConversionOption, passage: PartConversion
     ) -> Transform:
         keeps, loses = _own_aspects(piece, way)
+        params = piece.parameters.pairs()
         return Transform(
-            id=step_id(piece.op, "", piece.params, (source,)),
+            id=step_id(piece.op, "", params, (source,)),
             op=_TRANSFORMS[piece.op],
             inputs=(source,),
             part=part.index,
             title=f"{part.name} {piece.title}",
-            params=piece.params,
+            params=params,
             keeps=keeps,
             loses=loses,
             estimate=self._estimate(piece, False),
@@ -219,7 +219,7 @@ def _own_aspects(piece: ConversionStep, way: ConversionOption) -> tuple[tuple[As
         if not piece.shown:
             return (), ()
         own: set[Aspect] = {*KEPT_BY_STEP.get(piece.op, ())}
-        if piece.op == "transcribe" and SEPARATE_CHANNELS[0] in piece.params:
+        if isinstance(piece.parameters, TranscribeSpeech) and piece.parameters.separate_channels:
             own.add("speakers")
         gone = {*LOST_BY_STEP.get(piece.op, ())} | ({"words"} & own if piece.op == "transcribe" else set())
         arrives = own - (gone & {*way.loses})
@@ -231,13 +231,13 @@ def _own_aspects(piece: ConversionStep, way: ConversionOption) -> tuple[tuple[As
 
 
 def _select_step(part: PartFacts, source: str, passage: PartConversion, bundle: Bundle, place: int) -> Transform:
-    kept = sorted({page for piece in passage.pieces for page in piece.pages})
-    out = [page.number for page in bundle.pages[place] if page.number not in kept]
-    params: Params = (("pages", page_list(kept)), ("left_out", page_list(out)))
+    kept = tuple(sorted({page for piece in passage.pieces for page in piece.pages}))
+    out = tuple(page.number for page in bundle.pages[place] if page.number not in kept)
+    params = SelectPages(pages=kept, left_out=out).pairs()
     return Transform(
         id=step_id("select", "", params, (source,)), op="select", inputs=(source,), part=part.index,
-        title=f"{part.name} {pages_title(tuple(kept))}", params=params,
-        note=f"leaves out {pages_title(tuple(out))}" if out else "",
+        title=f"{part.name} {pages_title(kept)}", params=params,
+        note=f"leaves out {pages_title(out)}" if out else "",
     )  # fmt: skip
 
 

@@ -6,11 +6,11 @@ import hashlib
 
 import msgspec
 
-from intermodal.planner.conversion.conversion_option import Params
+from intermodal.plans.step import ParameterPairs
 
 _encode = msgspec.json.Encoder().encode
 
 
-def step_id(op: str, endpoint: str, params: Params, inputs: tuple[str, ...]) -> str:
+def step_id(op: str, endpoint: str, params: ParameterPairs, inputs: tuple[str, ...]) -> str:
     """Return the first 8 hex digits of SHA-256 over what a step does, with what and to what."""
     return hashlib.sha256(_encode((op, endpoint, params, inputs))).hexdigest()[:8]

@@ -28,12 +28,12 @@ from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import CallOp, TransformOp
+from intermodal.plans.step_parameters import StepParameters
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 NO_TIER = 99  # nothing in the way has weights
 Picture = tuple[int, int, str]  # width, height, detail
-Params = tuple[tuple[str, str], ...]
 Loss = tuple[int, int]  # parts diverted, needs lost: what comes before every number
 ConvertersByJob = dict[str, list[Endpoint]]  # "transcribe", "read", "describe" -> endpoints worth considering
 KeptPages = dict[int, tuple[PageFacts, ...]]  # part index -> pages kept by a selection
@@ -55,20 +55,20 @@ class ConversionStep(Struct, frozen=True, gc=False):
 
     Attributes:
         seconds: without loading. tokens: of the text it makes, exactly 0 for pictures and sound.
-        params: the step's own. pages: of a document.
+        parameters: of its operator. pages: of a document.
         of: index of the step of this part whose result it takes, -1 for the part itself.
         shown: its result reaches the last call; otherwise only another step takes it.
         count: pictures it makes or looks at. reads: input tokens, of a call that is billed by tokens.
     """
 
     op: TransformOp | CallOp
+    parameters: StepParameters
     title: str
     tokens: Quantity
     cost: Levels = ZEROS
     seconds: Levels = ZEROS
     endpoint: Endpoint | None = None
     pages: tuple[int, ...] = ()
-    params: Params = ()
     of: int = -1
     shown: bool = True
     count: int = 0

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
 from intermodal.catalog.types import Endpoint, Task
+from intermodal.content import ImageDetail
 from intermodal.cost_model.call_prices import calibrated_audio, ocr_price, token_price, transcription_price
 from intermodal.cost_model.call_seconds import (
     demux_seconds,
@@ -49,14 +50,25 @@ from intermodal.media.media_limits import (
     page_size,
     read_megapixels,
 )
-from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionStep, Params, Picture
+from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionStep, Picture
 from intermodal.planner.conversion.fidelity import transcribed_channels
-from intermodal.planner.conversion.page_relevance import page_list, page_numbers
+from intermodal.planner.conversion.page_relevance import page_numbers
 from intermodal.planner.conversion.script_support import reader_script
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import ConversionOutcome, PageFacts, PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
-from intermodal.plans.step import SEPARATE_CHANNELS
+from intermodal.plans.step_parameters import (
+    DescribeImages,
+    ExtractSound,
+    ExtractSubtitles,
+    ExtractText,
+    ReadText,
+    RenderPages,
+    ResizeImage,
+    SampleFrames,
+    StepParameters,
+    TranscribeSpeech,
+)
 from intermodal.quantity import Quantity, between, exact, total
 
 TURN_TOKENS = 4  # who says it, and a new line
@@ -65,11 +77,13 @@ SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # a second: stretches of speech as an ea
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
 
-def finished_outcome(part: PartFacts, op: str, endpoint: Endpoint | None, params: Params) -> ConversionOutcome | None:
+def finished_outcome(
+    part: PartFacts, op: str, endpoint: Endpoint | None, parameters: StepParameters
+) -> ConversionOutcome | None:
     """Return the outcome of this very step for this part, None if it is not done."""
-    name = endpoint.id if endpoint is not None else ""
+    name, params = endpoint.id if endpoint is not None else "", dict(parameters.pairs())
     for each in part.outcomes:
-        if each.op == op and each.endpoint == name and dict(each.params) == dict(params) and not each.problem:
+        if each.op == op and each.endpoint == name and dict(each.params) == params and not each.problem:
             return each
     return None
 
@@ -85,12 +99,12 @@ def known_tokens(done: ConversionOutcome) -> Quantity:
 
 def with_outcome(piece: ConversionStep, part: PartFacts) -> ConversionStep:
     """Return the step as it is once done: nothing left to pay or to wait for."""
-    done = finished_outcome(part, piece.op, piece.endpoint, piece.params) if part.outcomes else None
+    done = finished_outcome(part, piece.op, piece.endpoint, piece.parameters) if part.outcomes else None
     if done is None:
         return piece
     return ConversionStep(
         op=piece.op, title=piece.title, tokens=piece.tokens if not piece.tokens.high else known_tokens(done),
-        endpoint=piece.endpoint, pages=piece.pages, params=piece.params, of=piece.of, shown=piece.shown,
+        endpoint=piece.endpoint, pages=piece.pages, parameters=piece.parameters, of=piece.of, shown=piece.shown,
         count=done.pictures or piece.count,
     )  # fmt: skip
 
@@ -116,19 +130,23 @@ def transcribe(
         ConversionStep(
             op="transcribe", endpoint=ear, title=transcription_title(case, length[1], apart=apart),
             tokens=tokens, cost=cost, of=of,
-            params=(*transcription_params(case, part), *_times(timed), *(SEPARATE_CHANNELS if apart else ())),
+            parameters=transcription_parameters(case, part, timed=timed),
             seconds=at_each(lambda level: transcription_seconds(rates, level, length[level], film[level], channels)),
         ),
         part,
     )  # fmt: skip
 
 
-def transcription_params(case: PlanningCase, part: PartFacts) -> Params:
-    """Return the parameters for a transcriber: the spoken language, and the one to write."""
-    # An ear that follows one which was told the wrong language is told none.
+def transcription_parameters(
+    case: PlanningCase, part: PartFacts, *, timed: bool = False, output_format: str = ""
+) -> TranscribeSpeech:
+    """Return the parameters of a transcription; ``output_format`` where the transcript is the answer."""
+    # A transcription after one that was given the wrong language is given none.
     wrong = any(done.problem == "language" for done in part.outcomes)
-    language = "" if wrong else case.policy.language
-    return (*((("language", language),) if language else ()), *((("translate", case.into),) if case.into else ()))
+    return TranscribeSpeech(
+        format=output_format, language="" if wrong else case.policy.language, into=case.into, timed=timed,
+        separate_channels=transcribed_channels(part) > 1,
+    )  # fmt: skip
 
 
 def transcription_title(case: PlanningCase, seconds: float, *, apart: bool) -> str:
@@ -155,11 +173,11 @@ def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) ->
     else:
         tokens = ocr_tokens(megapixels[MID], part.text_density, case.statistics.get(reader.id, "tokens_per_megapixel"))
     made = levels(tokens)
-    by, params = _reader_hint(case, part, reader)
+    by, script = _reader_hint(case, part, reader)
     return with_outcome(
         ConversionStep(
             op="read", endpoint=reader, title=f"{part.width}x{part.height}{by}", cost=(price, price, price), count=1,
-            tokens=tokens, params=params,
+            tokens=tokens, parameters=ReadText(script=script),
             seconds=at_each(lambda level: ocr_seconds(rates, level, megapixels[level], made[level])),
         ),
         part,
@@ -168,10 +186,10 @@ def read(case: PlanningCase, part: PartFacts, reader: Endpoint, rates: Rates) ->
 
 def _reader_hint(
     case: PlanningCase, part: PartFacts, reader: Endpoint, pages: tuple[PageFacts, ...] = ()
-) -> tuple[str, Params]:
-    """Return the script given to a reader as a parameter, and in words for EXPLAIN."""
+) -> tuple[str, str]:
+    """Return the script given to a reader, in words for EXPLAIN and as the parameter; "" where it is given none."""
     script, who = reader_script(case, part, reader, pages)
-    return (f" ({who})", (("script", script),)) if script else ("", ())
+    return (f" ({who})", script) if script else ("", "")
 
 
 def read_pages(
@@ -183,7 +201,7 @@ def read_pages(
     price = ocr_price(rates, len(pages))
     tokens = total([scanned_tokens(case, page, reader) for page in pages])
     made = levels(tokens)
-    by, params = _reader_hint(case, part, reader, pages)
+    by, script = _reader_hint(case, part, reader, pages)
     return with_outcome(
         ConversionStep(
             op="read",
@@ -192,7 +210,7 @@ def read_pages(
             pages=page_numbers(pages),
             of=of,
             tokens=tokens,
-            params=params,
+            parameters=ReadText(script=script),
             cost=(price, price, price),
             count=len(pages),
             seconds=at_each(lambda level: page_ocr_seconds(rates, level, len(pages), megapixels[level], made[level])),
@@ -209,7 +227,7 @@ def render_figures(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, 
         ConversionStep(
             op="render", title=f"pictures on {pages_title(page_numbers(pages))} at {FIGURE_DPI} dpi",
             pages=page_numbers(pages), shown=False, count=len(shapes), tokens=exact(0.0),
-            params=(("pages", page_list(page_numbers(pages))), ("figures", "cut out"), ("dpi", str(FIGURE_DPI))),
+            parameters=RenderPages(pages=page_numbers(pages), cut_out_figures=True, dpi=FIGURE_DPI),
             seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
         ),
         part,
@@ -236,7 +254,7 @@ def read_figures(
             tokens=tokens,
             cost=(price, price, price),
             count=len(sizes),
-            params=(("figures", "cut out"),),
+            parameters=ReadText(cut_out_figures=True),
             seconds=at_each(lambda level: sum(ocr_seconds(rates, level, size[level], each[level]) for size in sizes)),
         ),
         part,
@@ -272,6 +290,7 @@ def read_frames(
             op="read",
             endpoint=reader,
             title=frames.title,
+            parameters=ReadText(),
             tokens=_of_frames(each, count),
             cost=cost,
             of=of,
@@ -333,9 +352,7 @@ def describe(case: PlanningCase, part: PartFacts, eye: Endpoint, look: VisualInp
             seconds=at_each(
                 lambda level: many[level] * generate_seconds(rates, level, text[level] + image[level], out[level])
             ),
-            params=(
-                *((("question", question_key(case)),) if told else ()), ("max_tokens", str(most)),
-            ),
+            parameters=DescribeImages(question_digest=question_key(case) if told else "", max_tokens=most),
             reads=at_each(lambda level: many[level] * (text[level] + image[level])),
         ),
         part,
@@ -356,7 +373,7 @@ def extract(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...]) -
         ConversionStep(
             op="extract", title=pages_title(page_numbers(pages)), pages=page_numbers(pages),
             tokens=total([layer_tokens(case, page) for page in pages]),
-            params=(("pages", page_list(page_numbers(pages))),),
+            parameters=ExtractText(pages=page_numbers(pages)),
             seconds=at_each(lambda level: extract_seconds(case.rates_of_media, level, len(pages))),
         ),
         part,
@@ -374,7 +391,7 @@ def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *,
     return with_outcome(
         ConversionStep(
             op="render", title=f"{pages_title(page_numbers(pages))} at {DEFAULT_DPI} dpi", pages=page_numbers(pages),
-            params=(("pages", page_list(page_numbers(pages))), ("dpi", str(DEFAULT_DPI))), shown=shown,
+            parameters=RenderPages(pages=page_numbers(pages), dpi=DEFAULT_DPI), shown=shown,
             count=len(pages),
             tokens=exact(0.0), seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
         ),
@@ -383,7 +400,7 @@ def render(case: PlanningCase, part: PartFacts, pages: tuple[PageFacts, ...], *,
 
 
 def frames(
-    case: PlanningCase, part: PartFacts, params: Params, count: Levels, title: str, *, shown: bool
+    case: PlanningCase, part: PartFacts, parameters: SampleFrames, count: Levels, title: str, *, shown: bool
 ) -> ConversionStep:
     """Return the step of taking frames of a video or an animation; ``count`` of them are expected."""
     length = levels(part.seconds)
@@ -392,18 +409,18 @@ def frames(
         op="frames",
         title=title,
         tokens=exact(0.0),
-        params=params,
+        parameters=parameters,
         shown=shown,
         count=math.ceil(count[2]),
         seconds=at_each(lambda level: frames_seconds(case.rates_of_media, level, length[level], megapixels)),
         reads=count,
     )
-    done = finished_outcome(part, "frames", None, params) if part.outcomes else None
+    done = finished_outcome(part, "frames", None, parameters) if part.outcomes else None
     if done is None:
         return piece
     made = float(done.pictures)
     return ConversionStep(
-        op="frames", title=title, tokens=exact(0.0), params=params, shown=shown, count=done.pictures,
+        op="frames", title=title, tokens=exact(0.0), parameters=parameters, shown=shown, count=done.pictures,
         reads=(made, made, made),
     )  # fmt: skip
 
@@ -413,13 +430,13 @@ def frame_count(piece: ConversionStep) -> Levels:
     return piece.reads
 
 
-def resize(case: PlanningCase, part: PartFacts, side: int, detail: str) -> tuple[ConversionStep, Picture]:
+def resize(case: PlanningCase, part: PartFacts, side: int, detail: ImageDetail) -> tuple[ConversionStep, Picture]:
     """Return the step of resizing a picture, and its new size."""
     width, height = frame_size(part.width, part.height, side)
     megapixels = part.width * part.height / 1e6
-    params: Params = (("max_side", str(side)), *((("detail", detail),) if detail != "auto" else ()))
     made = ConversionStep(
-        op="resize", title=f"{part.width}x{part.height} to {width}x{height}", tokens=exact(0.0), params=params, count=1,
+        op="resize", title=f"{part.width}x{part.height} to {width}x{height}", tokens=exact(0.0), count=1,
+        parameters=ResizeImage(max_side=side, detail=detail),
         seconds=at_each(lambda level: render_seconds(case.rates_of_media, level, megapixels)),
     )  # fmt: skip
     return with_outcome(made, part), (width, height, detail)
@@ -431,7 +448,7 @@ def demux(case: PlanningCase, part: PartFacts, *, shown: bool, apart: bool = Fal
     return with_outcome(
         ConversionStep(
             op="demux", title=f"sound, {length[1]:.3g} s", tokens=exact(0.0), shown=shown,
-            params=SEPARATE_CHANNELS if apart else (),
+            parameters=ExtractSound(separate_channels=apart),
             seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, length[level])),
         ),
         part,
@@ -444,7 +461,7 @@ def subtitles(case: PlanningCase, part: PartFacts, track: SubtitleFacts, *, time
         ConversionStep(
             op="subtitles", title=f"{track.language or 'language not stated'}, {counted(track.lines, 'line')}",
             tokens=text_tokens(track.chars, 0, track.scripts),
-            params=(("track", str(track.track)), *_times(timed)),
+            parameters=ExtractSubtitles(track=track.track, timed=timed),
             seconds=at_each(lambda level: demux_seconds(case.rates_of_media, level, 0.0)),
         ),
         part,
@@ -471,11 +488,6 @@ def _in_lines(every: Levels, seconds: float, part: PartFacts) -> Levels:
     low, mid, high = every
     lines = seconds / line_of(part.seconds.mid)
     return (min(low, lines / 2), min(mid, lines), min(high, lines + 1 + FRAMES_MOST))
-
-
-def _times(timed: bool) -> Params:
-    """Return the parameter under which each line of speech keeps its own time."""
-    return (("times", "each"),) if timed else ()
 
 
 def task_of(job: str) -> Task:

@@ -10,6 +10,7 @@ from intermodal.planner.conversion.conversion_option import TASK_OF, ConversionS
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import ConversionOutcome, PartFacts
 from intermodal.plans.step import Call, Portion, Step, Transform
+from intermodal.plans.step_parameters import SampleFrames
 from intermodal.request import Aspect
 
 _SEEN: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what is lost with a scene
@@ -19,10 +20,10 @@ def partial_aspects(
     case: PlanningCase, part: PartFacts, piece: ConversionStep, passage: PartConversion, keeps: Collection[Aspect]
 ) -> tuple[Portion, ...]:
     """Return how much a step keeps: scenes looked at, or lines, pages or seconds an earlier reading was sure of."""
-    frames = _frames(piece, passage)
-    if frames is not None and part.kind == "video":
-        most, scenes = int(dict(frames.params).get("most", "0")), 1 + len(part.cuts)
-        if dict(frames.params).get("frames") != "scenes" or most >= scenes:
+    sampling = _sampling(piece, passage)
+    if sampling is not None and part.kind == "video":
+        most, scenes = sampling.most or 0, 1 + len(part.cuts)
+        if not sampling.by_scene or most >= scenes:
             return ()
         return tuple(Portion(aspect=each, kept=most, of=scenes, unit="scenes") for each in _SEEN if each in keeps)
     if "words" not in keeps or piece.endpoint is None:
@@ -76,12 +77,11 @@ def confidence_text(portion: Portion) -> str:
     return f"an earlier {how} was sure of {portion.kept:,} of {portion.of:,} {what}"
 
 
-def _frames(piece: ConversionStep, passage: PartConversion) -> ConversionStep | None:
-    """Return the frames that a step makes, reads or describes."""
-    if piece.op == "frames":
-        return piece
-    given = passage.pieces[piece.of] if piece.of >= 0 else None
-    return given if given is not None and given.op == "frames" else None
+def _sampling(piece: ConversionStep, passage: PartConversion) -> SampleFrames | None:
+    """Return the sampling of the frames that a step makes, reads or describes, None where it has no frames."""
+    own = piece.parameters
+    given = own if isinstance(own, SampleFrames) or piece.of < 0 else passage.pieces[piece.of].parameters
+    return given if isinstance(given, SampleFrames) else None
 
 
 def may_redo(case: PlanningCase, after: Endpoint, done: ConversionOutcome) -> bool:

@@ -23,11 +23,6 @@ def page_numbers(pages: Iterable[PageFacts]) -> tuple[int, ...]:
     return tuple(page.number for page in pages)
 
 
-def page_list(pages: Iterable[int]) -> str:
-    """Return page numbers as a step parameter: "1,2,5"."""
-    return ",".join(map(str, pages))
-
-
 def stem(word: str) -> str:
     """Return a word without its plural s, so that "invoices" matches "invoice"."""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

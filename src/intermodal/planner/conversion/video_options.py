@@ -33,7 +33,6 @@ from intermodal.planner.conversion.conversion_option import (
     ConversionOption,
     ConversionStep,
     ConvertersByJob,
-    Params,
     PartConversion,
     Picture,
     make_option,
@@ -55,6 +54,7 @@ from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PartFacts, SubtitleFacts
 from intermodal.plans.numbers import counted
+from intermodal.plans.step_parameters import SampleFrames
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
@@ -74,17 +74,20 @@ _OPTIONS_WITH_WRITING = ("shown", "read", "both")  # whose words on the screen a
 
 
 class FrameSampling(Struct, frozen=True):
-    """Which frames are taken: ``rule`` is "scenes" or a number per second."""
+    """Which frames are taken, at most ``most``: so many a second, or one per scene where ``fps`` is None."""
 
-    rule: str
     most: int
     side: int
-    dense: bool = False
+    fps: float | None = None
 
-    def params(self) -> Params:
-        """Return the sampling as step parameters."""
-        kind = ("frames", "scenes") if self.rule == "scenes" else ("fps", self.rule)
-        return (kind, ("most", str(self.most)), ("max_side", str(self.side)))
+    @property
+    def dense(self) -> bool:
+        """Return whether the frames are close enough to show motion."""
+        return self.fps is not None
+
+    def parameters(self) -> SampleFrames:
+        """Return the sampling as parameters of the step."""
+        return SampleFrames(by_scene=self.fps is None, fps=self.fps, most=self.most, max_side=self.side)
 
 
 class VideoTrack(Struct, frozen=True):
@@ -110,12 +113,12 @@ def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJ
 
 def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
     """Return the option of an animation's frames as pictures."""
-    spread = FrameSampling("scenes", FRAMES_THRIFTY * 2, FRAME_SIDE)
+    spread = FrameSampling(FRAMES_THRIFTY * 2, FRAME_SIDE)
 
     def passage(place: int) -> PartConversion:
         part = bundle.parts[place]
         count = _count(part, spread)
-        made = conversion_steps.frames(case, part, spread.params(), count, _title(spread, count), shown=True)
+        made = conversion_steps.frames(case, part, spread.parameters(), count, _title(spread, count), shown=True)
         return PartConversion(
             pieces=(made,), pictures=(_shape(part, spread.side),), many=conversion_steps.frame_count(made)
         )
@@ -208,15 +211,15 @@ def subtitle_notes(part: PartFacts, language: str, taken: Collection[int]) -> li
 def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[VideoTrack]:
     part = bundle.parts[0]
     most = most_planned_frames(part)
-    wide, small = FrameSampling("scenes", most, FRAME_SIDE), FrameSampling("scenes", FRAMES_THRIFTY, THRIFTY_SIDE)
-    sharp = FrameSampling("scenes", most, READ_SIDE)
+    wide, small = FrameSampling(most, FRAME_SIDE), FrameSampling(FRAMES_THRIFTY, THRIFTY_SIDE)
+    sharp = FrameSampling(most, READ_SIDE)
     found = [VideoTrack("shown", (), wide), VideoTrack("shown", (), small)]
     if "motion" in bundle.needs or "motion" in case.policy.keep:
-        rate = min(2.0, FRAMES_DENSE / max(part.seconds.mid, 0.5))
-        found.append(VideoTrack("shown", (), FrameSampling(f"{rate:.3g}", FRAMES_DENSE, THRIFTY_SIDE, dense=True)))
+        rate = float(f"{min(2.0, FRAMES_DENSE / max(part.seconds.mid, 0.5)):.3g}")
+        found.append(VideoTrack("shown", (), FrameSampling(FRAMES_DENSE, THRIFTY_SIDE, rate)))
     readers = conversions.get("read", [])
     eyes = conversions.get("describe", []) if needs_vision(case.policy.keep, bundle.needs) else []
-    scant = FrameSampling("scenes", FRAMES_THRIFTY, READ_SIDE)
+    scant = FrameSampling(FRAMES_THRIFTY, READ_SIDE)
     found += [VideoTrack("read", (reader,), spread) for reader in readers for spread in (sharp, scant)]
     found += [VideoTrack("described", (eye,), wide) for eye in eyes]
     found += [VideoTrack("both", (readers[0], eye), sharp) for eye in eyes if readers]
@@ -261,7 +264,7 @@ def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, sight: str, spread: F
     """
     part = bundle.parts[0]
     seen: set[Aspect] = {*_KEPT_OF_PICTURES[sight], *(("words",) if sight in _OPTIONS_WITH_WRITING else ())}
-    if spread.rule != "scenes" or not any(bundle.needs.get(aspect) == MUST_KEEP for aspect in seen):
+    if spread.fps is not None or not any(bundle.needs.get(aspect) == MUST_KEEP for aspect in seen):
         return False
     scenes = (
         most_planned_frames(part)
@@ -290,7 +293,7 @@ def _missed_scenes_penalty(part: PartFacts, sight: VideoTrack) -> float:
     """
     spread = sight.spread
     small = FACT_PENALTY if spread is not None and spread.side < FRAME_SIDE else 0.0
-    if spread is None or spread.rule != "scenes":
+    if spread is None or spread.fps is not None:
         return small
     _, expected, perhaps = expected_scenes(part.seconds.mid, part.cuts)
     if sight.name == "read":
@@ -350,7 +353,7 @@ def _passage(
         return PartConversion(pieces=tuple(made), sound=heard, blocks=1, lines=lines)
     count = _count(part, sight.spread)
     title = _title(sight.spread, count)
-    frames = conversion_steps.frames(case, part, sight.spread.params(), count, title, shown=sight.name == "shown")
+    frames = conversion_steps.frames(case, part, sight.spread.parameters(), count, title, shown=sight.name == "shown")
     count, place = conversion_steps.frame_count(frames), len(made)
     made.append(frames)
     shape = _shape(part, sight.spread.side)
@@ -370,8 +373,8 @@ def _passage(
 
 def _count(part: PartFacts, spread: FrameSampling) -> Levels:
     """Return how many frames the sampling gives."""
-    if spread.rule != "scenes":
-        exact = float(min(spread.most, max(1, round(part.seconds.mid * float(spread.rule)))))
+    if spread.fps is not None:
+        exact = float(min(spread.most, max(1, round(part.seconds.mid * spread.fps))))
         return (exact, exact, exact)
     if part.kind == "image":
         most = float(min(spread.most, part.frames))
@@ -388,7 +391,7 @@ def _shape(part: PartFacts, side: int) -> Picture:
 
 def _title(spread: FrameSampling, count: Levels) -> str:
     """Frames in words."""
-    if spread.rule != "scenes":
-        return f"{count[1]:.0f} frames, {spread.rule} a second, {spread.side} px"
+    if spread.fps is not None:
+        return f"{count[1]:.0f} frames, {spread.fps:g} a second, {spread.side} px"
     expected = f"{count[1]:.0f}" if count[0] == count[2] else f"{count[0]:.0f}..{count[2]:.0f}"
     return f"{expected} frame{'s' if count[2] > 1 else ''} by scene, {spread.side} px"

@@ -15,7 +15,13 @@ from intermodal.planner.route_estimates.call_demand import answer_length
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans.numbers import plain_money, plain_seconds
 from intermodal.plans.plan import Candidate
-from intermodal.plans.step import Call, has_separate_channels
+from intermodal.plans.step import Call
+from intermodal.plans.step_parameters import (
+    DescribeImages,
+    ExtractSubtitles,
+    SampleFrames,
+    takes_separate_channels,
+)
 from intermodal.plans.verdict import joined_names
 from intermodal.request import DEFAULT_MAX_COST
 
@@ -103,7 +109,7 @@ def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[st
 
 def _channels(case: PlanningCase, candidate: Candidate) -> list[str]:
     parts = {part.index: part for part in case.facts.parts}
-    heard = [step for step in candidate.steps if isinstance(step, Call) and has_separate_channels(step)]
+    heard = [step for step in candidate.steps if isinstance(step, Call) and takes_separate_channels(step)]
     names = [parts[step.part].name if step.part >= 0 else case.bundles[0].title for step in heard]
     return [f"speakers of {name} are told apart by its two channels, not within one" for name in names]
 
@@ -112,10 +118,11 @@ def _film_notes(case: PlanningCase, chosen: Route) -> list[str]:
     found: list[str] = []
     for bundle, way in zip(case.bundles, chosen.assignment.ways, strict=True):
         for part, passage in zip(bundle.parts, way.passages, strict=True):
-            taken = {int(dict(piece.params)["track"]) for piece in passage.pieces if piece.op == "subtitles"}
-            for piece in passage.pieces:
-                if piece.op == "frames" and way.name == "watch" and dict(piece.params).get("frames") == "scenes":
-                    found += scene_notes(part, int(dict(piece.params)["most"]))
+            given = [piece.parameters for piece in passage.pieces]
+            taken = {each.track for each in given if isinstance(each, ExtractSubtitles)}
+            for each in given:
+                if isinstance(each, SampleFrames) and way.name == "watch" and each.by_scene and each.most is not None:
+                    found += scene_notes(part, each.most)
             if part.subtitles and way.name == "watch":
                 found += subtitle_notes(part, case.policy.language, taken)
     return found
@@ -192,7 +199,7 @@ def _bound(case: PlanningCase, chosen: Route) -> str:
 def _without_question(case: PlanningCase, candidate: Candidate) -> list[str]:
     """Return the describers that work without the question, since it may not leave."""
     steps = [step for step in candidate.steps if isinstance(step, Call) and step.op == "describe"] if case.told else []
-    eyes = dict.fromkeys(step.endpoint for step in steps if "question" not in dict(step.params))
+    eyes = dict.fromkeys(step.endpoint for step in steps if not DescribeImages.of(step).question_digest)
     return [f"{eye} describes without the question, which is private" for eye in eyes]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from intermodal.catalog.image_options import (
     ASPECT_RATIOS,
@@ -37,15 +37,15 @@ from intermodal.cost_model.rates import LOCAL_ZONES, Rates
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.plans.facts import Facts, PartFacts
-from intermodal.request import ImageOutput, Request
+from intermodal.plans.step_parameters import DrawImage
+from intermodal.request import ImageOutput, Quality, Request
 
 USUAL_SIZE = (1024, 1024)
-USUAL_QUALITY = "medium"
+USUAL_QUALITY: Quality = "medium"
 USUAL_STRENGTH = 0.75  # of a picture that is drawn anew where nobody says how much: stable-diffusion.cpp's
 _TWICE = ("heun", "dpm2", "dpm++2s_a", "res_2s")  # samplers that evaluate the network twice a step
 _BY_QUALITY = "table:"  # rules of models whose pictures cost by quality
 
-Params = tuple[tuple[str, str], ...]
 StatedSettings = tuple[tuple[str, ...], tuple[int, int] | None]
 
 
@@ -184,7 +184,7 @@ def unsupported_by_model(diffusion: DiffusionSettings | None, request: Request, 
     return ""
 
 
-def image_params(endpoint: Endpoint, request: Request, facts: Facts) -> Params:
+def image_parameters(endpoint: Endpoint, request: Request, facts: Facts) -> DrawImage:
     """Return the parameters of the call, stated or decided here."""
     output, has, diffusion = image_output(request), supported_image_options(endpoint.host), endpoint.model.diffusion
     size = _size(endpoint, output) if has & {SIZE, RATIO} else None
@@ -193,25 +193,17 @@ def image_params(endpoint: Endpoint, request: Request, facts: Facts) -> Params:
     if diffusion is not None:
         drawn = image_generation(diffusion, request, facts)
         size, steps, guidance, strength = drawn.size, drawn.steps, drawn.guidance, drawn.strength
-    said: list[tuple[str, object]] = [
-        ("size", "" if size is None else f"{size[0]}x{size[1]}"),
-        ("quality", quality),
-        ("count", output.count if output.count > 1 else ""),
-        ("steps", steps or ""),
-        ("guidance", "" if guidance is None else f"{guidance:g}"),
-        ("sampler", output.sampler),
-        ("strength", "" if strength is None else f"{strength:g}"),
-        ("negative", output.negative),
-        ("format", output.format),
-    ]
-    return tuple((name, str(value)) for name, value in said if value)
+    return DrawImage(
+        size=size, quality=quality, count=output.count if output.count > 1 else None, steps=steps or None,
+        guidance=guidance, sampler=output.sampler, strength=strength, negative=output.negative, format=output.format,
+    )  # fmt: skip
 
 
 def _size(endpoint: Endpoint, output: ImageOutput) -> tuple[int, int]:
     return output.size or USUAL_SIZE
 
 
-def _quality(endpoint: Endpoint, output: ImageOutput) -> str:
+def _quality(endpoint: Endpoint, output: ImageOutput) -> Quality | Literal[""]:
     """Return the stated quality; else medium for a model that sells by quality, and none for any other."""
     return output.quality or (USUAL_QUALITY if endpoint.model.drawn.startswith(_BY_QUALITY) else "")
 
@@ -237,12 +229,11 @@ def image_call_cost(
     )
 
 
-def image_title(params: Params) -> str:
+def image_title(drawn: DrawImage) -> str:
     """Return what is drawn, in words: "a picture, 1024x1024, medium quality", "a picture, 512x512 x 20 steps"."""
-    said = dict(params)
-    many = f"{said['count']} pictures" if "count" in said else "a picture"
-    quality = f"{said['quality']} quality" if "quality" in said else ""
-    size = said.get("size", "")
-    if "steps" in said:  # its seconds go by steps and pixels
-        size = f"{size} x {said['steps']} steps"
+    many = "a picture" if drawn.count is None else f"{drawn.count} pictures"
+    quality = f"{drawn.quality} quality" if drawn.quality else ""
+    size = "" if drawn.size is None else f"{drawn.size[0]}x{drawn.size[1]}"
+    if drawn.steps is not None:  # its seconds go by steps and pixels
+        size = f"{size} x {drawn.steps} steps"
     return ", ".join(filter(None, (many, size, quality)))
