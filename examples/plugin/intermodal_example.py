@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intermodal.plugins import Argument, Message, PromptFile, Text
+from intermodal.plugins import Argument, ConvertedFile, InputBroken, Message, PromptFile, Text
 
 HOST = {
     "name": "Example Inference",
@@ -16,6 +16,15 @@ HOST = {
         {"id": "example/writer-8b", "context": 8192, "tier": "medium", "input_mtok": 0.05, "output_mtok": 0.20},
     ],
 }
+
+
+def convert_calendar(data: bytes, name: str) -> ConvertedFile:
+    """Turn an iCalendar file into a line an appointment. Runs in the sandboxed media worker."""
+    lines = re.findall(r"^(BEGIN:VEVENT)|^(DTSTART|SUMMARY)[^:\n]*:(.*)$", data.decode(), re.MULTILINE)
+    if not lines:
+        raise InputBroken("is a calendar without appointments")
+    text = "".join("\n-" if begin else f" {value.strip()}" for begin, _, value in lines)
+    return ConvertedFile(text=f"Appointments of {name}:\n{text}")
 
 
 @dataclass

@@ -20,10 +20,11 @@ from intermodal.errors import NotInstalled
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-PluginKind = Literal["host", "prompt format"]
+PluginKind = Literal["host", "converter", "prompt format"]
 # Kind -> the group of entry points in which a plugin names what it provides.
 GROUPS: Final[Mapping[PluginKind, str]] = {
     "host": "intermodal.hosts",
+    "converter": "intermodal.converters",
     "prompt format": "intermodal.prompts",
 }
 LOG = logging.getLogger("intermodal.plugins")
@@ -96,7 +97,7 @@ def _installed_plugins(kind: PluginKind, taken: frozenset[str], paths: tuple[str
         if plugin.kind != kind:
             continue
         if not _NAME.fullmatch(plugin.name):
-            report_problem(plugin, "is not used: a name has letters, digits, dots and dashes")
+            report_problem(plugin, "is not used: a name begins with a letter or digit, and has dots and dashes besides")
         elif plugin.name in taken:
             report_problem(plugin, f"is not used: intermodal has a {kind} of that name")
         elif plugin.name in found:

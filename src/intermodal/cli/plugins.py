@@ -99,8 +99,29 @@ def _check_prompt_formats() -> None:
     endings()
 
 
+def _check_converters() -> None:
+    """Have the media worker import each, as it does for a file."""
+    import anyio
+
+    from intermodal.errors import NotInstalled
+    from intermodal.media.sniff import plugin_converters
+    from intermodal.media.worker_client import MediaWorker
+    from intermodal.plugin_registry import report_problem
+
+    async def check() -> None:
+        async with MediaWorker() as worker:
+            for ending, plugin in plugin_converters().items():
+                try:
+                    await worker.load_plugin(ending)
+                except NotInstalled as error:
+                    report_problem(plugin, f"is not used: {error.what}")
+
+    anyio.run(check)
+
+
 # Kind -> what reads all plugins of it, and reports those that cannot be used.
 _CHECKS: Mapping[PluginKind, Callable[[], None]] = {
     "host": _check_hosts,
+    "converter": _check_converters,
     "prompt format": _check_prompt_formats,
 }

@@ -18,7 +18,6 @@ from intermodal.hints import hint
 from intermodal.media.fetch import Fetcher, LoadedFile
 from intermodal.media.media_limits import MAX_FRAMES_IN_PLAN
 from intermodal.media.office.conversion_types import (
-    CONVERTED,
     MAX_ATTACHED,
     MAX_ATTACHMENTS,
     MAX_DEPTH,
@@ -27,6 +26,7 @@ from intermodal.media.office.conversion_types import (
     SVG,
     ZIP,
     EmbeddedFile,
+    converted_kinds,
 )
 from intermodal.media.sniff import NOT_UTF_8, sniff
 from intermodal.media.worker_client import MediaWorker
@@ -142,7 +142,7 @@ async def _extracted(part: MediaPart, loaded: LoadedFile, worker: MediaWorker) -
     if media_type == PLAIN and isinstance(part, File | Document):
         found = await worker.convert(loaded.data, PLAIN, name=loaded.name)
         return (Text(text=found.text, name=loaded.name, origins=within, notes=found.notes),)
-    if media_type not in CONVERTED:
+    if converted_kinds(media_type) is None:
         return None
     if not isinstance(part, File | Document) and not (media_type == SVG and isinstance(part, Image)):
         said = {Image: "a picture", Audio: "sound", Video: "video"}[type(part)]
@@ -161,7 +161,7 @@ def _media_type(data: Data, name: str) -> str:
         if error.what != NOT_UTF_8:
             raise
         return PLAIN
-    return "" if kind == "text" and media_type not in CONVERTED else media_type
+    return "" if kind == "text" and converted_kinds(media_type) is None else media_type
 
 
 class _Extraction:
@@ -183,7 +183,7 @@ class _Extraction:
             depth: 1 for a file of the request.
         """
         found = await self._worker.convert(held.data, media_type, name=name)
-        origins = (*within, held.name, *CONVERTED[media_type])
+        origins = (*within, held.name, *(converted_kinds(media_type) or ()))
         parts: list[Part] = []
         notes = list(found.notes)
         for number, picture in enumerate(found.pictures, 1):
@@ -207,7 +207,7 @@ class _Extraction:
         if media_type == PLAIN:
             found = await self._worker.convert(held.data, PLAIN, name=name)
             return [Text(text=found.text, name=name, origins=(*origins, held.name), notes=found.notes)]
-        if media_type in CONVERTED:
+        if converted_kinds(media_type) is not None:
             if depth >= MAX_DEPTH:
                 raise InputTooLarge(f"lies {depth} files deep")
             return await self.file(name, held, media_type, origins, depth + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import shlex  # not where it is used: the worker recognises files when it can open none
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from intermodal.content import Kind
 from intermodal.errors import InputBroken, InputEmpty, InputEncrypted, InputUnsupported
@@ -27,6 +27,7 @@ from intermodal.media.office.conversion_types import (
     ODP,
     ODS,
     ODT,
+    PLUGIN_TYPE,
     PPT,
     PPTX,
     RTF,
@@ -38,6 +39,7 @@ from intermodal.media.office.conversion_types import (
     ZIP,
 )
 from intermodal.media.text.subtitle_cues import begins_as_cues
+from intermodal.plugin_registry import Plugin, installed_plugins
 
 _TAKEN = (
     "take text, PNG, JPEG, WebP, GIF, TIFF, BMP, HEIC, AVIF, SVG, WAV, MP3, FLAC, M4A, Ogg, MP4, MOV, WebM, MKV, AVI, "
@@ -62,6 +64,12 @@ _TEXT_TYPES = {
     "md": "text/markdown", "csv": "text/csv", "tsv": "text/tab-separated-values", "json": "application/json",
     "xml": "application/xml", "yaml": "application/yaml", "yml": "application/yaml",
 }  # fmt: skip
+
+_CUE_ENDINGS = {"srt": SRT, "vtt": VTT, "ass": ASS, "ssa": ASS}
+# What is read without a plugin, so that none may take it over.
+_KNOWN_ENDINGS = frozenset((
+    *MEDIA_ENDINGS, *_TEXT_ENDINGS, *_TEXT_TYPES, *_PAGE_ENDINGS, *_CUE_ENDINGS, _NOTEBOOK_ENDING, "svg", "eml", "rtf",
+))  # fmt: skip
 
 # (offset, bytes, kind, media type): what is taken.
 _PLAIN: tuple[tuple[int, bytes, Kind, str], ...] = (
@@ -137,6 +145,9 @@ _RAW_ENDINGS = frozenset(("dng", "cr2", "nef", "arw", "orf", "pef", "rw2", "srw"
 def sniff(data: Data, name: str) -> tuple[Kind, str]:
     """Return kind and media type of ``data``; ``name`` is where it came from.
 
+    A file that is not taken, or of which the bytes tell no more than text or an archive, goes to a plugin that converts
+    files with its ending.
+
     Raises InputEmpty for no bytes, InputUnsupported for kinds that are not supported, InputBroken for a media name on
     bytes that are text.
 
@@ -145,7 +156,20 @@ def sniff(data: Data, name: str) -> tuple[Kind, str]:
     >>> sniff("déjà vu".encode(), "note.txt")
     ('text', 'text/plain')
     """
-    return recognised(data, name) or ("text", _text_type(data, name))
+    try:
+        found = recognised(data, name) or ("text", _text_type(data, name))
+    except (InputBroken, InputUnsupported):
+        if data and ending_of(name) in plugin_converters():
+            return "document", PLUGIN_TYPE + ending_of(name)
+        raise
+    if (found[0] == "text" or found[1] == ZIP) and ending_of(name) in plugin_converters():
+        return "document", PLUGIN_TYPE + ending_of(name)
+    return found
+
+
+def plugin_converters() -> Mapping[str, Plugin]:
+    """Return the plugins that convert files, by the ending of their names; none is imported."""
+    return installed_plugins("converter", _KNOWN_ENDINGS)
 
 
 def recognised(data: Data, name: str) -> tuple[Kind, str] | None:
@@ -353,9 +377,6 @@ def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
     if not named and _PAGE.match(head.lstrip(b"\xef\xbb\xbf \t\r\n")):
         return "text", HTML
     return _subtitles(data, ending, named)
-
-
-_CUE_ENDINGS = {"srt": SRT, "vtt": VTT, "ass": ASS, "ssa": ASS}
 
 
 def _subtitles(data: Data, ending: str, named: bool) -> tuple[Kind, str] | None:

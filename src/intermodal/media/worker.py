@@ -15,10 +15,9 @@ import msgspec
 from intermodal.concurrency import worker_process
 from intermodal.errors import InputUnsupported, NotInstalled
 from intermodal.files.file_bytes import Data, read_whole
-from intermodal.media import process_limits
+from intermodal.media import plugin_converter, process_limits
 from intermodal.media.office.conversion_types import (
     ASS,
-    CONVERTED,
     DOC,
     DOCX,
     EML,
@@ -32,6 +31,7 @@ from intermodal.media.office.conversion_types import (
     ODS,
     ODT,
     PLAIN,
+    PLUGIN_TYPE,
     PPT,
     PPTX,
     RTF,
@@ -41,8 +41,9 @@ from intermodal.media.office.conversion_types import (
     XLS,
     XLSX,
     ZIP,
+    converted_kinds,
 )
-from intermodal.media.sniff import sniff
+from intermodal.media.sniff import plugin_converters, sniff
 from intermodal.media.worker_results import MediaProbeResult
 from intermodal.plans.facts import Box, PageFacts
 
@@ -60,7 +61,7 @@ def _decoder(name: str) -> Any:
 def probe(data: Data, name: str) -> dict[str, Any]:
     """Return facts of one picture, recording, video or document, as ``ProbeResult`` in builtins."""
     kind, media_type = sniff(data, name)
-    if kind == "text" or media_type in CONVERTED:
+    if kind == "text" or converted_kinds(media_type) is not None:
         raise InputUnsupported("holds nothing to decode", where=name)
     if kind == "video":
         probed = _decoder("video.probe").probe(data, media_type, _decoder("image.decoder").text_density)
@@ -165,6 +166,8 @@ _CONVERTERS = {
 
 def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
     """Convert a document, a page or a mail; return ``ConvertedFile`` in builtins."""
+    if media_type.startswith(PLUGIN_TYPE):
+        return _convert_by_plugin(data, name, media_type.removeprefix(PLUGIN_TYPE))
     module, needed = _CONVERTERS[media_type]
     if not all(map(_installed, needed)):
         raise NotInstalled("what converts it is not installed", where=name, todo=f"run: {EXTRA_TODO}")
@@ -180,6 +183,22 @@ def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
     return found
 
 
+def load_plugin(ending: str) -> bool:
+    """Import the plugin that converts files with this ending, to find out whether it can be. Raises NotInstalled."""
+    with process_limits.files_allowed():
+        plugin_converter.load_converter(ending)
+    return True
+
+
+def _convert_by_plugin(data: Data, name: str, ending: str) -> dict[str, Any]:
+    with process_limits.files_allowed():
+        converter = plugin_converter.load_converter(ending)
+    with process_limits.memory_limit(_CONVERTING + 4 * len(data)):
+        made = converter.convert(read_whole(data, name), name)
+    found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
+    return found
+
+
 def fences() -> dict[str, bool]:
     """Return the limits that hold, by trying: as a library would, then as code that took the process over would."""
     return process_limits.probe_limits()
@@ -191,6 +210,7 @@ def ready() -> bool:
 
 
 def main() -> None:
+    plugin_converters()  # found while files can be opened
     gauge = process_limits.apply_limits()
     worker_process.serve(
         {
@@ -203,6 +223,7 @@ def main() -> None:
             "frames": frames,
             "subtitles": subtitles,
             "convert": convert,
+            "load_plugin": load_plugin,
             "ready": ready,
             "fences": fences,
         },

@@ -188,6 +188,10 @@ class MediaWorker:
         arguments = {"data": data, "name": name, "media_type": media_type}
         return msgspec.convert(await self._call("convert", arguments, name=name, seconds=120), ConvertedFile)
 
+    async def load_plugin(self, ending: str) -> None:
+        """Have a child import the plugin that converts files with this ending. Raises NotInstalled."""
+        await self._call("load_plugin", {"ending": ending}, name="", seconds=_PROBE_SECONDS)
+
     async def _call(
         self,
         method: str,

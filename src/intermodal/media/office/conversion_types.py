@@ -57,6 +57,15 @@ CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
     ASS: ("text",),
 }
 
+PLUGIN_TYPE: Final = "application/x-intermodal-plugin-"  # then the ending that a plugin converts
+PLUGIN_KINDS: Final[tuple[Kind, ...]] = ("document", "text")
+
+
+def converted_kinds(media_type: str) -> tuple[Kind, ...] | None:
+    """Return the kinds a privacy label may call a file of this type by; None where it is not converted."""
+    return PLUGIN_KINDS if media_type.startswith(PLUGIN_TYPE) else CONVERTED.get(media_type)
+
+
 # Limits of what is taken out of one file.
 MAX_PACKED: Final = 256 << 20  # bytes of all members of a ZIP container, unpacked
 MAX_MEMBERS: Final = 10_000

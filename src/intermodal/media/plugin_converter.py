@@ -1,0 +1,74 @@
+"""Runs the converter of a plugin in the media worker, within the same limits as the built-in ones.
+
+A plugin's module is imported with files allowed; while it converts, no file can be opened and nothing imported.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from typing import cast
+
+from intermodal.errors import Hints, InputBroken, InputTooLarge, IntermodalError, NotInstalled
+from intermodal.media.office.conversion_types import MAX_CHARS, MAX_PICTURES, ConvertedFile
+from intermodal.media.sniff import plugin_converters
+from intermodal.plugin_registry import Plugin, load_plugin, not_usable
+
+_OPENED = "opened a file or a socket, or imported a module, while it converted; import modules at the top of its own"
+
+
+class PluginConverter:
+    """A plugin's function, whose failures are errors that name its package."""
+
+    def __init__(self, plugin: Plugin, function: Callable[[bytes, str], ConvertedFile | str]) -> None:
+        self.plugin = plugin
+        self._function = function
+
+    def convert(self, data: bytes, name: str) -> ConvertedFile:
+        """Convert a file. Raises InputBroken where the plugin fails, InputTooLarge for more text than is taken."""
+        made = self._call(data, name)
+        if isinstance(made, str):
+            made = ConvertedFile(text=made)
+        if not isinstance(made, ConvertedFile):
+            raise self._failed(f"returned {type(made).__name__}, neither text nor a ConvertedFile")
+        if len(made.text) > MAX_CHARS:
+            raise InputTooLarge(f"holds {len(made.text):,} characters, more than {MAX_CHARS:,}", where=name)
+        left = len(made.pictures) - MAX_PICTURES
+        notes = (f"{left} pictures left out: at most {MAX_PICTURES} are taken",) if left > 0 else ()
+        return ConvertedFile(
+            text=made.text, pictures=made.pictures[:MAX_PICTURES], attachments=made.attachments,
+            notes=(f"converted by {self.plugin.title}", *made.notes, *notes),
+        )  # fmt: skip
+
+    def _call(self, data: bytes, name: str) -> object:
+        # A failure is raised outside of ``except``: the loop of the worker takes a failed import for a fault of ours.
+        try:
+            return self._function(data, name)
+        except (IntermodalError, MemoryError):
+            raise
+        except (ImportError, OSError) as error:
+            opened = isinstance(error, ImportError) or error.errno in (errno.EMFILE, errno.EACCES, errno.EPERM)
+            what = _OPENED if opened else f"failed ({type(error).__name__})"
+        except Exception as error:
+            what = f"failed ({type(error).__name__})"  # its text may hold content
+        raise self._failed(what)
+
+    def _failed(self, what: str) -> InputBroken:
+        return InputBroken(f"cannot be converted: {self.plugin.title} {what}", todo=self.plugin.removal)
+
+
+def load_converter(ending: str) -> PluginConverter:
+    """Import the converter of an ending. Raises NotInstalled."""
+    plugin = plugin_converters().get(ending)
+    if plugin is None:
+        what = f"the worker process finds no plugin that converts .{ending} files"
+        raise NotInstalled(what, todo="install the plugin with pip: changes of sys.path do not reach the worker")
+    hints: Hints
+    try:
+        function = load_plugin(plugin)
+        if not callable(function):
+            raise not_usable(plugin, f"is {type(function).__name__}, not a function")
+        return PluginConverter(plugin, cast("Callable[[bytes, str], ConvertedFile | str]", function))
+    except NotInstalled as error:
+        hints = error.hints
+    raise NotInstalled(hints.what, where=hints.where, todo=hints.todo)
