@@ -168,6 +168,10 @@ class ClientResources:
         """Estimate what a question needs of media, without a request; None where no sentence model is here."""
         return await self._questions.needs(question, kinds)
 
+    def known_question_needs(self, question: str, kinds: Collection[Kind] = PICTURES) -> QuestionFacts | None:
+        """Return an earlier estimate of ``question_needs``; None where there is none yet."""
+        return self._questions.known(question, kinds)
+
     @property
     def machine_now(self) -> Machine:
         """The machine now, with the endpoints that are in its memory."""

@@ -3,6 +3,7 @@
 ``run.py`` drives a plan's routes and ``route_run.py`` one of them: prepare a step, attempt its call, check the result,
 replan where that is called for, settle the cost. ``replan.py`` plans the rest of a run again. ``run_state.py`` holds
 what the routes of a run share, ``dependencies.py`` what a run is handed: catalog, media, store, network, clock.
+``api.py`` is what other packages may use of this one.
 
 attempt/        one call: retries, circuit breaker, ledger, accounting, and how an answer is judged while it streams
 conversion/     steps before the answer: transcripts, text of images and pages, their cache keys and checks

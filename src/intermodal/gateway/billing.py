@@ -31,7 +31,7 @@ from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.request import Policy
 
 if TYPE_CHECKING:
-    from intermodal.executor.attempt.step_caller import PriorAttempt
+    from intermodal.executor.api import PriorAttempt
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 MAX_IDEMPOTENCY_KEY = 255

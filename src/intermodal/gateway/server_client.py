@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.types import Catalog, EndpointShortcoming
 from intermodal.client import AsyncClient
-from intermodal.client_resources import PICTURES
 from intermodal.errors import IntermodalError
-from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+from intermodal.executor.api import EndpointHealth
 from intermodal.hints import Surface
-from intermodal.plans.facts import QuestionFacts
 from intermodal.plans.machine import Machine
 from intermodal.request import Policy
 from intermodal.telemetry.activation import is_enabled, start_telemetry
@@ -82,10 +80,6 @@ class ServerClient(AsyncClient):
     def up_to_date(self) -> bool:
         """True if ``looked`` would return at once."""
         return time.monotonic() - self._looked < REFRESH_SECONDS
-
-    def told_before(self, question: str) -> QuestionFacts | None:
-        """Return what is cached about a question on pictures."""
-        return self._questions.known(question, PICTURES)
 
     async def looked(self) -> None:
         """Refresh servers, machine, learned limits and the date, at most once a second.

@@ -20,11 +20,15 @@ from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.context_window import output_limit
-from intermodal.executor.attempt.accounting import is_free, settle, upper_bound
-from intermodal.executor.attempt.ledger import reservation
-from intermodal.executor.drivers.codecs import picture_types
-from intermodal.executor.outputs.json_answer import asked_in_words
-from intermodal.executor.preparation.request_size import counting_rules
+from intermodal.executor.api import (
+    counting_rules,
+    is_free,
+    json_answer,
+    picture_types,
+    reservation,
+    settle,
+    upper_bound,
+)
 from intermodal.gateway.direct.protocol_adapters import BodyStart, ProtocolAdapter
 from intermodal.gateway.http1.response_writer import header_lines
 from intermodal.gateway.quotas.quota_types import QuotaClaim, claim_for_plan
@@ -230,7 +234,7 @@ class CompiledPlan:
     def _instruction(self, chat: ParsedChat) -> str:
         if self.schema is None:
             return ""
-        return asked_in_words(
+        return json_answer.asked_in_words(
             self.schema, self.endpoint.host, held=self.held,
             speaks_of_json=lambda: b"json" in _messages_of(chat, self.tongue.said).lower(),
         )  # fmt: skip
@@ -335,7 +339,7 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, t
     held = _held(schema, endpoint)
     if chat.stream and not held:
         return "its stream is shown only once it is held against its schema"
-    told = asked_in_words(schema, endpoint.host, held=held, speaks_of_json=lambda: False)
+    told = json_answer.asked_in_words(schema, endpoint.host, held=held, speaks_of_json=lambda: False)
     if told and (chat.pictures or append_words(_messages_of(chat, tongue.said), told) is None):
         return "its schema is to be said after something that is not plain words"
     return ""

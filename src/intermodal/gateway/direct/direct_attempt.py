@@ -17,17 +17,24 @@ from intermodal.content import together
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.events import Usage
-from intermodal.executor.attempt import accounting
-from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage
-from intermodal.executor.attempt.answer_state import LOOP_STOPPED, deadline_missed, overrun_note
-from intermodal.executor.attempt.capability_learning import context_lesson
-from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
-from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_tokens
-from intermodal.executor.conversion import checks
-from intermodal.executor.outputs import json_answer
-from intermodal.executor.outputs.answer_call import ending_notes
-from intermodal.executor.outputs.answer_call import refusal_error as refusal_of
-from intermodal.executor.outputs.json_answer import INLINE
+from intermodal.executor.api import (
+    LOOP_STOPPED,
+    REPEATS_NOTE,
+    AttemptAccount,
+    AttemptEnding,
+    PriorAttempt,
+    context_lesson,
+    count_answer_tokens,
+    deadline_missed,
+    detect_truncated_prompt,
+    ending_notes,
+    json_answer,
+    overrun_note,
+    repeats,
+    reported_usage,
+    usage_is_complete,
+)
+from intermodal.executor.api import refusal_error as refusal_of
 from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.attempt_ids import new_ids
 from intermodal.gateway.direct.compiled_plan import CompiledPlan, ShortenedCall, run_metadata
@@ -458,7 +465,7 @@ class DirectAttempt:
         said = ending_notes(exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought)
         if self._shortened is not None:
             said.insert(0, _SHORTENED.format(self._way.limit, self._limit))
-        return (*said, checks.REPEATS_NOTE) if self._way.schema is None and checks.repeats(text) else tuple(said)
+        return (*said, REPEATS_NOTE) if self._way.schema is None and repeats(text) else tuple(said)
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
         """A server near by that read less than it was sent."""
@@ -479,7 +486,7 @@ class DirectAttempt:
         if schema is None or live.calls or not text.strip():  # without a word nothing is shown
             return None
         try:
-            return self._fault(json_answer.parse(text, schema.schema, StepBudget(INLINE)))
+            return self._fault(json_answer.parse(text, schema.schema, StepBudget(json_answer.INLINE)))
         except BudgetExhausted as problem:
             if problem.deep:
                 return self._unchecked(problem)
@@ -511,7 +518,7 @@ class DirectAttempt:
             return exchange.begun
         text = "".join(exchange.text)
         try:
-            parsed = json_answer.parse(text, schema.schema, StepBudget(INLINE))
+            parsed = json_answer.parse(text, schema.schema, StepBudget(json_answer.INLINE))
         except BudgetExhausted:
             return False
         return json_answer.stands(parsed, text, cut=exchange.finish == "length", whole=schema.whole)
@@ -556,7 +563,7 @@ class DirectAttempt:
         usage = exchange.usage or _UNCOUNTED
         return self._account.end(
             time.monotonic(), usage, out=usage.output_tokens, cut=exchange.finish == "length", code=code,
-            counted=accounting.usage_is_complete(usage, looped=exchange.looped, overran=exchange.overran),
+            counted=usage_is_complete(usage, looped=exchange.looped, overran=exchange.overran),
         )  # fmt: skip
 
     def _worked(self) -> None:

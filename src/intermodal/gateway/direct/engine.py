@@ -155,7 +155,7 @@ class DirectEngine:
         policy = self._policy(asked, chat)
         if policy is None:
             return None
-        told = client.told_before(question_excerpt(chat.asked)) if _open(chat, policy) else None
+        told = client.known_question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
         if told is None and _open(chat, policy):
             return None
         catalog = client.catalog_for(policy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from intermodal.executor.attempt.step_caller import PriorAttempt
+    from intermodal.executor.api import PriorAttempt
     from intermodal.gateway.quotas.lease_pool import QuotaReservation
 
 

@@ -16,8 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Refusal
-from intermodal.executor.attempt.answer_state import LoopGuard, TokenLimiter, trailing_timeout
-from intermodal.executor.outputs.first_word_gate import CommitGate
+from intermodal.executor.api import CommitGate, LoopGuard, TokenLimiter, trailing_timeout
 from intermodal.gateway.client_apis import ReplyEncoder
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta

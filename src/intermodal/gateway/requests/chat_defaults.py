@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from intermodal import answer_schema as schemas
-from intermodal.executor.outputs.json_answer import run_bounded
+from intermodal.executor.api import json_answer
 from intermodal.json_schema import BudgetExhausted
 from intermodal.protocols.calls import ChatCall
 from intermodal.request import JsonOutput
@@ -35,7 +35,7 @@ async def check_output(output: JsonOutput) -> JsonOutput:
     read.
     """
     try:
-        await run_bounded(partial(schemas.check_schema, output.schema))
+        await json_answer.run_bounded(partial(schemas.check_schema, output.schema))
     except BudgetExhausted as error:
         raise schemas.schema_too_large(error) from None
     return replace(output, whole=False)

@@ -1,0 +1,50 @@
+"""The executor's public door: what a surface uses that makes a call itself and streams its reply on.
+
+``gateway/`` imports nothing else of this package; an import contract holds that. Runs go through
+``AsyncClient.execute``. What is here is what every attempt shares, whoever makes it:
+
+- what it costs and how it ends: ``AttemptAccount``, ``settle``, ``upper_bound``, ``reservation``
+- how its answer is judged while it streams: ``CommitGate``, ``LoopGuard``, ``TokenLimiter``, ``trailing_timeout``
+- what is wrong with an answer that is complete: ``json_answer``, ``detect_truncated_prompt``, ``repeats``
+- how the executor continues it: ``PriorAttempt``; whether its endpoint may be called: ``EndpointHealth``
+"""
+
+from __future__ import annotations
+
+from intermodal.executor.attempt.accounting import (
+    AttemptAccount,
+    AttemptEnding,
+    is_free,
+    reported_usage,
+    settle,
+    upper_bound,
+    usage_is_complete,
+)
+from intermodal.executor.attempt.answer_state import (
+    LOOP_STOPPED,
+    LoopGuard,
+    TokenLimiter,
+    deadline_missed,
+    is_output,
+    overrun_note,
+    trailing_timeout,
+)
+from intermodal.executor.attempt.capability_learning import context_lesson
+from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+from intermodal.executor.attempt.ledger import reservation
+from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
+from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_tokens
+from intermodal.executor.conversion.checks import REPEATS_NOTE, repeats
+from intermodal.executor.drivers.codecs import picture_types
+from intermodal.executor.outputs import json_answer
+from intermodal.executor.outputs.answer_call import ending_notes, refusal_error
+from intermodal.executor.outputs.first_word_gate import CommitGate
+from intermodal.executor.preparation.request_size import counting_rules
+
+__all__ = [
+    "LOOP_STOPPED", "REPEATS_NOTE", "AttemptAccount", "AttemptEnding", "CommitGate", "EndpointHealth", "LoopGuard",
+    "PriorAttempt", "TokenLimiter", "context_lesson", "count_answer_tokens", "counting_rules", "deadline_missed",
+    "detect_truncated_prompt", "ending_notes", "is_free", "is_output", "json_answer", "overrun_note", "picture_types",
+    "refusal_error", "repeats", "reported_usage", "reservation", "settle", "trailing_timeout", "upper_bound",
+    "usage_is_complete",
+]  # fmt: skip
