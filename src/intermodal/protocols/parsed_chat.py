@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +26,7 @@ LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by t
 _word = msgspec.json.Decoder(str)
 _NO_MEDIUM = 100  # letters; longer words without a blank are media
 _TRUE, _FALSE, _NULL = b"true", b"false", b"null"
+_BEGINS = {role: b"\0\0%b" % role.encode() for role in ("system", "user", "assistant", "tool")}
 _AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
 
 
@@ -50,7 +50,7 @@ class TextMeasurer(Protocol):
 
 
 class ParsedChat(msgspec.Struct, frozen=True):
-    """A chat for the lane.
+    """A chat for the direct path.
 
     Attributes:
         body: what it was read from. fields: of its text, as they came. model: as it was asked for.
@@ -102,7 +102,8 @@ def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
         fields = split_object(body)
         if not fields.keys() <= taken:
             return None
-        model, stream = _word.decode(fields["model"]), raw_field(fields, "stream")
+        model = _word.decode(fields["model"])
+        stream = bytes(fields["stream"]) if "stream" in fields else b""
     except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
         return None
     return (fields, model, stream == _TRUE) if stream in (b"", _TRUE, _FALSE, _NULL) else None
@@ -112,7 +113,8 @@ def settings_in(
     fields: Mapping[str, msgspec.Raw], but: frozenset[str], varying: frozenset[str] = VARYING
 ) -> tuple[object, ...]:
     """What is said besides the messages, as it came. Of ``varying`` fields, that they say something."""
-    said: list[object] = [(name, bytes(fields[name])) for name in sorted(fields.keys() - but)]
+    besides = fields.keys() - but
+    said: list[object] = [(name, bytes(fields[name])) for name in sorted(besides)] if besides else []
     if not varying.isdisjoint(fields):
         said += [name for name in sorted(varying & fields.keys()) if bytes(fields[name]) != _NULL]
     return tuple(said)
@@ -122,19 +124,17 @@ def raw_field(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
     return bytes(fields[name]) if name in fields else b""
 
 
-def measured(text: str, measure: TextMeasurer, texts: list[TextSizes]) -> tuple[object, ...]:
-    found = measure.sizes(text)
-    texts.append(found)
-    return found.shape
-
-
 def read_conversation(
-    body: ExtractedBody, owner: str, measure: TextMeasurer, table: str, taken: frozenset[str],
-    read: Callable[[ExtractedBody, Opened, ConversationReader], ParsedChat | None],
+    body: ExtractedBody, owner: str, measure: TextMeasurer, taken: frozenset[str],
+    read: Callable[[ExtractedBody, Opened, ConversationReader], ParsedChat | None], *, unread: str = "",
 ) -> ParsedChat | None:  # fmt: skip
-    """The chat that ``read`` finds in a body with no other fields than ``taken``, if the lane may take it."""
+    """Return the chat that ``read`` finds in a body with no other fields than ``taken``; None where it finds none.
+
+    ``unread``: the kind of request of ``request_fields.py`` whose nested content is not understood here, and is to be
+    named in the answer.
+    """
     opened = opened_body(body.text, taken)
-    if opened is None or ignored_content(body.text, table):  # what is in its parts is told, too
+    if opened is None or (unread and ignored_content(body.text, unread)):
         return None
     try:
         return read(body, opened, ConversationReader(owner, measure))
@@ -142,41 +142,42 @@ def read_conversation(
         return None
 
 
-@dataclass(slots=True)
-class _Turn:
-    words: list[str] = field(default_factory=list)
-    sizes: list[TextSizes] = field(default_factory=list)
-    calling: bool = False  # it calls a tool, answers a call or thinks
-
-
 class ConversationReader:
-    """Told of the parts of a conversation in their order; each method is False for a part the lane does not take.
+    """Told of the parts of a conversation in their order; each method is False for a part that is not taken.
 
     ``plain``: words and pictures are all there is.
     """
 
+    before: bytes | None = None
+    plain = True
+    _joined = False  # a turn has several texts
+    _calling: frozenset[int] = frozenset()  # turns that call a tool, answer a call or think
+
     def __init__(self, owner: str, measure: TextMeasurer) -> None:
         self.digest: Any = hashlib.sha256(owner.encode())  # as ``conversations.py`` has it
-        self.before: bytes | None = None
         self.shapes: list[object] = []
         self.pictures: list[ImageFacts] = []
-        self.plain = True
         self._measure = measure
-        self._turns: list[_Turn] = []
+        self._turns: list[list[str]] = []  # words of each
+        self._sizes: list[TextSizes] = []  # of all these words
 
     def begin(self, role: str) -> None:
         """A new turn."""
-        self.digest.update(b"\0\0%b" % role.encode())
+        self.digest.update(_BEGINS[role])
         self.shapes.append(role)
-        self._turns.append(_Turn())
+        self._turns.append([])
 
     def words(self, text: str) -> bool:
-        if not text.strip() or len(text) > LONG:
+        stripped = text.strip()
+        if not stripped or len(text) > LONG:
             return False
         turn = self._turns[-1]
-        turn.words.append(text)
-        turn.sizes.append(self._measured(text))
-        self.digest.update(b"\0" + text.strip().encode("utf-8", "replace"))
+        self._joined |= bool(turn)
+        turn.append(text)
+        found = self._measure.sizes(text)
+        self._sizes.append(found)
+        self.shapes.append(found.shape)
+        self.digest.update(b"\0" + stripped.encode("utf-8", "replace"))
         return True
 
     def picture(self, found: ImageFacts | None, detail: str) -> bool:
@@ -188,13 +189,13 @@ class ConversationReader:
         return True
 
     def call(self, tool: str, arguments: str) -> bool:
-        return self._known_by(tool) and self._calling("call", arguments, tool)
+        return self._known_by(tool) and self._calls("call", arguments, tool)
 
     def result(self, text: str) -> bool:
-        return self._known_by(text) and self._calling("result", text)
+        return self._known_by(text) and self._calls("result", text)
 
     def thought(self, text: str) -> bool:
-        return self._calling("thought", text)
+        return self._calls("thought", text)
 
     def answered(self) -> None:
         """What was told last is an answer's: up to here the conversation may be known."""
@@ -204,42 +205,40 @@ class ConversationReader:
         self.digest.update(f"\0{text}".encode("utf-8", "replace"))
         return True
 
-    def _calling(self, what: str, text: str, *more: object) -> bool:
+    def _calls(self, what: str, text: str, *more: object) -> bool:
         if len(text) > LONG:
             return False
         self.plain = False
-        self._turns[-1].calling = True
-        self.shapes.append((what, *more))
-        self._measured(text)
+        self._calling |= {len(self._turns) - 1}
+        self.shapes += ((what, *more), self._measure.sizes(text).shape)
         return True
-
-    def _measured(self, text: str) -> TextSizes:
-        found = self._measure.sizes(text)
-        self.shapes.append(found.shape)
-        return found
 
     # ---- all of them
 
-    @property
-    def count(self) -> int:
-        return len(self._turns)
+    def chat(
+        self, name: str, body: ExtractedBody, opened: Opened, settings: tuple[object, ...], *, usage: bool = True,
+        written: Mapping[str, Sequence[bytes | memoryview]] = _AS_THEY_CAME,
+    ) -> ParsedChat:  # fmt: skip
+        """Return the chat of all that was told. ``name`` tells its protocol from others."""
+        fields, model, stream = opened
+        asked, pictures = self._asked(), tuple(self.pictures)
+        question = self._measure.question(asked, pictured=bool(pictures))
+        return ParsedChat(
+            body=body, fields=fields, model=model, stream=stream, usage=usage,
+            shape=(name, model, stream, settings, question, *self.shapes),
+            pictures=pictures, texts=self._texts(), messages=len(self._turns), before=self.before, said=self.digest,
+            written=written, plain=self.plain, asked=asked if pictures else "",
+        )  # fmt: skip
 
-    @property
-    def asked(self) -> str:
+    def _asked(self) -> str:
         """What the last turn says that is none of calling tools (``planner/planning_case.py``)."""
-        asked = next((turn for turn in reversed(self._turns) if not turn.calling), None)
-        return " ".join(asked.words) if asked is not None else ""
+        last = len(self._turns) - 1
+        while last in self._calling:
+            last -= 1
+        return " ".join(self._turns[last]) if last >= 0 else ""
 
-    @property
-    def question(self) -> tuple[object, ...]:
-        """What that asks for."""
-        return self._measure.question(self.asked, pictured=bool(self.pictures))
-
-    @property
-    def texts(self) -> tuple[TextSizes, ...]:
-        """Of what each turn says."""
-        return tuple(
-            turn.sizes[0] if len(turn.sizes) == 1 else self._measure.sizes("\n\n".join(turn.words))
-            for turn in self._turns
-            if turn.sizes
-        )
+    def _texts(self) -> tuple[TextSizes, ...]:
+        """Sizes of what each turn says."""
+        if not self._joined:
+            return tuple(self._sizes)
+        return tuple([self._measure.sizes("\n\n".join(words)) for words in self._turns if words])

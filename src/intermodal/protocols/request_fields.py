@@ -446,10 +446,12 @@ def ignored_content(body: bytes, table: str, carried: int = 0) -> tuple[str, ...
 
     ``cache_control`` is among them where a body has more marks than are ``carried`` to the host.
     """
-    nested = _NESTED.get(table, {}).items()
+    lost = ("cache_control",) if _CACHE in body and len(_MARK.findall(body)) > carried else ()
+    if table not in _NESTED:
+        return lost
+    nested = _NESTED[table].items()
     found = tuple(name for name, form in nested if b'"%b"' % name.encode() in body and form.search(body))
-    lost = _CACHE in body and len(_MARK.findall(body)) > carried
-    return (*found, "cache_control") if lost else found
+    return found + lost
 
 
 def unenforced_tools(tools: Iterable[Tool], protocol: str) -> tuple[str, ...]:

@@ -6,19 +6,18 @@ full.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Literal
 
 import msgspec
 
-from intermodal.protocols.framing.image_facts import ImageFacts, image_in_base64
+from intermodal.protocols.framing.image_facts import image_in_base64
 from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.parsed_chat import (
+    ConversationReader,
+    Opened,
     ParsedChat,
     TextMeasurer,
-    TextSizes,
-    measured,
-    opened_body,
+    read_conversation,
     settings_in,
 )
 from intermodal.protocols.request_fields import passthrough_fields
@@ -68,55 +67,28 @@ _system = msgspec.json.Decoder(str | list[_Block])
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
-    """The chat a body says, if the lane may take it."""
-    opened = opened_body(body.text, TAKEN)
-    if opened is None:
-        return None
-    fields, model, stream = opened
-    try:
-        messages = _messages.decode(fields["messages"])
-        system = _system.decode(fields["system"]) if "system" in fields else ""
-        if "output_config" in fields:
-            _output.decode(fields["output_config"])
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
-        return None
-    reader = _Reader(body, owner, measure)
+    """Return the chat in a body; None where it is not for the direct path."""
+    return read_conversation(body, owner, measure, TAKEN, _read)
+
+
+def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
+    fields = opened[0]
+    messages = _messages.decode(fields["messages"])
+    system = _system.decode(fields["system"]) if "system" in fields else ""
+    if "output_config" in fields:
+        _output.decode(fields["output_config"])
+    reader = _Reader(body, turns)
     if not reader.system(system) or not all(map(reader.message, messages)):
         return None
-    settings = settings_in(fields, _NOT_ASKED, _VARYING)
-    pictured = bool(reader.pictures)
-    asked = _question(messages)
-    question = measure.question(asked, pictured=pictured)
-    return ParsedChat(
-        body=body, fields=fields, model=model, shape=("messages", model, stream, settings, question, *reader.shapes),
-        stream=stream, usage=True, pictures=tuple(reader.pictures), texts=tuple(reader.texts),
-        messages=len(messages), before=reader.before, said=reader.digest,
-        asked=asked if pictured else "",
-    )  # fmt: skip
-
-
-def _question(messages: list[_Message]) -> str:
-    """As ``planner/planning_case.py`` finds it: in the last message that is no turn of calling tools."""
-    for message in reversed(messages):
-        if isinstance(message.content, str):
-            return message.content
-        rest = [block for block in message.content if block.type != "tool_result"]
-        if rest and not any(block.type in ("tool_use", "thinking") for block in rest):
-            return " ".join(block.text for block in rest if block.text is not None)
-    return ""
+    return turns.chat("messages", body, opened, settings_in(fields, _NOT_ASKED, _VARYING))
 
 
 class _Reader:
-    """Goes through the messages in their order; False from what the lane does not take."""
+    """Goes through the messages in their order; False from what is not taken."""
 
-    def __init__(self, body: ExtractedBody, owner: str, measure: TextMeasurer) -> None:
-        self.digest: Any = hashlib.sha256(owner.encode())
-        self.before: bytes | None = None
-        self.shapes: list[object] = []
-        self.pictures: list[ImageFacts] = []
-        self.texts: list[TextSizes] = []
+    def __init__(self, body: ExtractedBody, turns: ConversationReader) -> None:
         self._body = body
-        self._measure = measure
+        self._turns = turns
         self._role = ""
         self._last = ""  # role of the message before
 
@@ -143,22 +115,17 @@ class _Reader:
             done = all(map(self._result, results)) and all(self._block(message.role, block) for block in rest)
             done = done and bool(blocks)
         if message.role == "assistant":
-            self.before = self.digest.copy().digest()
+            self._turns.answered()
         return done
 
-    def _turn(self, role: str) -> None:
+    def _turn(self, role: str) -> ConversationReader:
         if role != self._role:  # neighbours of one role are one message
             self._role = role
-            self.digest.update(b"\0\0%b" % role.encode())
-            self.shapes.append(role)
+            self._turns.begin(role)
+        return self._turns
 
     def _words(self, role: str, text: str) -> bool:
-        if not text.strip():
-            return False
-        self._turn(role)
-        self.digest.update(b"\0" + text.strip().encode("utf-8", "replace"))
-        self.shapes.append(measured(text, self._measure, self.texts))
-        return True
+        return self._turn(role).words(text)
 
     def _result(self, block: _Block) -> bool:
         content = block.content or ""
@@ -166,10 +133,7 @@ class _Reader:
             if not all(inner.type == "text" and inner.text is not None for inner in content):
                 return False
             content = "\n".join(inner.text or "" for inner in content)
-        self._turn("tool")
-        self.digest.update(b"\0" + content.encode("utf-8", "replace"))
-        self.shapes.append(("result", measured(content, self._measure, self.texts)))
-        return True
+        return self._turn("tool").result(content)
 
     def _block(self, role: str, block: _Block) -> bool:
         if block.type == "text" and block.text is not None:
@@ -177,25 +141,13 @@ class _Reader:
         if block.type == "image" and block.source is not None and role == "user":
             return self._picture(block.source)
         if block.type == "tool_use" and role == "assistant":
-            self._turn(role)
-            self.digest.update(b"\0" + block.name.encode("utf-8", "replace"))
-            arguments = bytes(block.input).decode("utf-8", "replace")
-            self.shapes.append(("call", block.name, measured(arguments, self._measure, self.texts)))
-            return True
+            return self._turn(role).call(block.name, bytes(block.input).decode("utf-8", "replace"))
         if block.type == "thinking" and block.thinking is not None and role == "assistant":
-            self._turn(role)
-            self.shapes.append(("thinking", measured(block.thinking, self._measure, self.texts)))
-            return True
+            return self._turn(role).thought(block.thinking)
         return False
 
     def _picture(self, source: _Source) -> bool:
         if source.type != "base64":
             return False
         found = image_in_base64(self._body.media(memoryview(source.data)[1:-1]), source.media_type.encode())
-        if found is None:
-            return False
-        self._turn("user")
-        self.digest.update(b"\0" + found.digest)
-        self.pictures.append(found)
-        self.shapes.append((found.media_type, found.width, found.height, found.size.bit_length()))
-        return True
+        return self._turn("user").picture(found, "auto")

@@ -55,8 +55,8 @@ _word = msgspec.json.Decoder(str | None)
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
-    """The chat a body says, if the lane may take it."""
-    return read_conversation(body, owner, measure, "ollama", TAKEN, _read)
+    """Return the chat in a body; None where it is not for the direct path."""
+    return read_conversation(body, owner, measure, TAKEN, _read, unread="ollama")
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
@@ -66,16 +66,11 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     if not all(map(reader.message, _messages.decode(fields["messages"]))):
         return None
     settings = settings_in(fields, _NOT_ASKED, frozenset())
-    return ParsedChat(
-        body=body, fields=fields, model=model, shape=("ollama", model, stream, settings, turns.question, *turns.shapes),
-        stream=stream, usage=True, pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,
-        before=turns.before, said=turns.digest, written={"messages": reader.written()}, plain=turns.plain,
-        asked=turns.asked if turns.pictures else "",
-    )  # fmt: skip
+    return turns.chat("ollama", body, (fields, model, stream), settings, written={"messages": reader.written()})
 
 
 class _Reader:
-    """Goes through the messages in their order; False from what the lane does not take."""
+    """Goes through the messages in their order; False from what is not taken."""
 
     def __init__(self, body: ExtractedBody, turns: ConversationReader) -> None:
         self._body = body

@@ -6,25 +6,23 @@ what is wrong.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Literal
 
 import msgspec
 
-from intermodal.protocols.framing.image_facts import ImageFacts, image_in_data_url
+from intermodal.protocols.framing.image_facts import image_in_data_url
 from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.parsed_chat import (
-    LONG,
     VARYING,
+    ConversationReader,
+    Opened,
     ParsedChat,
     TextMeasurer,
-    TextSizes,
-    measured,
-    opened_body,
     raw_field,
+    read_conversation,
     settings_in,
 )
-from intermodal.protocols.request_fields import IDENTIFIERS, passthrough_fields
+from intermodal.protocols.request_fields import IDENTIFIERS, ignored_content, passthrough_fields
 
 # Fields that go on as they came, and those that stay here: what they say is in the plan, or no host is told.
 KEPT = (
@@ -80,127 +78,68 @@ _NULL = b"null"
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
-    """The chat a body says, if the lane may take it."""
-    opened = opened_body(body.text, TAKEN)
-    if opened is None:
+    """Return the chat in a body; None where it is not for the direct path."""
+    return read_conversation(body, owner, measure, TAKEN, _read)
+
+
+def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
+    fields = opened[0]
+    if "tools" in fields and ignored_content(bytes(fields["tools"]), "openai"):
         return None
-    fields, model, stream = opened
-    try:
-        messages = _messages.decode(fields["messages"])
-        usage = False
-        if "stream_options" in fields:
-            options = _options.decode(fields["stream_options"])
-            usage = options.get("include_usage") is True
-            if len(options) > ("include_usage" in options):  # others are named in the answer
-                return None
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, RecursionError):
-        return None
+    usage = False
+    if "stream_options" in fields:
+        options = _options.decode(fields["stream_options"])
+        usage = options.get("include_usage") is True
+        if len(options) > ("include_usage" in options):  # others are named in the answer
+            return None
     if raw_field(fields, "n") not in (b"", b"1", _NULL):
         return None
-    digest, before = hashlib.sha256(owner.encode()), b""
-    shapes: list[object] = []
-    pictures: list[ImageFacts] = []
-    texts: list[TextSizes] = []
-    for message in messages:
-        shape = _shape(message, body, measure, digest, pictures, texts)
-        if shape is None:
+    for message in _messages.decode(fields["messages"]):
+        if not _message(message, body, turns):
             return None
-        shapes.append(shape)
-        if message.role == "assistant":
-            before = digest.copy().digest()
-    settings = settings_in(fields, _NOT_ASKED)
-    asked = _question(messages)
-    question = measure.question(asked, pictured=bool(pictures))
-    return ParsedChat(
-        body=body, fields=fields, model=model, shape=(model, stream, settings, question, *shapes),
-        stream=stream, usage=usage, pictures=tuple(pictures), texts=tuple(texts), messages=len(messages),
-        before=before or None, said=digest, asked=asked if pictures else "",
-    )  # fmt: skip
-
-
-def _question(messages: list[_Message]) -> str:
-    """As ``planner/planning_case.py`` finds it: the last message that is no turn of calling tools."""
-    for message in reversed(messages):
-        if message.role != "tool" and not message.tool_calls:
-            if not isinstance(message.content, list):
-                return message.content or ""
-            return " ".join(part.text for part in message.content if part.text is not None)
-    return ""
+    return turns.chat("chat", body, opened, settings_in(fields, _NOT_ASKED), usage=usage)
 
 
 _NOT_ASKED = frozenset({"model", "messages", "stream", "stream_options", *VARYING})
 
 
-def _shape(
-    message: _Message,
-    body: ExtractedBody,
-    measure: TextMeasurer,
-    digest: Any,
-    pictures: list[ImageFacts],
-    texts: list[TextSizes],
-) -> tuple[object, ...] | None:
-    """What a plan depends on in a message; its name goes into the digest as ``conversations.py`` has it."""
+def _message(message: _Message, body: ExtractedBody, turns: ConversationReader) -> bool:
     if message.reasoning_content or message.reasoning or message.refusal or message.audio or message.function_call:
-        return None
+        return False
     if message.annotations:
-        return None
-    digest.update(b"\0\0%b" % message.role.encode())
-    content = message.content
-    if isinstance(content, str) and len(content) > LONG:
-        return None
-    if message.role == "tool":
-        if not isinstance(content, str) or message.tool_call_id is None or message.tool_calls:
-            return None
-        digest.update(b"\0" + content.encode("utf-8", "replace"))
-        return "tool", measured(content, measure, texts)
+        return False
+    role, content, calls = message.role, message.content, message.tool_calls
+    turns.begin(role)
+    if role == "tool":
+        named = message.tool_call_id is not None and not calls
+        return named and isinstance(content, str) and turns.result(content)
     if isinstance(content, str):
-        if not content.strip():
-            return None
-        digest.update(b"\0" + content.strip().encode("utf-8", "replace"))
-        shape: tuple[object, ...] = (message.role, measured(content, measure, texts))
-    elif content is None:
-        if not message.tool_calls:
-            return None
-        shape = (message.role,)
-    else:
-        parts = _parts(message, content, body, measure, digest, pictures, texts)
-        if parts is None:
-            return None
-        shape = (message.role, *parts)
-    if message.tool_calls:
-        if message.role != "assistant":
-            return None
-        for call in message.tool_calls:
-            name, arguments = call.function.name, call.function.arguments
-            digest.update(b"\0" + name.encode("utf-8", "replace"))
-            shape = (*shape, "call", name, measured(arguments, measure, texts))
-    return shape
+        if not turns.words(content):
+            return False
+    elif content is not None:
+        if not _parts(role, content, body, turns):
+            return False
+    elif not calls:
+        return False
+    if calls and (role != "assistant" or not all(turns.call(c.function.name, c.function.arguments) for c in calls)):
+        return False
+    if role == "assistant":
+        turns.answered()
+    return True
 
 
-def _parts(
-    message: _Message,
-    content: list[_Part],
-    body: ExtractedBody,
-    measure: TextMeasurer,
-    digest: Any,
-    pictures: list[ImageFacts],
-    texts: list[TextSizes],
-) -> list[object] | None:
+def _parts(role: str, content: list[_Part], body: ExtractedBody, turns: ConversationReader) -> bool:
     """Words and pictures. Words alone are put together by the executor, which many templates need."""
-    if message.role != "user" or all(part.type == "text" for part in content):
-        return None
-    shapes: list[object] = []
+    if role != "user" or all(part.type == "text" for part in content):
+        return False
     for part in content:
-        if part.type == "text" and part.text is not None and part.text.strip() and len(part.text) <= LONG:
-            digest.update(b"\0" + part.text.strip().encode("utf-8", "replace"))
-            shapes.append(measured(part.text, measure, texts))
+        if part.type == "text" and part.text is not None:
+            done = turns.words(part.text)
         elif part.type == "image_url" and part.image_url is not None:
             found = image_in_data_url(memoryview(part.image_url.url), body.media)
-            if found is None:
-                return None
-            digest.update(b"\0" + found.digest)
-            pictures.append(found)
-            shapes.append((found.media_type, found.width, found.height, found.size.bit_length(), part.image_url.detail))
+            done = turns.picture(found, part.image_url.detail or "auto")
         else:
-            return None
-    return shapes
+            return False
+        if not done:
+            return False
+    return True

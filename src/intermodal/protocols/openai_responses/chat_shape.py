@@ -66,12 +66,12 @@ Pieces = list[bytes | memoryview]
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
-    """The chat a body says, if the lane may take it."""
-    return read_conversation(body, owner, measure, "openai-responses", TAKEN, _read)
+    """Return the chat in a body; None where it is not for the direct path."""
+    return read_conversation(body, owner, measure, TAKEN, _read, unread="openai-responses")
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
-    fields, model, stream = opened
+    fields = opened[0]
     if any(name in fields and bytes(fields[name]) not in _NOTHING for name in _KEPT_ELSEWHERE):
         return None
     reader = _Reader(body, turns)
@@ -85,13 +85,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     elif not all(map(reader.item, _items.decode(given))):
         return None
     settings = settings_in(fields, _NOT_ASKED)
-    return ParsedChat(
-        body=body, fields=fields, model=model, stream=stream, usage=True,
-        shape=("responses", model, stream, settings, turns.question, *turns.shapes),
-        pictures=tuple(turns.pictures), texts=turns.texts, messages=turns.count,
-        before=turns.before, said=turns.digest, written={"input": reader.written()}, plain=turns.plain,
-        asked=turns.asked if turns.pictures else "",
-    )  # fmt: skip
+    return turns.chat("responses", body, opened, settings, written={"input": reader.written()})
 
 
 def _is_text(raw: memoryview) -> bool:
@@ -99,7 +93,7 @@ def _is_text(raw: memoryview) -> bool:
 
 
 class _Reader:
-    """Goes through the items in their order; False from what the lane does not take."""
+    """Goes through the items in their order; False from what is not taken."""
 
     def __init__(self, body: ExtractedBody, turns: ConversationReader) -> None:
         self._body = body
