@@ -373,6 +373,21 @@ def accepted_fields(table: str) -> frozenset[str]:
     return frozenset(name.partition(".")[0] for name, field in FIELDS[table].items() if field.fate != "ignored")
 
 
+# Fields that the direct path leaves to the executor: answers of another form, and what is long and new in each chat.
+_EXECUTED: Mapping[str, tuple[str, ...]] = {
+    "openai": ("audio", "function_call", "functions", "modalities", "random_seed", "prediction"),
+}
+
+
+def direct_fields(table: str) -> frozenset[str]:
+    """Return the top-level fields that a chat may have whose bytes go through as they came.
+
+    Prompts of the server's own are rendered by the executor, and a field that no table has is named by it.
+    """
+    known = {name.partition(".")[0] for name in FIELDS[table]}
+    return frozenset(known.difference(_PROMPT, _EXECUTED.get(table, ())))
+
+
 def passthrough_fields(protocol: str) -> tuple[str, ...]:
     """Return the top-level fields that hosts of the same protocol are sent unchanged."""
     return tuple(

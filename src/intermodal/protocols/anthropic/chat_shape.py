@@ -20,13 +20,13 @@ from intermodal.protocols.parsed_chat import (
     read_conversation,
     settings_in,
 )
-from intermodal.protocols.request_fields import passthrough_fields
+from intermodal.protocols.request_fields import direct_fields, passthrough_fields
 
 KEPT = (
     "system", "messages", "temperature", "top_p", "stop_sequences", "tools", "tool_choice", "cache_control",
     "output_config", *passthrough_fields("anthropic"),
 )  # fmt: skip
-TAKEN = frozenset({"model", "stream", "max_tokens", "metadata", "intermodal", *KEPT})
+_TAKEN = direct_fields("anthropic")
 _NOT_ASKED = frozenset({"model", "messages", "system", "stream", "metadata"})
 _VARYING = frozenset({"metadata"})
 
@@ -68,7 +68,7 @@ _system = msgspec.json.Decoder(str | list[_Block])
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """Return the chat in a body; None where it is not for the direct path."""
-    return read_conversation(body, owner, measure, TAKEN, _read)
+    return read_conversation(body, owner, measure, _TAKEN, _read)
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:

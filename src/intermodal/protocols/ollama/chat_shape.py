@@ -21,9 +21,10 @@ from intermodal.protocols.parsed_chat import (
     read_conversation,
     settings_in,
 )
+from intermodal.protocols.request_fields import direct_fields
 
 KEPT = ("messages",)
-TAKEN = frozenset({"model", "stream", "format", "options", "think", "keep_alive", "tools", "intermodal", *KEPT})
+_TAKEN = direct_fields("ollama")
 _NOT_ASKED = frozenset({"model", "messages", "stream"})
 _KINDS = ((b"iVBORw0KGgo", b"image/png"), (b"/9j/", b"image/jpeg"))  # the first bytes of either, in base64
 _NOTHING = b'""'
@@ -56,7 +57,7 @@ _word = msgspec.json.Decoder(str | None)
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """Return the chat in a body; None where it is not for the direct path."""
-    return read_conversation(body, owner, measure, TAKEN, _read, unread="ollama")
+    return read_conversation(body, owner, measure, _TAKEN, _read, unread="ollama")
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:

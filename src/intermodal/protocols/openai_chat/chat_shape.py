@@ -22,17 +22,14 @@ from intermodal.protocols.parsed_chat import (
     read_conversation,
     settings_in,
 )
-from intermodal.protocols.request_fields import IDENTIFIERS, ignored_content, passthrough_fields
+from intermodal.protocols.request_fields import IDENTIFIERS, direct_fields, ignored_content, passthrough_fields
 
-# Fields that go on as they came, and those that stay here: what they say is in the plan, or no host is told.
+# Fields that go on as they came. What others say is in the plan, or no host is told.
 KEPT = (
     "messages", "temperature", "top_p", "stop", "tools", "tool_choice", "parallel_tool_calls", "seed",
     *(name for name in passthrough_fields("openai") if name not in IDENTIFIERS),
 )  # fmt: skip
-TAKEN = frozenset({
-    "model", "stream", "stream_options", "response_format", "max_tokens", "max_completion_tokens", "n", "user",
-    "metadata", "store", "intermodal", *IDENTIFIERS, *KEPT,
-})  # fmt: skip
+_TAKEN = direct_fields("openai")
 # What is not named here does not go on: a message is passed on as it came, and nobody looked at the rest of it.
 
 
@@ -79,7 +76,7 @@ _NULL = b"null"
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """Return the chat in a body; None where it is not for the direct path."""
-    return read_conversation(body, owner, measure, TAKEN, _read)
+    return read_conversation(body, owner, measure, _TAKEN, _read)
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:

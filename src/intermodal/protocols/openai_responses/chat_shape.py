@@ -24,14 +24,10 @@ from intermodal.protocols.parsed_chat import (
     read_conversation,
     settings_in,
 )
-from intermodal.protocols.request_fields import IDENTIFIERS
+from intermodal.protocols.request_fields import direct_fields
 
 KEPT = ("input",)
-TAKEN = frozenset({
-    "model", "instructions", "stream", "store", "include", "metadata", "user", "max_output_tokens", "temperature",
-    "top_p", "text", "tools", "tool_choice", "parallel_tool_calls", "previous_response_id", "conversation", "prompt",
-    "reasoning", "intermodal", *IDENTIFIERS, *KEPT,
-})  # fmt: skip
+_TAKEN = direct_fields("openai-responses")
 _NOT_ASKED = frozenset({
     "model", "instructions", "input", "stream", "store", "include", *VARYING,
 })  # fmt: skip
@@ -67,7 +63,7 @@ Pieces = list[bytes | memoryview]
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
     """Return the chat in a body; None where it is not for the direct path."""
-    return read_conversation(body, owner, measure, TAKEN, _read, unread="openai-responses")
+    return read_conversation(body, owner, measure, _TAKEN, _read, unread="openai-responses")
 
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
