@@ -20,8 +20,8 @@ Further endpoints of a protocol are modules beside them (``embeddings.py``, ``im
 What all protocols share is at the top of this package: the calls and events (``calls.py``), normalisation
 (``conversation.py``, ``schema_transforms.py``, ``special_tokens.py``), validation of clients' requests
 (``request_validation.py``, ``request_fields.py``), the base of the decoders (``reply_decoder.py``), and what is passed
-through (``parsed_chat.py``, ``reply_chunk.py``). ``framing/``
-holds bytes and JSON, ``errors/`` failures in both directions.
+through (``parsed_chat.py``, ``conversation_digest.py``, ``reply_chunk.py``). ``framing/`` holds bytes and JSON,
+``errors/`` failures in both directions.
 
 To add a protocol, write its folder and its rows; CONTRIBUTING.md, "Add a protocol: a folder and a row", lists each step
 and the tests that hold it.

@@ -7,7 +7,6 @@ wrong.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -15,6 +14,13 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from intermodal.content import Scripts
+from intermodal.protocols.conversation_digest import (
+    BEGINNINGS,
+    PART,
+    begin_digest,
+    exact_identity,
+    text_identity,
+)
 from intermodal.protocols.framing.image_facts import ImageFacts
 from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.framing.raw_json import split_object
@@ -26,7 +32,6 @@ LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by t
 _word = msgspec.json.Decoder(str)
 _NO_MEDIUM = 100  # letters; longer words without a blank are media
 _TRUE, _FALSE, _NULL = b"true", b"false", b"null"
-_BEGINS = {role: b"\0\0%b" % role.encode() for role in ("system", "user", "assistant", "tool")}
 _AS_THEY_CAME: Mapping[str, Sequence[bytes | memoryview]] = MappingProxyType({})
 
 
@@ -154,7 +159,7 @@ class ConversationReader:
     _calling: frozenset[int] = frozenset()  # turns that call a tool, answer a call or think
 
     def __init__(self, owner: str, measure: TextMeasurer) -> None:
-        self.digest: Any = hashlib.sha256(owner.encode())  # as ``conversations.py`` has it
+        self.digest = begin_digest(owner)
         self.shapes: list[object] = []
         self.pictures: list[ImageFacts] = []
         self._measure = measure
@@ -163,13 +168,13 @@ class ConversationReader:
 
     def begin(self, role: str) -> None:
         """A new turn."""
-        self.digest.update(_BEGINS[role])
+        self.digest.update(BEGINNINGS[role])
         self.shapes.append(role)
         self._turns.append([])
 
     def words(self, text: str) -> bool:
-        stripped = text.strip()
-        if not stripped or len(text) > LONG:
+        identity = text_identity(text)
+        if not identity or len(text) > LONG:
             return False
         turn = self._turns[-1]
         self._joined |= bool(turn)
@@ -177,22 +182,24 @@ class ConversationReader:
         found = self._measure.sizes(text)
         self._sizes.append(found)
         self.shapes.append(found.shape)
-        self.digest.update(b"\0" + stripped.encode("utf-8", "replace"))
+        self.digest.update(PART + identity)
         return True
 
     def picture(self, found: ImageFacts | None, detail: str) -> bool:
         if found is None:
             return False
-        self.digest.update(b"\0" + found.digest)
+        self.digest.update(PART + found.digest)
         self.pictures.append(found)
         self.shapes.append((found.media_type, found.width, found.height, found.size.bit_length(), detail))
         return True
 
     def call(self, tool: str, arguments: str) -> bool:
-        return self._known_by(tool) and self._calls("call", arguments, tool)
+        self.digest.update(PART + exact_identity(tool))
+        return self._calls("call", arguments, tool)
 
     def result(self, text: str) -> bool:
-        return self._known_by(text) and self._calls("result", text)
+        self.digest.update(PART + exact_identity(text))
+        return self._calls("result", text)
 
     def thought(self, text: str) -> bool:
         return self._calls("thought", text)
@@ -200,10 +207,6 @@ class ConversationReader:
     def answered(self) -> None:
         """What was told last is an answer's: up to here the conversation may be known."""
         self.before = self.digest.copy().digest()
-
-    def _known_by(self, text: str) -> bool:
-        self.digest.update(f"\0{text}".encode("utf-8", "replace"))
-        return True
 
     def _calls(self, what: str, text: str, *more: object) -> bool:
         if len(text) > LONG:

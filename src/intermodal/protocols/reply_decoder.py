@@ -26,6 +26,11 @@ NO_REASON = "no_finish_reason"  # the quirk of a host whose streams end without 
 _BLANK = b"\xef\xbb\xbf \t\r\n"  # a BOM and whitespace, which may precede the content
 
 
+def map_reason(reasons: Mapping[str, str], said: str) -> str:
+    """Return OpenTelemetry GenAI's word for why an answer ended; one that ``reasons`` lack, as its host wrote it."""
+    return reasons[said] if said in reasons else classification.quote(said.lower())[:40]
+
+
 def tool_call_id(said: str) -> str:
     """Return the host's id of a tool call, or a unique one where it gives none: clients match results by it."""
     return said or f"call_{uuid4().hex[:24]}"

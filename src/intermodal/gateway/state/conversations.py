@@ -19,6 +19,13 @@ from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
 from intermodal.planner.session_affinity import continues_tool_call
+from intermodal.protocols.conversation_digest import (
+    BEGINNINGS,
+    PART,
+    begin_digest,
+    exact_identity,
+    text_identity,
+)
 from intermodal.request import Message, Policy, Request
 from intermodal.request_builder import next_turn
 
@@ -85,11 +92,11 @@ def continue_conversation(request: Request, place: ConversationRoute | None) -> 
 
 def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
     """Return the digest of a conversation after its answer; ``digest`` is a SHA-256 of what was before."""
-    digest.update(b"\0\0assistant")
+    digest.update(BEGINNINGS["assistant"])
     if text:
-        digest.update(b"\0" + _text_identity(text))
+        digest.update(PART + text_identity(text))
     for part in calls:
-        digest.update(b"\0" + part_identity(part))
+        digest.update(PART + part_identity(part))
     said: bytes = digest.digest()
     return said
 
@@ -107,40 +114,37 @@ def _before(messages: tuple[Message, ...], owner: str) -> bytes | None:
 
 
 def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
-    digest = hashlib.sha256(owner.encode())
+    digest = begin_digest(owner)
     for message in messages:
         _add(digest, message)
-    return digest.digest()
+    said: bytes = digest.digest()
+    return said
 
 
 def running_digests(messages: tuple[Message, ...], owner: str) -> Iterator[tuple[Message, Callable[[], bytes]]]:
     """Yield each message, with a function for the digest up to it, valid until the next is asked for."""
-    digest = hashlib.sha256(owner.encode())
+    digest = begin_digest(owner)
     for message in messages:
         _add(digest, message)
         yield message, digest.digest
 
 
 def _add(digest: Any, message: Message) -> None:
-    digest.update(f"\0\0{message.role}".encode())
+    digest.update(BEGINNINGS[message.role])
     for part in message.parts:
         if not isinstance(part, (Reasoning, Opaque)):
-            digest.update(b"\0" + part_identity(part))
+            digest.update(PART + part_identity(part))
 
 
 def part_identity(part: Part) -> bytes:
-    """Return what tells a part from others. Call ids and thinking are left out: not every client sends them."""
+    """Return what tells a part from others."""
     if isinstance(part, Text):
-        return _text_identity(part.text)
+        return text_identity(part.text)
     if isinstance(part, ToolCall):
-        return part.name.encode("utf-8", "replace")
+        return exact_identity(part.name)
     if isinstance(part, ToolResult):
-        return part.text.encode("utf-8", "replace")
+        return exact_identity(part.text)
     source = getattr(part, "source", None)
     if isinstance(source, BytesSource):
         return hashlib.sha256(source.data).digest()
-    return source.url.encode("utf-8", "replace") if isinstance(source, UrlSource) else b""
-
-
-def _text_identity(text: str) -> bytes:
-    return text.strip().encode("utf-8", "replace")
+    return exact_identity(source.url) if isinstance(source, UrlSource) else b""

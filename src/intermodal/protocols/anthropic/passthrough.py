@@ -13,6 +13,7 @@ from intermodal.protocols.framing.json_body import dumps, has_valid_counts
 from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.reply_chunk import ReplyChunk
+from intermodal.protocols.reply_decoder import map_reason
 
 UNCOUNTED = dumps(write_usage(WireUsage()))  # what clients get where a host counts nothing
 _NULL = b"null"
@@ -140,4 +141,4 @@ def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:
 
 
 def finish_of(reason: str | None) -> str:
-    return FINISH_REASONS.get(reason, reason[:40]) if reason else ""
+    return map_reason(FINISH_REASONS, reason) if reason else ""

@@ -13,9 +13,8 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
-from intermodal.protocols.reply_decoder import ReplyDecoder
+from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason
 
 # Anthropic's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -90,7 +89,7 @@ class AnthropicDecoder(ReplyDecoder):
         if reason == "refusal" and said:
             self._out.append(RefusalDelta(text=said))
         self.complete = True
-        self._reason = FINISH_REASONS.get(reason, classification.quote(reason.lower())[:40])
+        self._reason = map_reason(FINISH_REASONS, reason)
 
     def _read_usage(self, usage: Any) -> None:
         self._usage = self._counts.add(usage) or self._usage

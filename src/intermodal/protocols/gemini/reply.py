@@ -16,10 +16,9 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
 from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, signature_block
-from intermodal.protocols.reply_decoder import ReplyDecoder, tool_call_id
+from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, tool_call_id
 
 # Google's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -57,7 +56,7 @@ class GeminiDecoder(ReplyDecoder):
         if reason in _BROKEN:
             self._fail("the model called a tool in a way that cannot be read")
         elif reason and reason != "FINISH_REASON_UNSPECIFIED":
-            said = FINISH_REASONS.get(reason, classification.quote(reason.lower())[:40])
+            said = map_reason(FINISH_REASONS, reason)
             said = "tool_call" if said == "stop" and self._calls else said
             self._end_with(said, as_text(candidate.get("finishMessage")) if said == "content_filter" else "")
 

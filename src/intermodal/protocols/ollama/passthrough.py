@@ -9,7 +9,7 @@ import msgspec
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import as_token_count, dumps, loads
 from intermodal.protocols.framing.raw_json import join_object, split_object
-from intermodal.protocols.ollama.reply import FINISH_REASONS
+from intermodal.protocols.ollama.reply import FINISH_REASONS, finish_reason
 from intermodal.protocols.ollama.server import duration_fields
 from intermodal.protocols.reply_chunk import ReplyChunk
 
@@ -56,15 +56,15 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         return None
     said = reply.message
     calls = tuple((place, call.id, call.function.name) for place, call in enumerate(said.tool_calls or ()))
-    finish = FINISH_REASONS.get(reply.done_reason, "")
-    known = reply.done and not reply.error and finish == reply.done_reason and said.role == "assistant"
+    usual = reply.done and bool(reply.done_reason) and reply.done_reason in FINISH_REASONS
+    known = usual and not reply.error and said.role == "assistant"
     odd = any(
         told is not msgspec.UNSET and as_token_count(told) is None
         for told in (reply.prompt_eval_count, reply.eval_count)
     )
     if not known or odd or not all(call and name for _, call, name in calls):
         return None
-    finish = "tool_call" if calls and finish == "stop" else finish
+    finish = finish_reason(reply.done_reason, called=bool(calls))
     usage = WireUsage(
         input_tokens=as_token_count(reply.prompt_eval_count), output_tokens=as_token_count(reply.eval_count)
     )

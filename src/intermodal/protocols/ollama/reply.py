@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intermodal.protocols.calls import ReasoningDelta, TokenLogprobs, ToolCallDelta, WireTextDelta, WireUsage
-from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
 from intermodal.protocols.framing.ndjson import NdjsonReader
-from intermodal.protocols.reply_decoder import ReplyDecoder, tool_call_id
+from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, tool_call_id
 
 # Ollama's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {"stop": "stop", "length": "length", "": "stop"}
@@ -43,9 +42,7 @@ class OllamaDecoder(ReplyDecoder):
             output_tokens=as_token_count(tree.get("eval_count")),
         )
         reason = as_text(tree.get("done_reason"))
-        self._reason = FINISH_REASONS.get(reason, classification.quote(reason.lower())[:40])
-        if self._reason == "stop" and self._calls:
-            self._reason = "tool_call"
+        self._reason = finish_reason(reason, called=self._calls > 0)
         self.complete = True
         self._finish()
 
@@ -61,6 +58,12 @@ class OllamaDecoder(ReplyDecoder):
                 arguments=dumps(as_mapping(function.get("arguments"))).decode(),
             )
         )
+
+
+def finish_reason(said: str, *, called: bool) -> str:
+    """Return why an answer ended. Ollama says "stop" where tools are called."""
+    reason = map_reason(FINISH_REASONS, said)
+    return "tool_call" if called and reason == "stop" else reason
 
 
 def _candidates(places: Any) -> Iterator[TokenLogprobs]:

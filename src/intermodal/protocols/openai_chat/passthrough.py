@@ -12,7 +12,7 @@ from intermodal.protocols.framing.json_body import MAX_TOKEN_COUNT, dumps, has_v
 from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat import server as openai_chat_server
-from intermodal.protocols.openai_chat.reply import map_finish_reason, read_usage
+from intermodal.protocols.openai_chat.reply import map_finish_reason, read_usage, with_reasoning
 from intermodal.protocols.reply_chunk import ReplyChunk
 
 DONE = b"data: [DONE]\n\n"
@@ -122,7 +122,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
         return None
     text = said.content or ""
     seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
-    finish = map_finish_reason(reason)[:40] if reason else ""
+    finish = map_finish_reason(reason) if reason else ""
     indexes = tuple([each.index or 0 for each in reply.choices])
     alive = _alive(said, text)
     model = bytes(reply.model)
@@ -162,9 +162,8 @@ def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
         tree = _any.decode(counted)
         return read_usage(tree, tier), has_valid_counts(tree, _NEEDED)
     given, made = told.prompt_tokens_details or _NO_GIVEN, told.completion_tokens_details or _NO_MADE
-    thought, out = made.reasoning_tokens, told.completion_tokens
-    if thought and told.total_tokens == told.prompt_tokens + out + thought:  # xAI leaves it out
-        out += thought
+    thought = made.reasoning_tokens
+    out = with_reasoning(told.prompt_tokens, told.completion_tokens, thought, told.total_tokens)
     usage = WireUsage(
         input_tokens=told.prompt_tokens, output_tokens=out, cached_tokens=given.cached_tokens,
         reasoning_tokens=thought, audio_tokens=made.audio_tokens, tier=tier.lower(),

@@ -19,9 +19,8 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count
-from intermodal.protocols.reply_decoder import ReplyDecoder, arguments_as_json, tool_call_id
+from intermodal.protocols.reply_decoder import ReplyDecoder, arguments_as_json, map_reason, tool_call_id
 
 # Hosts' words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -87,7 +86,7 @@ class OpenAIChatDecoder(ReplyDecoder):
                 self._fail("the provider failed in the middle of the answer")
                 return
             self.complete = True
-            self._reason = classification.quote(said)[:40]
+            self._reason = said
 
     def _read_speech(self, audio: Any, *, told: bool) -> None:
         """Read a spoken answer: its transcript, unless ``told`` as content, and its base64 audio, which some hosts cut
@@ -145,7 +144,7 @@ class OpenAIChatDecoder(ReplyDecoder):
 def map_finish_reason(reason: str) -> str:
     """Return OpenTelemetry GenAI's word for a finish reason where there is one; "" for a reason that says nothing."""
     said = reason.lower()
-    return FINISH_REASONS.get(said, "" if said in _UNSAID else said)
+    return "" if said in _UNSAID else map_reason(FINISH_REASONS, said)
 
 
 def chosen_index(indexes: Iterable[Any]) -> Any:
@@ -172,7 +171,12 @@ def read_usage(usage: Mapping[str, Any], tier: str = "") -> WireUsage:
     seconds = usage.get("seconds", usage.get("prompt_audio_seconds"))  # OpenAI; Mistral
     return WireUsage(
         input_tokens=as_token_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
-        output_tokens=_made(usage, as_token_count(made.get("reasoning_tokens"))),
+        output_tokens=with_reasoning(
+            as_token_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+            as_token_count(usage.get("completion_tokens", usage.get("output_tokens"))),
+            as_token_count(made.get("reasoning_tokens")),
+            as_token_count(usage.get("total_tokens")),
+        ),
         cached_tokens=next((number for value in cached if (number := as_token_count(value)) is not None), None),
         cache_write_tokens=as_token_count(given.get("cache_write_tokens")),
         reasoning_tokens=as_token_count(made.get("reasoning_tokens")),
@@ -194,15 +198,10 @@ def _modalities(told: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _made(usage: Mapping[str, Any], thought: int | None) -> int | None:
+def with_reasoning(given: int | None, made: int | None, thought: int | None, whole: int | None) -> int | None:
     """Return the output tokens including reasoning, which xAI excludes from ``completion_tokens``: where the total is
     the sum of all three, it was excluded.
     """
-    made = as_token_count(usage.get("completion_tokens", usage.get("output_tokens")))
-    given, whole = (
-        as_token_count(usage.get("prompt_tokens", usage.get("input_tokens"))),
-        as_token_count(usage.get("total_tokens")),
-    )
     if thought and made is not None and given is not None and whole == given + made + thought:
         return made + thought
     return made

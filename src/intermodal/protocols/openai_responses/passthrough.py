@@ -10,9 +10,9 @@ import msgspec
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps, has_valid_counts
 from intermodal.protocols.framing.raw_json import add_run_metadata, join_object, split_object
-from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
+from intermodal.protocols.openai_chat.reply import read_usage
 from intermodal.protocols.openai_responses import server
-from intermodal.protocols.openai_responses.reply import ENDED
+from intermodal.protocols.openai_responses.reply import explains_end, finish_reason
 from intermodal.protocols.reply_chunk import ReplyChunk
 
 UNCOUNTED = dumps(server.write_usage(WireUsage()))
@@ -105,8 +105,7 @@ class ResponseObject(msgspec.Struct):
     @property
     def ended(self) -> bool:
         """Whether it is at its end, and says why."""
-        reason = self.incomplete_details and self.incomplete_details.reason
-        return self.status is not None and self.status in ENDED and (self.status != "incomplete" or bool(reason))
+        return self.status is not None and explains_end(self.status, self._reason)
 
     @property
     def plain(self) -> bool:
@@ -127,10 +126,11 @@ class ResponseObject(msgspec.Struct):
 
     def ending(self, *, called: bool) -> str:
         """Why it ended, in the words of everything else."""
-        reason = (self.incomplete_details and self.incomplete_details.reason) or ""
-        if reason:
-            return FINISH_REASONS.get(reason, reason[:40])
-        return "tool_call" if called else "stop"
+        return finish_reason(self._reason, called=called)
+
+    @property
+    def _reason(self) -> str:
+        return (self.incomplete_details and self.incomplete_details.reason) or ""
 
 
 _reply = msgspec.json.Decoder(ResponseObject)

@@ -18,7 +18,7 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
 from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
-from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder, arguments_as_json, tool_call_id
+from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder, arguments_as_json, map_reason, tool_call_id
 
 OWN = "openai_responses"  # of content.Opaque
 ENDED = frozenset({"", "completed", "incomplete", "failed"})  # states of a response at its end; some servers say none
@@ -120,12 +120,21 @@ class OpenAIResponsesDecoder(ReplyDecoder):
             as_text(as_mapping(response.get("incomplete_details")).get("reason")),
             as_text(response.get("status")),
         )
-        if state not in ENDED or (state == "incomplete" and not reason):
+        if not explains_end(state, reason):
             self._fail(UNEXPLAINED)
             return
-        if reason:
-            self._reason = FINISH_REASONS.get(reason, classification.quote(reason.lower())[:40])
-        else:
-            self._reason = "tool_call" if self._calls else "stop"
+        self._reason = finish_reason(reason, called=bool(self._calls))
         self.complete = True
         self._finish()
+
+
+def explains_end(status: str, reason: str) -> bool:
+    """Return whether a response is at its end, and says why. ``reason``: of its incomplete_details, "" for none."""
+    return status in ENDED and (status != "incomplete" or bool(reason))
+
+
+def finish_reason(reason: str, *, called: bool) -> str:
+    """Return why a response ended that explains its end."""
+    if reason:
+        return map_reason(FINISH_REASONS, reason)
+    return "tool_call" if called else "stop"
