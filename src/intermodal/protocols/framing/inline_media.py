@@ -1,8 +1,8 @@
 """Media inside a JSON body, decoded in place: no string of their base64 is ever made.
 
 A parser would make a string of the body's megabytes, and decoding would copy it again: two and a half times the body in
-memory, and at 20 MB most of the time goes into fetching pages for it. Here long base64 strings are found in the bytes
-and decoded from there, and a short placeholder stands for each while the rest is parsed.
+memory, and at 20 MB most of the time goes into fetching pages for it. Here long base64 strings are cut out of the bytes
+(``media_extraction.py``) and decoded from there, and a short placeholder stands for each while the rest is parsed.
 
 The result does not depend on where such a string stands. A reader takes media with ``decode_base64``; where a string
 was decoded that no reader took (base64 pasted into a prompt), the body is read again without decoding.
@@ -10,7 +10,6 @@ was decoded that no reader took (base64 pasted into a prompt), the body is read 
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64decode
 from binascii import Error, a2b_base64
 from collections.abc import Callable
@@ -19,12 +18,11 @@ from io import BytesIO
 from typing import Any, TypeVar
 
 from intermodal.protocols.framing.json_body import loads
+from intermodal.protocols.framing.media_extraction import ExtractedBody, extract_media
 
 T = TypeVar("T")
-SCAN_STEP = 1 << 15  # bytes without a quotation mark: a string twice as long is always found
-_QUOTE = b'"'
+SCAN_STEP = 1 << 15  # characters of a base64 string that is decoded in place
 _SLICE = 1 << 20  # base64 characters decoded at once, in 2 ms: whole groups of four
-_URI = b";base64,"
 
 
 class InlineMedia(str):
@@ -79,46 +77,14 @@ def read_json_with_media(body: bytes, read: Callable[[Any], T]) -> T:
 
 def parse_with_media(body: bytes) -> tuple[Any, list[InlineMedia]]:
     """Return a body's JSON with ``InlineMedia`` in place of long base64 strings, and the list of those."""
-    found = _found(body)
-    if not found:
-        return loads(body), []
-    view, kept, at = memoryview(body), list[bytes | memoryview](), 0
-    for start, end, _ in found:
-        kept.append(view[at:start])
-        at = end
-    kept.append(view[at:])
-    # No text can contain its own hash, so no sender can write one of these placeholders.
-    digest = hashlib.sha256()
-    for piece in kept:
-        digest.update(piece)
-    mark = digest.hexdigest()
-    pieces = [kept[0]]
-    for number, piece in enumerate(kept[1:]):
-        pieces += [f"{mark}:{number}:".encode(), piece]
-    held: list[InlineMedia] = []
-    tree = _with_held(loads(b"".join(pieces)), mark, [data for *_, data in found], held)
-    return (tree, held) if len(held) == len(found) else (loads(body), [])  # one string was the name of a field
-
-
-def _found(body: bytes) -> list[tuple[int, int, bytes]]:
-    """Return the positions of long base64 strings, and their bytes."""
-    view = memoryview(body)
-    found: list[tuple[int, int, bytes]] = []
-    at = 0
-    while at + SCAN_STEP <= len(body):
-        if body.find(_QUOTE, at, at + SCAN_STEP) >= 0:
-            at += SCAN_STEP
-            continue
-        start, end = body.rfind(_QUOTE, 0, at) + 1, body.find(_QUOTE, at + SCAN_STEP)
-        if not start or end < 0:
-            break
-        if body[start - 2 : start - 1] != b"\\":
-            uri = body.find(_URI, start, start + 100)
-            first = uri + len(_URI) if uri >= 0 else start
-            with suppress(Error):  # text, or base64 of another alphabet: left as it is
-                found.append((first, end, _decoded(view[first:end])))
-        at = end + 1
-    return found
+    small = extract_media(body, SCAN_STEP)
+    if small.lifted:
+        held: list[InlineMedia] = []
+        with suppress(ValueError):  # text, or base64 of another alphabet, was cut out
+            tree = _with_held(loads(small.text), small, held)
+            if len(held) == small.count:
+                return tree, held
+    return loads(body), []
 
 
 def _decoded(coded: memoryview) -> bytes:
@@ -133,14 +99,13 @@ def _decoded(coded: memoryview) -> bytes:
     return made.getvalue()
 
 
-def _with_held(tree: Any, mark: str, data: list[bytes], held: list[InlineMedia]) -> Any:
+def _with_held(tree: Any, small: ExtractedBody, held: list[InlineMedia]) -> Any:
     if isinstance(tree, dict):
-        return {name: _with_held(value, mark, data, held) for name, value in tree.items()}
+        return {name: _with_held(value, small, held) for name, value in tree.items()}
     if isinstance(tree, list):
-        return [_with_held(value, mark, data, held) for value in tree]
-    if isinstance(tree, str) and mark in tree:
-        prefix, _, number = tree.removesuffix(":").partition(f"{mark}:")
-        made = InlineMedia.of(tree, prefix, data[int(number)])
+        return [_with_held(value, small, held) for value in tree]
+    if isinstance(tree, str) and (found := small.split(tree)) is not None:
+        made = InlineMedia.of(tree, found[0], _decoded(found[1]))
         held.append(made)
         return made
     return tree

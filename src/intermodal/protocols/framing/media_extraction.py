@@ -15,6 +15,7 @@ import secrets
 from base64 import b64encode
 
 _NAME = b64encode(secrets.token_bytes(18))  # of this process, 24 letters
+_WORD = _NAME.decode()
 _DIGITS = 8
 _LENGTH = len(_NAME) + _DIGITS  # whole groups of four
 LEAST = 4 << 10  # letters of base64 that are worth it
@@ -37,6 +38,18 @@ class ExtractedBody:
         """All that was lifted was asked for."""
         return len(self._found) == len(self._media)
 
+    @property
+    def count(self) -> int:
+        """How many media were cut out."""
+        return len(self._media)
+
+    def split(self, word: str) -> tuple[str, memoryview] | None:
+        """Return what precedes the medium that a string ends in, and its base64; None for any other string."""
+        before, name, number = word.rpartition(_WORD)
+        if not name or not (number.isascii() and number.isdigit()) or int(number) >= len(self._media):
+            return None
+        return before, self._media[int(number)]
+
     def media(self, coded: memoryview) -> memoryview:
         """The base64 that is meant: itself, where it was left in the text."""
         if not self._media or len(coded) != _LENGTH or coded[: len(_NAME)] != _NAME:
@@ -47,7 +60,7 @@ class ExtractedBody:
 
     def stands_in(self, word: str) -> bool:
         """Whether a word stands for something that was lifted."""
-        return word.startswith(_NAME.decode())
+        return word.startswith(_WORD)
 
     def whole(self, text: memoryview) -> list[memoryview]:
         """A piece of the text with the media in their places."""
@@ -62,22 +75,22 @@ class ExtractedBody:
         return pieces
 
 
-def extract_media(body: bytes) -> ExtractedBody:
-    """A body, and apart from it its media.
+def extract_media(body: bytes, least: int = LEAST) -> ExtractedBody:
+    """A body, and apart from it its media of at least so many letters of base64.
 
     >>> small = extract_media(b'{"url":"data:image/png;base64,%b"}' % (b"QUJD" * 2048))
     >>> len(small.text), small.lifted
     (64, True)
     """
-    if len(body) < LEAST:
+    if len(body) < least:
         return ExtractedBody(body)
     whole, pieces, media, kept, at = memoryview(body), list[bytes | memoryview](), list[memoryview](), 0, 0
-    while len(body) - at > LEAST:
-        quote = body.rfind(b'"', at, at + LEAST)
+    while len(body) - at > least:
+        quote = body.rfind(b'"', at, at + least)
         if quote >= 0:
             at = quote + 1
             continue
-        begin, at = at, body.find(b'"', at + LEAST)
+        begin, at = at, body.find(b'"', at + least)
         if at < 0:
             break
         mark = body.find(_MARK, begin, begin + _HEAD)

@@ -14,7 +14,7 @@ from intermodal.protocols.framing.image_facts import image_in_data_url
 from intermodal.protocols.framing.json_body import dumps, loads
 from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.openai_responses.request import OUR_ID
-from intermodal.protocols.openai_responses.server import ROLES
+from intermodal.protocols.openai_responses.server import ROLES, TEXT_PARTS
 from intermodal.protocols.parsed_chat import (
     VARYING,
     ConversationReader,
@@ -33,7 +33,6 @@ _NOT_ASKED = frozenset({
 })  # fmt: skip
 _KEPT_ELSEWHERE = ("previous_response_id", "conversation", "prompt")
 _NOTHING = (b"null", b'""')
-_TEXTS = ("input_text", "output_text", "text")
 
 
 class _Part(msgspec.Struct):
@@ -139,7 +138,7 @@ class _Reader:
         return done
 
     def _parts(self, role: str, parts: list[_Part]) -> bool:
-        if all(part.type in _TEXTS for part in parts):
+        if all(part.type in TEXT_PARTS for part in parts):
             words = [_word.decode(part.text) for part in parts]
             if role == "assistant" and len(words) != 1:
                 return False
@@ -152,7 +151,7 @@ class _Reader:
         for number, part in enumerate(parts):
             self._out.append(b"," if number else b"")
             detail = part.detail or "auto"
-            if part.type in _TEXTS and self._turns.words(_word.decode(part.text)):
+            if part.type in TEXT_PARTS and self._turns.words(_word.decode(part.text)):
                 self._out += (b'{"type":"input_text","text":', memoryview(part.text), b"}")
             elif part.type == "input_image" and self._picture(memoryview(part.image_url), detail):
                 begin = b'{"type":"input_image","detail":"%b","image_url":' % detail.encode()
@@ -184,7 +183,7 @@ class _Reader:
             text, said = _word.decode(raw), raw
         else:
             parts = _parts.decode(raw)
-            if not all(part.type in _TEXTS for part in parts):
+            if not all(part.type in TEXT_PARTS for part in parts):
                 return False
             text = "".join(_word.decode(part.text) for part in parts)
             said = memoryview(dumps(text))

@@ -145,6 +145,7 @@ def _messages(given: tuple[Any, ...]) -> Iterator[WireMessage]:
         yield WireMessage(role="user", parts=tuple(shown))
 
 
+TEXT_PARTS = ("input_text", "output_text", "text")
 _ITEMS = "message, function_call, function_call_output, reasoning and item_reference"
 # Parts that are media, and where each has its own.
 _MEDIA: Mapping[str, tuple[str, ...]] = {
@@ -179,7 +180,7 @@ def _read_item(item: Any) -> Iterator[WireMessage]:
 
 def _read_part(part: Any) -> WirePart:
     kind = part["type"]
-    if kind in ("input_text", "output_text", "text"):
+    if kind in TEXT_PARTS:
         return WireText(text=require_text(part["text"], "a text"))
     if kind == "refusal":
         return Refusal(text=require_text(part["refusal"], "a refusal"))
