@@ -105,9 +105,13 @@ def advise(**given: Any) -> None:
     real ones, among all hosts of the snapshot and what fits on the hardware.
     """  # fmt: skip
     from intermodal.advisor.advise import advice_for
-    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.arguments.files import (
+        OutputFile,
+        check_output_files,
+        check_standard_output,
+        write_picture,
+    )
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.cli.rendering.svg_output import write_picture
 
     picture, page = given.pop("svg_file"), given.pop("html_file")
     as_json = given.pop("as_json")

@@ -1,20 +1,31 @@
-"""``intermodal ask``: run a request; the plan goes to stderr and the answer streams to stdout."""
+"""``intermodal ask``: run a request; the plan goes to stderr and the answer streams to stdout.
+
+Consent is asked for on a terminal when a hosted service would answer better: only where there is a person to answer, a
+key that was never allowed, and a plan that is stronger than the one without it. "Never" is remembered; nothing else is,
+but what the user says to keep. Requests of a prompt file (``--prompt``) are made below.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from intermodal.cli.arguments.request_options import asked_files, build_request, request_options, stated
+from intermodal.cli.arguments.request_options import asked_files, build_request, policy_options, request_options, stated
+from intermodal.errors import UsageError
+from intermodal.request import TIERS
 
 if TYPE_CHECKING:
-    from intermodal.cli.arguments.output_files import OutputFile
+    from intermodal.cli.arguments.files import OutputFile
     from intermodal.cli.rendering.progress import Progress
     from intermodal.client import PreparedRequest
+    from intermodal.config import Config
     from intermodal.events import Derived, Event, Result
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.prompts.prompt_file import PromptFile
@@ -37,6 +48,10 @@ Examples
 
 
 UNVERIFIED, CUT, REPEATS, UNREAD = 10, 11, 12, 13  # exit codes of an answer with which something is wrong
+_WORDS = {"y": "once", "yes": "once", "a": "always", "always": "always", "never": "never"}
+# What a prompt file says itself, by the names of ``ask``'s parameters.
+_OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice", "verbatim", "labels", "size", "count",
+                "quality", "negative", "steps", "system")  # fmt: skip
 
 
 @click.command(epilog=EPILOG)
@@ -96,11 +111,15 @@ def ask(**given: Any) -> int:
     The answer goes to standard output, everything else to standard error. Exit codes 10 to 13 say that there is an
     answer, and something wrong with it: docs/exit-codes.md.
     """  # fmt: skip
-    from intermodal.cli.arguments.output_files import check_output_files, paths_of
+    from intermodal.cli.arguments.files import (
+        check_output_files,
+        paths_of,
+        timeline_svg,
+        timeline_text,
+        write_picture,
+    )
     from intermodal.cli.arguments.output_options import check_target
-    from intermodal.cli.arguments.prompt_file import plan_prompt_file, with_value
     from intermodal.cli.rendering.progress import Progress
-    from intermodal.cli.rendering.svg_output import timeline_svg, timeline_text, write_picture
     from intermodal.client import explain_analyze
     from intermodal.errors import UsageError
     from intermodal.events import fold
@@ -176,7 +195,6 @@ def _plan_text(plan: Plan, *, whole: bool) -> str:
 
 
 def _plan_request(client: Client, given: dict[str, Any]) -> tuple[PreparedRequest, Plan]:
-    from intermodal.cli.consent import plan_or_ask
     from intermodal.errors import UsageError
     from intermodal.request_builder import next_turn
 
@@ -215,7 +233,7 @@ def _load_approved(client: Client, given: dict[str, Any]) -> tuple[PreparedReque
 
 def load_plan(path: Path) -> SavedPlan:
     """An approved plan from its file. Raises InputMissing or InputBroken."""
-    from intermodal.cli.arguments.saved_files import load_json
+    from intermodal.cli.arguments.files import load_json
     from intermodal.plans.plan import PLAN_VERSION, SavedPlan
 
     todo = "save one with: intermodal explain PROMPT FILES --save FILE"
@@ -290,8 +308,8 @@ def _show(
 
 
 def _targets(given: dict[str, Any]) -> tuple[OutputFile, ...]:
-    from intermodal.cli.arguments.output_files import OutputFile
-    from intermodal.cli.rendering.image_files import SUFFIXES, image_paths
+    from intermodal.cli.arguments.files import OutputFile
+    from intermodal.cli.arguments.output_options import SUFFIXES, image_paths
 
     suffix = Path(given["to"] or "").suffix.lower()
     kind = "mp3" if suffix == ".mp3" else SUFFIXES.get(suffix, "wav")
@@ -316,7 +334,7 @@ def _extracted_texts(prepared: PreparedRequest) -> tuple[Derived, ...]:
 
 
 def _save_derived(folder: Path, derived: tuple[Derived, ...], inputs: list[str], quiet: bool) -> None:
-    from intermodal.cli.arguments.saved_files import save_derived
+    from intermodal.cli.arguments.files import save_derived
 
     for path in save_derived(folder, derived, inputs):
         if not quiet:
@@ -327,8 +345,15 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
     """What stdout gets after the run: a document, subtitles, a vector, or nothing more."""
     import json
 
-    from intermodal.cli.arguments.output_options import LABEL, best_label, scores_table, speech_document, write_speech
-    from intermodal.cli.rendering.image_files import images_document, write_images
+    from intermodal.cli.arguments.output_options import (
+        LABEL,
+        best_label,
+        images_document,
+        scores_table,
+        speech_document,
+        write_images,
+        write_speech,
+    )
     from intermodal.cli.rendering.json_document import print_document
     from intermodal.protocols.openai_media.subtitles import subtitles
     from intermodal.request import (
@@ -382,3 +407,137 @@ def transcript(heard: Any) -> dict[str, Any]:
     from intermodal.cli.rendering.json_document import plain_data
 
     return {**plain_data(heard), "text": heard.text}
+
+
+# ---- consent ----------------------------------------------------------------------------------------
+
+
+def plan_or_ask(prepared: PreparedRequest, config: Config, *, may_ask: bool) -> tuple[PreparedRequest, Plan]:
+    """The plan; a better one when the user, asked, allows its host. Raises as the planner does."""
+    from intermodal.client import plan_from
+    from intermodal.errors import NoRoute
+
+    try:
+        chosen, refused = plan_from(prepared.inputs), None
+    except NoRoute as error:
+        chosen, refused = None, error
+    if may_ask and sys.stdin.isatty() and sys.stderr.isatty():
+        better = _better(prepared, config, chosen)
+        if better is not None and _agreed(better[1], config):
+            return better
+    if chosen is None:
+        assert refused is not None
+        raise refused
+    return prepared, chosen
+
+
+def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tuple[PreparedRequest, Plan] | None:
+    """The plan with every keyed host allowed, if it is stronger."""
+    import msgspec
+
+    from intermodal.api_keys import find_key
+    from intermodal.client import plan_from
+    from intermodal.errors import NoRoute
+
+    inputs = prepared.inputs
+    policy = inputs.request.policy
+    waiting = {
+        e.host.id
+        for e in inputs.catalog.endpoints
+        if e.ready
+        and e.host.key_env
+        and e.host.id not in (*inputs.catalog.consent, *policy.hosts, *config.declined)
+        and find_key(e.host, os.environ)
+    }
+    if not waiting or policy.farthest != "internet":
+        return None
+    wider = msgspec.structs.replace(policy, hosts=(*policy.hosts, *sorted(waiting)))
+    request = msgspec.structs.replace(inputs.request, policy=wider)
+    asked = dataclasses.replace(prepared, inputs=msgspec.structs.replace(inputs, request=request))
+    try:
+        plan = plan_from(asked.inputs)
+    except NoRoute:
+        return None
+    if now is not None and TIERS.index(plan.chosen.tier) <= TIERS.index(now.chosen.tier):
+        return None
+    # Only what this plan uses is allowed by a yes.
+    used = tuple(sorted({send.host for send in plan.chosen.sends} & waiting))
+    if not used:
+        return None
+    narrow = msgspec.structs.replace(policy, hosts=(*policy.hosts, *used))
+    request = msgspec.structs.replace(inputs.request, policy=narrow)
+    asked = dataclasses.replace(prepared, inputs=msgspec.structs.replace(inputs, request=request))
+    return asked, plan_from(asked.inputs)
+
+
+def _agreed(plan: Plan, config: Config) -> bool:
+    from urllib.parse import urlsplit
+
+    from intermodal import config as configs
+    from intermodal.cli.rendering.tables import money
+
+    chosen = plan.chosen
+    used = sorted({send.host for send in chosen.sends} - set(config.consent))
+    places = {send.host: urlsplit(send.url).hostname or send.url for send in chosen.sends}
+    sends = ", ".join(f"{send.what} (from {send.origin})" for send in chosen.sends)
+    click.echo(
+        f"{chosen.endpoint} ({chosen.tier}) would answer for {money(chosen.total.cost.for_ranking())}, "
+        f"if this may go to {', '.join(f'{host} ({places[host]})' for host in used)}: {sends}.",
+        err=True,
+    )
+    said: Any = click.prompt("Send it? [y]es, [a]lways, [N]o, never", default="n", show_default=False, err=True)
+    meant = _WORDS.get(str(said).strip().lower(), "no")
+    for host in used:
+        if meant == "always":
+            configs.consent(os.environ, host)
+        elif meant == "never":
+            configs.decline(os.environ, host)
+    return meant in ("once", "always")
+
+
+# ---- prompt files -----------------------------------------------------------------------------------
+
+
+def plan_prompt_file(client: Client, given: Mapping[str, Any]) -> tuple[PreparedRequest, Plan, PromptFile]:
+    """The request of a prompt file and its arguments, the plan for it, and the file."""
+    import msgspec
+
+    from intermodal.prompts.argument_values import parse_assignments
+    from intermodal.request_builder import next_turn
+
+    for name in _OF_THE_FILE:
+        if given[name]:
+            said = {"prompt": "a question", "files": "files"}.get(name, f"--{name.removesuffix('_file')}")
+            raise UsageError(f"the prompt file says {said} itself", where="--prompt", todo="give --arg NAME=VALUE")
+    prompt = client.prompt(given["prompt_file"], **stated_policy(given, client.asynchronous.config))
+    last = client.asynchronous.store.last_conversation() if given["go_on"] else None
+    if given["go_on"] and last is None:
+        raise UsageError("there is no conversation to continue", where="--continue", todo="ask something first")
+    args = parse_assignments(prompt.file, given["arguments"])
+    request = prompt.request_with(args, history=last.messages if last else ())
+    if last is not None:
+        request = next_turn(msgspec.structs.replace(request, previous_endpoint=last.endpoint), last.policy)
+    prepared, plan, notes = prompt.plan_request(request)
+    if not (given["quiet"] or given["as_json"]):
+        for note in notes:
+            click.echo(f"file: {note}", err=True)
+    return prepared, plan, prompt.file
+
+
+def with_value(file: PromptFile, result: Result) -> Result:
+    """The result with the value that the file's own parser reads off the answer, where its format has one.
+
+    Raises OutputInvalid where it finds none.
+    """
+    import msgspec
+
+    if file.parser is None:
+        return result
+    value = file.value(result)
+    return result if isinstance(value, str) else msgspec.structs.replace(result, data=value)
+
+
+def stated_policy(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """Options of the policy that somebody wrote: a prompt file's own wishes hold where nobody did."""
+    empty = ("", (), None, "default")
+    return {name: value for name, value in policy_options(given, config).items() if value not in empty}

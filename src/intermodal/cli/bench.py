@@ -61,7 +61,7 @@ def bench(**given: Any) -> int | None:
     Everything is warmed up first. What one request at a time took becomes what plans go by. Hosted endpoints are
     asked only with consent and within --max-cost, which is checked before anything is sent.
     """  # fmt: skip
-    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
     from intermodal.evaluation.bench import Bench
@@ -80,7 +80,7 @@ def bench(**given: Any) -> int | None:
         bridge.close(client.aclose)
     if picture_file:
         from intermodal.charts.bench import picture
-        from intermodal.cli.rendering.svg_output import write_picture
+        from intermodal.cli.arguments.files import write_picture
 
         write_picture(picture_file, picture(made.levels), quiet=given["as_json"])
     if given["as_json"]:

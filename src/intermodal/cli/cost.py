@@ -36,7 +36,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
 
     import anyio
 
-    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
     from intermodal.client import AsyncClient
     from intermodal.config import load_config
     from intermodal.workloads.bills import text
@@ -63,7 +63,7 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
 
 
 def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, quiet: bool) -> None:
-    from intermodal.cli.rendering.svg_output import write_picture
+    from intermodal.cli.arguments.files import write_picture
 
     if svg_file:
         from intermodal.workloads.bills import svg

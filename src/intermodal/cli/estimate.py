@@ -116,7 +116,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
 
 
 def _read_piped() -> str:
-    from intermodal.cli.arguments.stdin import read_stdin
+    from intermodal.cli.arguments.request_options import read_stdin
     from intermodal.media.sniff import read_text
 
     return read_text(read_stdin(), "standard input")

@@ -56,9 +56,13 @@ def explain(**given: Any) -> None:
 
     Spends nothing and contacts no model.
     """  # fmt: skip
-    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.arguments.files import (
+        OutputFile,
+        check_output_files,
+        check_standard_output,
+        write_picture,
+    )
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.cli.rendering.svg_output import write_picture
     from intermodal.client import frontier, plan_from, why_not
     from intermodal.plans.explain import explain as as_text
     from intermodal.plans.explain import explain_all
@@ -96,7 +100,7 @@ def explain(**given: Any) -> None:
 
 def _inputs(given: dict[str, Any]) -> Inputs:
     """What the planner reads: gathered now (and saved), or replayed from a file."""
-    from intermodal.cli.arguments.saved_files import load_json, write_json
+    from intermodal.cli.arguments.files import load_json, write_json
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
     from intermodal.sync_client import Client
 
@@ -129,7 +133,7 @@ def _inputs(given: dict[str, Any]) -> Inputs:
 
 
 def _save_plan(path: Path, plan: Plan, inputs: Inputs) -> None:
-    from intermodal.cli.arguments.saved_files import with_absolute_paths, write_json
+    from intermodal.cli.arguments.files import with_absolute_paths, write_json
     from intermodal.plans.plan import SavedPlan
 
     write_json(path, SavedPlan(plan=plan, request=with_absolute_paths(inputs.original), facts=inputs.facts))

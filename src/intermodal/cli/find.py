@@ -50,7 +50,7 @@ def find(**given: Any) -> None:
     no picture that was looked at. A score says which picture is nearer, not how sure anybody is. Nothing leaves this
     machine.
     """  # fmt: skip
-    from intermodal.cli.arguments.output_files import OutputFile, check_output_files
+    from intermodal.cli.arguments.files import OutputFile, check_output_files
     from intermodal.client_verbs import SearchClient
     from intermodal.concurrency.sync_bridge import SyncBridge
 

@@ -94,7 +94,7 @@ def fit(**given: Any) -> None:
     Of a repository it is the file, and the projector, that pull would take for the machine.
     The machine is this one with what is free now, or one that is named.
     """
-    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
     from intermodal.cli.pull import weights_store
     from intermodal.model_fit.fit import fit as worked_out
     from intermodal.model_fit.vllm_fit import VllmReport
@@ -120,7 +120,7 @@ def fit(**given: Any) -> None:
         return
     if svg_file:
         from intermodal.charts.fit import svg
-        from intermodal.cli.rendering.svg_output import write_picture
+        from intermodal.cli.arguments.files import write_picture
 
         write_picture(svg_file, svg(report), quiet=as_json)
     if as_json:
@@ -212,7 +212,7 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
 
     if svg_file:
         from intermodal.charts.fit import vllm_svg
-        from intermodal.cli.rendering.svg_output import write_picture
+        from intermodal.cli.arguments.files import write_picture
 
         write_picture(svg_file, vllm_svg(report), quiet=as_json)
     if as_json:

@@ -143,9 +143,13 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
     """Plan FILE before anything is sent: which endpoints are out and why, what a run and a thousand runs cost, whether
     a language model is enough. Arguments that are not given are imagined at a usual size.
     """
-    from intermodal.cli.arguments.output_files import OutputFile, check_output_files, check_standard_output
+    from intermodal.cli.arguments.files import (
+        OutputFile,
+        check_output_files,
+        check_standard_output,
+        write_picture,
+    )
     from intermodal.cli.rendering.json_document import print_document
-    from intermodal.cli.rendering.svg_output import write_picture
     from intermodal.prompts.argument_values import parse_assignments
     from intermodal.sync_client import Client
 
@@ -352,7 +356,7 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
     What was written is read again and rendered beside FILE with the same values. Where it says something else nothing
     is written, and the exit code is 2; --lossy writes it all the same.
     """
-    from intermodal.cli.arguments.saved_files import write_atomically
+    from intermodal.cli.arguments.files import write_atomically
     from intermodal.cli.rendering.json_document import print_document
     from intermodal.prompts import formats
     from intermodal.prompts.conversion.convert import TARGETS, convert_prompt, target_path
@@ -377,7 +381,7 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
 
 
 def _check_place(path: str, out: str | None, target: TargetFormat, replaces: bool) -> None:
-    from intermodal.cli.arguments.output_files import same_file
+    from intermodal.cli.arguments.files import same_file
     from intermodal.prompts import formats
 
     if not out:

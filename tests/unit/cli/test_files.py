@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from intermodal.cli.arguments.saved_files import (
+from intermodal.cli.arguments.files import (
     load_json,
     save_derived,
     with_absolute_paths,

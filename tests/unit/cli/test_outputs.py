@@ -16,8 +16,8 @@ from tests.unit.cli.conftest import Cli
 
 from intermodal import config, request_builder
 from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.cli.arguments.files import write_json
 from intermodal.cli.arguments.output_options import output_of
-from intermodal.cli.arguments.saved_files import write_json
 from intermodal.errors import SchemaInvalid, UsageError
 from intermodal.media.audio.encoding import samples
 from intermodal.plans.plan import Candidate, Plan, SavedPlan

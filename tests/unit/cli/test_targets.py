@@ -12,8 +12,7 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.test_ask import connect
 
-from intermodal.cli.arguments.output_files import FILE_FORMATS, OutputFile, check_output_files
-from intermodal.cli.arguments.saved_files import save_derived
+from intermodal.cli.arguments.files import FILE_FORMATS, OutputFile, check_output_files, save_derived
 from intermodal.errors import UsageError
 from intermodal.events import Derived
 from intermodal.testing import FakeHost

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +13,8 @@ import click
 
 from intermodal import content
 from intermodal.cli.arguments.output_options import FORMATS, KINDS, output_of
-from intermodal.cli.arguments.stdin import read_stdin
 from intermodal.cost_model.generated_image_tokens import QUALITIES
-from intermodal.errors import InputBroken, UsageError
+from intermodal.errors import InputBroken, InputTooLarge, UsageError
 from intermodal.request import (
     ASPECTS,
     EVIDENCE,
@@ -469,3 +469,19 @@ def _pages(words: tuple[str, ...]) -> tuple[int, ...]:
             )
         pages.update(range(low, high + 1))
     return tuple(sorted(pages))
+
+
+# ---- standard input ---------------------------------------------------------------------------------
+
+
+MAX_STDIN = 512 << 20  # bytes, as for a file
+
+
+def read_stdin() -> bytes:
+    """Raises InputTooLarge beyond ``MAX_STDIN``."""
+    if sys.stdin.isatty():
+        click.echo("reading standard input; end it with Ctrl-D", err=True)
+    data = sys.stdin.buffer.read(MAX_STDIN + 1)
+    if len(data) > MAX_STDIN:
+        raise InputTooLarge(f"is larger than {MAX_STDIN >> 20} MiB", where="standard input", todo="pass a smaller file")
+    return data

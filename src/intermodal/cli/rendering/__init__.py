@@ -1,5 +1,5 @@
-"""Output of verbs: tables, progress lines, JSON documents, and text about models, servers and evaluations.
+"""Output of verbs: tables, progress lines, JSON documents, and text about models and servers.
 
-- parts: ``tables``, ``progress``, ``json_document``, ``svg_output``, ``image_files``
-- rows and text: ``model_rows``, ``server_text``, ``eval_text``
+- parts: ``tables``, ``progress``, ``json_document``
+- rows and text: ``model_rows``, ``server_text``
 """

@@ -10,7 +10,7 @@ from typing import Self
 
 import click
 
-from intermodal.cli.arguments.saved_files import write_atomically
+from intermodal.cli.arguments.files import write_atomically
 from intermodal.events import Event, Note, Retrying, Sketched, StepFinished, StepProgress, StepStarted
 
 _BAR = 24

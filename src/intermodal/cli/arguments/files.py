@@ -1,0 +1,302 @@
+"""Files that verbs read and write: checks before anything runs, plans and requests, derived files, pictures.
+
+A target is refused where it is an input of the same request or another target's file, where it cannot be written, and
+where a file is there already that is not of the kind to be written: a slip of the pen must not cost anybody a file. All
+are written atomically.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import msgspec
+
+from intermodal.content import Audio, Document, File, Image, Part, PathSource, Video
+from intermodal.errors import InputBroken, InputMissing, UsageError
+from intermodal.events import Derived
+from intermodal.files.file_lock import file_mode, replace_file
+from intermodal.protocols.openai_media.subtitles import subtitles
+from intermodal.request import Request
+
+if TYPE_CHECKING:
+    from intermodal.events import Result
+    from intermodal.plans.plan import Plan
+
+_HEAD = 4096  # bytes of a file that is there already, in which its kind shows
+_BLANK = b"\xef\xbb\xbf \r\n\t"
+
+
+class FileFormat(NamedTuple):
+    """``named`` as a sentence goes on after "is not"; ``begins`` what such a file begins with, blanks before it.
+
+    ``makes_folder``: a folder that is not there is made. ``streams``: "-" is standard output.
+    """
+
+    named: str
+    begins: re.Pattern[bytes]
+    makes_folder: bool = False
+    streams: bool = True
+
+
+FILE_FORMATS: Mapping[str, FileFormat] = {
+    "svg": FileFormat("an SVG picture", re.compile(rb"(<[?!][^>]*>\s*)*<svg", re.I)),
+    "html": FileFormat("an HTML page", re.compile(rb"<!doctype html|<html", re.I), streams=False),
+    "plan": FileFormat("a saved plan", re.compile(rb"\{\s*\"plan\"\s*:\s*\{\s*\"id\"")),
+    "journal": FileFormat(
+        "a journal of an evaluation", re.compile(rb"\{\"item\":\""), makes_folder=True, streams=False
+    ),
+    "wav": FileFormat("a WAV file", re.compile(rb"RIFF....WAVE", re.S)),
+    "png": FileFormat("a PNG picture", re.compile(rb"\x89PNG")),
+    "jpeg": FileFormat("a JPEG picture", re.compile(rb"\xff\xd8\xff")),
+    "webp": FileFormat("a WebP picture", re.compile(rb"RIFF....WEBP", re.S)),
+    "mp3": FileFormat("an MP3 file", re.compile(rb"ID3|\xff[\xe2-\xff]")),
+}
+
+
+class OutputFile(NamedTuple):
+    """``option`` as it is spelled; ``path`` as it was given, None or "" where it was not; ``kind`` of
+    ``KINDS``."""
+
+    option: str
+    path: str | None
+    kind: str
+
+
+def check_output_files(targets: Iterable[OutputFile], inputs: Iterable[str]) -> None:
+    """Raise UsageError for the first target that must not or cannot be written. ``inputs`` are paths, where they are.
+
+    "-" is standard output and no file, where the kind has a place there.
+    """
+    read = list(inputs)
+    before: list[tuple[str, str]] = []
+    for option, path, kind in targets:
+        if path == "-" and not FILE_FORMATS[kind].streams:
+            raise UsageError(
+                f"{FILE_FORMATS[kind].named} is not written to standard output", where=option, todo="name a file"
+            )
+        if not path or path == "-":
+            continue
+        for other, taken in before:
+            if same_file(path, taken):
+                raise UsageError(f"{other} and {option} write the same file", where=path, todo="give each its own")
+        if any(same_file(path, each) for each in read):
+            raise UsageError(
+                f"is an input of this request, and {option} would write over it", where=path, todo="name another file"
+            )
+        _check(option, path, FILE_FORMATS[kind])
+        before.append((option, path))
+
+
+def check_standard_output(picture: str | None, *, as_json: bool) -> None:
+    """Raise UsageError where both the picture of ``--svg`` and a JSON document are to go to standard output."""
+    if picture == "-" and as_json:
+        raise UsageError("standard output takes one thing", where="--svg -", todo="leave --json out, or name a file")
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether two paths are one file, through links too."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return os.path.realpath(one) == os.path.realpath(other) if "\0" not in one + other else False
+
+
+def _check(option: str, where: str, kind: FileFormat) -> None:
+    path, todo = Path(where), "name a file that may be written"
+    try:
+        existing = path.stat()
+    except FileNotFoundError:
+        existing = None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot be written ({_reason(error)})", where=where, todo=todo) from None
+    try:
+        if existing is not None:
+            if not stat.S_ISREG(existing.st_mode):
+                raise UsageError("is not a file", where=where, todo=todo)
+            with path.open("rb") as file:
+                begins = file.read(_HEAD).lstrip(_BLANK)
+            if begins and not kind.begins.match(begins):
+                raise UsageError(
+                    f"is there already and is not {kind.named}", where=where, todo=f"name a new file for {option}"
+                )
+        folder = (path.resolve() if path.is_symlink() else path).parent
+        if kind.makes_folder and not folder.exists():
+            return
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot be written ({_reason(error)})", where=where, todo=todo) from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (getattr(error, "strerror", None) or "not a path").lower()
+
+
+def paths_of(request: Request) -> Iterator[str]:
+    """The files a request names by path."""
+    for _, _, part in request.parts():
+        if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
+            yield part.source.path
+
+
+# ---- reading and writing ----------------------------------------------------------------------------
+
+
+MAX_JSON = 1 << 30  # bytes; a saved plan carries the bytes that came through standard input
+
+
+def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
+    """Write beside the target and rename. Raises UsageError naming the path when that cannot be done.
+
+    A new file may be read by whom the umask lets, as any that a program makes; a ``private`` one by its owner alone.
+    One that is replaced keeps its mode.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    try:
+        replace_file(target, data, mode=file_mode(target, private=private))
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written ({_os_reason(error)})", where=str(path), todo="check the folder and its permissions"
+        ) from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A noun as JSON. The file is its owner's only: it may hold what was asked."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raise UsageError("a file name here is not text, so it cannot be saved", todo="rename that file") from None
+    write_atomically(path, msgspec.json.format(encoded, indent=1) + b"\n", private=True)
+
+
+def load_json(path: Path, cls: type[Any], version: int, *, what: str, todo: str) -> Any:
+    """A noun from its file. Raises InputMissing, or InputBroken for another version or something else."""
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise InputBroken(f"is too large to hold {what}", where=str(path), todo=todo)
+        value = msgspec.json.decode(path.read_bytes(), type=cls)
+    except OSError as error:
+        raise InputMissing(f"cannot be read ({_os_reason(error)})", where=str(path), todo=todo) from None
+    except msgspec.DecodeError as error:
+        raise InputBroken(f"does not hold {what} ({error})", where=str(path), todo=todo) from None
+    if value.version != version:
+        raise InputBroken(f"holds {what} of version {value.version}, not {version}", where=str(path), todo=todo)
+    return value
+
+
+def _os_reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def with_absolute_paths(request: Request) -> Request:
+    """The request with absolute paths, so that a plan saved here runs from any folder."""
+
+    def moved(part: Part) -> Part:
+        if isinstance(part, File | Image | Audio | Video | Document) and isinstance(part.source, PathSource):
+            source = PathSource(path=os.path.abspath(part.source.path))
+            return msgspec.structs.replace(part, source=source)
+        return part
+
+    messages = tuple(
+        msgspec.structs.replace(message, parts=tuple(map(moved, message.parts))) for message in request.messages
+    )
+    return msgspec.structs.replace(request, messages=messages)
+
+
+def save_derived(folder: Path, derived: tuple[Derived, ...], inputs: Iterable[str] = ()) -> list[Path]:
+    """Write what conversions made into ``folder``, named after the parts they came from.
+
+    Text as ``.txt``; a transcript also as ``.srt`` and, with its times, ``.json``; read lines also as ``.json``
+    with their boxes. Files of the same names are replaced, but none of ``inputs``, the paths that the request was made
+    of: what would fall on one of them gets a number. Nothing outside the folder is touched.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot be made ({_os_reason(error)})", where=str(folder), todo="name a folder of yours"
+        ) from None
+    written: list[Path] = []
+    taken: set[str] = set()
+    read = list(inputs)
+    for item in derived:
+        stem = re.sub(r"[^\w.-]+", "_", Path(item.name).name).strip("._")[:100] or "part"
+        contents = _contents(item)
+
+        def free(base: str, suffixes: tuple[str, ...] = tuple(suffix for suffix, _ in contents)) -> bool:
+            paths = [str(folder / f"{base}.{suffix}") for suffix in suffixes]
+            return base not in taken and not any(same_file(path, each) for path in paths for each in read)
+
+        base, number = f"{stem}.{item.op}", 2
+        while not free(base):
+            base, number = f"{stem}.{item.op}.{number}", number + 1
+        taken.add(base)
+        for suffix, data in contents:
+            written.append(folder / f"{base}.{suffix}")
+            write_atomically(written[-1], data)
+    return written
+
+
+def _contents(item: Derived) -> list[tuple[str, bytes]]:
+    """Suffix and bytes of each file a derived item becomes."""
+    from intermodal.local.embedded.ocr_layout import lines_to_text
+
+    text = item.text or (item.transcript.text if item.transcript is not None else lines_to_text(item.lines))
+    files = [("txt", text.encode("utf-8", "replace") + b"\n")]
+    if item.transcript is not None:
+        files.append(("srt", subtitles(item.transcript, "srt").encode("utf-8", "replace")))
+        files.append(("json", msgspec.json.format(msgspec.json.encode(item.transcript), indent=2) + b"\n"))
+    if item.lines:
+        files.append(("json", msgspec.json.format(msgspec.json.encode(item.lines), indent=2) + b"\n"))
+    return files
+
+
+# ---- pictures ---------------------------------------------------------------------------------------
+
+
+WIDEST = 140  # columns of a timeline, where the terminal has more
+PIPED = 116  # and where nobody knows, as EXPLAIN
+
+
+def write_picture(target: str, picture: str, *, quiet: bool = False) -> None:
+    """To the file, or to standard output for "-"."""
+    from intermodal.cli.arguments.files import write_atomically
+
+    if target == "-":
+        sys.stdout.buffer.write(picture.encode("utf-8"))
+        sys.stdout.buffer.flush()
+        return
+    write_atomically(Path(target), picture.encode("utf-8"))
+    if not quiet:
+        click.echo(f"wrote {target}", err=True)
+
+
+def timeline_svg(plan: Plan, result: Result) -> str:
+    """Estimate against actual on one axis of time, as SVG."""
+    from intermodal.plans import timeline_svg as plans_timeline_svg
+    from intermodal.plans.timeline import timeline
+
+    return plans_timeline_svg.svg(plan, timeline(plan, result))
+
+
+def timeline_text(plan: Plan, result: Result) -> str:
+    """The same as text, as wide as the terminal on standard error."""
+    from intermodal.plans import timeline_text as plans_timeline_text
+    from intermodal.plans.timeline import timeline
+
+    columns = min(shutil.get_terminal_size().columns - 1, WIDEST) if sys.stderr.isatty() else PIPED
+    try:
+        "".join(plans_timeline_text.BLOCKS).encode(sys.stderr.encoding or "ascii")
+        plain = False
+    except (UnicodeEncodeError, LookupError):
+        plain = True
+    return plans_timeline_text.text(timeline(plan, result), columns, plain=plain)
