@@ -29,7 +29,7 @@ NETWORK = {
         "transport/connection_errors.py",  # knows a failed name lookup by its class
         "gateway/process/service_manager.py",  # tells systemd on this machine that the process is alive, where it asked
         "gateway/workers/",  # listens for several processes; a line between them and their parent
-        "media/process_limits.py",  # finds out that the worker can make none
+        "media/sandbox.py",  # finds out that the worker can make none
         "media/fetch.py",  # resolves the names of users' URLs itself, and dials what it checked
         "local/servers/supervisor.py",  # takes a free port on loopback for a server of its own
         "store/process_identity.py",  # asks for this machine's name
@@ -153,7 +153,6 @@ def test_d4_only_fetch_opens_what_a_user_names() -> None:
     for path in sorted((PACKAGE / "media").rglob("*.py")):
         if path.name in (
             "fetch.py",
-            "process_limits.py",
             "sandbox.py",
         ):  # the last two try, or allow, places of their own
             continue

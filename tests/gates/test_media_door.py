@@ -43,7 +43,7 @@ def test_d4_each_decoder_is_called_in_one_module() -> None:
 def test_d4_nothing_but_the_worker_loads_a_decoder() -> None:
     """The decoding modules are imported by name inside the fenced child, and by nobody else."""
     names = ("image/decoder", "image/animation", "image/barcodes", "video/frame_image", "video/probe", "video/frames",
-             "video/subtitle_tracks", "audio/decoder", "audio/truncation", "audio/channel_separation", "container",
+             "video/subtitle_tracks", "audio/decoder", "audio/channel_separation", "container",
              "pdf/document", "office/svg")  # fmt: skip
     decoders = {f"intermodal.media.{name}".replace("/", ".") for name in names}
     inside = {f"media/{name}.py" for name in names}  # which build on each other
@@ -61,9 +61,11 @@ def test_d4_nothing_but_the_worker_loads_a_decoder() -> None:
 
 
 def test_d5_runtimes_are_handed_bytes_never_places() -> None:
-    """Nothing in runtimes/ or protocols/ knows the sources of parts: no URL or path of a user can reach a server."""
-    for folder in ("runtimes", "protocols"):
-        for path in (PACKAGE / folder).rglob("*.py"):
+    """Nothing in local/embedded/ or protocols/ knows the sources of parts: no URL or path of a user can reach a server."""
+    for folder in ("local/embedded", "protocols"):
+        paths = list((PACKAGE / folder).rglob("*.py"))
+        assert paths, f"{folder} is elsewhere"
+        for path in paths:
             source = path.read_text()
             for word in ("UrlSource", "PathSource", "BytesSource", ".source"):
                 assert word not in source, f"{path.name} knows {word}"

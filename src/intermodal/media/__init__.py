@@ -8,7 +8,7 @@ header_readers.py    size, frames and tracks from headers                       
 expand.py            replaces documents, mails and archives by what is in them
 request_media.py     opens every part of a request: facts and bytes
 worker_client.py     ``MediaWorker``, the parent's side of the worker processes
-worker.py            the sandboxed child that decodes; process_limits.py and sandbox.py confine it
+worker.py            the sandboxed child that decodes; sandbox.py confines it
 plugin_converter.py  runs the converter of a plugin in the worker
 worker_results.py    values that cross the pipe between the two
 container.py         opens a file with FFmpeg (the only module that does)

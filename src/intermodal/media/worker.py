@@ -15,7 +15,7 @@ import msgspec
 from intermodal.concurrency import worker_process
 from intermodal.errors import InputUnsupported, NotInstalled
 from intermodal.files.file_bytes import Data, read_whole
-from intermodal.media import plugin_converter, process_limits
+from intermodal.media import plugin_converter, sandbox
 from intermodal.media.office.conversion_types import (
     ASS,
     DOC,
@@ -54,7 +54,7 @@ _CONVERTING = 1 << 30  # bytes of address space a converter may use: element tre
 
 def _decoder(name: str) -> Any:
     """Import a decoder (``image.decoder``, ``office.docx``, …) on first use, with files allowed for that moment."""
-    with process_limits.files_allowed():
+    with sandbox.files_allowed():
         return importlib.import_module(f"intermodal.media.{name}")
 
 
@@ -77,13 +77,13 @@ def probe(data: Data, name: str) -> dict[str, Any]:
 
 def _of_layers(pages: tuple[PageFacts, ...]) -> list[str]:
     """Return notes about the text layers of pages."""
-    notes: list[str] = [*_decoder("pdf.text_layer").layer_notes(pages)]
+    notes: list[str] = [*_decoder("pdf.document").layer_notes(pages)]
     written = any(page.chars and not page.scanned for page in pages)
     return notes if not written or _installed("liteparse") else [*notes, _NOT_LAID_OUT]
 
 
 def _installed(package: str) -> bool:
-    with process_limits.files_allowed():
+    with sandbox.files_allowed():
         return importlib.util.find_spec(package) is not None
 
 
@@ -132,7 +132,7 @@ def codes(data: Data, name: str) -> list[dict[str, Any]]:
     installed."""
     if not _installed("zxingcpp"):
         return []
-    with process_limits.files_allowed():
+    with sandbox.files_allowed():
         importlib.import_module("zxingcpp")
     found: list[dict[str, Any]] = msgspec.to_builtins(
         _decoder("image.barcodes").read_barcodes(read_whole(data, name), sniff(data, name)[1])
@@ -177,7 +177,7 @@ def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
         found: MediaProbeResult = image.probe(picture, sniff(picture, "")[1])
         return found
 
-    with process_limits.memory_limit(_CONVERTING + 4 * len(data)):
+    with sandbox.memory_limit(_CONVERTING + 4 * len(data)):
         made = converter.convert(read_whole(data, name), name, sized)
     found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
     return found
@@ -185,15 +185,15 @@ def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
 
 def load_plugin(ending: str) -> bool:
     """Import the plugin that converts files with this ending, to find out whether it can be. Raises NotInstalled."""
-    with process_limits.files_allowed():
+    with sandbox.files_allowed():
         plugin_converter.load_converter(ending)
     return True
 
 
 def _convert_by_plugin(data: Data, name: str, ending: str) -> dict[str, Any]:
-    with process_limits.files_allowed():
+    with sandbox.files_allowed():
         converter = plugin_converter.load_converter(ending)
-    with process_limits.memory_limit(_CONVERTING + 4 * len(data)):
+    with sandbox.memory_limit(_CONVERTING + 4 * len(data)):
         made = converter.convert(read_whole(data, name), name)
     found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
     return found
@@ -201,7 +201,7 @@ def _convert_by_plugin(data: Data, name: str, ending: str) -> dict[str, Any]:
 
 def fences() -> dict[str, bool]:
     """Return the limits that hold, by trying: as a library would, then as code that took the process over would."""
-    return process_limits.probe_limits()
+    return sandbox.probe_limits()
 
 
 def ready() -> bool:
@@ -211,7 +211,7 @@ def ready() -> bool:
 
 def main() -> None:
     plugin_converters()  # found while files can be opened
-    gauge = process_limits.apply_limits()
+    gauge = sandbox.apply_limits()
     worker_process.serve(
         {
             "probe": probe,
@@ -227,9 +227,9 @@ def main() -> None:
             "ready": ready,
             "fences": fences,
         },
-        before=process_limits.forbid_files,
+        before=sandbox.forbid_files,
         gauge=gauge,
-        receiving=process_limits.files_allowed,
+        receiving=sandbox.files_allowed,
         decodes=True,
     )
 

@@ -12,7 +12,7 @@ from tests.unit.media import papers
 from tests.unit.media.asked import asked_about
 from tests.unit.media.papers import INVOICE
 
-from intermodal.media.pdf import annotations, document, layout, markdown, tables
+from intermodal.media.pdf import annotations, document, layout, markdown
 from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine
 from intermodal.media.worker_client import MediaWorker
 from intermodal.testing import FakeHost
@@ -227,14 +227,14 @@ def test_a_table_has_the_columns_that_its_lines_have() -> None:
         rows=(("Novak", "The insurance company counted 7.59 salt sacks."), ("Okafor", "Our customer 4.43")),
         bands=((0, 22), (30, 40)), box=(50, 0, 350, 40),
     )  # fmt: skip
-    finer = tables.with_columns(seen, words)
+    finer = markdown.with_columns(seen, words)
     assert finer.rows == (
         ("Novak", "The insurance company counted salt sacks.", "7.59"),
         ("Okafor", "Our customer", "4.43"),
     )
-    assert tables.with_columns(finer, words) == finer
+    assert markdown.with_columns(finer, words) == finer
     across = [*words, LayoutLine("a note that goes across all columns", (50, 24, 350, 29))]
-    assert tables.with_columns(seen, across) == seen
+    assert markdown.with_columns(seen, across) == seen
 
 
 def test_a_block_that_only_meets_a_table_keeps_its_words() -> None:
@@ -242,10 +242,10 @@ def test_a_block_that_only_meets_a_table_keeps_its_words() -> None:
              for at, word in enumerate(["Lamp", "3", "Hook", "12", "Paper", "40"])]  # fmt: skip
     left = LayoutBlock(kind="paragraph", text="Lamp Hook Paper", box=(50, 0, 90, 50))
     right = LayoutBlock(kind="paragraph", text="3 12 40", box=(250, 0, 290, 50))
-    (found,) = tables.with_tables([left, right], cells)
+    (found,) = markdown.with_tables([left, right], cells)
     assert found.rows == (("Lamp", "3"), ("Hook", "12"), ("Paper", "40"))
     longer = LayoutBlock(kind="paragraph", text="3 12 40 and what follows", box=(250, 0, 290, 200))
-    assert tables.with_tables([left, longer], cells) == [left, longer]
+    assert markdown.with_tables([left, longer], cells) == [left, longer]
 
 
 # ---- pure ------------------------------------------------------------------------------------------

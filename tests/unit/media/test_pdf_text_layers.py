@@ -17,7 +17,7 @@ from tests.gates import corpus
 from tests.unit.media import papers
 
 from intermodal.media.image import decoder
-from intermodal.media.pdf import document, text_layer
+from intermodal.media.pdf import document
 from intermodal.planner.conversion.fidelity import aspects_needed
 from intermodal.plans.facts import PageFacts, PartFacts, QuestionFacts
 
@@ -100,17 +100,17 @@ def test_a_page_of_words_is_taken_at_its_words() -> None:
 @pytest.mark.parametrize("shift", [3, 7, 13, 20])
 def test_letters_that_make_no_words_are_no_text(shift: int) -> None:
     page = probed(written(shift))
-    assert page.doubt == text_layer.NO_WORDS and page.scanned
+    assert page.doubt == document.NO_WORDS and page.scanned
     assert page.letters.known and page.words == (), "it is sampled like a scan"
 
 
 def test_codes_without_letters_are_no_text() -> None:
-    assert probed(unmapped()).doubt == text_layer.NO_MAP
+    assert probed(unmapped()).doubt == document.NO_MAP
 
 
 def test_letters_that_are_control_characters_are_no_text() -> None:
     controls = re.sub(rb"(<[0-9A-F]{2}> <)00[4-7]([0-9A-F]>)", rb"\g<1>000\2", written(0))
-    assert probed(controls).doubt == text_layer.NO_MAP
+    assert probed(controls).doubt == document.NO_MAP
 
 
 def test_an_invisible_layer_is_taken_where_it_fits_the_picture() -> None:
@@ -129,18 +129,18 @@ def test_an_invisible_layer_is_taken_where_it_fits_the_picture() -> None:
 )
 def test_an_invisible_layer_is_not_taken_where_it_does_not(lines: tuple[str, ...]) -> None:
     page = probed(overlaid(*lines))
-    assert page.scanned and (page.doubt == text_layer.MISREAD or page.chars < 16)
+    assert page.scanned and (page.doubt == document.MISREAD or page.chars < 16)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_words_of_any_language_and_code_are_words(language: str) -> None:
-    assert text_layer.has_words(LANGUAGES[language])
+    assert document.has_words(LANGUAGES[language])
 
 
 def test_what_is_not_taken_is_said_with_its_reason() -> None:
-    pages = [PageFacts(number=at, width=9, height=9, chars=99, doubt=text_layer.NO_WORDS) for at in range(1, 8)]
+    pages = [PageFacts(number=at, width=9, height=9, chars=99, doubt=document.NO_WORDS) for at in range(1, 8)]
     pages.append(PageFacts(number=8, width=9, height=9, chars=99, hidden=True))
-    assert text_layer.layer_notes(pages) == (
+    assert document.layer_notes(pages) == (
         "the text layer of pages 1, 2, 3, 4, 5 and 2 more is not taken: its letters make no words",
         "the words of page 8 are what an earlier reading of their pictures left",
     )

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from intermodal.cli.doctor import about_sandbox
-from intermodal.media import process_limits, sandbox
+from intermodal.media import sandbox
 from intermodal.media.worker_client import MediaWorker
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's")
@@ -93,7 +93,7 @@ def test_this_kernel_has_what_the_tests_are_about() -> None:
 async def test_the_worker_is_held_by_all_that_it_says() -> None:
     async with MediaWorker() as worker:
         found = await worker.fences()
-        assert found.keys() == set(process_limits.PROBED_LIMITS) and found["opening"]
+        assert found.keys() == set(sandbox.PROBED_LIMITS) and found["opening"]
         status = Path(f"/proc/{worker.pid}/status").read_text() if sys.platform == "linux" else ""
         if "Seccomp:\t2" in status:
             assert found["network"] and found["programs"] and found["processes"] and found["memory"]
@@ -101,16 +101,16 @@ async def test_the_worker_is_held_by_all_that_it_says() -> None:
 
 
 def test_doctor_says_what_stands_and_what_does_not() -> None:
-    everything = dict.fromkeys(process_limits.PROBED_LIMITS, True)
+    everything = dict.fromkeys(sandbox.PROBED_LIMITS, True)
     assert about_sandbox(everything).what == (
         "media are decoded in a process of its own, which opens no file and no socket, in bounded memory; even taken "
         "over by a file it cannot: read files other than Python's own, write files, reach the network, start "
         "programs, start processes"
     )
-    macos = about_sandbox({**dict.fromkeys(process_limits.PROBED_LIMITS, False), "opening": True})
+    macos = about_sandbox({**dict.fromkeys(sandbox.PROBED_LIMITS, False), "opening": True})
     assert macos.state == "ok" and "in memory that this system does not bound" in macos.what
     assert "taken over by a file it could: read files" in macos.what and "cannot" not in macos.what
-    assert about_sandbox(dict.fromkeys(process_limits.PROBED_LIMITS, False)).state == "broken"
+    assert about_sandbox(dict.fromkeys(sandbox.PROBED_LIMITS, False)).state == "broken"
 
 
 @linux

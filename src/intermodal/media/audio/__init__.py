@@ -1,7 +1,6 @@
 """Sound, decoded inside the worker, and sound that a model made, encoded.
 
-decoder.py             probes sound, and decodes it to PCM
+decoder.py             probes sound, decodes it to PCM, and detects files that end earlier than their header says
 channel_separation.py  whether two channels carry different voices
-truncation.py          whether a file ends earlier than its header says
 encoding.py            PCM, WAV and MP3 of sound that was made here or by a host
 """

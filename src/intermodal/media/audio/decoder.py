@@ -1,4 +1,8 @@
-"""Decodes sound inside the worker: probe and PCM, of recordings and of videos."""
+"""Decodes sound inside the worker: probe and PCM, of recordings and of videos.
+
+Sound that ends before its own headers say is detected here (``check_complete``): FFmpeg plays such a file to its end
+without an error.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,9 @@ import av.error
 
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
 from intermodal.files.file_bytes import PIECE, Data, memory_size
-from intermodal.media import container, header_readers, process_limits
-from intermodal.media.audio import channel_separation, truncation
+from intermodal.media import container, header_readers, sandbox
+from intermodal.media.audio import channel_separation
+from intermodal.media.container import TODO
 from intermodal.media.media_limits import MAX_SECONDS, PCM_BYTES_PER_SECOND, PCM_RATE
 from intermodal.media.video import header as video_header
 from intermodal.media.worker_results import MediaProbeResult
@@ -41,9 +46,9 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
 def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
     """``compared``: whether each of two channels has a voice is told too, for which minutes of them are decoded."""
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
-    truncation.check_complete(data, media_type)
+    check_complete(data, media_type)
     with (
-        process_limits.memory_limit(2 * memory_size(data) + (160 << 20)),
+        sandbox.memory_limit(2 * memory_size(data) + (160 << 20)),
         _open_sound(data, media_type) as (box, stream),
     ):
         rate, count = _check_stream(stream)
@@ -80,7 +85,7 @@ def pcm(data: Data, media_type: str, report: Report, channel: int | None = None)
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
     silent = [] if channel is None else _leaked_stretches(data, media_type, limit)[channel]
     with (
-        process_limits.memory_limit(3 * memory_size(data) + (192 << 20)),
+        sandbox.memory_limit(3 * memory_size(data) + (192 << 20)),
         _open_sound(data, media_type) as (box, stream),
     ):
         layout, plane = ("mono", 0) if channel is None else ("stereo", channel)
@@ -129,7 +134,7 @@ def _leaked_stretches(
     key = _identity(data)
     if key not in _leaks:
         with (
-            process_limits.memory_limit(3 * memory_size(data) + (192 << 20)),
+            sandbox.memory_limit(3 * memory_size(data) + (192 << 20)),
             _open_sound(data, media_type) as (box, stream),
         ):
             found = channel_separation.channel_leaks(_frames(box, stream, limit))
@@ -252,3 +257,54 @@ def _walk(box: Any, stream: Any) -> tuple[float, bool]:
         if seen >= _WALK_PACKETS or float(ticks * stream.time_base) > MAX_SECONDS + 1:
             return float(ticks * stream.time_base), float(ticks * stream.time_base) > MAX_SECONDS
     return float(ticks * stream.time_base), True
+
+
+# ---- complete files ---------------------------------------------------------------------------------
+
+
+_MP3_SLACK = 4_096  # bytes an MP3's header may promise too many: encoders differ in whether tags count
+_MPEG1, _MONO = 3, 3  # codes of the version and of the channel mode in a frame's header (ISO/IEC 11172-3, 2.4.2.3)
+_SIDE = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}  # bytes, by (MPEG-1, mono)
+_XING_BYTES = 2  # the flag that says the field is there
+_OGG_HEADER = 27  # bytes before the table of an Ogg page (RFC 3533, section 6)
+
+
+def check_complete(data: Data, media_type: str) -> None:
+    """Raises InputBroken when fewer bytes are there than a header says. Other media types than these two pass."""
+    promised = {"audio/mpeg": _mp3, "audio/ogg": _ogg}.get(media_type, len)(data)
+    if promised > len(data):
+        raise InputBroken(
+            f"is truncated: its headers promise {promised:,} bytes and {len(data):,} are there", todo=TODO
+        )
+
+
+def _mp3(data: Data) -> int:
+    """Bytes of the whole file by its Xing or Info header, less what they may be wrong by; 0 without one.
+
+    The header lies in the first frame, behind its side information: flags, then the number of frames and of bytes, each
+    where its flag is set (Xing, VBR header SDK, 1998; LAME writes the same).
+    """
+    at = 0
+    if data[:3] == b"ID3" and len(data) >= 10:
+        a, b, c, d = data[6:10]  # seven bits each (ID3v2.4, 6.2)
+        at = 10 + (a << 21 | b << 14 | c << 7 | d)
+    frame = data[at : at + 4]
+    if len(frame) < 4 or frame[0] != 0xFF:
+        return 0
+    place = at + 4 + _SIDE[(frame[1] >> 3 & 3 == _MPEG1, frame[3] >> 6 == _MONO)]
+    if data[place : place + 4] not in (b"Xing", b"Info"):
+        return 0
+    flags = int.from_bytes(data[place + 4 : place + 8], "big")
+    field = place + 8 + 4 * (flags & 1)
+    held = int.from_bytes(data[field : field + 4], "big") if flags & _XING_BYTES else 0
+    return max(0, at + held - _MP3_SLACK)
+
+
+def _ogg(data: Data) -> int:
+    """Bytes up to the end of the last page that begins in the file."""
+    at = data.rfind(b"OggS\0")
+    table = at + _OGG_HEADER
+    if at < 0 or table > len(data):
+        return table if at >= 0 else 0
+    count = data[table - 1]
+    return table + count + sum(data[table : table + count])

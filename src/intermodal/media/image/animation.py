@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from intermodal.errors import InputTooLarge
-from intermodal.media import header_readers, process_limits
+from intermodal.media import header_readers, sandbox
 from intermodal.media.image import decoder
 from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN
 from intermodal.media.video import frame_image, scenes
@@ -35,7 +35,7 @@ def frames(
             f"has {header.frames:,} frames of {header.width:,} x {header.height:,} pixels, too many to compose",
             todo="convert it to a film: ffmpeg -i FILE film.mp4",
         )
-    with process_limits.memory_limit(decoder.decode_memory(header, data)):
+    with sandbox.memory_limit(decoder.decode_memory(header, data)):
         if paged:
             pages = header_readers.tiff_pages(data)[:most]
             chosen = {place: FrameRequest(moment=0, at=0, until=0) for place in pages}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from intermodal.media import process_limits
+from intermodal.media import sandbox
 from intermodal.media.image import decoder
 from intermodal.media.worker_results import Barcode
 
@@ -32,7 +32,7 @@ def read_barcodes(data: bytes, media_type: str) -> list[Barcode]:
     import zxingcpp
 
     header = decoder.checked_header(data, media_type)
-    with process_limits.memory_limit(decoder.decode_memory(header, data)):
+    with sandbox.memory_limit(decoder.decode_memory(header, data)):
         opened = decoder.open_image(data, media_type)
         decoder.load_pixels(opened)
         grey = decoder.upright(opened).convert("L")

@@ -31,7 +31,7 @@ from PIL import (
 )
 
 from intermodal.errors import InputBroken, InputTooLarge, InputUnsupported, NotInstalled
-from intermodal.media import header_readers, process_limits
+from intermodal.media import header_readers, sandbox
 from intermodal.media.image import letter_counts, script_detection
 from intermodal.media.media_limits import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
 from intermodal.media.worker_results import MediaProbeResult
@@ -85,7 +85,7 @@ _BROKEN_TODO = "check that the file is complete and opens elsewhere"
 def probe(data: bytes, media_type: str) -> MediaProbeResult:
     """Size and frames from the header; text density from the first frame, which is decoded and so checked."""
     header = checked_header(data, media_type)
-    with process_limits.memory_limit(decode_memory(header, data)):
+    with sandbox.memory_limit(decode_memory(header, data)):
         image = open_image(data, media_type)
         width, height = image.size
         image.draft("L", (letter_counts.SIDE, letter_counts.SIDE))  # JPEG alone: decodes at a fraction of the size
@@ -109,7 +109,7 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
 def picture(data: bytes, media_type: str, max_side: int | None) -> dict[str, Any]:
     """The first frame as an RGB or grey PNG: upright, without metadata, alpha laid on paper that shows its ink."""
     header = checked_header(data, media_type)
-    with process_limits.memory_limit(decode_memory(header, data)):
+    with sandbox.memory_limit(decode_memory(header, data)):
         image = open_image(data, media_type)
         if max_side:
             image.draft("RGB", (2 * max_side, 2 * max_side))
@@ -164,7 +164,7 @@ def _prepare(media_type: str) -> None:
     if media_type == "image/avif" and not features.check("avif"):
         raise NotInstalled("is an AVIF picture, which this Pillow cannot decode", todo="run: pip install -U pillow")
     if media_type == "image/heic" and "HEIF" not in Image.OPEN:
-        with process_limits.files_allowed():
+        with sandbox.files_allowed():
             if importlib.util.find_spec("pi_heif") is None:
                 raise NotInstalled(
                     "is a HEIC picture, and what decodes those is not installed",

@@ -13,7 +13,7 @@ from typing import Any
 
 import pypdfium2.raw as raw
 
-from intermodal.media import process_limits
+from intermodal.media import sandbox
 from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine
 from intermodal.media.pdf.markdown import page
 
@@ -42,14 +42,14 @@ def installed() -> bool:
     """Whether LiteParse is there. It loads its PDFium when this is first asked, with a page of ours."""
     if LiteParse is None:
         return False
-    with process_limits.files_allowed():
+    with sandbox.files_allowed():
         _parser([1]).parse(_EMPTY)
     return True
 
 
 def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:
     """The given pages (1-based), at most ``AT_ONCE``, as Markdown. Those that cannot be laid out are missing."""
-    with process_limits.files_allowed():  # its event loop wants descriptors; nothing of the user's is read meanwhile
+    with sandbox.files_allowed():  # its event loop wants descriptors; nothing of the user's is read meanwhile
         parser = _parser(numbers)
     try:
         made = parser.parse(data).pages

@@ -2,6 +2,11 @@
 
 LiteParse finds blocks and their order. Which line breaks of a block were meant is decided here, by the room that a line
 leaves: where the next word would have fitted, the line was ended on purpose.
+
+Tables that the layout took for columns of prose are found: where rows of short words stand side by side, cell beside
+cell, they are a table, though nothing is drawn between them; lines of prose in columns are longer, and side by side by
+chance. Markdown has no cells that span columns, and the layout puts such a head into one of them, or splits it. So a
+head is repeated over each of its columns, and one over the whole table stands before it.
 """
 
 from __future__ import annotations
@@ -10,12 +15,13 @@ import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
+from statistics import median
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from intermodal.media.pdf.layout_types import LayoutBlock, LayoutLine, bounding_box, vertical_middle
-from intermodal.media.pdf.tables import with_columns, with_headers, with_tables
+from intermodal.media.pdf.layout_types import MOST_LINES, LayoutBlock, LayoutLine, bounding_box, vertical_middle
 from intermodal.plans.facts import Box
 
 _MARKER = re.compile(r"(?:\(?(?:\d{1,3}|[a-z])[.)]|[•‣◦▪–—*-])\s+\S")
@@ -196,3 +202,242 @@ def indented(code: Sequence[str], lines: Sequence[LayoutLine]) -> list[str]:
         " " * min(80, round((line.box[0] - start) / letter)) + words.lstrip()
         for words, line in zip(code, lines, strict=True)
     ]
+
+
+# ---- tables -----------------------------------------------------------------------------------------
+
+
+_FEWEST_ROWS = 3
+_CELL = 18  # characters, from which on most lines of a column are prose; one column of a table may have such
+_APART = 0.8  # of a line's height: the least room between two cells
+
+
+class _Stretch(Struct):
+    """Rows one under the other, of two lines and more each."""
+
+    rows: list[list[LayoutLine]]
+
+    @property
+    def top(self) -> float:
+        return min(line.box[1] for line in self.rows[0])
+
+    @property
+    def bottom(self) -> float:
+        return max(line.box[3] for line in self.rows[-1])
+
+
+def with_tables(blocks: Sequence[LayoutBlock], lines: Sequence[LayoutLine]) -> list[LayoutBlock]:
+    """The blocks, those that are columns of one table put together. ``lines``: of the page, from top to bottom."""
+    found = list(blocks)
+    if len(lines) > MOST_LINES:
+        return found
+    for stretch in _stretches(lines):
+        cells = _cells(stretch)
+        within = [place for place, block in enumerate(found) if _meets(block, stretch)]
+        if not cells or len(within) < 2 or not all(_is_in(found[place], stretch) for place in within):
+            continue
+        found[within[0]] = LayoutBlock(
+            kind="table", rows=cells, box=bounding_box([line.box for row in stretch.rows for line in row])
+        )
+        found = [block for place, block in enumerate(found) if place not in within[1:]]
+    return found
+
+
+def with_columns(block: LayoutBlock, lines: Sequence[LayoutLine]) -> LayoutBlock:
+    """A table with the columns that its lines have, where the layout saw fewer. ``lines``: of the page.
+
+    A column of prose whose lines are of different lengths hides the gap to the next one in some rows; over all rows,
+    nothing stands in it.
+    """
+    if block.box is None or not block.bands or len(block.bands) != len(block.rows) or len(lines) > MOST_LINES:
+        return block
+    left, top, right, bottom = block.box
+    inside = [
+        line for line in lines if top <= vertical_middle(line.box) <= bottom and left - 1 <= line.box[0] <= right + 1
+    ]
+    spans = _spans(inside, _APART)
+    if len(spans) <= max(map(len, block.rows)):
+        return block
+    cells = [[""] * len(spans) for _ in block.bands]
+    for line in sorted(inside, key=lambda line: (round(vertical_middle(line.box)), line.box[0])):
+        at = next(place for place, span in enumerate(spans) if span[0] <= line.box[0] <= span[1])
+        row = next(
+            (n for n, band in enumerate(block.bands) if band[0] - 1 <= vertical_middle(line.box) <= band[1] + 1), None
+        )
+        if row is None:
+            return block
+        cells[row][at] = f"{cells[row][at]} {line.text}".strip()
+    filled = [sum(bool(row[at]) for row in cells) for at in range(len(spans))]
+    return structs.replace(block, rows=tuple(map(tuple, cells))) if min(filled) * 2 >= len(cells) else block
+
+
+def _spans(lines: Sequence[LayoutLine], apart: float) -> list[tuple[float, float]]:
+    """Where columns begin and end: what no line crosses is between them, ``apart`` times a line's height at least."""
+    spans: list[tuple[float, float]] = []
+    for left, top, right, bottom in sorted(line.box for line in lines):
+        if spans and left < spans[-1][1] + apart * (bottom - top):
+            spans[-1] = (spans[-1][0], max(spans[-1][1], right))
+        else:
+            spans.append((left, right))
+    return spans
+
+
+def _meets(block: LayoutBlock, stretch: _Stretch) -> bool:
+    return block.box is not None and block.box[1] < stretch.bottom - 1 and block.box[3] > stretch.top + 1
+
+
+def _is_in(block: LayoutBlock, stretch: _Stretch) -> bool:
+    inside = block.box is not None and block.box[1] >= stretch.top - 2 and block.box[3] <= stretch.bottom + 2
+    return inside and block.kind in ("paragraph", "heading")
+
+
+def _stretches(lines: Sequence[LayoutLine]) -> list[_Stretch]:
+    rows: list[list[LayoutLine]] = []
+    for line in lines:
+        height = line.box[3] - line.box[1]
+        if rows and abs(vertical_middle(rows[-1][0].box) - vertical_middle(line.box)) < height / 2:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    found: list[_Stretch] = []
+    current: list[list[LayoutLine]] = []
+    for row in [*rows, []]:
+        row.sort(key=lambda line: line.box[0])
+        if len(row) > 1 and all(
+            right.box[0] - left.box[2] >= _APART * (left.box[3] - left.box[1]) for left, right in pairwise(row)
+        ):
+            current.append(row)
+            continue
+        if len(current) >= _FEWEST_ROWS:
+            found.append(_Stretch(current))
+        current = []
+    return found
+
+
+def _cells(stretch: _Stretch) -> tuple[tuple[str, ...], ...]:
+    """The rows by columns, () where they are no table."""
+    spans = _spans([line for row in stretch.rows for line in row], 0.0)
+    if len(spans) < 2:
+        return ()
+    made: list[tuple[str, ...]] = []
+    for row in stretch.rows:
+        cells = [""] * len(spans)
+        for line in row:
+            at = next(place for place, (left, right) in enumerate(spans) if left <= line.box[0] <= right)
+            cells[at] = f"{cells[at]} {line.text}".strip()
+        made.append(tuple(cells))
+    columns = [[len(row[at]) for row in made if row[at]] for at in range(len(spans))]
+    long = sum(median(column) >= _CELL for column in columns)
+    return tuple(made) if long == 0 or (long == 1 and len(spans) > 2) else ()
+
+
+Span = tuple[float, float]
+
+Run = tuple[int, int]  # first and last column
+
+_MOST_COLUMNS = 30
+
+_OFF = 0.12  # of the width of its columns, by which the middle of a head may be off theirs ...
+
+_OFF_BETWEEN = 0.25  # ... and where it stands between columns that are known by their words, which keep to a side
+
+_NEAR = 4.0  # points that it may be off in any case
+
+
+def with_headers(block: LayoutBlock, lines: Sequence[LayoutLine]) -> tuple[list[str], LayoutBlock]:
+    """Words over the whole table, and the table with the words of its first row over each column that they are of.
+
+    ``lines``: of the page. The table is as it was where its columns or its rows are not known.
+    """
+    titles: list[str] = []
+    count = len(block.columns)
+    if block.box is None or not 1 < count <= _MOST_COLUMNS or len(block.bands) != len(block.rows):
+        return titles, block
+    if len(lines) > MOST_LINES:
+        return titles, block
+    rows, bands = list(block.rows), list(block.bands)
+    heads = _heads(block, bands[0], lines)
+    while len(rows) > 2 and count > 2 and len(heads) == 1 and len(_over(heads[0], block.columns)) > 1:
+        if _run_over(heads[0], block.columns, rows[1]) is not None:
+            break
+        titles.append(heads[0].text)
+        rows, bands = rows[1:], bands[1:]
+        heads = _heads(block, bands[0], lines)
+    if len(rows) > 1 and 0 < len(heads) < count:
+        runs = _runs(heads, block.columns)
+        below = [*rows[1], *[""] * count]
+        if runs and all(below[at].strip() for first, last in runs for at in range(first, last + 1)):
+            head = [""] * count
+            for line, (first, last) in zip(heads, runs, strict=True):
+                head[first : last + 1] = [line.text] * (last + 1 - first)
+            rows[0] = tuple(head)
+    return titles, structs.replace(block, rows=tuple(rows), bands=tuple(bands))
+
+
+def _heads(block: LayoutBlock, band: Span, lines: Sequence[LayoutLine]) -> list[LayoutLine]:
+    assert block.box is not None
+    left, _, right, _ = block.box
+    inside = [line for line in lines if band[0] - 1 <= vertical_middle(line.box) <= band[1] + 1]
+    return sorted((line for line in inside if left - 1 <= line.box[0] <= right + 1), key=lambda line: line.box[0])
+
+
+def _over(line: LayoutLine, columns: Sequence[Span]) -> list[int]:
+    """The columns that words stand over."""
+    return [at for at, (left, right) in enumerate(columns) if line.box[0] < right and line.box[2] > left]
+
+
+def _run_over(line: LayoutLine, columns: Sequence[Span], below: Sequence[str]) -> Run | None:
+    """The columns of a single head that does not stand over the whole table, None where it does."""
+    runs = _runs([line], columns)
+    first, last = runs[0] if runs else (0, len(columns) - 1)
+    return (first, last) if first > 0 and all(below[at].strip() for at in range(first, last + 1)) else None
+
+
+def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
+    """The columns of each head, [] where they are not told: one after the other up to the last column, each head in
+    its column or in the middle of its columns. Without a run of several there is nothing to tell."""
+    best: tuple[float, tuple[Run, ...]] | None = None
+
+    @cache
+    def from_(head: int, start: int) -> tuple[float, tuple[Run, ...]] | None:
+        if head == len(heads):
+            return (0.0, ()) if start == len(columns) else None
+        found: tuple[float, tuple[Run, ...]] | None = None
+        for end in range(start, len(columns) - (len(heads) - head - 1)):
+            off = _off(heads[head], columns, (start, end))
+            rest = from_(head + 1, end + 1) if off is not None else None
+            if off is not None and rest is not None and (found is None or off + rest[0] < found[0]):
+                found = (off + rest[0], ((start, end), *rest[1]))
+        return found
+
+    for start in range(len(columns) - len(heads) + 1):
+        made = from_(0, start)
+        if made is not None and (best is None or made[0] < best[0]):
+            best = made
+    if best is None:
+        return []
+    runs = list(best[1])
+    wide = [last - first for first, last in runs if last > first]
+    sure = [
+        _is_between(line, columns) for line, (first, last) in zip(heads, runs, strict=True) if last > first
+    ]  # words over one column are of several where others are of as many
+    return runs if wide and (all(sure) or (len(wide) > 1 and len(set(wide)) == 1)) else []
+
+
+def _is_between(line: LayoutLine, columns: Sequence[Span]) -> bool:
+    """Whether words stand over two columns and more, or their middle over none."""
+    at = (line.box[0] + line.box[2]) / 2
+    return len(_over(line, columns)) != 1 or not any(left <= at <= right for left, right in columns)
+
+
+def _off(line: LayoutLine, columns: Sequence[Span], run: Run) -> float | None:
+    """Points by which words are off the middle of their columns; None where they cannot be of these."""
+    left, right = columns[run[0]][0], columns[run[1]][1]
+    if line.box[0] < left - _NEAR or line.box[2] > right + _NEAR:
+        return None
+    if run[0] == run[1]:
+        return 0.0
+    at = (line.box[0] + line.box[2]) / 2
+    off = abs(at - (left + right) / 2)
+    most = _OFF_BETWEEN if not any(first <= at <= last for first, last in columns) else _OFF
+    return off if off <= max(_NEAR, most * (right - left)) else None

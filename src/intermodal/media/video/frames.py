@@ -11,7 +11,7 @@ from typing import Any
 
 from intermodal.errors import InputBroken, InputUnsupported
 from intermodal.files.file_bytes import Data
-from intermodal.media import container, process_limits
+from intermodal.media import container, sandbox
 from intermodal.media.container import TODO
 from intermodal.media.media_limits import MAX_FRAME_SIDE, MAX_FRAMES_IN_PLAN, MAX_PIXELS
 from intermodal.media.video import frame_image, header, scenes
@@ -36,7 +36,7 @@ def frames(
     side = min(max(16, max_side or MAX_FRAME_SIDE), MAX_FRAME_SIDE)
     rate = sampling_rate(spread)
     with (
-        process_limits.memory_limit(decode_memory(data, MAX_PIXELS)),
+        sandbox.memory_limit(decode_memory(data, MAX_PIXELS)),
         container.open_container(data, media_type, what="video") as found,
     ):
         if found.picture is None:

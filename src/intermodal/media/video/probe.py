@@ -19,7 +19,7 @@ import msgspec
 from intermodal.content import Value
 from intermodal.errors import InputBroken, InputEmpty, InputTooLarge, InputUnsupported
 from intermodal.files.file_bytes import Data, memory_size
-from intermodal.media import container, process_limits
+from intermodal.media import container, sandbox
 from intermodal.media.audio import decoder
 from intermodal.media.container import TODO, OpenContainer
 from intermodal.media.media_limits import (
@@ -84,7 +84,7 @@ def probe(data: Data, media_type: str, density: Density) -> MediaProbeResult:
     """Size, length, frames, sound and cuts of a film; of a container without moving pictures, its sound."""
     header.check_video_header(data, media_type)
     with (
-        process_limits.memory_limit(decode_memory(data, MAX_PIXELS)),
+        sandbox.memory_limit(decode_memory(data, MAX_PIXELS)),
         container.open_container(data, media_type, what="video") as found,
     ):
         if found.picture is not None:

@@ -19,7 +19,7 @@ from intermodal.content import Value
 from intermodal.errors import InputBroken
 from intermodal.files.file_bytes import Data, memory_size
 from intermodal.languages import code_of
-from intermodal.media import container, process_limits
+from intermodal.media import container, sandbox
 from intermodal.media.container import TODO, OpenContainer
 from intermodal.media.media_limits import MAX_SUBTITLE_CHARS, MAX_SUBTITLE_LINES
 from intermodal.media.text import subtitle_cues
@@ -82,7 +82,7 @@ def lines(data: Data, media_type: str, track: int) -> list[dict[str, Any]]:
     """The lines of a track in builtins, in the order of time. Raises InputBroken where there is no such track."""
     header.check_video_header(data, media_type)
     with (
-        process_limits.memory_limit(2 * memory_size(data) + (256 << 20)),
+        sandbox.memory_limit(2 * memory_size(data) + (256 << 20)),
         container.open_container(data, media_type, what="video") as found,
     ):
         stream = next((each for each in found.container.streams.subtitles if each.index == track), None)
