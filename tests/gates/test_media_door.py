@@ -61,7 +61,7 @@ def test_d4_nothing_but_the_worker_loads_a_decoder() -> None:
 
 
 def test_d5_runtimes_are_handed_bytes_never_places() -> None:
-    """Nothing in local/embedded/ or protocols/ knows the sources of parts: no URL or path of a user can reach a server."""
+    """Nothing in local/embedded/ or protocols/ knows the sources of parts: no path of a user can reach a server."""
     for folder in ("local/embedded", "protocols"):
         paths = list((PACKAGE / folder).rglob("*.py"))
         assert paths, f"{folder} is elsewhere"

@@ -9,10 +9,9 @@ source_text.py       the text of a file, its front matter and their lines
 dotprompt/, poml/, baml/, github.py, prompty.py   the formats
 jinja.py             Jinja templates, rendered within bounds
 rendering.py         what templates share: bounds, placeholders, errors with a line
-arguments.py         arguments from a schema or from a template
-argument_values.py   values checked against the arguments; nested_media.py media within values
+argument_values.py   arguments from a schema or from a template, and values checked against them
 prompt_options.py    options of the policy and sampling that a file sets
-media_references.py  media that a file or a value names
+media_references.py  media that a file or a value names, within values too
 prompt_request.py    file and values to a request
 sample_arguments.py  values in place of arguments that are not given, and rendering with them
 prompt.py            a prompt file with a client: plan, explain, run

@@ -1,4 +1,8 @@
-"""Checks values against the arguments of a prompt file, before anything is rendered, opened or paid for."""
+"""The arguments of a prompt file, and checks of the values that are given for them.
+
+Values are checked before anything is rendered, opened or paid for. The arguments come from the schema of the input, or
+else from the template.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,9 @@ from intermodal.content import BytesSource, Kind, PathSource, UrlSource, Value
 from intermodal.errors import InputUnsupported, IntermodalError, PromptError, UsageError
 from intermodal.hints import setting
 from intermodal.json_schema import BudgetExhausted, InvalidSchema, StepBudget, cached_schema
-from intermodal.prompts import nested_media
-from intermodal.prompts.media_references import media_part, value_of
+from intermodal.prompts import media_references
+from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate, TemplateUses
+from intermodal.prompts.media_references import kind_of, media_part, value_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
 
 _STEPS = 2_000_000  # of holding a value against its schema
@@ -92,8 +97,8 @@ def _default(file: PromptFile, argument: Argument) -> Any:
 def _value(file: PromptFile, argument: Argument, value: Any) -> Any:
     if argument.holds:
         try:
-            return nested_media.with_media(argument.schema, value, argument.name, partial(_placed, file, argument))
-        except nested_media.SchemaMismatch as error:
+            return media_references.with_media(argument.schema, value, argument.name, partial(_placed, file, argument))
+        except media_references.SchemaMismatch as error:
             todo = f"give it as {argument.description or argument.words}"
             raise file.error(f"argument {argument.name!r}: {error}", argument.line, todo) from None
     if not argument.is_media:
@@ -245,7 +250,7 @@ def parse_assignments(file: PromptFile, pairs: Iterable[str]) -> dict[str, Any]:
 
 def _word(file: PromptFile, argument: Argument, word: str) -> Any:
     if argument.is_media or (
-        argument.holds and word[:1] == "@" != word[1:2] and nested_media.is_medium(argument.schema)
+        argument.holds and word[:1] == "@" != word[1:2] and media_references.is_medium(argument.schema)
     ):
         if word in ("", "@"):
             raise file.error(f"argument {argument.name!r} names no file", argument.line, _AT)
@@ -258,7 +263,7 @@ def _word(file: PromptFile, argument: Argument, word: str) -> Any:
         return word
     try:
         value = json.loads(word)
-        return nested_media.files_at_signs(value) if argument.holds else value
+        return media_references.files_at_signs(value) if argument.holds else value
     except (ValueError, RecursionError):
         if argument.kind == "json":
             return word  # a text is JSON, too; the schema says whether it may be one
@@ -286,3 +291,87 @@ def _text_of(file: PromptFile, argument: Argument, path: str) -> str:
         if not error.where:
             error.where = path
         raise
+
+
+# ---- arguments of a schema or template --------------------------------------------------------------
+
+
+TYPES: Mapping[str, ArgumentKind] = {
+    "string": "text", "number": "number", "integer": "integer", "boolean": "boolean",
+}  # fmt: skip
+
+
+def arguments_from_schema(
+    schema: Mapping[str, Any],
+    uses: TemplateUses,
+    default: Mapping[str, Any],
+    media: Mapping[str, ArgumentKind],
+    lines: Mapping[str, int],
+) -> tuple[Argument, ...]:
+    """The arguments that a JSON Schema of the input declares. ``media``: kinds that the file states by name."""
+    required = set(schema.get("required", ()))
+    made = []
+    for name, each in (schema.get("properties") or {}).items():
+        told: Mapping[str, Any] = each if isinstance(each, Mapping) else {}
+        kinds = _types(told)
+        many = "array" in kinds
+        kind = _media_kind(name, told, uses, media)
+        given = default.get(name, told.get("default"))
+        made.append(
+            Argument(
+                name=name,
+                kind=kind or _plain_kind(kinds, told),
+                required=name in required and given is None,
+                many=many,
+                description=str(told.get("description") or ""),
+                default=given,
+                schema=told,
+                line=lines.get(name, 1),
+            )
+        )
+    return tuple(made)
+
+
+def arguments_from_template(
+    uses: TemplateUses,
+    body: HandlebarsTemplate,
+    first: int,
+    default: Mapping[str, Any],
+    media: Mapping[str, ArgumentKind],
+) -> tuple[Argument, ...]:
+    """What a template takes, where nothing declares it: needed is what goes into the text in any case."""
+    return tuple(
+        Argument(
+            name=name,
+            kind=_media_kind(name, {}, uses, media) or "json",
+            required=name in uses.needed and default.get(name) is None,
+            many=name in uses.lists,
+            default=default.get(name),
+            line=first + max(body.line_of(name), 1) - 1,
+        )
+        for name in uses.names
+    )
+
+
+def _types(told: Mapping[str, Any]) -> set[str]:
+    kind = told.get("type")
+    return {kind} if isinstance(kind, str) else set(kind) - {"null"} if isinstance(kind, list) else set()
+
+
+def _plain_kind(kinds: set[str], told: Mapping[str, Any]) -> ArgumentKind:
+    if not kinds and all(isinstance(value, str | None) for value in told.get("enum", (0,))):
+        return "text"
+    return TYPES.get(next(iter(kinds)), "json") if len(kinds) == 1 else "json"
+
+
+def _media_kind(
+    name: str, told: Mapping[str, Any], uses: TemplateUses, media: Mapping[str, ArgumentKind]
+) -> ArgumentKind | None:
+    """The kind of media that an argument is; None where it is none."""
+    if name in media:
+        return media[name]
+    items = told.get("items")
+    said = told.get("contentMediaType") or (items.get("contentMediaType") if isinstance(items, Mapping) else None)
+    if name in uses.media:
+        return kind_of(str(said or uses.media[name]))
+    return kind_of(str(said)) if said else None

@@ -1,12 +1,19 @@
-"""References to media in a prompt file: URLs, and files beside it. Nothing is opened here."""
+"""References to media in a prompt file: URLs, and files beside it. Nothing is opened here.
+
+Media may be within the value of an argument: in fields of a class, in lists, maps and unions. The schema of such an
+argument marks the places of media with ``contentMediaType``. A value is checked against the schema while files are put
+in, since the type of a union that is meant decides whether a text names one.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from intermodal.content import Audio, Document, File, Image, MediaPart, PathSource, Source, UrlSource, Video
+from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.prompts.prompt_file import ArgumentKind, MediaValue
 
 URL = re.compile(r"(?:https?://|data:)", re.IGNORECASE)  # how one begins
@@ -66,3 +73,142 @@ def within(folder: Path, place: Path) -> bool:
         return place.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):
         return False
+
+
+# ---- media within values ----------------------------------------------------------------------------
+
+
+PLACE = "contentMediaType"
+_MOST_DEEP = 40
+_MOST_NODES = 20_000  # of a schema
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "null": (type(None),),
+}  # fmt: skip
+# Makes the medium of what stands at a place that takes kinds; None of what is none.
+Make = Callable[[Any, tuple[ArgumentKind, ...], str], MediaValue | None]
+
+
+class SchemaMismatch(ValueError):
+    """A value that its schema does not take: where, and why."""
+
+    def __init__(self, at: str, what: str) -> None:
+        super().__init__(f"{at} {what}")
+        self.depth = at.count(".") + at.count("[")
+
+
+def is_medium(schema: Mapping[str, Any]) -> bool:
+    """Whether the value itself may be a medium: it is one, or a union with one in it."""
+    return bool(_kinds(_choices(schema, schema)))
+
+
+def kinds_within(schema: Mapping[str, Any]) -> tuple[ArgumentKind, ...]:
+    """Kinds of media that a value of this schema may hold, each once."""
+    found: dict[ArgumentKind, None] = {}
+    for each in _nodes(schema):
+        if PLACE in each:
+            found[kind_of(str(each[PLACE]))] = None
+    return tuple(found)
+
+
+def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
+    waiting, left = [schema], _MOST_NODES
+    while waiting and left:
+        left -= 1
+        node = waiting.pop(0)
+        if isinstance(node, Mapping):
+            yield node
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+
+
+def with_media(schema: Mapping[str, Any], value: Any, name: str, make: Make) -> Any:
+    """The value with media in place of what names them. Raises Misfit where the schema does not take it."""
+    return _Walk(schema, make).put(schema, value, name, 0)
+
+
+class _Walk:
+    def __init__(self, root: Mapping[str, Any], make: Make) -> None:
+        self._root = root
+        self._make = make
+
+    def put(self, schema: Any, value: Any, at: str, depth: int) -> Any:
+        if depth > _MOST_DEEP:
+            raise SchemaMismatch(at, "is nested too deep")
+        choices = _choices(schema, self._root)
+        media = _kinds(choices)
+        others = [each for each in choices if PLACE not in each]
+        if media and isinstance(value, str) and value[:5].lower() == "data:":
+            others = []  # bytes written out, beside which a text may stand
+        failed: SchemaMismatch | None = None
+        for each in others:
+            try:
+                return self._of(each, value, at, depth)
+            except SchemaMismatch as error:
+                if failed is None or error.depth > failed.depth:
+                    failed = error
+        made = self._make(value, media, at) if media else None
+        if made is not None:
+            return made
+        raise failed or SchemaMismatch(at, f"takes {' or '.join(media) or 'nothing'}, not {_named(value)}")
+
+    def _of(self, schema: Mapping[str, Any], value: Any, at: str, depth: int) -> Any:
+        if "enum" in schema:
+            if not any(type(value) is type(each) and value == each for each in schema["enum"]):
+                raise SchemaMismatch(at, f"takes {' or '.join(map(str, schema['enum']))}, not {_named(value)}")
+            return value
+        kind = schema.get("type")
+        if kind == "object":
+            return self._object(schema, value, at, depth)
+        if kind == "array":
+            if not isinstance(value, list | tuple):
+                raise SchemaMismatch(at, f"takes a list, not {_named(value)}")
+            return [self.put(schema.get("items", {}), each, f"{at}[{n}]", depth + 1) for n, each in enumerate(value)]
+        if type(value) not in _TYPES.get(str(kind), ()):
+            raise SchemaMismatch(at, f"takes {kind}, not {_named(value)}")
+        return value
+
+    def _object(self, schema: Mapping[str, Any], value: Any, at: str, depth: int) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise SchemaMismatch(at, f"takes an object, not {_named(value)}")
+        fields: Mapping[str, Any] = schema.get("properties", {})
+        more = schema.get("additionalProperties", {})
+        for name in schema.get("required", ()):
+            if name not in value:
+                raise SchemaMismatch(f"{at}.{name}", "is missing")
+        made = {}
+        for key, each in value.items():
+            name = str(key)
+            inner = fields.get(name, more)
+            if inner is False:
+                raise SchemaMismatch(f"{at}.{name}", f"is not declared; fields are {', '.join(fields)}")
+            made[name] = self.put(inner, each, f"{at}.{name}", depth + 1) if inner else each
+        return made
+
+
+def _choices(schema: Any, root: Mapping[str, Any], depth: int = 0) -> list[Mapping[str, Any]]:
+    """The schemas of which a value has to fit one, references followed."""
+    if isinstance(schema, Mapping) and isinstance(schema.get("$ref"), str):
+        schema = resolve_reference(root, schema["$ref"])
+    if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
+        return []
+    if isinstance(schema.get("anyOf"), list):
+        return [one for each in schema["anyOf"] for one in _choices(each, root, depth + 1)]
+    return [schema]
+
+
+def _kinds(choices: list[Mapping[str, Any]]) -> tuple[ArgumentKind, ...]:
+    return tuple(dict.fromkeys(kind_of(str(each[PLACE])) for each in choices if PLACE in each))
+
+
+def _named(value: Any) -> str:
+    return f"the file {value}" if isinstance(value, Path) else f"{value!r:.60}"
+
+
+def files_at_signs(value: Any) -> Any:
+    """A value as a command line has it: texts that begin with an at sign are files, with two the text itself."""
+    if isinstance(value, str):
+        return value[1:] if value.startswith("@@") else Path(value[1:]) if value.startswith("@") else value
+    if isinstance(value, dict):
+        return {name: files_at_signs(each) for name, each in value.items()}
+    return [files_at_signs(each) for each in value] if isinstance(value, list) else value

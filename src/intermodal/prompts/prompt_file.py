@@ -38,7 +38,7 @@ class Argument:
     Attributes:
         many: a list of them. required: there is no default, and the file does not call it optional.
         default: None where there is none. schema: JSON Schema of the value. line: where it is declared, from 1.
-        holds: kinds of media that its value, which is JSON, may have within (``nested_media.py``).
+        holds: kinds of media that its value, which is JSON, may have within (``media_references.py``).
     """
 
     name: str

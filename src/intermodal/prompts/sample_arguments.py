@@ -19,7 +19,7 @@ from intermodal.errors import InputError, IntermodalError, PromptError
 from intermodal.json_schema.allowed_values import resolve_reference
 from intermodal.plans.facts import Facts, PartFacts
 from intermodal.plans.plan import Inputs
-from intermodal.prompts import argument_values, nested_media
+from intermodal.prompts import argument_values, media_references
 from intermodal.prompts.media_references import kind_of, value_of
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
 from intermodal.prompts.source_text import text_of
@@ -143,9 +143,9 @@ class _Sample:
             schema = resolve_reference(self._root, schema["$ref"])
         if not isinstance(schema, Mapping) or depth > _MOST_DEEP:
             return _SENTENCE
-        if self._put is not None and nested_media.PLACE in schema:
+        if self._put is not None and media_references.PLACE in schema:
             self._made.append(at)
-            return self._put(kind_of(str(schema[nested_media.PLACE])), at)
+            return self._put(kind_of(str(schema[media_references.PLACE])), at)
         if values := schema.get("enum"):
             return values[0]
         if choices := schema.get("anyOf"):
@@ -165,7 +165,7 @@ class _Sample:
 
     def _chosen(self, choices: Any, depth: int) -> Any:
         """Of several the first, within others the end of what may go on; one that is a medium before all."""
-        media = [each for each in choices if isinstance(each, Mapping) and nested_media.PLACE in each]
+        media = [each for each in choices if isinstance(each, Mapping) and media_references.PLACE in each]
         ends = [each for each in choices if isinstance(each, Mapping) and each.get("type") == "null"]
         return media[0] if media and self._put is not None else ends[0] if ends and depth > 1 else choices[0]
 

@@ -10,7 +10,7 @@ from intermodal.content import Text
 from intermodal.errors import PromptError
 from intermodal.prompts import formats
 from intermodal.prompts.baml.declarations import read_declarations
-from intermodal.prompts.baml.format_size import FormatSize
+from intermodal.prompts.baml.template_limits import FormatSize
 from intermodal.prompts.prompt_file import PromptFile
 
 pytest.importorskip("baml_py")

@@ -14,9 +14,9 @@ from intermodal.cli import prompt
 from intermodal.content import BytesSource, MediaPart, Text
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, formats
-from intermodal.prompts.conversion import jinja_writer
+from intermodal.prompts.conversion import prompty
 from intermodal.prompts.conversion.convert import TARGETS, ConvertedPrompt, convert_prompt, target_path
-from intermodal.prompts.conversion.handlebars_writer import HandlebarsWriter
+from intermodal.prompts.conversion.dotprompt import HandlebarsWriter
 from intermodal.prompts.conversion.normalized_schema import inline_definitions, same_output
 from intermodal.prompts.conversion.template_tree import (
     AndTest,
@@ -439,7 +439,7 @@ def test_a_template_nested_too_deep_is_refused_or_converted(tmp_path: Path) -> N
 def test_a_writer_that_says_something_else_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = read(tmp_path, "x.prompt", "---\ninput: {schema: {'a?': string}}\n---\nhello{{#if a}} {{a}}{{/if}}")
     assert not into(file, "prompty").changed
-    monkeypatch.setattr(jinja_writer.JinjaWriter, "test", lambda self, test: "not a")
+    monkeypatch.setattr(prompty.JinjaWriter, "test", lambda self, test: "not a")
     (first, *_) = into(file, "prompty").changed
     assert first.what.startswith("the prompt as it was: with every argument it renders otherwise: 'hello'")
 

@@ -15,8 +15,7 @@ import pytest
 
 from intermodal.content import Role, Text
 from intermodal.prompts.dotprompt.handlebars import HandlebarsTemplate
-from intermodal.prompts.dotprompt.picoschema import json_schema
-from intermodal.prompts.dotprompt.reader import ROLES, Dotprompt, DotpromptMessage, DotpromptTemplate
+from intermodal.prompts.dotprompt.reader import ROLES, Dotprompt, DotpromptMessage, DotpromptTemplate, json_schema
 from intermodal.prompts.rendering import Slot
 from intermodal.prompts.source_text import split_front_matter
 from intermodal.request import Message

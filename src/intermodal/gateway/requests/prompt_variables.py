@@ -16,7 +16,7 @@ from intermodal.content import BytesSource, Text, UrlSource
 from intermodal.errors import IntermodalError
 from intermodal.gateway.requests.request_policy import intersect_policies
 from intermodal.hints import words
-from intermodal.prompts import argument_values, nested_media, prompt_request, sample_arguments, source_text
+from intermodal.prompts import argument_values, media_references, prompt_request, sample_arguments, source_text
 from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt import check_kinds, choose_plan
 from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, PromptFile
@@ -98,8 +98,8 @@ def _holding(file: PromptFile, argument: Argument, value: Any) -> Any:
         return media
 
     try:
-        return nested_media.with_media(argument.schema, _written(value), argument.name, put)
-    except nested_media.SchemaMismatch as error:
+        return media_references.with_media(argument.schema, _written(value), argument.name, put)
+    except media_references.SchemaMismatch as error:
         raise file.error(f"argument {argument.name!r}: {error}", argument.line, f"it takes {argument.words}") from None
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from intermodal.prompts.baml.declarations import BamlType, Declaration, FieldDeclaration
-from intermodal.prompts.nested_media import PLACE, kinds_within
+from intermodal.prompts.media_references import PLACE, kinds_within
 from intermodal.prompts.prompt_file import ArgumentKind
 
 MEDIA: Mapping[str, ArgumentKind] = {"image": "image", "audio": "audio", "video": "video", "pdf": "document"}

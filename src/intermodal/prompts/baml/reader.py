@@ -2,32 +2,47 @@
 
 https://docs.boundaryml.com. BAML compiles a folder as a whole: the one named ``baml_src`` around the file, with the
 folders within, or else the file's own folder.
+
+A ``client<llm>`` becomes models in order of preference, sampling, and the number of retries. Hosts, keys and what else
+follows a failure are the config's and the plan's. What is not taken over becomes a finding.
+
+``test`` blocks become examples of a function: their arguments, and the assertions that can be checked. An assertion is
+an expression of Jinja over the answer. Comparisons with a value, joined by ``and``, are checked (``this.total ==
+12.5``); others are named and not run.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import replace as with_fields
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from intermodal.answer_schema import json_output
 from intermodal.content import Role, Text
 from intermodal.errors import NotInstalled, PromptError
-from intermodal.prompts.baml import clients, template_limits
+from intermodal.prompts import prompt_options
+from intermodal.prompts.baml import template_limits
 from intermodal.prompts.baml.baml_types import BamlArgument, BamlTypes
-from intermodal.prompts.baml.declarations import Declaration, FieldDeclaration, read_declarations
-from intermodal.prompts.baml.examples import examples_of
-from intermodal.prompts.baml.format_size import FormatSize
+from intermodal.prompts.baml.declarations import (
+    Declaration,
+    Expression,
+    FieldDeclaration,
+    QuotedText,
+    read_declarations,
+)
 from intermodal.prompts.baml.runtime import MARKS, NAME, BamlProblem, BamlRejected, BamlRuntime
+from intermodal.prompts.baml.template_limits import FormatSize
 from intermodal.prompts.media_references import within
-from intermodal.prompts.prompt_file import Argument, PromptFile, PromptFinding
+from intermodal.prompts.prompt_file import Argument, PromptExample, PromptFile, PromptFinding
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError, located, with_history
-from intermodal.prompts.source_text import text_of
-from intermodal.request import JsonOutput, Message, Output, TextOutput
+from intermodal.prompts.source_text import FrontMatter, text_of
+from intermodal.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput
 
 _MOST_FILES = 500
 _MOST_BYTES = 4 << 20
@@ -284,7 +299,7 @@ class _Function:
         taken = {each.name: project.kinds.taken(each.type) for each in block.fields}
         arguments = tuple(self._argument(each, taken[each.name]) for each in block.fields)
         model_line = block.lines.get("client", block.line)
-        wanted = clients.client_settings(block.settings.get("client"), model_line, project.blocks, str(self._path))
+        wanted = client_settings(block.settings.get("client"), model_line, project.blocks, str(self._path))
         self._findings += wanted.findings
         opening = wanted.opening if self._names_roles(str(text)) else "user"
         self._check(str(text), first)
@@ -381,5 +396,270 @@ _REMARKS = (
         "take it out",
     ),
 )
+
+
+# ---- clients ----------------------------------------------------------------------------------------
+
+
+# How BAML calls who serves a model -> how the catalog calls who makes it; others are looked up by the model alone.
+_MAKERS = {
+    "openai": "openai", "openai-responses": "openai", "azure-openai": "openai", "anthropic": "anthropic",
+    "google-ai": "google", "vertex-ai": "google",
+}  # fmt: skip
+# By whom BAML's own clients take words before the first role for the system's; elsewhere they are the user's.
+_OPENING: Mapping[str, Role] = dict.fromkeys(
+    ("openai", "openai-generic", "openai-responses", "azure-openai", "openrouter", "ollama"), "system"
+)
+_CONNECTION = frozenset(
+    (
+        "model", "api_key", "base_url", "default_role", "allowed_roles", "remap_roles", "headers", "strategy",
+        "supports_streaming", "media_url_handler", "resource_name", "deployment_id", "api_version", "project_id",
+        "location", "region", "credentials", "allowed_role_metadata", "finish_reason_allow_list", "http",
+    )
+)  # fmt: skip
+_NESTED = ("generationConfig", "inference_configuration")  # where Google's clients and Bedrock's have their settings
+_MOST_DEEP = 5
+
+
+class ClientSettings(NamedTuple):
+    """``models``: in the order in which they are asked for. ``opening``: the role of words before the first one that a
+    prompt names. ``options``: of the policy, by its names."""
+
+    models: tuple[str, ...] = ()
+    opening: Role = "user"
+    sampling: Sampling = Sampling()
+    settings: Settings = Settings()
+    options: Mapping[str, Any] = {}
+    findings: tuple[PromptFinding, ...] = ()
+
+
+def client_settings(said: Any, line: int, blocks: Mapping[str, Declaration], where: str) -> ClientSettings:
+    """What a function's ``client`` asks for. ``line``: where the function says so; ``where``: its file.
+
+    Raises PromptError for a setting with a wrong value.
+    """
+    read = _Reader(blocks, where)
+    models = tuple(dict.fromkeys(read.models(said)))
+    said_drawn = {name: value for name, value in read.first.items() if name not in _CONNECTION}
+    nested = [said_drawn.pop(name) for name in _NESTED if isinstance(said_drawn.get(name), Mapping)]
+    drawn = {**said_drawn, **{name: value for each in nested for name, value in each.items()}}
+    sampling, settings, unread = prompt_options.sampling(
+        drawn, FrontMatter(name=where, value=drawn, lines={(): line}), ()
+    )
+    found = (PromptFinding("warning", line, each) for each in dict.fromkeys(read.found))
+    more = (with_fields(each, line=line) for each in unread)
+    opening: Role = "system" if (read.opening or _OPENING.get(read.provider)) == "system" else "user"
+    return ClientSettings(models, opening, sampling, settings, read.options, (*found, *more))
+
+
+class _Reader:
+    """Follows a client to the models that it names.
+
+    Attributes:
+        first: options of the client that is asked first, provider: of it, opening: the role that it says for words
+            before the first role. options: of the policy. found: what is not done as it says.
+    """
+
+    def __init__(self, blocks: Mapping[str, Declaration], where: str) -> None:
+        self._blocks = blocks
+        self._where = where
+        self.first: Mapping[str, Any] = {}
+        self.provider = self.opening = ""
+        self.options: dict[str, Any] = {}
+        self.found: list[str] = []
+        self._read_first = False
+
+    def models(self, said: Any, depth: int = 0) -> Iterator[str]:
+        """Models of a client, by its name or written out (``"openai/gpt-4o"``), in the order in which it asks them."""
+        if isinstance(said, QuotedText):
+            if not self._read_first:
+                self._read_first, self.provider = True, said.partition("/")[0]
+            yield _called(*said.split("/", 1)) if "/" in said else str(said)
+            return
+        block = self._blocks.get(str(said or ""))
+        if block is None or block.kind != "client" or depth > _MOST_DEEP:
+            return
+        if policy := block.settings.get("retry_policy"):
+            self._retries(str(policy))
+        options = block.settings.get("options")
+        options = options if isinstance(options, Mapping) else {}
+        provider = str(block.settings.get("provider") or "").removeprefix("baml-")
+        if provider in _SEVERAL:
+            yield from self._several(block, provider, options, depth)
+            return
+        if not self._read_first:
+            self.first, self._read_first, self.provider = options, True, provider
+            self.opening = str(options.get("default_role") or "")
+        model = str(options.get("model") or "")
+        if options.get("base_url"):
+            self.found.append(f"base_url of client {block.name} is not read: hosts are those of the config")
+        if model.startswith("env."):
+            self.found.append(f"{model} is not followed: variables are not read")
+        elif model:
+            yield _called(provider, model)
+
+    def _several(self, block: Declaration, provider: str, options: Mapping[str, Any], depth: int) -> Iterator[str]:
+        strategy = options.get("strategy")
+        inner = strategy if isinstance(strategy, list) else []
+        if len(inner) > 1:
+            self.found.append(f"{provider} {block.name} ({self._place(block)}): {_SEVERAL[provider]}")
+        for each in inner:
+            yield from self.models(each, depth + 1)
+
+    def _retries(self, name: str) -> None:
+        """``max_retries`` of the outermost policy bounds resends; how long is waited between them is not its to say."""
+        block = self._blocks.get(name)
+        if block is None or block.kind != "retry_policy":
+            return
+        most = block.settings.get("max_retries")
+        if type(most) is int and most >= 0:
+            self.options.setdefault("resends", most)
+        if block.settings.get("strategy"):
+            what = "waits are not taken over: as long as the host asks, else up to 1 s, 2 s, 4 s, 8 s"
+            self.found.append(f"retry_policy {name} ({self._place(block)}): its {what}")
+
+    def _place(self, block: Declaration) -> str:
+        name = os.path.basename(block.file or self._where)
+        return f"{name}:{block.line}"
+
+
+# Clients of several others, and what is said of them.
+_SEVERAL = {
+    "fallback": "the first that can be had answers; where it fails meanwhile, the plan's own fallbacks follow",
+    "round-robin": "they do not take turns: the first that can be had answers",
+}
+
+
+def _called(provider: str, model: str) -> str:
+    maker = _MAKERS.get(provider)
+    return f"{maker}/{model}" if maker and "/" not in model else model
+
+
+# ---- examples ---------------------------------------------------------------------------------------
+
+
+_EQUAL = re.compile(
+    r"\(?\s*(?:this|_\.result)((?:\.\w+)*)\s*==\s*(\"[^\"]*\"|'[^']*'|-?\d+(?:\.\d+)?|true|false|none|null)\s*\)?"
+)
+_CONSTANTS = {"none": "null"}
+
+
+def examples_of(
+    function: Declaration,
+    tests: tuple[Declaration, ...],
+    kinds: BamlTypes,
+    taken: Mapping[str, BamlArgument],
+    path: Path,
+    output: Output,
+) -> tuple[tuple[PromptExample, ...], tuple[PromptFinding, ...]]:
+    """The tests of a function, and what is to be said of them. ``taken``: its arguments by their names."""
+    made: list[PromptExample] = []
+    unread: list[PromptFinding] = []
+    for test in tests:
+        named = test.settings.get("functions")
+        if not isinstance(named, list) or function.name not in map(str, named):
+            continue
+        given = test.settings.get("args")
+        arguments = given if isinstance(given, Mapping) else {}
+        checks, left = _checks(test, partial(kinds.as_told, function.type), output)
+        if test.file and Path(test.file).name == path.name:
+            what = f"of test {test.name} is not run: comparisons with a value are"
+            unread += [
+                PromptFinding("warning", line, f"{said} {what}", "write this.field == value") for said, line in left
+            ]
+        made.append(PromptExample(arguments=_arguments(arguments, taken, path), line=test.line, checks=checks))
+    return tuple(made), tuple(unread)
+
+
+def _arguments(given: Mapping[str, Any], taken: Mapping[str, BamlArgument], path: Path) -> dict[str, Any]:
+    def one(name: str, value: Any) -> Any:
+        kind = taken.get(name)
+        if kind is not None and kind.holds:
+            return _with_media(value, name, path)
+        if kind is None or not kind.media:
+            return _plain(value)
+        return [_medium(each, name, path) for each in value] if isinstance(value, list) else _medium(value, name, path)
+
+    return {name: one(name, value) for name, value in given.items()}
+
+
+def _with_media(value: Any, name: str, path: Path) -> Any:
+    """A value in which a mapping of ``file``, ``url`` or ``base64`` is a medium."""
+    if isinstance(value, Mapping):
+        if value and value.keys() <= {"file", "url", "base64", "media_type"}:
+            return _medium(value, name, path)
+        return {str(key): _with_media(each, name, path) for key, each in value.items()}
+    return [_with_media(each, name, path) for each in value] if isinstance(value, list) else _plain(value)
+
+
+def _medium(value: Any, name: str, path: Path) -> Any:
+    """A file beside the test, a URL, or what is written out."""
+    from base64 import b64decode
+
+    from intermodal.prompts.media_references import media_part
+
+    if not isinstance(value, Mapping):
+        return str(value)
+    if "base64" in value:
+        try:
+            return (name, b64decode(str(value["base64"])))
+        except ValueError:
+            return str(value["base64"])[:40]
+    try:
+        return media_part(str(value.get("file") or value.get("url") or ""), "", path.parent)
+    except ValueError as error:  # said where it is used: the file itself is right
+        return f"{error.args[0]}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value.plain if isinstance(value, QuotedText) else str(value) if isinstance(value, str) else value
+
+
+def _checks(
+    test: Declaration, as_told: Callable[[list[str], Any], tuple[list[str], Any]], output: Output
+) -> tuple[tuple[Mapping[str, Any], ...], list[tuple[str, int]]]:
+    """What has to hold, as items of ``eval`` have it, and what cannot be checked here."""
+    expected: dict[str, Any] = {}
+    whole: list[Any] = []
+    left: list[tuple[str, int]] = []
+    for each in test.attributes:
+        if each.name not in ("assert", "check"):
+            continue
+        said = next((value for value in each.values if isinstance(value, Expression)), "")
+        for part in re.split(r"\band\b", str(said)):
+            found = _EQUAL.fullmatch(part.strip())
+            if found is None:
+                left.append((f"{{{{ {part.strip()} }}}}", each.line))
+                continue
+            value = _constant(found[2])
+            if found[1]:
+                _put(expected, *as_told(found[1].lstrip(".").split("."), value))
+            else:
+                whole.append(value)
+    if isinstance(output, JsonOutput) and expected:
+        return ({"compare": "json", "expected": expected},), left
+    if whole and isinstance(whole[0], str):
+        return ({"compare": "exact", "expected": whole[0]},), left
+    return (), left
+
+
+def _put(table: dict[str, Any], path: list[str], value: Any) -> None:
+    for name in path[:-1]:
+        inner = table.setdefault(name, {})
+        if not isinstance(inner, dict):
+            return
+        table = inner
+    table[path[-1]] = value
+
+
+def _constant(text: str) -> Any:
+    if text[0] in "\"'":
+        return text[1:-1]
+    return json.loads(_CONSTANTS.get(text, text))
+
 
 FORMAT = Baml()

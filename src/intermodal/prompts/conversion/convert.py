@@ -14,16 +14,12 @@ from pathlib import Path
 from intermodal.errors import PromptError
 from intermodal.prompts import formats
 from intermodal.prompts.conversion import (
-    baml_reader,
-    baml_writer,
+    baml,
+    dotprompt,
     equivalence,
     front_matter,
-    handlebars_reader,
-    handlebars_writer,
-    jinja_reader,
-    jinja_writer,
-    poml_reader,
-    poml_writer,
+    poml,
+    prompty,
 )
 from intermodal.prompts.conversion.template_tree import (
     Loss,
@@ -58,19 +54,19 @@ class TargetFormat:
 
 
 TARGETS: Mapping[str, TargetFormat] = {
-    "dotprompt": TargetFormat("dotprompt", ".prompt", handlebars_writer.write, wishes=True),
-    "github": TargetFormat("GitHub", ".prompt.yml", jinja_writer.write_github, examples=True),
-    "prompty": TargetFormat("Prompty", ".prompty", jinja_writer.write_prompty, "True"),
-    "poml": TargetFormat("POML", ".poml", poml_writer.write, joins=True),
-    "baml": TargetFormat("BAML", ".baml", baml_writer.write, kept=("resends",), examples=True, joins=True),
+    "dotprompt": TargetFormat("dotprompt", ".prompt", dotprompt.write, wishes=True),
+    "github": TargetFormat("GitHub", ".prompt.yml", prompty.write_github, examples=True),
+    "prompty": TargetFormat("Prompty", ".prompty", prompty.write_prompty, "True"),
+    "poml": TargetFormat("POML", ".poml", poml.write, joins=True),
+    "baml": TargetFormat("BAML", ".baml", baml.write, kept=("resends",), examples=True, joins=True),
 }
 # Name of a format -> what reads its template as a tree.
 _READERS: Mapping[str, Read] = {
-    "dotprompt": handlebars_reader.read,
-    "GitHub": jinja_reader.read_github,
-    "Prompty": jinja_reader.read_prompty,
-    "POML": poml_reader.read,
-    "BAML": baml_reader.read,
+    "dotprompt": dotprompt.read,
+    "GitHub": prompty.read_github,
+    "Prompty": prompty.read_prompty,
+    "POML": poml.read,
+    "BAML": baml.read,
 }
 # Keys that a reader takes and that reach no request; other formats have no word for them.
 _ASIDE = ("name", "variant", "version", "metadata", "displayName", "authors", "tags", "base", "evaluators")

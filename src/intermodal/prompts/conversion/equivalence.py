@@ -14,8 +14,7 @@ from intermodal.content import BytesSource, MediaPart, Text
 from intermodal.errors import PromptError
 from intermodal.prompts import argument_values, sample_arguments
 from intermodal.prompts.conversion import normalized_schema
-from intermodal.prompts.conversion.argument_shapes import ArgumentShape, shapes_of
-from intermodal.prompts.conversion.template_tree import TemplateTree
+from intermodal.prompts.conversion.template_tree import ArgumentShape, TemplateTree, shapes_of
 from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt_file import Argument, MediaValue, PromptFile
 from intermodal.request import JsonOutput, Message, Output

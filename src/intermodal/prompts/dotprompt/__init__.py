@@ -1,7 +1,6 @@
 """dotprompt, Google's ``.prompt``, as a format of prompt files: front matter, schemas, templates.
 
-reader.py           the format
+reader.py           the format, with Picoschema as JSON Schema
 handlebars.py       Handlebars templates: what they use, and rendering within bounds
-picoschema.py       short schemas as JSON Schema
 litellm_dialect.py  LiteLLM's dialect
 """

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from intermodal.content import Role, Text
-from intermodal.prompts.arguments import arguments_from_schema
+from intermodal.prompts.argument_values import arguments_from_schema
 from intermodal.prompts.dotprompt.handlebars import TemplateUses
 from intermodal.prompts.jinja import MarkedTemplate
 from intermodal.prompts.prompt_file import Argument

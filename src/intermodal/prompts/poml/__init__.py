@@ -2,7 +2,6 @@
 
 reader.py       the format
 markup.py       tags of a document, with their lines
-expansion.py    conditions, loops, includes, media and data
+expansion.py    conditions, loops, includes, folders, media and data
 expressions.py  evaluates ``{{ }}``: names, items, operators and a table of methods, over plain data
-folder_tree.py  lists a folder beside the prompt
 """
