@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import intermodal
 from intermodal.errors import InputBroken, InputEmpty, InputUnsupported
+from intermodal.media import request_media
 from intermodal.media import sniff as sniffing
 from intermodal.media.sniff import read_text, sniff
 
@@ -182,3 +186,21 @@ def _read(data: bytes) -> str:
         return read_text(data, "a.txt")
     except (InputBroken, InputUnsupported) as error:
         return f"{type(error).__name__}: {error}"
+
+
+# ---- off_the_event_loop -----------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_a_large_file_is_told_from_others_in_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where, real = set[str](), request_media.sniff
+
+    def noted(data: bytes, name: str) -> Any:
+        where.add(threading.current_thread().name)
+        return real(data, name)
+
+    monkeypatch.setattr(request_media, "sniff", noted)
+    (tmp_path / "large.txt").write_text("word " * 400_000)
+    async with intermodal.AsyncClient() as client:
+        await client.prepare(intermodal.make_request("What is it about?", tmp_path / "large.txt"))
+    assert where and threading.main_thread().name not in where

@@ -21,6 +21,8 @@ from intermodal.plans.statistics import Statistics
 from intermodal.quantity import Quantity
 from intermodal.store import learned_figures
 from intermodal.store.database import Store
+from intermodal.store.epochs import due
+from intermodal.store.learned_figures import EPOCH_ROWS, WINDOW
 from intermodal.store.pruning import RetentionPolicy
 from intermodal.store.rows import AttemptOutcome, AttemptRow, Range, Reservation, TransformRow, Work
 
@@ -572,3 +574,10 @@ def test_silent_recordings_are_no_evidence_that_an_ear_is_off(store: Store) -> N
         add(store, seconds=0.05, usage=Usage(output_tokens=100), **sound)  # type: ignore[arg-type]
     (drift,) = (each for each in store.drifts() if each.figure == "transcribe seconds")
     assert drift.seen.high == 0.05 and drift.stated.low == 1.0
+
+
+@pytest.mark.parametrize(("looked", "rows"), [(0, EPOCH_ROWS), (80, 10), (400, 50), (100_000, WINDOW)])
+def test_a_store_of_few_rows_is_learned_from_every_ten_and_one_of_many_before_any_row_leaves_the_window(
+    looked: int, rows: int
+) -> None:
+    assert due(looked) == rows

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy
 import numpy as np
 import pytest
 
+from intermodal.files.file_bytes import FileBytes
 from intermodal.local.embedded import voice_activity
 
 RATE = voice_activity.RATE
@@ -85,3 +89,15 @@ class Word(NamedTuple):
 def test_words_are_apart_where_nobody_spoke_between_them(spoken: list[tuple[float, float]], apart: list[int]) -> None:
     words = [Word(0.2, 1.0), Word(1.8, 2.8), Word(22.3, 23.0)]
     assert [len(each) for each in voice_activity.split_at_pauses(words, spoken)] == apart
+
+
+def test_samples_of_a_file_are_those_of_its_bytes(tmp_path: Path) -> None:
+    array = (numpy.random.default_rng(3).standard_normal(7 * 60 * voice_activity.RATE) * 900).astype("<i2")
+    (path := tmp_path / "pcm").write_bytes(array.tobytes())
+    for pcm in (array.tobytes(), FileBytes(os.open(path, os.O_RDONLY))):
+        samples = voice_activity.PcmSamples(pcm)
+        assert len(samples) == len(array)
+        assert (samples[100:200] == array[100:200]).all()
+        assert (voice_activity.frame_levels(samples) == voice_activity.frame_levels(array)).all()
+        assert voice_activity.normalising_gain(samples) == voice_activity.normalising_gain(array)
+        assert voice_activity.split_recording(samples) == voice_activity.split_recording(array)
