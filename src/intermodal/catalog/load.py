@@ -27,6 +27,7 @@ from intermodal.catalog.host_rows import (
     pull_command,
 )
 from intermodal.catalog.model_folders import (
+    contrastive_speed,
     encoder_speed,
     image_tokens_of_config,
     is_model_folder,
@@ -372,9 +373,9 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
         price = msgspec.structs.replace(price, least_seconds=row.least_seconds)
         later = tuple(msgspec.structs.replace(each, least_seconds=row.least_seconds) for each in later)
     speed = default_speed(model, host.zone)
-    if row.protocol == "encoder" and is_model_folder(served.weights):
-        sized = encoder_speed(Path(served.weights).expanduser())
-        speed = speed if sized is None else msgspec.structs.replace(speed, prompt=sized[0], load=sized[1])
+    sized = _SPEEDS_OF_FOLDERS.get(row.protocol)
+    if sized is not None and is_model_folder(served.weights):
+        speed = msgspec.structs.replace(speed, **sized(Path(served.weights).expanduser()))
     for timed in (row.speed, served.speed):
         speed = timed.speed(speed) if timed is not None else speed
     return Endpoint(
@@ -454,6 +455,9 @@ def _drawing(model: Model, served: ServedRow) -> Model:
 
 
 _TRAINED = Evidence(level="declared", source="it was trained for its task and for no other; eval measures it")
+_SPEEDS_OF_FOLDERS: Mapping[Protocol, Callable[[Path], dict[str, Quantity]]] = {
+    "contrastive": contrastive_speed, "encoder": encoder_speed,
+}  # fmt: skip
 _OF_FOLDERS: Mapping[Protocol, Callable[[Model, ServedRow], Model]] = {
     "contrastive": _contrastive, "diffusion": _drawing, "encoder": _encoder,
 }  # fmt: skip

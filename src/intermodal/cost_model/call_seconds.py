@@ -14,6 +14,15 @@ def generate_seconds(rates: Rates, level: Level, tokens_in: float, tokens_out: f
     return rates.overhead[level] + tokens_in * rates.read_in[level] + tokens_out * rates.write_out[level]
 
 
+def contrastive_seconds(rates: Rates, level: Level, pictures: float, megapixels: float, tokens: float) -> float:
+    """Return the seconds of embedding pictures and the ``tokens`` of captions with a contrastive model.
+
+    Each picture passes through the network by itself, made as small as the model looks at; captions pass together.
+    """
+    looking = max(1.0, pictures) * rates.overhead[level] + megapixels * rates.see[level]
+    return looking + tokens * rates.read_in[level]
+
+
 # Times what one channel takes: what is said is said on one of them, and silence is passed over; both may be full.
 TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
 

@@ -15,7 +15,8 @@ BASE64 = 4 / 3  # bytes sent for a byte of media
 class MediaAmounts(NamedTuple):
     """Amounts of unconverted media in a request.
 
-    pictures, pages (of documents), seconds (of sound), longest (side of a picture, in pixels), size (bytes of files).
+    pictures, pages (of documents), seconds (of sound), longest (side of a picture, in pixels), size (bytes of files),
+    megapixels (of all pictures).
     """
 
     pictures: int = 0
@@ -23,6 +24,7 @@ class MediaAmounts(NamedTuple):
     pages: int = 0
     seconds: float = 0.0
     size: int = 0
+    megapixels: float = 0.0
 
 
 NO_MEDIA = MediaAmounts()

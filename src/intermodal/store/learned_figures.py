@@ -305,6 +305,11 @@ def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
     if expected.op == "score" and usage.input_tokens and usage.output_tokens:  # a letter of a model that writes
         wrote = ("decode", float(usage.output_tokens))
         return [Observation((("overhead", 1.0), ("prompt", float(usage.input_tokens)), wrote), outcome.seconds, weight)]
+    if expected.op in ("embed", "score") and usage.input_tokens and outcome.told_image:  # of a contrastive model
+        looked = (("overhead", float(max(1, work.pictures))), ("megapixel", work.megapixels))
+        captions = float(usage.input_tokens - outcome.told_image)
+        parts = (*looked, ("prompt", captions))
+        return [Observation(tuple(part for part in parts if part[1] > 0), outcome.seconds, weight)]
     if expected.op in ("embed", "score") and usage.input_tokens:
         return [Observation((("overhead", 1.0), ("prompt", float(usage.input_tokens))), outcome.seconds, weight)]
     if expected.op == "draw" and work.made:

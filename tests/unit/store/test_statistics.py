@@ -115,6 +115,27 @@ def test_the_seconds_of_scores_are_learned_within_a_few_runs(store: Store, out: 
         assert max(told / (0.03 + 0.001 * tokens + decode * out), (0.03 + 0.001 * tokens + decode * out) / told) < 1.3
 
 
+def test_scores_of_pictures_are_learned_by_picture_by_megapixel_and_by_caption(store: Store) -> None:
+    """Few large pictures with few labels and many small ones with many: each is told within 1.1 times, one picture with
+    thirty labels as well, whose tokens are five times those of the picture and take half as long."""
+    chance = random.Random(9)
+
+    def took(pictures: int, megapixels: float, labels: int) -> float:
+        return 0.06 * pictures + 0.05 * megapixels + 0.0006 * 8 * labels
+
+    for _ in range(20):
+        pictures, labels = chance.choice((1, 1, 2, 4)), chance.choice((2, 3, 8, 30))
+        megapixels = sum(chance.choice((0.03, 0.5, 3.0, 9.0)) for _ in range(pictures))
+        usage = Usage(input_tokens=50 * pictures + 8 * labels, output_tokens=0)
+        seconds = took(pictures, megapixels, labels) * math.exp(chance.gauss(0, 0.05))
+        work = Work(pictures=pictures, megapixels=megapixels)
+        add(store, op="score", work=work, usage=usage, told_image=50 * pictures, seconds=seconds)
+    overhead, see, prompt = (learned(store, figure).mid for figure in ("overhead", "megapixel", "prompt"))
+    for pictures, megapixels, labels in ((1, 0.03, 2), (1, 0.03, 30), (4, 20.0, 3), (1, 9.0, 2)):
+        told = overhead * pictures + see * megapixels + 8 * labels / prompt
+        assert told == pytest.approx(took(pictures, megapixels, labels), rel=0.1), (pictures, megapixels, labels)
+
+
 @pytest.mark.parametrize("size", [1.0, 20.0])
 def test_short_and_long_recordings_are_both_right(store: Store, size: float) -> None:
     chance = random.Random(3)

@@ -114,7 +114,11 @@ async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptCont
         contrastive=ContrastiveScale(
             loss=first.loss, scale=first.scale, bias=first.bias, cut=found[-1].cut if texts else 0
         ),
-        usage=WireUsage(input_tokens=sum(each.tokens for each in found), output_tokens=0),
+        usage=WireUsage(
+            input_tokens=sum(each.tokens for each in found),
+            output_tokens=0,
+            input_by_modality=(("image", sum(each.tokens for each in found[: len(pictures)])),),
+        ),
         peak_memory=max(each.peak_memory for each in found),
     )
 

@@ -14,7 +14,12 @@ from typing import Final
 import msgspec
 
 from intermodal.catalog.host_rows import Range, ServedRow, SpeedRow
-from intermodal.catalog.model_folders import SIZE_OF_FILES, encoder_speed_of_size
+from intermodal.catalog.model_folders import (
+    SIZE_OF_FILES,
+    contrastive_speed_of_sizes,
+    encoder_rate,
+    onnx_load_seconds,
+)
 from intermodal.catalog.types import Protocol, Task
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
@@ -130,21 +135,27 @@ class LockedModel(Value):
     def opened(self) -> ServedRow:
         """Return the ONNX model as its embedded runtime serves it."""
         traits = self.traits
-        size = float(sum(file.size for file in self.files if file.path.endswith(".onnx")))
-        prompt, load = encoder_speed_of_size(size)
         return ServedRow(
             id=f"{self.repo.partition('/')[0].lower()}/{self.name}", served_as=self.name, tasks=traits.tasks,
             input=("text", "image") if traits.sees else ("text",), labels=traits.labels,
             image_tokens=f"fixed:{traits.pictures}" if traits.pictures else "", context=traits.context or None,
             memory=traits.memory if traits.memory[1] else None, weights=self.name,
             tier=None if traits.sees else "medium",
-            speed=SpeedRow(
-                prompt=None if traits.sees else (prompt.low, prompt.mid, prompt.high),
-                load=(load.low, load.mid, load.high),
-                basis=SIZE_OF_FILES,
-            ),
+            speed=self._onnx_speed(),
             source=f"config.json, {self.repo} at {self.revision[:12]}", checked=self.date[:10],
         )  # fmt: skip
+
+    def _onnx_speed(self) -> SpeedRow:
+        sizes = {file.name: file.size for file in self.files if file.path.endswith(".onnx")}
+        whole = float(sum(sizes.values()))
+        found = {"prompt": encoder_rate(whole), "load": onnx_load_seconds(whole)}
+        if self.traits.sees:
+            vision, text = (
+                next((size for name, size in sizes.items() if name.startswith(half)), whole)
+                for half in ("vision_model", "text_model")
+            )
+            found |= contrastive_speed_of_sizes(vision, text, self.traits.pictures)
+        return SpeedRow(basis=SIZE_OF_FILES, **{name: (each.low, each.mid, each.high) for name, each in found.items()})
 
     def served(self) -> ServedRow | None:
         """Return the model as embedded llama.cpp serves it; None for an embedding model or one in ONNX."""

@@ -278,13 +278,14 @@ def _is_odd(picture: Picture) -> bool:
 
 
 def _held(way: ConversionOption, bundle: Bundle) -> MediaAmounts:
-    pictures, longest, pages = 0.0, 0, 0
+    pictures, longest, pages, megapixels = 0.0, 0, 0, 0.0
     for (width, height, _), count in way.pictures.items():
         pictures, longest = pictures + count[HIGH], max(longest, width, height)
+        megapixels += count[HIGH] * width * height / 1e6
     for passage, many in way.natives:
         pages += len(passage.leaves) * many
     size = sum([part.size for part in bundle.parts]) if way.name == "native" else 0
-    return MediaAmounts(math.ceil(pictures), longest, pages, way.sound[MID], size)
+    return MediaAmounts(math.ceil(pictures), longest, pages, way.sound[MID], size, megapixels)
 
 
 def native_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:

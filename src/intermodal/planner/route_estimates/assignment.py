@@ -141,13 +141,15 @@ def _tokens(chosen: tuple[ConversionOption, ...], book: TokenRules) -> tuple[Lev
 
 def _held(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:
     pictures = longest = pages = size = 0
-    seconds = 0.0
+    seconds = megapixels = 0.0
     for way in chosen:
         if way.counted:
             held = way.held
             pictures, longest, pages = pictures + held.pictures, max(longest, held.longest), pages + held.pages
-            seconds, size = seconds + held.seconds, size + held.size
-    return MediaAmounts(pictures, longest, pages, seconds, size) if pictures or pages or seconds or size else NO_MEDIA
+            seconds, size, megapixels = seconds + held.seconds, size + held.size, megapixels + held.megapixels
+    if not (pictures or pages or seconds or size):
+        return NO_MEDIA
+    return MediaAmounts(pictures, longest, pages, seconds, size, megapixels)
 
 
 def as_quantity(sound: Levels) -> Quantity:

@@ -8,7 +8,12 @@ from intermodal.catalog.reasoning_effort import thinking_request_sent
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.answer_length import AnswerLength, expected_length
 from intermodal.cost_model.call_prices import calibrated_audio, speech_price, token_price, transcription_price
-from intermodal.cost_model.call_seconds import generate_seconds, speech_seconds, transcription_seconds
+from intermodal.cost_model.call_seconds import (
+    contrastive_seconds,
+    generate_seconds,
+    speech_seconds,
+    transcription_seconds,
+)
 from intermodal.cost_model.levels import HIGH, MID, ZEROS, Level, Levels, levels
 from intermodal.cost_model.rates import Rates, effort_key, reasoning_figure
 from intermodal.cost_model.tokens import (
@@ -112,6 +117,14 @@ def final_call_cost(
         return speech_price(rates, level, chars), speech_seconds(rates, level, chars)
     if case.job == "draw":
         return image_call_cost(case.request, case.facts, rates, level, needs.text[level], needs.image[level], out)
+    if needs.apart and needs.pictures:  # by a contrastive model: a film has some number of frames
+        share = needs.image[level] / needs.image[HIGH] if needs.image[HIGH] else 1.0
+        tokens = needs.total[level] - needs.image[level] + needs.beside
+        pictures, megapixels = needs.pictures * share, needs.held.megapixels * share
+        return (
+            token_price(rates, needs.text[level] + needs.beside, needs.image[level], 0.0, 0.0, 0.0),
+            contrastive_seconds(rates, level, pictures, megapixels, tokens),
+        )
     if needs.calls > 1 or needs.beside:
         once = out / needs.calls
         text = needs.text[level] + needs.beside
