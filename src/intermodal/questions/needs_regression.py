@@ -1,6 +1,6 @@
 """What a question needs, by votes of example questions and by small networks: a pure function of vectors.
 
-A sentence is compared with every example (``examples.py``) by the cosine of their vectors, after the mean of the
+A sentence is compared with every example (``examples.bin``) by the cosine of their vectors, after the mean of the
 examples and the directions in which languages differ are removed: otherwise a German question is nearest to German
 ones, whatever they ask (Yang et al. 2021, "A Simple and Effective Method To Eliminate the Self Language Bias in
 Multilingual Representations", arXiv:2109.04727). Examples vote with exp(KERNEL (cos - 1)) times a fitted weight

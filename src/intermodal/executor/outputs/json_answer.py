@@ -53,7 +53,7 @@ class ParsedAnswer(Value, frozen=True):
 def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer:
     """The JSON value in an answer, checked: the one that is what the schema asks for. Chatter and code fences around
     it are left out; what is not JSON, or not what the schema asks for, is put right where it has one reading
-    (``json_schema/repair.py``, ``alignment.py``).
+    (``json_schema/repair.py``).
 
     Raises BudgetExhausted where neither can be said within the budget, Cancelled, and what ``known_schema`` raises.
     """

@@ -361,9 +361,6 @@ class _Reader:
         return tuple(made.values()), tuple(name for name in named if name not in made)
 
 
-__all__ = ["FORMAT", "Dotprompt", "DotpromptTemplate", "DotpromptMessage"]
-
-
 # ---- Picoschema -------------------------------------------------------------------------------------
 
 
@@ -454,3 +451,6 @@ def _described(text: str) -> tuple[str, str]:
 
 
 FORMAT = Dotprompt()
+
+
+__all__ = ["FORMAT", "Dotprompt", "DotpromptMessage", "DotpromptTemplate"]
