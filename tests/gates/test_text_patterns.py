@@ -34,24 +34,25 @@ PATIENCE = 1.0  # seconds of the processor for one text: a thousand times what o
 # Where other people's texts go through.
 ROOMS = (
     "cost_model",
+    "evidence",
     "executor",
     "gateway",
-    "from_wire",
     "json_schema",
+    "local",
     "media",
     "planner",
     "protocols",
     "questions",
-    "runtimes",
+    "request_from_call",
     "telemetry",
 )
 # Used at the beginning of a text or for all of it alone (match, fullmatch), or for what is cut short before.
 ANCHORED = {
     "cost_model.image_rules.openai._OPENAI_SIZE": "matches all of a short name",
     "json_schema.compiler._ANCHOR": "matches at the beginning",
+    "local.weights.registry._MEMBER": "matches all of a row of ours",
     "media.url_policy._LABEL": "matches all of a label",
     "media.url_policy._NUMERIC": "matches all of a label",
-    "runtimes.versions._INSTALLED": "matches all of a folder's name",
     "protocols.conversation._FAILED": "matches at the beginning",
     "protocols.errors.retry_after._NUMBER": "matches all of 200 characters at most",
     "protocols.errors.retry_after._PARTS": "of 64 characters at most",
@@ -63,7 +64,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any]]]:
     """Every compiled pattern, by where it stands."""
     for module in pkgutil.walk_packages(intermodal.__path__, "intermodal."):
         name = module.name.removeprefix("intermodal.")
-        if not name.startswith(ROOMS) or ".embedded" in name or name in ("media.worker", "media.fence"):
+        if not name.startswith(ROOMS) or ".embedded" in name or name == "media.worker":
             continue
         try:
             held = vars(importlib.import_module(module.name))

@@ -42,7 +42,7 @@ _PATIENCE: Final = 3.0  # seconds for one answer
 # The word "true" or "false" after the last of these in a load log.
 _UNIFIED: Final = re.compile(r"kv_unified\s*=\s*'?(true|false)")
 _OFFLOADED: Final = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
-_LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_LABEL: Final = re.compile(r'(?<!\w)(\w+)="((?:[^"\\]|\\.)*)"')
 _LLAMA_KEY, _VLLM_KEY = "LLAMA_API_KEY", "VLLM_API_KEY"  # variables, as the programs themselves read them
 _CACHE_CONFIG: Final = "vllm:cache_config_info{"
 _MODULE: Final = "intermodal.local.servers.llama_server"
