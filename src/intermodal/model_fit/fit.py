@@ -1,6 +1,8 @@
 """``intermodal fit``: read a model's header, resolve the machine, and compute memory, speed and changes.
 
 Nothing is loaded, started or downloaded: of a file its header is read.
+
+The model that is asked about is found by ``find_model``: a file, a folder, a name, or a file of a hub over HTTP ranges.
 """
 
 from __future__ import annotations

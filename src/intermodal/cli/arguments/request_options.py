@@ -1,4 +1,7 @@
-"""Options shared by ``ask`` and ``explain``, and the ``Request`` they describe."""
+"""Options shared by ``ask`` and ``explain``, and the ``Request`` they describe.
+
+Standard input is read here too, up to a limit (``read_stdin``).
+"""
 
 from __future__ import annotations
 
