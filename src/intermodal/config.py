@@ -229,7 +229,8 @@ def parse(table: Mapping[str, Any], where: str, snapshot: Path | None = None) ->
                 f"consent names a host that is not known: {name}",
                 where=where,
                 todo=command(
-                    f"hosts are {', '.join(sorted(names))}; a new one: intermodal hosts add {name} --base-url URL"
+                    f"hosts are {', '.join(sorted(names))}; a new one: intermodal hosts add {name} --base-url URL; "
+                    f"one of a plugin that is gone: intermodal hosts remove {name}"
                 ),
                 key=("consent", at),
             )

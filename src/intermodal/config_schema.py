@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, HTTP_PROTOCOLS, NOT_NAMES, PRICE_FIELDS, HostRow, ServedRow
+from intermodal.catalog.host_rows import FOLDER_PROTOCOLS, NOT_NAMES, PRICE_FIELDS, HostRow, ServedRow
+from intermodal.catalog.plugin_rows import http_protocols
 from intermodal.config_tables import AUTO, POLICY, PROMPT, REQUEST_DEFAULTS, ConfigFile, PolicyTable
 from intermodal.request import ZONES
 
@@ -113,7 +114,7 @@ def _refine(parts: dict[str, Any]) -> None:
     url = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
     host, served = parts[HostRow.__name__]["properties"], parts[ServedRow.__name__]["properties"]
     del host["discovery"]  # only shipped rows say how they are found
-    host["protocol"]["enum"] = [*HTTP_PROTOCOLS, *FOLDER_PROTOCOLS]
+    host["protocol"]["enum"] = [*http_protocols(), *FOLDER_PROTOCOLS]
     host["zone"] = {"enum": [zone for zone in ZONES if zone != "process"]}
     host["base_url"]["pattern"] = f"^$|{url}"
     for price in PRICE_FIELDS:

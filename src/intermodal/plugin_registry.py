@@ -20,10 +20,11 @@ from intermodal.errors import NotInstalled
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-PluginKind = Literal["host", "converter", "prompt format"]
+PluginKind = Literal["host", "protocol", "converter", "prompt format"]
 # Kind -> the group of entry points in which a plugin names what it provides.
 GROUPS: Final[Mapping[PluginKind, str]] = {
     "host": "intermodal.hosts",
+    "protocol": "intermodal.protocols",
     "converter": "intermodal.converters",
     "prompt format": "intermodal.prompts",
 }

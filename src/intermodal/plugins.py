@@ -1,45 +1,60 @@
 """Everything that a plugin is written with: what each group of entry points takes, and the types that it needs.
 
 ``intermodal.hosts``       a ``dict``: the row of a host, with the fields of ``[hosts.NAME]`` in intermodal.toml
+``intermodal.protocols``   a ``ChatProtocol``, a module or an object: writes a chat for a host and reads its reply
 ``intermodal.converters``  a ``FileConverter``, called in the sandboxed media worker for files with that ending
 ``intermodal.prompts``     a ``PromptFormat``: reads prompt files by the endings of their names
 
-The name of an entry point is that of the host, or the ending of the files. ``docs/plugins.md`` explains each with an
-example; ``examples/plugin`` is a whole package. Names are imported on first use, so that importing this module costs
-next to nothing.
+The name of an entry point is that of the host or the protocol, or the ending of the files. ``docs/plugins.md`` explains
+each with an example; ``examples/plugin`` is a whole package. Types are imported on first use, so that importing this
+module costs next to nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from intermodal.content import Text
-    from intermodal.errors import InputBroken, PromptError
-    from intermodal.media.office.conversion_types import ConvertedFile, EmbeddedFile
-    from intermodal.prompts.prompt_file import Argument, PromptFile, PromptFormat, Template
-    from intermodal.request import Message
+    from intermodal.catalog.types import Host as Host
+    from intermodal.content import Text as Text
+    from intermodal.errors import CallError as CallError
+    from intermodal.errors import InputBroken as InputBroken
+    from intermodal.errors import PromptError as PromptError
+    from intermodal.media.office.conversion_types import ConvertedFile as ConvertedFile
+    from intermodal.media.office.conversion_types import EmbeddedFile as EmbeddedFile
+    from intermodal.prompts.prompt_file import Argument as Argument
+    from intermodal.prompts.prompt_file import PromptFile as PromptFile
+    from intermodal.prompts.prompt_file import PromptFormat as PromptFormat
+    from intermodal.prompts.prompt_file import Template as Template
+    from intermodal.protocols.calls import ChatCall as ChatCall
+    from intermodal.protocols.calls import EncodedRequest as EncodedRequest
+    from intermodal.protocols.calls import Finish as Finish
+    from intermodal.protocols.calls import NotExpressible as NotExpressible
+    from intermodal.protocols.calls import ReasoningDelta as ReasoningDelta
+    from intermodal.protocols.calls import ToolCallDelta as ToolCallDelta
+    from intermodal.protocols.calls import WireEvent as WireEvent
+    from intermodal.protocols.calls import WireImage as WireImage
+    from intermodal.protocols.calls import WireText as WireText
+    from intermodal.protocols.calls import WireTextDelta as WireTextDelta
+    from intermodal.protocols.calls import WireUsage as WireUsage
+    from intermodal.request import Message as Message
 
-__all__ = [
-    "Argument",
-    "ConvertedFile",
-    "EmbeddedFile",
-    "FileConverter",
-    "InputBroken",
-    "Message",
-    "PromptError",
-    "PromptFile",
-    "PromptFormat",
-    "Template",
-    "Text",
-]
 
-_HOME = {
-    **dict.fromkeys(("Argument", "PromptFile", "PromptFormat", "Template"), "prompts.prompt_file"),
-    **dict.fromkeys(("ConvertedFile", "EmbeddedFile"), "media.office.conversion_types"),
-    **dict.fromkeys(("InputBroken", "PromptError"), "errors"),
-    "Message": "request", "Text": "content",
-}  # fmt: skip
+class ChatProtocol(Protocol):
+    """Two functions that speak to a host and do no I/O.
+
+    Two attributes may stand beside them: ``FRAMING``, how events are parted in a reply ("sse", or "ndjson" for lines),
+    and ``IMAGE_TYPES``, a frozenset of the media types of images that they carry.
+    """
+
+    def encode_request(self, call: ChatCall, host: Host, /) -> EncodedRequest:
+        """Return a chat in bytes, without a key. Raises NotExpressible for what the protocol cannot carry."""
+        ...
+
+    def read_event(self, event: Mapping[str, Any], /) -> Iterable[WireEvent]:
+        """Return what an event of a reply says: pieces of the answer, its usage, and in the end why it finished."""
+        ...
 
 
 class FileConverter(Protocol):
@@ -50,12 +65,26 @@ class FileConverter(Protocol):
         ...
 
 
+_MODULES = {
+    "catalog.types": ("Host",),
+    "content": ("Text",),
+    "errors": ("CallError", "InputBroken", "PromptError"),
+    "media.office.conversion_types": ("ConvertedFile", "EmbeddedFile"),
+    "prompts.prompt_file": ("Argument", "PromptFile", "PromptFormat", "Template"),
+    "protocols.calls": (
+        "ChatCall", "EncodedRequest", "Finish", "NotExpressible", "ReasoningDelta", "ToolCallDelta", "WireEvent",
+        "WireImage", "WireText", "WireTextDelta", "WireUsage",
+    ),
+    "request": ("Message",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
 if not TYPE_CHECKING:  # a checker would take any name for one of this module's
 
     def __getattr__(name: str) -> Any:
-        if name not in _HOME:
+        if name not in _MODULE_OF:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        value = globals()[name] = getattr(import_module(f"intermodal.{_HOME[name]}"), name)
+        value = globals()[name] = getattr(import_module(f"intermodal.{_MODULE_OF[name]}"), name)
         return value

@@ -140,7 +140,7 @@ def with_field(tree: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]
 def host(protocol: str, *, told: bool = False) -> Host:
     """A host of a protocol. ``told``: its row says that it takes settings which not all such hosts take."""
     quirks = tuple(name for name in request_fields.QUIRKS[protocol] if name != "openai_settings") if told else ()
-    return Host(id="h", forced_json=True, protocol=protocol, quirks=quirks)  # type: ignore[arg-type]
+    return Host(id="h", forced_json=True, protocol=protocol, quirks=quirks)
 
 
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,6 +21,7 @@ from intermodal.catalog.model_rows import ModelRow, find_contradiction
 from intermodal.catalog.types import (
     FREE,
     Auth,
+    BuiltInProtocol,
     Evidence,
     Host,
     Model,
@@ -34,6 +35,7 @@ from intermodal.catalog.types import (
     TextCounter,
     TimeoutSettings,
 )
+from intermodal.catalog.validation_messages import is_safe_to_echo
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
 from intermodal.quantity import Quantity, between
@@ -362,7 +364,7 @@ class HostRow(Value, forbid_unknown_fields=True):
         base_url: address up to and including the version ("http://127.0.0.1:8080/v1").
         zone: how far away it computes; derived from ``base_url`` when not stated. State it where the
             address misleads: a proxy on this machine to a hosted API is ``internet``.
-        protocol: the API it speaks.
+        protocol: the API it speaks: built in, or of a plugin.
         auth: the header that carries its key; its protocol's usual one when not stated.
         framing: how its streams are parted; as its protocol says when not stated.
         key_env: environment variable that holds its key.
@@ -394,9 +396,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     id: str = ""
     name: str = ""
     base_url: str = ""
-    protocol: Annotated[
-        Protocol, Meta(extra={"wanted": f"one of {', '.join((*HTTP_PROTOCOLS, *FOLDER_PROTOCOLS))}"})
-    ] = "openai"
+    protocol: Protocol = "openai"
     auth: Auth | None = None
     framing: StreamFraming | None = None
     key_env: str = ""
@@ -535,6 +535,12 @@ def check_row(row: HostRow, where: str, key: tuple[str, ...], protocols: Collect
     ``protocols``, an address if any, and models that contradict neither themselves nor each other. Raises ConfigError.
     """
     place = ".".join(key)
+    if row.protocol not in (*protocols, *get_args(BuiltInProtocol)):
+        known = ", ".join((*protocols, *FOLDER_PROTOCOLS))
+        said = f", not {row.protocol!r}" if is_safe_to_echo(row.protocol) else ""
+        what = f"wrong value in [{place}] at protocol: must be one of {known}{said}"
+        todo = "correct it, or install the plugin that speaks it"
+        raise ConfigError(what, where=where, todo=todo, key=(*key, "protocol"))
     if row.protocol not in protocols or row.zone == "process":
         raise ConfigError(
             f"[{place}] sets protocol or zone to what only built-in rows may have",

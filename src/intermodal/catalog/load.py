@@ -20,7 +20,6 @@ from intermodal.catalog.discovered_servers import DiscoveredServer, as_reported,
 from intermodal.catalog.encoder_heads import context_of_config, encoder_head
 from intermodal.catalog.host_rows import (
     FOLDER_PROTOCOLS,
-    HTTP_PROTOCOLS,
     HostRow,
     ServedRow,
     memory_of_row,
@@ -35,6 +34,7 @@ from intermodal.catalog.model_folders import (
     read_model_config,
 )
 from intermodal.catalog.model_names import find_by_name, split_name
+from intermodal.catalog.plugin_rows import http_protocols, missing_protocol
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.shipped_rows import ShippedRows, families_of, known_hosts, shipped_rows, with_token_rules
 from intermodal.catalog.snapshot import interpretation
@@ -132,7 +132,9 @@ def load_catalog(
         missing = _missing_of_host(row, installed, env or {}, allowed=row.id in allowed)
         host = row.host()
         for served in row.models:
-            add(_endpoint(base, models, row, host, served), missing or _missing_weights(row, served, weights))
+            endpoint = _endpoint(base, models, row, host, served)
+            missing_here = missing_protocol(row.protocol, endpoint.model) if row.id in allowed else None
+            add(endpoint, missing or missing_here or _missing_weights(row, served, weights))
         if row.id in allowed and _is_as_published(row, models, own):
             for endpoint in endpoints_of_host(models, row, frozenset(served.called for served in row.models)):
                 add(endpoint, missing)
@@ -387,7 +389,7 @@ def _endpoint(base: ShippedRows, models: Snapshot, row: HostRow, host: Host, ser
             served.input
             or (
                 interpretation.accepted_kinds(model, price, row.protocol, row.taken)
-                if row.protocol in HTTP_PROTOCOLS
+                if row.protocol in http_protocols()
                 else model.input
             ),
             host.quirks,

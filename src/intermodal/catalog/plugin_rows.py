@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any, get_args
 
 import msgspec
 
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS, HostRow, check_name, check_row, decode_row
 from intermodal.catalog.snapshot.file import SHIPPED_SNAPSHOT, Snapshot
+from intermodal.catalog.types import BuiltInProtocol, Model, Protocol, Task
 from intermodal.errors import ConfigError, NotInstalled
-from intermodal.plugin_registry import Plugin, installed_plugins, load_plugin, report_problem
+from intermodal.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable, report_problem
+
+# What a model does that a protocol of a plugin, which carries chats, can ask it for.
+CHAT_TASKS: frozenset[Task] = frozenset((
+    "text-generation", "image-text-to-text", "audio-text-to-text", "video-text-to-text", "any-to-any",
+))  # fmt: skip
 
 
-def http_protocols() -> tuple[str, ...]:
-    """Return the protocols over HTTP: built in, and of plugins, which are not imported for this."""
-    return HTTP_PROTOCOLS
+def protocol_plugins() -> Mapping[Protocol, Plugin]:
+    """Return the plugins that speak a protocol over HTTP, by its name; none is imported."""
+    return installed_plugins("protocol", get_args(BuiltInProtocol))
+
+
+def http_protocols() -> tuple[Protocol, ...]:
+    """Return the protocols over HTTP: built in, and of plugins."""
+    return (*HTTP_PROTOCOLS, *protocol_plugins())
+
+
+def load_protocol(protocol: Protocol) -> Any:
+    """Import what speaks a plugin's protocol. Raises NotInstalled."""
+    plugin = protocol_plugins()[protocol]
+    found = load_plugin(plugin, "encode_request", "read_event")
+    framing = getattr(found, "FRAMING", "sse")
+    if framing not in ("sse", "ndjson"):
+        raise not_usable(plugin, f"has a FRAMING of {framing!r}, neither 'sse' nor 'ndjson'")
+    return found
+
+
+def missing_protocol(protocol: Protocol, model: Model) -> tuple[str, str] | None:
+    """Return why a host of a plugin's protocol cannot be asked for a model, and what to do; None if it can, and for a
+    built-in protocol."""
+    if protocol not in protocol_plugins():
+        return None
+    if not CHAT_TASKS & {*model.tasks}:
+        return f"the protocol {protocol} of a plugin carries chats only", "take a model that answers in words"
+    try:
+        load_protocol(protocol)
+    except NotInstalled as error:
+        return f"the {error.where} {error.what}", error.todo
+    return None
 
 
 @cache

@@ -22,11 +22,12 @@ from intermodal.quantity import Quantity
 from intermodal.request import Tier, Zone
 
 # Protocols: over HTTP, then of a server that intermodal starts, then inside the process tree.
-Protocol = Literal[
+BuiltInProtocol = Literal[
     "openai", "openai-responses", "anthropic", "gemini", "ollama",
     "started",
     "llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper",
 ]  # fmt: skip
+Protocol = str  # one of these, or the name of a plugin's (``catalog/plugin_rows.py``)
 TextCounter = Literal["llama.cpp", "vllm"]  # servers that count the tokens of a text on request
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
 StreamFraming = Literal["sse", "ndjson", "local"]

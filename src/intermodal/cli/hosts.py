@@ -38,6 +38,17 @@ Examples
   intermodal hosts add proxy --base-url http://127.0.0.1:4000/v1 --zone internet --key-env PROXY_KEY
 """
 PROTOCOLS = ("openai", "openai-responses", "anthropic", "gemini", "ollama")  # as catalog.rows.HTTP
+
+
+class _ProtocolChoice(click.Choice[str]):
+    """The built-in protocols, and those of plugins, which are looked for when another name is given."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from intermodal.catalog.plugin_rows import protocol_plugins
+
+        return value if value in protocol_plugins() else super().convert(value, param, ctx)
+
+
 MOST_MODELS = 50  # of one host, when none are named
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
@@ -63,7 +74,7 @@ def list_hosts(as_json: bool) -> None:
 @click.option("--base-url", default="", metavar="URL", help="Address of the server, its version included (…/v1).")
 @click.option(
     "--protocol",
-    type=click.Choice(PROTOCOLS),
+    type=_ProtocolChoice(PROTOCOLS),
     default=None,
     help="What is spoken to it; see docs/protocols.md.  [default: openai, which most servers speak]",
 )

@@ -99,6 +99,18 @@ def _check_prompt_formats() -> None:
     endings()
 
 
+def _check_protocols() -> None:
+    from intermodal.catalog.plugin_rows import load_protocol, protocol_plugins
+    from intermodal.errors import NotInstalled
+    from intermodal.plugin_registry import report_problem
+
+    for name, plugin in protocol_plugins().items():
+        try:
+            load_protocol(name)
+        except NotInstalled as error:
+            report_problem(plugin, f"is not used: {error.what}")
+
+
 def _check_converters() -> None:
     """Have the media worker import each, as it does for a file."""
     import anyio
@@ -122,6 +134,7 @@ def _check_converters() -> None:
 # Kind -> what reads all plugins of it, and reports those that cannot be used.
 _CHECKS: Mapping[PluginKind, Callable[[], None]] = {
     "host": _check_hosts,
+    "protocol": _check_protocols,
     "converter": _check_converters,
     "prompt format": _check_prompt_formats,
 }

@@ -29,7 +29,7 @@ from intermodal.executor.attempt.ledger import RunLedger
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import StepCaller
 from intermodal.executor.dependencies import Dependencies
-from intermodal.executor.drivers.codecs import CHATS, chat_codec
+from intermodal.executor.drivers.codecs import chat_codec, speaks_chat
 from intermodal.executor.drivers.interface import CallJob, CallResult
 from intermodal.plans.step import Call, StepEstimate
 from intermodal.protocols.calls import (
@@ -112,7 +112,7 @@ def find_endpoint(name: str, catalog: Catalog) -> Endpoint:
     found = [each for each in catalog.endpoints if word in _names(each)]
     exact_ = [each for each in found if each.id.lower() == word]
     may_be_asked = [each for each in found if each.ready and is_allowed(each, catalog)]
-    over_http = [each for each in may_be_asked if each.host.base_url and each.host.protocol in CHATS]
+    over_http = [each for each in may_be_asked if each.host.base_url and speaks_chat(each.host)]
     if not found:
         raise errors.UnknownModel(f"there is no endpoint named {name}", todo="see: intermodal models")
     pool = exact_ or over_http
@@ -126,7 +126,7 @@ def find_endpoint(name: str, catalog: Catalog) -> Endpoint:
         raise errors.UsageError(what, where=endpoint.id, todo=f"run: intermodal hosts add {endpoint.host.id}")
     if not endpoint.ready:
         raise errors.UsageError(endpoint.missing, where=endpoint.id, todo=endpoint.todo)
-    if not endpoint.host.base_url or endpoint.host.protocol not in CHATS:
+    if not endpoint.host.base_url or not speaks_chat(endpoint.host):
         raise errors.UsageError("runs inside intermodal, which knows what it takes", where=endpoint.id)
     if "text-generation" not in endpoint.model.tasks:
         raise errors.UsageError("does not chat, and a probe asks in chats", where=endpoint.id)

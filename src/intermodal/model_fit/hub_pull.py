@@ -28,7 +28,7 @@ from intermodal.catalog.model_folders import (
     onnx_memory_of_size,
     scores_pairs_independently,
 )
-from intermodal.catalog.types import Protocol
+from intermodal.catalog.types import BuiltInProtocol
 from intermodal.content import Value
 from intermodal.errors import DoesNotFit, UsageError, WeightsError
 from intermodal.hints import hint
@@ -512,7 +512,7 @@ _TWO_SIDES: Final = re.compile(r"clip|siglip")
 class OnnxSelection(NamedTuple):
     """Files of a repository that one runtime opens."""
 
-    runtime: Protocol
+    runtime: BuiltInProtocol
     files: tuple[HubFile, ...]
     ending: str
 

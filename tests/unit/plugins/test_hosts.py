@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.installed_plugin import PluginPython, build_wheel, wheel_of
+from tests.unit.plugins.conftest import EXAMPLE
 
 from intermodal import config
 from intermodal.catalog.host_rows import HostRow, ServedRow
 from intermodal.testing import FakeHost
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "plugin"
-ASK = ("ask", "-q", "How many?", "-m", "example:example/writer-8b")
-
-
-@pytest.fixture
-def python(tmp_path: Path) -> PluginPython:
-    return PluginPython(tmp_path)
+ASK = ("ask", "-q", "How many?", "-m", "shop:acme/writer-8b")
+SHOP = """
+HOST = {
+    "base_url": "https://api.example.com/v1", "key_env": "SHOP_API_KEY",
+    "models": [{"id": "acme/writer-8b", "context": 8192, "input_mtok": 0.05, "output_mtok": 0.2}],
+}
+"""
 
 
 @pytest.fixture
@@ -38,26 +38,25 @@ def install_row(python: PluginPython, row: str, *, name: str = "broken", package
 def test_an_installed_host_is_listed_planned_and_asked_after_consent_and_gone_once_uninstalled(
     python: PluginPython, fake: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "example" not in python.intermodal("hosts").out
-    python.install(wheel_of(EXAMPLE, python.folder))
+    assert "shop" not in python.intermodal("hosts").out
+    install_row(python, SHOP, name="shop", package="intermodal-shop")
     listed = {row["host"]: row for row in python.intermodal("hosts", "--json").document["hosts"]}
-    assert listed["example"]["base_url"] == "https://api.example.com/v1" and not listed["example"]["allowed"]
+    assert listed["shop"]["base_url"] == "https://api.example.com/v1" and not listed["shop"]["allowed"]
     refused = python.intermodal(*ASK)
-    assert refused.code == 4 and "no consent for host example" in refused.err
-    assert python.intermodal("hosts", "add", "example", "--yes").code == 0
+    assert refused.code == 4 and "no consent for host shop" in refused.err
+    assert python.intermodal("hosts", "add", "shop", "--yes").code == 0
     unset = python.intermodal(*ASK)
-    assert unset.code == 4 and "EXAMPLE_API_KEY is not set" in unset.err
-    config.add_host(os.environ, HostRow(id="example", base_url=fake.base_url))
-    monkeypatch.setenv("EXAMPLE_API_KEY", "sk-example")
+    assert unset.code == 4 and "SHOP_API_KEY is not set" in unset.err
+    config.add_host(os.environ, HostRow(id="shop", base_url=fake.base_url))
+    monkeypatch.setenv("SHOP_API_KEY", "sk-shop")
     plan = python.intermodal("explain", *ASK[2:])
-    assert plan.code == 0 and "Generate  example:example/writer-8b" in plan.out, plan.err
+    assert plan.code == 0 and "Generate  shop:acme/writer-8b" in plan.out, plan.err
     assert fake.attempts == []
     assert python.intermodal(*ASK) == (0, "Four.\n", "")
     assert len(fake.attempts) == 1
-    python.uninstall("intermodal-example")
+    python.uninstall("intermodal-shop")
     gone = python.intermodal(*ASK)
-    assert gone.code == 2 and "example/writer-8b" in gone.err
-    assert "consent" not in python.intermodal("models").err
+    assert gone.code == 2 and "acme/writer-8b" in gone.err
 
 
 @pytest.mark.parametrize(

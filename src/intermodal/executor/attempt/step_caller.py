@@ -35,8 +35,9 @@ from intermodal.protocols import calls as wire
 _SECRET_PREFIX = 8  # characters of a key that are worth hiding
 
 # The driver of each protocol. Those over HTTP share one, which takes its codec from ``drivers/codecs.py``.
+PLUGIN_DRIVER = "intermodal.executor.drivers.http:drive"
 DRIVERS: Mapping[Protocol, str] = {
-    **dict.fromkeys(HTTP_PROTOCOLS, "intermodal.executor.drivers.http:drive"),
+    **dict.fromkeys(HTTP_PROTOCOLS, PLUGIN_DRIVER),
     "started": "intermodal.executor.drivers.started_servers:call",
     "llama": "intermodal.executor.drivers.started_servers:chat",
     "whisper": "intermodal.executor.drivers.embedded:transcribe",
@@ -51,7 +52,7 @@ DRIVERS: Mapping[Protocol, str] = {
 
 def driver_of(protocol: Protocol) -> Driver:
     """Return the driver of a protocol; its module loads when it is first used."""
-    module, _, function = DRIVERS[protocol].partition(":")
+    module, _, function = DRIVERS.get(protocol, PLUGIN_DRIVER).partition(":")
     return cast("Driver", getattr(import_module(module), function))
 
 

@@ -1,4 +1,4 @@
-"""Which codec encodes a host's requests, by its protocol: a table. A codec loads when it is needed."""
+"""Which codec encodes a host's requests, by its protocol: a table, and plugins. A codec loads when it is needed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol as Shape
 from typing import cast
 
 from intermodal.catalog.image_options import IMAGES_IN_CHAT
+from intermodal.catalog.plugin_rows import protocol_plugins
 from intermodal.catalog.types import Endpoint, Host, Protocol
 from intermodal.protocols.calls import ChatCall, EmbeddingCall, Embeddings, EncodedRequest, GeneratedImages, ImageCall
 from intermodal.protocols.reply_decoder import ReplyDecoder
@@ -65,8 +66,19 @@ class PictureCodec(Shape):
     def decode_reply(self, body: bytes, endpoint: str, *, headers: Mapping[str, str]) -> GeneratedImages: ...
 
 
+def speaks_chat(host: Host) -> bool:
+    """Return whether a host is asked in a protocol of chats over HTTP, built in or of a plugin."""
+    return host.protocol in CHATS or host.protocol in protocol_plugins()
+
+
 def chat_codec(host: Host) -> ChatCodec:
-    return cast("ChatCodec", import_module(CHATS[host.protocol]))
+    """Return the codec of a host's protocol. Raises NotInstalled for one of a plugin that cannot be used."""
+    name = CHATS.get(host.protocol)
+    if name is not None:
+        return cast("ChatCodec", import_module(name))
+    from intermodal.executor.drivers.plugin_codec import plugin_codec
+
+    return plugin_codec(host.protocol)
 
 
 def vector_codec(host: Host) -> VectorCodec | None:
@@ -88,4 +100,4 @@ def picture_types(endpoint: Endpoint) -> frozenset[str]:
     host = endpoint.host
     if endpoint.model.output == ("embedding",):
         return getattr(vector_codec(host), "IMAGE_TYPES", frozenset())
-    return chat_codec(host).IMAGE_TYPES if host.protocol in CHATS else frozenset()
+    return chat_codec(host).IMAGE_TYPES if speaks_chat(host) else frozenset()

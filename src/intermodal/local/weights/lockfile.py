@@ -20,7 +20,7 @@ from intermodal.catalog.model_folders import (
     encoder_rate,
     onnx_load_seconds,
 )
-from intermodal.catalog.types import Protocol, Task
+from intermodal.catalog.types import BuiltInProtocol, Task
 from intermodal.content import Kind, Value
 from intermodal.errors import ConfigError
 from intermodal.files.file_lock import exclusive_lock, file_mode, replace_file
@@ -92,7 +92,7 @@ class LockedModel(Value):
     licence: str = ""
     traits: ModelTraits = ModelTraits()
     date: str = ""
-    runtime: Protocol = "llama"
+    runtime: BuiltInProtocol = "llama"
 
     @property
     def pinned(self) -> bool:
