@@ -13,6 +13,7 @@ from intermodal import content
 from intermodal.content import BytesSource, MediaPart, Part, UrlSource
 from intermodal.protocols.calls import (
     ChatCall,
+    CodedImage,
     WireAudio,
     WireDocument,
     WireImage,
@@ -80,6 +81,8 @@ def _part(part: WirePart, unnamed: Counter[str]) -> Part:
         return content.Document(source=BytesSource(data=part.data, name=called("document", part.name)))
     if isinstance(part, WireLink):
         return _link(part)
+    if isinstance(part, CodedImage):
+        raise TypeError("an image that stays in a client's body belongs to the direct path")
     if isinstance(part, (content.ToolCall, content.ToolResult, content.Reasoning, content.Refusal, content.Opaque)):
         return part
     assert_never(part)

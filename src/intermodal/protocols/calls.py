@@ -81,9 +81,19 @@ class WireLink(Value, frozen=True, gc=False, tag_field="kind", tag="link"):
     detail: Detail = "auto"
 
 
+class CodedImage(Value, frozen=True, gc=False, tag_field="kind", tag="coded_image"):
+    """An image in a client's body whose base64 stays as it is: ``coded`` is the string that holds it.
+
+    Request readers produce it for the direct path; the encoder of the same protocol sends it.
+    """
+
+    coded: str
+    detail: Detail = "auto"
+
+
 WireMedia = WireImage | WireAudio | WireVideo | WireDocument
 # Beside text and media: parts of an earlier answer, which the next request sends back.
-WirePart = WireText | WireMedia | WireLink | ToolCall | ToolResult | Reasoning | Refusal | Opaque
+WirePart = WireText | WireMedia | WireLink | CodedImage | ToolCall | ToolResult | Reasoning | Refusal | Opaque
 
 
 class WireMessage(Value, frozen=True, gc=False):

@@ -38,7 +38,8 @@ from intermodal.request import Tool
 COMPLETE_REASONS = frozenset({"stop", "tool_call"})  # finish reasons of a complete answer
 PART_LABELS: dict[str, str] = {
     "WireText": "text", "WireImage": "an image", "WireAudio": "audio", "WireVideo": "video",
-    "WireDocument": "a PDF document", "WireLink": "a link to media", "ToolCall": "a tool call",
+    "WireDocument": "a PDF document", "WireLink": "a link to media", "CodedImage": "an image",
+    "ToolCall": "a tool call",
     "ToolResult": "a tool result", "Reasoning": "reasoning", "Refusal": "a refusal", "Opaque": "an opaque block",
 }  # fmt: skip
 
@@ -50,12 +51,20 @@ def part_label(part: WirePart) -> str:
 
 def valid_utf8_part(part: WirePart) -> WirePart:
     """Return the part with every text valid in UTF-8: lone surrogates become question marks."""
+    if type(part) is WireText and part.text.isascii():  # nearly all
+        return part
     changes = {
         field: valid_utf8(value)
         for field in part.__struct_fields__
         if isinstance(value := getattr(part, field), str) and not value.isascii()
     }
     return msgspec.structs.replace(part, **changes) if changes else part
+
+
+def is_plain(message: WireMessage) -> bool:
+    """Return whether a message is one text, and nothing in it is to be replaced: as nearly all are."""
+    part = message.parts[0] if len(message.parts) == 1 else None
+    return isinstance(part, WireText) and part.text.isascii() and not part.text.isspace() and bool(part.text)
 
 
 def valid_utf8_tools(tools: tuple[Tool, ...]) -> tuple[Tool, ...]:

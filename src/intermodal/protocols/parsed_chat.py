@@ -7,13 +7,14 @@ wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from intermodal.content import Scripts
+from intermodal.content import Opaque, Reasoning, Role, Scripts, ToolCall, ToolResult
+from intermodal.protocols.calls import CodedImage, NotExpressible, WireMessage, WirePart, WireText
 from intermodal.protocols.conversation_digest import (
     BEGINNINGS,
     PART,
@@ -143,8 +144,11 @@ def read_conversation(
         return None
     try:
         return read(body, opened, ConversationReader(owner, measure))
-    except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, ValueError, RecursionError):
+    except _UNREADABLE:
         return None
+
+
+_UNREADABLE = (msgspec.MsgspecError, NotExpressible, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 class ConversationReader:
@@ -215,6 +219,46 @@ class ConversationReader:
         self._calling |= {len(self._turns) - 1}
         self.shapes += ((what, *more), self._measure.sizes(text).shape)
         return True
+
+    def take(
+        self, messages: Iterable[WireMessage], seen: Callable[[CodedImage], ImageFacts | None]
+    ) -> list[WireMessage] | None:
+        """Be told of messages that the server side read. Return them with neighbouring texts in one part, as they go
+        to a host; None where one is not taken."""
+        taken: list[WireMessage] = []
+        for message in messages:
+            role, parts = message.role, message.parts
+            self.begin(role)
+            for part in parts:
+                if not self._take(role, part, seen):
+                    return None
+            if len(parts) != 1:
+                kinds = set(map(type, parts))
+                if kinds <= {CodedImage}:
+                    return None
+                if kinds == {WireText}:
+                    message = WireMessage(role=role, parts=(WireText(text="\n\n".join(self._turns[-1])),))
+            elif isinstance(parts[0], CodedImage):
+                return None
+            if role == "assistant":
+                self.answered()
+            taken.append(message)
+        return taken
+
+    def _take(self, role: Role, part: WirePart, seen: Callable[[CodedImage], ImageFacts | None]) -> bool:
+        if isinstance(part, WireText):
+            return self.words(part.text)
+        if isinstance(part, CodedImage):
+            return role == "user" and self.picture(seen(part), part.detail)
+        if isinstance(part, ToolResult):
+            return self.result(part.text)
+        if role != "assistant":
+            return False
+        if isinstance(part, ToolCall):
+            return self.call(part.name, part.arguments)
+        if isinstance(part, Reasoning):
+            return self.thought(part.text)
+        return isinstance(part, Opaque) and self.thought(part.body)
 
     # ---- all of them
 

@@ -6,7 +6,7 @@ Source: Ollama's ``docs/api`` and its ``api/types.go`` and ``server/prompt.go`` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     ChatCall,
+    CodedImage,
     EncodedRequest,
     NotExpressible,
     WireAudio,
@@ -28,6 +29,7 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.conversation import (
     check_part_roles,
+    is_plain,
     normalise_arguments,
     normalise_tools,
     parse_arguments,
@@ -119,7 +121,7 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     return msgspec.structs.replace(
         normalise_tools(call, none=False),
         model=valid_utf8(call.model),
-        messages=tuple(normal for message in call.messages for normal in _normal(message, host)),
+        messages=tuple(normal for message in call.messages for normal in _normal(message, host.id)),
         output=output,
         sampling=msgspec.structs.replace(call.sampling, stop=tuple(map(valid_utf8, call.sampling.stop))),
         grammar="",
@@ -128,7 +130,15 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     )
 
 
-def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
+def write_turns(messages: Iterable[WireMessage]) -> list[dict[str, Any]]:
+    """Return the messages of a conversation as a host is sent them. Raises NotExpressible."""
+    return list(_messages(normal for message in messages for normal in _normal(message)))
+
+
+def _normal(message: WireMessage, where: str = "") -> Iterator[WireMessage]:
+    if is_plain(message):
+        yield message
+        return
     parts = tuple(map(valid_utf8_part, message.parts))
     if message.role == "tool":
         for part in parts:
@@ -136,7 +146,7 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
                 yield WireMessage(role="tool", parts=(result_as_text(part),))
         return
     if message.role == "assistant":
-        if answer := tuple(_answer(parts, host)):
+        if answer := tuple(_answer(parts, where)):
             yield WireMessage(role="assistant", parts=answer)
         return
     media: list[WirePart] = []
@@ -153,7 +163,7 @@ def _normal(message: WireMessage, host: Host) -> Iterator[WireMessage]:
         yield WireMessage(role=message.role, parts=(*media, *([WireText(text="\n\n".join(texts))] if texts else [])))
 
 
-def _answer(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
+def _answer(parts: tuple[WirePart, ...], where: str) -> Iterator[WirePart]:
     """Return an assistant's parts in this protocol's order: reasoning, text, calls."""
     if thought := "\n\n".join(part.text for part in parts if isinstance(part, Reasoning) and part.text):
         yield Reasoning(text=thought)
@@ -161,7 +171,7 @@ def _answer(parts: tuple[WirePart, ...], host: Host) -> Iterator[WirePart]:
         yield WireText(text=text)
     for part in parts:
         if isinstance(part, ToolCall):
-            yield normalise_arguments(part, WIRE, host.id)
+            yield normalise_arguments(part, WIRE, where)
 
 
 def _check(call: ChatCall, host: Host) -> None:
@@ -189,7 +199,7 @@ def _check(call: ChatCall, host: Host) -> None:
         raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
 
 
-def _messages(messages: tuple[WireMessage, ...]) -> Iterator[dict[str, Any]]:
+def _messages(messages: Iterable[WireMessage]) -> Iterator[dict[str, Any]]:
     called: dict[str, str] = {}  # id of a call -> what was called; old versions know a result by that alone
     for message in messages:
         tree: dict[str, Any] = {"role": message.role, "content": ""}
@@ -198,6 +208,8 @@ def _messages(messages: tuple[WireMessage, ...]) -> Iterator[dict[str, Any]]:
                 tree["content"] = part.text
             elif isinstance(part, (WireImage, WireAudio)):
                 tree.setdefault("images", []).append(Base64(part.data))
+            elif isinstance(part, CodedImage):
+                tree.setdefault("images", []).append(part.coded)
             elif isinstance(part, Reasoning):
                 tree["thinking"] = part.text
             elif isinstance(part, ToolCall):

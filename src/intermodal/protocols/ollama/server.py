@@ -81,11 +81,10 @@ def decode_request(body: bytes) -> ChatCall:
 def read_tree(tree: dict[str, Any]) -> ChatCall:
     """Return the call in a body's JSON. Raises KeyError, TypeError or ValueError where it holds none."""
     options = tree.get("options") or {}
-    calls = ToolCallIds()
     prompt = read_prompt(tree, _no_part, {})
     return ChatCall(
         model=read_model(tree, prompt),
-        messages=tuple(_read_message(message, calls) for message in read_messages(tree, "messages", prompt)),
+        messages=read_turns(read_messages(tree, "messages", prompt)),
         output=_read_output(tree.get("format")),
         sampling=Sampling(
             max_tokens=_limit(options.get("num_predict")),
@@ -101,6 +100,16 @@ def read_tree(tree: dict[str, Any]) -> ChatCall:
         context=options.get("num_ctx"),
         prompt=prompt,
     )
+
+
+def _read_image(coded: Any) -> WirePart:
+    return image_or_audio(decode_base64(coded))
+
+
+def read_turns(messages: Iterable[Any], image: Callable[[Any], WirePart] = _read_image) -> tuple[WireMessage, ...]:
+    """Return the messages of a conversation. ``image`` reads what ``images`` holds."""
+    calls = ToolCallIds()
+    return tuple([_read_message(message, calls, image) for message in messages])
 
 
 def _no_part(part: Any) -> WirePart:
@@ -120,14 +129,14 @@ def _read_output(wanted: Any) -> TextOutput | JsonOutput:
     return JsonOutput(schema=ANY_OBJECT if wanted == "json" else wanted)
 
 
-def _read_message(message: Any, calls: ToolCallIds) -> WireMessage:
+def _read_message(message: Any, calls: ToolCallIds, image: Callable[[Any], WirePart]) -> WireMessage:
     role, said = read_role(message, ROLES), message.get("content")
     said = "" if said is None else require_text(said, "content")
     calls.begin(role)
     if role == "tool":
         name = calls.result(message.get("tool_call_id"), message.get("tool_name"))
         return WireMessage(role=role, parts=(ToolResult(id=name, text=said),))
-    parts: list[WirePart] = [image_or_audio(decode_base64(image)) for image in message.get("images") or ()]
+    parts: list[WirePart] = [image(coded) for coded in message.get("images") or ()]
     if thought := message.get("thinking"):
         parts.append(Reasoning(text=require_text(thought, "thinking")))
     if said:

@@ -7,7 +7,7 @@ host (``store`` is false), so reasoning arrives encrypted and goes back unchange
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult
 from intermodal.protocols import request_fields
 from intermodal.protocols.calls import (
     ChatCall,
+    CodedImage,
     EncodedRequest,
     NotExpressible,
     WireAudio,
@@ -29,6 +30,7 @@ from intermodal.protocols.calls import (
 )
 from intermodal.protocols.conversation import (
     check_part_roles,
+    is_plain,
     merge_neighbours,
     normalise_tools,
     part_label,
@@ -128,13 +130,23 @@ def normalise(call: ChatCall, host: Host) -> ChatCall:
     return msgspec.structs.replace(
         normalise_tools(call, strict=True),
         model=valid_utf8(call.model),
-        messages=merge_neighbours(WireMessage(role=m.role, parts=tuple(_normal(m.parts))) for m in call.messages),
+        messages=merge_neighbours(map(_normalised, call.messages)),
         output=output,
         grammar="",
         context=None,
         cache=(),
         settings=request_fields.supported_settings(call.settings, "openai-responses", host.quirks),
     )
+
+
+def write_turns(messages: Iterable[WireMessage]) -> list[dict[str, Any]]:
+    """Return the items of a conversation as a host is sent them."""
+    said = merge_neighbours(map(_normalised, messages))
+    return [item for message in said for item in _items(message)]
+
+
+def _normalised(message: WireMessage) -> WireMessage:
+    return message if is_plain(message) else WireMessage(role=message.role, parts=tuple(_normal(message.parts)))
 
 
 def _normal(parts: tuple[WirePart, ...]) -> Iterator[WirePart]:
@@ -223,6 +235,8 @@ def _content(part: WirePart) -> dict[str, Any]:
     if isinstance(part, WireImage):
         url = Base64(part.data, f"data:{part.media_type};base64,")
         return {"type": "input_image", "detail": part.detail, "image_url": url}
+    if isinstance(part, CodedImage):
+        return {"type": "input_image", "detail": part.detail, "image_url": part.coded}
     if isinstance(part, WireDocument):
         data = Base64(part.data, "data:application/pdf;base64,")
         return {"type": "input_file", "filename": part.name, "file_data": data}

@@ -86,15 +86,10 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
         if tree.get(name):
             raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
     prompt = _prompt(tree)
-    given = tree.get("input")
-    said = isinstance(given, str)
-    given = [{"role": "user", "content": given}] if said else read_messages(tree, "input", prompt)
-    given = [find(require_text(item["id"], "an id")) if _refers(item) else item for item in given]
-    first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
     tools, choice = read_tool_choice(tree.get("tool_choice"), read_tools(tree.get("tools")))
     return ChatCall(
         model=read_model(tree, prompt),
-        messages=merge_neighbours(_messages((*first, *given))),
+        messages=read_turns(tree, find, prompt=prompt),
         output=read_response_format((tree.get("text") or {}).get("format")),
         sampling=Sampling(
             max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
@@ -107,6 +102,22 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
         parallel_tools=read_bool(tree, "parallel_tool_calls", True),
         prompt=prompt,
     )
+
+
+Image = Callable[[Any, Any], WirePart]  # reads an image by its URL and detail
+
+
+def read_turns(
+    tree: dict[str, Any], find: Callable[[str], Any] = _nothing_kept, image: Image = image_from_url, *,
+    prompt: PromptCall | None = None,
+) -> tuple[WireMessage, ...]:  # fmt: skip
+    """Return the messages of ``instructions`` and ``input``."""
+    given = tree.get("input")
+    said = isinstance(given, str)
+    given = [{"role": "user", "content": given}] if said else read_messages(tree, "input", prompt)
+    given = [find(require_text(item["id"], "an id")) if _refers(item) else item for item in given]
+    first = ({"role": "system", "content": tree["instructions"]},) if tree.get("instructions") else ()
+    return merge_neighbours(_messages((*first, *given), image))
 
 
 def _prompt(tree: dict[str, Any]) -> PromptCall | None:
@@ -130,10 +141,10 @@ def _refers(item: Any) -> bool:
     return bool(kind == "item_reference" or (not kind and "id" in item and "role" not in item))
 
 
-def _messages(given: tuple[Any, ...]) -> Iterator[WireMessage]:
+def _messages(given: tuple[Any, ...], image: Image) -> Iterator[WireMessage]:
     """Return the messages; media of tool results go into the user message after the last of them."""
     shown: list[WirePart] = []
-    for message in (message for item in given for message in _read_item(item)):
+    for message in (message for item in given for message in _read_item(item, image)):
         if message.role == "tool":
             shown += message.parts[1:]
             message = WireMessage(role="tool", parts=message.parts[:1])
@@ -155,20 +166,21 @@ _MEDIA: Mapping[str, tuple[str, ...]] = {
 _PARTS = "input_text, output_text, refusal, input_image, input_audio and input_file"
 
 
-def _read_item(item: Any) -> Iterator[WireMessage]:
+def _read_item(item: Any, image: Image) -> Iterator[WireMessage]:
     kind = item.get("type") or "message"
     if kind == "message":
         content = item["content"]
-        parts = (
-            [{"type": "input_text", "text": content}] if isinstance(content, str) else require_list(content, "content")
-        )
-        yield WireMessage(role=read_role(item, ROLES), parts=tuple(map(_read_part, parts)))
+        if isinstance(content, str):
+            yield WireMessage(role=read_role(item, ROLES), parts=(WireText(text=content),))
+            return
+        parts = require_list(content, "content")
+        yield WireMessage(role=read_role(item, ROLES), parts=tuple([_read_part(part, image) for part in parts]))
     elif kind == "function_call":
         call = ToolCall(id=item["call_id"], name=item["name"], arguments=require_text(item["arguments"], "arguments"))
         yield WireMessage(role="assistant", parts=(call,))
     elif kind == "function_call_output":
         output = item["output"]
-        given = [] if isinstance(output, str) else [_read_part(part) for part in require_list(output, "output")]
+        given = [] if isinstance(output, str) else [_read_part(part, image) for part in require_list(output, "output")]
         said = [output] if isinstance(output, str) else [part.text for part in given if isinstance(part, WireText)]
         result = ToolResult(id=item["call_id"], text="".join(said))
         yield WireMessage(role="tool", parts=(result, *(part for part in given if not isinstance(part, WireText))))
@@ -178,7 +190,7 @@ def _read_item(item: Any) -> Iterator[WireMessage]:
         raise ValueError(f"an item of type {quote_value(kind)} is not read here: leave it out. There are {_ITEMS}")
 
 
-def _read_part(part: Any) -> WirePart:
+def _read_part(part: Any, image: Image = image_from_url) -> WirePart:
     kind = part["type"]
     if kind in TEXT_PARTS:
         return WireText(text=require_text(part["text"], "a text"))
@@ -187,7 +199,7 @@ def _read_part(part: Any) -> WirePart:
     if kind == "input_image":
         if part.get("file_id") and not part.get("image_url"):
             raise ValueError("file_id names a picture that is kept elsewhere, and none is kept here: send image_url")
-        return image_from_url(part["image_url"], part.get("detail") or "auto")
+        return image(part["image_url"], part.get("detail") or "auto")
     if kind == "input_audio":
         audio = part["input_audio"]
         return WireAudio(data=decode_base64(audio["data"]), format=audio["format"])
