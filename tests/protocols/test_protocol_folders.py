@@ -10,6 +10,7 @@ import pytest
 import intermodal.protocols
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS
 from intermodal.executor.drivers.codecs import CHATS
+from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
 from intermodal.protocols.reply_decoder import ReplyDecoder
 
 FOLDERS = sorted({module.split(".")[2] for module in CHATS.values()})
@@ -42,3 +43,14 @@ def test_the_server_side_of_a_folder_reads_requests_and_writes_replies(folder: s
     server = import_module(f"intermodal.protocols.{folder}.server")
     for name in ("decode_request", "encode_reply", "StreamEncoder"):
         assert callable(getattr(server, name))
+
+
+@pytest.mark.parametrize("row", ADAPTERS.values(), ids=ADAPTERS)
+def test_what_goes_through_as_it_came_is_read_by_the_folder_of_its_protocol(row: ProtocolAdapter) -> None:
+    folder = row.dialect.reads.partition(".")[0]
+    shape = import_module(f"intermodal.protocols.{folder}.chat_shape")
+    passthrough = import_module(f"intermodal.protocols.{folder}.passthrough")
+    request = import_module(f"intermodal.protocols.{folder}.request")
+    assert (row.chat_of, row.kept) == (shape.chat_of, shape.KEPT)
+    assert (row.read, row.uncounted) == (passthrough.read, passthrough.UNCOUNTED)
+    assert (row.encode, row.decode, row.path) == (request.encode_request, request.Decoder, request.PATH)

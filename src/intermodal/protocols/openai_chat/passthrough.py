@@ -15,7 +15,7 @@ from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_chat.reply import map_finish_reason, read_usage, with_reasoning
 from intermodal.protocols.reply_chunk import ReplyChunk
 
-DONE = b"data: [DONE]\n\n"
+DONE = openai_chat_server.DONE
 UNCOUNTED = dumps(openai_chat_server.write_usage(WireUsage()))  # what clients get where a host counts nothing
 _NULL = b"null"
 

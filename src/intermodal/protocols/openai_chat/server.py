@@ -56,6 +56,7 @@ from intermodal.protocols.request_validation import (
 from intermodal.request import JsonOutput, Sampling, SpeechOutput, TextOutput, Tool, ToolChoice
 
 STREAM_TYPE = "text/event-stream"
+DONE = b"data: [DONE]\n\n"  # the last event of a stream
 # OpenTelemetry GenAI's words for why the answer ended -> OpenAI's.
 FINISH_REASONS: Mapping[str, str] = {"tool_call": "tool_calls"}
 
@@ -277,7 +278,7 @@ class OpenAIChatStreamEncoder:
         end = self._chunk({}, reason=_finish(event.reason, functions=self._functions))
         if self._wants_usage and self._usage is not None:
             end += sse_event({**self._head, "choices": [], "usage": write_usage(self._usage)})
-        return begin + end + b"data: [DONE]\n\n"
+        return begin + end + DONE
 
     def _chunk(self, delta: dict[str, Any], logprobs: Any = None, *, reason: str | None = None) -> bytes:
         told = {} if logprobs is None else {"logprobs": logprobs}
