@@ -4,7 +4,7 @@
 ``AsyncClient.execute``. What is here is what every attempt shares, whoever makes it:
 
 - what it costs and how it ends: ``AttemptAccount``, ``settle``, ``upper_bound``, ``reservation``
-- how its answer is judged while it streams: ``CommitGate``, ``LoopGuard``, ``TokenLimiter``, ``trailing_timeout``
+- how its answer is judged while it arrives: ``AnswerState``, ``stops_loops``, ``trailing_timeout``, ``ending_notes``
 - what is wrong with an answer that is complete: ``json_answer``, ``detect_truncated_prompt``, ``repeats``
 - how the executor continues it: ``PriorAttempt``; whether its endpoint may be called: ``EndpointHealth``
 """
@@ -21,12 +21,14 @@ from intermodal.executor.attempt.accounting import (
     usage_is_complete,
 )
 from intermodal.executor.attempt.answer_state import (
-    LOOP_STOPPED,
-    LoopGuard,
-    TokenLimiter,
+    MAX_REPLY,
+    AnswerState,
     deadline_missed,
+    ending_notes,
     is_output,
-    overrun_note,
+    refusal_error,
+    stop_notes,
+    stops_loops,
     trailing_timeout,
 )
 from intermodal.executor.attempt.capability_learning import context_lesson
@@ -37,14 +39,12 @@ from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_t
 from intermodal.executor.conversion.checks import REPEATS_NOTE, repeats
 from intermodal.executor.drivers.codecs import picture_types
 from intermodal.executor.outputs import json_answer
-from intermodal.executor.outputs.answer_call import ending_notes, refusal_error
-from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.preparation.request_size import counting_rules
 
 __all__ = [
-    "LOOP_STOPPED", "REPEATS_NOTE", "AttemptAccount", "AttemptEnding", "CommitGate", "EndpointHealth", "LoopGuard",
-    "PriorAttempt", "TokenLimiter", "context_lesson", "count_answer_tokens", "counting_rules", "deadline_missed",
-    "detect_truncated_prompt", "ending_notes", "is_free", "is_output", "json_answer", "overrun_note", "picture_types",
-    "refusal_error", "repeats", "reported_usage", "reservation", "settle", "trailing_timeout", "upper_bound",
+    "MAX_REPLY", "REPEATS_NOTE", "AnswerState", "AttemptAccount", "AttemptEnding", "EndpointHealth", "PriorAttempt",
+    "context_lesson", "count_answer_tokens", "counting_rules", "deadline_missed", "detect_truncated_prompt",
+    "ending_notes", "is_free", "is_output", "json_answer", "picture_types", "refusal_error", "repeats",
+    "reported_usage", "reservation", "settle", "stop_notes", "stops_loops", "trailing_timeout", "upper_bound",
     "usage_is_complete",
 ]  # fmt: skip

@@ -54,12 +54,14 @@ class ChatAnswer:
         elif isinstance(event, Finish):
             self._reason = event.reason
 
-    def looped(self) -> CallResult:
-        """Return the answer as far as it came, stopped for repeating itself."""
-        return CallResult(text="".join(self._text), finish_reason="length", looped=True)
+    def looped(self, beside: str) -> CallResult:
+        """Return an answer that was stopped for repeating itself. ``beside``: what came besides its words."""
+        return CallResult(text="".join(self._text), finish_reason="length", looped=True, beside=beside)
 
-    def made(self, *, overran: bool = False) -> CallResult:
-        """Return the whole answer. ``overran``: it was stopped at its limit of tokens, which its host ignored."""
+    def made(self, beside: str | None = None) -> CallResult:
+        """Return the whole answer. ``beside``: what came besides its words where it was stopped at its limit of tokens,
+        which its host ignored."""
+        overran = beside is not None
         usage, reason = self.usage, self._reason
         if self._speech and usage.audio_tokens is None:
             # Speech costs more than words: the answer is taken for all of it until its host tells the two apart.
@@ -68,7 +70,7 @@ class ChatAnswer:
             reason = "content_filter" if self._refusal else "length"
         return CallResult(
             text="".join(self._text), refusal="".join(self._refusal), finish_reason=reason, overran=overran,
-            beside=self._turn.turn().beside if overran else "", candidates=self._candidates,
+            beside=beside or "", candidates=self._candidates,
             pcm=b"".join(self._speech), rate=openai_chat_request.SPEECH_RATE if self._speech else 0, usage=usage,
             said=() if overran else _said(self._turn),
         )  # fmt: skip

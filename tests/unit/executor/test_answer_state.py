@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from intermodal.executor.attempt.answer_state import TokenLimiter, is_output
+from intermodal.executor.attempt.answer_state import MOST_BLANKS, AnswerState, TokenLimiter, is_output
 from intermodal.local.tokenizers import byte_pair
 from intermodal.protocols.calls import (
     OpaqueBlock,
@@ -87,16 +87,53 @@ def test_thoughts_words_and_arguments_have_one_limit_together() -> None:
         ToolCallDelta(index=0, arguments="x "),
     ]
     for kept_to in (10, 33, 34):
-        meter = TokenLimiter(3 * kept_to)
-        assert all(meter.kept(event) is event for event in pieces * kept_to), "it has as many tokens as were allowed"
-    meter = TokenLimiter(100)
-    kept = [event for event in pieces * 1000 if meter.kept(event) is not None]
-    assert meter.stopped and 100 <= len(kept) <= 130
-    assert meter.kept(WireUsage(output_tokens=3)) is not None
+        state = AnswerState("h:m", limit=3 * kept_to)
+        assert all(state.kept(event) is event for event in pieces * kept_to), "it has as many tokens as were allowed"
+    state = AnswerState("h:m", limit=100)
+    kept = [event for event in pieces * 1000 if state.kept(event) is not None]
+    assert state.overran and 100 <= len(kept) <= 130
+    assert state.kept(WireUsage(output_tokens=3)) is not None
 
 
 def test_a_thought_that_is_too_long_is_cut_without_what_vouches_for_it() -> None:
-    meter = TokenLimiter(100)
-    kept = meter.kept(ReasoningDelta(text="think " * 5000, signature="signed"))
+    state = AnswerState("h:m", limit=100)
+    kept = state.kept(ReasoningDelta(text="think " * 5000, signature="signed"))
     assert isinstance(kept, ReasoningDelta) and 100 <= len(kept.text.split()) <= 130 and not kept.signature
-    assert meter.kept(WireTextDelta(text="word")) is None
+    assert state.kept(WireTextDelta(text="word")) is None
+
+
+@pytest.mark.parametrize("text", ["word " * 400, "a " * 400, "巴黎 " * 400, "no-one, " * 400])
+def test_an_answer_is_cut_after_the_same_word_however_it_is_counted(text: str) -> None:
+    """Words that are counted only when they might be too many are cut where those are that are counted one by one."""
+    for size in (1, 2, 7, 50, len(text)):
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        state, meter, shown = AnswerState("h:m", limit=50), TokenLimiter(50), ""
+        for piece in pieces:
+            if meter.over(piece):
+                shown += meter.within(piece)
+                break
+            shown += piece
+        assert any(map(state.say, pieces)) and state.overran
+        assert "".join(state.text) == shown
+
+
+def test_blanks_without_end_are_no_answer_unless_a_word_came() -> None:
+    blank = WireTextDelta(text=" " * 4096)
+    state = AnswerState("h:m", limit=10)
+    kept = [state.kept(blank) for _ in range(MOST_BLANKS // 4096 + 2)]
+    assert state.stopped == "blanks" and kept[-1] is None and "blanks" in str(state.blanks_error())
+    state = AnswerState("h:m")
+    assert state.kept(ReasoningDelta(text="Hm.")) and not state.worded
+    assert any(state.say(blank.text) for _ in range(MOST_BLANKS // 4096 + 2)), "a thought is no word"
+    assert not AnswerState("h:m", streamed=False).say(" " * (MOST_BLANKS + 1)), "what came whole is there"
+    state = AnswerState("h:m")
+    state.say("word")
+    assert not any(state.say(blank.text) for _ in range(MOST_BLANKS // 4096 + 2))
+
+
+def test_a_stream_that_repeats_itself_is_stopped_where_it_is_guarded_and_a_whole_answer_is_not() -> None:
+    again = "What does one do with a loop? "
+    state = AnswerState("h:m", guarded=True)
+    assert any(state.say(again) for _ in range(20)) and state.looped
+    assert not AnswerState("h:m", guarded=True, streamed=False).say(again * 60)
+    assert not AnswerState("h:m").say(again * 60)

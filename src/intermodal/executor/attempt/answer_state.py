@@ -1,6 +1,7 @@
-"""How an answer is judged while it streams: signs of life, its token limit, loops, and how long its end is waited for.
+"""How an answer is judged while it arrives: its first word, its token limit, blanks, loops, refusals, what is remarked
+of its end, and how long that is waited for.
 
-Pure: times are handed in. The executor and direct mode both use it, so that a host is treated alike in either.
+Pure: times are handed in. The executor and the direct path both use it, so that a host is treated alike in either.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import math
 import re
 from itertools import islice
+from typing import Literal
 
 from msgspec.structs import replace
 
-from intermodal.errors import CallError
+from intermodal.catalog.types import Endpoint
+from intermodal.errors import CallError, ContentRefused, IntermodalError, StreamCut
 from intermodal.hints import hint
 from intermodal.protocols.calls import (
     Error,
@@ -42,6 +45,11 @@ def is_output(event: WireEvent) -> bool:
     return isinstance(event, OpaqueBlock) or (isinstance(event, SpeechDelta) and bool(event.data))
 
 
+def is_visible(event: WireEvent) -> bool:
+    """Return whether an event is the beginning of an answer. A refusal alone is none: it is an error."""
+    return is_output(event) and not isinstance(event, RefusalDelta)
+
+
 def output_length(event: WireEvent) -> int:
     """Return the length of a piece of an answer in characters: words, reasoning, or arguments of a tool call."""
     if isinstance(event, ToolCallDelta):
@@ -49,7 +57,6 @@ def output_length(event: WireEvent) -> int:
     return len(event.text) if isinstance(event, WireTextDelta | ReasoningDelta | RefusalDelta) else 0
 
 
-_LOOK = 4  # characters for each token that is allowed, before anything is counted
 _LONGEST = 256  # characters; no vocabulary in use has a longer token, and those are runs of blanks or of one sign
 # A word begins with a letter or a figure and goes on to the next blank or ASCII sign; an apostrophe is a part of it. A
 # token holds at most one of them, in any vocabulary that cuts a text into words first, and one has 64 characters.
@@ -62,8 +69,7 @@ class TokenLimiter:
 
     Reasoning and the arguments of tool calls consist of tokens as words do, and hosts limit them together. The limiter
     counts the fewest tokens that a text can have and adds an eighth and 16, so that no host that keeps to its limit is
-    stopped. ``room``: characters that may follow before the next check, so that a caller pays for one subtraction a
-    piece.
+    stopped. ``room``: characters that may follow before the next check, since no text so short is too much.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -73,30 +79,7 @@ class TokenLimiter:
         self._before = 0  # words before the text that was seen last
         self._chars = 0
         self._last = ["", ""]  # what may be a part of a word: of the answer's words, and of what is beside them
-        self._begun = False
-        self.room: float = math.inf if limit is None else max(_LOOK * limit, 64)
-
-    def kept(self, event: WireEvent) -> WireEvent | None:
-        """Return the part of an event that is still allowed, None for nothing of it. Usage and the finish event always
-        are.
-
-        Blanks before the first word do not begin an answer.
-        """
-        if isinstance(event, ToolCallDelta):
-            text = event.arguments
-        elif isinstance(event, WireTextDelta | ReasoningDelta | RefusalDelta):
-            text = event.text
-        else:
-            return event if not self.stopped or isinstance(event, WireUsage | Finish | Error) else None
-        if self.stopped:
-            return None
-        self._begun = self._begun or bool(text.strip())
-        if not self._begun or not self.over(text, beside=isinstance(event, ReasoningDelta | ToolCallDelta)):
-            return event
-        most = self.within(text)
-        if isinstance(event, ToolCallDelta) or not most:
-            return None
-        return replace(event, text=most, **({"signature": ""} if isinstance(event, ReasoningDelta) else {}))
+        self.room: float = 2 * self._most - 2
 
     def over(self, text: str, *, beside: bool = False) -> bool:
         """Return whether the answer is too long with this text. ``beside``: it is reasoning or arguments, not words."""
@@ -108,7 +91,8 @@ class TokenLimiter:
         self._words += sum(1 for _ in _WORD.finditer(said, 0, at))
         self._last[beside] = said[at:]
         made = max(self._words, self._chars // _LONGEST)
-        self.room = 2 * (self._most - made)  # a word takes two characters with what parts it from the next
+        # A word takes two characters with what parts it from the next; a word of either kind may lack but that.
+        self.room = 2 * (self._most - made) - 2
         self.stopped = made > self._most
         return self.stopped
 
@@ -119,11 +103,6 @@ class TokenLimiter:
         most = max(0, int(self._most) - self._before)
         found = next(islice(_WORD.finditer(text), most, None), None)
         return text[: min(len(text) if found is None else found.start(), most * _LONGEST)]
-
-
-def overrun_note(endpoint: str, limit: int | None) -> str:
-    """Return the note on an answer that was stopped at its limit because its host ignored it."""
-    return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped"
 
 
 TIMES = 4  # so often in a row the same is said
@@ -142,7 +121,9 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 _LOOK_BACK = 4000  # characters
 
-_EVERY = 120  # characters between two looks for phrases
+_EVERY = 120  # characters between two looks
+
+MOST_BLANKS = 256 << 10  # characters of nothing visible: an answer that never begins is none
 
 LOOP_STOPPED = "the answer began to repeat itself and was stopped: ask differently, or use a stronger model"
 
@@ -156,17 +137,18 @@ class LoopGuard:
 
     def __init__(self) -> None:
         self._tail = ""
-        self._since = 0
+        self._new: list[str] = []
+        self._size = 0
 
     def looped(self, piece: str) -> bool:
-        self._tail = (self._tail + piece)[-_LOOK_BACK:]
-        self._since += len(piece)
-        if _END.search(self._tail[-len(piece) - 2 :]) and self._sentences():
-            return True
-        if self._since < _EVERY:
+        """Note a piece; look once there are some of them, since a look costs as much as many pieces."""
+        self._new.append(piece)
+        self._size += len(piece)
+        if self._size < _EVERY:
             return False
-        self._since = 0
-        return self._phrases()
+        new, self._new, self._size = "".join(self._new), [], 0
+        self._tail = (self._tail + new)[-_LOOK_BACK:]
+        return bool(_END.search(self._tail[-len(new) - 2 :]) and self._sentences()) or self._phrases()
 
     def _sentences(self) -> bool:
         *whole, _ = _END.split(self._tail)  # the last one is not finished
@@ -191,6 +173,210 @@ class LoopGuard:
                 return True
         return False
 
+
+def stops_loops(endpoint: Endpoint, *, by_schema: bool) -> bool:
+    """Return whether an answer of this endpoint is stopped where it repeats itself.
+
+    A model near by is stopped: it holds its machine for as long as it goes on. A host on the internet is not: what it
+    makes is paid in any case and bounded by the token limit, whoever leaves never learns what it counted, and it may
+    have been asked to repeat something. What it says is remarked on all the same. JSON has equal lines.
+    """
+    return endpoint.host.zone != "internet" and not by_schema
+
+
+Stop = Literal["", "limit", "loop", "blanks"]
+
+
+class AnswerState:
+    """One answer while it arrives: what it said so far, and whether it goes on.
+
+    Whoever reads an answer tells it of each piece before the piece is shown: the executor its decoded events
+    (``kept``), the direct path the words that it found in an event of its host (``say``). Both are stopped at the same
+    place, so that an answer does not depend on who made the call.
+
+    Args:
+        limit: tokens that were asked for at most. guarded: it is stopped where it repeats itself.
+        streamed: it comes in pieces. One that comes whole is there, and paid: it is only cut at its limit.
+
+    Attributes:
+        text: the pieces of its words. beside: its reasoning, and the arguments of its tool calls.
+        refusal: why the model would not. calls: id and name of each tool call, by its place.
+        usage: what the host counts. finish: why it ended, "" while it goes on.
+        first_at: when its first visible piece came. worded: a visible word did.
+        stopped: why nothing more of it is wanted. allowed: words and reasoning of the last piece that still are.
+    """
+
+    def __init__(
+        self, endpoint: str, *, limit: int | None = None, guarded: bool = False, streamed: bool = True
+    ) -> None:
+        self.text: list[str] = []
+        self.beside: list[str] = []
+        self.refusal: list[str] = []
+        self.calls: dict[int, tuple[str, str]] = {}
+        self.usage: WireUsage | None = None
+        self.finish = ""
+        self.first_at: float | None = None
+        self.worded = False
+        self.stopped: Stop = ""
+        self.allowed = ("", "")
+        self._endpoint = endpoint
+        self.bound(limit, guarded=guarded, streamed=streamed)
+
+    def bound(self, limit: int | None, *, guarded: bool = False, streamed: bool = True) -> None:
+        """Set what it may take, before any of it came."""
+        self.limit = limit
+        self._streamed = streamed
+        self._meter = TokenLimiter(limit)
+        self._room = self._meter.room
+        self._guard = LoopGuard() if guarded and streamed else None
+        self._begun = False  # more than blanks came
+        self._blanks = 0
+        self._metered = self._metered_beside = 0  # pieces that the meter has seen
+
+    @property
+    def overran(self) -> bool:
+        """Whether it went on after the tokens that were allowed."""
+        return self.stopped == "limit"
+
+    @property
+    def looped(self) -> bool:
+        """Whether it was stopped for repeating itself."""
+        return self.stopped == "loop"
+
+    @property
+    def wordless(self) -> bool:
+        """Whether neither a visible word nor a tool call came."""
+        return not self.calls and not any(text.strip() for text in self.text)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the model said nothing, and that on purpose."""
+        return self.finish == "content_filter" and self.wordless
+
+    def say(self, words: str, beside: str = "") -> bool:
+        """Note a piece of the answer; return whether the answer ends with it.
+
+        Of a piece that goes beyond the limit only what is ``allowed`` is noted and shown, of any other all.
+        """
+        if not self._begun:
+            if not words.strip() and not beside.strip():  # it does not use up its limit yet
+                if words:
+                    self.text.append(words)
+                    self._metered = len(self.text)
+                return self._blank(len(words))
+            self._begun = True
+        self._room -= len(words) + len(beside)
+        if self._room < 0 and self._exceeds(words, beside):
+            self.stopped = "limit"
+            words, beside = self.allowed
+        if beside:
+            self.beside.append(beside)
+        if words:
+            self.text.append(words)
+            if not self.worded:
+                if words.isspace():
+                    return self._blank(len(words))
+                self.worded = True
+            if self._guard is not None and not self.stopped and self._guard.looped(words):
+                self.stopped = "loop"
+        return bool(self.stopped)
+
+    def _exceeds(self, words: str, beside: str) -> bool:
+        """Count what was not counted yet, and then this piece."""
+        meter = self._meter
+        meter.over("".join(self.text[self._metered :]))
+        meter.over("".join(self.beside[self._metered_beside :]), beside=True)
+        self._metered, self._metered_beside = len(self.text) + bool(words), len(self.beside) + bool(beside)
+        if beside and meter.over(beside, beside=True):
+            self.allowed = ("", meter.within(beside))
+        elif words and meter.over(words):
+            self.allowed = (meter.within(words), beside)
+        self._room = meter.room
+        return meter.stopped
+
+    def _blank(self, size: int) -> bool:
+        self._blanks += size
+        if self._blanks > MOST_BLANKS and self._streamed and not self.stopped:
+            self.stopped = "blanks"
+        return bool(self.stopped)
+
+    def kept(self, event: WireEvent) -> WireEvent | None:
+        """Note a decoded event; return what of it is shown, None for nothing. Usage, the end and errors always are."""
+        if isinstance(event, WireUsage):
+            self.usage = event
+        elif isinstance(event, Finish):
+            self.finish = event.reason
+        elif not isinstance(event, Error) and self.stopped:
+            return None
+        elif isinstance(event, WireTextDelta):
+            if self.say(event.text) and self.overran:
+                return replace(event, text=self.allowed[0]) if self.allowed[0] else None
+        elif isinstance(event, ReasoningDelta | RefusalDelta | ToolCallDelta):
+            return self._kept_beside(event)
+        return event
+
+    def _kept_beside(self, event: ReasoningDelta | RefusalDelta | ToolCallDelta) -> WireEvent | None:
+        if not self.say("", event.arguments if isinstance(event, ToolCallDelta) else event.text) or not self.overran:
+            return event
+        if isinstance(event, ToolCallDelta):
+            self.beside.pop()  # arguments that are cut are of no use
+            return None
+        most = self.allowed[1]
+        if not most:
+            return None
+        return replace(event, text=most, **({"signature": ""} if isinstance(event, ReasoningDelta) else {}))
+
+    def blanks_error(self) -> StreamCut:
+        """Return the error of a stream that was stopped because nothing can be seen of it."""
+        return StreamCut("sends nothing but blanks", where=self._endpoint, todo="ask again")
+
+    def charged(self, error: IntermodalError) -> IntermodalError:
+        """Mark an error as paid where its answer was counted, whatever its kind usually is; return it."""
+        if isinstance(error, CallError) and self.usage is not None and self.usage.output_tokens:
+            error.billing = "billed"
+        return error
+
+
+def is_refusal(finish: str, text: str, *, called: bool) -> bool:
+    """Return whether an answer with this finish reason is a refusal: nothing was said, and that on purpose."""
+    return finish == "content_filter" and not called and not text.strip()
+
+
+def refusal_error(endpoint: Endpoint, words: str, step: str) -> ContentRefused:
+    """Return the error for a refusal, with the model's reason where it gave one."""
+    reason = " ".join(words.split())[:300]
+    said = f': "{reason}"' if reason else ""
+    return ContentRefused(f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=step)
+
+
+def stop_notes(endpoint: str, limit: int | None, *, looped: bool, overran: bool) -> tuple[str, ...]:
+    """Return the note on an answer that was stopped, for repeating itself or at its limit; () where it was not."""
+    if looped:
+        return (LOOP_STOPPED,)
+    return (f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped",) if overran else ()
+
+
+def ending_notes(
+    reason: str, text: str, tokens: int | None, *, called: bool, thought: int | None = None
+) -> tuple[str, ...]:
+    """Return the notes on how an answer ended by itself.
+
+    Args:
+        tokens: tokens that were made, or were allowed. called: tools were called. thought: reasoning tokens among them.
+    """
+    if reason == "length" and thought and not text.strip() and not called:
+        return (
+            hint("the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}", thought),
+        )
+    if reason == "length":
+        what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
+        return (hint("{}; allow more with {max-tokens}", what),)
+    if reason == "content_filter":
+        return ("the answer was stopped by the host's content filter",)
+    return () if text.strip() or called else ("the answer is empty",)
+
+
+MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
 
 _COUNTS = 2.0  # seconds after the finish reason in which a stream may say what it counts: some hosts add that up late
 

@@ -21,6 +21,7 @@ from intermodal.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
 from intermodal.executor.attempt import accounting, retry
 from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage, settle
+from intermodal.executor.attempt.answer_state import is_refusal
 from intermodal.executor.attempt.capability_learning import lesson_from_error
 from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
 from intermodal.executor.attempt.retry import Reroute, RetryDecision
@@ -347,9 +348,11 @@ class CallAttempt:
         self._entry.begin()
         return self._entry
 
-    async def say(self, text: str) -> None:
-        if self._account.first_at is None and text:
+    def answering(self) -> None:
+        if self._account.first_at is None:
             self._account.first_word(self._clock())
+
+    async def say(self, text: str) -> None:
         if self._say is not None:
             await self._say(text)
         if self._entry is not None:
@@ -389,7 +392,7 @@ class CallAttempt:
         except BaseException:
             await self._close(account.cancel(self._clock(), sent=self.sent, code="internal"))
             raise
-        refused = made.finish_reason == "content_filter" and not made.text.strip()
+        refused = is_refusal(made.finish_reason, made.text, called=made.called)
         tariff = self._caller.world.tariff(job.endpoint)
         account.billed = settle(job.endpoint, made.usage, job.work, tariff, self._moment, made=len(made.drawn))
         self._peak = made.peak_memory

@@ -11,6 +11,7 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Text
 from intermodal.events import Actual, StepProgress
+from intermodal.executor.attempt.answer_state import stops_loops
 from intermodal.executor.attempt.ledger import write_in_thread
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
@@ -124,7 +125,7 @@ def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, wor
         step=step,
         endpoint=endpoint,
         chat=call,
-        stop_loops=True,
+        stop_loops=stops_loops(endpoint, by_schema=False),
         work=measure_request(endpoint, call, (picture,), world.count, world.catalog),
     )
 

@@ -17,7 +17,14 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.concurrency.offload import HEAVY, LONG, is_long, offload
 from intermodal.events import Drawn
-from intermodal.executor.attempt.answer_state import LoopGuard, TokenLimiter, is_output, output_length, trailing_timeout
+from intermodal.executor.attempt.answer_state import (
+    MAX_REPLY,
+    AnswerState,
+    is_output,
+    is_visible,
+    output_length,
+    trailing_timeout,
+)
 from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
@@ -46,7 +53,6 @@ from intermodal.transport.timeouts import Timeouts
 if TYPE_CHECKING:
     from intermodal.transport.response import Response
 
-MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 
@@ -92,50 +98,44 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
     long = is_long(job.chat.messages, job.chat.tools, job.chat.output)
     encoded = await offload(long, codec.encode_request, job.chat, job.endpoint.host)
     answer = ChatAnswer()
-    guard = LoopGuard() if job.stop_loops else None
-    meter = TokenLimiter(job.chat.sampling.max_tokens)
+    state = AnswerState(
+        job.endpoint.id, limit=job.chat.sampling.max_tokens, guarded=job.stop_loops, streamed=job.chat.stream
+    )
     async with _posted(job, world, line, server, encoded) as response:
         decoder = codec.Decoder(job.endpoint.id, headers=response.headers)
         decoder.reasonless = NO_REASON in job.endpoint.host.quirks
-        events = _events(response, decoder, whole=not job.chat.stream)
-        async for event in _bounded(events, meter, whole=not job.chat.stream):
-            answer.add(event)
-            if isinstance(event, WireTextDelta):
-                await line.say(event.text)
-                if guard is not None and guard.looped(event.text):
-                    # Leaving closes the connection, which is how a server learns that it may stop.
-                    return answer.looped()
-            elif isinstance(event, Error):
-                raise _charged(event.error, answer.usage)
-            elif (thought := thought_of(event)) is not None:
-                await line.think(thought)
-    if (
-        cut := detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
-    ) is not None:
+        async for event in _events(response, decoder, whole=not job.chat.stream):
+            kept = await offload(output_length(event) > LONG, state.kept, event)
+            if kept is not None:
+                answer.add(kept)
+                await _report(kept, line)
+            if isinstance(event, Error):
+                raise state.charged(event.error)
+            if state.stopped == "blanks":
+                raise state.blanks_error()
+            if state.stopped and job.chat.stream:
+                answer.usage = WireUsage()  # counts before the end are not those of the answer
+                break  # leaving closes the connection, which is how a server learns that it may stop
+    if state.looped:
+        return answer.looped(beside="".join(state.beside))
+    cut = detect_truncated_prompt(job.endpoint, job.work, answer.usage.input_tokens, lambda: _texts(job))
+    if cut is not None:
         raise cut
-    return answer.made(overran=meter.stopped)
+    return answer.made(beside="".join(state.beside) if state.overran else None)
 
 
-async def _bounded(events: AsyncIterator[WireEvent], meter: TokenLimiter, *, whole: bool) -> AsyncIterator[WireEvent]:
-    """The answer up to its limit. Of a ``whole`` one the counts are there already, and are what is paid; a stream is
-    left, which closes its connection."""
-    async for event in events:
-        kept = await offload(output_length(event) > LONG, meter.kept, event)
-        if kept is not None:
-            yield kept
-        if meter.stopped and not whole:
-            return
+async def _report(event: WireEvent, line: AttemptContext) -> None:
+    """Tell a piece of an answer to whoever waits for it."""
+    if is_visible(event):
+        line.answering()
+    if isinstance(event, WireTextDelta):
+        await line.say(event.text)
+    elif (thought := thought_of(event)) is not None:
+        await line.think(thought)
 
 
 def _texts(job: CallJob) -> tuple[str, ...]:
     return () if job.chat is None else (all_text(job.chat.messages),)
-
-
-def _charged(error: errors.CallError, usage: WireUsage) -> errors.CallError:
-    """A failure with a count of tokens is paid for, whatever its kind usually is."""
-    if usage.output_tokens:
-        error.billing = "billed"
-    return error
 
 
 async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> AsyncIterator[WireEvent]:

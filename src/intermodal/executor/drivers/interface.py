@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from intermodal.catalog.types import Endpoint
-from intermodal.content import Part, ReadLine, Transcript, Value
+from intermodal.content import Part, ReadLine, ToolCall, Transcript, Value
 from intermodal.events import Drawn, Thought
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput
@@ -80,7 +80,7 @@ class CallResult(Value, frozen=True):
         pcm: speech (signed 16-bit, mono, ``rate`` samples per second). silent: lines that have no sound.
         looped: we stopped reading an answer that repeated itself; it has no usage then.
         overran: it went on after its token limit and was stopped there; it has usage only where it came whole.
-        beside: what such an answer had besides words: reasoning, and arguments of tool calls.
+        beside: what an answer that was stopped had besides words: reasoning, and arguments of tool calls.
         said: everything a chat returned, in order, where that was not words alone: tool calls, and blocks that go back
             unchanged.
     """
@@ -107,6 +107,11 @@ class CallResult(Value, frozen=True):
     said: tuple[Part, ...] = ()
     peak_memory: int | None = None
 
+    @property
+    def called(self) -> bool:
+        """Whether it calls a tool."""
+        return any(isinstance(part, ToolCall) for part in self.said)
+
 
 class AttemptContext(Protocol):
     """What a driver reports to while it works. ``key``: the host's API key, "" where it needs none."""
@@ -124,6 +129,9 @@ class AttemptContext(Protocol):
     def record(self) -> SendRecord:
         """Return the record of the request, for a transport that reports its first and last byte itself."""
         ...
+
+    def answering(self) -> None:
+        """Report that a visible piece of the answer came; only the first of several counts."""
 
     async def say(self, text: str) -> None:
         """Report a piece of the answer."""

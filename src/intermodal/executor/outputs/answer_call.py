@@ -12,11 +12,10 @@ from intermodal import errors
 from intermodal.catalog.structured_output import is_closable, schema_delivery
 from intermodal.catalog.types import Endpoint, Host
 from intermodal.concurrency.offload import LONG, is_long, offload
-from intermodal.content import ToolCall
 from intermodal.cost_model.context_window import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
-from intermodal.executor.attempt.answer_state import LOOP_STOPPED, overrun_note
+from intermodal.executor.attempt.answer_state import ending_notes, is_refusal, refusal_error, stop_notes, stops_loops
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.conversion import checks
@@ -41,7 +40,6 @@ from intermodal.executor.preparation.preflight import (
 )
 from intermodal.executor.preparation.request_size import measure_request
 from intermodal.executor.route_run import RouteRun
-from intermodal.hints import hint
 from intermodal.json_schema import BudgetExhausted, InvalidSchema
 from intermodal.local.embedded import tesseract
 from intermodal.plans.facts import PartFacts
@@ -160,7 +158,13 @@ async def _job(
         raise Reroute(error, step, "cannot take this kind of part") from error
     world = run.state.world
     work = await offload(long, measure_request, endpoint, call, pieces, world.count, world.catalog)
-    return CallJob(step=step, endpoint=endpoint, chat=call, work=work, stop_loops=schema is None)
+    return CallJob(
+        step=step,
+        endpoint=endpoint,
+        chat=call,
+        work=work,
+        stop_loops=stops_loops(endpoint, by_schema=schema is not None),
+    )
 
 
 def _fitted(
@@ -227,23 +231,14 @@ def _unreadable_error(run: RouteRun, step: Call, parts: tuple[PartFacts, ...]) -
 def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
     """A refusal with nothing said is an error with the model's reason; nobody else is asked instead."""
     made = done.made
-    return made.finish_reason == "content_filter" and not speaker.committed and not made.text.strip()
-
-
-def refusal_error(endpoint: Endpoint, words: str, step: str) -> errors.ContentRefused:
-    """Return the error for a refusal, with the model's reason where it gave one."""
-    reason = " ".join(words.split())[:300]
-    said = f': "{reason}"' if reason else ""
-    return errors.ContentRefused(
-        f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=step
-    )
+    return not speaker.committed and is_refusal(made.finish_reason, made.text, called=made.called)
 
 
 async def _validated(
     run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput, speaker: CommitGate
 ) -> tuple[FinishedCall, object]:
     """The data of a JSON answer. An answer nobody has seen gets one repair call; one that calls tools is none yet."""
-    if any(isinstance(part, ToolCall) for part in done.made.said):
+    if done.made.called:
         return done, None
     parsed = await _parsed(run, job, done, schema)
     cut = done.made.finish_reason == "length"
@@ -304,36 +299,14 @@ def _loops(done: FinishedCall, schema: JsonOutput | None) -> bool:
 
 async def _remark(run: RouteRun, done: FinishedCall, step: Call, limit: int | None, *, looped: bool) -> None:
     made = done.made
-    if made.looped:
-        await run.state.emit(Note(text=LOOP_STOPPED, step=step.id, warns=True))
-        return
-    if made.overran:
-        await run.state.emit(Note(text=overrun_note(step.endpoint, limit), step=step.id, warns=True))
-        return
     tokens = done.actual.usage.output_tokens or limit
     thought = done.actual.usage.reasoning_tokens
-    for remark in ending_notes(made.finish_reason, made.text, tokens, called=bool(made.said), thought=thought):
-        await run.state.emit(Note(text=remark, step=step.id, warns=True))
-    if looped:
-        await run.state.emit(Note(text=checks.REPEATS_NOTE, step=step.id, warns=True))
-
-
-def ending_notes(reason: str, text: str, tokens: int | None, *, called: bool, thought: int | None = None) -> list[str]:
-    """Return the notes on how an answer ended.
-
-    Args:
-        tokens: tokens that were made, or were allowed. called: tools were called. thought: reasoning tokens among them.
-    """
-    if reason == "length" and thought and not text.strip() and not called:
-        return [
-            hint("the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}", thought)
-        ]
-    if reason == "length":
-        what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
-        return [hint("{}; allow more with {max-tokens}", what)]
-    if reason == "content_filter":
-        return ["the answer was stopped by the host's content filter"]
-    return [] if text.strip() or called else ["the answer is empty"]
+    notes = stop_notes(step.endpoint, limit, looped=made.looped, overran=made.overran)
+    if not notes:
+        notes = ending_notes(made.finish_reason, made.text, tokens, called=bool(made.said), thought=thought)
+        notes += (checks.REPEATS_NOTE,) if looped else ()
+    for note in notes:
+        await run.state.emit(Note(text=note, step=step.id, warns=True))
 
 
 async def _transcribe(run: RouteRun, step: Call) -> Finished:

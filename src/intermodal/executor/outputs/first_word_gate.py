@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from itertools import groupby
 
-from intermodal import errors
 from intermodal.events import Committed, Event, TextDelta, Thought
 
 
 class CommitGate:
     """Show nothing of an attempt before its first visible word, and everything from then on."""
-
-    MOST_HELD = 256 << 10  # characters of nothing visible: an answer that never begins is none
 
     def __init__(self, endpoint: str, emit: Callable[[Event], Awaitable[None]], *, live: bool) -> None:
         self.committed = False
@@ -20,7 +17,6 @@ class CommitGate:
         self._emit = emit
         self._live = live
         self._held: list[str | Thought] = []
-        self._held_size = 0
 
     async def think(self, thought: Thought) -> None:
         """Shown with the first word, and as it comes after that: one that was only thought may be another's turn."""
@@ -34,15 +30,11 @@ class CommitGate:
             await self._emit(TextDelta(text=text))
             return
         self._held.append(text)
-        self._held_size += len(text)
         if self._live and text.strip():
             await self._commit()
-        elif self._live and self._held_size > self.MOST_HELD:
-            raise errors.StreamCut("sends nothing but blanks", where=self._endpoint, todo="ask again")
 
     def retract(self) -> None:
         self._held.clear()
-        self._held_size = 0
 
     def correct(self, text: str) -> None:
         """What is shown in place of the words that are held; what was thought stays."""

@@ -49,9 +49,9 @@ class AnthropicStream(StreamedResponse):
             return ""
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
-        if self._exceeds(found.text, found.beside):
-            return "looped"
         found = self._heard(found)
+        if self.say(found.text, found.beside) and self._cuts(through, called=b"input_json_delta" in payload):
+            return "stopped"
         if found.type == "message_start" and counted:
             event = b"event: message_start\ndata: " + with_usage(payload, self.usage)
         if found.type == "message_start" and found.model:
@@ -66,9 +66,12 @@ class AnthropicStream(StreamedResponse):
             self._ending = True
             event = self._end_of(payload, counted or found.usage)
         through.append(_named(event, found.type))
-        if self._guard is not None and found.text and self._loops(found.text):
-            return "looped"
-        return ""
+        return "stopped" if self.stopped else ""
+
+    def _part(self, words: str, thoughts: str) -> bytes:
+        delta = {"type": "text_delta", "text": words} if words else {"type": "thinking_delta", "thinking": thoughts}
+        tree = {"type": "content_block_delta", "index": max(0, self._place - 1), "delta": delta}
+        return sse_event(tree, "content_block_delta").removesuffix(b"\n\n")
 
     def _unexplained(self, through: list[bytes]) -> End:
         if not self._teller.reasonless:
@@ -89,8 +92,6 @@ class AnthropicStream(StreamedResponse):
         """Note what it says, with characters that came in halves put together."""
         if found.halved or self._halves.held:
             found = found._replace(text=self._halves.join(found.text))
-        if found.text:
-            self.text.append(found.text)
         self.said |= found.alive
         self.finish = found.finish or self.finish
         if found.visible and self.first_at is None:
@@ -101,19 +102,19 @@ class AnthropicStream(StreamedResponse):
         told = self._teller.told(self)
         return b"event: message_delta\ndata: " + rewrite_reply(payload, None, counted or b"{}", told)
 
-    def _finish(self, data: bytes, *, looped: bool = False) -> None:
+    def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         if self._timer is not None:
             self._timer.cancel()
         counted = b""
-        if looped:
+        if stopped:
             counted = dumps(write_usage(self._stopped()))
             data += sse_event({"type": "content_block_stop", "index": max(0, self._place - 1)}, "content_block_stop")
         elif not self._ending and self._found_wrong(data):
             return
         if not self._ending:
-            if not looped and self.usage is not None:
+            if not stopped and self.usage is not None:
                 counted = dumps(write_usage(self.usage))
-            cut = looped or self.finish == "length"
+            cut = stopped or self.finish == "length"
             reason = {"stop_reason": "max_tokens" if cut else "end_turn", "stop_sequence": None}
             data += self._end_of(dumps({"type": "message_delta", "delta": reason}), counted) + b"\n\n"
         self._reply.last(data + _STOP)

@@ -18,7 +18,6 @@ from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.events import Usage
 from intermodal.executor.api import (
-    LOOP_STOPPED,
     REPEATS_NOTE,
     AttemptAccount,
     AttemptEnding,
@@ -29,12 +28,13 @@ from intermodal.executor.api import (
     detect_truncated_prompt,
     ending_notes,
     json_answer,
-    overrun_note,
+    refusal_error,
     repeats,
     reported_usage,
+    stop_notes,
+    stops_loops,
     usage_is_complete,
 )
-from intermodal.executor.api import refusal_error as refusal_of
 from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.attempt_ids import new_ids
 from intermodal.gateway.direct.compiled_plan import CompiledPlan, ShortenedCall, run_metadata
@@ -300,12 +300,12 @@ class DirectAttempt:
         """For a stream: from now on its silence is measured."""
         way = self._way
         if not self._chat.stream:
-            self._exchange.limit = way.limit
+            self._exchange.bound(self._limit, streamed=False)
             return
-        guarded = way.endpoint.host.zone != "internet" and way.schema is None
+        guarded = stops_loops(way.endpoint, by_schema=way.schema is not None)
         teller = StreamContext(
             self._reply, self._chat.model, self._begin, self._told, self._found_wrong, self._count, self._chat.usage,
-            guarded, self._chat.fields, NO_REASON in way.endpoint.host.quirks, way.limit,
+            guarded, self._chat.fields, NO_REASON in way.endpoint.host.quirks, self._limit,
             silent=way.schema is not None,
         )  # fmt: skip
         self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
@@ -354,7 +354,7 @@ class DirectAttempt:
         if connection.listener is exchange:
             if live:
                 connection.resume()  # a slow reader has all there is: the end of the reply is still to be read
-            if not exchange.finish or exchange.looped:
+            if not exchange.finish or (live and exchange.stopped):
                 connection.abort()  # it works for nobody
 
     def _stopped(self) -> None:
@@ -456,16 +456,15 @@ class DirectAttempt:
     def _notes(self, text: str) -> tuple[str, ...]:
         """What the executor would have said of the answer."""
         exchange = self._exchange
-        if exchange.overran:
-            return (overrun_note(self._way.endpoint.id, self._way.limit),)
-        if exchange.looped:
-            return (LOOP_STOPPED,)
+        stopped = stop_notes(self._way.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran)
+        if stopped:
+            return stopped
         usage = exchange.usage
         made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
         said = ending_notes(exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought)
         if self._shortened is not None:
-            said.insert(0, _SHORTENED.format(self._way.limit, self._limit))
-        return (*said, REPEATS_NOTE) if self._way.schema is None and repeats(text) else tuple(said)
+            said = (_SHORTENED.format(self._way.limit, self._limit), *said)
+        return (*said, REPEATS_NOTE) if self._way.schema is None and repeats(text) else said
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
         """A server near by that read less than it was sent."""
@@ -552,17 +551,17 @@ class DirectAttempt:
         return None
 
     def _bill(self) -> None:
-        """Price the answer by what its host counts, which says nothing of one that was stopped."""
-        exchange, way = self._exchange, self._way
-        usage = None if exchange.looped else exchange.usage
-        self._account.billed = way.bill(usage or _UNCOUNTED, self._work, self._context.client.moment)
+        """Price the answer by what its host counts."""
+        usage = self._exchange.usage or _UNCOUNTED
+        self._account.billed = self._way.bill(usage, self._work, self._context.client.moment)
 
     def _answered(self, code: str = "") -> AttemptEnding:
         """End an attempt that came to an answer, which was billed. ``code``: why it cannot be used."""
         exchange = self._exchange
-        usage = exchange.usage or _UNCOUNTED
+        usage, ours = exchange.usage or _UNCOUNTED, exchange.counted_here
         return self._account.end(
-            time.monotonic(), usage, out=usage.output_tokens, cut=exchange.finish == "length", code=code,
+            time.monotonic(), usage, out=usage.output_tokens if ours is None else ours, code=code,
+            cut=exchange.finish == "length",
             counted=usage_is_complete(usage, looped=exchange.looped, overran=exchange.overran),
         )  # fmt: skip
 
@@ -614,7 +613,7 @@ class DirectAttempt:
 
     def _refused(self) -> NoReturn:
         """The model would not. Nobody else is asked instead; raises what it is."""
-        error = refusal_of(self._way.endpoint, "".join(self._exchange.refusal), self._way.step.id)
+        error = refusal_error(self._way.endpoint, "".join(self._exchange.refusal), self._way.step.id)
         self._paid_in_vain(error, code=error.code)
         if self._reply.status:
             self._break_off(error)

@@ -84,16 +84,14 @@ class OllamaStream(TranscodedStream):
         if self._renaming[0] not in line:
             return self._anew(line, through)
         text = said.content
-        if self._exceeds(text, said.thinking or ""):
-            return "looped"
+        if self.say(text, said.thinking or "") and self._cuts(through):
+            return "stopped"
         through.append(line.replace(*self._renaming, 1) + b"\n")
-        if text:
-            self.text.append(text)
         if text.strip() or (said.thinking and said.thinking.strip()):
             self.said = True
         if self.first_at is None and (said.thinking or text.strip()):
             self.first_at = monotonic()
-        return "looped" if self._guard is not None and text and self._loops(text) else ""
+        return "stopped" if self.stopped else ""
 
     def _anew(self, line: bytes, through: list[bytes]) -> End:
         self._end_line = line

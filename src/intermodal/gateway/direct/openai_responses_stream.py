@@ -63,8 +63,7 @@ class OpenAIResponsesStream(TranscodedStream):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._asked = echoed_fields(self._teller.fields)
-        self._framed = self._guard is None
-        self._through = self._framed  # let through so far
+        self._through = True  # let through so far
         self._kept: list[bytes] = []  # all of it, until something is shown
         self._started: Mapping[str, msgspec.Raw] = {}
         self._items: dict[int, OutputItem] = {}  # those that were begun, by their places
@@ -82,7 +81,7 @@ class OpenAIResponsesStream(TranscodedStream):
     # ---- bytes to events
 
     def _take(self, data: bytes) -> None:
-        (StreamedResponse if self._framed else TranscodedStream)._take(self, data)
+        StreamedResponse._take(self, data)
 
     def _ended(self) -> None:
         if self._rest and not self._whole and not self.over:  # the last line may be without its end
@@ -116,7 +115,9 @@ class OpenAIResponsesStream(TranscodedStream):
             if not self.begun:
                 return self._start_anew(through)
             end = self._unusual(event, through)
-        if not end and not self.over:
+        if end == "stopped" and (part := self._shown_part(payload)):
+            through.append(part)
+        elif not end and not self.over:
             through.append(self._beginning(found) if found.type in _BEGINS else event + b"\n\n")
         return end
 
@@ -146,10 +147,12 @@ class OpenAIResponsesStream(TranscodedStream):
         if kind == "response.output_text.delta":
             if (place, found.content_index) not in self._parts or not found.logprobs:
                 return None
-            if self._exceeds(found.delta):
-                return self._stop()
-            self._texts.setdefault((place, found.content_index), []).append(found.delta)
-            self._said(found.delta)
+            before = len(self.text)
+            self.say(found.delta)
+            self._texts.setdefault((place, found.content_index), []).extend(self.text[before:])
+            if found.delta.strip():
+                self._seen()
+            return self._stop()
         elif kind in _BEGINS:
             self._started = split_object(found.response)
             return "" if reply_of(found.response).plain else None
@@ -170,16 +173,12 @@ class OpenAIResponsesStream(TranscodedStream):
         elif kind in _FAILS or not self._started:
             return None
         elif kind.startswith(_BESIDE) and found.delta:
-            if self._exceeds("", found.delta):
-                return self._stop()
-            self._made.setdefault(place, []).append(found.delta)
+            before = len(self.beside)
+            self.say("", found.delta)
+            self._made.setdefault(place, []).extend(self.beside[before:])
             self._seen()
+            return self._stop()
         return ""
-
-    def _said(self, text: str) -> None:
-        self.text.append(text)
-        if text.strip():
-            self._seen()
 
     def _seen(self) -> None:
         if self.first_at is None:
@@ -208,15 +207,31 @@ class OpenAIResponsesStream(TranscodedStream):
         self._answer = (found.type, raw, counted)
         return "done"
 
+    def _shown_part(self, payload: bytes) -> bytes:
+        """The event of a piece that the answer ends with, as far as it is shown."""
+        tree = split_object(payload)
+        if self.overran:
+            part = "".join(self.allowed)
+            if not part:
+                return b""
+            tree["delta"] = msgspec.Raw(dumps(part))
+        kind = str(msgspec.json.decode(tree["type"]))
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), join_object(tree))
+
     def _stop(self) -> End:
-        """It went on after its limit: what it said so far is all of it."""
+        """End an answer that is not to go on; what it said so far is all of it."""
+        if not self.stopped:
+            return ""
+        if self.stopped == "blanks":
+            self._fail(self.blanks_error())
+            return ""
         usage = dumps(write_usage(self._stopped()))
         self._closing = b"".join(self._closed())
         ended = {"status": b'"incomplete"', "incomplete_details": b'{"reason":"max_output_tokens"}'}
         raw = join_object({**self._started, **ended, "output": self._output()})
         self._number += 1
         self._answer = ("response.incomplete", raw, usage)
-        return "looped"
+        return "stopped"
 
     def _closed(self) -> Iterator[bytes]:
         """The events that end what was begun: a text, the part that it is in, and the item that has the part."""
@@ -306,11 +321,11 @@ class OpenAIResponsesStream(TranscodedStream):
 
     # ---- the end
 
-    def _finish(self, data: bytes, *, looped: bool = False) -> None:
+    def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         if not self._through:
-            super()._finish(data, looped=looped)
+            super()._finish(data, stopped=stopped)
             return
-        if not looped and self._found_wrong(data):
+        if not stopped and self._found_wrong(data):
             return
         data += self._closing
         kind, raw, counted = self._answer

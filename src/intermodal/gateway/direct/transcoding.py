@@ -84,50 +84,43 @@ class TranscodedStream(StreamedResponse):
     def _tell(self, event: WireEvent, through: list[bytes]) -> End:
         """Write it; what of it goes on is put into ``through``."""
         self.said = self.said or is_output(event)
+        kept = self.kept(event)
         if isinstance(event, Finish):
-            self.finish = event.reason
             return "done"
-        if isinstance(event, WireUsage):
-            self.usage = event
-        elif isinstance(event, RefusalDelta):
-            self.refusal.append(event.text)
-        elif isinstance(event, ToolCallDelta):
-            self._called.add(event)
-            name, tool = self.calls.get(event.index, ("", ""))
-            self.calls[event.index] = (name or event.id, tool or event.name)
-            if self._exceeds("", event.arguments):
-                self.first_at = self.first_at or monotonic()  # it is an answer, of which nothing can be shown
-                return "looped"
-        elif isinstance(event, (WireTextDelta, ReasoningDelta, OpaqueBlock)):
-            return self._say(event, through)
-        return ""
+        if self.stopped == "blanks":
+            self._fail(self.blanks_error())
+            return ""
+        if isinstance(kept, RefusalDelta):
+            self.refusal.append(kept.text)
+        elif isinstance(kept, ToolCallDelta):
+            self._called.add(kept)
+            name, tool = self.calls.get(kept.index, ("", ""))
+            self.calls[kept.index] = (name or kept.id, tool or kept.name)
+        elif isinstance(kept, (WireTextDelta, ReasoningDelta, OpaqueBlock)):
+            through.append(self._writing.feed(kept))
+            if self.first_at is None and (not isinstance(kept, WireTextDelta) or kept.text.strip()):
+                self.first_at = monotonic()
+        return "stopped" if self.stopped else ""
 
-    def _say(self, event: WireTextDelta | ReasoningDelta | OpaqueBlock, through: list[bytes]) -> End:
-        said = event.text if isinstance(event, WireTextDelta) else ""
-        if self._exceeds(said, event.text if isinstance(event, ReasoningDelta) else ""):
-            return "looped"
-        through.append(self._writing.feed(event))
-        if said:
-            self.text.append(said)
-        if self.first_at is None and (said.strip() or not isinstance(event, WireTextDelta)):
-            self.first_at = monotonic()
-        return "looped" if self._guard is not None and said and self._loops(said) else ""
+    def _part(self, words: str, thoughts: str) -> bytes:
+        return self._writing.feed(WireTextDelta(text=words) if words else ReasoningDelta(text=thoughts))
 
     def _joined(self, through: list[bytes]) -> bytes:
         return b"".join(through)
 
-    def _finish(self, data: bytes, *, looped: bool = False) -> None:
-        if looped:
-            self._stopped()
+    def _finish(self, data: bytes, *, stopped: bool = False) -> None:
+        usage = self.usage
+        if stopped:
+            usage = self._stopped()
         elif self._found_wrong(data):
             return
         about = loads(self._teller.told(self))
         writing = self._writing
-        if not looped:
+        if not stopped:
             for place, call in enumerate(self._called.turn().calls):
                 said = ToolCallDelta(index=place, id=call.id, name=call.name, arguments=call.arguments)
                 data += writing.feed(said)
-        end = writing.feed(replace(self.usage or WireUsage(), about=about)) + writing.feed(Finish(reason=self.finish))
+        end = writing.feed(replace(usage or WireUsage(), about=about)) + writing.feed(Finish(reason=self.finish))
         self._reply.last(data + self._ending(end))
         self._succeed()
 

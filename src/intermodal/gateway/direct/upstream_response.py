@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Refusal
-from intermodal.executor.api import CommitGate, LoopGuard, TokenLimiter, trailing_timeout
+from intermodal.executor.api import MAX_REPLY, AnswerState, trailing_timeout
 from intermodal.gateway.client_apis import ReplyEncoder
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
@@ -24,7 +24,7 @@ from intermodal.protocols.calls import WireUsage as Counts
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification, web_pages
 from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.framing.raw_json import split_object
+from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
 from intermodal.protocols.openai_chat.chunk_template import TRIES, ChunkTemplate, chunk_template_of
 from intermodal.protocols.openai_chat.passthrough import DONE, UNCOUNTED, of_choice, read
@@ -34,15 +34,13 @@ from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
 from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder
 from intermodal.transport.http1 import HostConnection
 
-MAX_REPLY = 64 << 20  # bytes of a whole answer
 MAX_EVENT = 8 << 20  # bytes of one event of a stream
 _LONG = 64 << 10  # bytes of one that is not searched from its beginning with each piece
 MAX_ERROR = 1 << 20  # bytes of a reply that is an error
-_LOOK = 120  # characters between two looks for an answer that repeats itself
 BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
 _NAMES = 4  # of one model, in one stream
 
-End = Literal["", "done", "looped"]
+End = Literal["", "done", "stopped"]
 
 
 class ReplyReader(Protocol):
@@ -73,7 +71,7 @@ class ReplyReader(Protocol):
         ...
 
 
-class UpstreamResponse:
+class UpstreamResponse(AnswerState):
     """One reply. ``over``: nothing more is awaited; ``error`` says why it failed, None if it did not."""
 
     waits = False
@@ -81,19 +79,11 @@ class UpstreamResponse:
     judging = False  # all of it is there, and it is still being looked at
 
     def __init__(self, endpoint: str, secret: str, reader: ReplyReader) -> None:
+        super().__init__(endpoint)
         self.over = False
         self.error: errors.IntermodalError | None = None
-        self.first_at: float | None = None
-        self.usage: Counts | None = None
-        self.refusal: list[str] = []
-        self.text: list[str] = []
-        self.calls: dict[int, tuple[str, str]] = {}
         self.items: list[Mapping[str, Any]] = []  # that clients may name later
-        self.finish = ""
-        self.looped = False
-        self.overran = False  # it went on after the tokens that were allowed
-        self.limit: int | None = None  # of tokens
-        self._endpoint = endpoint
+        self.counted_here: int | None = None  # tokens of an answer that was stopped before its host counted them
         self._secret = secret
         self._reader = reader
         self._status = 0
@@ -163,19 +153,8 @@ class UpstreamResponse:
         self._size += len(data)
         self._body.append(data)
 
-    @property
-    def refused(self) -> bool:
-        """Nothing was said, and that on purpose."""
-        return self.finish == "content_filter" and self.wordless
-
-    @property
-    def wordless(self) -> bool:
-        """Neither a visible word nor a call of a tool came."""
-        return not self.calls and not any(text.strip() for text in self.text)
-
     def _note(self, piece: ReplyChunk) -> None:
-        if piece.text:
-            self.text.append(piece.text)
+        """Note what a piece says besides its words."""
         if piece.refusal:
             self.refusal.append(piece.refusal)
         for place, name, call in piece.calls:
@@ -193,9 +172,7 @@ class UpstreamResponse:
 
     def _fail(self, error: errors.IntermodalError) -> None:
         if not self.over:
-            if isinstance(error, errors.CallError) and self.usage is not None and self.usage.output_tokens:
-                error.billing = "billed"
-            self._end(error)
+            self._end(self.charged(error))
 
     def _succeed(self) -> None:
         if not self.over:
@@ -262,10 +239,11 @@ class BufferedResponse(UpstreamResponse):
                 return
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
-        if len(piece.text) + len(piece.beside) > TokenLimiter(self.limit).room:
+        if len(piece.text) + len(piece.beside) > self._room:
             piece = self._bounded(piece)
         self.first_at = monotonic()
-        self._note(replace(piece, text=join_surrogates(piece.text)) if piece.halved else piece)
+        self._note(piece)
+        self.text.append(join_surrogates(piece.text) if piece.halved else piece.text)
         if piece.usage is not None:
             self.counted = piece.counted
         self.items += self._reader.items(self.raw)
@@ -277,11 +255,11 @@ class BufferedResponse(UpstreamResponse):
     def _bounded(self, piece: ReplyChunk) -> ReplyChunk:
         """The answer with as many of its words and thoughts as were allowed, without calls that are not whole where
         that is less than all, and its counts as they are: they are what is paid."""
-        meter = TokenLimiter(self.limit)
-        events = [kept for event in self._reread(self.raw) or () if (kept := meter.kept(event)) is not None]
-        if not meter.stopped:
+        state = AnswerState(self._endpoint, limit=self.limit, streamed=False)
+        events = [kept for event in self._reread(self.raw) or () if (kept := state.kept(event)) is not None]
+        if not state.overran:
             return piece
-        self.overran = True
+        self.stopped = "limit"
         events = [event for event in events if isinstance(event, (WireTextDelta, ReasoningDelta, Counts))]
         events.append(Finish(reason="length"))
         self.raw = self._reader.whole(events)
@@ -334,14 +312,7 @@ class StreamedResponse(UpstreamResponse):
         self._teller = teller
         self._reply = teller.reply
         self._model = teller.model
-        self._guard = LoopGuard() if teller.guarded else None
-        self.limit = teller.limit
-        self._meter = TokenLimiter(teller.limit)
-        self._room = self._meter.room
-        self._metered = 0  # pieces of the text that it has seen
-        self._beside: list[str] = []  # thoughts, and arguments of calls
-        self._metered_beside = 0
-        self._unlooked: list[str] = []
+        self.bound(teller.limit, guarded=teller.guarded)
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
         self._encoder: ReplyEncoder | None = None  # for what is written in an unusual way
         self._rest = b""  # of what came, what has no end yet
@@ -438,8 +409,8 @@ class StreamedResponse(UpstreamResponse):
             payload, piece = looked
         if self.finish and piece.of_an_answer:  # it is over
             return self._dropped(payload, piece)
-        if self._exceeds(piece.text, piece.beside):
-            return "looped"
+        if self.say(piece.text, piece.beside + piece.refusal) and self._cuts(through, called=bool(piece.calls)):
+            return "stopped"
         self._note(piece)
         through = self._last_events if self.finish and self._teller.silent else through
         self._sample = payload
@@ -456,9 +427,7 @@ class StreamedResponse(UpstreamResponse):
         if self._tries and len(self.text) > 1 and simple and piece.of_words:  # the first word goes out before that
             self._tries -= 1
             self._like = chunk_template_of(event, piece)
-        if self._guard is not None and piece.text and self._loops(piece.text):
-            return "looped"
-        return ""
+        return "stopped" if self.stopped else ""
 
     def _odd(self, piece: ReplyChunk) -> bool:
         """Whether its parts are to be told one by one: calls without a name, or the last words of an answer that may
@@ -468,13 +437,40 @@ class StreamedResponse(UpstreamResponse):
 
     def _words(self, text: str, event: bytes, through: list[bytes]) -> End:
         """A chunk of words and nothing else."""
-        self._room -= len(text)
-        if self._room < 0 and self._over(text):
-            return "looped"
+        if self.say(text) and self._cuts(through):
+            return "stopped"
         through.append(event)
-        self.text.append(text)
         self.said = self.said or not text.isspace()
-        return "looped" if self._guard is not None and self._loops(text) else ""
+        return "stopped" if self.stopped else ""
+
+    def _cuts(self, through: list[bytes], *, called: bool = False) -> bool:
+        """Return whether the piece that the answer ends with is not shown as it came, but as far as it is allowed.
+
+        ``called``: it has arguments, which are of no use where they are cut.
+        """
+        if self.stopped == "blanks":
+            self._fail(self.blanks_error())
+            return True
+        if not self.overran:
+            return False
+        words, beside = self.allowed
+        if beside and called:
+            self.beside.pop()
+            beside = ""
+        if words or beside:
+            through.append(self._part(words, beside))
+            self.first_at = self.first_at or monotonic()
+        return True
+
+    def _part(self, words: str, thoughts: str) -> bytes:
+        """The event that says these."""
+        choice = {
+            "index": 0, "delta": {"content": words} if words else {"reasoning_content": thoughts}, "finish_reason": None
+        }  # fmt: skip
+        ours = {"object": "chat.completion.chunk", "model": self._model, "choices": [choice]}
+        before = split_object(self._sample or b"{}")  # has the id of the answer, and when it was made
+        before.pop("usage", None)
+        return b"data: " + join_object({**before, **{name: dumps(value) for name, value in ours.items()}})
 
     def _unexplained(self, through: list[bytes]) -> End:
         """The last word, of a stream that did not say why it ended."""
@@ -547,47 +543,13 @@ class StreamedResponse(UpstreamResponse):
                 return payload
         return payload if piece.usage is not None else rewrite_reply(payload, self._model, None, b"")
 
-    def _loops(self, text: str) -> bool:
-        assert self._guard is not None
-        self._unlooked.append(text)
-        if sum(map(len, self._unlooked)) < _LOOK:
-            return False
-        said, self._unlooked = "".join(self._unlooked), []
-        return self._guard.looped(said)
-
-    def _exceeds(self, text: str, beside: str = "") -> bool:
-        """Whether the answer has more tokens than were allowed with this piece, which is not shown then.
-
-        ``text``: words of the piece, which are not in ``self.text`` yet; ``beside``: its thoughts and arguments.
-        """
-        if beside:
-            self._beside.append(beside)
-        self._room -= len(text) + len(beside)
-        return self._room < 0 and self._over(text)
-
-    def _over(self, text: str) -> bool:
-        """Count what was not counted yet, and these words."""
-        if self.first_at is None and not text.strip() and not "".join(self._beside).strip():
-            return False  # an answer of blanks is none, which is judged elsewhere
-        said, self._metered = "".join(self.text[self._metered :]), len(self.text)
-        thought, self._metered_beside = "".join(self._beside[self._metered_beside :]), len(self._beside)
-        over = self._meter.over
-        if (said and over(said)) or (thought and over(thought, beside=True)) or (text and over(text)):
-            self.overran = True
-        elif text:
-            self._metered += 1
-        self._room = self._meter.room
-        if self.overran and self.first_at is None and not self.calls:
-            self._fail(self._cut(f"sent more at once than the {self.limit} tokens that were allowed"))
-        return self.overran
-
     def _pass(self, through: list[bytes], end: End) -> None:
         if not self.begun:
-            if self.first_at is None and not self.finish:  # nothing that can be seen yet
+            if self.first_at is None and not self.finish and not end:  # nothing that can be seen yet
                 self._held += through
                 self._size += sum(map(len, through))
-                if self._size > CommitGate.MOST_HELD:
-                    self._fail(self._cut("sends nothing but blanks"))
+                if self._size > MAX_EVENT:
+                    self._fail(self.blanks_error())
                 return
             if self.refused or self._unsaid:  # nothing of it is shown; what it cost may still be told
                 if end:
@@ -603,7 +565,7 @@ class StreamedResponse(UpstreamResponse):
             self._held = []
         data = self._named_anew(through)
         if end:
-            self._finish(data, looped=end == "looped")
+            self._finish(data, stopped=end == "stopped")
             return
         if data:
             self._reply.put(data)
@@ -656,8 +618,8 @@ class StreamedResponse(UpstreamResponse):
             self._timer.cancel()
         super()._succeed()
 
-    def _finish(self, data: bytes, *, looped: bool = False) -> None:
-        if looped:
+    def _finish(self, data: bytes, *, stopped: bool = False) -> None:
+        if stopped:
             self._counted = dumps(write_usage(self._stopped()))
             data += self._why("length") + b"\n\n"
         elif self._found_wrong(data):
@@ -672,10 +634,11 @@ class StreamedResponse(UpstreamResponse):
         self._succeed()
 
     def _stopped(self) -> Counts:
-        """It repeated itself, and is not waited for: what was made of it is counted here."""
-        self.looped, self.finish = True, "length"
-        self.usage = Counts(output_tokens=self._teller.tokens("".join([*self.text, *self._beside])))
-        return self.usage
+        """It is not waited for to its end: what was made of it is counted here, as counts before the end are not those
+        of the answer."""
+        self.finish, self.usage = "length", None
+        self.counted_here = self._teller.tokens("".join([*self.text, *self.beside]))
+        return Counts(output_tokens=self.counted_here)
 
     def _found_wrong(self, data: bytes) -> bool:
         """Whether the answer cannot be let stand, now that it is there, or that is not known yet. ``data``: the last of
