@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import signal
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import anyio
 import pytest
 from PIL import Image
 from tests.e2e.command import intermodal
+from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal import errors
 from intermodal.client import AsyncClient
@@ -46,6 +48,37 @@ def configure(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, more
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(tmp_path, model, monkeypatch)
+
+
+def masked(mode: str, changes: object, rest: object) -> bytes:
+    """A mask of which the left half may change."""
+    image = Image.new(mode, SIZE, rest)  # type: ignore[arg-type]
+    image.paste(changes, (0, 0, SIZE[0] // 2, SIZE[1]))  # type: ignore[arg-type]
+    image.save(out := io.BytesIO(), "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "mask", [masked("RGBA", (0, 0, 0, 0), (200, 90, 10, 255)), masked("L", 255, 0)], ids=["transparent", "white"]
+)
+def test_the_gateway_edits_within_a_mask_of_either_kind_and_a_seed_edits_twice_the_same(mask: bytes) -> None:
+    picture = Image.effect_noise(SIZE, 90).convert("RGB")
+    picture.save(out := io.BytesIO(), "PNG")
+    fields = {
+        "model": BRUSH, "prompt": "a red star", "size": "64x48", "steps": "2", "guidance": "1", "strength": "0.9",
+        "seed": "7",
+    }  # fmt: skip
+    with GatewayServer() as house:
+        made = []
+        for _ in range(2):
+            files = {"image": ("photo.png", out.getvalue()), "mask": ("mask.png", mask)}
+            found = house.http.post("/v1/images/edits", data=fields, files=files)
+            assert found.status_code == 200, found.text
+            made.append(Image.open(io.BytesIO(b64decode(found.json()["data"][0]["b64_json"]))).convert("RGB"))
+    left, right = (0, 0, 32, 48), (32, 0, 64, 48)
+    assert made[0].crop(right).tobytes() == picture.crop(right).tobytes(), "what may not change is as it was"
+    assert made[0].crop(left).tobytes() != picture.crop(left).tobytes()
+    assert made[0].tobytes() == made[1].tobytes()
 
 
 async def drawn(client: AsyncClient, prompt: str, *files: Any, seed: int | None = 1, **wishes: Any) -> Result:

@@ -65,6 +65,7 @@ ROUTES: RouteTable = {
     ("POST", "/v1/audio/translations"): HttpRoute(media.create_translation, body="multipart/form-data"),
     ("POST", "/v1/audio/speech"): HttpRoute(media.create_speech, body=_JSON),
     ("POST", "/v1/images/generations"): HttpRoute(media.create_images, body=_JSON),
+    ("POST", "/v1/images/edits"): HttpRoute(media.create_image_edits, body="multipart/form-data"),
     ("POST", "/v1/messages"): _chats(ANTHROPIC_MESSAGES, body=_JSON),
     ("POST", "/v1/messages/count_tokens"): HttpRoute(plans.count_tokens, body=_JSON),
     ("POST", "/api/chat"): _chats(OLLAMA_CHAT),  # its clients send no content-type
@@ -88,9 +89,7 @@ _NOT_SERVED: Mapping[str, str] = {
     "/v1/conversations": "no conversations are kept here: send the whole conversation",
     "/v1/vector_stores": "no files are kept here",
     "/v1/fine_tuning": "models are not trained here",
-    "/v1/audio/translations": "transcribe, then ask a model to translate",
-    "/v1/images/edits": "only new pictures are drawn: use /v1/images/generations",
-    "/v1/images/variations": "only new pictures are drawn: use /v1/images/generations",
+    "/v1/images/variations": "say in words what is to differ: use /v1/images/edits",
     "/v1/completions": "only chats are served: use /v1/chat/completions",
     "/v1/messages/batches": "no batches are kept here",
     "/v1/moderations": "nothing is judged here",

@@ -127,6 +127,11 @@ def picture(data: Data, name: str, max_side: int | None) -> dict[str, Any]:
     return made
 
 
+def mask(data: Data, name: str) -> dict[str, Any]:
+    made: dict[str, Any] = _decoder("image.decoder").edit_mask(read_whole(data, name), sniff(data, name)[1])
+    return made
+
+
 def codes(data: Data, name: str) -> list[dict[str, Any]]:
     """Return QR codes and bar codes on a picture, as ``Barcode`` in builtins; none where the reader is not
     installed."""
@@ -219,6 +224,7 @@ def main() -> None:
             "page_text": page_text,
             "page_pictures": page_pictures,
             "picture": picture,
+            "mask": mask,
             "codes": codes,
             "frames": frames,
             "subtitles": subtitles,

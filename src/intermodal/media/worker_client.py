@@ -151,6 +151,12 @@ class MediaWorker:
         arguments = {"data": data, "name": name, "max_side": max_side}
         return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), EncodedPicture)
 
+    async def mask(self, data: Data, *, name: str = "") -> EncodedPicture:
+        """Return the mask of a picture that is edited as PNG: white where it may change, whatever says so in it."""
+        return msgspec.convert(
+            await self._call("mask", {"data": data, "name": name}, name=name, seconds=60), EncodedPicture
+        )
+
     async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
         """Return QR codes and bar codes on a picture, with their text; none without the extra ``embedded``."""
         found = await self._call("codes", {"data": data, "name": name}, name=name, seconds=60)

@@ -185,7 +185,8 @@ id = "cloud/vectors"; tasks = ["feature-extraction"]; input_mtok = 0.02; tier = 
 id = "cloud/voice"; tasks = ["text-to-speech"]; input_mchar = 1.0; tier = "large"; input = ["text"]
 id = "cloud/ear"; tasks = ["automatic-speech-recognition"]; input = ["audio"]; second = 0.0001; tier = "large"; \
 translates = ["en"]; quirks = ["audio_translations"]
-id = "cloud/brush"; tasks = ["text-to-image"]; input = ["text"]; picture = 0.01; tier = "large"
+id = "cloud/brush"; tasks = ["text-to-image", "image-to-image"]; input = ["text", "image"]; picture = 0.01; \
+tier = "large"
 """
 
 

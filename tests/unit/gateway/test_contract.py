@@ -214,11 +214,11 @@ NAMING: Mapping[str, dict[str, Any]] = {
 }
 
 
-FORMS = {"/v1/audio/transcriptions", "/v1/audio/translations"}
+FORMS = {"/v1/audio/transcriptions": "file", "/v1/audio/translations": "file", "/v1/images/edits": "image"}
 
 
 def test_every_door_that_is_asked_for_something_is_asked_with_a_model() -> None:
-    assert set(NAMING) | FORMS == {path for verb, path in ROUTES if verb == "POST"}
+    assert set(NAMING) | set(FORMS) == {path for verb, path in ROUTES if verb == "POST"}
 
 
 @pytest.mark.parametrize("path", NAMING)
@@ -241,12 +241,12 @@ def test_a_form_without_a_model_is_refused_and_the_document_requires_one(
     house: GatewayServer, model: str | None, path: str
 ) -> None:
     schema = DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
-    said = {} if model is None else {"model": model}
-    found = house.http.post(path, files={"file": ("a.wav", b"RIFF")}, data=said)
+    said = {"prompt": "x"} if model is None else {"model": model, "prompt": "x"}
+    found = house.http.post(path, files={FORMS[path]: ("a.wav", b"RIFF")}, data=said)
     assert found.status_code == 400 and "model" in found.json()["error"]["message"]
     with pytest.raises(AssertionError):
-        check(schema, {"file": "RIFF", **said}, "without a model")
-    check(schema, {"file": "RIFF", "model": "m"}, "with a model")
+        check(schema, {FORMS[path]: "RIFF", **said}, "without a model")
+    check(schema, {FORMS[path]: "RIFF", "model": "m", "prompt": "x"}, "with a model")
 
 
 def test_what_no_request_may_set_is_in_no_request() -> None:
@@ -312,6 +312,9 @@ def test_every_door_answers_as_it_is_said(all_works: GatewayServer, media: Path)
         spoken = {"model": "cloud/voice", "input": "Good morning.", "voice": "alloy", "response_format": form}
         got(house.post("/v1/audio/speech", spoken))
     got(house.post("/v1/images/generations", {"model": "cloud/brush", "prompt": "a crane", "n": 2}))
+    with (media / "photo-cat.jpg").open("rb") as photo:
+        drawn = {"model": "cloud/brush", "prompt": "a crane beside it"}
+        got(house.http.post("/v1/images/edits", data=drawn, files={"image": photo}))
     for form in ("json", "verbose_json", "text", "srt", "vtt"):
         with (media / "jfk.wav").open("rb") as sound:
             fields = {"model": "cloud/ear", "response_format": form, "unheard_of": "x"}

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.concurrency.offload import LONG, offload
-from intermodal.content import Audio, BytesSource, File, Part, Text, Transcript
+from intermodal.content import Audio, BytesSource, File, Image, Part, Text, Transcript
 from intermodal.events import Finished, StepFinished
 from intermodal.gateway import response_metadata
 from intermodal.gateway.endpoints import token_ids
@@ -32,6 +32,7 @@ from intermodal.gateway.requests.request_policy import (
     policy_overrides,
 )
 from intermodal.gateway.runs import plan_request, run_plan
+from intermodal.protocols.calls import ImageCall
 from intermodal.protocols.errors.responses import RequestRefused
 from intermodal.protocols.ollama.server_embeddings import read_embed, write_embed
 from intermodal.protocols.openai_media import server as wire
@@ -60,6 +61,7 @@ IMAGES_FIELDS = _COMMON | {
     "prompt", "n", "size", "quality", "output_format", "response_format", "seed", "steps", "guidance", "sampler",
     "negative_prompt", "stream",
 }  # fmt: skip
+EDITS_FIELDS = (IMAGES_FIELDS - {"intermodal"}) | {"image", "image[]", "mask", "strength"}
 TRANSCRIPTION_FIELDS = frozenset({
     "file", "model", "language", "response_format", "timestamp_granularities[]", "stream", "user",
 })  # fmt: skip
@@ -225,13 +227,55 @@ async def create_images(context: GatewayContext, asked: GatewayRequest, reply: R
     fields = await body_fields(asked, context.limits)
     call = await decode_body(wire.read_image_request, asked.body)
     policy = _policy(context, asked, call.model, fields)
+    await _draw(context, asked, reply, _DrawingRequest(call, policy, ignored=_unknown(fields, IMAGES_FIELDS)))
+
+
+async def create_image_edits(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    """``POST /v1/images/edits``: a form with a picture or several, words, and perhaps a mask of the one picture.
+
+    The mask is transparent, or white, where the picture may change.
+    """
+    kind = asked.head.headers.get("content-type", "")
+    form = await offload(len(asked.body) > LONG, parse_multipart, kind, asked.body)
+    _check_fields(form, EDITS_FIELDS)
+    call = wire.read_edit_form(dict(form.fields))
+    given = [form.files["image"]] if "image" in form.files else []
+    given += [file for name, file in form.listed if name == "image[]"]
+    files = (*form.files, *(name for name, _ in form.listed))
+    if not given:
+        sent = "as a file" if {"image", "image[]"} & {name for name, _ in form.fields} else "in the field image"
+        raise RequestRefused(f"the form needs a picture {sent}", status=400)
+    policy = _policy(context, asked, call.model, {})
+    parts = [Image(source=BytesSource(data=data, name=_plain(name))) for name, data in given]
+    if mask := form.files.get("mask"):
+        if len(parts) > 1:
+            raise RequestRefused("a mask is of one picture, and the form has several", status=400, todo="send one")
+        drawn = await context.client.media.mask(mask[1], name=_plain(mask[0]) or "mask")
+        parts.append(Image(source=BytesSource(data=drawn.data, name="mask.png")))
+    ignored = _unknown((*(name for name, _ in form.fields), *files), EDITS_FIELDS)
+    await _draw(context, asked, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))
+
+
+class _DrawingRequest(NamedTuple):
+    """What is to be drawn. ``parts``: pictures to start from, the last of them their ``mask`` where there is one.
+    ``ignored``: fields that are not understood."""
+
+    call: ImageCall
+    policy: Policy
+    parts: tuple[Part, ...] = ()
+    mask: bool = False
+    ignored: tuple[str, ...] = ()
+
+
+async def _draw(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, wanted: _DrawingRequest) -> None:
+    call = wanted.call
     output = ImageOutput(
         size=call.size, count=call.count, steps=call.steps, guidance=call.guidance, sampler=call.sampler,  # type: ignore[arg-type]
-        negative=call.negative, quality=call.quality, format=call.format,
+        negative=call.negative, strength=call.strength, mask=wanted.mask, quality=call.quality, format=call.format,
     )  # fmt: skip
     check_output(output, call.seed)
-    request = _request((Text(text=call.prompt),), output, policy, Sampling(seed=call.seed))
-    made = await _run(context, asked, request, _unknown(fields, IMAGES_FIELDS))
+    request = _request((Text(text=call.prompt), *wanted.parts), output, wanted.policy, Sampling(seed=call.seed))
+    made = await _run(context, asked, request, wanted.ignored)
     given, out = made.tokens
     usage = {"input_tokens": given, "output_tokens": out, "total_tokens": given + out, "intermodal": made.about}
     files = [(drawn.data, drawn.prompt) for drawn in made.finished.images]
@@ -267,7 +311,7 @@ async def _transcribe(
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
     name, data = form.files["file"]
-    source = BytesSource(data=data, name=name.rpartition("/")[2][:200])
+    source = BytesSource(data=data, name=_plain(name))
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
     ignored = _unknown((name for name, _ in form.fields), takes)
     made = await _run(context, asked, _request((part,), TranscriptOutput(), policy), ignored)
@@ -277,15 +321,25 @@ async def _transcribe(
     await reply.send(200, body, {"content-type": kind, **made.head})
 
 
-def _check(form: MultipartForm) -> None:
-    """Raise Refused for a field that cannot be honoured, or that is sent twice."""
+def _check_fields(form: MultipartForm, known: frozenset[str]) -> None:
+    """Raise Refused for a field that no request may set, or a known one that is sent twice."""
     for name, count in Counter(name for name, _ in form.fields).items():
         if name in FORBIDDEN_FIELDS:
             raise RequestRefused(
                 f"a request may not set {name}", status=400, todo="the server's config says where calls go"
             )
-        if count > 1 and name in TRANSCRIPTION_FIELDS and not name.endswith("[]"):
+        if count > 1 and name in known and not name.endswith("[]"):
             raise RequestRefused(f"the form has {name} {count} times", status=400, todo="send it once")
+
+
+def _plain(name: str) -> str:
+    """Return the name of a file without its folders."""
+    return name.rpartition("/")[2][:200]
+
+
+def _check(form: MultipartForm) -> None:
+    """Raise Refused for a field that cannot be honoured, or that is sent twice."""
+    _check_fields(form, TRANSCRIPTION_FIELDS)
     if form.field("stream", "false").lower() not in ("false", ""):
         raise RequestRefused("stream: a transcript comes whole here", status=400, todo="leave stream out")
     if ("timestamp_granularities[]", "word") in form.fields:

@@ -85,6 +85,8 @@ OPERATIONS: Mapping[tuple[str, str], OperationText] = {
         "A text, spoken.", "SpeechRequest", {kind: _file(kind) for kind in ("audio/mpeg", "audio/wav")}, runs=True),
     ("POST", "/v1/images/generations"): OperationText("Pictures, drawn.", "PicturesRequest", _json("Pictures"),
         runs=True),
+    ("POST", "/v1/images/edits"): OperationText("Pictures, drawn from others and words, or within a mask.",
+        "PictureEditsRequest", _json("Pictures"), runs=True),
     ("POST", "/v1/messages"): OperationText(
         "Anthropic's messages.", "MessagesRequest", _json("MessageAnswer"), (ANTHROPIC_MESSAGES, "MessageEvent"),
             runs=True),

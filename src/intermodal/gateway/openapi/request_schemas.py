@@ -205,6 +205,7 @@ _VARIABLES: Schema = {
     "type": ["object", "null"],
     "description": "Arguments of a prompt file, by name: JSON; media as a data URI, an address, or a part of media.",
 }
+_FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
 _HEARD: dict[str, Schema] = {
     "model": _COMMON["model"], "user": TEXT,
     "file": {
@@ -286,6 +287,18 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "steps": or_null(WHOLE), "guidance": _NUMBER, "sampler": or_null(enum("", *SAMPLERS)),
         "negative_prompt": or_null(TEXT), "stream": {"enum": [False, None]},
     },
+    "PictureEditsRequest": {
+        "model": _COMMON["model"], "user": _COMMON["user"], "prompt": TEXT,
+        "image": {**_FILE, "description": "A picture to start from; several are sent as `image[]`."},
+        "image[]": list_of(_FILE),
+        "mask": {**_FILE, "description": "Transparent, or white, where the one picture may change; as large as it."},
+        "n": {"type": "integer", "minimum": 1, "maximum": 10},
+        "size": {"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"},
+        "quality": enum("", "auto", "standard", "hd", *get_args(Quality)),
+        "output_format": enum("", *get_args(PictureFormat)), "response_format": enum("b64_json"),
+        "seed": WHOLE, "steps": WHOLE, "guidance": {"type": "number"}, "strength": {"type": "number"},
+        "sampler": enum("", *SAMPLERS), "negative_prompt": TEXT, "stream": enum("false", ""),
+    },
     "TranscriptionRequest": {"language": {"type": "string", "description": "ISO 639-1."}, **_HEARD},
     "TranslationRequest": _HEARD,
 }  # fmt: skip
@@ -296,7 +309,7 @@ ACCEPTED_FIELDS: Mapping[str, frozenset[str]] = {
         "OllamaEmbedRequest": media.EMBED_FIELDS,
     "EmbeddingsRequest": media.EMBEDDINGS_FIELDS, "SpeechRequest": media.SPEECH_FIELDS,
     "PicturesRequest": media.IMAGES_FIELDS, "TranscriptionRequest": media.TRANSCRIPTION_FIELDS,
-    "TranslationRequest": media.TRANSLATION_FIELDS,
+    "TranslationRequest": media.TRANSLATION_FIELDS, "PictureEditsRequest": media.EDITS_FIELDS,
 }  # fmt: skip
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "ChatRequest": ("model", "messages"), "ResponsesRequest": ("model", "input"),
@@ -304,6 +317,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "OllamaGenerateRequest": ("model",), "OllamaEmbedRequest": ("model", "input"),
     "EmbeddingsRequest": ("model", "input"), "SpeechRequest": ("model", "input"), "PicturesRequest": ("model",
         "prompt"),
+    "PictureEditsRequest": ("model", "prompt"),
     "TranscriptionRequest": ("model", "file"), "TranslationRequest": ("model", "file"),
 }  # fmt: skip
 # Requests in which a prompt file may say everything, and the field that is needed besides without one.
@@ -341,6 +355,7 @@ def request_schemas() -> dict[str, Schema]:
             "and fields that the host which answers has no word for.",
             "not": {"anyOf": [{"required": [field]} for field in sorted(FORBIDDEN_FIELDS)]},
         }
+    made["PictureEditsRequest"]["anyOf"] = [{"required": [name]} for name in ("image", "image[]")]
     count = {name: said for name, said in made["MessagesRequest"].items() if name != "required"}
     return {
         **SHARED, **made, "CountTokensRequest": count,

@@ -17,10 +17,12 @@ _FILE = re.compile(r'[;\s]filename="([^"\r\n]*)"')
 
 
 class MultipartForm(NamedTuple):
-    """``fields`` in order, repeated names included; ``files`` by the name of the field."""
+    """``fields`` in order, repeated names included; ``files`` by the name of the field. ``listed``: those of fields
+    whose name ends in ``[]``, of which there may be several, in order."""
 
     fields: tuple[tuple[str, str], ...]
     files: Mapping[str, tuple[str, bytes]]  # field -> name of the file, its bytes
+    listed: tuple[tuple[str, tuple[str, bytes]], ...] = ()
 
     def field(self, name: str, default: str = "") -> str:
         """Return the last value of a field."""
@@ -54,9 +56,10 @@ def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
         raise RequestRefused("the form is empty", status=400)
     fields: list[tuple[str, str]] = []
     files: dict[str, tuple[str, bytes]] = {}
+    listed: list[tuple[str, tuple[str, bytes]]] = []
     at += len(mark)
     while body[at : at + 2] != b"--":
-        if len(fields) + len(files) >= MAX_PARTS:
+        if len(fields) + len(files) + len(listed) >= MAX_PARTS:
             raise RequestRefused(f"the form has more than {MAX_PARTS} parts", status=413)
         head_end = body.find(b"\r\n\r\n", at, at + MAX_PART_HEAD)
         end = _find(body, b"\r\n" + mark, at)
@@ -69,9 +72,11 @@ def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
             raise RequestRefused("a part of the form has no name", status=400)
         if file is not None and name[1] in files:
             raise RequestRefused(f"the form has more than one file named {name[1][:40]!r}", status=400, todo="send one")
-        if file is not None:
+        if file is not None and name[1].endswith("[]"):
+            listed.append((name[1], (file[1], data)))
+        elif file is not None:
             files[name[1]] = (file[1], data)
         else:
             fields.append((name[1], data.decode("utf-8", "replace")))
         at = end + 2 + len(mark)
-    return MultipartForm(tuple(fields), files)
+    return MultipartForm(tuple(fields), files, tuple(listed))

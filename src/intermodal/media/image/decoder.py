@@ -79,6 +79,7 @@ _AREA = _BLOCK * _BLOCK
 # Transparent pictures: levels from which ink is light, the share of it that may vanish, how wide a stroke is at most.
 _LIGHT, _FEW, _STROKE = 208, 0.02, 9
 _DARK_PAPER = "#202020"
+_OPAQUE = 128  # alpha from which on a mask covers
 _BROKEN_TODO = "check that the file is complete and opens elsewhere"
 
 
@@ -118,6 +119,23 @@ def picture(data: bytes, media_type: str, max_side: int | None) -> dict[str, Any
         if max_side and max(image.size) > max_side:
             image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS, reducing_gap=3.0)
         return encoded(image)
+
+
+def edit_mask(data: bytes, media_type: str) -> dict[str, Any]:
+    """A mask as our models read it: white where a picture may change, black where not.
+
+    OpenAI's clients say it by transparency, whatever is drawn on the rest; others by white and black.
+    """
+    header = checked_header(data, media_type)
+    with sandbox.memory_limit(decode_memory(header, data)):
+        image = open_image(data, media_type)
+        load_pixels(image)
+        image = upright(image)
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            alpha = image.convert("RGBA").getchannel("A")
+            if any(alpha.histogram()[:_OPAQUE]):
+                return encoded(alpha.point(_between(0, _OPAQUE - 1)))
+        return encoded(flattened(image).convert("L").point(_between(128, 255)))
 
 
 def rotate_upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -1,7 +1,8 @@
 """The server side of OpenAI's embeddings, speech, transcription and image endpoints.
 
 Requests are read into the same calls that the client side sends; replies are written. Source: OpenAI's OpenAPI document
-for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions``, ``/audio/translations`` and ``/images/generations``.
+for ``/embeddings``, ``/audio/speech``, ``/audio/transcriptions``, ``/audio/translations``, ``/images/generations`` and
+``/images/edits``.
 """
 
 from __future__ import annotations
@@ -106,29 +107,44 @@ def read_speech_request(body: bytes) -> SpeechCall:
 def read_image_request(body: bytes) -> ImageCall:
     """Return the call in a body. Raises ValueError for one that holds none, or asks for what is not supported."""
 
-    def read(tree: Mapping[str, Any]) -> ImageCall:
-        if tree.get("response_format") == "url":
-            raise ValueError("response_format 'url': nothing is kept here, so pictures come as b64_json")
-        if tree.get("stream") not in (None, False):
-            raise ValueError("stream: pictures come whole here, leave stream out")
-        form: PictureFormat | Literal[""] = require_one_of(
-            tree.get("output_format") or "", "output_format", ("", *get_args(PictureFormat))
-        )
-        quality = require_one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
-        count = tree.get("n")
-        fields = {
-            "model": read_model_name(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
-            "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
-            "format": form, "seed": tree.get("seed"), "steps": tree.get("steps"),
-            "guidance": tree.get("guidance"), "sampler": tree.get("sampler") or "",
-            "negative": tree.get("negative_prompt") or "",
-        }  # fmt: skip
-        made = msgspec.convert(fields, ImageCall)
-        if not 1 <= made.count <= 10:
-            raise ValueError("n is 1 to 10")
-        return made
+    return read_body(body, "a picture request", _image_call)
 
-    return read_body(body, "a picture request", read)
+
+def read_edit_form(fields: Mapping[str, str]) -> ImageCall:
+    """Return the call in the fields of a form, without its pictures. Raises ValueError as ``read_image_request``."""
+    tree: dict[str, Any] = {name: value for name, value in fields.items() if value}
+    for name, kind in (("n", int), ("seed", int), ("steps", int), ("guidance", float), ("strength", float)):
+        if name in tree:
+            try:
+                tree[name] = kind(tree[name])
+            except ValueError:
+                wanted = "a whole number" if kind is int else "a number"
+                raise ValueError(f"{name} {tree[name][:40]!r}: write {wanted}") from None
+    tree["stream"] = fields.get("stream", "false").lower() not in ("false", "")
+    return read_tree(tree, "a picture request", _image_call)
+
+
+def _image_call(tree: Mapping[str, Any]) -> ImageCall:
+    if tree.get("response_format") == "url":
+        raise ValueError("response_format 'url': nothing is kept here, so pictures come as b64_json")
+    if tree.get("stream") not in (None, False):
+        raise ValueError("stream: pictures come whole here, leave stream out")
+    form: PictureFormat | Literal[""] = require_one_of(
+        tree.get("output_format") or "", "output_format", ("", *get_args(PictureFormat))
+    )
+    quality = require_one_of(tree.get("quality") or "", "quality", (*_QUALITIES, *get_args(Quality)))
+    count = tree.get("n")
+    fields = {
+        "model": read_model_name(tree), "prompt": tree["prompt"], "size": _size(tree.get("size")),
+        "count": 1 if count is None else count, "quality": _QUALITIES.get(quality, quality),
+        "format": form, "seed": tree.get("seed"), "steps": tree.get("steps"),
+        "guidance": tree.get("guidance"), "sampler": tree.get("sampler") or "",
+        "strength": tree.get("strength"), "negative": tree.get("negative_prompt") or "",
+    }  # fmt: skip
+    made = msgspec.convert(fields, ImageCall)
+    if not 1 <= made.count <= 10:
+        raise ValueError("n is 1 to 10")
+    return made
 
 
 def _size(said: Any) -> tuple[int, int] | None:
@@ -182,6 +198,11 @@ def read_body(body: bytes, what: str, read: Callable[[Mapping[str, Any]], T]) ->
     tree = loads(body)
     if not isinstance(tree, dict):
         raise ValueError(f"not {what}: the body is not a JSON object")
+    return read_tree(tree, what, read)
+
+
+def read_tree(tree: Mapping[str, Any], what: str, read: Callable[[Mapping[str, Any]], T]) -> T:
+    """Return what ``read`` makes of fields. Raises ValueError, which names ``what`` was expected."""
     try:
         return read(tree)
     except msgspec.ValidationError as error:
