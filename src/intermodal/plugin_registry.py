@@ -20,12 +20,13 @@ from intermodal.errors import NotInstalled
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-PluginKind = Literal["host", "protocol", "converter", "prompt format"]
+PluginKind = Literal["host", "protocol", "converter", "runtime", "prompt format"]
 # Kind -> the group of entry points in which a plugin names what it provides.
 GROUPS: Final[Mapping[PluginKind, str]] = {
     "host": "intermodal.hosts",
     "protocol": "intermodal.protocols",
     "converter": "intermodal.converters",
+    "runtime": "intermodal.runtimes",
     "prompt format": "intermodal.prompts",
 }
 LOG = logging.getLogger("intermodal.plugins")

@@ -3,11 +3,12 @@
 ``intermodal.hosts``       a ``dict``: the row of a host, with the fields of ``[hosts.NAME]`` in intermodal.toml
 ``intermodal.protocols``   a ``ChatProtocol``, a module or an object: writes a chat for a host and reads its reply
 ``intermodal.converters``  a ``FileConverter``, called in the sandboxed media worker for files with that ending
+``intermodal.runtimes``    a ``SpeechRuntime`` or ``TextRuntime``: a model of a host's row, run in a process of its own
 ``intermodal.prompts``     a ``PromptFormat``: reads prompt files by the endings of their names
 
-The name of an entry point is that of the host or the protocol, or the ending of the files. ``docs/plugins.md`` explains
-each with an example; ``examples/plugin`` is a whole package. Types are imported on first use, so that importing this
-module costs next to nothing.
+The name of an entry point is that of the host, of the protocol in its row, or the ending of the files.
+``docs/plugins.md`` explains each with an example; ``examples/plugin`` is a whole package. Types are imported on first
+use, so that importing this module costs next to nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Host as Host
+    from intermodal.content import ReadLine as ReadLine
+    from intermodal.content import Segment as Segment
     from intermodal.content import Text as Text
+    from intermodal.content import Transcript as Transcript
     from intermodal.errors import CallError as CallError
     from intermodal.errors import InputBroken as InputBroken
     from intermodal.errors import PromptError as PromptError
@@ -65,9 +69,33 @@ class FileConverter(Protocol):
         ...
 
 
+class SpeechRuntime(Protocol):
+    """Speech recognition in a process of its own, which has no key and no user's file."""
+
+    def load(self, path: str, /) -> Any:
+        """Return the model. ``path`` is its weights' as the row names them, "" where it names none."""
+        ...
+
+    def transcribe(self, model: Any, pcm: bytes, language: str, /) -> Transcript | Iterable[Segment]:
+        """Transcribe signed 16-bit mono samples, 16,000 a second. ``language`` is ISO 639-1, "" where unknown."""
+        ...
+
+
+class TextRuntime(Protocol):
+    """Recognition of text in pictures in a process of its own, which has no key and no user's file."""
+
+    def load(self, path: str, /) -> Any:
+        """Return the model. ``path`` is its weights' as the row names them, "" where it names none."""
+        ...
+
+    def read(self, model: Any, png: bytes, language: str, /) -> Iterable[ReadLine]:
+        """Return the lines of a PNG picture with their boxes, in any order."""
+        ...
+
+
 _MODULES = {
     "catalog.types": ("Host",),
-    "content": ("Text",),
+    "content": ("ReadLine", "Segment", "Text", "Transcript"),
     "errors": ("CallError", "InputBroken", "PromptError"),
     "media.office.conversion_types": ("ConvertedFile", "EmbeddedFile"),
     "prompts.prompt_file": ("Argument", "PromptFile", "PromptFormat", "Template"),

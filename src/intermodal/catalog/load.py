@@ -34,7 +34,7 @@ from intermodal.catalog.model_folders import (
     read_model_config,
 )
 from intermodal.catalog.model_names import find_by_name, split_name
-from intermodal.catalog.plugin_rows import http_protocols, missing_protocol
+from intermodal.catalog.plugin_rows import http_protocols, missing_protocol, runtime_plugins
 from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.shipped_rows import ShippedRows, families_of, known_hosts, shipped_rows, with_token_rules
 from intermodal.catalog.snapshot import interpretation
@@ -519,7 +519,7 @@ def _missing_of_host(
     if row.protocol in _INSTALLABLE:
         todo = installed.get(row.protocol, "pip install 'intermodal[embedded]'")
         return (f"its {row.protocol} runtime is not installed", todo) if todo else None
-    if row.protocol in _STARTED:
+    if row.protocol in _STARTED or row.protocol in runtime_plugins():
         return None
     if not row.base_url:
         return f"no base_url for host {row.id}", f"intermodal hosts add {row.id} --base-url URL"

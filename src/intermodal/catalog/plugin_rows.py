@@ -20,9 +20,20 @@ CHAT_TASKS: frozenset[Task] = frozenset((
 ))  # fmt: skip
 
 
+# What a model does that a runtime of a plugin runs.
+RUNTIME_TASKS: Mapping[Task, str] = {"automatic-speech-recognition": "transcribe", "image-to-text": "read"}
+
+
 def protocol_plugins() -> Mapping[Protocol, Plugin]:
     """Return the plugins that speak a protocol over HTTP, by its name; none is imported."""
     return installed_plugins("protocol", get_args(BuiltInProtocol))
+
+
+def runtime_plugins() -> Mapping[Protocol, Plugin]:
+    """Return the plugins that run models in a process of this machine, by the protocol of their hosts' rows; none is
+    imported, and none ever is in this process."""
+    taken = {*get_args(BuiltInProtocol), *protocol_plugins()}
+    return installed_plugins("runtime", frozenset(taken))
 
 
 def http_protocols() -> tuple[Protocol, ...]:
@@ -87,7 +98,28 @@ def _row(plugin: Plugin) -> HostRow:
     row = decode_row({**found, "id": plugin.name}, HostRow, where=plugin.title, place=".".join(key))
     if found.get("id", plugin.name) != plugin.name:
         raise ConfigError(f"its row has another id: {found['id']}", todo="leave id out")
+    if row.protocol in runtime_plugins():
+        return _runtime_row(row, plugin)
     check_row(row, plugin.title, key, http_protocols())
     if not row.base_url:
         raise ConfigError("its row lacks base_url", todo='add base_url = "http://…/v1"')
+    return _with_source(row, plugin)
+
+
+def _with_source(row: HostRow, plugin: Plugin) -> HostRow:
     return row if row.source else msgspec.structs.replace(row, source=f"the plugin {plugin.title}")
+
+
+def _runtime_row(row: HostRow, plugin: Plugin) -> HostRow:
+    """Return the row of a host whose models run in a process of this machine. Raises ConfigError."""
+    key = ("hosts", plugin.name)
+    for name in ("base_url", "zone", "key_env"):
+        if getattr(row, name):
+            raise ConfigError(f"its row sets {name}, and its models run in a process", todo=f"leave {name} out")
+    check_row(row, plugin.title, key, tuple(runtime_plugins()))
+    for served in row.models:
+        if not {*served.tasks} <= RUNTIME_TASKS.keys() or not served.tasks:
+            raise ConfigError(
+                f"its model {served.id} does not state tasks of a runtime", todo=f"tasks are {', '.join(RUNTIME_TASKS)}"
+            )
+    return _with_source(msgspec.structs.replace(row, zone="process", framing="local"), plugin)

@@ -111,6 +111,22 @@ def _check_protocols() -> None:
             report_problem(plugin, f"is not used: {error.what}")
 
 
+def _check_runtimes() -> None:
+    """Have a process of each import it, as it does before it loads a model."""
+    import anyio
+
+    from intermodal.catalog.plugin_rows import runtime_plugins
+    from intermodal.errors import IntermodalError
+    from intermodal.local.embedded.runtimes import check_plugin_runtime
+    from intermodal.plugin_registry import report_problem
+
+    for name, plugin in runtime_plugins().items():
+        try:
+            anyio.run(check_plugin_runtime, name)
+        except IntermodalError as error:
+            report_problem(plugin, f"is not used: {error.what}")
+
+
 def _check_converters() -> None:
     """Have the media worker import each, as it does for a file."""
     import anyio
@@ -136,5 +152,6 @@ _CHECKS: Mapping[PluginKind, Callable[[], None]] = {
     "host": _check_hosts,
     "protocol": _check_protocols,
     "converter": _check_converters,
+    "runtime": _check_runtimes,
     "prompt format": _check_prompt_formats,
 }

@@ -16,6 +16,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS
+from intermodal.catalog.plugin_rows import runtime_plugins
 from intermodal.catalog.types import Protocol
 from intermodal.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
@@ -36,9 +37,10 @@ from intermodal.protocols import calls as wire
 _SECRET_PREFIX = 8  # characters of a key that are worth hiding
 
 # The driver of each protocol. Those over HTTP share one, which takes its codec from ``drivers/codecs.py``.
-PLUGIN_DRIVER = "intermodal.executor.drivers.http:drive"
+HTTP_DRIVER = "intermodal.executor.drivers.http:drive"
+RUNTIME_DRIVER = "intermodal.executor.drivers.embedded:run_plugin"
 DRIVERS: Mapping[Protocol, str] = {
-    **dict.fromkeys(HTTP_PROTOCOLS, PLUGIN_DRIVER),
+    **dict.fromkeys(HTTP_PROTOCOLS, HTTP_DRIVER),
     "started": "intermodal.executor.drivers.started_servers:call",
     "llama": "intermodal.executor.drivers.started_servers:chat",
     "whisper": "intermodal.executor.drivers.embedded:transcribe",
@@ -53,7 +55,8 @@ DRIVERS: Mapping[Protocol, str] = {
 
 def driver_of(protocol: Protocol) -> Driver:
     """Return the driver of a protocol; its module loads when it is first used."""
-    module, _, function = DRIVERS.get(protocol, PLUGIN_DRIVER).partition(":")
+    place = DRIVERS.get(protocol) or (RUNTIME_DRIVER if protocol in runtime_plugins() else HTTP_DRIVER)
+    module, _, function = place.partition(":")
     return cast("Driver", getattr(import_module(module), function))
 
 

@@ -67,6 +67,11 @@ async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext
     return CallResult(lines=tuple(lines), peak_memory=peak)
 
 
+async def run_plugin(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
+    """Have a plugin's runtime transcribe or read."""
+    return await (transcribe if job.sound is not None else recognize_text)(job, world, line)
+
+
 async def embed_sentences(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
     """Embed a text, and labels where there are any."""
     await line.sending()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from intermodal.catalog.model_folders import is_model_folder
+from intermodal.catalog.plugin_rows import runtime_plugins
 from intermodal.concurrency.worker_process import WorkerProcess, WorkerReply
 from intermodal.content import Segment, Transcript, Value
 from intermodal.errors import NotInstalled, RuntimeCrashed
@@ -72,6 +73,7 @@ _CHILDREN: Final[dict[str, ChildSpec]] = {
     ),
     "piper": ChildSpec(),
 }
+_PLUGIN: Final = ChildSpec(module="intermodal.local.embedded.plugin_runtime")
 _PROGRAMS: Final[dict[str, type[PiperVoice]]] = {"piper": PiperVoice}
 _OFFLINE: Final = {
     "HF_HUB_OFFLINE": "1",
@@ -93,9 +95,15 @@ def start_child(module: str, protocol: str, name: str) -> WorkerProcess:
         **_OFFLINE,
         "OMP_NUM_THREADS": str(threads(protocol, cores())),
         **thread_wait_policy(),
-        **_CHILDREN[protocol].env,
+        **_CHILDREN.get(protocol, _PLUGIN).env,
     }
     return WorkerProcess(module, env=env, name=name, inherit=_INHERIT)
+
+
+async def check_plugin_runtime(protocol: str) -> None:
+    """Have a child import the runtime of a plugin. Raises RuntimeCrashed."""
+    async with start_child(_PLUGIN.module, protocol, protocol) as worker:
+        await worker.call("check", {"runtime": protocol})
 
 
 class EmbeddedRuntimes:
@@ -274,13 +282,16 @@ class EmbeddedRuntimes:
         slot = self._slots.get(endpoint.id)
         if slot is not None and slot.worker.alive:
             return slot
-        kind = _CHILDREN.get(endpoint.host.protocol)
+        plugin = runtime_plugins().get(endpoint.host.protocol)
+        kind = _CHILDREN.get(endpoint.host.protocol, None if plugin is None else _PLUGIN)
         if kind is None:
             raise NotInstalled("no embedded runtime speaks this protocol", where=endpoint.id)
         todo = install_command(endpoint.host.protocol)
         if todo:
             raise NotInstalled("its runtime is not installed", where=endpoint.id, todo=f"run: {todo}")
         model = {"path": self._model_path(endpoint), "name": _shown(endpoint)}
+        if plugin is not None:
+            model["runtime"] = plugin.name
         projector = self._weights.projector(endpoint.weights) if kind.projector and endpoint.weights else None
         if projector is not None:
             model["projector"] = str(projector)

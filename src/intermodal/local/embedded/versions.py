@@ -14,6 +14,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from intermodal.catalog.plugin_rows import runtime_plugins
+
 
 class ConverterVersion(NamedTuple):
     """``number`` counts our changes, ``packages`` are the distributions whose versions matter."""
@@ -40,10 +42,12 @@ _INSTALLED: Final = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(?:-.*)?\.(?:
 
 
 def converter_version(name: str) -> str:
-    """Return the version of a converter as text; "" for one that does not run here."""
+    """Return the version of a converter as text, of a plugin's that of its package; "" for one that does not run
+    here."""
     converter = CONVERTERS.get(name)
     if converter is None:
-        return ""
+        plugin = runtime_plugins().get(name)
+        return "" if plugin is None else f"{name} {plugin.title}"
     known = _distributions(tuple(sys.path))
     packages = (f"{package} {known[package]}" for package in converter.packages if package in known)
     return " ".join((name, str(converter.number), *packages))

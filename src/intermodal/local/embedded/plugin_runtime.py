@@ -1,0 +1,107 @@
+"""Child: speech or text recognition by a runtime that a plugin provides.
+
+The plugin is imported here and nowhere else. It gets decoded samples and pixels; what it raises names its package.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intermodal.catalog.plugin_rows import runtime_plugins
+from intermodal.concurrency.worker_process import serve
+from intermodal.content import ReadLine, Segment, Transcript
+from intermodal.errors import Hints, IntermodalError, NotInstalled, RuntimeCrashed
+from intermodal.files.file_bytes import Data, read_whole
+from intermodal.plugin_registry import Plugin, describe_failure, load_plugin
+
+_RATE = 16_000
+_models: dict[tuple[str, str], Any] = {}
+
+
+def check(runtime: str) -> bool:
+    """Import a plugin's runtime. Raises RuntimeCrashed where it cannot be used."""
+    _runtime(runtime, "load")
+    return True
+
+
+def load(path: str, name: str, runtime: str) -> None:
+    """Load the model of a path (once)."""
+    if (runtime, path) not in _models:
+        _models[runtime, path] = _run(runtime, "load", path)
+
+
+def transcribe(path: str, name: str, runtime: str, pcm: Data, language: str, translate: bool = False) -> dict[str, Any]:
+    """Transcribe samples, in the form that the other runtimes reply in."""
+    load(path, name, runtime)
+    samples = read_whole(pcm, name)
+    seconds = len(samples) / 2 / _RATE
+    made = _run(runtime, "transcribe", _models[runtime, path], samples, language)
+    if not isinstance(made, Transcript):
+        made = Transcript(language=language, seconds=seconds, segments=_values(runtime, "transcribe", made, Segment))
+    segments = [[each.start, each.end, each.text, each.certainty] for each in made.segments]
+    return {
+        "language": made.language, "confidence": made.confidence, "seconds": made.seconds or seconds,
+        "certainty": made.certainty, "segments": segments, "unheard": made.unheard,
+    }  # fmt: skip
+
+
+def read(
+    path: str, name: str, runtime: str, png: bytes, languages: dict[str, str] | None = None, script: str = "",
+    language: str = "",
+) -> dict[str, Any]:  # fmt: skip
+    """Read the lines of a picture, in the form that the other runtimes reply in."""
+    load(path, name, runtime)
+    made = _values(runtime, "read", _run(runtime, "read", _models[runtime, path], png, language), ReadLine)
+    return {"lines": [[line.text, line.confidence, _corners(line), line.unread] for line in made]}
+
+
+def _corners(line: ReadLine) -> list[tuple[float, float]]:
+    if len(line.corners) == 8:
+        return list(zip(line.corners[::2], line.corners[1::2], strict=True))
+    left, top, right, bottom = line.box
+    return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def _values(runtime: str, function: str, made: Any, kind: type[Any]) -> tuple[Any, ...]:
+    """Return what a function of a plugin made, each of this class. Raises RuntimeCrashed."""
+    if isinstance(made, (list, tuple)) and all(isinstance(each, kind) for each in made):
+        return tuple(made)
+    plugin = runtime_plugins()[runtime]
+    raise _failed(plugin, f"returned something else than {kind.__name__}s from {function}")
+
+
+def _run(runtime: str, function: str, *arguments: Any) -> Any:
+    """Call a function of a plugin; a generator is run to its end. Raises RuntimeCrashed that names the package."""
+    plugin, found = _runtime(runtime, function)
+    # A failure is raised outside of ``except``: the loop of the child takes a failed import for a fault of ours.
+    try:
+        made = getattr(found, function)(*arguments)
+        return list(made) if hasattr(made, "__next__") else made
+    except (IntermodalError, MemoryError):
+        raise
+    except ImportError as error:
+        what = f"failed to {function} ({describe_failure(error)})"
+    except Exception as error:
+        what = f"failed to {function} ({type(error).__name__})"  # its text may hold content
+    raise _failed(plugin, what)
+
+
+def _runtime(runtime: str, function: str) -> tuple[Plugin, Any]:
+    plugin = runtime_plugins().get(runtime)
+    if plugin is None:
+        what = f"the process of its model finds no plugin with a runtime {runtime}"
+        raise RuntimeCrashed(what, todo="install the plugin with pip: changes of sys.path do not reach it", sent=False)
+    hints: Hints
+    try:
+        return plugin, load_plugin(plugin, function)
+    except NotInstalled as error:
+        hints = error.hints
+    raise _failed(plugin, hints.what)
+
+
+def _failed(plugin: Plugin, what: str) -> RuntimeCrashed:
+    return RuntimeCrashed(f"the plugin {plugin.title} {what}", todo=plugin.removal, sent=False)
+
+
+if __name__ == "__main__":
+    serve({"check": check, "load": load, "transcribe": transcribe, "read": read})

@@ -1,0 +1,121 @@
+"""Speech and text recognition of plugins: planned, run in a process of its own, cached by the package's version."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from tests.installed_plugin import PluginPython, build_wheel
+
+from intermodal import config
+from intermodal.catalog.host_rows import HostRow, ServedRow
+from intermodal.testing import FakeHost
+
+HOST = """
+HOST = {
+    "protocol": "stub",
+    "models": [
+        {"id": "acme/ear", "tasks": ["automatic-speech-recognition"], "input": ["audio"], "tier": "frontier",
+         "memory": [1e6, 2e6, 3e6], "speed": {"load": [0.1, 0.1, 0.2], "realtime_factor": [0.001, 0.002, 0.003]}},
+        {"id": "acme/reader", "tasks": ["image-to-text"], "input": ["image"], "tier": "frontier",
+         "memory": [1e6, 2e6, 3e6], "speed": {"load": [0.1, 0.1, 0.2], "megapixel": [0.01, 0.02, 0.03]}},
+    ],
+}
+"""
+WRITER = HOST.replace('["image-to-text"], "input": ["image"]', '["text-generation"]')
+RUNTIME = """
+import os, pathlib
+from intermodal.plugins import ReadLine, Segment
+def load(path):
+    return "model"
+def transcribe(model, pcm, language):
+    with open({log!r}, "a") as log:
+        log.write("transcribe " + str(os.environ.get("EXAMPLE_API_KEY")) + "\\n")
+    yield Segment(start=0.0, end=1.0, text="ask not {word}")
+    yield Segment(start=1.0, end=len(pcm) / 32000, text="what your country")
+def read(model, png, language):
+    return [ReadLine(text="Invoice {word}", confidence=0.99, box=(10, 10, 200, 40))]
+"""
+TRANSCRIPT = ("ask", "-q", "--output", "transcript", "-m", "stub:acme/ear")
+
+
+def install(python: PluginPython, runtime: str, *, version: str = "2.0", host: str = HOST, name: str = "stub") -> None:
+    files = {"stub_host.py": host, "stub_runtime.py": runtime}
+    points = {"intermodal.hosts": {"stub": "stub_host:HOST"}, "intermodal.runtimes": {name: "stub_runtime"}}
+    python.install(build_wheel("intermodal-stub", version, files, points, python.folder))
+
+
+def code(python: PluginPython, word: str) -> str:
+    return RUNTIME.format(log=str(python.folder / "log"), word=word)
+
+
+def test_speech_is_heard_by_an_installed_runtime_and_again_only_after_an_update_of_its_package(
+    python: PluginPython, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXAMPLE_API_KEY", "sk-example")
+    speech = str(media / "jfk.wav")
+    install(python, code(python, "one"))
+    plan = python.intermodal("explain", "--output", "transcript", speech, "-m", "stub:acme/ear")
+    assert "Transcribe  stub:acme/ear" in plan.out and not (python.folder / "log").exists(), plan
+    for _ in range(2):
+        done = python.intermodal(*TRANSCRIPT, speech)
+        assert done.code == 0 and "ask not one what your country" in done.out, done
+    assert (python.folder / "log").read_text() == "transcribe None\n", "once, and without a key"
+    install(python, code(python, "two"), version="2.1")
+    assert "ask not two" in python.intermodal(*TRANSCRIPT, speech).out
+    python.uninstall("intermodal-stub")
+    gone = python.intermodal(*TRANSCRIPT, speech)
+    assert gone.code == 2 and "acme/ear" in gone.err
+
+
+def test_a_picture_is_read_by_an_installed_runtime_for_a_model_that_cannot_see(
+    python: PluginPython, media: Path
+) -> None:
+    install(python, code(python, "4711"))
+    with FakeHost(answer="4711.") as fake:
+        talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
+        config.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
+        asked = ("What is the number?", str(media / "screenshot-invoice.png"), "-m", "box:acme/talker")
+        plan = python.intermodal("explain", *asked)
+        assert "stub:acme/reader" in plan.out, plan
+        done = python.intermodal("ask", *asked)
+        assert done.out == "4711.\n" and "Invoice 4711" in str(fake.attempts[0].body), done
+
+
+FAILING = {
+    "import elsewhere": "cannot be loaded (ModuleNotFoundError: No module named 'elsewhere')",
+    "def load(path): return 1 / 0\ndef transcribe(model, pcm, language): ...": "failed to load (ZeroDivisionError)",
+    "def load(path): import elsewhere\ndef transcribe(model, pcm, language): ...": "failed to load (ModuleNotFoundErr",
+    "def load(path): ...\ndef transcribe(model, pcm, language): return 3": "returned something else than Segments from",
+    "def load(path): ...\ndef transcribe(model, pcm, language): yield 1 / 0": "failed to transcribe (ZeroDiv",
+    "def load(path): ...": "has no transcribe",
+}
+
+
+@pytest.mark.parametrize("runtime", FAILING)
+def test_a_runtime_that_fails_is_an_error_with_its_package(python: PluginPython, media: Path, runtime: str) -> None:
+    install(python, runtime)
+    done = python.intermodal(*TRANSCRIPT, str(media / "jfk.wav"))
+    assert done.code == 5 and f"the plugin intermodal-stub 2.0 {FAILING[runtime]}" in done.err, done
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "problem"),
+    [
+        (
+            HOST.replace('"protocol"', '"base_url": "http://127.0.0.1:1/v1", "protocol"'),
+            "stub",
+            "its row sets base_url",
+        ),
+        (WRITER, "stub", "acme/reader does not state tasks of a runtime"),
+        (HOST, "whisper", "must be one of"),
+    ],
+)
+def test_a_row_that_a_runtime_cannot_serve_is_reported_and_left_out(
+    python: PluginPython, host: str, name: str, problem: str
+) -> None:
+    install(python, code(python, "one"), host=host, name=name)
+    problems = {each["kind"]: each["problem"] for each in python.intermodal("plugins", "--json").document["plugins"]}
+    assert problem in problems["host"]
+    assert problems["runtime"] == ("is not used: intermodal has a runtime of that name" if name == "whisper" else "")
