@@ -24,7 +24,7 @@ from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
 from intermodal.hints import Hint, words
 from intermodal.planner import frontier, plan_from, why_not
-from intermodal.planner_inputs.approval import check_approved, check_callable, check_parameters
+from intermodal.planner_inputs.approval import check_approved, check_callable, check_steps
 from intermodal.planner_inputs.prepare import PreparedRequest, prepare
 from intermodal.plans import analyze, explain
 from intermodal.plans.plan import Plan, SavedPlan
@@ -210,7 +210,7 @@ class AsyncClient(ClientVerbs, ClientResources):
 
     async def approved(self, saved: SavedPlan) -> PreparedRequest:
         """Open the media of an approved plan again, and make sure they are the approved ones, or raise PlanStale."""
-        check_parameters(saved.plan)
+        check_steps(saved.plan)
         prepared = await prepare(saved.request, self, ranking=False)
         check_approved(saved, prepared.inputs)
         return prepared

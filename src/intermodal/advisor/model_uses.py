@@ -19,6 +19,7 @@ from intermodal.content import Kind
 from intermodal.cost_model.rates import LOCAL_ZONES
 from intermodal.planner.catalog_index import JOBS, Job
 from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call
 from intermodal.request import Aspect
 
@@ -167,7 +168,7 @@ def conversions(candidate: Candidate) -> list[str]:
 
 def _senses(candidate: Candidate) -> set[str]:
     """What the answering call takes in as more than text: parts as they are, and pictures and sound made of them."""
-    given = {ref.removeprefix("step:") for ref in candidate.answering.inputs}
+    given = input_steps(candidate.answering)
     found = {_MADE[step.op] for step in candidate.steps if step.id in given and step.op in _MADE}
     for taken in candidate.takes:
         if taken.kind in _SEEN:

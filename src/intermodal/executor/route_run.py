@@ -36,6 +36,7 @@ from intermodal.hints import hint
 from intermodal.languages import checked_language
 from intermodal.plans.cpu_schedule import DECODER_USE, core_use
 from intermodal.plans.plan import Candidate
+from intermodal.plans.references import PartRef, input_references, input_steps
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.plans.step_parameters import ReadText, TranscribeSpeech
 from intermodal.store.recognition_quality import remember_hearing, remember_reading
@@ -73,9 +74,8 @@ class RouteRun:
         """Return the cache key of each conversion by step id."""
         return conversions.cache_keys(self._candidate.steps, self.state.opened.facts, self._makers)
 
-    def step(self, reference: str) -> Step | None:
-        """Return the step that a reference names ("step:<id>"), None where there is none."""
-        name = reference.removeprefix("step:")
+    def step(self, name: str) -> Step | None:
+        """Return a step by its id, None where there is none."""
         return next((step for step in self._candidate.steps if step.id == name), None)
 
     def part_of(self, step: Call) -> int:
@@ -83,10 +83,10 @@ class RouteRun:
         inputs only."""
         if step.part >= 0:
             return step.part
-        for kind, _, name in map(_split, step.inputs):
-            if kind == "part":
-                return int(name)
-            made = self.step(f"step:{name}")
+        for each in input_references(step):
+            if isinstance(each, PartRef):
+                return each.index
+            made = self.step(each.id)
             if isinstance(made, (Transform, Call)) and made.part >= 0:
                 return made.part
         raise errors.PlanStale("converts nothing that was given", where=step.endpoint, todo="plan again", step=step.id)
@@ -149,7 +149,7 @@ class RouteRun:
             if step.id in needed or step.id in self.state.products:
                 continue
             needed.add(step.id)
-            waiting += [name for kind, _, name in map(_split, step.inputs) if kind == "step"]
+            waiting += input_steps(step)
         return [step for step in self._candidate.steps if step.id in needed and not isinstance(step, Check)]
 
     async def _convert(self, steps: list[Step]) -> None:
@@ -165,8 +165,8 @@ class RouteRun:
 
         async def one(step: Step) -> None:
             try:
-                for kind, _, name in map(_split, step.inputs):
-                    if kind == "step" and name in done:
+                for name in input_steps(step):
+                    if name in done:
                         await done[name].wait()
                         if name not in self.state.products:
                             return
@@ -378,9 +378,8 @@ class RouteRun:
         """Run the plan's checks of a conversion, and decide whether its result is a reason to replan."""
         import anyio.to_thread
 
-        reference = f"step:{step.id}"
         planned = (*self._candidate.steps, *self._candidate.checks)
-        checks = tuple(each for each in planned if isinstance(each, Check) and reference in each.inputs)
+        checks = tuple(each for each in planned if isinstance(each, Check) and step.id in input_steps(each))
         # Counting the tokens of a long document takes a tenth of a second.
         judged = await anyio.to_thread.run_sync(replan.judge, step, product, checks, self.state)
         self.state.finished[step.id] = judged.finished
@@ -406,15 +405,15 @@ class RouteRun:
     async def stands_for(self, step: Call, endpoint: Endpoint) -> Mapping[int, tuple[ModelInput, ...]]:
         """Return what the last call gets for each part, by index."""
         found: dict[int, tuple[ModelInput, ...]] = {}
-        for number, (kind, _, name) in enumerate(map(_split, step.inputs), 1):
+        for number, each in enumerate(input_references(step), 1):
             if not number % MANY:
                 await asyncio.sleep(0)
-            if kind == "part":
-                index = int(name)
+            if isinstance(each, PartRef):
+                index = each.index
                 pieces = await self.state.prepare.native(index, endpoint)
             else:
-                index = self.state.products[name].part
-                made = self.state.products[name].pieces
+                index = self.state.products[each.id].part
+                made = self.state.products[each.id].pieces
                 pieces = tuple(as_wav_input(piece) if isinstance(piece, AudioInput) else piece for piece in made)
             found[index] = (*found.get(index, ()), *pieces)
         return found
@@ -434,10 +433,6 @@ def _name_file(error: errors.IntermodalError, name: str) -> None:
         error.what = hint("{}, on {}", error.hints.what, name)
     elif isinstance(error, errors.InputError) and not error.where:
         error.where = name
-
-
-def _split(reference: str) -> tuple[str, str, str]:
-    return reference.partition(":")
 
 
 T = TypeVar("T")

@@ -8,14 +8,16 @@ from intermodal.catalog.types import Catalog
 from intermodal.errors import NoRoute, PlanStale
 from intermodal.planner.catalog_index import needs_consent
 from intermodal.plans.plan import REPLAN, Inputs, Plan, SavedPlan
+from intermodal.plans.references import input_references
 from intermodal.plans.step import Call, Check
 from intermodal.plans.step_parameters import parameters_of
 
 
-def check_parameters(plan: Plan) -> None:
-    """Raise PlanStale for a step with parameters that this version does not understand."""
+def check_steps(plan: Plan) -> None:
+    """Raise PlanStale for a step with inputs or parameters that this version does not understand."""
     for candidate in (plan.chosen, *plan.fallbacks):
         for step in candidate.steps:
+            input_references(step)
             if not isinstance(step, Check):
                 parameters_of(step)
 

@@ -8,6 +8,7 @@ from intermodal.events import Actual, AttemptFailed, Result
 from intermodal.plans import numbers
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.plan_graph import checks_by_step
+from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.timeline import finding_text, milliseconds, unplanned
 from intermodal.quantity import Quantity, q_error, total
@@ -79,7 +80,7 @@ def _checked(route: Candidate, result: Result) -> list[str]:
     spared: list[Check] = []
     told: set[tuple[str, str]] = set()
     for check in checks:
-        looked = {ref.partition(":")[2] for ref in check.inputs}
+        looked = set(input_steps(check))
         found = [each for each in result.checks if each.check == check.op and each.step in looked]
         wrong = [each for each in found if each.problem]
         told |= {(each.step, each.check) for each in found}

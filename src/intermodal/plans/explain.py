@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from intermodal.plans import explain_lines, numbers
 from intermodal.plans.plan import Candidate, NativeInput, Plan, Send
+from intermodal.plans.references import PartRef, input_references, input_steps
 from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.step import SPEED_BASIS, Call, Step, Transform
 from intermodal.plans.step_parameters import GenerateAnswer, JsonDelivery
@@ -83,12 +84,11 @@ def _children(step: Step, by_id: dict[str, Step], candidate: Candidate) -> list[
     """What a step is made of, in part order; many alike as one list."""
     found: list[Child] = []
     taken = {each.part: each for each in candidate.takes} if step is candidate.answering else {}
-    for ref in step.inputs:
-        kind, _, name = ref.partition(":")
-        if kind == "step" and name in by_id:
-            found.append(by_id[name])
-        elif kind == "part" and name.isdigit() and int(name) in taken:
-            found.append(taken[int(name)])
+    for each in input_references(step):
+        if isinstance(each, PartRef):
+            found += [taken[each.index]] if each.index in taken else []
+        elif each.id in by_id:
+            found.append(by_id[each.id])
     return _summed(found)
 
 
@@ -185,7 +185,7 @@ def _what(step: Step, candidate: Candidate) -> str:
         return f"{step.title} -> {numbers.tokens(_tokens_of_text(step))}"
     if isinstance(step, Transform) and step.op in _TAKEN_AS:
         kinds = _TAKEN_AS[step.op]
-        reaches = f"step:{step.id}" in candidate.answering.inputs
+        reaches = step.id in input_steps(candidate.answering)
         shown = next(
             (t for t in candidate.takes if t.part == step.part and t.kind in kinds and reaches and t.count == 1), None
         )

@@ -14,6 +14,7 @@ from intermodal.plans import explain_lines, numbers
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.explain_lines import place
 from intermodal.plans.plan import Candidate, NativeInput, Send
+from intermodal.plans.references import PartRef, input_references, input_steps
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.quantity import Quantity, total
 
@@ -86,8 +87,8 @@ def checks_by_step(candidate: Candidate) -> dict[str, list[Check]]:
     found: dict[str, list[Check]] = {}
     every = (*(step for step in candidate.steps if isinstance(step, Check)), *candidate.checks)
     for check in dict.fromkeys(every):
-        for ref in check.inputs:
-            found.setdefault(ref.partition(":")[2], []).append(check)
+        for step in input_steps(check):
+            found.setdefault(step, []).append(check)
     return found
 
 
@@ -118,12 +119,11 @@ def _paths(last: Call, by_id: dict[str, Step]) -> Paths:
 
     def back(step: Step) -> Paths:
         found: Paths = []
-        for ref in step.inputs:
-            kind, _, name = ref.partition(":")
-            if kind == "step" and name in by_id:
-                found += [(*path, step.id) for path in back(by_id[name])]
-            elif kind == "part":
-                found.append((ref, step.id))
+        for each in input_references(step):
+            if isinstance(each, PartRef):
+                found.append((str(each), step.id))
+            elif each.id in by_id:
+                found += [(*path, step.id) for path in back(by_id[each.id])]
         return found or [(step.id,)]
 
     every = list(dict.fromkeys(back(last)))
@@ -136,12 +136,13 @@ def _paths(last: Call, by_id: dict[str, Step]) -> Paths:
 
 def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> Paths:
     """Texts of the conversation as one card; parts that a summed ``NativeInput`` stands for as that one."""
-    taken = {f"part:{each.part}" for each in candidate.takes}
+    taken = {str(PartRef(each.part)) for each in candidate.takes}
     loose = [
         path for path in paths
-        if path[0].startswith("part:") and path[0] not in taken and by_id[path[1]].op in _ANSWERING
+        if _is_part(path[0]) and path[0] not in taken and by_id[path[1]].op in _ANSWERING
     ]  # fmt: skip
-    others = sum(each.count - 1 for each in candidate.takes if any(path[0] == f"part:{each.part}" for path in paths))
+    starts = {path[0] for path in paths}
+    others = sum(each.count - 1 for each in candidate.takes if str(PartRef(each.part)) in starts)
     found: Paths = []
     for path in paths:
         if path not in loose:
@@ -155,7 +156,7 @@ def _merged(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
     """Which key each key is drawn as, where many parts go the same way."""
     ways: dict[str, Paths] = {}
     for path in paths:
-        if path[0].startswith("part:"):
+        if _is_part(path[0]):
             ways.setdefault(path[0], []).append(path)
     shapes: dict[tuple[tuple[str, ...], ...], list[str]] = {}
     for part, some in ways.items():
@@ -171,6 +172,10 @@ def _merged(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
                 for key, stands in zip(mine[:-1], model[:-1], strict=True):
                     found[key] = f"{stands}+"
     return found
+
+
+def _is_part(key: str) -> bool:
+    return key.startswith("part:")
 
 
 def _what(step: Step) -> str:
@@ -202,12 +207,12 @@ class _Maker:
         self._checks = checks_by_step(candidate)
         self._drawn: set[str] = set()  # a check that looks at several steps stands under the first
         self._away = {each.host: place(each) for each in candidate.sends if each.zone not in NEAR}
-        self._taken = {f"part:{each.part}": each for each in candidate.takes}
+        self._taken = {str(PartRef(each.part)): each for each in candidate.takes}
 
     def node(self, key: str, keys: list[str], column: int) -> GraphNode:
         if keys == [PROMPT]:
             return GraphNode(key=key, shape="part", kind="text", title=PROMPT, column=column, hint="what is asked")
-        if keys[0].startswith("part:"):
+        if _is_part(keys[0]):
             return self._part(key, keys, column)
         return self._step(key, [self._by_id[each] for each in keys], column)
 
@@ -271,7 +276,7 @@ class _Maker:
             if not host:
                 lines.append(CardLine(text=f"host {at}"))
         if len(steps) == 1 and first is not self._last:
-            name, size = self._called(f"part:{first.part}")
+            name, size = self._called(str(PartRef(first.part)))
             of = first.title.removeprefix(name).strip()
             note = first.note if isinstance(first, Transform) else ""
             lines += [CardLine(text=word) for word in (of if of != size else "", note) if word]

@@ -15,6 +15,7 @@ from intermodal.plans import cpu_schedule, numbers
 from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse, CpuTask
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.plan_graph import ALIKE, SHOWN, last_call
+from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call, Check, Step, Transform
 
 State = Literal["ran", "cached", "did not run", "another route"]
@@ -110,9 +111,9 @@ def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
     places = {step.id: place for place, step in enumerate(before)}
     tasks = []
     for step in before:
-        names = [ref.partition(":")[2] for ref in step.inputs if ref.startswith("step:")]
         span = _span(step, 0.0)
-        tasks.append(CpuTask(span.end, _use(step, away, candidate.cores), tuple(places[name] for name in names)))
+        before_it = tuple(places[name] for name in input_steps(step))
+        tasks.append(CpuTask(span.end, _use(step, away, candidate.cores), before_it))
     starts = cpu_schedule.schedule(tasks, candidate.cores, candidate.decoders).starts
     found = {step.id: _span(step, start) for step, start in zip(before, starts, strict=True)}
     found[last.id] = _span(last, max([span.end for span in found.values()], default=0.0))

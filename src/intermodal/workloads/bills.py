@@ -24,6 +24,7 @@ from intermodal.plans import svg as drawing
 from intermodal.plans.facts import Facts
 from intermodal.plans.numbers import plain_seconds
 from intermodal.plans.plan import Candidate, Plan
+from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call, Check, Step
 from intermodal.plans.svg import Colour, number
 from intermodal.plans.text_table import format_table
@@ -224,9 +225,8 @@ def _sources(chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rat
         if each.tokens.known
     ]
     by_id = {each.id: each for each in chosen.steps}
-    for reference in step.inputs:
-        kind, _, name = reference.partition(":")
-        made = by_id.get(name) if kind == "step" else None
+    for name in input_steps(step):
+        made = by_id.get(name)
         if made is None:
             continue
         text = made.estimate.output_tokens if isinstance(made, Call) else made.estimate.text.scaled(0.25)

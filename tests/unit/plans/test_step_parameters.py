@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.plans import example_plans
 
 from intermodal.errors import PlanStale
-from intermodal.planner_inputs.approval import check_parameters
+from intermodal.planner_inputs.approval import check_steps
 from intermodal.plans.step import Call, CallOp, ParameterPairs, Transform, TransformOp
 from intermodal.plans.step_parameters import (
     PARAMETERS,
@@ -127,9 +127,9 @@ def test_a_malformed_parameter_is_named(op: TransformOp | CallOp, pairs: Paramet
 
 def test_a_plan_with_an_unknown_parameter_in_a_fallback_is_refused() -> None:
     plan = example_plans.film()
-    check_parameters(plan)
+    check_steps(plan)
     (last,) = plan.fallbacks[0].steps
     newer = msgspec.structs.replace(last, params=(("json", "forced"), ("beam", "4")))
     fallback = msgspec.structs.replace(plan.fallbacks[0], steps=(newer,))
     with pytest.raises(PlanStale, match="'beam' is unknown"):
-        check_parameters(msgspec.structs.replace(plan, fallbacks=(fallback,)))
+        check_steps(msgspec.structs.replace(plan, fallbacks=(fallback,)))

@@ -19,6 +19,7 @@ from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
 from intermodal.executor.attempt.accounting import AttemptEnding, ClosedState, upper_bound
 from intermodal.executor.preparation.conversion_metrics import range_of
 from intermodal.hints import hint
+from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
 from intermodal.store.rows import FILM_SOUND, AttemptOutcome, Reservation, Work
@@ -140,8 +141,7 @@ def reservation(
     estimate = step.estimate
     high = upper_bound(estimate.cost) or 0.0
     # A recording is heard as it came: what another step made for an ear is the sound of a film.
-    made = any(name.startswith("step:") for name in step.inputs)
-    kind = FILM_SOUND if step.op == "transcribe" and made else ""
+    kind = FILM_SOUND if step.op == "transcribe" and input_steps(step) else ""
     if step.op == "generate":
         kind = reasoning_figure(answer, effort_key(thinking_request_sent(asked, endpoint.host)))
     return Reservation(

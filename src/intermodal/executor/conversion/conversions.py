@@ -25,6 +25,7 @@ from intermodal.local.embedded.versions import converter_version
 from intermodal.media.media_limits import WORD_OF_PAGE, line_of
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.facts import Facts, PartFacts
+from intermodal.plans.references import PartRef, StepRef
 from intermodal.plans.step import Call, Check, ParameterPairs, Step, Transform
 from intermodal.plans.step_parameters import DescribeImages, ExtractSubtitles, ReadText, TranscribeSpeech
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, conversion_key
@@ -183,13 +184,13 @@ def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dic
     name the pages they take.
     """
     keys: dict[str, str] = {}
-    origins: dict[str, ContentOrigin] = {f"part:{part.index}": _origin(part) for part in facts.parts}
+    origins: dict[str, ContentOrigin] = {str(PartRef(part.index)): _origin(part) for part in facts.parts}
     for step in steps:
         if isinstance(step, Check):
             continue
         given = tuple(origins[reference] for reference in step.inputs)
         keys[step.id] = conversion_key(given, step.op, _cached_parameters(step), makers.of(step))
-        origins[f"step:{step.id}"] = given[0] if step.op == "select" else ContentOrigin(digest=keys[step.id])
+        origins[str(StepRef(step.id))] = given[0] if step.op == "select" else ContentOrigin(digest=keys[step.id])
     return keys
 
 

@@ -21,6 +21,7 @@ from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
 from intermodal.media.audio.encoding import mp3, resample, wav
 from intermodal.media.text.invisible_characters import strip_invisible
+from intermodal.plans.references import PartRef, input_references, input_steps
 from intermodal.plans.step import Call
 from intermodal.plans.step_parameters import GenerateAnswer, SpeakText, parameters_of
 from intermodal.request import Output, SpeechOutput, TextOutput
@@ -158,8 +159,8 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
 
 async def _answered(run: RouteRun, step: Call, answering: Answering) -> Finished | None:
     """Make the words, where a call of this route does. None where there is nothing to be answered."""
-    for reference in step.inputs:
-        before = run.step(reference)
+    for name in input_steps(step):
+        before = run.step(name)
         if isinstance(before, Call) and before.op == "generate":
             return await answering(run, before)
     return None
@@ -168,12 +169,11 @@ async def _answered(run: RouteRun, step: Call, answering: Answering) -> Finished
 async def _words(run: RouteRun, step: Call) -> str:
     """All text that the inputs of the step stand for, in their order."""
     found: list[str] = []
-    for reference in step.inputs:
-        kind, _, name = reference.partition(":")
-        if kind == "part":
-            found.append(run.state.opened.text(int(name)))
+    for each in input_references(step):
+        if isinstance(each, PartRef):
+            found.append(run.state.opened.text(each.index))
             continue
-        pieces = run.state.products[name].pieces
+        pieces = run.state.products[each.id].pieces
         found += [piece.text for piece in pieces if isinstance(piece, TextInput) and not is_empty(piece)]
     return "\n".join(found)
 

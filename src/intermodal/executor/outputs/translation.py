@@ -14,6 +14,7 @@ from intermodal.executor.preparation import prompt
 from intermodal.executor.preparation.model_inputs import ModelInput, TextInput
 from intermodal.executor.route_run import RouteRun
 from intermodal.planner.speech_translation import translation_instruction
+from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call
 from intermodal.plans.step_parameters import TranslateText
 from intermodal.request import Request
@@ -59,7 +60,7 @@ async def translation_request(
     itself goes in)."""
     request, facts = run.state.request, run.state.opened.facts.parts
     stands_for = dict(await run.stands_for(step, run.state.endpoint(step)))
-    products = [run.state.products[name] for name in _made_by(step) if name in run.state.products]
+    products = [run.state.products[name] for name in input_steps(step) if name in run.state.products]
     made = next((each for each in products if each.transcript is not None), None)
     if made is not None and made.transcript is not None:
         words = TextInput(text=numbered_lines(made.transcript), label=prompt.label("Transcript", facts[made.part].name))
@@ -75,10 +76,6 @@ async def translation_request(
     messages[-1] = msgspec.structs.replace(messages[-1], parts=(*messages[-1].parts, told))
     asked = msgspec.structs.replace(request, messages=tuple(messages))
     return asked, stands_for, None if made is None else made.transcript
-
-
-def _made_by(step: Call) -> list[str]:
-    return [reference.removeprefix("step:") for reference in step.inputs if reference.startswith("step:")]
 
 
 async def translation_result(run: RouteRun, step: Call, answer: str, heard: Transcript | None) -> Finished:

@@ -33,6 +33,7 @@ from intermodal.media.audio.encoding import mp3
 from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
 from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse
 from intermodal.plans.facts import PartFacts
+from intermodal.plans.references import PartRef, StepRef, input_references, takes_part
 from intermodal.plans.step import Call
 from intermodal.plans.step_parameters import takes_separate_channels
 from intermodal.protocols.openai_media.transcription import ENDINGS
@@ -60,8 +61,11 @@ class InputPreparer:
         """
         if not takes_separate_channels(step):
             return (await self._sound(step, products, endpoint, progress),)
-        kind, _, source = step.inputs[0].partition(":")
-        sound = _audio_of(products[source]) if kind == "step" else await self._both(int(source), progress)
+        source = input_references(step)[0]
+        if isinstance(source, StepRef):
+            sound = _audio_of(products[source.id])
+        else:
+            sound = await self._both(source.index, progress)
         if endpoint.host.zone == "process":
             return (sound,)
         pack = as_wav_input if endpoint.host.zone in NEAR else _as_mp3_input
@@ -72,13 +76,13 @@ class InputPreparer:
         self, step: Call, products: Mapping[str, StepProduct], endpoint: Endpoint, progress: Progress | None
     ) -> AudioInput:
         near = endpoint.host.zone == "process"
-        for kind, _, name in (reference.partition(":") for reference in step.inputs):
-            if kind == "step":
-                found = _audio_of(products[name])
+        for each in input_references(step):
+            if isinstance(each, StepRef):
+                found = _audio_of(products[each.id])
                 return found if near else as_wav_input(found)
             if near:
-                return await self._decoded(int(name), progress)
-            return await self._file(int(name), endpoint, ENDINGS, progress)
+                return await self._decoded(each.index, progress)
+            return await self._file(each.index, endpoint, ENDINGS, progress)
         raise errors.PlanStale("has nothing to hear", where=step.endpoint, todo="plan again", step=step.id)
 
     async def native(self, index: int, endpoint: Endpoint) -> tuple[ModelInput, ...]:
@@ -111,12 +115,11 @@ class InputPreparer:
     ) -> tuple[ImageInput, ...]:
         """Return the images that a step reads or describes: an image part, rendered pages, or frames of a video."""
         found: list[ImageInput] = []
-        for reference in step.inputs:
-            kind, _, name = reference.partition(":")
-            if kind == "part":
-                found.append(await self._picture(int(name), self._facts(int(name)), endpoint))
+        for each in input_references(step):
+            if isinstance(each, PartRef):
+                found.append(await self._picture(each.index, self._facts(each.index), endpoint))
             else:
-                found += [piece for piece in products[name].pieces if isinstance(piece, ImageInput)]
+                found += [piece for piece in products[each.id].pieces if isinstance(piece, ImageInput)]
         return tuple(found)
 
     async def _whole(self, index: int) -> bytes:
@@ -167,7 +170,7 @@ class InputPreparer:
 
 def decoder_use(step: Call) -> CoreUse:
     """Return what the preparation of a step's media occupies: a decoder, unless earlier steps made them."""
-    return DECODER_USE if any(reference.startswith("part:") for reference in step.inputs) else REMOTE_USE
+    return DECODER_USE if takes_part(step) else REMOTE_USE
 
 
 def _audio_of(product: StepProduct) -> AudioInput:

@@ -48,6 +48,7 @@ from intermodal.planner.route_estimates.routes import Route, ended, main_speed_o
 from intermodal.planner.route_estimates.voice_selection import needs_voice, speaks, voice_load_seconds
 from intermodal.planner.route_estimates.voice_selection import voice_memory_bytes as voice_memory
 from intermodal.plans.plan import Candidate, NativeInput
+from intermodal.plans.references import StepRef
 from intermodal.plans.step import SPEED_BASIS, Call, CallOp, Check, Portion, StepEstimate
 from intermodal.plans.step_parameters import (
     DrawImage,
@@ -217,7 +218,7 @@ class CandidateBuilder:
             return ()
         output = case.request.output
         assert isinstance(output, SpeechOutput)
-        inputs, params = (f"step:{answer_.id}",), SpeakText(voice=output.voice, format=output.format).pairs()
+        inputs, params = (str(StepRef(answer_.id)),), SpeakText(voice=output.voice, format=output.format).pairs()
         out = self._levels(route)[0]
         here = voice.endpoint.host.zone in LOCAL_ZONES
         cold = here and voice.endpoint.id not in case.loaded
@@ -363,7 +364,7 @@ class CandidateBuilder:
         if not route.demand.again:
             return evident
         cost, seconds = repair_cost(case, route.rates, route.demand, out[HIGH])
-        inputs = (f"step:{last.id}",)
+        inputs = (str(StepRef(last.id)),)
         return (
             *evident,
             Check(

@@ -22,6 +22,7 @@ from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.plans.facts import ConversionOutcome, PartFacts
+from intermodal.plans.references import StepRef
 from intermodal.plans.step import Call, Check, CheckOp, Step, StepEstimate
 
 _CHECKS: dict[str, CheckOp] = {"transcribe": "transcript", "read": "reading"}
@@ -62,8 +63,8 @@ def conversion_checks(
     sized: list[str] = []
     for step in steps:
         if isinstance(step, Call):
-            by_maker.setdefault((step.op, step.endpoint), []).append(f"step:{step.id}")
-            sized.append(f"step:{step.id}")
+            by_maker.setdefault((step.op, step.endpoint), []).append(str(StepRef(step.id)))
+            sized.append(str(StepRef(step.id)))
     made: list[Check] = []
     for (op, endpoint), watched in found.items():
         inputs = tuple(by_maker.get((op, endpoint), ()))
@@ -90,7 +91,7 @@ def conversion_checks(
 
 def transcript_check(case: PlanningCase, last: Call, ear: Endpoint, others: list[Endpoint]) -> Check:
     """Return the check of a transcript that is the answer: a better endpoint repeats it, where one may answer."""
-    bundle, inputs = case.bundles[0], (f"step:{last.id}",)
+    bundle, inputs = case.bundles[0], (str(StepRef(last.id)),)
     part = bundle.parts[0]
     follower = _better_converter(case, {"transcribe": others}, bundle, "transcribe", ear)
     cost = seconds = 0.0
@@ -113,7 +114,7 @@ def evidence_check(last: Call, cost: float, seconds: float, *, shared: bool) -> 
     ``cost`` and ``seconds`` of asking once more, 0 where that is not done. ``shared``: the one repair of the answer
     serves this check where it was not needed otherwise.
     """
-    inputs = (f"step:{last.id}",)
+    inputs = (str(StepRef(last.id)),)
     note = f"{NOWHERE}, it is asked again once" if shared or seconds else f"{NOWHERE}, that is said"
     return Check(
         id=step_id("evidence", "", (), inputs), op="evidence", inputs=inputs, title="values of the answer", note=note,

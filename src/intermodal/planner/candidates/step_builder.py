@@ -25,6 +25,7 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment, parts_with_loads
 from intermodal.plans.cpu_schedule import core_use
 from intermodal.plans.facts import PartFacts
+from intermodal.plans.references import PartRef, StepRef
 from intermodal.plans.step import Call, CallOp, Check, Step, StepEstimate, Transform, TransformOp
 from intermodal.plans.step_parameters import SelectPages, TranscribeSpeech
 from intermodal.quantity import Quantity
@@ -95,10 +96,10 @@ class StepBuilder:
             if passage.pieces:
                 by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
             else:
-                by_part[part.index] = ((), (f"part:{part.index}",))
+                by_part[part.index] = ((), (str(PartRef(part.index)),))
         if case.job != "transcribe" and not case.translating:  # whose instruction is no part of the request
             for text in case.texts:
-                by_part[text.index] = ((), (f"part:{text.index}",))
+                by_part[text.index] = ((), (str(PartRef(text.index)),))
         steps: list[Step] = []
         inputs: list[str] = []
         for index in sorted(by_part):
@@ -134,10 +135,10 @@ class StepBuilder:
         steps: list[Step] = []
         made: list[str] = []
         ends: list[str] = []
-        source = f"part:{part.index}"
+        source = str(PartRef(part.index))
         if bundle.kind == "document" and way.left_out:
             steps.append(_select_step(part, source, passage, bundle, place))
-            source = f"step:{steps[0].id}"
+            source = str(StepRef(steps[0].id))
         if way.name == "read_along":
             ends.append(source)
         warmed: set[str] = set()
@@ -150,7 +151,7 @@ class StepBuilder:
                 starts = piece.endpoint.id in cold and piece.endpoint.id not in warmed
                 warmed.add(piece.endpoint.id)
                 step = self._call(piece, piece.endpoint, part, of, (way, passage), starts)
-            made.append(f"step:{step.id}")
+            made.append(str(StepRef(step.id)))
             steps.append(step)
             if piece.shown:
                 ends.append(made[-1])
