@@ -160,7 +160,7 @@ class Hosts:
 
     def by(self, way: str) -> None:
         """Have the lane take what it can, or nothing."""
-        lane = self.house.gateway.lane
+        lane = self.house.gateway.direct
         if way == "executor":
 
             async def shut(*asked: object) -> None:

@@ -100,9 +100,10 @@ class Gateway:
             )
         self.client = client
         self.host, self.port = host, listen.port
-        said = client.config.serve
+        settings = client.config.serve
         self.limits = limit_connections(
-            listen.limits or HttpLimits(body=said.max_body << 20, text=said.max_text << 20, media=said.max_media)
+            listen.limits
+            or HttpLimits(body=settings.max_body << 20, text=settings.max_text << 20, media=settings.max_media)
         )
         if worker is not None:
             self.limits = self.limits.for_each_of(worker.post.workers)
@@ -116,10 +117,16 @@ class Gateway:
         self._over = False  # what is being answered was given up
         self._drain = listen.drain
         self.context = GatewayContext(
-            client, self.limits, ledger, prompts or PromptFiles(said.prompts, log), self, log, **_shared_state(worker)
+            client,
+            self.limits,
+            ledger,
+            prompts or PromptFiles(settings.prompts, log),
+            self,
+            log,
+            **_shared_state(worker),
         )
         self.outbox = WriteBatcher(self)
-        self.lane = DirectEngine(self.context, self.outbox)
+        self.direct = DirectEngine(self.context, self.outbox)
         self.telemetry = client.telemetry
         self.tell: Callable[[RequestRecord], None] | None = None
         self.ledger = ledger
@@ -140,7 +147,7 @@ class Gateway:
         Raises Refused. Without a valid key every path that is not public is refused, whether it exists or not.
         """
         if head.sound:  # but for whose it is, and whether we stop
-            key = ANONYMOUS if self.ledger is None else self._again(self.ledger, head)
+            key = ANONYMOUS if self.ledger is None else self._key_of(self.ledger, head)
             if self.stopping or key.metrics:
                 head.sound = False
                 return self.screen(head)
@@ -151,14 +158,14 @@ class Gateway:
         watching = self.client.config.serve.metrics
         free = is_public(head, watching)
         key = ANONYMOUS if self.ledger is None or free else authenticate(self.ledger, head)
-        door = find_route(head)
+        route = find_route(head)
         if not free:
             check_metrics_access(head, key, watching)
-        if self.stopping and not door.open:
+        if self.stopping and not route.open:
             raise shutting_down()
         kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if door.body and kind != door.body:
-            raise RequestRefused(f"{head.path} takes {door.body}, not {kind[:80] or 'a body of no type'}", status=415)
+        if route.body and kind != route.body:
+            raise RequestRefused(f"{head.path} takes {route.body}, not {kind[:80] or 'a body of no type'}", status=415)
         if head.headers.get("content-encoding", "identity").lower() != "identity":
             raise RequestRefused("a body must come as it is, not compressed", status=415)
         head.sound = not free and head.method == "POST"
@@ -166,7 +173,7 @@ class Gateway:
         return key
 
     @staticmethod
-    def _again(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
+    def _key_of(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
         """Return the key of a head that was screened before. Raises Refused."""
         key = head.key
         if key is None or not ledger.access.still(key):
@@ -175,14 +182,14 @@ class Gateway:
 
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:
         """Answer a request whose body is not read with an error."""
-        served = self.told_of(head, RequestRecord(), 0)
+        served = self._begin_record(head, RequestRecord(), 0)
         served.failed(error_code(error))
         reply.extra = {"x-request-id": served.id, **(self._guard.told(head) if head is not None else {})}
         answer_error(head, error, reply)
         self.context.metrics.turned_away(served.route, reply.status)
-        self._told(served, reply)
+        self._report(served, reply)
 
-    def told_of(self, head: RequestHead | None, served: RequestRecord, size: int) -> RequestRecord:
+    def _begin_record(self, head: RequestHead | None, served: RequestRecord, size: int) -> RequestRecord:
         """Fill in the record of a request when it begins, with a span where tracing is on. ``size``:
         bytes of its body.
         """
@@ -195,12 +202,12 @@ class Gateway:
                 served.span = RequestSpan(self.telemetry, served, head.headers)
         return served
 
-    def told(self, served: RequestRecord, reply: ResponseWriter) -> None:
+    def _end_record(self, served: RequestRecord, reply: ResponseWriter) -> None:
         """Count a request that has ended and report it."""
-        self._told(served, reply)
+        self._report(served, reply)
         self.context.metrics.answered(served)
 
-    def _told(self, served: RequestRecord, reply: ResponseWriter) -> None:
+    def _report(self, served: RequestRecord, reply: ResponseWriter) -> None:
         served.ended(reply.status, reply.sent, whole=reply.ended)
         if self.tell is not None:
             self.tell(served)
@@ -212,34 +219,34 @@ class Gateway:
         ``over`` is called at the end. With a failure, before anything was sent to the client, ``answer`` continues from
         there.
         """
-        door = ROUTES.get((asked.head.method, asked.head.path))
+        route = ROUTES.get((asked.head.method, asked.head.path))
         if (
-            door is None
-            or door.passes is None
+            route is None
+            or route.passes is None
             or self.telemetry is not None
             or IDEMPOTENCY_HEADER in asked.head.headers
         ):
             return None
-        if self._over or self._late(asked):  # who is begun when all were given up would be given up by nobody
+        if self._over or self._is_key_stale(asked):  # once all were cancelled, nobody would cancel it
             return None
         try:
-            passage = self.lane.at_once(asked, door.passes, reply)
+            attempt = self.direct.at_once(asked, route.passes, reply)
         except Exception:  # ``answer`` finds the same, and says it
             return None
-        if passage is None:
+        if attempt is None:
             return None
-        self._begun(asked, reply)
-        if not passage.start(over):
-            passage.forget()
+        self._begin(asked, reply)
+        if not attempt.start(over):
+            attempt.forget()
             self.active -= 1
             return None
         asked.chat = None  # it has it
-        return passage
+        return attempt
 
-    def _begun(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
+    def _begin(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
         self.active += 1
         reply.keep_alive &= not self.leaving
-        served = self.told_of(asked.head, asked.served, len(asked.body))
+        served = self._begin_record(asked.head, asked.served, len(asked.body))
         served.key = "" if asked.key is ANONYMOUS else asked.key.id
         asked.told["x-request-id"] = served.id
         if "origin" in asked.head.headers:
@@ -249,14 +256,14 @@ class Gateway:
     async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
         """Answer a request through its route, or with an error; under an Idempotency-Key, once."""
         new_requester()
-        self._begun(asked, reply)
+        self._begin(asked, reply)
         served = asked.served
         if served.span is not None:
             served.span.enter()
         try:
             found = None
             if asked.after is None:
-                self._still(asked)
+                self._recheck_key(asked)
                 found = await begin_idempotent(self.ledger, asked) if self.ledger is not None else None
             if isinstance(found, StoredReply):
                 again = dict(line.split(": ", 1) for line in found.headers.splitlines())
@@ -276,7 +283,7 @@ class Gateway:
     def ended(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
         """Finish the accounting of a request that was answered or failed."""
         self.active -= 1
-        self.told(asked.served, reply)
+        self._end_record(asked.served, reply)
 
     def handed_on(self) -> None:
         """Uncount a request that continues in a task, where it is counted again."""
@@ -285,23 +292,23 @@ class Gateway:
     def unanswered(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
         """Close a request whose task was cancelled before it began."""
         if asked.after is not None:
-            self.lane.abandoned(asked.after)
+            self.direct.abandoned(asked.after)
             asked.after = None
         else:
-            self.told_of(asked.head, asked.served, len(asked.body))
+            self._begin_record(asked.head, asked.served, len(asked.body))
         answer_cancelled(asked, reply)
-        self.told(asked.served, reply)
+        self._end_record(asked.served, reply)
 
-    def _late(self, asked: GatewayRequest) -> bool:
+    def _is_key_stale(self, asked: GatewayRequest) -> bool:
         """Return True if the key was checked so long ago that it may have been revoked since.
 
         A body may take hours to arrive, and a pipelined request waits for the answers before its own.
         """
         return monotonic() - asked.since > RECHECK_SECONDS
 
-    def _still(self, asked: GatewayRequest) -> None:
+    def _recheck_key(self, asked: GatewayRequest) -> None:
         """Check the key again if it was checked a while ago. Raises Refused."""
-        if self.ledger is not None and asked.key is not ANONYMOUS and self._late(asked):
+        if self.ledger is not None and asked.key is not ANONYMOUS and self._is_key_stale(asked):
             asked.key = authenticate(self.ledger, asked.head)
 
     async def _answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
@@ -317,14 +324,14 @@ class Gateway:
 
     async def _routed(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
         """Answer on the direct path if the request may take it, else by its handler, which continues its attempt."""
-        door = find_route(asked.head)
-        if asked.after is None and door.passes is not None and await self.lane.answer(asked, reply, door.passes):
+        route = find_route(asked.head)
+        if asked.after is None and route.passes is not None and await self.direct.answer(asked, reply, route.passes):
             return
         try:
-            await door.answer(self.context, asked, reply)
+            await route.answer(self.context, asked, reply)
         finally:
             if asked.after is not None:
-                self.lane.abandoned(asked.after)
+                self.direct.abandoned(asked.after)
                 asked.after = None
 
     # ---- for health checks and metrics
@@ -380,16 +387,16 @@ class Gateway:
         for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
             loop.add_signal_handler(number, self.stop)
         if self.worker is not None:
-            self._mind(self.worker, loop)
+            self._watch_parent(self.worker, loop)
         watching, pruning = loop.create_task(self._watch()), StorePruner(self.client)
         pruning.start()
         try:
             await self._stop.wait()
-            await self._drained()
+            await self._drain_connections()
         finally:
             watching.cancel()
             await pruning.close()
-            await self.lane.close()
+            await self.direct.close()
             if self.worker is not None:
                 self._publish(self.worker, None)
             for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
@@ -402,7 +409,7 @@ class Gateway:
         self.stopping = True
         self._stop.set()
 
-    def _mind(self, worker: GatewayWorker, loop: asyncio.AbstractEventLoop) -> None:
+    def _watch_parent(self, worker: GatewayWorker, loop: asyncio.AbstractEventLoop) -> None:
         """Report to the parent that this worker serves; stop when the parent is gone or starts a successor."""
 
         def orphaned() -> None:
@@ -418,14 +425,14 @@ class Gateway:
         self.leaving = True
         self._stop.set()
 
-    async def _drained(self) -> None:
+    async def _drain_connections(self) -> None:
         """Let running answers finish, refuse new requests with 503, and cancel what is left after the drain time.
 
         Where successors take over, requests that have half arrived are still read and answered.
         """
         if not self.stopping:
-            await self._deaf()
-            await self._told_to_leave()
+            await self._stop_accepting()
+            await self._announce_end()
         for connection in tuple(self.connections):
             connection.close_when_idle(shutting_down() if self.stopping else None)
         loop = asyncio.get_running_loop()
@@ -433,7 +440,7 @@ class Gateway:
         while self._unfinished and loop.time() < until and not self._hurry.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
-        await self._deaf()
+        await self._stop_accepting()
         self._over = True
         tasks = [each.task for each in self.connections if isinstance(each.task, asyncio.Task)]
         for connection in tuple(self.connections):
@@ -447,7 +454,7 @@ class Gateway:
     def _unfinished(self) -> bool:
         return self.active > 0 or (self.leaving and any(each.busy for each in self.connections))
 
-    async def _told_to_leave(self) -> None:
+    async def _announce_end(self) -> None:
         """Let idle clients learn by ``connection: close`` that their connection ends.
 
         A connection that is closed just as its client sends looks broken.
@@ -458,7 +465,7 @@ class Gateway:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), 0.05)
 
-    async def _deaf(self) -> None:
+    async def _stop_accepting(self) -> None:
         """Stop accepting without losing a connection: asyncio forgets a socket accepted just before the close."""
         for socket in (socket for server in self._servers for socket in server.sockets):
             asyncio.get_running_loop().remove_reader(socket.fileno())
@@ -478,7 +485,7 @@ class Gateway:
                 await offload(True, release_memory)
             for _ in range(_READS):
                 await asyncio.sleep(0)
-            self.lane.watch(now)
+            self.direct.watch(now)
             if self.worker is not None:
                 self._publish(self.worker, self._gauges())
             for connection in tuple(self.connections):

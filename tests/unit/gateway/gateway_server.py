@@ -101,11 +101,11 @@ class GatewayServer:
     def taken(self) -> int:
         """Chats that the lane answered. A client has its answer before that is noted."""
         until(lambda: not self.gateway.active)
-        return self.gateway.lane.taken
+        return self.gateway.direct.taken
 
     def until_written(self) -> None:
         """Wait until every request is over and its rows are in the store: the lane writes them after the answer."""
-        until(lambda: not self.gateway.active and self.gateway.lane.rows.idle)
+        until(lambda: not self.gateway.active and self.gateway.direct.rows.idle)
 
     @property
     def base_url(self) -> str:
@@ -152,9 +152,9 @@ def through_the_executor(gateway: Gateway, *, every: bool = True) -> None:
 
     for name, instead in (("ready", refuse), ("at_once", lambda *asked: None)):
         if every:
-            setattr(gateway.lane, name, instead)
+            setattr(gateway.direct, name, instead)
         else:
-            vars(gateway.lane).pop(name, None)
+            vars(gateway.direct).pop(name, None)
 
 
 class Said(NamedTuple):

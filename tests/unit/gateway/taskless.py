@@ -72,7 +72,7 @@ def _prepared(self: Connection, asked: GatewayRequest, reply: ResponseWriter) ->
 
 async def _known(gateway: Gateway, asked: GatewayRequest) -> CompiledPlan | None:
     """How it may go without a task, now that what it needs is at hand; None where it may not."""
-    dialect, lane = find_route(asked.head).passes, gateway.lane
+    dialect, lane = find_route(asked.head).passes, gateway.direct
     if dialect is None or gateway.telemetry is not None:
         return None
     ready = await lane.ready(asked, dialect)

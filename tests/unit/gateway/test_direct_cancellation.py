@@ -43,7 +43,7 @@ def request(content: str = "hello", *headers: bytes, **more: Any) -> bytes:
 
 def clean(house: GatewayServer) -> bool:
     """Nothing is on its way any more, and nothing is left of it."""
-    lane = house.gateway.lane
+    lane = house.gateway.direct
     slate = lane.rows._slate
     free = slate is None or len(slate._free) == SLOTS
     busy = [pipe for pipe in tuple(lane.pool._all) if pipe.listener is not None]
@@ -137,4 +137,4 @@ def test_connections_are_used_again_over_answers_and_streams(wall: FaultyHost) -
             assert data.startswith(b"HTTP/1.1 200")
             until(lambda: clean(house))
         assert house.taken == 12
-        assert house.gateway.lane.pool.opened == 1
+        assert house.gateway.direct.pool.opened == 1

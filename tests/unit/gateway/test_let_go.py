@@ -43,7 +43,7 @@ def test_what_was_asked_goes_with_its_answer(house: GatewayServer, route: str, s
     assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
     gc.collect()
     before = len(those(Request, ExtractedBody))
-    lane, taking = house.gateway.lane, route == "lane"
+    lane, taking = house.gateway.direct, route == "lane"
     until(lambda: lane.taken == 2 * taking)  # a client has its answer before it is counted
     for _ in range(3):
         assert house.chat("hello", **more).status_code == 200

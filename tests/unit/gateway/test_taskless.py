@@ -310,8 +310,8 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
                 line.sendall(request())
                 until(lambda: bool(kinds.given) and not house.gateway.active)
         until(lambda: clean(house))
-        assert len(kinds.given) == 1 and not house.gateway.lane.rows._broken
-        slate = house.gateway.lane.rows._slate
+        assert len(kinds.given) == 1 and not house.gateway.direct.rows._broken
+        slate = house.gateway.direct.rows._slate
         assert slate is not None and len(set(slate._free)) == len(slate._free)
         assert house.chat().status_code == 200
 
