@@ -44,8 +44,9 @@ class GatewayContext:
         client: what plans and runs. limits: on what clients may send.
         ledger: keys and budgets; None serves this machine alone, whoever asks.
         prompts: prompt files. server: its state, for health checks and metrics.
-        note: writes a sentence about an internal error to the log. shapes: plans by shape of request.
-        plans: recent plans by id. conversations, items, signatures: what the next turn of a conversation needs.
+        note: writes a sentence about an internal error to the log. metrics: counters.
+        plan_cache: plans by shape of request. plans: recent plans by id.
+        conversations, items, signatures: what the next turn of a conversation needs.
         readiness: the latest result of the checks of ``/readyz``.
     """
 
@@ -56,7 +57,7 @@ class GatewayContext:
     server: ServerStatus
     note: Callable[[str], None]
     metrics: Metrics = field(default_factory=Metrics)
-    shapes: PlanCache = field(default_factory=PlanCache)
+    plan_cache: PlanCache = field(default_factory=PlanCache)
     plans: PlanHistory = field(default_factory=PlanHistory)
     conversations: Conversations = field(default_factory=Conversations)
     items: ResponseItems = field(default_factory=ResponseItems)

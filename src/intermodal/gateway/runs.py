@@ -43,7 +43,7 @@ async def plan_request(
 
     async def planned(inputs: Inputs) -> Plan:
         if not exact:
-            return await context.shapes.plan(inputs)
+            return await context.plan_cache.plan(inputs)
         long = is_long(request.messages, request.tools, request.output)
         return await offload(long, plan_from, inputs, "http")
 

@@ -123,11 +123,11 @@ def test_a_known_shape_is_not_planned_again(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_chat_goes_by_its_shape_and_explain_by_its_own_sizes(house: GatewayServer) -> None:
     for text in ("one two three", "four five six"):
         assert house.chat(text, max_tokens=50).status_code == 200
-    assert house.gateway.context.shapes.misses >= 1
-    before = house.gateway.context.shapes.hits + house.gateway.context.shapes.misses
+    assert house.gateway.context.plan_cache.misses >= 1
+    before = house.gateway.context.plan_cache.hits + house.gateway.context.plan_cache.misses
     body = {"model": "cloud/strong", "messages": [{"role": "user", "content": "one two three"}], "max_tokens": 50}
     assert house.post("/v1/explain", body).status_code == 200
-    assert house.gateway.context.shapes.hits + house.gateway.context.shapes.misses == before
+    assert house.gateway.context.plan_cache.hits + house.gateway.context.plan_cache.misses == before
 
 
 def test_sizes_of_a_shape_are_at_most_a_sixteenth_apart(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ class DirectEngine:
         if inputs is None:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
-            plan = await context.shapes.shared(inputs)
+            plan = await context.plan_cache.shared(inputs)
             long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
             way = await offload(long, self._way, ready, inputs, plan) if plan is not None else _UNPLANNED
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
