@@ -53,6 +53,23 @@ def convert_calendar(data: bytes, name: str) -> plugins.ConvertedFile:
     return plugins.ConvertedFile(text=f"Appointments of {name}:\n{text}")
 
 
+class CALENDAR:
+    """An output: appointments, asked for as JSON and written as an iCalendar file."""
+
+    output = plugins.JsonOutput(
+        schema={
+            "type": "object",
+            "properties": {"start": {"type": "string"}, "title": {"type": "string"}},
+            "required": ["start", "title"],
+        }
+    )
+
+    @staticmethod
+    def render(result: plugins.Result) -> str:
+        event = f"BEGIN:VEVENT\nDTSTART:{result.data['start']}\nSUMMARY:{result.data['title']}\nEND:VEVENT"
+        return f"BEGIN:VCALENDAR\nVERSION:2.0\n{event}\nEND:VCALENDAR"
+
+
 @dataclass
 class Question:
     """A prompt file that is a question with names in braces: ``Who is {person}?``"""

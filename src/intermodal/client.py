@@ -236,7 +236,9 @@ class AsyncClient(ClientVerbs, ClientResources):
         prepared = await self.prepare(request, counting=True)
         plan = plan_from(prepared.inputs)
         result = fold([event async for event in self.execute(prepared, plan)])
-        return Answer(value=request_builder.typed_value(result, schema), result=result, plan=plan)
+        return Answer(
+            value=request_builder.typed_value(result, schema, options.get("output")), result=result, plan=plan
+        )
 
     def world(self, prepared: PreparedRequest) -> Dependencies:
         """What calls are made with, for those who make them without a plan: a probe."""

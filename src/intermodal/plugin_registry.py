@@ -20,7 +20,7 @@ from intermodal.errors import NotInstalled
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
-PluginKind = Literal["host", "protocol", "converter", "runtime", "prompt format"]
+PluginKind = Literal["host", "protocol", "converter", "runtime", "prompt format", "output"]
 # Kind -> the group of entry points in which a plugin names what it provides.
 GROUPS: Final[Mapping[PluginKind, str]] = {
     "host": "intermodal.hosts",
@@ -28,6 +28,7 @@ GROUPS: Final[Mapping[PluginKind, str]] = {
     "converter": "intermodal.converters",
     "runtime": "intermodal.runtimes",
     "prompt format": "intermodal.prompts",
+    "output": "intermodal.outputs",
 }
 LOG = logging.getLogger("intermodal.plugins")
 LOG.addHandler(logging.NullHandler())  # else Python prints warnings to stderr by itself
@@ -101,9 +102,9 @@ def _installed_plugins(kind: PluginKind, taken: frozenset[str], paths: tuple[str
         if not _NAME.fullmatch(plugin.name):
             report_problem(plugin, "is not used: a name begins with a letter or digit, and has dots and dashes besides")
         elif plugin.name in taken:
-            report_problem(plugin, f"is not used: intermodal has a {kind} of that name")
+            report_problem(plugin, "is not used: its name is one of intermodal's own")
         elif plugin.name in found:
-            report_problem(plugin, f"is not used: {found[plugin.name].title} has a {kind} of that name")
+            report_problem(plugin, f"is not used: {found[plugin.name].title} has that name too, and comes first")
         else:
             found[plugin.name] = plugin
     return found

@@ -5,8 +5,9 @@
 ``intermodal.converters``  a ``FileConverter``, called in the sandboxed media worker for files with that ending
 ``intermodal.runtimes``    a ``SpeechRuntime`` or ``TextRuntime``: a model of a host's row, run in a process of its own
 ``intermodal.prompts``     a ``PromptFormat``: reads prompt files by the endings of their names
+``intermodal.outputs``     an ``OutputFormat``: an answer asked for as JSON or text, and written in another format
 
-The name of an entry point is that of the host, of the protocol in its row, or the ending of the files.
+The name of an entry point is that of the host, of the protocol in its row, of the output, or the ending of the files.
 ``docs/plugins.md`` explains each with an example; ``examples/plugin`` is a whole package. Types are imported on first
 use, so that importing this module costs next to nothing.
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from intermodal.errors import CallError as CallError
     from intermodal.errors import InputBroken as InputBroken
     from intermodal.errors import PromptError as PromptError
+    from intermodal.events import Result as Result
     from intermodal.media.office.conversion_types import ConvertedFile as ConvertedFile
     from intermodal.media.office.conversion_types import EmbeddedFile as EmbeddedFile
     from intermodal.prompts.prompt_file import Argument as Argument
@@ -42,7 +44,10 @@ if TYPE_CHECKING:
     from intermodal.protocols.calls import WireText as WireText
     from intermodal.protocols.calls import WireTextDelta as WireTextDelta
     from intermodal.protocols.calls import WireUsage as WireUsage
+    from intermodal.request import JsonOutput as JsonOutput
     from intermodal.request import Message as Message
+    from intermodal.request import Output as Output
+    from intermodal.request import TextOutput as TextOutput
 
 
 class ChatProtocol(Protocol):
@@ -93,6 +98,16 @@ class TextRuntime(Protocol):
         ...
 
 
+class OutputFormat(Protocol):
+    """An output; ``output`` is what the model is asked for, mostly a ``JsonOutput`` with a schema."""
+
+    output: Output
+
+    def render(self, result: Result, /) -> str:
+        """Return the answer in this format. ``result.data`` has the JSON, ``result.text`` the words."""
+        ...
+
+
 _MODULES = {
     "catalog.types": ("Host",),
     "content": ("ReadLine", "Segment", "Text", "Transcript"),
@@ -103,7 +118,8 @@ _MODULES = {
         "ChatCall", "EncodedRequest", "Finish", "NotExpressible", "ReasoningDelta", "ToolCallDelta", "WireEvent",
         "WireImage", "WireText", "WireTextDelta", "WireUsage",
     ),
-    "request": ("Message",),
+    "events": ("Result",),
+    "request": ("JsonOutput", "Message", "Output", "TextOutput"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -21,6 +21,7 @@ from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Sourc
 from intermodal.errors import ConfigError, UsageError
 from intermodal.events import Result
 from intermodal.hints import command, setting
+from intermodal.output_formats import output_format, output_plugins
 from intermodal.request import (
     HOTTEST,
     LICENCES,
@@ -98,7 +99,7 @@ class RequestOptions(TypedDict, total=False):
 class AskOptions(RequestOptions, total=False):
     """Options of ``ask`` besides prompt, files and schema; see :func:`make_request`."""
 
-    output: Output | None
+    output: Output | str | None
     system: str
     history: Iterable[Message]
 
@@ -208,7 +209,7 @@ def make_request(
     prompt: str,
     *files: FileLike,
     schema: Schema | None = None,
-    output: Output | None = None,
+    output: Output | str | None = None,
     system: str = "",
     history: Iterable[Message] = (),
     **options: Unpack[RequestOptions],
@@ -219,7 +220,7 @@ def make_request(
         prompt: the question; "" when the output needs none (a transcript, an embedding of a file).
         files: paths, http(s) URLs, bytes, ``(name, bytes)``, or parts.
         schema: a pydantic class, a dataclass or a JSON Schema: the answer is JSON of that shape.
-        output: another output than text, when there is no schema.
+        output: another output than text, when there is no schema; a plugin's by its name.
         system: instruction for the whole conversation.
         history: earlier turns, oldest first.
         options: fields of ``Policy`` and ``Sampling`` by name (``objective="fastest"``, ``max_tokens=64``).
@@ -239,7 +240,7 @@ def make_request(
     parts += [as_part(file) for file in files]
     if not parts:
         raise UsageError("nothing was asked", todo="give a prompt, a file, or both")
-    check_output(output, options.get("seed"))
+    output = checked_output(output, options.get("seed"))
     options.setdefault("max_cost_stated", "max_cost" in options)
     messages = [Message(role="system", parts=(Text(text=system),))] if system else []
     messages += [*history, Message(role="user", parts=tuple(parts))]
@@ -253,14 +254,22 @@ def make_request(
     )
 
 
+def checked_output(output: Output | str | None, seed: object = None) -> Output | None:
+    """Return what is asked for, of a plugin's output by its name too.
+
+    Raises UsageError for anything else, for labels that are fewer than two or alike, and for sizes and counts out of
+    range; NotInstalled for an output of a plugin that cannot be used.
+    """
+    asked = output_format(output).output if isinstance(output, str) and output in output_plugins() else output
+    if isinstance(asked, str) or (asked is not None and not isinstance(asked, get_args(Output))):
+        known = [each.__name__ for each in get_args(Output)] + [repr(name) for name in output_plugins()]
+        raise UsageError(f"{output!r} is not an output", where="output", todo=f"give one of {', '.join(known)}")
+    check_output(asked, seed)
+    return asked
+
+
 def check_output(output: Output | None, seed: object = None) -> None:
-    """Raise UsageError unless this is an output: labels are two or more and differ; sizes and counts are in range."""
-    if output is not None and not isinstance(output, get_args(Output)):
-        raise UsageError(
-            f"{output!r} is not an output",
-            where="output",
-            todo=f"give one of {', '.join(x.__name__ for x in get_args(Output))}",
-        )
+    """Raise UsageError for labels that are fewer than two or alike, and for sizes and counts out of range."""
     if isinstance(output, ImageOutput):
         _check_picture(output, seed)
     if not isinstance(output, ScoresOutput):
@@ -460,10 +469,11 @@ def with_answer(messages: tuple[Message, ...], answer: str) -> tuple[Message, ..
     return (*messages, Message(role="assistant", parts=(Text(text=answer),)))
 
 
-def typed_value(result: Result, schema: Any) -> Any:
-    """Return the typed value of an answer: None without a schema, the JSON data for a schema given as a dict."""
+def typed_value(result: Result, schema: Any, output: Output | str | None = None) -> Any:
+    """Return the typed value of an answer: the JSON data for a schema given as a dict, without one the text that a
+    plugin's output makes of the answer, else None."""
     if schema is None:
-        return None
+        return output_format(output).render(result) if isinstance(output, str) else None
     if isinstance(schema, Mapping):
         return result.data
     return schemas.parse_answer(result.data, schema)

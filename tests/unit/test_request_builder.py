@@ -51,7 +51,7 @@ def test_an_unknown_option_is_named_with_the_known_ones() -> None:
 
 def test_an_output_that_is_a_word_is_refused_with_what_there_is() -> None:
     with pytest.raises(UsageError) as raised:
-        request_builder.make_request("", "call.wav", output="transcript")  # type: ignore[arg-type]
+        request_builder.make_request("", "call.wav", output="transcript")
     assert "'transcript' is not an output" in str(raised.value) and "TranscriptOutput" in str(raised.value)
 
 

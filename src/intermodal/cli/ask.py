@@ -244,10 +244,11 @@ def load_plan(path: Path) -> SavedPlan:
 
 def _streams(prepared: PreparedRequest, given: dict[str, Any]) -> bool:
     """Words go to stdout as they come, except where stdout gets a finished document."""
+    from intermodal.cli.arguments.output_options import plugin_output
     from intermodal.request import SpeechOutput, TextOutput, TranscriptOutput
 
     output = prepared.inputs.request.output
-    if given["as_json"]:
+    if given["as_json"] or plugin_output(given["output_kind"]) is not None:
         return False
     if isinstance(output, SpeechOutput):
         return bool(given["to"])
@@ -349,6 +350,7 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
         LABEL,
         best_label,
         images_document,
+        plugin_output,
         scores_table,
         speech_document,
         write_images,
@@ -371,13 +373,17 @@ def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result
         write_speech(result.speech, given["to"], quiet=quiet)
     if isinstance(output, ImageOutput) and (given["to"] or not given["as_json"]):
         write_images(result.images, given["to"], quiet=quiet)
-    if given["as_json"]:
+    own = plugin_output(given["output_kind"])
+    if own is not None and not given["as_json"]:
+        click.echo(own.render(result).rstrip("\n"))
+    elif given["as_json"]:
         answer = _answer(plan, msgspec.structs.replace(result, speech=None, images=()), analysis)
         media = {
             "speech": speech_document(result.speech, given["to"]),
             "images": images_document(result.images, given["to"]),
         }
-        print_document("answer", {**answer, **media})
+        rendered = {"rendered": own.render(result)} if own is not None else {}
+        print_document("answer", {**answer, **media, **rendered})
     elif isinstance(output, ScoresOutput):
         click.echo(best_label(result.scores) if given["output_kind"] == LABEL else scores_table(result.scores))
     elif isinstance(output, JsonOutput):

@@ -147,6 +147,18 @@ def _check_converters() -> None:
     anyio.run(check)
 
 
+def _check_outputs() -> None:
+    from intermodal.errors import NotInstalled
+    from intermodal.output_formats import output_format, output_plugins
+    from intermodal.plugin_registry import report_problem
+
+    for name, plugin in output_plugins().items():
+        try:
+            output_format(name)
+        except NotInstalled as error:
+            report_problem(plugin, f"is not used: {error.what}")
+
+
 # Kind -> what reads all plugins of it, and reports those that cannot be used.
 _CHECKS: Mapping[PluginKind, Callable[[], None]] = {
     "host": _check_hosts,
@@ -154,4 +166,5 @@ _CHECKS: Mapping[PluginKind, Callable[[], None]] = {
     "converter": _check_converters,
     "runtime": _check_runtimes,
     "prompt format": _check_prompt_formats,
+    "output": _check_outputs,
 }

@@ -130,5 +130,5 @@ def test_the_list_of_plugins_tells_converters_that_cannot_be_imported_and_ending
     assert problems.pop("ifc") == ""
     assert problems == {
         "blob": "is not used: cannot be loaded (ModuleNotFoundError: No module named 'elsewhere')",
-        "pdf": "is not used: intermodal has a converter of that name",
+        "pdf": "is not used: its name is one of intermodal's own",
     }

@@ -62,8 +62,8 @@ def test_an_installed_host_is_listed_planned_and_asked_after_consent_and_gone_on
 @pytest.mark.parametrize(
     ("name", "row", "problem"),
     [
-        ("openai", "HOST = {}", "intermodal has a host of that name"),
-        ("groq", "HOST = {}", "intermodal has a host of that name"),
+        ("openai", "HOST = {}", "its name is one of intermodal's own"),
+        ("groq", "HOST = {}", "its name is one of intermodal's own"),
         ("broken", "import no_such_module", "cannot be loaded (ModuleNotFoundError: No module named 'no_such_module')"),
         ("broken", "raise SystemExit(3)", "cannot be loaded (SystemExit: 3)"),
         ("broken", "OTHER = {}", "cannot be loaded (AttributeError"),
@@ -96,7 +96,10 @@ def test_of_two_packages_with_a_host_of_one_name_the_first_by_name_is_used(pytho
     hosts = {row["host"]: row["base_url"] for row in python.intermodal("hosts", "--json").document["hosts"]}
     assert hosts["twin"] == "http://127.0.0.1:1/v1"
     states = {row["package"]: row["problem"] for row in python.intermodal("plugins", "--json").document["plugins"]}
-    assert states == {"intermodal-a": "", "intermodal-b": "is not used: intermodal-a 2.0 has a host of that name"}
+    assert states == {
+        "intermodal-a": "",
+        "intermodal-b": "is not used: intermodal-a 2.0 has that name too, and comes first",
+    }
 
 
 def test_doctor_lists_plugins_with_their_packages_and_versions(python: PluginPython) -> None:

@@ -7,7 +7,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -25,6 +25,9 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
+if TYPE_CHECKING:
+    from intermodal.output_formats import OutputFormat
+
 PICTURE_FORMATS: tuple[PictureFormat, ...] = ("png", "jpeg", "webp")
 
 
@@ -34,6 +37,24 @@ SUFFIXES: Mapping[str, PictureFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg":
 _SIZE = re.compile(r"(\d{1,5})[x×](\d{1,5})", re.IGNORECASE)
 
 KINDS = ("text", "json", "transcript", "embedding", "speech", "scores", "label", "image")
+
+
+class OutputChoice(click.Choice[str]):
+    """The built-in outputs, and those of plugins, which are looked for when another name is given."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if value not in KINDS and plugin_output(value) else super().convert(value, param, ctx)
+
+
+def plugin_output(name: str | None) -> OutputFormat | None:
+    """Return the output of a plugin of that name, None where no plugin has it. Raises NotInstalled."""
+    if not name or name in KINDS:
+        return None
+    from intermodal.output_formats import output_format, output_plugins
+
+    return output_format(name) if name in output_plugins() else None
+
+
 LABEL = "label"  # the best of the scores, by itself
 TRANSCRIPT_FORMATS = ("text", "json", "srt", "vtt")
 SPEECH_FORMATS = ("wav", "mp3")
@@ -69,15 +90,20 @@ def output_of(given: Mapping[str, Any]) -> Output:
     for name, other in asks.items():
         if other != kind:
             raise UsageError(
-                f"{_SPELLED[name]} asks for {_NAMES[other]}, the rest for {_NAMES[kind]}",
+                f"{_SPELLED[name]} asks for {_NAMES[other]}, the rest for {_NAMES.get(kind, kind)}",
                 todo="leave one of them out",
             )
     if form and (kind, form) not in _FORMS:
         of = ", ".join(form for of, form in _FORMS if of == kind)
-        todo = f"formats of {_NAMES[kind]} are {of}" if of else "add --output transcript, speech or image"
-        what = "--format is for transcripts, speech and pictures" if not of else f"{_NAMES[kind]} has no such format"
+        todo = f"formats of {_NAMES.get(kind, kind)} are {of}" if of else "add --output transcript, speech or image"
+        what = (
+            "--format is for transcripts, speech and pictures"
+            if not of
+            else f"{_NAMES.get(kind, kind)} has no such format"
+        )
         raise UsageError(what, where=f"--format {form}", todo=todo)
-    made: Output = _MAKE[kind](given)
+    own = plugin_output(kind)
+    made: Output = _MAKE[kind](given) if own is None else own.output
     return made
 
 

@@ -1,0 +1,65 @@
+"""Outputs of plugins: an answer that is asked for as one of the built-in outputs, and written in another format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, get_args
+
+from intermodal.answer_schema import check_schema
+from intermodal.errors import IntermodalError, OutputInvalid, SchemaInvalid
+from intermodal.events import Result
+from intermodal.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable
+from intermodal.request import JsonOutput, Output
+
+# Names of outputs that the command line has.
+OUTPUT_NAMES = ("text", "json", "transcript", "embedding", "speech", "scores", "label", "image")
+
+
+class OutputFormat:
+    """An output of a plugin: ``output`` is what is asked for, ``render`` writes the answer."""
+
+    def __init__(self, plugin: Plugin, output: Output, render: Callable[[Result], str]) -> None:
+        self.name = plugin.name
+        self.output = output
+        self._plugin = plugin
+        self._render = render
+
+    def render(self, result: Result) -> str:
+        """Return the answer in this format. Raises OutputInvalid where the plugin fails."""
+        try:
+            made = self._render(result)
+        except IntermodalError:
+            raise
+        except Exception as error:
+            raise self._failed(f"failed ({type(error).__name__})") from error
+        if not isinstance(made, str):
+            raise self._failed(f"returned {type(made).__name__}, not text")
+        return made
+
+    def _failed(self, what: str) -> OutputInvalid:
+        said = f"the answer could not be written as {self.name}: the plugin {self._plugin.title} {what}"
+        return OutputInvalid(said, todo=self._plugin.removal)
+
+
+def output_plugins() -> Mapping[str, Plugin]:
+    """Return the plugins that add an output, by its name; none is imported."""
+    return installed_plugins("output", OUTPUT_NAMES)
+
+
+def output_format(name: str) -> OutputFormat:
+    """Return the output of a plugin, by a name of ``output_plugins``. Raises NotInstalled where it cannot be used."""
+    return _loaded(output_plugins()[name])
+
+
+@cache
+def _loaded(plugin: Plugin) -> OutputFormat:
+    found: Any = load_plugin(plugin, "output", "render")
+    if not isinstance(found.output, get_args(Output)):
+        raise not_usable(plugin, f"asks for {type(found.output).__name__}, which is no output")
+    if isinstance(found.output, JsonOutput):
+        try:
+            check_schema(found.output.schema)
+        except SchemaInvalid as error:
+            raise not_usable(plugin, f"has a schema that cannot be used: {error.what}") from None
+    return OutputFormat(plugin, found.output, found.render)
