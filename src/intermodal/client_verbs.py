@@ -132,7 +132,7 @@ class ClientVerbs:
         gathered = await prepare(_reading_request(self, query, passages, files), self, planning=True, ranking=False)
         inputs = gathered.inputs
         told, without = await passages_of(inputs.request, gathered.opened, self.media, besides=_GIVEN if given else "")
-        ranker = Ranker(endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded)
+        ranker = Ranker(endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded, store=self.store)
         ranked = await ranker.rank(query, [*given, *told], top=top, progress=progress)
         return msgspec.structs.replace(
             with_verdict(ranked, _language_model_alternative(inputs)), without_text=tuple(without)

@@ -64,6 +64,22 @@ async def test_documents_are_ranked_by_their_pages(client: AsyncClient, media: P
     assert sorted(each.passage.page for each in ranked.results) == [1, 2, 3]
 
 
+async def test_what_reranking_took_is_kept_and_the_next_is_expected_by_it(client: AsyncClient) -> None:
+    first = await client.rerank("where can i park in oslo", OFFICES)
+    assert "size of its files" in first.expected.basis
+    for _ in range(11):
+        await client.rerank("where can i park in oslo", [*OFFICES, *OFFICES])
+    attempts = [row for row in client.store.attempts() if row.reservation.task == "text-ranking"]
+    assert len(attempts) == 12
+    assert all(row.outcome is not None and row.outcome.usage.input_tokens for row in attempts)
+    after = await client.rerank("where can i park in oslo", [*OFFICES, *OFFICES])
+    assert "runs" in after.expected.basis
+    known = client.store.statistics()
+    tokens, factor = attempts[-1].outcome.usage.input_tokens, known.get(TINY, "reading_factor")  # type: ignore[union-attr]
+    assert factor is not None
+    assert factor.mid == pytest.approx(tokens / (attempts[-1].reservation.work.letters / 4), rel=0.3)
+
+
 async def test_of_many_passages_those_that_share_rare_words_are_read_and_the_rest_is_counted(
     client: AsyncClient,
 ) -> None:

@@ -95,7 +95,7 @@ async def _read(
         part = some[0][0]
         numbers = tuple(page.number for _, page in some)
         texts = await media.page_text(opened.data(part.index), numbers, name=part.name)
-        scores, _, _ = await ranker.scores(question, texts)
+        scores = (await ranker.scores(question, texts)).scores
         found |= {(part.index, number): round(score, 6) for number, score in zip(numbers, scores, strict=True)}
     return found
 

@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+import anyio
+import anyio.to_thread
 import msgspec
 
 from intermodal import errors
 from intermodal.content import Text, Value
+from intermodal.events import Usage
 from intermodal.executor.outputs.vector_math import cosine
 from intermodal.planner.conversion.page_relevance import page_scores as by_words
 from intermodal.planner.conversion.page_relevance import select_pages
@@ -26,19 +31,25 @@ from intermodal.plans.verdict import Instead, Other, Verdict
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.questions.keyword_needs import words_of
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
+from intermodal.store.learned_figures import TOKENS_PER_LETTER
+from intermodal.store.rows import AttemptOutcome, Range, Reservation, Work
 
 if TYPE_CHECKING:
-    from intermodal.catalog.types import Catalog, Endpoint
+    from intermodal.catalog.types import Catalog, Endpoint, Speed
     from intermodal.executor.dependencies import LocalRuntimesLike
     from intermodal.media.request_media import OpenedRequest
     from intermodal.media.worker_client import MediaWorker
     from intermodal.request import Request
+    from intermodal.store.database import Store
 
 READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
 AT_ONCE: Final = 8  # passages of one call, after which progress is told
 MOST: Final = 20_000  # passages
 _USUAL: Final = "ms-marco-minilm-l-6-v2"  # weights that are proposed to who has none
-_CHARACTERS: Final = (2.0, 4.0, 6.0)  # of a token
+_FACTOR: Final = between(0.67, 1.0, 2.0, "a token has 2 to 6 characters")
+HEADING: Final = 20  # characters: less is no passage by itself
+PIECE: Final = 1_200  # characters of a passage, about 300 tokens: what such models were trained to rank
+_PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n\s*")
 
 Progress = Callable[[int, int], None]  # passages read, passages to read
 
@@ -49,6 +60,16 @@ class Passage(Value):
     text: str
     file: str = ""
     page: int = 0
+
+
+class PassageScores(NamedTuple):
+    """A score of each text, how many texts were cut and whether the query was, tokens read, and seconds of loading."""
+
+    scores: list[float]
+    cut: int = 0
+    query_cut: bool = False
+    tokens: int = 0
+    load_seconds: float = 0.0
 
 
 class RankedPassage(Value):
@@ -68,7 +89,7 @@ class RerankResult(Value):
         passages: how many were given; read: how many were ranked. cut: how many are longer than is read of one.
         query_cut: the query is longer than half of what the encoder reads. without_text: files that have no text of
             their own, and are not ranked.
-        expected, seconds: seconds expected, loading included, and seconds taken.
+        tokens: read. expected, seconds: seconds expected, loading included, and seconds taken.
         verdict: whether a language model is needed for this, with the price of one that reads all of it.
     """
 
@@ -81,6 +102,7 @@ class RerankResult(Value):
     cut: int = 0
     query_cut: bool = False
     without_text: tuple[str, ...] = ()
+    tokens: int = 0
     expected: Quantity = Quantity()
     seconds: float = 0.0
     verdict: Verdict = Verdict()
@@ -111,22 +133,32 @@ def _rank(endpoint: Endpoint) -> int:
 class Ranker:
     """Ranks passages with one model."""
 
-    def __init__(self, endpoint: Endpoint, runtimes: LocalRuntimesLike, *, loaded: bool = False) -> None:
+    def __init__(
+        self, endpoint: Endpoint, runtimes: LocalRuntimesLike, *, loaded: bool = False, store: Store | None = None
+    ) -> None:
+        """``store``: what earlier runs took is taken from it, and what this takes is written to it."""
         self._endpoint = endpoint
         self._runtimes = runtimes
         self._loaded = loaded
+        self._store = store
 
     async def rank(
-        self, query: str, passages: Sequence[Passage], *, top: int = 10, progress: Progress | None = None
-    ) -> RerankResult:
-        """Return the ``top`` passages that answer the query best."""
+        self, query: str, passages: Sequence[Passage], *, top: int = 10, most: int = READ,
+        progress: Progress | None = None,
+    ) -> RerankResult:  # fmt: skip
+        """Return the ``top`` passages that answer the query best, of ``most`` that are read."""
         check_query(query, top)
         check_passages(passages)
-        picked = passages_to_read(query, passages)
+        picked = passages_to_read(query, passages, most)
         texts = [passages[at].text for at in picked]
-        expected = expected_seconds(self._endpoint, query, list(map(len, texts)), loaded=self._loaded)
+        learned, sizes = await self._learned(), list(map(len, texts))
+        expected = expected_seconds(self._endpoint, query, sizes, loaded=self._loaded, learned=learned)
+        warm = expected_seconds(self._endpoint, query, sizes, loaded=True, learned=learned)
         began = time.perf_counter()
-        found, cut, query_cut = await self.scores(query, texts, progress)
+        async with self._recorded(query, texts, warm) as took:
+            scored = await self.scores(query, texts, progress)
+            took(scored)
+        found, cut, query_cut = scored.scores, scored.cut, scored.query_cut
         order = sorted(range(len(picked)), key=lambda at: (-found[at], picked[at]))
         return RerankResult(
             query=query, endpoint=self._endpoint.id, by="reranker" if self._endpoint.model.ranks else "vectors",
@@ -134,31 +166,77 @@ class Ranker:
                 RankedPassage(index=picked[at], score=round(found[at], 6), passage=passages[picked[at]])
                 for at in order[:top]
             ),
-            passages=len(passages), read=len(picked), cut=cut, query_cut=query_cut,
+            passages=len(passages), read=len(picked), cut=cut, query_cut=query_cut, tokens=scored.tokens,
             expected=expected, seconds=time.perf_counter() - began,
         )  # fmt: skip
 
-    async def scores(
-        self, query: str, texts: Sequence[str], progress: Progress | None = None
-    ) -> tuple[list[float], int, bool]:
-        """Return a score of each text, the number of truncated texts, and whether the query was truncated."""
+    async def scores(self, query: str, texts: Sequence[str], progress: Progress | None = None) -> PassageScores:
+        """Return a score of each text, and what reading them took."""
         found: list[float] = []
-        cut, query_cut = 0, False
+        cut, query_cut, tokens, load = 0, False, 0, 0.0
         vector = None
         if not self._endpoint.model.ranks:
-            vector = (await self._runtimes.embed(self._endpoint, query)).vector
+            read = await self._runtimes.embed(self._endpoint, query)
+            vector, tokens, load = read.vector, read.tokens, read.load_seconds
         for start in range(0, len(texts), AT_ONCE):
             some = tuple(texts[start : start + AT_ONCE])
             if vector is not None:
-                made = [(await self._runtimes.embed(self._endpoint, text, query=False)).vector for text in some]
-                found += [cosine(vector, each) for each in made]
+                made = [await self._runtimes.embed(self._endpoint, text, query=False) for text in some]
+                found += [cosine(vector, each.vector) for each in made]
+                tokens += sum(each.tokens for each in made)
             else:
                 told = await self._runtimes.rank(self._endpoint, query, some)
                 found += told.scores
                 cut, query_cut = cut + told.cut, query_cut or told.query_cut
+                tokens, load = tokens + told.tokens, load + told.load_seconds
             if progress is not None:
                 progress(len(found), len(texts))
-        return found, cut, query_cut
+        return PassageScores(found, cut, query_cut, tokens, load)
+
+    async def _learned(self) -> ReadingSpeed:
+        """What earlier runs took, and for the rest what the catalog says."""
+        if self._store is None:
+            return ReadingSpeed(self._endpoint.speed)
+        known = await anyio.to_thread.run_sync(self._store.statistics)
+        found = {figure: known.get(self._endpoint.id, figure) for figure in ("overhead", "prompt", "load")}
+        speed = msgspec.structs.replace(
+            self._endpoint.speed, **{figure: value for figure, value in found.items() if value is not None}
+        )
+        return ReadingSpeed(speed, known.get(self._endpoint.id, "reading_factor") or _FACTOR)
+
+    @asynccontextmanager
+    async def _recorded(
+        self, query: str, texts: Sequence[str], expected: Quantity
+    ) -> AsyncIterator[Callable[[PassageScores], None]]:
+        """Write the attempt to the store, and what it took when it ends: the next is expected by it."""
+        scored: list[PassageScores] = []
+        if self._store is None:
+            yield scored.append
+            return
+        store, began = self._store, time.perf_counter()
+        times = len(texts) if self._endpoint.model.ranks else 1
+        letters = float(len(query) * times + sum(map(len, texts)))
+        reservation = Reservation(
+            run=uuid.uuid4().hex, step="rank", op="score", task="text-ranking", endpoint=self._endpoint.id,
+            zone=self._endpoint.host.zone, input_tokens=letters * TOKENS_PER_LETTER, work=Work(letters=letters),
+            output_tokens=0.0, cost=0.0, seconds=expected.mid,
+            seconds_range=Range(low=expected.low, high=expected.high),
+        )  # fmt: skip
+        row = await anyio.to_thread.run_sync(store.reserve, reservation)
+        await anyio.to_thread.run_sync(store.sent, row)
+        outcome = AttemptOutcome(error="cancelled")
+        try:
+            yield scored.append
+            (made,) = scored
+            seconds = max(0.0, time.perf_counter() - began - made.load_seconds)
+            usage = Usage(input_tokens=made.tokens, output_tokens=0)
+            outcome = AttemptOutcome(usage=usage, seconds=seconds, load_seconds=made.load_seconds)
+        except errors.IntermodalError as error:
+            outcome = AttemptOutcome(error=error.code)
+            raise
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(store.settle, row, outcome)
 
 
 def check_query(query: str, top: int) -> None:
@@ -193,19 +271,28 @@ def passages_to_read(query: str, passages: Sequence[Passage], most: int = READ) 
     return [places[at] for at in select_pages([1.0] * len(places), worth, most)]
 
 
-def expected_seconds(endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False) -> Quantity:
+class ReadingSpeed(NamedTuple):
+    """How fast passages are read. ``factor``: tokens over a quarter of the characters."""
+
+    speed: Speed
+    factor: Quantity = _FACTOR
+
+
+def expected_seconds(
+    endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False, learned: ReadingSpeed | None = None
+) -> Quantity:
     """Estimate the seconds of an encoder for texts of these sizes in characters, with loading where it is not in
-    memory."""
-    speed = endpoint.speed
+    memory. ``learned``: from earlier runs, in the place of what the catalog says."""
+    speed, factor = learned or ReadingSpeed(endpoint.speed)
     if not speed.prompt.mid:
         return unknown("its speed is not known")
     pairs = len(query) * len(sizes) if endpoint.model.ranks else len(query)
-    characters = float(pairs + sum(sizes))
-    most, middle, least = (characters / each for each in _CHARACTERS)
+    quarters = (pairs + sum(sizes)) * TOKENS_PER_LETTER
     load = Quantity() if loaded else speed.load
     return between(
-        least / speed.prompt.high + load.low, middle / speed.prompt.mid + load.mid,
-        most / speed.prompt.low + load.high, speed.prompt.basis,
+        quarters * factor.low / speed.prompt.high + load.low + speed.overhead.low,
+        quarters * factor.mid / speed.prompt.mid + load.mid + speed.overhead.mid,
+        quarters * factor.high / speed.prompt.low + load.high + speed.overhead.high, speed.prompt.basis,
     )  # fmt: skip
 
 
@@ -214,28 +301,6 @@ def with_verdict(ranked: RerankResult, other: Other) -> RerankResult:
     instead: Instead = "encoder" if ranked.by == "reranker" else "embedding model"
     verdict = Verdict(value="no_language_model", instead=instead, language_model=other)
     return msgspec.structs.replace(ranked, verdict=verdict)
-
-
-__all__ = [
-    "Passage",
-    "RankedPassage",
-    "Progress",
-    "RerankResult",
-    "Ranker",
-    "check_query",
-    "check_passages",
-    "passages_to_read",
-    "with_verdict",
-    "ranking_endpoint",
-    "expected_seconds",
-]
-
-
-HEADING: Final = 20  # characters: less is no passage by itself
-
-PIECE: Final = 1_200  # characters of a passage, about 300 tokens: what such models were trained to rank
-
-_PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n\s*")
 
 
 async def passages(
@@ -278,3 +343,18 @@ def split_text(text: str) -> Iterator[str]:
             held = ""
     if held.strip():
         yield held
+
+
+__all__ = [
+    "Passage",
+    "RankedPassage",
+    "Progress",
+    "RerankResult",
+    "Ranker",
+    "check_query",
+    "check_passages",
+    "passages_to_read",
+    "with_verdict",
+    "ranking_endpoint",
+    "expected_seconds",
+]

@@ -492,9 +492,11 @@ def _per_megapixel(row: AttemptRow) -> float | None:
 
 def _against_letters(row: AttemptRow) -> float | None:
     work = row.reservation.work
-    if row.reservation.op != "read" or work.letters < FEWEST_LETTERS:
+    if work.letters < FEWEST_LETTERS or row.outcome is None:
         return None
-    return _ratio(_output(row), work.letters * TOKENS_PER_LETTER)
+    if row.reservation.op == "score":  # passages that were ranked: read by the encoder itself
+        return _ratio(row.outcome.usage.input_tokens, work.letters * TOKENS_PER_LETTER)
+    return _ratio(_output(row), work.letters * TOKENS_PER_LETTER) if row.reservation.op == "read" else None
 
 
 _COUNTED: dict[str, Figure] = {
