@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from math import inf, isfinite
 from time import monotonic
@@ -23,7 +23,14 @@ from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.quotas import quota_store
 from intermodal.gateway.quotas.lease_pool import QuotaReservation
 from intermodal.gateway.quotas.quota_manager import QuotaManager
-from intermodal.gateway.quotas.quota_types import QuotaRefusal, RateRemaining, VirtualKey, claim_for_plan, max_run_cost
+from intermodal.gateway.quotas.quota_types import (
+    QuotaClaim,
+    QuotaRefusal,
+    RateRemaining,
+    VirtualKey,
+    claim_for_plan,
+    max_run_cost,
+)
 from intermodal.gateway.requests.multipart import multipart_boundary
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call
@@ -102,6 +109,31 @@ async def billed_run(
             ledger.release(given)
         else:
             ledger.settle(given, **took)
+
+
+@asynccontextmanager
+async def free_call(
+    ledger: QuotaManager | None, asked: GatewayRequest, claim: QuotaClaim
+) -> AsyncIterator[Callable[[int], None]]:
+    """Admit a call that costs nothing by the key's rates, and yield what books the tokens that it took. Raises Refused.
+
+    A call that ends otherwise took none that anybody knows of.
+    """
+    if ledger is None:
+        yield lambda tokens: None
+        return
+    async with asked.admitting:
+        found = await ledger.admit(asked.key, claim)
+        asked.counted = asked.counted or not isinstance(found, QuotaRefusal)
+    asked.told |= rate_limit_headers(*ledger.rates(asked.key))
+    if isinstance(found, QuotaRefusal):
+        raise quota_error(found)
+    asked.sent += 1
+    took = [0]
+    try:
+        yield took.append
+    finally:
+        ledger.settle(found, cost=0.0, tokens=sum(took), untold=0.0)
 
 
 class RunSettlement(TypedDict):

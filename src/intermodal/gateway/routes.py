@@ -15,6 +15,7 @@ from intermodal.gateway.client_apis import (
 )
 from intermodal.gateway.context import GatewayContext
 from intermodal.gateway.endpoints import chat, media, models, monitoring, plans, prompts
+from intermodal.gateway.endpoints.rerank import rerank
 from intermodal.gateway.http1.http_types import GatewayRequest, RequestHead
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.http_route import HttpRoute, RouteTable
@@ -66,6 +67,9 @@ ROUTES: RouteTable = {
     ("POST", "/v1/audio/speech"): HttpRoute(media.create_speech, body=_JSON),
     ("POST", "/v1/images/generations"): HttpRoute(media.create_images, body=_JSON),
     ("POST", "/v1/images/edits"): HttpRoute(media.create_image_edits, body="multipart/form-data"),
+    ("POST", "/v1/rerank"): HttpRoute(rerank, body=_JSON),
+    ("POST", "/v2/rerank"): HttpRoute(rerank, body=_JSON),
+    ("POST", "/rerank"): HttpRoute(rerank, body=_JSON),
     ("POST", "/v1/messages"): _chats(ANTHROPIC_MESSAGES, body=_JSON),
     ("POST", "/v1/messages/count_tokens"): HttpRoute(plans.count_tokens, body=_JSON),
     ("POST", "/api/chat"): _chats(OLLAMA_CHAT),  # its clients send no content-type

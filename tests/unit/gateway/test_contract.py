@@ -202,6 +202,7 @@ def test_what_the_gateway_refuses_the_document_refuses(house: GatewayServer, hos
     assert host.attempts == []
 
 
+RERANKS = ("/v1/rerank", "/v2/rerank", "/rerank")
 NAMING: Mapping[str, dict[str, Any]] = {
     **CHATS,
     "/v1/messages/count_tokens": CHATS["/v1/messages"],
@@ -211,6 +212,7 @@ NAMING: Mapping[str, dict[str, Any]] = {
     "/v1/audio/speech": {"model": "cloud/strong", "input": "hello"},
     "/v1/images/generations": {"model": "cloud/strong", "prompt": "a cat"},
     "/api/show": {"model": "cloud/strong"},
+    **{path: {"model": "auto", "query": "hello", "documents": ["a"]} for path in RERANKS},
 }
 
 
@@ -265,7 +267,12 @@ def all_works(host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     rows = f"{STRONG}\n{SEEING}\n{VECTORS}\n" + "\n".join(
         line for line in WORKING.splitlines() if "vectors" not in line
     )
-    path = config(tmp_path / "all.toml", ("cloud", host.base_url, rows), more='[serve]\nprompts = "prompts"')
+    ranker = Path(__file__).parents[2] / "media" / "tiny_bert" / "reranker"
+    more = (
+        '[serve]\nprompts = "prompts"\n[hosts.mine]\nprotocol = "encoder"\n[[hosts.mine.models]]\n'
+        f'id = "test/offices"\nserved_as = "offices"\nweights = "{ranker}"\n'
+    )
+    path = config(tmp_path / "all.toml", ("cloud", host.base_url, rows), more=more)
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "greet.prompt").write_text("Greet {{name}}.")
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
@@ -312,6 +319,8 @@ def test_every_door_answers_as_it_is_said(all_works: GatewayServer, media: Path)
         spoken = {"model": "cloud/voice", "input": "Good morning.", "voice": "alloy", "response_format": form}
         got(house.post("/v1/audio/speech", spoken))
     got(house.post("/v1/images/generations", {"model": "cloud/brush", "prompt": "a crane", "n": 2}))
+    for path in RERANKS:
+        got(house.post(path, {"model": "offices", "query": "the rent", "documents": ["a", "b"], "top_n": 1}))
     with (media / "photo-cat.jpg").open("rb") as photo:
         drawn = {"model": "cloud/brush", "prompt": "a crane beside it"}
         got(house.http.post("/v1/images/edits", data=drawn, files={"image": photo}))

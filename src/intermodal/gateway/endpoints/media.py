@@ -105,13 +105,15 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
     )
 
 
-def _policy(context: GatewayContext, asked: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
+def policy_of(context: GatewayContext, asked: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
+    """Return the policy of a request for this model, tightened by its headers and fields. Raises Refused."""
     asked.served.model = model
     check_model_allowed(asked.key, model, context.client)
     return apply_overrides(policy_for_model(model, context.client), policy_overrides(asked.head.headers, fields))
 
 
-def _unknown(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
+def unknown_fields(fields: Iterable[str], known: frozenset[str]) -> tuple[str, ...]:
+    """Return the fields that are not understood, each once."""
     return tuple(dict.fromkeys(name for name in fields if name not in known))
 
 
@@ -155,12 +157,12 @@ async def _embed_texts(
 ) -> EmbeddingResponse:
     """Embed texts, each as a request of its own, several at once."""
     call = wanted.call
-    policy = _policy(context, asked, call.model, fields)
+    policy = policy_of(context, asked, call.model, fields)
     if wanted.tokens:
         call = replace(call, texts=await token_ids.decode_token_ids(wanted.tokens, call.model, context.client.config))
     if empty := [f"input[{place}]" for place, text in enumerate(call.texts) if not text.strip()]:
         raise RequestRefused(f"{', '.join(empty[:10])} holds no text to embed", status=400, todo="leave it out")
-    ignored = _unknown(fields, known)
+    ignored = unknown_fields(fields, known)
     room = asyncio.Semaphore(MAX_CONCURRENT_TEXTS)
 
     async def one(text: str) -> RunResult:
@@ -212,10 +214,10 @@ async def create_speech(context: GatewayContext, asked: GatewayRequest, reply: R
     """``POST /v1/audio/speech``: speaks the text itself, which no model answers. The response is a file."""
     fields = await body_fields(asked, context.limits)
     call = await decode_body(wire.read_speech_request, asked.body)
-    policy = _policy(context, asked, call.model, fields)
+    policy = policy_of(context, asked, call.model, fields)
     output = SpeechOutput(format=call.format, voice=call.voice, verbatim=True)
     request = _request((Text(text=call.text),), output, policy)
-    made = await _run(context, asked, request, _unknown(fields, SPEECH_FIELDS))
+    made = await _run(context, asked, request, unknown_fields(fields, SPEECH_FIELDS))
     if made.finished.speech is None:
         raise errors.CallError("made no sound", where=made.finished.endpoint, todo="ask another model")
     spoken = made.finished.speech
@@ -226,8 +228,8 @@ async def create_images(context: GatewayContext, asked: GatewayRequest, reply: R
     """``POST /v1/images/generations``."""
     fields = await body_fields(asked, context.limits)
     call = await decode_body(wire.read_image_request, asked.body)
-    policy = _policy(context, asked, call.model, fields)
-    await _draw(context, asked, reply, _DrawingRequest(call, policy, ignored=_unknown(fields, IMAGES_FIELDS)))
+    policy = policy_of(context, asked, call.model, fields)
+    await _draw(context, asked, reply, _DrawingRequest(call, policy, ignored=unknown_fields(fields, IMAGES_FIELDS)))
 
 
 async def create_image_edits(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
@@ -245,14 +247,14 @@ async def create_image_edits(context: GatewayContext, asked: GatewayRequest, rep
     if not given:
         sent = "as a file" if {"image", "image[]"} & {name for name, _ in form.fields} else "in the field image"
         raise RequestRefused(f"the form needs a picture {sent}", status=400)
-    policy = _policy(context, asked, call.model, {})
+    policy = policy_of(context, asked, call.model, {})
     parts = [Image(source=BytesSource(data=data, name=_plain(name))) for name, data in given]
     if mask := form.files.get("mask"):
         if len(parts) > 1:
             raise RequestRefused("a mask is of one picture, and the form has several", status=400, todo="send one")
         drawn = await context.client.media.mask(mask[1], name=_plain(mask[0]) or "mask")
         parts.append(Image(source=BytesSource(data=drawn.data, name="mask.png")))
-    ignored = _unknown((*(name for name, _ in form.fields), *files), EDITS_FIELDS)
+    ignored = unknown_fields((*(name for name, _ in form.fields), *files), EDITS_FIELDS)
     await _draw(context, asked, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))
 
 
@@ -307,13 +309,13 @@ async def _transcribe(
     if wanted not in wire.TRANSCRIPT_FORMATS:
         there = ", ".join(wire.TRANSCRIPT_FORMATS)
         raise RequestRefused(f"response_format is none of {there}: {wanted[:40]!r}", status=400)
-    policy = _policy(context, asked, model, {})
+    policy = policy_of(context, asked, model, {})
     language = form.field("language") if "language" in takes else ""
     policy = replace(policy, language=language or policy.language, translate=into)
     name, data = form.files["file"]
     source = BytesSource(data=data, name=_plain(name))
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
-    ignored = _unknown((name for name, _ in form.fields), takes)
+    ignored = unknown_fields((name for name, _ in form.fields), takes)
     made = await _run(context, asked, _request((part,), TranscriptOutput(), policy), ignored)
     transcript = made.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}

@@ -87,6 +87,9 @@ OPERATIONS: Mapping[tuple[str, str], OperationText] = {
         runs=True),
     ("POST", "/v1/images/edits"): OperationText("Pictures, drawn from others and words, or within a mask.",
         "PictureEditsRequest", _json("Pictures"), runs=True),
+    **{("POST", path): OperationText(f"Documents in the order in which they answer a query, as {whose} has it.",
+        "RerankRequest", _json("Reranked"), runs=True)
+       for path, whose in (("/v1/rerank", "Jina"), ("/v2/rerank", "Cohere"), ("/rerank", "vLLM"))},
     ("POST", "/v1/messages"): OperationText(
         "Anthropic's messages.", "MessagesRequest", _json("MessageAnswer"), (ANTHROPIC_MESSAGES, "MessageEvent"),
             runs=True),

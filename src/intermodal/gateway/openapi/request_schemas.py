@@ -16,10 +16,12 @@ from intermodal.gateway.client_apis import (
     OPENAI_RESPONSES,
 )
 from intermodal.gateway.endpoints import media
+from intermodal.gateway.endpoints.rerank import RERANK_FIELDS
 from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, PolicyOverrides
 from intermodal.protocols.openai_chat.server import ROLES
 from intermodal.protocols.openai_media.server import MAX_TEXTS, TRANSCRIPT_FORMATS, Encoding
 from intermodal.protocols.openai_responses.server import ROLES as ITEM_ROLES
+from intermodal.protocols.rerank import MAX_DOCUMENTS
 from intermodal.request import SAMPLERS, PictureFormat, Quality
 
 Schema = dict[str, Any]
@@ -299,6 +301,12 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "seed": WHOLE, "steps": WHOLE, "guidance": {"type": "number"}, "strength": {"type": "number"},
         "sampler": enum("", *SAMPLERS), "negative_prompt": TEXT, "stream": enum("false", ""),
     },
+    "RerankRequest": {
+        **_COMMON, "query": {"type": "string", "pattern": "\\S"}, "top_n": or_null({"type": "integer", "minimum": 1}),
+        "return_documents": or_null(FLAG),
+        "documents": list_of(one_of(TEXT, object_of(["text"], open=True, text=TEXT)), minItems=1,
+            maxItems=MAX_DOCUMENTS),
+    },
     "TranscriptionRequest": {"language": {"type": "string", "description": "ISO 639-1."}, **_HEARD},
     "TranslationRequest": _HEARD,
 }  # fmt: skip
@@ -310,6 +318,7 @@ ACCEPTED_FIELDS: Mapping[str, frozenset[str]] = {
     "EmbeddingsRequest": media.EMBEDDINGS_FIELDS, "SpeechRequest": media.SPEECH_FIELDS,
     "PicturesRequest": media.IMAGES_FIELDS, "TranscriptionRequest": media.TRANSCRIPTION_FIELDS,
     "TranslationRequest": media.TRANSLATION_FIELDS, "PictureEditsRequest": media.EDITS_FIELDS,
+    "RerankRequest": RERANK_FIELDS,
 }  # fmt: skip
 _NEEDS: Mapping[str, tuple[str, ...]] = {
     "ChatRequest": ("model", "messages"), "ResponsesRequest": ("model", "input"),
@@ -317,7 +326,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "OllamaGenerateRequest": ("model",), "OllamaEmbedRequest": ("model", "input"),
     "EmbeddingsRequest": ("model", "input"), "SpeechRequest": ("model", "input"), "PicturesRequest": ("model",
         "prompt"),
-    "PictureEditsRequest": ("model", "prompt"),
+    "PictureEditsRequest": ("model", "prompt"), "RerankRequest": ("model", "query", "documents"),
     "TranscriptionRequest": ("model", "file"), "TranslationRequest": ("model", "file"),
 }  # fmt: skip
 # Requests in which a prompt file may say everything, and the field that is needed besides without one.

@@ -280,6 +280,12 @@ OTHERS: Mapping[str, Schema] = {
         created=WHOLE, data=list_of(_exact(but=("revised_prompt",), b64_json=TEXT, revised_prompt=TEXT)),
         usage=_exact(input_tokens=_COUNT, output_tokens=_COUNT, total_tokens=_COUNT, intermodal=_RUN_METADATA),
     ),
+    "Reranked": _exact(
+        id=TEXT, object={"const": "list"}, model=TEXT, results=list_of(_exact(
+            but=("document",), index=_COUNT, relevance_score=_NUMBER, document=_exact(text=TEXT))),
+        usage=_exact(prompt_tokens=_COUNT, total_tokens=_COUNT),
+        meta=_exact(tokens=_exact(input_tokens=_COUNT, output_tokens=_COUNT)),
+    ),
     "Transcription": _words_of("transcribe"),
     "Translation": _words_of("translate"),
     "Model": _exact(
