@@ -76,7 +76,7 @@ def _allowed(cls: type[Any], key: tuple[str | int, ...]) -> tuple[str, list[str]
         kinds = [found for kind in _bare(kinds) for found in _below(kind, step)]
     words = [kind.extra[_WANTED] for kind in _parted(kinds) if isinstance(kind, inspect.Metadata) and kind.extra]
     allowed = [value for kind in _bare(kinds) if isinstance(kind, inspect.LiteralType) for value in kind.values]
-    return words[0] if words else "", [str(value) for value in allowed]
+    return words[0] if words else "", list(dict.fromkeys(map(str, allowed)))  # a union says some of them twice
 
 
 def _parted(kinds: list[Any]) -> list[Any]:

@@ -21,9 +21,11 @@ from intermodal.protocols.framing.sse import LineTooLong, SseEvent, SseReader
 from intermodal.protocols.framing.surrogates import EventSurrogateJoiner, join_all_surrogates, loads_with_surrogates
 
 MAX_DOCUMENT = 64 << 20  # bytes of a reply that is one JSON document
+UNFINISHED = "the stream ended in the middle of the answer"
+NO_ANSWER = "sent a reply that is no answer"
 UNEXPLAINED = "ended its answer without saying why"
 NO_REASON = "no_finish_reason"  # the quirk of a host whose streams end without a finish reason
-_BLANK = b"\xef\xbb\xbf \t\r\n"  # a BOM and whitespace, which may precede the content
+BLANK = b"\xef\xbb\xbf \t\r\n"  # a BOM and whitespace, which may precede the content
 
 
 def map_reason(reasons: Mapping[str, str], said: str) -> str:
@@ -109,7 +111,7 @@ class ReplyDecoder:
 
     def feed(self, chunk: bytes) -> list[WireEvent]:
         if not self._started:
-            chunk = chunk.lstrip(_BLANK)
+            chunk = chunk.lstrip(BLANK)
             if chunk:
                 self._started = True
                 if web_pages.begins_with_markup(chunk):
@@ -143,7 +145,7 @@ class ReplyDecoder:
             if self.complete:
                 self._finish()
             else:
-                self._fail("the stream ended in the middle of the answer")
+                self._fail(UNFINISHED)
         return self._take()
 
     def _take(self) -> list[WireEvent]:

@@ -28,6 +28,7 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
+from intermodal.protocols.reply_decoder import MAX_DOCUMENT
 
 
 def is_output(event: WireEvent) -> bool:
@@ -376,7 +377,7 @@ def ending_notes(
     return () if text.strip() or called else ("the answer is empty",)
 
 
-MAX_REPLY = 64 << 20  # bytes of a reply that is not streamed
+MAX_REPLY = MAX_DOCUMENT  # bytes of a reply that is not streamed
 
 _COUNTS = 2.0  # seconds after the finish reason in which a stream may say what it counts: some hosts add that up late
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from time import monotonic
 
-from intermodal.gateway.direct.upstream_response import End, StreamedResponse, payload_of
+from intermodal.gateway.direct.upstream_response import End, StreamedResponse
 from intermodal.protocols.anthropic.passthrough import AnthropicEvent, counts_in, event_of, with_usage
 from intermodal.protocols.anthropic.reply import AnthropicUsage
 from intermodal.protocols.anthropic.server import write_usage
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.framing.splitter import event_data
 from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.reply_chunk import rewrite_reply
+from intermodal.protocols.reply_decoder import NO_ANSWER
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
@@ -34,7 +36,7 @@ class AnthropicStream(StreamedResponse):
     _place = 0  # of the block that was begun last
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
-        payload = payload_of(event)
+        payload = event_data(event)
         if not payload:
             return ""
         found = event_of(payload)
@@ -126,7 +128,7 @@ class AnthropicStream(StreamedResponse):
         if events is None:
             return
         if piece is None or not piece.finish:
-            self._fail(self._cut("sent a reply that is no answer"))
+            self._fail(self._cut(NO_ANSWER))
             return
         self._note(piece)
         if self.refused:

@@ -12,9 +12,11 @@ from typing import Any
 import msgspec
 
 from intermodal.gateway.direct.transcoding import TranscodedStream
-from intermodal.gateway.direct.upstream_response import BLANK, MAX_EVENT, End
+from intermodal.gateway.direct.upstream_response import End
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import join_object, split_object
+from intermodal.protocols.framing.splitter import LineSplitter
+from intermodal.protocols.reply_decoder import BLANK
 
 
 class _StreamedMessage(msgspec.Struct):
@@ -38,35 +40,24 @@ _line = msgspec.json.Decoder(_Line)
 class OllamaStream(TranscodedStream):
     """A stream of Ollama's JSON lines."""
 
+    _split = LineSplitter
+    _piece = "a line"
+
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self._end_line = b""
         self._renaming = (b"", b"")  # a host's name of its model as it writes it, and the client's
 
     def _take(self, data: bytes) -> None:
-        data = self._with_rest(data, (b"\n",), "a line")
-        if not data:
-            return
-        cut = data.rfind(b"\n") + 1
-        self._rest = data[cut:]
-        if len(self._rest) > MAX_EVENT:
-            self._fail(self._cut("sent a line without end"))
-            return
-        through: list[bytes] = []
-        end: End = ""
-        for line in data[:cut].split(b"\n"):
-            end = self._heard(line.strip(BLANK), through)
-            if end or self.over:
-                break
-        if not self.over:
-            self._pass(through, end)
+        self._go_through(data, self._heard)
 
     def _ended(self) -> None:
-        if self._rest and not self.over:  # the last line may be without its end
+        if self._splitter.pending and not self.over:  # the last line may be without its end
             self._take(b"\n")
         super()._ended()
 
     def _heard(self, line: bytes, through: list[bytes]) -> End:
+        line = line.strip(BLANK)
         if not line:
             return ""
         if self._decoding.waits:  # for the rest of a character

@@ -15,11 +15,12 @@ import msgspec
 
 from intermodal.gateway.client_apis import OPENAI_RESPONSES, ReplyEncoder
 from intermodal.gateway.direct.transcoding import TranscodedStream
-from intermodal.gateway.direct.upstream_response import End, StreamedResponse, payload_of
+from intermodal.gateway.direct.upstream_response import End, StreamedResponse
 from intermodal.protocols.calls import Error, WireUsage
 from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import join_object, split_object
+from intermodal.protocols.framing.splitter import event_data
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.openai_responses.passthrough import (
@@ -32,6 +33,7 @@ from intermodal.protocols.openai_responses.passthrough import (
     reply_of,
 )
 from intermodal.protocols.openai_responses.server import echoed_fields, write_usage
+from intermodal.protocols.reply_decoder import UNFINISHED
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
@@ -84,7 +86,7 @@ class OpenAIResponsesStream(TranscodedStream):
         StreamedResponse._take(self, data)
 
     def _ended(self) -> None:
-        if self._rest and not self._whole and not self.over:  # the last line may be without its end
+        if self._splitter.pending and not self._whole and not self.over:  # the last line may be without its end
             self._take(b"\n\n")
         if self.over:
             return
@@ -92,7 +94,7 @@ class OpenAIResponsesStream(TranscodedStream):
             self._through = False
             self._hear(self._decoding.feed(b"".join(self._body)))
         if self._through:
-            self._fail(self._cut("the stream ended in the middle of the answer"))
+            self._fail(self._cut(UNFINISHED))
         else:
             super()._ended()
 
@@ -101,7 +103,7 @@ class OpenAIResponsesStream(TranscodedStream):
             return self._anew(event, through)
         if not self.begun:
             self._kept.append(event)
-        payload = payload_of(event)
+        payload = event_data(event)
         if not payload:
             return ""
         if payload == b"[DONE]":

@@ -25,19 +25,17 @@ from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification, web_pages
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import join_object, split_object
+from intermodal.protocols.framing.splitter import MAX_PIECE, EventSplitter, LineSplitter, PieceTooLong, event_data
 from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
 from intermodal.protocols.openai_chat.chunk_template import TRIES, ChunkTemplate, chunk_template_of
 from intermodal.protocols.openai_chat.passthrough import DONE, UNCOUNTED, of_choice, read
 from intermodal.protocols.openai_chat.reply import chosen_index
 from intermodal.protocols.openai_chat.server import write_usage
 from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
-from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder
+from intermodal.protocols.reply_decoder import BLANK, NO_ANSWER, UNEXPLAINED, UNFINISHED, ReplyDecoder
 from intermodal.transport.http1 import HostConnection
 
-MAX_EVENT = 8 << 20  # bytes of one event of a stream
-_LONG = 64 << 10  # bytes of one that is not searched from its beginning with each piece
 MAX_ERROR = 1 << 20  # bytes of a reply that is an error
-BLANK = b"\xef\xbb\xbf \t\r\n"  # what may stand before the first byte that means something
 _NAMES = 4  # of one model, in one stream
 
 End = Literal["", "done", "stopped"]
@@ -209,8 +207,7 @@ class UpstreamResponse(AnswerState):
         for event in (*decoder.feed(data), *decoder.close()):
             if isinstance(event, Error) and isinstance(event.error, errors.CallError):
                 return event.error
-        what = "sent a reply that is no answer"
-        return errors.StreamCut(what, where=self._endpoint, todo="ask again")
+        return errors.StreamCut(NO_ANSWER, where=self._endpoint, todo="ask again")
 
 
 class BufferedResponse(UpstreamResponse):
@@ -298,9 +295,11 @@ class StreamContext(NamedTuple):
 
 
 class StreamedResponse(UpstreamResponse):
-    """A streamed answer."""
+    """A streamed answer. It comes in pieces, events or lines, which ``_split`` cuts it into."""
 
     waits = True
+    _split: type[LineSplitter] = EventSplitter
+    _piece = "an event"
 
     def __init__(
         self, endpoint: str, secret: str, reader: ReplyReader, loop: asyncio.AbstractEventLoop, teller: StreamContext
@@ -315,8 +314,8 @@ class StreamedResponse(UpstreamResponse):
         self.bound(teller.limit, guarded=teller.guarded)
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
         self._encoder: ReplyEncoder | None = None  # for what is written in an unusual way
-        self._rest = b""  # of what came, what has no end yet
-        self._long = bytearray()  # the same of a long event
+        self._first = b""  # what came before it is known what it is
+        self._splitter = self._split()
         self._held: list[bytes] = []
         self._last_events: list[
             bytes
@@ -334,10 +333,10 @@ class StreamedResponse(UpstreamResponse):
 
     def _take(self, data: bytes) -> None:
         if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
-            data = (self._rest + data).lstrip(BLANK)
-            self._rest = b""
+            data = (self._first + data).lstrip(BLANK)
+            self._first = b""
             if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
-                self._rest = data
+                self._first = data
                 return
             if web_pages.begins_with_markup(data):
                 self._fail(web_pages.markup_error(self._endpoint))
@@ -348,52 +347,32 @@ class StreamedResponse(UpstreamResponse):
             if self._size > MAX_REPLY:
                 self._fail(self._cut(f"sent more than {MAX_REPLY >> 20} MiB"))
             return
-        data = self._with_rest(data)
-        if not data:
+        self._go_through(data, self._event)
+
+    def _go_through(self, data: bytes, look: Callable[[bytes, list[bytes]], End]) -> None:
+        """Have each event looked at that the bytes complete, and pass on what of them goes on."""
+        try:
+            events = self._splitter.feed(data)
+        except PieceTooLong:
+            self._fail(self._cut(f"sent {self._piece} without end"))
             return
-        if b"\r" in data:  # one at the very end may be half of a line's end
-            half = data[-1:] if data.endswith(b"\r") else b""
-            data = data.removesuffix(half).replace(b"\r\n", b"\n").replace(b"\r", b"\n") + half
-        cut = data.rfind(b"\n\n") + 2
-        if cut < 2:
-            self._rest = data
-            if len(data) > MAX_EVENT:
-                self._fail(self._cut("sent an event without end"))
+        if not events:
             return
-        self._rest = data[cut:]
         through: list[bytes] = []
         end: End = ""
-        for event in data[: cut - 2].split(b"\n\n"):
-            end = self._event(event, through)
+        for event in events:
+            end = look(event, through)
             if end or self.over:
                 break
         if not self.over:
             self._pass(through, end)
-
-    def _with_rest(self, data: bytes, ends: tuple[bytes, ...] = (b"\n\n", b"\r"), what: str = "an event") -> bytes:
-        """Return what came, behind what had no end before.
-
-        Of a long event nothing is returned while it may have no end yet; what came before is neither copied nor
-        searched again.
-        """
-        if len(self._rest) <= _LONG:
-            return self._rest + data
-        self._long += data if self._long else self._rest + data
-        came = self._long[-len(data) - 1 :]
-        if not any(end in came for end in ends):
-            if len(self._long) > MAX_EVENT:
-                self._fail(self._cut(f"sent {what} without end"))
-            return b""
-        whole = bytes(self._long)
-        self._long.clear()
-        return whole
 
     def _event(self, event: bytes, through: list[bytes]) -> End:
         """Look at an event; what of it goes on is put into ``through``."""
         if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
             return self._words(text, event, through)
         simple = event.startswith(b"data: ") and b"\n" not in event
-        payload = event[6:] if simple else payload_of(event)
+        payload = event[6:] if simple else event_data(event)
         if not payload:
             return ""
         if payload == b"[DONE]":
@@ -548,7 +527,7 @@ class StreamedResponse(UpstreamResponse):
             if self.first_at is None and not self.finish and not end:  # nothing that can be seen yet
                 self._held += through
                 self._size += sum(map(len, through))
-                if self._size > MAX_EVENT:
+                if self._size > MAX_PIECE:
                     self._fail(self.blanks_error())
                 return
             if self.refused or self._unsaid:  # nothing of it is shown; what it cost may still be told
@@ -679,7 +658,7 @@ class StreamedResponse(UpstreamResponse):
     def _ended(self) -> None:
         if self.over:
             return
-        if self._rest and not self._whole:  # the last line may be without its end
+        if self._splitter.pending and not self._whole:  # the last line may be without its end
             self._take(b"\n\n")
             if self.over:
                 return
@@ -690,7 +669,7 @@ class StreamedResponse(UpstreamResponse):
         elif self.refused or (self.finish and self._unsaid):
             self._succeed()
         else:
-            self._fail(self._cut("the stream ended in the middle of the answer"))
+            self._fail(self._cut(UNFINISHED))
 
     def _come_whole(self, data: bytes) -> None:
         """An answer at once, told as a stream."""
@@ -719,15 +698,6 @@ class StreamedResponse(UpstreamResponse):
 
     def _cut(self, what: str) -> errors.CallError:
         return errors.StreamCut(what, where=self._endpoint, todo="ask again")
-
-
-def payload_of(event: bytes) -> bytes:
-    """The data of an event that is not one line of it: comments and other fields are left out.
-
-    Its lines are joined by a tab, which JSON takes where it takes the end of a line, so that it can be sent in one.
-    """
-    lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
-    return b"\t".join(lines).strip()
 
 
 def piece_of(events: Sequence[WireEvent], written: bytes) -> ReplyChunk:

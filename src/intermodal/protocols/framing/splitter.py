@@ -17,6 +17,8 @@ class LineSplitter:
     """Feed it bytes as they arrive; it returns the lines that they complete, without their ends."""
 
     end = b"\n"
+    folds = False  # a carriage return ends a line, too
+    _half = b""  # one at the very end, which may be half of a line's end
 
     def __init__(self, most: int = MAX_PIECE) -> None:
         self.rest = b""  # of a line, its beginning
@@ -31,6 +33,8 @@ class LineSplitter:
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that the bytes complete. Raises PieceTooLong where they complete none of one that is."""
         end = self.end
+        if self.folds and (self._half or b"\r" in data):
+            data = self._folded(data)
         if len(self.rest) > _LONG or self._long:
             self._long += self.rest + data
             self.rest = b""
@@ -46,6 +50,11 @@ class LineSplitter:
             return self._none()
         self.rest = data[cut + len(end) :]
         return data[:cut].split(end)
+
+    def _folded(self, data: bytes) -> bytes:
+        data = self._half + data
+        self._half = data[-1:] if data.endswith(b"\r") else b""
+        return data.removesuffix(self._half).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _none(self) -> list[bytes]:
         if self.pending > self._most:
@@ -64,14 +73,7 @@ class EventSplitter(LineSplitter):
     """The same of server-sent events, which end in an empty line. Ends of lines become newlines."""
 
     end = b"\n\n"
-    _half = b""  # a carriage return at the very end, which may be half of a line's end
-
-    def feed(self, data: bytes) -> list[bytes]:
-        if self._half or b"\r" in data:
-            data = self._half + data
-            self._half = data[-1:] if data.endswith(b"\r") else b""
-            data = data.removesuffix(self._half).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        return super().feed(data)
+    folds = True
 
     def close(self) -> list[bytes]:
         if self._half:

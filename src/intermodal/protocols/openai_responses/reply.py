@@ -18,7 +18,14 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
 from intermodal.protocols.openai_chat.reply import FINISH_REASONS, read_usage
-from intermodal.protocols.reply_decoder import UNEXPLAINED, ReplyDecoder, arguments_as_json, map_reason, tool_call_id
+from intermodal.protocols.reply_decoder import (
+    NO_ANSWER,
+    UNEXPLAINED,
+    ReplyDecoder,
+    arguments_as_json,
+    map_reason,
+    tool_call_id,
+)
 
 OWN = "openai_responses"  # of content.Opaque
 ENDED = frozenset({"", "completed", "incomplete", "failed"})  # states of a response at its end; some servers say none
@@ -59,7 +66,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
 
     def _read_reply(self, tree: Mapping[str, Any]) -> None:
         if not isinstance(tree.get("output"), list) and tree.get("status") != "failed":
-            self._fail("sent a reply that is no answer")
+            self._fail(NO_ANSWER)
             return
         for place, item in enumerate(map(as_mapping, as_list(tree.get("output")))):
             if item.get("type") == "message":

@@ -86,10 +86,11 @@ def _read(tree: dict[str, Any], find: Callable[[str], Any]) -> ChatCall:
         if tree.get(name):
             raise ValueError(f"{name} asks for something kept here, and nothing is kept: send the whole conversation")
     prompt = _prompt(tree)
+    messages = read_turns(tree, find, prompt=prompt)
     tools, choice = read_tool_choice(tree.get("tool_choice"), read_tools(tree.get("tools")))
     return ChatCall(
         model=read_model(tree, prompt),
-        messages=read_turns(tree, find, prompt=prompt),
+        messages=messages,
         output=read_response_format((tree.get("text") or {}).get("format")),
         sampling=Sampling(
             max_tokens=tree.get("max_output_tokens"), temperature=tree.get("temperature"), top_p=tree.get("top_p")
