@@ -31,14 +31,14 @@ UNKNOWN_RULE = "no published rule for this model's pictures"
 DETAILS = ("auto", "low", "medium", "high", "ultra", "original")
 
 
-def latent(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def latent(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Diffusion models: an input picture becomes a latent and takes no tokens."""
     return exact(0.0, "made latent, which is no tokens")
 
 
-def fixed(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def fixed(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """The same for every picture (LLaVA-1.5 576, Gemma 3n 256, a small encoder 16). Numbers: tokens."""
-    return exact(said.numbers[0], "fixed by the model")
+    return exact(arguments.numbers[0], "fixed by the model")
 
 
 def unknown_image_tokens(width: int, height: int) -> Quantity:
@@ -87,9 +87,9 @@ def image_tokens(rule: str, width: int, height: int, detail: str = "auto") -> Qu
     found = _family(rule)
     if found is None or width <= 0 or height <= 0:
         return unknown_image_tokens(max(1, width), max(1, height))
-    family, said = found
+    family, arguments = found
     known = detail if not family.details or detail in family.details else "auto"
-    return family.tokens(width, height, known, said)
+    return family.tokens(width, height, known, arguments)
 
 
 def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> str:
@@ -97,10 +97,10 @@ def image_refusal(rule: str, width: int, height: int, detail: str = "auto") -> s
     found = _family(rule)
     if found is None:
         return ""
-    family, said = found
+    family, arguments = found
     if family.details and detail not in family.details:
         return f"its pictures have no detail {detail!r}, they have {', '.join(family.details)}"
-    return family.refuses(width, height, detail, said) if family.refuses is not None else ""
+    return family.refuses(width, height, detail, arguments) if family.refuses is not None else ""
 
 
 def is_image_rule(rule: str) -> bool:
@@ -113,7 +113,7 @@ def _family(rule: str) -> tuple[ImageRule, RuleArguments] | None:
     family = IMAGE_RULES.get(read[0]) if read is not None else None
     if read is None or family is None:
         return None
-    said = read[1]
-    if not family.least <= len(said.numbers) <= family.most or any(number <= 0 for number in said.numbers):
+    arguments = read[1]
+    if not family.least <= len(arguments.numbers) <= family.most or any(number <= 0 for number in arguments.numbers):
         return None
-    return (family, said) if family.says(said) else None
+    return (family, arguments) if family.says(arguments) else None

@@ -151,33 +151,33 @@ TIMED_FIGURES = (
 
 
 def endpoint_rates(
-    endpoint: Endpoint, statistics: Statistics, as_of: str, asked: ThinkingRequest = NO_THINKING_REQUEST
+    endpoint: Endpoint, statistics: Statistics, as_of: str, effort: ThinkingRequest = NO_THINKING_REQUEST
 ) -> Rates:
     """Resolve an endpoint's price of that day, its speeds, and its reasoning at the effort ``asked`` for."""
     price = endpoint.price_on(as_of)
-    base = _rates(endpoint, price, statistics, as_of, asked)
+    base = _rates(endpoint, price, statistics, as_of, effort)
     if not price.above:
         return base
     return replace(
         base,
-        steps=tuple((float(most), _rates(endpoint, dearer, statistics, as_of, asked)) for most, dearer in price.above),
+        steps=tuple((float(most), _rates(endpoint, dearer, statistics, as_of, effort)) for most, dearer in price.above),
     )
 
 
 _KEY, DAYS_AND_EFFORTS = "_rates", 10
 
 
-def known_rates(endpoint: Endpoint, as_of: str, asked: ThinkingRequest) -> Rates:
+def known_rates(endpoint: Endpoint, as_of: str, effort: ThinkingRequest) -> Rates:
     """Return the rates as the catalog states them.
 
     They follow from endpoint, day and effort alone, so they are cached on the endpoint: derived catalogs share them.
     """
     kept: dict[tuple[str, ThinkingRequest], Rates] = vars(endpoint).setdefault(_KEY, {})
-    found = kept.get((as_of, asked))
+    found = kept.get((as_of, effort))
     if found is None:
         if len(kept) >= DAYS_AND_EFFORTS:
             kept.clear()
-        found = kept[as_of, asked] = endpoint_rates(endpoint, NO_STATISTICS, as_of, asked)
+        found = kept[as_of, effort] = endpoint_rates(endpoint, NO_STATISTICS, as_of, effort)
     return found
 
 
@@ -190,18 +190,18 @@ def reasoning_figure(name: str, effort: str) -> str:
     return f"{name}@{effort}" if effort else name
 
 
-def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, asked: ThinkingRequest) -> tuple[Quantity, float]:
+def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, effort: ThinkingRequest) -> tuple[Quantity, float]:
     """Return the reasoning tokens of an endpoint before its answer, and those that a limit leaves room for.
 
     Measured here, else assumed of its model; the room covers both.
     """
-    thinking, told = endpoint.model.thinking, thinking_request_sent(asked, endpoint.host)
-    seen = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(told)))
+    thinking, sent = endpoint.model.thinking, thinking_request_sent(effort, endpoint.host)
+    seen = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(sent)))
     if thinking is None:
-        most = float(told.budget)
+        most = float(sent.budget)
         taken = between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()
     else:
-        taken = assumed_reasoning(thinking, told)
+        taken = assumed_reasoning(thinking, sent)
         if not taken.high:
             return taken, 0.0
     if seen is not None:
@@ -210,31 +210,35 @@ def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, asked: Thinking
 
 
 @lru_cache(1_024)
-def assumed_reasoning(thinking: ThinkingProfile, told: ThinkingRequest = NO_THINKING_REQUEST) -> Quantity:
+def assumed_reasoning(thinking: ThinkingProfile, requested: ThinkingRequest = NO_THINKING_REQUEST) -> Quantity:
     """Return the tokens a model reasons for before an answer at an effort; zero where it does not reason."""
-    low, mid, high = thinking_tokens(thinking, told)
+    low, mid, high = thinking_tokens(thinking, requested)
     if not high:
         return Quantity()
-    effort = resolve_effort(thinking, told)
+    effort = resolve_effort(thinking, requested)
     if effort == "unsaid":
         return between(low, mid, high, "it can think, and nobody says whether it does unasked")
-    default = "" if told != NO_THINKING_REQUEST else ", which is its default"
+    default = "" if requested != NO_THINKING_REQUEST else ", which is its default"
     return between(low, mid, high, f"{thinking.basis} for {effort} effort{default}")
 
 
 _ROOMIER = 2.0  # times what eight of ten runs thought for
 
 
-def effort_key(told: ThinkingRequest) -> str:
+def effort_key(effort: ThinkingRequest) -> str:
     """Return the word under which answers at this effort are recorded, "" where none was asked for."""
-    return told.effort or {"off": "none", "on": "on", "": ""}[told.switch] or (f"{told.budget}" if told.budget else "")
+    return (
+        effort.effort
+        or {"off": "none", "on": "on", "": ""}[effort.switch]
+        or (f"{effort.budget}" if effort.budget else "")
+    )
 
 
-def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, asked: ThinkingRequest) -> Rates:
+def _rates(endpoint: Endpoint, price: Price, statistics: Statistics, as_of: str, effort: ThinkingRequest) -> Rates:
     text, image, audio, out, speech, character, second, page, drawn, picture, request = _prices(endpoint, price, as_of)
     speeds = _speeds(endpoint, statistics)
     overhead, load, prompt, decode, hear, see, leaf, draw, denoise, latent = speeds
-    thinks, room = reasoning_tokens(endpoint, statistics, asked)
+    thinks, room = reasoning_tokens(endpoint, statistics, effort)
     return Rates(
         text=text, image=image, audio=audio, out=out, speech=speech, character=character, second=second, page=page,
         drawn=drawn, picture=picture, request=request, least=price.least_seconds,

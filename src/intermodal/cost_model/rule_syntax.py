@@ -24,8 +24,8 @@ ImageCounter = Callable[[int, int, str, RuleArguments], Quantity]  # width, heig
 ImageRefusal = Callable[[int, int, str, RuleArguments], str]
 
 
-def _no_words(said: RuleArguments) -> bool:
-    return not said.words
+def _no_words(arguments: RuleArguments) -> bool:
+    return not arguments.words
 
 
 class ImageRule(NamedTuple):

@@ -75,7 +75,7 @@ def native_video_tokens(rule: str, part: PartFacts) -> Quantity:
     return _ranged(part.seconds, tokens)
 
 
-def native_document_tokens(book: TokenRules, pages: tuple[PageFacts, ...]) -> Quantity:
+def native_document_tokens(token_rules: TokenRules, pages: tuple[PageFacts, ...]) -> Quantity:
     """Return the tokens of one document that goes in whole."""
     if not pages:
         return Quantity(basis="no pages")
@@ -83,10 +83,10 @@ def native_document_tokens(book: TokenRules, pages: tuple[PageFacts, ...]) -> Qu
     first = pages[len(pages) // 2]
     leaves = DocumentSize(
         pages=len(pages), chars=sum(page.chars for page in pages), scripts=together(written) if all(written) else (),
-        vocabulary=book.vocabulary,
+        vocabulary=token_rules.vocabulary,
         width=first.width, height=first.height,
     )  # fmt: skip
-    return document_tokens(book.document, leaves, book.image)
+    return document_tokens(token_rules.document, leaves, token_rules.image)
 
 
 def _ranged(length: Quantity, tokens: Callable[[float], Quantity]) -> Quantity:

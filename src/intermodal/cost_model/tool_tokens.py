@@ -108,15 +108,15 @@ def _signature(tool: Tool) -> float:
     return found + PROPERTIES + sum(_property(str(name), value) for name, value in properties.items())
 
 
-def _property(name: str, said: Any) -> float:
-    said = said if isinstance(said, Mapping) else {}
+def _property(name: str, schema: Any) -> float:
+    schema = schema if isinstance(schema, Mapping) else {}
     found = float(PROPERTY)
-    allowed = said.get("enum")
+    allowed = schema.get("enum")
     if isinstance(allowed, list | tuple):
         found += ENUM + sum(ITEM + _words(str(item)) for item in allowed)
-    nested = {key: value for key, value in said.items() if key not in ("type", "description", "enum")}
+    nested = {key: value for key, value in schema.items() if key not in ("type", "description", "enum")}
     inside = len(msgspec.json.encode(nested)) / 4 if nested else 0.0
-    return found + inside + _words(f"{name}:{said.get('type', '')}:{str(said.get('description', '')).rstrip('.')}")
+    return found + inside + _words(f"{name}:{schema.get('type', '')}:{str(schema.get('description', '')).rstrip('.')}")
 
 
 def _words(text: str) -> float:

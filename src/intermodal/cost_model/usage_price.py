@@ -125,11 +125,11 @@ def _basis(used: Usage, priced: UsagePrice) -> str:
     by = [words for count, words in _SAID.items() if used.get(count)]
     if any(count.endswith("_tokens") for count in used) or not by:
         by.append("tokens")
-    said = f"{' and '.join(by)} times price"
+    factors = f"{' and '.join(by)} times price"
     seconds = used.get("audio_seconds", 0.0)
     if 0 < seconds < priced.least_seconds:
-        return f"{said}; {seconds:g} s of sound are billed as {priced.least_seconds:g} s, the least of a request"
-    return said
+        return f"{factors}; {seconds:g} s of sound are billed as {priced.least_seconds:g} s, the least of a request"
+    return factors
 
 
 class _Rate(NamedTuple):

@@ -109,7 +109,7 @@ class Replanner:
                 if not surprise.blocked:  # then the run can go on as it is
                     poorer = [lost_aspects(route, current, plan.needs, request.policy) for route in routes]
                     lost = next(filter(None, poorer), lost)
-                    routes = tuple(route for route, gone in zip(routes, poorer, strict=True) if not gone)
+                    routes = tuple(route for route, is_poorer in zip(routes, poorer, strict=True) if not is_poorer)
                 if routes:
                     break
         except NoRoute:
@@ -143,8 +143,8 @@ class Replanner:
             return  # the failure itself will be said, or the fallback that mends it
         if surprise.already_reported:
             return
-        said = f"{surprise.reason}; {why}, so the run goes on as it is"
-        await self._emit(Note(text=said, step=surprise.step, warns=True))
+        note = f"{surprise.reason}; {why}, so the run goes on as it is"
+        await self._emit(Note(text=note, step=surprise.step, warns=True))
 
     async def instead(self, failed: frozenset[str], error: IntermodalError) -> str:
         """Return what would answer on this machine under another policy, where this policy leaves no endpoint; "" for

@@ -45,8 +45,10 @@ def _of(case: PlanningCase, most: int, *, below_floor: bool) -> list[Candidate]:
     builder = CandidateBuilder(case, found.conversions)
     kept: dict[tuple[str, ...], Route] = {}
     for route in (decision.chosen, *found.routes):
-        ways = tuple(f"{way.name} {' '.join(each.id for each in way.converters)}" for way in route.assignment.ways)
-        kept.setdefault((route.endpoint.id, *ways), route)
+        options = tuple(
+            f"{option.name} {' '.join(each.id for each in option.converters)}" for option in route.assignment.options
+        )
+        kept.setdefault((route.endpoint.id, *options), route)
     return [builder.candidate(route) for route in list(kept.values())[:most]]
 
 

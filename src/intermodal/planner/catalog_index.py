@@ -75,8 +75,8 @@ class EndpointGroup(Struct, eq=False):
         host: the host's id where all members share it, else "".
         jobs: what they can do. inputs: the kinds they accept. remote: they run beyond this machine.
         tiers: strength by task, as an index into ``TIERS``. strongest: the highest of them.
-        lane: the input profile; groups with the same one can use the same conversion options.
-        books, sheets: token rules by day; the latter with their sources.
+        input_profile: what it takes; groups with the same one can use the same conversion options.
+        rules_by_day, sheets: token rules by day; the latter with their sources.
         bands, ideals: members worth pricing and the best of each of their figures, by day and reasoning effort.
         ids: the first few, for a rejection to name.
     """
@@ -90,8 +90,8 @@ class EndpointGroup(Struct, eq=False):
     remote: bool
     tiers: dict[str, int]
     strongest: int
-    lane: tuple[frozenset[str], bool, bool, str]
-    books: dict[str, TokenRules]
+    input_profile: tuple[frozenset[str], bool, bool, str]
+    rules_by_day: dict[str, TokenRules]
     sheets: dict[str, ModelTokenRules]
     bands: dict[tuple[str, ThinkingRequest], tuple[Endpoint, ...]]
     ideals: dict[tuple[str, ThinkingRequest], Rates]
@@ -100,7 +100,7 @@ class EndpointGroup(Struct, eq=False):
     @property
     def cannot_read(self) -> bool:
         """Return whether its models see pictures but are known to be too weak to read text in them."""
-        return self.lane[2]
+        return self.input_profile[2]
 
     def tier(self, task: Task) -> int:
         """Return the strength for a task.
@@ -114,7 +114,12 @@ class EndpointGroup(Struct, eq=False):
     def take_over(self, other: EndpointGroup | None) -> None:
         """Take over what was computed for the same members in another catalog with the same token rules."""
         if other is not None and other.first is self.first and other.members == self.members:
-            self.books, self.sheets, self.bands, self.ideals = other.books, other.sheets, other.bands, other.ideals
+            self.rules_by_day, self.sheets, self.bands, self.ideals = (
+                other.rules_by_day,
+                other.sheets,
+                other.bands,
+                other.ideals,
+            )
 
 
 class CatalogIndex:
@@ -216,41 +221,43 @@ class CatalogIndex:
             group.sheets[as_of] = found
         return found
 
-    def book(self, group: EndpointGroup, as_of: str) -> TokenRules:
+    def token_rules(self, group: EndpointGroup, as_of: str) -> TokenRules:
         """Return the token rules of a group on a day; groups with equal rules share one object."""
-        found = group.books.get(as_of)
+        found = group.rules_by_day.get(as_of)
         if found is None:
-            if len(group.books) > 100:
-                group.books.clear()
+            if len(group.rules_by_day) > 100:
+                group.rules_by_day.clear()
                 group.sheets.clear()
             made = native_token_rules(self.sheet(group, as_of), group.inputs)
-            found = group.books[as_of] = self._alike.setdefault(made.key, made)
+            found = group.rules_by_day[as_of] = self._alike.setdefault(made.key, made)
         return found
 
-    def books(self, as_of: str) -> list[TokenRules]:
+    def distinct_token_rules(self, as_of: str) -> list[TokenRules]:
         """Return all token rules in use on a day."""
         found = self._of_day.get(as_of)
         if found is None:
             self._of_day.clear()
-            found = self._of_day[as_of] = list({id(b): b for b in (self.book(g, as_of) for g in self.groups)}.values())
+            found = self._of_day[as_of] = list(
+                {id(b): b for b in (self.token_rules(g, as_of) for g in self.groups)}.values()
+            )
         return found
 
-    def band(self, group: EndpointGroup, as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
+    def band(self, group: EndpointGroup, as_of: str, effort: ThinkingRequest) -> tuple[Endpoint, ...]:
         """Return the members worth pricing, by id."""
-        found = group.bands.get((as_of, asked))
+        found = group.bands.get((as_of, effort))
         if found is None:
             if len(group.bands) >= DAYS_AND_EFFORTS:
                 group.bands.clear()
                 group.ideals.clear()
-            found = group.bands[as_of, asked] = undominated_members(group.members, as_of, asked)
+            found = group.bands[as_of, effort] = undominated_members(group.members, as_of, effort)
         return found
 
-    def ideal(self, group: EndpointGroup, as_of: str, asked: ThinkingRequest) -> Rates:
+    def ideal(self, group: EndpointGroup, as_of: str, effort: ThinkingRequest) -> Rates:
         """Return the best of each figure over the group, as the catalog states them."""
-        found = group.ideals.get((as_of, asked))
+        found = group.ideals.get((as_of, effort))
         if found is None:
-            found = group.ideals[as_of, asked] = ideal_rates(
-                [known_rates(e, as_of, asked) for e in self.band(group, as_of, asked)]
+            found = group.ideals[as_of, effort] = ideal_rates(
+                [known_rates(e, as_of, effort) for e in self.band(group, as_of, effort)]
             )
         return found
 
@@ -334,8 +341,8 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
     cannot_read |= endpoint.model.matches_pictures  # it tells what is shown, and not what is written
     return EndpointGroup(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
-        tiers=tiers, strongest=strongest, lane=(inputs, remote, cannot_read, _compares(endpoint)),
-        books={}, sheets={}, bands={}, ideals={},
+        tiers=tiers, strongest=strongest, input_profile=(inputs, remote, cannot_read, _compares(endpoint)),
+        rules_by_day={}, sheets={}, bands={}, ideals={},
     )  # fmt: skip
 
 
@@ -358,11 +365,11 @@ def tier_name(place: int) -> Tier:
     return TIERS[place]
 
 
-def undominated_members(members: list[Endpoint], as_of: str, asked: ThinkingRequest) -> tuple[Endpoint, ...]:
+def undominated_members(members: list[Endpoint], as_of: str, effort: ThinkingRequest) -> tuple[Endpoint, ...]:
     """Return the members that fewer than ``BAND`` others dominate, by id. The smaller id wins a tie in everything."""
     if len(members) <= BAND:
         return tuple(members)
-    points = [rate_dimensions(known_rates(each, as_of, asked)) for each in members]
+    points = [rate_dimensions(known_rates(each, as_of, effort)) for each in members]
     # Only what differs can decide; most endpoints share most figures.
     varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
     slim = [tuple([point[place] for place in varying]) for point in points]

@@ -60,7 +60,7 @@ def _is_about_appearance(part: PartFacts) -> bool:
 
 
 def make_bundles(
-    media: list[tuple[PartFacts, ImageDetail]], policy: Policy, asked: QuestionFacts, *, labelled: bool
+    media: list[tuple[PartFacts, ImageDetail]], policy: Policy, question: QuestionFacts, *, labelled: bool
 ) -> list[Bundle]:
     """Group the media of a request into bundles."""
     fine: dict[Shape, Bundle] = {}
@@ -73,7 +73,7 @@ def make_bundles(
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
             needs = aspects_needed(
-                part, asked, policy.keep, shows=labelled and _is_about_appearance(part), compared=compared
+                part, question, policy.keep, shows=labelled and _is_about_appearance(part), compared=compared
             )
             private = is_private(policy, part)
             size = _size_class(part) if coarse and part.kind != "video" else shape
@@ -141,8 +141,8 @@ def _shape(part: PartFacts, detail: str) -> Shape:
         )
     if part.kind == "audio":
         length = part.seconds
-        heard = (part.separate_channels, part.read_before)
-        return ("audio", done, length.low, length.mid, length.high, length.certainty, *heard)
+        sound = (part.separate_channels, part.read_before)
+        return ("audio", done, length.low, length.mid, length.high, length.certainty, *sound)
     return (part.kind, part.digest or part.index, part.index if not part.digest else -1, len(part.pages))
 
 

@@ -126,12 +126,12 @@ def decide(case: PlanningCase) -> PlanDecision:
     if not settled.found.routes:
         raise no_route(case, [*left.refused, *settled.found.refused])
     best = settled.found.routes[0]
-    chosen, said = prefer_previous_endpoint(case, left, settled, best)
+    chosen, reason = prefer_previous_endpoint(case, left, settled, best)
     fallbacks = _fallbacks(case, settled.found.routes, chosen)
     found = exploration_route(case, chosen, settled.found.routes)
     if found is not None:
         fallbacks = [*(route for route in fallbacks if route.endpoint.id != found.endpoint.id), found]
-    return PlanDecision(case, left, settled, chosen, fallbacks, said, case.voice, found)
+    return PlanDecision(case, left, settled, chosen, fallbacks, reason, case.voice, found)
 
 
 def _check_hosts(case: PlanningCase) -> None:
@@ -249,14 +249,14 @@ def _better_transcriber(case: PlanningCase, routes: list[Route], chosen: Route) 
 
 def _leans_on(route: Route, chosen: Route) -> bool:
     """Return whether a route converts something with the endpoint that answers on the chosen route."""
-    return any(used.id == chosen.endpoint.id for way in route.assignment.ways for used in way.converters)
+    return any(used.id == chosen.endpoint.id for option in route.assignment.options for used in option.converters)
 
 
 def no_route(case: PlanningCase, refused: list[EndpointRejection]) -> NoRoute:
     """Return the error, with every reason."""
     named = _named_rejections(case)
-    said = {row.ids for row in named}
-    rows = fold_rejections(rejected_rows([*named, *(row for row in refused if row.ids not in said)]))
+    named_ids = {row.ids for row in named}
+    rows = fold_rejections(rejected_rows([*named, *(row for row in refused if row.ids not in named_ids)]))
     telling = [row for row in rows if row.rule not in ("output", "model")] or list(rows)
     reasons = tuple(hint("{}: {}", _rejected_subject(row), row.reason) for row in telling) or ("no endpoint is known",)
     by = f" with {case.policy.model}" if case.policy.model else ""
@@ -305,7 +305,7 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
     builder = CandidateBuilder(case, found.conversions, [route.endpoint for route in decision.fallbacks])
     head = builder.candidate(chosen)
     fallbacks = tuple(builder.candidate(route) for route in decision.fallbacks)
-    said = [
+    notes = [
         *decision.said,
         *found.search.kept_out(chosen),
         *floor_notes(case, decision.left, decision.settled, chosen),
@@ -322,7 +322,7 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
         fallbacks=fallbacks,
         outranked=outranked_routes(case, chosen, decision.fallbacks, found.routes, builder),
         rejected=rejected_rows([*decision.left.refused, *found.refused, *decision.settled.passed_over]),
-        notes=tuple(dict.fromkeys(said)),
+        notes=tuple(dict.fromkeys(notes)),
         catalog=case.index.catalog.version,
         statistics=case.statistics.epoch,
         as_of=case.as_of,
@@ -336,8 +336,8 @@ def with_id(case: PlanningCase, made: Plan, surface: Surface = "command line") -
     """Return the plan with the digest of its inputs and its id, which is computed from the command line's wording."""
     made = msgspec.structs.replace(made, inputs=inputs_digest(case))
     plain = for_surface(made, "command line")
-    told = plain if surface == "command line" else for_surface(made, surface)
-    return msgspec.structs.replace(told, id=plan_id(plain))
+    worded = plain if surface == "command line" else for_surface(made, surface)
+    return msgspec.structs.replace(worded, id=plan_id(plain))
 
 
 def plan_id(made: Plan) -> str:
@@ -457,13 +457,13 @@ def _same_time(mine: Route, best: Route) -> str:
 
 def _loses_more(case: PlanningCase, route: Route, chosen: Route) -> str:
     """Return what a route loses that no price and no speed makes up for."""
-    pairs = zip(case.bundles, route.assignment.ways, chosen.assignment.ways, strict=True)
-    for bundle, way, better in pairs:
-        if way.diverted > better.diverted:
+    pairs = zip(case.bundles, route.assignment.options, chosen.assignment.options, strict=True)
+    for bundle, option, better in pairs:
+        if option.diverted > better.diverted:
             return f"{bundle.title} would not reach the named model as it is"
-        gone = [each for each in way.missed if each not in better.missed and bundle.needs.get(each) == MUST_KEEP]
-        if gone:
-            return f"loses {joined_names(list(gone))} of {bundle.title}"
+        lost = [each for each in option.missed if each not in better.missed and bundle.needs.get(each) == MUST_KEEP]
+        if lost:
+            return f"loses {joined_names(list(lost))} of {bundle.title}"
     return "loses more of what the question seems to need"
 
 

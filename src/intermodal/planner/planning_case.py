@@ -108,8 +108,8 @@ class PlanningCase(Struct):
     texts: list[PartFacts]
     text_files: list[PartFacts]
     private_text: str
-    told: list[PartFacts]
-    told_private: bool
+    question_parts: list[PartFacts]
+    question_private: bool
     bundles: list[Bundle]
     ignored: tuple[str, ...]
     question: str
@@ -167,11 +167,11 @@ class PlanningCase(Struct):
         """Return whether the plan is remade while a run is under way."""
         return any(part.outcomes for part in self.facts.parts)
 
-    def tells(self, eye: Endpoint) -> bool:
+    def shares_question(self, describer: Endpoint) -> bool:
         """Return whether a model that describes pictures is given the question; a private question stays on this
         machine.
         """
-        return not self.told_private or is_local(eye)
+        return not self.question_private or is_local(describer)
 
     def rates(self, endpoint: Endpoint) -> Rates:
         """Return the rates of an endpoint, with figures of its earlier runs.
@@ -192,15 +192,15 @@ class PlanningCase(Struct):
             found = self.rates_cache[endpoint.id] = endpoint_rates(endpoint, self.statistics, self.as_of, self.effort)
         return found
 
-    def thought(self, endpoint: Endpoint, asked: ThinkingRequest) -> tuple[Quantity, float]:
+    def thought(self, endpoint: Endpoint, effort: ThinkingRequest) -> tuple[Quantity, float]:
         """Return the reasoning tokens of an endpoint before its answer, and those that the answer's limit leaves room
         for.
         """
-        return reasoning_tokens(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, asked)
+        return reasoning_tokens(endpoint, self.statistics if endpoint.id in self.informed else NO_STATISTICS, effort)
 
-    def book(self, group: EndpointGroup) -> TokenRules:
+    def token_rules(self, group: EndpointGroup) -> TokenRules:
         """Return the token rules of a group of endpoints."""
-        return group.books.get(self.as_of) or self.index.book(group, self.as_of)
+        return group.rules_by_day.get(self.as_of) or self.index.token_rules(group, self.as_of)
 
     def schema_by(self, group: EndpointGroup) -> SchemaDelivery | Literal[""]:
         """Return how the answer's schema reaches a group of endpoints, "" without a schema."""
@@ -219,9 +219,9 @@ class PlanningCase(Struct):
         request = self.request
         return tool_tokens(rule, request.tools, request.tool_choice, self.facts.tools, vocabulary)
 
-    def book_of(self, endpoint: Endpoint) -> TokenRules:
+    def token_rules_of(self, endpoint: Endpoint) -> TokenRules:
         """Return the token rules of one endpoint."""
-        return self.index.book(self.index.group_of[endpoint.id], self.as_of)
+        return self.index.token_rules(self.index.group_of[endpoint.id], self.as_of)
 
     def vocabulary(self, model: Model) -> Vocabulary:
         """Return how a model's text is counted: with its own vocabulary if that counted anything here, else by
@@ -265,9 +265,9 @@ def make_case(
     if job == "draw":
         check_image_settings(request, facts)
     question = question_of(request)
-    asked = facts.question or needs_from_keywords(question)
+    question_facts = facts.question or needs_from_keywords(question)
     texts, files, media = _split(request, facts)
-    told = _question_parts(request, facts)
+    question_parts = _question_parts(request, facts)
     ignored: tuple[str, ...] = ()
     if job == "transcribe":
         media, ignored = _recording(media, texts)
@@ -288,9 +288,9 @@ def make_case(
         request=request, facts=facts, index=known, machine=machine, statistics=statistics, as_of=as_of,
         job=job, output=output, texts=texts, text_files=files,
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
-        told=told, told_private=any(is_private(policy, text) for text in told),
-        bundles=make_bundles(media, policy, asked, labelled=job == "score"), ignored=ignored,
-        question=question, asked=asked, asked_pages=asked_pages(question),
+        question_parts=question_parts, question_private=any(is_private(policy, text) for text in question_parts),
+        bundles=make_bundles(media, policy, question_facts, labelled=job == "score"), ignored=ignored,
+        question=question, asked=question_facts, asked_pages=asked_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
         measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
         loaded=loaded,
@@ -471,13 +471,15 @@ def _recording(
     media: list[tuple[PartFacts, ImageDetail]], texts: list[PartFacts]
 ) -> tuple[list[tuple[PartFacts, ImageDetail]], tuple[str, ...]]:
     """Return the one recording of a transcript, and the names of the parts that it ignores."""
-    heard = [pair for pair in media if pair[0].kind == "audio" or (pair[0].kind == "video" and pair[0].channels)]
-    if not heard:
+    recordings = [pair for pair in media if pair[0].kind == "audio" or (pair[0].kind == "video" and pair[0].channels)]
+    if not recordings:
         raise UsageError("a transcript needs a recording, and there is none", todo="add an audio file")
-    if len(heard) > 1:
-        raise UsageError(f"a transcript is made of one recording, and there are {len(heard)}", todo="ask once for each")
-    others = [part.name for part, _ in media if part is not heard[0][0]] + [text.name for text in texts]
-    return heard, tuple(others)
+    if len(recordings) > 1:
+        raise UsageError(
+            f"a transcript is made of one recording, and there are {len(recordings)}", todo="ask once for each"
+        )
+    others = [part.name for part, _ in media if part is not recordings[0][0]] + [text.name for text in texts]
+    return recordings, tuple(others)
 
 
 # ---- identity of the inputs ---------------------------------------------------------------------

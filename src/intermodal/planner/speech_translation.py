@@ -55,20 +55,20 @@ def _in_words(case: PlanningCase) -> PlanningCase:
     out.
     """
     request, into = case.request, case.into
-    told = translation_instruction(into)
+    instruction = translation_instruction(into)
     parts = (
         *case.facts.parts,
-        PartFacts(index=len(case.facts.parts), name="instruction", kind="text", chars=len(told)),
+        PartFacts(index=len(case.facts.parts), name="instruction", kind="text", chars=len(instruction)),
     )
     last = request.messages[-1]
-    asked = msgspec.structs.replace(
+    instructed = msgspec.structs.replace(
         request,
-        messages=(*request.messages[:-1], msgspec.structs.replace(last, parts=(*last.parts, Text(text=told)))),
+        messages=(*request.messages[:-1], msgspec.structs.replace(last, parts=(*last.parts, Text(text=instruction)))),
         output=TextOutput(),
         answer_tokens=math.ceil(_tokens(case)[HIGH]) + 16,
     )
     facts = msgspec.structs.replace(case.facts, parts=parts)
-    made = make_case(asked, facts, case.index.catalog, case.machine, case.statistics, case.as_of)
+    made = make_case(instructed, facts, case.index.catalog, case.machine, case.statistics, case.as_of)
     made.translating = into
     made.texts = [parts[-1]]
     made.text_files, made.bundles, made.ignored = [], case.bundles, case.ignored
@@ -85,8 +85,8 @@ def planning_cases(case: PlanningCase) -> tuple[PlanningCase, ...]:
 
 def case_for(kinds: Sequence[PlanningCase], endpoint: Endpoint) -> PlanningCase:
     """Return the case in which an endpoint would answer."""
-    ears = "transcribe" in kinds[0].index.group_of[endpoint.id].jobs
-    return kinds[0] if ears else kinds[-1]
+    transcribers = "transcribe" in kinds[0].index.group_of[endpoint.id].jobs
+    return kinds[0] if transcribers else kinds[-1]
 
 
 def plan_each(kinds: Iterable[PlanningCase], make: Callable[[PlanningCase], T]) -> tuple[list[T], list[NoRoute]]:
@@ -171,12 +171,12 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
     why = f"{_score(case, other.chosen)} > {_score(case, plan.chosen)}"
     if other.chosen.score <= best:
         why = f"its weakest link is {other.chosen.tier}, and that of the chosen one {plan.chosen.tier}"
-    ways = [
+    options = [
         f"two ways into {case.into}: {_ways(plan.chosen, case.into)}; {_ways(other.chosen, case.into)}, after it: {why}"
     ]
     return msgspec.structs.replace(
         plan, fallbacks=tuple(fallbacks), outranked=tuple(_unlike(rows)),
-        rejected=_rejected(plan, other), notes=(*plan.notes, *ways),
+        rejected=_rejected(plan, other), notes=(*plan.notes, *options),
     )  # fmt: skip
 
 
@@ -188,10 +188,10 @@ def _ways(candidate: Candidate, into: str) -> str:
         return (
             f"{last.endpoint} hears it and writes {into} by itself ({costs}; the words as they were said are not kept)"
         )
-    ears = [step.endpoint for step in candidate.steps if step.op == "transcribe"]
-    heard = f"what {ears[0]} hears" if ears else "the sound"
-    kept = "the words as they were said are kept" if ears else "the words as they were said are not kept"
-    return f"{last.endpoint} translates {heard} ({costs}; {kept})"
+    transcribers = [step.endpoint for step in candidate.steps if step.op == "transcribe"]
+    source = f"what {transcribers[0]} hears" if transcribers else "the sound"
+    kept = "the words as they were said are kept" if transcribers else "the words as they were said are not kept"
+    return f"{last.endpoint} translates {source} ({costs}; {kept})"
 
 
 def _score(case: PlanningCase, candidate: Candidate) -> str:
@@ -217,9 +217,9 @@ def _neither(case: PlanningCase, errors: list[NoRoute]) -> NoRoute:
     """The error, with the reasons against both kinds."""
     every = dict.fromkeys(reason for error in errors for reason in error.hints.reasons)
     reasons = tuple(each for each in every if not str(each).endswith(_ANOTHER_KIND)) or tuple(every)
-    ear, other = errors
-    nearer = rules.rule_order(other.rule) > max(rules.rule_order(ear.rule), rules.rule_order("translation"))
-    first, second = (other, ear) if nearer else (ear, other)
+    transcriber, other = errors
+    nearer = rules.rule_order(other.rule) > max(rules.rule_order(transcriber.rule), rules.rule_order("translation"))
+    first, second = (other, transcriber) if nearer else (transcriber, other)
     todo: str = hint("allow a language model to translate the transcript: intermodal hosts add NAME, or {}", PULL_LIST)
     if nearer:
         todo = other.hints.todo

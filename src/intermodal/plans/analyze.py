@@ -78,19 +78,19 @@ def _checked(route: Candidate, result: Result) -> list[str]:
     checks = list(dict.fromkeys(check for some in checks_by_step(route).values() for check in some))
     lines: list[str] = []
     spared: list[Check] = []
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for check in checks:
         looked = set(input_steps(check))
         found = [each for each in result.checks if each.check == check.op and each.step in looked]
         wrong = [each for each in found if each.problem]
-        told |= {(each.step, each.check) for each in found}
+        reported |= {(each.step, each.check) for each in found}
         if not wrong:
             spared.append(check)
         if found:
-            said = "; ".join(dict.fromkeys(finding_text(each) for each in wrong)) or "fine"
-            lines.append(f"Check {_named(check)}: {said}")
+            finding = "; ".join(dict.fromkeys(finding_text(each) for each in wrong)) or "fine"
+            lines.append(f"Check {_named(check)}: {finding}")
     for each in result.checks:
-        if each.problem and (each.step, each.check) not in told:
+        if each.problem and (each.step, each.check) not in reported:
             lines.append(f"Check {each.check.replace('_', ' ')}: {finding_text(each)}")
     return [*lines, *_spared(spared)]
 
@@ -175,9 +175,9 @@ def _rows(step: Step, actual: Actual) -> list[Row]:
 def _tokens(found: list[Row], name: str, estimate: Quantity, actual: int | None) -> None:
     if actual is None and not estimate.high:
         return
-    said = "not reported" if actual is None else f"{actual:,}"
+    text = "not reported" if actual is None else f"{actual:,}"
     error = None if actual is None else _graded(estimate, float(actual))
-    found.append((name, numbers.count(estimate), said, error, _outside(estimate, actual, 0.5)))
+    found.append((name, numbers.count(estimate), text, error, _outside(estimate, actual, 0.5)))
 
 
 def _outside(estimate: Quantity, actual: float | None, slack: float) -> str:

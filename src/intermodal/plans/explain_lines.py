@@ -50,12 +50,12 @@ def missing(candidate: Candidate) -> str:
     return f"{'; loses ' if lost else ''}{', '.join(lost)}{fewer}"
 
 
-def needs(told: PartNeeds) -> str:
+def needs(part_needs: PartNeeds) -> str:
     """What the question needs of a part, with the evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
-    words = [_need(need) for need in told.needed]
-    if told.unsure:
-        words.append(f"unsure: {', '.join(map(_need, told.unsure))}")
-    return f"{told.title}: {', '.join(words)}"
+    words = [_need(need) for need in part_needs.needed]
+    if part_needs.unsure:
+        words.append(f"unsure: {', '.join(map(_need, part_needs.unsure))}")
+    return f"{part_needs.title}: {', '.join(words)}"
 
 
 def _need(need: Need) -> str:

@@ -51,8 +51,8 @@ class Judged(Value):
     @property
     def may_need(self) -> list[Aspect]:
         """Of what text or this route loses, all that may be needed; () where it is known what is."""
-        gone = {*self.as_text, *self.loses}
-        return [aspect for aspect in ASPECTS if aspect in gone and (not self.told or aspect in self.unsure)]
+        lost = {*self.as_text, *self.loses}
+        return [aspect for aspect in ASPECTS if aspect in lost and (not self.told or aspect in self.unsure)]
 
 
 class Other(Value):
@@ -152,8 +152,8 @@ def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
     for title, aspects in pairs:
         if some := tuple(aspects):
             by_aspects.setdefault(some, []).append(title)
-    said = [f"{_all(some)} of {joined_names(titles)}" for some, titles in by_aspects.items()]
-    return ", ".join(said)
+    phrases = [f"{_all(some)} of {joined_names(titles)}" for some, titles in by_aspects.items()]
+    return ", ".join(phrases)
 
 
 def needed_and_lost(verdict: Verdict) -> str:

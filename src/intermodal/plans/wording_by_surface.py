@@ -38,9 +38,9 @@ def _candidate(made: Candidate, surface: Surface) -> Candidate:
 
 
 def _verdict(made: Verdict, surface: Surface) -> Verdict:
-    told = {
+    phrased = {
         name: replace(other, kept_out=words(other.kept_out, surface))
         for name in made.__struct_fields__
         if isinstance(other := getattr(made, name), Other) and isinstance(other.kept_out, Hint)
     }
-    return replace(made, **told) if told else made
+    return replace(made, **phrased) if phrased else made

@@ -82,7 +82,7 @@ def brute_force(case: PlanningCase, floors: StrengthFloors, choices: Choices) ->
     best: Key | None = None
     for group, usable in choices:
         for chosen in itertools.product(*usable):
-            assignment = assign(case, chosen, case.book(group))
+            assignment = assign(case, chosen, case.token_rules(group))
             needs = call_demand(case, group, assignment)
             for endpoint in group.members:
                 rates = case.rates(endpoint)

@@ -14,7 +14,7 @@ ANTHROPIC_CELL = 28
 ANTHROPIC_LONGEST_SIDE = 8_000  # pixels; a larger picture is refused
 
 
-def anthropic_cells(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def anthropic_cells(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """``ceil(w / 28) * ceil(h / 28)`` of the largest size under both limits, found by binary search.
 
     Numbers: longest edge, most tokens (1568:1568, or 2576:4784 from Claude 4.7 on). There is no level of detail.
@@ -22,7 +22,7 @@ def anthropic_cells(width: int, height: int, detail: str, said: RuleArguments) -
     >>> [int(anthropic_cells(*size, "auto", RuleArguments((1568, 1568))).mid) for size in ((1000, 1000), (1920, 1080))]
     [1296, 1560]
     """
-    edge, most = said.numbers
+    edge, most = arguments.numbers
 
     def tokens(long: int, short: int) -> int:
         return math.ceil(long / ANTHROPIC_CELL) * math.ceil(short / ANTHROPIC_CELL)
@@ -44,7 +44,7 @@ def anthropic_cells(width: int, height: int, detail: str, said: RuleArguments) -
     return exact(float(tokens(low, max(1, round(low * ratio)))), "Anthropic's 28-pixel rule")
 
 
-def anthropic_refusal(width: int, height: int, detail: str, said: RuleArguments) -> str:
+def anthropic_refusal(width: int, height: int, detail: str, arguments: RuleArguments) -> str:
     longest = max(width, height)
     if longest <= ANTHROPIC_LONGEST_SIDE:
         return ""

@@ -13,7 +13,7 @@ from intermodal.quantity import Quantity, between, exact
 COHERE_HOSTED_TOKENS = 1_610.0
 
 
-def command_a_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def command_a_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Command A Vision: 256 tokens per tile of 512 pixels, a line break each, and a thumbnail where there are several.
 
     Numbers: tokens per tile, tile, most tiles.
@@ -22,7 +22,7 @@ def command_a_tiles(width: int, height: int, detail: str, said: RuleArguments) -
     >>> int(found.low), int(found.mid), int(found.high)
     (1287, 1287, 1610)
     """
-    one, tile, most = said.numbers
+    one, tile, most = arguments.numbers
     columns, rows = least_scaling(width, height, tile, int(most))
     count = columns * rows
     if detail == "low":
@@ -33,13 +33,13 @@ def command_a_tiles(width: int, height: int, detail: str, said: RuleArguments) -
     )
 
 
-def aya_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def aya_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Aya Vision: 169 tokens per tile of 364 pixels, and a thumbnail where there are several.
 
     >>> int(aya_tiles(364, 364, "auto", RuleArguments((169, 364, 12))).mid)
     169
     """
-    one, tile, most = said.numbers
+    one, tile, most = arguments.numbers
     columns, rows = nearest_shape(width, height, tile, int(most))
     count = columns * rows
     return exact(one * (count + 1 if count > 1 else 1), "Aya Vision's tiles")

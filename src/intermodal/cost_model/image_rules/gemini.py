@@ -15,7 +15,7 @@ from intermodal.quantity import Quantity, between, exact
 GEMINI_SMALL_SIDE = 384  # pixels: both sides at most this is one tile
 
 
-def gemini_crops(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def gemini_crops(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Gemini 2.x: 258 for a small picture, else 258 per crop of ``min(w, h) / 1.5``.
 
     Numbers: tokens per tile, then those of a picture at low and at medium resolution where they are known. Older
@@ -25,10 +25,10 @@ def gemini_crops(width: int, height: int, detail: str, said: RuleArguments) -> Q
     ...     gemini_crops(960, 540, "auto", RuleArguments((258,))).mid)
     (258, 1548)
     """
-    tile = said.numbers[0]
+    tile = arguments.numbers[0]
     basis = "Gemini's tile rule"
-    if detail in ("low", "medium") and len(said.numbers) == 3:
-        return exact(said.numbers[1 if detail == "low" else 2], f"media resolution {detail}")
+    if detail in ("low", "medium") and len(arguments.numbers) == 3:
+        return exact(arguments.numbers[1 if detail == "low" else 2], f"media resolution {detail}")
     if max(width, height) <= GEMINI_SMALL_SIDE:
         return exact(tile, basis)
     unit = max(1, math.floor(min(width, height) / 1.5))
@@ -46,7 +46,7 @@ def gemini_crops(width: int, height: int, detail: str, said: RuleArguments) -> Q
 GEMINI_RESOLUTIONS = ("low", "medium", "high", "ultra")
 
 
-def gemini_budget(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def gemini_budget(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Gemini 3.x: a most number of tokens by media resolution; auto is high.
 
     Numbers: low, medium, high, ultra high. Google calls them maxima. The low end is what whole rows of 48 pixels
@@ -56,6 +56,6 @@ def gemini_budget(width: int, height: int, detail: str, said: RuleArguments) -> 
     1120
     """
     level = "high" if detail in ("auto", "original") else detail
-    most = said.numbers[GEMINI_RESOLUTIONS.index(level)]
+    most = arguments.numbers[GEMINI_RESOLUTIONS.index(level)]
     least = min(most, float(cells_of_budget(width, height, int(most))))
     return between(least, most, most, f"media resolution {level}: {most:g} tokens at most")

@@ -17,7 +17,7 @@ GEMMA_CROP_RATIO = 1.2  # long side over short side
 GEMMA_BUDGET_PLACES = {"low": 0, "auto": 1, "medium": 1, "high": 2, "ultra": 3, "original": 3}
 
 
-def gemma3(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def gemma3(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """The same for every picture; ``high`` is pan and scan: as many again for each crop of a long picture.
 
     Numbers: tokens of a picture.
@@ -26,7 +26,7 @@ def gemma3(width: int, height: int, detail: str, said: RuleArguments) -> Quantit
     ...     gemma3(2000, 500, "high", RuleArguments((256,))).mid)
     (256, 1280)
     """
-    one = said.numbers[0]
+    one = arguments.numbers[0]
     if detail != "high":
         return exact(one, "fixed by the model, pan and scan off")
     return exact(one * (1 + gemma_crops(width, height)), "fixed by the model, pan and scan on")
@@ -46,7 +46,7 @@ def gemma_crops(width: int, height: int) -> int:
     return 0 if min(math.ceil(long / count), short) < GEMMA_LEAST_CROP else count
 
 
-def gemma4(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def gemma4(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """The most whole cells of 48 pixels under a budget that keep the shape; a small picture is scaled up.
 
     Numbers: the budget of low, auto (and medium), high, ultra.
@@ -54,7 +54,7 @@ def gemma4(width: int, height: int, detail: str, said: RuleArguments) -> Quantit
     >>> int(gemma4(1024, 1024, "auto", RuleArguments((70, 280, 560, 1120))).mid)
     256
     """
-    most = said.numbers[GEMMA_BUDGET_PLACES.get(detail, 1)]
+    most = arguments.numbers[GEMMA_BUDGET_PLACES.get(detail, 1)]
     return exact(float(cells_of_budget(width, height, int(most))), f"Gemma 4's budget of {most:g}")
 
 

@@ -13,7 +13,7 @@ from intermodal.quantity import Quantity, exact
 IDEFICS_LONGEST_SIDE = 4096
 
 
-def idefics_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def idefics_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Tokens of the tiles and of the whole picture; ``low`` is without splitting. Words about rows are not counted.
 
     Numbers: tile, longest side, tokens per tile.
@@ -22,7 +22,7 @@ def idefics_tiles(width: int, height: int, detail: str, said: RuleArguments) -> 
     >>> int(idefics_tiles(256, 256, "auto", smol).mid), int(idefics_tiles(256, 256, "low", smol).mid)
     (1088, 64)
     """
-    tile, longest, one = said.numbers
+    tile, longest, one = arguments.numbers
     if detail == "low":
         return exact(one, "one picture, not split")
     wide, high = _idefics_scaled(width, height, int(longest))

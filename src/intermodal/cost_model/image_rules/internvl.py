@@ -10,14 +10,14 @@ from intermodal.cost_model.rule_syntax import RuleArguments
 from intermodal.quantity import Quantity, exact
 
 
-def internvl_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def internvl_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Numbers: tokens per tile, tile, most tiles. ``low`` is one tile.
 
     >>> [int(internvl_tiles(*size, "auto", RuleArguments((256, 448, 12))).mid)
     ...     for size in ((448, 448), (896, 448), (1344, 896))]
     [256, 768, 1792]
     """
-    one, tile, most = said.numbers
+    one, tile, most = arguments.numbers
     if detail == "low":
         return exact(one, "one tile")
     columns, rows = nearest_shape(width, height, tile, int(most))

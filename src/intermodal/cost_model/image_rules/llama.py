@@ -9,7 +9,7 @@ from intermodal.cost_model.rule_syntax import RuleArguments
 from intermodal.quantity import Quantity, between, exact
 
 
-def llama32_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def llama32_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """1,601 tokens per 560-pixel tile, at most four.
 
     Numbers: tokens per tile, tile, most tiles. Hosts bill whole tiles of a grid of at most 2 x 2 (Together's
@@ -21,7 +21,7 @@ def llama32_tiles(width: int, height: int, detail: str, said: RuleArguments) -> 
     ...     for size in ((560, 560), (600, 500), (1120, 1120))]
     [1601.0, 3202.0, 6404.0]
     """
-    one, tile, most = said.numbers
+    one, tile, most = arguments.numbers
 
     def side(pixels: int) -> int:
         return min(2, math.ceil(pixels / tile))
@@ -34,7 +34,7 @@ def llama32_tiles(width: int, height: int, detail: str, said: RuleArguments) -> 
     return between(min(hosted, own), hosted, max(hosted, own), "Llama 3.2's tiles; hosts and processor cut differently")
 
 
-def llama4_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def llama4_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """144 tokens per 336-pixel tile of the canvas, and one tile of the whole picture where there are several.
 
     Numbers: tokens per tile, tile, most tiles. Separators of tiles are not counted.
@@ -44,7 +44,7 @@ def llama4_tiles(width: int, height: int, detail: str, said: RuleArguments) -> Q
     ...     llama4_tiles(672, 672, "auto", RuleArguments((144, 336, 16))).mid)
     (144, 720)
     """
-    one, tile, most = said.numbers
+    one, tile, most = arguments.numbers
     columns, rows = least_scaling(width, height, tile, int(most))
     count = columns * rows
     return exact(one * (count + 1 if count > 1 else 1), "Llama 4's tiles")

@@ -12,7 +12,7 @@ LLAVA_TILE, LLAVA_PATCH = 336, 14
 LLAVA_RESOLUTIONS = ((672, 336), (336, 672), (672, 672), (336, 1008), (1008, 336))  # width, height
 
 
-def llava_next_grid(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def llava_next_grid(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Between 1,176 and 2,928 tokens by shape.
 
     >>> int(llava_next_grid(1000, 1000, "auto", RuleArguments()).mid), int(

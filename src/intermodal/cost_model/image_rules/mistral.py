@@ -9,7 +9,7 @@ from intermodal.cost_model.rule_syntax import RuleArguments
 from intermodal.quantity import Quantity, exact
 
 
-def mistral_grid(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def mistral_grid(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """``(columns + 1) * rows`` of merged patches: each row ends with a break token, the last with an end token.
 
     Numbers: patch, merge, longest side.
@@ -18,7 +18,7 @@ def mistral_grid(width: int, height: int, detail: str, said: RuleArguments) -> Q
     ...     mistral_grid(1540, 1540, "auto", RuleArguments((14, 2, 1540))).mid)
     (4160, 3080)
     """
-    patch, merge, longest = said.numbers
+    patch, merge, longest = arguments.numbers
     ratio = max(height / longest, width / longest)
     if ratio > 1:
         width, height = max(1, round(width / ratio)), max(1, round(height / ratio))

@@ -13,7 +13,7 @@ from intermodal.quantity import Quantity, between, exact
 QWEN_LONGEST_SHAPE = 200  # long side over short side; more is refused
 
 
-def qwen_smart_resize(width: int, height: int, detail: str, said: RuleArguments) -> Quantity:
+def qwen_smart_resize(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Tokens of one picture.
 
     Numbers: factor (28; Qwen3-VL 32), most pixels, least pixels (4 units where not said), and the least pixels of other
@@ -23,10 +23,10 @@ def qwen_smart_resize(width: int, height: int, detail: str, said: RuleArguments)
     >>> [int(qwen_smart_resize(1024, 1024, "auto", RuleArguments((28, most))).mid) for most in (12845056, 1003520)]
     [1369, 1225]
     """
-    factor, most = said.numbers[:2]
-    least = said.numbers[2] if len(said.numbers) > 2 else 4 * factor * factor
+    factor, most = arguments.numbers[:2]
+    least = arguments.numbers[2] if len(arguments.numbers) > 2 else 4 * factor * factor
     basis = f"Qwen-VL's resize rule, max_pixels {most:,.0f}"
-    floors = (least, *said.numbers[3:])
+    floors = (least, *arguments.numbers[3:])
     found = sorted(
         float(int(wide // factor) * int(high // factor))
         for wide, high in (qwen_resized(width, height, factor, floor, most) for floor in floors)
@@ -51,7 +51,7 @@ def qwen_resized(width: float, height: float, factor: float, least: float, most:
     return wide, high
 
 
-def qwen_refusal(width: int, height: int, detail: str, said: RuleArguments) -> str:
+def qwen_refusal(width: int, height: int, detail: str, arguments: RuleArguments) -> str:
     if max(width, height) <= QWEN_LONGEST_SHAPE * min(width, height):
         return ""
     return f"more than {QWEN_LONGEST_SHAPE} times as long as wide, which is refused"

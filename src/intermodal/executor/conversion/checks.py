@@ -83,11 +83,11 @@ def _read(product: StepProduct, name: str) -> list[str]:
     pages = [piece.page for piece in product.pieces if isinstance(piece, TextInput)]
     every = [line for lines in product.lines for line in lines]
     missing = _legible(every, name) if any(line.unread for line in every) else None
-    said = [missing.said] if missing is not None else []
+    findings = [missing.said] if missing is not None else []
     if len(pages) != len(read):
-        return said
+        return findings
     pairs = zip(pages, read, strict=True)
-    return said + [f"no text found on page {page} of {name}" for page, found in pairs if not found and page]
+    return findings + [f"no text found on page {page} of {name}" for page, found in pairs if not found and page]
 
 
 def _extracted(product: StepProduct, name: str) -> list[str]:
@@ -168,11 +168,11 @@ def _transcript(made: CheckSubject) -> CheckFinding:
     if looped(transcript) or repeats(transcript.text):
         return CheckFinding(problem="looped", said=f"the transcript of {name} repeats itself")
     languages = made.endpoint.model.languages if made.endpoint is not None else ()
-    heard, stated = transcript.language, made.language
-    if stated and heard and heard != stated:
-        return CheckFinding(problem="language", said=f"{name} was heard in {heard}, not in {stated}")
-    if languages and heard and heard not in languages:
-        return CheckFinding(problem="language", said=f"{name} is in {heard}, which this model was not made for")
+    spoken, stated = transcript.language, made.language
+    if stated and spoken and spoken != stated:
+        return CheckFinding(problem="language", said=f"{name} was heard in {spoken}, not in {stated}")
+    if languages and spoken and spoken not in languages:
+        return CheckFinding(problem="language", said=f"{name} is in {spoken}, which this model was not made for")
     if not transcript.certainty:
         return _missed(transcript, name)
     sure = f"(certain of its words to {transcript.certainty:.0%})"
@@ -190,8 +190,8 @@ def _missed(transcript: Transcript, name: str) -> CheckFinding:
     surely, spoken = confident_seconds(transcript)
     if spoken:
         amount = "most" if surely >= _MOST * spoken else "few"
-        said = f"{spoken - surely:,} of {spoken:,} s of speech in {name} are doubted: {amount} of its words arrive"
-        return CheckFinding(problem="confidence", said=f"{said} as they are")
+        text = f"{spoken - surely:,} of {spoken:,} s of speech in {name} are doubted: {amount} of its words arrive"
+        return CheckFinding(problem="confidence", said=f"{text} as they are")
     return sparse_finding(name, sparse_speech(transcript))
 
 
@@ -223,8 +223,8 @@ def sparse_finding(name: str, lost: tuple[int, float]) -> CheckFinding:
     words, seconds = lost
     if not seconds:
         return CheckFinding()
-    heard = f"only {words} {'word was' if words == 1 else 'words were'} heard in {seconds:.0f} s of speech"
-    return CheckFinding(problem="confidence", said=f"in {name} {heard}: some of it may be missing, repeats above all")
+    found = f"only {words} {'word was' if words == 1 else 'words were'} heard in {seconds:.0f} s of speech"
+    return CheckFinding(problem="confidence", said=f"in {name} {found}: some of it may be missing, repeats above all")
 
 
 def sparse_speech(transcript: Transcript) -> tuple[int, float]:
@@ -265,18 +265,20 @@ def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
     little: it stays high where single lines are spoilt."""
     unread = sum(line.unread for line in lines)
     doubted = sum(line.confidence < DOUBTED and not line.unread for line in lines)
-    said = []
+    findings = []
     if unread:
         has = "has" if unread == 1 else "have"
-        said.append(f"{_of(unread, len(lines))} read from {name} {has} letters of a script that cannot be read here")
+        findings.append(
+            f"{_of(unread, len(lines))} read from {name} {has} letters of a script that cannot be read here"
+        )
     if doubted and unread + doubted >= SPOILT * len(lines):
-        said.append(f"{_of(doubted, len(lines))} read from {name} {'is' if doubted == 1 else 'are'} doubted")
-    if not said:
+        findings.append(f"{_of(doubted, len(lines))} read from {name} {'is' if doubted == 1 else 'are'} doubted")
+    if not findings:
         return None
     sure, words = confident_lines(lines)
     amount = "most" if sure >= _MOST * words else "few"
     problem = "script" if unread else "confidence"
-    return CheckFinding(problem=problem, said=f"{' and '.join(said)}: {amount} of its words arrive as they are")
+    return CheckFinding(problem=problem, said=f"{' and '.join(findings)}: {amount} of its words arrive as they are")
 
 
 def confident_lines(lines: Sequence[ReadLine]) -> tuple[int, int]:
@@ -329,8 +331,8 @@ def _size(made: CheckSubject) -> CheckFinding:
 def _in_range(found: float, planned: Quantity, unit: str, name: str) -> CheckFinding:
     if not planned.known or not planned.high or planned.low <= found <= planned.high:
         return CheckFinding()
-    said = f"{name} became {found:,.0f} {unit} of text where {planned.low:,.0f} to {planned.high:,.0f} were planned"
-    return CheckFinding(problem="size", said=said)
+    text = f"{name} became {found:,.0f} {unit} of text where {planned.low:,.0f} to {planned.high:,.0f} were planned"
+    return CheckFinding(problem="size", said=text)
 
 
 _INSPECTIONS: Mapping[str, Callable[[CheckSubject], CheckFinding]] = {
@@ -357,8 +359,8 @@ def repeats(text: str) -> bool:
 
 
 def _stands_still(lines: list[str]) -> bool:
-    said = (" ".join(line.lower().split()) for line in lines if line.strip())
-    return any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(said))
+    lower = (" ".join(line.lower().split()) for line in lines if line.strip())
+    return any(_LETTERS.search(line) and sum(1 for _ in same) >= _LINES for line, same in groupby(lower))
 
 
 def _repeats_every(words: list[str], size: int) -> bool:

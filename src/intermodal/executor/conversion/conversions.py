@@ -74,9 +74,9 @@ def product_of_lines(
         both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
         places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
     texts = [lines_to_text(of_page) for of_page in lines]
-    told = [_told(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
+    shown = [_told(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
     what = "Text in a picture read" if cut_out else "Text read"
-    pieces = _blocks(facts, what, "on screen", places, told, [unread_share(of_page) for of_page in lines])
+    pieces = _blocks(facts, what, "on screen", places, shown, [unread_share(of_page) for of_page in lines])
     every_line = tuple(line for of_page in lines for line in of_page)
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts), lines=every_line)
     return StepProduct(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
@@ -87,8 +87,8 @@ def _told(text: str, lines: tuple[ReadLine, ...]) -> str:
     missing = sum(line.unread for line in lines)
     if not missing:
         return text or NOTHING_READ
-    said = f"({missing} of {len(lines)} lines {'is' if missing == 1 else 'are'} in a script that could not be read)"
-    return f"{text}\n{said}" if text else said
+    remark = f"({missing} of {len(lines)} lines {'is' if missing == 1 else 'are'} in a script that could not be read)"
+    return f"{text}\n{remark}" if text else remark
 
 
 def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
@@ -102,8 +102,8 @@ def product_of_descriptions(
     step: Call, facts: PartFacts, places: tuple[ImageOrigin, ...], texts: tuple[str, ...]
 ) -> StepProduct:
     """Return the product of image descriptions."""
-    told = [text.strip() or NOTHING_SEEN for text in texts]
-    pieces = _blocks(facts, "What is seen", "seen", places, told, [""] * len(told))
+    shown = [text.strip() or NOTHING_SEEN for text in texts]
+    pieces = _blocks(facts, "What is seen", "seen", places, shown, [""] * len(shown))
     derived = Derived(step=step.id, name=facts.name, op=step.op, text="\n\f\n".join(texts))
     return StepProduct(part=facts.index, pieces=pieces, derived=(derived,))
 
@@ -120,9 +120,9 @@ def _blocks(
             page=place.page,
             source=how if place.at >= 0 else "",
             at=place.at,
-            unread=gone,
+            unread=unread,
         )
-        for place, text, gone in zip(places, texts, missing, strict=True)
+        for place, text, unread in zip(places, texts, missing, strict=True)
     )
 
 
@@ -172,8 +172,8 @@ class Converters(Value, frozen=True):
         elif step.op == "read":
             parts += [self.readers, converter_version("codes"), self.language]
         elif step.op == "describe":
-            asked = self.question if includes_question(step) else ""
-            parts += [converter_version("describe"), hashlib.sha256(asked.encode()).hexdigest()]
+            question = self.question if includes_question(step) else ""
+            parts += [converter_version("describe"), hashlib.sha256(question.encode()).hexdigest()]
         return " ".join(parts)
 
 
@@ -290,10 +290,10 @@ def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[R
     print_ = [
         line for line in lines if line.confidence >= PRINT_CONFIDENCE or not any(_lies_on(line, code) for code in codes)
     ]
-    said = [ReadLine(text=_said(code), confidence=1.0, box=code.box) for code in codes]
+    code_lines = [ReadLine(text=_said(code), confidence=1.0, box=code.box) for code in codes]
     if not all(any(line.box) for line in print_):
-        return (*print_, *said)  # a reader that does not tell where lines are
-    return in_reading_order((*print_, *said))
+        return (*print_, *code_lines)  # a reader that does not tell where lines are
+    return in_reading_order((*print_, *code_lines))
 
 
 def _lies_on(line: ReadLine, code: CodeLike) -> bool:

@@ -45,8 +45,8 @@ def question_of(request: Request) -> str:
     if not request.messages:
         return ""
     parts = request.messages[-1].parts
-    said = " ".join(part.text.strip() for part in parts if isinstance(part, Text) and not part.name)
-    return without_schema(said, request.output).strip()
+    question = " ".join(part.text.strip() for part in parts if isinstance(part, Text) and not part.name)
+    return without_schema(question, request.output).strip()
 
 
 def converters_of(world: Dependencies, request: Request) -> conversions.Converters:
@@ -70,10 +70,10 @@ def description_prompt(question: str) -> str:
 
 
 async def describe(
-    state: RunState, call: Calls, step: Call, endpoint: Endpoint, told: conversions.Converters
+    state: RunState, call: Calls, step: Call, endpoint: Endpoint, converters: conversions.Converters
 ) -> tuple[StepProduct, Actual]:
     """Describe each image of a step. An image that was described for this question before is not sent again."""
-    question = told.question if conversions.includes_question(step) else ""
+    question = converters.question if conversions.includes_question(step) else ""
     async with state.places.taken(decoder_use(step)):
         pictures = await state.prepare.pictures(step, state.products, endpoint)
     if not pictures:
@@ -83,7 +83,7 @@ async def describe(
 
     async def see(number: int) -> None:
         picture = pictures[number]
-        key = conversions.image_cache_key(step, picture, told)
+        key = conversions.image_cache_key(step, picture, converters)
         known = await write_in_thread(lambda: state.world.derived.get(key))
         if known is not None and len(known.texts) == 1:
             found[number] = known.texts[0]
@@ -134,9 +134,13 @@ def _refuse_refusal(done: FinishedCall, endpoint: Endpoint, step: Call) -> None:
     """A refusal is passed on with its reason; nobody else is asked instead."""
     if done.made.finish_reason == "content_filter" and not done.made.text.strip():
         reason = " ".join(done.made.refusal.split())[:300]
-        said = f': "{reason}"' if reason else ""
+        quoted = f': "{reason}"' if reason else ""
         raise errors.ContentRefused(
-            f"refused to describe a picture{said}", where=endpoint.id, todo="ask differently", status=200, step=step.id
+            f"refused to describe a picture{quoted}",
+            where=endpoint.id,
+            todo="ask differently",
+            status=200,
+            step=step.id,
         )
 
 

@@ -25,17 +25,18 @@ async def transcribe(job: CallJob, world: Dependencies, line: AttemptContext) ->
     assert job.sound is not None
     await line.sending()
     channels = (job.sound.pcm, job.sound.beside) if job.sound.beside else (job.sound.pcm,)
-    heard, load, memory = [], 0.0, 0
+    transcripts, load, memory = [], 0.0, 0
     for place, pcm in enumerate(channels):
         progress = _share(line.progress, place, len(channels))
         made = await world.runtimes.transcribe(
             job.endpoint, pcm, language=job.language, into=job.into, progress=progress
         )
-        heard.append(made.transcript)
+        transcripts.append(made.transcript)
         load, memory = load + made.load_seconds, max(memory, made.peak_memory)
     line.loaded(load)
     return CallResult(
-        transcript=heard[0] if len(heard) == 1 else merge_channels(heard[0], heard[1]), peak_memory=memory
+        transcript=transcripts[0] if len(transcripts) == 1 else merge_channels(transcripts[0], transcripts[1]),
+        peak_memory=memory,
     )
 
 

@@ -75,8 +75,8 @@ async def at(server: HostAddress, job: CallJob, world: Dependencies, line: Attem
 
 
 def _timeouts(job: CallJob, world: Dependencies) -> Timeouts:
-    said = (world.timeouts or Timeouts()).as_said(job.endpoint.host.timeouts)
-    return said.on_trial() if job.trial else said
+    timeouts = (world.timeouts or Timeouts()).as_said(job.endpoint.host.timeouts)
+    return timeouts.on_trial() if job.trial else timeouts
 
 
 def _server(host: Host, key: str) -> HostAddress:

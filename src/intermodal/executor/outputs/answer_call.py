@@ -181,10 +181,10 @@ def _with_schema(
     host: Host, messages: tuple[WireMessage, ...], held: bool, schema: JsonOutput
 ) -> tuple[WireMessage, ...]:
     """The messages with what a model is told of its answer's schema."""
-    said = json_answer.asked_in_words(
+    instructed = json_answer.asked_in_words(
         schema, host, held=held, speaks_of_json=lambda: "json" in prompt.all_text(messages).lower()
     )
-    return prompt.with_instruction(messages, said) if said else messages
+    return prompt.with_instruction(messages, instructed) if instructed else messages
 
 
 def is_brief(step: Call) -> bool:
@@ -220,9 +220,9 @@ def _unreadable_error(run: RouteRun, step: Call, parts: tuple[PartFacts, ...]) -
     for part in parts:
         state.unsaid.pop(("read", part.index), None)
     found = [each.said for each in state.finished.values() if each.problem == "script"]
-    said = "; ".join(found) or f"most words of {joined_names(part.name for part in parts)} cannot be read here"
+    problem = "; ".join(found) or f"most words of {joined_names(part.name for part in parts)} cannot be read here"
     error = errors.InputUnreadable(
-        f"{said}, so {step.endpoint} was not asked about it",
+        f"{problem}, so {step.endpoint} was not asked about it",
         todo=f"{tesseract.install_hint()}; or add a model that sees pictures: intermodal hosts add", step=step.id,
     )  # fmt: skip
     return Reroute(error, step, "was given few of the words")
@@ -324,9 +324,9 @@ async def _transcribe(run: RouteRun, step: Call) -> Finished:
 async def _translate(run: RouteRun, step: Call) -> Finished:
     """What was heard, in another language. Silence is translated by nobody."""
     endpoint = run.state.endpoint(step)
-    request, stands_for, heard = await translation.translation_request(run, step)
-    if heard is not None and not heard.text:
-        return run.finished(step, transcript=heard)
+    request, stands_for, transcript = await translation.translation_request(run, step)
+    if transcript is not None and not transcript.text:
+        return run.finished(step, transcript=transcript)
     facts = run.state.opened.facts.parts
     messages = prompt.chat_messages(request, stands_for, facts, endpoint.model.marks)
     job = await _job(run, step, endpoint, messages, stands_for, held=False)
@@ -336,7 +336,7 @@ async def _translate(run: RouteRun, step: Call) -> Finished:
     if _is_refusal(done, speaker):
         raise refusal_error(endpoint, done.made.refusal, done.actual.step)
     await _remark(run, done, step, output_limit(step, request), looped=done.made.looped)
-    return await translation.translation_result(run, step, done.made.text, heard)
+    return await translation.translation_result(run, step, done.made.text, transcript)
 
 
 async def _embed(run: RouteRun, step: Call) -> Finished:

@@ -48,14 +48,17 @@ class JsonAnswer(Value, frozen=True):
 
 
 def sources_of(
-    request: Request, stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts, heard: Mapping[int, Transcript]
+    request: Request,
+    stands_for: Mapping[int, tuple[ModelInput, ...]],
+    facts: Facts,
+    transcripts: Mapping[int, Transcript],
 ) -> EvidenceSources:
     """What a model was given to answer from; no texts where no file came with the request.
 
     What its sender says counts where there are files: an answer may repeat it. ``heard``: transcripts, by part.
     """
     files: list[EvidenceSource] = []
-    said: list[EvidenceSource] = []
+    sources: list[EvidenceSource] = []
     whole = True
     for index, role, part in request.parts():
         name = facts.parts[index].name
@@ -63,16 +66,16 @@ def sources_of(
             if part.name:
                 files.append(EvidenceSource(name, part.text))
             elif role in ("user", "system"):
-                said.append(EvidenceSource(name, part.text))
+                sources.append(EvidenceSource(name, part.text))
             continue
         for piece in stands_for.get(index, ()):
             if not isinstance(piece, TextInput):
                 whole = False
-            elif index in heard and not piece.source:
-                files.append(_spoken(name, heard[index]))
+            elif index in transcripts and not piece.source:
+                files.append(_spoken(name, transcripts[index]))
             else:
                 files.append(EvidenceSource(name, piece.text, piece.page, piece.at))
-    return EvidenceSources((*files, *said) if files or not whole else (), whole)
+    return EvidenceSources((*files, *sources) if files or not whole else (), whole)
 
 
 def _spoken(name: str, transcript: Transcript) -> EvidenceSource:
@@ -82,7 +85,7 @@ def _spoken(name: str, transcript: Transcript) -> EvidenceSource:
 
 async def check_evidence(
     run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, speaker: CommitGate,
-    stands_for: Mapping[int, tuple[ModelInput, ...]], asked: Ask | None,
+    stands_for: Mapping[int, tuple[ModelInput, ...]], ask: Ask | None,
 ) -> JsonAnswer:  # fmt: skip
     """The answer with where its values stand, asked for once more where the plan says so and one stands nowhere.
 
@@ -98,19 +101,19 @@ async def check_evidence(
     if not found.evidence:
         return found
     again = ""
-    if found.unverified and asked is not None and not speaker.committed and run.may_ask_again():
-        first, (better, took, again) = found.done, await _again(run, job, found, schema, sources, asked)
+    if found.unverified and ask is not None and not speaker.committed and run.may_ask_again():
+        first, (better, took, again) = found.done, await _again(run, job, found, schema, sources, ask)
         found = better if len(better.unverified) < len(found.unverified) else found
         speaker.correct(found.done.made.text)
         if took is not None:
             found = msgspec.structs.replace(found, done=_both(found.done, first, took))
     fields = found.unverified
-    said = describe_unverified(found.data, fields, again) if fields else ""
+    remark = describe_unverified(found.data, fields, again) if fields else ""
     await state.emit(
-        Checked(step=job.step.id, check="evidence", problem="unverified" if fields else "", said=said)
+        Checked(step=job.step.id, check="evidence", problem="unverified" if fields else "", said=remark)
     )  # fmt: skip
-    if said:
-        await state.emit(Note(text=said, step=job.step.id, warns=True))
+    if remark:
+        await state.emit(Note(text=remark, step=job.step.id, warns=True))
     return found
 
 
@@ -142,12 +145,12 @@ def _name(field: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    said = msgspec.json.encode(value).decode("utf-8", "replace")
-    return said if len(said) <= _SHOWN else f"{said[: _SHOWN - 3]}..."
+    text = msgspec.json.encode(value).decode("utf-8", "replace")
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 async def _again(
-    run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources, asked: Ask
+    run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources, ask: Ask
 ) -> tuple[JsonAnswer, Actual | None, str]:
     """The answer with those values in it that were asked for again, or as it was; what that took; how to go on with the
     sentence on what stands nowhere.
@@ -163,7 +166,7 @@ async def _again(
     part = _part(schema, found)
     if part is not None and part.codes:
         part = _among(part, await offload(_long(found, sources), codes_of, sources))
-    call = _asking_for(job.chat, schema if part is None else part.output, asked)
+    call = _asking_for(job.chat, schema if part is None else part.output, ask)
     reason = f"{job.endpoint.id} gave values that stand in none of the files"
     await run.state.emit(Retrying(step=job.step.id, reason=reason))
     work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
@@ -179,9 +182,9 @@ async def _again(
         pass  # what went wrong is told with the attempt; the answer that is there stays
     if done is None:
         return found, None, ", and asking again failed"
-    said = ", also when asked again"
+    suffix = ", also when asked again"
     better = await _merged(found, done, schema, part)
-    return (found if better is None else await _looked(better, schema, sources)), done.actual, said
+    return (found if better is None else await _looked(better, schema, sources)), done.actual, suffix
 
 
 class _Part(NamedTuple):
@@ -208,8 +211,11 @@ def _part(schema: JsonOutput, found: JsonAnswer) -> _Part | None:
     fields = {name: properties[name] for name in names}
     numbers = {name for name, each in fields.items() if isinstance(each, dict) and each.get("type") in _NUMBERS}
     for name in numbers:
-        said = fields[name].get("description", "")
-        fields[name] = {"type": "string", **({"description": said} if isinstance(said, str) and said else {})}
+        description = fields[name].get("description", "")
+        fields[name] = {
+            "type": "string",
+            **({"description": description} if isinstance(description, str) and description else {}),
+        }
     kept: dict[str, Any] = {
         name: schema.schema[name] for name in ("type", "$defs", "definitions") if name in schema.schema
     }
@@ -236,9 +242,9 @@ _PLAIN = {"properties", "required", "type", "$defs", "definitions", "title", "de
 _NUMBERS = ("number", "integer")
 
 
-def _asking_for(call: ChatCall, schema: JsonOutput, asked: Ask) -> ChatCall:
+def _asking_for(call: ChatCall, schema: JsonOutput, ask: Ask) -> ChatCall:
     output = schema if isinstance(call.output, JsonOutput) else call.output
-    return msgspec.structs.replace(call, messages=asked(schema), output=output)
+    return msgspec.structs.replace(call, messages=ask(schema), output=output)
 
 
 async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, part: _Part | None) -> JsonAnswer | None:

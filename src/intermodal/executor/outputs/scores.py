@@ -223,8 +223,8 @@ def letter_probabilities(
             step=step.id,
         )
     least = math.exp(min(logarithm for _, logarithm in candidates))
-    told = [value or least for value in found.values()]
-    return tuple(value / sum(told) for value in told), mass
+    probabilities = [value or least for value in found.values()]
+    return tuple(value / sum(probabilities) for value in probabilities), mass
 
 
 async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: tuple[str, ...]) -> tuple[float, ...]:
@@ -246,8 +246,8 @@ async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: 
     if matching.cut:
         what = f"{matching.cut} of the labels are longer than {endpoint.id} reads, and were cut"
         await run.state.emit(Note(text=what, step=step.id, warns=True))
-    seen, said = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
-    each = [pair_scores(vector, said, matching) for vector in seen]
+    seen, label_vectors = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
+    each = [pair_scores(vector, label_vectors, matching) for vector in seen]
     return tuple(sum(column) / len(each) for column in zip(*each, strict=True))
 
 
@@ -275,22 +275,22 @@ async def score_by_head(
     masked = endpoint.model.fills_masks
     done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=labels if masked else ()))
     await run.state.emit(StepFinished(actual=done.actual))
-    told = done.made.told
-    assert told is not None
-    for what in _windows(told, endpoint):
-        await run.state.emit(Note(text=what, step=step.id, warns=told.cut))
+    scores = done.made.told
+    assert scores is not None
+    for what in _windows(scores, endpoint):
+        await run.state.emit(Note(text=what, step=step.id, warns=scores.cut))
     if masked or not labels:
-        return dict(told.scores)
-    known = tuple(label for label, _ in told.scores)
-    if gone := unknown_labels(labels, known):
-        verb = "is no label" if len(gone) == 1 else "are no labels"
+        return dict(scores.scores)
+    known = tuple(label for label, _ in scores.scores)
+    if unknown := unknown_labels(labels, known):
+        verb = "is no label" if len(unknown) == 1 else "are no labels"
         raise errors.CallError(
-            f"{joined_names(gone)} {verb} of its head, which knows {joined_names(known)}", where=endpoint.id,
+            f"{joined_names(unknown)} {verb} of its head, which knows {joined_names(known)}", where=endpoint.id,
             todo=hint("give labels that it knows, or let another model score ({model})"), step=step.id,
         )  # fmt: skip
-    found = {label: told.scores[at][1] for label, at in zip(labels, label_indices(labels, known), strict=True)}
-    rest = [label for label, _ in told.scores if label.casefold() not in {each.strip().casefold() for each in labels}]
-    together = sum(score for _, score in told.scores)
+    found = {label: scores.scores[at][1] for label, at in zip(labels, label_indices(labels, known), strict=True)}
+    rest = [label for label, _ in scores.scores if label.casefold() not in {each.strip().casefold() for each in labels}]
+    together = sum(score for _, score in scores.scores)
     if rest and abs(together - 1.0) < 1e-3:
         what = (
             f"its head knows {joined_names(rest)}, too, which have {max(0.0, together - sum(found.values())):.3f} of it"
@@ -299,13 +299,13 @@ async def score_by_head(
     return found
 
 
-def _windows(told: HeadScores, endpoint: Endpoint) -> list[str]:
+def _windows(scores: HeadScores, endpoint: Endpoint) -> list[str]:
     """What is said of a text that is longer than the model reads at once."""
-    if told.cut:
-        return [f"the text is longer than {told.windows} windows of {endpoint.id}, and was cut there"]
-    if told.windows > 1:
+    if scores.cut:
+        return [f"the text is longer than {scores.windows} windows of {endpoint.id}, and was cut there"]
+    if scores.windows > 1:
         what = f"the text is longer than {endpoint.id} reads at once"
-        return [f"{what}: {told.windows} windows were read, and count together"]
+        return [f"{what}: {scores.windows} windows were read, and count together"]
     return []
 
 

@@ -179,18 +179,18 @@ async def _words(run: RouteRun, step: Call) -> str:
 
 
 def _remarks(made: CallResult, text: str, languages: tuple[str, ...]) -> list[str]:
-    said = []
+    remarks = []
     if made.silent:
         left = ", ".join(f'"{line[:40]}"' for line in made.silent[:3])
-        said.append(f"the voice has no sound for {len(made.silent)} of its lines, which are left out: {left}")
+        remarks.append(f"the voice has no sound for {len(made.silent)} of its lines, which are left out: {left}")
     letters = unknown_letters(text, languages)
     if letters:
         more = "..." if len(letters) > _QUOTED else ""
-        said.append(
+        remarks.append(
             f"the voice does not know {len(letters)} letters of the text and spells or skips them: "
             f"{letters[:_QUOTED]}{more}"
         )
-    return said
+    return remarks
 
 
 def keep_for_voice(run: RouteRun, step: Call, text: str) -> None:

@@ -22,7 +22,7 @@ from intermodal.request import Request
 _LINE = re.compile(r"^\s*(\d{1,6})\s*[:.)\]]\s*(\S.*?)\s*$")
 
 
-def parse_lines(answer: str, heard: Transcript) -> tuple[Segment, ...] | None:
+def parse_lines(answer: str, transcript: Transcript) -> tuple[Segment, ...] | None:
     """The translated stretches, each with the time and the speaker of what it translates; None where the lines of the
     answer are not those that were given.
 
@@ -30,27 +30,27 @@ def parse_lines(answer: str, heard: Transcript) -> tuple[Segment, ...] | None:
     >>> [each.text for each in parse_lines("1: Yes.\\n2: No.", said)], parse_lines("Yes. No.", said)
     (['Yes.', 'No.'], None)
     """
-    if len(heard.segments) == 1:
-        only = heard.segments[0]
+    if len(transcript.segments) == 1:
+        only = transcript.segments[0]
         found = _LINE.match(answer) if "\n" not in answer.strip() else None
         text = found[2] if found is not None and found[1] == "1" else " ".join(answer.split())
         return (msgspec.structs.replace(only, text=text, certainty=0.0),) if text else ()
     rows = [row for row in answer.splitlines() if row.strip()]
     matched = [_LINE.match(row) for row in rows]
-    if len(rows) != len(heard.segments):
+    if len(rows) != len(transcript.segments):
         return None
     texts = [found[2] for place, found in enumerate(matched, 1) if found is not None and int(found[1]) == place]
     if len(texts) != len(rows):
         return None
-    pairs = zip(heard.segments, texts, strict=True)
+    pairs = zip(transcript.segments, texts, strict=True)
     return tuple(msgspec.structs.replace(each, text=text, certainty=0.0) for each, text in pairs)
 
 
-def numbered_lines(heard: Transcript) -> str:
+def numbered_lines(transcript: Transcript) -> str:
     """What is given to be translated: one stretch a line, with its number where there are several."""
-    if len(heard.segments) == 1:
-        return heard.segments[0].text.strip()
-    return "\n".join(f"{place}: {' '.join(each.text.split())}" for place, each in enumerate(heard.segments, 1))
+    if len(transcript.segments) == 1:
+        return transcript.segments[0].text.strip()
+    return "\n".join(f"{place}: {' '.join(each.text.split())}" for place, each in enumerate(transcript.segments, 1))
 
 
 async def translation_request(
@@ -72,10 +72,10 @@ async def translation_request(
         )
         for message in request.messages
     ]
-    told = Text(text=translation_instruction(TranslateText.of(step).into))
-    messages[-1] = msgspec.structs.replace(messages[-1], parts=(*messages[-1].parts, told))
-    asked = msgspec.structs.replace(request, messages=tuple(messages))
-    return asked, stands_for, None if made is None else made.transcript
+    instruction = Text(text=translation_instruction(TranslateText.of(step).into))
+    messages[-1] = msgspec.structs.replace(messages[-1], parts=(*messages[-1].parts, instruction))
+    instructed = msgspec.structs.replace(request, messages=tuple(messages))
+    return instructed, stands_for, None if made is None else made.transcript
 
 
 async def translation_result(run: RouteRun, step: Call, answer: str, heard: Transcript | None) -> Finished:

@@ -109,14 +109,14 @@ def empty_files(
         found = stands_for.get(index, ())
         if isinstance(part, Text) or not found or not all(map(is_empty, found)):
             return ()
-    asked = [facts.parts[index] for index, _ in given if index >= first_of_question]
+    in_question = [facts.parts[index] for index, _ in given if index >= first_of_question]
     return tuple(
         EmptyFile(
             part.index,
             _looked_at(part),
             tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index])),
         )
-        for part in asked
+        for part in in_question
     )
 
 
@@ -129,8 +129,8 @@ def unreadable_files(
     if any(not stands_for.get(index) or not all(map(is_nearly_empty, stands_for[index])) for index in given):
         return ()
     first_of_question = sum(len(message.parts) for message in request.messages[:-1])
-    asked = [index for index in given if index >= first_of_question]
-    return tuple(facts.parts[index] for index in asked if not all(map(is_empty, stands_for[index])))
+    in_question = [index for index in given if index >= first_of_question]
+    return tuple(facts.parts[index] for index in in_question if not all(map(is_empty, stands_for[index])))
 
 
 def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts: Facts) -> tuple[str, ...]:

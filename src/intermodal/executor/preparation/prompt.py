@@ -128,15 +128,15 @@ def chat_messages(
     for message in request.messages:
         turn = any(isinstance(part, TURN_PARTS) for part in message.parts)
         given: list[PromptItem] = []
-        said: list[WirePart] = []  # of a turn with calls or results of tools: it stands as it was said
+        turn_parts: list[WirePart] = []  # of a turn with calls or results of tools: it stands as it was said
         for part in message.parts:
             if isinstance(part, Text) and part.name:
                 given.append(_block(TextInput(text=part.text, label=label("Text", part.name)), found))
             elif isinstance(part, Text):
                 if part.text.strip():
-                    said.append(WireText(text=part.text)) if turn else given.append(part.text)
+                    turn_parts.append(WireText(text=part.text)) if turn else given.append(part.text)
             elif isinstance(part, TURN_PARTS):
-                said.append(part)
+                turn_parts.append(part)
             else:
                 given += in_order(stands_for.get(index, ()), facts[index].name if index < len(facts) else "", found)
             index += 1
@@ -145,8 +145,8 @@ def chat_messages(
         else:
             carried += [each for each in given if isinstance(each, DataBlock)]
             given = [each for each in given if not isinstance(each, DataBlock)]
-        after = max((place for place, part in enumerate(said) if isinstance(part, TURN_PARTS)), default=-1) + 1
-        made += _message(message.role, (*said[:after], *_message_parts(given), *said[after:]))
+        after = max((place for place, part in enumerate(turn_parts) if isinstance(part, TURN_PARTS)), default=-1) + 1
+        made += _message(message.role, (*turn_parts[:after], *_message_parts(given), *turn_parts[after:]))
     made += _message("user", _message_parts(carried))
     return tuple(made)
 
@@ -181,9 +181,9 @@ def _page(piece: ModelInput) -> int:
 def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
     """Media and blocks of data in their order, then what the sender says; neighbouring text in one part. Where the
     sender says something here and something there, it may be about what stands beside it, and stays there."""
-    told = [place for place, each in enumerate(given) if isinstance(each, str)]
-    if told and told[-1] - told[0] == len(told) - 1:
-        given = [*(each for each in given if not isinstance(each, str)), *given[told[0] : told[-1] + 1]]
+    text_places = [place for place, each in enumerate(given) if isinstance(each, str)]
+    if text_places and text_places[-1] - text_places[0] == len(text_places) - 1:
+        given = [*(each for each in given if not isinstance(each, str)), *given[text_places[0] : text_places[-1] + 1]]
     blocks = [each for each in given if isinstance(each, DataBlock)]
     texts = [text for block in blocks for text in (block.label, *block.body) if isinstance(text, str)]
     word = boundary_of(texts) if texts else ""

@@ -76,9 +76,9 @@ async def count_on_servers(
     tooled = [] if made is None else [e for e in servers if wanted(e, made.facts.digest)]
     if texts or tooled:
         await _count(texts, tooled, made, known, env)
-        asked = [(e, digest) for e, digest, _ in texts]
-        asked += [(e, made.facts.digest) for e in tooled if made is not None]
-        for e, digest in asked:
+        requests = [(e, digest) for e, digest, _ in texts]
+        requests += [(e, made.facts.digest) for e in tooled if made is not None]
+        for e, digest in requests:
             if e.model.tokenizer not in known.get(digest, {}):
                 vain[e.model.tokenizer, digest] = now
     return _with_counts(opened, known)
@@ -134,8 +134,8 @@ def _with_counts(opened: OpenedRequest, known: ServerCounts) -> OpenedRequest:
     )
     tools = opened.facts.tools
     if tools is not None and tools.digest in known:
-        told = {name: count for name, count in known[tools.digest].items() if name.startswith(_OWN)}
-        tools = msgspec.structs.replace(tools, rendered=told)
+        counts = {name: count for name, count in known[tools.digest].items() if name.startswith(_OWN)}
+        tools = msgspec.structs.replace(tools, rendered=counts)
     made = copy.copy(opened)
     schema = opened.facts.schema
     if schema is not None and schema.digest in known:

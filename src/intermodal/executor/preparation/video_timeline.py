@@ -60,9 +60,9 @@ def text_of(pieces: Sequence[ModelInput]) -> str:
 
 
 def _heading(moving: Sequence[TextInput | ImageInput]) -> str:
-    said = any(isinstance(piece, TextInput) and piece.source in _SPEECH for piece in moving)
+    speech = any(isinstance(piece, TextInput) and piece.source in _SPEECH for piece in moving)
     seen = any(isinstance(piece, ImageInput) or piece.source not in _SPEECH for piece in moving)
-    return "What is said and seen in" if said and seen else "What is said in" if said else "What is seen in"
+    return "What is said and seen in" if speech and seen else "What is said in" if speech else "What is seen in"
 
 
 def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
@@ -102,7 +102,7 @@ def _merged(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | ImageI
 
 def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Iterator[TextInput | ImageInput]:
     """Without rows at the foot of the screen that say what is said at that time, or what its subtitles say."""
-    told = [
+    cues = [
         (piece, _letters(text))
         for piece in moving
         if isinstance(piece, TextInput) and piece.source in _SPEECH
@@ -111,21 +111,21 @@ def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Ite
     screens = sorted({piece.at for piece in moving if isinstance(piece, TextInput) and piece.source == "on screen"})
     until = dict(pairwise([*screens, math.inf]))
     for piece in moving:
-        if told and isinstance(piece, TextInput) and piece.source == "on screen" and piece.at >= 0:
+        if cues and isinstance(piece, TextInput) and piece.source == "on screen" and piece.at >= 0:
             low, high = piece.at - _AROUND, until[piece.at] + _AROUND
-            there = {said for cue, said in told if said and cue.at <= high and max(cue.at, cue.until) >= low}
+            there = {words for cue, words in cues if words and cue.at <= high and max(cue.at, cue.until) >= low}
             rows = _without(piece.text.splitlines(), there)
             piece = msgspec.structs.replace(piece, text="\n".join(rows))
         yield piece
 
 
-def _without(rows: Sequence[str], told: set[str]) -> Sequence[str]:
+def _without(rows: Sequence[str], spoken: set[str]) -> Sequence[str]:
     """Rows without the last of them, as long as these are one of the texts."""
     letters = [_letters(row) for row in rows]
     end = len(rows)
     while end:
         runs = range(min(_ROWS_OF_CUE, end), 0, -1)
-        same = next((run for run in runs if _matches_any("".join(letters[end - run : end]), told)), 0)
+        same = next((run for run in runs if _matches_any("".join(letters[end - run : end]), spoken)), 0)
         if not same:
             break
         end -= same
@@ -136,13 +136,13 @@ def _letters(text: str) -> str:
     return "".join(filter(str.isalnum, text.casefold()))
 
 
-def _matches_any(text: str, told: set[str]) -> bool:
+def _matches_any(text: str, spoken: set[str]) -> bool:
     """Whether a text is one of those. Read off a picture it may differ by a letter in ten, but in no figure."""
-    if text in told or not _LEAST_ALIKE <= len(text) <= _MOST_ALIKE or len(told) > _MOST_TOLD:
-        return text in told
+    if text in spoken or not _LEAST_ALIKE <= len(text) <= _MOST_ALIKE or len(spoken) > _MOST_TOLD:
+        return text in spoken
     figures = [*filter(str.isdigit, text)]
     same = SequenceMatcher(None, "", text, autojunk=False)
-    for each in told:
+    for each in spoken:
         if abs(len(each) - len(text)) <= (1 - _ALIKE) * len(text) and figures == [*filter(str.isdigit, each)]:
             same.set_seq1(each)
             if same.quick_ratio() >= _ALIKE and same.ratio() >= _ALIKE:

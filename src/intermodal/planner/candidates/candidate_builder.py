@@ -97,7 +97,7 @@ class CandidateBuilder:
     def candidate(self, route: Route) -> Candidate:
         """Return the candidate of a route."""
         self._keep.append(route.assignment)
-        key = (route.endpoint.id, tuple(id(way) for way in route.assignment.ways))
+        key = (route.endpoint.id, tuple(id(option) for option in route.assignment.options))
         found = self._candidates.get(key)
         if found is None:
             found = self._candidates[key] = self._make(route)
@@ -175,8 +175,8 @@ class CandidateBuilder:
             part = case.bundles[0].parts[0]
             partly = heard_portion(case, part, endpoint)
             keeps, loses = transcript_fidelity(part, timed=True)
-            heard = transcription_title(case, part.seconds.mid, apart=transcribed_channels(part) > 1)
-            title = f"{case.bundles[0].title} {heard}"
+            what = transcription_title(case, part.seconds.mid, apart=transcribed_channels(part) > 1)
+            title = f"{case.bundles[0].title} {what}"
         params = parameters.pairs()
         step = Call(
             id=step_id(op, endpoint.id, params, inputs), op=op, task=task, endpoint=endpoint.id, inputs=inputs,
@@ -184,8 +184,8 @@ class CandidateBuilder:
             keeps=keeps, loses=loses, partly=partly,
             estimate=self._last_estimate(route),
         )  # fmt: skip
-        asked = planned_context(step, endpoint, case.request)
-        return step if asked is None else msgspec.structs.replace(step, room=asked)
+        context = planned_context(step, endpoint, case.request)
+        return step if context is None else msgspec.structs.replace(step, room=context)
 
     def _parameters(self, route: Route) -> StepParameters:
         """Return the parameters of the last call."""
@@ -273,8 +273,8 @@ class CandidateBuilder:
         return route.rates.basis_of(main_speed_of(self.case.job)) or SPEED_BASIS
 
     def _tokens_in(self, route: Route) -> Quantity:
-        heard = self.case.job == "transcribe"
-        return Quantity() if heard else quantity(route.demand.total, self._counted_by(route), 0)
+        transcribes = self.case.job == "transcribe"
+        return Quantity() if transcribes else quantity(route.demand.total, self._counted_by(route), 0)
 
     def _counted_by(self, route: Route) -> str:
         return token_basis(self.case, route.group, route.rates, route.demand)
@@ -404,16 +404,16 @@ class CandidateBuilder:
         if self.case.job == "transcribe":
             return ()
         model = route.group.first.model
-        book = self.case.book(route.group)
+        token_rules = self.case.token_rules(route.group)
         vocabulary = self.case.vocabulary(model)
         if vocabulary not in self._texts:
             self._texts[vocabulary] = text_file_inputs(self.case, vocabulary)
         found = list(self._texts[vocabulary])
-        for bundle, way in zip(self.case.bundles, route.assignment.ways, strict=True):
-            if way.name == "native" or way.pictures:
-                key = (id(way), book)
+        for bundle, option in zip(self.case.bundles, route.assignment.options, strict=True):
+            if option.name == "native" or option.pictures:
+                key = (id(option), token_rules)
                 if key not in self._taken:
-                    self._taken[key] = native_inputs(bundle, way, book)
+                    self._taken[key] = native_inputs(bundle, option, token_rules)
                 found += self._taken[key]
         counted = [calibrated_input(self.case, route.group, route.rates, each) for each in found]
         return tuple(sorted(counted, key=lambda each: each.part))

@@ -28,29 +28,31 @@ MAKES_TEXT = ("extract", "read", "transcribe", "describe")
 Said = dict[object, list[tuple[str, Kind, str]]]  # what was worked out already, by way and kind of words
 
 
-def route_sends(case: PlanningCase, route: Route, said: Said) -> tuple[Send, ...]:
+def route_sends(case: PlanningCase, route: Route, written: Said) -> tuple[Send, ...]:
     """Return what leaves, in part order, converters' input first. ``said`` caches entries from one route to the
     next.
     """
     found: list[Send] = _questions(case, route)
-    for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
-        for used in way.converters:
+    for bundle, option in zip(case.bundles, route.assignment.options, strict=True):
+        for used in option.converters:
             if used.host.zone not in LOCAL_ZONES:
-                found += _each(bundle, way, used, partial(_for_converter, used.id), said)
+                found += _each(bundle, option, used, partial(_for_converter, used.id), written)
     if route.endpoint.host.zone not in LOCAL_ZONES:
         found += _texts(case, case.texts, route.endpoint)
         if case.request.tools:
             found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
-        for bundle, way in zip(case.bundles, route.assignment.ways, strict=True):
-            if way.name == "native":
-                heard = _sound_heard if bundle.kind == "video" else _heard
-                found += _each(bundle, way, route.endpoint, heard if case.job == "transcribe" else _as_it_is, said)
+        for bundle, option in zip(case.bundles, route.assignment.options, strict=True):
+            if option.name == "native":
+                describe_sound = _sound_heard if bundle.kind == "video" else _heard
+                found += _each(
+                    bundle, option, route.endpoint, describe_sound if case.job == "transcribe" else _as_it_is, written
+                )
                 continue
-            found += _each(bundle, way, route.endpoint, _derived, said)
-            if "audio" in way.hands:
-                found += _each(bundle, way, route.endpoint, _sound, said)
-            if way.pictures:
-                found += _each(bundle, way, route.endpoint, _pictures, said)
+            found += _each(bundle, option, route.endpoint, _derived, written)
+            if "audio" in option.kinds:
+                found += _each(bundle, option, route.endpoint, _sound, written)
+            if option.pictures:
+                found += _each(bundle, option, route.endpoint, _pictures, written)
     return tuple(found)
 
 
@@ -60,22 +62,26 @@ def _questions(case: PlanningCase, route: Route) -> list[Send]:
     """
     found: list[Send] = []
     hosts = {route.endpoint.host.id}
-    for way in route.assignment.ways if case.told else ():
-        for eye in way.converters:
-            if eye.host.zone not in LOCAL_ZONES and eye.host.id not in hosts and _is_told(way, eye):
-                hosts.add(eye.host.id)
-                found += _texts(case, case.told, eye)
+    for option in route.assignment.options if case.question_parts else ():
+        for describer in option.converters:
+            if (
+                describer.host.zone not in LOCAL_ZONES
+                and describer.host.id not in hosts
+                and _is_told(option, describer)
+            ):
+                hosts.add(describer.host.id)
+                found += _texts(case, case.question_parts, describer)
     return found
 
 
-def _is_told(way: ConversionOption, eye: Endpoint) -> bool:
+def _is_told(option: ConversionOption, describer: Endpoint) -> bool:
     return any(
-        isinstance(piece.parameters, DescribeImages)
-        and piece.endpoint is not None
-        and piece.endpoint.id == eye.id
-        and piece.parameters.question_digest
-        for passage in way.passages
-        for piece in passage.pieces
+        isinstance(step.parameters, DescribeImages)
+        and step.endpoint is not None
+        and step.endpoint.id == describer.id
+        and step.parameters.question_digest
+        for conversion in option.conversions
+        for step in conversion.steps
     )
 
 
@@ -94,17 +100,17 @@ Pairs = list[tuple[PartFacts, PartConversion]]
 Words = Callable[[Bundle, Pairs], tuple[str, Kind]]
 
 
-def _each(bundle: Bundle, way: ConversionOption, endpoint: Endpoint, words: Words, said: Said) -> list[Send]:
+def _each(bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: Words, written: Said) -> list[Send]:
     """Return one entry per part; of many parts alike one for all, with their sum or range."""
-    key = (id(way), words)
-    found = said.get(key)
+    key = (id(option), words)
+    found = written.get(key)
     if found is None:
-        found = said[key] = list(_in_words(bundle, way, words))
+        found = written[key] = list(_in_words(bundle, option, words))
     return [_send(what, kind, origin, endpoint) for what, kind, origin in found]
 
 
-def _in_words(bundle: Bundle, way: ConversionOption, words: Words) -> Iterator[tuple[str, Kind, str]]:
-    pairs = list(zip(bundle.parts, way.passages, strict=True))
+def _in_words(bundle: Bundle, option: ConversionOption, words: Words) -> Iterator[tuple[str, Kind, str]]:
+    pairs = list(zip(bundle.parts, option.conversions, strict=True))
     some = [pairs] if len(pairs) > TOGETHER else [[pair] for pair in pairs]
     for each in some:
         what, kind = words(bundle, each)
@@ -121,7 +127,7 @@ def _as_it_is(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
         return (f"{seconds} video" if count == 1 else f"{count} videos, {seconds} in all"), "video"
     if bundle.kind == "image":
         return f"{counted(count, 'image')} {_sizes([part for part, _ in pairs])}", "image"
-    pages = counted(sum(len(passage.leaves) for _, passage in pairs), "page")
+    pages = counted(sum(len(conversion.leaves) for _, conversion in pairs), "page")
     return f"{counted(count, 'document')} {'of' if count == 1 else 'with'} {pages}", "document"
 
 
@@ -129,11 +135,11 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Return what a converter elsewhere gets: recordings, pictures, pictures of pages or frames."""
     if bundle.kind == "audio":
         return _heard(bundle, pairs)
-    if bundle.kind == "image" and not any(piece.op == "frames" for piece in pairs[0][1].pieces):
+    if bundle.kind == "image" and not any(step.op == "frames" for step in pairs[0][1].steps):
         return _as_it_is(bundle, pairs)
-    if any(piece.op == "transcribe" for piece in _pieces_of(name, pairs)):
+    if any(step.op == "transcribe" for step in _pieces_of(name, pairs)):
         return _sound_heard(bundle, pairs)
-    count = sum(piece.count for piece in _pieces_of(name, pairs))
+    count = sum(step.count for step in _pieces_of(name, pairs))
     if not count:
         return "", "image"
     return (counted(count, "page picture") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
@@ -150,7 +156,7 @@ def _of_each(bundle: Bundle) -> str:
 
 
 def _pieces_of(name: str, pairs: Pairs) -> list[ConversionStep]:
-    return [p for _, passage in pairs for p in passage.pieces if p.endpoint is not None and p.endpoint.id == name]
+    return [p for _, conversion in pairs for p in conversion.steps if p.endpoint is not None and p.endpoint.id == name]
 
 
 def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
@@ -165,7 +171,7 @@ def _sound_heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 
 def _frames(count: int, bundle: Bundle, pairs: Pairs) -> str:
-    exact = all(p.reads[0] == p.reads[2] for _, passage in pairs for p in passage.pieces if p.op == "frames")
+    exact = all(p.reads[0] == p.reads[2] for _, conversion in pairs for p in conversion.steps if p.op == "frames")
     return f"{'' if exact else 'up to '}{counted(count, 'frame')}"
 
 
@@ -178,7 +184,7 @@ def _sizes(parts: list[PartFacts]) -> str:
 
 def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Return what converters make of the parts; text that is expected to be empty is sent all the same."""
-    made = [piece.tokens for _, passage in pairs for piece in passage.pieces if piece.op in MAKES_TEXT]
+    made = [step.tokens for _, conversion in pairs for step in conversion.steps if step.op in MAKES_TEXT]
     if not made:
         return "", "text"
     tokens = total(made)
@@ -189,15 +195,15 @@ def _derived(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
 
 def _pictures(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     if bundle.kind == "document":
-        count = sum(len(passage.pictures) for _, passage in pairs)
+        count = sum(len(conversion.pictures) for _, conversion in pairs)
         return (counted(count, "page picture") if count else ""), "image"
-    if any(piece.op == "resize" for _, passage in pairs for piece in passage.pieces):
-        sizes = sorted({picture[:2] for _, passage in pairs for picture in passage.pictures})
+    if any(step.op == "resize" for _, conversion in pairs for step in conversion.steps):
+        sizes = sorted({picture[:2] for _, conversion in pairs for picture in conversion.pictures})
         ends = [sizes[0], sizes[-1]] if len(sizes) > 1 else sizes
         return f"{counted(len(pairs), 'image')} {' to '.join(f'{wide}x{high}' for wide, high in ends)}", "image"
-    if bundle.kind == "image" and not any(piece.op == "frames" for _, passage in pairs for piece in passage.pieces):
+    if bundle.kind == "image" and not any(step.op == "frames" for _, conversion in pairs for step in conversion.steps):
         return _as_it_is(bundle, pairs)
-    count = sum(p.count for _, passage in pairs for p in passage.pieces if p.op == "frames" and p.shown)
+    count = sum(p.count for _, conversion in pairs for p in conversion.steps if p.op == "frames" and p.shown)
     return (_frames(count, bundle, pairs) if count else ""), "image"
 
 

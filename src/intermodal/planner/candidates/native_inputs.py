@@ -42,11 +42,11 @@ def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[NativeI
     ]  # fmt: skip
 
 
-def native_inputs(bundle: Bundle, way: ConversionOption, book: TokenRules) -> list[NativeInput]:
+def native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenRules) -> list[NativeInput]:
     """Return the parts that go in without becoming text; many alike as one entry."""
     if len(bundle.parts) > TOGETHER:
-        basis = _taken_tokens(way.passages[0], book).basis
-        tokens = total([quantity(each, basis, 0) for each in native_tokens(way, book)])
+        basis = _taken_tokens(option.conversions[0], token_rules).basis
+        tokens = total([quantity(each, basis, 0) for each in native_tokens(option, token_rules)])
         return [
             NativeInput(
                 part=bundle.parts[0].index,
@@ -54,71 +54,77 @@ def native_inputs(bundle: Bundle, way: ConversionOption, book: TokenRules) -> li
                 kind=bundle.kind,
                 tokens=tokens,
                 count=len(bundle.parts),
-                counted_as=_counted_as(bundle, way.passages[0]),
+                counted_as=_counted_as(bundle, option.conversions[0]),
             )
         ]
     found: list[NativeInput] = []
-    for part, passage in zip(bundle.parts, way.passages, strict=True):
-        if way.name in ("watch", "frames", "resized") and passage.pieces:
-            found += _apart(part, passage, book)
+    for part, conversion in zip(bundle.parts, option.conversions, strict=True):
+        if option.name in ("watch", "frames", "resized") and conversion.steps:
+            found += _apart(part, conversion, token_rules)
             continue
-        title = f"{part.name} {_size_words(part, passage)}"
+        title = f"{part.name} {_size_words(part, conversion)}"
         found.append(
             NativeInput(
-                part=part.index, title=title, kind=bundle.kind, tokens=_taken_tokens(passage, book),
-                counted_as=_counted_as(bundle, passage),
+                part=part.index, title=title, kind=bundle.kind, tokens=_taken_tokens(conversion, token_rules),
+                counted_as=_counted_as(bundle, conversion),
             )
         )  # fmt: skip
     return found
 
 
-def _counted_as(bundle: Bundle, passage: PartConversion) -> Kind | Literal[""]:
+def _counted_as(bundle: Bundle, conversion: PartConversion) -> Kind | Literal[""]:
     """Return "image" for pages that are shown, which count as pictures."""
-    return "image" if bundle.kind == "document" and passage.pictures else ""
+    return "image" if bundle.kind == "document" and conversion.pictures else ""
 
 
-def _apart(part: PartFacts, passage: PartConversion, book: TokenRules) -> list[NativeInput]:
+def _apart(part: PartFacts, conversion: PartConversion, token_rules: TokenRules) -> list[NativeInput]:
     """Return a video or an animation in tracks: its frames, and its sound where that goes in unconverted."""
     found: list[NativeInput] = []
-    for piece in passage.pieces:
-        if piece.shown and piece.op == "demux":
+    for step in conversion.steps:
+        if step.shown and step.op == "demux":
             found.append(
                 NativeInput(
                     part=part.index,
-                    title=f"{part.name} {piece.title}",
+                    title=f"{part.name} {step.title}",
                     kind="audio",
-                    tokens=native_audio_tokens(book.audio, passage.sound),
+                    tokens=native_audio_tokens(token_rules.audio, conversion.sound),
                 )
             )
-        if piece.shown and piece.op in ("frames", "resize"):
-            title = f"{part.name} {piece.title}"
-            found.append(NativeInput(part=part.index, title=title, kind="image", tokens=_pictured(passage, book.image)))
+        if step.shown and step.op in ("frames", "resize"):
+            title = f"{part.name} {step.title}"
+            found.append(
+                NativeInput(part=part.index, title=title, kind="image", tokens=_pictured(conversion, token_rules.image))
+            )
     return found
 
 
-def _taken_tokens(passage: PartConversion, book: TokenRules) -> Quantity:
-    if passage.leaves:
-        return native_document_tokens(book, passage.leaves)
-    if passage.film is not None:
-        return native_video_tokens(book.video, passage.film)
-    return _pictured(passage, book.image) if passage.pictures else native_audio_tokens(book.audio, passage.sound)
+def _taken_tokens(conversion: PartConversion, token_rules: TokenRules) -> Quantity:
+    if conversion.leaves:
+        return native_document_tokens(token_rules, conversion.leaves)
+    if conversion.film is not None:
+        return native_video_tokens(token_rules.video, conversion.film)
+    return (
+        _pictured(conversion, token_rules.image)
+        if conversion.pictures
+        else native_audio_tokens(token_rules.audio, conversion.sound)
+    )
 
 
-def _pictured(passage: PartConversion, rule: str) -> Quantity:
+def _pictured(conversion: PartConversion, rule: str) -> Quantity:
     tokens = exact(0.0)
-    for width, height, detail in passage.pictures:
-        tokens = tokens + image_tokens(rule, width, height, detail).times(as_range(passage.many))
+    for width, height, detail in conversion.pictures:
+        tokens = tokens + image_tokens(rule, width, height, detail).times(as_range(conversion.many))
     return tokens
 
 
-def _size_words(part: PartFacts, passage: PartConversion) -> str:
+def _size_words(part: PartFacts, conversion: PartConversion) -> str:
     if part.kind in ("audio", "video"):
         return f"{part.seconds.mid:.3g} s"
     if part.kind == "image":
         return f"{part.width}x{part.height}"
-    count = len(passage.leaves or passage.pictures)
+    count = len(conversion.leaves or conversion.pictures)
     return (
         f"{count} page{'s' if count != 1 else ''}"
-        if passage.leaves
+        if conversion.leaves
         else f"{count} picture{'s' if count != 1 else ''} of pages"
     )

@@ -55,10 +55,10 @@ def conversion_checks(
     made.
     """
     found: dict[tuple[str, str], _CheckedConversions] = {}
-    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-        for piece in way.passages[0].pieces:
-            if piece.endpoint is not None and piece.op in _CHECKS:
-                _add_conversion(case, conversions, bundle, way, piece, piece.endpoint, found)
+    for bundle, option in zip(case.bundles, assignment.options, strict=True):
+        for conversion_step in option.conversions[0].steps:
+            if conversion_step.endpoint is not None and conversion_step.op in _CHECKS:
+                _add_conversion(case, conversions, bundle, option, conversion_step, conversion_step.endpoint, found)
     by_maker: dict[tuple[str, str], list[str]] = {}
     sized: list[str] = []
     for step in steps:
@@ -89,11 +89,11 @@ def conversion_checks(
     return tuple(made)
 
 
-def transcript_check(case: PlanningCase, last: Call, ear: Endpoint, others: list[Endpoint]) -> Check:
+def transcript_check(case: PlanningCase, last: Call, transcriber: Endpoint, others: list[Endpoint]) -> Check:
     """Return the check of a transcript that is the answer: a better endpoint repeats it, where one may answer."""
     bundle, inputs = case.bundles[0], (str(StepRef(last.id)),)
     part = bundle.parts[0]
-    follower = _better_converter(case, {"transcribe": others}, bundle, "transcribe", ear)
+    follower = _better_converter(case, {"transcribe": others}, bundle, "transcribe", transcriber)
     cost = seconds = 0.0
     note = PROBLEMS_REPORTED
     if follower is not None:
@@ -133,29 +133,29 @@ def _add_conversion(
     case: PlanningCase,
     conversions: ConvertersByJob,
     bundle: Bundle,
-    way: ConversionOption,
-    piece: ConversionStep,
+    option: ConversionOption,
+    step: ConversionStep,
     endpoint: Endpoint,
     found: dict[tuple[str, str], _CheckedConversions],
 ) -> None:
-    held = found.setdefault((piece.op, endpoint.id), _CheckedConversions([], NOTHING_BETTER, 0.0, 0.0))
+    held = found.setdefault((step.op, endpoint.id), _CheckedConversions([], NOTHING_BETTER, 0.0, 0.0))
     held.titles += [part.name for part in bundle.parts]
-    follower = _better_converter(case, conversions, bundle, piece.op, endpoint)
+    follower = _better_converter(case, conversions, bundle, step.op, endpoint)
     if follower is None:
         return
     job, problem, better = follower
     held.note = f"{_IF[problem]}, {better.id} {_DOES[job]} it"
     counted: dict[int, int] = {}
-    for passage in way.passages:
-        counted[id(passage)] = counted.get(id(passage), 0) + 1
+    for conversion in option.conversions:
+        counted[id(conversion)] = counted.get(id(conversion), 0) + 1
     done: set[int] = set()
-    for part, passage in zip(bundle.parts, way.passages, strict=True):
-        if id(passage) in done:
+    for part, conversion in zip(bundle.parts, option.conversions, strict=True):
+        if id(conversion) in done:
             continue
-        done.add(id(passage))
-        again = _repeated_step(case, part, job, better, next((p for p in passage.pieces if p.op == piece.op), piece))
-        held.cost += again.cost[HIGH] * counted[id(passage)]
-        held.seconds += again.seconds[HIGH] * counted[id(passage)]
+        done.add(id(conversion))
+        again = _repeated_step(case, part, job, better, next((p for p in conversion.steps if p.op == step.op), step))
+        held.cost += again.cost[HIGH] * counted[id(conversion)]
+        held.seconds += again.seconds[HIGH] * counted[id(conversion)]
     if better.id not in case.loaded:
         held.seconds += case.rates(better).load[HIGH]
 
@@ -174,23 +174,23 @@ def _better_converter(
             able = []
         if able:
             return op, problem, max(able, key=lambda e: (group[e.id].tier(conversion_steps.task_of(op)), e.id))
-    eyes = allowed_converters(case, bundle, "describe", conversions.get("describe", [])) if op == "read" else []
-    return ("describe", general, eyes[0]) if eyes else None
+    describers = allowed_converters(case, bundle, "describe", conversions.get("describe", [])) if op == "read" else []
+    return ("describe", general, describers[0]) if describers else None
 
 
 def _repeated_step(
-    case: PlanningCase, part: PartFacts, job: str, better: Endpoint, piece: ConversionStep
+    case: PlanningCase, part: PartFacts, job: str, better: Endpoint, step: ConversionStep
 ) -> ConversionStep:
     """Return the same conversion by a better endpoint."""
     rates = case.rates(better)
     if job == "transcribe":
         return conversion_steps.transcribe(case, part, better, rates)
     if job == "read":
-        if piece.pages:
-            pages = tuple(page for page in part.pages if page.number in piece.pages)
+        if step.pages:
+            pages = tuple(page for page in part.pages if page.number in step.pages)
             return conversion_steps.read_pages(case, part, pages, better, rates, -1)
         return conversion_steps.read(case, part, better, rates)
     shape = (part.width or 1240, part.height or 1755, "auto")
     return conversion_steps.describe(
-        case, part, better, conversion_steps.VisualInput("", (shape,) * max(1, piece.count))
+        case, part, better, conversion_steps.VisualInput("", (shape,) * max(1, step.count))
     )

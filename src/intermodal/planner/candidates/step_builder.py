@@ -68,13 +68,13 @@ class StepBuilder:
 
     def before(self, assignment: Assignment) -> PreparationSteps:
         """Return what all routes over this assignment share, made once."""
-        key = (assignment.cold, *map(id, assignment.ways))
+        key = (assignment.cold, *map(id, assignment.options))
         found = self._befores.get(key)
         if found is None:
             case = self.case
             steps, inputs = self._conversions(assignment)
-            loses = {aspect for way in assignment.ways for aspect in way.loses}
-            keeps = {aspect for way in assignment.ways for aspect in way.keeps} - loses
+            loses = {aspect for option in assignment.options for aspect in option.loses}
+            keeps = {aspect for option in assignment.options for aspect in option.keeps} - loses
             found = self._befores[key] = PreparationSteps(
                 steps=tuple(steps),
                 inputs=tuple(inputs),
@@ -91,10 +91,10 @@ class StepBuilder:
         """Return the steps in part order, and the references that stand for the parts."""
         case = self.case
         by_part: dict[int, Steps] = {}
-        for bundle, way, place, cold in parts_with_loads(case, assignment.ways, assignment.cold):
-            part, passage = bundle.parts[place], way.passages[place]
-            if passage.pieces:
-                by_part[part.index] = self._part(bundle, way, place, part, passage, cold)
+        for bundle, option, place, cold in parts_with_loads(case, assignment.options, assignment.cold):
+            part, conversion = bundle.parts[place], option.conversions[place]
+            if conversion.steps:
+                by_part[part.index] = self._part(bundle, option, place, part, conversion, cold)
             else:
                 by_part[part.index] = ((), (str(PartRef(part.index)),))
         if case.job != "transcribe" and not case.translating:  # whose instruction is no part of the request
@@ -111,128 +111,132 @@ class StepBuilder:
     def _part(
         self,
         bundle: Bundle,
-        way: ConversionOption,
+        option: ConversionOption,
         place: int,
         part: PartFacts,
-        passage: PartConversion,
+        conversion: PartConversion,
         cold: frozenset[str],
     ) -> Steps:
-        key = (id(way), part.index, cold)
+        key = (id(option), part.index, cold)
         found = self._steps.get(key)
         if found is None:
-            found = self._steps[key] = self._make_part(bundle, way, place, part, passage, cold)
+            found = self._steps[key] = self._make_part(bundle, option, place, part, conversion, cold)
         return found
 
     def _make_part(
         self,
         bundle: Bundle,
-        way: ConversionOption,
+        option: ConversionOption,
         place: int,
         part: PartFacts,
-        passage: PartConversion,
+        conversion: PartConversion,
         cold: frozenset[str],
     ) -> Steps:
         steps: list[Step] = []
         made: list[str] = []
         ends: list[str] = []
         source = str(PartRef(part.index))
-        if bundle.kind == "document" and way.left_out:
-            steps.append(_select_step(part, source, passage, bundle, place))
+        if bundle.kind == "document" and option.left_out:
+            steps.append(_select_step(part, source, conversion, bundle, place))
             source = str(StepRef(steps[0].id))
-        if way.name == "read_along":
+        if option.name == "read_along":
             ends.append(source)
         warmed: set[str] = set()
-        for piece in passage.pieces:
-            of = made[piece.of] if piece.of >= 0 else source
+        for conversion_step in conversion.steps:
+            of = made[conversion_step.of] if conversion_step.of >= 0 else source
             step: Step
-            if piece.endpoint is None:
-                step = self._transform(piece, part, of, way, passage)
+            if conversion_step.endpoint is None:
+                step = self._transform(conversion_step, part, of, option, conversion)
             else:
-                starts = piece.endpoint.id in cold and piece.endpoint.id not in warmed
-                warmed.add(piece.endpoint.id)
-                step = self._call(piece, piece.endpoint, part, of, (way, passage), starts)
+                starts = conversion_step.endpoint.id in cold and conversion_step.endpoint.id not in warmed
+                warmed.add(conversion_step.endpoint.id)
+                step = self._call(conversion_step, conversion_step.endpoint, part, of, (option, conversion), starts)
             made.append(str(StepRef(step.id)))
             steps.append(step)
-            if piece.shown:
+            if conversion_step.shown:
                 ends.append(made[-1])
         return tuple(steps), tuple(ends)
 
     def _call(
         self,
-        piece: ConversionStep,
+        step: ConversionStep,
         endpoint: Endpoint,
         part: PartFacts,
         source: str,
         on: tuple[ConversionOption, PartConversion],
         cold: bool,
     ) -> Call:
-        task, (way, passage), params = TASK_OF[piece.op], on, piece.parameters.pairs()
-        keeps, loses = _own_aspects(piece, way)
+        task, (option, conversion), params = TASK_OF[step.op], on, step.parameters.pairs()
+        keeps, loses = _own_aspects(step, option)
         return Call(
-            id=step_id(piece.op, endpoint.id, params, (source,)), op=_CALLS[piece.op], task=task,
-            endpoint=endpoint.id, inputs=(source,), part=part.index, title=f"{part.name} {piece.title}",
+            id=step_id(step.op, endpoint.id, params, (source,)), op=_CALLS[step.op], task=task,
+            endpoint=endpoint.id, inputs=(source,), part=part.index, title=f"{part.name} {step.title}",
             params=params, keeps=keeps, loses=loses, note=strength_text(endpoint, task),
-            estimate=self._estimate(piece, cold), partly=partial_aspects(self.case, part, piece, passage, keeps),
+            estimate=self._estimate(step, cold),
+            partly=partial_aspects(self.case, part, step, conversion, keeps),
         )  # fmt: skip
 
     def _transform(
-        self, piece: ConversionStep, part: PartFacts, source: str, way: ConversionOption, passage: PartConversion
+        self,
+        step: ConversionStep,
+        part: PartFacts,
+        source: str,
+        option: ConversionOption,
+        conversion: PartConversion,
     ) -> Transform:
-        keeps, loses = _own_aspects(piece, way)
-        params = piece.parameters.pairs()
+        keeps, loses = _own_aspects(step, option)
+        params = step.parameters.pairs()
         return Transform(
-            id=step_id(piece.op, "", params, (source,)),
-            op=_TRANSFORMS[piece.op],
+            id=step_id(step.op, "", params, (source,)),
+            op=_TRANSFORMS[step.op],
             inputs=(source,),
             part=part.index,
-            title=f"{part.name} {piece.title}",
+            title=f"{part.name} {step.title}",
             params=params,
             keeps=keeps,
             loses=loses,
-            estimate=self._estimate(piece, False),
-            partly=partial_aspects(self.case, part, piece, passage, keeps),
+            estimate=self._estimate(step, False),
+            partly=partial_aspects(self.case, part, step, conversion, keeps),
         )
 
-    def _estimate(self, piece: ConversionStep, cold: bool) -> StepEstimate:
-        key = (id(piece), cold)
+    def _estimate(self, step: ConversionStep, cold: bool) -> StepEstimate:
+        key = (id(step), cold)
         found = self._estimates.get(key)
         if found is None:
-            endpoint = piece.endpoint
+            endpoint = step.endpoint
             rates = self.case.rates(endpoint) if endpoint is not None else None
             found = self._estimates[key] = StepEstimate(
-                input_tokens=quantity(piece.reads, "counted and estimated", 0)
-                if piece.op == "describe"
-                else Quantity(),
-                output_tokens=piece.tokens if endpoint is not None else Quantity(),
-                cost=quantity(piece.cost, "price list", 8),
-                seconds=quantity(piece.seconds, "speed", 3),
+                input_tokens=quantity(step.reads, "counted and estimated", 0) if step.op == "describe" else Quantity(),
+                output_tokens=step.tokens if endpoint is not None else Quantity(),
+                cost=quantity(step.cost, "price list", 8),
+                seconds=quantity(step.seconds, "speed", 3),
                 load_seconds=quantity(rates.load, "cold start", 3) if rates is not None and cold else Quantity(),
                 memory=quantity(rates.memory, "resident when loaded", 0) if rates is not None else Quantity(),
                 cores=core_use(endpoint, self.case.machine.cores).cores,
-                text=quantity(_chars(piece.tokens), "4 characters a token", 0),
+                text=quantity(_chars(step.tokens), "4 characters a token", 0),
             )
         return found
 
 
-def _own_aspects(piece: ConversionStep, way: ConversionOption) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
+def _own_aspects(step: ConversionStep, option: ConversionOption) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
     """Return what a step keeps and loses: of several that stand for a part, its own share."""
-    if way.name in ("mixed", "figured", "watch", "both", "read_along"):
-        if not piece.shown:
+    if option.name in ("mixed", "figured", "watch", "both", "read_along"):
+        if not step.shown:
             return (), ()
-        own: set[Aspect] = {*KEPT_BY_STEP.get(piece.op, ())}
-        if isinstance(piece.parameters, TranscribeSpeech) and piece.parameters.separate_channels:
+        own: set[Aspect] = {*KEPT_BY_STEP.get(step.op, ())}
+        if isinstance(step.parameters, TranscribeSpeech) and step.parameters.separate_channels:
             own.add("speakers")
-        gone = {*LOST_BY_STEP.get(piece.op, ())} | ({"words"} & own if piece.op == "transcribe" else set())
-        arrives = own - (gone & {*way.loses})
+        lost = {*LOST_BY_STEP.get(step.op, ())} | ({"words"} & own if step.op == "transcribe" else set())
+        arrives = own - (lost & {*option.loses})
         keeps = in_aspect_order(arrives)
-        return keeps, tuple(aspect for aspect in way.loses if aspect in gone)
-    if piece.op == "render":
-        return (way.keeps if way.name == "render" else ()), ()
-    return way.keeps, way.loses
+        return keeps, tuple(aspect for aspect in option.loses if aspect in lost)
+    if step.op == "render":
+        return (option.keeps if option.name == "render" else ()), ()
+    return option.keeps, option.loses
 
 
-def _select_step(part: PartFacts, source: str, passage: PartConversion, bundle: Bundle, place: int) -> Transform:
-    kept = tuple(sorted({page for piece in passage.pieces for page in piece.pages}))
+def _select_step(part: PartFacts, source: str, conversion: PartConversion, bundle: Bundle, place: int) -> Transform:
+    kept = tuple(sorted({page for step in conversion.steps for page in step.pages}))
     out = tuple(page.number for page in bundle.pages[place] if page.number not in kept)
     params = SelectPages(pages=kept, left_out=out).pairs()
     return Transform(

@@ -83,7 +83,7 @@ class PartConversion(Struct, frozen=True, gc=False):
     ``lines``: how many lines of its text start with a time.
     """
 
-    pieces: tuple[ConversionStep, ...] = ()
+    steps: tuple[ConversionStep, ...] = ()
     pictures: tuple[Picture, ...] = ()
     many: Levels = (1.0, 1.0, 1.0)
     sound: Quantity = Quantity()
@@ -128,7 +128,7 @@ class ConversionOption(Struct, eq=False, gc=False):
 
     name: str
     converters: tuple[Endpoint, ...]
-    hands: frozenset[str]
+    kinds: frozenset[str]
     keeps: tuple[Aspect, ...]
     loses: tuple[Aspect, ...]
     penalty: float
@@ -146,9 +146,9 @@ class ConversionOption(Struct, eq=False, gc=False):
     pictures: dict[Picture, Levels]
     sound: Levels
     tier: int
-    passages: list[PartConversion]
+    conversions: list[PartConversion]
     natives: list[tuple[PartConversion, int]]
-    by_book: dict[TokenRules, NativeTokens]
+    by_rules: dict[TokenRules, NativeTokens]
     refused: dict[TokenRules, str]
     weighed: dict[TokenRules | None, tuple[tuple[float, ...], ...]]
     options: dict[object, tuple[float, float, float, float]]
@@ -170,7 +170,7 @@ def make_option(
     case: PlanningCase,
     bundle: Bundle,
     name: str,
-    hands: frozenset[str],
+    kinds: frozenset[str],
     passage_of: Callable[[int], PartConversion],
     *,
     same: Callable[[int], object] | None = None,
@@ -187,47 +187,51 @@ def make_option(
     passages: list[PartConversion] = []
     for place, shape in enumerate(bundle.shapes):
         key = shape if same is None else (shape, same(place))
-        passage = memo.get(key)
-        if passage is None:
-            passage = memo[key] = passage_of(place)
-        passages.append(passage)
+        conversion = memo.get(key)
+        if conversion is None:
+            conversion = memo[key] = passage_of(place)
+        passages.append(conversion)
     keeps: tuple[Aspect, ...]
     loses: tuple[Aspect, ...]
     if aspects is None:
         keeps = kept_aspects(name, bundle.kind)
-        gone = [lost_aspects(name, part, compared=bundle.compared) for part in _distinct(bundle)]
-        loses = tuple(dict.fromkeys(aspect for each in gone for aspect in each))
+        lost_by_part = [lost_aspects(name, part, compared=bundle.compared) for part in _distinct(bundle)]
+        loses = tuple(dict.fromkeys(aspect for each in lost_by_part for aspect in each))
     else:
         keeps, loses = aspects
     missed: tuple[Aspect, ...] = tuple(aspect for aspect in bundle.needs if aspect in loses)
     made = ConversionOption(
-        name=name, converters=(), hands=hands, keeps=keeps, loses=loses,
+        name=name, converters=(), kinds=kinds, keeps=keeps, loses=loses,
         penalty=sum(bundle.needs[aspect] for aspect in missed if bundle.needs[aspect] < MUST_KEEP), missed=missed,
         lost=sum(bundle.needs[aspect] == MUST_KEEP for aspect in missed) * len(bundle.parts),
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
         work=ZEROS, chain=ZEROS, by={},
-        pictures={}, sound=ZEROS, tier=NO_TIER, passages=passages, natives=[],
-        by_book={}, refused={}, weighed={}, options={},
+        pictures={}, sound=ZEROS, tier=NO_TIER, conversions=passages, natives=[],
+        by_rules={}, refused={}, weighed={}, options={},
     )  # fmt: skip
     _add_up(made, bundle, case)
     return made
 
 
-def without_reading(way: ConversionOption, bundle: Bundle) -> ConversionOption:
+def without_reading(option: ConversionOption, bundle: Bundle) -> ConversionOption:
     """Return the option as it is for a model too weak to read: words that only pictures carry are lost."""
-    return without_words(way, bundle) if way.pictures and way.name in READ_BY_MODEL_ALONE.get(bundle.kind, ()) else way
+    return (
+        without_words(option, bundle)
+        if option.pictures and option.name in READ_BY_MODEL_ALONE.get(bundle.kind, ())
+        else option
+    )
 
 
-def without_words(way: ConversionOption, bundle: Bundle) -> ConversionOption:
+def without_words(option: ConversionOption, bundle: Bundle) -> ConversionOption:
     """Return the option with its words lost."""
-    if "words" not in way.keeps:
-        return way
+    if "words" not in option.keeps:
+        return option
     price = bundle.needs.get("words")
     return replace(
-        way, keeps=tuple(aspect for aspect in way.keeps if aspect != "words"), loses=("words", *way.loses),
-        penalty=way.penalty + (price if price is not None and price < MUST_KEEP else 0.0),
-        missed=way.missed if price is None else ("words", *way.missed),
-        lost=way.lost + (len(bundle.parts) if price == MUST_KEEP else 0),
+        option, keeps=tuple(aspect for aspect in option.keeps if aspect != "words"), loses=("words", *option.loses),
+        penalty=option.penalty + (price if price is not None and price < MUST_KEEP else 0.0),
+        missed=option.missed if price is None else ("words", *option.missed),
+        lost=option.lost + (len(bundle.parts) if price == MUST_KEEP else 0),
         refused={}, weighed={}, options={},
     )  # fmt: skip
 
@@ -239,36 +243,38 @@ def _distinct(bundle: Bundle) -> list[PartFacts]:
     return list(dict(zip(bundle.shapes, bundle.parts, strict=True)).values())
 
 
-def _add_up(way: ConversionOption, bundle: Bundle, case: PlanningCase) -> None:
+def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> None:
     counted: dict[int, int] = {}
     by_id: dict[int, PartConversion] = {}
     blocks, lines = 0, ZEROS
-    for passage in way.passages:  # equal parts share one passage object, so each is added once, times its number
-        counted[id(passage)] = counted.get(id(passage), 0) + 1
-        by_id[id(passage)] = passage
+    for (
+        conversion
+    ) in option.conversions:  # equal parts share one passage object, so each is added once, times its number
+        counted[id(conversion)] = counted.get(id(conversion), 0) + 1
+        by_id[id(conversion)] = conversion
     used: dict[str, Endpoint] = {}
     for key, count in counted.items():
-        passage = by_id[key]
-        _add_chain(way, passage)
-        way.steps += count * len(passage.pieces)
-        for piece in passage.pieces:
-            _add_piece(way, piece, count, case.machine.cores)
-            if piece.endpoint is not None:
-                used[piece.endpoint.id] = piece.endpoint
-                way.tier = min(way.tier, case.index.group_of[piece.endpoint.id].tier(TASK_OF[piece.op]))
-        for picture in passage.pictures:
-            way.pictures[picture] = plus(way.pictures.get(picture, ZEROS), times(passage.many, count))
-        way.sound = plus(way.sound, times(levels(passage.sound), count))
-        blocks, lines = blocks + passage.blocks * count, plus(lines, times(passage.lines, count))
-        if passage.film is not None or passage.leaves or passage.sound.high or not passage.sound.known:
-            way.natives.append((passage, count))
+        conversion = by_id[key]
+        _add_chain(option, conversion)
+        option.steps += count * len(conversion.steps)
+        for step in conversion.steps:
+            _add_piece(option, step, count, case.machine.cores)
+            if step.endpoint is not None:
+                used[step.endpoint.id] = step.endpoint
+                option.tier = min(option.tier, case.index.group_of[step.endpoint.id].tier(TASK_OF[step.op]))
+        for picture in conversion.pictures:
+            option.pictures[picture] = plus(option.pictures.get(picture, ZEROS), times(conversion.many, count))
+        option.sound = plus(option.sound, times(levels(conversion.sound), count))
+        blocks, lines = blocks + conversion.blocks * count, plus(lines, times(conversion.lines, count))
+        if conversion.film is not None or conversion.leaves or conversion.sound.high or not conversion.sound.known:
+            option.natives.append((conversion, count))
     if blocks and case.job not in WORDS_ALONE:
-        way.text = plus(way.text, plus(times(BLOCK, blocks), product(MARK, lines)))
-    way.converters = tuple(used.values())
-    way.counted = bool(way.pictures or way.natives)
-    if way.counted:
-        way.held = _held(way, bundle)
-        way.odd = bool(way.pictures) and (way.held.longest > SAFE_SIDE or any(map(_is_odd, way.pictures)))
+        option.text = plus(option.text, plus(times(BLOCK, blocks), product(MARK, lines)))
+    option.converters = tuple(used.values())
+    option.counted = bool(option.pictures or option.natives)
+    if option.counted:
+        option.held = _held(option, bundle)
+        option.odd = bool(option.pictures) and (option.held.longest > SAFE_SIDE or any(map(_is_odd, option.pictures)))
 
 
 def _is_odd(picture: Picture) -> bool:
@@ -277,100 +283,100 @@ def _is_odd(picture: Picture) -> bool:
     return detail != "auto" or max(width, height) > 100 * min(width, height)
 
 
-def _held(way: ConversionOption, bundle: Bundle) -> MediaAmounts:
+def _held(option: ConversionOption, bundle: Bundle) -> MediaAmounts:
     pictures, longest, pages, megapixels = 0.0, 0, 0, 0.0
-    for (width, height, _), count in way.pictures.items():
+    for (width, height, _), count in option.pictures.items():
         pictures, longest = pictures + count[HIGH], max(longest, width, height)
         megapixels += count[HIGH] * width * height / 1e6
-    for passage, many in way.natives:
-        pages += len(passage.leaves) * many
-    size = sum([part.size for part in bundle.parts]) if way.name == "native" else 0
-    return MediaAmounts(math.ceil(pictures), longest, pages, way.sound[MID], size, megapixels)
+    for conversion, many in option.natives:
+        pages += len(conversion.leaves) * many
+    size = sum([part.size for part in bundle.parts]) if option.name == "native" else 0
+    return MediaAmounts(math.ceil(pictures), longest, pages, option.sound[MID], size, megapixels)
 
 
-def native_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:
+def native_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTokens:
     """Return the tokens of unconverted media under these rules; cached on the option, which many assignments share."""
-    found = way.by_book.get(book)
+    found = option.by_rules.get(token_rules)
     if found is None:
         text = film = audio = ZEROS
-        if way.natives:
-            text, film, audio = _unpictured_tokens(way, book)
+        if option.natives:
+            text, film, audio = _unpictured_tokens(option, token_rules)
         image = film
-        if way.pictures:
+        if option.pictures:
             low, mid, high = film
-            for (width, height, detail), count in way.pictures.items():
-                tokens = image_tokens(book.image, width, height, detail)
+            for (width, height, detail), count in option.pictures.items():
+                tokens = image_tokens(token_rules.image, width, height, detail)
                 low, mid, high = low + tokens.low * count[0], mid + tokens.mid * count[1], high + tokens.high * count[2]
             image = (low, mid, high)
-        found = way.by_book[book] = NativeTokens(text, image, audio)
+        found = option.by_rules[token_rules] = NativeTokens(text, image, audio)
     return found
 
 
-def _unpictured_tokens(way: ConversionOption, book: TokenRules) -> NativeTokens:
+def _unpictured_tokens(option: ConversionOption, token_rules: TokenRules) -> NativeTokens:
     """Return the tokens of documents, videos and sound; endpoints without a rule for any of them share one count."""
-    if not (book.audio or book.video or book.document) and book is not NO_RULES:
-        if way.ruleless is None:
-            way.ruleless = _unpictured_tokens(way, NO_RULES)
-        return way.ruleless
+    if not (token_rules.audio or token_rules.video or token_rules.document) and token_rules is not NO_RULES:
+        if option.ruleless is None:
+            option.ruleless = _unpictured_tokens(option, NO_RULES)
+        return option.ruleless
     text = image = audio = ZEROS
-    for passage, many in way.natives:
-        if passage.film is not None:
-            image = plus(image, times(levels(native_video_tokens(book.video, passage.film)), many))
-        elif passage.leaves:
-            text = plus(text, times(levels(native_document_tokens(book, passage.leaves)), many))
+    for conversion, many in option.natives:
+        if conversion.film is not None:
+            image = plus(image, times(levels(native_video_tokens(token_rules.video, conversion.film)), many))
+        elif conversion.leaves:
+            text = plus(text, times(levels(native_document_tokens(token_rules, conversion.leaves)), many))
         else:
-            audio = plus(audio, times(levels(native_audio_tokens(book.audio, passage.sound)), many))
+            audio = plus(audio, times(levels(native_audio_tokens(token_rules.audio, conversion.sound)), many))
     return NativeTokens(text, image, audio)
 
 
-def whole_video_tokens(way: ConversionOption, book: TokenRules) -> Levels:
+def whole_video_tokens(option: ConversionOption, token_rules: TokenRules) -> Levels:
     """Return the tokens of videos that go in whole."""
-    return _unpictured_tokens(way, book).image
+    return _unpictured_tokens(option, token_rules).image
 
 
-def native_refusal(way: ConversionOption, book: TokenRules) -> str:
+def native_refusal(option: ConversionOption, token_rules: TokenRules) -> str:
     """Return why unconverted media would be refused under these rules, "" when they would not."""
-    if way.held.size > MAX_FILE_BYTES:
-        size, most = way.held.size / 1e6, MAX_FILE_BYTES / 1e6
+    if option.held.size > MAX_FILE_BYTES:
+        size, most = option.held.size / 1e6, MAX_FILE_BYTES / 1e6
         return f"{size:,.0f} MB of files, and no more than {most:,.0f} MB are sent as they are"
-    limits = book.limits if way.name == "native" else None
-    if limits is not None and exceeds(limits, way.held):
-        return exceeded_limit(limits, way.held)
-    if not way.odd:
+    limits = token_rules.limits if option.name == "native" else None
+    if limits is not None and exceeds(limits, option.held):
+        return exceeded_limit(limits, option.held)
+    if not option.odd:
         return ""
-    found = way.refused.get(book)
+    found = option.refused.get(token_rules)
     if found is None:
-        reasons = (image_refusal(book.image, *picture) for picture in way.pictures)
-        found = way.refused[book] = next(filter(None, reasons), "")
+        reasons = (image_refusal(token_rules.image, *picture) for picture in option.pictures)
+        found = option.refused[token_rules] = next(filter(None, reasons), "")
     return found
 
 
-def _add_chain(way: ConversionOption, passage: PartConversion) -> None:
+def _add_chain(option: ConversionOption, conversion: PartConversion) -> None:
     ends: list[Levels] = []
-    for piece in passage.pieces:
-        ends.append(plus(ends[piece.of], piece.seconds) if piece.of >= 0 else piece.seconds)
-        way.chain = larger(way.chain, ends[-1])
+    for step in conversion.steps:
+        ends.append(plus(ends[step.of], step.seconds) if step.of >= 0 else step.seconds)
+        option.chain = larger(option.chain, ends[-1])
 
 
-def _add_piece(way: ConversionOption, piece: ConversionStep, count: int, cores: int) -> None:
-    tokens, seconds, cost = levels(piece.tokens), piece.seconds, piece.cost
+def _add_piece(option: ConversionOption, step: ConversionStep, count: int, cores: int) -> None:
+    tokens, seconds, cost = levels(step.tokens), step.seconds, step.cost
     if tokens != ZEROS:
         tokens = times(tokens, count)
-        way.text = plus(way.text, tokens)
-        if piece.endpoint is not None:
-            way.made = plus(way.made, tokens)
+        option.text = plus(option.text, tokens)
+        if step.endpoint is not None:
+            option.made = plus(option.made, tokens)
     if cost != ZEROS:
-        way.cost = plus(way.cost, times(cost, count))
-    many, use = times(seconds, count), core_use(piece.endpoint, cores)
+        option.cost = plus(option.cost, times(cost, count))
+    many, use = times(seconds, count), core_use(step.endpoint, cores)
     if not use.cores:
-        way.network = larger(way.network, seconds)
+        option.network = larger(option.network, seconds)
         return
-    way.work = plus(way.work, times(many, use.cores))
-    if piece.endpoint is None:
-        way.transforms = plus(way.transforms, many)
+    option.work = plus(option.work, times(many, use.cores))
+    if step.endpoint is None:
+        option.transforms = plus(option.transforms, many)
     else:
-        way.local = plus(way.local, many)
-        way.by[use.process] = plus(way.by.get(use.process, ZEROS), many)
+        option.local = plus(option.local, many)
+        option.by[use.process] = plus(option.by.get(use.process, ZEROS), many)
 
 
 TEXT = frozenset(("text",))

@@ -74,16 +74,16 @@ def conversion_options(
         ]
     open_to = {job: allowed_converters(case, bundle, job, some) for job, some in conversions.items()}
     if case.translating:  # words alone are wanted, of a film, too
-        heard = [_transcribed(case, bundle, ear) for ear in open_to.get("transcribe", [])]
+        transcribed = [_transcribed(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])]
         whole = [make_option(case, bundle, "native", frozenset(("audio",)), lambda place: _as_it_is(bundle, place))]
-        return [*heard, *(whole if bundle.kind == "audio" else [])]
+        return [*transcribed, *(whole if bundle.kind == "audio" else [])]
     if bundle.kind == "document":
         return document_options(case, bundle, open_to, kept_pages or {})
     if bundle.kind == "video":
         return video_options(case, bundle, open_to)
     found = [make_option(case, bundle, "native", frozenset((bundle.kind,)), lambda place: _as_it_is(bundle, place))]
     if bundle.kind == "audio":
-        found += [_transcribed(case, bundle, ear) for ear in open_to.get("transcribe", [])]
+        found += [_transcribed(case, bundle, transcriber) for transcriber in open_to.get("transcribe", [])]
     if bundle.kind == "image":
         found += _picture_options(case, bundle, open_to)
     return found
@@ -115,11 +115,11 @@ def _picture(bundle: Bundle, place: int) -> Picture:
     return (part.width, part.height, bundle.details[place])
 
 
-def _transcribed(case: PlanningCase, bundle: Bundle, ear: Endpoint) -> ConversionOption:
-    rates = case.rates(ear)
+def _transcribed(case: PlanningCase, bundle: Bundle, transcriber: Endpoint) -> ConversionOption:
+    rates = case.rates(transcriber)
     timed = needs_timestamps(case.policy.keep, bundle.needs)
     each = [transcript_fidelity(part, timed=timed) for part in bundle.parts]
-    lost = {aspect for _, gone in each for aspect in gone}
+    lost = {aspect for _, lost_of_part in each for aspect in lost_of_part}
     kept = {aspect for there, _ in each for aspect in there} - lost
     made = make_option(
         case,
@@ -127,23 +127,23 @@ def _transcribed(case: PlanningCase, bundle: Bundle, ear: Endpoint) -> Conversio
         "transcribe",
         TEXT,
         lambda place: PartConversion(
-            pieces=(conversion_steps.transcribe(case, bundle.parts[place], ear, rates, timed=timed),),
+            steps=(conversion_steps.transcribe(case, bundle.parts[place], transcriber, rates, timed=timed),),
             blocks=1,
             lines=conversion_steps.transcript_lines(bundle.parts[place], timed=timed),
         ),
         aspects=(in_aspect_order(kept), in_aspect_order(lost)),
     )
-    return without_words(made, bundle) if loses_words(case, bundle, ear) else made
+    return without_words(made, bundle) if loses_words(case, bundle, transcriber) else made
 
 
 def _picture_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
     """Return the options that put a picture in words: what is written in it, what it shows, or both."""
-    readers, eyes = conversions.get("read", []), conversions.get("describe", [])
+    readers, describers = conversions.get("read", []), conversions.get("describe", [])
 
-    def way(name: str, reader: Endpoint | None, eye: Endpoint | None) -> ConversionOption:
+    def way(name: str, reader: Endpoint | None, describer: Endpoint | None) -> ConversionOption:
         made = make_option(
             case, bundle, name, TEXT,
-            lambda place: _put_in_words(case, bundle.parts[place], _picture(bundle, place), reader, eye),
+            lambda place: _put_in_words(case, bundle.parts[place], _picture(bundle, place), reader, describer),
         )  # fmt: skip
         return without_words(made, bundle) if reader is not None and loses_words(case, bundle, reader) else made
 
@@ -155,8 +155,8 @@ def _picture_options(case: PlanningCase, bundle: Bundle, conversions: Converters
     if any(part.frames > 1 for part in bundle.parts) and ("motion" in bundle.needs or "motion" in case.policy.keep):
         found.append(animation_option(case, bundle))
     if needs_vision(case.policy.keep, bundle.needs) or not readers:
-        found += [way("describe", None, eye) for eye in eyes]
-        found += [way("both", reader, eye) for eye in eyes[:BOTH_OF] for reader in readers[:BOTH_OF]]
+        found += [way("describe", None, describer) for describer in describers]
+        found += [way("both", reader, describer) for describer in describers[:BOTH_OF] for reader in readers[:BOTH_OF]]
     return found
 
 
@@ -166,11 +166,11 @@ def _may_be_refused(case: PlanningCase, bundle: Bundle) -> bool:
     if longest <= SAFE_SIDE:
         return False
     count = sum(len(each.parts) for each in case.bundles if each.kind == "image")
-    for book in case.index.books(case.as_of):
-        many = book.limits.many_images if book.limits is not None else None
+    for token_rules in case.index.distinct_token_rules(case.as_of):
+        many = token_rules.limits.many_images if token_rules.limits is not None else None
         if many is not None and count > many[0] and longest > many[1]:
             return True
-        if any(image_refusal(book.image, *_picture(bundle, place)) for place in range(len(bundle.parts))):
+        if any(image_refusal(token_rules.image, *_picture(bundle, place)) for place in range(len(bundle.parts))):
             return True
     return False
 
@@ -182,8 +182,8 @@ def _resized(case: PlanningCase, bundle: Bundle) -> ConversionOption:
         part = bundle.parts[place]
         if max(part.width, part.height) <= SAFE_SIDE:
             return PartConversion(pictures=(_picture(bundle, place),))
-        piece, picture = conversion_steps.resize(case, part, SAFE_SIDE, bundle.details[place])
-        return PartConversion(pieces=(piece,), pictures=(picture,))
+        step, picture = conversion_steps.resize(case, part, SAFE_SIDE, bundle.details[place])
+        return PartConversion(steps=(step,), pictures=(picture,))
 
     made = make_option(case, bundle, "resized", IMAGE, passage)
     plain = all(part.text_density.known and part.text_density.mid <= SPARSE for part in bundle.parts)
@@ -196,22 +196,22 @@ def _read_along(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> Convers
     return make_option(
         case, bundle, "read_along", BOTH,
         lambda place: PartConversion(
-            pieces=(conversion_steps.read(case, bundle.parts[place], reader, case.rates(reader)),),
+            steps=(conversion_steps.read(case, bundle.parts[place], reader, case.rates(reader)),),
             pictures=(_picture(bundle, place),), blocks=1,
         ),
     )  # fmt: skip
 
 
 def _put_in_words(
-    case: PlanningCase, part: PartFacts, picture: Picture, reader: Endpoint | None, eye: Endpoint | None
+    case: PlanningCase, part: PartFacts, picture: Picture, reader: Endpoint | None, describer: Endpoint | None
 ) -> PartConversion:
     found = []
     if reader is not None:
         found.append(conversion_steps.read(case, part, reader, case.rates(reader)))
-    if eye is not None:
+    if describer is not None:
         size = f"{part.width}x{part.height}"
-        found.append(conversion_steps.describe(case, part, eye, conversion_steps.VisualInput(size, (picture,))))
-    return PartConversion(pieces=tuple(found), blocks=len(found))
+        found.append(conversion_steps.describe(case, part, describer, conversion_steps.VisualInput(size, (picture,))))
+    return PartConversion(steps=tuple(found), blocks=len(found))
 
 
 __all__ = ["allowed_converters", "conversion_options"]
@@ -235,15 +235,15 @@ def document_options(
     readers = conversions.get("read", [])
 
     def way(
-        name: str, hands: frozenset[str], *converters: Endpoint | None, aspects: tuple[Aspects, Aspects] | None = None
+        name: str, kinds: frozenset[str], *converters: Endpoint | None, aspects: tuple[Aspects, Aspects] | None = None
     ) -> ConversionOption:
-        reader, eye = (*converters, None, None)[:2]
+        reader, describer = (*converters, None, None)[:2]
         made = make_option(
             case,
             bundle,
             name,
-            hands,
-            lambda place: _passage(case, bundle.parts[place], name, reader, eye, pages[place]),
+            kinds,
+            lambda place: _passage(case, bundle.parts[place], name, reader, describer, pages[place]),
             same=lambda place: page_numbers(pages[place]),
             aspects=aspects,
         )
@@ -262,8 +262,12 @@ def document_options(
     if 0 < seen < every and seen <= MAX_PAGES_IN_PLAN:
         found.append(way("mixed", BOTH))
     if 0 < seen <= MAX_PAGES_IN_PLAN and needs_vision(case.policy.keep, bundle.needs):
-        eyes = conversions.get("describe", [])
-        found += [way("figured", TEXT, reader, eye) for eye in eyes for reader in (readers[:1] if scanned else [None])]
+        describers = conversions.get("describe", [])
+        found += [
+            way("figured", TEXT, reader, describer)
+            for describer in describers
+            for reader in (readers[:1] if scanned else [None])
+        ]
     for each in found:
         each.left_out = wanted - every
     return found
@@ -278,8 +282,8 @@ def _left_in_figures(pages: list[tuple[PageFacts, ...]]) -> bool:
 
 def _wordless(bundle: Bundle) -> tuple[Aspects, Aspects]:
     """Return what an extraction keeps and loses that leaves words in pictures."""
-    gone = {"words", *(aspect for part in bundle.parts for aspect in lost_aspects("extract", part))}
-    return (), tuple(aspect for aspect in ASPECTS_OF_KIND["document"] if aspect in gone)
+    lost = {"words", *(aspect for part in bundle.parts for aspect in lost_aspects("extract", part))}
+    return (), tuple(aspect for aspect in ASPECTS_OF_KIND["document"] if aspect in lost)
 
 
 def needs_rendering(page: PageFacts) -> bool:
@@ -292,14 +296,14 @@ def _passage(
     part: PartFacts,
     name: str,
     reader: Endpoint | None,
-    eye: Endpoint | None,
+    describer: Endpoint | None,
     pages: tuple[PageFacts, ...],
 ) -> PartConversion:
     if name == "native":
         return PartConversion(leaves=pages)
     if name == "render":
         return PartConversion(
-            pieces=(conversion_steps.render(case, part, pages, shown=True),),
+            steps=(conversion_steps.render(case, part, pages, shown=True),),
             pictures=tuple(map(conversion_steps.page_pixels, pages)),
         )
     texts = tuple(page for page in pages if not page.scanned)
@@ -310,7 +314,7 @@ def _passage(
         seen = tuple(page for page in pages if needs_rendering(page))
         found.append(conversion_steps.render(case, part, seen, shown=True))
         return PartConversion(
-            pieces=tuple(found), pictures=tuple(map(conversion_steps.page_pixels, seen)), blocks=blocks
+            steps=tuple(found), pictures=tuple(map(conversion_steps.page_pixels, seen)), blocks=blocks
         )
     if scans and reader is not None:
         found.append(conversion_steps.render(case, part, scans, shown=False))
@@ -321,16 +325,16 @@ def _passage(
         found.append(conversion_steps.render_figures(case, part, pictured))
         found.append(conversion_steps.read_figures(case, part, pictured, reader, len(found) - 1))
         blocks += sum(len(page.figures) for page in pictured)
-    if eye is not None:
+    if describer is not None:
         seen = tuple(page for page in pages if needs_rendering(page))
         if seen:
-            found += _described(case, part, eye, seen, found)
+            found += _described(case, part, describer, seen, found)
             blocks += len(seen)
-    return PartConversion(pieces=tuple(found), blocks=blocks)
+    return PartConversion(steps=tuple(found), blocks=blocks)
 
 
 def _described(
-    case: PlanningCase, part: PartFacts, eye: Endpoint, seen: tuple[PageFacts, ...], before: list[ConversionStep]
+    case: PlanningCase, part: PartFacts, describer: Endpoint, seen: tuple[PageFacts, ...], before: list[ConversionStep]
 ) -> list[ConversionStep]:
     """Return the steps that render pages, unless a reader had just these rendered, and describe them."""
     drawn = next((place for place, p in enumerate(before) if p.op == "render" and p.pages == page_numbers(seen)), None)
@@ -341,5 +345,5 @@ def _described(
         pages=page_numbers(seen),
         of=len(before) if drawn is None else drawn,
     )
-    made.append(conversion_steps.describe(case, part, eye, look))
+    made.append(conversion_steps.describe(case, part, describer, look))
     return made

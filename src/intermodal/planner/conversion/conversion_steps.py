@@ -97,15 +97,15 @@ def known_tokens(done: ConversionOutcome) -> Quantity:
     return between(math.floor(counted * low), counted * mid, math.ceil(counted * high), "counted, done already")
 
 
-def with_outcome(piece: ConversionStep, part: PartFacts) -> ConversionStep:
+def with_outcome(step: ConversionStep, part: PartFacts) -> ConversionStep:
     """Return the step as it is once done: nothing left to pay or to wait for."""
-    done = finished_outcome(part, piece.op, piece.endpoint, piece.parameters) if part.outcomes else None
+    done = finished_outcome(part, step.op, step.endpoint, step.parameters) if part.outcomes else None
     if done is None:
-        return piece
+        return step
     return ConversionStep(
-        op=piece.op, title=piece.title, tokens=piece.tokens if not piece.tokens.high else known_tokens(done),
-        endpoint=piece.endpoint, pages=piece.pages, parameters=piece.parameters, of=piece.of, shown=piece.shown,
-        count=done.pictures or piece.count,
+        op=step.op, title=step.title, tokens=step.tokens if not step.tokens.high else known_tokens(done),
+        endpoint=step.endpoint, pages=step.pages, parameters=step.parameters, of=step.of, shown=step.shown,
+        count=done.pictures or step.count,
     )  # fmt: skip
 
 
@@ -113,10 +113,10 @@ def with_outcome(piece: ConversionStep, part: PartFacts) -> ConversionStep:
 
 
 def transcribe(
-    case: PlanningCase, part: PartFacts, ear: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
+    case: PlanningCase, part: PartFacts, transcriber: Endpoint, rates: Rates, of: int = -1, *, timed: bool = False
 ) -> ConversionStep:  # fmt: skip
     """Return the step of transcribing speech. ``timed``: each segment keeps its time."""
-    tokens = transcript_tokens(part.seconds, case.statistics.get(ear.id, "tokens_per_second_of_speech"))
+    tokens = transcript_tokens(part.seconds, case.statistics.get(transcriber.id, "tokens_per_second_of_speech"))
     length = levels(part.seconds)
     film = length if part.kind == "video" else ZEROS
     channels = transcribed_channels(part)
@@ -124,11 +124,11 @@ def transcribe(
     if apart:
         tokens = _two_channel_tokens(tokens, part.seconds)
     made = levels(tokens)
-    sound = calibrated_audio(rates, levels(native_audio_tokens(case.book_of(ear).audio, part.seconds)))
+    sound = calibrated_audio(rates, levels(native_audio_tokens(case.token_rules_of(transcriber).audio, part.seconds)))
     cost = at_each(lambda level: transcription_price(rates, length[level], sound[level], made[level], channels))
     return with_outcome(
         ConversionStep(
-            op="transcribe", endpoint=ear, title=transcription_title(case, length[1], apart=apart),
+            op="transcribe", endpoint=transcriber, title=transcription_title(case, length[1], apart=apart),
             tokens=tokens, cost=cost, of=of,
             parameters=transcription_parameters(case, part, timed=timed),
             seconds=at_each(lambda level: transcription_seconds(rates, level, length[level], film[level], channels)),
@@ -327,19 +327,19 @@ class VisualInput(Struct, frozen=True):
     pages: tuple[int, ...] = ()
 
 
-def describe(case: PlanningCase, part: PartFacts, eye: Endpoint, look: VisualInput) -> ConversionStep:
+def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, look: VisualInput) -> ConversionStep:
     """Return the step of describing pictures with regard to the question; one call per picture."""
-    rates = case.rates(eye)
-    told = case.tells(eye)
-    ask = levels(text_tokens(len(case.question))) if told else ZEROS
-    rule = case.book_of(eye).image
+    rates = case.rates(describer)
+    with_question = case.shares_question(describer)
+    ask = levels(text_tokens(len(case.question))) if with_question else ZEROS
+    rule = case.token_rules_of(describer).image
     seen = [levels(image_tokens(rule, *picture)) for picture in look.pictures]
     image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
     each_one = float(len(look.pictures))
     many = look.count or (each_one, each_one, each_one)
     image = calibrated(image, rates.counts.image) if rates.counts is not None else image
-    learned = case.statistics.get(eye.id, "describe_tokens")
-    thinks, room = case.thought(eye, NO_THINKING_REQUEST)
+    learned = case.statistics.get(describer.id, "describe_tokens")
+    thinks, room = case.thought(describer, NO_THINKING_REQUEST)
     out = levels(learned) if learned is not None else plus(DESCRIPTION, levels(thinks))
     most = DESCRIPTION_MOST + int(room)
     out = (min(out[0], most), min(out[1], most), float(most))
@@ -347,12 +347,12 @@ def describe(case: PlanningCase, part: PartFacts, eye: Endpoint, look: VisualInp
     cost = at_each(lambda level: many[level] * token_price(rates, text[level], image[level], 0.0, out[level]))
     return with_outcome(
         ConversionStep(
-            op="describe", endpoint=eye, title=look.title, of=look.of, pages=look.pages, count=math.ceil(many[2]),
+            op="describe", endpoint=describer, title=look.title, of=look.of, pages=look.pages, count=math.ceil(many[2]),
             tokens=between(out[0], out[1], out[2], "a description").times(as_range(many)), cost=cost,
             seconds=at_each(
                 lambda level: many[level] * generate_seconds(rates, level, text[level] + image[level], out[level])
             ),
-            parameters=DescribeImages(question_digest=question_key(case) if told else "", max_tokens=most),
+            parameters=DescribeImages(question_digest=question_key(case) if with_question else "", max_tokens=most),
             reads=at_each(lambda level: many[level] * (text[level] + image[level])),
         ),
         part,
@@ -405,7 +405,7 @@ def frames(
     """Return the step of taking frames of a video or an animation; ``count`` of them are expected."""
     length = levels(part.seconds)
     megapixels = part.width * part.height / 1e6
-    piece = ConversionStep(
+    step = ConversionStep(
         op="frames",
         title=title,
         tokens=exact(0.0),
@@ -417,7 +417,7 @@ def frames(
     )
     done = finished_outcome(part, "frames", None, parameters) if part.outcomes else None
     if done is None:
-        return piece
+        return step
     made = float(done.pictures)
     return ConversionStep(
         op="frames", title=title, tokens=exact(0.0), parameters=parameters, shown=shown, count=done.pictures,
@@ -425,9 +425,9 @@ def frames(
     )  # fmt: skip
 
 
-def frame_count(piece: ConversionStep) -> Levels:
+def frame_count(step: ConversionStep) -> Levels:
     """Return how many pictures a frames step is expected to make."""
-    return piece.reads
+    return step.reads
 
 
 def resize(case: PlanningCase, part: PartFacts, side: int, detail: ImageDetail) -> tuple[ConversionStep, Picture]:

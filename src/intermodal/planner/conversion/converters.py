@@ -169,12 +169,12 @@ def _score(case: PlanningCase, endpoint: Endpoint, job: Job, work: _ConversionWo
         money = _hearing(case, endpoint, rates, work.lengths)
         time = transcription_seconds(rates, MID, seconds, work.film)
     elif job == "describe":
-        rule, many = case.book_of(endpoint).image, sum(work.shapes.values())
+        rule, many = case.token_rules_of(endpoint).image, sum(work.shapes.values())
         seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())
-        question = len(case.question) / 4 if case.tells(endpoint) else 0.0
-        asked, said = (DESCRIBE_ASK[MID] + question) * many, DESCRIPTION[MID] * many
-        money = token_price(rates, asked, seen, 0.0, said)
-        time = generate_seconds(rates, MID, seen + asked, said) + rates.overhead[MID] * max(0, many - 1)
+        question = len(case.question) / 4 if case.shares_question(endpoint) else 0.0
+        input_tokens, output_tokens = (DESCRIBE_ASK[MID] + question) * many, DESCRIPTION[MID] * many
+        money = token_price(rates, input_tokens, seen, 0.0, output_tokens)
+        time = generate_seconds(rates, MID, seen + input_tokens, output_tokens) + rates.overhead[MID] * max(0, many - 1)
     else:
         money = ocr_price(rates, work.pictures)
         time = ocr_seconds(rates, MID, work.megapixels, 100.0 * work.megapixels)
@@ -185,7 +185,7 @@ def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list
     """Return the USD of transcribing recordings of these lengths, as a plan would state it."""
     if rates.second < math.inf or rates.audio == math.inf:  # what is billed by seconds takes no counting
         return sum(transcription_price_by_length(rates, each) for each in lengths)
-    rule, learned = case.book_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
+    rule, learned = case.token_rules_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
     cost = 0.0
     for each in lengths:
         sound = calibrated_audio(rates, levels(audio_tokens(rule, each)))[MID]

@@ -17,24 +17,24 @@ _SEEN: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what
 
 
 def partial_aspects(
-    case: PlanningCase, part: PartFacts, piece: ConversionStep, passage: PartConversion, keeps: Collection[Aspect]
+    case: PlanningCase, part: PartFacts, step: ConversionStep, conversion: PartConversion, keeps: Collection[Aspect]
 ) -> tuple[Portion, ...]:
     """Return how much a step keeps: scenes looked at, or lines, pages or seconds an earlier reading was sure of."""
-    sampling = _sampling(piece, passage)
+    sampling = _sampling(step, conversion)
     if sampling is not None and part.kind == "video":
         most, scenes = sampling.most or 0, 1 + len(part.cuts)
         if not sampling.by_scene or most >= scenes:
             return ()
         return tuple(Portion(aspect=each, kept=most, of=scenes, unit="scenes") for each in _SEEN if each in keeps)
-    if "words" not in keeps or piece.endpoint is None:
+    if "words" not in keeps or step.endpoint is None:
         return ()
-    if piece.op == "transcribe":
-        return heard_portion(case, part, piece.endpoint)
-    portion = earlier_portion(part, piece.pages) if piece.op == "read" and part.kind != "video" else None
+    if step.op == "transcribe":
+        return heard_portion(case, part, step.endpoint)
+    portion = earlier_portion(part, step.pages) if step.op == "read" and part.kind != "video" else None
     return (portion,) if portion is not None else ()
 
 
-def heard_portion(case: PlanningCase, part: PartFacts, ear: Endpoint) -> tuple[Portion, ...]:
+def heard_portion(case: PlanningCase, part: PartFacts, transcriber: Endpoint) -> tuple[Portion, ...]:
     """Return how much speech an earlier transcript was sure of.
 
     Empty where it was sure of nearly all, and where this transcriber is better than the earlier one. Nothing is known
@@ -42,7 +42,7 @@ def heard_portion(case: PlanningCase, part: PartFacts, ear: Endpoint) -> tuple[P
     """
     portion = earlier_portion(part)
     before = ConversionOutcome(op="transcribe", endpoint=part.read_by, problem="confidence")
-    if portion is None or ear.host.zone != "process" or may_redo(case, ear, before):
+    if portion is None or transcriber.host.zone != "process" or may_redo(case, transcriber, before):
         return ()
     return (portion,)
 
@@ -77,10 +77,10 @@ def confidence_text(portion: Portion) -> str:
     return f"an earlier {how} was sure of {portion.kept:,} of {portion.of:,} {what}"
 
 
-def _sampling(piece: ConversionStep, passage: PartConversion) -> SampleFrames | None:
+def _sampling(step: ConversionStep, conversion: PartConversion) -> SampleFrames | None:
     """Return the sampling of the frames that a step makes, reads or describes, None where it has no frames."""
-    own = piece.parameters
-    given = own if isinstance(own, SampleFrames) or piece.of < 0 else passage.pieces[piece.of].parameters
+    own = step.parameters
+    given = own if isinstance(own, SampleFrames) or step.of < 0 else conversion.steps[step.of].parameters
     return given if isinstance(given, SampleFrames) else None
 
 

@@ -82,7 +82,7 @@ def is_page(part: PartFacts) -> bool:
 
 
 def aspects_needed(
-    part: PartFacts, asked: QuestionFacts, keep: Collection[Aspect] = (), *, shows: bool = False,
+    part: PartFacts, question_facts: QuestionFacts, keep: Collection[Aspect] = (), *, shows: bool = False,
     compared: bool = False,
 ) -> dict[Aspect, float]:  # fmt: skip
     """Return the aspects this part is probably needed for, and the price of losing each.
@@ -93,14 +93,16 @@ def aspects_needed(
     question about what they show may be about all of them together.
     """
     there = ASPECTS_OF_KIND[part.kind] if part.frames <= 1 else (*ASPECTS_OF_KIND[part.kind], "motion")
-    told = asked.of(medium_of(part))
-    question: set[Aspect] = {need.aspect for need in told.needed}
+    medium_needs = question_facts.of(medium_of(part))
+    question: set[Aspect] = {need.aspect for need in medium_needs.needed}
     if shows:
         question.add("appearance")
     needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
-    needs |= _uncertain_needs(told, there, needs)
+    needs |= _uncertain_needs(medium_needs, there, needs)
     # What nobody told follows from the medium.
-    open_ = not set(keep) & set(there) and (not (asked.by and told.needed) or bool(told.unsure))
+    open_ = not set(keep) & set(there) and (
+        not (question_facts.by and medium_needs.needed) or bool(medium_needs.unsure)
+    )
     looks = any(needs.get(aspect) == MUST_KEEP for aspect in VISUAL_ASPECTS)
     for aspect in _suggested_aspects(part):
         # A question that is not about looks is about what is written, where anything is: without it nothing is left.
@@ -114,31 +116,31 @@ def aspects_needed(
     if figure_pages(part):
         needs["figures"] = MUST_KEEP
     if compared and part.kind == "image":
-        needs |= _comparison_needs(asked, any(needs.get(aspect) == MUST_KEEP for aspect in VISUAL_ASPECTS))
+        needs |= _comparison_needs(question_facts, any(needs.get(aspect) == MUST_KEEP for aspect in VISUAL_ASPECTS))
     return needs
 
 
 def _uncertain_needs(
-    told: MediumNeeds, there: Collection[Aspect], needs: Mapping[Aspect, float]
+    medium_needs: MediumNeeds, there: Collection[Aspect], needs: Mapping[Aspect, float]
 ) -> dict[Aspect, float]:
     """Return the prices of aspects the question may need besides."""
     return {
         need.aspect: UNSURE_PENALTY * need.score
-        for need in told.unsure
+        for need in medium_needs.unsure
         if need.aspect in there and need.aspect not in needs
     }
 
 
-def _comparison_needs(asked: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
+def _comparison_needs(question: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
     """Return whether a picture has to be seen beside the others.
 
     Words of a question do not tell; where only words were examined, a visual question may be about all pictures.
     """
-    if not asked.by:
+    if not question.by:
         return {"comparison": MUST_KEEP} if looked_at else {}
-    told = asked.of("pictures")
-    needed: dict[Aspect, float] = {need.aspect: MUST_KEEP for need in told.needed}
-    return _uncertain_needs(told, ASPECTS, {}) | needed
+    picture_needs = question.of("pictures")
+    needed: dict[Aspect, float] = {need.aspect: MUST_KEEP for need in picture_needs.needed}
+    return _uncertain_needs(picture_needs, ASPECTS, {}) | needed
 
 
 def _is_unsampled(part: PartFacts) -> bool:
@@ -241,21 +243,21 @@ def _suggested_by_picture(part: PartFacts) -> tuple[Aspect, ...]:
     return ("words", "appearance") if written else ("appearance",)
 
 
-def kept_aspects(way: str, kind: Kind) -> tuple[Aspect, ...]:
+def kept_aspects(option: str, kind: Kind) -> tuple[Aspect, ...]:
     """Return what an option keeps of a kind; unconverted media and pictures of pages keep everything."""
-    return KEPT_BY_OPTION.get(way, {}).get(kind, ASPECTS_OF_KIND[kind])
+    return KEPT_BY_OPTION.get(option, {}).get(kind, ASPECTS_OF_KIND[kind])
 
 
-def lost_aspects(way: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
+def lost_aspects(option: str, part: PartFacts, *, compared: bool = False) -> tuple[Aspect, ...]:
     """Return what an option loses of this part. A page without drawings has no figures to lose."""
-    keeps = kept_aspects(way, part.kind)
-    gone: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS_OF_KIND[part.kind] if aspect not in keeps)
-    if part.kind == "image" and part.frames > 1 and way != "frames":
-        gone = (*gone, "motion")  # it is the first frame that goes
-    if compared and part.kind == "image" and way in WORD_OPTIONS:
-        gone = (*gone, "comparison")
+    keeps = kept_aspects(option, part.kind)
+    lost: tuple[Aspect, ...] = tuple(aspect for aspect in ASPECTS_OF_KIND[part.kind] if aspect not in keeps)
+    if part.kind == "image" and part.frames > 1 and option != "frames":
+        lost = (*lost, "motion")  # it is the first frame that goes
+    if compared and part.kind == "image" and option in WORD_OPTIONS:
+        lost = (*lost, "comparison")
     if transcribed_channels(part) > 1:
-        gone = tuple(aspect for aspect in gone if aspect != "speakers")
+        lost = tuple(aspect for aspect in lost if aspect != "speakers")
     if part.kind == "document" and all(page.figure_share < 0.02 for page in part.pages):
-        return tuple(aspect for aspect in gone if aspect != "figures")
-    return gone
+        return tuple(aspect for aspect in lost if aspect != "figures")
+    return lost

@@ -23,7 +23,7 @@ _SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
 
 
 def with_fewer_pages(
-    case: PlanningCase, assignment: Assignment, book: TokenRules, conversions: ConvertersByJob,
+    case: PlanningCase, assignment: Assignment, token_rules: TokenRules, conversions: ConvertersByJob,
     context: float, tokens: float, cap: float,
 ) -> Assignment | None:  # fmt: skip
     """Return the same options over fewer pages, None where that cannot help.
@@ -33,20 +33,20 @@ def with_fewer_pages(
     """
     places = [
         place
-        for place, (bundle, way) in enumerate(zip(case.bundles, assignment.ways, strict=True))
-        if bundle.kind == "document" and way.name in _SELECTABLE and any(len(pages) > 1 for pages in bundle.pages)
+        for place, (bundle, option) in enumerate(zip(case.bundles, assignment.options, strict=True))
+        if bundle.kind == "document" and option.name in _SELECTABLE and any(len(pages) > 1 for pages in bundle.pages)
     ]
     if not places or case.job != "generate" or context == math.inf:
         return None
-    of_documents = sum(assignment.ways[place].text[HIGH] for place in places)
+    of_documents = sum(assignment.options[place].text[HIGH] for place in places)
     # Room for a full answer first; a page that leaves only the least room is still better than a refusal.
     stated = case.request.sampling.max_tokens is not None and not case.tight
     full = cap if stated else min(DEFAULT_ANSWER[case.output], context // 4)
     for answer in sorted({max(cap, full), cap}, reverse=True):
         budget = math.floor((context - answer - (tokens - of_documents)) / 32) * 32
-        key = ("selected", assignment.ways, book, budget)
+        key = ("selected", assignment.options, token_rules, budget)
         if key not in case.assignments:
-            case.assignments[key] = _select(case, assignment, book, conversions, places, budget)
+            case.assignments[key] = _select(case, assignment, token_rules, conversions, places, budget)
         found = case.assignments[key]
         if isinstance(found, Assignment):
             return found
@@ -83,7 +83,7 @@ def _pool(case: PlanningCase, places: list[int]) -> PagePool:
 def _select(
     case: PlanningCase,
     assignment: Assignment,
-    book: TokenRules,
+    token_rules: TokenRules,
     conversions: ConvertersByJob,
     places: list[int],
     budget: float,
@@ -100,13 +100,13 @@ def _select(
     every = all(part.index in kept for place in places for part in case.bundles[place].parts)
     if not every or len(taken) == len(pool.pages):
         return None
-    chosen: list[ConversionOption] = list(assignment.ways)
+    chosen: list[ConversionOption] = list(assignment.options)
     for place in places:
         fewer = _same_way(case, case.bundles[place], chosen[place], conversions, kept)
         if fewer is None:
             return None
         chosen[place] = fewer
-    return assign(case, tuple(chosen), book)
+    return assign(case, tuple(chosen), token_rules)
 
 
 def _worth(case: PlanningCase, index: int, wanted: tuple[PageFacts, ...]) -> list[float]:
@@ -121,10 +121,10 @@ def _worth(case: PlanningCase, index: int, wanted: tuple[PageFacts, ...]) -> lis
 
 
 def _same_way(
-    case: PlanningCase, bundle: Bundle, way: ConversionOption, conversions: ConvertersByJob, kept: KeptPages
+    case: PlanningCase, bundle: Bundle, option: ConversionOption, conversions: ConvertersByJob, kept: KeptPages
 ) -> ConversionOption | None:
     found = [other for other in conversion_options(case, bundle, conversions, kept) if other.name in _SELECTABLE]
-    same = [other for other in found if other.name == way.name and set(other.converters) <= set(way.converters)]
+    same = [other for other in found if other.name == option.name and set(other.converters) <= set(option.converters)]
     return next(iter(same), None)
 
 

@@ -120,7 +120,7 @@ def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
         count = _count(part, spread)
         made = conversion_steps.frames(case, part, spread.parameters(), count, _title(spread, count), shown=True)
         return PartConversion(
-            pieces=(made,), pictures=(_shape(part, spread.side),), many=conversion_steps.frame_count(made)
+            steps=(made,), pictures=(_shape(part, spread.side),), many=conversion_steps.frame_count(made)
         )
 
     return make_option(case, bundle, "frames", frozenset(("image",)), passage)
@@ -136,11 +136,11 @@ def _sound_tracks(case: PlanningCase, part: PartFacts, conversions: ConvertersBy
     found = [VideoTrack("subtitled", written=written)] if written is not None else []
     if not part.channels:
         return found or [VideoTrack("silent", written=beside)]
-    ears = conversions.get("transcribe", [])
-    found += [VideoTrack("heard", (ear,), written=beside) for ear in ears]
+    transcribers = conversions.get("transcribe", [])
+    found += [VideoTrack("heard", (transcriber,), written=beside) for transcriber in transcribers]
     found.append(VideoTrack("listened", written=beside))
     shown_alone = case.job in ("score", "embed")  # pictures are compared, and nothing of what is said goes with them
-    if (not ears and written is None) or shown_alone:
+    if (not transcribers and written is None) or shown_alone:
         found.append(VideoTrack("deaf", written=beside))
     return found
 
@@ -195,13 +195,13 @@ def subtitle_notes(part: PartFacts, language: str, taken: Collection[int]) -> li
     if chosen is not None and chosen.track in taken:
         others = sorted({track.language or "?" for track in part.subtitles if track is not chosen})
         more = f"; there are others ({', '.join(others)})" if others else ""
-        said = chosen.language or "language not stated"
-        found.append(f"what is said in {part.name} is taken from its subtitles ({said}), and not heard{more}")
+        language_name = chosen.language or "language not stated"
+        found.append(f"what is said in {part.name} is taken from its subtitles ({language_name}), and not heard{more}")
     elif chosen is None:
         for track in part.subtitles:
-            said = track.language or "language not stated"
+            language_name = track.language or "language not stated"
             so = "they stand beside what is said" if track.track in taken else "not taken for what is said"
-            found.append(f"the subtitles ({said}) of {part.name} {subtitle_gap(part, track)}: {so}")
+            found.append(f"the subtitles ({language_name}) of {part.name} {subtitle_gap(part, track)}: {so}")
     return found
 
 
@@ -218,26 +218,26 @@ def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersB
         rate = float(f"{min(2.0, FRAMES_DENSE / max(part.seconds.mid, 0.5)):.3g}")
         found.append(VideoTrack("shown", (), FrameSampling(FRAMES_DENSE, THRIFTY_SIDE, rate)))
     readers = conversions.get("read", [])
-    eyes = conversions.get("describe", []) if needs_vision(case.policy.keep, bundle.needs) else []
+    describers = conversions.get("describe", []) if needs_vision(case.policy.keep, bundle.needs) else []
     scant = FrameSampling(FRAMES_THRIFTY, READ_SIDE)
     found += [VideoTrack("read", (reader,), spread) for reader in readers for spread in (sharp, scant)]
-    found += [VideoTrack("described", (eye,), wide) for eye in eyes]
-    found += [VideoTrack("both", (readers[0], eye), sharp) for eye in eyes if readers]
-    if (shows_no_writing(part) and not eyes) or not (readers or eyes):
+    found += [VideoTrack("described", (describer,), wide) for describer in describers]
+    found += [VideoTrack("both", (readers[0], describer), sharp) for describer in describers if readers]
+    if (shows_no_writing(part) and not describers) or not (readers or describers):
         found.append(VideoTrack("blind"))
     return found
 
 
 def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, sight: VideoTrack) -> ConversionOption:
-    hands: set[str] = set()
+    kinds: set[str] = set()
     if sound.name == "heard" or sound.written is not None or sight.name in ("read", "described", "both"):
-        hands.add("text")
+        kinds.add("text")
     if sound.name == "listened":
-        hands.add("audio")
+        kinds.add("audio")
     if sight.name == "shown":
-        hands.add("image")
+        kinds.add("image")
     made = make_option(
-        case, bundle, "watch", frozenset(hands),
+        case, bundle, "watch", frozenset(kinds),
         lambda place: _passage(
             case, bundle.parts[place], sound, sight, timed=needs_timestamps(case.policy.keep, bundle.needs)
         ),
@@ -336,21 +336,23 @@ def _passage(
 ) -> PartConversion:
     """Return the conversion of one video, sound before pictures; blocks of text are merged by time later."""
     made: list[ConversionStep] = []
-    heard = Quantity()
+    sound_seconds = Quantity()
     lines = ZEROS
     if sound.written is not None:
         made.append(conversion_steps.subtitles(case, part, sound.written, timed=timed))
         lines = conversion_steps.subtitle_lines(part, sound.written, timed=timed)
     if sound.name == "heard":
         made.append(conversion_steps.demux(case, part, shown=False, apart=transcribed_channels(part) > 1))
-        ear = sound.endpoints[0]
-        made.append(conversion_steps.transcribe(case, part, ear, case.rates(ear), of=len(made) - 1, timed=timed))
+        transcriber = sound.endpoints[0]
+        made.append(
+            conversion_steps.transcribe(case, part, transcriber, case.rates(transcriber), of=len(made) - 1, timed=timed)
+        )
         lines = plus(lines, conversion_steps.transcript_lines(part, timed=timed))
     elif sound.name == "listened":
         made.append(conversion_steps.demux(case, part, shown=True))
-        heard = part.seconds
+        sound_seconds = part.seconds
     if sight.spread is None:
-        return PartConversion(pieces=tuple(made), sound=heard, blocks=1, lines=lines)
+        return PartConversion(steps=tuple(made), sound=sound_seconds, blocks=1, lines=lines)
     count = _count(part, sight.spread)
     title = _title(sight.spread, count)
     frames = conversion_steps.frames(case, part, sight.spread.parameters(), count, title, shown=sight.name == "shown")
@@ -361,14 +363,16 @@ def _passage(
         reader = sight.endpoints[0]
         made.append(conversion_steps.read_frames(case, part, reader, frames, shape, place))
     if sight.name in ("described", "both"):
-        eye = sight.endpoints[-1]
+        describer = sight.endpoints[-1]
         made.append(
-            conversion_steps.describe(case, part, eye, conversion_steps.VisualInput(title, (shape,), place, count))
+            conversion_steps.describe(
+                case, part, describer, conversion_steps.VisualInput(title, (shape,), place, count)
+            )
         )
     blocks = count if sight.name == "shown" else (0.0, count[MID], count[HIGH])  # frames may have nothing to be read
     lines = plus(lines, times(blocks, 2 if sight.name == "both" else 1))
     pictures = (shape,) if sight.name == "shown" else ()
-    return PartConversion(pieces=tuple(made), pictures=pictures, many=count, sound=heard, blocks=1, lines=lines)
+    return PartConversion(steps=tuple(made), pictures=pictures, many=count, sound=sound_seconds, blocks=1, lines=lines)
 
 
 def _count(part: PartFacts, spread: FrameSampling) -> Levels:

@@ -46,7 +46,7 @@ class GroupBatch(Struct, eq=False):
     """
 
     remote: bool
-    book: TokenRules
+    token_rules: TokenRules
     vocabulary: Vocabulary
     schema_by: str
     tool_rule: str
@@ -84,13 +84,13 @@ def group_batches(
                 weak.append(group)
                 continue
             model, schema_by = group.first.model, case.schema_by(group)
-            book = case.book(group)
+            token_rules = case.token_rules(group)
             tool_rule = case.tool_rule(group)
             vocabulary = case.vocabulary(model)
-            key = (group.lane, book, vocabulary, schema_by, tool_rule)
+            key = (group.input_profile, token_rules, vocabulary, schema_by, tool_rule)
             row = by_key.get(key)
             if row is None:
-                row = by_key[key] = GroupBatch(group.remote, book, vocabulary, schema_by, tool_rule, [], [], {})
+                row = by_key[key] = GroupBatch(group.remote, token_rules, vocabulary, schema_by, tool_rule, [], [], {})
             row.groups.append(group)
             row.ideals.append(case.index.ideal(group, case.as_of, case.effort))
         refusal = None

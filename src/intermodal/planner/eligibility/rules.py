@@ -144,15 +144,15 @@ def language(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     languages = group.first.model.languages
     if job != "transcribe" or not languages or (case.named is not None and case.job == "transcribe"):
         return ""
-    heard = case.languages
-    if heard and heard <= frozenset(languages):
+    spoken = case.languages
+    if spoken and spoken <= frozenset(languages):
         return ""
     first = next((bundle for bundle in case.bundles if bundle.kind in ("audio", "video")), None)
     name = first.title if first is not None else "the recording"
     verb = "are" if first is not None and len(first.parts) > 1 else "is"
     known = ", ".join(languages)
-    if heard:
-        return f"hears only {known}, and {name} {verb} {', '.join(sorted(heard))}"
+    if spoken:
+        return f"hears only {known}, and {name} {verb} {', '.join(sorted(spoken))}"
     return hint("hears only {}, and nothing says {} {} (if so: {language=})", known, name, verb, languages[0])
 
 
@@ -239,9 +239,11 @@ def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
         return ""
     model = group.first.model
     if model.classifies:
-        gone = unknown_labels(output.labels, model.labels)
-        verb = "is no label" if len(gone) == 1 else "are no labels"
-        return f"{joined_names(gone)} {verb} of its head, which knows {joined_names(model.labels)}" if gone else ""
+        unknown = unknown_labels(output.labels, model.labels)
+        verb = "is no label" if len(unknown) == 1 else "are no labels"
+        return (
+            f"{joined_names(unknown)} {verb} of its head, which knows {joined_names(model.labels)}" if unknown else ""
+        )
     if model.fills_masks:
         return "" if case.named is not None else hint("says which word is masked: for that, name it ({model})")
     if not output.labels:
@@ -279,11 +281,11 @@ def drawing(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 # ---- way --------------------------------------------------------------------------------------
 
 
-def modality(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+def modality(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     for kind in ("video", "document"):
-        if kind in way.hands and not group.remote:
+        if kind in option.kinds and not group.remote:
             return f"{bundle.title} is {_IS[kind]}, and nothing on this machine is given a whole one: it is taken apart"
-    missing = sorted(way.hands - group.inputs)
+    missing = sorted(option.kinds - group.inputs)
     if not missing:
         return ""
     doubted = "".join(
@@ -292,25 +294,25 @@ def modality(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: 
     return f"takes {', '.join(sorted(group.inputs))}; {bundle.title} is {_IS[bundle.kind]}{doubted}"
 
 
-def privacy(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+def privacy(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Keep private parts and what is made of them on this machine, unless released."""
     if not bundle.private or not group.remote:
         return ""
-    if way.name in ("native", "resized", "read_along") or (way.name == "frames" and bundle.picture_private):
+    if option.name in ("native", "resized", "read_along") or (option.name == "frames" and bundle.picture_private):
         return f"{bundle.kind} may not leave this machine ({bundle.title} is private)"
-    if "text" in way.hands and bundle.text_private:
+    if "text" in option.kinds and bundle.text_private:
         return hint("{} is private, and so is its text ({})", bundle.title, release(f"{bundle.kind}:text"))
-    if "image" in way.hands and bundle.picture_private:
+    if "image" in option.kinds and bundle.picture_private:
         what = "pictures of its pages" if bundle.kind == "document" else "its pictures"
         return f"{bundle.title} is private, and so are {what}"
-    if "audio" in way.hands and bundle.sound_private:
+    if "audio" in option.kinds and bundle.sound_private:
         return hint("{} is private, and so is its sound ({})", bundle.title, release(f"{bundle.kind}:audio"))
     return ""
 
 
-def as_it_is(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+def as_it_is(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Exclude unconverted media that the vendor is known to refuse."""
-    reason = native_refusal(way, case.book(group)) if way.odd or way.name == "native" else ""
+    reason = native_refusal(option, case.token_rules(group)) if option.odd or option.name == "native" else ""
     return hint("{}: {}", bundle.title, reason) if reason else ""
 
 
@@ -321,42 +323,45 @@ _DOING = {
 }  # fmt: skip
 
 
-def keep(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+def keep(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Reject options that lose a stated aspect."""
-    gone = [aspect for aspect in case.policy.keep if aspect in way.loses]
-    if not gone:
+    lost = [aspect for aspect in case.policy.keep if aspect in option.loses]
+    if not lost:
         return ""
     return hint(
-        "{} loses {} of {}, which {keep} asks for", _DOING.get(way.name, "this way"), " and ".join(gone), bundle.title
+        "{} loses {} of {}, which {keep} asks for",
+        _DOING.get(option.name, "this way"),
+        " and ".join(lost),
+        bundle.title,
     )
 
 
-def labelled(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+def labelled(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Reject options that lose what a picture shows, where labels are scored against it."""
-    if case.job != "score" or not way.lost:
+    if case.job != "score" or not option.lost:
         return ""
     if (
         group.first.model.matches_pictures and bundle.kind == "image"
     ):  # after those that read, where it looks like print
         return ""
-    gone = joined_names(way.missed)
-    return f"labels go by {gone} of {bundle.title}, and {_DOING.get(way.name, 'this way')} loses it"
+    lost = joined_names(option.missed)
+    return f"labels go by {lost} of {bundle.title}, and {_DOING.get(option.name, 'this way')} loses it"
 
 
-def as_pictures(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+def as_pictures(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Give models that compare pictures with texts pictures, and no words about them."""
-    if case.job not in ("score", "embed") or not group.first.model.matches_pictures or way.hands == {"image"}:
+    if case.job not in ("score", "embed") or not group.first.model.matches_pictures or option.kinds == {"image"}:
         return ""
-    return f"compares pictures, and {_DOING.get(way.name, 'this way')} makes something else of {bundle.title}"
+    return f"compares pictures, and {_DOING.get(option.name, 'this way')} makes something else of {bundle.title}"
 
 
-def drawn_from(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
+def drawn_from(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
     """Reject words about a picture that is to be drawn from: they would make another picture."""
     if case.job != "draw" or bundle.kind != "image":
         return ""
-    if way.name == "native":
-        told = EDITS in supported_image_options(group.first.host)
-        return "" if told else f"draws from words alone, and {bundle.title} is a picture"
+    if option.name == "native":
+        edits = EDITS in supported_image_options(group.first.host)
+        return "" if edits else f"draws from words alone, and {bundle.title} is a picture"
     return f"{bundle.title} is a picture to be drawn from, and words about it would make another"
 
 
@@ -378,15 +383,15 @@ def context(priced: PricedRoute, case: PlanningCase) -> str:
     """Reject input that does not fit the context; it is counted before sending and never truncated silently."""
     if priced.tokens + priced.answer <= priced.context:
         return ""
-    said = "" if priced.context_known else " (assumed: its context length is unknown)"
+    assumption = "" if priced.context_known else " (assumed: its context length is unknown)"
     if priced.tokens == float("inf"):
-        return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{said}"
+        return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{assumption}"
     count = len(case.request.tools)
     tools = f" with {count} tool{'s' * (count > 1)}" if count else ""  # chat programs send dozens, unasked
     tools += " at their fewest" if case.hopeful else ""
     answer = f" and {priced.answer:,.0f} for the answer" if priced.answer else ""
     short = f", as {reduced_context(priced.uncut, case.machine.free)}" if priced.uncut is not None else ""
-    return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{said}{short}"
+    return f"needs up to {priced.tokens:,.0f} tokens{tools}{answer}; holds {priced.context:,.0f}{assumption}{short}"
 
 
 def memory(priced: PricedRoute, case: PlanningCase) -> str:
@@ -503,9 +508,11 @@ def endpoint_rejection(group: EndpointGroup, job: Job, case: PlanningCase, *, co
     return None
 
 
-def option_rejection(group: EndpointGroup, way: ConversionOption, bundle: Bundle, case: PlanningCase) -> Reason | None:
+def option_rejection(
+    group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase
+) -> Reason | None:
     for name, check in _WAY:
-        reason = check(group, way, bundle, case)
+        reason = check(group, option, bundle, case)
         if reason:
             return name, reason
     return None

@@ -142,7 +142,10 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
         low.append((case.job, floors.answer))
     for job in CONVERSIONS:
         used = any(
-            job == piece.op for way in chosen.assignment.ways for passage in way.passages for piece in passage.pieces
+            job == step.op
+            for option in chosen.assignment.options
+            for conversion in option.conversions
+            for step in conversion.steps
         )
         if used and floors.of(job) < DEFAULT_FLOOR:
             low.append((job, floors.of(job)))

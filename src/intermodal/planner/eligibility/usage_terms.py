@@ -28,7 +28,7 @@ def endpoint_terms(endpoint: Endpoint) -> EndpointTerms:
 def terms_rejection(endpoint: Endpoint, policy: Policy) -> str:
     """Return why the policy's wishes exclude an endpoint, "" where they do not."""
     conditions = endpoint_terms(endpoint)
-    return next((said for check in _CHECKS if (said := check(endpoint, conditions, policy))), "")
+    return next((reason for check in _CHECKS if (reason := check(endpoint, conditions, policy))), "")
 
 
 def _licence(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) -> str:

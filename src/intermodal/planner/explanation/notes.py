@@ -42,8 +42,8 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
     stated = case.request.sampling.max_tokens
     wanted = min(answer_length(case), chosen.rates.most_out)
     if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
-        asked = "" if stated is None else f", not the {stated:,} that were allowed"
-        found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{asked}: {_bound(case, chosen)}")
+        instead = "" if stated is None else f", not the {stated:,} that were allowed"
+        found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{instead}: {_bound(case, chosen)}")
     found += _perhaps_without_a_word(case, chosen, candidate)
     if not (chosen.endpoint.context or chosen.endpoint.model.context) and case.job == "generate":
         found.append(
@@ -83,7 +83,7 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
 def _chosen_by(case: PlanningCase, chosen: Route) -> list[str]:
     """Return how pages were chosen, where some had to be left out."""
     ranking = case.facts.ranking
-    if ranking is None or not any(way.left_out for way in chosen.assignment.ways):
+    if ranking is None or not any(option.left_out for option in chosen.assignment.options):
         return []
     read = f"{ranking.read:,} of {ranking.pages:,}" if ranking.read < ranking.pages else f"all {ranking.pages:,}"
     what = f"pages were chosen by {ranking.by}, an encoder that read {read} beside the question before this plan"
@@ -96,8 +96,8 @@ def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[st
     """
     known = chosen.endpoint.model.languages
     spoken = sorted(case.languages - set(known))
-    heard = any(isinstance(step, Call) and step.op == "transcribe" for step in candidate.steps)
-    if case.job != "generate" or case.into or "en" not in known or not spoken or not heard:
+    transcribes = any(isinstance(step, Call) and step.op == "transcribe" for step in candidate.steps)
+    if case.job != "generate" or case.into or "en" not in known or not spoken or not transcribes:
         return []
     return [
         hint(
@@ -109,21 +109,26 @@ def _foreign(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[st
 
 def _channels(case: PlanningCase, candidate: Candidate) -> list[str]:
     parts = {part.index: part for part in case.facts.parts}
-    heard = [step for step in candidate.steps if isinstance(step, Call) and takes_separate_channels(step)]
-    names = [parts[step.part].name if step.part >= 0 else case.bundles[0].title for step in heard]
+    transcriptions = [step for step in candidate.steps if isinstance(step, Call) and takes_separate_channels(step)]
+    names = [parts[step.part].name if step.part >= 0 else case.bundles[0].title for step in transcriptions]
     return [f"speakers of {name} are told apart by its two channels, not within one" for name in names]
 
 
 def _film_notes(case: PlanningCase, chosen: Route) -> list[str]:
     found: list[str] = []
-    for bundle, way in zip(case.bundles, chosen.assignment.ways, strict=True):
-        for part, passage in zip(bundle.parts, way.passages, strict=True):
-            given = [piece.parameters for piece in passage.pieces]
+    for bundle, option in zip(case.bundles, chosen.assignment.options, strict=True):
+        for part, conversion in zip(bundle.parts, option.conversions, strict=True):
+            given = [step.parameters for step in conversion.steps]
             taken = {each.track for each in given if isinstance(each, ExtractSubtitles)}
             for each in given:
-                if isinstance(each, SampleFrames) and way.name == "watch" and each.by_scene and each.most is not None:
+                if (
+                    isinstance(each, SampleFrames)
+                    and option.name == "watch"
+                    and each.by_scene
+                    and each.most is not None
+                ):
                     found += scene_notes(part, each.most)
-            if part.subtitles and way.name == "watch":
+            if part.subtitles and option.name == "watch":
                 found += subtitle_notes(part, case.policy.language, taken)
     return found
 
@@ -198,9 +203,13 @@ def _bound(case: PlanningCase, chosen: Route) -> str:
 
 def _without_question(case: PlanningCase, candidate: Candidate) -> list[str]:
     """Return the describers that work without the question, since it may not leave."""
-    steps = [step for step in candidate.steps if isinstance(step, Call) and step.op == "describe"] if case.told else []
-    eyes = dict.fromkeys(step.endpoint for step in steps if not DescribeImages.of(step).question_digest)
-    return [f"{eye} describes without the question, which is private" for eye in eyes]
+    steps = (
+        [step for step in candidate.steps if isinstance(step, Call) and step.op == "describe"]
+        if case.question_parts
+        else []
+    )
+    describers = dict.fromkeys(step.endpoint for step in steps if not DescribeImages.of(step).question_digest)
+    return [f"{describer} describes without the question, which is private" for describer in describers]
 
 
 def _started_servers(case: PlanningCase, candidate: Candidate) -> list[str]:
@@ -251,7 +260,9 @@ def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
 
 def _contested(case: PlanningCase, chosen: Route) -> list[str]:
     """Return contradictions between sources about what this request gives the model."""
-    given = {kind for way in chosen.assignment.ways for kind in way.hands} | {bundle.kind for bundle in case.bundles}
+    given = {kind for option in chosen.assignment.options for kind in option.kinds} | {
+        bundle.kind for bundle in case.bundles
+    }
     return [
         f"sources differ on {chosen.endpoint.id}: {provenance.describe_dispute(doubt)}"
         for doubt in provenance.disputes_about(chosen.endpoint.doubts, given)

@@ -96,8 +96,10 @@ def counting_source(basis: str, source: str) -> str:
 
 def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) -> str:
     """Return the tools, what they add, and the evidence that they are accepted."""
-    said = f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
-    taken = said if known.takes else "nobody says that it takes tools"
+    evidence = (
+        f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
+    )
+    taken = evidence if known.takes else "nobody says that it takes tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
     return f"{what}: {counting_source(tokens.basis, source)}; {taken}"
 
@@ -109,23 +111,25 @@ def route_summary(case: PlanningCase, assignment: Assignment) -> str:
     if not case.bundles:
         return "text only"
     found: list[str] = []
-    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-        if way.name == "watch":
-            found += _tracks(way)
+    for bundle, option in zip(case.bundles, assignment.options, strict=True):
+        if option.name == "watch":
+            found += _tracks(option)
         else:
-            found.append(_NATIVE[bundle.kind] if way.name == "native" else _WAYS[way.name])
+            found.append(_NATIVE[bundle.kind] if option.name == "native" else _WAYS[option.name])
     return " + ".join(dict.fromkeys(found))
 
 
-def _tracks(way: ConversionOption) -> list[str]:
+def _tracks(option: ConversionOption) -> list[str]:
     """Return what a video becomes, in words."""
-    shown = [piece for piece in way.passages[0].pieces if piece.shown]
-    return [f"{piece.title} shown" if piece.op == "frames" else _TRACKS[piece.op] for piece in shown]
+    shown = [step for step in option.conversions[0].steps if step.shown]
+    return [f"{step.title} shown" if step.op == "frames" else _TRACKS[step.op] for step in shown]
 
 
 def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, verdict: Verdict) -> str:
     """Return what kind of call this is, and the verdict: is a language model enough?"""
-    conversions = sum(_conversions(way, passage) for way in assignment.ways for passage in way.passages)
+    conversions = sum(
+        _conversions(option, conversion) for option in assignment.options for conversion in option.conversions
+    )
     after = f" after {number_word(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
     seen = _seen(case, assignment)
     kind = "speech translation" if case.job == "transcribe" and case.into else _OTHER_KINDS.get(case.job, "")
@@ -151,14 +155,14 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
 def _or_contrastive(verdict: Verdict) -> str:
     """Return the contrastive model or encoder that could score these labels instead."""
     kind = "a contrastive model" if verdict.contrastive is not None else "an encoder"
-    said = _beside_in_numbers(verdict.contrastive or verdict.encoder)
-    return hint("; {} may be enough: {}", kind, said) if said else ""
+    figures = _beside_in_numbers(verdict.contrastive or verdict.encoder)
+    return hint("; {} may be enough: {}", kind, figures) if figures else ""
 
 
 def _or_language_model(verdict: Verdict) -> str:
     """Return the language model that could score labels of a text, too, with its price."""
-    said = _beside_in_numbers(verdict.language_model)
-    return hint("; a language model for it: {}", said) if said else ""
+    figures = _beside_in_numbers(verdict.language_model)
+    return hint("; a language model for it: {}", figures) if figures else ""
 
 
 def _beside_in_numbers(other: Other | None) -> str:
@@ -188,8 +192,8 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     """Return the verdict on a route whose last model gets text alone."""
     turned = [
         part
-        for bundle, way in zip(case.bundles, assignment.ways, strict=True)
-        if way.name != "native"
+        for bundle, option in zip(case.bundles, assignment.options, strict=True)
+        if option.name != "native"
         for part in bundle.parts
     ]
     names = [part.name for part in sorted(turned, key=lambda part: part.index)]
@@ -201,8 +205,8 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     if verdict.value == "not_enough":
         return hint("a language model is not enough, {}{}", how, _falls_short(verdict, _unreadable(case, verdict)))
     if verdict.value == "broader_needed":
-        eyes = joined_names(_describers(assignment))
-        return f"a language model alone is not enough, {_beyond(verdict)}; {eyes} sees it and puts it in words"
+        describers = joined_names(_describers(assignment))
+        return f"a language model alone is not enough, {_beyond(verdict)}; {describers} sees it and puts it in words"
     if verdict.value == "unknown":
         return hint("{}; {}, which loses {}", _open(verdict), how, lost(verdict))
     return hint("a language model is enough, {}{}{}", how, _given_up(case, verdict), _no_matter(answering, turned))
@@ -215,15 +219,15 @@ def _beside(case: PlanningCase, seen: str, verdict: Verdict) -> str:
     if verdict.value == "broader_needed":
         return f"a language model is not enough, {_beyond(verdict)}; {seen}, which keeps it"
     if verdict.value == "unknown":
-        gone = lost(verdict)
-        return hint("{}; {}, which {}", _open(verdict), seen, f"loses {gone}" if gone else "keeps everything")
+        loss = lost(verdict)
+        return hint("{}; {}, which {}", _open(verdict), seen, f"loses {loss}" if loss else "keeps everything")
     other = verdict.language_model
     without = lost_as_text(verdict)
-    gone = hint(", though text would lose {}, which {}", without, _unasked(case)) if without else ""
+    loss = hint(", though text would lose {}, which {}", without, _unasked(case)) if without else ""
     if other is None or other.kept_out:
         why = _kept_out_text(other) if other is not None else ""
-        return hint("a language model would be enough{}{}; {}", gone, why, seen)
-    return hint("a language model would be enough{}; {}, as {}", gone, seen, _preferred(case, other))
+        return hint("a language model would be enough{}{}; {}", loss, why, seen)
+    return hint("a language model would be enough{}; {}, as {}", loss, seen, _preferred(case, other))
 
 
 def _preferred(case: PlanningCase, other: Other) -> str:
@@ -267,8 +271,8 @@ def _beyond(verdict: Verdict) -> str:
 
 def _given_up(case: PlanningCase, verdict: Verdict) -> str:
     """Return what is lost without anybody seeming to need it."""
-    gone = lost(verdict)
-    return hint("; {} {} lost, which {}", gone, _verb_for(gone), _unasked(case)) if gone else ""
+    loss = lost(verdict)
+    return hint("; {} {} lost, which {}", loss, _verb_for(loss), _unasked(case)) if loss else ""
 
 
 def _unasked(case: PlanningCase) -> str:
@@ -278,18 +282,18 @@ def _unasked(case: PlanningCase) -> str:
     )
 
 
-def _verb_for(said: str) -> str:
+def _verb_for(subject: str) -> str:
     """Return the verb for a list of aspects: words, figures and speakers are plural."""
-    many = " and " in said or "," in said or said.split(" ", 1)[0] in ("words", "figures", "speakers")
+    many = " and " in subject or "," in subject or subject.split(" ", 1)[0] in ("words", "figures", "speakers")
     return "are" if many else "is"
 
 
 def _falls_short(verdict: Verdict, why: str = "") -> str:
     """Return what is needed and lost, why, and what would keep it."""
-    gone = needed_and_lost(verdict)
+    loss = needed_and_lost(verdict)
     if verdict.value != "not_enough":
         return ""
-    return hint("; {} {} needed and lost{}{}", gone, _verb_for(gone), why, nearest_keeper_text(verdict))
+    return hint("; {} {} needed and lost{}{}", loss, _verb_for(loss), why, nearest_keeper_text(verdict))
 
 
 def nearest_keeper_text(verdict: Verdict) -> str:
@@ -310,7 +314,7 @@ def _kept_out_text(other: Other) -> str:
 
 def _describers(assignment: Assignment) -> list[str]:
     """Return the models that look at something for the answering model."""
-    pieces = (piece for way in assignment.ways for passage in way.passages for piece in passage.pieces)
+    pieces = (step for option in assignment.options for conversion in option.conversions for step in conversion.steps)
     return list(dict.fromkeys(p.endpoint.id for p in pieces if p.op == "describe" and p.endpoint is not None))
 
 
@@ -323,19 +327,19 @@ def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
     return f"; that the model could also {joined_names(senses)} makes no difference"
 
 
-def _conversions(way: ConversionOption, passage: PartConversion) -> int:
+def _conversions(option: ConversionOption, conversion: PartConversion) -> int:
     """Return how often content becomes text: once a part, more for parts both heard and seen, or read and described."""
-    if way.name in ("watch", "both"):
-        return sum(piece.endpoint is not None or piece.op == "subtitles" for piece in passage.pieces)
-    return any(piece.endpoint is not None or piece.op == "extract" for piece in passage.pieces)
+    if option.name in ("watch", "both"):
+        return sum(step.endpoint is not None or step.op == "subtitles" for step in conversion.steps)
+    return any(step.endpoint is not None or step.op == "extract" for step in conversion.steps)
 
 
 def _seen(case: PlanningCase, assignment: Assignment) -> str:
     """What goes in as more than text, parts that go the same way named together; "" when nothing does."""
     alike: dict[tuple[Kind, str], list[tuple[PartFacts, PartConversion]]] = {}
-    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-        if way.name == "native" or way.pictures or "audio" in way.hands:
-            alike.setdefault((bundle.kind, way.name), []).extend(zip(bundle.parts, way.passages, strict=True))
+    for bundle, option in zip(case.bundles, assignment.options, strict=True):
+        if option.name == "native" or option.pictures or "audio" in option.kinds:
+            alike.setdefault((bundle.kind, option.name), []).extend(zip(bundle.parts, option.conversions, strict=True))
     found: list[str] = []
     for (kind, name), pairs in alike.items():
         pairs.sort(key=lambda pair: pair[0].index)
@@ -359,20 +363,20 @@ def _seen(case: PlanningCase, assignment: Assignment) -> str:
     return ", ".join(found)
 
 
-def _watched(passage: PartConversion) -> str:
+def _watched(conversion: PartConversion) -> str:
     """Return what of a video reaches the model."""
     names = {
         "transcribe": "its transcript", "demux": "its sound", "subtitles": "its subtitles",
         "read": "the text on the screen",
     }  # fmt: skip
     return joined_names(
-        [names.get(p.op, "frames" if p.op == "frames" else "descriptions") for p in passage.pieces if p.shown]
+        [names.get(p.op, "frames" if p.op == "frames" else "descriptions") for p in conversion.steps if p.shown]
     )
 
 
 def _shown(pairs: list[tuple[PartFacts, PartConversion]]) -> str:
     """Return which pages are seen beside the text; of several documents, how many."""
-    pages = [page for _, passage in pairs for piece in passage.pieces if piece.op == "render" for page in piece.pages]
+    pages = [page for _, conversion in pairs for step in conversion.steps if step.op == "render" for page in step.pages]
     which = pages_title(tuple(pages)) if len(pairs) == 1 else f"{number_word(len(pages))} pages"
     return f"{'a picture' if len(pages) == 1 else 'pictures'} of {which}"
 
@@ -380,24 +384,24 @@ def _shown(pairs: list[tuple[PartFacts, PartConversion]]) -> str:
 def route_warnings(case: PlanningCase, assignment: Assignment) -> tuple[str, ...]:
     """Return what a route loses that the question or the media seem to need, and pages it leaves out."""
     found: list[str] = []
-    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-        for aspect in way.missed:
+    for bundle, option in zip(case.bundles, assignment.options, strict=True):
+        for aspect in option.missed:
             found.append(f"loses {aspect} of {bundle.title}: {_why(case, aspect, bundle)}")
-        if way.left_out:
-            found += _left_out(bundle, way)
-        found += _unread_figures(bundle, way)
+        if option.left_out:
+            found += _left_out(bundle, option)
+        found += _unread_figures(bundle, option)
         for part in bundle.parts:
-            if part.kind == "image" and part.frames > 1 and way.name != "frames":
+            if part.kind == "image" and part.frames > 1 and option.name != "frames":
                 found.append(f"takes only the first of {part.frames:,} frames of {part.name}")
     return tuple(found)
 
 
-def _unread_figures(bundle: Bundle, way: ConversionOption) -> list[str]:
+def _unread_figures(bundle: Bundle, option: ConversionOption) -> list[str]:
     """Return warnings for pages whose text goes in without the words in their pictures."""
     found: list[str] = []
-    for part, passage in zip(bundle.parts, way.passages, strict=True):
-        taken = {page for piece in passage.pieces if piece.op == "extract" for page in piece.pages}
-        looked_at = {page for piece in passage.pieces if piece.op != "extract" for page in piece.pages}
+    for part, conversion in zip(bundle.parts, option.conversions, strict=True):
+        taken = {page for step in conversion.steps if step.op == "extract" for page in step.pages}
+        looked_at = {page for step in conversion.steps if step.op != "extract" for page in step.pages}
         left = tuple(page.number for page in part.pages if page.figures and page.number in taken - looked_at)
         if left:
             found.append(f"pictures on {pages_title(left)} of {part.name} hold words that are not read")
@@ -409,10 +413,10 @@ def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
     found: list[PartNeeds] = []
     for bundle in case.bundles:
         first = bundle.parts[0]
-        asked = case.asked.of(medium_of(first))
+        medium_needs = case.asked.of(medium_of(first))
         together = case.asked.of("pictures") if bundle.compared else MediumNeeds(medium="pictures")
-        needed = tuple(need for need in (*asked.needed, *together.needed) if need.aspect in bundle.needs)
-        unsure = tuple(need for need in (*asked.unsure, *together.unsure) if need.aspect in bundle.needs)
+        needed = tuple(need for need in (*medium_needs.needed, *together.needed) if need.aspect in bundle.needs)
+        unsure = tuple(need for need in (*medium_needs.unsure, *together.unsure) if need.aspect in bundle.needs)
         if needed or unsure:
             found.append(
                 PartNeeds(
@@ -427,11 +431,11 @@ def _why(case: PlanningCase, aspect: Aspect, bundle: Bundle) -> str:
     """Return why an aspect seems to be needed; for words that exist, why they are lost."""
     if aspect == "words" and (why := script_support.unreadable_reason(case, bundle.parts)):
         return why
-    asked = case.asked.of(medium_of(bundle.parts[0]))
+    medium_needs = case.asked.of(medium_of(bundle.parts[0]))
     together = case.asked.of("pictures")
-    if any(need.aspect == aspect for need in (*asked.needed, *together.needed)):
+    if any(need.aspect == aspect for need in (*medium_needs.needed, *together.needed)):
         return NEEDED
-    if any(need.aspect == aspect for need in (*asked.unsure, *together.unsure)):
+    if any(need.aspect == aspect for need in (*medium_needs.unsure, *together.unsure)):
         return UNSURE
     return _suggested(aspect, bundle)
 
@@ -453,10 +457,10 @@ def _suggested(aspect: Aspect, bundle: Bundle) -> str:
     return _SUGGESTED.get(aspect, "it seems to be about that")
 
 
-def _left_out(bundle: Bundle, way: ConversionOption) -> list[str]:
+def _left_out(bundle: Bundle, option: ConversionOption) -> list[str]:
     found: list[str] = []
-    for part, wanted, passage in zip(bundle.parts, bundle.pages, way.passages, strict=True):
-        kept = {page for piece in passage.pieces for page in piece.pages}
+    for part, wanted, conversion in zip(bundle.parts, bundle.pages, option.conversions, strict=True):
+        kept = {page for step in conversion.steps for page in step.pages}
         out = tuple(page.number for page in wanted if page.number not in kept)
         if out:
             found.append(f"leaves out {pages_title(out)} of {part.name}: the text of all {len(wanted)} does not fit")

@@ -72,25 +72,29 @@ def _ear(case: PlanningCase, row: Rejected) -> str:
     Where nobody said the language, it may be the one the transcriber knows; claiming that of any other speech makes it
     write nonsense, so the claim is advised under its condition only.
     """
-    heard = case.languages
-    ears = [
+    spoken = case.languages
+    transcribers = [
         endpoint
         for group in case.index.groups
         if "transcribe" in group.jobs
         for endpoint in group.members
-        if not endpoint.ready and endpoint.todo and _knows(endpoint, heard)
+        if not endpoint.ready and endpoint.todo and _knows(endpoint, spoken)
     ]
-    bring = command(min(ears, key=lambda ear: (ear.memory.mid, ear.id)).todo) if ears else ""
+    bring = (
+        command(min(transcribers, key=lambda transcriber: (transcriber.memory.mid, transcriber.id)).todo)
+        if transcribers
+        else ""
+    )
     refusing = next((case.index.group_of[name].first for name in row.endpoints if name in case.index.group_of), None)
-    if heard or refusing is None or not refusing.model.languages:
+    if spoken or refusing is None or not refusing.model.languages:
         return bring
     known = refusing.model.languages[0]
     claimed = hint("if it is {}: {language=}", _LANGUAGES.get(known, known), known)
     return hint("{}; otherwise {}", claimed, bring) if bring else claimed
 
 
-def _knows(endpoint: Endpoint, heard: frozenset[str]) -> bool:
-    return not endpoint.model.languages or (bool(heard) and heard <= frozenset(endpoint.model.languages))
+def _knows(endpoint: Endpoint, spoken: frozenset[str]) -> bool:
+    return not endpoint.model.languages or (bool(spoken) and spoken <= frozenset(endpoint.model.languages))
 
 
 # Languages that ears are made for alone, as a sentence names them.

@@ -83,7 +83,7 @@ def _contrastive(case: PlanningCase, chosen: Route, found: SearchResult, floor: 
     """Return the nearest contrastive model for labels of pictures, where a writing model chooses among them."""
     matching = [group for group in case.index.groups if group.first.model.matches_pictures]
     able = _keepers(case, matching, chosen, found)
-    as_pictures = ((group, ways) for group, ways in able if all(way.hands == {"image"} for way in ways))
+    as_pictures = ((group, options) for group, options in able if all(option.kinds == {"image"} for option in options))
     return _nearest(case, as_pictures, floor)
 
 
@@ -118,7 +118,7 @@ def _encoder(case: PlanningCase, chosen: Route, found: SearchResult, floor: int)
 def _as_text_only(
     able: Iterable[tuple[EndpointGroup, tuple[ConversionOption, ...]]],
 ) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
-    return ((group, ways) for group, ways in able if all(way.hands <= TEXT for way in ways))
+    return ((group, options) for group, options in able if all(option.kinds <= TEXT for option in options))
 
 
 def verdict_name(case: PlanningCase, route: Route) -> VerdictName:
@@ -135,14 +135,14 @@ def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged,
     """Return each bundle with what is needed of it and lost."""
     if case.job == "transcribe":
         return ()  # the words of a recording are all that is asked for
-    return tuple(_judged(case, bundle, way) for bundle, way in zip(case.bundles, assignment.ways, strict=True))
+    return tuple(_judged(case, bundle, option) for bundle, option in zip(case.bundles, assignment.options, strict=True))
 
 
-def _judged(case: PlanningCase, bundle: Bundle, way: ConversionOption) -> Judged:
+def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
     as_text = _as_text(bundle)
-    if way.hands - TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
+    if option.kinds - TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
         as_text |= {"words"}  # of who could read them elsewhere this route makes no use
-    stated = set(case.policy.keep) & {*way.keeps, *way.loses, *as_text}
+    stated = set(case.policy.keep) & {*option.keeps, *option.loses, *as_text}
     priced: set[Aspect] = {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
     needs = stated | priced
     return Judged(
@@ -151,8 +151,8 @@ def _judged(case: PlanningCase, bundle: Bundle, way: ConversionOption) -> Judged
         needs=in_aspect_order(needs),
         unsure=in_aspect_order(_unsure(case, bundle) - needs),
         as_text=in_aspect_order(as_text),
-        loses=in_aspect_order(way.loses),
-        left_out=way.left_out,
+        loses=in_aspect_order(option.loses),
+        left_out=option.left_out,
     )
 
 
@@ -174,9 +174,9 @@ def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
 
 def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
     """Return what the question may need of these parts."""
-    told = [case.asked.of(medium_of(bundle.parts[0]))]
-    told += [case.asked.of("pictures")] if bundle.compared else []
-    unsure: set[Aspect] = {need.aspect for each in told for need in each.unsure}
+    medium_needs = [case.asked.of(medium_of(bundle.parts[0]))]
+    medium_needs += [case.asked.of("pictures")] if bundle.compared else []
+    unsure: set[Aspect] = {need.aspect for each in medium_needs for need in each.unsure}
     return unsure & set(bundle.needs)
 
 
@@ -184,10 +184,10 @@ def _as_text(bundle: Bundle) -> set[Aspect]:
     """Return what a language model would lose of these parts, whoever converts them to text."""
     if bundle.kind == "video":
         return {aspect for part in bundle.parts for aspect in aspects_lost_as_text(part)}
-    way = _AS_TEXT.get(bundle.kind)
-    if way is None:
+    option = _AS_TEXT.get(bundle.kind)
+    if option is None:
         return set()
-    return {aspect for part in bundle.parts for aspect in lost_aspects(way, part, compared=bundle.compared)}
+    return {aspect for part in bundle.parts for aspect in lost_aspects(option, part, compared=bundle.compared)}
 
 
 def uses_perception(assignment: Assignment) -> bool:
@@ -195,8 +195,9 @@ def uses_perception(assignment: Assignment) -> bool:
     words.
     """
     return any(
-        way.hands - TEXT or any(piece.op == "describe" for passage in way.passages for piece in passage.pieces)
-        for way in assignment.ways
+        option.kinds - TEXT
+        or any(step.op == "describe" for conversion in option.conversions for step in conversion.steps)
+        for option in assignment.options
     )
 
 
@@ -211,7 +212,7 @@ def _in_words(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
                 endpoint=route.endpoint.id, summary=route_summary(case, route.assignment), cost=_usd(route.numbers.cost)
             )
     for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
-        if not any(way.hands <= TEXT for way in choices):
+        if not any(option.kinds <= TEXT for option in choices):
             return Other(endpoint="", summary="", kept_out=_not_as_text(case, found, bundle))
     return Other(endpoint="", summary="", kept_out="no such route is open here")
 
@@ -257,9 +258,9 @@ def _keepers(
 ) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
     """Yield the groups that could answer and lose nothing needed, with the options for it."""
     for group in groups:
-        ways = _keeping_ways(case, group, chosen, found)
-        if ways is not None:
-            yield group, ways
+        options = _keeping_ways(case, group, chosen, found)
+        if options is not None:
+            yield group, options
 
 
 def _nearest(
@@ -267,7 +268,9 @@ def _nearest(
 ) -> Other | None:
     """Return the first by rank of all endpoints of these groups with these options."""
     ranked = (
-        each for group, ways in able for each in _priced(case, group, assign(case, ways, case.book(group)), floor)
+        each
+        for group, options in able
+        for each in _priced(case, group, assign(case, options, case.token_rules(group)), floor)
     )
     best = min(ranked, key=lambda each: each[0], default=None)
     return best[1] if best is not None else None
@@ -275,8 +278,8 @@ def _nearest(
 
 def _elsewhere(case: PlanningCase, chosen: Route) -> Other | None:
     """Return hosts counted but not listed, for lack of consent, with models that accept what is lost."""
-    pairs = zip(case.bundles, chosen.assignment.ways, strict=True)
-    wanted = {_TAKEN_BY[bundle.kind] for bundle, way in pairs if way.lost}
+    pairs = zip(case.bundles, chosen.assignment.options, strict=True)
+    wanted = {_TAKEN_BY[bundle.kind] for bundle, option in pairs if option.lost}
     places = [
         place for place in case.index.catalog.elsewhere if wanted <= {task for task, count in place.tasks if count}
     ]
@@ -303,9 +306,9 @@ def _keeping_ways(
         return None
     picked: list[ConversionOption] = []
     for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
-        able = [way for way in choices if way.hands - TEXT <= group.inputs and way.name != "read_along"]
-        seen = [without_reading(way, bundle) for way in able] if group.cannot_read else able
-        keeping = [way for way in seen if not way.lost and not set(case.policy.keep) & set(way.loses)]
+        able = [option for option in choices if option.kinds - TEXT <= group.inputs and option.name != "read_along"]
+        seen = [without_reading(option, bundle) for option in able] if group.cannot_read else able
+        keeping = [option for option in seen if not option.lost and not set(case.policy.keep) & set(option.loses)]
         if not keeping:
             return None
         picked.append(keeping[0])
@@ -317,7 +320,7 @@ def _priced(
 ) -> Iterator[tuple[Rank, Other]]:
     """Yield the endpoints of a group with the cost of this assignment there, and what excludes them."""
     needs = call_demand(case, group, assignment)
-    weak, way = answering_tier(case, group, needs) < DEFAULT_FLOOR, route_summary(case, assignment)
+    weak, option = answering_tier(case, group, needs) < DEFAULT_FLOOR, route_summary(case, assignment)
     first = rules.endpoint_rejection(group, case.job, case)
     others = rules.endpoint_rejection(group, case.job, case, consented=True) or _of_ways(case, group, assignment)
     for endpoint in members_to_price(case, group, case.job, None) or group.members:
@@ -327,7 +330,7 @@ def _priced(
         rule, _ = first or more or ("", "")
         _, words = more or first or ("", "")  # where consent alone would not do, what else keeps it out
         seconds = exact(round(numbers.seconds, 3), SPEED_BASIS) if case.job == "score" else None
-        kept_out = Other(endpoint=endpoint.id, summary=way, cost=_usd(numbers.cost), seconds=seconds, kept_out=words)
+        kept_out = Other(endpoint=endpoint.id, summary=option, cost=_usd(numbers.cost), seconds=seconds, kept_out=words)
         yield (
             (
                 -rules.rule_order(rule) if rule else -math.inf,
@@ -342,8 +345,8 @@ def _priced(
 
 
 def _of_ways(case: PlanningCase, group: EndpointGroup, assignment: Assignment) -> rules.Reason | None:
-    for bundle, way in zip(case.bundles, assignment.ways, strict=True):
-        reason = rules.option_rejection(group, way, bundle, case)
+    for bundle, option in zip(case.bundles, assignment.options, strict=True):
+        reason = rules.option_rejection(group, option, bundle, case)
         if reason is not None:
             return reason
     return None

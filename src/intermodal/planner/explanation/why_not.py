@@ -60,10 +60,10 @@ def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: 
         if used := _used(best, endpoint):
             return used
         for other in others:
-            asked = fallback_order(_ids(best), _ids(other), str)
+            order = fallback_order(_ids(best), _ids(other), str)
             kind = "of the other kind of route into another language"
-            if endpoint.id in asked:
-                return f"it is fallback {asked.index(endpoint.id)}: {kind}"
+            if endpoint.id in order:
+                return f"it is fallback {order.index(endpoint.id)}: {kind}"
             if endpoint.id in _ids(other):
                 return f"not chosen: {kind}"
     mine = case_for(kinds, endpoint)
@@ -97,10 +97,10 @@ def _answer(case: PlanningCase, decision: PlanDecision | None, endpoint: Endpoin
 def _used(decision: PlanDecision, endpoint: Endpoint) -> str:
     if endpoint.id == decision.chosen.endpoint.id:
         return "it is the chosen one"
-    for bundle, way in zip(decision.case.bundles, decision.chosen.assignment.ways, strict=True):
-        for piece in (each for passage in way.passages for each in passage.pieces):
-            if piece.endpoint is not None and piece.endpoint.id == endpoint.id:
-                return f"it is in the plan: it {_DOES[piece.op]} {bundle.title}"
+    for bundle, option in zip(decision.case.bundles, decision.chosen.assignment.options, strict=True):
+        for step in (each for conversion in option.conversions for each in conversion.steps):
+            if step.endpoint is not None and step.endpoint.id == endpoint.id:
+                return f"it is in the plan: it {_DOES[step.op]} {bundle.title}"
     voice = decision.voice
     if voice is not None and voice.endpoint.id == endpoint.id and not speaks(decision.chosen.endpoint):
         return "it is in the plan: it speaks the answer"
@@ -141,7 +141,7 @@ def _uses(route: Route, endpoint: Endpoint, job: Job, case: PlanningCase) -> boo
         return route.endpoint.id == endpoint.id
     if job == "speak":
         return case.voice is not None and case.voice.endpoint.id == endpoint.id and not speaks(route.endpoint)
-    return any(used.id == endpoint.id for way in route.assignment.ways for used in way.converters)
+    return any(used.id == endpoint.id for option in route.assignment.options for used in option.converters)
 
 
 def _is_of(case: PlanningCase, ids: tuple[str, ...], endpoint: Endpoint) -> bool:

@@ -40,7 +40,7 @@ class Assignment(Struct, eq=False, gc=False):
         held: amounts that limits of a request refer to.
     """
 
-    ways: tuple[ConversionOption, ...]
+    options: tuple[ConversionOption, ...]
     text: Levels
     image: Levels
     audio: Levels
@@ -70,29 +70,29 @@ class Assignment(Struct, eq=False, gc=False):
         return self.diverted, self.lost
 
 
-def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: TokenRules) -> Assignment:
+def assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
     """Add up one option per bundle. Where nothing goes in unconverted, the result is the same under all token rules."""
-    key = (chosen, book)
+    key = (chosen, token_rules)
     found = case.assignments.get(key)
     if isinstance(found, Assignment):
         return found
     made = case.assignments.get(chosen)  # under other rules
     if not isinstance(made, Assignment):
-        made = _assign(case, chosen, book)
-    elif any(way.counted for way in chosen):
-        text, image, audio = _tokens(chosen, book)
+        made = _assign(case, chosen, token_rules)
+    elif any(option.counted for option in chosen):
+        text, image, audio = _tokens(chosen, token_rules)
         made = msgspec.structs.replace(made, text=text, image=image, audio=audio)
     case.assignments[key] = case.assignments[chosen] = made
     return made
 
 
-def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: TokenRules) -> Assignment:
+def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> Assignment:
     load = memory = ending = ZEROS
     cold: set[str] = set()
-    for way in chosen:
-        for used in way.converters:
+    for option in chosen:
+        for used in option.converters:
             if (
-                way.local != ZEROS
+                option.local != ZEROS
                 and used.host.zone in LOCAL_ZONES
                 and used.id not in cold
                 and used.id not in case.loaded
@@ -101,35 +101,35 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], book: Toke
                 load = plus(load, case.rates(used).load)
                 memory = plus(memory, case.rates(used).memory)
                 ending = plus(ending, case.rates(used).memory) if used.host.zone == "process" else ending
-    lost = {aspect for way in chosen for aspect in way.loses}
-    left_out = sum(way.left_out for way in chosen)
+    lost = {aspect for option in chosen for aspect in option.loses}
+    left_out = sum(option.left_out for option in chosen)
     most = decoders(case.machine, memory[HIGH])
     before, decoding = conversion_seconds(case, chosen, frozenset(cold), most)
     beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER_BYTES)
-    text, image, audio = _tokens(chosen, book)
+    text, image, audio = _tokens(chosen, token_rules)
     held = _held(chosen)
     return Assignment(
-        ways=chosen, text=text, image=image, audio=audio,
-        sound=summed([way.sound for way in chosen]),
-        made=summed([way.made for way in chosen]), cost=summed([way.cost for way in chosen]),
+        options=chosen, text=text, image=image, audio=audio,
+        sound=summed([option.sound for option in chosen]),
+        made=summed([option.made for option in chosen]), cost=summed([option.cost for option in chosen]),
         before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
         pictures=held.pictures, held=held,
-        penalty=sum(way.penalty for way in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
-        diverted=sum(way.diverted for way in chosen), lost=sum(way.lost for way in chosen),
-        missed=sum(len(way.missed) for way in chosen) + (1 if left_out else 0),
-        kept=len({aspect for way in chosen for aspect in way.keeps} - lost),
-        tier=min((way.tier for way in chosen), default=NO_TIER), cold=frozenset(cold), left_out=left_out,
+        penalty=sum(option.penalty for option in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
+        diverted=sum(option.diverted for option in chosen), lost=sum(option.lost for option in chosen),
+        missed=sum(len(option.missed) for option in chosen) + (1 if left_out else 0),
+        kept=len({aspect for option in chosen for aspect in option.keeps} - lost),
+        tier=min((option.tier for option in chosen), default=NO_TIER), cold=frozenset(cold), left_out=left_out,
     )  # fmt: skip
 
 
-def _tokens(chosen: tuple[ConversionOption, ...], book: TokenRules) -> tuple[Levels, Levels, Levels]:
+def _tokens(chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> tuple[Levels, Levels, Levels]:
     """Return the tokens of texts and documents, of pictures and videos, and of sound."""
-    texts = [way.text for way in chosen]
+    texts = [option.text for option in chosen]
     images: list[Levels] = []
     audios: list[Levels] = []
-    for way in chosen:
-        if way.counted:
-            text, image, audio = way.by_book.get(book) or native_tokens(way, book)
+    for option in chosen:
+        if option.counted:
+            text, image, audio = option.by_rules.get(token_rules) or native_tokens(option, token_rules)
             if text is not ZEROS:
                 texts.append(text)
             if image is not ZEROS:
@@ -142,9 +142,9 @@ def _tokens(chosen: tuple[ConversionOption, ...], book: TokenRules) -> tuple[Lev
 def _held(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:
     pictures = longest = pages = size = 0
     seconds = megapixels = 0.0
-    for way in chosen:
-        if way.counted:
-            held = way.held
+    for option in chosen:
+        if option.counted:
+            held = option.held
             pictures, longest, pages = pictures + held.pictures, max(longest, held.longest), pages + held.pages
             seconds, size, megapixels = seconds + held.seconds, size + held.size, megapixels + held.megapixels
     if not (pictures or pages or seconds or size):
@@ -171,7 +171,7 @@ def conversion_seconds(
     """Return the seconds until everything is converted, ``cold`` converters being loaded, and how many decoders run at
     once.
     """
-    steps = sum(way.steps for way in chosen)
+    steps = sum(option.steps for option in chosen)
     if not steps:
         return ZEROS, ZEROS
     if steps > MANY:
@@ -194,11 +194,11 @@ def parts_with_loads(
     A cold converter is loaded for the first part that uses it.
     """
     loaded = set[str]()
-    for bundle, way in zip(case.bundles, chosen, strict=True):
-        left = frozenset(each.id for each in way.converters if each.id in cold and each.id not in loaded)
-        for place, passage in enumerate(way.passages):
-            yield bundle, way, place, left
-            if left and any(piece.endpoint is not None for piece in passage.pieces):
+    for bundle, option in zip(case.bundles, chosen, strict=True):
+        left = frozenset(each.id for each in option.converters if each.id in cold and each.id not in loaded)
+        for place, conversion in enumerate(option.conversions):
+            yield bundle, option, place, left
+            if left and any(step.endpoint is not None for step in conversion.steps):
                 loaded |= left
                 left = frozenset()
 
@@ -210,17 +210,17 @@ def _graph(
     uses: list[CoreUse] = []
     afters: list[tuple[int, ...]] = []
     seconds: list[Levels] = []
-    for _, way, place, left in sorted(
+    for _, option, place, left in sorted(
         parts_with_loads(case, chosen, cold), key=lambda each: each[0].parts[each[2]].index
     ):  # fmt: skip
         first, waits = len(uses), set(left)
-        for piece in way.passages[place].pieces:
-            length = piece.seconds
-            if piece.endpoint is not None and piece.endpoint.id in waits:
-                waits.remove(piece.endpoint.id)
-                length = plus(length, case.rates(piece.endpoint).load)
-            uses.append(core_use(piece.endpoint, case.machine.cores))
-            afters.append((first + piece.of,) if piece.of >= 0 else ())
+        for step in option.conversions[place].steps:
+            length = step.seconds
+            if step.endpoint is not None and step.endpoint.id in waits:
+                waits.remove(step.endpoint.id)
+                length = plus(length, case.rates(step.endpoint).load)
+            uses.append(core_use(step.endpoint, case.machine.cores))
+            afters.append((first + step.of,) if step.of >= 0 else ())
             seconds.append(length)
     return TaskGraph(uses, afters, case.machine.cores, decoders), seconds
 
@@ -234,13 +234,17 @@ def _bound(
     """
     cores = case.machine.cores
     work = transforms = chain = ZEROS
-    loads = {used.id: used for way in chosen for used in way.converters if used.id in cold}
+    loads = {used.id: used for option in chosen for used in option.converters if used.id in cold}
     by: dict[str, Levels] = {name: case.rates(used).load for name, used in loads.items()}
     for name, used in loads.items():
         work = plus(work, times(by[name], core_use(used, cores).cores))
-    for way in chosen:
-        work, transforms, chain = plus(work, way.work), plus(transforms, way.transforms), larger(chain, way.chain)
-        for process, seconds in way.by.items():
+    for option in chosen:
+        work, transforms, chain = (
+            plus(work, option.work),
+            plus(transforms, option.transforms),
+            larger(chain, option.chain),
+        )
+        for process, seconds in option.by.items():
             by[process] = plus(by.get(process, ZEROS), seconds)
     at_once = max(1, min(decoders, cores))
     longest = larger(chain, (work[0] / cores, work[1] / cores, work[2] / cores))

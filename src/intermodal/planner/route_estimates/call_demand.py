@@ -108,8 +108,8 @@ def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Level
         return ZEROS
     if schema_by == "asked":
         return plus(schema, ASKED)
-    told = case.told_schema(vocabulary)
-    return (0.0, told[1], told[2]) if case.request.output.schema == ANY_OBJECT else told
+    instruction = case.told_schema(vocabulary)
+    return (0.0, instruction[1], instruction[2]) if case.request.output.schema == ANY_OBJECT else instruction
 
 
 def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment) -> CallDemand:
@@ -283,8 +283,8 @@ def calibrated_demand(
     if framing is not None:
         beside = plus(_minus(beside, plus(TEMPLATE, times(MESSAGE, len(case.request.messages)))), framing)
     text = plus(calibrated(words, _of_text(case, group, learned)), beside)
-    book = case.book(group)
-    film = summed([whole_video_tokens(way, book) for way in assignment.ways if way.natives])
+    token_rules = case.token_rules(group)
+    film = summed([whole_video_tokens(option, token_rules) for option in assignment.options if option.natives])
     image = plus(calibrated(_minus(needs.image, film), learned.image), film)
     audio = calibrated(needs.audio, learned.audio)
     return msgspec.structs.replace(needs, text=text, image=image, audio=audio, total=plus(plus(text, image), audio))

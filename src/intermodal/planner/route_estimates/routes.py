@@ -206,20 +206,20 @@ def priced_route(
 ) -> PricedRoute:
     """Return the numbers as the route rules read them."""
     own_tier = answering_tier(case, group, needs)
-    heard = case.job == "transcribe"
+    transcribes = case.job == "transcribe"
     return PricedRoute(
         cost=numbers.cost,
         cost_high=numbers.cost_high,
         seconds=numbers.seconds,
         seconds_high=numbers.seconds_high,
-        tokens=0.0 if heard else context_tokens(case, endpoint.id, needs),
+        tokens=0.0 if transcribes else context_tokens(case, endpoint.id, needs),
         answer=numbers.cap,
-        context=math.inf if heard else rates.context,
+        context=math.inf if transcribes else rates.context,
         context_known=bool(endpoint.context or endpoint.model.context),
         pictures=needs.pictures,
         max_pictures=group.first.host.max_images,
         memory=numbers.memory,
-        limits=case.book(group).limits,
+        limits=case.token_rules(group).limits,
         held=needs.held,
         tier=min(needs.tier, own_tier),
         own_tier=own_tier,
@@ -259,7 +259,7 @@ class RouteLimits(Struct, frozen=True):
         most = group.first.host.max_images
         if most is not None and needs.pictures > most:
             return False
-        published = case.book(group).limits
+        published = case.token_rules(group).limits
         if published is not None and exceeds(published, needs.held, rates.context):
             return False
         return not self.counts_context or context_tokens(case, endpoint, needs) + numbers.cap <= rates.context
@@ -295,12 +295,12 @@ def peak_memory_levels(assignment: Assignment, answering: Levels, *, ends: bool)
     """Return the same at all levels. ``ends``: the result of ``unloads_first``."""
     stays = assignment.memory
     if ends:
-        gone = assignment.ending
-        stays = (stays[0] - gone[0], stays[1] - gone[1], stays[HIGH] - gone[HIGH])
+        ending = assignment.ending
+        stays = (stays[0] - ending[0], stays[1] - ending[1], stays[HIGH] - ending[HIGH])
     return larger(plus(stays, answering), assignment.peak)
 
 
 def ended(assignment: Assignment) -> tuple[str, ...]:
     """The processes that ``ends_first`` is about: embedded ones that the route loads to convert."""
-    ours = (used for way in assignment.ways for used in way.converters if used.host.zone == "process")
+    ours = (used for option in assignment.options for used in option.converters if used.host.zone == "process")
     return tuple(dict.fromkeys(used.id for used in ours if used.id in assignment.cold))

@@ -75,18 +75,18 @@ class AssignmentPool(Struct, eq=False):
         ]
 
 
-def shortest_assignment(lane: AssignmentPool, lanes: AssignmentPools) -> Assignment:
+def shortest_assignment(pool: AssignmentPool, lanes: AssignmentPools) -> Assignment:
     """Return the assignment with the fewest tokens, found once."""
-    if lane.shortest is None:
-        lane.shortest = min(pool_assignments(lane, lanes), key=lambda each: lane.demand(each).total[HIGH])
-    return lane.shortest
+    if pool.shortest is None:
+        pool.shortest = min(pool_assignments(pool, lanes), key=lambda each: pool.demand(each).total[HIGH])
+    return pool.shortest
 
 
-def pool_assignments(lane: AssignmentPool, lanes: AssignmentPools) -> list[Assignment]:
+def pool_assignments(pool: AssignmentPool, lanes: AssignmentPools) -> list[Assignment]:
     """Return the pool's assignments, combined on first use."""
-    if not lane.assignments:
-        lane.assignments = lanes.assignments(lane.group)
-    return lane.assignments
+    if not pool.assignments:
+        pool.assignments = lanes.assignments(pool.group)
+    return pool.assignments
 
 
 def _linear_score(each: Assignment, weighed: Weights) -> tuple[float, float, float, float, float]:
@@ -96,19 +96,19 @@ def _linear_score(each: Assignment, weighed: Weights) -> tuple[float, float, flo
 
 
 def _open_options(usable: list[list[ConversionOption]], cores: int) -> OpenOptions:
-    waits = any(way.network[MID] > 0 for choices in usable for way in choices)
-    tier = min((max([way.tier for way in choices]) for choices in usable), default=NO_TIER)
-    least = [min(way.loss for way in choices) for choices in usable]
+    waits = any(option.network[MID] > 0 for choices in usable for option in choices)
+    tier = min((max([option.tier for option in choices]) for choices in usable), default=NO_TIER)
+    least = [min(option.loss for option in choices) for choices in usable]
     return OpenOptions(usable, waits, cores, tier, (sum(each[0] for each in least), sum(each[1] for each in least)), {})
 
 
 def _least_lost(choices: list[ConversionOption]) -> list[ConversionOption]:
-    least = min(way.loss for way in choices)
-    return [way for way in choices if way.loss == least]
+    least = min(option.loss for option in choices)
+    return [option for option in choices if option.loss == least]
 
 
 def _differ_in_loss(choices: list[ConversionOption]) -> bool:
-    return any(way.loss != choices[0].loss for way in choices)
+    return any(option.loss != choices[0].loss for option in choices)
 
 
 class AssignmentPools:
@@ -118,7 +118,7 @@ class AssignmentPools:
         self.case = case
         self._ends = ends
         self.choices = choices
-        self._counted = [way for choices in choices for way in choices if way.odd or way.name == "native"]
+        self._counted = [option for choices in choices for option in choices if option.odd or option.name == "native"]
         self._closed: dict[TokenRules, tuple[int, ...]] = {}
         self._usable: dict[tuple[object, TokenRules], OpenOrClosed] = {}
         self._shared: dict[tuple[object, tuple[int, ...]], OpenOrClosed] = {}
@@ -132,17 +132,19 @@ class AssignmentPools:
 
         Groups to which the same options are closed share the result.
         """
-        book = self.case.book(group)
-        found = self._usable.get((group.lane, book))
+        token_rules = self.case.token_rules(group)
+        found = self._usable.get((group.input_profile, token_rules))
         if found is None:
-            closed = self._closed.get(book)
+            closed = self._closed.get(token_rules)
             if closed is None:
-                closed = self._closed[book] = tuple(id(way) for way in self._counted if native_refusal(way, book))
-            key = (group.lane, closed)
+                closed = self._closed[token_rules] = tuple(
+                    id(option) for option in self._counted if native_refusal(option, token_rules)
+                )
+            key = (group.input_profile, closed)
             found = self._shared.get(key)
             if found is None:
                 found = self._shared[key] = self._open(group)
-            self._usable[group.lane, book] = found
+            self._usable[group.input_profile, token_rules] = found
         return found
 
     def _open(self, group: EndpointGroup) -> OpenOrClosed:
@@ -153,10 +155,10 @@ class AssignmentPools:
             for each in choices:
                 if each.name == "read_along" and not group.cannot_read:
                     continue
-                way = without_reading(each, bundle) if group.cannot_read else each
-                reason = rules.option_rejection(group, way, bundle, self.case)
+                option = without_reading(each, bundle) if group.cannot_read else each
+                reason = rules.option_rejection(group, option, bundle, self.case)
                 if reason is None:
-                    good.append(way)
+                    good.append(option)
                 else:
                     reasons.append(reason)
             if not good:
@@ -166,7 +168,7 @@ class AssignmentPools:
 
     def assignments(self, group: EndpointGroup) -> list[Assignment]:
         """Return the assignments worth trying where there is time to try several."""
-        key = (group.lane, self.case.book(group))
+        key = (group.input_profile, self.case.token_rules(group))
         found = self._assignments.get(key)
         if found is None:
             usable = self.usable(group)
@@ -174,15 +176,15 @@ class AssignmentPools:
             found = self._assignments[key] = candidate_assignments(self.case, usable, key[1])
         return found
 
-    def lane(self, group: EndpointGroup) -> AssignmentPool:
+    def pool(self, group: EndpointGroup) -> AssignmentPool:
         """Return the pool of a group that has options for every bundle."""
         model, schema_by = group.first.model, self.case.schema_by(group)
         case = self.case
-        key = (group.lane, case.book(group), case.vocabulary(model), schema_by, case.tool_rule(group))
+        key = (group.input_profile, case.token_rules(group), case.vocabulary(model), schema_by, case.tool_rule(group))
         found = self._lanes.get(key)
         if found is None:
-            heard = case.job == "transcribe"
-            text = 0.0 if heard else self._text(key[2], schema_by, key[4])
+            transcribes = case.job == "transcribe"
+            text = 0.0 if transcribes else self._text(key[2], schema_by, key[4])
             found = self._lanes[key] = AssignmentPool(self.case, group, [], {}, text, [])
         return found
 
@@ -190,9 +192,9 @@ class AssignmentPools:
         """Return the bound of a batch."""
         if self.case.job == "transcribe":
             sound = sum(choices[0].sound[MID] for choices in usable)
-            return BatchBound(self.case, 0.0, sound, row.book, _open_options([], self.case.machine.cores))
+            return BatchBound(self.case, 0.0, sound, row.token_rules, _open_options([], self.case.machine.cores))
         return BatchBound(
-            self.case, self._text(row.vocabulary, row.schema_by, row.tool_rule), 0.0, row.book, self._fan(usable)
+            self.case, self._text(row.vocabulary, row.schema_by, row.tool_rule), 0.0, row.token_rules, self._fan(usable)
         )
 
     def _fan(self, usable: list[list[ConversionOption]]) -> OpenOptions:
@@ -230,11 +232,12 @@ def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[Conve
     """
     if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.resumed:
         return good
-    if not any(way.name in UNCONVERTED_OPTIONS for way in good):
+    if not any(option.name in UNCONVERTED_OPTIONS for option in good):
         return good
     count = len(bundle.parts)
     return [
-        way if way.name in UNCONVERTED_OPTIONS else replace(way, diverted=count, weighed={}, options={}) for way in good
+        option if option.name in UNCONVERTED_OPTIONS else replace(option, diverted=count, weighed={}, options={})
+        for option in good
     ]
 
 
@@ -242,9 +245,9 @@ def without_needless_descriptions(bundle: Bundle, good: list[ConversionOption]) 
     """Drop descriptions of a single picture that the model can see; several may need describing where context is
     short.
     """
-    if bundle.kind != "image" or len(bundle.parts) > 1 or not any(way.name in AS_PICTURE for way in good):
+    if bundle.kind != "image" or len(bundle.parts) > 1 or not any(option.name in AS_PICTURE for option in good):
         return good
-    return [way for way in good if way.name not in ("describe", "both")]
+    return [option for option in good if option.name not in ("describe", "both")]
 
 
 ALL_COMBINATIONS = 16  # up to which every combination of ways is tried
@@ -257,7 +260,7 @@ READING = 3e-4  # seconds per input token, typical
 
 
 def candidate_assignments(
-    case: PlanningCase, usable: list[list[ConversionOption]], book: TokenRules
+    case: PlanningCase, usable: list[list[ConversionOption]], token_rules: TokenRules
 ) -> list[Assignment]:
     """Return the assignments worth pricing, for endpoints under these token rules."""
     if math.prod(len(choices) for choices in usable) <= ALL_COMBINATIONS:
@@ -266,11 +269,11 @@ def candidate_assignments(
         open_ones = [choices for choices in usable if len(choices) > 1]
         best: list[list[ConversionOption]] = []
         for choices in open_ones:
-            measured = [(option_weights(case, way, book), way) for way in choices]
+            measured = [(option_weights(case, option, token_rules), option) for option in choices]
             best.append([min(measured, key=lambda pair: pair[0][place])[1] for place in range(WEIGHTINGS)])
         columns = dict.fromkeys(zip(*best, strict=True))
         combinations = [_filled(usable, column) for column in columns]
-    made = [assign(case, each, book) for each in combinations]
+    made = [assign(case, each, token_rules) for each in combinations]
     return undominated(made) if len(made) > 1 else made
 
 
@@ -280,37 +283,41 @@ def _filled(usable: list[list[ConversionOption]], column: tuple[ConversionOption
     return tuple(next(chosen) if len(choices) > 1 else choices[0] for choices in usable)
 
 
-def option_weights(case: PlanningCase, way: ConversionOption, book: TokenRules) -> tuple[tuple[float, ...], ...]:
+def option_weights(
+    case: PlanningCase, option: ConversionOption, token_rules: TokenRules
+) -> tuple[tuple[float, ...], ...]:
     """Return an option's score under every weighting, smaller is better; cached on the option."""
-    key = book if way.counted else None
-    found = way.weighed.get(key)
+    key = token_rules if option.counted else None
+    found = option.weighed.get(key)
     if found is None:
-        found = way.weighed[key] = _weigh(case, way, native_tokens(way, book) if way.counted else NativeTokens())
+        found = option.weighed[key] = _weigh(
+            case, option, native_tokens(option, token_rules) if option.counted else NativeTokens()
+        )
     return found
 
 
-def _weigh(case: PlanningCase, way: ConversionOption, taken: NativeTokens) -> tuple[tuple[float, ...], ...]:
-    time = way.transforms[MID] + way.local[MID] + way.network[MID]
-    cost, value = way.cost[MID], case.policy.time_value
-    tokens = way.text[MID] + sum(each[MID] for each in taken)
-    high = way.text[HIGH] + sum(each[HIGH] for each in taken)
-    fixed = cost + value * (time + tokens * READING) + way.penalty
+def _weigh(case: PlanningCase, option: ConversionOption, taken: NativeTokens) -> tuple[tuple[float, ...], ...]:
+    time = option.transforms[MID] + option.local[MID] + option.network[MID]
+    cost, value = option.cost[MID], case.policy.time_value
+    tokens = option.text[MID] + sum(each[MID] for each in taken)
+    high = option.text[HIGH] + sum(each[HIGH] for each in taken)
+    fixed = cost + value * (time + tokens * READING) + option.penalty
     quick = (time + tokens * READING, cost)
-    loss = (float(way.diverted), float(way.lost))
+    loss = (float(option.diverted), float(option.lost))
     return (
         *((*loss, fixed + tokens * price) for price in TOKEN_PRICES),
         (*loss, *quick),
         (*loss, cost, time),
-        (*loss, -float(way.tier), float(len(way.missed)), cost, time),
+        (*loss, -float(option.tier), float(len(option.missed)), cost, time),
         # A converter stronger than the answer makes no route stronger.
-        (*loss, -float(min(way.tier, LARGE)), float(len(way.missed)), cost, time),
-        (float(len(way.converters)), *loss, way.penalty, time),
+        (*loss, -float(min(option.tier, LARGE)), float(len(option.missed)), cost, time),
+        (float(len(option.converters)), *loss, option.penalty, time),
         # What no price buys may still be beyond a limit: then some of it has to go, best where it helps most.
         *((fixed + tokens * price + DETAIL_PENALTY * sum(loss),) for price in TOKEN_PRICES),
         quick,
         (cost, time),
         (high,),
-        (sum(count[HIGH] for count in way.pictures.values()), time),
+        (sum(count[HIGH] for count in option.pictures.values()), time),
     )
 
 

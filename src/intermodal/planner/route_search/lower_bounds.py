@@ -97,7 +97,7 @@ class OptionSums(Struct, frozen=True, gc=False):
     words: float
     pixels: float
     sound: float
-    ways: tuple[ConversionOption, ...]
+    options: tuple[ConversionOption, ...]
     places: list[int]
     branches: list[list[Branch]]
 
@@ -118,49 +118,51 @@ class OpenOptions(Struct, eq=False):
     shapes: dict[tuple[TokenRules | None, Weights, bool], OptionSums]
     every: OpenOptions | None = None
 
-    def shape(self, book: TokenRules | None, weighed: Weights, waits: bool = False) -> OptionSums:
+    def shape(self, token_rules: TokenRules | None, weighed: Weights, waits: bool = False) -> OptionSums:
         """Return the sums under some weights; ``waits``: conversions over a network take their time."""
-        found = self.shapes.get((book, weighed, waits))
+        found = self.shapes.get((token_rules, weighed, waits))
         if found is None:
-            found = self._plain(weighed, waits) if book is None else self._counted(book, weighed, waits)
-            self.shapes[book, weighed, waits] = found
+            found = self._plain(weighed, waits) if token_rules is None else self._counted(token_rules, weighed, waits)
+            self.shapes[token_rules, weighed, waits] = found
         return found
 
     def _plain(self, weighed: Weights, waits: bool) -> OptionSums:
         """Return the sums with unconverted media counted as nothing, which all token rules share."""
         fixed = words = pixels = sound = 0.0
-        ways: list[ConversionOption] = []
+        conversion_options: list[ConversionOption] = []
         places: list[int] = []
         branches: list[list[Branch]] = []
         for place, choices in enumerate(self.usable):
-            options = [(*_option(way, weighed, waits, self.cores), way) for way in choices]
+            options = [(*_option(option, weighed, waits, self.cores), option) for option in choices]
             kept = _possibly_best(options) if len(options) > 1 else options
-            ways.append(kept[0][4])
+            conversion_options.append(kept[0][4])
             if len(kept) == 1:
                 only = kept[0]
                 fixed, words, pixels, sound = fixed + only[0], words + only[1], pixels + only[2], sound + only[3]
             else:
                 places.append(place)
                 branches.append(kept)
-        return OptionSums(fixed, words, pixels, sound, tuple(ways), places, branches)
+        return OptionSums(fixed, words, pixels, sound, tuple(conversion_options), places, branches)
 
-    def _counted(self, book: TokenRules, weighed: Weights, waits: bool) -> OptionSums:
+    def _counted(self, token_rules: TokenRules, weighed: Weights, waits: bool) -> OptionSums:
         plain = self.shape(None, weighed, waits)
         words, pixels, sound = plain.words, plain.pixels, plain.sound
-        for place, way in enumerate(plain.ways):
-            if way.counted and place not in plain.places:
-                text, image, audio = way.by_book.get(book) or native_tokens(way, book)
+        for place, conversion_option in enumerate(plain.options):
+            if conversion_option.counted and place not in plain.places:
+                text, image, audio = conversion_option.by_rules.get(token_rules) or native_tokens(
+                    conversion_option, token_rules
+                )
                 words, pixels, sound = words + text[MID], pixels + image[MID], sound + audio[MID]
         branches: list[list[Branch]] = []
         for options in plain.branches:
-            made = [_with_natives(option, book) if option[4].counted else option for option in options]
+            made = [_with_natives(option, token_rules) if option[4].counted else option for option in options]
             if any(option[4].natives for option in options):  # left in for want of its tokens, which are known now
                 made = [mine for mine in made if not mine[4].natives or not _is_dominated(mine, made)]
             branches.append(made)
-        return OptionSums(plain.fixed, words, pixels, sound, plain.ways, plain.places, branches)
+        return OptionSums(plain.fixed, words, pixels, sound, plain.options, plain.places, branches)
 
     def picks(
-        self, book: TokenRules, prices: Coefficients, weighed: Weights, waits: bool = False
+        self, token_rules: TokenRules, prices: Coefficients, weighed: Weights, waits: bool = False
     ) -> tuple[ConversionOption, ...]:
         """Return the best option of each bundle under some weights, for an endpoint with these coefficients.
 
@@ -168,16 +170,16 @@ class OpenOptions(Struct, eq=False):
         those here their share of the cores; with it each takes its own. The best choice is mostly one of the two.
         """
         _, text, image, audio, length = prices
-        shape = self.shape(book, weighed, waits)
-        found = list(shape.ways)
+        shape = self.shape(token_rules, weighed, waits)
+        found = list(shape.options)
         for place, options in zip(shape.places, shape.branches, strict=True):
             least = math.inf
-            for fixed, words, pixels, sound, way in options:
+            for fixed, words, pixels, sound, option in options:
                 added = fixed + words * text + pixels * image + sound * audio
                 if length:
-                    added += way.sound[MID] * length
+                    added += option.sound[MID] * length
                 if added < least:
-                    least, found[place] = added, way
+                    least, found[place] = added, option
         return tuple(found)
 
 
@@ -189,7 +191,7 @@ class BatchBound(Struct, eq=False):
     case: PlanningCase
     text: float
     sound: float
-    book: TokenRules
+    token_rules: TokenRules
     fan: OpenOptions
 
     def lossy(self) -> BatchBound:
@@ -200,9 +202,9 @@ class BatchBound(Struct, eq=False):
         """Return the least score of a route to an endpoint with these rates."""
         score = self.bounds([coefficients(self.case, rates, weighed)], weighed)[0]
         if self.sound:
-            heard = min(max(self.sound, rates.least) * rates.second, self.sound * 6.0 * rates.audio)
+            audio_cost = min(max(self.sound, rates.least) * rates.second, self.sound * 6.0 * rates.audio)
             score += (
-                comparable_price(heard) * weighed[0]
+                comparable_price(audio_cost) * weighed[0]
                 + self.sound * min(rates.hear[MID], rates.hear_film[MID]) * weighed[1]
             )
         return score
@@ -217,7 +219,7 @@ class BatchBound(Struct, eq=False):
             counted: include unconverted media; without it the bounds are lower and hold under all token rules.
             enough: do not make a bound exact that is this high already.
         """
-        shape = self.fan.shape(self.book if counted else None, weighed)
+        shape = self.fan.shape(self.token_rules if counted else None, weighed)
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
         branches = shape.branches
         found: list[float] = []
@@ -237,7 +239,7 @@ class BatchBound(Struct, eq=False):
 
     def picks(self, prices: Coefficients, weighed: Weights, waits: bool = False) -> tuple[ConversionOption, ...]:
         """Return the best option of each bundle; see ``OpenOptions.picks``."""
-        return self.fan.picks(self.book, prices, weighed, waits)
+        return self.fan.picks(self.token_rules, prices, weighed, waits)
 
 
 def _possibly_best(options: list[Branch]) -> list[Branch]:
@@ -246,18 +248,18 @@ def _possibly_best(options: list[Branch]) -> list[Branch]:
     return [mine for mine in options if mine[4].counted or not _is_dominated(mine, plain)]
 
 
-def _with_natives(option: Branch, book: TokenRules) -> Branch:
-    fixed, words, pixels, sound, way = option
-    text, image, audio = way.by_book.get(book) or native_tokens(way, book)
-    return (fixed, words + text[MID], pixels + image[MID], sound + audio[MID], way)
+def _with_natives(option: Branch, token_rules: TokenRules) -> Branch:
+    fixed, words, pixels, sound, conversion_option = option
+    text, image, audio = conversion_option.by_rules.get(token_rules) or native_tokens(conversion_option, token_rules)
+    return (fixed, words + text[MID], pixels + image[MID], sound + audio[MID], conversion_option)
 
 
 def _is_dominated(mine: Branch, others: list[Branch]) -> bool:
     """Return whether another option is as good in every figure; of equal ones all but the first are dominated."""
-    fixed, words, pixels, sound, way = mine
+    fixed, words, pixels, sound, option = mine
     before = True
     for other in others:
-        if other[4] is way:
+        if other[4] is option:
             before = False
             continue
         as_good = other[0] <= fixed and other[1] <= words and other[2] <= pixels and other[3] <= sound
@@ -271,16 +273,18 @@ def comparable_price(price: float) -> float:
     return price if price < math.inf else UNKNOWN_PRICE
 
 
-def _option(way: ConversionOption, weighed: Weights, waits: bool, cores: int) -> Option:
+def _option(option: ConversionOption, weighed: Weights, waits: bool, cores: int) -> Option:
     """Return what an option adds except unconverted media; cached on the option, which several groups share.
 
     Counts its share of the machine's time at the least, all cores busy; with ``waits`` its seconds in sequence.
     """
     key = (weighed, waits)
-    found = way.options.get(key)
+    found = option.options.get(key)
     if found is None:
         money, time, loss = weighed
-        seconds = way.transforms[MID] + way.local[MID] + way.network[MID] if waits else way.work[MID] / cores
-        fixed = comparable_price(way.cost[MID]) * money + seconds * time + way.penalty * loss
-        found = way.options[key] = (fixed, way.text[MID], 0.0, 0.0)
+        seconds = (
+            option.transforms[MID] + option.local[MID] + option.network[MID] if waits else option.work[MID] / cores
+        )
+        fixed = comparable_price(option.cost[MID]) * money + seconds * time + option.penalty * loss
+        found = option.options[key] = (fixed, option.text[MID], 0.0, 0.0)
     return found

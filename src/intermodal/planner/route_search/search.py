@@ -129,7 +129,7 @@ class Search:
         self.misses = RejectionLog(case)
         self.conversions: ConvertersByJob = {}
         self.choices: list[list[ConversionOption]] = []
-        self.lanes = AssignmentPools(case, [])
+        self.pools = AssignmentPools(case, [])
         self.few = True  # combinations of ways, so that all of them are tried
         self.select_pages = False
         self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
@@ -142,7 +142,7 @@ class Search:
         for each in refused:
             self.misses.add(each)
         self.choices = [conversion_options(case, bundle, self.conversions) for bundle in case.bundles]
-        self.lanes = AssignmentPools(case, self.choices, ends=self.ends)
+        self.pools = AssignmentPools(case, self.choices, ends=self.ends)
         self.few = math.prod(map(len, self.choices)) <= ALL_COMBINATIONS
         line = self._named_line() if self._is_special() else self._line()
         self._go_through(line)
@@ -200,14 +200,14 @@ class Search:
         if weak is not None:
             self.misses.add(weak)
         for row in every:
-            usable = self.lanes.usable(row.groups[0])
+            usable = self.pools.usable(row.groups[0])
             mute = case.output == "speech" and any(is_mute(case, group.first) for group in row.groups)
             if not isinstance(usable, list) or (row.remote and case.private_text) or mute:
                 for group in row.groups:
                     if self._has_ways(group):
                         line.add(group)
                 continue
-            line.add_row(row, self.lanes.hull(row, usable))
+            line.add_row(row, self.pools.hull(row, usable))
         return line
 
     def _refuse(self, reason: Reason, group: EndpointGroup) -> None:
@@ -227,7 +227,7 @@ class Search:
         if is_mute(case, group.first):
             self._refuse(("output", "answers in words, and no voice is reachable to speak them"), group)
             return False
-        usable = self.lanes.usable(group)
+        usable = self.pools.usable(group)
         if isinstance(usable, list):
             return True
         self._refuse(self._no_way(*usable), group)
@@ -238,21 +238,21 @@ class Search:
         case, group = self.case, entry.group
         if entry.bound == FIRST or self._top or len(group.members) <= LISTED:
             return False  # where something is feasible, members speak for themselves
-        lane = self.lanes.lane(group)
+        pool = self.pools.pool(group)
         ideal = case.index.ideal(group, case.as_of, case.effort)
         reasons: list[tuple[Reason, PricedRoute]] = []
-        for assignment in self._tries(entry, ideal, lane):
-            if self.route(group.first, group, ideal, assignment, lane.demand(assignment), reasons) is not None:
+        for assignment in self._tries(entry, ideal, pool):
+            if self.route(group.first, group, ideal, assignment, pool.demand(assignment), reasons) is not None:
                 return False
         self.misses.add_nearest(reasons, group.ids, len(group.members))
         return True
 
-    def _tries(self, entry: QueuedGroup, rates: Rates, lane: AssignmentPool) -> Iterator[Assignment]:
+    def _tries(self, entry: QueuedGroup, rates: Rates, pool: AssignmentPool) -> Iterator[Assignment]:
         """Yield the most promising assignment, then those of the pool."""
         if entry.hull is not None and self.by_number:
             best = entry.hull.picks(coefficients(self.case, rates, self.weights), self.weights)
-            yield assign(self.case, best, self.case.book(entry.group))
-        yield from pool_assignments(lane, self.lanes)
+            yield assign(self.case, best, self.case.token_rules(entry.group))
+        yield from pool_assignments(pool, self.pools)
 
     def _price_all(self, entry: QueuedGroup) -> None:
         """Price the members of a group whose bound may enter the list."""
@@ -280,20 +280,20 @@ class Search:
         """Return the assignment that looks best; two of them, or all, where combinations are few."""
         group, shape = entry.group, entry.hull
         if shape is None or not self.by_number or self.every:
-            return pool_assignments(self.lanes.lane(group), self.lanes)
+            return pool_assignments(self.pools.pool(group), self.pools)
         if self.few:
-            lane = self.lanes.lane(group)
-            every = pool_assignments(lane, self.lanes)
+            pool = self.pools.pool(group)
+            every = pool_assignments(pool, self.pools)
             if len(every) <= 2:
                 return every
-            numbers = lane.numbers(prices)
+            numbers = pool.numbers(prices)
             order = sorted(range(len(every)), key=lambda place: (every[place].loss, numbers[place]))[:2]
             return [every[place] for place in order]
-        book = self.case.book(group)
+        token_rules = self.case.token_rules(group)
         chosen = [shape.picks(prices, self.weights)]
         if shape.fan.waits:
             chosen.append(shape.picks(prices, self.weights, waits=True))
-        return [assign(self.case, each, book) for each in dict.fromkeys(chosen)]
+        return [assign(self.case, each, token_rules) for each in dict.fromkeys(chosen)]
 
     def _is_inside(self, entry: QueuedGroup) -> bool:
         """Return whether some route is as cheap, fast and strong as any of this group could be."""
@@ -320,41 +320,41 @@ class Search:
         endpoint = some[min(range(len(some)), key=lambda place: (bounds[place], some[place].id))]
         rates = case.rates(endpoint)
         picks = shape.picks(coefficients(case, rates, weighed), weighed)
-        chosen = assign(case, picks, case.book(group))
+        chosen = assign(case, picks, case.token_rules(group))
         self._price(entry, endpoint, rates, [chosen])
 
     def _price(self, entry: QueuedGroup, endpoint: Endpoint, rates: Rates, picked: list[Assignment]) -> None:
         """Price some assignments; all of the pool where none of those is within the limits."""
         reasons: list[tuple[Reason, PricedRoute]] = []
-        lane = self.lanes.lane(entry.group)
-        best = self._price_these(endpoint, entry.group, rates, lane, picked, reasons)
+        pool = self.pools.pool(entry.group)
+        best = self._price_these(endpoint, entry.group, rates, pool, picked, reasons)
         if best is None:
-            others = [each for each in self._others(lane, rates) if each not in picked]
-            best = self._price_these(endpoint, entry.group, rates, lane, others, reasons)
+            others = [each for each in self._others(pool, rates) if each not in picked]
+            best = self._price_these(endpoint, entry.group, rates, pool, others, reasons)
         if best is not None:
             insort(self._top, best)
             del self._top[ENOUGH:]
         elif reasons:
             self.misses.add_nearest(reasons, (endpoint.id,), 1)
 
-    def _others(self, lane: AssignmentPool, rates: Rates) -> list[Assignment]:
+    def _others(self, pool: AssignmentPool, rates: Rates) -> list[Assignment]:
         """Return the rest of the pool; where even the shortest assignment is too long, that one alone, for its
         reason.
         """
-        every = pool_assignments(lane, self.lanes)
+        every = pool_assignments(pool, self.pools)
         if not self.limits.counts_context or self.select_pages or len(every) < 2:
             return every
-        least = shortest_assignment(lane, self.lanes)
-        tokens = context_tokens(self.case, "", lane.demand(least))
+        least = shortest_assignment(pool, self.pools)
+        tokens = context_tokens(self.case, "", pool.demand(least))
         return [least] if tokens + answer_limit(self.case, rates, tokens) > rates.context else every
 
     def _price_these(
-        self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, lane: AssignmentPool, some: list[Assignment],
+        self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, pool: AssignmentPool, some: list[Assignment],
         reasons: list[tuple[Reason, PricedRoute]],
     ) -> Key | None:  # fmt: skip
         best: Key | None = None
         for assignment in some:
-            route = self.route(endpoint, group, rates, assignment, lane.demand(assignment), reasons)
+            route = self.route(endpoint, group, rates, assignment, pool.demand(assignment), reasons)
             if route is not None:
                 self.routes.append(route)
                 if best is None or route.key < best:
@@ -398,7 +398,7 @@ class Search:
             if reason[0][0] != "context" or not self.select_pages:
                 return None
             fewer = with_fewer_pages(
-                case, assignment, case.book(group), self.conversions, rates.context,
+                case, assignment, case.token_rules(group), self.conversions, rates.context,
                 context_tokens(case, endpoint.id, needs), numbers.cap,
             )  # fmt: skip
             if fewer is None:
@@ -419,17 +419,19 @@ class Search:
         keep.
         """
         found: list[str] = []
-        for place, (bundle, way) in enumerate(zip(self.case.bundles, route.assignment.ways, strict=True)):
-            takes = bundle.kind in route.group.inputs and way.name not in UNCONVERTED_OPTIONS and not self.case.resumed
+        for place, (bundle, option) in enumerate(zip(self.case.bundles, route.assignment.options, strict=True)):
+            takes = (
+                bundle.kind in route.group.inputs and option.name not in UNCONVERTED_OPTIONS and not self.case.resumed
+            )
             if takes and self.case.named is not None:
                 words = self._not_as_it_is(route, place)
                 found.append(hint("{} does not reach {} as it is: {}", bundle.title, route.endpoint.id, words))
-            elif way.lost:
-                usable = self.lanes.usable(route.group)
+            elif option.lost:
+                usable = self.pools.usable(route.group)
                 choices = usable[place] if isinstance(usable, list) else []
-                better = min(choices, key=lambda each: each.lost, default=way)
-                if better.lost < way.lost and (words := self._fails(route, place, better)):
-                    kept = joined_names([each for each in way.missed if each not in better.missed])
+                better = min(choices, key=lambda each: each.lost, default=option)
+                if better.lost < option.lost and (words := self._fails(route, place, better)):
+                    kept = joined_names([each for each in option.missed if each not in better.missed])
                     found.append(
                         hint("{} could keep {} of {}, but that {}", route.endpoint.id, kept, bundle.title, words)
                     )
@@ -438,24 +440,24 @@ class Search:
     def _not_as_it_is(self, route: Route, place: int) -> str:
         """Return why a part does not go in unconverted."""
         bundle = self.case.bundles[place]
-        direct = [way for way in self.choices[place] if way.name in UNCONVERTED_OPTIONS]
+        direct = [option for option in self.choices[place] if option.name in UNCONVERTED_OPTIONS]
         if not direct:
             return "only some of its pages are wanted"
-        reasons = [rules.option_rejection(route.group, way, bundle, self.case) for way in direct]
+        reasons = [rules.option_rejection(route.group, option, bundle, self.case) for option in direct]
         if all(reasons):
-            said, before = next(reason[1] for reason in reasons if reason is not None), f"{bundle.title}: "
-            return said.removeprefix(before) if said.startswith(before) else said
-        usable = next(way for way, reason in zip(direct, reasons, strict=True) if reason is None)
+            reason_text, before = next(reason[1] for reason in reasons if reason is not None), f"{bundle.title}: "
+            return reason_text.removeprefix(before) if reason_text.startswith(before) else reason_text
+        usable = next(option for option, reason in zip(direct, reasons, strict=True) if reason is None)
         broken = self._fails(route, place, usable)
         return f"that {broken}" if broken else f"the {self.case.policy.objective} route was asked for"
 
-    def _fails(self, route: Route, place: int, way: ConversionOption) -> str:
+    def _fails(self, route: Route, place: int, option: ConversionOption) -> str:
         """Return which limit a route violates with one bundle taking another option, "" for none."""
-        ways_ = route.assignment.ways
-        made = assign(self.case, (*ways_[:place], way, *ways_[place + 1 :]), self.case.book(route.group))
+        options = route.assignment.options
+        made = assign(self.case, (*options[:place], option, *options[place + 1 :]), self.case.token_rules(route.group))
         reasons: list[tuple[Reason, PricedRoute]] = []
-        lane = self.lanes.lane(route.group)
-        self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), reasons)
+        pool = self.pools.pool(route.group)
+        self.route(route.endpoint, route.group, route.rates, made, pool.demand(made), reasons)
         return reasons[0][0][1] if reasons else ""
 
     def _reason(
@@ -482,20 +484,20 @@ class Search:
 
     def _near(self, route: Route, known: set[tuple[str, Assignment]]) -> Iterator[Route]:
         """Yield routes to the same endpoint with one bundle taking another option, except those already ``known``."""
-        book = self.case.book(route.group)
-        lane = self.lanes.lane(route.group)
-        usable = self.lanes.usable(route.group)
+        token_rules = self.case.token_rules(route.group)
+        pool = self.pools.pool(route.group)
+        usable = self.pools.usable(route.group)
         if route.assignment.left_out or not isinstance(usable, list):
             return
-        ways_now = route.assignment.ways
+        ways_now = route.assignment.options
         for place, choices in enumerate(usable):
-            for way in choices:
-                if way is ways_now[place]:
+            for option in choices:
+                if option is ways_now[place]:
                     continue
-                made = assign(self.case, (*ways_now[:place], way, *ways_now[place + 1 :]), book)
+                made = assign(self.case, (*ways_now[:place], option, *ways_now[place + 1 :]), token_rules)
                 if (route.endpoint.id, made) in known:
                     continue
-                other = self.route(route.endpoint, route.group, route.rates, made, lane.demand(made), [])
+                other = self.route(route.endpoint, route.group, route.rates, made, pool.demand(made), [])
                 # It may have fewer pages than it was made with, as one that is known has.
                 if other is not None and (route.endpoint.id, other.assignment) not in known:
                     known.add((route.endpoint.id, other.assignment))
