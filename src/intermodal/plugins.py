@@ -101,7 +101,8 @@ class TextRuntime(Protocol):
 class OutputFormat(Protocol):
     """An output; ``output`` is what the model is asked for, mostly a ``JsonOutput`` with a schema."""
 
-    output: Output
+    @property
+    def output(self) -> Output: ...
 
     def render(self, result: Result, /) -> str:
         """Return the answer in this format. ``result.data`` has the JSON, ``result.text`` the words."""

@@ -21,7 +21,7 @@ from intermodal.content import KINDS, BytesSource, File, Part, PathSource, Sourc
 from intermodal.errors import ConfigError, UsageError
 from intermodal.events import Result
 from intermodal.hints import command, setting
-from intermodal.output_formats import output_format, output_plugins
+from intermodal.plugin_outputs import output_format, output_plugins
 from intermodal.request import (
     HOTTEST,
     LICENCES,

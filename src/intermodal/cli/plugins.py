@@ -149,7 +149,7 @@ def _check_converters() -> None:
 
 def _check_outputs() -> None:
     from intermodal.errors import NotInstalled
-    from intermodal.output_formats import output_format, output_plugins
+    from intermodal.plugin_outputs import output_format, output_plugins
     from intermodal.plugin_registry import report_problem
 
     for name, plugin in output_plugins().items():

@@ -26,7 +26,7 @@ from intermodal.request import (
 )
 
 if TYPE_CHECKING:
-    from intermodal.output_formats import OutputFormat
+    from intermodal.plugin_outputs import PluginOutput
 
 PICTURE_FORMATS: tuple[PictureFormat, ...] = ("png", "jpeg", "webp")
 
@@ -46,11 +46,11 @@ class OutputChoice(click.Choice[str]):
         return value if value not in KINDS and plugin_output(value) else super().convert(value, param, ctx)
 
 
-def plugin_output(name: str | None) -> OutputFormat | None:
+def plugin_output(name: str | None) -> PluginOutput | None:
     """Return the output of a plugin of that name, None where no plugin has it. Raises NotInstalled."""
     if not name or name in KINDS:
         return None
-    from intermodal.output_formats import output_format, output_plugins
+    from intermodal.plugin_outputs import output_format, output_plugins
 
     return output_format(name) if name in output_plugins() else None
 

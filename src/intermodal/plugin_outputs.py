@@ -16,7 +16,7 @@ from intermodal.request import JsonOutput, Output
 OUTPUT_NAMES = ("text", "json", "transcript", "embedding", "speech", "scores", "label", "image")
 
 
-class OutputFormat:
+class PluginOutput:
     """An output of a plugin: ``output`` is what is asked for, ``render`` writes the answer."""
 
     def __init__(self, plugin: Plugin, output: Output, render: Callable[[Result], str]) -> None:
@@ -47,13 +47,13 @@ def output_plugins() -> Mapping[str, Plugin]:
     return installed_plugins("output", OUTPUT_NAMES)
 
 
-def output_format(name: str) -> OutputFormat:
+def output_format(name: str) -> PluginOutput:
     """Return the output of a plugin, by a name of ``output_plugins``. Raises NotInstalled where it cannot be used."""
     return _loaded(output_plugins()[name])
 
 
 @cache
-def _loaded(plugin: Plugin) -> OutputFormat:
+def _loaded(plugin: Plugin) -> PluginOutput:
     found: Any = load_plugin(plugin, "output", "render")
     if not isinstance(found.output, get_args(Output)):
         raise not_usable(plugin, f"asks for {type(found.output).__name__}, which is no output")
@@ -62,4 +62,4 @@ def _loaded(plugin: Plugin) -> OutputFormat:
             check_schema(found.output.schema)
         except SchemaInvalid as error:
             raise not_usable(plugin, f"has a schema that cannot be used: {error.what}") from None
-    return OutputFormat(plugin, found.output, found.render)
+    return PluginOutput(plugin, found.output, found.render)
