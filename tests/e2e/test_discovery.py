@@ -26,7 +26,7 @@ from tests.unit.cli.conftest import cli as cli
 from intermodal import config
 from intermodal.local.discovery import server_directory
 from intermodal.testing import EmulatedLMStudio, EmulatedOllama, Engine, ListedModel
-from intermodal.testing.emulated_server import Family
+from intermodal.testing.emulated_servers import Family
 
 pytestmark = pytest.mark.e2e
 FAMILIES = pytest.mark.parametrize("family", ["old", "new"])

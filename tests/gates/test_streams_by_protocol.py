@@ -16,8 +16,7 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.events import Finished
 from intermodal.testing.attempts import Attempt
-from intermodal.testing.openai_responses import Responses
-from intermodal.testing.protocols import Anthropic, FakeAnswer, FakeProtocol, Gemini, Ollama
+from intermodal.testing.protocols import Anthropic, FakeAnswer, FakeProtocol, Gemini, Ollama, Responses
 
 pytestmark = [pytest.mark.gate, pytest.mark.anyio, pytest.mark.timeout(3000)]
 

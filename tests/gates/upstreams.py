@@ -9,8 +9,7 @@ from typing import Any
 from tests.gates.faulty_host import BROKEN, DONE, HEAD, LAST, ROLE, ScriptedReply, chunk, delta, refusal, usage
 
 from intermodal.testing.attempts import Attempt
-from intermodal.testing.openai_responses import Responses
-from intermodal.testing.protocols import Anthropic, FakeAnswer, FakeProtocol, Ollama, sse
+from intermodal.testing.protocols import Anthropic, FakeAnswer, FakeProtocol, Ollama, Responses, sse
 
 PROTOCOLS = ("openai", "anthropic", "openai-responses", "ollama")
 _DIALECTS: Mapping[str, type[FakeProtocol]] = {

@@ -20,19 +20,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from intermodal.testing.attempts import Answer, Attempt, echo, minimal
-from intermodal.testing.emulated_lmstudio import EmulatedLMStudio
-from intermodal.testing.emulated_ollama import EmulatedOllama
-from intermodal.testing.emulated_server import ListedModel
-from intermodal.testing.engine import Engine
-from intermodal.testing.fake_host import FakeHost
+from intermodal.testing.emulated_servers import EmulatedLMStudio, EmulatedOllama, Engine, ListedModel
+from intermodal.testing.fake_host import CUTS, MANNERS, REFUSALS, FakeHost, Fault
 from intermodal.testing.fake_vendor import FakeVendor
-from intermodal.testing.faults import CUTS, MANNERS, REFUSALS, Fault
-
-__all__ = [
-    "CUTS", "MANNERS", "REFUSALS", "Answer", "Attempt", "EmulatedLMStudio", "EmulatedOllama", "Engine", "FakeHost",
-    "FakeVendor", "Fault", "ListedModel", "echo", "minimal",
-]  # fmt: skip
-
 
 if not TYPE_CHECKING:  # a checker would take any name for one of this module's
 
@@ -42,3 +32,21 @@ if not TYPE_CHECKING:  # a checker would take any name for one of this module's
             warnings.warn("intermodal.testing.Held is ListedModel now", DeprecationWarning, stacklevel=2)
             return ListedModel
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "CUTS",
+    "MANNERS",
+    "REFUSALS",
+    "Answer",
+    "Attempt",
+    "EmulatedLMStudio",
+    "EmulatedOllama",
+    "Engine",
+    "FakeHost",
+    "FakeVendor",
+    "Fault",
+    "ListedModel",
+    "echo",
+    "minimal",
+]

@@ -1,17 +1,25 @@
-"""The fake host: an OpenAI-compatible HTTP server in a thread."""
+"""The fake host: an OpenAI-compatible HTTP server in a thread.
+
+Its faults are rows by name. It speaks one beep a word, so that a test can count them, and makes tool calls in the form
+of OpenAI's reference.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import re
 import select
 import socket
 import struct
 import threading
 import time
+import wave
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, cast
@@ -19,9 +27,79 @@ from typing import Any, cast
 from intermodal.catalog.types import Endpoint, Evidence, Host, Model, Price, Strength, Task
 from intermodal.content import Kind
 from intermodal.request import Tier, Zone
-from intermodal.testing import audio, images, tool_calls
+from intermodal.testing import images
 from intermodal.testing.attempts import Answer, Attempt, Likely, duration, echo, understand, vector_of
-from intermodal.testing.faults import CUTS, MAYBE_PAID, REFUSALS, Fault, in_name
+
+# Faults that come instead of an answer: name -> (status, body).
+REFUSALS: Mapping[str, tuple[int, dict[str, Any]]] = {
+    "limited": (429, {"error": {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}}),
+    "quota": (429, {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota",
+                              "code": "insufficient_quota"}}),
+    "unavailable": (503, {"error": {"message": "Service unavailable", "type": "server_error"}}),
+    "overloaded": (529, {"error": {"message": "Overloaded", "type": "overloaded_error"}}),
+    "broken": (500, {"error": {"message": "Internal error", "type": "server_error"}}),
+    "gateway": (502, {"error": {"message": "Bad gateway"}}),
+    "key": (401, {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}),
+    "context": (400, {"error": {"message": "This model's maximum context length is 64 tokens. However, your messages "
+                                           "resulted in 9000 tokens.", "code": "context_length_exceeded"}}),
+    "policy": (400, {"error": {"message": "Your request was rejected by our safety system",
+                               "code": "content_policy_violation"}}),
+    "wrong": (400, {"error": {"message": "Unsupported value: 'temperature' does not support 3", "type":
+                              "invalid_request_error", "param": "temperature", "code": "unsupported_value"}}),
+    "unprocessable": (422, {"detail": [{"type": "missing", "loc": ["body", "seed"], "msg": "Field required"}]}),
+    "redirect": (307, {"error": {"message": "moved"}}),
+}  # fmt: skip
+# Refusals that may have been paid for: the host worked, then failed.
+MAYBE_PAID = frozenset({"broken", "gateway"})
+# Faults in the middle of an answer; the number says after how many tokens.
+CUTS: Mapping[str, str] = {
+    "cut": "the connection closes (FIN)",
+    "reset": "the connection is reset (RST)",
+    "end": "the reply ends in good order, without finish reason or [DONE]",
+    "stall": "nothing comes any more, the connection stays open",
+    "inband": "an error event instead of the next token",
+    "malformed": "half a JSON document, then the end",
+}
+# Faults in how an answer is sent; the answer itself is whole.
+MANNERS: Mapping[str, str] = {
+    "nodone": "no [DONE] at the end",
+    "open": "no [DONE], and the connection stays open",
+    "split": "one byte at a time",
+    "pings": "comment lines between the events",
+    "json": "one JSON document although a stream was asked for",
+    "slow": "the number's seconds pass before the first byte",
+    "silent": "the request is taken and never answered",
+    "gone": "the request is taken and the connection closed",
+    "blind": "a message with an image is refused, the way llama.cpp does",
+}
+NUMBERS: Mapping[str, float] = {"limited": 1.0, "slow": 0.2}  # of faults that nobody numbered
+_IN_NAME = re.compile(r"fault-([a-z]+)(?:-(\d+(?:\.\d+)?))?(?:-x(\d+))?$")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault. ``times`` requests are hit (None: all); the meaning of ``number`` depends on ``name``."""
+
+    name: str
+    number: float | None = None
+    times: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in {*REFUSALS, *CUTS, *MANNERS}:
+            raise ValueError(f"no fault is called {self.name!r}; there are {sorted({*REFUSALS, *CUTS, *MANNERS})}")
+
+    @property
+    def value(self) -> float:
+        return NUMBERS.get(self.name, 0.0) if self.number is None else self.number
+
+
+def in_name(model: str) -> Fault | None:
+    """Return the fault that a model's name asks for: ``any/thing-fault-NAME[-NUMBER][-xTIMES]``."""
+    found = _IN_NAME.search(model)
+    if found is None:
+        return None
+    name, number, times = found.groups()
+    return Fault(name, float(number) if number else None, int(times) if times else None)
 
 
 class FakeHost:
@@ -56,7 +134,7 @@ class FakeHost:
         self.answer = answer
         self.transcript = transcript
         self.likely = likely
-        self.calls: tool_calls.Calls = ()
+        self.calls: Calls = ()
         self.models = models
         self.fault = fault
         self.key = key
@@ -281,9 +359,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._stream(attempt, tokens, reason, fault, calls)
         message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens)}
         if calls:
-            message |= {"content": "".join(tokens) or None, "tool_calls": tool_calls.message_tool_calls(calls)}
+            message |= {"content": "".join(tokens) or None, "tool_calls": message_tool_calls(calls)}
         if "audio" in attempt.json.get("modalities", ()):
-            sound = b64encode(audio.wav(audio.beeps("".join(tokens)))).decode()
+            sound = b64encode(wav(beeps("".join(tokens)))).decode()
             message = {"role": "assistant", "content": None, "audio": {"data": sound, "transcript": "".join(tokens)}}
         reply = _head(attempt, "chat.completion") | {
             "choices": [{"index": 0, "message": message, "finish_reason": reason, **self._told(attempt, likely)}],
@@ -318,14 +396,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not likely:
             return {}
         said = max(likely, key=likely.__getitem__)
-        return {"logprobs": audio.logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
+        return {"logprobs": logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
 
     def _speech(self, attempt: Attempt, fault: Fault | None) -> None:
         """A beep a word; a WAV file says, as real hosts' do, that it does not know how long it is."""
         form = attempt.json.get("response_format", "mp3")
         if not attempt.json["voice"] or len(attempt.text) > 4096:
             return self._refuse(attempt, 400, {"error": {"message": "string too long, or no voice"}})
-        file = audio.streamed(audio.wav(audio.beeps(attempt.text))) if form == "wav" else audio.mp3(attempt.text)
+        file = streamed(wav(beeps(attempt.text))) if form == "wav" else mp3(attempt.text)
         attempt.status = 200
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, file, fault)
@@ -385,9 +463,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     # ---- how it is sent
 
-    def _stream(
-        self, attempt: Attempt, tokens: list[str], reason: str, fault: Fault | None, calls: tool_calls.Made
-    ) -> None:
+    def _stream(self, attempt: Attempt, tokens: list[str], reason: str, fault: Fault | None, calls: Made) -> None:
         name = fault.name if fault else ""
         stop_at = int(fault.number or 0) if fault and name in CUTS else len(tokens)
         self.send_response(200)
@@ -398,7 +474,7 @@ class _Handler(BaseHTTPRequestHandler):
         speaks = "audio" in attempt.json.get("modalities", ())
         for token in tokens[:stop_at]:
             if speaks:
-                sound = b64encode(audio.beeps(token)).decode()
+                sound = b64encode(beeps(token)).decode()
                 self._event(attempt, {"audio": {"data": sound}}, None, name)
                 self._event(attempt, {"audio": {"transcript": token}}, None, name)
             else:
@@ -406,7 +482,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name in CUTS:
             attempt.output_tokens = min(stop_at, len(tokens))
             return self._cut_stream(attempt, name)
-        for delta in tool_calls.stream_tool_calls(calls):
+        for delta in stream_tool_calls(calls):
             self._event(attempt, delta, None, name)
         self._event(attempt, {}, reason, name)
         options = attempt.json.get("stream_options") or {}
@@ -515,3 +591,81 @@ def _usage(attempt: Attempt, cached: int) -> dict[str, Any]:
 
 def _sse(tree: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(tree).encode() + b"\n\n"
+
+
+# ---- speech -----------------------------------------------------------------------------------------
+
+
+RATE = 24_000  # Hz
+BEEP, REST = 0.08, 0.02  # seconds
+_LEAST = -30.0  # the logarithm of nothing
+
+
+def beeps(text: str) -> bytes:
+    """Signed 16-bit samples at ``RATE``: a tenth of a second for every word."""
+    beep = b"".join(
+        struct.pack("<h", round(9000 * math.sin(2 * math.pi * 440 * place / RATE))) for place in range(int(RATE * BEEP))
+    )
+    return (beep + b"\0\0" * int(RATE * REST)) * len(re.findall(r"\S+", text))
+
+
+def wav(pcm: bytes) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(pcm)
+    return file.getvalue()
+
+
+def streamed(file: bytes) -> bytes:
+    """The same WAV file as a host sends it that does not know its length yet: sizes of all ones."""
+    return file[:4] + b"\xff\xff\xff\xff" + file[8:40] + b"\xff\xff\xff\xff" + file[44:]
+
+
+def mp3(text: str) -> bytes:
+    """The start of an MP3 frame and silence: enough to be told from other formats, not to be heard."""
+    return b"\xff\xfb\x90\xc4" + bytes(413) * max(1, len(text.split()))
+
+
+def logprobs(likely: Mapping[str, float], said: str, most: int) -> dict[str, Any]:
+    """OpenAI's block of probabilities for one word: the likeliest first, at most ``most``."""
+    rows = sorted(likely.items(), key=lambda pair: -pair[1])[:most]
+    told = [
+        {"token": word, "bytes": list(word.encode()), "logprob": math.log(share) if share > 0 else _LEAST}
+        for word, share in rows
+    ]
+    own = math.log(likely[said]) if likely.get(said, 0) > 0 else _LEAST
+    return {"content": [{"token": said, "bytes": list(said.encode()), "logprob": own, "top_logprobs": told}]}
+
+
+# ---- tool calls -------------------------------------------------------------------------------------
+
+
+Made = tuple[tuple[str, Mapping[str, Any]], ...]
+"""Name and arguments of each tool that is called."""
+Calls = Made | Callable[[Attempt], Made]
+
+
+def until_answered(*calls: tuple[str, Mapping[str, Any]]) -> Calls:
+    """Return what a model with tools does: it calls them, and once a result comes last it answers in text."""
+    return lambda attempt: () if attempt.json["messages"][-1]["role"] == "tool" else calls
+
+
+def message_tool_calls(made: Made) -> list[dict[str, Any]]:
+    """Return ``tool_calls`` of a message."""
+    return [
+        {"id": f"call_{number}", "type": "function", "function": {"name": name, "arguments": json.dumps(given)}}
+        for number, (name, given) in enumerate(made)
+    ]
+
+
+def stream_tool_calls(made: Made) -> Iterator[dict[str, Any]]:
+    """Yield deltas of a stream: the name in the first, the arguments in two more."""
+    for index, call in enumerate(message_tool_calls(made)):
+        arguments = call["function"]["arguments"]
+        head = {**call, "function": {"name": call["function"]["name"], "arguments": ""}}
+        yield {"tool_calls": [{"index": index, **head}]}
+        for piece in (arguments[:3], arguments[3:]):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}

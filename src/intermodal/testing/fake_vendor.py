@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Literal, cast
 
 from intermodal.testing.attempts import TOKENS_PER_AUDIO, TOKENS_PER_IMAGE, Answer, Attempt, echo, vector_of
-from intermodal.testing.openai_responses import Responses
 from intermodal.testing.protocols import (
     Anthropic,
     FakeAnswer,
@@ -27,6 +26,7 @@ from intermodal.testing.protocols import (
     Gemini,
     Ollama,
     RequestContents,
+    Responses,
 )
 
 Name = Literal["anthropic", "gemini", "ollama", "openai-responses"]

@@ -19,9 +19,7 @@ from tests.unit.gateway.gateway_server import STRONG, config
 
 from intermodal.gateway.workers.sockets import find_bind_error
 from intermodal.testing import FakeHost, Fault
-from intermodal.testing.emulated_ollama import EmulatedOllama
-from intermodal.testing.emulated_server import ListedModel
-from intermodal.testing.engine import Engine
+from intermodal.testing.emulated_servers import EmulatedOllama, Engine, ListedModel
 
 
 @pytest.fixture

@@ -416,12 +416,12 @@ async def test_an_answer_that_repeats_only_a_little_is_left_alone(bench: Bench, 
 async def test_a_schema_the_endpoint_cannot_be_held_to_is_asked_for_in_words_once(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from intermodal.testing import faults
+    from intermodal.testing import fake_host
 
     what = "Unable to generate parser for this template. JSON schema error at #: unsupported $ref"
     refusal = (400, {"error": {"code": 400, "message": what, "type": "invalid_request_error"}})
-    monkeypatch.setattr(faults, "REFUSALS", {**faults.REFUSALS, "schema": refusal})
-    monkeypatch.setattr("intermodal.testing.fake_host.REFUSALS", faults.REFUSALS, raising=False)
+    monkeypatch.setattr(fake_host, "REFUSALS", {**fake_host.REFUSALS, "schema": refusal})
+    monkeypatch.setattr("intermodal.testing.fake_host.REFUSALS", fake_host.REFUSALS, raising=False)
     (model,) = using(bench, host, "fake/m-fault-schema-1-x1")
     host.answer = '{"total": 7}'
     request, opened = asked("?", output=SCHEMA)

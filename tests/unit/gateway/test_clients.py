@@ -18,7 +18,7 @@ from tests.unit.gateway.test_chat import picture, shown
 
 import intermodal
 from intermodal.testing import FakeHost
-from intermodal.testing.tool_calls import until_answered
+from intermodal.testing.fake_host import until_answered
 
 TOOL: dict[str, Any] = {
     "type": "function",

@@ -14,7 +14,7 @@ from tests.gates.serve_process import Served
 from tests.unit.gateway.gateway_server import VENDOR_SAID as SAID
 from tests.unit.gateway.gateway_server import Before, GatewayServer, until
 
-from intermodal.testing.openai_responses import ENCRYPTED
+from intermodal.testing.protocols import ENCRYPTED
 
 MODEL = "vendor/opus"
 ASKED: Any = {"model": MODEL, "max_output_tokens": 50}

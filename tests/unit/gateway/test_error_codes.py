@@ -10,7 +10,7 @@ from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.gateway.http1.http_types import HttpLimits
 from intermodal.testing import FakeHost
-from intermodal.testing.faults import Fault
+from intermodal.testing.fake_host import Fault
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hello"}]

@@ -10,7 +10,7 @@ import openai
 import pytest
 from tests.unit.gateway.gateway_server import Before, GatewayServer, through_the_executor
 
-from intermodal.testing import FakeHost, FakeVendor, tool_calls
+from intermodal.testing import FakeHost, FakeVendor, fake_host
 
 MODEL = "vendor/opus"
 TOOLS: Any = [
@@ -174,9 +174,9 @@ def test_a_conversation_with_tools_stays_where_it_was(
 ) -> None:
     """Though its client sends back no id of a call."""
     through_the_executor(house.gateway, every=not direct)
-    made_up = tool_calls.message_tool_calls
+    made_up = fake_host.message_tool_calls
     own = {"id": "its_own"}
-    monkeypatch.setattr(tool_calls, "message_tool_calls", lambda made: [{**call, **own} for call in made_up(made)])
+    monkeypatch.setattr(fake_host, "message_tool_calls", lambda made: [{**call, **own} for call in made_up(made)])
     host.calls = CALLS[:1]
     turns: list[Any] = [{"role": "user", "content": "hello there"}]
     asked: dict[str, Any] = {"tools": TOOLS, "stream": False}

@@ -13,7 +13,7 @@ from tests.unit.gateway.clients.player import Player
 from tests.unit.gateway.test_chat import picture
 
 from intermodal.testing import FakeHost, Fault
-from intermodal.testing.tool_calls import until_answered
+from intermodal.testing.fake_host import until_answered
 
 STRONG, SEEING = "cloud/strong", "cloud/seeing"
 PROVIDERS = pytest.mark.parametrize("by", ["responses", "chat", "compatible"])

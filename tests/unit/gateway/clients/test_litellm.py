@@ -14,7 +14,7 @@ from tests.unit.gateway.gateway_server import GatewayServer
 from tests.unit.gateway.test_chat import picture
 
 from intermodal.testing import FakeHost
-from intermodal.testing.tool_calls import until_answered
+from intermodal.testing.fake_host import until_answered
 
 # What stands before a model's name says which protocol LiteLLM speaks; each wants another address.
 PROTOCOLS = pytest.mark.parametrize("by", ["openai", "anthropic", "ollama_chat"])

@@ -11,7 +11,7 @@ from tests.unit.gateway.clients.player import Player
 from tests.unit.gateway.test_chat import picture
 
 from intermodal.testing import FakeHost, Fault
-from intermodal.testing.tool_calls import until_answered
+from intermodal.testing.fake_host import until_answered
 
 STRONG, SEEING = "cloud/strong", "cloud/seeing"
 CALLED = until_answered(("weather", {"place": "Bonn"}))
