@@ -4,7 +4,7 @@
 ``AsyncClient.execute``. What is here is what every attempt shares, whoever makes it:
 
 - what it costs and how it ends: ``AttemptAccount``, ``settle``, ``upper_bound``, ``reservation``
-- how its answer is judged while it arrives: ``AnswerState``, ``stops_loops``, ``trailing_timeout``, ``ending_notes``
+- how its answer is judged while it arrives: ``AnswerState``, ``stops_loops``, ``trailing_timeout``, ``answer_notes``
 - what is wrong with an answer that is complete: ``json_answer``, ``detect_truncated_prompt``, ``repeats``
 - how the executor continues it: ``PriorAttempt``; whether its endpoint may be called: ``EndpointHealth``
 """
@@ -23,11 +23,12 @@ from intermodal.executor.attempt.accounting import (
 from intermodal.executor.attempt.answer_state import (
     MAX_REPLY,
     AnswerState,
+    answer_notes,
     deadline_missed,
-    ending_notes,
+    exceeds_limit,
     is_output,
     refusal_error,
-    stop_notes,
+    stop_note,
     stops_loops,
     trailing_timeout,
 )
@@ -36,15 +37,15 @@ from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
 from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_tokens
-from intermodal.executor.conversion.checks import REPEATS_NOTE, repeats
+from intermodal.executor.conversion.checks import repeats
 from intermodal.executor.drivers.codecs import picture_types
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.preparation.request_size import counting_rules
 
 __all__ = [
-    "MAX_REPLY", "REPEATS_NOTE", "AnswerState", "AttemptAccount", "AttemptEnding", "EndpointHealth", "PriorAttempt",
+    "MAX_REPLY", "AnswerState", "AttemptAccount", "AttemptEnding", "EndpointHealth", "PriorAttempt",
     "context_lesson", "count_answer_tokens", "counting_rules", "deadline_missed", "detect_truncated_prompt",
-    "ending_notes", "is_free", "is_output", "json_answer", "picture_types", "refusal_error", "repeats",
-    "reported_usage", "reservation", "settle", "stop_notes", "stops_loops", "trailing_timeout", "upper_bound",
+    "answer_notes", "exceeds_limit", "is_free", "is_output", "json_answer", "picture_types", "refusal_error", "repeats",
+    "reported_usage", "reservation", "settle", "stop_note", "stops_loops", "trailing_timeout", "upper_bound",
     "usage_is_complete",
 ]  # fmt: skip

@@ -77,14 +77,22 @@ class Metrics:
     def feed(self, event: Event) -> None:
         """Count one event of a run."""
         if isinstance(event, AttemptFailed):
-            self.attempts[event.endpoint, event.code] += 1
+            self.attempt(event.endpoint, event.code)
         elif isinstance(event, StepFinished):
             usage = event.actual.usage
             self.used(usage.input_tokens or 0, usage.output_tokens or 0)
         elif isinstance(event, Finished):
-            self.attempts[event.endpoint, "ok"] += 1
-            self.cost += event.cost or 0.0
-            self.unpriced += event.cost is None
+            self.answer(event.endpoint, event.cost)
+
+    def attempt(self, endpoint: str, outcome: str) -> None:
+        """Count an attempt that ended: ``ok``, or the code of its error."""
+        self.attempts[endpoint, outcome] += 1
+
+    def answer(self, endpoint: str, cost: float | None) -> None:
+        """Count an answer: who gave it, and USD of all that it took."""
+        self.attempt(endpoint, "ok")
+        self.cost += cost or 0.0
+        self.unpriced += cost is None
 
     def used(self, given: int, made: int) -> None:
         """Count input and output tokens."""
@@ -93,10 +101,8 @@ class Metrics:
 
     def passed(self, endpoint: str, given: int, made: int, cost: float | None) -> None:
         """Count an answer that was forwarded without a run; tokens in and out, USD."""
-        self.attempts[endpoint, "ok"] += 1
         self.used(given, made)
-        self.cost += cost or 0.0
-        self.unpriced += cost is None
+        self.answer(endpoint, cost)
 
     def counts(self) -> CounterValues:
         """Return all counters for the other processes."""

@@ -137,3 +137,13 @@ def test_a_stream_that_repeats_itself_is_stopped_where_it_is_guarded_and_a_whole
     assert any(state.say(again) for _ in range(20)) and state.looped
     assert not AnswerState("h:m", guarded=True, streamed=False).say(again * 60)
     assert not AnswerState("h:m").say(again * 60)
+
+
+def test_an_answer_that_is_told_anew_is_judged_anew() -> None:
+    again = "What does one do with a loop? "
+    state = AnswerState("h:m", limit=50, guarded=True)
+    for _ in range(3):
+        assert not any(state.say(text) for text in (*[again] * 3, "word " * 30))
+        state.restart()
+    assert not state.text and not state.worded and not any(map(state.say, ["word "] * 60))
+    assert any(map(state.say, ["word "] * 20)) and state.overran

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from itertools import islice
 from typing import Literal
 
@@ -62,7 +63,31 @@ _LONGEST = 256  # characters; no vocabulary in use has a longer token, and those
 # A word begins with a letter or a figure and goes on to the next blank or ASCII sign; an apostrophe is a part of it. A
 # token holds at most one of them, in any vocabulary that cuts a text into words first, and one has 64 characters.
 _WORD = re.compile(r"[^\W_][^\s!-&(-/:-@\[-`{-~]{0,63}")
+_SURE = 32  # characters of room, below which words are counted
+_AT_ONCE = 64 << 10  # characters whose words are listed to be counted, which takes half as long
 _UNBROKEN = 4096  # characters without a blank that are counted though a word may go on
+
+
+_INSIDE = (string.ascii_letters + string.digits + "'").encode()  # bytes that part no words
+
+
+def most_words(text: str) -> int:
+    """Return a number of words that the text certainly does not exceed; ten times as fast as to count them."""
+    return len(text.encode("utf-8", "surrogatepass").translate(None, _INSIDE)) + len(text) // 64 + 2
+
+
+def exceeds_limit(text: str, limit: int | None) -> bool:
+    """Return whether a whole answer may have more tokens than were allowed, so that it has to be counted."""
+    return len(text) > free_room(limit) and most_words(text) > _most(limit)
+
+
+def _most(limit: int | None) -> float:
+    return math.inf if limit is None else limit + max(16, limit // 8)
+
+
+def free_room(limit: int | None) -> float:
+    """Return the characters that an answer with this limit may have, whatever they are."""
+    return 2 * _most(limit) - 2
 
 
 class TokenLimiter:
@@ -74,13 +99,14 @@ class TokenLimiter:
     """
 
     def __init__(self, limit: int | None) -> None:
-        self._most = math.inf if limit is None else limit + max(16, limit // 8)
+        self._most = _most(limit)
         self.stopped = False  # it was too long
+        self.made = 0  # tokens, at least
         self._words = 0
         self._before = 0  # words before the text that was seen last
         self._chars = 0
         self._last = ["", ""]  # what may be a part of a word: of the answer's words, and of what is beside them
-        self.room: float = 2 * self._most - 2
+        self.room = free_room(limit)
 
     def over(self, text: str, *, beside: bool = False) -> bool:
         """Return whether the answer is too long with this text. ``beside``: it is reasoning or arguments, not words."""
@@ -89,12 +115,14 @@ class TokenLimiter:
         said = self._last[beside] + text
         at = max(said.rfind(" "), said.rfind("\n")) + 1
         at = len(said) if len(said) - at > _UNBROKEN else at
-        self._words += sum(1 for _ in _WORD.finditer(said, 0, at))
+        self._words += (
+            len(_WORD.findall(said, 0, at)) if at <= _AT_ONCE else sum(1 for _ in _WORD.finditer(said, 0, at))
+        )
         self._last[beside] = said[at:]
-        made = max(self._words, self._chars // _LONGEST)
+        self.made = max(self._words, self._chars // _LONGEST)
         # A word takes two characters with what parts it from the next; a word of either kind may lack but that.
-        self.room = 2 * (self._most - made) - 2
-        self.stopped = made > self._most
+        self.room = 2 * (self._most - self.made) - 2
+        self.stopped = self.made > self._most
         return self.stopped
 
     def within(self, text: str) -> str:
@@ -126,6 +154,7 @@ _EVERY = 120  # characters between two looks
 
 MOST_BLANKS = 256 << 10  # characters of nothing visible: an answer that never begins is none
 
+REPEATS_NOTE = "the answer repeats itself; the model may be stuck: ask differently, or use a stronger one"
 LOOP_STOPPED = "the answer began to repeat itself and was stopped: ask differently, or use a stronger model"
 
 
@@ -207,6 +236,20 @@ class AnswerState:
         stopped: why nothing more of it is wanted. allowed: words and reasoning of the last piece that still are.
     """
 
+    # What most answers never change stands here, so that an answer costs little to begin.
+    usage: WireUsage | None = None
+    finish = ""
+    first_at: float | None = None
+    worded = False
+    stopped: Stop = ""
+    allowed = ("", "")
+    _guard: LoopGuard | None = None
+    _meter: TokenLimiter | None = None
+    _begun = False  # more than blanks came
+    _blanks = 0
+    _at_most = 0  # words of the pieces that were seen
+    _checked = _checked_beside = _metered = _metered_beside = 0  # pieces whose words were bounded, and counted
+
     def __init__(
         self, endpoint: str, *, limit: int | None = None, guarded: bool = False, streamed: bool = True
     ) -> None:
@@ -214,12 +257,6 @@ class AnswerState:
         self.beside: list[str] = []
         self.refusal: list[str] = []
         self.calls: dict[int, tuple[str, str]] = {}
-        self.usage: WireUsage | None = None
-        self.finish = ""
-        self.first_at: float | None = None
-        self.worded = False
-        self.stopped: Stop = ""
-        self.allowed = ("", "")
         self._endpoint = endpoint
         self.bound(limit, guarded=guarded, streamed=streamed)
 
@@ -227,12 +264,18 @@ class AnswerState:
         """Set what it may take, before any of it came."""
         self.limit = limit
         self._streamed = streamed
-        self._meter = TokenLimiter(limit)
-        self._room = self._meter.room
-        self._guard = LoopGuard() if guarded and streamed else None
-        self._begun = False  # more than blanks came
-        self._blanks = 0
-        self._metered = self._metered_beside = 0  # pieces that the meter has seen
+        self._room = free_room(limit)
+        if guarded and streamed:
+            self._guard = LoopGuard()
+
+    def restart(self) -> None:
+        """Forget what came: all of it is told anew, and none of it was shown."""
+        for said in (self.text, self.beside, self.refusal, self.calls):
+            said.clear()
+        self.first_at, self.worded, self.stopped = None, False, ""
+        self._begun, self._blanks, self._at_most, self._meter = False, 0, 0, None
+        self._checked = self._checked_beside = self._metered = self._metered_beside = 0
+        self.bound(self.limit, guarded=self._guard is not None, streamed=self._streamed)
 
     @property
     def overran(self) -> bool:
@@ -263,7 +306,7 @@ class AnswerState:
             if not words.strip() and not beside.strip():  # it does not use up its limit yet
                 if words:
                     self.text.append(words)
-                    self._metered = len(self.text)
+                    self._checked = self._metered = len(self.text)
                 return self._blank(len(words))
             self._begun = True
         self._room -= len(words) + len(beside)
@@ -283,16 +326,24 @@ class AnswerState:
         return bool(self.stopped)
 
     def _exceeds(self, words: str, beside: str) -> bool:
+        """Bound the words of what came since the last look; count them where that does not settle it."""
+        since = "".join([*self.text[self._checked :], *self.beside[self._checked_beside :], words, beside])
+        self._at_most += most_words(since)
+        self._checked, self._checked_beside = len(self.text) + bool(words), len(self.beside) + bool(beside)
+        self._room = free_room(self.limit) - 2 * self._at_most
+        return self._room < _SURE and self._count_words(words, beside)
+
+    def _count_words(self, words: str, beside: str) -> bool:
         """Count what was not counted yet, and then this piece."""
-        meter = self._meter
+        meter = self._meter = self._meter or TokenLimiter(self.limit)
         meter.over("".join(self.text[self._metered :]))
         meter.over("".join(self.beside[self._metered_beside :]), beside=True)
-        self._metered, self._metered_beside = len(self.text) + bool(words), len(self.beside) + bool(beside)
+        self._metered, self._metered_beside = self._checked, self._checked_beside
         if beside and meter.over(beside, beside=True):
             self.allowed = ("", meter.within(beside))
         elif words and meter.over(words):
             self.allowed = (meter.within(words), beside)
-        self._room = meter.room
+        self._at_most, self._room = meter.made, meter.room
         return meter.stopped
 
     def _blank(self, size: int) -> bool:
@@ -350,31 +401,35 @@ def refusal_error(endpoint: Endpoint, words: str, step: str) -> ContentRefused:
     return ContentRefused(f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=step)
 
 
-def stop_notes(endpoint: str, limit: int | None, *, looped: bool, overran: bool) -> tuple[str, ...]:
-    """Return the note on an answer that was stopped, for repeating itself or at its limit; () where it was not."""
+def stop_note(endpoint: str, limit: int | None, *, looped: bool, overran: bool) -> str:
+    """Return the note on an answer that was stopped, for repeating itself or at its limit; "" where it was not."""
     if looped:
-        return (LOOP_STOPPED,)
-    return (f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped",) if overran else ()
+        return LOOP_STOPPED
+    return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped" if overran else ""
 
 
-def ending_notes(
-    reason: str, text: str, tokens: int | None, *, called: bool, thought: int | None = None
-) -> tuple[str, ...]:
-    """Return the notes on how an answer ended by itself.
+def answer_notes(
+    reason: str, text: str, tokens: int | None, *, called: bool, thought: int | None = None, stopped: str = "",
+    repeats: bool = False,
+) -> tuple[str, ...]:  # fmt: skip
+    """Return the notes on an answer and how it ended.
 
     Args:
         tokens: tokens that were made, or were allowed. called: tools were called. thought: reasoning tokens among them.
+        stopped: why it did not end by itself (``stop_note``). repeats: it repeats itself.
     """
+    if stopped:
+        return (stopped,)
+    again = (REPEATS_NOTE,) if repeats else ()
     if reason == "length" and thought and not text.strip() and not called:
-        return (
-            hint("the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}", thought),
-        )
+        what = "the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}"
+        return (hint(what, thought), *again)
     if reason == "length":
         what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
-        return (hint("{}; allow more with {max-tokens}", what),)
+        return (hint("{}; allow more with {max-tokens}", what), *again)
     if reason == "content_filter":
-        return ("the answer was stopped by the host's content filter",)
-    return () if text.strip() or called else ("the answer is empty",)
+        return ("the answer was stopped by the host's content filter", *again)
+    return again if text.strip() or called else ("the answer is empty", *again)
 
 
 MAX_REPLY = MAX_DOCUMENT  # bytes of a reply that is not streamed

@@ -51,7 +51,6 @@ _READ = 0.4
 _LEGIBLE = 0.7  # mean confidence of the characters an eye read, below which they are guesses
 _TEXT = 0.04  # share of a picture's area that is text, from which on there must be words to read
 _LETTERS = re.compile(r"[^\W_]")
-REPEATS_NOTE = "the answer repeats itself; the model may be stuck: ask differently, or use a stronger one"
 
 
 def remarks(op: str, product: StepProduct, name: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.cost_model.context_window import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
-from intermodal.executor.attempt.answer_state import ending_notes, is_refusal, refusal_error, stop_notes, stops_loops
+from intermodal.executor.attempt.answer_state import answer_notes, is_refusal, refusal_error, stop_note, stops_loops
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.conversion import checks
@@ -301,11 +301,10 @@ async def _remark(run: RouteRun, done: FinishedCall, step: Call, limit: int | No
     made = done.made
     tokens = done.actual.usage.output_tokens or limit
     thought = done.actual.usage.reasoning_tokens
-    notes = stop_notes(step.endpoint, limit, looped=made.looped, overran=made.overran)
-    if not notes:
-        notes = ending_notes(made.finish_reason, made.text, tokens, called=bool(made.said), thought=thought)
-        notes += (checks.REPEATS_NOTE,) if looped else ()
-    for note in notes:
+    for note in answer_notes(
+        made.finish_reason, made.text, tokens, called=bool(made.said), thought=thought, repeats=looped,
+        stopped=stop_note(step.endpoint, limit, looped=made.looped, overran=made.overran),
+    ):  # fmt: skip
         await run.state.emit(Note(text=note, step=step.id, warns=True))
 
 

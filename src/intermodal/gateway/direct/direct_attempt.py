@@ -18,20 +18,19 @@ from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.tokens import text_tokens
 from intermodal.events import Usage
 from intermodal.executor.api import (
-    REPEATS_NOTE,
     AttemptAccount,
     AttemptEnding,
     PriorAttempt,
+    answer_notes,
     context_lesson,
     count_answer_tokens,
     deadline_missed,
     detect_truncated_prompt,
-    ending_notes,
     json_answer,
     refusal_error,
     repeats,
     reported_usage,
-    stop_notes,
+    stop_note,
     stops_loops,
     usage_is_complete,
 )
@@ -262,7 +261,7 @@ class DirectAttempt:
     def _missed(self, error: errors.CallError) -> None:
         reply, context = self._reply, self._context
         if self._give_up(error.code, tokens=0 if self._way.free else None):
-            context.metrics.attempts[self._way.endpoint.id, "cancelled"] += 1
+            context.metrics.attempt(self._way.endpoint.id, "cancelled")
         if not reply.status:
             answer_failure(context, self._asked, reply, error)
             return
@@ -456,15 +455,14 @@ class DirectAttempt:
     def _notes(self, text: str) -> tuple[str, ...]:
         """What the executor would have said of the answer."""
         exchange = self._exchange
-        stopped = stop_notes(self._way.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran)
-        if stopped:
-            return stopped
         usage = exchange.usage
         made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
-        said = ending_notes(exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought)
-        if self._shortened is not None:
-            said = (_SHORTENED.format(self._way.limit, self._limit), *said)
-        return (*said, REPEATS_NOTE) if self._way.schema is None and repeats(text) else said
+        notes = answer_notes(
+            exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought,
+            stopped=stop_note(self._way.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran),
+            repeats=self._way.schema is None and repeats(text),
+        )  # fmt: skip
+        return notes if self._shortened is None else (_SHORTENED.format(self._way.limit, self._limit), *notes)
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
         """A server near by that read less than it was sent."""
@@ -644,7 +642,7 @@ class DirectAttempt:
         context = self._context
         if (lesson := context_lesson(error, way.endpoint)) is not None:
             context.client.upstreams.learn(lesson, time.monotonic())
-        context.metrics.attempts[way.endpoint.id, error.code] += 1
+        context.metrics.attempt(way.endpoint.id, error.code)
         self._settle(ending, None)
         context.note_failure(error)
         self._called(ending, _tokens(exchange.usage), error.code)

@@ -307,9 +307,10 @@ class OpenAIResponsesStream(TranscodedStream):
     def _start_anew(self, through: list[bytes]) -> End:
         """From its beginning: nothing of it was shown."""
         self._through = False
-        for said in (through, self._held, self.text, self.refusal, self.calls):
-            said.clear()
-        self.first_at, self._size = None, 0
+        through.clear()
+        self._held.clear()
+        self._size = 0
+        self.restart()
         kept, self._kept = self._kept, []
         end: End = ""
         for event in kept:

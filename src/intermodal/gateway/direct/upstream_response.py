@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Refusal
-from intermodal.executor.api import MAX_REPLY, AnswerState, trailing_timeout
+from intermodal.executor.api import MAX_REPLY, AnswerState, exceeds_limit, trailing_timeout
 from intermodal.gateway.client_apis import ReplyEncoder
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
@@ -236,7 +236,7 @@ class BufferedResponse(UpstreamResponse):
                 return
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
-        if len(piece.text) + len(piece.beside) > self._room:
+        if exceeds_limit(piece.text + piece.beside, self.limit):
             piece = self._bounded(piece)
         self.first_at = monotonic()
         self._note(piece)
@@ -416,11 +416,12 @@ class StreamedResponse(UpstreamResponse):
 
     def _words(self, text: str, event: bytes, through: list[bytes]) -> End:
         """A chunk of words and nothing else."""
-        if self.say(text) and self._cuts(through):
+        ends = self.say(text)
+        if ends and self._cuts(through):
             return "stopped"
         through.append(event)
         self.said = self.said or not text.isspace()
-        return "stopped" if self.stopped else ""
+        return "stopped" if ends else ""
 
     def _cuts(self, through: list[bytes], *, called: bool = False) -> bool:
         """Return whether the piece that the answer ends with is not shown as it came, but as far as it is allowed.
