@@ -39,7 +39,7 @@ def test_what_failed_inside_has_no_code(house: GatewayServer, monkeypatch: pytes
         raise RuntimeError("no")
 
     monkeypatch.setattr("intermodal.gateway.endpoints.chat.plan_request", broken)
-    found = house.chat(n=1, logprobs=False)
+    found = house.chat(of_no_client=True)  # so that it is planned and not passed on
     assert (found.status_code, found.json()["error"]["code"]) == (500, None)
 
 
