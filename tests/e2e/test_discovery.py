@@ -299,10 +299,15 @@ CAN = {
         ({"/v1/models": row("llama-swap", capabilities={"vision": False})}, "llama-swap", ["text"], None),
         ({"/v1/models": row("local"), "/v1/models/capabilities": CAN}, "localai", ["text", "image"], None),
         ({"/v1/models": SD_SERVER}, "stable-diffusion-cpp", [], None),
+        ({"/v1/models": row("vllm", max_model_len=9), "/health": {"status": "healthy"}}, "vllm-omni", [], 9),
+        ({"/v1/models": row("local"), "/health": {"status": "healthy"}}, "", None, None),
         ({"/v1/models": row("openai")}, "", None, None),
         ({"/": "a page of one's own"}, "", None, None),
     ],
-    ids=["vllm", "llama-swap", "llama-swap by hand", "localai", "stable-diffusion.cpp", "unknown", "no model server"],
+    ids=[
+        "vllm", "llama-swap", "llama-swap by hand", "localai", "stable-diffusion.cpp", "vllm-omni",
+        "healthy alone is no sign", "unknown", "no model server",
+    ],
 )  # fmt: skip
 def test_servers_are_told_apart_by_what_only_they_say(
     cli: Cli, found: Any, replies: dict[str, Any], kind: str, input: list[str] | None, context: int | None
@@ -312,6 +317,19 @@ def test_servers_are_told_apart_by_what_only_they_say(
         (server,) = cli("doctor", "--json").document["servers"]
     assert server["kind"] == kind
     assert [(m["input"], m["context"]) for m in server["models"]] == ([(input, context)] if kind else [])
+
+
+def test_comfyui_is_named_with_what_it_is_not_used_for_and_not_planned_with(cli: Cli, found: Any) -> None:
+    stats = {"system": {"comfyui_version": "0.34.0", "os": "posix"}, "devices": [{"name": "cpu", "type": "cpu"}]}
+    with answering({"/system_stats": stats}) as address:
+        found(address)
+        document = cli("doctor", "--json").document
+    (server,) = document["servers"]
+    assert (server["kind"], server["version"], server["models"]) == ("comfyui", "0.34.0", [])
+    (finding,) = (each for each in document["findings"] if each["area"] == "server")
+    assert finding["state"] == "unused"
+    assert finding["what"].startswith("ComfyUI 0.34.0: it runs workflows")
+    assert "sd-server" in finding["what"]
 
 
 def test_looking_takes_a_second_at_most_whoever_is_slow(cli: Cli, found: Any, text_server: LlamaServer) -> None:

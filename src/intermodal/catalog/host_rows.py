@@ -314,12 +314,14 @@ class ServerFingerprint(Value, forbid_unknown_fields=True):
         path: below the server's root, asked with GET.
         key: where to look in its JSON, dotted, ``*`` for any item of a list ("data.*.owned_by"); "" looks at the text.
         says: a regular expression that the value matches; "" accepts any value.
+        also: path, key and expression of a second reply, which has to hold, too, where the first is not enough.
     """
 
     step: int
     path: str
     key: str = ""
     says: str = ""
+    also: tuple[str, str, str] | None = None
 
 
 class ListingRequest(Value, forbid_unknown_fields=True):
@@ -343,6 +345,7 @@ class DiscoveryRules(Value, forbid_unknown_fields=True):
         sets_context: its protocol says how much context is wanted, so what a model was trained for is what it has.
         forwards: the host that models belong to which it passes on to a service elsewhere: who must be consented to.
         forwarded_names: patterns of the names of such models. forwarded_keys: keys of such a model in its lists.
+        unusable: why nothing is asked of such a server here, "" where it is used.
     """
 
     signs: tuple[ServerFingerprint, ...] = ()
@@ -353,6 +356,7 @@ class DiscoveryRules(Value, forbid_unknown_fields=True):
     forwards: str = ""
     forwarded_names: tuple[str, ...] = ()
     forwarded_keys: tuple[str, ...] = ()
+    unusable: str = ""
 
 
 class HostRow(Value, forbid_unknown_fields=True):

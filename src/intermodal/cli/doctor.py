@@ -425,7 +425,7 @@ async def _ask(row: HostRow, key: str) -> DoctorFinding:
 
 def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -> Iterator[DoctorFinding]:
     """Servers that were found, and what each says of its models."""
-    from intermodal.cli.rendering.server_text import MOST, model_words, passed_on_to, title
+    from intermodal.cli.rendering.server_text import MOST, model_words, passed_on_to, title, unusable
 
     if not client.known.wanted:
         yield DoctorFinding(area="server", name="", state="unused", what="servers of this machine are not looked for",
@@ -443,6 +443,9 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
             )
             continue
         late = "" if server.whole else "; it was too slow to be asked everything"
+        if why := unusable(server):
+            yield DoctorFinding(area="server", name=at, state="unused", what=f"{title(server)}: {why}")
+            continue
         models = "1 model" if len(server.models) == 1 else f"{len(server.models)} models"
         what = f"{title(server)}, {models}, nothing loaded to find out{late}"
         yield DoctorFinding(area="server", name=at, state="ok", what=what)

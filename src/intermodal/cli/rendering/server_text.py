@@ -39,6 +39,14 @@ def passed_on_to(server: DiscoveredServer) -> str:
     return row.discovery.forwards if row is not None and row.discovery is not None else server.kind
 
 
+def unusable(server: DiscoveredServer) -> str:
+    """Why nothing is asked of a server of this kind, "" where it is used."""
+    from intermodal.catalog.shipped_rows import shipped_rows
+
+    row = next((row for row in shipped_rows().hosts if row.id == server.kind), None)
+    return row.discovery.unusable if row is not None and row.discovery is not None else ""
+
+
 def model_words(model: DiscoveredModel) -> str:
     """What a server says of a model, in one line."""
     from intermodal.cli.rendering.tables import count

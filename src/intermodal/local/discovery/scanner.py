@@ -113,9 +113,15 @@ class _Visit:
     async def _told_apart(self) -> str:
         signs = [(sign, kind) for kind, row in self._kinds.items() for sign in row.signs]
         for sign, kind in sorted(signs, key=lambda pair: pair[0].step):
-            if _holds(sign, await self._get(sign.path)):
+            if _holds(sign, await self._get(sign.path)) and await self._holds_also(sign):
                 return kind
         return ""
+
+    async def _holds_also(self, sign: ServerFingerprint) -> bool:
+        if sign.also is None:
+            return True
+        path, key, says = sign.also
+        return _holds(ServerFingerprint(step=sign.step, path=path, key=key, says=says), await self._get(path))
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         """Return status and body, (0, b"") without a reply. Every path is requested once."""
