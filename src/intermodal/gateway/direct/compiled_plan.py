@@ -40,7 +40,6 @@ from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import append_words, last_words
-from intermodal.protocols.openai_chat.request import MAX_STOP
 from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.protocols.request_fields import scale_thinking, unenforced_tools, unforwarded_fields
 from intermodal.request import JsonOutput, Request, TextOutput
@@ -347,8 +346,6 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, t
 
 def _request_not_direct(chat: ParsedChat, request: Request, chosen: Candidate, step: Call, endpoint: Endpoint) -> str:
     asked, limit = request.sampling.max_tokens, output_limit(step, request)
-    if len(request.sampling.stop) > MAX_STOP:
-        return "it names more words to stop at than its host takes"
     if scale_thinking(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
         return "its settings are made to fit its host"
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
