@@ -243,7 +243,7 @@ class ConversationReader:
             if role == "assistant":
                 self.answered()
             taken.append(message)
-        return taken
+        return taken or None
 
     def _take(self, role: Role, part: WirePart, seen: Callable[[CodedImage], ImageFacts | None]) -> bool:
         if isinstance(part, WireText):

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from tests.unit.gateway.gateway_server import GatewayServer
+from tests.unit.gateway.test_direct_rows import input_of, messages_of
 
 from intermodal.content import together
 from intermodal.executor.preparation import prompt
-from intermodal.gateway.client_apis import ANTHROPIC_MESSAGES, OPENAI_CHAT, ClientApi
+from intermodal.gateway.client_apis import ANTHROPIC_MESSAGES, OLLAMA_CHAT, OPENAI_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.state.conversations import _digest
 from intermodal.media.text.script_counts import count_scripts
@@ -20,7 +21,9 @@ from intermodal.planner.planning_case import question_of
 from intermodal.protocols.anthropic import chat_shape as anthropic_shape
 from intermodal.protocols.calls import WireText
 from intermodal.protocols.framing.media_extraction import ExtractedBody
+from intermodal.protocols.ollama import chat_shape as ollama_shape
 from intermodal.protocols.openai_chat import chat_shape as openai_chat_shape
+from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape
 from intermodal.request_from_call import request_from_call
 
 SEED = 20_261_130
@@ -69,6 +72,8 @@ def anthropic(chance: random.Random) -> dict[str, Any]:
 _APIS: dict[str, tuple[Callable[[random.Random], dict[str, Any]], Any, ClientApi]] = {
     "openai_chat": (openai_chat, openai_chat_shape, OPENAI_CHAT),
     "anthropic": (anthropic, anthropic_shape, ANTHROPIC_MESSAGES),
+    "openai_responses": (input_of, openai_responses_shape, OPENAI_RESPONSES),
+    "ollama": (messages_of, ollama_shape, OLLAMA_CHAT),
 }
 
 
