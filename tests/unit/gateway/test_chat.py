@@ -91,7 +91,7 @@ def test_words_may_hold_any_letter_the_first_time_and_the_next(
     """A line's end of Word's is one of them. What is said in a chat is no file whose kind is to be found out."""
     turns = [("user", f"one{letter}two"), ("assistant", f"three{letter}four"), ("user", f"five{letter}six")]
     messages = [{"role": role, "content": said} for role, said in turns]
-    for more in ({}, {}, {"logprobs": False}):
+    for more in ({}, {}, BY_EXECUTOR):
         found = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": messages, **more})
         assert found.status_code == 200, found.text
         assert [each["content"] for each in host.attempts[-1].json["messages"]] == [said for _, said in turns]
@@ -605,7 +605,7 @@ def test_the_values_of_a_body_are_counted_once_whichever_way_it_goes(
     more_than = counting.has_more_values
     monkeypatch.setattr(counting, "has_more_values", seen)
     long = "word " * 25_000
-    for more in ({}, {"moderation": True}, {"tools": None, "n": 1, "logprobs": False}):
+    for more in ({}, {"moderation": True}, BY_EXECUTOR):
         counted.clear()
         house.chat(long, **more)
         assert len(counted) == 1, more
@@ -616,7 +616,7 @@ def test_the_values_of_a_body_are_counted_once_whichever_way_it_goes(
 
 
 def test_too_many_values_are_refused_whichever_way_the_body_goes(house: GatewayServer, host: FakeHost) -> None:
-    for more in ({"stop": [""] * 120_000}, {"moderation": [1] * 120_000}):
+    for more in ({"stop": [""] * 120_000}, {"of_no_client": [1] * 120_000}):
         found = house.chat("hello", **more)
         assert found.status_code == 413 and "100,000 values" in found.text
     assert not host.attempts

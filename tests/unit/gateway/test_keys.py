@@ -368,7 +368,7 @@ def test_an_attempt_of_which_nobody_tells_counts_once_at_what_it_may_have_cost(
 ) -> None:
     host.answer = "word " * 50
     host.fault = Fault("cut" if ends == "cut" else "stall", 3)
-    tree = {**ASKED, "max_tokens": 1000, **({"logprobs": False} if long else {})}
+    tree = {**ASKED, "max_tokens": 1000, **(BY_EXECUTOR if long else {})}
     if ends == "cut":
         assert "error" in chat(keyed, "free", stream=True, **{k: v for k, v in tree.items() if k not in ASKED}).text
     else:
