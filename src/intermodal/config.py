@@ -326,7 +326,7 @@ def _serve(table: Mapping[str, Any], where: str) -> ServeTable:
     return msgspec.structs.replace(found, rates=rates, prompts=prompts)
 
 
-_ALIAS = 'write the name that clients ask for, and what they get: "gpt-4o" = "policy:cheap"'
+_ALIAS = 'write the name that clients use, and its target: "gpt-4o" = "policy:cheap"'
 
 
 def _alias(alias: str, meant: str) -> str:

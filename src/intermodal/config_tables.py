@@ -47,7 +47,7 @@ LISTENS = 'an address of this machine or a name that stands for one, as "127.0.0
 _KEEP = 'hours ("12h"), days ("90d"), weeks ("4w") or "forever"'
 _Region = Annotated[str, Meta(pattern=REGION, extra={"wanted": REGION_WORDS})]
 _LANGUAGE = 'the two or three letters of a language, as "en"'
-_RELEASE = 'what is private and what may leave of it, as "audio:text"'
+_RELEASE = 'the private kind and the derived kind that may leave, as "audio:text"'
 
 
 # Of a policy, what the file says at its top for every request that does not say otherwise.

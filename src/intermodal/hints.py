@@ -190,7 +190,7 @@ def _read(template: str) -> tuple[str | Setting, ...]:
 PULL_LIST = command("intermodal pull --list")
 MODELS = action("intermodal models", http="/v1/models")
 EVERY_MODEL = action("intermodal models", http=f"/v1/models{ALIASES}")
-_WHO = "whoever runs the server can give it (intermodal hosts add "
+_WHO = "the owner of the server can provide it (intermodal hosts add "
 
 
 def consent_to(*hosts: str) -> Hint:
@@ -199,7 +199,7 @@ def consent_to(*hosts: str) -> Hint:
     add = f"or intermodal hosts add {named}"
     if len(hosts) > 1:
         once = joined_by(" or ", (setting("host", host) for host in hosts))
-        others = f"{' or '.join(hosts)}, which whoever runs the server can do: intermodal hosts add NAME"
+        others = f"{' or '.join(hosts)}, which the owner of the server can do: intermodal hosts add NAME"
     else:
         once, others = setting("host", named), f"{_WHO}{named})"
     return action(hint("{} for this once, {}", once, add), http=others)

@@ -168,7 +168,7 @@ class Advice(Value):
         reason: why it is that. matters: what is said about labels, "" where they matter.
         by: what ranks, in words. best: the first is the decision, the others what would be chosen without the models
             before them; three at most.
-        otherwise: the pick where somebody waits and a second counts, if nobody is taken to wait; None where that is
+        otherwise: the pick if a person waits and a second counts, if nobody is taken to wait; None where that is
             the same, or seconds count already.
         kinds: every use that came into question. path: how the decision was come to.
         asked, assumed: what was stated, and what was not. sources: where the numbers come from.
@@ -259,12 +259,12 @@ def _body(advice: Advice) -> list[str]:
 
 
 def _best(advice: Advice) -> list[str]:
-    """The best three, each of another model, and the pick where somebody waits."""
+    """The best three, each of another model, and the pick if a person waits."""
     lines = [f"the best {_COUNTED[len(advice.best)]}by {advice.by}"]
     for place, pick in enumerate(advice.best, 1):
         lines += _numbered(str(place), pick)
     if advice.otherwise is not None:
-        lines += ["where somebody waits for each answer", *_numbered("-", advice.otherwise)]
+        lines += ["if a person waits for each answer", *_numbered("-", advice.otherwise)]
     return lines
 
 

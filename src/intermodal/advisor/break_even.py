@@ -60,7 +60,7 @@ def capacity(offer: RouteOffer) -> Quantity:
     """Requests a month that one machine answers one after the other, its models loaded."""
     seconds, load = offer.seconds, offer.load
     if not seconds.known or seconds.mid <= load.mid:
-        return unknown("nobody knows how long it takes")
+        return unknown("its duration is unknown")
     slow, mid = max(seconds.high - load.high, 1e-3), seconds.mid - load.mid
     fast = max(min(seconds.low - load.low, mid), 1e-3)
     low, middle, high = (offer.slots * MONTH / each for each in (max(slow, mid), mid, fast))
@@ -97,7 +97,7 @@ def describe_queue(question: AdviceQuestion, here: RouteOffer, machines: int) ->
     waits = mean_wait(seconds, servers, busy)
     many = f"{machines:,} machines are" if machines > 1 else "one machine is"
     if busy >= 1:
-        return f"{many} never done at that volume: requests wait for ever"
+        return f"{many} never done at that volume: requests queue without end"
     more = "" if busy <= BUSY else f"; {machines + 1:,} would wait less"
     share = f"{busy:.0%}" if busy >= 0.01 else "less than 1%"
     said = f"requests wait {plain_seconds(waits)} s on average" if waits >= 0.01 else "hardly any waits"
@@ -138,7 +138,7 @@ def _describe(found: BreakEven, question: AdviceQuestion, owned: OwnedHardware, 
         cheaper = "the hardware" if own < bill else "the host"
         return f"{words}; at yours ${plain_money(bill)} hosted, ${plain_money(own)} here: {cheaper} is cheaper"
     if not found.capacity.known:
-        return "nobody knows how many requests a machine here answers, so there is nothing to compare"
+        return "the request rate of a machine here is unknown, so there is nothing to compare"
     share = owned.per_month / found.capacity.mid
     return (
         f"at no volume: a machine that is never idle answers {found.capacity.mid:,.0f} requests a month at "

@@ -142,7 +142,7 @@ def candidate_catalog(
 def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:
     """Weights that one would have to get first are no advice while nobody knows what they may be used for."""
     known = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
-    return "" if known else "for a server of one's own, and nobody states what its licence permits (--licence any)"
+    return "" if known else "for a server of one's own, and the terms of its licence are unknown (--licence any)"
 
 
 def _hosts(
@@ -216,7 +216,7 @@ def own_servers(hardware: Hardware, models: Snapshot) -> Iterator[Endpoint]:
             price=FREE,
             speed=_speed(model, hardware),
             memory=memory,
-            evidence=Evidence(level="declared", source="imagined: nobody runs it yet"),
+            evidence=Evidence(level="declared", source="hypothetical: not running yet"),
         )
 
 
@@ -267,7 +267,7 @@ _HEARS = between(0.005, 0.028, 0.06, "published of faster-whisper with small mod
 LARGE = 1e9  # parameters
 # Of what two cores take: nobody published it on a card.
 _FASTER = (0.05, 0.3, 1.2)
-_UNPUBLISHED = "measured on 2 cores; nobody published it on a card"
+_UNPUBLISHED = "measured on 2 cores; no figure for a card is published"
 
 
 def server_speed(parameters: float, active: float, machine: Machine, users: int = 1) -> Speed:

@@ -94,7 +94,7 @@ def _without_time(endpoint: Endpoint) -> Endpoint:
     return msgspec.structs.replace(endpoint, ready=False, missing=NO_TIME, todo="")
 
 
-NO_TIME = "has no time for so many requests"
+NO_TIME = "is too slow for that many requests"
 
 
 def decide(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, known: Statistics = NO_STATISTICS) -> Advice:
@@ -301,7 +301,10 @@ def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> Route
     return RouteOffer(place=place, refused=reasons)
 
 
-_NOBODY, _ANOTHER_JOB = ("no such model is known there",), ("not what is wanted here", "no endpoint is known")
+_NOBODY, _ANOTHER_JOB = (
+    ("no such model is known there",),
+    ("another kind of output is wanted here", "no endpoint is known"),
+)
 _KEEP = "which --keep asks for"
 
 
@@ -331,7 +334,7 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
     endpoint = planning.catalog.by_id[route.endpoint]
     volume = planning.question.volume
     usd = route.total.cost if route.total.cost.known else unknown(f"no price of {endpoint.id} is known")
-    monthly = unknown("nobody said how many requests") if volume is None else usd.scaled(volume.per_month)
+    monthly = unknown("the number of requests is not stated") if volume is None else usd.scaled(volume.per_month)
     calls = [planning.catalog.by_id[step.endpoint] for step in route.steps if isinstance(step, Call)]
     slots = planning.question.hardware.users if all(each.host is OWN_SERVER for each in calls) else 1
     made_here = RouteOffer(place=place, seconds=route.total.seconds, load=route.total.load_seconds, slots=slots)
@@ -373,12 +376,12 @@ def offer(planning: QuestionPlanner, made: Plan, place: OfferPlace) -> RouteOffe
 def _speed_sources(question: AdviceQuestion) -> str:
     """Where the speeds of models on stated cards are from."""
     ears = (
-        "speech recognition on a card by published factors, text recognition and synthesis by a wide range, as nobody "
-        "published any"
+        "speech recognition on a card by published factors, text recognition and synthesis by a wide range, as no "
+        "figures are published"
     )
     if all(gpu.bandwidth for gpu in question.hardware.machine.gpus):
         return f"from bandwidth and compute of the cards, within the ranges that measurements have; {ears}"
-    return f"nobody says how fast those cards are, so the ranges are wide; {ears}"
+    return f"the speed of those cards is not published, so the ranges are wide; {ears}"
 
 
 def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
@@ -395,7 +398,7 @@ def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:
 
 PERMITS = {
     "commercial": "commercial use", "conditions": "commercial use on conditions", "research": "research only",
-    "": "nobody says for what",
+    "": "purpose not stated",
 }  # fmt: skip
 
 
@@ -443,9 +446,9 @@ def _reason(
 
 
 _BY_OUTPUT: dict[UseName, str] = {
-    "recognition": "words of a recording come out, and nobody answers anything",
-    "synthesis": "the text itself is spoken, and nobody answers anything",
-    "translation": "words come out in another language, and nobody answers anything",
+    "recognition": "the output is the words of a recording, with no answer to generate",
+    "synthesis": "the text itself is spoken, with no answer to generate",
+    "translation": "the output is a translation, with no answer to generate",
     "embedding": "vectors say enough, and no words come out",
     "encoding": "scores of labels come out, and no words",
     "matching": "labels are held against what pictures show, and no words come out",
@@ -466,9 +469,9 @@ def _question_words(question: AdviceQuestion) -> str:
 
 
 def _assumptions(question: AdviceQuestion) -> tuple[str, ...]:
-    found = [f"sizes nobody stated: {', '.join(question.assumed)}"] if question.assumed else []
+    found = [f"sizes assumed: {', '.join(question.assumed)}"] if question.assumed else []
     if question.prompt == PROMPT and question.makes in ("text", "json", "speech") and not question.verbatim:
-        found.append("a prompt that asks for nothing in particular (--prompt)")
+        found.append("a neutral prompt (--prompt)")
     if question.out_tokens is None and question.makes in ("text", "json", "speech") and not question.verbatim:
         found.append("an answer as long as such prompts usually get (--out-tokens)")
     kinds = {piece.kind for piece in question.parts}
@@ -476,15 +479,15 @@ def _assumptions(question: AdviceQuestion) -> tuple[str, ...]:
         found.append("every page of a pdf has a text layer of 2,500 letters" + (
             "" if question.figures else " and no figures (--scanned, --figures)"))  # fmt: skip
     if kinds & {"image"} and not question.shows:
-        found.append("nobody said whether pictures show text or a scene (--shows)")
+        found.append("whether pictures show text or a scene is not stated (--shows)")
     if question.makes == "scores" and not question.labels:
         found.append(f"{len(LABELS)} labels of a word or two (--labels)")
     if question.makes == "image":
         found.append("one picture of 1024x1024 a request, of medium quality where a model sells by quality")
     if question.objective == "default" and question.somebody_waits:
-        found.append(f"somebody waits, and a second is worth ${question.policy.time_value:g} (--nobody-waits)")
+        found.append(f"a person waits, and a second is worth ${question.policy.time_value:g} (--nobody-waits)")
     elif question.objective == "default" and question.waits is None:
-        found.append("nobody waits for an answer, so money alone ranks (--waiting)")
+        found.append("no person waits for an answer, so money alone ranks (--waiting)")
     return tuple(found)
 
 
@@ -506,7 +509,7 @@ def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
     rows = [f"regions = {list(question.regions)}".replace("'", '"')] if question.regions else []
     rows += ["trains = false"] if question.retention == "no-training" else []
     rows += ["retention_days = 0"] if question.retention == "none" else []
-    todo = f"; who knows better writes [hosts.NAME] with {' and '.join(rows)} into the config" if rows else ""
+    todo = f"; to state better figures, write [hosts.NAME] with {' and '.join(rows)} into the config" if rows else ""
     return f"{count:,} endpoint{'s' * (count > 1)}: {reason}{todo}"
 
 
@@ -542,9 +545,9 @@ def _sources(question: AdviceQuestion, offers: CandidateCatalog) -> tuple[str, .
 ROUNDED = 1e-8  # USD: less is how a score is rounded
 CLOSE = 0.10  # of the objective's number: nearer than that, estimates do not tell two uses apart
 _ENDS: dict[UseName, str] = {
-    "recognition": "the words of a recording are wanted, and nobody answers anything",
-    "synthesis": "the text itself is spoken, and nobody answers anything",
-    "translation": "the words of a recording are wanted in another language, and nobody answers anything",
+    "recognition": "the words of a recording are wanted, with no answer to generate",
+    "synthesis": "the text itself is spoken, with no answer to generate",
+    "translation": "the words of a recording are wanted in another language, with no answer to generate",
     "embedding": "vectors say enough, and no words are wanted",
     "encoding": "scores of labels are wanted, and no words",
     "matching": "labels are held against what pictures show, and no words are wanted",

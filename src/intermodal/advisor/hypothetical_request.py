@@ -122,7 +122,7 @@ def _looks(question: AdviceQuestion) -> tuple[Quantity, Quantity]:
         return between(DENSE * 0.8, DENSE, DENSE * 1.2, "stated: full of text"), exact(LETTERS, "stated")
     if question.shows == "scene":
         return exact(0.0, "stated: a scene"), exact(0.0, "stated")
-    return unknown("nobody said what it shows"), unknown("not sampled")
+    return unknown("its content is not stated"), unknown("not sampled")
 
 
 def _pages(question: AdviceQuestion, piece: CountablePart) -> tuple[PageFacts, ...]:

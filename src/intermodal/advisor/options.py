@@ -339,7 +339,7 @@ def parse_kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
     for word in _split(words):
         if word not in _KINDS:
             near = get_close_matches(word, _KINDS, 2, 0.6)
-            raise UsageError(f"{word!r} is no kind of content", where=where, todo=_or(near, IN))
+            raise UsageError(f"{word!r} is not a kind of content", where=where, todo=_or(near, IN))
         found[_KINDS[word]] = None
     if not found:
         raise UsageError("nothing goes in", where=where, todo=f"name some of {', '.join(IN)}")

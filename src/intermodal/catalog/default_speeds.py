@@ -22,7 +22,7 @@ SizeClass = Literal["mini", "mid", "large"]
 
 SIZE_UNKNOWN = "its size is not known"
 # Assumed of a host that nobody has timed. Real runs replace it after a few calls.
-PLACEHOLDER = "a placeholder, nobody timed it"
+PLACEHOLDER = "a placeholder, not measured"
 _ASSUMED = "assumed: "
 
 

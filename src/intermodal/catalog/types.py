@@ -144,7 +144,7 @@ class Price(Value):
 
     Units: ``input_mtok`` / ``output_mtok`` per million text tokens, ``input_image_mtok`` and
     ``input_audio_mtok`` per million tokens of that modality (None: same as text, unless it is in ``unpriced``, the
-    kinds that go in at a price that nobody states), ``input_video_mtok`` of videos (None:
+    kinds that go in at an unknown price), ``input_video_mtok`` of videos (None:
     same as pictures; plans price them so, and what differs is not sent), ``output_audio_mtok`` per million
     tokens of speech that a model makes and ``output_image_mtok`` of pictures (None: same as text), ``input_mchar`` per
     million characters to be spoken, ``second`` per second of audio (beside a price of

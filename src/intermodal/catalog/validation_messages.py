@@ -54,7 +54,7 @@ def describe_expected(text: str, cls: type[Any], path: str) -> str:
         hidden = is_secret_field(str(key[-1])) or not is_safe_to_echo(enum[1])
         return f"must be {words or 'one of ' + ', '.join(allowed)}" + ("" if hidden else f", not {enum[1]!r}")
     if enum:
-        return "is none of the words that may stand here"
+        return "is not one of the allowed words"
     if words and "matching regex" in text:
         return f"must be {words}"
     return f"{text[:1].lower()}{text[1:]}"

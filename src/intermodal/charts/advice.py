@@ -83,7 +83,7 @@ def svg(advice: Advice, name: str = "") -> str:
 def _next(advice: Advice) -> list[tuple[str, RoutePick]]:
     """What comes after the decision, each with its place."""
     found = [(_PLACES[place], pick) for place, pick in enumerate(advice.best[1:])]
-    return found + ([("Where somebody waits", advice.otherwise)] if advice.otherwise is not None else [])
+    return found + ([("If a person waits", advice.otherwise)] if advice.otherwise is not None else [])
 
 
 _PLACES = ("Second", "Third")
@@ -400,7 +400,7 @@ def page(advice: Advice) -> str:
 
 def _picks(advice: Advice) -> list[list[str]]:
     rows = [[str(place), *_pick(pick)] for place, pick in enumerate(advice.best, 1)]
-    return rows + ([["where somebody waits", *_pick(advice.otherwise)]] if advice.otherwise is not None else [])
+    return rows + ([["if a person waits", *_pick(advice.otherwise)]] if advice.otherwise is not None else [])
 
 
 def _pick(pick: RoutePick) -> list[str]:

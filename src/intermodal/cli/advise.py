@@ -38,7 +38,7 @@ Examples
     help="What comes out, the answer first: text, json, transcript, scores, speech, embedding, image.",
 )
 @click.option("--requests", default="", metavar="N/day", help="How often: 10000/day, 50k/month.")
-@click.option("--prompt", default="", metavar="TEXT", help="What is asked; its words say what has to be kept.")
+@click.option("--prompt", default="", metavar="TEXT", help="The question; its words determine what has to be kept.")
 @click.option("--text", "texts", multiple=True, metavar="WORDS", help="Size of a text, as 500words or 3000chars.")
 @click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="Size of a picture; repeatable.")
 @click.option("--audio", "sounds", multiple=True, metavar="TIME", help="Length of a recording, as 60s or 1m30s.")
@@ -48,7 +48,7 @@ Examples
 @click.option("--shows", type=click.Choice(["text", "scene"]), default=None, help="What pictures show.")
 @click.option("--scanned", is_flag=True, help="Pages have no text layer.")
 @click.option("--figures", is_flag=True, help="Pages have figures beside their text.")
-@click.option("--verbatim", is_flag=True, help="The text itself is spoken: nobody answers it.")
+@click.option("--verbatim", is_flag=True, help="Speak the text itself, without answering it.")
 @click.option(
     "--objective",
     type=click.Choice(OBJECTIVES),

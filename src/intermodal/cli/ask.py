@@ -101,10 +101,10 @@ _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice"
 )
 @click.option("--preview", default=None, metavar="FILE",
               help="While a picture is drawn on this machine, write how it looks here, as PNG.")  # fmt: skip
-@click.option("--continue", "go_on", is_flag=True, help="Go on with the last conversation.")
+@click.option("--continue", "go_on", is_flag=True, help="Continue the last conversation.")
 @click.option("--explain", is_flag=True,
               help="Show the whole plan before the answer. On a terminal it is one line otherwise.")  # fmt: skip
-@click.option("-q", "--quiet", is_flag=True, help="Only the answer, and what is wrong with it: no plan, no progress.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the answer and its defects: no plan, no progress.")
 def ask(**given: Any) -> int:
     """Ask PROMPT of FILES (paths, URLs, or - for standard input). Kinds are read from the bytes, not the names.
 

@@ -49,9 +49,9 @@ class LoadLevels(click.ParamType[tuple[int, ...]]):
 @click.option("--tokens", type=click.IntRange(1, 8192), default=64, show_default=True, metavar="N",
               help="Most tokens of an answer.")  # fmt: skip
 @click.option("--max-cost", type=money, default="0.10", show_default=True, metavar="USD",
-              help="Most that all of it may cost; over it nothing is sent.")  # fmt: skip
+              help="Limit on the total cost; nothing is sent beyond it.")  # fmt: skip
 @click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this once; repeatable.")
-@svg_option("Draw what was measured")
+@svg_option("Draw the results")
 @click.option("-q", "--quiet", is_flag=True, help="Only the table: no progress.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def bench(**given: Any) -> int | None:

@@ -50,7 +50,7 @@ class DoctorFinding(Value):
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def doctor(as_json: bool) -> None:
-    """What is installed, reachable, too big, and what to do about each.
+    """Check what is installed, reachable and too large, with fixes.
 
     Looks for servers on this machine (Ollama, LM Studio, llama.cpp, vLLM, …) and asks what they list, and hosts of the
     network whether they are there, 1 second each; no model is loaded, and hosted services are not contacted.

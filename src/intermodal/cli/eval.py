@@ -74,7 +74,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
             default="1.00",
             show_default=True,
             metavar="USD",
-            help="Money limit for the whole evaluation, what it spent before included.",
+            help="Money limit for the whole evaluation, earlier spending included.",
         ),
         click.option(
             "--deadline", type=seconds, default=None, metavar="SECONDS", help="Time limit of each run (30, 90s, 2m)."
@@ -104,7 +104,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
             help="Where finished runs are kept.  [default: a file of this data's in the data folder]",
         ),
         click.option("--fresh", is_flag=True, help="Start again: drop the runs that are kept."),
-        click.option("--no-remember", is_flag=True, help="Do not let plans go by what is measured."),
+        click.option("--no-remember", is_flag=True, help="Do not let plans use the results."),
     ]  # fmt: skip
 
     return with_all(options)
@@ -113,9 +113,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
 @click.command(epilog=EPILOG)
 @click.argument("data", required=False, type=click.Path())
 @run_options(8)
-@click.option(
-    "--forget", is_flag=True, help="Forget what was measured (with DATA: on that data only), and run nothing."
-)
+@click.option("--forget", is_flag=True, help="Forget earlier results (with DATA: of that data only), and run nothing.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the report: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def eval(**given: Any) -> int | None:

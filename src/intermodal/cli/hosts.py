@@ -76,7 +76,7 @@ def list_hosts(as_json: bool) -> None:
     "--protocol",
     type=_ProtocolChoice(PROTOCOLS),
     default=None,
-    help="What is spoken to it; see docs/protocols.md.  [default: openai, which most servers speak]",
+    help="The protocol it speaks; see docs/protocols.md.  [default: openai, which most servers speak]",
 )
 @click.option(
     "--model",
@@ -208,13 +208,13 @@ def confirm_consent(row: HostRow, yes: bool) -> bool:
     address = urlsplit(row.base_url).hostname or row.base_url
     click.echo(f"Plans may then send prompts and files to {row.name or row.id} ({address}).", err=True)
     if not row.checked and row.source.startswith("models.dev"):
-        click.echo(f"Its address is that of {row.source}; nobody here has tried it.", err=True)
+        click.echo(f"Its address is that of {row.source}; it has not been tested.", err=True)
     said = describe_data_policy(row.host())
     told = (
-        f"Of what it is sent, by its word: it {said}." if said else "Nobody states where it computes, or what it keeps."
+        f"Of what it is sent, by its word: it {said}." if said else "Where it computes and what it keeps is not stated."
     )
     click.echo(told, err=True)
-    click.echo("Each plan says what it sends before it sends it; --private and --local keep things here.", err=True)
+    click.echo("Each plan shows what it sends before it sends it; --private and --local keep content here.", err=True)
     return click.confirm(f"Allow {row.id}?", default=False, err=True)
 
 

@@ -60,7 +60,7 @@ def limit_options(*, changing: bool) -> Callable[[F], F]:
         click.option("--expires", default="", metavar="WHEN",
                      help=words("After 30d, 12h, 2w; or on a day, 2027-01-31 (UTC)", ".", "never")),
         click.option("--model", "models", multiple=True, metavar="NAME", help=words(
-            "What it may ask for: a model, vendor/* or auto; repeatable", ".  [default: anything]", "any")),
+            "Allowed models: a model, vendor/* or auto; repeatable", ".  [default: anything]", "any")),
         click.option("--policy", "policies", multiple=True, metavar="NAME", help=words(
             "Policy of the config it may ask for; repeatable", ".  [default: any]", "any")),
     ]  # fmt: skip
@@ -181,7 +181,7 @@ def keys(context: click.Context, as_json: bool) -> None:
 @keys.command(epilog=EPILOG)
 @click.argument("name")
 @limit_options(changing=False)
-@click.option("--metrics", is_flag=True, help="It reads /metrics, and may ask for nothing: for a Prometheus.")
+@click.option("--metrics", is_flag=True, help="A key that only reads /metrics, for Prometheus.")
 @_JSON
 def create(**given: Any) -> None:
     """Make a key. The secret is printed once, on standard output; only its hash is kept."""
@@ -326,12 +326,12 @@ def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKe
             fields[name] = () if removes_limit(names, "any", option) else names_of(names, option)
     rates = {name: given[name] or None for name in ("rpm", "tpm") if given[name] is not None}
     if not (fields or rates or any(units.values())):
-        raise UsageError("nothing is said that should change", where="keys set", todo="say --budget, --rpm, …")
+        raise UsageError("no change is given", where="keys set", todo="say --budget, --rpm, …")
 
     def edit(key: VirtualKey) -> VirtualKey:
         if key.metrics and (fields.keys() - {"expires"} or rates or any(units.values())):
             raise UsageError(
-                "a key for /metrics may ask for nothing", where="keys set", todo="say no more than --expires"
+                "a key for /metrics cannot send requests", where="keys set", todo="say no more than --expires"
             )
         kept = tuple(budget for budget in key.budgets if not units[budget.unit])
         return replace(key, budgets=(*kept, *made), rate=replace(key.rate, **rates), **fields)
@@ -389,7 +389,7 @@ def _alone(given: dict[str, Any]) -> bool:
     said = [option for option, name in others.items() if given[name]]
     if given["metrics"] and said:
         raise UsageError(
-            f"a key for /metrics may ask for nothing, so {said[0]} says nothing of it", where="keys create --metrics",
+            f"a key for /metrics cannot send requests, so {said[0]} says nothing of it", where="keys create --metrics",
             todo="make two keys",
         )  # fmt: skip
     return bool(given["metrics"])

@@ -23,18 +23,18 @@ VERBS: dict[str, tuple[str, str]] = {
     "ask": ("ask", "Ask anything of any files; the answer streams."),
     "explain": ("explain", "Show the plan for a request; spends nothing, contacts no model."),
     "prompt": ("prompt", "Prompt files: list, explain, run, test, convert and check them."),
-    "advise": ("advise", "What kind of model a task needs, and what it would cost, before anything is there."),
+    "advise": ("advise", "Recommend a kind of model for a task, with its cost."),
     "estimate": ("estimate", "Count tokens and money of a call before it is made."),
     "cost": ("cost", "A month's bill of a workload, for several plans side by side."),
     "fit": ("fit", "Whether a local model fits a machine, how fast it would be, and what would make it fit."),
     "models": ("models", "List the models and endpoints that plans choose from."),
-    "doctor": ("doctor", "What is installed, reachable, too big, and what to do about each."),
+    "doctor": ("doctor", "Check what is installed, reachable and too large, with fixes."),
     "plugins": ("plugins", "List the plugins that are installed, and why one is not used."),
     "find": ("find", "Find pictures of folders by words or by a picture."),
     "rerank": ("rerank", "Rank passages of files by how well they answer a question."),
     "probe": ("probe", "Find out by asking what an endpoint really takes, and keep it."),
     "pull": ("pull", "Fetch model weights, pinned by checksum."),
-    "up": ("up", "Start a server for a model that is here, shared by all; or show what is up."),
+    "up": ("up", "Start a model server shared by all processes; or list servers."),
     "down": ("down", "End servers that were started."),
     "init": ("init", "Set up intermodal, guided: hosts, keys, consent."),
     "hosts": ("hosts", "Add, allow and list the hosts that may be used."),
@@ -43,8 +43,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "keys": ("keys", "Make, list and revoke the gateway's keys: budgets, rates, what may be asked for."),
     "eval": ("eval", "Run labelled files over every route, side by side, and measure how strong each is."),
     "bench": ("bench", "Measure endpoints on your own request, side by side: first word, speed, load, money."),
-    "cache": ("cache", "What was transcribed, read and seen, and is kept: list it, show it, remove it."),
-    "usage": ("usage", "What was run: attempts, tokens, money, seconds, and how good the estimates were."),
+    "cache": ("cache", "List, show and remove cached transcripts and recognised text."),
+    "usage": ("usage", "Show past runs: attempts, tokens, money, seconds, accuracy."),
     "completion": ("completion", "Print the shell completion script for bash, zsh or fish."),
 }
 
@@ -257,7 +257,8 @@ def _unexpected(error: BaseException) -> errors.IntermodalError:
         _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
         place = f" in {path} line {ours[-1].lineno}"
     return errors.IntermodalError(
-        f"unexpected {type(error).__name__}{place}", todo="please report it; INTERMODAL_DEBUG=1 shows all of it"
+        f"unexpected {type(error).__name__}{place}",
+        todo="please report it; INTERMODAL_DEBUG=1 shows the whole traceback",
     )
 
 

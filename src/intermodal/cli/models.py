@@ -81,7 +81,7 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
     for word in (part.strip().lower() for text in words for part in text.split(",") if part.strip()):
         kind = _WORDS.get(word, word)
         if kind not in known:
-            raise UsageError(f"{word} is no kind of content", where=option, todo=f"kinds are {', '.join(known)}")
+            raise UsageError(f"{word} is not a kind of content", where=option, todo=f"kinds are {', '.join(known)}")
         found.append(kind)
     return tuple(found)
 
@@ -108,7 +108,7 @@ def _kinds(words: tuple[str, ...], known: tuple[str, ...], option: str) -> tuple
 @click.option("--fits", default="", metavar="SIZE",
               help='Rank models that fit 8GB of memory, or a card: "RTX 4090" (see: fit --all).')  # fmt: skip
 @click.option("--ctx", default="", metavar="TOKENS", help="With --fits: tokens of a text, of files that are here.")
-@click.option("--sort", type=click.Choice(SORTS), default=None, help="Order; what is not known comes last.")
+@click.option("--sort", type=click.Choice(SORTS), default=None, help="Sort order; unknown values come last.")
 @click.option("--all", "everywhere", is_flag=True, help="Every model at every host of the snapshot.")
 @click.option(
     "--limit",

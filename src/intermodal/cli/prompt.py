@@ -177,7 +177,7 @@ def explain(file: str, arguments: tuple[str, ...], svg_file: str | None, **given
 @_ARGS
 @with_all(_POLICY)
 @click.option("--analyze", is_flag=True, help="EXPLAIN ANALYZE after the answer.")
-@click.option("-q", "--quiet", is_flag=True, help="Only the answer, and what is wrong with it.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the answer and its defects.")
 @_JSON
 @click.pass_context
 def run(context: click.Context, /, file: str, **given: Any) -> int:

@@ -48,16 +48,16 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
 
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, shell_complete=_begun)
-@click.option("--list", "as_list", is_flag=True, help="What can be pulled, and what is here.")
+@click.option("--list", "as_list", is_flag=True, help="List models that can be pulled, and present ones.")
 @click.option("--defaults", is_flag=True, help=f"The models of the embedded runtimes: {', '.join(DEFAULTS)}.")
 @click.option("--best", is_flag=True, help="Propose the strongest that fits this machine; --yes fetches it.")
 @click.option("--for", "work", type=click.Choice(["chat", "sight", "speech", "embedding"]), default=None,
               help="With --best: the kind of work.  [default: chat]")  # fmt: skip
 @click.option("-y", "--yes", is_flag=True, help="With --best: fetch it without asking.")
-@click.option("--update", is_flag=True, help="Of a hub: take what is there now in place of what is pinned.")
+@click.option("--update", is_flag=True, help="From a hub: replace pinned files by the present ones.")
 @click.option("--force", is_flag=True, help="Fetch what does not fit this machine, too.")
 @click.option("--dry-run", is_flag=True, help="Of a hub: say what would be fetched and whether it fits.")
-@click.option("--remove", is_flag=True, help="Delete the files of NAMES, and what they are pinned to.")
+@click.option("--remove", is_flag=True, help="Delete the files of NAMES, and their pins.")
 @click.option(
     "--sha256",
     "sums",
@@ -65,7 +65,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
     metavar="FILE=SUM",
     help="Checksum, from a place you trust, of a file that intermodal does not pin; repeatable.",
 )
-@click.option("--accept-unpinned", is_flag=True, help="Take files nobody pinned as they come.")
+@click.option("--accept-unpinned", is_flag=True, help="Accept files without pinned checksums.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def pull(**given: Any) -> None:
@@ -134,7 +134,7 @@ def _check_name(store: WeightsStore, name: str) -> None:
     except UnknownModel as unknown:
         path = re.sub(r"(?i)^(https?://[^/]+/|hf:)", "", name).partition("?")[0].strip("/")
         if re.fullmatch(r"[\w.-]+/[\w.-]+", path):
-            unknown.todo = f"a repository of the hub is said so: intermodal pull hf:{path}"
+            unknown.todo = f"for a repository of the hub write: intermodal pull hf:{path}"
         raise
 
 

@@ -73,7 +73,7 @@ def _address(context: click.Context, option: click.Parameter, said: str | None) 
     default=None,
     help="The least that is logged; warning leaves out what went well.  [default: info]",
 )
-@click.option("--check", is_flag=True, help="Say what would be served, and what is wrong with it, and end.")
+@click.option("--check", is_flag=True, help="Report what would be served and every problem, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
 @click.option("--as-worker", default="", hidden=True, help="Where its parent is; workers are started with it.")
 def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:

@@ -31,7 +31,7 @@ Examples
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def usage(last: int | None, prune: bool, as_json: bool) -> None:
-    """What was run: attempts, tokens, money, seconds, and how good the estimates were.
+    """Show past runs: attempts, tokens, money, seconds, accuracy.
 
     Kept in a file of yours; nothing in it is sent anywhere. It holds no content except the last conversation. Attempts
     of long ago are kept as sums by day: `intermodal serve` sees to that, and --prune does it now.

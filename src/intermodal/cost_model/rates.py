@@ -217,7 +217,7 @@ def assumed_reasoning(thinking: ThinkingProfile, requested: ThinkingRequest = NO
         return Quantity()
     effort = resolve_effort(thinking, requested)
     if effort == "unsaid":
-        return between(low, mid, high, "it can think, and nobody says whether it does unasked")
+        return between(low, mid, high, "it can reason, and whether it does by default is not published")
     default = "" if requested != NO_THINKING_REQUEST else ", which is its default"
     return between(low, mid, high, f"{thinking.basis} for {effort} effort{default}")
 

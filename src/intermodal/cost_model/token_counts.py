@@ -125,7 +125,7 @@ def _counted(piece: CountablePart, rules: ModelTokenRules, takes: tuple[Kind, ..
     refused = _refusal(piece, rule, takes, model or "this model")
     tokens = unknown("refused") if refused else _tokens(piece, rule, rules)
     if takes is None and not rule and piece.kind in _MEDIA:
-        whether = f"nobody says whether {model or 'this model'} takes {_PLURAL[piece.kind]}"
+        whether = f"it is unknown whether {model or 'this model'} takes {_PLURAL[piece.kind]}"
         tokens = msgspec.structs.replace(tokens, basis=f"{whether}; {tokens.basis}")
     source = rules.sources.get(aspect, "") if aspect is not None else ""
     if piece.kind == "text" and piece.tokens is None:

@@ -199,7 +199,7 @@ def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
     one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
     if one:
         return one
-    if host_in_name(name):  # a host has a model of this very name ("ft:gpt-4o"), which is none of its name's parts
+    if host_in_name(name):  # a host has a model of this very name ("ft:gpt-4o"), which is not one of its name's parts
         return tuple(e for e in catalog.endpoints if e.served_as.lower() == wanted)
     found = tuple(e for e in catalog.endpoints if short in (bare_name(e.model.id), bare_name(e.served_as)))
     own = tuple(e for e in found if _vendor(wanted) and e.model.id.lower().startswith(f"{_vendor(wanted)}/"))

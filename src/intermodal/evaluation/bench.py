@@ -176,7 +176,7 @@ class Bench:
                 )
             )  # fmt: skip
         if self.bound > self.settings.most:
-            words = "a price that nobody states" if math.isinf(self.bound) else f"up to ${self.bound:.4f}"
+            words = "an unknown price" if math.isinf(self.bound) else f"up to ${self.bound:.4f}"
             raise BudgetExceeded(
                 f"{self.total} requests would cost {words}, and ${self.settings.most:g} is allowed",
                 where=setting("max-cost"),

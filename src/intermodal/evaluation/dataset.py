@@ -241,7 +241,7 @@ def _patterns(item: EvalItem) -> None:
         try:
             re.compile(str(one))
         except re.error as error:
-            raise _InvalidLine(f"expects a pattern that is none: {error}") from None
+            raise _InvalidLine(f"expects an invalid pattern: {error}") from None
 
 
 def _shape(item: EvalItem) -> None:

@@ -113,11 +113,15 @@ class Replanner:
                 if routes:
                     break
         except NoRoute:
-            await self._go_on(surprise, "there is no other way")
+            await self._go_on(surprise, "there is no other route")
             return ()
         now = self._world.clock()
         if plan is None or not routes:
-            why = f"another way would lose {joined_names(lost)}" if lost else "another way would change who answers"
+            why = (
+                f"another way would lose {joined_names(lost)}"
+                if lost
+                else "another route would change the answering endpoint"
+            )
             await self._go_on(surprise, why)
             return ()
         first = routes[0]

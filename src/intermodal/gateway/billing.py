@@ -61,7 +61,7 @@ def authenticate(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
         found = ledger.access.who(head.headers)
     except StoreError:
         raise RequestRefused(
-            "the keys cannot be read, so nobody is let in", status=503, code="ledger_unavailable"
+            "the keys cannot be read, so every request is refused", status=503, code="ledger_unavailable"
         ) from None
     if isinstance(found, QuotaRefusal):
         raise quota_error(found)

@@ -151,7 +151,7 @@ class Metrics:
         tokens = [(_labels(direction=name), count) for name, count in self.tokens.items()]
         _family(lines, "tokens_total", "counter", "Tokens that endpoints reported.", tokens)
         _family(lines, "cost_usd_total", "counter", "USD of answers whose cost is known.", [("", self.cost)])
-        _family(lines, "unpriced_total", "counter", "Answers whose cost nobody knows.", [("", self.unpriced)])
+        _family(lines, "unpriced_total", "counter", "Answers whose cost is unknown.", [("", self.unpriced)])
         return "\n".join(lines) + "\n"
 
     def _histogram(self, lines: list[str]) -> None:

@@ -349,7 +349,7 @@ class Gateway:
 
     def _publish(self, worker: GatewayWorker, now: Gauges | None) -> None:
         if not metrics_merge.publish(worker, self.context.metrics, now):
-            self.context.note("the counts of this worker are too many to be told to the others")
+            self.context.note("this worker has too many counters to share")
 
     # ---- life
 

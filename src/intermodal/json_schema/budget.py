@@ -108,7 +108,7 @@ def check_size(schema: Any, budget: StepBudget) -> int:
             characters += len(value)
         elif isinstance(value, Mapping):
             if not all(isinstance(name, str) for name in value):
-                raise InvalidSchema("a name in the schema is no text")
+                raise InvalidSchema("a name in the schema is not a string")
             characters += sum(map(len, value))
             waiting.extend((inner, depth + 1) for inner in value.values())
         elif isinstance(value, (list, tuple)):
@@ -117,7 +117,7 @@ def check_size(schema: Any, budget: StepBudget) -> int:
             else:
                 waiting.extend((inner, depth + 1) for inner in value)
         elif value is not None and not isinstance(value, (bool, int, float)):
-            raise InvalidSchema(f"the schema holds a {type(value).__name__}, which is no JSON")
+            raise InvalidSchema(f"the schema holds a {type(value).__name__}, which is not JSON")
         if values > VALUES:
             raise InvalidSchema(f"the schema has more than {VALUES:,} values", todo="ask for less at once")
         if characters > CHARACTERS:

@@ -101,7 +101,7 @@ class Compiler:
         if isinstance(schema, bool):
             return _ANYTHING if schema else _NOTHING
         if not isinstance(schema, dict):
-            raise InvalidSchema(f"{_word(schema)} is no schema, which is an object, true or false", place)
+            raise InvalidSchema(f"{_word(schema)} is not a schema, which is an object, true or false", place)
         resource = self.resources.resource_of(schema, outer)
         key = (id(schema), id(resource))
         found = self._nodes.get(key)

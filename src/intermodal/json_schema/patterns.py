@@ -196,7 +196,7 @@ class _Translation:
             self._depth += flags[3] == ":"
             return flags[0]
         if rest.startswith("(?"):
-            raise self._wrong(f"{rest[:4]} is no group that is known")
+            raise self._wrong(f"{rest[:4]} is not a known group")
         self._at += 1
         self._depth += 1
         return "(?:"
@@ -260,7 +260,7 @@ class _Translation:
         if char == "u":
             return self._unicode()
         if char.isascii() and char.isalnum():
-            raise self._wrong(f"\\{char} is no escape of ECMA 262")
+            raise self._wrong(f"\\{char} is not an escape of ECMA 262")
         return ord(char)
 
     def _unicode(self) -> int:
@@ -297,7 +297,7 @@ class _Translation:
             return _ranged(ranges if kind == "p" else _rest_of(ranges))
         short = name if named[1] else _CATEGORIES.get(name, name)
         if not named[1] and (not short or len(short) > 2 or short == "LC"):
-            raise self._wrong(f"\\{kind}{{{name}}} is no general category that RE2 knows")
+            raise self._wrong(f"\\{kind}{{{name}}} is not a general category that RE2 knows")
         return f"\\{kind}{{{short}}}"
 
     def _class(self) -> str:

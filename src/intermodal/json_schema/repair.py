@@ -321,7 +321,7 @@ class _Aligner:
             self._say(path, "the one object of a list is taken")
             data = data[0]
         elif "array" in kinds and not isinstance(data, list) and not (data is None and "null" in kinds):
-            self._say(path, "what is no list is read as a list of one")
+            self._say(path, "a single value is read as a list of one")
             data = [data]
         if isinstance(data, dict):
             return self._object(data, schema, path, depth)

@@ -24,7 +24,7 @@ from intermodal.sizing.placement import CapacityCheck, Verdict
 from intermodal.sizing.server_command import format_context
 
 SAID: Final[dict[Verdict, str]] = {
-    "fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "nobody knows whether it fits",
+    "fits": "fits", "tight": "may fit", "no": "does not fit", "unknown": "whether it fits is unknown",
 }  # fmt: skip
 _MARKS: Final[dict[Verdict, str]] = {"fits": "", "tight": " ~", "no": " !", "unknown": " ?"}
 _LEGEND: Final = "GiB in the place that is tightest; ~ may fit, ! does not fit"

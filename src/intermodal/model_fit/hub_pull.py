@@ -235,7 +235,7 @@ async def _again(
             todo=hint("add {update} to take that instead"),
         )  # fmt: skip
     there = await _listed(
-        replace(wanted, revision=before.revision), said, env, todo=hint("{update} takes what is there now")
+        replace(wanted, revision=before.revision), said, env, todo=hint("{update} takes the present files")
     )
     now = {file.name: file.sha256 for file in there.files}
     for file in before.files:
@@ -245,7 +245,7 @@ async def _again(
             what = f"the hub has another sum of {file.path} at {before.revision[:12]} than the one that is pinned"
         else:
             continue
-        raise WeightsError(what, where=before.name, todo=hint("find out why; add {update} to take what is there now"))
+        raise WeightsError(what, where=before.name, todo=hint("find out why; add {update} to take the present files"))
     moved = ""
     if before.asked != before.revision:
         moved = (await _listed(replace(wanted, revision=before.asked), said, env)).revision
@@ -572,7 +572,7 @@ async def _config(wanted: HubReference, listed: HubListing, said: str, env: Mapp
     except (ValueError, RecursionError):
         raise WeightsError("has a config.json that is not JSON", where=wanted.repo) from None
     if not isinstance(found, dict):
-        raise WeightsError("has a config.json that is no table", where=wanted.repo)
+        raise WeightsError("has a config.json that is not an object", where=wanted.repo)
     return found
 
 

@@ -415,7 +415,7 @@ def _tie(mine: Route, best: Route) -> str:
     if mine.demand.kept != best.demand.kept:
         return "a tie, and it keeps less"
     if best.cost < mine.cost < math.inf:
-        return f"a tie, and dearer: {_money(mine.cost)} > {_money(best.cost)}"
+        return f"a tie, and more expensive: {_money(mine.cost)} > {_money(best.cost)}"
     return "a tie; the first by name was taken"
 
 

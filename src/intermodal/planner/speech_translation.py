@@ -39,7 +39,9 @@ T = TypeVar("T")
 _LONGER = 1.5  # times the tokens of what is said that a translation may have: languages differ, and lines are numbered
 _NUMBER = 4  # tokens of the number of a line, of which speech has one every few seconds
 FALLBACKS = 4
-_ANOTHER_KIND = "not what is wanted here"  # of an ear that a model which writes would have to be, and of its opposite
+_ANOTHER_KIND = (
+    "another kind of output is wanted here"  # of an ear that a model which writes would have to be, and of its opposite
+)
 
 
 def translation_instruction(into: str) -> str:

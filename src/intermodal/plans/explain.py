@@ -145,7 +145,7 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
 
 _JSON: dict[JsonDelivery, str] = {
     "prompted": "prompted; checked against the schema, one repair at most",
-    "told": "forced by the wire, its fields told in words",
+    "told": "forced by the host, its fields listed in the prompt",
     "forced": "forced by the wire",
 }
 

@@ -25,7 +25,7 @@ class TimelineSpan(Value):
     """When a step runs, in seconds after the start.
 
     ``load`` of them are spent loading at its beginning. Of a plan, ``low`` and ``high`` are its earliest and latest end
-    if it starts then; ``known`` is False where nobody knows how long it takes.
+    if it starts then; ``known`` is False where its duration is unknown.
     """
 
     start: float = 0.0

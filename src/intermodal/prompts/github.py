@@ -102,7 +102,7 @@ class _Reader:
                 lines.setdefault(found[1], each.line)
         table = self._said.get("modelParameters") or {}
         if not isinstance(table, Mapping):
-            raise self._front.error(("modelParameters",), "is no mapping of keys", "write temperature: 0.5")
+            raise self._front.error(("modelParameters",), "is not a mapping of keys", "write temperature: 0.5")
         sampling, settings, unread = prompt_options.sampling(table, self._front, ("modelParameters",))
         self._findings += unread
         self._findings += self._front.unknown(_KEYS, "take it out")
@@ -178,7 +178,7 @@ class _Reader:
         for number, each in enumerate(said):
             at = ("testData", number)
             if not isinstance(each, Mapping):
-                raise self._front.error(at, "is no mapping of values", "write input and expected")
+                raise self._front.error(at, "is not a mapping of values", "write input and expected")
             made.append(
                 PromptExample(
                     arguments={name: value for name, value in each.items() if name in names},
@@ -216,7 +216,7 @@ class _Reader:
         said = self._said.get("evaluators") or []
         if not isinstance(said, list) or not all(isinstance(each, Mapping) for each in said):
             raise self._front.error(
-                ("evaluators",), "is no list of evaluators", "write evaluators: [{name: …, string: …}]"
+                ("evaluators",), "is not a list of evaluators", "write evaluators: [{name: …, string: …}]"
             )
         return said
 

@@ -215,7 +215,7 @@ class _Walk:
         if isinstance(items, Mapping):
             items = list(items)
         if not isinstance(items, list | tuple):
-            raise TemplateError("a loop goes over what is no list", node.lineno, todo="give a list")
+            raise TemplateError("a loop iterates something that is not a list", node.lineno, todo="give a list")
         if not items:
             self.nodes(node.else_, names)
         for number, item in enumerate(items):
@@ -328,7 +328,9 @@ def _sum(walk: _Walk, node: Any, names: Mapping[str, Any]) -> Any:
     both_texts = isinstance(left, str) and isinstance(right, str)
     both_numbers = all(isinstance(each, int | float) for each in (left, right))
     if not (both_texts or both_numbers):
-        raise TemplateError("adds what is neither two numbers nor two texts", node.lineno, todo="join texts with ~")
+        raise TemplateError(
+            "adds something other than two numbers or two strings", node.lineno, todo="join texts with ~"
+        )
     return str(left) + str(right) if both_texts else left + right
 
 

@@ -58,7 +58,7 @@ def media_part(url: str, media_type: str, folder: Path | None) -> MediaPart:
     if URL.match(url):
         return part_of(UrlSource(url=url), kind)
     if _SCHEME.match(url):
-        raise ValueError(f"{url[:80]!r} is no URL of http, https or data", "name one, or a file beside the prompt")
+        raise ValueError(f"{url[:80]!r} is not a URL of http, https or data", "name one, or a file beside the prompt")
     if folder is None:
         raise ValueError(f"{url[:80]!r} is no URL", "give a file to an argument that goes into {{media url=…}} itself")
     place = folder / url

@@ -64,7 +64,7 @@ def _said(front: FrontMatter) -> list[tuple[Path, str, Any]]:
     ext = front.value.get("ext")
     block = ext.get(BLOCK) if isinstance(ext, Mapping) else None
     if block is not None and not isinstance(block, Mapping):
-        raise front.error(("ext", BLOCK), "is no mapping of keys", "write keys under it")
+        raise front.error(("ext", BLOCK), "is not a mapping of keys", "write keys under it")
     found += [(("ext", BLOCK, key), key, value) for key, value in (block or {}).items()]
     found += [
         ((key,), key.removeprefix(f"{BLOCK}."), value)
@@ -76,11 +76,11 @@ def _said(front: FrontMatter) -> list[tuple[Path, str, Any]]:
 
 def _media(front: FrontMatter, at: Path, value: Any) -> Mapping[str, ArgumentKind]:
     if not isinstance(value, Mapping):
-        raise front.error(at, "is no mapping of arguments", "write media: {photo: image}")
+        raise front.error(at, "is not a mapping of arguments", "write media: {photo: image}")
     for name, kind in value.items():
         if kind not in MEDIA_KINDS:
             raise front.error(
-                (*at, name), f"{shown_value(kind)} is no kind of media", f"kinds are {', '.join(MEDIA_KINDS)}"
+                (*at, name), f"{shown_value(kind)} is not a kind of media", f"kinds are {', '.join(MEDIA_KINDS)}"
             )
     return value
 

@@ -16,7 +16,7 @@ from intermodal.prompts.argument_values import media_of
 from intermodal.prompts.prompt_file import Argument, PromptFile
 from intermodal.request import JsonOutput, Message, Request, Sampling, Tool
 
-NOTHING = ("renders to nothing", "write what is to be asked")  # what is wrong with it, and what to do
+NOTHING = ("renders to nothing", "write the question")  # what is wrong with it, and what to do
 _USUAL = Sampling()
 
 

@@ -184,7 +184,7 @@ class _Reader:
         elif isinstance(said, list) and all(isinstance(each, Mapping) and each.get("name") for each in said):
             told = [(str(each["name"]), each, (*root, place)) for place, each in enumerate(said)]
         else:
-            raise self._front.error(("inputs",), "is no list of inputs", "write inputs: [{name: …, kind: string}]")
+            raise self._front.error(("inputs",), "is not a list of inputs", "write inputs: [{name: …, kind: string}]")
         for name, each, at in told:
             if not isinstance(each, Mapping):  # version 1: a value that stands for the type and the default
                 yield Argument(name=name, kind="json", required=False, default=each, line=self._front.line(at))
@@ -192,7 +192,7 @@ class _Reader:
             kind = str(each.get("kind") or each.get("type") or "string")
             if kind not in _KINDS:
                 raise self._front.error(
-                    at, f"{shown_value(kind)} is no kind of input", f"kinds are {', '.join(sorted(_KINDS))}"
+                    at, f"{shown_value(kind)} is not a kind of input", f"kinds are {', '.join(sorted(_KINDS))}"
                 )
             self._kinds[name] = kind
             if kind == "thread":
@@ -292,7 +292,7 @@ class _Reader:
 
     def _table(self, at: Place, value: Any) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
-            raise self._front.error(at, "is no mapping of keys", f"write {at[-1]}: with keys under it")
+            raise self._front.error(at, "is not a mapping of keys", f"write {at[-1]}: with keys under it")
         return value
 
 

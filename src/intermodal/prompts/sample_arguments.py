@@ -257,7 +257,7 @@ def check_files(file: PromptFile, messages: Iterable[Message], bound: Mapping[st
         found = _kind_of(place)
         if found is not None and not argument_values.fits((declared,), found):
             what = f"{place.name} is {argument_values.A[found]}, and the prompt says {argument_values.A[declared]}"
-            raise file.error(what, line(), "name another file, or say what it is")
+            raise file.error(what, line(), "name another file, or state its kind")
 
 
 def files_of(messages: Iterable[Message], bound: Mapping[str, Any]) -> list[tuple[Path, MediaPart]]:

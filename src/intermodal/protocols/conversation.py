@@ -156,7 +156,7 @@ def parse_arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise NotExpressible.of(f"a call of {call.name} whose arguments are no JSON object", wire, where=where)
+        raise NotExpressible.of(f"a call of {call.name} whose arguments are not JSON object", wire, where=where)
     return found
 
 
@@ -182,7 +182,7 @@ def arguments_for_client(call: ToolCall, finish: str) -> dict[str, Any]:
         return found
     if found is None or cut:
         return {}
-    what = f"the model called {call.name[:100]!r} with arguments that are no JSON object"
+    what = f"the model called {call.name[:100]!r} with arguments that are not JSON object"
     raise OutputInvalid(what, todo="ask again, or use a stronger model")
 
 

@@ -22,7 +22,7 @@ from intermodal.protocols.framing.surrogates import EventSurrogateJoiner, join_a
 
 MAX_DOCUMENT = 64 << 20  # bytes of a reply that is one JSON document
 UNFINISHED = "the stream ended in the middle of the answer"
-NO_ANSWER = "sent a reply that is no answer"
+NO_ANSWER = "sent a reply that is not a valid completion"
 UNEXPLAINED = "ended its answer without saying why"
 NO_REASON = "no_finish_reason"  # the quirk of a host whose streams end without a finish reason
 BLANK = b"\xef\xbb\xbf \t\r\n"  # a BOM and whitespace, which may precede the content

@@ -66,9 +66,9 @@ def _ignored(why: str, *names: str, nothing: tuple[Any, ...] = ()) -> dict[str, 
 
 
 _SAME = ("top_k", "min_p", "typical_p", "presence_penalty", "frequency_penalty", "repeat_penalty")
-_WHO = "no host is told who asks"
+_WHO = "no host is sent the user's id"
 _PRICE = "plans are priced for the usual service"
-_PROBABLE = "clients are not told the probabilities of words"
+_PROBABLE = "token probabilities are not returned to clients"
 _VENDORS = "a vendor's service of its own, which no plan counts on"
 _SIZE = "how much memory a model takes is the server's to say"
 
@@ -90,7 +90,7 @@ _CHATS: Mapping[str, Mapping[str, RequestField]] = {
         **_ignored("nothing is kept at a host", "store", nothing=(False,)),
         **_ignored("how long a host keeps a prompt is left to it", "prompt_cache_options", "prompt_cache_retention"),
         **_ignored(_PRICE, "service_tier", nothing=("auto",)),
-        **_ignored("what is predicted is paid for, and no plan counts it", "prediction"),
+        **_ignored("predicted output is billed, and no plan counts it", "prediction"),
         **_ignored(_VENDORS, "web_search_options", "moderation", "guardrails", "safe_prompt", "prompt_mode"),
         **_ignored("a grammar is for llama.cpp alone: use `response_format`", "grammar", nothing=("",)),
     },
@@ -185,11 +185,11 @@ SETTING_PATHS: Mapping[str, Mapping[str, str]] = {
 SETTING_NAMES = tuple(name for name in Settings.__struct_fields__ if name not in ("protocol", "own"))
 
 # What each word of Host.quirks means to a protocol.
-_EFFORT = {"effort": "the model can be told how hard to think: clients of other APIs have it said, too"}
+_EFFORT = {"effort": "the model accepts a reasoning effort: that of clients of other APIs is sent, too"}
 QUIRKS: Mapping[str, Mapping[str, str]] = {
     "openai": {
         **_EFFORT,
-        "openai_settings": "only OpenAI's own settings are taken: there is no top_k, min_p, typical_p, repeat_penalty",
+        "openai_settings": "only OpenAI's own settings are accepted: no top_k, min_p, typical_p, repeat_penalty",
         "top_k": "top_k, which OpenAI's API has not, is taken: clients of other APIs have it said, too",
         "min_p": "the same of min_p",
         "typical_p": "the same of typical_p",
@@ -199,8 +199,8 @@ QUIRKS: Mapping[str, Mapping[str, str]] = {
     "anthropic": _EFFORT,
     "ollama": _EFFORT,
     "gemini": {
-        "thinking_level": "the model can be told how hard to think, in words (Gemini 3)",
-        "thinking_budget": "the model can be told how hard to think, in tokens (Gemini 2.5)",
+        "thinking_level": "the model accepts a reasoning effort as a word (Gemini 3)",
+        "thinking_budget": "the model accepts a reasoning budget in tokens (Gemini 2.5)",
     },
 }
 _BEYOND = ("top_k", "min_p", "typical_p", "repeat_penalty")  # settings that OpenAI's own API does not have

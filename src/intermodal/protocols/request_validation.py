@@ -175,7 +175,7 @@ def read_role(message: Any, roles: Mapping[str, Role]) -> Role:
     """Return a message's role. Raises ValueError for one that the protocol does not have."""
     role = message["role"]
     if not isinstance(role, str) or role not in roles:
-        raise ValueError(f"a message has the role {quote_value(role)}, which is none of {', '.join(roles)}")
+        raise ValueError(f"a message has the role {quote_value(role)}, which is not one of {', '.join(roles)}")
     return roles[role]
 
 

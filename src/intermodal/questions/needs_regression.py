@@ -328,7 +328,7 @@ def _parts(numbers: bytes, *shapes: tuple[str, tuple[int, int]]) -> list[Reals]:
         found.append(np.frombuffer(numbers[:size], dtype).reshape(rows, columns).astype(np.float32))
         numbers = numbers[size:]
     if numbers:
-        raise ValueError(f"{VECTORS.name} is longer than it says")
+        raise ValueError(f"{VECTORS.name} is longer than stated")
     return found
 
 

@@ -382,7 +382,7 @@ def _projector(headers: Sequence[GgufHeader], facts: _Facts, name: str) -> Model
         name=name or facts.text("general.name"), role="projector", architecture=headers[0].architecture,
         memorizing="none", rest=sum(tensor.size for tensor in tensors), parameters=numbers, active=numbers,
         types=tuple(types.most_common()), encoders=tuple(encoders),
-        problems=() if encoders else ("it says of no encoder what it is",),
+        problems=() if encoders else ("it describes no encoder",),
     )  # fmt: skip
 
 

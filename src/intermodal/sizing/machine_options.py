@@ -209,7 +209,7 @@ def _chip(cards: list[Gpu]) -> Quantity:
     """What the processor beside a graphics part reads: the same memory, at most as fast."""
     fastest = max(card.bandwidth for card in cards if card.unified)
     if not fastest:
-        return unknown("nobody states the bandwidth of its memory")
+        return unknown("the bandwidth of its memory is unknown")
     low, mid, high = (share * fastest for share in (0.3, 0.6, 0.9))
     return between(low, mid, high, f"the {fastest / 1e9:,.0f} GB/s of its chip, which the processor shares")
 

@@ -49,7 +49,7 @@ def rental_words(machine: Machine) -> str:
     name = next(iter(names))
     found = sorted((row for row in rentals() if row.card == name), key=lambda row: row.usd_hour)
     if not found:
-        return f"nobody's price for renting {name} is known here, so renting is not compared"
+        return f"no rental price of {name} is known, so renting is not compared"
     least, most = found[0], found[-1]
     cards = f"{many} x {name}" if many > 1 else name
     a_month = f"${many * least.usd_hour * HOURS:,.0f}"

@@ -169,7 +169,7 @@ class Biller:
         out = estimate.output_tokens
         if stated:
             thought = self._rates_of(self._catalog.by_id[endpoint]).thought if endpoint else ZEROS
-            out = quantity(_with_thought(self._tokens or 0, thought, out), "stated, and what it thinks before", 0)
+            out = quantity(_with_thought(self._tokens or 0, thought, out), "stated, plus reasoning", 0)
         called = isinstance(step, Call)
         return StepBill(
             op=step.op, what=step.title, endpoint=endpoint, modality=next(iter(shares)) if len(shares) == 1 else "",
@@ -319,7 +319,7 @@ def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
         lost = f"; loses {', '.join(plan.lost)}" if plan.lost else ""
         yield f"{plan.name}: {plan.summary}{lost}"
         if not plan.total.known:
-            yield f"{plan.name}: somebody in it has no price that is known, so its bill is unknown and not $0"
+            yield f"{plan.name}: one of its endpoints has no known price, so its bill is unknown and not $0"
         yield from (
             f"{plan.name}: {words}" for words in dict.fromkeys((*plan.warnings, *(plan.notes if notes else ())))
         )
@@ -493,7 +493,7 @@ class _Chart:
             picture.text(self._left + 6, middle + 4, "no route is allowed", "bad")
         elif not plan.total.known:
             picture.rect((self._left, top, AXIS * 0.3, BAR), "card edge", radius=2, dashed=True)
-            picture.text(self._left + 8, middle + 4, "somebody in it has no known price", "warn")
+            picture.text(self._left + 8, middle + 4, "one of its endpoints has no known price", "warn")
             picture.text(tail, middle + 4, "unknown", "warn bold", size=12)
         else:
             self._bar(plan, top)

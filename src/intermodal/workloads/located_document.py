@@ -169,7 +169,7 @@ class _Nodes:
         self._lines.setdefault(path, node.start_mark.line + 1)
         self._left -= 1
         if self._left < 0 or len(path) > MOST_DEEP:
-            raise self._error("holds more than anybody writes by hand", node)
+            raise self._error("has more values than the limit", node)
         if node.id == "sequence":
             return [self.plain(item, (*path, place)) for place, item in enumerate(node.value)]
         if node.id == "mapping":

@@ -42,12 +42,12 @@ def test_a_reader_that_has_no_time_is_not_called_none() -> None:
     assert made.use == "vision" and made.verdict.language_model is not None
     assert "nothing reachable can" not in made.headline
     reader = "embedded:paddlepaddle/ppocr-v6-small"
-    assert f"{reader}, which could read pdf, is out: has no time for so many requests" in made.headline
+    assert f"{reader}, which could read pdf, is out: is too slow for that many requests" in made.headline
 
 
 def test_where_conditions_leave_no_host_the_answer_says_so_and_how_to_state_it() -> None:
     question = make_question("image", "text", LAPTOP, regions=("eu",), requests="20/day")
-    why = "nobody states where its host computes, and eu is asked for (--region)"
+    why = "where its host computes is unknown, and eu is asked for (--region)"
     here = [each for each in endpoints() if each.host.id != "acme"]
     found = msgspec.structs.replace(offers(here), endpoints=0, hosts=0, unhosted=((why, 7),))
     made = decide(question, found, DAY)

@@ -250,7 +250,7 @@ def test_near_numbers_are_said_to_be_too_near() -> None:
 @pytest.mark.parametrize(
     ("takes", "options", "said"),
     [
-        ("imge", {}, "'imge' is no kind of content; did you mean image"),
+        ("imge", {}, "'imge' is not a kind of content; did you mean image"),
         ("", {}, "nothing goes in"),
         ("text", {"makes": "txt"}, "'txt' is not an output kind; did you mean text"),
         ("text", {"makes": ""}, "no output is named"),
@@ -334,7 +334,7 @@ def test_nothing_on_a_card_is_timed_as_two_processor_cores() -> None:
             assert after.decode.mid > before.decode.mid
             assert "bandwidth" in after.decode.basis
         elif before.megapixel.mid:
-            assert "nobody published it on a card" in after.megapixel.basis
+            assert "no figure for a card is published" in after.megapixel.basis
             assert after.megapixel.low < after.megapixel.mid < before.megapixel.mid
 
 

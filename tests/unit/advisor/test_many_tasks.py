@@ -138,7 +138,7 @@ def kept(region: str, retention: Retention) -> tuple[dict[str, int], CandidateCa
 
 def test_a_region_or_retention_that_nobody_states_is_left_out_and_counted() -> None:
     refused, _ = kept("eu", "no-training")
-    assert refused["nobody states where its host computes, and eu is asked for (--region)"] > 1000
+    assert refused["where its host computes is unknown, and eu is asked for (--region)"] > 1000
     assert any("computes in cn" in reason for reason in refused)
 
 
@@ -158,9 +158,9 @@ def test_hosts_that_keep_nothing_are_left_and_who_keeps_or_trains_is_counted() -
     refused, found = kept("", "none")
     assert hosts_of(found) >= {"cerebras", "fireworks-ai", "perplexity", "scaleway", "ovhcloud"}
     assert all(data_policies()[host].retention_days == 0 for host in hosts_of(found))
-    assert refused["its host trains on what it is sent (--retention any)"] > 0
-    assert refused["its host keeps what it is sent, for up to 30 days (--retention)"] > 0
-    assert refused["nobody states how long its host keeps what it is sent (--retention)"] > 1000
+    assert refused["its host trains on content (--retention any)"] > 0
+    assert refused["its host keeps content for up to 30 days (--retention)"] > 0
+    assert refused["how long its host keeps content is unknown (--retention)"] > 1000
 
 
 def test_a_bound_that_is_asked_for_is_met_by_a_word_that_the_pick_cites() -> None:

@@ -309,7 +309,7 @@ def test_an_unstated_price_is_free_at_home_and_unknown_on_the_internet() -> None
 def test_nobody_timed_it_is_a_range_and_not_a_zero() -> None:
     speed = catalog(user=(box(ServedRow(id="acme/big")),)).by_id["box:acme/big"].speed
     assert 0 < speed.decode.low < speed.decode.high
-    assert speed.decode.basis == "a placeholder, nobody timed it"
+    assert speed.decode.basis == "a placeholder, not measured"
 
 
 def test_a_key_in_the_keyring_makes_ready_without_asking_the_keyring() -> None:

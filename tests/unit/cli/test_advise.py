@@ -19,7 +19,7 @@ def test_it_decides_and_says_where_the_numbers_are_from(cli: Cli) -> None:
     for said in ("an LLM after conversion (a cascade)", "a vision-language model", "304,375 a month", "break-even"):
         assert said in done.out
     assert "models.dev of 20" in done.out and "no service was contacted" in done.out
-    assert "sizes nobody stated: pdf 10p, image 1240x1754" in done.out
+    assert "sizes assumed: pdf 10p, image 1240x1754" in done.out
 
 
 def test_nobody_is_contacted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_the_picture_and_the_page_are_written_and_nothing_else_is_overwritten(cl
     ("words", "said"),
     [
         ([], "missing option '--in'"),
-        (["--in", "pfd"], "'pfd' is no kind of content; did you mean pdf?"),
+        (["--in", "pfd"], "'pfd' is not a kind of content; did you mean pdf?"),
         (["--in", "pdf", "--pdf", "0p"], "is not a number of pages"),
         (["--in", "image", "--image", "big"], "is not a size in pixels"),
         (["--in", "text", "--text", "long"], "'long' is not a text length"),

@@ -140,7 +140,7 @@ def test_an_owner_of_8_gb_learns_what_fits_and_what_would(cli: Cli, model: str) 
 
 def test_a_machine_of_which_nothing_is_stated_is_not_said_to_fit(cli: Cli, model: str) -> None:
     done = cli("fit", model, "--gpu", "none")
-    assert done.out.splitlines()[1] == "nobody knows whether it fits: nothing was stated of the memory"
+    assert done.out.splitlines()[1] == "whether it fits is unknown: nothing was stated of the memory"
 
 
 def test_speeds_of_several_texts_at_once_are_said_of_each(cli: Cli, model: str) -> None:

@@ -80,8 +80,8 @@ def test_what_is_not_known_comes_last(cli: Cli, order: str) -> None:
     [
         (("--kind", "visoin-language"), "did you mean vision-language"),
         (("--kind", "robot"), "kinds are omni"),
-        (("--in", "smell"), "smell is no kind of content"),
-        (("--out", "pdf"), "pdf is no kind of content"),
+        (("--in", "smell"), "smell is not a kind of content"),
+        (("--out", "pdf"), "pdf is not a kind of content"),
         (("--host", "openruter"), "did you mean openrouter"),
         (("--task", "dreaming"), "tasks are"),
         (("--max-price", "-1"), "--max-price"),

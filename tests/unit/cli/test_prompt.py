@@ -54,7 +54,7 @@ def test_lint_refuses_a_prompt_that_asks_nothing(cli: Cli, tmp_path: Path, name:
     (tmp_path / name).write_text(text)
     done = cli("prompt", "lint", str(tmp_path))
     assert done.code == 2
-    assert f"{name}:{line}: error: renders to nothing; write what is to be asked" in done.out
+    assert f"{name}:{line}: error: renders to nothing; write the question" in done.out
     (tmp_path / name).unlink()
     (tmp_path / "b.prompt").write_text("{{#if x}}{{x}}{{/if}}{{history}}")
     assert cli("prompt", "lint", str(tmp_path)).code == 0, "something may be asked, by what is given"

@@ -198,7 +198,7 @@ async def test_words_an_eye_was_unsure_of_are_a_problem(bench: Bench, host: Fake
         plan(route(look(1), checked("reading", "look1"), say(model, "step:look1"))), request, opened
     )
     assert planner.outcomes()[0].problem == "confidence"
-    assert any("is a guess (confidence 50%); there is no other way" in note for note in result.notes)
+    assert any("is a guess (confidence 50%); there is no other route" in note for note in result.notes)
     assert result.text == host.answer
 
 
@@ -405,7 +405,7 @@ async def test_with_no_other_way_a_run_goes_on_and_says_so(bench: Bench, host: F
         plan(route(hear(1), checked("transcript", "hear1r"), say(model, "step:hear1r"))), request, opened
     )
     assert len(planner.asked) == 1 and result.replans == () and result.text == host.answer
-    assert any("repeats itself; there is no other way, so the run goes on as it is" in note for note in result.notes)
+    assert any("repeats itself; there is no other route, so the run goes on as it is" in note for note in result.notes)
 
 
 async def test_a_plan_to_be_run_exactly_is_not_made_again(bench: Bench, host: FakeHost) -> None:

@@ -176,7 +176,7 @@ def test_why_not_answers_for_either_kind_of_route(rows: Any, media: Path) -> Non
     with intermodal.Client() as client:
         inputs = client.prepare(request).inputs
     assert "knows en alone, and translates nothing" in why_not(inputs, "cloud/english")
-    assert "writes down what it hears and does not translate it" in why_not(inputs, "cloud/ear")
+    assert "transcribes and does not translate" in why_not(inputs, "cloud/ear")
     assert "it is the chosen one" in why_not(inputs, "cloud/whisper")
 
 

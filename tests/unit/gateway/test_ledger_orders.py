@@ -113,7 +113,7 @@ async def test_a_lease_that_ends_takes_no_part_of_the_next_one_with_it(tmp_path:
     clock, books = Clock(), Held(tmp_path / FILE)
     ledger = await spent(books, clock, 1.0)
     books.holds, books.fails = "over", True
-    clock.now += 70  # nobody used it for a minute
+    clock.now += 70  # unused for a minute
     await got(ledger, OTHER, 0.0)
     assert await asyncio.to_thread(books.reached.wait, 20)
     asking = asyncio.create_task(got(ledger, KEY, 60.0))

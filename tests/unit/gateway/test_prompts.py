@@ -397,7 +397,7 @@ def test_what_is_wrong_with_a_prompt_or_its_model_is_said_in_words_of_clients(
     write(folder, "other.prompt", EXTRACT.replace("cloud/seeing", "openai/gpt-4o"))
     notes = ask(house, "other").json()["usage"]["intermodal"]["notes"]
     (note,) = (each for each in notes if each.startswith("other.prompt:3: openai/gpt-4o is not taken"))
-    assert "whoever runs the server can give it" in note and "--" not in note
+    assert "the owner of the server can provide it" in note and "--" not in note
     status, said = planned(house, model="prompt:other", intermodal={"private": ["nothing-of-it"]})
     assert status == 400 and said.startswith("x-intermodal-private: no part is named nothing-of-it; "), said
 

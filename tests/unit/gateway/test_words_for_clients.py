@@ -166,7 +166,7 @@ def test_notes_of_an_answer_name_fields_too(small: GatewayServer, host: FakeHost
 EXPLAINED: dict[str, tuple[dict[str, str], str]] = {
     "a floor": ({}, "(change it with x-intermodal-at-least)"),
     "a price": ({"x-intermodal-max-cost": "0", "x-intermodal-at-least": "small"}, "(x-intermodal-max-cost, or"),
-    "consent": ({}, "whoever runs the server can give it (intermodal hosts add NAME)"),
+    "consent": ({}, "the owner of the server can provide it (intermodal hosts add NAME)"),
 }
 
 

@@ -147,7 +147,7 @@ def test_a_projector_is_weights_to_the_byte_and_a_range_of_what_it_computes_in()
 def test_a_projector_that_says_nothing_of_itself_is_a_wide_range_that_says_so() -> None:
     eye = header("clip", [tensor("v.x", (64, 64))])
     found = model_memory(headers.llama_8b(), ServingSettings(context=512, projector=gguf_shape([eye])))
-    assert found.problems == ("it says of no encoder what it is",)
+    assert found.problems == ("it describes no encoder",)
     computed = found.of("projector compute")
     assert computed.low * 5 < computed.high
 

@@ -134,7 +134,7 @@ _SHARED = [
     *conditions("any, or licence of the config"),
     click.option("--local", is_flag=True, help="Nothing leaves this machine."),
     click.option("--private", multiple=True, metavar="LIST",
-                 help="Kinds or files that may not leave this machine, nor what is made of them: audio,call.wav"),
+                 help="Kinds or files that may not leave this machine, nor anything derived from them: audio,call.wav"),
     click.option("--release", multiple=True, metavar="LIST",
                  help="What made of something private may leave: audio:text"),
     click.option("--keep", type=listed, multiple=True, metavar="ASPECTS",
@@ -151,7 +151,7 @@ _SHARED = [
     click.option("--format", "form", type=click.Choice(FORMATS), default=None,
                  help="Format of a transcript (text, json, srt, vtt), speech (wav, mp3), pictures (png, jpeg, webp)."),
     click.option("--voice", default="", metavar="NAME", help="Voice of speech, by a name its endpoint knows."),
-    click.option("--verbatim", is_flag=True, help="Speak the prompt itself: nobody answers it."),
+    click.option("--verbatim", is_flag=True, help="Speak the prompt itself, without answering it."),
     click.option("--labels", type=listed, multiple=True, metavar="LIST",
                  help="Score how well each of these labels fits: invoice,letter,photo of a cat"),
     click.option("--size", default="", metavar="WxH", help="Size of a picture that is drawn, in pixels: 1024x1024"),
@@ -161,7 +161,7 @@ _SHARED = [
     click.option("--steps", type=click.IntRange(1, 1000), default=None, metavar="N",
                  help="Steps of a diffusion model."),
     click.option("--guidance", type=click.FloatRange(0, 100), default=None, metavar="X",
-                 help="How closely a diffusion model follows the words; 1 is fastest and hears no --negative."),
+                 help="How closely a diffusion model follows the words; 1 is fastest and ignores --negative."),
     click.option("--sampler", type=click.Choice(SAMPLERS), default=None, metavar="NAME",
                  help=f"How a diffusion model takes its steps: {', '.join(SAMPLERS)}."),
     click.option("--strength", type=click.FloatRange(0, 1, min_open=True), default=None, metavar="X",
@@ -171,7 +171,7 @@ _SHARED = [
     click.option("--language", default="", metavar="CODE",
                  help="Language of the speech, and of words in pictures (en, fr, …); found out when not given."),
     click.option("--translate", default="", metavar="CODE",
-                 help="Have what is said written in this language (en, de, …): in a transcript, or for a question."),
+                 help="Translate the speech into this language (en, de, …): in a transcript, or for a question."),
     click.option("--pages", type=listed, multiple=True, metavar="LIST", help="Pages of documents to use: 1-3,7"),
     click.option("--system", default="", metavar="TEXT", help="Instruction for the whole conversation."),
     click.option("--max-tokens", type=click.IntRange(min=1), default=None, metavar="N",
@@ -430,7 +430,7 @@ def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
             raise UsageError(
                 f"{rest.strip()!r} is not a release",
                 where="--release",
-                todo="write what is private and what made of it may leave, as audio:text or call.wav:text",
+                todo="write what is private and the derived kind that may leave, as audio:text or call.wav:text",
             )
     return tuple(dict.fromkeys(pairs))
 

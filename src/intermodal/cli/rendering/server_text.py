@@ -51,7 +51,7 @@ def model_words(model: DiscoveredModel) -> str:
     """What a server says of a model, in one line."""
     from intermodal.cli.rendering.tables import count
 
-    words = [f"takes {'+'.join(model.input)}" if model.input else _MAKES.get(model.makes, "does not say what it takes")]
+    words = [f"takes {'+'.join(model.input)}" if model.input else _MAKES.get(model.makes, "does not report its inputs")]
     trained = f" of {count(model.trained)}" if model.trained and model.context and model.trained > model.context else ""
     if model.context:
         words.append(f"context {count(model.context)}{trained}")

@@ -128,7 +128,7 @@ def reason_of(error: errors.IntermodalError) -> str:
     if isinstance(error, errors.Unreachable) or not error.status:
         return "gave no answer after the request was sent" if error.sent else "could not be reached"
     if error.status < 300:
-        return "sent what is no answer"
+        return "sent a reply that is not a valid completion"
     return "failed inside" if error.status >= 500 else "refused the request as wrong"
 
 
@@ -266,7 +266,7 @@ async def wait_for_retry_after(caller: RunCaller, job: CallJob) -> None:
             sent=False,
         )
     seconds += world.jitter() * FIRST_WAIT
-    reason = f"{name} is asked again, as nobody else is left"
+    reason = f"{name} is called again, as no other endpoint is left"
     await caller.emit(Retrying(step=job.step.id, reason=reason, delay=round(seconds, 3), at=caller.at()))
     await caller.sleep(seconds)
 

@@ -68,7 +68,7 @@ def _heard(product: StepProduct, name: str) -> list[str]:
     if transcript.unheard and transcript.unheard >= _UNHEARD * transcript.seconds:
         return [
             f"no words were heard in {transcript.unheard:,.0f} of {transcript.seconds:,.0f} s of {name} that are as "
-            "loud as its words: if somebody speaks there, they are missing"
+            "loud as its words: speech there is missing"
         ]
     return []
 
@@ -223,7 +223,9 @@ def sparse_finding(name: str, lost: tuple[int, float]) -> CheckFinding:
     if not seconds:
         return CheckFinding()
     found = f"only {words} {'word was' if words == 1 else 'words were'} heard in {seconds:.0f} s of speech"
-    return CheckFinding(problem="confidence", said=f"in {name} {found}: some of it may be missing, repeats above all")
+    return CheckFinding(
+        problem="confidence", said=f"in {name} {found}: some of it may be missing, especially repetitions"
+    )
 
 
 def sparse_speech(transcript: Transcript) -> tuple[int, float]:

@@ -68,7 +68,7 @@ async def at(server: HostAddress, job: CallJob, world: Dependencies, line: Attem
     total = _timeouts(job, world).total
     with anyio.move_on_after(total):
         return await _BY_OP[job.step.op](job, world, line, server)
-    what = f"did not come to an end within {total:g} s"
+    what = f"did not end within {total:g} s"
     raise errors.Unreachable(
         what, where=job.endpoint.id, todo="allow more time (timeouts.total of the config)", sent=True
     )

@@ -131,7 +131,7 @@ async def _job(
     try:
         step = await offload(long, _fitted, step, endpoint, messages, limit, run.state.world)
     except errors.ContextExceeded as error:
-        raise Reroute(error, step, "cannot hold what was made of the files") from error
+        raise Reroute(error, step, "has too small a context for the converted files") from error
     pieces = [piece for found in stands_for.values() for piece in found]
     try:
         settings = scale_thinking(

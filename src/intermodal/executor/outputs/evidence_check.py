@@ -130,13 +130,13 @@ def describe_unverified(data: Any, fields: Sequence[str], again: str = "") -> st
     """The sentence on values that stand nowhere.
 
     >>> describe_unverified({"total": 1284.5}, ["/total"])
-    'total (1284.5) stands in none of the files: it is computed, or made up'
+    'total (1284.5) occurs in none of the files: it is computed, or made up'
     """
     named = [f"{_name(field)} ({_shown(value_at(data, field))})" for field in fields[:_NAMED]]
     if len(fields) > _NAMED:
         named.append(f"{len(fields) - _NAMED} more")
     one = len(fields) == 1
-    ends = "stands in none of the files: it is" if one else "stand in none of the files: they are"
+    ends = "occurs in none of the files: it is" if one else "occur in none of the files: they are"
     return f"{', '.join(named)} {ends} computed, or made up{again}"
 
 
@@ -167,7 +167,7 @@ async def _again(
     if part is not None and part.codes:
         part = _among(part, await offload(_long(found, sources), codes_of, sources))
     call = _asking_for(job.chat, schema if part is None else part.output, ask)
-    reason = f"{job.endpoint.id} gave values that stand in none of the files"
+    reason = f"{job.endpoint.id} gave values that occur in none of the files"
     await run.state.emit(Retrying(step=job.step.id, reason=reason))
     work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
     second = msgspec.structs.replace(job, chat=call, step=remaining_estimate(job.step, first), work=work)

@@ -183,7 +183,7 @@ def _job(
     except errors.UnsupportedModality as error:
         raise Reroute(error, step, "cannot take this kind of part") from error
     except errors.ContextExceeded as error:
-        raise Reroute(error, step, "cannot hold what was made of the files") from error
+        raise Reroute(error, step, "has too small a context for the converted files") from error
     return CallJob(step=now, endpoint=endpoint, chat=call, work=work)
 
 
@@ -312,7 +312,7 @@ def _windows(scores: HeadScores, endpoint: Endpoint) -> list[str]:
 __all__ = ["score_by_head"]
 
 
-UNCALIBRATED = "its scores order the labels; how sure it is, nobody measured here (intermodal eval does)"
+UNCALIBRATED = "its scores rank the labels; they are not calibrated (intermodal eval measures that)"
 
 
 def calibration_note(endpoint: Endpoint, task: Task) -> str:

@@ -186,7 +186,7 @@ def _usage_wanted(options: msgspec.Raw | None) -> bool:
     try:
         said = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
     except msgspec.DecodeError:
-        raise RequestRefused("stream_options is no object", status=400) from None
+        raise RequestRefused("stream_options is not an object", status=400) from None
     return said is not None and said.get("include_usage") is True
 
 

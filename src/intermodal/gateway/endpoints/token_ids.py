@@ -21,7 +21,7 @@ async def decode_token_ids(tokens: tuple[tuple[int, ...], ...], model: str, conf
     """Return the texts. ``model``: as asked for. Raises Refused if the vocabulary is unknown."""
     name = _encoding(model, config)
     if not name:
-        what = f"the input is in tokens, and of which vocabulary is not known: {model} is none of OpenAI's names"
+        what = f"the input is token ids of an unknown vocabulary: {model} is not a name of OpenAI's"
         raise RequestRefused(what, status=400, todo=f"{_INSTEAD}, or let the server's config serve one of these names")
     return await asyncio.to_thread(_decoded, name, tokens)
 

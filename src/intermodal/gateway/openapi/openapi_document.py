@@ -111,7 +111,7 @@ OPERATIONS: Mapping[tuple[str, str], OperationText] = {
     ("POST", "/api/show"): OperationText("One model, as Ollama shows it.", "ShowRequest", _json("OllamaShown"),
         absent=True),
     ("GET",
-        "/api/version"): OperationText("By which clients of Ollama see that somebody is there, and whose API it is.",
+        "/api/version"): OperationText("The greeting by which Ollama's clients recognise a server and its API.",
         gives=_json("OllamaVersion")),
     ("POST", "/v1/explain"): OperationText(
         "The plan of a chat in the words of any door, priced. Nothing is spent.", "ExplainRequest",
@@ -133,7 +133,7 @@ RESPONSE_HEADERS: Mapping[str, str] = {
     "x-intermodal-ignored": "fields of the request that are not understood, or that the host has no word for",
     "x-intermodal-max-tokens": "limit of the answer, where the key's budget has no room for the one that was asked for",
     "x-intermodal-cost": "USD; not in the head of a stream, which comes before it is known",
-    "x-intermodal-unverified": "fields of a JSON answer whose values stand in no file, as JSON Pointers; not in "
+    "x-intermodal-unverified": "fields of a JSON answer whose values occur in no file, as JSON Pointers; not in "
         "the head of a stream",
     "x-intermodal-attempts": "calls that were made; not in the head of a stream",
     **{f"x-ratelimit-{what}-{unit}": f"{what} of the key's {unit} a minute"
@@ -149,9 +149,9 @@ ERROR_HEADERS: Mapping[str, str] = {
 }  # fmt: skip
 # Why a request is refused, by status; at which doors, by what is done there.
 STATUS_TEXTS: Mapping[int, str] = {
-    400: "The request is none, or nothing can answer it; or several different keys were sent.",
+    400: "The request is invalid, or no endpoint can answer it; or several different keys were sent.",
     401: "No key, or none that is valid.",
-    402: "It would cost more than is allowed, or nobody knows its price.",
+    402: "It would cost more than is allowed, or its price is unknown.",
     403: "This key may not, or a page of a browser asks.", 404: "There is no such model, policy or plan.",
     408: "It came too slowly.",
     409: "Under this Idempotency-Key something else, or the same that still runs, was asked.",

@@ -84,7 +84,7 @@ _CHOICE = one_of(enum("auto", "none", "required"), {"type": "object"}, {"type": 
 _FUNCTION = {"name": TEXT, "description": or_null(TEXT), "parameters": or_null(_SCHEMA), "strict": or_null(FLAG)}
 SIGNED = object_of(open=True, google=object_of(open=True, thought_signature=TEXT))
 SIGNED["description"] = (
-    "Google's signature of what was thought before the call. Sent back with it, it outlives the gateway."
+    "Google's signature of the reasoning before the call. Sent back with it, it outlives the gateway."
 )
 _CALL = object_of(
     ["id", "function"], open=True, id=TEXT, type={"const": "function"}, extra_content=ANYTHING,

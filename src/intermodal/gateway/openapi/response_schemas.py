@@ -54,11 +54,11 @@ _EVIDENCE = _exact(
 RUN_METADATA = _exact(
     but=("replanned", "evidence"), plan=TEXT, route=TEXT, planned=TEXT, summary=TEXT, loses=_TEXTS,
     sends=list_of(_SEND),
-    cost={"type": ["number", "null"], "description": "USD; null where nobody knows."}, attempts=_COUNT, seconds=_NUMBER,
+    cost={"type": ["number", "null"], "description": "USD; null if unknown."}, attempts=_COUNT, seconds=_NUMBER,
     notes=_TEXTS, replanned=_TEXTS, evidence=list_of(_EVIDENCE),
 )  # fmt: skip
 RUN_METADATA["description"] = (
-    "How the answer came about: its plan, who answered, what was lost, what left this machine, what it cost."
+    "The route of the answer: its plan, endpoint, losses, cost, and the data that left this machine."
 )
 _RUN_METADATA = ref("Told")
 

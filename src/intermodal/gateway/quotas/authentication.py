@@ -26,7 +26,7 @@ _NONE = QuotaRefusal(
     status=401, code="invalid_api_key",
     words="no key was sent; send one as 'Authorization: Bearer im-…' or 'x-api-key: im-…'",
 )  # fmt: skip
-_WRONG = QuotaRefusal(status=401, code="invalid_api_key", words="this is no key of this gateway")
+_WRONG = QuotaRefusal(status=401, code="invalid_api_key", words="this is not a key of this gateway")
 _EXPIRED = QuotaRefusal(status=401, code="invalid_api_key", words="this key has expired")
 _REVOKED = QuotaRefusal(status=401, code="invalid_api_key", words="this key was revoked")
 _SEVERAL = QuotaRefusal(status=400, code="invalid_api_key", words="several different keys were sent; send one")
@@ -61,7 +61,7 @@ class Authenticator:
         self._look()
         if not self._known and not is_loopback_host(host):
             raise ConfigError(
-                "others can reach this address, and there is no key yet",
+                "other machines can reach this address, and there is no key yet",
                 where=hint("{host=}", host),
                 todo="make one: intermodal keys create NAME, or serve 127.0.0.1",
             )

@@ -50,7 +50,7 @@ def price_unknown(key: VirtualKey) -> QuotaRefusal:
     return QuotaRefusal(
         status=402,
         code="price_unknown",
-        words=f"nobody knows what this request may cost, and key {key.name!r} has a budget in money; ask for a model "
+        words=f"the cost of this request is unknown, and key {key.name!r} has a budget in money; ask for a model "
         "whose price is known, or set its price in the host's row",
     )
 
@@ -59,8 +59,7 @@ def tokens_unknown(key: VirtualKey) -> QuotaRefusal:
     return QuotaRefusal(
         status=400,
         code="tokens_unknown",
-        words=f"nobody can tell how many tokens this request may take, and key {key.name!r} has a limit on them; set "
-        "max_tokens",
+        words=f"the tokens of this request are unknown, and key {key.name!r} has a limit on them; set max_tokens",
     )
 
 

@@ -183,7 +183,7 @@ class SqliteQuotaStore:
     def _heard(self, connection: sqlite3.Connection, worker: str) -> None:
         """Record a sign of life. Raises StoreError if this worker was taken for dead and charged."""
         if not connection.execute("UPDATE workers SET seen = ? WHERE id = ?", (self._clock(), worker)).rowcount:
-            raise StoreError("this worker was silent for so long that it was taken for dead", where=shown(self.path),
+            raise StoreError("this worker was silent for too long and was declared dead", where=shown(self.path),
                              todo="start it again")  # fmt: skip
 
     # ---- idempotency --------------------------------------------------------------------------

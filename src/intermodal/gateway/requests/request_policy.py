@@ -316,7 +316,7 @@ def _apply_override(policy: Policy, wishes: PolicyOverrides) -> Policy:
     if wishes.pay_twice and not policy.pay_twice:
         raise RequestRefused("the policy does not pay twice, and a request may not loosen that", status=400)
     if wishes.stream == "live" and policy.streaming != "live":
-        what = "the policy shows no answer before all of it is there, and a request may not loosen that"
+        what = "the policy buffers answers, and a request may not change that"
         raise RequestRefused(what, status=400)
     if wishes.evidence == "retry" and policy.evidence != "retry":
         raise RequestRefused(

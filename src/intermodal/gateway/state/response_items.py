@@ -70,7 +70,7 @@ class ResponseItems:
                 raise RequestRefused(what, status=413, todo="name fewer")
             if item is None:
                 raise RequestRefused(
-                    f"there is no item {name[:100]!r}; it is kept in memory for a while, and not where store is false",
+                    f"there is no item {name[:100]!r}; items are kept in memory for a while, and not if store is false",
                     status=404, todo="send the item itself", code="item_not_found",
                 )  # fmt: skip
             return loads(item)

@@ -54,7 +54,7 @@ class GatewayWorker:
             self.memory = SharedState(post.memory, post.numbers)
             os.close(post.memory)
         except (msgspec.MsgspecError, OSError, ValueError):
-            raise UsageError("workers are started by serve --workers N, and by nobody else") from None
+            raise UsageError("workers are started by serve --workers N alone") from None
         self._line.setblocking(False)
         faulthandler.register(DUMP_SIGNAL, file=post.line, all_threads=True)
 

@@ -105,7 +105,7 @@ class _Visit:
         if status in (401, 403):
             return "wants a key"
         if any(True for _ in values_at(_parsed(body), "data.*.id")):
-            return "speaks OpenAI's protocol, and does not say who it is"
+            return "speaks OpenAI's protocol, and does not identify itself"
         return "no model server that is known"
 
     # ---- identification -------------------------------------------------------------------------

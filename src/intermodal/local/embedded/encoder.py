@@ -96,7 +96,7 @@ class EncoderModel:
         number = self._tokens.token_to_id(mark) if mark else None
         places = [at for at, each in enumerate(row.ids) if each == number]
         if len(places) != 1:
-            what = "has no mask in what it reads" if not places else f"has {len(places)} masks"
+            what = "has no mask token in the text" if not places else f"has {len(places)} masks"
             raise UsageError(f"the text {what}", todo=f"write one {mark or _MASKS[0]} where the word is to be")
         chances = _softmax(self._run([row])[:, places[0]], self._numpy)[0]
         if labels:

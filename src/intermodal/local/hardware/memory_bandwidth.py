@@ -67,7 +67,7 @@ def as_quantity(found: MeasuredBandwidth) -> Quantity:
     """Return the memory's bandwidth, inferred from what copying reached: ranges of speed are shares of it."""
     copied = f"{found.bandwidth / 1e9:.1f} GB/s copied here on {found.taken}"
     low, mid, high = (found.bandwidth / share for share in (0.9, COPIED, 0.6))
-    return between(low, mid, high, f"{copied}, taken for three quarters of what the memory gives")
+    return between(low, mid, high, f"{copied}, assumed to be three quarters of the memory's bandwidth")
 
 
 def _round(many: int) -> float:

@@ -147,7 +147,7 @@ def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = 
     if 0 in statuses:
         raise Unreachable("no server answers there", where=root, todo="start it, or name its address", sent=False)
     raise Unreachable(
-        "answers, and is no llama.cpp, vLLM or Ollama that says what it holds", where=root,
+        "answers, and is not a llama.cpp, vLLM or Ollama that reports its memory", where=root,
         todo="name the address of one of them; of vLLM /metrics must not be switched off", sent=False,
     )  # fmt: skip
 

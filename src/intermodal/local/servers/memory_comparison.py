@@ -165,7 +165,7 @@ def _ollama(shape: ModelShape, settings: ServingSettings, found: ServerFootprint
 def _vllm(shape: ModelShape, serving: VllmSettings, found: ServerFootprint, machine: Machine) -> ComparedTerms:
     if not serving.cache:
         if not machine.gpus:
-            return [], [], ["there is no card here, and how much room it sets aside on a processor cannot be seen"]
+            return [], [], ["there is no card here, and the memory it reserves on a processor is unknown"]
         serving = replace(serving, memory=min(gpu.memory for gpu in machine.gpus))
     predicted = vllm_capacity(shape, serving)
     if not predicted.tokens.known:
@@ -173,7 +173,7 @@ def _vllm(shape: ModelShape, serving: VllmSettings, found: ServerFootprint, mach
     row = TermComparison(name=TOKENS, device="device" if not serving.cache else "host", predicted=predicted.tokens,
                    real=found.tokens, source="/metrics")  # fmt: skip
     if not found.tokens or not predicted.tokens.mid:
-        return [row], [], ["it says nothing of its pages, or by the formulas there is room for none"]
+        return [row], [], ["it does not report its pages, or by the formulas there is room for none"]
     return [row], [_ratio(TOKENS, row.device, found.tokens / predicted.tokens.mid)], []
 
 

@@ -174,7 +174,7 @@ class Supervisor:
             if not held or time.time() - self._place.touched() <= idle:
                 return False
             self._state = msgspec.structs.replace(self._state, server="", port=0, key="")
-            self._record("stopped", reason=f"nobody used it for {idle:g} s")
+            self._record("stopped", reason=f"unused for {idle:g} s")
             return True
 
     def _ended(self, when: str) -> str:

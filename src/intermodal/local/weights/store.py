@@ -432,7 +432,7 @@ def _pinned(row: WeightsRow, sums: Mapping[str, str], accept: bool) -> WeightsRo
     )
     if not accept and not all(file.sha256 for file in files):
         raise UsageError(
-            "is unpinned: nobody here knows the checksum of its files",
+            "is unpinned: the checksums of its files are unknown",
             where=row.name,
             todo=hint("pass {sha256=} from a place you trust, or {accept-unpinned}", "FILE=SUM"),
         )

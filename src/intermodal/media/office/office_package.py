@@ -128,7 +128,7 @@ def _check_markup(head: bytes, name: str) -> None:
         parser.Parse(head, False)
     except (expat.ExpatError, LookupError, ValueError):
         if not seen and head and name.endswith((".xml", ".rels")):
-            raise InputBroken("is damaged: a part of it is no markup", todo=_TODO) from None
+            raise InputBroken("is damaged: a part of it is not markup", todo=_TODO) from None
     if "type" in seen:
         raise InputBroken(
             "holds a document type definition, which Office files must not", todo="save it again with an Office program"

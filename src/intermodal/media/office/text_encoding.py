@@ -56,7 +56,7 @@ def decode_text(data: bytes, declared: str = "", *, markup: bool = False) -> tup
             return data.decode(encoding), encoding
         except (UnicodeDecodeError, LookupError, ValueError):
             continue
-    raise InputBroken("is text in an encoding that cannot be told", todo="convert it to UTF-8")
+    raise InputBroken("is text in an unknown encoding", todo="convert it to UTF-8")
 
 
 def convert(data: bytes, name: str, probe: object) -> ConvertedFile:

@@ -35,7 +35,7 @@ _IF: dict[str, str] = {
 _DOES: dict[str, str] = {"transcribe": "hears", "read": "reads", "describe": "describes"}
 PROBLEMS_REPORTED = "problems are reported"
 NOTHING_BETTER = f"{PROBLEMS_REPORTED}, but no better model is available"
-NOWHERE = "if one stands in none of the files"
+NOWHERE = "if one occurs in none of the files"
 SIZE = "if it is more than planned for, the plan is made again"
 
 

@@ -99,9 +99,9 @@ def output(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if job in group.jobs:
         return ""
     if group.first.model.ranks:
-        return "it ranks passages, and is asked by intermodal rerank; not what is wanted here"
+        return "it ranks passages, for intermodal rerank; another kind of output is wanted here"
     made = _MAKES.get(group.jobs[0], "it does something else") if group.jobs else "it has no task intermodal can drive"
-    return f"{made}; not what is wanted here"
+    return f"{made}; another kind of output is wanted here"
 
 
 def model(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
@@ -163,8 +163,8 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
         able = ", ".join(first.translates)
         if able:
             return f"translates what it hears into {able} alone, and {into} is wanted"
-        door = f": nobody says that {first.host.id} has /audio/translations" if first.model.translates else ""
-        return f"writes down what it hears and does not translate it{door}"
+        door = f": it is not stated that {first.host.id} has /audio/translations" if first.model.translates else ""
+        return f"transcribes and does not translate{door}"
     if job != case.job or not case.translating or not first.model.languages:
         return ""
     unknown = sorted((case.languages | {case.translating}) - set(first.model.languages))
@@ -261,7 +261,7 @@ def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if job != case.job or job not in ("score", "embed") or not group.first.model.matches_pictures or case.bundles:
         return ""
     if job == "score":
-        return "holds labels against pictures, and there is none"
+        return "scores labels against pictures, and there is none"
     return (
         ""
         if case.named is not None
@@ -385,7 +385,7 @@ def context(priced: PricedRoute, case: PlanningCase) -> str:
         return ""
     assumption = "" if priced.context_known else " (assumed: its context length is unknown)"
     if priced.tokens == float("inf"):
-        return f"nobody knows how many tokens this is, and it holds {priced.context:,.0f}{assumption}"
+        return f"the number of tokens is unknown, and it holds {priced.context:,.0f}{assumption}"
     count = len(case.request.tools)
     tools = f" with {count} tool{'s' * (count > 1)}" if count else ""  # chat programs send dozens, unasked
     tools += " at their fewest" if case.hopeful else ""

@@ -41,7 +41,7 @@ def _regions(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) -> s
         return ""
     wanted = " or ".join(policy.regions)
     if not conditions[0]:
-        return hint("nobody states where its host computes, and {} is asked for ({region})", wanted)
+        return hint("where its host computes is unknown, and {} is asked for ({region})", wanted)
     if set(conditions[0]) <= set(policy.regions):
         return ""
     return hint("its host computes in {}, and {} is asked for ({region})", " or ".join(conditions[0]), wanted)
@@ -52,17 +52,13 @@ def _retention(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) ->
         return ""
     _, trains, days, _ = conditions
     if trains:
-        return hint("its host trains on what it is sent ({retention=})", "any")
+        return hint("its host trains on content ({retention=})", "any")
     if policy.retention == "no-training":
         keeps_to_it = trains is False or days == 0
-        return (
-            ""
-            if keeps_to_it
-            else hint("nobody states whether its host trains on what it is sent ({retention=})", "any")
-        )
+        return "" if keeps_to_it else hint("whether its host trains on content is unknown ({retention=})", "any")
     if days is None:
-        return hint("nobody states how long its host keeps what it is sent ({retention})")
-    return hint("its host keeps what it is sent, for up to {} days ({retention})", days) if days else ""
+        return hint("how long its host keeps content is unknown ({retention})")
+    return hint("its host keeps content for up to {} days ({retention})", days) if days else ""
 
 
 _CHECKS: tuple[Callable[[Endpoint, EndpointTerms, Policy], str], ...] = (_licence, _regions, _retention)

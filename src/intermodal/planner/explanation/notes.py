@@ -245,9 +245,7 @@ def _unloaded_converters(candidate: Candidate) -> list[str]:
     if not candidate.ends:
         return []
     names = " and ".join(candidate.ends)
-    return [
-        f"{names} {'ends' if len(candidate.ends) == 1 else 'end'} before the answer: there is no memory for all of it"
-    ]
+    return [f"{names} {'ends' if len(candidate.ends) == 1 else 'end'} before the answer: there is no memory for both"]
 
 
 def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
@@ -255,7 +253,7 @@ def _unlicensed(case: PlanningCase, chosen: Route) -> list[str]:
     model = chosen.endpoint.model
     if case.policy.licence == "any" or model.permits or chosen.group.remote:
         return []
-    return [hint("nobody states what the licence of {} permits, and commercial use is asked for ({licence})", model.id)]
+    return [hint("it is unknown what the licence of {} permits, and commercial use is asked for ({licence})", model.id)]
 
 
 def _contested(case: PlanningCase, chosen: Route) -> list[str]:
@@ -288,4 +286,4 @@ def _unverified(case: PlanningCase, candidate: Candidate) -> list[str]:
             continue
         if not (endpoint.evidence.checked and endpoint.model.evidence.checked) and endpoint.id not in found:
             found.append(endpoint.id)
-    return [f"unverified: what the catalog says of {joined_names(found)} (intermodal models show)"] if found else []
+    return [f"unverified: the catalog's facts about {joined_names(found)} (intermodal models show)"] if found else []

@@ -99,7 +99,7 @@ def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) ->
     evidence = (
         f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
     )
-    taken = evidence if known.takes else "nobody says that it takes tools"
+    taken = evidence if known.takes else "it is not stated that it accepts tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
     return f"{what}: {counting_source(tokens.basis, source)}; {taken}"
 
@@ -237,7 +237,7 @@ def _preferred(case: PlanningCase, other: Other) -> str:
     if other.endpoint and case.request.previous_endpoint:
         return "the conversation stays where it is"
     if case.policy.objective == "default" and not case.policy.time_value:
-        return "that is better by money and by what is kept"
+        return "that is better by money and by the aspects it keeps"
     return f"that is {_BETTER[case.policy.objective]}"
 
 
@@ -253,7 +253,7 @@ def _open(verdict: Verdict) -> str:
     why = (
         hint("the question may need {} ({keep} tells)", maybe)
         if maybe
-        else hint("it is not told what is needed ({keep} tells)")
+        else hint("what is needed is unknown ({keep} states it)")
     )
     return hint("whether a language model is enough is not known: {}", why)
 
@@ -451,7 +451,7 @@ def _suggested(aspect: Aspect, bundle: Bundle) -> str:
             return f"{pages_title(some)} {'shows' if len(some) == 1 else 'show'} some"
     if bundle.kind == "image" and aspect in ("words", "appearance"):
         if not any(part.text_density.known for part in bundle.parts):
-            return "nobody knows yet what is in it"
+            return "its content is unknown so far"
         if aspect == "appearance" and any(part.text_density.mid > SPARSE for part in bundle.parts):
             return "it is more than a page of text"
     return _SUGGESTED.get(aspect, "it seems to be about that")

@@ -18,7 +18,7 @@ _DEFAULTS = command("intermodal pull --defaults")
 _PAGES = action(hint("choose pages ({pages})"), http="send fewer pages")
 _REMEDIES: dict[str, str] = {
     "named": hint("name another model ({}), or none", _LISTED),
-    "not_ready": hint("bring what is missing ({} for the small models; intermodal doctor)", _DEFAULTS),
+    "not_ready": hint("install what is missing ({} for the small models; intermodal doctor)", _DEFAULTS),
     "consent": hint("or bring the small local models: {}", _DEFAULTS),
     "zone": hint("drop {local}, or add a nearer host"),
     "privacy": hint("release the text ({release}), or add a stronger local model (intermodal pull)"),

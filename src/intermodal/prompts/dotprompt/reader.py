@@ -148,7 +148,9 @@ class _Reader:
         given = self._table("input", ("schema", "default"))
         default = given.get("default") or {}
         if not isinstance(default, Mapping):
-            raise self._front.error(("input", "default"), "is no mapping of arguments", "write default: {name: value}")
+            raise self._front.error(
+                ("input", "default"), "is not a mapping of arguments", "write default: {name: value}"
+            )
         schema = self._schema(given, "input")
         lines = {key: self._front.line((key,)) for key in self._said}
         closed = schema is not None and not schema.get("additionalProperties") and "properties" in schema
@@ -287,7 +289,7 @@ class _Reader:
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            raise self._front.error((key,), "is no mapping of keys", f"write {key}: with keys under it")
+            raise self._front.error((key,), "is not a mapping of keys", f"write {key}: with keys under it")
         for each in value if known else ():
             if each not in known:
                 todo = suggestion(str(each), known, f"write fields under {key}: schema:")
@@ -322,7 +324,7 @@ class _Reader:
         for name in wanted.media:
             if name not in declared:
                 todo = suggestion(name, declared, "name an argument of input.schema")
-                raise self._front.error(("ext", "intermodal", "media", name), "is no argument of this prompt", todo)
+                raise self._front.error(("ext", "intermodal", "media", name), "is not an argument of this prompt", todo)
 
     def _output(self, *, strict: bool) -> Output:
         output = self._table("output", ("schema", "format"))
@@ -334,7 +336,7 @@ class _Reader:
             except SchemaInvalid as error:
                 raise self._front.error(("output", "schema"), error.what, error.todo) from None
         if form == "json":
-            what = "format is json, and no schema says of what shape"
+            what = "format is json, and there is no schema"
             self._findings.append(self._front.warning(("output",), what, "write output: {schema: …}"))
             return JsonOutput(schema={"type": "object"})
         if form not in (None, "text"):
@@ -348,7 +350,7 @@ class _Reader:
         for place, told in enumerate(self._said.get("toolDefs") or ()):
             at = ("toolDefs", place)
             if not isinstance(told, Mapping) or not isinstance(told.get("name"), str):
-                raise self._front.error(at, "is no definition of a tool", "write name, description and inputSchema")
+                raise self._front.error(at, "is not a definition of a tool", "write name, description and inputSchema")
             schema = json_schema(told.get("inputSchema"), self._fail((*at, "inputSchema")))
             name = told["name"]
             tool = Tool(name=name, description=str(told.get("description") or ""))
@@ -356,7 +358,7 @@ class _Reader:
         named = self._said.get("tools") or ()
         if not isinstance(named, list) or not all(isinstance(each, str) for each in named):
             if named:
-                raise self._front.error(("tools",), "is no list of names", "write tools: [name, …]")
+                raise self._front.error(("tools",), "is not a list of names", "write tools: [name, …]")
             named = []
         return tuple(made.values()), tuple(name for name in named if name not in made)
 
@@ -423,7 +425,7 @@ def _field(value: Any, told: str, fail: Fail, at: tuple[str | int, ...]) -> dict
             raise fail(at, "an enum is a list of values", "write field(enum): [one, two]")
         made = {"enum": list(value)}
     else:
-        raise fail(at, f"{shown_value(kind)} in parentheses is no type", "write array, object or enum")
+        raise fail(at, f"{shown_value(kind)} in parentheses is not a type", "write array, object or enum")
     return {**made, "description": description} if description else made
 
 

@@ -318,7 +318,7 @@ def _style(element: Element) -> str:
     try:
         said = json.loads(element.text or "{}")
     except (ValueError, RecursionError):
-        raise TemplateError("the stylesheet is no JSON", element.line, todo="write {tag: {property: value}}") from None
+        raise TemplateError("the stylesheet is not JSON", element.line, todo="write {tag: {property: value}}") from None
     made = {
         str(tag): {str(name): each for name, each in rules.items() if name not in _NO_STYLE}
         for tag, rules in (said.items() if isinstance(said, dict) else ())

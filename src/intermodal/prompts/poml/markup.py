@@ -48,7 +48,7 @@ def parse(text: str) -> Element:
         if closing:
             if len(stack) == 1 or stack[-1].tag != tag:
                 opened = f"{stack[-1].tag!r} of line {stack[-1].line}" if len(stack) > 1 else "nothing"
-                raise TemplateError(f"</{tag}> closes {opened}", line, todo="close what was opened last")
+                raise TemplateError(f"</{tag}> closes {opened}", line, todo="close the last opened tag")
             stack.pop()
         else:
             attrs = {each[1]: each[2] if each[2] is not None else each[3] for each in _ATTRIBUTE.finditer(attributes)}

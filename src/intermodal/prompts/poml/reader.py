@@ -96,7 +96,7 @@ def output_of(path: Path, said: str, line: int) -> Output:
         made: JsonOutput = schemas.json_output(schema if isinstance(schema, dict) else {})
     except (ValueError, RecursionError):
         code = re.match(r"\s*z\.\w", said) is not None
-        what = "the output schema is code of Zod, which is not run" if code else "the output schema is no JSON"
+        what = "the output schema is code of Zod, which is not run" if code else "the output schema is not JSON"
         raise PromptError(
             what, where=f"{path}:{line}", todo="write a JSON Schema, or give one as an argument"
         ) from None
@@ -211,7 +211,7 @@ def _tools(root: Element, findings: list[PromptFinding]) -> Iterator[Tool]:
             try:
                 schema = json.loads(each.text)
             except (ValueError, RecursionError):
-                what = f"the parameters of tool {each.attrs['name']!r} are no JSON"
+                what = f"the parameters of tool {each.attrs['name']!r} are not JSON"
                 findings.append(PromptFinding("warning", each.line, what, "write a JSON Schema"))
         tool = Tool(name=each.attrs["name"], description=each.attrs.get("description", ""))
         if isinstance(schema, dict):

@@ -67,7 +67,7 @@ MAX_TOKENS = 4096  # where no limit is set: the API requires one, and every mode
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 QUIRKS: Mapping[str, str] = {
     "no_documents": "document blocks are refused",
-    "no_logprobs": "the probabilities of words are not told (this API never tells them)",
+    "no_logprobs": "token probabilities are not returned (this API never returns them)",
     "no_temperature": "a temperature is refused, so none is sent unless the user wants one",
     **request_fields.QUIRKS["anthropic"],
 }

@@ -54,7 +54,7 @@ MAX_STOP = 5
 MAX_CANDIDATES = 20
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 QUIRKS: Mapping[str, str] = {
-    "no_logprobs": "the probabilities of words are not told",
+    "no_logprobs": "token probabilities are not returned",
     **request_fields.QUIRKS["gemini"],
 }
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}

@@ -62,7 +62,7 @@ PATH = "/api/chat"
 MAX_CANDIDATES = 20
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp"})
 QUIRKS: Mapping[str, str] = {
-    "no_logprobs": "the probabilities of words are not told",
+    "no_logprobs": "token probabilities are not returned",
     "no_audio": "sound is refused",
     **request_fields.QUIRKS["ollama"],
 }

@@ -74,7 +74,7 @@ QUIRKS: Mapping[str, str] = {
     "strict_subset": "a schema is forced strictly only within OpenAI's subset; others are sent as not strict",
     "no_json_object": "any object is forced by a schema: there is no json_object (LM Studio, Perplexity)",
     "no_audio": "input_audio parts are refused",
-    "no_logprobs": "the probabilities of words are not told",
+    "no_logprobs": "token probabilities are not returned",
     "many_logprobs": f"more than {MAX_CANDIDATES} of them may be asked for",
     "grammar": "an answer can be bound by a grammar in GBNF (llama.cpp)",
     "no_video": "video parts are refused",
@@ -84,7 +84,7 @@ QUIRKS: Mapping[str, str] = {
     "random_seed": "the seed is called random_seed (Mistral)",
     "bare_audio": "sound goes as base64 alone, without its format (Mistral)",
     "document_url": "a PDF goes as a document_url part, not as a file (Mistral)",
-    "no_refusals": "what a model refused goes back to it as its words: there is no field for it (Mistral)",
+    "no_refusals": "a refusal goes back to the model as its words: there is no field for it (Mistral)",
     "bounded_schema": "strings and arrays without a limit are sent with one (schema_transforms.limit_lengths); answers "
     "are validated against the schema as given",
     **request_fields.QUIRKS["openai"],

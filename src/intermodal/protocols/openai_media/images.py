@@ -28,12 +28,12 @@ QUIRKS: Mapping[str, str] = {
     "image_steps": "steps are known",
     "negative_prompt": "negative_prompt is known",
     "image_b64": "pictures come as links unless base64 is asked for (response_format)",
-    "width_height": "the size is said as width and height",
+    "width_height": "the size is sent as width and height",
     "no_image_format": "the format of the file cannot be chosen",
     "no_image_quality": "quality is not known",
     "no_image_size": "the size cannot be chosen",
     "no_image_edits": "no picture goes in",
-    "sd_cpp_extra_args": "seed, steps, guidance, sampler, strength and a negative prompt are told inside the prompt",
+    "sd_cpp_extra_args": "seed, steps, guidance, sampler, strength and a negative prompt are sent inside the prompt",
     "pictures_in_chat": "pictures come in an answer of the chat, and not from here (openai_chat_images and its like)",
 }
 _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"), (b"GIF8", "image/gif"))

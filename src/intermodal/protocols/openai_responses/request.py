@@ -73,7 +73,7 @@ QUIRKS: Mapping[str, str] = {
     "bounded_schema": "strings and arrays without a limit are forced with one; answers are checked against the schema",
     "no_audio": "sound is refused",
     "no_documents": "files are refused",
-    "no_logprobs": "the probabilities of words are not told",
+    "no_logprobs": "token probabilities are not returned",
     **request_fields.QUIRKS["openai-responses"],
 }
 HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
