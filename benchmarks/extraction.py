@@ -25,7 +25,7 @@ from intermodal import request_builder
 from intermodal.executor.outputs import json_answer
 
 LONGEST = 200  # tokens of an answer
-_asked_in_words = json_answer.asked_in_words
+_asked_in_words = json_answer.schema_instruction
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
 
 def _read(client: intermodal.Client, path: Path, paper: Paper, *, told: bool) -> Any:
     """The result for a document; the error where there is none."""
-    json_answer.asked_in_words = _asked_in_words if told else lambda *given, **more: ""
+    json_answer.schema_instruction = _asked_in_words if told else lambda *given, **more: ""
     request = request_builder.make_request(
         QUESTIONS[paper.kind], str(path), schema=paper.schema, max_tokens=LONGEST, evidence="retry" if told else "off"
     )

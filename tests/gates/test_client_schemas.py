@@ -293,14 +293,14 @@ def test_the_schema_of_a_tool_has_an_end(configured: Path, host: FakeHost, door:
 def in_the_middle(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Event]]:
     """The work stops after its first slice (the first event is set) until the second event is."""
     began, goes_on = threading.Event(), threading.Event()
-    usual = json_answer._give_way
+    usual = json_answer._yield_now
 
     def held() -> None:
         began.set()
         goes_on.wait(60)
         usual()
 
-    monkeypatch.setattr(json_answer, "_give_way", held)
+    monkeypatch.setattr(json_answer, "_yield_now", held)
     try:
         yield began, goes_on
     finally:

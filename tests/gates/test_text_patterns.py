@@ -145,7 +145,7 @@ def test_no_pattern_looks_at_a_text_again_and_again() -> None:
 LOOKED_AT = {
     "what a question is about": questions.needed_aspects,
     "what kind of answer it wants": answer_length.kind_of,
-    "which pages it names": page_relevance.asked_pages,
+    "which pages it names": page_relevance.named_pages,
     "what can be seen of a text": strip_invisible,
     "text of a file as a model gets it": prompt.sanitize,
     "whether it repeats itself": checks.repeats,

@@ -44,7 +44,7 @@ _SCRIPTS: tuple[tuple[str, str, str], ...] = (
     ("arabic", "\u0600", "\u06ff"), ("indic", "\u0900", "\u0dff"), ("thai", "\u0e00", "\u0e7f"),
     ("kana", "\u3040", "\u30ff"), ("han", "\u3400", "\u9fff"), ("hangul", "\uac00", "\ud7a3"),
 )  # fmt: skip
-_LOOKED_AT = 400  # characters of the question
+_QUESTION_CHARS = 400  # characters of the question
 
 
 class AnswerLength(NamedTuple):
@@ -128,7 +128,7 @@ def kind_of(question: str) -> AnswerKind:
     >>> kind_of("Résume ce document."), kind_of("Is the letter dated 2024?"), kind_of("总结这份文件")
     ('long', 'fact', 'long_han')
     """
-    start = question.strip()[:_LOOKED_AT]
+    start = question.strip()[:_QUESTION_CHARS]
     if not start:  # of labels alone, or a transcript: nothing has to be compiled to know
         return "other"
     script = main_script(start)

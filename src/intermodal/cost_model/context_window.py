@@ -25,8 +25,8 @@ def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int 
     if not given.known:
         return context and min(context, LEAST_CONTEXT)
     needed = given.high + TEMPLATE_TOKENS + (limit or LEAST_CONTEXT // 2)
-    wanted: int = max(LEAST_CONTEXT, 1 << (int(needed) - 1).bit_length())
-    return wanted if context is None else min(wanted, context)
+    context_tokens: int = max(LEAST_CONTEXT, 1 << (int(needed) - 1).bit_length())
+    return context_tokens if context is None else min(context_tokens, context)
 
 
 def output_limit(step: Call, request: Request) -> int | None:

@@ -172,12 +172,12 @@ def known_rates(endpoint: Endpoint, as_of: str, effort: ThinkingRequest) -> Rate
 
     They follow from endpoint, day and effort alone, so they are cached on the endpoint: derived catalogs share them.
     """
-    kept: dict[tuple[str, ThinkingRequest], Rates] = vars(endpoint).setdefault(_KEY, {})
-    found = kept.get((as_of, effort))
+    cache: dict[tuple[str, ThinkingRequest], Rates] = vars(endpoint).setdefault(_KEY, {})
+    found = cache.get((as_of, effort))
     if found is None:
-        if len(kept) >= DAYS_AND_EFFORTS:
-            kept.clear()
-        found = kept[as_of, effort] = endpoint_rates(endpoint, NO_STATISTICS, as_of, effort)
+        if len(cache) >= DAYS_AND_EFFORTS:
+            cache.clear()
+        found = cache[as_of, effort] = endpoint_rates(endpoint, NO_STATISTICS, as_of, effort)
     return found
 
 
@@ -196,17 +196,17 @@ def reasoning_tokens(endpoint: Endpoint, statistics: Statistics, effort: Thinkin
     Measured here, else assumed of its model; the room covers both.
     """
     thinking, sent = endpoint.model.thinking, thinking_request_sent(effort, endpoint.host)
-    seen = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(sent)))
+    measured = statistics.get(endpoint.id, reasoning_figure("reasoning_tokens", effort_key(sent)))
     if thinking is None:
         most = float(sent.budget)
-        taken = between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()
+        budgeted = between(0.0, most / 4, most, "within the budget that was asked for") if most else Quantity()
     else:
-        taken = assumed_reasoning(thinking, sent)
-        if not taken.high:
-            return taken, 0.0
-    if seen is not None:
-        return seen, max(taken.high, _ROOMIER * seen.high)
-    return taken, taken.high
+        budgeted = assumed_reasoning(thinking, sent)
+        if not budgeted.high:
+            return budgeted, 0.0
+    if measured is not None:
+        return measured, max(budgeted.high, _ROOMIER * measured.high)
+    return budgeted, budgeted.high
 
 
 @lru_cache(1_024)
@@ -280,8 +280,8 @@ def _speeds(endpoint: Endpoint, statistics: Statistics) -> tuple[Quantity, ...]:
     stated = _stated_speeds(endpoint.speed, endpoint.host.zone)
     if not statistics.rows:
         return stated
-    seen = (statistics.get(endpoint.id, figure) for figure in TIMED_FIGURES)
-    return tuple(known if ours is None else ours for ours, known in zip(seen, stated, strict=True))
+    measured = (statistics.get(endpoint.id, figure) for figure in TIMED_FIGURES)
+    return tuple(known if ours is None else ours for ours, known in zip(measured, stated, strict=True))
 
 
 @lru_cache(1_024)
@@ -350,8 +350,8 @@ def media_rates(statistics: Statistics) -> MediaRates:
     """Return the media worker's speed: of earlier runs here, else as measured elsewhere."""
 
     def of(figure: str, shipped: Levels) -> Levels:
-        seen = statistics.get("media", figure)
-        return shipped if seen is None else _of(seen)
+        measured = statistics.get("media", figure)
+        return shipped if measured is None else _of(measured)
 
     return MediaRates(
         worker=of("worker", DEFAULT_MEDIA_RATES.worker),

@@ -62,40 +62,40 @@ def request_limits(sheet: ModelTokenRules, takes: Collection[str] = KINDS) -> Re
     return found if any(found) else None
 
 
-def exceeds(limits: RequestLimits, held: MediaAmounts, context: float = math.inf) -> bool:
+def exceeds(limits: RequestLimits, amounts: MediaAmounts, context: float = math.inf) -> bool:
     """Return whether a request would be refused: ``exceeded_limit`` without its words."""
-    if limits.most_images and held.pictures > limits.most_images:
+    if limits.most_images and amounts.pictures > limits.most_images:
         return True
     many = limits.many_images
-    if many is not None and held.pictures > many[0] and held.longest > many[1]:
+    if many is not None and amounts.pictures > many[0] and amounts.longest > many[1]:
         return True
-    if held.pages and held.pages > limits.pages_at(context):
+    if amounts.pages and amounts.pages > limits.pages_at(context):
         return True
-    if limits.most_seconds and held.seconds > limits.most_seconds:
+    if limits.most_seconds and amounts.seconds > limits.most_seconds:
         return True
-    return bool(limits.most_bytes) and held.size * BASE64 > limits.most_bytes
+    return bool(limits.most_bytes) and amounts.size * BASE64 > limits.most_bytes
 
 
-def exceeded_limit(limits: RequestLimits, held: MediaAmounts, context: float = math.inf) -> str:
+def exceeded_limit(limits: RequestLimits, amounts: MediaAmounts, context: float = math.inf) -> str:
     """Return why a request would be refused, "" when it would not.
 
     >>> exceeded_limit(RequestLimits(most_images=20), MediaAmounts(pictures=21))
     '21 pictures, and a request with more than 20 is refused'
     """
-    if limits.most_images and held.pictures > limits.most_images:
-        return f"{held.pictures:,} pictures, and a request with more than {limits.most_images:,} is refused"
+    if limits.most_images and amounts.pictures > limits.most_images:
+        return f"{amounts.pictures:,} pictures, and a request with more than {limits.most_images:,} is refused"
     many = limits.many_images
-    if many is not None and held.pictures > many[0] and held.longest > many[1]:
+    if many is not None and amounts.pictures > many[0] and amounts.longest > many[1]:
         return (
-            f"{held.pictures:,} pictures, one with a side of {held.longest:,} pixels: "
+            f"{amounts.pictures:,} pictures, one with a side of {amounts.longest:,} pixels: "
             f"with more than {many[0]} pictures none may have one of more than {many[1]:,}"
         )
     most = limits.pages_at(context)
-    if held.pages > most:
-        return f"{held.pages:,} pages of documents, and a request with more than {most:,.0f} is refused"
-    if limits.most_seconds and held.seconds > limits.most_seconds:
-        return f"{held.seconds:,.0f} s of sound, and a request with more than {limits.most_seconds:,} s is refused"
-    if limits.most_bytes and held.size * BASE64 > limits.most_bytes:
-        size, most_mb = held.size * BASE64 / 1e6, limits.most_bytes / 1e6
+    if amounts.pages > most:
+        return f"{amounts.pages:,} pages of documents, and a request with more than {most:,.0f} is refused"
+    if limits.most_seconds and amounts.seconds > limits.most_seconds:
+        return f"{amounts.seconds:,.0f} s of sound, and a request with more than {limits.most_seconds:,} s is refused"
+    if limits.most_bytes and amounts.size * BASE64 > limits.most_bytes:
+        size, most_mb = amounts.size * BASE64 / 1e6, limits.most_bytes / 1e6
         return f"{size:,.1f} MB as they are sent, and a request of more than {most_mb:,.0f} MB is refused"
     return ""

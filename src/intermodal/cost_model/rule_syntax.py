@@ -24,7 +24,7 @@ ImageCounter = Callable[[int, int, str, RuleArguments], Quantity]  # width, heig
 ImageRefusal = Callable[[int, int, str, RuleArguments], str]
 
 
-def _no_words(arguments: RuleArguments) -> bool:
+def _has_no_words(arguments: RuleArguments) -> bool:
     return not arguments.words
 
 
@@ -43,7 +43,7 @@ class ImageRule(NamedTuple):
     most: int
     details: tuple[str, ...] = ()
     refuses: ImageRefusal | None = None
-    says: Callable[[RuleArguments], bool] = _no_words
+    says: Callable[[RuleArguments], bool] = _has_no_words
 
 
 @lru_cache(maxsize=1_024)

@@ -81,13 +81,13 @@ def _as_others_here(
                 (measured[other.id][figure], other.id)
                 for other in known
                 if figure in measured[other.id] and other.host.zone == endpoint.host.zone
-                and _is_guessed(other, figure) and _alike(other, endpoint)
+                and _is_guessed(other, figure) and _is_sibling(other, endpoint)
             ]  # fmt: skip
             if seen:
                 yield endpoint, figure, _widened(endpoint, figure, *_middle(seen))
 
 
-def _alike(one: Endpoint, other: Endpoint) -> bool:
+def _is_sibling(one: Endpoint, other: Endpoint) -> bool:
     """Return whether two models do the same and are of similar size, as far as known."""
     sizes = one.model.parameters or 0.0, other.model.parameters or 0.0
     return max(sizes) <= _SIZES * min(sizes) and bool(set(one.model.tasks) & set(other.model.tasks))
@@ -107,10 +107,10 @@ def _middle(values: list[tuple[Quantity, str]]) -> tuple[Quantity, str]:
     return sorted(values, key=lambda pair: (pair[0].mid, pair[1]))[(len(values) - 1) // 2]
 
 
-def _widened(endpoint: Endpoint, figure: str, seen: Quantity, other: str) -> Quantity:
-    basis = f"as {other}, {seen.basis}"
+def _widened(endpoint: Endpoint, figure: str, measured: Quantity, other: str) -> Quantity:
+    basis = f"as {other}, {measured.basis}"
     if figure not in SPEEDS:
-        return between(seen.low / _WIDER, seen.mid, seen.high * _WIDER, basis)
+        return between(measured.low / _WIDER, measured.mid, measured.high * _WIDER, basis)
     guess: Quantity = getattr(endpoint.speed, figure)
     guess = guess if guess.mid > 0 else assumed_speed(figure, endpoint.host.zone)
-    return between(min(guess.low, seen.low), seen.mid, max(guess.high, seen.high), basis)
+    return between(min(guess.low, measured.low), measured.mid, max(guess.high, measured.high), basis)

@@ -149,13 +149,13 @@ def _together(pieces: tuple[CountablePart, ...], rules: ModelTokenRules) -> list
     if limits is None:
         return []
     pictures = [piece for piece in pieces if piece.kind == "image"]
-    held = MediaAmounts(
+    amounts = MediaAmounts(
         pictures=len(pictures),
         longest=max((max(piece.width, piece.height) for piece in pictures), default=0),
         pages=sum(piece.pages for piece in pieces if piece.kind == "document"),
         seconds=sum(piece.seconds for piece in pieces if piece.kind == "audio"),
     )
-    reason = exceeded_limit(limits, held)
+    reason = exceeded_limit(limits, amounts)
     return [reason] if reason else []
 
 

@@ -133,19 +133,19 @@ def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
     return text_tokens(part.chars, part.size, part.scripts, vocabulary.like)
 
 
-def transcript_tokens(seconds: Quantity, seen: Quantity | None = None) -> Quantity:
+def transcript_tokens(seconds: Quantity, measured: Quantity | None = None) -> Quantity:
     """Tokens of a transcript. ``seen``: tokens per second of speech that this ear's earlier runs gave."""
     if seconds.certainty == "exact" and seconds.mid == 0:
         return seconds
-    if seen is not None:
-        return seconds.times(seen, basis=seen.basis)
+    if measured is not None:
+        return seconds.times(measured, basis=measured.basis)
     return seconds.times(between(*SPEECH, f"{SPEECH[1]:g} tokens a second of speech"))
 
 
-def ocr_tokens(megapixels: float, density: Quantity, seen: Quantity | None = None) -> Quantity:
+def ocr_tokens(megapixels: float, density: Quantity, measured: Quantity | None = None) -> Quantity:
     """Tokens of the text in a picture, from its size and the share of it that looks like text."""
-    if seen is not None:
-        return seen.scaled(megapixels, basis=seen.basis)
+    if measured is not None:
+        return measured.scaled(megapixels, basis=measured.basis)
     if not density.known:
         return between(*READ_PER_MEGAPIXEL, "per megapixel, text not sampled").scaled(megapixels)
     rate = between(*READ_PER_DENSE_MEGAPIXEL, "per megapixel of text")
@@ -154,10 +154,10 @@ def ocr_tokens(megapixels: float, density: Quantity, seen: Quantity | None = Non
     return between(found.low, found.mid, most, rate.basis).scaled(megapixels)
 
 
-def page_tokens(megapixels: float, seen: Quantity | None = None, density: Quantity | None = None) -> Quantity:
+def page_tokens(megapixels: float, measured: Quantity | None = None, density: Quantity | None = None) -> Quantity:
     """Tokens of the text on one scanned page of ``megapixels`` (at 150 dpi), ``density`` of it text."""
-    if seen is not None:
-        return seen.scaled(megapixels, basis=seen.basis)
+    if measured is not None:
+        return measured.scaled(megapixels, basis=measured.basis)
     if density is None or not density.known:
         return between(*READ_PER_PAGE, "per scanned page")
     typical = min(PAGE_TYPICAL_MOST, density.mid * (PAGE_SLOPE + PAGE_CURVE * density.mid))

@@ -101,7 +101,7 @@ def _signature(tool: Tool) -> float:
     """Return the tokens of one definition: name and description, and each property with type, description and
     values.
     """
-    found = FUNCTION + _words(f"{tool.name}:{tool.description.rstrip('.')}")
+    found = FUNCTION + _text_tokens(f"{tool.name}:{tool.description.rstrip('.')}")
     properties = tool.schema.get("properties")
     if not isinstance(properties, Mapping) or not properties:
         return found
@@ -113,13 +113,17 @@ def _property(name: str, schema: Any) -> float:
     found = float(PROPERTY)
     allowed = schema.get("enum")
     if isinstance(allowed, list | tuple):
-        found += ENUM + sum(ITEM + _words(str(item)) for item in allowed)
+        found += ENUM + sum(ITEM + _text_tokens(str(item)) for item in allowed)
     nested = {key: value for key, value in schema.items() if key not in ("type", "description", "enum")}
     inside = len(msgspec.json.encode(nested)) / 4 if nested else 0.0
-    return found + inside + _words(f"{name}:{schema.get('type', '')}:{str(schema.get('description', '')).rstrip('.')}")
+    return (
+        found
+        + inside
+        + _text_tokens(f"{name}:{schema.get('type', '')}:{str(schema.get('description', '')).rstrip('.')}")
+    )
 
 
-def _words(text: str) -> float:
+def _text_tokens(text: str) -> float:
     return text_tokens(len(text), len(text.encode())).mid
 
 

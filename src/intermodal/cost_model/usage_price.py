@@ -117,12 +117,12 @@ def price_of_parts(parts: tuple[CountedPart, ...], priced: UsagePrice, *, cached
 
 
 TOKENS_TIMES_PRICE = "tokens times price"
-_SAID = {"audio_seconds": "seconds of sound", "input_document_pages": "pages", "input_characters": "characters"}
+_UNIT_NAMES = {"audio_seconds": "seconds of sound", "input_document_pages": "pages", "input_characters": "characters"}
 
 
 def _basis(used: Usage, priced: UsagePrice) -> str:
     """Return what is multiplied by its price."""
-    by = [words for count, words in _SAID.items() if used.get(count)]
+    by = [words for count, words in _UNIT_NAMES.items() if used.get(count)]
     if any(count.endswith("_tokens") for count in used) or not by:
         by.append("tokens")
     factors = f"{' and '.join(by)} times price"

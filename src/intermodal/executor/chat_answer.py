@@ -72,7 +72,7 @@ class ChatAnswer:
             text="".join(self._text), refusal="".join(self._refusal), finish_reason=reason, overran=overran,
             beside=beside or "", candidates=self._candidates,
             pcm=b"".join(self._speech), rate=openai_chat_request.SPEECH_RATE if self._speech else 0, usage=usage,
-            said=() if overran else _said(self._turn),
+            said=() if overran else _turn_parts(self._turn),
         )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def thought_of(event: WireEvent) -> Thought | None:
     return Thought(wire=event.wire, body=event.body) if isinstance(event, OpaqueBlock) else None
 
 
-def _said(turn: TurnBuilder) -> tuple[Part, ...]:
+def _turn_parts(turn: TurnBuilder) -> tuple[Part, ...]:
     """Return what the model said besides words: calls of tools, and what must go back to it as it came; () for words
     alone."""
     parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)

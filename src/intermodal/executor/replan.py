@@ -197,8 +197,8 @@ class Replanner:
         free = msgspec.structs.replace(self._request, policy=left)
         if policy.model:
             return (free,)
-        kept = msgspec.structs.replace(self._request, policy=msgspec.structs.replace(left, model=current.endpoint))
-        return (free, kept)
+        unchanged = msgspec.structs.replace(self._request, policy=msgspec.structs.replace(left, model=current.endpoint))
+        return (free, unchanged)
 
     def _with_outcomes(self, state: RunState) -> Facts:
         outcomes: dict[int, list[ConversionOutcome]] = {}
@@ -224,10 +224,10 @@ def lost_aspects(
 ) -> tuple[Aspect, ...]:  # fmt: skip
     """Return the aspects that a new route loses, the old one kept, and the request wants: words always, what the
     question needs or may need, and what the user asked to keep. A doubtful transcript is better than none."""
-    wanted: set[Aspect] = {"words", *policy.keep}
+    needed: set[Aspect] = {"words", *policy.keep}
     for each in needs:
-        wanted |= {need.aspect for need in (*each.needed, *each.unsure)}
-    return tuple(aspect for aspect in before.keeps if aspect in wanted and aspect not in route.keeps)
+        needed |= {need.aspect for need in (*each.needed, *each.unsure)}
+    return tuple(aspect for aspect in before.keeps if aspect in needed and aspect not in route.keeps)
 
 
 def _differs(route: Candidate, before: Candidate) -> bool:

@@ -124,14 +124,16 @@ class RouteRun:
         """Take conversions of the same bytes by the same converter from the cache."""
         for step in self._candidate.steps:
             if isinstance(step, Call) and step.op in conversions.CACHED_OPS and step.id not in self.state.products:
-                await self._taken(step)
+                await self._from_cache(step)
 
-    async def _taken(self, step: Call) -> bool:
+    async def _from_cache(self, step: Call) -> bool:
         """Return whether the conversion was in the cache; its product is then in the run's state."""
         state = self.state
-        kept = await write_in_thread(lambda: state.world.derived.get(self._keys[step.id]))
+        cached = await write_in_thread(lambda: state.world.derived.get(self._keys[step.id]))
         product = (
-            conversions.product_from_cache(step, state.opened.facts.parts[self.part_of(step)], kept) if kept else None
+            conversions.product_from_cache(step, state.opened.facts.parts[self.part_of(step)], cached)
+            if cached
+            else None
         )
         if product is None:
             return False
@@ -197,7 +199,7 @@ class RouteRun:
             twins = self._twins.setdefault(self._keys[step.id], anyio.Lock())
             waited = twins.locked()
             async with twins:  # a picture that a conversation holds twice is read once
-                if not (waited and await self._taken(step)):
+                if not (waited and await self._from_cache(step)):
                     await self.convert_by_call(step)
         elif isinstance(step, Call):
             await self.convert_by_call(step)
@@ -211,7 +213,7 @@ class RouteRun:
                 state, self._calls_of(step), step, endpoint, self._makers
             )
         else:
-            product, actual = await self._heard_or_read(step, endpoint)
+            product, actual = await self._recognized(step, endpoint)
         state.products[step.id] = product
         if conversions.is_cacheable(product):
             await write_in_thread(
@@ -246,7 +248,7 @@ class RouteRun:
             language=conversions.language_of(step, self.state.request.policy.language),
         )  # fmt: skip
 
-    async def _heard_or_read(self, step: Call, endpoint: Endpoint) -> tuple[StepProduct, Actual]:
+    async def _recognized(self, step: Call, endpoint: Endpoint) -> tuple[StepProduct, Actual]:
         state = self.state
         pictures: tuple[ImageInput, ...] = ()
         sounds: tuple[AudioInput, ...] = ()

@@ -34,12 +34,12 @@ from intermodal.request import TIERS, Tier
 Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
 SHAPES = 256  # of requests, of which it is remembered what the rules of endpoints left
 LISTED = 4  # ids a rejection names
-LEAST_READING_TIER = TIERS.index("small")  # below it, an eye that nobody measured tells shapes and not letters
+LEAST_READING_TIER = TIERS.index("small")  # below it, an unmeasured vision model is assumed to see shapes, not letters
 BAND = 4  # the chosen one and three fallbacks
 _KEY, _LIKENESS = "_planner_index", "_planner_likeness"
 _WRITES: tuple[Task, ...] = ("text-generation", "image-text-to-text", "audio-text-to-text")
 _EVIDENCE = {"proxy": 1.0, "benchmark": 2.0, "measured": 3.0}  # of a tier; what only a row declares is less
-LAST_DAY = "9999-12-31"  # where no day is asked about, the newest rules hold
+LAST_DAY = "9999-12-31"  # without a date the newest rules hold
 
 JOBS: dict[Task, tuple[Job, ...]] = {
     "text-generation": ("generate",),
@@ -75,7 +75,7 @@ class EndpointGroup(Struct, eq=False):
         host: the host's id where all members share it, else "".
         jobs: what they can do. inputs: the kinds they accept. remote: they run beyond this machine.
         tiers: strength by task, as an index into ``TIERS``. strongest: the highest of them.
-        input_profile: what it takes; groups with the same one can use the same conversion options.
+        input_profile: what its endpoints take; groups with the same one can use the same conversion options.
         rules_by_day, sheets: token rules by day; the latter with their sources.
         bands, ideals: members worth pricing and the best of each of their figures, by day and reasoning effort.
         ids: the first few, for a rejection to name.
@@ -264,12 +264,12 @@ class CatalogIndex:
 
 def catalog_index(catalog: Catalog) -> CatalogIndex:
     """Return the index of this catalog, made on first use."""
-    kept: dict[str, object] = vars(catalog)  # the struct has dict=True for this: as cached_property does
-    found = kept.get(_KEY)
+    cache: dict[str, object] = vars(catalog)  # the struct has dict=True for this: as cached_property does
+    found = cache.get(_KEY)
     if not isinstance(found, CatalogIndex):
-        made_of = kept.pop("made_of", None)
+        made_of = cache.pop("made_of", None)
         before = vars(made_of).get(_KEY) if isinstance(made_of, Catalog) else None
-        found = kept[_KEY] = CatalogIndex(catalog, before if isinstance(before, CatalogIndex) else None)
+        found = cache[_KEY] = CatalogIndex(catalog, before if isinstance(before, CatalogIndex) else None)
     return found
 
 
@@ -292,7 +292,7 @@ def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
         if model.id not in families:
             counts = catalog.counting.of(model.id) if catalog.families else None
             families[model.id] = id(counts[1]) if counts is not None else 0
-        # Of who takes text alone only what tools add is counted by a family's rules.
+        # For a text-only model a family's rules count only the tools.
         family = families[model.id] if len(endpoint.input) > 1 or endpoint.tools.takes else 0
         own = host.id if needs_consent(endpoint) and host.id not in consented else ""
         key = (own, family, _likeness(endpoint))
@@ -311,11 +311,11 @@ def _groups(catalog: Catalog, families: dict[str, int]) -> list[EndpointGroup]:
 
 def _likeness(endpoint: Endpoint) -> tuple[object, ...]:
     """Return what rules read of an endpoint; cached on it, since many catalogs may share it."""
-    kept: dict[str, object] = vars(endpoint)
-    found = kept.get(_LIKENESS)
+    cache: dict[str, object] = vars(endpoint)
+    found = cache.get(_LIKENESS)
     if not isinstance(found, tuple):
         host, model = endpoint.host, endpoint.model
-        found = kept[_LIKENESS] = (
+        found = cache[_LIKENESS] = (
             host.zone, endpoint.ready, endpoint.missing, endpoint.todo, model.tasks, endpoint.input, model.output,
             tuple((each.task, each.tier) for each in model.strength), host.forced_json, host.tells_schema,
             host.max_images, model.languages, model.tokenizer, model.vocabulary, model.image_tokens, host.protocol,
@@ -338,7 +338,7 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
     inputs, remote = frozenset(endpoint.input), endpoint.host.zone not in LOCAL_ZONES
     strongest = max(tiers.values(), default=0)
     cannot_read = "image" in inputs and bool(tiers) and _reading(tiers, strongest) < LEAST_READING_TIER
-    cannot_read |= endpoint.model.matches_pictures  # it tells what is shown, and not what is written
+    cannot_read |= endpoint.model.matches_pictures  # it matches what is shown, not what is written
     return EndpointGroup(
         number=number, first=endpoint, members=[endpoint], host=host, jobs=jobs, inputs=inputs, remote=remote,
         tiers=tiers, strongest=strongest, input_profile=(inputs, remote, cannot_read, _compares(endpoint)),
@@ -374,18 +374,18 @@ def undominated_members(members: list[Endpoint], as_of: str, effort: ThinkingReq
     varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
     slim = [tuple([point[place] for place in varying]) for point in points]
     order = sorted(range(len(members)), key=lambda place: (_sum(slim[place]), slim[place], members[place].id))
-    kept: list[int] = []
+    undominated: list[int] = []
     for place in order:
         point = slim[place]
         beaten = 0
-        for other in kept:
+        for other in undominated:
             if all(map(le, slim[other], point)):
                 beaten += 1
                 if beaten >= BAND:
                     break
         if beaten < BAND:
-            kept.append(place)
-    return tuple(sorted((members[place] for place in kept), key=lambda e: e.id))
+            undominated.append(place)
+    return tuple(sorted((members[place] for place in undominated), key=lambda e: e.id))
 
 
 def _sum(point: tuple[float, ...]) -> float:

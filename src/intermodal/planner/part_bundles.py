@@ -95,7 +95,7 @@ def make_bundles(
         bundle.shapes.append(shape)
         bundle.details.append(detail)
         if part.kind == "document":
-            pages = _wanted_pages(part, policy)
+            pages = _selected_pages(part, policy)
             bundle.pages.append(pages)
             bundle.whole = bundle.whole and len(pages) == len(part.pages)
     return list(fine.values())
@@ -158,11 +158,11 @@ def _size_class(part: PartFacts) -> object:
     return (chars.bit_length() // 2, len(part.pages).bit_length() // 2, chars == 0)
 
 
-def _wanted_pages(part: PartFacts, policy: Policy) -> tuple[PageFacts, ...]:
+def _selected_pages(part: PartFacts, policy: Policy) -> tuple[PageFacts, ...]:
     if not policy.pages:
         return part.pages
-    wanted = frozenset(policy.pages)
-    found = tuple(page for page in part.pages if page.number in wanted)
+    numbers = frozenset(policy.pages)
+    found = tuple(page for page in part.pages if page.number in numbers)
     if not found:
         asked_for = ", ".join(map(str, policy.pages[:5]))
         raise UsageError(

@@ -355,13 +355,13 @@ def outranked_routes(
     case: PlanningCase, chosen: Route, fallbacks: list[Route], routes: list[Route], builder: CandidateBuilder
 ) -> tuple[Outranked, ...]:
     """Return the next best routes, each compared with the chosen one."""
-    taken = {(route.endpoint.id, builder.summary(route)) for route in (chosen, *fallbacks)}
+    shown = {(route.endpoint.id, builder.summary(route)) for route in (chosen, *fallbacks)}
     found: list[Outranked] = []
     for route in routes:
         identity = (route.endpoint.id, builder.summary(route))
-        if identity in taken:
+        if identity in shown:
             continue
-        taken.add(identity)
+        shown.add(identity)
         found.append(
             Outranked(
                 endpoint=route.endpoint.id,

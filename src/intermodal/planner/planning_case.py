@@ -33,7 +33,7 @@ from intermodal.errors import UsageError
 from intermodal.hints import hint, setting
 from intermodal.planner.catalog_index import ENCODER as _ENCODER
 from intermodal.planner.catalog_index import CatalogIndex, EndpointGroup, Job, canonical_json, catalog_index
-from intermodal.planner.conversion.page_relevance import asked_pages
+from intermodal.planner.conversion.page_relevance import named_pages
 from intermodal.planner.eligibility.privacy_labels import covers, is_private, same_name
 from intermodal.planner.part_bundles import Bundle, make_bundles
 from intermodal.planner.route_estimates.image_generation import check_image_settings, drawing_memory
@@ -59,8 +59,8 @@ from intermodal.request import (
     without_schema,
 )
 
-TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # of a conversation, said as they were
-QUESTION_CHARS = 4_000  # of the question are looked at for words
+TURN = (ToolCall, ToolResult, Reasoning, Refusal, Opaque)  # of a conversation, sent unchanged
+QUESTION_CHARS = 4_000  # of the question are searched for keywords
 WORDS_ALONE: tuple[Job, ...] = ("embed", "speak", "draw")  # made of the words of files, without labels of blocks
 
 
@@ -69,14 +69,14 @@ class PlanningCase(Struct):
 
     Attributes:
         text_files: texts that are data, each of which gets a label.
-        told: texts that go along with a picture that is to be described. told_private: one of them is private.
+        question_parts: texts that go along with a picture to describe. question_private: one of them is private.
         asked: what the question needs of each medium.
-        named: ids ``Policy.model`` stands for, None when nobody named one.
+        named: ids ``Policy.model`` stands for, None when no model is named.
         statistics: with what is known of a model at other endpoints (``cost_model/sibling_statistics.py``).
         measured: ids with statistics of real runs. informed: those, and ids of which the same model was measured
             elsewhere. loaded: ids that are warm.
         schema_chars: of the answer's schema as it is, 0 without one.
-        evident: the values of the answer are looked for in the files.
+        evident: the values of the answer are checked against the files.
         special: by class, the ids about which more is known than the catalog says.
         closable: an answer that is forced into a schema can be everywhere where hosts are (``structured_output.py``).
         answer_kind: what the question asks for (cost_model/answer_length.py), "json" with a schema.
@@ -84,17 +84,17 @@ class PlanningCase(Struct):
         ranked_answer: tokens of the answer whose seconds ranking counts, before what a model thinks and any limits.
             paid_answer: those whose price it counts.
         pages_in: by whose factors text of pages is estimated: the vocabulary of the named model, "" for any.
-        stated: tokens that the request allows an answer to have, infinite where it does not say.
-        effort: what it says of how hard a model is to think.
+        stated: tokens that the request allows an answer to have, infinite where it states none.
+        effort: the reasoning effort that it requests.
         labels: tokens of the labels to score, each as a sentence.
-        voice: who speaks an answer that was made in words; chosen before the search, None where nobody is needed.
+        voice: the endpoint that speaks a written answer; chosen before the search, None where none is needed.
         vocabularies: tokenizers that counted something of this request, or its tools.
-        tight: nobody has room, money and time for an answer as long as the request allows; it is shrunk to what
+        tight: no endpoint has room, money and time for an answer as long as the request allows; it is cut to what
             there is.
-        hopeful: nobody surely has room for the tools, which nobody can count; who has it if they are few may try.
-        translating: the language that a model which answers is to write what was heard in, "" for nothing of the kind
+        hopeful: no endpoint surely has room for the tools, whose tokens are unknown; one that has room for few may try.
+        translating: the language in which an answering model writes the transcript, "" for none
             (``planner/speech_translation.py``).
-        hopeful_pictures: the same of pictures, where whoever surely has room loses what the question needs of them.
+        hopeful_pictures: the same of pictures, where every endpoint that surely has room loses what the question needs.
     """
 
     request: Request
@@ -114,7 +114,7 @@ class PlanningCase(Struct):
     ignored: tuple[str, ...]
     question: str
     asked: QuestionFacts
-    asked_pages: frozenset[int]
+    named_pages: frozenset[int]
     named: frozenset[str] | None
     consented: frozenset[str]
     measured: frozenset[str]
@@ -153,8 +153,8 @@ class PlanningCase(Struct):
     @property
     def into(self) -> str:
         """Return the language that transcribers are to write instead of the spoken one, "" for none."""
-        wanted = self.policy.translate
-        return "" if self.translating or self.languages == {wanted} else wanted
+        target = self.policy.translate
+        return "" if self.translating or self.languages == {target} else target
 
     @property
     def without_free_tiers(self) -> str:
@@ -206,7 +206,7 @@ class PlanningCase(Struct):
         """Return how the answer's schema reaches a group of endpoints, "" without a schema."""
         return schema_delivery(group.first.host, self.closable) if self.schema_chars else ""
 
-    def told_schema(self, vocabulary: Vocabulary) -> Levels:
+    def schema_instruction_tokens(self, vocabulary: Vocabulary) -> Levels:
         """Return the tokens of the schema instruction for a model whose host enforces the schema without showing it."""
         return levels(schema_tokens(self.facts.schema, self.request.output, vocabulary))
 
@@ -290,7 +290,7 @@ def make_case(
         private_text=next((t.name for t in texts if is_private(policy, t)), ""),
         question_parts=question_parts, question_private=any(is_private(policy, text) for text in question_parts),
         bundles=make_bundles(media, policy, question_facts, labelled=job == "score"), ignored=ignored,
-        question=question, asked=question_facts, asked_pages=asked_pages(question),
+        question=question, asked=question_facts, named_pages=named_pages(question),
         named=named, consented=frozenset((*catalog.consent, *policy.hosts)),
         measured=measured, informed=aware, special=_special(known, aware | loaded | {request.previous_endpoint}),
         loaded=loaded,
@@ -364,7 +364,7 @@ def check_labels(policy: Policy, facts: Facts) -> None:
 
 
 def check_own_labels(request: Request, catalog: Catalog, named: frozenset[str] | None) -> None:
-    """Who gives no labels wants those of a classifier, of which there is to be one."""
+    """Raise UsageError without labels, unless one named classifier brings its own."""
     output = request.output
     if not isinstance(output, ScoresOutput) or output.labels:
         return

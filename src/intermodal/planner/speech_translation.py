@@ -1,10 +1,10 @@
 """Translation of speech: two kinds of routes, each planned as what it is, and the better one taken.
 
-    a transcriber that translates   hears and writes another language in one call (Whisper: English only)
+    a transcriber that translates   transcribes into another language in one call (Whisper: English only)
     a model that translates         gets a transcript, or the sound itself, and writes the translation
 
 The second is planned as the answer to a request that asks for a translation in words, so its limits, prices and floors
-are those of any answer; the executor keeps the times of what was said (``executor/outputs/translation.py``).
+are those of any answer; the executor keeps the times of the segments (``executor/outputs/translation.py``).
 """
 
 from __future__ import annotations
@@ -36,12 +36,10 @@ from intermodal.request import TIERS, TextOutput
 
 T = TypeVar("T")
 
-_LONGER = 1.5  # times the tokens of what is said that a translation may have: languages differ, and lines are numbered
+_LONGER = 1.5  # times the tokens of the transcript: the most of a translation; languages differ, lines are numbered
 _NUMBER = 4  # tokens of the number of a line, of which speech has one every few seconds
 FALLBACKS = 4
-_ANOTHER_KIND = (
-    "another kind of output is wanted here"  # of an ear that a model which writes would have to be, and of its opposite
-)
+_ANOTHER_KIND = "another kind of output is wanted here"  # of the other kind of endpoint
 
 
 def translation_instruction(into: str) -> str:
@@ -52,7 +50,7 @@ def translation_instruction(into: str) -> str:
     )
 
 
-def _in_words(case: PlanningCase) -> PlanningCase:
+def _as_instruction(case: PlanningCase) -> PlanningCase:
     """Return the same request as a question to a model that writes: the transcript goes in, its translation comes
     out.
     """
@@ -82,7 +80,7 @@ def _in_words(case: PlanningCase) -> PlanningCase:
 
 def planning_cases(case: PlanningCase) -> tuple[PlanningCase, ...]:
     """Return the cases that a request is planned as: itself, or the two kinds of translating routes."""
-    return (case, _in_words(case)) if case.job == "transcribe" and case.into else (case,)
+    return (case, _as_instruction(case)) if case.job == "transcribe" and case.into else (case,)
 
 
 def case_for(kinds: Sequence[PlanningCase], endpoint: Endpoint) -> PlanningCase:
@@ -143,7 +141,7 @@ def plan_translation(kinds: Sequence[PlanningCase], plan_of: Callable[[PlanningC
     if others:
         return _with(case, plan, others[0][1])
     closed = hint("the other way into {} is not open: {}", case.into, _closed(errors[0]))
-    return msgspec.structs.replace(plan, notes=(*plan.notes, _ways(plan.chosen, case.into), closed))
+    return msgspec.structs.replace(plan, notes=(*plan.notes, _comparison(plan.chosen, case.into), closed))
 
 
 def _closed(error: NoRoute) -> str:
@@ -160,29 +158,28 @@ def _beside(candidate: Candidate) -> Other:
 def translation_order(case: PlanningCase, route: Route) -> tuple[float | str, ...]:
     """Return the sort key: losses first, then whether the default strength is reached, then the objective."""
     policy = case.policy
-    held = policy.objective != "fastest" and policy.at_least is None and case.named is None
-    return (*route.loss, -min(route.tier, DEFAULT_FLOOR) if held else 0, *route.key)
+    quality_first = policy.objective != "fastest" and policy.at_least is None and case.named is None
+    return (*route.loss, -min(route.tier, DEFAULT_FLOOR) if quality_first else 0, *route.key)
 
 
 def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
     mine, others = (plan.chosen, *plan.fallbacks), (other.chosen, *other.fallbacks)
     _, *fallbacks = fallback_order(mine, others, lambda each: each.endpoint)
-    taken = {each.endpoint for each in (*mine, *others)}
-    rows = [each for each in (*plan.outranked, *other.outranked) if each.endpoint not in taken]
+    endpoints = {each.endpoint for each in (*mine, *others)}
+    rows = [each for each in (*plan.outranked, *other.outranked) if each.endpoint not in endpoints]
     best = plan.chosen.score
     why = f"{_score(case, other.chosen)} > {_score(case, plan.chosen)}"
     if other.chosen.score <= best:
         why = f"its weakest link is {other.chosen.tier}, and that of the chosen one {plan.chosen.tier}"
-    options = [
-        f"two ways into {case.into}: {_ways(plan.chosen, case.into)}; {_ways(other.chosen, case.into)}, after it: {why}"
-    ]
+    mine_, other_ = _comparison(plan.chosen, case.into), _comparison(other.chosen, case.into)
+    options = [f"two ways into {case.into}: {mine_}; {other_}, after it: {why}"]
     return msgspec.structs.replace(
         plan, fallbacks=tuple(fallbacks), outranked=tuple(_unlike(rows)),
         rejected=_rejected(plan, other), notes=(*plan.notes, *options),
     )  # fmt: skip
 
 
-def _ways(candidate: Candidate, into: str) -> str:
+def _comparison(candidate: Candidate, into: str) -> str:
     """Return one kind of route in numbers, and what it keeps of the speech."""
     total, last = candidate.total, candidate.last
     costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}"
@@ -192,8 +189,8 @@ def _ways(candidate: Candidate, into: str) -> str:
         )
     transcribers = [step.endpoint for step in candidate.steps if step.op == "transcribe"]
     source = f"what {transcribers[0]} hears" if transcribers else "the sound"
-    kept = "the words as they were said are kept" if transcribers else "the words as they were said are not kept"
-    return f"{last.endpoint} translates {source} ({costs}; {kept})"
+    note = "the words as they were said are kept" if transcribers else "the words as they were said are not kept"
+    return f"{last.endpoint} translates {source} ({costs}; {note})"
 
 
 def _score(case: PlanningCase, candidate: Candidate) -> str:
@@ -207,7 +204,7 @@ def _unlike(rows: list[Outranked]) -> list[Outranked]:
 
 
 def _rejected(plan: Plan, other: Plan) -> tuple[Rejected, ...]:
-    """Return what both kinds reject: a transcriber is no reason against a model that writes, nor the other way
+    """Return what both kinds reject: a transcriber is no reason against a language model, nor vice versa
     round.
     """
     used = {plan.chosen.endpoint, other.chosen.endpoint}

@@ -65,8 +65,8 @@ def core_use(endpoint: Endpoint | None, cores: int) -> CoreUse:
     zone = endpoint.host.zone
     if zone not in NEAR:
         return REMOTE_USE
-    taken = threads(endpoint.host.protocol, cores) if zone == "process" else cores
-    return CoreUse(taken, endpoint.id)
+    cores_taken = threads(endpoint.host.protocol, cores) if zone == "process" else cores
+    return CoreUse(cores_taken, endpoint.id)
 
 
 def decoders(machine: Machine, loads: float) -> int:

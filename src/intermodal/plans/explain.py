@@ -83,10 +83,10 @@ Child = Step | NativeInput | list[Step]
 def _children(step: Step, by_id: dict[str, Step], candidate: Candidate) -> list[Child]:
     """What a step is made of, in part order; many alike as one list."""
     found: list[Child] = []
-    taken = {each.part: each for each in candidate.takes} if step is candidate.answering else {}
+    inputs = {each.part: each for each in candidate.takes} if step is candidate.answering else {}
     for each in input_references(step):
         if isinstance(each, PartRef):
-            found += [taken[each.index]] if each.index in taken else []
+            found += [inputs[each.index]] if each.index in inputs else []
         elif each.id in by_id:
             found.append(by_id[each.id])
     return _summed(found)

@@ -136,10 +136,10 @@ def _paths(last: Call, by_id: dict[str, Step]) -> Paths:
 
 def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> Paths:
     """Texts of the conversation as one card; parts that a summed ``NativeInput`` stands for as that one."""
-    taken = {str(PartRef(each.part)) for each in candidate.takes}
+    inputs = {str(PartRef(each.part)) for each in candidate.takes}
     loose = [
         path for path in paths
-        if _is_part(path[0]) and path[0] not in taken and by_id[path[1]].op in _ANSWERING
+        if _is_part(path[0]) and path[0] not in inputs and by_id[path[1]].op in _ANSWERING
     ]  # fmt: skip
     starts = {path[0] for path in paths}
     others = sum(each.count - 1 for each in candidate.takes if str(PartRef(each.part)) in starts)
@@ -217,9 +217,9 @@ class _Maker:
         return self._step(key, [self._by_id[each] for each in keys], column)
 
     def _part(self, key: str, keys: list[str], column: int) -> GraphNode:
-        taken = self._taken.get(keys[0])
+        native = self._taken.get(keys[0])
         titles = [self._title(each) for each in keys]
-        kind = self._kind(keys[0], taken)
+        kind = self._kind(keys[0], native)
         if len(keys) > 1:
             names = [_named(title)[0] for title in titles]
             hint = _several(names)
@@ -231,7 +231,7 @@ class _Maker:
         words = (" " if size.startswith("and ") else ", ").join(word for word in (kind, size) if word)
         return GraphNode(
             key=key, shape="part", kind=kind, title=name or "a part", column=column, hint=titles[0],
-            count=taken.count if taken is not None else 1, lines=(CardLine(text=words),) if words else (),
+            count=native.count if native is not None else 1, lines=(CardLine(text=words),) if words else (),
         )  # fmt: skip
 
     def _called(self, key: str) -> tuple[str, str]:
@@ -248,14 +248,14 @@ class _Maker:
 
     def _title(self, key: str) -> str:
         """How the steps of a part call it; what they have in common where there are several."""
-        taken = self._taken.get(key)
+        native = self._taken.get(key)
         titles = self._titles(key)
         if not titles:
-            return taken.title if taken is not None else self._last.title
+            return native.title if native is not None else self._last.title
         shared = titles[0] if len(titles) == 1 else _common(titles)
         return shared or titles[0]
 
-    def _kind(self, key: str, taken: NativeInput | None) -> str:
+    def _kind(self, key: str, native: NativeInput | None) -> str:
         by_part = [path for path in self._paths if path[0] == key]
         steps = [self._by_id[path[1]] for path in by_part if len(path) > 1 and path[1] in self._by_id]
         if any(step.op == "demux" for step in steps):
@@ -263,7 +263,7 @@ class _Maker:
         for step in steps:
             if step is not self._last or step.op == "transcribe":
                 return _KINDS.get(step.op, "image" if step.op in ("read", "describe") else "")
-        return taken.kind if taken is not None else ""
+        return native.kind if native is not None else ""
 
     def _step(self, key: str, steps: list[Step], column: int) -> GraphNode:
         first = steps[0]

@@ -3,7 +3,7 @@ the gateway and ``advise``.
 
 It follows from what the question needs and what is lost, never from what goes in. Two things are judged and told
 apart: what a *language model* would lose, to which media come as text that was extracted, read or transcribed; and what
-*this route* loses, whose model may see or hear.
+*this route* loses, whose model may take pictures or sound.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Other(Value):
     """A route that was not taken: of a language model where that would do, or one that keeps what is needed.
 
     Attributes:
-        endpoint: who would answer, "" where there is nobody. summary: the route in a few words.
-        cost: USD; unknown where nobody knows the price. seconds: that it takes, with loading; unknown where not asked.
+        endpoint: the one that would answer, "" for none. summary: the route in a few words.
+        cost: USD; unknown where the price is. seconds: with loading; unknown where not estimated.
         kept_out: why it cannot be taken, in words; "" where it could.
     """
 
@@ -78,14 +78,14 @@ class Verdict(Value):
         value: stable, for programs.
             ``enough``: text keeps everything there is.
             ``enough_with_loss``: text loses what the question does not seem to need.
-            ``broader_needed``: text loses what is needed, and this route keeps it, by a model that sees or hears.
+            ``broader_needed``: text loses what is needed, and this route keeps it, with a model for pictures or sound.
             ``not_enough``: this route loses what is needed.
             ``no_language_model``: another kind of model does it (speech recognition, embeddings, speech, pictures).
-            ``unknown``: nobody can tell what is needed, and text loses something.
+            ``unknown``: what is needed cannot be decided, and text loses something.
         parts: the media; () where only words go in.
         language_model: where a broader route was chosen though a language model would do, the route of that; where
-            another kind of model tells labels of a text apart, the nearest route of a language model, to compare;
-            where an ear translates what is said, that of a model that would translate its transcript.
+            another kind of model scores labels of a text, the nearest route of a language model, to compare;
+            where a transcriber translates, that of a model that would translate its transcript.
         keeps: where something needed is lost, the nearest route that would keep it.
         instead: where no language model is needed, what kind of model does it.
         contrastive: where a model that writes picks among labels of pictures, the route of a contrastive one.

@@ -1,4 +1,7 @@
-"""The sentences of a plan in words of whoever is shown it. The planner makes them as hints; a plan has plain texts."""
+"""The sentences of a plan in the words of a surface: command line, Python or HTTP.
+
+The planner makes them as hints; a plan has plain texts.
+"""
 
 from __future__ import annotations
 

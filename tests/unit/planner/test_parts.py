@@ -8,7 +8,7 @@ from tests.plans import catalogs
 from intermodal.catalog.model_names import resolve_name
 from intermodal.errors import UnknownModel
 from intermodal.planner.conversion.fidelity import FACT_PENALTY, MUST_KEEP, UNSURE_PENALTY, aspects_needed
-from intermodal.planner.conversion.page_relevance import asked_pages, page_scores, select_pages
+from intermodal.planner.conversion.page_relevance import named_pages, page_scores, select_pages
 from intermodal.planner.eligibility.rules import RULES
 from intermodal.plans.facts import MediumNeeds, Need, PageFacts, PartFacts, QuestionFacts
 from intermodal.quantity import exact
@@ -81,7 +81,7 @@ def test_the_page_that_shares_rare_words_with_the_question_comes_first() -> None
 
 def test_a_page_named_in_the_question_comes_before_all() -> None:
     points = page_scores(
-        [page(1, "penalty"), page(2)], ("penalty",), asked_pages("What does page 2 say about the penalty?")
+        [page(1, "penalty"), page(2)], ("penalty",), named_pages("What does page 2 say about the penalty?")
     )
     assert points[1] > points[0]
 

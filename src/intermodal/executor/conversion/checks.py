@@ -59,7 +59,7 @@ def remarks(op: str, product: StepProduct, name: str) -> tuple[str, ...]:
     return tuple(check(product, name)) if check is not None else ()
 
 
-def _heard(product: StepProduct, name: str) -> list[str]:
+def _transcript_texts(product: StepProduct, name: str) -> list[str]:
     transcript = product.transcript
     if transcript is None or not transcript.text:
         return [f"no speech found in {name}"]
@@ -117,7 +117,7 @@ def _described(product: StepProduct, name: str) -> list[str]:
 
 
 _CHECKS: Mapping[str, Callable[[StepProduct, str], list[str]]] = {
-    "transcribe": _heard,
+    "transcribe": _transcript_texts,
     "read": _read,
     "extract": _extracted,
     "render": _rendered,
@@ -156,8 +156,8 @@ class CheckSubject(Value, frozen=True):
 
 def run_check(op: str, made: CheckSubject) -> CheckFinding:
     """Run one check of the plan. A check that this version does not know finds nothing."""
-    look = _INSPECTIONS.get(op)
-    return look(made) if look is not None else CheckFinding()
+    inspect = _INSPECTIONS.get(op)
+    return inspect(made) if inspect is not None else CheckFinding()
 
 
 def _transcript(made: CheckSubject) -> CheckFinding:
@@ -252,7 +252,7 @@ def _reading(made: CheckSubject) -> CheckFinding:
     mean = sum(line.confidence * len(line.text) for line in lines) / max(1, characters)
     if mean < _LEGIBLE and not any(line.unread for line in lines):
         return CheckFinding(problem="confidence", said=f"the text read from {name} is a guess (confidence {mean:.0%})")
-    return _legible(lines, name) or _seen(made, characters) or _totals(made) or CheckFinding()
+    return _legible(lines, name) or _inspect_size(made, characters) or _totals(made) or CheckFinding()
 
 
 def _totals(made: CheckSubject) -> CheckFinding | None:
@@ -293,18 +293,18 @@ def _of(count: int, lines: int) -> str:
     return f"{count:,} of {lines:,} lines" if lines > 1 else "the only line"
 
 
-def _seen(made: CheckSubject, characters: int) -> CheckFinding | None:
+def _inspect_size(made: CheckSubject, characters: int) -> CheckFinding | None:
     """What is wrong where far more letters were counted by their edges than were read."""
     pages = _read_pages(made)
     counts = [page.letters for page in pages] or [made.facts.letters]
     if made.facts.kind == "video" or _promised(made) < _TEXT or not all(count.known for count in counts):
         return None
-    seen = sum(count.low for count in counts)
-    if characters >= _READ * seen:
+    least = sum(count.low for count in counts)
+    if characters >= _READ * least:
         return None
     return CheckFinding(
         problem="confidence",
-        said=f"{characters:,} letters were read from {made.facts.name} where {seen:,.0f} and more are seen: "
+        said=f"{characters:,} letters were read from {made.facts.name} where {least:,.0f} and more are seen: "
         "some of its words may be missing",
     )
 

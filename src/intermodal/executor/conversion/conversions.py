@@ -74,7 +74,7 @@ def product_of_lines(
         both = [(place, some) for place, some in zip(places, lines, strict=True) if _adds(facts, place.page, some)]
         places, lines = tuple(place for place, _ in both), tuple(some for _, some in both)
     texts = [lines_to_text(of_page) for of_page in lines]
-    shown = [_told(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
+    shown = [_with_unread(text, of_page) for text, of_page in zip(texts, lines, strict=True)]
     what = "Text in a picture read" if cut_out else "Text read"
     pieces = _blocks(facts, what, "on screen", places, shown, [unread_share(of_page) for of_page in lines])
     every_line = tuple(line for of_page in lines for line in of_page)
@@ -82,7 +82,7 @@ def product_of_lines(
     return StepProduct(part=facts.index, pieces=pieces, derived=(derived,), lines=lines)
 
 
-def _told(text: str, lines: tuple[ReadLine, ...]) -> str:
+def _with_unread(text: str, lines: tuple[ReadLine, ...]) -> str:
     """What was read, and what was not, so that a model does not take what is missing for what is not there."""
     missing = sum(line.unread for line in lines)
     if not missing:
@@ -290,7 +290,7 @@ def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[R
     print_ = [
         line for line in lines if line.confidence >= PRINT_CONFIDENCE or not any(_lies_on(line, code) for code in codes)
     ]
-    code_lines = [ReadLine(text=_said(code), confidence=1.0, box=code.box) for code in codes]
+    code_lines = [ReadLine(text=_code_text(code), confidence=1.0, box=code.box) for code in codes]
     if not all(any(line.box) for line in print_):
         return (*print_, *code_lines)  # a reader that does not tell where lines are
     return in_reading_order((*print_, *code_lines))
@@ -302,7 +302,7 @@ def _lies_on(line: ReadLine, code: CodeLike) -> bool:
     return x0 <= (left + right) / 2 <= x1 and y0 <= (top + bottom) / 2 <= y1
 
 
-def _said(code: CodeLike) -> str:
+def _code_text(code: CodeLike) -> str:
     return f"{code.kind}: {code.text}" if code.text else f"({code.kind} that could not be read)"
 
 

@@ -93,8 +93,10 @@ async def describe(
             found[number] = done
             if not done.made.looped:
                 name = state.opened.facts.parts[step.part].name
-                seen = CachedConversion(texts=(done.made.text.strip(),), name=name, op=step.op, maker=step.endpoint)
-                await write_in_thread(lambda: state.world.derived.put(key, seen))
+                described = CachedConversion(
+                    texts=(done.made.text.strip(),), name=name, op=step.op, maker=step.endpoint
+                )
+                await write_in_thread(lambda: state.world.derived.put(key, described))
         state.caller.hint(StepProgress(step=step.id, fraction=len(found) / len(pictures)))
 
     at_once = 1 if endpoint.host.zone in NEAR else AT_ONCE

@@ -59,10 +59,10 @@ async def recognize_text(job: CallJob, world: Dependencies, line: AttemptContext
     hints = {"script": script} if script else {}
     hints |= {"language": job.language} if job.language else {}
     for number, picture in enumerate(job.pictures):
-        seen = await world.runtimes.read(job.endpoint, picture.data, **hints)
-        lines.append(seen.lines)
-        load_seconds += seen.load_seconds
-        peak = max(peak, seen.peak_memory)
+        reading = await world.runtimes.read(job.endpoint, picture.data, **hints)
+        lines.append(reading.lines)
+        load_seconds += reading.load_seconds
+        peak = max(peak, reading.peak_memory)
         line.loaded(load_seconds)
         line.progress((number + 1) / len(job.pictures), "")
     return CallResult(lines=tuple(lines), peak_memory=peak)
@@ -158,14 +158,14 @@ async def generate_images(job: CallJob, world: Dependencies, line: AttemptContex
         line.sketched(Drawn(data=sketch.png), sketch.step, sketch.steps)
 
     await line.sending()
-    wanted = {
+    settings = {
         "prompt": call.prompt, "negative": call.negative, "size": list(call.size), "count": call.count,
         "steps": call.steps, "guidance": call.guidance, "seed": call.seed, "sampler": call.sampler,
         "strength": call.strength, "form": call.format or "png",
     }  # fmt: skip
     picture = call.images[0].data if call.images else b""
     made = await world.runtimes.draw(
-        job.endpoint, wanted, picture, call.mask, progress=line.progress, sketched=sketched
+        job.endpoint, settings, picture, call.mask, progress=line.progress, sketched=sketched
     )
     line.loaded(made.load_seconds)
     drawn = tuple(Drawn(data=data, media_type=_TYPES[call.format]) for data in made.pictures)

@@ -66,19 +66,19 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
         raise _unreadable_error(run, step, unread)
     await run.state.emit_held_notes()
     schema = request.output if isinstance(request.output, JsonOutput) else None
-    held = schema is not None and schema_delivery(endpoint.host, await _closable(schema)) != "asked"
-    job = await _job(run, step, endpoint, messages, stands_for, held=held)
+    enforced = schema is not None and schema_delivery(endpoint.host, await _closable(schema)) != "asked"
+    job = await _job(run, step, endpoint, messages, stands_for, enforced=enforced)
     # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
     live = run.state.world.live and request.policy.streaming == "live" and not run.may_ask_again()
-    speaker = CommitGate(endpoint.id, run.state.emit, live=live and (schema is None or held))
+    speaker = CommitGate(endpoint.id, run.state.emit, live=live and (schema is None or enforced))
     try:
         done = await run.do(job, speaker)
     except SchemaRefused:
-        if not held or schema is None or schema.strict or speaker.committed:
+        if not enforced or schema is None or schema.strict or speaker.committed:
             raise
         what = f"{endpoint.id} cannot be held to this schema: it is asked for in words, and the answer is checked"
         await run.state.emit(Note(text=what, step=step.id))
-        job = await _job(run, step, endpoint, messages, stands_for, held=False)
+        job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
         speaker = CommitGate(endpoint.id, run.state.emit, live=False)
         done = await run.do(job, speaker)
     if _is_refusal(done, speaker):
@@ -118,7 +118,7 @@ async def _job(
     messages: tuple[WireMessage, ...],
     stands_for: Mapping[int, tuple[ModelInput, ...]],
     *,
-    held: bool,
+    enforced: bool,
 ) -> CallJob:
     """The call that answers: ``held`` to a schema by its host, and told of it where the host does not, or asked for it
     in words."""
@@ -126,7 +126,7 @@ async def _job(
     schema = request.output if isinstance(request.output, JsonOutput) else None
     long = is_long(messages, request.tools, request.output)
     if schema is not None:
-        messages = await offload(long, _with_schema, endpoint.host, messages, held, schema)
+        messages = await offload(long, _with_schema, endpoint.host, messages, enforced, schema)
     limit = output_limit(step, request)
     try:
         step = await offload(long, _fitted, step, endpoint, messages, limit, run.state.world)
@@ -142,7 +142,7 @@ async def _job(
     call = ChatCall(
         model=endpoint.served_as or endpoint.model.id,
         messages=messages,
-        output=schema if schema is not None and held else outputs_speech.chat_output(run, step),
+        output=schema if schema is not None and enforced else outputs_speech.chat_output(run, step),
         sampling=msgspec.structs.replace(request.sampling, max_tokens=limit),
         tools=request.tools,
         tool_choice=request.tool_choice,
@@ -178,11 +178,11 @@ def _fitted(
 
 
 def _with_schema(
-    host: Host, messages: tuple[WireMessage, ...], held: bool, schema: JsonOutput
+    host: Host, messages: tuple[WireMessage, ...], enforced: bool, schema: JsonOutput
 ) -> tuple[WireMessage, ...]:
     """The messages with what a model is told of its answer's schema."""
-    instructed = json_answer.asked_in_words(
-        schema, host, held=held, speaks_of_json=lambda: "json" in prompt.all_text(messages).lower()
+    instructed = json_answer.schema_instruction(
+        schema, host, enforced=enforced, speaks_of_json=lambda: "json" in prompt.all_text(messages).lower()
     )
     return prompt.with_instruction(messages, instructed) if instructed else messages
 
@@ -207,8 +207,8 @@ def _no_content_error(run: RouteRun, step: Call, missing: tuple[EmptyFile, ...])
         todo="check the file, ask without it, or name a model that takes it as it is",
         step=step.id,
     )
-    seen = all(state.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
-    return Reroute(error, step, "was given nothing of the files") if seen else error
+    visual = all(state.opened.facts.parts[each.part].kind in ("image", "document") for each in missing)
+    return Reroute(error, step, "was given nothing of the files") if visual else error
 
 
 def _unreadable_error(run: RouteRun, step: Call, parts: tuple[PartFacts, ...]) -> Reroute:
@@ -251,8 +251,8 @@ async def _validated(
         )
         first = done.actual
         work = msgspec.structs.replace(job.work, messages=0)  # more is sent than was weighed
-        again = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
-        done = await run.do(again, speaker)
+        repaired_job = msgspec.structs.replace(job, chat=repair, step=remaining_estimate(job.step, first), work=work)
+        done = await run.do(repaired_job, speaker)
         done = msgspec.structs.replace(done, actual=add_actuals(first, done.actual))
         parsed = await _parsed(run, job, done, schema)
         cut = done.made.finish_reason == "length"
@@ -328,7 +328,7 @@ async def _translate(run: RouteRun, step: Call) -> Finished:
         return run.finished(step, transcript=transcript)
     facts = run.state.opened.facts.parts
     messages = prompt.chat_messages(request, stands_for, facts, endpoint.model.marks)
-    job = await _job(run, step, endpoint, messages, stands_for, held=False)
+    job = await _job(run, step, endpoint, messages, stands_for, enforced=False)
     speaker = CommitGate(endpoint.id, run.state.emit, live=False)
     done = await run.do(job, speaker)
     await run.state.emit(StepFinished(actual=done.actual))

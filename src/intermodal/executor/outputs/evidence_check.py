@@ -97,18 +97,18 @@ async def check_evidence(
         return found
     transcripts = {made.part: made.transcript for made in state.products.values() if made.transcript is not None}
     sources = sources_of(state.request, stands_for, state.opened.facts, transcripts)
-    found = await _looked(found, schema, sources)
+    found = await _verified(found, schema, sources)
     if not found.evidence:
         return found
-    again = ""
+    suffix = ""
     if found.unverified and ask is not None and not speaker.committed and run.may_ask_again():
-        first, (better, took, again) = found.done, await _again(run, job, found, schema, sources, ask)
+        first, (better, took, suffix) = found.done, await _ask_again(run, job, found, schema, sources, ask)
         found = better if len(better.unverified) < len(found.unverified) else found
         speaker.correct(found.done.made.text)
         if took is not None:
             found = msgspec.structs.replace(found, done=_both(found.done, first, took))
     fields = found.unverified
-    remark = describe_unverified(found.data, fields, again) if fields else ""
+    remark = describe_unverified(found.data, fields, suffix) if fields else ""
     await state.emit(
         Checked(step=job.step.id, check="evidence", problem="unverified" if fields else "", said=remark)
     )  # fmt: skip
@@ -117,7 +117,7 @@ async def check_evidence(
     return found
 
 
-async def _looked(found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources) -> JsonAnswer:
+async def _verified(found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources) -> JsonAnswer:
     evidence = await offload(_long(found, sources), evidence_of, found.data, schema.schema, sources)
     return msgspec.structs.replace(found, evidence=evidence)
 
@@ -126,7 +126,7 @@ def _long(found: JsonAnswer, sources: EvidenceSources) -> bool:
     return sum(len(source.text) for source in sources.texts) + len(found.done.made.text) > LONG
 
 
-def describe_unverified(data: Any, fields: Sequence[str], again: str = "") -> str:
+def describe_unverified(data: Any, fields: Sequence[str], suffix: str = "") -> str:
     """The sentence on values that stand nowhere.
 
     >>> describe_unverified({"total": 1284.5}, ["/total"])
@@ -137,7 +137,7 @@ def describe_unverified(data: Any, fields: Sequence[str], again: str = "") -> st
         named.append(f"{len(fields) - _NAMED} more")
     one = len(fields) == 1
     ends = "occurs in none of the files: it is" if one else "occur in none of the files: they are"
-    return f"{', '.join(named)} {ends} computed, or made up{again}"
+    return f"{', '.join(named)} {ends} computed, or made up{suffix}"
 
 
 def _name(field: str) -> str:
@@ -149,7 +149,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
-async def _again(
+async def _ask_again(
     run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources, ask: Ask
 ) -> tuple[JsonAnswer, Actual | None, str]:
     """The answer with those values in it that were asked for again, or as it was; what that took; how to go on with the
@@ -184,7 +184,7 @@ async def _again(
         return found, None, ", and asking again failed"
     suffix = ", also when asked again"
     better = await _merged(found, done, schema, part)
-    return (found if better is None else await _looked(better, schema, sources)), done.actual, suffix
+    return (found if better is None else await _verified(better, schema, sources)), done.actual, suffix
 
 
 class _Part(NamedTuple):
@@ -249,14 +249,14 @@ def _asking_for(call: ChatCall, schema: JsonOutput, ask: Ask) -> ChatCall:
 
 async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, part: _Part | None) -> JsonAnswer | None:
     """The first answer with what was asked for again in its place; None where that is no valid answer."""
-    wanted = schema if part is None else part.output
+    target = schema if part is None else part.output
     try:
-        parsed = await run_bounded(partial(json_answer.parse, done.made.text, wanted.schema))
+        parsed = await run_bounded(partial(json_answer.parse, done.made.text, target.schema))
         if parsed.problem or (part is not None and not isinstance(parsed.data, dict)):
             return None
         text, data = parsed.text, parsed.data
         if part is not None:
-            data = {**found.data, **_taken(data, part)}
+            data = {**found.data, **_selected(data, part)}
             text = msgspec.json.encode(data).decode()
             if (await run_bounded(partial(json_answer.parse, text, schema.schema))).problem:
                 return None
@@ -265,19 +265,19 @@ async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, par
     return JsonAnswer(done=msgspec.structs.replace(done, made=msgspec.structs.replace(done.made, text=text)), data=data)
 
 
-def _taken(data: dict[str, Any], part: _Part) -> dict[str, Any]:
+def _selected(data: dict[str, Any], part: _Part) -> dict[str, Any]:
     """What was asked for again, numbers read; without those in which no number stands."""
-    taken = {name: data[name] for name in part.output.schema["properties"] if name in data}
-    for name in part.numbers & taken.keys():
-        number = number_in(str(taken[name]))
+    selected = {name: data[name] for name in part.output.schema["properties"] if name in data}
+    for name in part.numbers & selected.keys():
+        number = number_in(str(selected[name]))
         if number is None:
-            del taken[name]
+            del selected[name]
         else:
-            taken[name] = int(number) if number.is_integer() else number
-    return taken
+            selected[name] = int(number) if number.is_integer() else number
+    return selected
 
 
-def _both(kept: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
+def _both(final: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
     """The answer that is kept, with what both calls took and what it itself counted."""
-    actual = msgspec.structs.replace(add_actuals(first.actual, second), usage=kept.actual.usage)
-    return msgspec.structs.replace(kept, actual=actual)
+    actual = msgspec.structs.replace(add_actuals(first.actual, second), usage=final.actual.usage)
+    return msgspec.structs.replace(final, actual=actual)

@@ -38,18 +38,18 @@ class CommitGate:
 
     def correct(self, text: str) -> None:
         """What is shown in place of the words that are held; what was thought stays."""
-        self._held = [*(held for held in self._held if isinstance(held, Thought)), text]
+        self._held = [*(pending for pending in self._held if isinstance(pending, Thought)), text]
 
     async def finish(self) -> None:
         """What was held until the whole answer was found good."""
-        if not self.committed and any(isinstance(held, Thought) or held.strip() for held in self._held):
+        if not self.committed and any(isinstance(pending, Thought) or pending.strip() for pending in self._held):
             await self._commit()
 
     async def _commit(self) -> None:
         self.committed = True
         await self._emit(Committed(endpoint=self._endpoint))
-        held, self._held = self._held, []
-        for thoughts, pieces in groupby(held, lambda piece: isinstance(piece, Thought)):
+        pending, self._held = self._held, []
+        for thoughts, pieces in groupby(pending, lambda piece: isinstance(piece, Thought)):
             if thoughts:
                 for piece in pieces:
                     await self._emit(piece)  # type: ignore[arg-type]

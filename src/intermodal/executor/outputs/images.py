@@ -39,7 +39,7 @@ async def draw(run: RouteRun, step: Call) -> Finished:
     done = await run.do(CallJob(step=step, endpoint=endpoint, drawing=call, work=work))
     await run.state.emit(StepFinished(actual=done.actual))
     await run.state.emit(Committed(endpoint=step.endpoint))
-    images = tuple([await _as_wanted(run, step, each, output) for each in done.made.drawn])
+    images = tuple([await _in_format(run, step, each, output) for each in done.made.drawn])
     if done.made.seed is not None:
         await run.state.emit(Note(text=hint("drawn with {seed=}, which draws it again", done.made.seed), step=step.id))
     if len(images) != output.count:
@@ -86,14 +86,14 @@ def _pictures(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[ImageIn
     return tuple(piece for index in sorted(stands_for) for piece in stands_for[index] if isinstance(piece, ImageInput))
 
 
-async def _as_wanted(run: RouteRun, step: Call, made: Drawn, output: ImageOutput) -> Drawn:
+async def _in_format(run: RouteRun, step: Call, made: Drawn, output: ImageOutput) -> Drawn:
     """The picture in the format that was asked for. A PNG is made of any other; what else came is said."""
-    wanted = _TYPES.get(output.format, made.media_type)
-    if made.media_type == wanted:
+    media_type = _TYPES.get(output.format, made.media_type)
+    if made.media_type == media_type:
         return made
-    if wanted == "image/png":
-        again = await run.state.world.media.picture(made.data, name="the picture that was drawn")
-        return msgspec.structs.replace(made, data=again.data, media_type=again.media_type)
-    what = f"{step.endpoint} sent {made.media_type}, and {wanted} was asked for"
+    if media_type == "image/png":
+        converted = await run.state.world.media.picture(made.data, name="the picture that was drawn")
+        return msgspec.structs.replace(made, data=converted.data, media_type=converted.media_type)
+    what = f"{step.endpoint} sent {made.media_type}, and {media_type} was asked for"
     await run.state.emit(Note(text=what, step=step.id))
     return made

@@ -168,14 +168,14 @@ def unchecked(problem: BudgetExhausted, *, endpoint: str, step: str) -> errors.O
     )  # fmt: skip
 
 
-def asked_in_words(schema: JsonOutput, host: Host, *, held: bool, speaks_of_json: Callable[[], bool]) -> str:
+def schema_instruction(schema: JsonOutput, host: Host, *, enforced: bool, speaks_of_json: Callable[[], bool]) -> str:
     """Return what a model is told of its answer's schema; "" where its host or a message tells it.
 
     Where it may be any object, hosts of OpenAI's kind want JSON to be spoken of, and nobody has more to say.
     """
     if schema.told:
         return ""
-    if not held:
+    if not enforced:
         return schema_prompt.embed_schema(schema.schema)
     known = speaks_of_json() if schema.schema == ANY_OBJECT else host.tells_schema
     return "" if known else schema_prompt.describe_schema(schema.schema)
@@ -207,7 +207,7 @@ async def run_bounded(work: Callable[[StepBudget], T]) -> T:
 
 async def run_in_thread(work: Callable[[StepBudget], T]) -> T:
     """Do ``work`` as ``run_bounded`` does, off the loop from the first step: where it is known to take long."""
-    budget = StepBudget(STEPS, pause=_give_way)
+    budget = StepBudget(STEPS, pause=_yield_now)
     running = asyncio.get_running_loop().run_in_executor(_threads(), _in_turns, work, budget)
     try:
         return await running
@@ -220,7 +220,7 @@ def _in_turns(work: Callable[[StepBudget], T], budget: StepBudget) -> T:
         return work(budget)
 
 
-def _give_way() -> None:
+def _yield_now() -> None:
     """Let the loop have the interpreter, and then whoever else waits for a turn."""
     _TURN.release()
     try:

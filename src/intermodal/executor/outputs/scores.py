@@ -246,8 +246,8 @@ async def score_pictures(run: RouteRun, step: Call, endpoint: Endpoint, labels: 
     if matching.cut:
         what = f"{matching.cut} of the labels are longer than {endpoint.id} reads, and were cut"
         await run.state.emit(Note(text=what, step=step.id, warns=True))
-    seen, label_vectors = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
-    each = [pair_scores(vector, label_vectors, matching) for vector in seen]
+    picture_vectors, label_vectors = done.made.vectors[: len(pictures)], done.made.vectors[len(pictures) :]
+    each = [pair_scores(vector, label_vectors, matching) for vector in picture_vectors]
     return tuple(sum(column) / len(each) for column in zip(*each, strict=True))
 
 

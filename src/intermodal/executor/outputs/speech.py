@@ -91,7 +91,7 @@ def _cut(line: str, longest: int) -> list[str]:
         return [line]
     pieces: list[str] = []
     for clause in _PAUSES.split(line):
-        for piece in _by_words(clause, longest):
+        for piece in _split_at_words(clause, longest):
             if pieces and len(pieces[-1]) + 1 + len(piece) <= longest:
                 pieces[-1] += f" {piece}"
             else:
@@ -99,7 +99,7 @@ def _cut(line: str, longest: int) -> list[str]:
     return pieces
 
 
-def _by_words(clause: str, longest: int) -> list[str]:
+def _split_at_words(clause: str, longest: int) -> list[str]:
     pieces = [""]
     for word in clause.split(" "):
         if len(word) > longest:  # no word of a language: an address, a hash
@@ -131,7 +131,7 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     """The last call of a route that makes words first. ``answering`` makes them, and streams them."""
     endpoint = run.state.endpoint(step)
     answered = await _answered(run, step, answering)
-    text = await _words(run, step)
+    text = await _input_text(run, step)
     lines = speech_lines(text if answered is None else strip_markdown(text))
     if not lines:
         raise errors.InputEmpty("there is nothing to speak", todo="give a text with words in it", step=step.id)
@@ -166,7 +166,7 @@ async def _answered(run: RouteRun, step: Call, answering: Answering) -> Finished
     return None
 
 
-async def _words(run: RouteRun, step: Call) -> str:
+async def _input_text(run: RouteRun, step: Call) -> str:
     """All text that the inputs of the step stand for, in their order."""
     found: list[str] = []
     for each in input_references(step):
@@ -234,12 +234,12 @@ async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
 
     parameters = parameters_of(step)
     planned = parameters.format if isinstance(parameters, GenerateAnswer | SpeakText) else ""
-    wanted = planned or (output.format if isinstance(output, SpeechOutput) else "wav")
+    output_format = planned or (output.format if isinstance(output, SpeechOutput) else "wav")
     seconds = round(len(made.pcm) / 2 / made.rate, 3) if made.rate else 0.0
-    if wanted == "pcm16":
+    if output_format == "pcm16":
         data = await anyio.to_thread.run_sync(resample, made.pcm, made.rate, SPEECH_RATE)
         return Speech(data=data, media_type="audio/pcm", seconds=seconds)
-    if wanted == "mp3":
+    if output_format == "mp3":
         data = await anyio.to_thread.run_sync(mp3, made.pcm, made.rate)
         return Speech(data=data, media_type="audio/mpeg", seconds=seconds)
     return Speech(data=wav(made.pcm, made.rate), seconds=seconds)

@@ -142,18 +142,18 @@ class InputPreparer:
         return await decode_channels(self._media, self._opened.data(index), self._facts(index).name, progress)
 
     async def _file(
-        self, index: int, endpoint: Endpoint, taken: Mapping[str, str], progress: Progress | None = None
+        self, index: int, endpoint: Endpoint, endings: Mapping[str, str], progress: Progress | None = None
     ) -> AudioInput:
         facts = self._facts(index)
-        if endpoint.host.zone not in NEAR and facts.media_type in taken and facts.size <= MAX_FILE_BYTES:
+        if endpoint.host.zone not in NEAR and facts.media_type in endings and facts.size <= MAX_FILE_BYTES:
             return AudioInput(
                 seconds=facts.seconds.mid, data=await self._whole(index), media_type=facts.media_type, name=facts.name
             )
         return as_wav_input(await self._decoded(index, progress))
 
     async def _picture(self, index: int, facts: PartFacts, endpoint: Endpoint) -> ImageInput:
-        taken = facts.media_type in picture_types(endpoint)
-        as_it_is = endpoint.host.zone not in NEAR and taken and facts.frames == 1
+        accepted = facts.media_type in picture_types(endpoint)
+        as_it_is = endpoint.host.zone not in NEAR and accepted and facts.frames == 1
         part = self._parts[index]
         detail = part.detail if isinstance(part, Image) else "auto"
         if not as_it_is:

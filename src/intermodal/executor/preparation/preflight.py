@@ -113,7 +113,7 @@ def empty_files(
     return tuple(
         EmptyFile(
             part.index,
-            _looked_at(part),
+            _search_text(part),
             tuple(dict.fromkeys(_what(piece, part.kind) for piece in stands_for[part.index])),
         )
         for part in in_question
@@ -138,7 +138,7 @@ def partly_unread_files(stands_for: Mapping[int, tuple[ModelInput, ...]], facts:
     return tuple(
         facts.parts[index].name
         for index, pieces in sorted(stands_for.items())
-        if any(_missing(piece) for piece in pieces) and not any(map(_seen, pieces))
+        if any(_missing(piece) for piece in pieces) and not any(map(_is_visual, pieces))
     )
 
 
@@ -151,7 +151,7 @@ def _missing(piece: ModelInput) -> UnreadShare:
     return piece.unread if isinstance(piece, TextInput) else ""
 
 
-def _seen(piece: ModelInput) -> bool:
+def _is_visual(piece: ModelInput) -> bool:
     return not isinstance(piece, TextInput) or (piece.source == "seen" and not is_empty(piece))
 
 
@@ -164,7 +164,7 @@ def describe_empty(nothing: Sequence[EmptyFile]) -> str:
     return " ".join(f"No {' and no '.join(each.looked_for)} was found in {each.name}." for each in nothing)
 
 
-def _looked_at(part: PartFacts) -> str:
+def _search_text(part: PartFacts) -> str:
     """A moving picture is read by its first frame alone."""
     moving = part.kind == "image" and part.frames > 1
     return f"the first of {part.frames} frames of {part.name}" if moving else part.name

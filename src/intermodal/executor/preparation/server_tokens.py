@@ -93,7 +93,7 @@ async def _count(
     transport = Transport()
 
     async def one(endpoint: Endpoint, digest: str, text: Callable[[], str]) -> None:
-        found = await _asked(endpoint, text(), transport, env)
+        found = await _count_on_server(endpoint, text(), transport, env)
         if found is not None:
             _note(known, digest, endpoint, found)
 
@@ -166,7 +166,7 @@ def server_tokenizer(endpoint: Endpoint) -> str:
 _OWN = "server "
 
 
-async def _asked(endpoint: Endpoint, text: str, transport: Transport, env: Mapping[str, str]) -> int | None:
+async def _count_on_server(endpoint: Endpoint, text: str, transport: Transport, env: Mapping[str, str]) -> int | None:
     """The count; None where the server does not give one, which is no reason to fail."""
     counter = endpoint.host.counts_text
     if not counter:
@@ -188,7 +188,7 @@ async def _chat(
     if reply is None or encoded.path != tokenize_endpoint.TEMPLATE:
         return None if reply is None else tokenize_endpoint.decode_reply(reply)
     prompt = tokenize_endpoint.decode_prompt(reply)
-    return None if prompt is None else await _asked(endpoint, prompt, transport, env)
+    return None if prompt is None else await _count_on_server(endpoint, prompt, transport, env)
 
 
 async def _reply(

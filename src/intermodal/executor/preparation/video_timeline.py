@@ -22,9 +22,9 @@ _SPEECH: tuple[TextSource, ...] = ("said", "subtitle")
 _ORDER: tuple[TextSource, ...] = (*_SPEECH, "on screen", "seen")  # of what has the same time; then pictures
 _ROWS_OF_CUE = 4  # rows of a subtitle that is drawn into the picture, at its foot
 _AROUND = 1.0  # seconds by which a scene and a subtitle in it may miss each other
-_ALIKE = 0.9  # of two texts of which one was read off a picture
-_LEAST_ALIKE, _MOST_ALIKE = 8, 300  # letters of a text, below and above which it must be the same
-_MOST_TOLD = 50  # texts at one time, above which one must be the same: comparing takes a tenth of a millisecond
+_SAME_TEXT = 0.9  # of two texts of which one was read off a picture
+_LEAST_COMPARED, _MOST_COMPARED = 8, 300  # letters of a text, below and above which it must be the same
+_MOST_TEXTS = 50  # texts at one time, above which one must be the same: comparing takes a tenth of a millisecond
 NOTHING_FOUND: dict[TextSource, str] = {
     "said": "(no speech)", "subtitle": "(no subtitles)", "on screen": "(no text)", "seen": "(nothing)",
 }  # fmt: skip
@@ -61,8 +61,8 @@ def text_of(pieces: Sequence[ModelInput]) -> str:
 
 def _heading(moving: Sequence[TextInput | ImageInput]) -> str:
     speech = any(isinstance(piece, TextInput) and piece.source in _SPEECH for piece in moving)
-    seen = any(isinstance(piece, ImageInput) or piece.source not in _SPEECH for piece in moving)
-    return "What is said and seen in" if speech and seen else "What is said in" if speech else "What is seen in"
+    visual = any(isinstance(piece, ImageInput) or piece.source not in _SPEECH for piece in moving)
+    return "What is said and seen in" if speech and visual else "What is said in" if speech else "What is seen in"
 
 
 def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
@@ -138,14 +138,14 @@ def _letters(text: str) -> str:
 
 def _matches_any(text: str, spoken: set[str]) -> bool:
     """Whether a text is one of those. Read off a picture it may differ by a letter in ten, but in no figure."""
-    if text in spoken or not _LEAST_ALIKE <= len(text) <= _MOST_ALIKE or len(spoken) > _MOST_TOLD:
+    if text in spoken or not _LEAST_COMPARED <= len(text) <= _MOST_COMPARED or len(spoken) > _MOST_TEXTS:
         return text in spoken
     figures = [*filter(str.isdigit, text)]
     same = SequenceMatcher(None, "", text, autojunk=False)
     for each in spoken:
-        if abs(len(each) - len(text)) <= (1 - _ALIKE) * len(text) and figures == [*filter(str.isdigit, each)]:
+        if abs(len(each) - len(text)) <= (1 - _SAME_TEXT) * len(text) and figures == [*filter(str.isdigit, each)]:
             same.set_seq1(each)
-            if same.quick_ratio() >= _ALIKE and same.ratio() >= _ALIKE:
+            if same.quick_ratio() >= _SAME_TEXT and same.ratio() >= _SAME_TEXT:
                 return True
     return False
 

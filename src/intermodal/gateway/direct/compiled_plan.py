@@ -233,8 +233,8 @@ class CompiledPlan:
     def _instruction(self, chat: ParsedChat) -> str:
         if self.schema is None:
             return ""
-        return json_answer.asked_in_words(
-            self.schema, self.endpoint.host, held=self.held,
+        return json_answer.schema_instruction(
+            self.schema, self.endpoint.host, enforced=self.held,
             speaks_of_json=lambda: b"json" in _messages_of(chat, self.tongue.said).lower(),
         )  # fmt: skip
 
@@ -338,7 +338,7 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, t
     held = _held(schema, endpoint)
     if chat.stream and not held:
         return "its stream is shown only once it is held against its schema"
-    told = json_answer.asked_in_words(schema, endpoint.host, held=held, speaks_of_json=lambda: False)
+    told = json_answer.schema_instruction(schema, endpoint.host, enforced=held, speaks_of_json=lambda: False)
     if told and (chat.pictures or append_words(_messages_of(chat, tongue.said), told) is None):
         return "its schema is to be said after something that is not plain words"
     return ""

@@ -27,7 +27,7 @@ from intermodal.planner.candidates.step_ids import step_id
 from intermodal.planner.catalog_index import Job, tier_name
 from intermodal.planner.conversion.conversion_option import TASK_OF, ConvertersByJob
 from intermodal.planner.conversion.conversion_steps import at_each, transcription_parameters, transcription_title
-from intermodal.planner.conversion.earlier_readings import heard_portion
+from intermodal.planner.conversion.earlier_readings import transcribed_portion
 from intermodal.planner.conversion.fidelity import transcribed_channels, transcript_fidelity
 from intermodal.planner.explanation.plan_text import counting_source, route_summary, strength_text, tools_text
 from intermodal.planner.explanation.verdict_builder import verdict_name
@@ -90,7 +90,7 @@ class CandidateBuilder:
         self._taken: dict[tuple[int, TokenRules], list[NativeInput]] = {}
         self._summaries: dict[Assignment, str] = {}
         self._numbers: dict[Route, tuple[Levels, Levels, Levels]] = {}
-        self._keep: list[object] = []  # ways, so that their identities stay theirs
+        self._keep: list[object] = []  # options, so that their ids are not reused
         self._sent: dict[object, list[tuple[str, Kind, str]]] = {}
         self._candidates: dict[tuple[str, tuple[int, ...]], Candidate] = {}
 
@@ -173,7 +173,7 @@ class CandidateBuilder:
         partly: tuple[Portion, ...] = ()
         if op == "transcribe":
             part = case.bundles[0].parts[0]
-            partly = heard_portion(case, part, endpoint)
+            partly = transcribed_portion(case, part, endpoint)
             keeps, loses = transcript_fidelity(part, timed=True)
             what = transcription_title(case, part.seconds.mid, apart=transcribed_channels(part) > 1)
             title = f"{case.bundles[0].title} {what}"
@@ -299,7 +299,7 @@ class CandidateBuilder:
     def _retry(self, route: Route, out: Levels) -> tuple[float, float]:
         """Return USD and seconds of asking once more where a value of the answer stands nowhere.
 
-        Zeros where nothing is looked up, where a repair is priced already, or where the limits leave no room: no route
+        Zeros where no value is checked, where a repair is priced already, or where the limits leave no room: no route
         is rejected for an optional retry.
         """
         case, numbers = self.case, route.numbers

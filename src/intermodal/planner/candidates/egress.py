@@ -25,11 +25,11 @@ TOGETHER = 8  # parts alike up to which each is listed by itself
 MAKES_TEXT = ("extract", "read", "transcribe", "describe")
 
 
-Said = dict[object, list[tuple[str, Kind, str]]]  # what was worked out already, by way and kind of words
+SendCache = dict[object, list[tuple[str, Kind, str]]]  # entries by option, shared by routes
 
 
-def route_sends(case: PlanningCase, route: Route, written: Said) -> tuple[Send, ...]:
-    """Return what leaves, in part order, converters' input first. ``said`` caches entries from one route to the
+def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[Send, ...]:
+    """Return what leaves, in part order, converters' input first. ``written`` caches entries from one route to the
     next.
     """
     found: list[Send] = _questions(case, route)
@@ -43,7 +43,7 @@ def route_sends(case: PlanningCase, route: Route, written: Said) -> tuple[Send, 
             found.append(_send(counted(len(case.request.tools), "tool"), "text", "the request", route.endpoint))
         for bundle, option in zip(case.bundles, route.assignment.options, strict=True):
             if option.name == "native":
-                describe_sound = _sound_heard if bundle.kind == "video" else _heard
+                describe_sound = _video_sound if bundle.kind == "video" else _heard
                 found += _each(
                     bundle, option, route.endpoint, describe_sound if case.job == "transcribe" else _as_it_is, written
                 )
@@ -67,14 +67,14 @@ def _questions(case: PlanningCase, route: Route) -> list[Send]:
             if (
                 describer.host.zone not in LOCAL_ZONES
                 and describer.host.id not in hosts
-                and _is_told(option, describer)
+                and _gets_question(option, describer)
             ):
                 hosts.add(describer.host.id)
                 found += _texts(case, case.question_parts, describer)
     return found
 
 
-def _is_told(option: ConversionOption, describer: Endpoint) -> bool:
+def _gets_question(option: ConversionOption, describer: Endpoint) -> bool:
     return any(
         isinstance(step.parameters, DescribeImages)
         and step.endpoint is not None
@@ -97,19 +97,21 @@ def _texts(case: PlanningCase, texts: list[PartFacts], endpoint: Endpoint) -> li
 
 
 Pairs = list[tuple[PartFacts, PartConversion]]
-Words = Callable[[Bundle, Pairs], tuple[str, Kind]]
+DescribeSent = Callable[[Bundle, Pairs], tuple[str, Kind]]
 
 
-def _each(bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: Words, written: Said) -> list[Send]:
+def _each(
+    bundle: Bundle, option: ConversionOption, endpoint: Endpoint, words: DescribeSent, written: SendCache
+) -> list[Send]:
     """Return one entry per part; of many parts alike one for all, with their sum or range."""
     key = (id(option), words)
     found = written.get(key)
     if found is None:
-        found = written[key] = list(_in_words(bundle, option, words))
+        found = written[key] = list(_described_sends(bundle, option, words))
     return [_send(what, kind, origin, endpoint) for what, kind, origin in found]
 
 
-def _in_words(bundle: Bundle, option: ConversionOption, words: Words) -> Iterator[tuple[str, Kind, str]]:
+def _described_sends(bundle: Bundle, option: ConversionOption, words: DescribeSent) -> Iterator[tuple[str, Kind, str]]:
     pairs = list(zip(bundle.parts, option.conversions, strict=True))
     some = [pairs] if len(pairs) > TOGETHER else [[pair] for pair in pairs]
     for each in some:
@@ -137,9 +139,9 @@ def _for_converter(name: str, bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
         return _heard(bundle, pairs)
     if bundle.kind == "image" and not any(step.op == "frames" for step in pairs[0][1].steps):
         return _as_it_is(bundle, pairs)
-    if any(step.op == "transcribe" for step in _pieces_of(name, pairs)):
-        return _sound_heard(bundle, pairs)
-    count = sum(step.count for step in _pieces_of(name, pairs))
+    if any(step.op == "transcribe" for step in _steps_of(name, pairs)):
+        return _video_sound(bundle, pairs)
+    count = sum(step.count for step in _steps_of(name, pairs))
     if not count:
         return "", "image"
     return (counted(count, "page picture") if bundle.kind == "document" else _frames(count, bundle, pairs)), "image"
@@ -155,7 +157,7 @@ def _of_each(bundle: Bundle) -> str:
     return " of each channel" if transcribed_channels(bundle.parts[0]) > 1 else ""
 
 
-def _pieces_of(name: str, pairs: Pairs) -> list[ConversionStep]:
+def _steps_of(name: str, pairs: Pairs) -> list[ConversionStep]:
     return [p for _, conversion in pairs for p in conversion.steps if p.endpoint is not None and p.endpoint.id == name]
 
 
@@ -164,7 +166,7 @@ def _sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     return f"{sum(part.seconds.mid for part, _ in pairs):.3g} s audio", "audio"
 
 
-def _sound_heard(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
+def _video_sound(bundle: Bundle, pairs: Pairs) -> tuple[str, Kind]:
     """Return the sound of videos for a transcriber; where channels are transcribed apart, each of them."""
     what, kind = _sound(bundle, pairs)
     return f"{what}{_of_each(bundle)}", kind

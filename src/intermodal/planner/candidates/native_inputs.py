@@ -26,7 +26,7 @@ TOGETHER = 8  # parts alike up to which each is listed by itself
 
 
 def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[NativeInput]:
-    """Return the texts given as files, without what the sender says; many files as one entry."""
+    """Return the texts given as files, without the prompt itself; many files as one entry."""
     texts = case.text_files
     if len(texts) > TOGETHER:
         chars = sum(part.chars for part in texts)
@@ -45,7 +45,7 @@ def text_file_inputs(case: PlanningCase, vocabulary: Vocabulary) -> list[NativeI
 def native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenRules) -> list[NativeInput]:
     """Return the parts that go in without becoming text; many alike as one entry."""
     if len(bundle.parts) > TOGETHER:
-        basis = _taken_tokens(option.conversions[0], token_rules).basis
+        basis = _native_tokens(option.conversions[0], token_rules).basis
         tokens = total([quantity(each, basis, 0) for each in native_tokens(option, token_rules)])
         return [
             NativeInput(
@@ -62,10 +62,10 @@ def native_inputs(bundle: Bundle, option: ConversionOption, token_rules: TokenRu
         if option.name in ("watch", "frames", "resized") and conversion.steps:
             found += _apart(part, conversion, token_rules)
             continue
-        title = f"{part.name} {_size_words(part, conversion)}"
+        title = f"{part.name} {_size_text(part, conversion)}"
         found.append(
             NativeInput(
-                part=part.index, title=title, kind=bundle.kind, tokens=_taken_tokens(conversion, token_rules),
+                part=part.index, title=title, kind=bundle.kind, tokens=_native_tokens(conversion, token_rules),
                 counted_as=_counted_as(bundle, conversion),
             )
         )  # fmt: skip
@@ -98,7 +98,7 @@ def _apart(part: PartFacts, conversion: PartConversion, token_rules: TokenRules)
     return found
 
 
-def _taken_tokens(conversion: PartConversion, token_rules: TokenRules) -> Quantity:
+def _native_tokens(conversion: PartConversion, token_rules: TokenRules) -> Quantity:
     if conversion.leaves:
         return native_document_tokens(token_rules, conversion.leaves)
     if conversion.film is not None:
@@ -117,7 +117,7 @@ def _pictured(conversion: PartConversion, rule: str) -> Quantity:
     return tokens
 
 
-def _size_words(part: PartFacts, conversion: PartConversion) -> str:
+def _size_text(part: PartFacts, conversion: PartConversion) -> str:
     if part.kind in ("audio", "video"):
         return f"{part.seconds.mid:.3g} s"
     if part.kind == "image":

@@ -66,10 +66,10 @@ def conversion_checks(
             by_maker.setdefault((step.op, step.endpoint), []).append(str(StepRef(step.id)))
             sized.append(str(StepRef(step.id)))
     made: list[Check] = []
-    for (op, endpoint), watched in found.items():
+    for (op, endpoint), checked in found.items():
         inputs = tuple(by_maker.get((op, endpoint), ()))
         name = (
-            watched.titles[0] if len(watched.titles) == 1 else f"{watched.titles[0]} and {len(watched.titles) - 1} more"
+            checked.titles[0] if len(checked.titles) == 1 else f"{checked.titles[0]} and {len(checked.titles) - 1} more"
         )
         made.append(
             Check(
@@ -77,8 +77,8 @@ def conversion_checks(
                 op=_CHECKS[op],
                 inputs=inputs,
                 title=f"{_WHAT[op]} of {name}",
-                note=watched.note,
-                estimate=_only_if_wrong(watched.cost, watched.seconds),
+                note=checked.note,
+                estimate=_only_if_wrong(checked.cost, checked.seconds),
             )
         )
     if sized:
@@ -99,9 +99,9 @@ def transcript_check(case: PlanningCase, last: Call, transcriber: Endpoint, othe
     if follower is not None:
         _, problem, better = follower
         note = f"{_IF[problem]}, {better.id} {_DOES['transcribe']} it"
-        again = conversion_steps.transcribe(case, part, better, case.rates(better))
+        repeated = conversion_steps.transcribe(case, part, better, case.rates(better))
         cold = case.rates(better).load[HIGH] if better.id not in case.loaded else 0.0
-        cost, seconds = again.cost[HIGH], again.seconds[HIGH] + cold
+        cost, seconds = repeated.cost[HIGH], repeated.seconds[HIGH] + cold
     return Check(
         id=step_id("transcript", "", (), inputs), op="transcript", inputs=inputs, title=f"transcript of {part.name}",
         note=note, estimate=_only_if_wrong(cost, seconds),
@@ -138,13 +138,13 @@ def _add_conversion(
     endpoint: Endpoint,
     found: dict[tuple[str, str], _CheckedConversions],
 ) -> None:
-    held = found.setdefault((step.op, endpoint.id), _CheckedConversions([], NOTHING_BETTER, 0.0, 0.0))
-    held.titles += [part.name for part in bundle.parts]
+    checked = found.setdefault((step.op, endpoint.id), _CheckedConversions([], NOTHING_BETTER, 0.0, 0.0))
+    checked.titles += [part.name for part in bundle.parts]
     follower = _better_converter(case, conversions, bundle, step.op, endpoint)
     if follower is None:
         return
     job, problem, better = follower
-    held.note = f"{_IF[problem]}, {better.id} {_DOES[job]} it"
+    checked.note = f"{_IF[problem]}, {better.id} {_DOES[job]} it"
     counted: dict[int, int] = {}
     for conversion in option.conversions:
         counted[id(conversion)] = counted.get(id(conversion), 0) + 1
@@ -153,11 +153,11 @@ def _add_conversion(
         if id(conversion) in done:
             continue
         done.add(id(conversion))
-        again = _repeated_step(case, part, job, better, next((p for p in conversion.steps if p.op == step.op), step))
-        held.cost += again.cost[HIGH] * counted[id(conversion)]
-        held.seconds += again.seconds[HIGH] * counted[id(conversion)]
+        repeated = _repeated_step(case, part, job, better, next((p for p in conversion.steps if p.op == step.op), step))
+        checked.cost += repeated.cost[HIGH] * counted[id(conversion)]
+        checked.seconds += repeated.seconds[HIGH] * counted[id(conversion)]
     if better.id not in case.loaded:
-        held.seconds += case.rates(better).load[HIGH]
+        checked.seconds += case.rates(better).load[HIGH]
 
 
 def _better_converter(

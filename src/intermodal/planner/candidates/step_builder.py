@@ -44,7 +44,7 @@ _CALLS: dict[str, CallOp] = {"read": "read", "transcribe": "transcribe", "descri
 
 
 class PreparationSteps(Struct, frozen=True):
-    """The steps before the last call, the references to their results, and what can be said about them already."""
+    """The steps before the last call, the references to their results, and their summary."""
 
     steps: tuple[Step, ...]
     inputs: tuple[str, ...]
@@ -236,12 +236,12 @@ def _own_aspects(step: ConversionStep, option: ConversionOption) -> tuple[tuple[
 
 
 def _select_step(part: PartFacts, source: str, conversion: PartConversion, bundle: Bundle, place: int) -> Transform:
-    kept = tuple(sorted({page for step in conversion.steps for page in step.pages}))
-    out = tuple(page.number for page in bundle.pages[place] if page.number not in kept)
-    params = SelectPages(pages=kept, left_out=out).pairs()
+    selected = tuple(sorted({page for step in conversion.steps for page in step.pages}))
+    out = tuple(page.number for page in bundle.pages[place] if page.number not in selected)
+    params = SelectPages(pages=selected, left_out=out).pairs()
     return Transform(
         id=step_id("select", "", params, (source,)), op="select", inputs=(source,), part=part.index,
-        title=f"{part.name} {pages_title(kept)}", params=params,
+        title=f"{part.name} {pages_title(selected)}", params=params,
         note=f"leaves out {pages_title(out)}" if out else "",
     )  # fmt: skip
 

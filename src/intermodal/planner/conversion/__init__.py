@@ -1,6 +1,6 @@
 """How the parts of a request reach an endpoint: as they are, or converted by transforms, transcribers and describers.
 
-Each option says what it keeps, what it loses, and what its steps take. Which endpoint answers is not decided here, nor
+Each option has what it keeps, what it loses, and what its steps take. Which endpoint answers is not decided here, nor
 is anything run: the executor does that.
 
 conversion_option.py      the values: an option of a bundle, the conversion of one part, one step

@@ -32,7 +32,7 @@ from intermodal.plans.step_parameters import StepParameters
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
-NO_TIER = 99  # nothing in the way has weights
+NO_TIER = 99  # no converter has weights
 Picture = tuple[int, int, str]  # width, height, detail
 Loss = tuple[int, int]  # parts diverted, needs lost: what comes before every number
 ConvertersByJob = dict[str, list[Endpoint]]  # "transcribe", "read", "describe" -> endpoints worth considering
@@ -109,7 +109,7 @@ class ConversionOption(Struct, eq=False, gc=False):
             "figured" (text, and pages described), "frames" (an animation's), "watch" (a video, in tracks),
             "read_along" (a picture unconverted, with the text read from it).
         converters: the transcribers, readers and describers it uses; () when nothing with weights is used.
-        hands: kinds that reach the last endpoint, which must accept them.
+        kinds: of input that reach the last endpoint, which must accept them.
         keeps, loses: aspects. ``missed``: the needs among the lost ones. ``lost``: those the question cannot do
             without, counted over the parts. ``penalty``: USD for the others, and for lost detail.
         diverted: parts that a named model would accept as they are and gets converted.
@@ -122,7 +122,7 @@ class ConversionOption(Struct, eq=False, gc=False):
             to.
         odd: some of its pictures may be refused.
         natives: distinct conversions with unconverted media other than pictures, and how often each occurs.
-        tier: of the weakest converter. passages: one conversion per part. by_book: tokens of unconverted media by token
+        tier: of the weakest converter. conversions: one per part. by_rules: tokens of unconverted media by token
             rules; refused: why these would be refused; weighed, options: scores under each weighting; all are caches.
     """
 
@@ -184,13 +184,13 @@ def make_option(
         aspects: what is kept and lost, where that does not follow from the option's name.
     """
     memo: dict[object, PartConversion] = {}
-    passages: list[PartConversion] = []
+    conversions: list[PartConversion] = []
     for place, shape in enumerate(bundle.shapes):
         key = shape if same is None else (shape, same(place))
         conversion = memo.get(key)
         if conversion is None:
             conversion = memo[key] = passage_of(place)
-        passages.append(conversion)
+        conversions.append(conversion)
     keeps: tuple[Aspect, ...]
     loses: tuple[Aspect, ...]
     if aspects is None:
@@ -206,7 +206,7 @@ def make_option(
         lost=sum(bundle.needs[aspect] == MUST_KEEP for aspect in missed) * len(bundle.parts),
         text=ZEROS, made=ZEROS, cost=ZEROS, transforms=ZEROS, local=ZEROS, network=ZEROS,
         work=ZEROS, chain=ZEROS, by={},
-        pictures={}, sound=ZEROS, tier=NO_TIER, conversions=passages, natives=[],
+        pictures={}, sound=ZEROS, tier=NO_TIER, conversions=conversions, natives=[],
         by_rules={}, refused={}, weighed={}, options={},
     )  # fmt: skip
     _add_up(made, bundle, case)
@@ -247,9 +247,7 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
     counted: dict[int, int] = {}
     by_id: dict[int, PartConversion] = {}
     blocks, lines = 0, ZEROS
-    for (
-        conversion
-    ) in option.conversions:  # equal parts share one passage object, so each is added once, times its number
+    for conversion in option.conversions:  # equal parts share one object, so each is added once, times its number
         counted[id(conversion)] = counted.get(id(conversion), 0) + 1
         by_id[id(conversion)] = conversion
     used: dict[str, Endpoint] = {}
@@ -258,7 +256,7 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
         _add_chain(option, conversion)
         option.steps += count * len(conversion.steps)
         for step in conversion.steps:
-            _add_piece(option, step, count, case.machine.cores)
+            _add_step(option, step, count, case.machine.cores)
             if step.endpoint is not None:
                 used[step.endpoint.id] = step.endpoint
                 option.tier = min(option.tier, case.index.group_of[step.endpoint.id].tier(TASK_OF[step.op]))
@@ -273,7 +271,7 @@ def _add_up(option: ConversionOption, bundle: Bundle, case: PlanningCase) -> Non
     option.converters = tuple(used.values())
     option.counted = bool(option.pictures or option.natives)
     if option.counted:
-        option.held = _held(option, bundle)
+        option.held = _media_amounts(option, bundle)
         option.odd = bool(option.pictures) and (option.held.longest > SAFE_SIDE or any(map(_is_odd, option.pictures)))
 
 
@@ -283,7 +281,7 @@ def _is_odd(picture: Picture) -> bool:
     return detail != "auto" or max(width, height) > 100 * min(width, height)
 
 
-def _held(option: ConversionOption, bundle: Bundle) -> MediaAmounts:
+def _media_amounts(option: ConversionOption, bundle: Bundle) -> MediaAmounts:
     pictures, longest, pages, megapixels = 0.0, 0, 0, 0.0
     for (width, height, _), count in option.pictures.items():
         pictures, longest = pictures + count[HIGH], max(longest, width, height)
@@ -358,7 +356,7 @@ def _add_chain(option: ConversionOption, conversion: PartConversion) -> None:
         option.chain = larger(option.chain, ends[-1])
 
 
-def _add_piece(option: ConversionOption, step: ConversionStep, count: int, cores: int) -> None:
+def _add_step(option: ConversionOption, step: ConversionStep, count: int, cores: int) -> None:
     tokens, seconds, cost = levels(step.tokens), step.seconds, step.cost
     if tokens != ZEROS:
         tokens = times(tokens, count)

@@ -53,7 +53,7 @@ from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.request import Aspect
 
-BOTH_OF = 2  # readers, and eyes, up to which a picture is both read and described
+BOTH_OF = 2  # readers and describers up to which a picture is both read and described
 
 
 def conversion_options(
@@ -143,7 +143,7 @@ def _picture_options(case: PlanningCase, bundle: Bundle, conversions: Converters
     def way(name: str, reader: Endpoint | None, describer: Endpoint | None) -> ConversionOption:
         made = make_option(
             case, bundle, name, TEXT,
-            lambda place: _put_in_words(case, bundle.parts[place], _picture(bundle, place), reader, describer),
+            lambda place: _as_text(case, bundle.parts[place], _picture(bundle, place), reader, describer),
         )  # fmt: skip
         return without_words(made, bundle) if reader is not None and loses_words(case, bundle, reader) else made
 
@@ -202,7 +202,7 @@ def _read_along(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> Convers
     )  # fmt: skip
 
 
-def _put_in_words(
+def _as_text(
     case: PlanningCase, part: PartFacts, picture: Picture, reader: Endpoint | None, describer: Endpoint | None
 ) -> PartConversion:
     found = []
@@ -226,11 +226,13 @@ def document_options(
     case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob, kept_pages: KeptPages
 ) -> list[ConversionOption]:
     """Return every option; ``kept_pages``: the pages that a selection kept."""
-    pages = [kept_pages.get(part.index, wanted) for part, wanted in zip(bundle.parts, bundle.pages, strict=True)]
+    pages = [
+        kept_pages.get(part.index, page_count) for part, page_count in zip(bundle.parts, bundle.pages, strict=True)
+    ]
     scanned = sum(page.scanned for some in pages for page in some)
-    seen = sum(needs_rendering(page) for some in pages for page in some)
+    rendered = sum(needs_rendering(page) for some in pages for page in some)
     every = sum(len(some) for some in pages)
-    wanted = sum(len(some) for some in bundle.pages)
+    page_count = sum(len(some) for some in bundle.pages)
     figures = sum(bool(page.figures) and not page.scanned for some in pages for page in some)
     readers = conversions.get("read", [])
 
@@ -243,7 +245,7 @@ def document_options(
             bundle,
             name,
             kinds,
-            lambda place: _passage(case, bundle.parts[place], name, reader, describer, pages[place]),
+            lambda place: _document_conversion(case, bundle.parts[place], name, reader, describer, pages[place]),
             same=lambda place: page_numbers(pages[place]),
             aspects=aspects,
         )
@@ -259,9 +261,9 @@ def document_options(
         found[-1].penalty += DETAIL_PENALTY if figures else 0.0
     if every <= MAX_PAGES_IN_PLAN:
         found.append(way("render", IMAGE))
-    if 0 < seen < every and seen <= MAX_PAGES_IN_PLAN:
+    if 0 < rendered < every and rendered <= MAX_PAGES_IN_PLAN:
         found.append(way("mixed", BOTH))
-    if 0 < seen <= MAX_PAGES_IN_PLAN and needs_vision(case.policy.keep, bundle.needs):
+    if 0 < rendered <= MAX_PAGES_IN_PLAN and needs_vision(case.policy.keep, bundle.needs):
         describers = conversions.get("describe", [])
         found += [
             way("figured", TEXT, reader, describer)
@@ -269,7 +271,7 @@ def document_options(
             for reader in (readers[:1] if scanned else [None])
         ]
     for each in found:
-        each.left_out = wanted - every
+        each.left_out = page_count - every
     return found
 
 
@@ -287,11 +289,11 @@ def _wordless(bundle: Bundle) -> tuple[Aspects, Aspects]:
 
 
 def needs_rendering(page: PageFacts) -> bool:
-    """Return whether a picture of this page says more than its text."""
+    """Return whether a picture of this page holds more than its text."""
     return page.scanned or bool(page.figures) or page.figure_share >= FIGURE_PAGE
 
 
-def _passage(
+def _document_conversion(
     case: PlanningCase,
     part: PartFacts,
     name: str,
@@ -311,10 +313,10 @@ def _passage(
     found: list[ConversionStep] = [conversion_steps.extract(case, part, texts)] if texts else []
     blocks = len(texts)
     if name == "mixed":
-        seen = tuple(page for page in pages if needs_rendering(page))
-        found.append(conversion_steps.render(case, part, seen, shown=True))
+        rendered = tuple(page for page in pages if needs_rendering(page))
+        found.append(conversion_steps.render(case, part, rendered, shown=True))
         return PartConversion(
-            steps=tuple(found), pictures=tuple(map(conversion_steps.page_pixels, seen)), blocks=blocks
+            steps=tuple(found), pictures=tuple(map(conversion_steps.page_pixels, rendered)), blocks=blocks
         )
     if scans and reader is not None:
         found.append(conversion_steps.render(case, part, scans, shown=False))
@@ -326,24 +328,32 @@ def _passage(
         found.append(conversion_steps.read_figures(case, part, pictured, reader, len(found) - 1))
         blocks += sum(len(page.figures) for page in pictured)
     if describer is not None:
-        seen = tuple(page for page in pages if needs_rendering(page))
-        if seen:
-            found += _described(case, part, describer, seen, found)
-            blocks += len(seen)
+        rendered = tuple(page for page in pages if needs_rendering(page))
+        if rendered:
+            found += _described(case, part, describer, rendered, found)
+            blocks += len(rendered)
     return PartConversion(steps=tuple(found), blocks=blocks)
 
 
 def _described(
-    case: PlanningCase, part: PartFacts, describer: Endpoint, seen: tuple[PageFacts, ...], before: list[ConversionStep]
+    case: PlanningCase,
+    part: PartFacts,
+    describer: Endpoint,
+    rendered: tuple[PageFacts, ...],
+    before: list[ConversionStep],
 ) -> list[ConversionStep]:
     """Return the steps that render pages, unless a reader had just these rendered, and describe them."""
-    drawn = next((place for place, p in enumerate(before) if p.op == "render" and p.pages == page_numbers(seen)), None)
-    made: list[ConversionStep] = [] if drawn is not None else [conversion_steps.render(case, part, seen, shown=False)]
-    look = conversion_steps.VisualInput(
-        title=conversion_steps.pages_title(page_numbers(seen)),
-        pictures=tuple(map(conversion_steps.page_pixels, seen)),
-        pages=page_numbers(seen),
+    drawn = next(
+        (place for place, p in enumerate(before) if p.op == "render" and p.pages == page_numbers(rendered)), None
+    )
+    made: list[ConversionStep] = (
+        [] if drawn is not None else [conversion_steps.render(case, part, rendered, shown=False)]
+    )
+    visual = conversion_steps.VisualInput(
+        title=conversion_steps.pages_title(page_numbers(rendered)),
+        pictures=tuple(map(conversion_steps.page_pixels, rendered)),
+        pages=page_numbers(rendered),
         of=len(before) if drawn is None else drawn,
     )
-    made.append(conversion_steps.describe(case, part, describer, look))
+    made.append(conversion_steps.describe(case, part, describer, visual))
     return made

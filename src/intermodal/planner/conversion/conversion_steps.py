@@ -71,9 +71,9 @@ from intermodal.plans.step_parameters import (
 )
 from intermodal.quantity import Quantity, between, exact, total
 
-TURN_TOKENS = 4  # who says it, and a new line
-TURNS: Levels = (0.0, 1 / 6, 1 / 2)  # a second: of two people who talk to each other
-SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # a second: stretches of speech as an ear writes them
+TURN_TOKENS = 4  # the speaker's label and a line break
+TURNS: Levels = (0.0, 1 / 6, 1 / 2)  # per second of a conversation between two people
+SEGMENTS: Levels = (0.0, 1 / 6, 1 / 3)  # per second: segments of speech as transcribers write them
 OTHER_VOCABULARY = (0.8, 1.0, 1.3)  # tokens of a text in another vocabulary than the one that counted it
 
 
@@ -281,8 +281,8 @@ def read_frames(
     rates = case.rates(reader)
     count = frame_count(frames)
     megapixels = read_megapixels(*shape[:2])
-    seen = case.statistics.get(reader.id, "tokens_per_megapixel")
-    each = ocr_tokens(megapixels[MID], part.text_density, seen)
+    measured = case.statistics.get(reader.id, "tokens_per_megapixel")
+    each = ocr_tokens(megapixels[MID], part.text_density, measured)
     written = levels(each)
     cost = at_each(lambda level: ocr_price(rates, count[level]))
     return with_outcome(
@@ -315,7 +315,7 @@ def _of_frames(each: Quantity, count: Levels) -> Quantity:
 
 
 class VisualInput(Struct, frozen=True):
-    """What a describer is shown: pictures, or frames of which one stands for all and ``count`` says how many.
+    """What a describer is shown: pictures, or frames of which one stands for all ``count`` of them.
 
     ``of``: index of the step that makes them, -1 where the part is the picture. ``pages``: of a document.
     """
@@ -327,16 +327,16 @@ class VisualInput(Struct, frozen=True):
     pages: tuple[int, ...] = ()
 
 
-def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, look: VisualInput) -> ConversionStep:
+def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, visual: VisualInput) -> ConversionStep:
     """Return the step of describing pictures with regard to the question; one call per picture."""
     rates = case.rates(describer)
     with_question = case.shares_question(describer)
     ask = levels(text_tokens(len(case.question))) if with_question else ZEROS
     rule = case.token_rules_of(describer).image
-    seen = [levels(image_tokens(rule, *picture)) for picture in look.pictures]
-    image: Levels = tuple(sum(each[level] for each in seen) / max(1, len(seen)) for level in LEVELS)  # type: ignore[assignment]
-    each_one = float(len(look.pictures))
-    many = look.count or (each_one, each_one, each_one)
+    by_picture = [levels(image_tokens(rule, *picture)) for picture in visual.pictures]
+    image: Levels = tuple(sum(each[level] for each in by_picture) / max(1, len(by_picture)) for level in LEVELS)  # type: ignore[assignment]
+    each_one = float(len(visual.pictures))
+    many = visual.count or (each_one, each_one, each_one)
     image = calibrated(image, rates.counts.image) if rates.counts is not None else image
     learned = case.statistics.get(describer.id, "describe_tokens")
     thinks, room = case.thought(describer, NO_THINKING_REQUEST)
@@ -347,8 +347,9 @@ def describe(case: PlanningCase, part: PartFacts, describer: Endpoint, look: Vis
     cost = at_each(lambda level: many[level] * token_price(rates, text[level], image[level], 0.0, out[level]))
     return with_outcome(
         ConversionStep(
-            op="describe", endpoint=describer, title=look.title, of=look.of, pages=look.pages, count=math.ceil(many[2]),
-            tokens=between(out[0], out[1], out[2], "a description").times(as_range(many)), cost=cost,
+            op="describe", endpoint=describer, title=visual.title, of=visual.of, pages=visual.pages,
+            count=math.ceil(many[2]), cost=cost,
+            tokens=between(out[0], out[1], out[2], "a description").times(as_range(many)),
             seconds=at_each(
                 lambda level: many[level] * generate_seconds(rates, level, text[level] + image[level], out[level])
             ),

@@ -152,12 +152,12 @@ def _work(case: PlanningCase) -> _ConversionWork:
                 pictures += 1
                 shapes[part.width, part.height] = shapes.get((part.width, part.height), 0) + 1
         scans = sum(page.scanned for pages in bundle.pages for page in pages)
-        seen = sum(needs_rendering(page) for pages in bundle.pages for page in pages)
+        rendered = sum(needs_rendering(page) for pages in bundle.pages for page in pages)
         cut_out = [shape for pages in bundle.pages for page in pages for shape in figure_pixels(page)]
         megapixels += 2.2 * scans + sum(read_megapixels(*shape)[MID] for shape in cut_out)
         pictures += scans + len(cut_out)
-        if seen:
-            shapes[1240, 1755] = shapes.get((1240, 1755), 0) + seen
+        if rendered:
+            shapes[1240, 1755] = shapes.get((1240, 1755), 0) + rendered
     return _ConversionWork(lengths, film, megapixels, pictures, shapes)
 
 
@@ -170,11 +170,13 @@ def _score(case: PlanningCase, endpoint: Endpoint, job: Job, work: _ConversionWo
         time = transcription_seconds(rates, MID, seconds, work.film)
     elif job == "describe":
         rule, many = case.token_rules_of(endpoint).image, sum(work.shapes.values())
-        seen = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())
+        image_tokens_total = sum(image_tokens(rule, *shape).mid * count for shape, count in work.shapes.items())
         question = len(case.question) / 4 if case.shares_question(endpoint) else 0.0
         input_tokens, output_tokens = (DESCRIBE_ASK[MID] + question) * many, DESCRIPTION[MID] * many
-        money = token_price(rates, input_tokens, seen, 0.0, output_tokens)
-        time = generate_seconds(rates, MID, seen + input_tokens, output_tokens) + rates.overhead[MID] * max(0, many - 1)
+        money = token_price(rates, input_tokens, image_tokens_total, 0.0, output_tokens)
+        time = generate_seconds(rates, MID, image_tokens_total + input_tokens, output_tokens) + rates.overhead[
+            MID
+        ] * max(0, many - 1)
     else:
         money = ocr_price(rates, work.pictures)
         time = ocr_seconds(rates, MID, work.megapixels, 100.0 * work.megapixels)

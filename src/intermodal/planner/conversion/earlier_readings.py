@@ -13,28 +13,30 @@ from intermodal.plans.step import Call, Portion, Step, Transform
 from intermodal.plans.step_parameters import SampleFrames
 from intermodal.request import Aspect
 
-_SEEN: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what is lost with a scene
+_VISUAL_ASPECTS: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what is lost with a scene
 
 
 def partial_aspects(
     case: PlanningCase, part: PartFacts, step: ConversionStep, conversion: PartConversion, keeps: Collection[Aspect]
 ) -> tuple[Portion, ...]:
-    """Return how much a step keeps: scenes looked at, or lines, pages or seconds an earlier reading was sure of."""
+    """Return how much a step keeps: scenes sampled, or lines, pages or seconds an earlier reading was sure of."""
     sampling = _sampling(step, conversion)
     if sampling is not None and part.kind == "video":
         most, scenes = sampling.most or 0, 1 + len(part.cuts)
         if not sampling.by_scene or most >= scenes:
             return ()
-        return tuple(Portion(aspect=each, kept=most, of=scenes, unit="scenes") for each in _SEEN if each in keeps)
+        return tuple(
+            Portion(aspect=each, kept=most, of=scenes, unit="scenes") for each in _VISUAL_ASPECTS if each in keeps
+        )
     if "words" not in keeps or step.endpoint is None:
         return ()
     if step.op == "transcribe":
-        return heard_portion(case, part, step.endpoint)
+        return transcribed_portion(case, part, step.endpoint)
     portion = earlier_portion(part, step.pages) if step.op == "read" and part.kind != "video" else None
     return (portion,) if portion is not None else ()
 
 
-def heard_portion(case: PlanningCase, part: PartFacts, transcriber: Endpoint) -> tuple[Portion, ...]:
+def transcribed_portion(case: PlanningCase, part: PartFacts, transcriber: Endpoint) -> tuple[Portion, ...]:
     """Return how much speech an earlier transcript was sure of.
 
     Empty where it was sure of nearly all, and where this transcriber is better than the earlier one. Nothing is known

@@ -28,7 +28,7 @@ ASPECTS_OF_KIND: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in 
     "video": tuple(aspect for aspect in ASPECTS if aspect != "comparison"),
     "document": ("words", "layout", "appearance", "figures"),
 }
-KEPT_BY_OPTION: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # way -> kind -> what it keeps
+KEPT_BY_OPTION: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # option -> kind -> what it keeps
     "transcribe": {"audio": ("words", "timing")},
     "read": {"image": ("words",), "document": ("words",)},
     "describe": {"image": ("appearance", "figures")},
@@ -51,13 +51,13 @@ READ_BY_MODEL_ALONE: dict[Kind, tuple[str, ...]] = {  # options in which the las
     "image": ("native", "resized", "frames"), "document": ("render",),
 }  # fmt: skip
 VISUAL_ASPECTS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # what words on a page do not carry
-UNCONVERTED_OPTIONS = ("native", "resized", "frames", "read_along")  # ways in which a part arrives as the kind it is
-WORD_OPTIONS = ("read", "describe", "both")  # ways after which several pictures are no longer seen side by side
+UNCONVERTED_OPTIONS = ("native", "resized", "frames", "read_along")  # options that keep the kind of the part
+WORD_OPTIONS = ("read", "describe", "both")  # options after which several pictures cannot be compared
 
 FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
 FIGURE_SHARE = 0.3  # of a page under pictures or drawings, from which on they may be what it is about ...
 FIGURE_CHARS = 400  # ... when it has fewer characters than this
-WRITTEN = 40.0  # letters seen in a picture from which on it says something; photographs without writing show up to 30
+WRITTEN = 40.0  # letters found in a picture that count as writing; photographs without writing show up to 30
 DENSE = 0.12  # share of a picture's area that is text, from which on the words are what matters
 SPARSE = 0.04  # below it, the rest is
 LAID_OUT = 60.0  # letters from which on a picture of text has lines to lay out: a button has 12, two lines 50, five 110
@@ -67,7 +67,7 @@ FULL = 200.0  # letters from which on a picture is a page, however wide its line
 def medium_of(part: PartFacts) -> Medium:
     """Return the medium under which a question asks about this part.
 
-    A picture that was not sampled is an image; text has only words, and is asked about like a document.
+    A picture that was not sampled is an image; text has only words, and is treated like a document.
     """
     if part.kind == "image" and part.text_density.known:
         return "page" if is_page(part) else "photo"
@@ -89,7 +89,7 @@ def aspects_needed(
 
     ``keep``: aspects somebody stated. Where a part has one of those, what its medium suggests is a suggestion only: of
     a photo whose words are to be kept, the words are wanted.
-    ``shows``: what it shows is asked for, whatever the question says. ``compared``: it is one of several pictures, so a
+    ``shows``: what it shows is needed, whatever the question is. ``compared``: it is one of several pictures, so a
     question about what they show may be about all of them together.
     """
     there = ASPECTS_OF_KIND[part.kind] if part.frames <= 1 else (*ASPECTS_OF_KIND[part.kind], "motion")
@@ -99,7 +99,7 @@ def aspects_needed(
         question.add("appearance")
     needs: dict[Aspect, float] = {aspect: MUST_KEEP for aspect in there if aspect in question}
     needs |= _uncertain_needs(medium_needs, there, needs)
-    # What nobody told follows from the medium.
+    # What the question does not state follows from the medium.
     open_ = not set(keep) & set(there) and (
         not (question_facts.by and medium_needs.needed) or bool(medium_needs.unsure)
     )
@@ -134,7 +134,7 @@ def _uncertain_needs(
 def _comparison_needs(question: QuestionFacts, looked_at: bool) -> dict[Aspect, float]:
     """Return whether a picture has to be seen beside the others.
 
-    Words of a question do not tell; where only words were examined, a visual question may be about all pictures.
+    Keywords do not decide it: where only keywords were examined, a visual question may be about all pictures.
     """
     if not question.by:
         return {"comparison": MUST_KEEP} if looked_at else {}
@@ -144,7 +144,7 @@ def _comparison_needs(question: QuestionFacts, looked_at: bool) -> dict[Aspect, 
 
 
 def _is_unsampled(part: PartFacts) -> bool:
-    """Return whether a picture was not sampled: its facts suggest nothing, and only the question tells."""
+    """Return whether a picture was not sampled: its facts suggest nothing, so only the question decides."""
     return part.kind == "image" and not part.text_density.known
 
 
@@ -166,7 +166,7 @@ def figure_pages(part: PartFacts) -> tuple[int, ...]:
 
 
 def needs_vision(stated: tuple[Aspect, ...], needs: Mapping[Aspect, float]) -> bool:
-    """Return whether something is needed that only a look can tell."""
+    """Return whether something is needed that only a vision model can give."""
     return any(aspect in VISUAL_ASPECTS for aspect in (*stated, *needs))
 
 
@@ -176,7 +176,7 @@ KeptAndLost = tuple[tuple[Aspect, ...], tuple[Aspect, ...]]
 def transcript_fidelity(part: PartFacts, *, timed: bool) -> KeptAndLost:
     """Return what a transcript of a recording keeps and loses.
 
-    Times are kept where they are asked for; speakers where each has a channel, as channels are transcribed apart.
+    Times are kept where they are needed; speakers where each has a channel, as channels are transcribed apart.
     """
     keeps: set[Aspect] = {"words"}
     if timed:
@@ -206,8 +206,8 @@ def needs_timestamps(stated: Collection[Aspect], needs: Collection[Aspect]) -> b
 def shows_no_writing(part: PartFacts) -> bool:
     """Return whether no sampled picture of a video has anything on it that looks written.
 
-    The amount tells nothing: a title alone on a slide covers 0.6 % of it, as much as texture in a photograph that looks
-    written. Reading frames without words costs seconds; not reading those with words costs the words.
+    The amount decides nothing: a title alone on a slide covers 0.6 % of it, as much as texture in a photograph that
+    looks written. Reading frames without words costs seconds; not reading those with words costs the words.
     """
     return part.text_density.known and part.text_density.mid <= 0
 

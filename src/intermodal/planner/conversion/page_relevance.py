@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from intermodal.plans.facts import PageFacts
 
-_PAGE_ASKED = re.compile(r"\bpages?\s+(\d{1,5})(?:\s*(?:-|to|and|,)\s*(\d{1,5}))?", re.IGNORECASE)
+_NAMED_PAGES = re.compile(r"\bpages?\s+(\d{1,5})(?:\s*(?:-|to|and|,)\s*(\d{1,5}))?", re.IGNORECASE)
 _COMMON_WORDS = (
     "a an and are as at be by can could did do does for from had has have he her his how i if in into is it "
     "its me my not of on or our she so that the their them there these they this to up us was we were what "
@@ -28,14 +28,14 @@ def stem(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-def asked_pages(question: str) -> frozenset[int]:
+def named_pages(question: str) -> frozenset[int]:
     """Return the page numbers that the question names.
 
-    >>> sorted(asked_pages("What do page 3 and pages 7-9 say?"))
+    >>> sorted(named_pages("What do page 3 and pages 7-9 say?"))
     [3, 7, 8, 9]
     """
     found: set[int] = set()
-    for first, last in _PAGE_ASKED.findall(question):
+    for first, last in _NAMED_PAGES.findall(question):
         start = int(first)
         stop = int(last) if last else start
         found.update(range(start, stop + 1) if start <= stop <= start + 50 else (start, stop))
@@ -45,12 +45,12 @@ def asked_pages(question: str) -> frozenset[int]:
 def page_scores(pages: Sequence[PageFacts], question: Sequence[str], named: frozenset[int]) -> list[float]:
     """Return the relevance of each page to the question.
 
-    The sum over shared words of ``log(1 + pages / pages with the word)``: rare words tell more (the inverse document
+    The sum over shared words of ``log(1 + pages / pages with the word)``: rare words weigh more (the inverse document
     frequency of Spärck Jones, Journal of Documentation, 1972). Pages that an encoder read beside the question come
     before others, ordered by its score; pages that the question names come first.
     """
-    wanted = {stem(word) for word in question if len(word) > 1 and word not in _COMMON}
-    found = [wanted.intersection(stem(word) for word in page.words) for page in pages]
+    terms = {stem(word) for word in question if len(word) > 1 and word not in _COMMON}
+    found = [terms.intersection(stem(word) for word in page.words) for page in pages]
     with_word: dict[str, int] = {}
     for words in found:
         for word in words:
@@ -71,9 +71,9 @@ def select_pages(sizes: Sequence[float], worth: Sequence[float], budget: float) 
     (1, 2)
     """
     left = budget
-    taken: list[int] = []
+    selected: list[int] = []
     for place in sorted(range(len(sizes)), key=lambda place: (-worth[place], place)):
         if sizes[place] <= left:
-            taken.append(place)
+            selected.append(place)
             left -= sizes[place]
-    return tuple(sorted(taken))
+    return tuple(sorted(selected))

@@ -1,4 +1,4 @@
-"""Page selection: when documents exceed a context, keep the pages that matter to the question, and say so."""
+"""Page selection: when documents exceed a context, keep the pages that matter to the question, with a note."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from intermodal.planner.route_estimates.assignment import Assignment, assign
 from intermodal.planner.route_estimates.call_demand import DEFAULT_ANSWER
 from intermodal.plans.facts import PageFacts
 
-_SELECTABLE = ("extract", "mixed")  # ways that turn pages into text
+_SELECTABLE = ("extract", "mixed")  # options that turn pages into text
 
 
 def with_fewer_pages(
@@ -69,10 +69,10 @@ def _pool(case: PlanningCase, places: list[int]) -> PagePool:
         found = PagePool([], [], [], 0.0)
         for place in places:
             bundle = case.bundles[place]
-            for part, wanted in zip(bundle.parts, bundle.pages, strict=True):
-                worth = _worth(case, part.index, wanted)
-                sizes = [_size(case, page) for page in wanted]
-                found.pages += [(part.index, page) for page in wanted]
+            for part, pages in zip(bundle.parts, bundle.pages, strict=True):
+                worth = _relevance(case, part.index, pages)
+                sizes = [_size(case, page) for page in pages]
+                found.pages += [(part.index, page) for page in pages]
                 found.sizes += sizes
                 found.worth += worth
                 found.least += sizes[worth.index(max(worth))] if sizes else 0.0
@@ -92,35 +92,35 @@ def _select(
     pool = _pool(case, places)
     if budget < pool.least:
         return None
-    taken = select_pages(pool.sizes, pool.worth, budget)
+    selected = select_pages(pool.sizes, pool.worth, budget)
     kept: KeptPages = {}
-    for at in taken:
+    for at in selected:
         index, page = pool.pages[at]
         kept[index] = (*kept.get(index, ()), page)
     every = all(part.index in kept for place in places for part in case.bundles[place].parts)
-    if not every or len(taken) == len(pool.pages):
+    if not every or len(selected) == len(pool.pages):
         return None
     chosen: list[ConversionOption] = list(assignment.options)
     for place in places:
-        fewer = _same_way(case, case.bundles[place], chosen[place], conversions, kept)
+        fewer = _same_option(case, case.bundles[place], chosen[place], conversions, kept)
         if fewer is None:
             return None
         chosen[place] = fewer
     return assign(case, tuple(chosen), token_rules)
 
 
-def _worth(case: PlanningCase, index: int, wanted: tuple[PageFacts, ...]) -> list[float]:
+def _relevance(case: PlanningCase, index: int, pages: tuple[PageFacts, ...]) -> list[float]:
     """Return the relevance of each page of a document; its best page outranks any other document's second."""
     found = case.page_worth.get(index)
     if found is None:
-        found = page_scores(wanted, question_words(case), case.asked_pages)
+        found = page_scores(pages, question_words(case), case.named_pages)
         if found:
             found[found.index(max(found))] += 1e6
         case.page_worth[index] = found
     return found
 
 
-def _same_way(
+def _same_option(
     case: PlanningCase, bundle: Bundle, option: ConversionOption, conversions: ConvertersByJob, kept: KeptPages
 ) -> ConversionOption | None:
     found = [other for other in conversion_options(case, bundle, conversions, kept) if other.name in _SELECTABLE]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from intermodal.catalog.types import Endpoint
-from intermodal.planner.conversion.earlier_readings import confidence_text, earlier_portion, heard_portion
+from intermodal.planner.conversion.earlier_readings import confidence_text, earlier_portion, transcribed_portion
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.plans.facts import UNKNOWN_SCRIPT, PageFacts, PartFacts
@@ -17,7 +17,7 @@ MOST = 0.5  # share of a document's letters on pages in such a script, from whic
 def reader_script(
     case: PlanningCase, part: PartFacts, reader: Endpoint, pages: Iterable[PageFacts] = ()
 ) -> tuple[str, str]:
-    """Return the script that a reader is told and the reader of that script, two "" where there is nothing to tell."""
+    """Return the script that a reader is given and the reader of that script, two "" where none is given."""
     found = {page.script for page in pages} or {part.script}
     script = found.pop() if len(found) == 1 else ""
     who = case.facts.scripts.read.get(script, "") if case.facts.scripts is not None else ""
@@ -38,7 +38,7 @@ def unreadable_scripts(case: PlanningCase, part: PartFacts) -> tuple[str, ...]:
 def loses_words(case: PlanningCase, bundle: Bundle, reader: Endpoint) -> bool:
     """Return whether a reader or transcriber keeps few words of some part. Nothing is known of those elsewhere."""
     if bundle.kind in ("audio", "video"):
-        return any(each.amount == "few" for part in bundle.parts for each in heard_portion(case, part, reader))
+        return any(each.amount == "few" for part in bundle.parts for each in transcribed_portion(case, part, reader))
     return reader.host.zone == "process" and any(
         unreadable_scripts(case, part) or earlier_doubt(part) for part in bundle.parts
     )

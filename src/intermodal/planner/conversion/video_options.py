@@ -58,12 +58,12 @@ from intermodal.plans.step_parameters import SampleFrames
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
-_KEPT_OF_SOUND: dict[str, tuple[Aspect, ...]] = {  # of what is said
+_ASPECTS_OF_SOUND: dict[str, tuple[Aspect, ...]] = {  # of speech
     "subtitled": ("words", "timing"),
     "heard": ("words", "timing"),
     "listened": ("words", "timing", "speakers", "tone"),
 }
-_KEPT_OF_PICTURES: dict[str, tuple[Aspect, ...]] = {
+_ASPECTS_OF_PICTURES: dict[str, tuple[Aspect, ...]] = {
     "shown": ("appearance", "layout", "figures"),
     "read": (),
     "described": ("appearance", "figures"),
@@ -102,12 +102,14 @@ class VideoTrack(Struct, frozen=True):
 def video_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
     """Return the whole video, and every pair of a sound and a picture option."""
     part = bundle.parts[0]
-    found = [make_option(case, bundle, "native", frozenset(("video",)), lambda place: _whole(bundle.parts[place]))]
+    found = [
+        make_option(case, bundle, "native", frozenset(("video",)), lambda place: _whole_video(bundle.parts[place]))
+    ]
     for sound in _sound_tracks(case, part, conversions):
-        for sight in _picture_tracks(case, bundle, conversions):
-            if sound.name in ("silent", "deaf") and sight.name == "blind":
+        for pictures in _picture_tracks(case, bundle, conversions):
+            if sound.name in ("silent", "deaf") and pictures.name == "blind":
                 continue
-            found.append(_tracks_option(case, bundle, sound, sight))
+            found.append(_tracks_option(case, bundle, sound, pictures))
     return found
 
 
@@ -126,7 +128,7 @@ def animation_option(case: PlanningCase, bundle: Bundle) -> ConversionOption:
     return make_option(case, bundle, "frames", frozenset(("image",)), passage)
 
 
-def _whole(part: PartFacts) -> PartConversion:
+def _whole_video(part: PartFacts) -> PartConversion:
     return PartConversion(film=part)
 
 
@@ -139,7 +141,7 @@ def _sound_tracks(case: PlanningCase, part: PartFacts, conversions: ConvertersBy
     transcribers = conversions.get("transcribe", [])
     found += [VideoTrack("heard", (transcriber,), written=beside) for transcriber in transcribers]
     found.append(VideoTrack("listened", written=beside))
-    shown_alone = case.job in ("score", "embed")  # pictures are compared, and nothing of what is said goes with them
+    shown_alone = case.job in ("score", "embed")  # pictures are compared, without the speech
     if (not transcribers and written is None) or shown_alone:
         found.append(VideoTrack("deaf", written=beside))
     return found
@@ -176,8 +178,8 @@ def choose_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
 def foreign_subtitles(part: PartFacts, language: str) -> SubtitleFacts | None:
     """Return the track of foreign or written words, to stand beside the transcript; None where there is none."""
     found = [track for track in part.subtitles if track.forced or _FOREIGN.search(track.title)]
-    wanted = [track for track in found if not all(_order(track, language)[:3]) or not track.language]
-    return min(wanted, key=lambda track: _order(track, language), default=None)
+    others = [track for track in found if not all(_order(track, language)[:3]) or not track.language]
+    return min(others, key=lambda track: _order(track, language), default=None)
 
 
 def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
@@ -185,14 +187,14 @@ def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
     return (not stated, not track.spoken, not track.default, track.described)
 
 
-def subtitle_notes(part: PartFacts, language: str, taken: Collection[int]) -> list[str]:
+def subtitle_notes(part: PartFacts, language: str, used: Collection[int]) -> list[str]:
     """Return the notes on a video's subtitles: that its words come from them, or why not.
 
     ``taken``: the numbers of the tracks that the plan uses.
     """
     chosen = choose_subtitles(part, language)
     found: list[str] = []
-    if chosen is not None and chosen.track in taken:
+    if chosen is not None and chosen.track in used:
         others = sorted({track.language or "?" for track in part.subtitles if track is not chosen})
         more = f"; there are others ({', '.join(others)})" if others else ""
         language_name = chosen.language or "language not stated"
@@ -200,7 +202,7 @@ def subtitle_notes(part: PartFacts, language: str, taken: Collection[int]) -> li
     elif chosen is None:
         for track in part.subtitles:
             language_name = track.language or "language not stated"
-            so = "they stand beside what is said" if track.track in taken else "not taken for what is said"
+            so = "they stand beside what is said" if track.track in used else "not taken for what is said"
             found.append(f"the subtitles ({language_name}) of {part.name} {subtitle_gap(part, track)}: {so}")
     return found
 
@@ -228,26 +230,26 @@ def _picture_tracks(case: PlanningCase, bundle: Bundle, conversions: ConvertersB
     return found
 
 
-def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, sight: VideoTrack) -> ConversionOption:
+def _tracks_option(case: PlanningCase, bundle: Bundle, sound: VideoTrack, pictures: VideoTrack) -> ConversionOption:
     kinds: set[str] = set()
-    if sound.name == "heard" or sound.written is not None or sight.name in ("read", "described", "both"):
+    if sound.name == "heard" or sound.written is not None or pictures.name in ("read", "described", "both"):
         kinds.add("text")
     if sound.name == "listened":
         kinds.add("audio")
-    if sight.name == "shown":
+    if pictures.name == "shown":
         kinds.add("image")
     made = make_option(
         case, bundle, "watch", frozenset(kinds),
-        lambda place: _passage(
-            case, bundle.parts[place], sound, sight, timed=needs_timestamps(case.policy.keep, bundle.needs)
+        lambda place: _video_conversion(
+            case, bundle.parts[place], sound, pictures, timed=needs_timestamps(case.policy.keep, bundle.needs)
         ),
-        aspects=_aspects(bundle.parts[0], sound, sight),
+        aspects=_aspects(bundle.parts[0], sound, pictures),
     )  # fmt: skip
     if sound.name == "heard" and loses_words(case, bundle, sound.endpoints[0]):
         made = wordless_way(made, bundle)
-    if sight.spread is not None:
-        made.penalty += _missed_scenes_penalty(bundle.parts[0], sight)
-        made.lost += _leaves_out_scenes(case, bundle, sight.name, sight.spread)
+    if pictures.spread is not None:
+        made.penalty += _missed_scenes_penalty(bundle.parts[0], pictures)
+        made.lost += _leaves_out_scenes(case, bundle, pictures.name, pictures.spread)
     return made
 
 
@@ -257,14 +259,14 @@ def most_planned_frames(part: PartFacts) -> int:
     return usual if shows_no_writing(part) else min(FRAMES_MOST, max(usual, _scenes(part)))
 
 
-def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, sight: str, spread: FrameSampling) -> bool:
+def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, pictures: str, spread: FrameSampling) -> bool:
     """Return whether scenes that the question needs are given up for money or time.
 
     Counts known scenes; under ``best`` any that more frames might show.
     """
     part = bundle.parts[0]
-    seen: set[Aspect] = {*_KEPT_OF_PICTURES[sight], *(("words",) if sight in _OPTIONS_WITH_WRITING else ())}
-    if spread.fps is not None or not any(bundle.needs.get(aspect) == MUST_KEEP for aspect in seen):
+    visible: set[Aspect] = {*_ASPECTS_OF_PICTURES[pictures], *(("words",) if pictures in _OPTIONS_WITH_WRITING else ())}
+    if spread.fps is not None or not any(bundle.needs.get(aspect) == MUST_KEEP for aspect in visible):
         return False
     scenes = (
         most_planned_frames(part)
@@ -275,7 +277,7 @@ def _leaves_out_scenes(case: PlanningCase, bundle: Bundle, sight: str, spread: F
 
 
 def _scenes(part: PartFacts) -> int:
-    """Return the expected number of scenes: those that cuts show, and those that no header tells of."""
+    """Return the expected number of scenes: those that cuts show, and those in no header."""
     return math.ceil(expected_scenes(part.seconds.mid, part.cuts)[MID])
 
 
@@ -285,43 +287,43 @@ def scene_notes(part: PartFacts, most: int) -> list[str]:
     return [f"at most {most} of about {scenes} scenes of {part.name} are looked at"] if most < scenes else []
 
 
-def _missed_scenes_penalty(part: PartFacts, sight: VideoTrack) -> float:
+def _missed_scenes_penalty(part: PartFacts, pictures: VideoTrack) -> float:
     """Return USD for scenes probably left out and for pictures made small.
 
     Frames that are read also count scenes perhaps left out: more frames are made only where there are more scenes, so
     they cost nothing where there are none.
     """
-    spread = sight.spread
+    spread = pictures.spread
     small = FACT_PENALTY if spread is not None and spread.side < FRAME_SIDE else 0.0
     if spread is None or spread.fps is not None:
         return small
     _, expected, perhaps = expected_scenes(part.seconds.mid, part.cuts)
-    if sight.name == "read":
+    if pictures.name == "read":
         expected = max(expected, min(perhaps, most_planned_frames(part)))
     return small + DETAIL_PENALTY * max(0.0, 1.0 - spread.most / max(1.0, expected))
 
 
-def _aspects(part: PartFacts, sound: VideoTrack, sight: VideoTrack) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
+def _aspects(part: PartFacts, sound: VideoTrack, pictures: VideoTrack) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
     """Return what a pair of tracks keeps and loses. What is not there (the tone of a silent film) is not lost."""
     there: set[Aspect] = set(ASPECTS_OF_KIND["video"])
-    kept: set[Aspect] = set(_KEPT_OF_PICTURES[sight.name])
+    kept: set[Aspect] = set(_ASPECTS_OF_PICTURES[pictures.name])
     if sound.name == "silent":
         there -= {"speakers", "alignment"}
     else:
-        kept.update(_KEPT_OF_SOUND.get(sound.name, ()))
+        kept.update(_ASPECTS_OF_SOUND.get(sound.name, ()))
     if sound.name == "heard" and transcribed_channels(part) > 1:
         kept.add("speakers")
     if not part.channels:
         there.discard("tone")
-    if sight.name in _OPTIONS_WITH_WRITING and sound.name != "deaf":
+    if pictures.name in _OPTIONS_WITH_WRITING and sound.name != "deaf":
         kept.add("words")
-    if sight.name not in _OPTIONS_WITH_WRITING and not shows_no_writing(part):
+    if pictures.name not in _OPTIONS_WITH_WRITING and not shows_no_writing(part):
         kept.discard("words")
-    if sight.name != "blind":
+    if pictures.name != "blind":
         kept.add("timing")
         if sound.name not in ("silent", "deaf"):
             kept.add("alignment")
-    if sight.spread is not None and sight.spread.dense:
+    if pictures.spread is not None and pictures.spread.dense:
         kept.add("motion")
     return in_aspect_order(kept), in_aspect_order(there - kept)
 
@@ -331,8 +333,8 @@ def aspects_lost_as_text(part: PartFacts) -> tuple[Aspect, ...]:
     return _aspects(part, VideoTrack("heard" if part.channels else "silent"), VideoTrack("read"))[1]
 
 
-def _passage(
-    case: PlanningCase, part: PartFacts, sound: VideoTrack, sight: VideoTrack, *, timed: bool
+def _video_conversion(
+    case: PlanningCase, part: PartFacts, sound: VideoTrack, picture_track: VideoTrack, *, timed: bool
 ) -> PartConversion:
     """Return the conversion of one video, sound before pictures; blocks of text are merged by time later."""
     made: list[ConversionStep] = []
@@ -351,27 +353,31 @@ def _passage(
     elif sound.name == "listened":
         made.append(conversion_steps.demux(case, part, shown=True))
         sound_seconds = part.seconds
-    if sight.spread is None:
+    if picture_track.spread is None:
         return PartConversion(steps=tuple(made), sound=sound_seconds, blocks=1, lines=lines)
-    count = _count(part, sight.spread)
-    title = _title(sight.spread, count)
-    frames = conversion_steps.frames(case, part, sight.spread.parameters(), count, title, shown=sight.name == "shown")
+    count = _count(part, picture_track.spread)
+    title = _title(picture_track.spread, count)
+    frames = conversion_steps.frames(
+        case, part, picture_track.spread.parameters(), count, title, shown=picture_track.name == "shown"
+    )
     count, place = conversion_steps.frame_count(frames), len(made)
     made.append(frames)
-    shape = _shape(part, sight.spread.side)
-    if sight.name in ("read", "both"):
-        reader = sight.endpoints[0]
+    shape = _shape(part, picture_track.spread.side)
+    if picture_track.name in ("read", "both"):
+        reader = picture_track.endpoints[0]
         made.append(conversion_steps.read_frames(case, part, reader, frames, shape, place))
-    if sight.name in ("described", "both"):
-        describer = sight.endpoints[-1]
+    if picture_track.name in ("described", "both"):
+        describer = picture_track.endpoints[-1]
         made.append(
             conversion_steps.describe(
                 case, part, describer, conversion_steps.VisualInput(title, (shape,), place, count)
             )
         )
-    blocks = count if sight.name == "shown" else (0.0, count[MID], count[HIGH])  # frames may have nothing to be read
-    lines = plus(lines, times(blocks, 2 if sight.name == "both" else 1))
-    pictures = (shape,) if sight.name == "shown" else ()
+    blocks = (
+        count if picture_track.name == "shown" else (0.0, count[MID], count[HIGH])
+    )  # frames may have nothing to be read
+    lines = plus(lines, times(blocks, 2 if picture_track.name == "both" else 1))
+    pictures = (shape,) if picture_track.name == "shown" else ()
     return PartConversion(steps=tuple(made), pictures=pictures, many=count, sound=sound_seconds, blocks=1, lines=lines)
 
 

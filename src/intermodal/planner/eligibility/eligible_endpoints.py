@@ -149,7 +149,7 @@ def _has_speech(bundle: Bundle) -> bool:
 
 
 def _failed_transcripts(case: PlanningCase) -> tuple[tuple[str, str, str], ...]:
-    """Return by which endpoint a transcript failed and why, which decides who may repeat it."""
+    """Return by which endpoint a transcript failed and why, which decides which endpoint may repeat it."""
     if case.job != "transcribe":
         return ()
     parts = [part for bundle in case.bundles for part in bundle.parts]
@@ -167,10 +167,10 @@ def eligible_endpoints(case: PlanningCase, jobs: tuple[Job, ...]) -> EligibleEnd
         case.without_free_tiers, case.effort, policy.licence, policy.regions, policy.retention, case.into,
         case.translating,
     )  # fmt: skip
-    kept = case.index.survivors
-    found = kept.get(key)
+    survivors = case.index.survivors
+    found = survivors.get(key)
     if not isinstance(found, EligibleEndpoints):
-        found = kept[key] = _apply(case, jobs)
+        found = survivors[key] = _apply(case, jobs)
     return found
 
 
@@ -239,8 +239,8 @@ def members_to_price(
         return tuple(group.members)  # the band has the cheap and the quick, and neither decides
     band = case.index.band(group, case.as_of, case.effort)
     if group.number in case.special and len(band) < len(group.members):
-        wanted = case.special[group.number]
-        return (*band, *(e for e in group.members if e.id in wanted and e not in band))
+        special = case.special[group.number]
+        return (*band, *(e for e in group.members if e.id in special and e not in band))
     return band
 
 
@@ -254,10 +254,10 @@ _MISS: dict[str, Callable[[PricedRoute], float]] = {  # by how much a limit was 
 }
 
 
-def miss(reason: Reason, held: PricedRoute) -> float:
+def miss(reason: Reason, priced: PricedRoute) -> float:
     """Return by how much a limit was missed; 0 for a rule without a number."""
     measure = _MISS.get(reason[0])
-    return measure(held) if measure is not None else 0.0
+    return measure(priced) if measure is not None else 0.0
 
 
 class RejectionLog:
@@ -286,22 +286,22 @@ class RejectionLog:
     def add(self, new: EndpointRejection) -> None:
         """Add a rejection: one row per rule with numbers (the nearest miss represents it), one per reason without."""
         key = (new.rule, "" if new.rule in _MISS else new.reason)
-        held = self._rows.get(key)
-        near = held if held is not None and held.miss <= new.miss else new
+        priced = self._rows.get(key)
+        near = priced if priced is not None and priced.miss <= new.miss else new
         if near is new:
             self._nearest[key] = new.ids[0] if new.count == 1 and new.ids else ""
-        if held is None:
+        if priced is None:
             self._rows[key] = new
             return
-        if held.reason != new.reason:
+        if priced.reason != new.reason:
             self._several.add(key)
-        ids = tuple(sorted({*held.ids, *new.ids}))[:LISTED]
-        self._rows[key] = EndpointRejection(new.rule, near.reason, held.count + new.count, ids, near.miss)
+        ids = tuple(sorted({*priced.ids, *new.ids}))[:LISTED]
+        self._rows[key] = EndpointRejection(new.rule, near.reason, priced.count + new.count, ids, near.miss)
 
     def add_nearest(self, reasons: list[tuple[Reason, PricedRoute]], ids: tuple[str, ...], count: int) -> None:
         """Add the rejection of the route that came farthest."""
-        reason, held = max(reasons, key=lambda each: (rules.rule_order(each[0][0]), -miss(*each)))
-        self.add(EndpointRejection(reason[0], reason[1], count, ids, miss(reason, held)))
+        reason, priced = max(reasons, key=lambda each: (rules.rule_order(each[0][0]), -miss(*each)))
+        self.add(EndpointRejection(reason[0], reason[1], count, ids, miss(reason, priced)))
 
     def take_over(self, before: RejectionLog, *, contexts: bool) -> None:
         """Add the rows of an earlier pass that are missing here; short contexts only if ``contexts``."""

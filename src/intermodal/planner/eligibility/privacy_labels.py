@@ -14,8 +14,8 @@ from intermodal.plans.facts import PartFacts
 from intermodal.request import Policy
 
 _KINDS = frozenset(KINDS)
-# Kinds of parts that are what a document says and shows; a recording attached to a mail is a thing of its own, which
-# "document:text" says nothing about.
+# Kinds of parts that are a document's own content; a recording attached to a mail is a thing of its own, which
+# "document:text" does not cover.
 _CONTENT = ("text", "image")
 INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}  # a label for a kind holds for what is made of it
 

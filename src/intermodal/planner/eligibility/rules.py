@@ -3,7 +3,7 @@
 A rule returns "" when it is satisfied, otherwise the reason in words. Rules have three stages, by what they can know:
 
     endpoint   a group of endpoints doing one job               before any route is considered
-    way        a bundle of parts reaching a group of endpoints  one conversion option of many
+    option     a bundle of parts reaching a group of endpoints  one conversion option of many
     route      a complete route with its numbers                after pricing
 
 The first rule that is violated is the reason. Adding a rule takes a function and a line.
@@ -187,7 +187,7 @@ def already_transcribed(group: EndpointGroup, job: Job, case: PlanningCase) -> s
 
 
 def rationed(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """Exclude free tiers for ``best`` and ``cheapest`` unless asked for: they may not answer today."""
+    """Exclude free tiers for ``best`` and ``cheapest`` unless the policy allows them: they may not answer today."""
     objective = case.without_free_tiers
     if not group.first.rationed or not objective:
         return ""
@@ -270,7 +270,7 @@ def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def drawing(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """What a host cannot be told about a picture, it would not know."""
+    """Exclude hosts whose protocol has no field for a stated setting of a picture."""
     if job != "draw":
         return ""
     return unsupported_by_host(group.first.host, case.request) or unsupported_by_model(
@@ -278,7 +278,7 @@ def drawing(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     )
 
 
-# ---- way --------------------------------------------------------------------------------------
+# ---- option --------------------------------------------------------------------------------------
 
 
 def modality(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
@@ -455,14 +455,14 @@ class Rule(Struct, frozen=True):
     """A rule. ``name``: the stable word that ``Rejected.rule`` carries."""
 
     name: str
-    stage: Literal["endpoint", "way", "route"]
+    stage: Literal["endpoint", "option", "route"]
     check: Callable[..., str]
 
 
 RULES: tuple[Rule, ...] = (
     Rule("output", "endpoint", output),
     Rule("model", "endpoint", model),
-    Rule("consent", "endpoint", consent),  # first: without it nothing else about a host is looked at
+    Rule("consent", "endpoint", consent),  # first: without consent no other fact of a host matters
     Rule("not_ready", "endpoint", not_ready),
     Rule("zone", "endpoint", zone),
     Rule("conditions", "endpoint", conditions),
@@ -475,13 +475,13 @@ RULES: tuple[Rule, ...] = (
     Rule("tools", "endpoint", tools),
     Rule("schema", "endpoint", schema),
     Rule("drawing", "endpoint", drawing),
-    Rule("modality", "way", modality),
-    Rule("privacy", "way", privacy),
-    Rule("refused", "way", as_it_is),
-    Rule("keep", "way", keep),
-    Rule("labelled", "way", labelled),
-    Rule("as_pictures", "way", as_pictures),
-    Rule("drawn_from", "way", drawn_from),
+    Rule("modality", "option", modality),
+    Rule("privacy", "option", privacy),
+    Rule("refused", "option", as_it_is),
+    Rule("keep", "option", keep),
+    Rule("labelled", "option", labelled),
+    Rule("as_pictures", "option", as_pictures),
+    Rule("drawn_from", "option", drawn_from),
     Rule("floor", "route", floor),
     Rule("images", "route", images),
     Rule("media", "route", media),
@@ -493,7 +493,7 @@ RULES: tuple[Rule, ...] = (
 )
 _ORDER = {rule.name: place for place, rule in enumerate(RULES)}
 _ENDPOINT = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "endpoint")
-_WAY = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "way")
+_OPTION_RULES = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "option")
 _ROUTE = tuple((rule.name, rule.check) for rule in RULES if rule.stage == "route")
 
 Reason = tuple[str, str]  # rule, words
@@ -511,7 +511,7 @@ def endpoint_rejection(group: EndpointGroup, job: Job, case: PlanningCase, *, co
 def option_rejection(
     group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase
 ) -> Reason | None:
-    for name, check in _WAY:
+    for name, check in _OPTION_RULES:
         reason = check(group, option, bundle, case)
         if reason:
             return name, reason

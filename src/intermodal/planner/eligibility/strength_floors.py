@@ -1,4 +1,4 @@
-"""The floor of strength: a stated one rejects; the default one gives way to the strongest there is, per task."""
+"""The floor of strength: a stated one rejects; the default one falls to the strongest available model, per task."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
     if case.named is not None:
         answer = 0  # the user named the model: it is as strong as it is
     if case.policy.objective == "fastest":
-        # Who asks for speed and nothing else gets the fast ear and the fast reader; the answer keeps its floor.
+        # The objective "fastest" alone lowers the floor of transcribers and readers; the answer keeps its floor.
         return StrengthFloors(answer=min(DEFAULT_FLOOR, answer) if case.job != "transcribe" else 0, hear=0, read=0)
     hear, read, see = (
         min(DEFAULT_FLOOR, _strongest_for_job(case, left, job)) if job != case.job else 0 for job in CONVERSIONS
@@ -121,7 +121,7 @@ _MISSED = "no model of at least"
 
 
 def floor_missed(notes: Iterable[str]) -> bool:
-    """Return whether one of a plan's notes says that the default floor had to come down."""
+    """Return whether a plan has the note that the default floor was lowered."""
     return any(note.startswith(_MISSED) for note in notes)
 
 
@@ -152,7 +152,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     if not low:
         return []
     short = [f"{_JOB_WORDS[job]} {tier_name(place)}" for job, place in low]
-    why = _kept_out(case, settled)
+    why = _refused_by_floor(case, settled)
     floor, weak = tier_name(DEFAULT_FLOOR), ", ".join(short)
     if why:
         return [hint(_MISSED + " {} strength is available ({}): {}", floor, weak, why)]
@@ -173,7 +173,7 @@ def floor_notes(case: PlanningCase, left: EligibleEndpoints, settled: FloorSearc
     ]
 
 
-def _kept_out(case: PlanningCase, settled: FloorSearch) -> str:
+def _refused_by_floor(case: PlanningCase, settled: FloorSearch) -> str:
     """Return what excludes a stronger and reachable endpoint, the nearest miss."""
     if settled.passed_over:
         nearest = max(settled.passed_over, key=lambda each: rules.rule_order(each.rule))

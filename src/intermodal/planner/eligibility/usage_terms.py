@@ -1,7 +1,7 @@
 """Terms of use of an endpoint: what its licence permits, where its host computes, and what the host keeps.
 
-An unknown does not satisfy a wish about hosts: such an endpoint is left out, and the reason says that nobody states it.
-A licence excludes what it is stated to forbid; where nobody states what it permits, a note says so.
+An unknown does not satisfy a policy about hosts: such an endpoint is left out, with the reason that nothing is stated.
+A licence excludes what it is stated to forbid; where its permissions are unknown, a note is added.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def _licence(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) -> s
 def _regions(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) -> str:
     if not policy.regions or endpoint.host.zone != "internet":
         return ""
-    wanted = " or ".join(policy.regions)
+    regions = " or ".join(policy.regions)
     if not conditions[0]:
-        return hint("where its host computes is unknown, and {} is asked for ({region})", wanted)
+        return hint("where its host computes is unknown, and {} is asked for ({region})", regions)
     if set(conditions[0]) <= set(policy.regions):
         return ""
-    return hint("its host computes in {}, and {} is asked for ({region})", " or ".join(conditions[0]), wanted)
+    return hint("its host computes in {}, and {} is asked for ({region})", " or ".join(conditions[0]), regions)
 
 
 def _retention(endpoint: Endpoint, conditions: EndpointTerms, policy: Policy) -> str:

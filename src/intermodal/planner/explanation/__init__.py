@@ -1,4 +1,4 @@
-"""What a plan says: headline, summary, warnings, notes, remedies, the verdict, and why an endpoint was not chosen.
+"""The text of a plan: headline, summary, warnings, notes, remedies, the verdict, and why an endpoint was not chosen.
 
 How these sentences are laid out as EXPLAIN is a matter of ``intermodal.plans``.
 

@@ -40,8 +40,8 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
             f"the price of {joined_names(_without_price(candidate) or [chosen.endpoint.id])} is not known{why}{ends}"
         )
     stated = case.request.sampling.max_tokens
-    wanted = min(answer_length(case), chosen.rates.most_out)
-    if case.job == "generate" and chosen.numbers.cap < (wanted if stated is None else stated):
+    full_length = min(answer_length(case), chosen.rates.most_out)
+    if case.job == "generate" and chosen.numbers.cap < (full_length if stated is None else stated):
         instead = "" if stated is None else f", not the {stated:,} that were allowed"
         found.append(f"room for {chosen.numbers.cap:,.0f} tokens of answer{instead}: {_bound(case, chosen)}")
     found += _perhaps_without_a_word(case, chosen, candidate)
@@ -119,7 +119,7 @@ def _film_notes(case: PlanningCase, chosen: Route) -> list[str]:
     for bundle, option in zip(case.bundles, chosen.assignment.options, strict=True):
         for part, conversion in zip(bundle.parts, option.conversions, strict=True):
             given = [step.parameters for step in conversion.steps]
-            taken = {each.track for each in given if isinstance(each, ExtractSubtitles)}
+            used = {each.track for each in given if isinstance(each, ExtractSubtitles)}
             for each in given:
                 if (
                     isinstance(each, SampleFrames)
@@ -129,7 +129,7 @@ def _film_notes(case: PlanningCase, chosen: Route) -> list[str]:
                 ):
                     found += scene_notes(part, each.most)
             if part.subtitles and option.name == "watch":
-                found += subtitle_notes(part, case.policy.language, taken)
+                found += subtitle_notes(part, case.policy.language, used)
     return found
 
 
@@ -278,7 +278,7 @@ def _not_yet(case: PlanningCase, candidate: Candidate) -> list[str]:
 
 
 def _unverified(case: PlanningCase, candidate: Candidate) -> list[str]:
-    """Return the endpoints whose facts rest on a source that nobody verified."""
+    """Return the endpoints whose facts rest on an unverified source."""
     found: list[str] = []
     for step in candidate.steps:
         endpoint = case.index.catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None

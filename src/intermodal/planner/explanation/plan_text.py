@@ -41,7 +41,7 @@ _NATIVE: dict[Kind, str] = {
     "document": "document as it is",
     "video": "video as it is",
 }
-_WAYS: dict[str, str] = {
+_OPTION_NAMES: dict[str, str] = {
     "transcribe": "transcript",
     "read": "text read from the picture",
     "extract": "text of the document",
@@ -99,9 +99,9 @@ def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) ->
     evidence = (
         f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
     )
-    taken = evidence if known.takes else "it is not stated that it accepts tools"
+    support = evidence if known.takes else "it is not stated that it accepts tools"
     what = f"{count} tool{'s' if count != 1 else ''} {numbers.tokens(tokens)}"
-    return f"{what}: {counting_source(tokens.basis, source)}; {taken}"
+    return f"{what}: {counting_source(tokens.basis, source)}; {support}"
 
 
 def route_summary(case: PlanningCase, assignment: Assignment) -> str:
@@ -115,7 +115,7 @@ def route_summary(case: PlanningCase, assignment: Assignment) -> str:
         if option.name == "watch":
             found += _tracks(option)
         else:
-            found.append(_NATIVE[bundle.kind] if option.name == "native" else _WAYS[option.name])
+            found.append(_NATIVE[bundle.kind] if option.name == "native" else _OPTION_NAMES[option.name])
     return " + ".join(dict.fromkeys(found))
 
 
@@ -131,7 +131,7 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
         _conversions(option, conversion) for option in assignment.options for conversion in option.conversions
     )
     after = f" after {number_word(conversions)} conversion{'s' if conversions != 1 else ''}" if conversions else ""
-    seen = _seen(case, assignment)
+    looked_at = _looked_at(case, assignment)
     kind = "speech translation" if case.job == "transcribe" and case.into else _OTHER_KINDS.get(case.job, "")
     if answering.model.matches_pictures:
         return _matching(case, verdict, after)
@@ -144,11 +144,11 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
         if answering.model.fills_masks:
             kind = "an encoder says which word is masked"
     if kind:
-        shown = f": {seen}" if seen and case.job == "draw" else ""
+        shown = f": {looked_at}" if looked_at and case.job == "draw" else ""
         beside = _or_language_model(verdict)
         return hint("no language model needed: {}{}{}{}{}", kind, after, shown, _falls_short(verdict), beside)
-    if seen:
-        return hint("multimodal call{}: {}{}", after, _beside(case, seen, verdict), _or_contrastive(verdict))
+    if looked_at:
+        return hint("multimodal call{}: {}{}", after, _beside(case, looked_at, verdict), _or_contrastive(verdict))
     return hint("LLM call{}: {}{}", after, _alone(case, assignment, answering, verdict), _or_contrastive(verdict))
 
 
@@ -212,22 +212,22 @@ def _alone(case: PlanningCase, assignment: Assignment, answering: Endpoint, verd
     return hint("a language model is enough, {}{}{}", how, _given_up(case, verdict), _no_matter(answering, turned))
 
 
-def _beside(case: PlanningCase, seen: str, verdict: Verdict) -> str:
+def _beside(case: PlanningCase, looked_at: str, verdict: Verdict) -> str:
     """Return the verdict on a route whose last model gets more than text."""
     if verdict.value == "not_enough":
-        return hint("{}, and this is not enough{}", seen, _falls_short(verdict))
+        return hint("{}, and this is not enough{}", looked_at, _falls_short(verdict))
     if verdict.value == "broader_needed":
-        return f"a language model is not enough, {_beyond(verdict)}; {seen}, which keeps it"
+        return f"a language model is not enough, {_beyond(verdict)}; {looked_at}, which keeps it"
     if verdict.value == "unknown":
         loss = lost(verdict)
-        return hint("{}; {}, which {}", _open(verdict), seen, f"loses {loss}" if loss else "keeps everything")
+        return hint("{}; {}, which {}", _open(verdict), looked_at, f"loses {loss}" if loss else "keeps everything")
     other = verdict.language_model
     without = lost_as_text(verdict)
     loss = hint(", though text would lose {}, which {}", without, _unasked(case)) if without else ""
     if other is None or other.kept_out:
         why = _kept_out_text(other) if other is not None else ""
-        return hint("a language model would be enough{}{}; {}", loss, why, seen)
-    return hint("a language model would be enough{}; {}, as {}", loss, seen, _preferred(case, other))
+        return hint("a language model would be enough{}{}; {}", loss, why, looked_at)
+    return hint("a language model would be enough{}; {}, as {}", loss, looked_at, _preferred(case, other))
 
 
 def _preferred(case: PlanningCase, other: Other) -> str:
@@ -328,14 +328,14 @@ def _no_matter(answering: Endpoint, turned: list[PartFacts]) -> str:
 
 
 def _conversions(option: ConversionOption, conversion: PartConversion) -> int:
-    """Return how often content becomes text: once a part, more for parts both heard and seen, or read and described."""
+    """Return how often content becomes text: once a part, more for video tracks and for pictures read and described."""
     if option.name in ("watch", "both"):
         return sum(step.endpoint is not None or step.op == "subtitles" for step in conversion.steps)
     return any(step.endpoint is not None or step.op == "extract" for step in conversion.steps)
 
 
-def _seen(case: PlanningCase, assignment: Assignment) -> str:
-    """What goes in as more than text, parts that go the same way named together; "" when nothing does."""
+def _looked_at(case: PlanningCase, assignment: Assignment) -> str:
+    """Return what goes in as more than text, parts with the same option named together; "" when nothing does."""
     alike: dict[tuple[Kind, str], list[tuple[PartFacts, PartConversion]]] = {}
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         if option.name == "native" or option.pictures or "audio" in option.kinds:
@@ -350,7 +350,7 @@ def _seen(case: PlanningCase, assignment: Assignment) -> str:
         elif name == "mixed":
             words = f"{goes} text with {_shown(pairs)}"
         elif name == "watch":
-            words = f"{goes} {_watched(pairs[0][1])}"
+            words = f"{goes} {_video_summary(pairs[0][1])}"
         elif name == "resized":
             words = f"{goes} {'pictures' if many else 'a picture'} made smaller"
         elif name == "frames":
@@ -363,7 +363,7 @@ def _seen(case: PlanningCase, assignment: Assignment) -> str:
     return ", ".join(found)
 
 
-def _watched(conversion: PartConversion) -> str:
+def _video_summary(conversion: PartConversion) -> str:
     """Return what of a video reaches the model."""
     names = {
         "transcribe": "its transcript", "demux": "its sound", "subtitles": "its subtitles",
@@ -400,9 +400,9 @@ def _unread_figures(bundle: Bundle, option: ConversionOption) -> list[str]:
     """Return warnings for pages whose text goes in without the words in their pictures."""
     found: list[str] = []
     for part, conversion in zip(bundle.parts, option.conversions, strict=True):
-        taken = {page for step in conversion.steps if step.op == "extract" for page in step.pages}
+        extracted = {page for step in conversion.steps if step.op == "extract" for page in step.pages}
         looked_at = {page for step in conversion.steps if step.op != "extract" for page in step.pages}
-        left = tuple(page.number for page in part.pages if page.figures and page.number in taken - looked_at)
+        left = tuple(page.number for page in part.pages if page.figures and page.number in extracted - looked_at)
         if left:
             found.append(f"pictures on {pages_title(left)} of {part.name} hold words that are not read")
     return found
@@ -459,11 +459,11 @@ def _suggested(aspect: Aspect, bundle: Bundle) -> str:
 
 def _left_out(bundle: Bundle, option: ConversionOption) -> list[str]:
     found: list[str] = []
-    for part, wanted, conversion in zip(bundle.parts, bundle.pages, option.conversions, strict=True):
-        kept = {page for step in conversion.steps for page in step.pages}
-        out = tuple(page.number for page in wanted if page.number not in kept)
+    for part, pages, conversion in zip(bundle.parts, bundle.pages, option.conversions, strict=True):
+        used = {page for step in conversion.steps for page in step.pages}
+        out = tuple(page.number for page in pages if page.number not in used)
         if out:
-            found.append(f"leaves out {pages_title(out)} of {part.name}: the text of all {len(wanted)} does not fit")
+            found.append(f"leaves out {pages_title(out)} of {part.name}: the text of all {len(pages)} does not fit")
     return found
 
 

@@ -56,7 +56,7 @@ def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejectio
     if row.rule == "context" and case.request.tools:
         return "send fewer tools or less text, or allow a model with a longer context"
     if row.rule == "language":
-        return _ear(case, row) or general
+        return _transcriber(case, row) or general
     helps = _HELPS.get(row.rule)
     hosts = hosts_without_consent(case, refused, lambda group: helps(case, group)) if helps is not None else ()
     if not 0 < len(hosts) <= MOST_NAMED:
@@ -65,11 +65,11 @@ def remedy(case: PlanningCase, row: Rejected, refused: Iterable[EndpointRejectio
     return hint("{}allow a host: {}", asked_less, consent_to(*hosts))
 
 
-def _ear(case: PlanningCase, row: Rejected) -> str:
+def _transcriber(case: PlanningCase, row: Rejected) -> str:
     """Return what helps where transcribers know other languages than the spoken one: the smallest one to fetch that
     does.
 
-    Where nobody said the language, it may be the one the transcriber knows; claiming that of any other speech makes it
+    Where no language is stated, it may be the one the transcriber knows; claiming that of any other speech makes it
     write nonsense, so the claim is advised under its condition only.
     """
     spoken = case.languages
@@ -97,7 +97,7 @@ def _knows(endpoint: Endpoint, spoken: frozenset[str]) -> bool:
     return not endpoint.model.languages or (bool(spoken) and spoken <= frozenset(endpoint.model.languages))
 
 
-# Languages that ears are made for alone, as a sentence names them.
+# Languages that have transcribers of their own, as a sentence names them.
 _LANGUAGES: dict[str, str] = {"en": "English", "fr": "French", "de": "German", "es": "Spanish", "zh": "Chinese"}
 
 

@@ -38,7 +38,8 @@ from intermodal.plans.verdict import Instead, Judged, Other, Verdict, VerdictNam
 from intermodal.quantity import Quantity, exact, unknown
 from intermodal.request import Aspect, ScoresOutput
 
-_AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}  # how media become text without an eye
+# How media become text without a vision model.
+_AS_TEXT = {"audio": "transcribe", "image": "read", "document": "extract"}
 _NOT_ANSWERED = ("transcribe", "embed", "speak", "draw")  # jobs that no language model does
 Rank = tuple[float, bool, bool, float, float, str]
 
@@ -57,7 +58,7 @@ def verdict_of(case: PlanningCase, chosen: Route, found: SearchResult, floor: in
     if case.job == "score" and value == "broader_needed":
         return Verdict(value=value, parts=parts, contrastive=_contrastive(case, chosen, found, floor))
     if value in ("enough", "enough_with_loss") and uses_perception(chosen.assignment):
-        return Verdict(value=value, parts=parts, language_model=_in_words(case, chosen, found))
+        return Verdict(value=value, parts=parts, language_model=_text_alternative(case, chosen, found))
     return Verdict(value=value, parts=parts)
 
 
@@ -95,7 +96,7 @@ def _of_text(case: PlanningCase, route: Route) -> bool:
 def _lettered(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
     """Return the nearest language model for labels of a text, where another kind of model scores them.
 
-    None for labels that nobody gave. A named model is still compared.
+    None without labels. A named model is still compared.
     """
     output = case.request.output
     if not isinstance(output, ScoresOutput) or not output.labels:
@@ -134,14 +135,14 @@ def answers_in_words(case: PlanningCase, route: Route) -> bool:
 def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged, ...]:
     """Return each bundle with what is needed of it and lost."""
     if case.job == "transcribe":
-        return ()  # the words of a recording are all that is asked for
+        return ()  # only the words of a recording are needed
     return tuple(_judged(case, bundle, option) for bundle, option in zip(case.bundles, assignment.options, strict=True))
 
 
 def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Judged:
     as_text = _as_text(bundle)
     if option.kinds - TEXT and any(unreadable_scripts(case, part) for part in bundle.parts):
-        as_text |= {"words"}  # of who could read them elsewhere this route makes no use
+        as_text |= {"words"}  # this route uses no reader that could read them
     stated = set(case.policy.keep) & {*option.keeps, *option.loses, *as_text}
     priced: set[Aspect] = {aspect for aspect, price in bundle.needs.items() if price == MUST_KEEP}
     needs = stated | priced
@@ -157,7 +158,7 @@ def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Jud
 
 
 def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
-    """Return whether the question or the media tell what is needed of these parts.
+    """Return whether the question or the media decide what is needed of these parts.
 
     A question that needs one aspect needs that and not the rest. Otherwise a page of text and a sampled picture tell
     what they are about; a recording, a video and a page with figures may be wanted for more than their words, and
@@ -191,7 +192,7 @@ def _as_text(bundle: Bundle) -> set[Aspect]:
 
 
 def uses_perception(assignment: Assignment) -> bool:
-    """Return whether something is seen or heard by a model that answers or describes, not only converted to its
+    """Return whether a model that answers or describes gets something as picture or sound, not only converted to its
     words.
     """
     return any(
@@ -204,7 +205,7 @@ def uses_perception(assignment: Assignment) -> bool:
 # ---- routes that were not taken ------------------------------------------------------------------------
 
 
-def _in_words(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
+def _text_alternative(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
     """Return the best route on which a language model answers from text and keeps what is needed."""
     for route in found.routes:
         if route.demand.lost <= chosen.demand.lost and not uses_perception(route.assignment):
@@ -258,7 +259,7 @@ def _keepers(
 ) -> Iterator[tuple[EndpointGroup, tuple[ConversionOption, ...]]]:
     """Yield the groups that could answer and lose nothing needed, with the options for it."""
     for group in groups:
-        options = _keeping_ways(case, group, chosen, found)
+        options = _keeping_options(case, group, chosen, found)
         if options is not None:
             yield group, options
 
@@ -279,9 +280,9 @@ def _nearest(
 def _elsewhere(case: PlanningCase, chosen: Route) -> Other | None:
     """Return hosts counted but not listed, for lack of consent, with models that accept what is lost."""
     pairs = zip(case.bundles, chosen.assignment.options, strict=True)
-    wanted = {_TAKEN_BY[bundle.kind] for bundle, option in pairs if option.lost}
+    tasks = {_TASK_OF_KIND[bundle.kind] for bundle, option in pairs if option.lost}
     places = [
-        place for place in case.index.catalog.elsewhere if wanted <= {task for task, count in place.tasks if count}
+        place for place in case.index.catalog.elsewhere if tasks <= {task for task, count in place.tasks if count}
     ]
     if not places or case.job != "generate":
         return None
@@ -289,7 +290,7 @@ def _elsewhere(case: PlanningCase, chosen: Route) -> Other | None:
     return Other(endpoint="", summary="", kept_out=f"models of {hosts} may keep it, and there is no consent for them")
 
 
-_TAKEN_BY: dict[Kind, Task] = {
+_TASK_OF_KIND: dict[Kind, Task] = {
     "image": "image-text-to-text",
     "document": "image-text-to-text",
     "video": "image-text-to-text",
@@ -298,7 +299,7 @@ _TAKEN_BY: dict[Kind, Task] = {
 }
 
 
-def _keeping_ways(
+def _keeping_options(
     case: PlanningCase, group: EndpointGroup, chosen: Route, found: SearchResult
 ) -> tuple[ConversionOption, ...] | None:
     """Return the options that lose nothing needed, by which the parts could reach a group if nothing forbade it."""
@@ -307,8 +308,10 @@ def _keeping_ways(
     picked: list[ConversionOption] = []
     for bundle, choices in zip(case.bundles, found.search.choices, strict=True):
         able = [option for option in choices if option.kinds - TEXT <= group.inputs and option.name != "read_along"]
-        seen = [without_reading(option, bundle) for option in able] if group.cannot_read else able
-        keeping = [option for option in seen if not option.lost and not set(case.policy.keep) & set(option.loses)]
+        open_options = [without_reading(option, bundle) for option in able] if group.cannot_read else able
+        keeping = [
+            option for option in open_options if not option.lost and not set(case.policy.keep) & set(option.loses)
+        ]
         if not keeping:
             return None
         picked.append(keeping[0])
@@ -322,7 +325,9 @@ def _priced(
     needs = call_demand(case, group, assignment)
     weak, option = answering_tier(case, group, needs) < DEFAULT_FLOOR, route_summary(case, assignment)
     first = rules.endpoint_rejection(group, case.job, case)
-    others = rules.endpoint_rejection(group, case.job, case, consented=True) or _of_ways(case, group, assignment)
+    others = rules.endpoint_rejection(group, case.job, case, consented=True) or _options_rejection(
+        case, group, assignment
+    )
     for endpoint in members_to_price(case, group, case.job, None) or group.members:
         rates = case.rates(endpoint)
         numbers = price_route(case, endpoint, group.remote, rates, needs)
@@ -344,7 +349,7 @@ def _priced(
         )
 
 
-def _of_ways(case: PlanningCase, group: EndpointGroup, assignment: Assignment) -> rules.Reason | None:
+def _options_rejection(case: PlanningCase, group: EndpointGroup, assignment: Assignment) -> rules.Reason | None:
     for bundle, option in zip(case.bundles, assignment.options, strict=True):
         reason = rules.option_rejection(group, option, bundle, case)
         if reason is not None:

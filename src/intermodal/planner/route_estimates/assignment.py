@@ -107,13 +107,13 @@ def _assign(case: PlanningCase, chosen: tuple[ConversionOption, ...], token_rule
     before, decoding = conversion_seconds(case, chosen, frozenset(cold), most)
     beside = at_each(lambda level: max(0.0, decoding[level] - 1) * DECODER_BYTES)
     text, image, audio = _tokens(chosen, token_rules)
-    held = _held(chosen)
+    amounts = _media_amounts(chosen)
     return Assignment(
         options=chosen, text=text, image=image, audio=audio,
         sound=summed([option.sound for option in chosen]),
         made=summed([option.made for option in chosen]), cost=summed([option.cost for option in chosen]),
         before=before, load=load, memory=memory, peak=plus(memory, beside), ending=ending, decoders=most,
-        pictures=held.pictures, held=held,
+        pictures=amounts.pictures, held=amounts,
         penalty=sum(option.penalty for option in chosen) + (LEFT_OUT_PENALTY if left_out else 0.0),
         diverted=sum(option.diverted for option in chosen), lost=sum(option.lost for option in chosen),
         missed=sum(len(option.missed) for option in chosen) + (1 if left_out else 0),
@@ -139,14 +139,14 @@ def _tokens(chosen: tuple[ConversionOption, ...], token_rules: TokenRules) -> tu
     return summed(texts), summed(images) if images else ZEROS, summed(audios) if audios else ZEROS
 
 
-def _held(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:
+def _media_amounts(chosen: tuple[ConversionOption, ...]) -> MediaAmounts:
     pictures = longest = pages = size = 0
     seconds = megapixels = 0.0
     for option in chosen:
         if option.counted:
-            held = option.held
-            pictures, longest, pages = pictures + held.pictures, max(longest, held.longest), pages + held.pages
-            seconds, size, megapixels = seconds + held.seconds, size + held.size, megapixels + held.megapixels
+            amounts = option.held
+            pictures, longest, pages = pictures + amounts.pictures, max(longest, amounts.longest), pages + amounts.pages
+            seconds, size, megapixels = seconds + amounts.seconds, size + amounts.size, megapixels + amounts.megapixels
     if not (pictures or pages or seconds or size):
         return NO_MEDIA
     return MediaAmounts(pictures, longest, pages, seconds, size, megapixels)

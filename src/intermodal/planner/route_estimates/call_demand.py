@@ -32,7 +32,7 @@ from intermodal.request import JsonOutput
 _NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
 DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
 SMALLEST_ANSWER: dict[str, int] = {"text": 64, "json": 128, "speech": 64, **_NONE}
-ASKED = (15.0, 22.0, 40.0)  # tokens of the sentence that a schema is asked for with, and of what it is sent in
+ASKED = (15.0, 22.0, 40.0)  # tokens of the instruction around a schema
 OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered labels
 
 
@@ -40,7 +40,7 @@ class CallDemand(Struct, frozen=True, gc=False):
     """What the last call has to take. ``total`` sums the tokens of all kinds.
 
     ``again``: extra input tokens of the one repair that prompted JSON may need. ``evident``: the model gets text alone,
-    so the values of its answer can be looked up. ``calls``: how often the call is made (a chat scores labels in both
+    so the values of its answer can be checked. ``calls``: how often the call is made (a chat scores labels in both
     orders).
     ``beside``: input that takes no room in the context (labels that an embedding model gets one by one). ``tools``:
     share of ``text`` that is tools. ``apart``: pictures and texts are processed one by one, so no context holds all.
@@ -76,9 +76,7 @@ class CallDemand(Struct, frozen=True, gc=False):
 
 
 def framing_tokens(case: PlanningCase, schema_by: str, tool_rule: str, vocabulary: Vocabulary) -> Levels:
-    """Return the tokens nobody wrote: chat template, labels of named text, the schema as it reaches the model,
-    tools.
-    """
+    """Return the tokens that intermodal and the host add: chat template, labels of named text, schema, tools."""
     key = (schema_by, tool_rule, vocabulary)
     found = case.framings.get(key)
     if found is not None:
@@ -108,7 +106,7 @@ def _schema(case: PlanningCase, schema_by: str, vocabulary: Vocabulary) -> Level
         return ZEROS
     if schema_by == "asked":
         return plus(schema, ASKED)
-    instruction = case.told_schema(vocabulary)
+    instruction = case.schema_instruction_tokens(vocabulary)
     return (0.0, instruction[1], instruction[2]) if case.request.output.schema == ANY_OBJECT else instruction
 
 
@@ -227,10 +225,10 @@ def answer_length(case: PlanningCase) -> int:
     return DEFAULT_ANSWER[case.output] if length is None else length
 
 
-def wanted_answer_limit(case: PlanningCase, rates: Rates) -> float:
+def full_answer_limit(case: PlanningCase, rates: Rates) -> float:
     """Return the limit of an answer when the context leaves it.
 
-    Reasoning counts against it at every host, so a limit that nobody stated leaves room for that, too.
+    Reasoning counts against it at every host, so an unstated limit leaves room for that, too.
     """
     return answer_word_limit(case) + (rates.room if case.stated == math.inf else 0.0)
 
@@ -254,16 +252,14 @@ def answer_limit(case: PlanningCase, rates: Rates, tokens_high: float) -> float:
     """
     if case.job != "generate":
         return 0.0
-    wanted = min(wanted_answer_limit(case, rates), rates.most_out)
+    limit = min(full_answer_limit(case, rates), rates.most_out)
     room = rates.context - tokens_high
     if case.request.sampling.max_tokens is not None and not case.tight:
-        # Room for thought is ours, and gives way; the words that are allowed do not.
-        return (
-            wanted if room >= wanted else min(wanted, max(answer_word_limit(case), float(math.floor(max(room, 0.0)))))
-        )
-    if room >= wanted:
-        return wanted
-    smallest = min(wanted, SMALLEST_ANSWER[case.output] + rates.thought[LOW])
+        # Only the room for reasoning is reduced; the stated limit of the answer stays.
+        return limit if room >= limit else min(limit, max(answer_word_limit(case), float(math.floor(max(room, 0.0)))))
+    if room >= limit:
+        return limit
+    smallest = min(limit, SMALLEST_ANSWER[case.output] + rates.thought[LOW])
     return smallest if room < smallest else float(math.floor(room))
 
 
@@ -309,17 +305,17 @@ def token_basis(case: PlanningCase, group: EndpointGroup, rates: Rates, needs: C
 _PLAINLY = "counted and estimated"
 
 
-def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, taken: NativeInput) -> NativeInput:
+def calibrated_input(case: PlanningCase, group: EndpointGroup, rates: Rates, native: NativeInput) -> NativeInput:
     """Return an unconverted part as this endpoint's server counts it."""
     learned = rates.counts
-    if learned is None or case.job not in _CHATS or not taken.tokens.known:
-        return taken
+    if learned is None or case.job not in _CHATS or not native.tokens.known:
+        return native
     factors = {"text": _of_text(case, group, learned), "image": learned.image, "audio": learned.audio}
-    factor = factors.get(taken.kind)
+    factor = factors.get(native.kind)
     if factor is None:
-        return taken
-    tokens = quantity(calibrated(levels(taken.tokens), factor), taken.tokens.basis, 0)
-    return msgspec.structs.replace(taken, tokens=tokens)
+        return native
+    tokens = quantity(calibrated(levels(native.tokens), factor), native.tokens.basis, 0)
+    return msgspec.structs.replace(native, tokens=tokens)
 
 
 def _of_text(case: PlanningCase, group: EndpointGroup, learned: TokenCalibration) -> Quantity | None:

@@ -26,7 +26,7 @@ from intermodal.planner.conversion.conversion_steps import at_each
 from intermodal.planner.conversion.fidelity import transcribed_channels
 from intermodal.planner.planning_case import PlanningCase
 from intermodal.planner.route_estimates.assignment import as_quantity
-from intermodal.planner.route_estimates.call_demand import CallDemand, wanted_answer_limit
+from intermodal.planner.route_estimates.call_demand import CallDemand, full_answer_limit
 from intermodal.planner.route_estimates.image_generation import generated_tokens, image_call_cost
 from intermodal.planner.route_estimates.voice_selection import speaks
 
@@ -81,7 +81,7 @@ def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> Ans
 
 
 def reports_reasoning(case: PlanningCase, endpoint: Endpoint) -> bool:
-    """Return whether the endpoint has reported its reasoning tokens, at the effort that is asked for."""
+    """Return whether the endpoint has reported its reasoning tokens, at the requested effort."""
     name = reasoning_figure("reasoning_tokens", effort_key(thinking_request_sent(case.effort, endpoint.host)))
     return case.statistics.get(endpoint.id, name) is not None
 
@@ -91,7 +91,7 @@ def usual_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates, cap: floa
 
     A limit of the endpoint or of the request makes an answer cheaper; a context that is nearly full only cuts it off.
     """
-    return answer_tokens(case, endpoint, rates, max(cap, min(wanted_answer_limit(case, rates), rates.most_out)), sound)
+    return answer_tokens(case, endpoint, rates, max(cap, min(full_answer_limit(case, rates), rates.most_out)), sound)
 
 
 def typical_call_cost(case: PlanningCase, rates: Rates, needs: CallDemand, made: AnswerTokens) -> tuple[float, float]:

@@ -42,7 +42,7 @@ from intermodal.request import ImageOutput, Quality, Request
 
 USUAL_SIZE = (1024, 1024)
 USUAL_QUALITY: Quality = "medium"
-USUAL_STRENGTH = 0.75  # of a picture that is drawn anew where nobody says how much: stable-diffusion.cpp's
+USUAL_STRENGTH = 0.75  # unstated strength of an image-to-image call: stable-diffusion.cpp's default
 _TWICE = ("heun", "dpm2", "dpm++2s_a", "res_2s")  # samplers that evaluate the network twice a step
 _BY_QUALITY = "table:"  # rules of models whose pictures cost by quality
 
@@ -71,7 +71,7 @@ def stated_settings(request: Request) -> StatedSettings:
 
 
 def unsupported_by_host(host: Host, request: Request) -> str:
-    """Return why a host cannot be asked for these pictures, "" when it can."""
+    """Return why a host cannot generate these pictures, "" when it can."""
     has = supported_image_options(host)
     if not has:
         return "is spoken to in a protocol in which intermodal asks for no pictures"

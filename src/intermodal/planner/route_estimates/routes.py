@@ -33,8 +33,8 @@ from intermodal.planner.route_estimates.call_demand import (
     answer_limit,
     answering_tier,
     context_tokens,
+    full_answer_limit,
     least_answer_limit,
-    wanted_answer_limit,
 )
 from intermodal.planner.route_estimates.final_call_estimate import (
     AnswerTokens,
@@ -110,7 +110,7 @@ class Route(Struct, eq=False, gc=False):
 
 
 def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rates, needs: CallDemand) -> RouteNumbers:
-    """Return the numbers of a route; where the answer's length must give way, of one that fits money and time too."""
+    """Return the numbers of a route; where the answer's limit may be reduced, with one that fits money and time."""
     cap = answer_limit(case, rates, context_tokens(case, endpoint.id, needs))
     if case.hopeful_pictures and needs.image[LOW] < needs.image[HIGH]:
         # A server that counts the prompt and the answer's limit together refuses what might fit: a usual answer, then.
@@ -227,7 +227,7 @@ def priced_route(
         uncut=endpoint.uncut,
         cut=rates.room > 0
         and case.job == "generate"
-        and numbers.cap < min(wanted_answer_limit(case, rates), rates.most_out),
+        and numbers.cap < min(full_answer_limit(case, rates), rates.most_out),
     )
 
 

@@ -2,7 +2,7 @@
 
 A model that speaks by itself needs no voice. For all others one voice is chosen, the best under the objective for an
 answer of the usual length; what it adds to a route depends on the answer alone. A voice's strength is that of its
-sound, not of what is said, so the floor does not apply to it.
+sound, not of the words, so the floor does not apply to it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Assignment pools: the assignments that endpoints with one input profile and one way of counting share.
+"""Assignment pools: the assignments that endpoints with one input profile and the same token rules share.
 
 All combinations of options are tried where they are few, otherwise the best of each weighting.
 """
@@ -112,7 +112,7 @@ def _differ_in_loss(choices: list[ConversionOption]) -> bool:
 
 
 class AssignmentPools:
-    """The pools of one search, made on first use. ``ends``: the cheapest and fastest routes are asked for, too."""
+    """The pools of one search, made on first use. ``ends``: the cheapest and fastest routes are searched, too."""
 
     def __init__(self, case: PlanningCase, choices: list[list[ConversionOption]], *, ends: bool = False) -> None:
         self.case = case
@@ -228,7 +228,7 @@ AS_PICTURE = ("native", "resized")
 def prefer_native_for_named(case: PlanningCase, bundle: Bundle, good: list[ConversionOption]) -> list[ConversionOption]:
     """Mark every option but the unconverted one as diverting the part, for a named model that accepts it unconverted.
 
-    Not where the cheapest or fastest route is asked for, nor where a part has been converted already.
+    Not where the cheapest or fastest route is searched, nor where a part has been converted already.
     """
     if case.named is None or case.policy.objective in ("cheapest", "fastest") or case.resumed:
         return good
@@ -250,9 +250,9 @@ def without_needless_descriptions(bundle: Bundle, good: list[ConversionOption]) 
     return [option for option in good if option.name not in ("describe", "both")]
 
 
-ALL_COMBINATIONS = 16  # up to which every combination of ways is tried
+ALL_COMBINATIONS = 16  # up to which every combination of options is tried
 
-TOKEN_PRICES = (1e-7, 2e-6, 2e-5)  # USD per input token, from cheap to dear: which way is best depends on it
+TOKEN_PRICES = (1e-7, 2e-6, 2e-5)  # USD per input token, from cheap to expensive: the best option depends on it
 
 LARGE = TIERS.index("large")
 
@@ -296,11 +296,11 @@ def option_weights(
     return found
 
 
-def _weigh(case: PlanningCase, option: ConversionOption, taken: NativeTokens) -> tuple[tuple[float, ...], ...]:
+def _weigh(case: PlanningCase, option: ConversionOption, native: NativeTokens) -> tuple[tuple[float, ...], ...]:
     time = option.transforms[MID] + option.local[MID] + option.network[MID]
     cost, value = option.cost[MID], case.policy.time_value
-    tokens = option.text[MID] + sum(each[MID] for each in taken)
-    high = option.text[HIGH] + sum(each[HIGH] for each in taken)
+    tokens = option.text[MID] + sum(each[MID] for each in native)
+    high = option.text[HIGH] + sum(each[HIGH] for each in native)
     fixed = cost + value * (time + tokens * READING) + option.penalty
     quick = (time + tokens * READING, cost)
     loss = (float(option.diverted), float(option.lost))

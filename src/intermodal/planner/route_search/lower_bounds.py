@@ -36,7 +36,7 @@ def coefficients(case: PlanningCase, rates: Rates, weighed: Weights) -> Coeffici
     """
     money, time, _ = weighed
     if case.job == "draw":
-        return (0.0, 0.0, 0.0, 0.0, 0.0)  # priced by the picture: every class is looked at, they are few
+        return (0.0, 0.0, 0.0, 0.0, 0.0)  # priced by the picture: all classes are opened, as they are few
     read = rates.read_in[MID] * time
     out, paid = (_tokens(case, rates, words) for words in (case.ranked_answer, case.paid_answer))
     cost = rates.request + (paid * rates.out if paid else 0.0)
@@ -89,7 +89,7 @@ class OptionSums(Struct, frozen=True, gc=False):
 
     Attributes:
         fixed, words, pixels, sound: sums over the bundles with one option that matters.
-        ways: of each bundle the first that matters.
+        options: of each bundle the first that matters.
         places: of the bundles with a choice. branches: what each of their options adds.
     """
 
@@ -107,7 +107,7 @@ class OpenOptions(Struct, eq=False):
 
     ``waits``: some conversion runs over a network. ``cores``: of the machine. ``tier``: the strongest the conversions
     can be. ``least``: the least they lose. ``shapes``: sums by token rules (None counts unconverted media as nothing)
-    and by weights. ``every``: the same with options that lose more, where the ends of the frontier are asked for.
+    and by weights. ``every``: the same with options that lose more, where the ends of the frontier are searched.
     """
 
     usable: list[list[ConversionOption]]
@@ -134,14 +134,14 @@ class OpenOptions(Struct, eq=False):
         branches: list[list[Branch]] = []
         for place, choices in enumerate(self.usable):
             options = [(*_option(option, weighed, waits, self.cores), option) for option in choices]
-            kept = _possibly_best(options) if len(options) > 1 else options
-            conversion_options.append(kept[0][4])
-            if len(kept) == 1:
-                only = kept[0]
+            candidates = _possibly_best(options) if len(options) > 1 else options
+            conversion_options.append(candidates[0][4])
+            if len(candidates) == 1:
+                only = candidates[0]
                 fixed, words, pixels, sound = fixed + only[0], words + only[1], pixels + only[2], sound + only[3]
             else:
                 places.append(place)
-                branches.append(kept)
+                branches.append(candidates)
         return OptionSums(fixed, words, pixels, sound, tuple(conversion_options), places, branches)
 
     def _counted(self, token_rules: TokenRules, weighed: Weights, waits: bool) -> OptionSums:

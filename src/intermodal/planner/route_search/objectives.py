@@ -10,7 +10,7 @@ best       strength, then inferred needs kept, then the evidence of that strengt
 
 Ties are decided by seconds, kept aspects, money, the model's own vendor, the id. Seconds that are a placeholder
 (``catalog/default_speeds.py``) decide no tie and come after stated ones; they can be the fastest route only by their
-high end. An unknown price counts as more than any other; where money does not decide, it excludes nobody.
+high end. An unknown price counts as more than any other; where money does not decide, it excludes no endpoint.
 """
 
 from __future__ import annotations

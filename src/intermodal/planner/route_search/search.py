@@ -103,7 +103,7 @@ class Search:
     """One search under one set of floors.
 
     ``only`` restricts a job to one endpoint, ``every`` prices all routes, ``ends`` adds the cheapest and the fastest
-    route though nobody would choose them.
+    route although they would not be chosen.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Search:
         self.conversions: ConvertersByJob = {}
         self.choices: list[list[ConversionOption]] = []
         self.pools = AssignmentPools(case, [])
-        self.few = True  # combinations of ways, so that all of them are tried
+        self.few = True  # few combinations of options, so that all of them are tried
         self.select_pages = False
         self._top: list[Key] = []  # the best keys of the best ``ENOUGH`` endpoints
 
@@ -162,7 +162,7 @@ class Search:
         for entry in line.until(self._is_beyond if not self.ends else lambda _: False):
             if self._is_beyond(entry.bound):
                 passed.append(entry)
-            elif not self._fails_whole(entry):
+            elif not self._fails_for_all(entry):
                 self._price_all(entry)
         if self.ends and case.job != "transcribe":
             for entry, weighed in _extremes(passed):
@@ -188,7 +188,7 @@ class Search:
                 continue
             if group.strongest < self.floors.answer:
                 self._refuse(("floor", rules.below_floor(self.case, self.floors.answer)), group)
-            elif self._has_ways(group):
+            elif self._has_options(group):
                 line.add(group)
         return line
 
@@ -204,7 +204,7 @@ class Search:
             mute = case.output == "speech" and any(is_mute(case, group.first) for group in row.groups)
             if not isinstance(usable, list) or (row.remote and case.private_text) or mute:
                 for group in row.groups:
-                    if self._has_ways(group):
+                    if self._has_options(group):
                         line.add(group)
                 continue
             line.add_row(row, self.pools.hull(row, usable))
@@ -218,7 +218,7 @@ class Search:
             count, ids = len(some), tuple(endpoint.id for endpoint in some[:LISTED])
         self.misses.add(EndpointRejection(reason[0], reason[1], count, ids))
 
-    def _has_ways(self, group: EndpointGroup) -> bool:
+    def _has_options(self, group: EndpointGroup) -> bool:
         """Return whether every bundle can reach this group, which is rejected otherwise."""
         case = self.case
         if group.remote and case.private_text:
@@ -230,10 +230,10 @@ class Search:
         usable = self.pools.usable(group)
         if isinstance(usable, list):
             return True
-        self._refuse(self._no_way(*usable), group)
+        self._refuse(self._no_option(*usable), group)
         return False
 
-    def _fails_whole(self, entry: QueuedGroup) -> bool:
+    def _fails_for_all(self, entry: QueuedGroup) -> bool:
         """Return whether a member with the best of every figure would violate a limit on every assignment."""
         case, group = self.case, entry.group
         if entry.bound == FIRST or self._top or len(group.members) <= LISTED:
@@ -361,24 +361,24 @@ class Search:
                     best = route.key
         return best
 
-    def _no_way(self, bundle: Bundle, reasons: list[Reason]) -> Reason:
+    def _no_option(self, bundle: Bundle, reasons: list[Reason]) -> Reason:
         """Return why no option of a bundle is open; where a conversion is missing, why its endpoints are out."""
         if not reasons:
             return ("pages", hint("{} has more pages to look at than one plan takes{}", bundle.title, _PAGES))
         rule, words = max(reasons, key=lambda reason: rules.rule_order(reason[0]))
-        wanted = "transcribe" if bundle.kind == "audio" else "read"
-        if rule != "modality" or self.conversions.get(wanted):
+        job = "transcribe" if bundle.kind == "audio" else "read"
+        if rule != "modality" or self.conversions.get(job):
             return (rule, words)
         near = [
             each
             for each in (*self.left.refused, *self.misses.rows())
-            if each.rule != "output" and each.ids and wanted in self.case.index.group_of[each.ids[0]].jobs
+            if each.rule != "output" and each.ids and job in self.case.index.group_of[each.ids[0]].jobs
         ]
         nearest = max(near, key=lambda each: rules.rule_order(each.rule), default=None)
         why = hint(": {} is out, {}", nearest.ids[0], nearest.reason) if nearest is not None else ""
         return (
             rule,
-            hint("{}, and nothing reachable can {} it{}", words, "hear" if wanted == "transcribe" else "read", why),
+            hint("{}, and nothing reachable can {} it{}", words, "hear" if job == "transcribe" else "read", why),
         )
 
     # ---- routes -------------------------------------------------------------------------------
@@ -431,9 +431,9 @@ class Search:
                 choices = usable[place] if isinstance(usable, list) else []
                 better = min(choices, key=lambda each: each.lost, default=option)
                 if better.lost < option.lost and (words := self._fails(route, place, better)):
-                    kept = joined_names([each for each in option.missed if each not in better.missed])
+                    gained = joined_names([each for each in option.missed if each not in better.missed])
                     found.append(
-                        hint("{} could keep {} of {}, but that {}", route.endpoint.id, kept, bundle.title, words)
+                        hint("{} could keep {} of {}, but that {}", route.endpoint.id, gained, bundle.title, words)
                     )
         return found
 
@@ -463,10 +463,10 @@ class Search:
     def _reason(
         self, endpoint: Endpoint, group: EndpointGroup, rates: Rates, needs: CallDemand, numbers: RouteNumbers
     ) -> tuple[Reason, PricedRoute]:
-        held = priced_route(self.case, endpoint, group, rates, needs, numbers, self.floors.answer)
-        reason = rules.route_rejection(held, self.case)
+        priced = priced_route(self.case, endpoint, group, rates, needs, numbers, self.floors.answer)
+        reason = rules.route_rejection(priced, self.case)
         assert reason is not None, "limits and rules disagree"
-        return reason, held
+        return reason, priced
 
     def _improve(self) -> None:
         """Improve the best routes by local search: change one bundle at a time, as long as that helps."""
@@ -489,12 +489,12 @@ class Search:
         usable = self.pools.usable(route.group)
         if route.assignment.left_out or not isinstance(usable, list):
             return
-        ways_now = route.assignment.options
+        current = route.assignment.options
         for place, choices in enumerate(usable):
             for option in choices:
-                if option is ways_now[place]:
+                if option is current[place]:
                     continue
-                made = assign(self.case, (*ways_now[:place], option, *ways_now[place + 1 :]), token_rules)
+                made = assign(self.case, (*current[:place], option, *current[place + 1 :]), token_rules)
                 if (route.endpoint.id, made) in known:
                     continue
                 other = self.route(route.endpoint, route.group, route.rates, made, pool.demand(made), [])
