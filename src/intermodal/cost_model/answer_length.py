@@ -38,7 +38,7 @@ TYPICAL: dict[AnswerKind, tuple[float, float]] = {
 }
 _LOW_END = 1.96  # standard deviations of a logarithm from typical to low: 1 answer of 40 is shorter
 LENGTH_FIGURE, MEAN_FIGURE = "output_tokens", "output_mean"  # figures of statistics, "_" and a kind behind
-# Letters from and up to which a script lies; of others nothing is told apart.
+# First and last letter of each script; other scripts are not distinguished.
 _SCRIPTS: tuple[tuple[str, str, str], ...] = (
     ("greek", "\u0370", "\u03ff"), ("cyrillic", "\u0400", "\u052f"), ("hebrew", "\u0590", "\u05ff"),
     ("arabic", "\u0600", "\u06ff"), ("indic", "\u0900", "\u0dff"), ("thai", "\u0e00", "\u0e7f"),

@@ -1,4 +1,4 @@
-"""Tokens of sound that a model hears or speaks, by the named rule of its family.
+"""Tokens of audio input and output, by the named rule of a model's family.
 
 ``rate:10`` tokens a second, ``rate:25:32`` where sources differ, ``window:30:375`` where sound is padded to whole
 windows, ``window:30:750:25`` where some runtimes pad it and others count so many a second, ``by_time`` where it is

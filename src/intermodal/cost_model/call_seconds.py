@@ -23,7 +23,7 @@ def contrastive_seconds(rates: Rates, level: Level, pictures: float, megapixels:
     return looking + tokens * rates.read_in[level]
 
 
-# Times what one channel takes: what is said is said on one of them, and silence is passed over; both may be full.
+# Times what one channel takes: usually one of two channels has speech, and silence is skipped; both may be full.
 TWO_CHANNELS: Levels = (1.0, 1.5, 2.0)
 
 

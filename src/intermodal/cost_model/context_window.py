@@ -11,7 +11,7 @@ from intermodal.request import Request
 
 # Chat templates put a few tokens around each message; a whole conversation's worth, generously.
 TEMPLATE_TOKENS = 32
-LEAST_CONTEXT = 4096  # tokens of context that are asked for even where less would do
+LEAST_CONTEXT = 4096  # tokens of context that are requested even where less would do
 PROTOCOLS_WITH_CONTEXT: frozenset[Protocol] = frozenset({"ollama"})  # protocols that have words for it
 
 
@@ -45,7 +45,7 @@ def output_limit(step: Call, request: Request) -> int | None:
 
 
 def planned_context(step: Call, endpoint: Endpoint, request: Request) -> int | None:
-    """Return the context as a plan shows it, None where the server is not asked."""
+    """Return the context as a plan shows it, None where no context is requested."""
     if endpoint.host.protocol not in PROTOCOLS_WITH_CONTEXT or step.op not in ("generate", "translate", "score"):
         return None
     return requested_context(step, endpoint, output_limit(step, request))

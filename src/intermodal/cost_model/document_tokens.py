@@ -19,7 +19,7 @@ UNKNOWN_RULE = "no published rule for this model's documents"
 BY_PAGE = "billed by the page, not by tokens"
 
 PAGE = (612.0, 792.0)  # points: US letter
-SMALL_DPI, USUAL_DPI, LARGE_DPI = 72.0, 100.0, 200.0  # a page's picture; none of the vendors says
+SMALL_DPI, USUAL_DPI, LARGE_DPI = 72.0, 100.0, 200.0  # assumed of a page's picture; no vendor publishes it
 PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where its letters are not known: a scan has none
 
 
@@ -69,7 +69,7 @@ def _page(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> 
 def _gemini_pages(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
     """Gemini 3.x: at most so many tokens a page by media resolution (auto is medium), and the text it carries.
 
-    Source: Google, "Media resolution", 2026-11. Whether the text is billed is not said alike everywhere.
+    Source: Google, "Media resolution", 2026-11. The documentation is inconsistent on whether the text is billed.
     """
     level = {"low": 0, "auto": 1, "medium": 1}.get(leaves.detail, 2)
     most = numbers[level]

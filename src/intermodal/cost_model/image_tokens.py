@@ -2,7 +2,7 @@
 
 A rule is a name, numbers and words: ``openai_tile:85:170``. Every rule is one function with its source in
 ``image_rules``; a new family is a function there and one row of ``IMAGE_RULES``. Without a known rule the count is a
-wide range that says so.
+wide range with that as its basis.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def unknown_image_tokens(width: int, height: int) -> Quantity:
 
 _OPENAI = ("auto", "low", "high", "original")
 _LEVELS = ("auto", "low", "medium", "high", "ultra")
-IMAGE_RULES: dict[str, ImageRule] = {  # name -> function, fewest and most numbers, and what else its rules may say
+IMAGE_RULES: dict[str, ImageRule] = {  # name -> function, fewest and most numbers, and the check of its words
     "openai_tile": ImageRule(openai.openai_tiles, 2, 3, _OPENAI, openai.openai_tile_refusal, openai.is_openai_rounding),
     "openai_drawing": ImageRule(openai.openai_drawing_input, 4, 4, ("auto", "low", "high")),
     "openai_patch": ImageRule(openai.openai_one_budget, 3, 3, _OPENAI),
@@ -116,4 +116,4 @@ def _family(rule: str) -> tuple[ImageRule, RuleArguments] | None:
     arguments = read[1]
     if not family.least <= len(arguments.numbers) <= family.most or any(number <= 0 for number in arguments.numbers):
         return None
-    return (family, arguments) if family.says(arguments) else None
+    return (family, arguments) if family.are_words_valid(arguments) else None

@@ -1,7 +1,7 @@
 """Rates: an endpoint's price and speed per unit as plain floats, resolved once.
 
-Statistics of real runs take precedence over the catalog's speeds. A speed that nobody stated becomes the wide range of
-its kind of place, never zero. A price that nobody stated is infinity until it is multiplied by a count
+Statistics of real runs take precedence over the catalog's speeds. An unstated speed becomes the wide range of
+its kind of place, never zero. An unstated price is infinity until it is multiplied by a count
 (``call_prices.py``); on this machine prices are zero.
 """
 
@@ -29,7 +29,7 @@ from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.quantity import Quantity, between
 from intermodal.request import Zone
 
-UNKNOWN_CONTEXT = 4_096  # what a server that does not say is trusted with: the smallest common default
+UNKNOWN_CONTEXT = 4_096  # assumed where a server states none: the smallest common default
 LOCAL_ZONES = NEAR
 
 _NOT_MEASURED = "not measured here"
@@ -58,7 +58,7 @@ _HERE: dict[str, Quantity] = {  # a runtime on an ordinary machine without a GPU
 
 
 def assumed_speed(figure: str, zone: Zone) -> Quantity:
-    """Return the assumed speed of a kind of place, where nobody states it."""
+    """Return the assumed speed of a kind of place, for endpoints without a stated one."""
     return (_HERE if zone in LOCAL_ZONES else _ELSEWHERE)[figure]
 
 
@@ -134,7 +134,7 @@ class Rates(Struct, frozen=True, gc=False):
         return found
 
 
-# Seconds a second of a film's sound, where they were learned: over music some ears take many times as long.
+# Seconds a second of a film's sound, where they were learned: over music some transcribers take many times as long.
 FILM_FIGURE = "film_factor"
 TIMED_FIGURES = (
     "overhead",
@@ -153,7 +153,7 @@ TIMED_FIGURES = (
 def endpoint_rates(
     endpoint: Endpoint, statistics: Statistics, as_of: str, effort: ThinkingRequest = NO_THINKING_REQUEST
 ) -> Rates:
-    """Resolve an endpoint's price of that day, its speeds, and its reasoning at the effort ``asked`` for."""
+    """Resolve an endpoint's price of that day, its speeds, and its reasoning at an effort."""
     price = endpoint.price_on(as_of)
     base = _rates(endpoint, price, statistics, as_of, effort)
     if not price.above:
@@ -182,7 +182,7 @@ def known_rates(endpoint: Endpoint, as_of: str, effort: ThinkingRequest) -> Rate
 
 
 def reasoning_figure(name: str, effort: str) -> str:
-    """Return the name of a figure learned at an effort; plain where none was asked for.
+    """Return the name of a figure learned at an effort; plain where none was requested.
 
     >>> reasoning_figure("reasoning_tokens", "low"), reasoning_figure("reasoning_tokens", "")
     ('reasoning_tokens@low', 'reasoning_tokens')
@@ -226,7 +226,7 @@ _ROOMIER = 2.0  # times what eight of ten runs thought for
 
 
 def effort_key(effort: ThinkingRequest) -> str:
-    """Return the word under which answers at this effort are recorded, "" where none was asked for."""
+    """Return the word under which answers at this effort are recorded, "" where none was requested."""
     return (
         effort.effort
         or {"off": "none", "on": "on", "": ""}[effort.switch]

@@ -20,7 +20,7 @@ class RuleArguments(NamedTuple):
     words: Mapping[str, str] = {}
 
 
-ImageCounter = Callable[[int, int, str, RuleArguments], Quantity]  # width, height, detail, what the rule says
+ImageCounter = Callable[[int, int, str, RuleArguments], Quantity]  # width, height, detail, arguments of the rule
 ImageRefusal = Callable[[int, int, str, RuleArguments], str]
 
 
@@ -35,7 +35,7 @@ class ImageRule(NamedTuple):
         tokens: returns those of a picture. least, most: how many numbers its rules have.
         details: the levels of detail it knows; () where it has none and any is accepted.
         refuses: returns why a picture would be refused, "" when it would not.
-        says: returns whether the words of a rule are valid; a family without words accepts none.
+        are_words_valid: returns whether the words of a rule are valid; a family without words accepts none.
     """
 
     tokens: ImageCounter
@@ -43,7 +43,7 @@ class ImageRule(NamedTuple):
     most: int
     details: tuple[str, ...] = ()
     refuses: ImageRefusal | None = None
-    says: Callable[[RuleArguments], bool] = _has_no_words
+    are_words_valid: Callable[[RuleArguments], bool] = _has_no_words
 
 
 @lru_cache(maxsize=1_024)

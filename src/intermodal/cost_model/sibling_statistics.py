@@ -1,4 +1,4 @@
-"""Sibling statistics: what is known of a model at one endpoint, applied to the same model where nobody measured it.
+"""Sibling statistics: what is known of a model at one endpoint, applied to the same model where it is unmeasured.
 
 Without it two endpoints of one model are compared as a measurement with a guess, and the first to be measured wins for
 ever. Answer lengths are the model's own, wherever it runs. Speed depends on the place, so speeds apply only to places

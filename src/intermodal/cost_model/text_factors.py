@@ -1,7 +1,7 @@
 """Tokens that vocabularies make of a unit of each script: fewest, typical, most. Made by
 ``benchmarks/text_factors.py``, which fits them against the real tokenizers named beside each; the units are
-those of ``media/text/script_counts.py``. The vocabulary "" is one that nobody knows, from the least to the most of ten;
-"open" one that nobody knows of open weights, from the least to the most of eleven.
+those of ``media/text/script_counts.py``. The vocabulary "" is an unknown one, from the least to the most of ten;
+"open" an unknown one of open weights, from the least to the most of eleven.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def count_tokens(
     """Return the tokens of each part under a model's rules of one day.
 
     Args:
-        rules: of that day; an accepted kind without a rule gets a wide range that says so.
+        rules: of that day; an accepted kind without a rule gets a wide range with that as its basis.
         takes: kinds the catalog states, besides those its rules count; None where unknown: then no kind is refused, and
             the count says so.
         model: its name, for the words of a refusal.
@@ -129,7 +129,7 @@ def _counted(piece: CountablePart, rules: ModelTokenRules, takes: tuple[Kind, ..
         tokens = msgspec.structs.replace(tokens, basis=f"{whether}; {tokens.basis}")
     source = rules.sources.get(aspect, "") if aspect is not None else ""
     if piece.kind == "text" and piece.tokens is None:
-        source = ""  # a range from letters is nobody's rule
+        source = ""  # a range from letters has no published rule
     return CountedPart(piece=piece, tokens=tokens, source=source, refused=refused)
 
 

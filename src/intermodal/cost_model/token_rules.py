@@ -1,4 +1,4 @@
-"""Token rules: how an endpoint counts unconverted media, one ``TokenRules`` object per way of counting."""
+"""Token rules: how an endpoint counts unconverted media, one ``TokenRules`` object per set of rules."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _BY_TIME = "by_time"
 def native_token_rules(sheet: ModelTokenRules, takes: Collection[str]) -> TokenRules:
     """Return the rules of a day for the kinds an endpoint ``takes``: the fewer distinct rules, the less to add up.
 
-    A transcriber billed by time counts no tokens: where tokens are asked for, they are unknown.
+    A transcriber billed by time counts no tokens: where tokens are needed, they are unknown.
     """
     rules = {kind: rule for kind, rule in sheet.rules.items() if kind in takes}
     audio = rules.get("audio", "")

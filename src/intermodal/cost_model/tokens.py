@@ -40,7 +40,7 @@ PAGE_SPREAD: tuple[float, float] = (0.3, 4.0)  # fewest and most, times the typi
 PAGE_OVERLOOKED = 30.0  # tokens a megapixel of writing too small or too faint to be sampled
 PAGE_TYPICAL_MOST, PAGE_MOST = 620.0, 650.0  # tokens a megapixel
 
-# Audio as a model hears it. OpenAI 10 a second (realtime guide), Gemini 25 to 32, local encoders 6 to 25.
+# Audio as model input. OpenAI 10 a second (realtime guide), Gemini 25 to 32, local encoders 6 to 25.
 AUDIO: tuple[float, float, float] = (6.0, 10.0, 32.0)
 # A page sent whole: its text and one picture. Gemini 258 to 560 and text, Anthropic 1,500 to 3,000 and a picture.
 DOCUMENT_PAGE: tuple[float, float, float] = (258.0, 1000.0, 2600.0)
@@ -49,7 +49,7 @@ DOCUMENT_PAGE: tuple[float, float, float] = (258.0, 1000.0, 2600.0)
 # ones up to 600 a frame at two a second.
 VIDEO: tuple[float, float, float] = (64.0, 290.0, 1200.0)  # tokens a second
 
-# What an eye says of one picture, and what it is asked with, its picture and the question left out. Its answer is cut
+# A description of one picture, and its instruction without the picture and the question. The description is cut
 # at DESCRIPTION_MOST.
 DESCRIPTION: tuple[float, float, float] = (8.0, 60.0, 160.0)
 DESCRIPTION_MOST = 160
@@ -134,7 +134,7 @@ def text_part_tokens(part: PartFacts, vocabulary: Vocabulary) -> Quantity:
 
 
 def transcript_tokens(seconds: Quantity, measured: Quantity | None = None) -> Quantity:
-    """Tokens of a transcript. ``seen``: tokens per second of speech that this ear's earlier runs gave."""
+    """Tokens of a transcript. ``measured``: tokens per second of speech in this model's earlier runs."""
     if seconds.certainty == "exact" and seconds.mid == 0:
         return seconds
     if measured is not None:
@@ -188,7 +188,7 @@ def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str
 
 
 def unknown_audio_tokens(seconds: Quantity) -> Quantity:
-    """Return the tokens of sound that a model hears itself."""
+    """Return the tokens of audio that goes in unconverted."""
     return seconds.times(between(*AUDIO, "10 tokens a second (OpenAI); other families up to 32"))
 
 

@@ -29,7 +29,7 @@ from intermodal.request import JsonOutput, Output, Tool, ToolChoice
 EACH = (4.0, 10.0, 25.0)  # what a template puts around one definition
 # Fewest, typical and most tokens that templates make of one token of the JSON.
 OF_JSON: tuple[float, float, float] = (0.55, 1.0, 1.35)
-AROUND: tuple[float, float, float] = (5.0, 60.0, 200.0)  # what a template says of tools once, besides definitions
+AROUND: tuple[float, float, float] = (5.0, 60.0, 200.0)  # of a template's own text about tools, besides definitions
 
 # OpenAI Cookbook, "How to count tokens with tiktoken", tool calls, for gpt-4o: measured there, not a published rule.
 FUNCTION, PROPERTIES, PROPERTY, ENUM, ITEM, END = 7, 3, 3, -3, 3, 12

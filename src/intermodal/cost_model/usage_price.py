@@ -81,7 +81,7 @@ def _instead_of_tokens(part: CountedPart, units: Collection[str]) -> str:
         return "audio_seconds"
     if kind == "document" and none:
         return "input_document_pages"
-    spoken = "input_mchars" in units and "input_mtok" not in units  # what is said costs, and how long it takes does not
+    spoken = "input_mchars" in units and "input_mtok" not in units  # characters are billed, seconds are not
     return "input_characters" if spoken and kind in ("text", "framing", "speech") else ""
 
 

@@ -1,7 +1,7 @@
 """The executor's public door: what a surface uses that makes a call itself and streams its reply on.
 
 ``gateway/`` imports nothing else of this package; an import contract holds that. Runs go through
-``AsyncClient.execute``. What is here is what every attempt shares, whoever makes it:
+``AsyncClient.execute``. It holds what every attempt shares, in a run or on the direct path:
 
 - what it costs and how it ends: ``AttemptAccount``, ``settle``, ``upper_bound``, ``reservation``
 - how its answer is judged while it arrives: ``AnswerState``, ``stops_loops``, ``trailing_timeout``, ``answer_notes``

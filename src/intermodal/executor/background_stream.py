@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
 T = TypeVar("T")
-CLEAN_UP = 1.0  # seconds a reader who leaves waits for rows to be settled and children to end
+CLEAN_UP = 1.0  # seconds that closing waits for rows to be settled and children to end
 
 # Tasks are held here: the event loop itself keeps only weak references. By what they work with.
 _running: dict[asyncio.Task[None], tuple[Hashable, CancelScope]] = {}
@@ -86,4 +86,4 @@ async def _stop(tasks: list[asyncio.Task[None]]) -> None:
 def _forget(task: asyncio.Task[None]) -> None:
     del _running[task]
     if not task.cancelled():
-        task.exception()  # looked at: a reader who left does not want it on standard error
+        task.exception()  # retrieved, so that asyncio does not log it after the reader left

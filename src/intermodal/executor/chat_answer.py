@@ -64,7 +64,7 @@ class ChatAnswer:
         overran = beside is not None
         usage, reason = self.usage, self._reason
         if self._speech and usage.audio_tokens is None:
-            # Speech costs more than words: the answer is taken for all of it until its host tells the two apart.
+            # Speech costs more than text: the answer counts as all speech until its host reports the two separately.
             usage = msgspec.structs.replace(usage, audio_tokens=usage.output_tokens)
         if overran:  # words of a refusal are no answer, however many
             reason = "content_filter" if self._refusal else "length"
@@ -84,7 +84,7 @@ def thought_of(event: WireEvent) -> Thought | None:
 
 
 def _turn_parts(turn: TurnBuilder) -> tuple[Part, ...]:
-    """Return what the model said besides words: calls of tools, and what must go back to it as it came; () for words
+    """Return what the model returned besides text: tool calls, and blocks that must go back unchanged; () for text
     alone."""
     parts = tuple(Text(text=part.text) if isinstance(part, WireText) else part for part in turn.turn().parts)
     kept = tuple(part for part in parts if isinstance(part, (Text, ToolCall, Reasoning, Refusal, Opaque)))

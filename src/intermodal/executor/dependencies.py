@@ -44,7 +44,7 @@ class FrameLike(PictureLike, Protocol):
     """What ``media.decode.Frame`` has: a picture of a video, on the screen from ``at`` to ``until`` seconds.
 
     ``number`` is a page's, where there are pages and no times; else 0. ``scenes``: how many the video has, 0 where
-    nobody looked for them.
+    they were not looked up.
     """
 
     @property

@@ -57,7 +57,7 @@ class Replanner:
         self._emit = emit
         self._times = 0
         self._refused = False
-        # Who may answer: nobody but those the user was shown.
+        # Only endpoints that the user was shown may answer.
         self._answering = {candidate.endpoint for candidate in (plan.chosen, *plan.fallbacks)}
 
     def should_replan(self, surprise: ReplanReason) -> bool:
@@ -144,7 +144,7 @@ class Replanner:
             self._refused = True  # nothing was wrong, and a further size changes nothing
             return
         if surprise.blocked:
-            return  # the failure itself will be said, or the fallback that mends it
+            return  # the failure itself is reported, or the fallback that recovers from it
         if surprise.already_reported:
             return
         note = f"{surprise.reason}; {why}, so the run goes on as it is"
@@ -223,7 +223,7 @@ def lost_aspects(
     route: Candidate, before: Candidate, needs: Iterable[PartNeeds], policy: Policy
 ) -> tuple[Aspect, ...]:  # fmt: skip
     """Return the aspects that a new route loses, the old one kept, and the request wants: words always, what the
-    question needs or may need, and what the user asked to keep. A doubtful transcript is better than none."""
+    question needs or may need, and what the policy keeps. A doubtful transcript is better than none."""
     needed: set[Aspect] = {"words", *policy.keep}
     for each in needs:
         needed |= {need.aspect for need in (*each.needed, *each.unsure)}

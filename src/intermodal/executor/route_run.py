@@ -358,7 +358,7 @@ class RouteRun:
 
         return tell
 
-    # ---- what was made, looked at -------------------------------------------------------------
+    # ---- checks of products -------------------------------------------------------------------
 
     async def _made(self, step: Transform | Call, product: StepProduct, actual: Actual) -> None:
         await self.state.emit(StepFinished(actual=actual, derived=product.derived))
@@ -368,7 +368,7 @@ class RouteRun:
         ]
         self.state.unsaid.pop((step.op, product.part), None)
         if remarks and all(map(is_nearly_empty, product.pieces)):
-            # They may be all that is to be said, and then an error says it.
+            # They may be the whole result, and then an error reports it.
             self.state.unsaid[step.op, product.part] = remarks
         else:
             for note in remarks:
@@ -390,7 +390,7 @@ class RouteRun:
         problem = judged.finished.problem
         surprise = judged.surprise or self._replanner.limit(self._candidate, self.state.products, step.id)
         if surprise is not None and self.answers(step):
-            # An answer is made again only where the plan says what that would take.
+            # An answer is made again only where the plan has a price for it.
             priced = any(each.estimate.seconds.high for each in checks)
             surprise = msgspec.structs.replace(surprise, answers=True) if priced else None
         worse = self._surprise is None or self._surprise.only_size
@@ -445,7 +445,7 @@ Tell = Callable[[float], None]
 
 
 class _Heartbeat:
-    """Told in turn until they are ended. A timer, for a task costs ten times as much, and most calls need no sign."""
+    """Signals at regular intervals until ended. A timer: a task costs ten times as much, and most calls need none."""
 
     def __init__(self, tell: Tell, is_over: Callable[[], bool]) -> None:
         self._tell = tell
@@ -464,7 +464,7 @@ class _Heartbeat:
 
 
 async def with_heartbeat(work: Callable[[], Awaitable[T]], tell: Tell, is_over: Callable[[], bool]) -> T:
-    """What ``work`` returns; until then, and until ``is_over``, ``tell`` is called with the seconds that went by."""
+    """Return what ``work`` returns; until then, and until ``is_over``, call ``tell`` with the seconds that passed."""
     signs = _Heartbeat(tell, is_over)
     try:
         return await work()

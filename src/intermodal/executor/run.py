@@ -63,7 +63,7 @@ async def run(
 
     Args:
         tried: the first attempt where it was made before the run began.
-        allowance: the budget that pays for the run; asked before each attempt.
+        allowance: the budget that pays for the run; checked before each attempt.
 
     Raises:
         CallError: an endpoint failed and no fallback could take over.
@@ -99,7 +99,7 @@ class PlanRun:
         self._started = world.clock() - (0.0 if tried is None else tried.seconds)
         self._finished: Finished | None = None
         self._committed = False
-        self._too_long: list[Reroute] = []  # who could not hold what it was sent
+        self._too_long: list[Reroute] = []  # endpoints for which the prompt was too long
         deadline = request.policy.deadline
         self._ledger = RunLedger(world.store, self._id, request.policy.max_cost, allowance)
         self._ledger.answer = answer_length.kind_of_request(request)
@@ -141,7 +141,7 @@ class PlanRun:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._close_row(row, outcome)
-            del self._caller  # it tells us its events: a circle, which would hold what was asked, media and all
+            del self._caller  # its callback makes a reference cycle, which would keep the request and its media
         if self._finished is not None:
             await self._emit(self._finished)
 
@@ -195,7 +195,7 @@ class PlanRun:
         await self._explore(waiting)
         while waiting or (passed_over and not self._caller.force):
             if not waiting:
-                # Nobody else is left: what was passed over is asked all the same.
+                # No other endpoint is left: those with an open breaker are called all the same.
                 waiting, passed_over = [candidate for candidate, _ in passed_over], []
                 self._caller.force = True
             candidate = waiting.pop(0)
@@ -331,7 +331,7 @@ def _may_replace(candidate: Candidate, failures: list[Reroute], state: RunState,
 
 
 def _exceeded_context(failure: Reroute) -> bool:
-    """Return whether the prompt was too long for the endpoint. Limits on bytes or on the number of files say nothing
+    """Return whether the prompt was too long for the endpoint. Limits on bytes or on the number of files tell nothing
     about other endpoints."""
     error = failure.error
     return isinstance(error, errors.ContextExceeded) and not isinstance(error, errors.RequestTooLarge)

@@ -52,7 +52,7 @@ class RunState:
         self.gone = EgressLog(caller.ledger, world.catalog)
         self.products: dict[str, StepProduct] = {}
         self.finished: dict[str, FinishedConversion] = {}  # the same, with what was found out about them
-        # Notes that nothing was found, by op and part: kept until it is known whether the answer itself says so.
+        # Notes that nothing was found, by op and part: kept until it is known whether the answer states it.
         self.unsaid: dict[tuple[str, int], list[Note]] = {}
         self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}
         self.prepare = InputPreparer(opened, world.media, parts)
@@ -143,7 +143,7 @@ class CoreSlots:
             if self._waiting.pop(turn, None) is None:  # it was its turn as it was cancelled
                 self._give_back(use)
             else:
-                self._let_begin()  # who comes next may need less
+                self._let_begin()  # the next one in the queue may need less
             raise
 
     def _give_back(self, use: CoreUse) -> None:

@@ -166,4 +166,4 @@ def test_rules_have_unique_names_and_come_in_stages() -> None:
     names = [rule.name for rule in RULES]
     assert len(set(names)) == len(names)
     stages = [rule.stage for rule in RULES]
-    assert stages == sorted(stages, key=("endpoint", "way", "route").index)
+    assert stages == sorted(stages, key=("endpoint", "option", "route").index)

@@ -50,7 +50,7 @@ def gemini_budget(width: int, height: int, detail: str, arguments: RuleArguments
     """Gemini 3.x: a most number of tokens by media resolution; auto is high.
 
     Numbers: low, medium, high, ultra high. Google calls them maxima. The low end is what whole rows of 48 pixels
-    leave of such a budget at this shape, as Gemma 4 fills its own; nobody published how Gemini does.
+    leave of such a budget at this shape, as Gemma 4 fills its own; Gemini's own rule is not published.
 
     >>> int(gemini_budget(1024, 1024, "auto", RuleArguments((280, 560, 1120, 2240))).mid)
     1120

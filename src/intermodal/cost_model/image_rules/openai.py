@@ -1,7 +1,7 @@
 """OpenAI's pictures: tiles of 512 pixels, or patches of 32 under a budget that depends on model, detail and date.
 
 Source of all: OpenAI, "Images and vision" guide, as read in spring 2026 and in 2026-11. Nothing is scaled up. The
-guide says that what is billed may differ by one token, by rounding.
+guide states that the billed number may differ by one token, by rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OPENAI_TILE_BASIS, OPENAI_PATCH_BASIS = "OpenAI's tile rule", "OpenAI's patch ru
 def openai_tiles(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """``base + tile * ceil(w / 512) * ceil(h / 512)`` after fitting into 2048 and a short side.
 
-    Numbers: base, tile, the short side (768 where not said). Low detail is ``base``. The other side is floored;
+    Numbers: base, tile, the short side (768 by default). Low detail is ``base``. The other side is floored;
     ``rounding=open`` where measurements also fit rounding to the nearest (gpt-4.1): the range covers both.
 
     >>> int(openai_tiles(1024, 1024, "high", RuleArguments((85, 170))).mid), int(

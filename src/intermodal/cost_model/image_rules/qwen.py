@@ -16,7 +16,7 @@ QWEN_LONGEST_SHAPE = 200  # long side over short side; more is refused
 def qwen_smart_resize(width: int, height: int, detail: str, arguments: RuleArguments) -> Quantity:
     """Tokens of one picture.
 
-    Numbers: factor (28; Qwen3-VL 32), most pixels, least pixels (4 units where not said), and the least pixels of other
+    Numbers: factor (28; Qwen3-VL 32), most pixels, least pixels (4 units by default), and the least pixels of other
     runtimes. The budget is the processor's ``max_pixels`` as the model's own files state it; a server may set less.
     Small pictures of Qwen3-VL are scaled up to 65,536 pixels by transformers and vLLM, and are not by qwen-vl-utils.
 

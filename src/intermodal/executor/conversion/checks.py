@@ -1,7 +1,7 @@
 """Checks of what a step made: remarks for the user, and findings that may change the plan. Pure.
 
 ``remarks`` covers every conversion; ``run_check`` runs the plan's checks. The last part compares columns of amounts
-with the total below them. A total that differs from their sum says little: a tax, a discount or rounding may explain
+with the total below them. A total that differs from their sum proves little: a tax, a discount or rounding may explain
 it. A total that differs from it in one digit in one place (``1,380.50`` and ``1,330.50``) suggests a misread digit: of
 totals that are otherwise no sum, one in a hundred differs so by chance.
 """
@@ -23,32 +23,32 @@ from intermodal.plans.facts import PageFacts, PartFacts
 from intermodal.plans.step import Call, Transform
 from intermodal.quantity import Quantity
 
-_LOOP = 4  # the same sentence so often in a row is a stuck ear, not a speaker
+_LOOP = 4  # repetitions of a sentence from which on the transcriber is stuck, not the speaker
 _LINES = 6  # the same line so often in a row is a stuck writer
 _PHRASES = 8  # and so is the same phrase of three words and more
 _PHRASE_WORDS = range(3, 41)
-# An ear's mean probability of its words. English speech read by whisper-tiny.en: 0.57 with loud noise to 0.79 clean;
-# French, German, Spanish and Italian read by it as English: 0.13 to 0.39. whisper-base in their own languages: 0.47
+# A transcriber's mean probability of its words. English speech by whisper-tiny.en: 0.57 with loud noise to 0.79 clean;
+# French, German, Spanish and Italian by it, as English: 0.13 to 0.39. whisper-base in their own languages: 0.47
 # to 0.67, the lowest with wrong words.
-_FOREIGN = 0.45  # below it, an ear of one language was given another
-_UNSURE = 0.4  # below it, any ear was guessing
-# Words a second of what an ear calls speech: slow dictation has 1.5. An ear that leaves repeats out, or hears a word
+_FOREIGN = 0.45  # below it, a transcriber of one language was given another
+_UNSURE = 0.4  # below it, any transcriber was guessing
+# Words a second of detected speech: slow dictation has 1.5. A transcriber that omits repeats, or finds a word
 # here and there in noise, has fewer. A word is six letters at most, so that scripts without blanks are counted too.
 _SPARSE = 0.8
 _SPARSE_FROM = 10.0  # seconds of one segment; in shorter ones a pause is nothing
 _WORD_LETTERS = 6
-# A stretch whose words its ear thinks less likely is doubted, and a recording where that is a share of it (``SPOILT``).
+# A segment with less likely words is doubted, and a recording where such segments are a share of it (``SPOILT``).
 # By whisper-base, of English under noise, echo, pauses, a narrow band, at other speeds: of the five recordings of which
 # fewer than four words in five arrive, 16 to 100 % is below; of the nine others, and of clean French, nothing.
 _DOUBTED = 0.5
 _COMPRESSED = 2.4  # length over length compressed, from which on Whisper itself takes words for a loop
 _WINDOW = 30.0  # seconds of words that are compressed together
-_UNHEARD = 0.1  # share of a recording that is loud and has no words, from which on that is said
+_UNHEARD = 0.1  # share of a recording that is loud and has no words, from which on it is reported
 _MOST = 0.5  # share of lines, or of seconds, that are not, from which on most of the words arrive
 # Letters read over the fewest that were counted by their edges, below which words are missing. 26 pages and pictures
 # of known words, small print, tables and charts among them, have 0.9 times as many and more.
 _READ = 0.4
-_LEGIBLE = 0.7  # mean confidence of the characters an eye read, below which they are guesses
+_LEGIBLE = 0.7  # mean confidence of characters, below which a reading is a guess
 _TEXT = 0.04  # share of a picture's area that is text, from which on there must be words to read
 _LETTERS = re.compile(r"[^\W_]")
 
@@ -185,7 +185,7 @@ def _transcript(made: CheckSubject) -> CheckFinding:
 
 
 def _missed(transcript: Transcript, name: str) -> CheckFinding:
-    """What is wrong where some of what is said was heard badly, or not at all."""
+    """Return the finding where some speech was transcribed badly, or not at all."""
     surely, spoken = confident_seconds(transcript)
     if spoken:
         amount = "most" if surely >= _MOST * spoken else "few"
@@ -207,7 +207,7 @@ def confident_seconds(transcript: Transcript) -> tuple[int, int]:
 
 
 def _doubted(segments: Sequence[Segment]) -> list[Segment]:
-    """Stretches whose words the ear thinks unlikely, or that say the same over and over."""
+    """Return the segments with unlikely words, or with the same words over and over."""
     found: list[Segment] = []
     for _, some in groupby(segments, lambda each: (each.speaker, each.start // _WINDOW)):
         window = list(some)
@@ -218,7 +218,7 @@ def _doubted(segments: Sequence[Segment]) -> list[Segment]:
 
 
 def sparse_finding(name: str, lost: tuple[int, float]) -> CheckFinding:
-    """What is wrong where an ear heard hardly a word in a long stretch of speech."""
+    """Return the finding where a long stretch of speech has hardly a word."""
     words, seconds = lost
     if not seconds:
         return CheckFinding()
@@ -262,7 +262,7 @@ def _totals(made: CheckSubject) -> CheckFinding | None:
 
 
 def _legible(lines: Sequence[ReadLine], name: str) -> CheckFinding | None:
-    """What is wrong where the reader knows that words are missing, or doubts more than a few lines. A page's mean tells
+    """What is wrong where the reader knows that words are missing, or doubts more than a few lines. A page's mean shows
     little: it stays high where single lines are spoilt."""
     unread = sum(line.unread for line in lines)
     doubted = sum(line.confidence < DOUBTED and not line.unread for line in lines)
@@ -368,7 +368,7 @@ def _repeats_every(words: list[str], size: int) -> bool:
     """Whether some phrase of ``size`` words stands eight times in a row.
 
     Then ``least`` words in a row are each the one a phrase before, and one of their places is a multiple of ``least``:
-    only there is looked, so that all sizes together cost a third of a look at each word.
+    only those places are compared, which costs a third of comparing every word.
     """
     least = size * (_PHRASES - 1)
     for place in range(least, len(words), least):
@@ -385,7 +385,7 @@ def _repeats_every(words: list[str], size: int) -> bool:
 
 
 def looped(transcript: Transcript) -> bool:
-    """The same segment at least four times in a row, the way a stuck ear speaks."""
+    """Return whether a segment occurs at least four times in a row, as from a stuck transcriber."""
     run = 1
     words = [segment.text.strip().lower() for segment in transcript.segments]
     for before, after in pairwise(words):
@@ -477,7 +477,7 @@ def _by_one_digit(one: int, other: int) -> bool:
 
 
 def describe_mismatch(found: Sequence[MismatchedTotal], name: str, *, read: bool = True) -> str:
-    """What to say of them. ``read``: off a picture; else they stand so in the document's own text."""
+    """Return a sentence about them. ``read``: from a picture; otherwise the document's own text has them so."""
     first = found[0]
     label = f" {first.label!r}" if first.label else ""
     where = f"{'read from' if read else 'in'} {name}"

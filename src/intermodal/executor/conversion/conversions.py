@@ -83,7 +83,7 @@ def product_of_lines(
 
 
 def _with_unread(text: str, lines: tuple[ReadLine, ...]) -> str:
-    """What was read, and what was not, so that a model does not take what is missing for what is not there."""
+    """Return the text with a remark on unread lines, so that a model does not take missing text for absent text."""
     missing = sum(line.unread for line in lines)
     if not missing:
         return text or NOTHING_READ
@@ -92,7 +92,7 @@ def _with_unread(text: str, lines: tuple[ReadLine, ...]) -> str:
 
 
 def _adds(facts: PartFacts, number: int, lines: tuple[ReadLine, ...]) -> bool:
-    """Whether a picture on a page says something that the page's text does not: a tenth of its words at least."""
+    """Return whether a picture adds to its page's text: a tenth of its words at least."""
     known = next((set(page.words) for page in facts.pages if page.number == number), set())
     read = [word for line in lines for word in WORD_OF_PAGE.findall(line.text.lower())]
     return any(line.unread for line in lines) or sum(word not in known for word in read) > 0.1 * len(read)
@@ -148,7 +148,7 @@ class Converters(Value, frozen=True):
     """What converts in a run, for the cache keys.
 
     Attributes:
-        language: the language that speech recognition is told. question: what descriptions are made for.
+        language: the stated language of speech. question: what descriptions are made for.
         readers: version of the text recognition here. sums: checksum of weights by name.
     """
 
@@ -159,7 +159,7 @@ class Converters(Value, frozen=True):
     sums: Callable[[str], str] = _no_sum
 
     def of(self, step: Transform | Call) -> str:
-        """Return what identifies the converter of a step: endpoint, weights, version, and what it is told."""
+        """Return what identifies the converter of a step: endpoint, weights, version, and its hints."""
         if isinstance(step, Transform):
             return "media"
         endpoint = self.catalog.by_id.get(step.endpoint)
@@ -178,7 +178,7 @@ class Converters(Value, frozen=True):
 
 
 def cache_keys(steps: tuple[Step, ...], facts: Facts, makers: Converters) -> dict[str, str]:
-    """Return the cache key of each conversion, from the original bytes through all steps on the way.
+    """Return the cache key of each conversion, from the original bytes through all steps.
 
     A description's key includes its question. The output format does not matter, nor a selection of pages: later steps
     name the pages they take.
@@ -225,8 +225,8 @@ def image_cache_key(step: Call, picture: ImageInput, makers: Converters) -> str:
 
 
 def language_of(step: Call, language: str) -> str:
-    """The language a step is told: an ear what the plan says, where "" lets it find out, as one that follows an ear
-    which was told the wrong one must; a reader that of the policy (``language``)."""
+    """Return the language given to a step: to a transcriber that of the plan, where "" lets it detect the language (a
+    repetition after a wrong language must); to a reader that of the policy (``language``)."""
     return TranscribeSpeech.of(step).language if step.op == "transcribe" else language
 
 
@@ -292,7 +292,7 @@ def merge_codes(lines: Sequence[ReadLine], codes: Sequence[CodeLike]) -> tuple[R
     ]
     code_lines = [ReadLine(text=_code_text(code), confidence=1.0, box=code.box) for code in codes]
     if not all(any(line.box) for line in print_):
-        return (*print_, *code_lines)  # a reader that does not tell where lines are
+        return (*print_, *code_lines)  # from a reader without positions of lines
     return in_reading_order((*print_, *code_lines))
 
 

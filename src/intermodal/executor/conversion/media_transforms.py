@@ -23,7 +23,7 @@ from intermodal.plans.step_parameters import (
     SampleFrames,
 )
 
-DEFAULT_FRAMES = 12  # where a step does not say how many
+DEFAULT_FRAMES = 12  # where a step states no number
 
 
 async def run_transform(
@@ -106,7 +106,7 @@ async def _demux(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLik
 async def _subtitles(
     step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress
 ) -> StepProduct:
-    """What a film's subtitles say, each line at its time: exact, and heard by nobody."""
+    """Return a video's subtitles as text with times: exact, without a model."""
     facts: PartFacts = opened.facts.parts[step.part]
     parameters = ExtractSubtitles.of(step)
     lines = await media.subtitles(opened.data(step.part), parameters.track, name=facts.name)
@@ -132,7 +132,7 @@ async def _resize(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLi
 
 
 async def _select(step: Transform, opened: OpenedMediaLike, media: MediaWorkerLike, progress: Progress) -> StepProduct:
-    """Which pages are used is written into the steps that use them; this one says it to people."""
+    """Return an empty product: later steps name the pages they use, and this one shows the selection in the plan."""
     return StepProduct(part=step.part)
 
 

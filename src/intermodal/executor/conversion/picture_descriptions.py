@@ -34,14 +34,14 @@ from intermodal.store.conversion_cache import CachedConversion
 # Makes one call of a step, which it begins when the first attempt is about to be made.
 Calls = Callable[[CallJob], Awaitable[FinishedCall]]
 
-MAX_TOKENS = 160  # of a description, where the plan does not say
+MAX_TOKENS = 160  # of a description, where the plan states none
 QUESTION_CHARS = 2_000  # of a question that a description is made for
 AT_ONCE = 4  # calls to a host elsewhere that run side by side
 DESCRIBE = "Describe the image in one sentence."
 
 
 def question_of(request: Request) -> str:
-    """What the sender says in the last message."""
+    """Return the prompt of the last message, without files."""
     if not request.messages:
         return ""
     parts = request.messages[-1].parts
@@ -50,7 +50,7 @@ def question_of(request: Request) -> str:
 
 
 def converters_of(world: Dependencies, request: Request) -> conversions.Converters:
-    """Who converts for this request, and what they are told."""
+    """Return what identifies the converters of this request, for cache keys."""
     return conversions.Converters(
         catalog=world.catalog, language=request.policy.language, question=question_of(request),
         readers=world.readers(), sums=cache(world.sums),
@@ -133,7 +133,7 @@ def _job(step: Call, endpoint: Endpoint, picture: ImageInput, question: str, wor
 
 
 def _refuse_refusal(done: FinishedCall, endpoint: Endpoint, step: Call) -> None:
-    """A refusal is passed on with its reason; nobody else is asked instead."""
+    """Raise a refusal with its reason; no other endpoint is tried."""
     if done.made.finish_reason == "content_filter" and not done.made.text.strip():
         reason = " ".join(done.made.refusal.split())[:300]
         quoted = f': "{reason}"' if reason else ""

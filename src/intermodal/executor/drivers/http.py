@@ -125,7 +125,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext, server: 
 
 
 async def _report(event: WireEvent, line: AttemptContext) -> None:
-    """Tell a piece of an answer to whoever waits for it."""
+    """Pass a piece of an answer on."""
     if is_visible(event):
         line.answering()
     if isinstance(event, WireTextDelta):
@@ -140,7 +140,7 @@ def _texts(job: CallJob) -> tuple[str, ...]:
 
 async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> AsyncIterator[WireEvent]:
     """Decoded events until the proper end, or an Error. Some hosts never close after the finish reason. ``whole``: no
-    stream was asked for."""
+    stream was requested."""
     import anyio
 
     chunks = response.chunks()
@@ -249,7 +249,7 @@ async def draw(job: CallJob, world: Dependencies, line: AttemptContext, server: 
         body = await response.read(MAX_PICTURES)
         reply = codec.decode_reply(body, job.endpoint.id, headers=response.headers)
     usage = reply.usage
-    if usage.image_tokens is None:  # taken for all of it until told apart
+    if usage.image_tokens is None:  # counts as all of it until reported separately
         usage = msgspec.structs.replace(usage, image_tokens=usage.output_tokens)
     prompts = reply.prompts or ("",) * len(reply.images)
     drawn = tuple(
@@ -273,7 +273,7 @@ def _model(job: CallJob) -> str:
 async def _posted(
     job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress, encoded: EncodedRequest
 ) -> AsyncIterator[Response]:
-    """The reply to a POST, once it says 2xx; any other is raised as the error it stands for."""
+    """Return the reply to a POST with a 2xx status; raise any other as the error it stands for."""
     endpoint = job.endpoint
     timeouts = _timeouts(job, world)
     if line.remaining is not None:

@@ -74,14 +74,14 @@ class CallResult(Value, frozen=True):
     Attributes:
         refusal: the model's reason for a refusal.
         lines: recognised lines of each image, in order.
-        vectors: those of a text, or of images, and of the labels after it; ``contrastive`` says how to compare them.
+        vectors: those of a text, or of images, and of the labels after it; ``contrastive`` is how to compare them.
         candidates: the likeliest first tokens of an answer, each with its log probability.
         drawn: images. seed: the seed that was chosen where none was given.
         pcm: speech (signed 16-bit, mono, ``rate`` samples per second). silent: lines that have no sound.
         looped: we stopped reading an answer that repeated itself; it has no usage then.
         overran: it went on after its token limit and was stopped there; it has usage only where it came whole.
         beside: what an answer that was stopped had besides words: reasoning, and arguments of tool calls.
-        said: everything a chat returned, in order, where that was not words alone: tool calls, and blocks that go back
+        said: everything a chat returned, in order, where that was not only text: tool calls, and blocks that go back
             unchanged.
     """
 

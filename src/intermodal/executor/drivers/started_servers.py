@@ -14,7 +14,7 @@ from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallR
 from intermodal.protocols.special_tokens import special_tokens, without_special_tokens
 from intermodal.transport.addresses import HostAddress
 
-# Where nobody asked for chance, the likeliest words: small models wander off otherwise, and the same question
+# Without stated sampling, temperature 0: small models wander off otherwise, and the same question
 # gives the same answer twice.
 TEMPERATURE = 0.0
 
@@ -28,7 +28,7 @@ async def chat(job: CallJob, world: Dependencies, line: AttemptContext) -> CallR
 
 
 def steady(job: CallJob) -> CallJob:
-    """The job, without chance where nobody asked for any."""
+    """Return the job at temperature 0 where no sampling is stated."""
     if job.chat is None or job.chat.sampling.temperature is not None:
         return job
     sampling = msgspec.structs.replace(job.chat.sampling, temperature=TEMPERATURE)
@@ -36,7 +36,7 @@ def steady(job: CallJob) -> CallJob:
 
 
 def unmarked(job: CallJob, marks: tuple[str, ...]) -> CallJob:
-    """Return the job with the model's marks broken up in whatever anybody says: only the template begins a turn.
+    """Return the job with the model's special tokens broken up in all content: only the template begins a turn.
 
     What a client of a server elsewhere wrote is the client's business; this server is ours.
     """

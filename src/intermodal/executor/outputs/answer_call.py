@@ -68,7 +68,7 @@ async def _generate(run: RouteRun, step: Call) -> Finished:
     schema = request.output if isinstance(request.output, JsonOutput) else None
     enforced = schema is not None and schema_delivery(endpoint.host, await _closable(schema)) != "asked"
     job = await _job(run, step, endpoint, messages, stands_for, enforced=enforced)
-    # What nobody reads along, or may not, is shown once it is whole: until then another route may take over.
+    # A buffered answer is emitted when complete: until then another route may take over.
     live = run.state.world.live and request.policy.streaming == "live" and not run.may_ask_again()
     speaker = CommitGate(endpoint.id, run.state.emit, live=live and (schema is None or enforced))
     try:
@@ -120,8 +120,8 @@ async def _job(
     *,
     enforced: bool,
 ) -> CallJob:
-    """The call that answers: ``held`` to a schema by its host, and told of it where the host does not, or asked for it
-    in words."""
+    """Return the call that answers: with its schema ``enforced`` by the host, stated in the prompt, or requested in
+    words."""
     request = run.state.request
     schema = request.output if isinstance(request.output, JsonOutput) else None
     long = is_long(messages, request.tools, request.output)
@@ -180,7 +180,7 @@ def _fitted(
 def _with_schema(
     host: Host, messages: tuple[WireMessage, ...], enforced: bool, schema: JsonOutput
 ) -> tuple[WireMessage, ...]:
-    """The messages with what a model is told of its answer's schema."""
+    """Return the messages with the instruction about the schema."""
     instructed = json_answer.schema_instruction(
         schema, host, enforced=enforced, speaks_of_json=lambda: "json" in prompt.all_text(messages).lower()
     )
@@ -193,10 +193,10 @@ def is_brief(step: Call) -> bool:
 
 
 def _no_content_error(run: RouteRun, step: Call, missing: tuple[EmptyFile, ...]) -> Exception:
-    """Files in which nothing was found: a model would make something up, so it is not asked, and that is an error.
+    """Return the error for files without content: a model would make something up, so it is not called.
 
-    A fallback may still look at pictures and pages in another way; silence stays silence. The error says what was not
-    found, so no note does; of a video it may say one track alone.
+    A fallback may still convert pictures and pages with another option; silence stays silence. The error names what
+    was not found, so no note does; of a video it may name one track only.
     """
     state = run.state
     for op, part in list(state.unsaid):
@@ -229,7 +229,7 @@ def _unreadable_error(run: RouteRun, step: Call, parts: tuple[PartFacts, ...]) -
 
 
 def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
-    """A refusal with nothing said is an error with the model's reason; nobody else is asked instead."""
+    """Raise a refusal without an answer as an error with the model's reason; no other endpoint is tried."""
     made = done.made
     return not speaker.committed and is_refusal(made.finish_reason, made.text, called=made.called)
 
@@ -237,7 +237,7 @@ def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
 async def _validated(
     run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonOutput, speaker: CommitGate
 ) -> tuple[FinishedCall, object]:
-    """The data of a JSON answer. An answer nobody has seen gets one repair call; one that calls tools is none yet."""
+    """Return the data of a JSON answer. One not yet shown gets one repair call; one that calls tools is not checked."""
     if done.made.called:
         return done, None
     parsed = await _parsed(run, job, done, schema)
@@ -277,9 +277,9 @@ async def _parsed(run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonO
     """The answer, held against its schema.
 
     Raises:
-        OutputUnchecked: that takes too much work. Asking again would be paid again, and nothing says that the next
+        OutputUnchecked: that takes too much work. A repeated call would be paid again, and the next answer need not
             answer takes less.
-        SchemaInvalid: the schema is none, and whoever made the request did not look.
+        SchemaInvalid: the schema is not usable, and the caller did not check it.
     """
     try:
         return await run_bounded(partial(json_answer.parse, done.made.text, schema.schema))
@@ -321,7 +321,7 @@ async def _transcribe(run: RouteRun, step: Call) -> Finished:
 
 
 async def _translate(run: RouteRun, step: Call) -> Finished:
-    """What was heard, in another language. Silence is translated by nobody."""
+    """Return the transcript in another language. Silence is not translated."""
     endpoint = run.state.endpoint(step)
     request, stands_for, transcript = await translation.translation_request(run, step)
     if transcript is not None and not transcript.text:

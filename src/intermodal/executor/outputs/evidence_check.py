@@ -55,7 +55,7 @@ def sources_of(
 ) -> EvidenceSources:
     """What a model was given to answer from; no texts where no file came with the request.
 
-    What its sender says counts where there are files: an answer may repeat it. ``heard``: transcripts, by part.
+    The prompt counts where there are files: an answer may repeat it. ``transcripts``: by part.
     """
     files: list[EvidenceSource] = []
     sources: list[EvidenceSource] = []
@@ -87,10 +87,10 @@ async def check_evidence(
     run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, speaker: CommitGate,
     stands_for: Mapping[int, tuple[ModelInput, ...]], ask: Ask | None,
 ) -> JsonAnswer:  # fmt: skip
-    """The answer with where its values stand, asked for once more where the plan says so and one stands nowhere.
+    """Return the answer with where its values occur; request it once more where the plan allows it and one is missing.
 
-    ``asked``: the messages that ask for a schema; None where nobody may be asked, as the answer was repaired already.
-    Of two answers the one with fewer values that stand nowhere is kept, and what still stands nowhere is said.
+    ``ask``: writes the messages for a schema; None where no more calls are allowed, as the answer was repaired already.
+    Of two answers the one with fewer unverified values is kept, and those that remain are reported.
     """
     state, policy = run.state, run.state.request.policy
     if policy.evidence == "off" or found.data is None:
@@ -152,10 +152,10 @@ def _shown(value: Any) -> str:
 async def _ask_again(
     run: RouteRun, job: CallJob, found: JsonAnswer, schema: JsonOutput, sources: EvidenceSources, ask: Ask
 ) -> tuple[JsonAnswer, Actual | None, str]:
-    """The answer with those values in it that were asked for again, or as it was; what that took; how to go on with the
-    sentence on what stands nowhere.
+    """Return the answer with the values that were requested again, or unchanged; its actual figures; and the end of the
+    sentence on unverified values.
 
-    Only fields that stand nowhere are asked for again, without the first answer: a small model repeats what it said.
+    Only unverified fields are requested again, without the first answer: a small model repeats its answer.
     """
     import anyio
 
@@ -179,7 +179,7 @@ async def _ask_again(
     except errors.BudgetExceeded:
         return found, None, ", and there was no money left to ask again"
     except (errors.IntermodalError, Reroute):
-        pass  # what went wrong is told with the attempt; the answer that is there stays
+        pass  # the attempt reports what went wrong; the first answer stays
     if done is None:
         return found, None, ", and asking again failed"
     suffix = ", also when asked again"
@@ -188,7 +188,7 @@ async def _ask_again(
 
 
 class _Part(NamedTuple):
-    """A schema of some fields alone. ``numbers``: those that are asked for as they stand in the text; ``codes``: those
+    """A schema of some fields only. ``numbers``: those that are requested as written in the text; ``codes``: those
     that are lists of codes."""
 
     output: JsonOutput
@@ -197,10 +197,10 @@ class _Part(NamedTuple):
 
 
 def _part(schema: JsonOutput, found: JsonAnswer) -> _Part | None:
-    """A schema of those fields alone that have values which stand nowhere; None where it cannot be taken apart.
+    """Return a schema of the fields with unverified values only; None where the schema cannot be split.
 
-    A number is asked for in the letters of the text: JSON has no commas between thousands, and a small model that wants
-    to write "5,860.19" where a number must stand ends it after the five.
+    A number is requested as it is written in the text: JSON has no commas between thousands, and a small model that
+    wants to write "5,860.19" where a number is required ends it after the five.
     """
     properties = schema.schema.get("properties")
     names = list(dict.fromkeys(steps(field)[0] for field in found.unverified if field))
@@ -248,7 +248,7 @@ def _asking_for(call: ChatCall, schema: JsonOutput, ask: Ask) -> ChatCall:
 
 
 async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, part: _Part | None) -> JsonAnswer | None:
-    """The first answer with what was asked for again in its place; None where that is no valid answer."""
+    """Return the first answer with the repeated values in place; None where that is no valid answer."""
     target = schema if part is None else part.output
     try:
         parsed = await run_bounded(partial(json_answer.parse, done.made.text, target.schema))
@@ -266,7 +266,7 @@ async def _merged(found: JsonAnswer, done: FinishedCall, schema: JsonOutput, par
 
 
 def _selected(data: dict[str, Any], part: _Part) -> dict[str, Any]:
-    """What was asked for again, numbers read; without those in which no number stands."""
+    """Return the repeated values with numbers parsed, without those that hold no number."""
     selected = {name: data[name] for name in part.output.schema["properties"] if name in data}
     for name in part.numbers & selected.keys():
         number = number_in(str(selected[name]))

@@ -59,7 +59,7 @@ def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
 def picture_call(
     endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str, given: tuple[ImageInput, ...]
 ) -> ImageCall:
-    """What the host is told: as the plan has it, as far as it has words for it."""
+    """Return the call with the settings of the plan that the host's protocol has fields for."""
     drawn, has = DrawImage.of(step), supported_image_options(endpoint.host)
     given, mask = (given[:-1], given[-1].data) if output.mask else (given, b"")
     return ImageCall(
@@ -87,7 +87,7 @@ def _pictures(stands_for: Mapping[int, tuple[ModelInput, ...]]) -> tuple[ImageIn
 
 
 async def _in_format(run: RouteRun, step: Call, made: Drawn, output: ImageOutput) -> Drawn:
-    """The picture in the format that was asked for. A PNG is made of any other; what else came is said."""
+    """Return the picture in the requested format. PNG is made of any other; a different format is noted."""
     media_type = _TYPES.get(output.format, made.media_type)
     if made.media_type == media_type:
         return made

@@ -41,8 +41,8 @@ _TRIED = 8  # places of an answer at which a value may begin
 
 
 class ParsedAnswer(Value, frozen=True):
-    """``problem`` is "" when ``data`` is valid; else it says in a few words what is wrong. ``text``: the data as it was
-    written, without what stood around it. ``mended``: what was read in another way than it was written."""
+    """``problem`` is "" when ``data`` is valid; else what is wrong, in a few words. ``text``: the data as it was
+    written, without what stood around it. ``mended``: what was read otherwise than it was written."""
 
     data: Any = None
     text: str = ""
@@ -55,7 +55,7 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer
     it are left out; what is not JSON, or not what the schema asks for, is put right where it has one reading
     (``json_schema/repair.py``).
 
-    Raises BudgetExhausted where neither can be said within the budget, Cancelled, and what ``known_schema`` raises.
+    Raises BudgetExhausted where neither is decided within the budget, Cancelled, and what ``known_schema`` raises.
     """
     try:
         values = _values(text, budget)
@@ -116,7 +116,7 @@ def _value(body: str, begin: int, budget: StepBudget) -> tuple[ParsedAnswer, int
             made, end = repair(body, begin, budget)
             value, _ = read_json(made, 0, budget)
         except ValueError:
-            raise error from None  # what Python's reader says is known to models
+            raise error from None  # models know the messages of Python's parser
         return ParsedAnswer(data=value, text=made, mended=("it was not quite JSON",)), end
 
 
@@ -136,7 +136,7 @@ def strip_code_fence(text: str) -> str:
 
 
 def stands(parsed: ParsedAnswer, text: str, *, cut: bool, whole: bool) -> bool:
-    """Return whether an answer that nobody has seen is given out as it came: nothing is to be repaired, put right or
+    """Return whether an answer that was not shown yet is returned as it came: nothing has to be repaired, corrected or
     left out of it. ``cut``: it ended at its limit; ``whole``: as the request's."""
     if parsed.problem:
         return cut and not whole
@@ -146,8 +146,8 @@ def stands(parsed: ParsedAnswer, text: str, *, cut: bool, whole: bool) -> bool:
 def fault(
     parsed: ParsedAnswer, *, shown: bool, cut: bool, whole: bool, endpoint: str, step: str
 ) -> errors.OutputInvalid | None:
-    """Return the error that an answer is which is not asked for again, None for one that is good, or as good as it can
-    be. Of one that was ``shown``, what it was put right by is its problem: somebody has read it as it was written."""
+    """Return the error of an answer that is not requested again, None for one that is valid, or as good as it can
+    be. For one that was ``shown``, its corrections are the problem: it was read as it was written."""
     problem = parsed.problem or ("; ".join(parsed.mended) if shown else "")
     if not problem or (cut and not whole):
         return None
@@ -169,9 +169,9 @@ def unchecked(problem: BudgetExhausted, *, endpoint: str, step: str) -> errors.O
 
 
 def schema_instruction(schema: JsonOutput, host: Host, *, enforced: bool, speaks_of_json: Callable[[], bool]) -> str:
-    """Return what a model is told of its answer's schema; "" where its host or a message tells it.
+    """Return the instruction about the answer's schema; "" where the host or a message states it.
 
-    Where it may be any object, hosts of OpenAI's kind want JSON to be spoken of, and nobody has more to say.
+    Where it may be any object, hosts like OpenAI require the word JSON in a message, and there is no more to state.
     """
     if schema.told:
         return ""
@@ -221,7 +221,7 @@ def _in_turns(work: Callable[[StepBudget], T], budget: StepBudget) -> T:
 
 
 def _yield_now() -> None:
-    """Let the loop have the interpreter, and then whoever else waits for a turn."""
+    """Yield to the event loop, and then to other waiting tasks."""
     _TURN.release()
     try:
         time.sleep(0)

@@ -42,7 +42,7 @@ from intermodal.protocols.openai_chat.request import MAX_CANDIDATES
 from intermodal.request import Request, Sampling, ScoresOutput
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-MANY_CANDIDATES = 500  # of a host that tells as many as are asked for
+MANY_CANDIDATES = 500  # of a host that returns as many as are requested
 MIN_LETTER_MASS = 0.05  # less of a model's probability on the letters than this, and it did not mean to answer with one
 
 # Of multilingual-e5-small, whose cosines lie close together (0.7 to 0.95). Fitted on the odd rows of
@@ -107,7 +107,7 @@ async def _by_vectors(run: RouteRun, step: Call, endpoint: Endpoint, labels: tup
 
 
 def without_sender_text(request: Request) -> Request:
-    """The request without what its sender says, where there are files: the labels are held against these alone."""
+    """Return the request without its prompt, where there are files: only these are scored."""
     texts = [part for _, _, part in request.parts() if isinstance(part, Text) and not part.name]
     if len(texts) == sum(len(message.parts) for message in request.messages):
         return request
@@ -197,8 +197,8 @@ def letter_probabilities(
 ) -> tuple[tuple[float, ...], float]:
     """The probability of each letter among them all, and how much of the model's whole probability they had.
 
-    A letter may come with a space or a bracket; those are added up. One that the host did not tell is taken for
-    as likely as the least likely word it told: more it cannot be.
+    A letter may come with a space or a bracket; those are added up. One that the host did not return counts
+    as the least likely word returned: it cannot be more likely.
 
     Raises CallError where no probabilities came or no letter is among them.
     """
@@ -300,7 +300,7 @@ async def score_by_head(
 
 
 def _windows(scores: HeadScores, endpoint: Endpoint) -> list[str]:
-    """What is said of a text that is longer than the model reads at once."""
+    """Return the note on a text that is longer than the model's window."""
     if scores.cut:
         return [f"the text is longer than {scores.windows} windows of {endpoint.id}, and was cut there"]
     if scores.windows > 1:
@@ -316,7 +316,7 @@ UNCALIBRATED = "its scores rank the labels; they are not calibrated (intermodal 
 
 
 def calibration_note(endpoint: Endpoint, task: Task) -> str:
-    """What is to be said beside scores: what was measured of them on the user's own files, or that nothing was."""
+    """Return the notes on scores: their measured quality on the user's own files, or that there is none."""
     known = endpoint.tier(task)
     if known is None or known.evidence.level != "measured":
         return UNCALIBRATED

@@ -145,7 +145,7 @@ async def speak(run: RouteRun, step: Call, answering: Answering) -> Finished:
     except Reroute as failure:
         if answered is None:
             raise
-        raise failure.error from None  # its words are out: no other model may say others
+        raise failure.error from None  # its text is out: no other model may answer differently
     await run.state.emit(StepFinished(actual=done.actual))
     if answered is None:
         await run.state.emit(Committed(endpoint=step.endpoint))
@@ -203,7 +203,7 @@ def keep_for_voice(run: RouteRun, step: Call, text: str) -> None:
 
 
 def chat_output(run: RouteRun, step: Call) -> Output:
-    """What a chat is asked for when it is not JSON: words, or speech where that is wanted and no voice comes after."""
+    """Return the output of a chat that is not JSON: text, or speech if requested and no voice step follows."""
     output = run.state.request.output
     if not isinstance(output, SpeechOutput) or not run.answers(step):
         return TextOutput()
@@ -212,7 +212,7 @@ def chat_output(run: RouteRun, step: Call) -> Output:
 
 
 async def native_speech(run: RouteRun, step: Call, made: CallResult) -> Speech | None:
-    """The sound of an answer that its model spoke; None where words were asked for."""
+    """Return the sound of an answer that its model spoke; None where text was requested."""
     output = run.state.request.output
     if not isinstance(output, SpeechOutput) or not run.answers(step):
         return None
@@ -227,7 +227,7 @@ async def native_speech(run: RouteRun, step: Call, made: CallResult) -> Speech |
 
 
 async def encode_speech(made: CallResult, step: Call, output: Output) -> Speech:
-    """Samples as the file that was asked for."""
+    """Return samples as a file in the requested format."""
     import anyio.to_thread
 
     from intermodal.protocols.openai_chat.request import SPEECH_RATE

@@ -56,7 +56,7 @@ def numbered_lines(transcript: Transcript) -> str:
 async def translation_request(
     run: RouteRun, step: Call
 ) -> tuple[Request, Mapping[int, tuple[ModelInput, ...]], Transcript | None]:
-    """The request as its model gets it, what stands for its recording, and what was heard of that (None where the sound
+    """The request as its model gets it, what stands for its recording, and its transcript (None where the sound
     itself goes in)."""
     request, facts = run.state.request, run.state.opened.facts.parts
     stands_for = dict(await run.stands_for(step, run.state.endpoint(step)))

@@ -10,7 +10,7 @@ from intermodal.files.file_bytes import Data
 from intermodal.local.embedded.ocr_layout import UnreadShare
 from intermodal.protocols.calls import Detail
 
-# What a text of a moving picture is: words heard, those of its subtitles or on the screen, or what is to be seen.
+# Source of a text of a video: speech, subtitles, text on the screen, or a description.
 TextSource = Literal["", "said", "subtitle", "on screen", "seen"]
 
 
@@ -22,7 +22,7 @@ class TextInput(Value, frozen=True, tag_field="piece", tag="words"):
         source: set for text of a video or an animation, which is ordered by time.
         at: seconds, -1 where there is no moment. until: the end of it, -1 where it is unknown.
         line: seconds after the start of a line within which it continues that line; 0 where it starts its own.
-        speaker: who speaks, where that is known.
+        speaker: of the words, where that is known.
         unread: how much of the text is missing, as it is in a script that the reader does not know.
     """
 

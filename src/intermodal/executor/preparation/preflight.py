@@ -85,14 +85,14 @@ SPEECH, TEXT, PICTURE = "speech", "text", "picture that could be described"
 
 
 class EmptyFile(msgspec.Struct, frozen=True):
-    """What was looked for in a file of the question, and not found."""
+    """Content of a file of the question that was searched and not found."""
 
     part: int  # place among all parts of the request
-    name: str  # of the file, or of the share of it that was looked at
+    name: str  # of the file, or of the share of it that was examined
     looked_for: tuple[str, ...]  # words for a reader, at least one
 
     def covers(self, op: str, part: int) -> bool:
-        """Whether this says already that a step of this op found nothing in this part."""
+        """Return whether this covers a step of this op that found nothing in this part."""
         return part == self.part and (SPEECH if op == "transcribe" else TEXT) in self.looked_for
 
 
@@ -101,7 +101,7 @@ def empty_files(
 ) -> tuple[EmptyFile, ...]:
     """Return the files of the question where the conversation has files and nothing was found in any of them; else ().
 
-    A question without a file is never refused: it may be about what was said before.
+    A question without a file is never refused: it may be about earlier messages.
     """
     given = [(index, part) for index, _, part in request.parts() if not isinstance(part, Text) or part.name]
     first_of_question = sum(len(message.parts) for message in request.messages[:-1])

@@ -8,7 +8,7 @@ this one had most answers right: 14 of 15, where "up to [bako]" behind the label
 of the message, so the same message has the same one every time (runs can be compared, a prompt cache holds).
 
 Invisible characters are removed from data, and chat template marks are broken up (``protocols/special_tokens.py``).
-What the sender says stays as it is. Data comes first and the question last, since small models answer what they read
+The prompt stays as it is. Data comes first and the question last, since small models answer what they read
 last; text between files stays between them.
 """
 
@@ -103,7 +103,7 @@ class DataBlock(NamedTuple):
     body: tuple[str | ImageInput, ...]
 
 
-PromptItem = ModelInput | DataBlock | str  # media, data, and what the sender says
+PromptItem = ModelInput | DataBlock | str  # media, data, and the prompt
 
 
 def chat_messages(
@@ -128,7 +128,7 @@ def chat_messages(
     for message in request.messages:
         turn = any(isinstance(part, TURN_PARTS) for part in message.parts)
         given: list[PromptItem] = []
-        turn_parts: list[WirePart] = []  # of a turn with calls or results of tools: it stands as it was said
+        turn_parts: list[WirePart] = []  # of a turn with calls or results of tools: sent unchanged
         for part in message.parts:
             if isinstance(part, Text) and part.name:
                 given.append(_block(TextInput(text=part.text, label=label("Text", part.name)), found))
@@ -179,8 +179,8 @@ def _page(piece: ModelInput) -> int:
 
 
 def _message_parts(given: Sequence[PromptItem]) -> tuple[WirePart, ...]:
-    """Media and blocks of data in their order, then what the sender says; neighbouring text in one part. Where the
-    sender says something here and something there, it may be about what stands beside it, and stays there."""
+    """Return media and blocks of data in order, then the prompt; adjacent text in one part. Where the
+    prompt is in several places, each may be about the file beside it, and stays there."""
     text_places = [place for place, each in enumerate(given) if isinstance(each, str)]
     if text_places and text_places[-1] - text_places[0] == len(text_places) - 1:
         given = [*(each for each in given if not isinstance(each, str)), *given[text_places[0] : text_places[-1] + 1]]

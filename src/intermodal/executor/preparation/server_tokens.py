@@ -30,13 +30,13 @@ from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 
 SECONDS = 1.0  # for all texts and servers together
-RETRY_AFTER = 60.0  # seconds after which a server that told nothing of a text, or of tools, is asked of it again
+RETRY_AFTER = 60.0  # seconds after which a count that a server failed to return is requested again
 MIN_CHARS = 400  # characters: of a shorter text the range is narrow
 MAX_SERVERS = 4  # servers
 _LARGEST = 16 << 20  # bytes of a reply: ids of a text of megabytes
 
 ServerCounts = BoundedCache[str, dict[str, int]]  # SHA-256 of a text -> tokenizer -> tokens
-FailedCounts = BoundedCache[tuple[str, str], float]  # tokenizer and SHA-256 -> when it was asked in vain
+FailedCounts = BoundedCache[tuple[str, str], float]  # tokenizer and SHA-256 -> time of the failed request
 
 
 async def count_on_servers(
@@ -53,7 +53,7 @@ async def count_on_servers(
 
     Args:
         known: counts so far; new ones are added. vain: requests without an answer, with their times.
-        ask: whether servers may be asked.
+        ask: whether servers may be called.
     """
     servers = _servers(request, catalog)[:MAX_SERVERS] if ask else []
     now = time.monotonic()

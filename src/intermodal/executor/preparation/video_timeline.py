@@ -1,4 +1,4 @@
-"""Puts what is said and seen in a video in the order of time. Pure.
+"""Put speech and pictures of a video in the order of time. Pure.
 
 One block: a line for speech, text on screen and descriptions, each with its time; images stand at their time between
 the lines. Speech continues in its line until something else happens. Text that stays on screen is written once, and
@@ -66,7 +66,7 @@ def _heading(moving: Sequence[TextInput | ImageInput]) -> str:
 
 
 def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
-    """A line for what was looked for and is nowhere in it."""
+    """Return a line for content that was searched and not found."""
     words = [piece for piece in moving if isinstance(piece, TextInput)]
     return [
         f"{how}: {NOTHING_FOUND[how]}"
@@ -101,12 +101,12 @@ def _merged(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | ImageI
 
 
 def _without_repeated_subtitles(moving: Sequence[TextInput | ImageInput]) -> Iterator[TextInput | ImageInput]:
-    """Without rows at the foot of the screen that say what is said at that time, or what its subtitles say."""
+    """Yield the inputs without rows at the foot of the screen that repeat the speech or the subtitles of that time."""
     cues = [
         (piece, _letters(text))
         for piece in moving
         if isinstance(piece, TextInput) and piece.source in _SPEECH
-        for text in (piece.text, piece.text.partition(": ")[2])  # with and without who says it
+        for text in (piece.text, piece.text.partition(": ")[2])  # with and without the speaker
     ]
     screens = sorted({piece.at for piece in moving if isinstance(piece, TextInput) and piece.source == "on screen"})
     until = dict(pairwise([*screens, math.inf]))

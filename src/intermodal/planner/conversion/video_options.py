@@ -190,7 +190,7 @@ def _order(track: SubtitleFacts, language: str) -> tuple[bool, ...]:
 def subtitle_notes(part: PartFacts, language: str, used: Collection[int]) -> list[str]:
     """Return the notes on a video's subtitles: that its words come from them, or why not.
 
-    ``taken``: the numbers of the tracks that the plan uses.
+    ``used``: the numbers of the tracks that the plan uses.
     """
     chosen = choose_subtitles(part, language)
     found: list[str] = []
