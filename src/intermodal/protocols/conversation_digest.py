@@ -12,6 +12,7 @@ from typing import Any
 
 PART = b"\0"  # before each part
 BEGINNINGS = {role: b"\0\0%b" % role.encode() for role in ("system", "user", "assistant", "tool")}  # of a message
+TEXT_BEGINNINGS = {role: beginning + PART for role, beginning in BEGINNINGS.items()}  # of one that begins with a text
 
 
 def begin_digest(owner: str) -> Any:

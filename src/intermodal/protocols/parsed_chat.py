@@ -18,6 +18,7 @@ from intermodal.protocols.calls import CodedImage, NotExpressible, WireMessage, 
 from intermodal.protocols.conversation_digest import (
     BEGINNINGS,
     PART,
+    TEXT_BEGINNINGS,
     begin_digest,
     exact_identity,
     text_identity,
@@ -176,12 +177,25 @@ class ConversationReader:
         self.shapes.append(role)
         self._turns.append([])
 
+    def says(self, role: str, text: str) -> bool:
+        """A new turn that begins with a text, as nearly all do."""
+        identity = text_identity(text)
+        if not identity or len(text) > LONG:
+            return False
+        found = self._measure.sizes(text)
+        self.digest.update(TEXT_BEGINNINGS[role] + identity)
+        self.shapes += (role, found.shape)
+        self._turns.append([text])
+        self._sizes.append(found)
+        return True
+
     def words(self, text: str) -> bool:
         identity = text_identity(text)
         if not identity or len(text) > LONG:
             return False
         turn = self._turns[-1]
-        self._joined |= bool(turn)
+        if turn:
+            self._joined = True
         turn.append(text)
         found = self._measure.sizes(text)
         self._sizes.append(found)
@@ -228,17 +242,16 @@ class ConversationReader:
         taken: list[WireMessage] = []
         for message in messages:
             role, parts = message.role, message.parts
-            self.begin(role)
-            for part in parts:
-                if not self._take(role, part, seen):
-                    return None
-            if len(parts) != 1:
+            only = parts[0] if len(parts) == 1 else None
+            if isinstance(only, WireText):
+                done = self.says(role, only.text)
+            else:
+                self.begin(role)
                 kinds = set(map(type, parts))
-                if kinds <= {CodedImage}:
-                    return None
+                done = not kinds <= {CodedImage} and all(self._take(role, part, seen) for part in parts)
                 if kinds == {WireText}:
                     message = WireMessage(role=role, parts=(WireText(text="\n\n".join(self._turns[-1])),))
-            elif isinstance(parts[0], CodedImage):
+            if not done:
                 return None
             if role == "assistant":
                 self.answered()

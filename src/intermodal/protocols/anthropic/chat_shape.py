@@ -125,7 +125,10 @@ class _Reader:
         return self._turns
 
     def _words(self, role: str, text: str) -> bool:
-        return self._turn(role).words(text)
+        if role == self._role:
+            return self._turns.words(text)
+        self._role = role
+        return self._turns.says(role, text)
 
     def _result(self, block: _Block) -> bool:
         content = block.content or ""

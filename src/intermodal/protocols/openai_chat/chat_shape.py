@@ -106,17 +106,20 @@ def _message(message: _Message, body: ExtractedBody, turns: ConversationReader) 
     if message.annotations:
         return False
     role, content, calls = message.role, message.content, message.tool_calls
-    turns.begin(role)
     if role == "tool":
+        turns.begin(role)
         named = message.tool_call_id is not None and not calls
         return named and isinstance(content, str) and turns.result(content)
     if isinstance(content, str):
-        if not turns.words(content):
+        if not turns.says(role, content):
             return False
     elif content is not None:
+        turns.begin(role)
         if not _parts(role, content, body, turns):
             return False
-    elif not calls:
+    elif calls:
+        turns.begin(role)
+    else:
         return False
     if calls and (role != "assistant" or not all(turns.call(c.function.name, c.function.arguments) for c in calls)):
         return False
