@@ -67,6 +67,24 @@ def test_documents_come_back_in_the_order_in_which_they_answer(ranking: GatewayS
     assert found.headers["x-intermodal-ignored"] == "max_tokens_per_doc"
 
 
+@pytest.mark.parametrize(
+    ("model", "base"),
+    [
+        ("cohere/tiny-offices", "{root}/v2/rerank"), ("cohere/tiny-offices", "{root}/v1/rerank"),
+        ("jina_ai/tiny-offices", "{root}"), ("hosted_vllm/tiny-offices", "{root}"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore")
+def test_litellm_understands_it_as_cohere_jina_and_vllm(
+    ranking: GatewayServer, model: str, base: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # it would fetch its price list
+    litellm = pytest.importorskip("litellm")
+    base = base.format(root=ranking.base_url.removesuffix("/v1"))
+    found = litellm.rerank(model=model, query=ASKED["query"], documents=OFFICES, top_n=1, api_base=base, api_key="none")
+    assert [each["index"] for each in found.results] == [1]
+
+
 def test_every_document_is_ranked_and_its_text_sent_where_that_is_asked_for(ranking: GatewayServer) -> None:
     many = [{"text": f"the gent office opened in {number}"} for number in range(100)]
     found = ranking.post("/v1/rerank", {**ASKED, "documents": [*many, *OFFICES], "return_documents": True})

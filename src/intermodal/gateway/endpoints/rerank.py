@@ -49,7 +49,8 @@ async def rerank(context: GatewayContext, asked: GatewayRequest, reply: Response
         ranked = await ranker.rank(call.query, passages, top=call.top or len(passages), most=len(passages))
         book(ranked.tokens)
     usage = Usage(input_tokens=ranked.tokens, output_tokens=0)
-    asked.served.called(ModelCall(endpoint=endpoint, usage=usage, cost=0.0, seconds=ranked.seconds))
+    seconds = ranked.seconds
+    asked.served.called(ModelCall(op="score", step="rank", endpoint=endpoint, usage=usage, cost=0.0, seconds=seconds))
     context.metrics.passed(endpoint.id, ranked.tokens, 0, 0.0)
     found = [(each.index, each.score) for each in ranked.results]
     body = await offload(call.texts, wire.write_rerank, call, found, asked.served.id, ranked.tokens)
