@@ -94,7 +94,7 @@ def kept(step: Transform | Call) -> str:
 
 
 def _amount(portion: Portion) -> str:
-    surely = {"scenes": "", "seconds": "recognised with confidence before"}.get(portion.unit, " surely read before")
+    surely = {"scenes": "", "seconds": " recognised with confidence before"}.get(portion.unit, " surely read before")
     return f"{portion.amount} {portion.aspect} ({portion.kept:,} of {portion.of:,} {portion.unit}{surely})"
 
 
