@@ -1,7 +1,7 @@
 """Installed plugins: found by their entry points, imported when first used, reported when they cannot be used.
 
 ``docs/plugins.md`` says what a plugin provides. A plugin is a package that is installed in a folder of Python's path.
-Finding plugins imports none of them: among 212 installed packages without any it takes 1 to 2 ms, where importing
+Finding plugins imports none of them: among 212 installed packages without any it takes 1.5 ms, where importing
 ``importlib.metadata`` alone takes 24 ms.
 """
 
@@ -64,7 +64,7 @@ class PluginProblem(NamedTuple):
     todo: str
 
     def __str__(self) -> str:
-        return f"{self.plugin.kind} {self.plugin.name!r} of {self.plugin.title} {self.what}; {self.todo}"
+        return f"{self.plugin.kind} {self.plugin.name!r} of {self.plugin.title} is not used: {self.what}; {self.todo}"
 
 
 _problems: dict[Plugin, PluginProblem] = {}
@@ -100,11 +100,11 @@ def _installed_plugins(kind: PluginKind, taken: frozenset[str], paths: tuple[str
         if plugin.kind != kind:
             continue
         if not _NAME.fullmatch(plugin.name):
-            report_problem(plugin, "is not used: a name begins with a letter or digit, and has dots and dashes besides")
+            report_problem(plugin, "its name is not of letters, digits, dots and dashes")
         elif plugin.name in taken:
-            report_problem(plugin, "is not used: its name is one of intermodal's own")
+            report_problem(plugin, "its name is one of intermodal's own")
         elif plugin.name in found:
-            report_problem(plugin, f"is not used: {found[plugin.name].title} has that name too, and comes first")
+            report_problem(plugin, f"{found[plugin.name].title} has that name too, and comes first")
         else:
             found[plugin.name] = plugin
     return found

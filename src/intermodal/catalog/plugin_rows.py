@@ -79,12 +79,12 @@ def plugin_hosts(shipped: frozenset[str]) -> tuple[HostRow, ...]:
     rows = []
     for plugin in plugins.values():
         if plugin.name in published:
-            report_problem(plugin, "is not used: a hosted service has that name", "rename it")
+            report_problem(plugin, "a hosted service has that name", "rename it")
             continue
         try:
             rows.append(_row(plugin))
         except (ConfigError, NotInstalled) as error:
-            report_problem(plugin, f"is not used: {error.what}", error.todo)
+            report_problem(plugin, error.what, error.todo)
     return tuple(rows)
 
 

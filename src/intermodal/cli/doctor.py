@@ -285,7 +285,7 @@ def _about_plugins() -> Iterator[DoctorFinding]:
     from intermodal.cli.plugins import plugin_findings
 
     for each in plugin_findings():
-        what = f"{each.package} {each.version}" + (f": {each.problem}" if each.problem else "")
+        what = f"{each.package} {each.version}" + (f" is not used: {each.problem}" if each.problem else "")
         state: State = "broken" if each.problem else "ok"
         yield DoctorFinding(area="plugin", name=f"{each.kind} {each.name}", state=state, what=what, todo=each.todo)
 

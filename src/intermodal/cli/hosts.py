@@ -44,9 +44,9 @@ class _ProtocolChoice(click.Choice[str]):
     """The built-in protocols, and those of plugins, which are looked for when another name is given."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from intermodal.catalog.plugin_rows import protocol_plugins
+        from intermodal.catalog.plugin_rows import http_protocols
 
-        return value if value in protocol_plugins() else super().convert(value, param, ctx)
+        return click.Choice(http_protocols()).convert(value, param, ctx)
 
 
 MOST_MODELS = 50  # of one host, when none are named

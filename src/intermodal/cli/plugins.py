@@ -53,7 +53,7 @@ def plugins(as_json: bool) -> None:
             each.kind,
             each.name,
             f"{each.package} {each.version}",
-            f"{each.problem}; {each.todo}" if each.problem else "ok",
+            f"not used: {each.problem}; {each.todo}" if each.problem else "ok",
         )
         for each in found
     ]
@@ -108,7 +108,7 @@ def _check_protocols() -> None:
         try:
             load_protocol(name)
         except NotInstalled as error:
-            report_problem(plugin, f"is not used: {error.what}")
+            report_problem(plugin, error.what)
 
 
 def _check_runtimes() -> None:
@@ -124,7 +124,7 @@ def _check_runtimes() -> None:
         try:
             anyio.run(check_plugin_runtime, name)
         except IntermodalError as error:
-            report_problem(plugin, f"is not used: {error.what}")
+            report_problem(plugin, error.what.removeprefix(f"the plugin {plugin.title} "))
 
 
 def _check_converters() -> None:
@@ -142,7 +142,7 @@ def _check_converters() -> None:
                 try:
                     await worker.load_plugin(ending)
                 except NotInstalled as error:
-                    report_problem(plugin, f"is not used: {error.what}")
+                    report_problem(plugin, error.what)
 
     anyio.run(check)
 
@@ -156,7 +156,7 @@ def _check_outputs() -> None:
         try:
             output_format(name)
         except NotInstalled as error:
-            report_problem(plugin, f"is not used: {error.what}")
+            report_problem(plugin, error.what)
 
 
 # Kind -> what reads all plugins of it, and reports those that cannot be used.

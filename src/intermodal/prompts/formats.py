@@ -62,13 +62,13 @@ def _formats_of(plugins: tuple[Plugin, ...]) -> tuple[_PluginFormat, ...]:
         try:
             made = _PluginFormat(plugin, load_plugin(plugin, "name", "endings", "read"))
         except NotInstalled as error:
-            report_problem(plugin, f"is not used: {error.what}")
+            report_problem(plugin, error.what)
             continue
         taken = [ending for ending in made.endings if ending in by]
         if taken:
-            report_problem(plugin, f"is not used: {by[taken[0]]} reads {taken[0]}")
+            report_problem(plugin, f"{by[taken[0]]} reads {taken[0]}")
         elif not all(ending.startswith(".") for ending in made.endings):
-            report_problem(plugin, "is not used: an ending begins with a dot")
+            report_problem(plugin, "an ending begins with a dot")
         else:
             by |= dict.fromkeys(made.endings, plugin.title)
             found.append(made)

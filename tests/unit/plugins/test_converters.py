@@ -129,6 +129,6 @@ def test_the_list_of_plugins_tells_converters_that_cannot_be_imported_and_ending
     problems = {each["name"]: each["problem"] for each in python.intermodal("plugins", "--json").document["plugins"]}
     assert problems.pop("ifc") == ""
     assert problems == {
-        "blob": "is not used: cannot be loaded (ModuleNotFoundError: No module named 'elsewhere')",
-        "pdf": "is not used: its name is one of intermodal's own",
+        "blob": "cannot be loaded (ModuleNotFoundError: No module named 'elsewhere')",
+        "pdf": "its name is one of intermodal's own",
     }

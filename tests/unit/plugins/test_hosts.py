@@ -98,7 +98,7 @@ def test_of_two_packages_with_a_host_of_one_name_the_first_by_name_is_used(pytho
     states = {row["package"]: row["problem"] for row in python.intermodal("plugins", "--json").document["plugins"]}
     assert states == {
         "intermodal-a": "",
-        "intermodal-b": "is not used: intermodal-a 2.0 has that name too, and comes first",
+        "intermodal-b": "intermodal-a 2.0 has that name too, and comes first",
     }
 
 

@@ -105,4 +105,4 @@ def test_an_output_with_a_built_in_name_is_reported(python: PluginPython) -> Non
     points = {"intermodal.outputs": {"json": "mine:PLUGIN"}}
     python.install(build_wheel("intermodal-mine", "2.0", files, points, python.folder))
     (found,) = python.intermodal("plugins", "--json").document["plugins"]
-    assert found["problem"] == "is not used: its name is one of intermodal's own"
+    assert found["problem"] == "its name is one of intermodal's own"

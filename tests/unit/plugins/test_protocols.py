@@ -182,4 +182,4 @@ def test_a_protocol_with_a_built_in_name_is_reported_and_the_built_in_one_is_spo
         done = python.intermodal("ask", "-q", "How many?", "-m", "acme/talker")
         assert (done.code, done.out) == (0, "Four.\n"), done.err
     (found,) = python.intermodal("plugins", "--json").document["plugins"]
-    assert found["problem"] == "is not used: its name is one of intermodal's own"
+    assert found["problem"] == "its name is one of intermodal's own"

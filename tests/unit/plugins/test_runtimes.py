@@ -118,4 +118,4 @@ def test_a_row_that_a_runtime_cannot_serve_is_reported_and_left_out(
     install(python, code(python, "one"), host=host, name=name)
     problems = {each["kind"]: each["problem"] for each in python.intermodal("plugins", "--json").document["plugins"]}
     assert problem in problems["host"]
-    assert problems["runtime"] == ("is not used: its name is one of intermodal's own" if name == "whisper" else "")
+    assert problems["runtime"] == ("its name is one of intermodal's own" if name == "whisper" else "")

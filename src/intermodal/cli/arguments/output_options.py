@@ -43,7 +43,11 @@ class OutputChoice(click.Choice[str]):
     """The built-in outputs, and those of plugins, which are looked for when another name is given."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value if value not in KINDS and plugin_output(value) else super().convert(value, param, ctx)
+        if value in KINDS:
+            return str(value)
+        from intermodal.plugin_outputs import output_plugins
+
+        return click.Choice((*KINDS, *output_plugins())).convert(value, param, ctx)
 
 
 def plugin_output(name: str | None) -> PluginOutput | None:
