@@ -210,7 +210,7 @@ class AsyncClient(ClientVerbs, ClientResources):
 
     async def approved(self, saved: SavedPlan) -> PreparedRequest:
         """Open the media of an approved plan again, and make sure they are the approved ones, or raise PlanStale."""
-        check_steps(saved.plan)
+        check_steps(saved.plan, len(saved.facts.parts))
         prepared = await prepare(saved.request, self, ranking=False)
         check_approved(saved, prepared.inputs)
         return prepared

@@ -8,16 +8,23 @@ from intermodal.catalog.types import Catalog
 from intermodal.errors import NoRoute, PlanStale
 from intermodal.planner.catalog_index import needs_consent
 from intermodal.plans.plan import REPLAN, Inputs, Plan, SavedPlan
-from intermodal.plans.references import input_references
+from intermodal.plans.references import PartRef, input_references
 from intermodal.plans.step import Call, Check
 from intermodal.plans.step_parameters import parameters_of
 
 
-def check_steps(plan: Plan) -> None:
-    """Raise PlanStale for a step with inputs or parameters that this version does not understand."""
+def check_steps(plan: Plan, parts: int) -> None:
+    """Raise PlanStale for a step with inputs or parameters that this version does not understand.
+
+    Inputs must be among the ``parts`` of the request and the steps of the same candidate.
+    """
     for candidate in (plan.chosen, *plan.fallbacks):
+        ids = {step.id for step in candidate.steps}
         for step in candidate.steps:
-            input_references(step)
+            for each in input_references(step):
+                if each.index >= parts if isinstance(each, PartRef) else each.id not in ids:
+                    where = f"step {step.id} ({step.op})"
+                    raise PlanStale(f"the input {str(each)!r} is not in the plan", where=where, todo=REPLAN)
             if not isinstance(step, Check):
                 parameters_of(step)
 
