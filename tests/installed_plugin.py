@@ -96,6 +96,25 @@ class PluginPython:
         """Run the command line."""
         return self.run("-m", "intermodal.cli.main", *arguments)
 
+    def failures(self, calls: str) -> list[str]:
+        """Run calls of a client in one process, each an expression of Python a line: what each answered or raised."""
+        script = (
+            "import intermodal, json, sys\n"
+            "from pathlib import Path\n"
+            "said = []\n"
+            "with intermodal.Client() as client:\n"
+            "    for call in sys.argv[1].splitlines():\n"
+            "        try:\n"
+            "            said.append(eval(call).text)\n"
+            "        except intermodal.IntermodalError as error:\n"
+            "            said.append(f'{type(error).__name__}: {error}')\n"
+            "print(json.dumps(said))\n"
+        )
+        done = self.run("-c", script, calls)
+        assert done.code == 0, done.err
+        found: list[str] = json.loads(done.out)
+        return found
+
     def run(self, *arguments: str) -> Finished:
         done = subprocess.run(
             [str(self.python), *arguments], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,

@@ -108,16 +108,21 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("code", FAILING)
-def test_a_converter_that_fails_is_an_error_of_its_file_alone(python: PluginPython, fake: FakeHost, code: str) -> None:
-    install(python, code)
-    file, other = python.folder / "a.blob", python.folder / "b.txt"
-    file.write_bytes(b"\x00\x01")
-    other.write_text("plain words")
-    done, sent = asked(python, fake, file)
-    assert done.code in (3, 7) and FAILING[code] in done.err and sent == "", done
-    done, sent = asked(python, fake, other)
-    assert (done.code, done.out) == (0, "Noted.\n") and "plain words" in sent and "warning" not in done.err
+def test_a_converter_that_fails_is_an_error_of_its_file_alone(python: PluginPython, fake: FakeHost) -> None:
+    files = {f"blob_{number}.py": code for number, code in enumerate(FAILING)}
+    points = {"intermodal.converters": {f"blob{number}": f"blob_{number}:convert" for number in range(len(FAILING))}}
+    python.install(build_wheel("intermodal-blob", "2.0", files, points, python.folder))
+    calls = []
+    for number in range(len(FAILING)):
+        file = python.folder / f"a.blob{number}"
+        file.write_bytes(b"\x00\x01")
+        calls.append(f"client.ask('What?', {str(file)!r}, model='acme/talker')")
+    (python.folder / "b.txt").write_text("plain words")
+    calls.append(f"client.ask('What?', {str(python.folder / 'b.txt')!r}, model='acme/talker')")
+    *failures, other = python.failures("\n".join(calls))
+    for said, problem in zip(failures, FAILING.values(), strict=True):
+        assert problem in said and said.startswith(("Input", "NotInstalled")), said
+    assert other == "Noted." and len(fake.attempts) == 1
 
 
 def test_the_list_of_plugins_tells_converters_that_cannot_be_imported_and_endings_that_are_taken(

@@ -59,35 +59,39 @@ def test_an_installed_host_is_listed_planned_and_asked_after_consent_and_gone_on
     assert gone.code == 2 and "acme/writer-8b" in gone.err
 
 
-@pytest.mark.parametrize(
-    ("name", "row", "problem"),
-    [
-        ("openai", "HOST = {}", "its name is one of intermodal's own"),
-        ("groq", "HOST = {}", "its name is one of intermodal's own"),
-        ("broken", "import no_such_module", "cannot be loaded (ModuleNotFoundError: No module named 'no_such_module')"),
-        ("broken", "raise SystemExit(3)", "cannot be loaded (SystemExit: 3)"),
-        ("broken", "OTHER = {}", "cannot be loaded (AttributeError"),
-        ("broken", "HOST = ['x']", "intermodal_broken:HOST is list, not a dict"),
-        ("broken", "HOST = {'base_ur': 'https://a.b/v1'}", "unknown key base_ur in [hosts.broken]"),
-        ("broken", "HOST = {'name': 'x'}", "its row lacks base_url"),
-        ("broken", "HOST = {'base_url': 'ftp://a.b'}", "base_url must be an http or https address"),
-        ("broken", "HOST = {'base_url': 'https://a.b/v1', 'protocol': 'smoke'}", "protocol"),
-        ("prompt", "HOST = {'base_url': 'https://a.b/v1'}", "a host cannot be called 'prompt'"),
-    ],
-)
+BROKEN = {
+    "openai": ("HOST = {}", "its name is one of intermodal's own"),
+    "wandb": ("HOST = {'base_url': 'https://a.b/v1'}", "a hosted service has that name"),
+    "prompt": ("HOST = {'base_url': 'https://a.b/v1'}", "a host cannot be called 'prompt'"),
+    "a": ("import no_such_module", "cannot be loaded (ModuleNotFoundError: No module named 'no_such_module')"),
+    "b": ("raise SystemExit(3)", "cannot be loaded (SystemExit: 3)"),
+    "c": ("OTHER = {}", "cannot be loaded (AttributeError"),
+    "d": ("HOST = ['x']", "HOST is list, not a dict"),
+    "e": ("HOST = {'base_ur': 'https://a.b/v1'}", "unknown key base_ur in [hosts.e]"),
+    "f": ("HOST = {'name': 'x'}", "its row lacks base_url"),
+    "g": ("HOST = {'base_url': 'ftp://a.b'}", "base_url must be an http or https address"),
+    "h": ("HOST = {'base_url': 'https://a.b/v1', 'protocol': 'smoke'}", "wrong value in [hosts.h] at protocol"),
+    "i": ("HOST = {'base_url': 'https://a.b/v1', 'zone': 'process'}", "sets protocol or zone"),
+}
+
+
 def test_a_host_that_cannot_be_used_is_one_warning_with_package_and_fix_and_stops_no_request(
-    python: PluginPython, fake: FakeHost, name: str, row: str, problem: str
+    python: PluginPython, fake: FakeHost
 ) -> None:
-    install_row(python, row, name=name)
+    files = {f"broken_{name}.py": code for name, (code, _) in BROKEN.items()}
+    points = {"intermodal.hosts": {name: f"broken_{name}:HOST" for name in BROKEN}}
+    python.install(build_wheel("intermodal-broken", "2.0", files, points, python.folder))
     talker = ServedRow(id="acme/talker", context=8192, input_mtok=1.0, output_mtok=2.0)
     config.add_host(os.environ, HostRow(id="box", base_url=fake.base_url, models=(talker,)))
     done = python.intermodal("ask", "-q", "How many?", "-m", "box:acme/talker")
     assert (done.code, done.out) == (0, "Four.\n"), done.err
-    (warning,) = [line for line in done.err.splitlines() if line.startswith("warning: ")]
-    assert f"host {name!r} of intermodal-broken 2.0" in warning and problem in warning
+    warnings = [line for line in done.err.splitlines() if line.startswith("warning: ")]
     listed = python.intermodal("plugins", "--json")
-    (found,) = listed.document["plugins"]
-    assert problem in found["problem"] and found["todo"] and listed.err == ""
+    problems = {each["name"]: each["problem"] for each in listed.document["plugins"] if each["todo"]}
+    assert len(warnings) == len(problems) == len(BROKEN) and listed.err == ""
+    for name, (_, problem) in BROKEN.items():
+        (warning,) = [line for line in warnings if f"host {name!r} of intermodal-broken 2.0 is not used: " in line]
+        assert problem in warning and problem in problems[name]
 
 
 def test_of_two_packages_with_a_host_of_one_name_the_first_by_name_is_used(python: PluginPython) -> None:

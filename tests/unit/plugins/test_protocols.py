@@ -60,12 +60,22 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LinesServer]:
     made.close()
 
 
-def connect(server: LinesServer, other: FakeHost | None = None) -> None:
-    """Write hosts into the config as text: this process has no plugin, and would refuse the protocol."""
-    model = "models = [{id = 'acme/writer', context = 8192, input_mtok = 1.0, output_mtok = 2.0}]"
-    hosts = [f"[hosts.mine]\nbase_url = '{server.base_url}'\nprotocol = 'example-lines'\n{model}"]
-    if other is not None:
-        hosts.append(f"[hosts.other]\nbase_url = '{other.base_url}'\n{model.replace('.0', '9.0')}")
+def connect(python: PluginPython, server: LinesServer, other: FakeHost, codes: tuple[str, ...]) -> None:
+    """Install a protocol of each code with a host ``mineN`` that speaks it, and a dearer host with the same models.
+
+    The config is written as text: this process has no plugin, and would refuse the protocols.
+    """
+    files = {f"lines_{number}.py": code for number, code in enumerate(codes)}
+    points = {"intermodal.protocols": {f"lines{number}": f"lines_{number}" for number in range(len(codes))}}
+    python.install(build_wheel("intermodal-lines", "2.0", files, points, python.folder))
+    served = "{{id = 'acme/writer{}', context = 8192, input_mtok = {}, output_mtok = 2.0}}"
+    hosts = [
+        f"[hosts.mine{number}]\nbase_url = '{server.base_url}'\nprotocol = 'lines{number}'\n"
+        f"models = [{served.format(number, 1.0)}]"
+        for number in range(len(codes))
+    ]
+    models = ", ".join(served.format(number, 19.0) for number in range(len(codes)))
+    hosts.append(f"[hosts.other]\nbase_url = '{other.base_url}'\nmodels = [{models}]")
     path = config.config_path(os.environ)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(hosts))
@@ -137,41 +147,40 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("code", FAILING)
 def test_a_protocol_that_fails_is_an_error_of_its_host_with_the_package_and_another_host_answers(
-    python: PluginPython, server: LinesServer, code: str
+    python: PluginPython, server: LinesServer
 ) -> None:
-    install(python, code)
-    connect(server)
-    done = python.intermodal("ask", "-q", "How many?", "-m", "mine:acme/writer")
-    assert done.code == 5 and FAILING[code] in done.err, done
     with FakeHost(answer="From the other.") as fake:
-        connect(server, fake)
-        done = python.intermodal("ask", "-q", "How many?", "-m", "acme/writer")
-        assert (done.code, done.out) == (0, "From the other.\n"), done.err
+        connect(python, server, fake, tuple(FAILING))
+        numbers = range(len(FAILING))
+        calls = [f"client.ask('Q?', model='mine{number}:acme/writer{number}')" for number in numbers]
+        calls += [f"client.ask('Q?', model='acme/writer{number}')" for number in numbers]
+        said = python.failures("\n".join(calls))
+        assert said[len(FAILING) :] == ["From the other."] * len(FAILING)
+    for failure, problem in zip(said, FAILING.values(), strict=False):
+        assert failure.startswith(("CallError", "StreamCut")) and problem in failure
 
 
-@pytest.mark.parametrize(
-    ("code", "problem"),
-    [
-        ("import nothing_like_it", "cannot be loaded (ModuleNotFoundError: No module named 'nothing_like_it')"),
-        ("def encode_request(call, host): ...", "has no read_event"),
-        (WRITER.format(encode="pass", read="pass") + "FRAMING = 'xml'", "has a FRAMING of 'xml', neither 'sse' nor"),
-    ],
-)
+UNLOADABLE = {
+    "import nothing_like_it": "cannot be loaded (ModuleNotFoundError: No module named 'nothing_like_it')",
+    "def encode_request(call, host): ...": "has no read_event",
+    WRITER.format(encode="pass", read="pass") + "FRAMING = 'xml'": "has a FRAMING of 'xml', neither 'sse' nor 'ndjson'",
+}
+
+
 def test_a_host_whose_protocol_cannot_be_loaded_is_not_ready_and_says_why_and_others_answer(
-    python: PluginPython, server: LinesServer, code: str, problem: str
+    python: PluginPython, server: LinesServer
 ) -> None:
-    install(python, code)
-    connect(server)
-    done = python.intermodal("ask", "-q", "How many?", "-m", "mine:acme/writer")
-    assert done.code == 4 and problem in done.err and "intermodal-lines 2.0" in done.err, done
     with FakeHost(answer="From the other.") as fake:
-        connect(server, fake)
-        done = python.intermodal("ask", "-q", "How many?", "-m", "acme/writer")
-        assert (done.code, done.out) == (0, "From the other.\n"), done.err
-    (found,) = python.intermodal("plugins", "--json").document["plugins"]
-    assert problem in found["problem"]
+        connect(python, server, fake, tuple(UNLOADABLE))
+        numbers = range(len(UNLOADABLE))
+        calls = [f"client.ask('Q?', model='mine{number}:acme/writer{number}')" for number in numbers]
+        *failures, other = python.failures("\n".join([*calls, "client.ask('Q?', model='acme/writer0')"]))
+        assert other == "From the other."
+    listed = {each["name"]: each["problem"] for each in python.intermodal("plugins", "--json").document["plugins"]}
+    for number, (said, problem) in enumerate(zip(failures, UNLOADABLE.values(), strict=True)):
+        assert said.startswith("NoRoute") and problem in said and "intermodal-lines 2.0" in said
+        assert problem in listed[f"lines{number}"]
 
 
 def test_a_protocol_with_a_built_in_name_is_reported_and_the_built_in_one_is_spoken(python: PluginPython) -> None:

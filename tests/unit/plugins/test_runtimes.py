@@ -93,11 +93,23 @@ FAILING = {
 }
 
 
-@pytest.mark.parametrize("runtime", FAILING)
-def test_a_runtime_that_fails_is_an_error_with_its_package(python: PluginPython, media: Path, runtime: str) -> None:
-    install(python, runtime)
-    done = python.intermodal(*TRANSCRIPT, str(media / "jfk.wav"))
-    assert done.code == 5 and f"the plugin intermodal-stub 2.0 {FAILING[runtime]}" in done.err, done
+def test_a_runtime_that_fails_is_an_error_with_its_package(python: PluginPython, media: Path) -> None:
+    files = {f"stub_{number}.py": code for number, code in enumerate(FAILING)}
+    names = [f"stub{number}" for number in range(len(FAILING))]
+    for number, name in enumerate(names):
+        files[f"host_{number}.py"] = HOST.replace('"stub"', f'"{name}"').replace("acme/ear", f"acme/ear{number}")
+    points = {
+        "intermodal.hosts": {name: f"host_{number}:HOST" for number, name in enumerate(names)},
+        "intermodal.runtimes": {name: f"stub_{number}" for number, name in enumerate(names)},
+    }
+    python.install(build_wheel("intermodal-stub", "2.0", files, points, python.folder))
+    speech = str(media / "jfk.wav")
+    calls = [
+        f"client.ask('', {speech!r}, model='{name}:acme/ear{number}', output=intermodal.TranscriptOutput())"
+        for number, name in enumerate(names)
+    ]
+    for said, problem in zip(python.failures("\n".join(calls)), FAILING.values(), strict=True):
+        assert said.startswith("RuntimeCrashed") and f"the plugin intermodal-stub 2.0 {problem}" in said, said
 
 
 @pytest.mark.parametrize(
