@@ -26,7 +26,7 @@ from intermodal.protocols.conversation_digest import (
 from intermodal.protocols.framing.image_facts import ImageFacts
 from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.framing.raw_json import split_object
-from intermodal.protocols.request_fields import IDENTIFIERS, ignored_content
+from intermodal.protocols.request_fields import IDENTIFIERS, DirectFields, ignored_content
 
 # Vary from request to request of one shape: whether they are there is part of it, and not what they say.
 VARYING = frozenset({*IDENTIFIERS, "user", "metadata"})
@@ -103,11 +103,15 @@ class ParsedChat(msgspec.Struct, frozen=True):
 Opened = tuple[Mapping[str, msgspec.Raw], str, bool]
 
 
-def opened_body(body: bytes, taken: frozenset[str]) -> Opened | None:
+def opened_body(body: bytes, direct: DirectFields) -> Opened | None:
     """None where there are other fields than those, or a model or ``stream`` that is none."""
     try:
         fields = split_object(body)
-        if not fields.keys() <= taken:
+        if not fields.keys() <= direct.taken:
+            return None
+        if not direct.flat.isdisjoint(fields) and any(
+            bytes(fields[name])[:1] in b"[{" for name in direct.flat & fields.keys()
+        ):
             return None
         model = _word.decode(fields["model"])
         stream = bytes(fields["stream"]) if "stream" in fields else b""
@@ -132,15 +136,15 @@ def raw_field(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
 
 
 def read_conversation(
-    body: ExtractedBody, owner: str, measure: TextMeasurer, taken: frozenset[str],
+    body: ExtractedBody, owner: str, measure: TextMeasurer, direct: DirectFields,
     read: Callable[[ExtractedBody, Opened, ConversationReader], ParsedChat | None], *, unread: str = "",
 ) -> ParsedChat | None:  # fmt: skip
-    """Return the chat that ``read`` finds in a body with no other fields than ``taken``; None where it finds none.
+    """Return the chat that ``read`` finds in a body with no other fields than ``direct``; None where it finds none.
 
     ``unread``: the kind of request of ``request_fields.py`` whose nested content is not understood here, and is to be
     named in the answer.
     """
-    opened = opened_body(body.text, taken)
+    opened = opened_body(body.text, direct)
     if opened is None or (unread and ignored_content(body.text, unread)):
         return None
     try:

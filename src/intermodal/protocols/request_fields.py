@@ -379,13 +379,21 @@ _EXECUTED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def direct_fields(table: str) -> frozenset[str]:
-    """Return the top-level fields that a chat may have whose bytes go through as they came.
+class DirectFields(NamedTuple):
+    """The top-level fields that a chat may have whose bytes go through as they came. Those in ``flat`` may hold neither
+    object nor array: nobody looks how deep they are."""
+
+    taken: frozenset[str]
+    flat: frozenset[str]
+
+
+def direct_fields(table: str) -> DirectFields:
+    """Return the fields of direct chats.
 
     Prompts of the server's own are rendered by the executor, and a field that no table has is named by it.
     """
-    known = {name.partition(".")[0] for name in FIELDS[table]}
-    return frozenset(known.difference(_PROMPT, _EXECUTED.get(table, ())))
+    taken = {name.partition(".")[0] for name in FIELDS[table]}.difference(_PROMPT, _EXECUTED.get(table, ()))
+    return DirectFields(frozenset(taken), frozenset(taken - accepted_fields(table) - {"metadata"}))
 
 
 def passthrough_fields(protocol: str) -> tuple[str, ...]:
