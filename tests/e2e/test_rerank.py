@@ -128,7 +128,7 @@ async def test_what_cannot_be_ranked_is_refused(client: AsyncClient) -> None:
 def test_a_reranker_that_is_asked_for_something_else_says_what_it_is_for() -> None:
     ran = intermodal("ask", "--labels", "a,b", "--model", "tiny-offices", "who manages oslo")
     assert ran.code == 4
-    assert "it ranks passages, and is asked by intermodal rerank" in ran.err
+    assert "it ranks passages, for intermodal rerank" in ran.err
 
 
 def test_lines_of_the_standard_input_are_ranked_and_nothing_else_is_on_stdout() -> None:
