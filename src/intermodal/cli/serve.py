@@ -160,6 +160,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
     from intermodal.gateway.requests.prompt_files import PromptFiles
     from intermodal.gateway.server import Gateway, ListenSettings
     from intermodal.gateway.server_client import ServerClient
+    from intermodal.plugin_registry import take_problems
 
     client = ServerClient()
     settings = replace(client.config.serve, **given)
@@ -193,7 +194,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
             if worker is None or worker.post.first:
                 many = f", {worker.post.workers} workers" if worker is not None else ""
                 log.say("info", f"serving at {gateway.url} ({whom}{many}); Ctrl-C ends it", always=True)
-                for remark in client.remarks:
+                for remark in (*client.remarks, *map(str, take_problems())):
                     log.say("warning", remark)
             if gateway.telemetry is not None:
                 log.listen()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from tests.installed_plugin import PluginPython, build_wheel, wheel_of
 from tests.unit.plugins.conftest import EXAMPLE
@@ -192,3 +195,23 @@ def test_a_protocol_with_a_built_in_name_is_reported_and_the_built_in_one_is_spo
         assert (done.code, done.out) == (0, "Four.\n"), done.err
     (found,) = python.intermodal("plugins", "--json").document["plugins"]
     assert found["problem"] == "its name is one of intermodal's own"
+
+
+def test_the_gateway_answers_its_clients_from_a_host_of_a_plugin_protocol(
+    python: PluginPython, server: LinesServer
+) -> None:
+    python.install(wheel_of(EXAMPLE, python.folder))
+    config.add_host(os.environ, HostRow(id="example", base_url=server.base_url))
+    command = [str(python.python), "-m", "intermodal.cli.main", "serve", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=python.folder) as process:
+        try:
+            assert process.stderr is not None
+            line = next(line for line in process.stderr if "serving at" in line)
+            address = re.findall(r"http://\S+", line)[0]
+            body = {"model": "example:example/writer-8b", "messages": [{"role": "user", "content": "How many?"}]}
+            answer = httpx.post(f"{address}/v1/chat/completions", json=body, timeout=60).json()
+            assert answer["choices"][0]["message"]["content"] == "Four."
+            assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == (7, 2)
+        finally:
+            process.terminate()
+            process.communicate()
