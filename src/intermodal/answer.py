@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What ``ask`` returns: the words, the typed value and where it stands (with a schema), and how it came about."""
+    """The result of ``ask``: the text, the typed value with its evidence (with a schema), and its origin."""
 
     value: T
     result: Result
@@ -25,7 +25,7 @@ class Answer(Generic[T]):
 
     @property
     def cost(self) -> float | None:
-        """USD; None where nobody can know."""
+        """USD; None if unknown."""
         return self.result.cost
 
     @property
@@ -40,7 +40,7 @@ class Answer(Generic[T]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What should be known of the answer: a loss, a check that spoke, a route that changed."""
+        """Remarks on the answer: a loss, a finding of a check, a changed route."""
         return self.result.notes
 
     @property
@@ -52,7 +52,7 @@ class Answer(Generic[T]):
         return self.result.text
 
     def _repr_html_(self) -> str:
-        """How a notebook shows an answer: the words, pictures and sound, what it took, and the plan below it."""
+        """Return an answer for a notebook: text, pictures and sound, its cost, and the plan below it."""
         from intermodal.plans.answer_html import answer_html
 
         return answer_html(self.result, self.plan)

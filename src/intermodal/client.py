@@ -1,4 +1,4 @@
-"""How a request becomes an answer: read ``AsyncClient`` from top to bottom to know the project.
+"""From a request to an answer: read ``AsyncClient`` from top to bottom to know the project.
 
     request ─ open ─▶ facts ┐
     config, weights ─▶ catalog ├─ plan() ─▶ Plan ─ explain ─▶ text
@@ -55,7 +55,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         remember: keep conversations in the local store, for ``continued``.
     """
 
-    # ---- what it does ---------------------------------------------------------------------------
+    # ---- verbs ----------------------------------------------------------------------------------
 
     @with_options(AskOptions)
     async def plan(
@@ -78,7 +78,7 @@ class AsyncClient(ClientVerbs, ClientResources):
     async def explain(
         self, prompt: str | Request, *files: FileLike, schema: Schema | None = None, **options: Unpack[AskOptions]
     ) -> str:
-        """The plan as text: routes, numbers, what is lost, what was rejected and why, what leaves the machine."""
+        """Return the plan as text: routes, numbers, losses, rejections with reasons, data that leaves the machine."""
         return explain.explain(await self.plan(prompt, *files, schema=schema, **options))
 
     @overload
@@ -167,12 +167,11 @@ class AsyncClient(ClientVerbs, ClientResources):
         self, prepared: PreparedRequest, plan: Plan, *, exact: bool = False, live: bool = True,
         tried: PriorAttempt | None = None, allowance: AllowanceLike | None = None,
     ) -> AsyncGenerator[Event]:  # fmt: skip
-        """Run a plan over what was prepared: what ``stream`` does after planning.
+        """Run a plan over prepared inputs: the part of ``stream`` after planning.
 
-        ``exact``: this plan and no other; where what a step makes is not what was planned for, it is said, and the plan
-        is not made again. ``live``: the answer is read while it is made; otherwise a short one is asked for whole.
-        ``tried``: the first attempt was made already, and failed. ``allowance``: of somebody's budget, asked before
-        each attempt.
+        ``exact``: run this plan and no other; if a step's result differs from the plan, a note says so, and there is no
+        replanning. ``live``: the answer is read while it is made; otherwise a short one is requested whole. ``tried``:
+        the first attempt was made already, and failed. ``allowance``: of a budget, queried before each attempt.
         """
         from intermodal.executor.run import run
         from intermodal.telemetry.event_log import log_event, log_plan
@@ -200,7 +199,7 @@ class AsyncClient(ClientVerbs, ClientResources):
                     )
                 yield event
 
-    # ---- what leads to a plan -------------------------------------------------------------------
+    # ---- planning -------------------------------------------------------------------------------
 
     async def prepare(
         self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False, planning: bool = False
@@ -241,7 +240,7 @@ class AsyncClient(ClientVerbs, ClientResources):
         )
 
     def world(self, prepared: PreparedRequest) -> Dependencies:
-        """What calls are made with, for those who make them without a plan: a probe."""
+        """Return the dependencies of calls, for callers without a plan: a probe."""
         return self._world(prepared.inputs, exact=True)
 
 

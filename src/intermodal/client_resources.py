@@ -1,4 +1,5 @@
-"""What a client owns: child processes, connections, store, catalog. Each is created on first use, and closed with it.
+"""The resources of a client: child processes, connections, store, catalog. Each is created on first use, and closed
+with the client.
 
 Planning reads some of it (catalog, weights, vocabularies, statistics); runs use the rest (media, runtimes, transport).
 """
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from intermodal.telemetry.signals import Signals
 
 PICTURES: tuple[Kind, ...] = ("image",)
-_EXPORT_SECONDS = 3.0  # seconds that a collector gets to take what waits at the end
+_EXPORT_SECONDS = 3.0  # seconds for a collector to accept what is queued at the end
 
 
 def _replan(inputs: Inputs, upstreams: EndpointHealth, surface: Surface, request: Request, facts: Facts) -> Plan:
@@ -198,7 +199,7 @@ class ClientResources:
         made = self._known_now.catalog(hosts, self.config, self.known.servers, weights.present(), weights.pulled())
         made = with_named(made, named, hosts=hosts, env=self.env, own_snapshot=snapshot_file(self.env))
         made = self._upstreams.corrected(self.known.corrected(made))
-        if made != self._last_catalog:  # what the planner worked out about a catalog stays with the object
+        if made != self._last_catalog:  # the planner caches facts about a catalog on the object
             self._last_catalog = made
         return self._last_catalog
 

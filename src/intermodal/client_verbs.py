@@ -63,7 +63,7 @@ class ClientVerbs:
     ) -> FindResult:
         """Pictures of folders and files that are nearest to words, or to a picture.
 
-        What a picture looks like is worked out once by a contrastive model on this machine, and kept in the cache.
+        A contrastive model on this machine computes a picture's embedding once; it is kept in the cache.
 
         Args:
             query: words, or the path of a picture. paths: folders, with all that is below them, and files.
@@ -128,7 +128,7 @@ class ClientVerbs:
         check_query(query, top)
         if not files:  # else passages are known when they are opened, and are looked at then
             check_passages(given)
-        # Without ranking: the encoder reads pages once, and that is below.
+        # Without ranking: the encoder reads the pages once, below.
         gathered = await prepare(_reading_request(self, query, passages, files), self, planning=True, ranking=False)
         inputs = gathered.inputs
         told, without = await passages_of(inputs.request, gathered.opened, self.media, besides=_GIVEN if given else "")
@@ -159,7 +159,7 @@ class ClientVerbs:
         self: Any, prompt: str, *files: FileLike, model: str, out_tokens: int | None = None, day: str = "",
         batch: bool = False, cached: int = 0,
     ) -> Estimate:  # fmt: skip
-        """Tokens and USD of one call of a model, by its own rules and prices. Makes no plan, contacts nobody.
+        """Return tokens and USD of one call of a model, by its own rules and prices. Makes no plan, contacts no host.
 
         Args:
             prompt: the words of the call; "" for files alone.
@@ -180,7 +180,7 @@ class ClientVerbs:
     async def cost(
         self: Any, workload: str | os.PathLike[str] | Mapping[str, Any] | None = None, **keys: Unpack[WorkloadKeys]
     ) -> MonthlyCost:
-        """What a workload costs a month, for several plans side by side. Spends nothing, contacts no model.
+        """Return the monthly cost of a workload, for several plans side by side. Spends nothing, contacts no model.
 
         Args:
             workload: a file of YAML, TOML or JSON as ``intermodal cost`` takes it, or such a document as a mapping.
@@ -209,7 +209,7 @@ def _reading_request(client: Any, query: str, passages: Sequence[str], files: Se
 
 
 def _language_model_alternative(inputs: Inputs) -> Other:
-    """What a language model would take that reads all of it and answers."""
+    """Return the cost of a language model that reads everything and answers."""
     from intermodal.planner import plan_from
 
     try:

@@ -79,24 +79,24 @@ class Config(Value):
     """The user's config.
 
     Attributes:
-        path: the file it came from, "" when there is none.
+        path: the file it came from, "" if there is none.
         consent: shipped hosts that content may be sent to.
         hosts: host rows of the user's own.
-        max_cost: USD per request, unless the request says otherwise. max_cost_stated: the file says so.
+        max_cost: USD per request, unless the request states a limit. max_cost_stated: the file states it.
         time_value: USD one second of waiting is worth.
         private: labels every request gets in addition to its own.
-        declined: shipped hosts the user does not want to be asked about again.
-        discovery: how servers of this machine are found.
-        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
-        explore: endpoints that were not measured yet may be tried out where they cost no more.
-        free_tiers: ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
-        licence, regions, retention: what holds for every request that does not say otherwise (``request.Policy``).
+        declined: shipped hosts that the user declined.
+        discovery: how servers of this machine are discovered.
+        pay_twice: after a call that failed and may have been charged, another endpoint may be called.
+        explore: unmeasured endpoints may be tried out if they cost no more.
+        free_tiers: ``best`` and ``cheapest`` may use endpoints that cost nothing and are rationed.
+        licence, regions, retention: defaults of requests (``request.Policy``).
         trusted_hosts: the only hosts that advice may name and that may be consented to; () for all.
-        timeouts: how long a call may take, unless its host's row says otherwise.
-        policies: by name, what ``policy:NAME`` stands for where a model is asked for.
+        timeouts: limits of a call, unless its host's row states others.
+        policies: by name, the meaning of ``policy:NAME`` in place of a model.
         serve: how the gateway listens.
-        telemetry: what is told to a collector, and where.
-        store: how long attempts are kept one by one.
+        telemetry: what is exported to a collector, and where.
+        store: how long single attempts are kept.
     """
 
     path: str = ""
@@ -330,7 +330,7 @@ _ALIAS = 'write the name that clients use, and its target: "gpt-4o" = "policy:ch
 
 
 def _alias(alias: str, meant: str) -> str:
-    """Return what is wrong with an alias, "" where nothing is."""
+    """Return the error in an alias, "" for none."""
     if not alias.strip():
         return f"has an alias without a name, for {meant}"
     if alias == AUTO or alias.startswith((POLICY, PROMPT)):
@@ -398,7 +398,7 @@ def _host(name: str, table: Mapping[str, Any], where: str, snapshot: Path | None
     return row
 
 
-# ---- writing: the user's own text, comments and order are kept ----------------------------------------
+# ---- writing: the user's text, comments and order are kept --------------------------------------------
 
 
 def consent(env: Mapping[str, str], host: str) -> Path:

@@ -53,7 +53,7 @@ def _structs(kind: Any) -> list[type[Any]]:
 
 
 def _in_use(top: Any, parts: dict[str, Any]) -> list[str]:
-    """Definitions that somebody refers to, by name."""
+    """Return the referenced definitions, by name."""
     found: set[str] = set()
     open_ = [top]
     while open_:
@@ -85,7 +85,7 @@ def _describe(part: dict[str, Any], cls: type[Any]) -> None:
 
 
 def attribute_docs(cls: type[Any]) -> dict[str, str]:
-    """What the docstrings of a class and its bases say of each attribute."""
+    """Return the docstring text of each attribute of a class and its bases."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         names: list[str] = []
@@ -107,13 +107,13 @@ def _plain(words: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-# ---- what reading refuses besides ----------------------------------------------------------------------
+# ---- further checks ------------------------------------------------------------------------------------
 
 
 def _refine(parts: dict[str, Any]) -> None:
     url = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"
     host, served = parts[HostRow.__name__]["properties"], parts[ServedRow.__name__]["properties"]
-    del host["discovery"]  # only shipped rows say how they are found
+    del host["discovery"]  # only shipped rows state how they are discovered
     host["protocol"]["enum"] = [*http_protocols(), *FOLDER_PROTOCOLS]
     host["zone"] = {"enum": [zone for zone in ZONES if zone != "process"]}
     host["base_url"]["pattern"] = f"^$|{url}"
@@ -124,7 +124,7 @@ def _refine(parts: dict[str, Any]) -> None:
     policy = parts[PolicyTable.__name__]["properties"]
     del policy["max_cost_stated"]  # saying max_cost is stating it
     for name in (*REQUEST_DEFAULTS, "streaming"):
-        del policy[name]["default"]  # it is what the file says at its top
+        del policy[name]["default"]  # the value at the top of the file
     parts["DiscoveryTable"]["properties"]["addresses"]["items"]["pattern"] = url
     parts["TelemetryTable"]["properties"]["endpoint"]["pattern"] = f"^$|{url}"
     aliases = parts["ServeTable"]["properties"]["aliases"]

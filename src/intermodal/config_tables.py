@@ -27,15 +27,15 @@ from intermodal.request import (
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-AUTO = "auto"  # what clients ask for who leave the model to us
-POLICY = "policy:"  # what a policy's name has before it where a model is asked for
+AUTO = "auto"  # the model name with which clients leave the choice to us
+POLICY = "policy:"  # prefix of a policy's name in place of a model
 PROMPT = "prompt:"  # the same of a prompt file
 MOST_WORKERS = 64
-MOST_USD = 1e9  # a limit above it is none: nobody pays it for one request
+MOST_USD = 1e9  # a higher limit is none: no request costs that much
 _Usd = Annotated[float, Meta(ge=0, le=MOST_USD)]
 _Seconds = Annotated[float, Meta(ge=0, le=MAX_TIMEOUT)]
 _Rate = Annotated[int, Meta(ge=1, le=10**12)]
-# A page as browsers say where a script is from: scheme, host and port, and nothing after them.
+# A page as browsers send it in ``Origin``: scheme, host and port, nothing after them.
 _ORIGIN = 'scheme, host and port of a page and nothing after them, as "https://chat.example.com"'
 _NAME = 'a name or an address without scheme and port, as "gateway.example.com"'
 _Origin = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#@\s]+/?$", extra={"wanted": _ORIGIN})]
@@ -50,12 +50,12 @@ _LANGUAGE = 'the two or three letters of a language, as "en"'
 _RELEASE = 'the private kind and the derived kind that may leave, as "audio:text"'
 
 
-# Of a policy, what the file says at its top for every request that does not say otherwise.
+# Fields of a policy whose value at the top of the file applies to every request that does not set its own.
 REQUEST_DEFAULTS = ("max_cost", "time_value", "pay_twice", "explore", "free_tiers", "licence", "regions", "retention")
 
 
 class EndpointRate(Value, forbid_unknown_fields=True):
-    """Requests and tokens a minute that an endpoint gets from all clients together; what is left out has no limit.
+    """Requests and tokens a minute that an endpoint gets from all clients together; an unset one has no limit.
 
     Attributes:
         rpm: requests a minute.
@@ -67,12 +67,12 @@ class EndpointRate(Value, forbid_unknown_fields=True):
 
 
 class DiscoveryTable(Value, forbid_unknown_fields=True):
-    """Whether servers of this machine are looked for, and where.
+    """Discovery of servers on this machine.
 
     Attributes:
-        enabled: look at all.
-        usual_ports: look where such servers listen unless told otherwise.
-        addresses: roots of servers that are looked at too ("http://127.0.0.1:9000"), on this machine or its network.
+        enabled: discover servers at all.
+        usual_ports: look at the default ports of such servers.
+        addresses: further roots of servers ("http://127.0.0.1:9000"), on this machine or its network.
     """
 
     enabled: bool = True
@@ -81,29 +81,30 @@ class DiscoveryTable(Value, forbid_unknown_fields=True):
 
 
 class ServeTable(Value, forbid_unknown_fields=True):
-    """How ``intermodal serve`` listens.
+    """The settings of ``intermodal serve``.
 
     Attributes:
         host: address to listen at. Any but this machine's own (127.0.0.1) needs a key: ``intermodal keys create``.
         port: port to listen at; 0 takes a free one.
-        workers: processes that answer, on one machine; they share keys, budgets, plans and where conversations were.
+        workers: processes that answer, on one machine; they share keys, budgets, plans and the endpoints of
+            conversations.
         names: names by which clients reach it, besides those of this machine's loopback.
-        origins: web pages ("https://chat.example.com") whose scripts may call it; none without.
+        origins: web pages ("https://chat.example.com") whose scripts may call it; none by default.
         max_body: MiB of one request.
         max_text: MiB of those that are no media; 8 hold two million tokens of English.
         max_media: pictures, recordings, films and documents of one request.
-        drain: seconds that answers on their way get to end when it is stopped.
-        max_tokens: of words in an answer whose request states no limit, what is thought comes on top; fewer where
-            context, money or time do not allow them.
-        streaming: "live" shows words as they come, "buffered" once all of an answer is there; unless a policy says it.
-        aliases: names that clients ask for, and what they get ("gpt-4o" = "policy:cheap").
+        drain: seconds that running answers get to end when it is stopped.
+        max_tokens: of words in an answer whose request states no limit, reasoning comes on top; fewer if context, money
+            or time do not allow them.
+        streaming: "live" shows words as they come, "buffered" when the answer is complete; unless a policy sets it.
+        aliases: names that clients use, and their targets ("gpt-4o" = "policy:cheap").
         rates: requests and tokens a minute of endpoints, by id ("openai:openai/gpt-5-mini"), for all clients together.
-        prompts: folder of prompt files that are served as ``prompt:NAME``; from the config's own folder on, where it is
-            no absolute path. "" for none.
-        metrics: who reads ``/metrics`` once there are keys: those made for it ("keys"), whoever reaches the server
-            ("open"), or nobody ("off").
+        prompts: folder of prompt files that are served as ``prompt:NAME``; relative to the config's own folder, unless
+            it is an absolute path. "" for none.
+        metrics: access to ``/metrics`` once there are keys: keys made for it ("keys"), every client ("open"), or none
+            ("off").
         log_format: lines for people ("text"), or for programs ("json").
-        log_level: the least that is logged; "warning" leaves out what went well.
+        log_level: the least that is logged; "warning" leaves out successes.
     """
 
     host: Annotated[str, Meta(pattern=HOST, extra={"wanted": LISTENS})] = "127.0.0.1"
@@ -129,11 +130,11 @@ class TelemetryTable(Value, forbid_unknown_fields=True):
     """Spans and measures for an OpenTelemetry collector.
 
     Attributes:
-        enabled: tell a collector. Left out, ``intermodal serve`` does where ``endpoint`` or OpenTelemetry's variables
-            say where it is; programs and the command line where ``endpoint`` does.
+        enabled: export to a collector. By default, ``intermodal serve`` does if ``endpoint`` or OpenTelemetry's
+            variables give its address; programs and the command line if ``endpoint`` does.
         endpoint: root of the collector's address for HTTP ("http://127.0.0.1:4318").
-        service: what this process is called there.
-        content: tell prompts and answers too; never media.
+        service: the name of this process there.
+        content: export prompts and answers too; never media.
     """
 
     enabled: bool | None = None
@@ -143,7 +144,7 @@ class TelemetryTable(Value, forbid_unknown_fields=True):
 
 
 class StoreTable(Value, forbid_unknown_fields=True):
-    """How long attempts are kept one by one. Older ones are added up by day and endpoint, so that no sum changes.
+    """How long single attempts are kept. Older ones are added up by day and endpoint, so that no sum changes.
 
     Attributes:
         keep: hours ("12h"), days ("90d") or weeks ("4w") after an attempt ended; "forever" keeps all.
@@ -155,7 +156,7 @@ class StoreTable(Value, forbid_unknown_fields=True):
 
     @property
     def seconds(self) -> float | None:
-        """``keep`` in seconds, None for ever."""
+        """Return ``keep`` in seconds, None for no limit."""
         if self.keep == "forever":
             return None
         return float(self.keep[:-1]) * {"h": 3600, "d": 86400, "w": 7 * 86400}[self.keep[-1]]
@@ -165,7 +166,7 @@ class PolicyTable(Policy, forbid_unknown_fields=True):
     """Bounds with a name, which clients of the gateway ask for as ``policy:NAME``. ``auto`` bounds what ``auto`` takes.
 
     Money, time, ``pay_twice``, ``explore``, ``free_tiers``, ``licence``, ``regions``, ``retention`` and ``streaming``
-    are the file's own unless the policy says others.
+    are the file's own unless the policy sets others.
     """
 
     max_cost: _Usd = DEFAULT_MAX_COST
@@ -180,28 +181,28 @@ class PolicyTable(Policy, forbid_unknown_fields=True):
 
 
 class ConfigFile(Value, forbid_unknown_fields=True):
-    """What intermodal may use and what it may spend. Keys are not kept here.
+    """The resources that intermodal may use, and its spending limits. Keys are not kept here.
 
     Attributes:
         consent: hosted services that content may be sent to, of those that come with intermodal or are in the snapshot.
-        max_cost: USD a request may cost in the bad case, unless it says otherwise.
+        max_cost: USD a request may cost in the bad case, unless it states a limit.
         time_value: USD that one second of waiting is worth; the default objective adds it to the money.
         private: kinds ("audio") or file names that never leave this machine, nor what is made of them.
-        declined: hosted services that are not asked about again.
-        discovery: whether servers of this machine are looked for, and where.
-        pay_twice: after a call that failed and may have been paid, another endpoint may be asked.
-        explore: endpoints that were not measured yet may be tried out by a few requests, where they cost no more.
-        free_tiers: the objectives ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
+        declined: hosted services that are not proposed again.
+        discovery: whether servers of this machine are discovered, and where.
+        pay_twice: after a call that failed and may have been charged, another endpoint may be called.
+        explore: unmeasured endpoints may be tried out by a few requests, if they cost no more.
+        free_tiers: the objectives ``best`` and ``cheapest`` may use endpoints that cost nothing and are rationed.
         licence: "commercial" leaves out models whose licence does not permit commercial use.
         regions: hosts on the internet compute in these ("eu", "us") and nowhere else, or are left out.
         retention: "no-training" leaves out hosts that train on what they are sent, "none" also those that keep it.
-        trusted_hosts: the only hosts that advice may name and that may be consented to; left out, all of them.
+        trusted_hosts: the only hosts that advice may name and that may be consented to; by default, all of them.
         timeouts: seconds that one attempt at a call gets.
-        hosts: servers of your own by name, and what is different at those that come with intermodal.
-        policies: bounds by name, which clients of the gateway ask for as ``policy:NAME``.
+        hosts: servers of your own by name, and changes to those that come with intermodal.
+        policies: bounds by name, which clients of the gateway request as ``policy:NAME``.
         serve: how the gateway listens.
-        telemetry: spans and measures for an OpenTelemetry collector.
-        store: how long attempts are kept one by one.
+        telemetry: spans and metrics for an OpenTelemetry collector.
+        store: how long single attempts are kept.
     """
 
     consent: tuple[str, ...] = ()

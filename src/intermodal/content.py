@@ -13,8 +13,7 @@ import msgspec
 from msgspec import Struct
 
 Kind = Literal["text", "image", "audio", "video", "document"]
-# What a text is made of: scripts and how much of each, sorted (``media/text/script_counts.py``); () where nobody
-# looked.
+# The scripts of a text and their shares, sorted (``media/text/script_counts.py``); () if not inspected.
 Scripts = tuple[tuple[str, float], ...]
 KINDS: tuple[Kind, ...] = ("text", "image", "audio", "video", "document")
 ImageDetail = Literal["auto", "low", "high", "original"]  # how closely a model is asked to look
@@ -33,9 +32,9 @@ class Value(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class BytesSource(Value, gc=False, tag_field="from", tag="bytes"):
     """Bytes in memory. ``name`` is only shown to users.
 
-    ``origins``: names and kinds of the files that they came out of, the outermost first; a privacy label on any of
-    them holds for these bytes too. ``page``: their page in such a file, 0 for none. ``notes``: what was left out of
-    it, each a phrase that can follow its name.
+    ``origins``: names and kinds of the files they were extracted from, the outermost first; a privacy label on any of
+    them holds for these bytes too. ``page``: their page in such a file, 0 for none. ``notes``: omissions, each a phrase
+    that can follow its name.
     """
 
     data: bytes
@@ -63,7 +62,7 @@ Source = BytesSource | PathSource | UrlSource
 class Text(Value, gc=False, tag_field="kind", tag="text"):
     """Text of the sender. ``name`` is set when it comes from a file: then it is data, not an instruction.
 
-    ``origins`` as in ``BytesSource``; ``notes`` say what was left out when it was taken out of that file.
+    ``origins`` as in ``BytesSource``; ``notes`` state what was left out when it was extracted from that file.
     """
 
     text: str

@@ -39,9 +39,9 @@
 
 Interrupted by the user (Ctrl-C): exit 130.
 
-Each error says *what* happened, *where*, and what to *do*; ``str(error)`` is one clear sentence
-built from the three. An exception is Python's, so it names keyword arguments; the command line and the gateway word the
-same hints as theirs (``hints.py``).
+Each error states *what* happened, *where*, and what to *do*; ``str(error)`` is one clear sentence built from the three.
+An exception is Python's, so it names keyword arguments; the command line and the gateway word the same hints as theirs
+(``hints.py``).
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ from typing import ClassVar, Literal, NamedTuple
 
 from intermodal.hints import Surface, words
 
-# What may follow a failed attempt; how often and how long after is ``executor/attempt/retry.py``'s.
-# never: nothing. resend: the same endpoint, and then another. once: the same, one time, and then another. wait: the
-# same, after the time it asks for, or another. reroute: another. shrink: less of it, or an endpoint that takes more.
+# What may follow a failed attempt; ``executor/attempt/retry.py`` decides how often and when. never: nothing. resend:
+# the same endpoint, then another. once: the same, one time, then another. wait: the same after the time it states, or
+# another. reroute: another. shrink: a smaller request, or an endpoint that takes more.
 Retry = Literal["never", "resend", "once", "wait", "reroute", "shrink"]
-# Whether the failed attempt is charged for: certainly not; nobody can know; it is.
+# Whether the failed attempt is charged: certainly not, unknown, certainly.
 Billing = Literal["free", "maybe", "billed"]
 
 
@@ -86,12 +86,12 @@ class IntermodalError(Exception):
         step: id of the plan step that failed, "" outside a run.
         reasons: a sentence each where there are several, shown one a line below the error.
 
-    ``hints``: these sentences with their settings as values, for who says them elsewhere; read as attributes they are
-    in words of Python.
+    ``hints``: these sentences with their settings as values, for other surfaces to word; read as attributes they are in
+    words of Python.
 
-    ``stale``: a connection kept from an earlier request ended without a word. That says nothing about this request or
-    who got it: a host ends such a connection when it has been idle for too long, or after each reply (llama.cpp after
-    each stream), and the end crossed with the request.
+    ``stale``: a connection kept from an earlier request ended without a message. That tells nothing about this request
+    or its recipient: a host ends such a connection when it has been idle for too long, or after each reply (llama.cpp
+    after each stream), and the end crossed with the request.
     """
 
     exit_code: ClassVar[int] = 1
@@ -136,7 +136,7 @@ class IntermodalError(Exception):
         return tuple(words(reason, "python") for reason in self.hints.reasons)
 
     def worded(self, surface: Surface) -> Hints:
-        """What it says, in words of a surface; as a text, one sentence."""
+        """Return the message in words of a surface; as a text, one sentence."""
         return self.hints.worded(surface)
 
     def __str__(self) -> str:
@@ -167,7 +167,7 @@ class PromptError(UsageError):
 
 
 class ConfigError(UsageError):
-    """``key``: the way to what is wrong in the file, table by table ("serve", "port"); () where that is not known."""
+    """``key``: the path of the error in the file, table by table ("serve", "port"); () if unknown."""
 
     code = "config"
 
@@ -241,13 +241,13 @@ class CallError(IntermodalError):
     """An endpoint failed.
 
     Attributes:
-        status: of HTTP, or the one the body names; 0 where there was none.
-        retry_after: seconds it asks us to wait, None when it did not.
+        status: of HTTP, or the one the body names; 0 if there was none.
+        retry_after: seconds it asks us to wait, None if it did not.
         sent: the request body may have reached it (and cost money).
-        retry, billing: what may follow, and whether this attempt is charged for; of the class unless said otherwise.
-        resendable: the endpoint's own word (``x-should-retry``) for sending it the same again, None without one.
-        limit: how much it takes, where it said so: tokens of context, or files for a ``RequestTooLarge``.
-        taught: the endpoint turned out not to take what it was given, so the same is never sent there again.
+        retry, billing: what may follow, and whether this attempt is charged for; the class's by default.
+        resendable: the endpoint's own statement (``x-should-retry``) on sending it the same again, None without one.
+        limit: its stated limit: tokens of context, or files for a ``RequestTooLarge``.
+        taught: the endpoint was found not to accept the request, so the same is never sent there again.
     """
 
     exit_code = 5
@@ -282,11 +282,11 @@ class CallError(IntermodalError):
         return "once" if self.status >= 500 else "never"
 
 
-CROSSING = 1.0  # seconds; what a host ended before it saw a request is told within a round trip
+CROSSING = 1.0  # seconds; a connection that a host closed before it saw the request is reported within a round trip
 
 
 class Unreachable(CallError):
-    """Nobody answered.
+    """No host answered.
 
     ``hung_up``: it had the request, and closed the connection without a word; where that is not ``stale``.
     """
@@ -339,7 +339,9 @@ class RequestTooLarge(ContextExceeded):
 
 
 class UnsupportedModality(CallError):
-    """``kind`` is what it cannot take ("image", "audio", "video", "document"), "" when it did not say."""
+    """``kind`` is the one that it does not accept ("image", "audio", "video", "document"), "" if it did not state
+    it.
+    """
 
     code = "unsupported_modality"
     _billing = "free"
@@ -348,7 +350,7 @@ class UnsupportedModality(CallError):
 
 class ContentRefused(CallError):
     code = "content_refused"
-    _retry = "never"  # asking somebody else would be evasion: the reason is passed on instead
+    _retry = "never"  # asking another host would evade the refusal: the reason is passed on instead
     _billing = "billed"
 
 
@@ -369,7 +371,7 @@ class OutputInvalid(IntermodalError):
 
 
 class OutputUnchecked(OutputInvalid):
-    """An answer is there, and nobody can say within the bound of work whether it fits: it is not given out as valid."""
+    """There is an answer whose check exceeds the bound of work: it is not returned as valid."""
 
     code = "output_unchecked"
 

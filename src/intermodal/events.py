@@ -25,7 +25,7 @@ class Usage(Value):
 
 
 class Actual(Value):
-    """What one step took.
+    """The actual cost of one step.
 
     Attributes:
         seconds: wall time of the step, loading of a runtime left out.
@@ -61,7 +61,7 @@ class Derived(Value):
 
 
 class StepStarted(Value, tag_field="event", tag="step_started"):
-    """A step began, or began again. ``op``: what it does. ``endpoint``: which one it calls, "" for none."""
+    """A step began, or began again. ``op``: its operation. ``endpoint``: that it calls, "" for none."""
 
     step: str
     title: str
@@ -96,8 +96,8 @@ class AttemptFailed(Value, tag_field="event", tag="attempt_failed"):
 
     Attributes:
         code: of the error. status: of HTTP, 0 for none. reason: a phrase that follows the endpoint's name.
-        charged: whether it is billed: "no", or "maybe" where that cannot be known. cost: USD, None where unknown.
-        seconds: what it took. then: "resend" to the same endpoint after ``delay`` seconds, "reroute", or "stop".
+        charged: whether it is billed: "no", or "maybe" if that is unknown. cost: USD, None if unknown.
+        seconds: its duration. then: "resend" to the same endpoint after ``delay`` seconds, "reroute", or "stop".
         at: seconds after the start of the run.
     """
 
@@ -139,13 +139,13 @@ class Replanned(Value, tag_field="event", tag="replanned"):
     """The rest of the run was planned again, because a step's output differs from the plan.
 
     Attributes:
-        step: whose output it was. reason: in words.
-        before, after: ids of the candidates. endpoint: which one answers now.
-        plan: id of the new plan. seconds: what planning again took. at: seconds after the start of the run.
-        summary, loses, calls, sends: of what is done now, as the plan that was shown said them: in words; aspects; the
+        step: whose output caused it. reason: in words.
+        before, after: ids of the candidates. endpoint: the answering one now.
+        plan: id of the new plan. seconds: of planning again. at: seconds after the start of the run.
+        summary, loses, calls, sends: of the new route, in the form of the plan that was shown: in words; aspects; the
             operation and endpoint of each call; what leaves this machine, from what, to which host and zone, with what
             hosts may have got of it before.
-        verdict: whether a language model is enough for what is done now (``plans/verdict.py``).
+        verdict: whether a language model is enough on the new route (``plans/verdict.py``).
     """
 
     step: str
@@ -164,7 +164,7 @@ class Replanned(Value, tag_field="event", tag="replanned"):
 
 
 class Rerouted(Value, tag_field="event", tag="rerouted"):
-    """The run took another route of the plan, because those before it failed; a note says why.
+    """The run took another route of the plan, because those before it failed; a note states why.
 
     ``after``: id of the candidate. The rest as in ``Replanned``.
     """
@@ -183,11 +183,10 @@ class FieldEvidence(Value):
 
     Attributes:
         field: the value's place in the answer, a JSON Pointer (RFC 6901): "/items/0/price".
-        status: "found"; "unverified": it was looked for and stands in none of the sources, so it is computed or made
-            up; "unchecked": whether it stands there says nothing (true, false, nothing at all, a word of the schema's
-            own list), or the model saw more than text. A code of a list of codes (EUR, DE) is "unverified" where the
-            text has another code of that list.
-        file, page, line: where it was found first; 0 where there are no pages, or where there is a time instead.
+        status: "found"; "unverified": it occurs in none of the sources, so it is computed or made up; "unchecked": its
+            occurrence would prove nothing (true, false, null, a word of the schema's own list), or the model saw more
+            than text. A code of a list of codes (EUR, DE) is "unverified" if the text has another code of that list.
+        file, page, line: of its first occurrence; 0 if there are no pages, or if there is a time instead.
         at: seconds into a recording or a video, -1 elsewhere.
         text: that line, 200 characters at most.
     """
@@ -258,13 +257,11 @@ class Finished(Value, tag_field="event", tag="finished"):
 
     ``data`` is the parsed answer of a JSON output; ``embedding`` the vector of an embedding output; ``speech`` the
     sound of a speech output; ``images`` the pictures of an image output; ``scores`` those of the labels of a scores
-    output, 0..1, together 1;
-    ``said`` the answer as parts, where it is more than text (tool calls, blocks that are sent back unchanged);
-    ``evidence`` says where the values of a JSON answer are found; ``looped``: the answer repeats itself, and may have
-    been stopped for that;
-    ``unread``: files with words in a script that nothing here reads;
-    ``finish_reason`` in OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also
-    where an answer was stopped because it repeated itself.
+    output, 0..1, together 1; ``said`` the answer as parts, if it is more than text (tool calls, blocks that are sent
+    back unchanged); ``evidence`` locates the values of a JSON answer; ``looped``: the answer repeats itself, and may
+    have been stopped for that; ``unread``: files with words in a script that no reader here knows; ``finish_reason`` in
+    OpenTelemetry GenAI's words ("stop", "length", "content_filter", "tool_call"); "length" also for an answer stopped
+    because it repeated itself.
     """
 
     endpoint: str
@@ -312,19 +309,19 @@ class Result(Value):
     Attributes:
         text: the answer (for JSON the text as generated, for a transcript its words).
         data: the parsed JSON answer, None otherwise.
-        evidence: where each of its values is found in what was read; () where no file came with the request, or
-            evidence is off (``Policy.evidence``).
+        evidence: where each of its values occurs in the sources; () if no file came with the request, or evidence is
+            off (``Policy.evidence``).
         looped: the answer repeats itself, and may have been stopped for that.
-        unread: names of files with words in a script that nothing here reads; the answer was made without them.
-        endpoint: which one answered.
+        unread: names of files with words in a script that no reader here knows; the answer was made without them.
+        endpoint: that answered.
         actuals: one per step, in the order they finished.
         derived: the result of every conversion, in that order.
-        notes: what the user should know.
-        said: the answer as parts, where it is more than text. It goes into the next request as the assistant's
-            message, before the results of the tools it calls.
-        checks, replans: what checks found, and where the plan was made again, in order.
-        retries: where a step was tried again. failures: every attempt that failed, and what followed.
-        cost: USD; None when unknown.
+        notes: for the user.
+        said: the answer as parts, if it is more than text. It goes into the next request as the assistant's message,
+            before the results of the tools it calls.
+        checks, replans: findings of checks, and replannings, in order.
+        retries: steps that were tried again. failures: every attempt that failed, and what followed.
+        cost: USD; None if unknown.
         seconds: wall time of the whole run.
     """
 
@@ -358,7 +355,7 @@ class Result(Value):
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tool calls of the answer: make them, and ask again with ``said`` and the results."""
+        """The tool calls of the answer: make them, and send another request with ``said`` and the results."""
         return tuple(part for part in self.said if isinstance(part, ToolCall))
 
 

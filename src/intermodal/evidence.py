@@ -27,8 +27,9 @@ Path = tuple[str | int, ...]
 
 
 class EvidenceSource(NamedTuple):
-    """A text that a model was given, and where it is from. ``page`` is 0 and ``at`` (seconds) -1 where there is none;
-    ``starts``: seconds at which each of its lines was said."""
+    """A text that a model was given, and its origin. ``page`` is 0 and ``at`` (seconds) -1 if there is none;
+    ``starts``: seconds at which each of its lines was spoken.
+    """
 
     file: str
     text: str
@@ -90,7 +91,7 @@ def _values(data: Any) -> Iterator[tuple[Path, Any]]:
             yield path, each
 
 
-# A word in brackets, or a line to write on: what a form or an example has where a value belongs.
+# A word in brackets, or a blank line: placeholders of a form or an example.
 _PLACEHOLDER = re.compile(r"<[^<>]*>|\{[^{}]*\}|\[[^\[\]]*\]|_{3,}")
 
 
@@ -108,8 +109,9 @@ def _place(value: Any, read: list[tuple[EvidenceSource, SearchableText]]) -> tup
 def _free_choice(
     value: Any, path: Path, choices: AllowedValues, read: list[tuple[EvidenceSource, SearchableText]]
 ) -> bool:
-    """Whether it is a word of the schema's own list, which need not stand in a text. Codes are names and no judgement
-    of the text: where another code of the list stands there, this one was not chosen but mistaken."""
+    """Return whether it is a word of the schema's own list, which need not occur in a text. Codes are names and no
+    judgement of the text: if another code of the list occurs there, this one was not chosen but mistaken.
+    """
     listed = choices.at(path)
     if not any(value == each and type(value) is type(each) for each in listed):
         return False
@@ -149,7 +151,7 @@ _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:[ '’]\d{3})+(?:[.,]\d+)?(?!\d)")  # 14 216 and 14'216.50
 _GAP = re.compile(r"[ '’]")
 _PERCENT = re.compile(r" ?%")
-_MINUS = re.compile(r"(?:^|[^\w])[-−–(] ?(?:[a-z]{3} {0,2})?$")  # what stands before a number that is negative
+_MINUS = re.compile(r"(?:^|[^\w])[-−–(] ?(?:[a-z]{3} {0,2})?$")  # the sign before a negative number
 _EDGE = "\x00"
 
 
@@ -204,7 +206,7 @@ class SearchableText:
             return self._line(at) if at >= 0 else None
         found = self._stands(tokens)
         if found is None and len(tokens) == 2 and not _CODES.isdisjoint(tokens):
-            found = self._stands(reversed(tokens))  # a sum of money whose currency stands on its other side
+            found = self._stands(reversed(tokens))  # an amount of money whose currency is on the other side
         return None if found is None else self._line(found)
 
     def _stands(self, tokens: Iterable[str]) -> int | None:
@@ -239,8 +241,9 @@ def _plain(text: str) -> str:
 
 
 def _squeezed(tokens: Iterable[str]) -> tuple[str, list[int]]:
-    """Tokens in one string, and where each begins. Letters stand side by side, as an eye that reads a page may lose a
-    blank; a number is parted from what stands beside it."""
+    """Return tokens in one string, and the start of each. Letters are joined, as text recognition may lose a blank; a
+    number is separated from its neighbours.
+    """
     made: list[str] = []
     starts: list[int] = []
     at = 0
@@ -290,7 +293,7 @@ def number_in(text: str) -> float | None:
     plain = _GROUPED.sub(lambda match: _GAP.sub("", match.group()), _plain(text))
     found = [match for match in _TOKEN.finditer(plain) if match.group()[0].isdecimal()]
     worths = _worths(found[0].group()) if len(found) == 1 else []
-    if not worths or plain[: found[0].start()].endswith((".", ",")):  # the end of a number, whose beginning is lost
+    if not worths or plain[: found[0].start()].endswith((".", ",")):  # the tail of a number whose beginning is missing
         return None
     negative = _MINUS.search(plain[: found[0].start()])
     return float(-worths[0] if negative else worths[0])

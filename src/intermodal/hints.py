@@ -1,4 +1,4 @@
-"""Advice in errors and notes, as sentences with settings in them that each surface spells in its own way.
+"""Advice in errors and notes, as sentences with settings that each surface spells in its own way.
 
 The same setting is ``--max-cost`` on the command line, ``max_cost`` in Python and ``x-intermodal-max-cost`` over HTTP.
 A sentence is written once, with settings as values, and spelled out where it is shown.
@@ -20,7 +20,7 @@ _KEYWORDS: Mapping[str, str] = {
     "local": 'farthest="machine"', "out": "makes", "save-derived": "result.derived",
 }  # fmt: skip
 _SEVERAL = frozenset({"host"})  # keywords that take several
-# What a client sets, or whoever's server it is. A value goes behind the names that end with a colon or are headers.
+# The fields that a client sets, or the owner of the server. A value follows names that end with a colon or are headers.
 _FIELDS: Mapping[str, str] = {
     "at-least": "x-intermodal-at-least",
     "base-url": f"base_url of the host {_OWNER}",

@@ -28,8 +28,8 @@ for _row in _ROWS.replace("\n", " ").split(";"):
     CODES[_name] = "jv" if _code == "jw" else _code
 
 
-# Three letters as containers of media write them, where ISO 639-1 has two. Source: the same code tables (ISO 639-2, the
-# bibliographic and the terminological codes).
+# Three-letter codes of media containers, where ISO 639-1 has two letters. Source: the same code tables (ISO 639-2,
+# bibliographic and terminological codes).
 _THREE = """
 afr af; alb sq; sqi sq; amh am; ara ar; arm hy; hye hy; aze az; baq eu; eus eu; bel be; ben bn; bos bs; bul bg; bur my;
 mya my; cat ca; chi zh; zho zh; cze cs; ces cs; dan da; dut nl; nld nl; eng en; est et; fin fi; fre fr; fra fr; geo ka;

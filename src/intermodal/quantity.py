@@ -101,7 +101,7 @@ def between(low: float, mid: float, high: float, basis: str) -> Quantity:
 
 
 def unknown(basis: str) -> Quantity:
-    """Return an unknown quantity; ``basis`` says why it is unknown."""
+    """Return an unknown quantity; ``basis`` is the reason."""
     return Quantity(certainty="unknown", basis=basis)
 
 

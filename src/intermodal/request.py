@@ -36,7 +36,7 @@ Retention = Literal["any", "no-training", "none"]
 RETENTIONS: tuple[Retention, ...] = ("any", "no-training", "none")
 REGION = "^[a-z]{2}$"  # of hosts and of wishes
 REGION_WORDS = 'two small letters, as "eu" or "us"'
-HOTTEST = 2.0  # temperature: the most that any protocol here has a meaning for
+HOTTEST = 2.0  # temperature: the highest value that any protocol here accepts
 DEFAULT_MAX_COST = 0.05  # USD per ask
 DEFAULT_TIME_VALUE = 0.002  # USD per second waited
 
@@ -53,9 +53,9 @@ class TextOutput(Value, tag_field="kind", tag="text"):
 class JsonOutput(Value, tag_field="kind", tag="json"):
     """An answer that validates against a JSON Schema (draft 2020-12).
 
-    ``whole``: one that was cut at the length limit is an error; else it is the answer as far as it goes, without data.
-    ``told``: the words of the messages that tell the model the schema, "" where none do. It is not told a second time,
-    and they are no part of what is asked. ``strict``: by a host that is held to it, and no other.
+    ``whole``: an answer that was cut at the length limit is an error; else it is returned as far as it goes, without
+    data. ``told``: the text of the messages that states the schema to the model, "" if none does. It is not added a
+    second time, and is no part of the question. ``strict``: by a host that enforces it, and no other.
     """
 
     schema: dict[str, Any]
@@ -76,7 +76,7 @@ class EmbeddingOutput(Value, tag_field="kind", tag="embedding"):
 
 
 class SpeechOutput(Value, tag_field="kind", tag="speech"):
-    """An answer that is heard. ``verbatim``: the prompt itself is spoken, nobody answers it.
+    """A spoken answer. ``verbatim``: the prompt itself is spoken, without an answer to it.
 
     ``voice`` is a name the endpoint knows, "" its default. ``format``: "pcm16" is samples alone, signed 16-bit
     little-endian, mono, 24 kHz.
@@ -127,17 +127,16 @@ Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOu
 
 
 def without_schema(text: str, output: Output) -> str:
-    """What is asked in a text of the sender: without the words that tell the schema of the answer."""
+    """Return the question in a text of the sender: without the part that states the schema of the answer."""
     told = output.told if isinstance(output, JsonOutput) else ""
     return text.replace(told, " ") if told else text
 
 
 class Sampling(Value):
-    """How the answer is drawn. None leaves the endpoint's own default.
+    """How the answer is sampled. None leaves the endpoint's own default.
 
-    ``max_tokens`` is the most that comes, what a model thinks before it included. With ``room_for_thought`` it is the
-    most of the words alone, and a plan puts what the model may think on top: a limit that nobody asked for shall not
-    end an answer before its first word.
+    ``max_tokens`` limits the output, reasoning included. With ``room_for_thought`` it limits the words alone, and a
+    plan adds the reasoning: a default limit must not end an answer before its first word.
     """
 
     max_tokens: int | None = None
@@ -149,14 +148,15 @@ class Sampling(Value):
 
 
 class Settings(Value):
-    """What a client of a gateway sets besides ``Sampling``; ``protocols/request_fields.py``: which host is told what.
+    """Settings of a gateway's client besides ``Sampling``; ``protocols/request_fields.py`` states which host is sent
+    which.
 
     Attributes:
-        protocol: in whose words it was said, "" for nobody's.
-        top_k, min_p, typical_p: which words are drawn from. presence_penalty, frequency_penalty, repeat_penalty: what
-            a word costs that was said before.
-        effort: how hard the model is to think, in OpenAI's words. thinking: tokens that it may think for.
-        verbosity: how long-winded the answer is to be.
+        protocol: of the client, "" for none.
+        top_k, min_p, typical_p: the words that are sampled from. presence_penalty, frequency_penalty, repeat_penalty:
+            for words that were used before.
+        effort: of reasoning, in OpenAI's words. thinking: tokens of reasoning.
+        verbosity: of the answer.
         own: other fields that go to hosts as they came, by path ("options.mirostat").
     """
 
@@ -174,7 +174,7 @@ class Settings(Value):
 
 
 class Tool(Value):
-    """What a model may ask to have called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments.
+    """A function that a model may request to be called. ``schema`` is a JSON Schema (draft 2020-12) of its arguments.
 
     ``strict``: the host is to hold the model to it, where its protocol has a word for that
     (``catalog.types.STRICT_TOOLS_PROTOCOLS``).
@@ -193,49 +193,50 @@ Evidence = Literal["retry", "mark", "off"]
 EVIDENCE: tuple[Evidence, ...] = ("retry", "mark", "off")
 
 
-# What a host is to keep for the next turn, up to where: all it can (``request``), the tools, the system's words, all of
-# the conversation (``end``). With how long, in the host's words, "" for as long as it does by itself.
+# What a host is asked to cache for the next turn: as much as possible (``request``), the tools, the system prompt, the
+# whole conversation (``end``). With the time to live in the host's words, "" for its default.
 Cached = tuple[tuple[Literal["request", "tools", "system", "end"], str], ...]
 
 
 class Policy(Value):
-    """What the user allows and prefers.
+    """The limits and preferences of the user.
 
     Attributes:
         objective: what to minimise or maximise among routes that are allowed.
-        at_least: strength floor; None means the default floor ``medium``, which gives way to the
-            strongest reachable when nothing is that strong. A stated floor rejects.
+        at_least: strength floor; None means the default floor ``medium``, which gives way to the strongest reachable
+            when nothing is that strong. A stated floor rejects.
         model: the generating endpoint or model the user named; "" lets the planner choose.
         max_cost: USD for the whole request, compared with the high estimate.
-        max_cost_stated: somebody said it, so that a price nobody knows fails it; under a limit nobody stated such a
-            price sorts last and is said. Any limit but the default one was stated.
+        max_cost_stated: the limit was stated, so that an unknown price exceeds it; under a default limit such a price
+            sorts last, with a note. Any limit but the default one was stated.
         deadline: seconds for the whole request, compared with the high estimate.
         farthest: nothing leaves this zone. ``--local`` is ``machine``.
-        private: labels: kinds ("audio") or part names ("call.wav") that may not leave the machine,
-            and neither may what is derived from them.
+        private: labels: kinds ("audio") or part names ("call.wav") that may not leave the machine, and neither may what
+            is derived from them.
         release: "audio:text" pairs: text derived from audio may leave although audio may not.
         keep: aspects the route must keep (stated: they reject).
-        language: ISO 639-1 code of the speech, and of words in pictures, "" when nobody said.
-        translate: ISO 639-1 code of the language that speech is turned into when it is heard, "" leaves it in its own.
+        language: ISO 639-1 code of the speech, and of words in pictures, "" if unstated.
+        translate: ISO 639-1 code of the language that speech is translated into when it is transcribed, "" leaves it in
+            its own.
         hosts: names of hosts the user consented to, in addition to the config; () for none.
         pages: page numbers (1-based) to which documents are restricted; () for all.
         time_value: USD one second of waiting is worth.
-        pay_twice: when a call failed that may have been paid, a fallback may be paid too.
-        resends: how often an endpoint that failed is asked again, at most, where what failed allows that at all; None
-            leaves it to what failed.
-        explore: a few requests may ask an endpoint first that was not measured yet, costs no more than the chosen one
-            and may be better.
-        free_tiers: ``best`` and ``cheapest`` may take endpoints that cost nothing and are rationed.
-        licence: "commercial" leaves out models whose licence is stated not to permit commercial use; where nobody
-            states what it permits, that is said.
+        pay_twice: when a call failed that may have been charged, a fallback may be charged too.
+        resends: how often a failed endpoint is called again, at most, if the failure permits that at all; None leaves
+            it to the failure.
+        explore: a few requests may first call an unmeasured endpoint that costs no more than the chosen one and may be
+            better.
+        free_tiers: ``best`` and ``cheapest`` may use endpoints that cost nothing and are rationed.
+        licence: "commercial" leaves out models whose licence is stated not to permit commercial use; an unknown licence
+            gets a note.
         regions: hosts on the internet compute in these and nowhere else ("eu", "us"); () for anywhere.
         retention: "no-training" leaves out hosts that train on what they are sent, "none" those that keep it as well.
-            Hosts of which nobody states it are left out too, and that is said.
-        streaming: whether the words of an answer are shown as they come, or ("buffered") once all of it is there, so
-            that another route may take over from one that died in the middle.
-        evidence: whether the values of a JSON answer are looked for in the text of the files that it was made from.
-            Where one stands nowhere, "retry" asks once more, within money and time, and says what still stands
-            nowhere; "mark" only says it; "off" does not look.
+            Hosts whose conditions are unknown are left out too, with a note.
+        streaming: whether the words of an answer are shown as they come, or ("buffered") once it is complete, so that
+            another route may take over from one that died in the middle.
+        evidence: whether the values of a JSON answer are looked up in the text of the files that it was made from. If
+            one occurs nowhere, "retry" calls once more, within money and time, and reports what still occurs nowhere;
+            "mark" only reports it; "off" does not look.
     """
 
     objective: Objective = "default"
@@ -265,21 +266,20 @@ class Policy(Value):
 
     @property
     def takes_unknown_prices(self) -> bool:
-        """Whether an endpoint whose price nobody knows may be asked."""
+        """Return whether an endpoint without a known price may be called."""
         return self.max_cost == math.inf or (self.max_cost == DEFAULT_MAX_COST and not self.max_cost_stated)
 
 
 class Request(Value):
     """A whole request.
 
-    ``messages`` is the conversation, oldest first. ``previous_endpoint`` is the endpoint that
-    answered the last turn, "" on the first. ``tools`` are the caller's own: a call of one ends the run, the caller
-    makes it and asks again with its result. ``parallel_tools``: several calls may come at once. ``cache``: what the
-    host is to keep, where its protocol has words for that (``catalog.types.PROMPT_CACHING_PROTOCOLS``). ``settings``:
-    what else a client of a gateway set; of these a plan depends on how hard a model is to think
-    (``catalog/reasoning_effort.py``). ``answer_tokens``: how long the answer is stated to be; what a model thinks
-    before it comes on top, and no host is told. A limit that is sent, and counts what is thought, is
-    ``sampling.max_tokens``.
+    ``messages`` is the conversation, oldest first. ``previous_endpoint`` is the endpoint that answered the last turn,
+    "" on the first. ``tools`` are the caller's own: a call of one ends the run, the caller makes it and sends another
+    request with its result. ``parallel_tools``: several calls may come at once. ``cache``: what the host is to cache,
+    if its protocol can express that (``catalog.types.PROMPT_CACHING_PROTOCOLS``). ``settings``: further settings of a
+    gateway's client; of these a plan depends on the reasoning effort (``catalog/reasoning_effort.py``).
+    ``answer_tokens``: the stated length of the answer; reasoning comes on top, and no host is sent it. A limit that is
+    sent, and counts reasoning, is ``sampling.max_tokens``.
     """
 
     messages: tuple[Message, ...]

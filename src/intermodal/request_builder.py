@@ -56,7 +56,7 @@ FileLike = str | os.PathLike[str] | bytes | tuple[str, bytes] | Part | Source
 Schema = type[Any] | Mapping[str, Any]
 _POLICY = frozenset(Policy.__struct_fields__)
 _SAMPLING = frozenset(Sampling.__struct_fields__)
-_URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # not C://: a drive is no scheme
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://|(?:https?|data):", re.IGNORECASE)  # not C://: a drive letter is not a scheme
 _SEVERAL = frozenset({"private", "release", "keep", "hosts", "pages", "stop", "regions"})
 
 
@@ -372,7 +372,7 @@ def _checked_values(cls: Any, given: dict[str, Any]) -> Any:
 
 
 def _wrong_value(given: Mapping[str, Any], said: str) -> UsageError:
-    """Return the error of a value that its option does not take, with what it takes."""
+    """Return the error of an invalid value of an option, with the valid ones."""
     expected, _, place = said.partition(" - at ")
     found = re.search(r"\.(\w+)", place)
     if found is None or found[1] not in given:
@@ -404,7 +404,7 @@ def as_part(file: FileLike) -> Part:
             raise UsageError("this tuple is not a file", todo='write ("invoice.pdf", data): its name, then its bytes')
         name, data = file
         return File(source=BytesSource(data=data, name=name))
-    if isinstance(file, str) and _URL.match(file):  # of whatever scheme: the one door says which are fetched
+    if isinstance(file, str) and _URL.match(file):  # any scheme: media/fetch decides which are fetched
         return File(source=UrlSource(url=file))
     if isinstance(file, str | os.PathLike):
         return File(source=PathSource(path=str(Path(file))))

@@ -39,7 +39,7 @@ class Client:
     ) -> None:
         self.asynchronous = AsyncClient(config, env=env, remember=remember)
         self._bridge = SyncBridge()
-        # Also where nobody closes it: a loop that is still there when the interpreter ends holds that up for ever.
+        # Also if the client is never closed: a loop that is still running holds up the end of the interpreter.
         weakref.finalize(self, _close, self.asynchronous, self._bridge)
 
     @with_options(AskOptions)
@@ -170,7 +170,7 @@ class Client:
     def cost(
         self, workload: str | PathLike[str] | Mapping[str, Any] | None = None, **keys: Unpack[WorkloadKeys]
     ) -> MonthlyCost:
-        """What a workload costs a month, for several plans side by side; see :meth:`AsyncClient.cost`."""
+        """Return the monthly cost of a workload, for several plans side by side; see :meth:`AsyncClient.cost`."""
         return self._bridge.run(partial(self.asynchronous.cost, workload, **keys))
 
     def prompt(self, path: str | PathLike[str], **options: Any) -> SyncPrompt:

@@ -1,7 +1,7 @@
-"""Is a language model enough, or is a broader foundation model needed, and what will it cost?
+"""Decide whether a language model is enough or a broader foundation model is needed, with the costs.
 
-The planner answers, over requests that nobody has made yet. Nothing here chooses a route: a question becomes facts and
-a catalog, ``planner.plan`` is asked several times, and its plans are put side by side.
+The planner answers, over hypothetical requests. Nothing here chooses a route: a question becomes facts and a catalog,
+``planner.plan`` is called several times, and its plans are compared.
 
 - the question: ``options`` reads what was stated, ``question`` holds it with the assumptions, ``hypothetical_request``
   turns it into a request and the facts that probing would find

@@ -20,7 +20,7 @@ OfferPlace = Literal["hosted", "here"]
 
 
 class AdviceStep(Value):
-    """What happens on the way: the operation, and who does it, "" for a conversion without weights."""
+    """A step of the route: the operation, and the model that does it, "" for a conversion without weights."""
 
     op: str
     endpoint: str = ""
@@ -30,20 +30,20 @@ class RouteOffer(Value):
     """The best route of one use at one place, as the planner found it; or why there is none.
 
     Attributes:
-        usd: of one request. per_month: of as many as are expected, unknown where nobody says how many. seconds: of one
-            request, loading included; load of that. slots: how many it answers at once.
+        usd: of one request. per_month: of the expected number, unknown without one. seconds: of one request, loading
+            included; load of that. slots: how many it answers at once.
         memory: bytes that a route here keeps resident. floor: bytes that the answering model needs at least wherever it
-            runs, from 4-bit to 16-bit weights; unknown where its size is.
-        tier: the weakest link. weak: the default floor had to come down for it, as nothing stronger is at that place.
+            runs, from 4-bit to 16-bit weights; unknown if its size is.
+        tier: the weakest link. weak: the default floor was lowered for it, as nothing stronger is at that place.
         strength: the answering model's, with its evidence, in words.
-        loses: aspects. misses: sentences about what is lost though it seems to be needed. lost: how many needs that
-            the question cannot be answered without.
-        score: what the objective minimises. sends: it goes to some host.
-        terms: under which terms the answering model is used: its licence, or those of the host's service.
-        contested: what sources contradict each other about, of what the answering model is given.
-        counted: its bill is ranked. That of a server that would have to be bought first is not, where money alone
-            ranks: it is not free for having no price. It comes before what is weaker or loses more.
-        refused: why there is no route, nearest miss first; () where there is one.
+        loses: aspects. misses: sentences about lost needs. lost: number of needs that the answer depends on and the
+            route loses.
+        score: the number that the objective minimises. sends: it goes to some host.
+        terms: of use of the answering model: its licence, or those of the host's service.
+        contested: facts about the answering model's inputs on which sources disagree.
+        counted: its bill is ranked. That of a server that would have to be bought first is not, if money alone ranks:
+            it is not free for lack of a price. It comes before weaker routes and those that lose more.
+        refused: why there is no route, nearest miss first; () if there is one.
         others: routes of the same use and place that come next, with the reason.
     """
 
@@ -108,7 +108,7 @@ class RoutePick(Value):
 
 
 class DecisionFork(Value):
-    """One question on the way to the decision, its answer and the reason for it.
+    """A question on the path to the decision, its answer and the reason.
 
     ``otherwise``: where the other answer leads, in words. ``leads``: the use it ends in, "" where it goes on.
     """
@@ -134,14 +134,15 @@ class BreakEven(Value):
     """A host's bill against hardware of one's own.
 
     Attributes:
-        hosted, here: endpoints compared. hosted_as, here_as: what they are used as, where that is not the decision.
+        hosted, here: endpoints compared. hosted_as, here_as: their use, if it is not that of the decision.
         usd: the host's price of a request.
         capacity: requests a month that one machine answers, one after the other.
-        machine: USD of one machine a month, unknown where nobody said what it costs.
-        machines: how many the expected volume takes; 0 where none is expected.
-        requests: a month, from which on the machine is the cheaper one; unknown where there is no such number.
-        worth: USD a month for a machine below which it is the cheaper one at the expected volume.
-        words: what that means. milestones: of the hosted bill. queue: how busy they are at that volume, in words.
+        machine: USD of one machine a month, unknown without a price.
+        machines: how many the expected volume takes; 0 without one.
+        requests: a month, from which on the machine is cheaper; unknown if there is no such number.
+        worth: USD a month for a machine below which it is cheaper at the expected volume.
+        words: the conclusion. milestones: of the hosted bill. queue: how busy the machines are at that volume, in
+            words.
     """
 
     hosted: str = ""
@@ -244,7 +245,7 @@ def text(advice: Advice) -> str:
 
 
 def _body(advice: Advice) -> list[str]:
-    """What is said of each thing that comes out."""
+    """Return the text about each output."""
     lines = _said("label", advice.matters) if advice.matters else []
     lines += _said("asked", advice.asked)
     lines += ["", *_best(advice)]
@@ -284,7 +285,7 @@ def _numbered(mark: str, pick: RoutePick) -> list[str]:
 
 
 def headline(advice: Advice) -> str:
-    """The kind of model, what is needed beside it, and who answers."""
+    """Return the kind of model, the models needed beside it, and the answering one."""
     spoken = advice.use != "synthesis" and any(step.op == "speak" for step in advice.offer.steps)
     titles = [advice.decided.title, *[TITLES["synthesis"]] * spoken]
     titles += [other.decided.title for other in advice.beside]
@@ -325,7 +326,7 @@ def _offer(offer: RouteOffer) -> list[str]:
 
 
 def steps(offer: RouteOffer) -> str:
-    """What happens, conversions with who makes them."""
+    """Return the steps, conversions with the models that do them."""
     last = offer.steps[-1:] if offer.steps and offer.steps[-1].endpoint == offer.endpoint else ()
     before = [_step(step) for step in offer.steps if step not in last and step.op not in ("generate", "speak")]
     return f"{offer.summary}{': ' if before else ''}{', '.join(before)}"
@@ -391,7 +392,7 @@ def _even(even: BreakEven) -> list[str]:
 
 
 def _used(endpoint: str, use: str) -> str:
-    """An endpoint, and what it is used as where that is not the decision."""
+    """Return an endpoint, and its use if it is not that of the decision."""
     return f"{endpoint} as {use}" if use else endpoint
 
 

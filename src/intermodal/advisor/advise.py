@@ -32,7 +32,8 @@ def advise(
     takes: str | Iterable[str], makes: str | Iterable[str] = "text", *, config: Config | None = None,
     env: Mapping[str, str] | None = None, **options: Unpack[AdviseOptions],
 ) -> Advice:  # fmt: skip
-    """What kind of model requests of a shape need, and what they would cost. They are imagined: nobody is contacted.
+    """Return the kind of model that requests of a shape need, and the cost. They are hypothetical: no host is
+    contacted.
 
     Args:
         takes: kinds that go in: "text", "image", "audio", "video", "pdf".
@@ -71,7 +72,7 @@ def advice_for(
         question.hardware, as_of, user=config.hosts, hosts=question.hosts, policy=question.policy,
         measured=strengths(data_dir(env)), own_snapshot=snapshot_file(env),
     )  # fmt: skip
-    # What runs took here says nothing of hardware that is not here.
+    # Measurements made here do not apply to stated hardware.
     return advise_on(question, found, as_of, Statistics() if question.hardware.stated else _measured_strengths(env))
 
 
@@ -86,7 +87,7 @@ def _trusted_hosts(named: tuple[str, ...], config: Config) -> tuple[str, ...]:
 
 
 def _prompt_needs(question: AdviceQuestion) -> QuestionFacts | None:
-    """What the prompt needs of the media, by the sentence model; None where there is none or it cannot tell."""
+    """Return the prompt's needs of the media, by the sentence model; None without one, or if it is undecided."""
     if question.prompt == PROMPT:
         return None
 

@@ -68,7 +68,7 @@ def capacity(offer: RouteOffer) -> Quantity:
 
 
 def requests_at_once(slots: int) -> str:
-    """How many requests a machine answers side by side."""
+    """Return how many requests a machine answers in parallel."""
     return f"{slots} requests at a time" if slots > 1 else "one request at a time"
 
 
@@ -88,7 +88,7 @@ def mean_wait(seconds: float, servers: int, busy: float) -> float:
 
 
 def describe_queue(question: AdviceQuestion, here: RouteOffer, machines: int) -> str:
-    """What the queue does at the volume that is asked for, in words; "" where no volume or no speed is known."""
+    """Describe the queue at the stated volume; "" without a volume or a speed."""
     made, volume = capacity(here), question.volume
     if volume is None or not made.known or not machines:
         return ""
@@ -105,7 +105,7 @@ def describe_queue(question: AdviceQuestion, here: RouteOffer, machines: int) ->
 
 
 def machines_for(requests: float, capacity: float) -> int:
-    """How many it takes; 1 at least."""
+    """Return how many machines are needed; 1 at least."""
     return max(1, math.ceil(requests / capacity)) if capacity > 0 else 1
 
 
@@ -152,7 +152,7 @@ def _terms(owned: OwnedHardware) -> str:
 
 
 def _offer_at(place: str, decided: UseOffers, kinds: list[UseOffers]) -> tuple[RouteOffer | None, str]:
-    """The route of a place: the decision's, else one of another use that keeps what is needed, and what that use is."""
+    """Return the route of a place: the decision's, else one of another use that keeps the needs, and that use."""
     for kind in (decided, *kinds):
         for offer in kind.offers:
             enough = kind is decided or not any(each.startswith("loses ") for each in offer.misses)

@@ -1,7 +1,7 @@
 """The catalog of candidates: hosted models of the snapshot, and local models that fit the hardware.
 
-Nothing is asked of anybody and nothing is sent, so no host needs consent here. What runs here is taken as installed and
-pulled; what intermodal does not run itself is imagined on a server of one's own, with four-bit weights.
+No host is contacted and nothing is sent, so none needs consent. Embedded models count as installed and pulled; models
+that intermodal does not run itself are assumed on a server of one's own, with four-bit weights.
 
 Speed on stated hardware follows from the formulas of ``intermodal fit`` and from published factors: what was measured
 on two cores says nothing of a card. Where nobody published how a part runs on one, the range is wide and says so.
@@ -44,10 +44,10 @@ from intermodal.sizing.speed import speed_of_parameters
 
 OWN_SERVER = Host(id="own-server", name="a server of your own", protocol="openai", zone="machine", forced_json=True)
 CONTEXT_EACH = 2048  # tokens of context of each of several requests at once: a page or a picture, and an answer
-POPULAR_HOSTS = 3  # hosts from which on an open model is taken for one that people run
+POPULAR_HOSTS = 3  # an open model at this many hosts counts as widely used
 ANY_POLICY = Policy()
 _EMBEDDED = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")
-_BUILT_IN_ZONE = "process"  # the zone of what intermodal runs itself
+_BUILT_IN_ZONE = "process"  # the zone of runtimes that intermodal runs itself
 _WRITES = ("text-generation", "image-text-to-text", "audio-text-to-text")
 
 
@@ -140,7 +140,7 @@ def candidate_catalog(
 
 
 def _unlicensed(endpoint: Endpoint, policy: Policy) -> str:
-    """Weights that one would have to get first are no advice while nobody knows what they may be used for."""
+    """Weights that would have to be fetched first are no advice while their licence is unknown."""
     known = endpoint.host is not OWN_SERVER or endpoint.model.permits or policy.licence == "any"
     return "" if known else "for a server of one's own, and the terms of its licence are unknown (--licence any)"
 
@@ -247,7 +247,7 @@ def open_models(models: Snapshot) -> tuple[Model, ...]:
 
 
 def _open_rows(models: Snapshot) -> Iterator[SnapshotRow]:
-    """Of open models those that several hosts serve: what nobody serves is hardly what anybody wants to run."""
+    """Return open models that several hosts serve: those without a host are hardly in demand."""
     served: dict[str, set[str]] = {}
     for row in models.rows:
         if "open" in row.can and row.status != "deprecated" and not row.name.endswith(FREE_TIER) and row.tasks:
@@ -265,7 +265,7 @@ def _open_rows(models: Snapshot) -> Iterator[SnapshotRow]:
 _HEARS_LARGE = between(0.02, 0.06, 0.1, "published of faster-whisper with large models on one card (2024-11, 2025-01)")
 _HEARS = between(0.005, 0.028, 0.06, "published of faster-whisper with small models and turbo on one card (2025-01)")
 LARGE = 1e9  # parameters
-# Of what two cores take: nobody published it on a card.
+# Relative to two cores: no figure for a graphics card has been published.
 _FASTER = (0.05, 0.3, 1.2)
 _UNPUBLISHED = "measured on 2 cores; no figure for a card is published"
 
@@ -281,7 +281,7 @@ def server_speed(parameters: float, active: float, machine: Machine, users: int 
 
 
 def speed_on_cards(endpoint: Endpoint, machine: Machine) -> Endpoint:
-    """What intermodal runs itself, on cards instead of the two cores that it was timed on."""
+    """Return the speed of embedded runtimes on cards instead of the two cores they were measured on."""
     speed, model = endpoint.speed, endpoint.model
     if model.parameters and "text-generation" in model.tasks:
         own = server_speed(model.parameters, model.active or model.parameters, machine)

@@ -44,7 +44,7 @@ OTHERS, REASONS = 2, 3
 
 
 class QuestionPlanner(Struct):
-    """What every plan of one question shares."""
+    """The state that all plans of one question share."""
 
     question: AdviceQuestion
     request: Request
@@ -52,7 +52,7 @@ class QuestionPlanner(Struct):
     catalog: Catalog
     as_of: str
     known: Statistics
-    no_host: str = ""  # why none is left to be asked, "" where some are
+    no_host: str = ""  # why no candidate remains, "" if some do
 
     @property
     def machine(self) -> Machine:
@@ -76,7 +76,9 @@ class QuestionPlanner(Struct):
         return plan_without_id(request, self.facts, catalog, self.machine, self.known, self.as_of)
 
     def _overworked(self, made: Plan) -> frozenset[str]:
-        """What of a route works here and cannot do so as often as is asked for, one request after the other."""
+        """Return the part of a route on this machine that cannot keep up with the volume, one request after the
+        other.
+        """
         volume, total = self.question.volume, made.chosen.total
         busy = 0.0 if volume is None else volume.per_month * (total.seconds.mid - total.load_seconds.mid)
         used = (self.catalog.by_id[step.endpoint] for step in made.chosen.steps if isinstance(step, Call))
@@ -90,7 +92,7 @@ class QuestionPlanner(Struct):
 
 
 def _without_time(endpoint: Endpoint) -> Endpoint:
-    """The endpoint as one that cannot be used. It stays known, so that the plan can say why it is not."""
+    """Return the endpoint as unusable. It stays known, so that the plan can state the reason."""
     return msgspec.structs.replace(endpoint, ready=False, missing=NO_TIME, todo="")
 
 
@@ -125,7 +127,7 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, know
     decided = use_of(best, question.makes)
     merged = _merge_uses([_kind(planning, use, decided, made) for use in uses(question)])
     merged = [_with_deciding_route(kind, made) if kind.use == decided else kind for kind in merged]
-    if all(kind.use != decided for kind in merged):  # a use nobody thought of: the planner found it all the same
+    if all(kind.use != decided for kind in merged):  # not foreseen by the decision rules
         merged.append(UseOffers(use=decided, title=TITLES[decided], offers=(made,)))
     merged = [msgspec.structs.replace(kind, lost=why_lost(question, kind, decided, made)) for kind in merged]
     picks = _picks(planning, offers, made, decided)
@@ -157,15 +159,15 @@ def _advise(question: AdviceQuestion, offers: CandidateCatalog, as_of: str, know
 
 MOST_PICKS = 3
 MONTH = DAYS * 86_400.0  # seconds
-ALSO_MADE = 0.05  # of a month: what a machine that is there for something else has left over
+ALSO_MADE = 0.05  # share of a month: spare time of a machine that is there for other work
 
 
 def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
     """The plan that decides over a catalog.
 
-    By what hosts are paid, a server that would have to be bought first is an answer where its hardware was stated: with
-    what it costs a month where that was stated too. It is the break-even that says what it would have to cost.
-    Elsewhere it comes before routes that lose what is needed or miss the floor, and before no other.
+    If hosts' bills rank, a server that would have to be bought first is an answer only if its hardware was stated: with
+    its monthly cost if that was stated too. The break-even states the price at which it pays. Otherwise it comes before
+    routes that lose needs or miss the floor, and before no others.
     """
     question, request, job = planning.question, planning.request, job_of(planning.question)
     every = narrowed(catalog, None, job, "here" if question.local else "any")
@@ -185,8 +187,9 @@ def _deciding_plan(planning: QuestionPlanner, catalog: Catalog) -> Plan:
 
 
 def _plan_above_floor(planning: QuestionPlanner, every: Catalog, best: Plan) -> Plan:
-    """The plan, or where it loses what is needed or misses the floor, one that does so less, whatever its bill: with
-    servers that would have to be bought, then with more of them than one."""
+    """Return the plan, or if it loses needs or misses the floor, one that does so less, whatever its bill: with servers
+    that would have to be bought, then with more of them than one.
+    """
     for among in (planning.plan, planning.unlimited):
         if _shortfall(best) == (0, 0):
             break
@@ -196,7 +199,7 @@ def _plan_above_floor(planning: QuestionPlanner, every: Catalog, best: Plan) -> 
 
 
 def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
-    """The plan with what would keep what it loses, where its catalog did not have that and the whole one does."""
+    """Return the plan with what would keep its losses, if its catalog lacked that and the whole one has it."""
     if best.verdict.value != "not_enough" or best.verdict.keeps is not None:
         return best
     verdict = msgspec.structs.replace(best.verdict, keeps=whole.verdict.keeps)
@@ -205,8 +208,7 @@ def _plan_keeping_content(best: Plan, whole: Plan) -> Plan:
 
 
 def _shortfall(made: Plan) -> tuple[int, int]:
-    """By how many tiers a plan misses the floor, and how much it loses of what is needed: (0, 0) where it does
-    neither."""
+    """Return by how many tiers a plan misses the floor, and how many needs it loses: (0, 0) for neither."""
     short = DEFAULT_FLOOR - TIERS.index(made.chosen.tier) if floor_missed(made.notes) else 0
     return max(0, short), made.chosen.lost
 
@@ -214,7 +216,7 @@ def _shortfall(made: Plan) -> tuple[int, int]:
 def _picks(
     planning: QuestionPlanner, offers: CandidateCatalog, made: RouteOffer, decided: UseName
 ) -> tuple[RoutePick, ...]:
-    """The decision, and what would be chosen without the models before it."""
+    """Return the decision, and the choices without the models before it."""
     question = planning.question
     found = [RoutePick(use=decided, title=TITLES[decided], offer=made)]
     while len(found) < MOST_PICKS:
@@ -251,7 +253,7 @@ def _with_deciding_route(kind: UseOffers, made: RouteOffer) -> UseOffers:
 
 
 def _merge_uses(kinds: list[UseOffers]) -> list[UseOffers]:
-    """Two ways to one use (hears and sees, or speaks) are one kind, with the better offer of each place."""
+    """Two variants of one use (hears and sees, or speaks) are one kind, with the better offer of each place."""
     found: dict[UseName, UseOffers] = {}
     for kind in kinds:
         other = found.get(kind.use)
@@ -311,8 +313,8 @@ _KEEP = "which --keep asks for"
 def _reasons(error: NoRoute, use: ModelUse, *, stated: bool) -> tuple[str, ...]:
     """Why there is no route.
 
-    Where nobody asked for what only this use keeps, that a way loses it, or that some ear does not serve, means that
-    nobody is there who could be used so.
+    If no aspect that only this use keeps was requested, a rejection for losing it, or for an unsuitable speech model,
+    means that no endpoint supports this use.
     """
     found = [each for each in error.worded("command line").reasons if not each.endswith(_ANOTHER_JOB)]
     if stated:
@@ -403,7 +405,7 @@ PERMITS = {
 
 
 def _contested_facts(route: Candidate, endpoint: Endpoint) -> tuple[str, ...]:
-    """What sources contradict each other about, of what the endpoint is given."""
+    """Return the facts about the endpoint's inputs on which sources disagree."""
     given = {taken.kind for taken in route.takes}
     return tuple(map(provenance.describe_dispute, provenance.disputes_about(endpoint.doubts, given)))
 
@@ -415,7 +417,7 @@ def _steps(route: Candidate) -> tuple[AdviceStep, ...]:
 
 
 def _ranking_words(question: AdviceQuestion, kinds: list[UseOffers], picks: tuple[RoutePick, ...]) -> str:
-    """What ranks, in words; with what is lost where that counts for one of those that are named."""
+    """Return the ranking in words; with the losses if they count for one of the named routes."""
     named = [*(pick.offer for pick in picks), *(kind.best for kind in kinds if kind.best is not None)]
     return f"{question.by} and what is lost" if any(penalty(question, each) for each in named) else question.by
 
@@ -426,9 +428,9 @@ def _ranking_words(question: AdviceQuestion, kinds: list[UseOffers], picks: tupl
 def _reason(
     question: AdviceQuestion, decided: UseName, made: RouteOffer, kinds: list[UseOffers], verdict: VerdictName
 ) -> str:
-    """Why it is that use: what is kept, or what it spares."""
+    """Return the reason for a use: the aspects it keeps, or the cost it saves."""
     rivals = [kind.best for kind in kinds if kind.use != decided and kind.best is not None]
-    enough = verdict in ("enough", "enough_with_loss")  # what text loses is not what the question needs
+    enough = verdict in ("enough", "enough_with_loss")  # what the text loses is not needed by the question
     needed = [each for rival in rivals if not enough for each in rival.misses]
     if question.keep and not rivals and decided in ("vision", "hearing", "omni"):
         return f"only this keeps {' and '.join(question.keep)}, which --keep asks for"
@@ -502,7 +504,7 @@ def _conditions(question: AdviceQuestion, offers: CandidateCatalog) -> list[str]
 
 
 def _no_host(question: AdviceQuestion, offers: CandidateCatalog) -> str:
-    """Why the conditions leave no host, and how to state what nobody states; "" where some are left."""
+    """Return why the conditions leave no host, and how to state unknown facts; "" if some are left."""
     if offers.endpoints or not offers.unhosted:
         return ""
     reason, count = offers.unhosted[0]
@@ -583,7 +585,7 @@ def decision_path(
     return (*found, *_senses(kinds, decided))
 
 
-# Each question, and where "yes" and "no" lead when the way does not go on.
+# Each question, and where "yes" and "no" lead when the path ends there.
 WORDS = "must a model answer in words?"
 MEDIA = "does anything but text go in?"
 CARRIED = "can words carry what is needed?"
@@ -644,7 +646,7 @@ def _dearer(question: AdviceQuestion, text: RouteOffer, made: RouteOffer) -> str
 
 
 def _number(question: AdviceQuestion, offer: RouteOffer) -> str:
-    """What the objective looks at."""
+    """Return the number that the objective compares."""
     money = f"${plain_money(offer.usd.mid)}" if offer.usd.known else "an unknown price"
     seconds = f" and {plain_seconds(offer.seconds.mid)} s" if "waiting" in question.by else ""
     strong = f"{offer.tier}, " if question.objective == "best" else ""
@@ -662,8 +664,9 @@ def _other_number(question: AdviceQuestion, offer: RouteOffer, made: RouteOffer)
 
 
 def penalty(question: AdviceQuestion, offer: RouteOffer) -> float:
-    """USD that the objective adds to the money of a route for what it loses and may be needed; 0 where it adds none, or
-    seconds as well."""
+    """Return the USD that the objective adds for possible needs that a route loses; 0 if it adds none, or seconds as
+    well.
+    """
     if not question.by_bill or not offer.usd.known:
         return 0.0
     added = offer.score - offer.usd.mid
@@ -694,7 +697,7 @@ def compare_picks(question: AdviceQuestion, offer: RouteOffer, first: RouteOffer
 def why_labels_do_not_matter(
     question: AdviceQuestion, kinds: list[UseOffers], decided: UseName, made: RouteOffer
 ) -> str:
-    """When the label does not matter: the same model either way, or numbers too near each other to tell."""
+    """Return why a label does not matter: the same model either way, or numbers too close to tell apart."""
     for kind in kinds:
         best = kind.best
         if kind.use == decided or best is None or _needed(best) or (best.weak and not made.weak):

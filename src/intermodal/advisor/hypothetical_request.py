@@ -24,11 +24,11 @@ from intermodal.request import (
     TranscriptOutput,
 )
 
-LABELS = ("an invoice", "a letter", "something else")  # where nobody says which
+LABELS = ("an invoice", "a letter", "something else")  # if no labels are given
 PAGE = (595.0, 842.0)  # A4, in points
 PAGE_CHARS = 2_500  # letters of a page of running text
 FIGURE_SIZE = 0.2  # share of a page that a figure takes
-DENSE, LETTERS = 0.25, 1_500.0  # what a picture full of text has of it
+DENSE, LETTERS = 0.25, 1_500.0  # share of the area that is text, and letters, of a picture full of text
 VIDEO_SIZE = (1280, 720)
 _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
 
@@ -37,7 +37,7 @@ def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
     """The request of a question and its facts. No part has bytes: nothing can be sent."""
     parts: list[Part] = []
     facts: list[PartFacts] = []
-    described = question.makes == "image" and "text" in question.takes  # the text says what is to be drawn
+    described = question.makes == "image" and "text" in question.takes  # the text says what to draw
     if question.makes not in ("embedding", "transcript", "scores") and not described and not question.verbatim:
         parts.append(Text(text=question.prompt))
         facts.append(_words(0, "prompt", len(question.prompt)))
@@ -55,7 +55,7 @@ def hypothetical_request(question: AdviceQuestion) -> tuple[Request, Facts]:
 
 
 def part_names(pieces: tuple[CountablePart, ...]) -> list[str]:
-    """How parts are called: by their kind, numbered where there are several of it."""
+    """Return the names of parts: their kind, numbered if there are several of it."""
     found: list[str] = []
     for place, piece in enumerate(pieces):
         name = OPTION_NAMES[_kind(piece)]

@@ -1,8 +1,8 @@
-"""How a call uses a model, which is not what the model is called: the same one answers a chat as a language model and a
+"""How a call uses a model, which is not the kind of the model: the same one answers a chat as a language model and a
 screenshot as one that sees.
 
-A *use* is told from a finished route. To have the planner find the best route of each, it is given endpoints that take
-no more than that use does, and where that is not enough, what the use is for is stated as something to keep.
+A *use* follows from a finished route. To have the planner find the best route of each, it is given endpoints that
+accept no more than that use needs, and if that is not enough, the purpose of the use is stated as an aspect to keep.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ TITLES: dict[UseName, str] = {
     "drawing": "an image generation model",
 }
 _SEEN: frozenset[str] = frozenset(("image", "document"))
-_MADE = {"render": "sight", "frames": "sight", "demux": "hearing"}  # what a transform makes for the answering call
+_MADE = {"render": "sight", "frames": "sight", "demux": "hearing"}  # what a transform produces for the answering call
 
 
 class ModelUse(Struct, frozen=True):
-    """One way to use a model.
+    """One use of a model.
 
     Attributes:
         inputs: kinds the answering endpoint is given. keep: aspects that only this use keeps.
-        speaks: it says the answer itself; otherwise a voice does.
-        answers: which endpoints may answer; None for all that can do the job. job: what they do where that is not what
-            the question asks for by itself (a model that writes translates what an ear wrote down).
+        speaks: it speaks the answer itself; otherwise a voice does.
+        answers: the endpoints that may answer; None for all that can do the job. job: theirs, if it is not the one that
+            the question implies (a model that writes translates a transcript).
     """
 
     name: UseName
@@ -112,8 +112,9 @@ def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
 
 
 def _scoring(question: AdviceQuestion) -> tuple[ModelUse, ...]:
-    """Who may tell labels apart: of pictures what compares them with words, or what sees; of words vectors, or a model
-    that picks a letter."""
+    """Return the models that may score labels: for pictures contrastive ones or those that see; for text encoders, or a
+    model that picks a letter.
+    """
     if {"image", "video"} & set(question.takes):
         return (
             ModelUse("matching", _EVERYTHING, answers=lambda each: each.model.matches_pictures),
@@ -136,8 +137,9 @@ _INSTEAD: dict[str, UseName] = {
 
 
 def use_of(plan: Plan, makes: OutputName) -> UseName:
-    """What a plan uses its answering model as. One that speaks, and is told what was said without hearing it, is a
-    language model with a voice."""
+    """Return how a plan uses its answering model. One that speaks, and is given a transcript without the sound, is a
+    language model with a voice.
+    """
     candidate = plan.chosen
     last, answering = candidate.last, candidate.answering
     if last.op in ("transcribe", "score") and plan.verdict.instead in _INSTEAD:
@@ -157,7 +159,7 @@ def use_of(plan: Plan, makes: OutputName) -> UseName:
 
 
 def conversions(candidate: Candidate) -> list[str]:
-    """What becomes text on the way, each operation once, in order."""
+    """Return the conversions to text, each operation once, in order."""
     return list(
         dict.fromkeys(
             step.op for step in candidate.steps if step.op in ("extract", "read", "transcribe", "describe")
@@ -167,7 +169,9 @@ def conversions(candidate: Candidate) -> list[str]:
 
 
 def _senses(candidate: Candidate) -> set[str]:
-    """What the answering call takes in as more than text: parts as they are, and pictures and sound made of them."""
+    """Return the inputs of the answering call that are more than text: parts unconverted, and pictures and sound made
+    of them.
+    """
     given = input_steps(candidate.answering)
     found = {_MADE[step.op] for step in candidate.steps if step.id in given and step.op in _MADE}
     for taken in candidate.takes:
@@ -186,7 +190,7 @@ def _senses(candidate: Candidate) -> set[str]:
 def narrowed(catalog: Catalog, use: ModelUse | None, job: Job, place: Literal["hosted", "here", "any"]) -> Catalog:
     """The catalog in which the answer is made at a place, by endpoints that take no more than a use does.
 
-    What converts (an ear, a reader, an eye, a voice) stays where it is: a host's model may well be given a text that
+    Converters (speech recognition, OCR, vision, a voice) stay where they are: a host's model may be given a text that
     was read here, but not the other way round.
     """
     return catalog.among(tuple(_narrowed(catalog.endpoints, use, job, place)))

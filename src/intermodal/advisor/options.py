@@ -55,24 +55,25 @@ Size = float | tuple[int, int]
 
 
 class AdviseOptions(TypedDict, total=False):
-    """What ``advise`` takes besides what goes in and comes out.
+    """The options of ``advise`` besides inputs and outputs.
 
     Attributes:
-        sizes: of what goes in, by kind: letters of a text, (width, height) of a picture, seconds of sound or video,
-            pages of a pdf. parts: the same as pieces, of which there may be several of a kind. Defaults, which are
-            said, are taken for the others.
-        prompt: what is asked: its words say what has to be kept, and how long an answer is. out_tokens: states that.
-        requests: how often, as "10000/day"; a number is a month's. max_cost: USD a request. latency: seconds a request.
+        sizes: of inputs, by kind: letters of a text, (width, height) of a picture, seconds of sound or video, pages of
+            a pdf. parts: the same as pieces, of which there may be several of a kind. The others have defaults, which
+            are shown.
+        prompt: the question: its words determine the aspects to keep, and the length of an answer. out_tokens: states
+            that.
+        requests: rate, as "10000/day"; a number is a month's. max_cost: USD a request. latency: seconds a request.
         private: kinds that may not leave the machine. release, keep, language, at_least, objective: as in ``Policy``.
-        hosts: the only hosts to look at. local: none.
-        licence: "commercial" (as by default) or "any". regions, retention: as in ``Policy``.
-        waits: somebody waits for each answer, so that a second counts beside money. Left out, it counts where no
-            number of requests is stated; of a monthly bill money decides, and the pick for waiting is named beside it.
-        hardware: "24GB", "2x24GB 16cores", "RTX 4090", "2xH100"; this machine when not stated. users: requests that a
-            server of one's own answers at once. hardware_price: USD of one machine.
+        hosts: the only hosts to consider. local: none.
+        licence: "commercial" (the default) or "any". regions, retention: as in ``Policy``.
+        waits: a person waits for each answer, so that a second counts beside money. By default, it counts if no number
+            of requests is stated; of a monthly bill money decides, and the choice for waiting is named beside it.
+        hardware: "24GB", "2x24GB 16cores", "RTX 4090", "2xH100"; by default this machine. users: requests that a server
+            of one's own answers at once. hardware_price: USD of one machine.
         life_months: that it lasts. power: watts. kwh: USD.
-        translate: the language that speech is turned into. labels: to be told apart, where scores come out.
-        shows: what pictures show, "text" or "scene". scanned: pages have no text layer. figures: pages have some.
+        translate: the language that speech is translated into. labels: to be scored.
+        shows: the content of pictures, "text" or "scene". scanned: pages have no text layer. figures: pages have some.
         verbatim: the text itself is spoken.
     """
 
@@ -180,7 +181,7 @@ _LISTS = frozenset({"private", "release", "keep", "hosts", "parts", "regions"})
 
 
 def _labels(given: Iterable[str]) -> tuple[str, ...]:
-    """Labels to be told apart. Raises UsageError as for a real request."""
+    """Return the labels to score. Raises UsageError as for a real request."""
     labels = tuple(given)
     if labels:
         check_output(ScoresOutput(labels=labels))
@@ -288,7 +289,7 @@ def _positive(value: float | None, where: str, what: str) -> float | None:
 
 
 def _owned_hardware(options: AdviseOptions) -> OwnedHardware | None:
-    """What hardware costs, None where its price is not stated."""
+    """Return the cost of hardware, None without a price."""
     price = _positive(options.get("hardware_price"), setting("hardware-price"), "dollars")
     months = _positive(options.get("life_months"), setting("life"), "months")
     watts = _amount(options.get("power"), setting("power"), "watts")
@@ -347,7 +348,7 @@ def parse_kinds(words: Iterable[str], where: str) -> tuple[Kind, ...]:
 
 
 def parse_outputs(words: Iterable[str]) -> tuple[OutputName, ...]:
-    """What comes out, each once; the first is the answer, the others come beside it."""
+    """Return the outputs, each once; the first is the answer, the others come beside it."""
     found: dict[OutputName, None] = {}
     for word in _split(words):
         if word not in _MADE:

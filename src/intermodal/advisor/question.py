@@ -18,11 +18,11 @@ OutputName = Literal["text", "json", "transcript", "scores", "embedding", "speec
 MAKES: tuple[OutputName, ...] = ("text", "json", "transcript", "scores", "embedding", "speech", "image")
 PictureContent = Literal["text", "scene"]
 
-PROMPT = "Answer the request about what is given."  # asks for nothing in particular
+PROMPT = "Answer the request about what is given."  # a neutral prompt
 DAYS = 365.25 / 12  # of a month
-MONTHS = 36.0  # that hardware is written off over, where nobody says
+MONTHS = 36.0  # over which hardware is written off, by default
 
-# What is taken for granted where a kind goes in and nobody says how large.
+# Assumed sizes of media whose size is not stated.
 DEFAULTS: dict[Kind, CountablePart] = {
     "text": CountablePart(kind="text", name="text of 500 words", chars=3_000, size=3_000),
     "image": CountablePart(kind="image", name="image 1240x1754", width=1240, height=1754),
@@ -52,15 +52,16 @@ def option_name(kind: str) -> str:
 
 
 class RequestVolume(Value):
-    """How often. ``per_month`` requests; ``words`` as it was said."""
+    """The rate of requests. ``per_month`` requests; ``words`` as stated."""
 
     per_month: float
     words: str
 
 
 class Hardware(Value):
-    """What models may run on here. ``words`` say whose it is. ``cards``: graphics cards, of which one was stated.
-    ``users``: requests that a server of one's own answers at once."""
+    """The hardware for local models. ``words`` describe it. ``cards``: graphics cards, if one was stated. ``users``:
+    requests that a server of one's own answers at once.
+    """
 
     machine: Machine
     words: str
@@ -73,7 +74,7 @@ class Hardware(Value):
 
 
 class OwnedHardware(Value):
-    """What hardware of one's own costs: USD to buy, months that it lasts, watts it draws, USD per kWh."""
+    """The cost of hardware of one's own: USD to buy, months that it lasts, watts it draws, USD per kWh."""
 
     price: float
     months: float = MONTHS
@@ -90,19 +91,19 @@ class AdviceQuestion(Value):
     """Everything advice depends on besides the catalog.
 
     Attributes:
-        takes: kinds that go in, besides the prompt. parts: one piece for each of them at least.
-        shows: what pictures show: "text" or a "scene"; "" where nobody says. scanned: pages without a text layer.
+        takes: input kinds, besides the prompt. parts: one piece for each of them at least.
+        shows: the content of pictures: "text" or a "scene"; "" if unstated. scanned: pages without a text layer.
         figures: pages with something drawn on them.
-        out_tokens: length of an answer, None for what the prompt's words suggest.
-        hosts: the only hosts to be looked at; () for all of the snapshot.
+        out_tokens: length of an answer, None for the estimate by the prompt's words.
+        hosts: the only hosts to consider; () for all of the snapshot.
         latency: seconds, at most. max_cost: USD a request, at most.
         licence, regions, retention: as in ``Policy``. trusted: hosts that may be named, () for all.
-        waits: somebody waits for each answer, so that seconds count beside money; None where nobody says.
-        time_value: USD that one such second is worth. told: what the prompt needs of such media, None where only its
-            words say.
-        labels: to be told apart where scores come out; () for three of a word or two. translate: the language that
-            speech is turned into, "" for its own.
-        assumed: sentences about what nobody stated. beside: what comes out besides ``makes``.
+        waits: a person waits for each answer, so that seconds count beside money; None if unstated.
+        time_value: USD that one such second is worth. told: the prompt's needs of such media, None if only its keywords
+            are known.
+        labels: to be scored; () for three of a word or two. translate: the language that speech is translated into, ""
+            for its own.
+        assumed: sentences about assumptions. beside: outputs besides ``makes``.
     """
 
     takes: tuple[Kind, ...]
@@ -141,23 +142,23 @@ class AdviceQuestion(Value):
 
     @property
     def somebody_waits(self) -> bool:
-        """Whether a second counts. Of a monthly bill money alone does, unless somebody is said to wait."""
+        """Return whether a second counts. Of a monthly bill money alone does, unless a person is stated to wait."""
         return self.volume is None if self.waits is None else self.waits
 
     @property
     def by_bill(self) -> bool:
-        """What hosts are paid ranks alone. A server of one's own is not free then for having no price."""
+        """Return whether hosts' bills alone rank. A server of one's own is then not free for lack of a price."""
         return self.objective == "default" and not self.somebody_waits and not self.local
 
     @property
     def by(self) -> str:
-        """What ranks, in words."""
+        """Return the ranking, in words."""
         ranked = {"cheapest": "money", "fastest": "waiting", "best": "strength"}
         return ranked.get(self.objective, "money and waiting" if self.somebody_waits else "money")
 
     @property
     def policy(self) -> Policy:
-        """What the planner is told to obey. No limit on cost unless one was stated: nothing is spent."""
+        """Return the planner's policy. No limit on cost unless one was stated: nothing is spent."""
         return Policy(
             objective=self.objective,
             time_value=self.time_value if self.somebody_waits else 0.0,
@@ -179,7 +180,7 @@ class AdviceQuestion(Value):
 def with_defaults(
     takes: tuple[Kind, ...], parts: tuple[CountablePart, ...]
 ) -> tuple[tuple[CountablePart, ...], tuple[str, ...]]:
-    """A piece for every kind that goes in, and what had to be assumed.
+    """Return a piece for every input kind, and the assumptions made.
 
     Raises:
         UsageError: a size of a kind that does not go in.

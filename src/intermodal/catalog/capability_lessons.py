@@ -1,4 +1,4 @@
-"""What probes and refused calls showed about endpoints. Values only.
+"""Findings of probes and refused calls about endpoints. Values only.
 
 One lesson is about one capability of one endpoint. It holds for the build it was learned of, and for a limited number
 of days if the server does not report its build. Precedence: declared < reported by the server < probed < observed. Of
@@ -31,7 +31,7 @@ _TASKS: Mapping[Kind, Task] = {"image": "image-text-to-text", "audio": "audio-te
 
 
 class CapabilityLesson(Value):
-    """``holds``: the endpoint supports it. ``said``: the endpoint's words, or what was seen. ``day``: ISO."""
+    """``holds``: the endpoint supports it. ``said``: the endpoint's words, or the observation. ``day``: ISO."""
 
     endpoint: str
     about: LessonSubject

@@ -1,10 +1,10 @@
-"""The assumed speed of an endpoint that nobody has timed: by zone, and for hosted models by size.
+"""The default speed of an unmeasured endpoint: by zone, and for hosted models by size.
 
-No vendor publishes how fast its models write. Third parties measure it (Artificial Analysis, and tables made of it):
-small models of one host write two to four times as fast as its largest, and single models differ from their class by
-a factor of two either way, which the ranges cover. These speeds are assumptions and are labelled as such. If not even
-the size is known, the figure is a placeholder: labelled as one, slower in the middle than every class, and no reason
-to choose an endpoint (``planner/route_search/objectives.py``).
+No vendor publishes its models' output speed. Third parties measure it (Artificial Analysis, and tables made of it):
+small models of one host write two to four times as fast as its largest, and single models differ from their class by a
+factor of two either way, which the ranges cover. These speeds are assumptions and are labelled as such. If not even the
+size is known, the figure is a placeholder: labelled as one, slower in the middle than every class, and no reason to
+choose an endpoint (``planner/route_search/objectives.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Range = tuple[float, float, float]  # low, mid, high
 SizeClass = Literal["mini", "mid", "large"]
 
 SIZE_UNKNOWN = "its size is not known"
-# Assumed of a host that nobody has timed. Real runs replace it after a few calls.
+# Assumed for a host without measurements; a few real calls replace it.
 PLACEHOLDER = "a placeholder, not measured"
 _ASSUMED = "assumed: "
 
@@ -37,7 +37,7 @@ def _untimed(overhead: _Range, prompt: _Range, decode: _Range, basis: str = PLAC
     )
 
 
-# Floats throughout: a catalog must be the same bytes again after it was saved and read.
+# Floats throughout: a saved catalog must read back as the same bytes.
 ZONE_SPEEDS: Mapping[Zone, Speed] = {
     "process": _untimed((0.0, 0.0, 0.05), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),
     "machine": _untimed((0.0, 0.02, 0.2), (50.0, 300.0, 3000.0), (5.0, 30.0, 150.0)),

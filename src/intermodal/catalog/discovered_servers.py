@@ -45,13 +45,13 @@ class DiscoveredModel(Value):
     """A model as its server reports it.
 
     Attributes:
-        name: the server's own. makes: "" where it does not say; "other": nothing that intermodal asks for here.
-        input: kinds it takes, () where it does not say. tools: None where it does not say.
-        context: tokens it has as it runs now, None where it does not say. trained: those it was made for.
-        loaded: whether it is in memory; None where it does not say.
-        elsewhere: where it really computes when the server passes it on, "" here.
-        digest: of its weights, "" where the server does not tell.
-        claims: who says what of it, in the order in which they were asked. contradictions: sentences.
+        name: the server's own. makes: "" if not stated; "other": nothing that intermodal uses.
+        input: kinds it accepts, () if not stated. tools: None if not stated.
+        context: tokens as it runs now, None if not stated. trained: those it was trained for.
+        loaded: whether it is in memory; None if not stated.
+        elsewhere: where it really computes if the server forwards it, "" here.
+        digest: of its weights, "" if the server does not report one.
+        claims: facts with their source, in the order of the requests. contradictions: sentences.
     """
 
     name: str
@@ -72,10 +72,10 @@ class DiscoveredServer(Value):
     """A server that answered at an address.
 
     Attributes:
-        kind: id of the shipped row that it is one of, "" for none that is known.
-        address: its root ("http://127.0.0.1:11434"). date: when it was looked at, UTC to the minute.
-        whole: everything was asked before time was up. said: what it answered where it is of no known kind; with a
-            kind, it is what was found at ``date``, and this is why it is not known whether it still is.
+        kind: id of the shipped row that matches it, "" for none.
+        address: its root ("http://127.0.0.1:11434"). date: of the look, UTC to the minute.
+        whole: all requests were made before time was up. said: its answer if it is of no known kind; with a kind, it
+            was found at ``date``, and this is why it is unknown whether it still is there.
     """
 
     address: str
@@ -87,8 +87,9 @@ class DiscoveredServer(Value):
     said: str = ""
 
     def build(self, model: DiscoveredModel) -> str:
-        """Return a key of the server's version, the model's file and its inputs. While it is the same, what was learned
-        of the model still holds."""
+        """Return a key of the server's version, the model's file and its inputs. While it is the same, lessons about
+        the model still hold.
+        """
         weights = model.digest or (f"{model.parameters:.0f}" if model.parameters else "")
         return "|".join((self.version, weights, "+".join(model.input))) if self.version or weights else ""
 
@@ -103,7 +104,7 @@ def server_root(base_url: str) -> str:
     return f"{parts.scheme}://[{name}]:{port}" if ":" in name else f"{parts.scheme}://{name}:{port}"
 
 
-# ---- rows of what was found -------------------------------------------------------------------------
+# ---- rows of discovered servers ---------------------------------------------------------------------
 
 
 class DiscoveredHost(NamedTuple):
@@ -254,12 +255,11 @@ def with_server_report(endpoint: Endpoint, servers: Sequence[DiscoveredServer]) 
     return endpoint
 
 
-# ---- folding what replies say ------------------------------------------------------------------------
+# ---- merging replies ---------------------------------------------------------------------------------
 
 
 class ModelReport(Value):
-    """What one reply states about one model; None, () and "" where it states nothing. ``model`` "" is the
-    loaded one."""
+    """A reply's facts about one model; None, () and "" for those it does not state. ``model`` "" is the loaded one."""
 
     source: str
     model: str = ""

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 HeadKind = Literal["", "labels", "rank", "words"]
 HeadTask = Literal["text-classification", "text-ranking", "fill-mask"]
 MAX_LABELS: Final = 10_000
-DEFAULT_CONTEXT: Final = 512  # tokens, if the configuration says nothing: BERT's
+DEFAULT_CONTEXT: Final = 512  # tokens, if the configuration does not state them: BERT's
 _PLACES_BEFORE: Final = ("roberta", "camembert", "mpnet", "longformer")  # number places from 2 on, beside padding
 
 

@@ -1,4 +1,4 @@
-"""Host rows as people write them: hosts with what they serve, and how a server of their kind is recognised.
+"""Host rows in configuration files: hosts with their models, and how a server of their kind is recognised.
 
 A shipped file ``data/hosts/*.toml`` holds one host row, ``data/models/*.toml`` model rows, and ``[hosts.NAME]`` of
 ``intermodal.toml`` is a host row of the user. Decoding is strict: an unknown key is an error that names it, never
@@ -79,13 +79,13 @@ class SpeedRow(Value, forbid_unknown_fields=True):
         load: seconds to load it when cold.
         prompt: input tokens per second.
         decode: output tokens per second.
-        realtime_factor: seconds of work per second of audio, heard or made.
+        realtime_factor: seconds of work per second of audio, transcribed or made.
         megapixel: seconds per megapixel of image.
         page: seconds per page.
         picture: seconds per picture made.
         denoise: of a diffusion model that runs here, seconds per megapixel of one evaluation.
-        latent: seconds per megapixel of a picture that is made of its latents.
-        basis: where the numbers come from.
+        latent: seconds per megapixel of a picture that is decoded from its latents.
+        basis: source of the numbers.
     """
 
     overhead: Range | None = None
@@ -135,45 +135,44 @@ class ServedRow(Value, forbid_unknown_fields=True):
     """A model at a host: what differs from the model's own row, or is not in it.
 
     Attributes:
-        id: ``vendor/model``; one that has no model row is described by this row alone.
+        id: ``vendor/model``; without a model row, this row alone describes it.
         served_as: the host's own name for it; ``id`` when "".
         name: for people.
         quirks: named deviations of this model alone, besides those of its host.
-        tools: whether it takes tools.
-        tools_with_json: whether it takes tools beside a forced schema.
-        tasks: what it does, in Hugging Face's words; those that follow from ``input`` when not stated.
-        input: kinds that go in.
+        tools: whether it accepts tools.
+        tools_with_json: whether it accepts tools beside a forced schema.
+        tasks: Hugging Face task names; by default those that follow from ``input``.
+        input: kinds it accepts.
         context: tokens of prompt and answer together.
         max_output: tokens of an answer, at most.
         languages: of speech or text, by ISO 639-1 code; () for any.
-        translates: languages it can translate speech into, whatever was spoken ("en"); () for none.
+        translates: languages it can translate any speech into ("en"); () for none.
         tokenizer: vocabulary that its text is counted with.
-        labels: those of its head, where it is a classifier.
+        labels: of its head, if it is a classifier.
         image_tokens: rule by which it counts pictures, with its numbers ("openai_tile:85:170").
-        marks: strings that its chat template writes, besides those of known families ("<turn>").
+        marks: special tokens of its chat template, besides those of known families ("<turn>").
         parameters: how many it has.
-        tier: how strong it is.
+        tier: its strength.
         input_mtok: USD per million tokens in.
         output_mtok: USD per million tokens out.
-        input_image_mtok: USD per million tokens of pictures that go in; those of text when not stated.
-        input_audio_mtok: USD per million tokens of sound that goes in; those of text when not stated.
-        output_audio_mtok: USD per million tokens of speech that it makes; those of text when not stated.
-        output_image_mtok: USD per million tokens of pictures that it makes; those of text when not stated.
+        input_image_mtok: USD per million tokens of input pictures; by default those of text.
+        input_audio_mtok: USD per million tokens of input sound; by default those of text.
+        output_audio_mtok: USD per million tokens of speech that it makes; by default those of text.
+        output_image_mtok: USD per million tokens of pictures that it makes; by default those of text.
         input_mchar: USD per million characters to be spoken.
         second: USD per second of audio.
         page: USD per page.
         picture: USD per picture that is made.
         request: USD per call.
         memory: bytes resident, [low, mid, high].
-        memory_basis: where that is from, for people.
-        weights: name in the weights store, or of a protocol of ``FOLDER_PROTOCOLS`` the folder itself, or the file.
-        steps, guidance, side, unit: of a diffusion model of the user's own, what is planned where nobody says: steps,
-            how closely words are followed, pixels of a side, of which sides are multiples. Without them, what is usual
-            of its architecture.
-        buffers: bytes that a pixel of a picture takes while such a model draws it.
-        unpinned: whether nobody knows the checksums of these weights, so that a pull has to be told to take them.
+        memory_basis: source of these, for people.
+        weights: name in the weights store, or for a protocol of ``FOLDER_PROTOCOLS`` the folder itself, or the file.
+        steps, guidance, side, unit: defaults of a diffusion model of the user's own: steps, guidance scale, pixels of a
+            side, of which sides are multiples. Without them, those usual for its architecture.
+        buffers: bytes a pixel of a picture while such a model draws it.
+        unpinned: whether the checksums of these weights are unknown, so that a pull has to be told to accept them.
         speed: how fast it is here.
-        source: where this was read.
+        source: of these facts.
         checked: day on which the source was opened.
     """
 
@@ -231,7 +230,7 @@ class ServedRow(Value, forbid_unknown_fields=True):
             name: value for name in _OVERLAID if (value := getattr(self, name)) not in ("", (), None)
         }
         if self.tasks and {_MADE.get(task, "text") for task in self.tasks} == {"image"}:
-            changes["output"] = ("image",)  # a model that also writes, asked at this host for pictures alone
+            changes["output"] = ("image",)  # a model that also writes, used at this host for pictures alone
         if self.tier is not None:
             tasks = self.tasks or known.tasks
             evidence = Evidence(level="declared", source="stated in the host's row")
@@ -325,8 +324,9 @@ class ServerFingerprint(Value, forbid_unknown_fields=True):
 
 
 class ListingRequest(Value, forbid_unknown_fields=True):
-    """A request whose reply says what a server serves. ``form`` names the reader
-    (``local/discovery/listing_readers.py``). ``each``: sent once for every model, as POST with its name."""
+    """A request whose reply lists a server's models. ``form`` names the reader
+    (``local/discovery/listing_readers.py``). ``each``: sent once for every model, as POST with its name.
+    """
 
     path: str
     form: str
@@ -334,7 +334,7 @@ class ListingRequest(Value, forbid_unknown_fields=True):
 
 
 class DiscoveryRules(Value, forbid_unknown_fields=True):
-    """How one kind of server is found and read. Every path lists or describes; none makes a server load a model or
+    """How one kind of server is discovered and read. Every path lists or describes; none makes a server load a model or
     compute.
 
     Attributes:
@@ -360,7 +360,7 @@ class DiscoveryRules(Value, forbid_unknown_fields=True):
 
 
 class HostRow(Value, forbid_unknown_fields=True):
-    """A host and what it serves. A new host of a supported protocol is one such row and no code.
+    """A host with its models. A new host of a supported protocol is one such row and no code.
 
     Attributes:
         id: its name; in ``intermodal.toml`` the table's, so it is left out there.

@@ -1,5 +1,6 @@
-"""What a host can be told about an image to generate, by its protocol and the quirks of its row. The planner reads
-this, so that an unsupported option is a reason before anything is sent; the protocol codecs refuse the same options."""
+"""The image options that a host accepts, by its protocol and the quirks of its row. The planner reads this, so that an
+unsupported option is a rejection before anything is sent; the protocol codecs refuse the same options.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ SIZE, COUNT, QUALITY, FORMAT, SEED, STEPS, NEGATIVE, RATIO, EDITS, GUIDANCE, SAM
     "size", "count", "quality", "format", "seed", "steps", "negative", "ratio", "edits", "guidance", "sampler",
     "strength", "mask",
 )  # fmt: skip
-# What each option is called in a sentence.
+# The names of options in sentences.
 OPTION_LABELS: Mapping[str, str] = {
     SIZE: "a size",
     COUNT: "several pictures",
@@ -47,8 +48,8 @@ _LESS: Mapping[str, str] = {
     "no_image_format": FORMAT, "no_image_quality": QUALITY, "no_image_size": SIZE, "no_image_edits": EDITS,
 }  # fmt: skip
 
-# Google's image models are told a shape, and draw it in one size: "Image generation", table of aspect ratios at 1K.
-# OpenRouter says the same table of all its models.
+# Google's image models take an aspect ratio and draw it in one size: "Image generation", table of aspect ratios at 1K.
+# OpenRouter documents the same table for all its models.
 ASPECT_RATIOS: Mapping[tuple[int, int], str] = {
     (1024, 1024): "1:1", (832, 1248): "2:3", (1248, 832): "3:2", (864, 1184): "3:4", (1184, 864): "4:3",
     (896, 1152): "4:5", (1152, 896): "5:4", (768, 1344): "9:16", (1344, 768): "16:9", (1536, 672): "21:9",

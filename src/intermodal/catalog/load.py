@@ -1,5 +1,5 @@
-"""Load the catalog of one moment: shipped rows, the snapshot and the user's rows, joined, with what is ready or
-missing.
+"""Load the catalog of one moment: shipped rows, the snapshot and the user's rows, joined, with readiness and missing
+parts.
 
 A key in the environment makes an endpoint *ready*; only the config (or a request) makes it *allowed*. Of a host
 without consent only the models of its shipped row are listed; what else the snapshot has of it is counted.
@@ -69,7 +69,7 @@ from intermodal.quantity import Quantity
 
 # Protocols that run inside the process tree need something installed; the others need an address.
 _INSTALLABLE = ("llama", "whisper", "ocr", "e5", "contrastive", "diffusion", "encoder", "piper")
-# What a model of a user's own folder does, unless its row says so.
+# The tasks of a model in a user's own folder, unless its row states others.
 CONTRASTIVE: tuple[Task, ...] = ("zero-shot-image-classification", "feature-extraction")
 _STARTED = ("started",)  # has an address once it runs, and is started by the run that needs it
 
@@ -200,8 +200,9 @@ def with_named(
 
 
 def plannable(catalog: Catalog, hosts: Collection[str]) -> Catalog:
-    """Return the catalog with endpoints of these hosts counted as ready: a plan and a price need no key. What is
-    missing stays stated."""
+    """Return the catalog with endpoints of these hosts counted as ready: a plan and a price need no key. Missing parts
+    stay stated.
+    """
     endpoints = tuple(
         msgspec.structs.replace(each, ready=True) if each.host.id in hosts and not each.ready else each
         for each in catalog.endpoints
@@ -222,7 +223,7 @@ def _uncallable(models: Snapshot, name: str, there: set[str]) -> Iterator[Uncall
 
 
 def why_uncallable(row: SnapshotRow, models: Snapshot) -> tuple[str, str] | None:
-    """Return why no plan can call a model at a host of the snapshot, and what to do; None if one can."""
+    """Return why no plan can call a model at a host of the snapshot, and the fix; None if one can."""
     host = find_host(row.host, models.path)
     if host is None:
         why = why_host_uncallable(models, row.host) or "models.dev does not know this host"
@@ -308,7 +309,7 @@ def _opened_by(served: ServedRow) -> Protocol:
 
 
 def with_file_problems(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:
-    """Return the catalog with problems of the user's model files, and what to do, by endpoint."""
+    """Return the catalog with problems of the user's model files, and their fixes, by endpoint."""
     if not gaps:
         return catalog
     every = tuple(_lacking(each, gaps.get(each.id) if each.ready else None) for each in catalog.endpoints)
@@ -484,12 +485,12 @@ def _tooling(served: ServedRow, known: SnapshotRow | None, header: SnapshotHeade
 def _listed(
     endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]] | None, gap: tuple[str, str] | None = None
 ) -> Endpoint:
-    """Return the endpoint as a catalog lists it: as measured, with its token rules, and with what it lacks."""
+    """Return the endpoint as a catalog lists it: as measured, with its token rules, and with its missing parts."""
     return _counting(with_token_rules(_lacking(_as_measured(endpoint, measured or {}), gap)))
 
 
 def _lacking(endpoint: Endpoint, gap: tuple[str, str] | None) -> Endpoint:
-    """Return the endpoint with what keeps it from being called, and what to do; unchanged if nothing does."""
+    """Return the endpoint with the reason why it cannot be called, and the fix; unchanged if there is none."""
     return msgspec.structs.replace(endpoint, ready=False, missing=gap[0], todo=gap[1]) if gap else endpoint
 
 
@@ -514,8 +515,9 @@ def _as_measured(endpoint: Endpoint, measured: Mapping[str, tuple[Strength, ...]
 def _missing_of_host(
     row: HostRow, installed: Mapping[str, str], env: Mapping[str, str], *, allowed: bool
 ) -> tuple[str, str] | None:
-    """Return what keeps a whole host from being called, and what to do. No key is looked up before consent, so that a
-    key in the environment changes nothing."""
+    """Return why a whole host cannot be called, and the fix. No key is looked up before consent, so that a key in the
+    environment changes nothing.
+    """
     if row.protocol in _INSTALLABLE:
         todo = installed.get(row.protocol, "pip install 'intermodal[embedded]'")
         return (f"its {row.protocol} runtime is not installed", todo) if todo else None
@@ -556,7 +558,7 @@ def _passed_on(name: str) -> HostRow | None:
 
 
 def unknown_host(name: str, mine: Iterable[str], own_snapshot: Path | None = None) -> tuple[str, str]:
-    """Return the message for a host that cannot be consented to, and what to do. ``mine``: hosts of the user."""
+    """Return the message for a host that cannot be consented to, and the fix. ``mine``: hosts of the user."""
     reason = why_host_uncallable(load_snapshot(own_snapshot), name)
     if reason:
         return reason, f"if it has an OpenAI-compatible address: intermodal hosts add {name} --base-url URL"

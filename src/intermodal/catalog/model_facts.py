@@ -1,7 +1,7 @@
 """Everything known about a model, fact by fact, each with its source and date.
 
-Sources are read in the planner's order of precedence: the catalog's own row, models.dev, genai-prices. What is not
-used is kept beside the fact; a source that states something else is shown as a conflict and not settled.
+Sources are read in the planner's order of precedence: the catalog's own row, models.dev, genai-prices. Unused values
+are kept beside the fact; a source that states something else is shown as a conflict and not settled.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SourcedValue(Value):
 
 
 class ModelFact(Value):
-    """A fact as used, and what other sources state."""
+    """A fact in use, and the values of other sources."""
 
     name: str
     value: Any
@@ -49,9 +49,10 @@ class HostOffer(Value):
     """A model at a host of the snapshot.
 
     Attributes:
-        prices: by unit, USD, for a small request on the snapshot's day, at its dearest hour where they depend on it.
-        cheapest: those of its cheapest hour, {} where they do not. stated: what models.dev has instead.
-        dates: from when the prices hold that genai-prices has dated, and what a request must say for others.
+        prices: by unit, USD, for a small request on the snapshot's day, at its most expensive hour if they depend on
+            it.
+        cheapest: those of its cheapest hour, {} if they do not. stated: those of models.dev.
+        dates: from when dated prices of genai-prices hold, and the properties of a request that others need.
     """
 
     host: str
@@ -100,8 +101,9 @@ _OWN = (
 def model_facts(
     model: Model, own: ModelRow | None, rows: Sequence[SnapshotRow], header: SnapshotHeader, floor: Quantity
 ) -> tuple[ModelFact, ...]:
-    """Return what is known about a model. ``rows`` are its rows of the snapshot, ``model`` what the planner made of all
-    sources; ``floor``: bytes without which it does not run."""
+    """Return the facts about a model. ``rows`` are its rows of the snapshot, ``model`` the planner's view of all
+    sources; ``floor``: bytes without which it does not run.
+    """
     found = [_derived("kind", model.kind)]
     foundation = model_kinds.is_foundation_model(model.adaptation, model.objective, model.trained_on)
     words = {True: "yes", False: "no: made for one task", None: "not published"}[foundation]
@@ -146,7 +148,7 @@ _TOLD = frozenset({"tools", "json", "reasoning"})
 
 
 def _can(model: Model, rows: Sequence[SnapshotRow]) -> frozenset[str]:
-    """Return what models.dev says a model can do; a model that writes no text neither calls tools nor reasons."""
+    """Return the capabilities that models.dev states; a model that writes no text neither calls tools nor reasons."""
     every = frozenset(word for row in rows for word in row.can)
     return every if "text" in model.output else every - _TOLD
 

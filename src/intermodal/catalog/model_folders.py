@@ -1,4 +1,4 @@
-"""Model folders of the user: what their configuration and ONNX files say before a runtime opens them."""
+"""Model folders of the user: facts of their configuration and ONNX files before a runtime opens them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_CONFIG: Final = 4 << 20  # bytes
 SIZE_OF_FILES: Final = "size of its files"
 _PLACES: Final = ("", "onnx")  # of a folder
 _ENDINGS: Final = ("", "_quantized", "_int8", "_fp16")  # of names of ONNX files, the best first
-_PATCH: Final = 16  # pixels, if the configuration says nothing: the usual value
+_PATCH: Final = 16  # pixels, if the configuration does not state them: the usual value
 _SIDE: Final = 224  # pixels, likewise
 
 

@@ -102,7 +102,7 @@ def tasks_for_modalities(input: Sequence[str], output: Sequence[str]) -> tuple[s
 _MADE = ("text", "embedding", "audio", "scores", "image", "video")
 
 
-# Families of models.dev whose modalities alone would make language models of them.
+# Families of models.dev that their modalities alone would classify as language models.
 _FAMILIES: dict[str, tuple[tuple[str, ...], str]] = {
     "text-embedding": (("feature-extraction",), "embedding"),
     "cohere-embed": (("feature-extraction",), "embedding"),
@@ -133,9 +133,10 @@ class InferredCapabilities(NamedTuple):
 
 def infer_capabilities(id: str, family: str, into: tuple[str, ...], out: tuple[str, ...]) -> InferredCapabilities:
     """Infer tasks and modalities of a published model from its id, its family and its stated modalities. Modalities
-    alone would turn an embedding model ("text in, text out", as models.dev writes it) into a language model, so a
-    family or a name that says better is tried first. ``id`` is ``vendor/model``; ``into`` and ``out`` are the stated
-    modalities. Runs when a snapshot is built, not when it is read."""
+    alone would turn an embedding model ("text in, text out", as models.dev writes it) into a language model, so a more
+    specific family or name is tried first. ``id`` is ``vendor/model``; ``into`` and ``out`` are the stated modalities.
+    Runs when a snapshot is built, not when it is read.
+    """
     known = next((found[1:] for found in _NAMED if found[0].search(id)), None) or _FAMILIES.get(family)
     input = tuple(kind for kind in KINDS if kind in into)
     if known is not None:

@@ -210,7 +210,7 @@ def check_unambiguous(name: str, models: list[str]) -> None:
 
 def _near(catalog: Catalog, wanted: str) -> str:
     model = wanted.rsplit("/", 1)[-1].rsplit(":", 1)[-1]
-    names: dict[str, tuple[str, str]] = {}  # what may be near -> how to write it, and the model it is
+    names: dict[str, tuple[str, str]] = {}  # a name to match -> its spelling, and its model
     for endpoint in catalog.endpoints:
         names.setdefault(endpoint.id.lower(), (endpoint.id, endpoint.model.id))
         names.setdefault(endpoint.model.id.lower(), (endpoint.model.id, endpoint.model.id))

@@ -32,12 +32,13 @@ _NAMED_SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)\s?([bm])(?![a-z0-9])", 
 
 
 class ModelRow(Value, forbid_unknown_fields=True):
-    """A model. ``tier`` applies to each of its tasks, by proxy unless ``tier_level`` says better.
+    """A model. ``tier`` applies to each of its tasks, by proxy unless ``tier_level`` states better evidence.
 
-    ``learned_from``: how much of what, and whether it was labelled, in words; ``language_range``: what its source says
-    about languages if it lists none (``languages`` limits what is planned, and stays empty then). No plan reads either.
+    ``learned_from``: amount and kind of training data, and whether it was labelled, in words; ``language_range``: its
+    source's statement on languages if it lists none (``languages`` limits what is planned, and stays empty then). No
+    plan reads either.
 
-    Fields are those of ``catalog.types.Model``; () and None mean that this row does not say.
+    Fields are those of ``catalog.types.Model``; () and None mean that this row does not state them.
     """
 
     id: str
@@ -153,8 +154,9 @@ def find_contradiction(
 @lru_cache(8_192)
 def size_in_name(name: str) -> float | None:
     """Return the number of parameters stated in a model's name ("qwen3-8b"), else None. The first of several is the
-    total ("30b-a3b"); beside a number of experts ("17b-16e") it is that of one token alone, which says nothing about
-    the total."""
+    total ("30b-a3b"); beside a number of experts ("17b-16e") it is that of one token alone, which tells nothing about
+    the total.
+    """
     found = _NAMED_SIZE.search(name.replace("-", " ").replace("_", " ").replace(":", " ").replace("/", " "))
     if found is None or _EXPERTS_BESIDE.match(found.string, found.end()):
         return None
@@ -162,9 +164,10 @@ def size_in_name(name: str) -> float | None:
 
 
 def tier_by_size(parameters: float | None, active: float | None = None) -> tuple[Tier, str]:
-    """Return a tier by parameters alone, and the words that say so. ``small`` if nothing is known; at most ``large``. A
+    """Return a tier by parameters alone, and its basis in words. ``small`` if nothing is known; at most ``large``. A
     mixture of experts is rated at most one tier above a dense model of its active size: knowledge grows with all
-    parameters, reasoning with the active ones."""
+    parameters, reasoning with the active ones.
+    """
     if parameters is None:
         return "small", SIZE_UNKNOWN
     place = _place(parameters)

@@ -35,7 +35,7 @@ class DisputedCapability(Struct, frozen=True, array_like=True, gc=False):
 
 
 def describe_dispute(doubt: DisputedCapability) -> str:
-    """Describe a dispute in one sentence: which rows claim what, which do not, and what plans do.
+    """Describe a dispute in one sentence: the rows and their claims, the others, and what plans use.
 
     >>> describe_dispute(DisputedCapability("audio input", 7, 28, True))
     "7 of 28 rows claim audio input, the vendor's own among them, and 21 do not: no plan goes by it"

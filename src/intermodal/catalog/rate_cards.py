@@ -1,4 +1,4 @@
-"""What a host charges, in every unit and on every date, and the bill of a usage. Values and arithmetic only.
+"""The prices of a host, in every unit and on every date, and the bill of a usage. Values and arithmetic only.
 
 A ``RateCard`` holds prices per unit from a date on. Cards without ``when`` are the standard price: of those in force
 at a moment, the last one written applies. Cards with ``when`` replace single units for a request that meets the
@@ -24,8 +24,9 @@ Rate = float | tuple[tuple[int, float], ...]  # USD; with steps: (above so many 
 
 
 class PriceUnit(NamedTuple):
-    """A billing unit: ``counts`` is what it counts, ``per`` how many of them the price covers, ``about`` the words that
-    describe it, widest first. One unit is part of another if its words include the other's."""
+    """A billing unit: ``counts`` is the counted thing, ``per`` how many of them the price covers, ``about`` the words
+    that describe it, widest first. One unit is part of another if its words include the other's.
+    """
 
     counts: str
     per: float
@@ -77,9 +78,9 @@ class RateCard(Value):
         units: by the names of ``UNITS``.
         since: ISO date; "" holds from the beginning.
         hours: minutes of the UTC day from and to which it holds; () all day.
-        when: what the request must say for it to hold, () for the standard price.
+        when: properties of a request for which it holds, () for the standard price.
         least_seconds: sound that is billed by its length costs at least so many seconds a request.
-        unsaid: what each call is charged for besides, at a price that is not known; "" for nothing.
+        unsaid: an additional charge of each call whose price is unknown; "" for none.
     """
 
     units: dict[str, Rate]

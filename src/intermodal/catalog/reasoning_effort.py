@@ -1,4 +1,4 @@
-"""How hard a model is asked to think: what a request states, what a host is told, and how many tokens that takes.
+"""Reasoning effort: as stated by a request, as sent to a host, and its tokens.
 
 Sources: the vendors' pages named in ``data/thinking.toml``; Google, "OpenAI compatibility", for efforts as budgets.
 """
@@ -17,7 +17,7 @@ OPENAI = ("openai", "openai-responses")
 COMMON_EFFORTS: tuple[Effort, ...] = ("low", "medium", "high")  # those of every model that has any
 # Google, "OpenAI compatibility": reasoning_effort as tokens of Gemini 2.5.
 EFFORT_BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
-MAX_THINKING_BUDGET = 24576  # tokens: what every model of Gemini 2.5 takes
+MAX_THINKING_BUDGET = 24576  # tokens: a budget that every model of Gemini 2.5 accepts
 PROTOCOL_OF_LOCAL_SERVER: Mapping[str, str] = {
     "llama": "openai",
     "started": "openai",
@@ -27,7 +27,8 @@ _NOTHING: TokenRange = (0.0, 0.0, 0.0)
 
 def translate_effort(value: Any, source: str, protocol: str, quirks: tuple[str, ...]) -> dict[str, Any]:
     """Translate an effort into the terms of another protocol: as ``effort``, or as tokens of ``thinking``. Returns {}
-    if the protocol has no term for it, or the host's row does not say that it is accepted."""
+    if the protocol has no term for it, or the host's row does not state that it is accepted.
+    """
     if source in OPENAI and protocol in OPENAI:
         return {"effort": value}
     if protocol == "gemini":
@@ -43,12 +44,12 @@ def translate_budget(tokens: int, quirks: tuple[str, ...]) -> dict[str, Any]:
 
 
 class ThinkingRequest(NamedTuple):
-    """What a request states about thinking, small enough to be a cache key.
+    """A request's statement about reasoning, small enough to be a cache key.
 
     Attributes:
-        protocol: in whose words. effort: "" where none was said, or no known one.
-        budget: tokens it may think for, up to a power of two; 0 where nobody said.
-        switch: whether it was told to think at all, in fields that go to hosts of the same protocol alone.
+        protocol: in whose terms. effort: "" if none was stated, or an unknown one.
+        budget: tokens of reasoning, up to a power of two; 0 if unstated.
+        switch: whether reasoning was turned on or off, in fields that go to hosts of the same protocol alone.
     """
 
     protocol: str = ""
@@ -83,7 +84,7 @@ def _switch(settings: Settings) -> Literal["", "on", "off"]:
 
 
 def thinking_request_sent(asked: ThinkingRequest, host: Host) -> ThinkingRequest:
-    """Return the part of a thinking request that a host is told."""
+    """Return the part of a thinking request that a host is sent."""
     protocol = PROTOCOL_OF_LOCAL_SERVER.get(host.protocol, host.protocol)
     if asked is NO_THINKING_REQUEST or asked.protocol == protocol:
         return asked
@@ -96,7 +97,7 @@ def thinking_request_sent(asked: ThinkingRequest, host: Host) -> ThinkingRequest
 
 
 def resolve_effort(thinking: ThinkingProfile, asked: ThinkingRequest) -> Effort | Literal["unsaid"]:
-    """Return the effort at which a model thinks, given what its host was told."""
+    """Return the effort at which a model reasons, given what its host was sent."""
     if asked.effort:
         return "minimal" if asked.effort == "none" and thinking.always else asked.effort
     if asked.switch == "off":

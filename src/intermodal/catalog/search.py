@@ -88,7 +88,7 @@ def total_price(row: SnapshotRow) -> float:
     return math.inf if row.price_in is None else row.price_in + (row.price_out or 0.0)
 
 
-# ---- by a name that says a host ------------------------------------------------------------------
+# ---- by a name with a host in it -----------------------------------------------------------------
 
 _NEAR = 3
 _LISTED = 3

@@ -79,7 +79,7 @@ def known_hosts() -> tuple[HostRow, ...]:
 
 
 class DataPolicy(Value, forbid_unknown_fields=True):
-    """What a host states about the data it is sent, with its source and date. Kept apart from host rows, as most of
+    """A host's statement about the data it is sent, with its source and date. Kept apart from host rows, as most of
     these hosts are known from the snapshot alone.
 
     Attributes:

@@ -1,5 +1,6 @@
-"""Whether a host can force a JSON schema, and how the schema reaches the model. Read by the planner and by callers; a
-codec omits a schema its protocol cannot express."""
+"""Which hosts can force a JSON schema, and how the schema reaches the model. Read by the planner and by callers; a
+codec omits a schema its protocol cannot express.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from intermodal.catalog.types import Host, Protocol
 
 Schema = Mapping[str, Any]
-ANY_OBJECT: dict[str, Any] = {"type": "object"}  # what JSON mode asks for
+ANY_OBJECT: dict[str, Any] = {"type": "object"}  # the schema of JSON mode
 
 # Protocols that force only objects whose properties are all named.
 CLOSED_OBJECT_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})
@@ -19,12 +20,12 @@ NAMED_SCHEMA_KEYWORDS = frozenset({"properties", "patternProperties", "$defs", "
 
 
 def can_force(host: Host, closable: bool) -> bool:
-    """Return whether this host forces a schema, which is ``closable`` or not; otherwise the model is told in words."""
+    """Return whether this host forces a schema, which is ``closable`` or not; otherwise the prompt states it."""
     return host.forced_json and (closable or host.protocol not in CLOSED_OBJECT_PROTOCOLS)
 
 
-# How a schema reaches a model. "asked": in words only, and the answer is checked. "told": its host forces it, and
-# the model is told in words. "forced": its host forces it, and tells its model itself.
+# How a schema reaches a model. "asked": in the prompt only; the answer is checked. "told": the host forces it, and the
+# prompt states it too. "forced": the host forces it and puts it into the prompt itself.
 SchemaDelivery = Literal["asked", "told", "forced"]
 
 

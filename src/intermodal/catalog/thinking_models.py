@@ -19,8 +19,9 @@ _Tokens = tuple[float, float, float]
 
 
 class ThinkingRow(Value, forbid_unknown_fields=True):
-    """How models whose id matches think. ``thinks`` false: they never do. ``tokens``: by effort, if they differ from
-    the common ones."""
+    """How models whose id matches reason. ``thinks`` false: they never do. ``tokens``: by effort, if they differ from
+    the common ones.
+    """
 
     match: str
     unasked: DefaultEffort = "none"
@@ -67,7 +68,9 @@ def _thinking(
 
 @lru_cache(2_048)
 def thinking_of(model: str, can_reason: bool = False) -> ThinkingProfile | None:
-    """Return how a model thinks; None if no source says that it does. ``can_reason``: a source says that it can."""
+    """Return how a model reasons; None if no source states that it does. ``can_reason``: a source states that it
+    can.
+    """
     for pattern, found in _rows():
         if pattern.search(model):
             return found
@@ -81,7 +84,7 @@ def with_thinking(model: Model, can_reason: bool = False) -> Model:
 
 @cache
 def _unsaid() -> ThinkingProfile:
-    """Return the profile of a model that can think, if no source says whether it does so by default."""
+    """Return the profile of a model that can reason, if no source states whether it does so by default."""
     file = thinking_file()
     evidence = Evidence(level="declared", source="a source of the catalog says that it can, and not whether unasked")
     return _thinking("unsaid", file.tokens, file.basis, evidence)

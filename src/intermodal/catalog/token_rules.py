@@ -43,20 +43,20 @@ _AT_DAY = re.compile(r"(?:-v\d+)?@(?=\d{8}$|default$|latest$)")
 
 
 class TokenRule(Value, forbid_unknown_fields=True):
-    """How a family counts from a date on; "" where this row changes nothing.
+    """A family's way of counting from a date on; "" for what this row leaves unchanged.
 
     Attributes:
         effective_from: ISO date: the models' release, or the day a changed rule was first read.
-        text: the vocabulary of its text. image, audio, video, document: rules of what goes in.
-        drawn, speech: rules of pictures and speech that come out.
-        tools: rule of what tools add to a prompt (``cost_model/tool_tokens.py``).
+        text: the vocabulary of its text. image, audio, video, document: rules of inputs.
+        drawn, speech: rules of pictures and speech that it makes.
+        tools: rule of the tokens that tools add to a prompt (``cost_model/tool_tokens.py``).
         framing: tokens of a chat template, low, mid, high. most_images: more in a request are refused.
         many_images: with more than the first number in a request, none may have a side of more pixels than the second.
         most_pages: of documents in a request. small_context: of a model that holds at most the first number of tokens,
             the second number of pages.
         most_seconds: of sound in a request. most_bytes: of a request as it is sent, media in base64.
-        limits_source: who says so, where that is not the source of the rules.
-        checked: the day every source of the row was opened; "" for unverified, and said so wherever it is shown.
+        limits_source: of the limits, if it is not the source of the rules.
+        checked: the day every source of the row was opened; "" for unverified, and marked so wherever it is shown.
     """
 
     effective_from: str

@@ -67,14 +67,14 @@ TrainingData = Literal[
     "text", "code", "images", "image-text pairs", "audio", "speech-text pairs", "video", "documents", "sensor data",
 ]  # fmt: skip
 
-# What a licence permits: commercial use, the same on conditions (of size, field or name), or research only.
+# What a licence permits: commercial use, commercial use on conditions (size, field or name), or research only.
 LicencePermission = Literal["commercial", "conditions", "research"]
 
 # How a model is adapted to a task: by instructions, by labels, by fine-tuning, or made for one task only.
 Adaptation = Literal["instructions", "labels", "fine-tuning", "one task"]
 
 
-FREE_TIER = ":free"  # how OpenRouter and its like name what costs nothing
+FREE_TIER = ":free"  # suffix of free models at OpenRouter and similar hosts
 
 
 MAX_TIMEOUT = 86_400.0  # seconds: a day
@@ -90,13 +90,13 @@ class TimeoutSettings(Value, forbid_unknown_fields=True):
     Attributes:
         connect: until the connection stands.
         first_token: from the end of the request to the first word of the answer (the first byte of one that does not
-            come in words); what a server sends to keep a connection alive is no word.
+            come in words); keep-alives of a server are no word.
         trial: the same of an endpoint that is tried out or probed while another route is left. It only ever makes the
             wait shorter.
-        between_tokens: of silence in the middle of an answer. Comments, pings, blanks and empty pieces are silence.
-        thinking: the same while the host sends such signs of life, where its models think in the middle of an answer
-            and say nothing of it. It only ever makes the wait longer.
-        total: for all of it.
+        between_tokens: of silence in mid-answer. Comments, pings, blanks and empty pieces are silence.
+        thinking: the same while the host sends keep-alives, if its models reason in mid-answer without showing it. It
+            only ever makes the wait longer.
+        total: for the whole call.
     """
 
     connect: _Seconds | None = None
@@ -115,9 +115,9 @@ class TimeoutSettings(Value, forbid_unknown_fields=True):
 class Evidence(Value):
     """Why a figure is believed.
 
-    level: declared < reported (by the runtime) < probed < observed; for strength also
-    ``measured`` (on the user's labelled files), ``benchmark`` (published) and ``proxy``.
-    ``source`` is a URL or a sentence; ``checked`` the date somebody opened it, "" for unverified.
+    level: declared < reported (by the runtime) < probed < observed; for strength also ``measured`` (on the user's
+    labelled files), ``benchmark`` (published) and ``proxy``. ``source`` is a URL or a sentence; ``checked`` the date it
+    was opened, "" for unverified.
     """
 
     level: Literal["declared", "reported", "probed", "observed", "measured", "benchmark", "proxy"]
@@ -126,7 +126,9 @@ class Evidence(Value):
 
     @property
     def citation(self) -> str:
-        """Return the source with the date it was opened, or as unverified. What was observed here needs no citation."""
+        """Return the source with the date it was opened, or as unverified. Observations on this machine need no
+        citation.
+        """
         stated = self.level in ("declared", "benchmark")
         return citation(self.source, self.checked) if self.source and stated else self.source
 
@@ -206,17 +208,17 @@ FREE = Price(
 # Reasoning efforts in OpenAI's terms, least first.
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 EFFORTS: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-DefaultEffort = Effort | Literal["unsaid"]  # unsaid: no source says whether it thinks by default
+DefaultEffort = Effort | Literal["unsaid"]  # unsaid: no source states whether it reasons by default
 
 
 class ThinkingProfile(Value):
-    """How a model thinks before it answers. What it thinks is output: it is billed, waited for, and counts against
-    the limit of the answer at every host known here.
+    """How a model reasons before it answers. Reasoning is output: it is billed, takes time, and counts against the
+    limit of the answer at every host known here.
 
     Attributes:
-        unasked: the effort where a request names none. always: it cannot be told not to think.
-        by: tokens by effort (low, mid, high). unsaid: the same where nobody says whether it thinks.
-        basis: where the tokens are from; ``evidence``: where ``unasked`` is from.
+        unasked: the effort if a request names none. always: reasoning cannot be turned off.
+        by: tokens by effort (low, mid, high). unsaid: the same if it is unknown whether it reasons.
+        basis: source of the tokens; ``evidence``: of ``unasked``.
     """
 
     unasked: DefaultEffort
@@ -237,16 +239,16 @@ class ThinkingProfile(Value):
 
 
 class Speed(Value):
-    """How fast an endpoint is, as first known; statistics of real runs take precedence.
+    """The speed of an endpoint, as first known; statistics of real runs take precedence.
 
     Attributes:
         overhead: seconds before anything happens on a warm endpoint (network, queue).
         load: seconds to load it when cold.
         prompt: input tokens per second. decode: output tokens per second.
-        realtime_factor: seconds of work per second of audio, heard or made.
+        realtime_factor: seconds of work per second of audio, transcribed or made.
         megapixel: seconds per megapixel of image. page: seconds per page. picture: seconds per picture made.
         denoise: of a diffusion model, seconds per megapixel of one evaluation. latent: seconds per megapixel of a
-            picture that is made of its latents, or turned into them.
+            picture that is decoded from its latents, or encoded.
     """
 
     overhead: Quantity = Quantity()
@@ -265,9 +267,9 @@ class DiffusionSettings(Value):
     """Settings of a diffusion model that runs on this machine.
 
     Attributes:
-        side: pixels of a side of the squares that it draws best. unit: sides of its pictures are multiples of so many.
-        steps, guidance: what it is told where nobody says otherwise.
-        buffers: bytes that a pixel takes while it draws, low, mid and high; the endpoint's memory has a square's.
+        side: pixels of a side of the squares that it draws best. unit: sides of its pictures are multiples of this.
+        steps, guidance: defaults.
+        buffers: bytes a pixel while it draws, low, mid and high; the endpoint's memory has a square's.
     """
 
     side: int = 512
@@ -282,22 +284,20 @@ class Model(Value):
 
     Attributes:
         input, output: kinds; the first of ``output`` is what it mainly makes.
-        objective, trained_on, adaptation: how it came about; () and "" where nobody published it.
-        parameters, active: in units (135e6), None when not published; ``active`` where only some work on a token.
-        languages: ISO 639-1; () means many, or that nobody says.
-        translates: languages that it writes what it hears in, whatever was spoken, ISO 639-1; () where it writes down
-            what it hears and nothing else.
-        tokenizer: the vocabulary that counts its text exactly ("" when only a range is known).
-        vocabulary: by whose factors its text is estimated where nothing counts it (``catalog/token_rules.py``), ""
-            where nobody knows its vocabulary.
-        image_tokens: the rule that counts its pictures where it is not its family's (``Catalog.families``), "" else.
-        labels: those of its head, which it was trained to tell apart; () where it has none.
-        drawn: the rule of ``cost_model/generated_image_tokens.py`` that counts pictures it makes, "" where none is
-            known.
-        diffusion: how it draws where it is evaluated here, step by step; None of any other.
-        licence, permits: of its weights, in words, and what that comes to; "" where nobody says.
-        marks: strings that its chat template writes, besides those of known families (``protocols/special_tokens.py``).
-        thinking: how it thinks before it answers, None where nobody says that it does.
+        objective, trained_on, adaptation: its training; () and "" if not published.
+        parameters, active: in units (135e6), None if not published; ``active`` if only some work on a token.
+        languages: ISO 639-1; () means many, or unknown.
+        translates: languages that it translates any speech into, ISO 639-1; () if it only transcribes.
+        tokenizer: the vocabulary that counts its text exactly ("" if only a range is known).
+        vocabulary: whose factors estimate its text without a tokenizer (``catalog/token_rules.py``), "" if its
+            vocabulary is unknown.
+        image_tokens: the rule that counts its pictures if it is not its family's (``Catalog.families``), "" otherwise.
+        labels: of its classification head; () if it has none.
+        drawn: the rule of ``cost_model/generated_image_tokens.py`` that counts pictures it makes, "" if none is known.
+        diffusion: settings of a model that is evaluated here, step by step; None of any other.
+        licence, permits: of its weights, in words, and what it permits; "" if unknown.
+        marks: special tokens of its chat template, besides those of known families (``protocols/special_tokens.py``).
+        thinking: how it reasons before it answers, None if no source states that it does.
     """
 
     id: str
@@ -412,18 +412,18 @@ AUDIO_TRANSLATIONS = "audio_translations"  # quirk of hosts with OpenAI's operat
 # Protocols in which a client marks the part of a prompt to cache.
 PROMPT_CACHING_PROTOCOLS: frozenset[Protocol] = frozenset({"anthropic"})
 
-# Protocols that can be told to hold a model to the schema of a tool. Anthropic's models refuse to be held to many
-# schemas that others are held to, so those are not asked.
+# Protocols that can constrain a model to a tool's schema. Anthropic's models reject many schemas that others accept, so
+# they are not constrained.
 STRICT_TOOLS_PROTOCOLS: frozenset[Protocol] = frozenset({"openai", "openai-responses"})
 
-# What a protocol has no words for where tools go along: that one be called at a time, that one must be called.
+# Tool choices that a protocol cannot express: one call at a time, or a required call.
 UNSUPPORTED_TOOL_CHOICES: Mapping[Protocol, tuple[Literal["one at a time", "must"], ...]] = {
     "gemini": ("one at a time",), "ollama": ("one at a time", "must"),
 }  # fmt: skip
 
 
 class ToolSupport(Value):
-    """What an endpoint does with tools; None if no source says.
+    """The support of an endpoint for tools; None if no source states it.
 
     Attributes:
         takes: tools may go with a request. with_json: also where the answer is forced into a schema.
@@ -441,23 +441,23 @@ class FullContext(Value):
     memory: Quantity
 
 
-class Endpoint(Value, dict=True):  # so that what follows from it alone is worked out once, in whatever catalogs it is
+class Endpoint(Value, dict=True):  # dict=True: facts derived from an endpoint alone are cached on it
     """A model at a host. ``id`` is ``host:vendor/model``.
 
     Attributes:
-        served_as: the name the host knows the model by.
-        input: kinds this endpoint takes, which may be fewer than the model's.
-        context: tokens it really has here, None when unknown.
-        uncut: what it would have if there were more memory; None where it has that.
+        served_as: the host's name for the model.
+        input: kinds this endpoint accepts, which may be fewer than the model's.
+        context: tokens it really has here, None if unknown.
+        uncut: its context if there were more memory; None if that changes nothing.
         memory: bytes resident when loaded on this machine, 0 elsewhere.
-        weights: name in the weights store, "" when none are needed.
-        tools: whether it takes tools, with evidence.
-        doubts: what its host claims of the model and other hosts contradict; ``input`` has what of it is believed.
+        weights: name in the weights store, "" if none are needed.
+        tools: whether it accepts tools, with evidence.
+        doubts: its host's claims about the model that other hosts contradict; ``input`` has those that are believed.
         later: prices of dates to come, as far as they are announced.
-        build: of a local server: its version and its model's digest, "" where they are not told. What was learned of
-            the endpoint holds for this build.
-        ready: it can be called now; otherwise ``missing`` says what is missing and
-            ``todo`` what to do (an extra to install, weights to pull).
+        build: of a local server: its version and its model's digest, "" if not reported. Lessons about the endpoint
+            hold for this build.
+        ready: it can be called now; otherwise ``missing`` states the reason and ``todo`` the fix (an extra to install,
+            weights to pull).
     """
 
     id: str
@@ -525,12 +525,13 @@ class Endpoint(Value, dict=True):  # so that what follows from it alone is worke
 
 
 class EndpointShortcoming(Value):
-    """What an endpoint turned out not to support when it was called; takes precedence over what was declared.
+    """A limit of an endpoint that a call showed; takes precedence over declarations.
 
     Attributes:
-        lacks: kinds of part it refused. context: tokens it said it holds. images: pictures it said it takes at once.
-        said: its words. build: the endpoint's, when it was asked.
-        suspected: it follows from an estimate of ours, so it holds for this client alone and is not kept.
+        lacks: kinds of part it refused. context: tokens it stated it holds. images: pictures it stated it accepts at
+            once.
+        said: its words. build: the endpoint's at the time of the call.
+        suspected: it follows from an estimate of ours, so it holds for this client alone and is not stored.
     """
 
     endpoint: str
@@ -550,7 +551,7 @@ class UnlistedHost(Value):
 
 
 class UncallableEndpoint(NamedTuple):
-    """An endpoint of the snapshot that was requested by name and that no plan can call: the reason, and what to do."""
+    """An endpoint of the snapshot that was requested by name and that no plan can call: the reason, and the fix."""
 
     name: str
     id: str

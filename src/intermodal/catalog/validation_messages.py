@@ -1,5 +1,6 @@
-"""Turn msgspec's validation errors into sentences that say what a value must be. A value that may be a secret is never
-repeated, since errors are logged and shown to others."""
+"""Turn msgspec's validation errors into sentences that state the required value. A value that may be a secret is never
+repeated, since errors are logged and shown to others.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ from msgspec import inspect
 
 _SECRETS = re.compile(r"key|api_?key|token|secret|password", re.IGNORECASE)  # fields that may hold a secret
 _LONGEST = 24  # characters of a value that may be repeated
-_KEYS = ("sk-", "im-")  # what keys of hosts and our own begin with
+_KEYS = ("sk-", "im-")  # prefixes of keys of hosts and of our own
 _WANTED = "wanted"  # the key in a type's ``Meta(extra=...)`` of the words that follow "must be"
 _BOUNDS: Mapping[str, str] = {">=": "{} or more", ">": "more than {}", "<=": "{} or less", "<": "less than {}"}
 
-# msgspec's names of types -> what a reader of TOML calls them.
+# msgspec's names of types -> TOML's.
 _TOML: Mapping[str, str] = {
     "str": "a string in quotes", "int": "a whole number", "float": "a number", "bool": "true or false",
     "array": "a list in brackets", "object": "a table", "date": "a date", "datetime": "a date", "time": "a time of day",

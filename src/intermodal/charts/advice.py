@@ -81,7 +81,7 @@ def svg(advice: Advice, name: str = "") -> str:
 
 
 def _next(advice: Advice) -> list[tuple[str, RoutePick]]:
-    """What comes after the decision, each with its place."""
+    """Return the choices after the decision, each with its place."""
     found = [(_PLACES[place], pick) for place, pick in enumerate(advice.best[1:])]
     return found + ([("If a person waits", advice.otherwise)] if advice.otherwise is not None else [])
 
@@ -109,7 +109,7 @@ def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
 
 
 def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
-    """A question, its answer on the way down, the reason beside it, and where the other answer would have led."""
+    """Return a question, its answer on the path, the reason beside it, and where the other answer would have led."""
     picture.rect((MARGIN, top, CARD, STEP), "card card-line", radius=7)
     lines = drawing.wrapped(fork.question, 12, CARD - 2 * PAD, 2)
     for place, line in enumerate(lines):
@@ -182,11 +182,11 @@ def _marks(advice: Advice) -> list[VolumeMark]:
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 196.0, 34.0, 46.0
 LABEL, LABEL_ROW = 11.0, 14.0  # size of words at the ends of lines, and how far apart they stay
 STEPS = 16  # machines up to which each is a step
-_SPAN = 100.0  # times less and more than what is to be seen that the axis shows
+_SPAN = 100.0  # the axis spans at most this factor below and above the volumes in question
 
 
 class HostedCost(Value):
-    """A line: what it is called, USD of a request, and the classes of its line and words."""
+    """A line: its name, USD of a request, and the CSS classes of its line and words."""
 
     name: str
     usd: Quantity
@@ -229,7 +229,7 @@ class VolumeChart:
         self._left, self._top, self._wide, self._high = at
 
     def draw(self, lines: Sequence[HostedCost], machines: MachineCost | None, marks: Sequence[VolumeMark]) -> None:
-        """Everything. Lines of no known price are not drawn; who calls says so."""
+        """Draw the chart. Lines without a known price are not drawn; the caller mentions them."""
         seen = [line for line in lines if line.usd.known and line.usd.mid > 0]
         first, last = domain(marks)
         costs = [cost for line in seen for cost in (line.usd.mid * first, line.usd.mid * last)]
@@ -329,7 +329,7 @@ class VolumeChart:
             picture.circle(x, self._at_y(mark.cost), 5, "answering here-line line-only")
 
     def _ends(self, lines: Sequence[HostedCost], machines: MachineCost | None, last: float) -> None:
-        """What each line is, where it ends, words pushed apart where they would cover each other."""
+        """Return the label of each line, at its end, pushed apart where they would overlap."""
         words = [(self._at_y(min(line.usd.mid * last, self._y.high)), line.name, line.ink) for line in lines]
         if machines is not None:
             cost = own_cost(machines.owned, last, machines.capacity)

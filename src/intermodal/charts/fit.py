@@ -68,7 +68,7 @@ def vllm_svg(report: VllmReport) -> str:
 
 
 def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: float) -> Drawing:
-    """With what is on top of both pictures: the model, the machine and the verdict."""
+    """Return the drawing with the top of both pictures: the model, the machine and the verdict."""
     drawing, room = Drawing("fit", WIDE, high, COLOURS), WIDE - 2 * LEFT
     drawing.text(LEFT, 30, shortened(report.name, 16, room, bold=True), "ink bold", size=16)
     drawing.text(LEFT, 48, shortened(machine, SIZE, room), "soft", size=SIZE)
@@ -77,7 +77,7 @@ def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: floa
 
 
 def _bar(drawing: Drawing, report: FitReport, check: CapacityCheck, top: float) -> None:
-    """What is needed beside what is free, on one axis."""
+    """Return the demand beside the free memory, on one axis."""
     words = f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB"
     _stacked(drawing, words, in_place(report, check), check.room, check.verdict, top, check.needed.high)
 
@@ -86,7 +86,7 @@ def _stacked(
     drawing: Drawing, title: str, parts: Sequence[tuple[str, float]], free: float, verdict_: Verdict, top: float,
     needed: float = 0.0,
 ) -> None:  # fmt: skip
-    """Parts one after the other, with their names below, and a line where what is free ends."""
+    """Return parts one after the other, with their names below, and a line where the free memory ends."""
     room = WIDE - 2 * LEFT
     most = max(free, needed, sum(amount for _, amount in parts)) or 1.0
     left, legend = LEFT, LEFT

@@ -1,7 +1,7 @@
 """Scatter chart of an evaluation: right answers against cost or seconds, as SVG text.
 
-A point is a route, a bar its 95 % interval, the stepped line the Pareto frontier: what nothing beats on both axes.
-Points carry the route's number, so that no label has to find a place; the table beside it says who that is.
+A point is a route, a bar its 95 % interval, the stepped line the Pareto frontier: routes that nothing beats on both
+axes. Points carry the route's number, so that no label has to find a place; the table beside it has the names.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TICKS = 5
 
 
 class Axis(Value):
-    """Where a value goes, 0..1, and what is written along the axis. ``log`` axes have a place of their own for 0."""
+    """The position of a value, 0..1, and the labels along the axis. ``log`` axes have a place of their own for 0."""
 
     low: float
     high: float
@@ -79,7 +79,7 @@ def scatter(
     label: str,
     unit: Callable[[float], str],
 ) -> str:
-    """One picture. Routes without the figure are left out, and said in its description.
+    """Return one picture. Routes without the figure are left out, and listed in its description.
 
     Args:
         figure: what goes along x. best: whether a route is on the frontier. key: makes ids of this picture.

@@ -1,4 +1,4 @@
-"""``intermodal advise``: what kind of model is needed, and what it would cost, before any request is made."""
+"""``intermodal advise``: recommend a kind of model for a task, with its cost, before any request is made."""
 
 from __future__ import annotations
 
@@ -99,10 +99,10 @@ Examples
 @html_option("A page with the picture and every number")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def advise(**given: Any) -> None:
-    """Say whether a language model is enough for a task or a broader model is needed, and what it would cost.
+    """Recommend a language model or a broader one for a task, with its cost.
 
-    The requests are imagined, so nobody is contacted and no host needs consent. The planner chooses as it does for
-    real ones, among all hosts of the snapshot and what fits on the hardware.
+    The requests are hypothetical: no host is contacted and none needs consent. The planner chooses as for real
+    requests, among all hosts of the snapshot and whatever fits on the stated hardware.
     """  # fmt: skip
     from intermodal.advisor.advise import advice_for
     from intermodal.cli.arguments.files import (

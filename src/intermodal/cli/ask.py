@@ -49,7 +49,7 @@ Examples
 
 UNVERIFIED, CUT, REPEATS, UNREAD = 10, 11, 12, 13  # exit codes of an answer with which something is wrong
 _WORDS = {"y": "once", "yes": "once", "a": "always", "always": "always", "never": "never"}
-# What a prompt file says itself, by the names of ``ask``'s parameters.
+# Parameters of ``ask`` that a prompt file states itself.
 _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice", "verbatim", "labels", "size", "count",
                 "quality", "negative", "steps", "system")  # fmt: skip
 
@@ -108,8 +108,8 @@ _OF_THE_FILE = ("prompt", "files", "schema_file", "output_kind", "form", "voice"
 def ask(**given: Any) -> int:
     """Ask PROMPT of FILES (paths, URLs, or - for standard input). Kinds are read from the bytes, not the names.
 
-    The answer goes to standard output, everything else to standard error. Exit codes 10 to 13 say that there is an
-    answer, and something wrong with it: docs/exit-codes.md.
+    The answer goes to standard output, everything else to standard error. Exit codes 10 to 13 mean that there is an
+    answer with a defect: docs/exit-codes.md.
     """  # fmt: skip
     from intermodal.cli.arguments.files import (
         check_output_files,
@@ -156,7 +156,7 @@ def ask(**given: Any) -> int:
                 progress=Progress(quiet=quiet, silent=given["as_json"], preview=given["preview"] or ""),
                 exact=bool(given["plan_file"]),
             )
-        finally:  # what was made is the user's also when the last call failed
+        finally:  # show what was made even when the last call failed
             result = fold(events)
             derived = (*_extracted_texts(prepared), *result.derived)
             if given["save_derived"] and derived:
@@ -173,7 +173,7 @@ def ask(**given: Any) -> int:
 
 
 def exit_code(result: Result) -> int:
-    """What the shell is told of an answer: 0, or what is wrong with it (docs/exit-codes.md)."""
+    """Return the exit code of an answer: 0, or that of its defect (docs/exit-codes.md)."""
     if any(each.status == "unverified" for each in result.evidence):
         return UNVERIFIED
     if result.looped:
@@ -272,7 +272,7 @@ def _show(
 
     terminal = sys.stdout.isatty()
     last = "\n"
-    held: list[Event] = []  # notes that came in the middle of a line: they do not continue the sentence before them
+    held: list[Event] = []  # notes that arrive in the middle of a line, shown after it
 
     def release() -> None:
         while held:
@@ -290,7 +290,7 @@ def _show(
                     sys.stdout.flush()
                     last = "\n"
                 if not last.endswith("\n") and progress.speaks(event):
-                    held.append(event)  # a pipe gets the answer as it is: the line is ended when the answer is
+                    held.append(event)  # a pipe gets the answer verbatim: its line is ended after the answer
                 else:
                     progress.show(event)
             elif stream and event.text:
@@ -343,7 +343,7 @@ def _save_derived(folder: Path, derived: tuple[Derived, ...], inputs: list[str],
 
 
 def _finish(given: dict[str, Any], prepared: PreparedRequest, plan: Plan, result: Result, analysis: str) -> None:
-    """What stdout gets after the run: a document, subtitles, a vector, or nothing more."""
+    """Write the rest of the output after the run: a document, subtitles, a vector, or nothing."""
     import json
 
     from intermodal.cli.arguments.output_options import (
@@ -466,7 +466,7 @@ def _better(prepared: PreparedRequest, config: Config, now: Plan | None) -> tupl
         return None
     if now is not None and TIERS.index(plan.chosen.tier) <= TIERS.index(now.chosen.tier):
         return None
-    # Only what this plan uses is allowed by a yes.
+    # A yes allows the hosts of this plan only.
     used = tuple(sorted({send.host for send in plan.chosen.sends} & waiting))
     if not used:
         return None
@@ -544,6 +544,6 @@ def with_value(file: PromptFile, result: Result) -> Result:
 
 
 def stated_policy(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """Options of the policy that somebody wrote: a prompt file's own wishes hold where nobody did."""
+    """Return the policy options that the user set: a prompt file's own apply to the others."""
     empty = ("", (), None, "default")
     return {name: value for name, value in policy_options(given, config).items() if value not in empty}

@@ -132,7 +132,9 @@ def _measure(made: Bench, bridge: SyncBridge, *, quiet: bool) -> None:
 
 
 def resident(endpoint: Endpoint, client: Any) -> int | None:
-    """Bytes resident of what serves an endpoint on this machine; None where that is elsewhere or cannot be told."""
+    """Return the resident bytes of the process that serves an endpoint on this machine; None if it is elsewhere or
+    unknown.
+    """
     import os
 
     from intermodal.cli.up import resident_of

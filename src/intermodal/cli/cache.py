@@ -33,7 +33,7 @@ _KINDS = {"transcribe": "transcript", "read": "text read", "describe": "what is 
 @_JSON
 @click.pass_context
 def cache(context: click.Context, as_json: bool) -> None:
-    """What was transcribed, read and seen of your files, and is kept on this machine.
+    """Show or remove transcripts, recognised text and descriptions of your files that are cached on this machine.
 
     A value is found again by the bytes of the file and by what made it, so that the same question twice
     converts nothing twice. The least recently used leave beyond 1 GiB. Without a verb they are listed.
@@ -53,7 +53,7 @@ def _keys(context: click.Context, parameter: click.Parameter, begun: str) -> lis
 @cache.command("ls", epilog=EPILOG)
 @_JSON
 def list_values(as_json: bool) -> None:
-    """List what is kept: what it is, of which file, how large, when it was last used; the latest first."""
+    """List cached values: what each is, its file, its size and its last use, newest first."""
     _list(as_json)
 
 
@@ -80,7 +80,7 @@ def show(key: str, as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="All of them.")
 @_JSON
 def rm(keys: tuple[str, ...], everything: bool, as_json: bool) -> None:
-    """Remove values, named by their keys or the first letters of them; what is needed again is made again."""
+    """Remove cached values by key or prefix; a value that is needed again is computed again."""
     if everything == bool(keys):
         raise UsageError("takes keys, or --all", where="cache rm", todo="intermodal cache ls lists the keys")
     held = _cache()

@@ -19,7 +19,7 @@ Examples
 def config(context: click.Context, as_json: bool) -> None:
     """Where intermodal.toml is, and whether it can be used.
 
-    What is wrong with it is said with its line. What the gateway would make of it: intermodal serve --check.
+    Errors in it are reported with their lines. To see how the gateway would use it: intermodal serve --check.
     """
     if context.invoked_subcommand is not None:
         return

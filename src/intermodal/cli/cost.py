@@ -27,10 +27,10 @@ Examples
 @html_option("Tables and picture as one page")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bool) -> None:
-    """What a WORKLOAD costs a month: one kind of request, how often it comes, and plans to compare.
+    """Compute what a WORKLOAD costs a month: one kind of request, its rate, and plans to compare.
 
-    The file is YAML, TOML or JSON. Plans are made as explain makes them, over real files or imagined parts. Spends
-    nothing, contacts no model. Ranges stay ranges, and what has no price is unknown.
+    The file is YAML, TOML or JSON. Plans are made as by explain, over real files or hypothetical parts. Nothing is
+    spent and no model is contacted. Ranges stay ranges, and a missing price is unknown.
     """
     import os
 

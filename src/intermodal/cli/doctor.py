@@ -1,4 +1,4 @@
-"""``intermodal doctor``: what is installed, what can be reached, what is too large, and how to fix each problem."""
+"""``intermodal doctor``: check what is installed, reachable and too large, with a fix for each problem."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class DoctorFinding(Value):
 def doctor(as_json: bool) -> None:
     """Check what is installed, reachable and too large, with fixes.
 
-    Looks for servers on this machine (Ollama, LM Studio, llama.cpp, vLLM, …) and asks what they list, and hosts of the
-    network whether they are there, 1 second each; no model is loaded, and hosted services are not contacted.
+    Looks for servers on this machine (Ollama, LM Studio, llama.cpp, vLLM, …), lists their models, and checks that hosts
+    on the network answer, 1 second each. No model is loaded, and hosted services are not contacted.
     """
     from intermodal.cli.rendering.server_text import find_local_servers
     from intermodal.config import cache_dir
@@ -96,8 +96,9 @@ def doctor(as_json: bool) -> None:
 
 
 def _client() -> tuple[AsyncClient, DoctorFinding]:
-    """A client, and what is to be said of its config. One that cannot be used is left out, and everything else
-    looked at as if there were none: nothing hosted is allowed then."""
+    """Return a client and the findings about its config. An unusable config is ignored, and the rest is checked without
+    one: no hosted service is allowed then.
+    """
     from intermodal.client import AsyncClient
     from intermodal.config import Config
     from intermodal.errors import ConfigError
@@ -150,8 +151,9 @@ def _header() -> SnapshotHeader:
 
 
 def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
-    """How old the published data about hosted models is on a day: the snapshot and each of its sources. It is old where
-    one of them is."""
+    """Return the age of the published data on hosted models: the snapshot's and that of each source. The data is old if
+    one of them is.
+    """
     from intermodal.cli.models import aged, ages, days_old
 
     days = (today - date.fromisoformat(header.made)).days
@@ -165,7 +167,7 @@ def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
 
 
 def _about_folders(env: Mapping[str, str]) -> Iterator[DoctorFinding]:
-    """Where intermodal keeps what: docs/privacy.md says what is in each."""
+    """Return the folders of intermodal; docs/privacy.md describes their contents."""
     from intermodal.config import cache_dir, config_path, data_dir, state_dir
 
     yield DoctorFinding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
@@ -201,7 +203,7 @@ def _about_prompts(config: Config) -> Iterator[DoctorFinding]:
 
 
 def _card(gpu: Gpu) -> str:
-    """A card with what its driver says of its memory, which may be nothing."""
+    """Return a card with the memory that its driver reports, if any."""
     from intermodal.cli.rendering.tables import held
 
     memory = f" {held(gpu.memory)}{' of the memory' if gpu.unified else ''}" if gpu.memory else ", its memory not known"
@@ -223,7 +225,7 @@ _HELD = {
 
 
 def _about_sandbox() -> DoctorFinding:
-    """What holds the process that decodes media, as that process found by trying."""
+    """Return the limits of the process that decodes media, as it found by probing them."""
     import anyio
 
     from intermodal.media.worker_client import MediaWorker
@@ -246,7 +248,7 @@ def _about_sandbox() -> DoctorFinding:
 
 
 def about_sandbox(found: Mapping[str, bool]) -> DoctorFinding:
-    """What stands of ``fence.TRIED``, and what this system has no means for."""
+    """Return the limits in ``fence.TRIED`` that hold, and those that this system cannot enforce."""
     while_decoding = "opens no file and no socket" if found["opening"] else "may open files"
     memory = "in bounded memory" if found["memory"] else "in memory that this system does not bound"
     stands = [words for name, words in _HELD.items() if found[name]]
@@ -307,7 +309,7 @@ def _about_scripts() -> DoctorFinding:
 
 
 def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
-    """Default weights that are missing, and all that are here; too big for the memory is said of each."""
+    """Return missing default weights and all present ones, with a note on those too large for the memory."""
     from intermodal.cli.pull import DEFAULTS, contexts_of, memory_needs, weights_store
     from intermodal.cli.rendering.tables import held, memory
     from intermodal.local.servers.context_reduction import measured_memory
@@ -424,7 +426,7 @@ async def _ask(row: HostRow, key: str) -> DoctorFinding:
 
 
 def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -> Iterator[DoctorFinding]:
-    """Servers that were found, and what each says of its models."""
+    """Return the servers that were found, and their models."""
     from intermodal.cli.rendering.server_text import MOST, model_words, passed_on_to, title, unusable
 
     if not client.known.wanted:
@@ -460,7 +462,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
 
 
 def _about_started_servers() -> Iterator[DoctorFinding]:
-    """One finding a server: where it is and what it holds, or why it is not."""
+    """Return one finding a server: its address and models, or why it does not answer."""
     from intermodal.cli.rendering.tables import held
     from intermodal.cli.up import resident_of
     from intermodal.local.servers.lifecycle import all_servers
@@ -488,7 +490,7 @@ def _about_started_servers() -> Iterator[DoctorFinding]:
 
 
 def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFinding]:
-    """What endpoints turned out to take and not to take, as far as it still holds."""
+    """Return the inputs that endpoints were found to accept and refuse, as far as still valid."""
     from intermodal.cli.rendering.server_text import lesson_words, lessons_of
 
     for lesson in lessons_of(catalog.endpoints, client):
@@ -496,7 +498,9 @@ def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFind
 
 
 def _about_store(client: AsyncClient) -> Iterator[DoctorFinding]:
-    """Broken where a run could not be recorded: it would be refused before anything is sent. Then what it shows."""
+    """Return whether runs can be recorded (if not, each would be refused before anything is sent), and the store's
+    contents.
+    """
     from intermodal.errors import StoreError
 
     try:
@@ -516,7 +520,7 @@ def _about_store(client: AsyncClient) -> Iterator[DoctorFinding]:
 
 
 def _about_counts(each: EstimateComparison) -> DoctorFinding:
-    """An endpoint whose server counts in its own way: estimate beside actual, and what plans make of it."""
+    """Return endpoints whose server counts differently: estimate beside actual, and the correction that plans use."""
     return DoctorFinding(
         area="estimate", name=each.endpoint, state="ok",
         what=f"tokens in: {each.input_estimated:,.0f} estimated, {each.input_counted:,} counted over {each.runs} runs; "
@@ -525,7 +529,7 @@ def _about_counts(each: EstimateComparison) -> DoctorFinding:
 
 
 def _about_drift(drift: Drift) -> DoctorFinding:
-    """A figure or rule that is off by more than it says it may be."""
+    """Return figures and rules that are off by more than their range allows."""
     stated, seen = (f"{span.low:.3g} to {span.high:.3g}" for span in (drift.stated, drift.seen))
     return DoctorFinding(
         area="estimate", name=drift.endpoint, state="off", drift=drift,

@@ -44,9 +44,9 @@ Examples
 @click.option("--chat", is_flag=True, help="Add the chat template's own tokens, a range.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def estimate(**given: Any) -> None:
-    """Count the tokens of real FILES and imagined parts for a model, and what they cost. Contacts nobody.
+    """Count the tokens of real FILES and hypothetical parts for a model, with their cost. Contacts no host.
 
-    Every count says how it was made and by whose rule of which day. What nobody publishes is a range or unknown.
+    Every count states its method, the rule's source and its date. What is not published is a range or unknown.
     """
     from intermodal.catalog.shipped_rows import shipped_families
     from intermodal.config import load_config
@@ -123,7 +123,7 @@ def _read_piped() -> str:
 
 
 def document(made: Estimate) -> dict[str, Any]:
-    """The JSON of an estimate: whole tokens, null where nobody knows."""
+    """Return the JSON of an estimate: whole tokens, null if unknown."""
     parts = [
         {
             "kind": part.piece.kind,

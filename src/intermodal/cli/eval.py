@@ -32,14 +32,14 @@ Examples
   intermodal eval rail.jsonl --json --no-remember
   intermodal eval --forget
 """
-OVER_BUDGET = 8  # the exit code of BudgetExceeded: it stopped early, and what it has is shown
+OVER_BUDGET = 8  # the exit code of BudgetExceeded: it stopped early, and what was measured is shown
 
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def run_options(most_routes: int) -> Callable[[F], F]:
-    """The options of what is run over which routes, and of what is kept; ``most_routes`` where nobody says how many."""
+    """The options of the routes to run and of the results to keep; ``most_routes`` is the default number."""
     options = [
         click.option(
             "-m", "--model", default="", metavar="NAME", help="Only routes that answer with this model or endpoint."
@@ -119,8 +119,8 @@ def run_options(most_routes: int) -> Callable[[F], F]:
 def eval(**given: Any) -> int | None:
     """Run every item of DATA (JSONL, one labelled question a line) over every route, and compare the routes.
 
-    Finished runs are kept: interrupted, the same command goes on. What it measures becomes the strength that
-    plans go by; docs/eval.md has the format and the rule.
+    Finished runs are kept: after an interruption the same command resumes. The results become the strengths that plans
+    use; docs/eval.md has the format and the rule.
     """  # fmt: skip
     if given["forget"]:
         _forget(given)
@@ -151,7 +151,7 @@ def eval(**given: Any) -> int | None:
 def evaluation_of(
     client: AsyncClient, data: Dataset, given: Mapping[str, Any], requests: Mapping[str, Request] | None = None
 ) -> Evaluation:
-    """What is to be run. ``requests``: of items that are asked otherwise than by their own words."""
+    """Return the evaluation to run. ``requests``: those of items whose request is not their own prompt."""
     from intermodal import request_builder
     from intermodal.config import data_dir
     from intermodal.evaluation.runner import Evaluation, EvaluationSettings
@@ -172,7 +172,7 @@ def evaluation_of(
 
 
 def said_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of every request that somebody wrote, by the names of ``make_request``."""
+    """Return the options that the user set for every request, by the names of ``make_request``."""
     from intermodal.request_builder import checked_hosts
 
     options = {name: given[name] for name in ("model", "deadline", "max_tokens", "temperature", "seed")}
@@ -190,7 +190,7 @@ def _journal_of(folder: Path, data: str) -> Path:
 
 
 def run(evaluation: Evaluation, bridge: SyncBridge, given: Mapping[str, Any]) -> EvaluationReport:
-    """Plan, run, keep; an interrupt says what is kept before it goes on as one."""
+    """Plan, run and store; an interrupt reports what is stored before it propagates."""
     from intermodal.evaluation.runner import report
     from intermodal.today import today
 
@@ -234,7 +234,7 @@ def _follow(
 
 
 def _announcement(evaluation: Evaluation, reused: int) -> str:
-    """What is about to be run, before it is."""
+    """Return the summary that is shown before the run."""
     import math
 
     from intermodal.cli.rendering.tables import money as dollars
@@ -250,11 +250,11 @@ def _announcement(evaluation: Evaluation, reused: int) -> str:
     )
 
 
-# ---- what is remembered ------------------------------------------------------------------------------
+# ---- stored results ----------------------------------------------------------------------------------
 
 
 def _remember(made: EvaluationReport, evaluation: Evaluation) -> EvaluationReport:
-    """Let plans go by what was measured. One that was stopped for money measures nothing yet."""
+    """Make plans use the results. An evaluation that ran out of money measures nothing yet."""
     import msgspec
 
     from intermodal.config import data_dir
@@ -314,7 +314,7 @@ def show(report: EvaluationReport, given: Mapping[str, Any]) -> None:
 
 
 def eval_table(report: EvaluationReport) -> str:
-    """Routes side by side, then against each other, then what it says about endpoints."""
+    """Return routes side by side, then against each other, then the conclusions about endpoints."""
     blocks = [_routes(report), _against(report), _measured(report), _rest(report)]
     return "\n\n".join(block for block in blocks if block)
 
@@ -343,7 +343,7 @@ def interval(low: float, high: float) -> str:
 
 
 def failed(row: RouteReport) -> str:
-    """How many runs ended with which error."""
+    """Return the number of failed runs by error."""
     return ", ".join(f"{number} {code}" for code, number in row.errors.items()) or "-"
 
 

@@ -52,7 +52,7 @@ Examples
 )
 @svg_option("Draw the plan as an SVG picture")
 def explain(**given: Any) -> None:
-    """Show how a request would be answered: routes, numbers, what is lost, what was rejected, what leaves the machine.
+    """Show how a request would be answered: routes, numbers, losses, rejections, and what leaves the machine.
 
     Spends nothing and contacts no model.
     """  # fmt: skip
@@ -99,7 +99,7 @@ def explain(**given: Any) -> None:
 
 
 def _inputs(given: dict[str, Any]) -> Inputs:
-    """What the planner reads: gathered now (and saved), or replayed from a file."""
+    """Return the planner's inputs: gathered now (and saved), or replayed from a file."""
     from intermodal.cli.arguments.files import load_json, write_json
     from intermodal.plans.plan import INPUTS_VERSION, Inputs
     from intermodal.sync_client import Client

@@ -46,9 +46,8 @@ SIDE = 200  # pixels of a thumbnail
 def find(**given: Any) -> None:
     """Find pictures of PATHS (files, and folders with all below them) by QUERY: words, or the file of a picture.
 
-    A contrastive model of this machine looks at each picture once; what it saw is kept, so that the next search reads
-    no picture that was looked at. A score says which picture is nearer, not how sure anybody is. Nothing leaves this
-    machine.
+    A contrastive model on this machine embeds each picture once; embeddings are cached, so a later search reads no
+    known picture. A score ranks pictures and is no probability. Nothing leaves this machine.
     """  # fmt: skip
     from intermodal.cli.arguments.files import OutputFile, check_output_files
     from intermodal.client_verbs import SearchClient

@@ -1,4 +1,4 @@
-"""``intermodal fit``: whether a local model fits a machine, how fast it runs, and what would make it fit."""
+"""``intermodal fit``: predict whether a local model fits a machine, its speed, and changes that would make it fit."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Examples
   intermodal fit --all --gpu "RTX 3060 12GB" --for sight
   intermodal fit --check http://127.0.0.1:8080           what a running server took beside what was predicted
 """
-MOST_NAMES = 40  # that a shell is told at once
+MOST_NAMES = 40  # completions that a shell is given at once
 LOOK = "(look)"  # --check without a word
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "yellow"}
 
@@ -87,12 +87,12 @@ def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -
 @svg_option("Draw it")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def fit(**given: Any) -> None:
-    """Whether MODEL fits: its memory term by term, how fast it would be, and what would make it fit.
+    """Predict whether MODEL fits: memory term by term, speed, and changes that would make it fit.
 
-    MODEL is a GGUF file, a folder of safetensors, a URL, hf:OWNER/REPO[/FILE][:QUANT], a name of pull --list, or one
-    that Ollama, LM Studio or the hub's cache has here. Of files the headers are read; nothing is loaded or downloaded.
-    Of a repository it is the file, and the projector, that pull would take for the machine.
-    The machine is this one with what is free now, or one that is named.
+    MODEL is a GGUF file, a folder of safetensors, a URL, hf:OWNER/REPO[/FILE][:QUANT], a name of pull --list, or a
+    model that Ollama, LM Studio or the hub's cache has here. Only headers of files are read; nothing is loaded or
+    downloaded. For a repository it is the file, and the projector, that pull would choose for the machine. The machine
+    is this one with the memory that is free now, or a named one.
     """
     from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
     from intermodal.cli.pull import weights_store
@@ -149,7 +149,7 @@ def _as_pulled(wish: FitQuery, *, quiet: bool) -> FitQuery:
 
 
 def wish_of(given: dict[str, Any]) -> FitQuery:
-    """What the options say."""
+    """Return the wish that the options describe."""
     from intermodal.model_fit.fit_query import FitQuery, parse_cache_types, parse_contexts
 
     type_k, type_v = parse_cache_types(given["kv"])
@@ -225,7 +225,7 @@ def _show_vllm(report: VllmReport, svg_file: str | None, *, as_json: bool) -> No
 
 
 def _plain() -> bool:
-    """Whether what shows this has no letters for bars."""
+    """Return whether the output cannot show bar characters."""
     from intermodal.model_fit.text_bars import FILLS
 
     try:
@@ -336,7 +336,7 @@ def _table(machine: Machine, found: tuple[RankedModel, ...]) -> None:
 
 
 def _check_prediction(given: dict[str, Any], said: str) -> None:
-    """Compare and print. ``said``: what stands after ``--check``; a model there is one, where none is named before."""
+    """Compare and print. ``said``: the argument of ``--check``, which is a model if none is named before it."""
     from intermodal.cli.pull import weights_store
     from intermodal.errors import UsageError
     from intermodal.model_fit.fit_check import compare_fit as compared

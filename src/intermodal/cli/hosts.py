@@ -99,8 +99,8 @@ def list_hosts(as_json: bool) -> None:
 def add(**given: Any) -> None:
     """Allow a known host (openai, groq, …), or add a server of your own.
 
-    Content is sent to a host only when a plan chooses it, and every plan says what it sends. A key in the
-    environment alone allows nothing.
+    Content is sent to a host only if a plan chooses it, and every plan shows what it sends. A key in the environment
+    alone is no consent.
     """
     from intermodal.catalog.load import find_host
     from intermodal.config import snapshot_file
@@ -194,7 +194,7 @@ def _allow(row: HostRow, given: dict[str, Any]) -> None:
 
 
 def confirm_consent(row: HostRow, yes: bool) -> bool:
-    """Whether the user consents. Without a terminal only ``--yes`` is a yes."""
+    """Return whether the user consents. Without a terminal only ``--yes`` counts."""
     from urllib.parse import urlsplit
 
     from intermodal.catalog.shipped_rows import describe_data_policy
@@ -219,7 +219,7 @@ def confirm_consent(row: HostRow, yes: bool) -> bool:
 
 
 def _key(name: str, key_env: str, given: dict[str, Any]) -> dict[str, Any]:
-    """Fields of the host's row that say where its key is."""
+    """Return the fields of the host's row that locate its key."""
     if given["keyring"]:
         from intermodal.api_keys import store_key
 
@@ -282,7 +282,7 @@ def _add(given: dict[str, Any]) -> None:
 
 
 def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
-    """The models it serves: those named, with what it says about them, or all it lists."""
+    """Return the models it serves: those named, with the host's facts about them, or all that it lists."""
     import anyio
 
     from intermodal.api_keys import find_key
@@ -311,7 +311,7 @@ def _models(row: HostRow, named: tuple[str, ...]) -> tuple[ServedRow, ...]:
 
 
 def served_row(host: str, called: str, model: str, listed: HostModel | None) -> ServedRow:
-    """A row for a model by its host's own name. Where nobody names a vendor, the host stands in for it."""
+    """Return a row for a model by its host's own name. Without a vendor in the name, the host stands in for it."""
     from intermodal.catalog.discovered_servers import model_id_for
     from intermodal.catalog.host_rows import ServedRow
 
@@ -343,7 +343,7 @@ MAX_LISTING = 8 << 20  # bytes; a hosted catalog of a thousand models is about 1
 
 
 class HostModel(Value):
-    """A model as its host lists it. ``input`` is () and ``context`` None where the host does not say."""
+    """A model as its host lists it. ``input`` is () and ``context`` None if the host does not state them."""
 
     id: str
     input: tuple[Kind, ...] = ()
@@ -351,7 +351,7 @@ class HostModel(Value):
 
 
 class ModelListing(NamedTuple):
-    """Where a protocol lists models, in which array of the reply, and what the names in it begin with."""
+    """Where a protocol lists models: the path, the array of the reply, and the prefix of its names."""
 
     path: str = "/models"
     array: str = "data"
@@ -427,7 +427,9 @@ def _kinds(item: dict[str, Any]) -> tuple[Kind, ...]:
 
 
 def _context(item: dict[str, Any]) -> int | None:
-    """vLLM's ``max_model_len``, OpenRouter's ``context_length``, llama.cpp's ``meta``: what it really has first."""
+    """Return vLLM's ``max_model_len``, OpenRouter's ``context_length`` or llama.cpp's ``meta``: the context in use
+    comes first.
+    """
     meta = item.get("meta")
     meta = meta if isinstance(meta, dict) else {}
     for value in (item.get("max_model_len"), item.get("context_length"), meta.get("n_ctx"), meta.get("n_ctx_train")):

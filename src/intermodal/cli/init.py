@@ -86,7 +86,7 @@ def _asked(row: HostRow) -> bool:
 
 
 def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
-    """Pull the default weights that are missing, if the user wants them. Returns what was pulled."""
+    """Pull the missing default weights, if the user wants them. Returns what was pulled."""
     from intermodal.cli.pull import DEFAULTS, weights_store
     from intermodal.cli.pull import fetch as pull_all
     from intermodal.cli.rendering.tables import size
@@ -104,7 +104,7 @@ def _weights(fetch: bool | None, *, asks: bool, quiet: bool) -> list[str]:
 
 
 def _stronger(*, asks: bool, quiet: bool, pulled: list[str]) -> list[dict[str, Any]]:
-    """Propose the strongest that fit this machine; fetch those the user wants. Returns what was proposed."""
+    """Propose the strongest models that fit this machine; fetch those the user wants. Returns the proposals."""
     from intermodal.cli.pull import PullOptions, document, fetch_models, lines, of_hub, weights_store
     from intermodal.model_fit.fit import this_machine
     from intermodal.model_fit.recommendation import recommend

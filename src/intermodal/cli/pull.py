@@ -72,9 +72,9 @@ def pull(**given: Any) -> None:
     """Fetch the weights called NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.
 
     A name is one of --list, or hf:OWNER/REPO[/FILE][:QUANT][@REVISION] for any GGUF model of the hub, with the
-    projector that lets it see or hear. Whether it fits this machine is told from its header, or the size in its row,
-    before anything is fetched; without QUANT it is the best that fits. The hub's sums are checked, and pinned from
-    then on.
+    projector for its pictures or sound. Whether it fits this machine is predicted from its header, or the size in its
+    row, before anything is fetched; without QUANT the best one that fits is chosen. The hub's checksums are verified,
+    and pinned from then on.
 
     Weights that are here already are checked again, and mended.
 
@@ -154,7 +154,7 @@ def _check_fit(store: WeightsStore, names: Sequence[str], *, force: bool, quiet:
 
 @contextmanager
 def unless_forced(name: str, *, force: bool, quiet: bool) -> Iterator[None]:
-    """Stop at what would not fit; with ``force`` say it, and go on."""
+    """Stop if a model would not fit; with ``force`` print it and continue."""
     from intermodal.errors import DoesNotFit
 
     try:
@@ -177,7 +177,7 @@ def _check_best(given: dict[str, Any], names: tuple[str, ...]) -> None:
 
 
 def _remove(store: WeightsStore, names: tuple[str, ...], given: dict[str, Any]) -> None:
-    """Delete files, and what pins them."""
+    """Delete files, and their pins."""
     rows = [store.row(name) for name in dict.fromkeys(_pulled_name(store, name) for name in names)]
     here = [row.name for row in rows if (store.root / row.name).exists()]
     for row in rows:
@@ -216,9 +216,9 @@ def fetch(
     store: WeightsStore, names: Sequence[str], *, quiet: bool, sums: dict[str, str] | None = None,
     accept_unpinned: bool = False, again: Sequence[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Pull what is not here yet; what is here already is not spoken of. Raises as ``WeightsStore.pull``.
+    """Pull what is missing; present files are not mentioned. Raises as ``WeightsStore.pull``.
 
-    ``again``: names whose files are hashed once more, and fetched where they are not what was pulled.
+    ``again``: names whose files are hashed again, and fetched if they differ from the pinned ones.
     """
     import anyio
 
@@ -322,9 +322,9 @@ def _need_of(row: WeightsRow, store: WeightsStore) -> Quantity:
 
 
 class PullProgress:
-    """How far a pull is: one moving line on a terminal, a line per source elsewhere.
+    """The progress of a pull: one moving line on a terminal, a line per source elsewhere.
 
-    ``told`` holds the troubles said so far in this command, so that one hub out of reach is no news for the next row.
+    ``told`` holds the problems reported so far by this command, so that an unreachable hub is reported once.
     """
 
     def __init__(self, row: WeightsRow, *, quiet: bool, told: set[str]) -> None:
@@ -376,7 +376,8 @@ def _width() -> int:
 
 
 def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str | None:
-    """Say which, and why; the name of what is to be fetched, None where nothing is: it is here, or nobody agreed.
+    """Propose a model with the reasons. Return the name to fetch, None if there is none: it is present, or the user
+    declined.
 
     Raises DoesNotFit where none fits.
     """
@@ -387,7 +388,7 @@ def propose_model(store: WeightsStore, work: Work, given: dict[str, Any]) -> str
     found = recommend(this_machine(os.environ), store, work)
     quiet = given["quiet"] or given["as_json"]
     if found.chosen is None:
-        # fit --all ranks what answers in words: models that hear or make vectors alone are in the list
+        # fit --all ranks models that answer in words; models for speech and embeddings are in the list
         listed = f"fit --all --for {work}" if work in ("chat", "sight") else "pull --list"
         raise DoesNotFit(found.why, where=f"pull --best --for {work}", todo=f"see: intermodal {listed}")
     if not quiet:
@@ -455,7 +456,7 @@ def _round(seconds: float) -> str:
 
 
 class PullOptions(NamedTuple):
-    """What is asked of a pull beside the names: as the options of the command are called. ``sums`` by file."""
+    """The options of a pull besides the names, by the command's names. ``sums`` by file."""
 
     update: bool = False
     force: bool = False
@@ -466,7 +467,7 @@ class PullOptions(NamedTuple):
 
 
 def of_hub(store: WeightsStore, name: str) -> bool:
-    """Whether a name is a repository, a row of one, or what was pulled of one."""
+    """Return whether a name is a repository, a row of one, or a model pulled from one."""
     if name.startswith("hf:"):
         return True
     shipped = next((row for row in store.shipped() if row.name == name), None)
@@ -505,7 +506,7 @@ def fetch_models(store: WeightsStore, names: list[str], asked: PullOptions) -> l
 def _plan(
     store: WeightsStore, name: str, machine: Machine, asked: PullOptions, taken: frozenset[str]
 ) -> HubPull | None:
-    """What is to be fetched; None where it is here, whole and as pinned. A dry run changes nothing of what is here."""
+    """Return what is to be fetched; None if it is present, complete and as pinned. A dry run changes no files."""
     import anyio
 
     from intermodal.errors import WeightsError
@@ -549,7 +550,7 @@ def _plan(
 
 
 def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: bool) -> bool:
-    """Take what is pinned from the folder of the user's own, where it has all of it: no hub is needed then."""
+    """Take pinned files from the user's own folder if it has all of them: no hub is needed then."""
     import anyio
 
     if not store.has_manual_files(model.row()):
@@ -568,7 +569,7 @@ def _by_hand(store: WeightsStore, model: LockedModel, *, quiet: bool, dry_run: b
 
 
 def _tell(plan: HubPull) -> None:
-    """What would be fetched, why that, and whether it fits."""
+    """Print what would be fetched, the reason, and whether it fits."""
     from intermodal.cli.rendering.tables import size
     from intermodal.model_fit.fit_output import pace_lines
 
@@ -592,7 +593,7 @@ def _tell(plan: HubPull) -> None:
 
 
 def _sentence(plan: HubPull) -> str:
-    """Whether it fits, with the two numbers."""
+    """Return whether it fits, with the two numbers."""
     from intermodal.model_fit.fit_output import SAID, gib, verdict
     from intermodal.sizing.accelerators import GIB
 
@@ -684,7 +685,7 @@ def _document(store: WeightsStore, plan: HubPull) -> dict[str, Any]:
 
 
 def _here(store: WeightsStore, said: str, whole: frozenset[str], *, dry_run: bool) -> dict[str, Any]:
-    """Of what is here, or is brought by hand; ``whole``: names of what was here before."""
+    """Print the models that are present or brought by hand; ``whole``: names that were present before."""
     from intermodal.model_fit.hub_pull import find_pinned
 
     model = find_pinned(said, store)

@@ -89,7 +89,9 @@ def _show(ranked: RerankResult, given: dict[str, Any]) -> None:
 
 
 def notes(ranked: RerankResult) -> list[str]:
-    """What is said beside the passages: by whom, in what time, what a language model would take, what was left out."""
+    """Return the notes beside the passages: the model, the seconds, what a language model would cost, and what was left
+    out.
+    """
     from intermodal.plans import numbers
 
     read = numbers.counted(ranked.read, "passage")

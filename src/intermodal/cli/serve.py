@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Python's own 5 ms, one in a hundred of 32 clients waited 31 to 39 ms, with this 20 to 25, at the same rate.
 _TURN = 0.0002
 _SETTLED = 5.0  # seconds after which all that is loaded late is loaded
-_LATER = 1.0  # after the start: who starts it asks first
+_LATER = 1.0  # after the start: starting has first call on the processor
 EPILOG = """\b
 Examples
   intermodal serve
@@ -79,8 +79,8 @@ def _address(context: click.Context, option: click.Parameter, said: str | None) 
 def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
     """One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every request.
 
-    Models that lack a kind of input get it bridged; every answer says its route, its cost, what was lost and what left
-    the machine. Settings are in [serve] and [policies.NAME] of intermodal.toml.
+    Models that lack a kind of input get it converted; every answer reports its route, its cost, its losses and what
+    left the machine. Settings are in [serve] and [policies.NAME] of intermodal.toml.
     """
     from intermodal.errors import NotInstalled
 
@@ -165,7 +165,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
     client = ServerClient()
     settings = replace(client.config.serve, **given)
     log = RequestLog(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
-    async with aclosing(log), client:  # the log last: what a collector did not take in the end is said
+    async with aclosing(log), client:  # the log is closed last, to report what a collector did not accept
         rates = {name: RateLimit(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
         books = SqliteQuotaStore(data_dir(client.env) / FILE)
         ledger = QuotaManager(books, limits=rates)
@@ -180,7 +180,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
                     prompts=PromptFiles(settings.prompts, lambda words: log.say("warning", words)),
                     worker=worker,
                 )
-            except ConfigError as error:  # of the address, which may stand in the config
+            except ConfigError as error:  # an invalid address, which may come from the config
                 if "host" not in given:
                     error.where = placed(client.config.path, ("serve", "host"))
                 raise
@@ -199,7 +199,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
             if gateway.telemetry is not None:
                 log.listen()
             asyncio.get_running_loop().call_later(_SETTLED, freeze_gc)
-            alone = worker is None or not worker.number  # the first says it for all
+            alone = worker is None or not worker.number  # the first worker reports for all
             later = [asyncio.create_task(_load_what_is_needed_later())]
             if alone:
                 later.append(asyncio.create_task(_tell_what_is_wrong(gateway, log)))
@@ -214,7 +214,9 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
 
 
 async def _load_what_is_needed_later() -> None:
-    """What the first request of a kind would load, on the loop: 30 to 60 ms in which nobody else is answered."""
+    """Load in advance what the first request of a kind would load on the event loop: 30 to 60 ms during which no other
+    request is answered.
+    """
     from intermodal.concurrency.offload import offload
 
     await offload(True, _load)
@@ -230,8 +232,9 @@ def _load() -> None:
 
 
 async def _tell_what_is_wrong(gateway: Gateway, log: RequestLog) -> None:
-    """What ``--check`` calls wrong, once there is time for it. It is served all the same: who asks for such a name is
-    told, and others have what they ask for."""
+    """Report the problems that ``--check`` finds, once there is time. Serving goes on: a request for a broken name gets
+    the error, others are unaffected.
+    """
     import asyncio
 
     from intermodal.gateway.config_check import check_names
@@ -246,11 +249,11 @@ async def _tell_what_is_wrong(gateway: Gateway, log: RequestLog) -> None:
 # ---- serve --check ----------------------------------------------------------------------------------
 
 
-FAILED = 2  # the exit code: the config, or what it needs, is not as it should be
+FAILED = 2  # exit code: the config, or something it needs, is wrong
 
 
 async def check_gateway(gateway: Gateway, books: SqliteQuotaStore, workers: int, as_json: bool) -> int:
-    """Say everything. Returns the exit code. Raises UsageError, without ``as_json``, where it could not serve so."""
+    """Print the report. Returns the exit code. Raises UsageError, without ``as_json``, if it could not serve."""
     import time
 
     from intermodal.gateway import config_check

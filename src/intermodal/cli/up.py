@@ -57,9 +57,8 @@ class Duration(click.ParamType[float]):
 def up(**given: Any) -> None:
     """Start a server for MODEL: a GGUF file, a folder of safetensors, or a name of pull --list.
 
-    It listens on this machine alone. Plans see it at once as up.NAME, all processes of yours share it, and it
-    restarts after a crash. Unloaded or not yet started, it is started by the plan that needs it. Without MODEL:
-    what is up.
+    It listens on this machine alone. Plans see it at once as up.NAME, all your processes share it, and it restarts
+    after a crash. An unloaded one is started by the plan that needs it. Without MODEL: list running servers.
     """
     if not given["model"]:
         _list(given["as_json"])
@@ -179,7 +178,7 @@ def _cells(server: ManagedServer) -> tuple[str, ...]:
 
 
 def _foreseen(memory: tuple[float, float, float]) -> str:
-    """What it was foreseen to take, when it is loaded and when it is full."""
+    """Return its predicted memory, when loaded and when full."""
     from intermodal.cli.rendering.tables import held
 
     low, _, high = memory
@@ -187,7 +186,7 @@ def _foreseen(memory: tuple[float, float, float]) -> str:
 
 
 def sentence(server: ManagedServer, new: bool) -> str:
-    """What there is to say of one that was just asked for."""
+    """Return the message about a server that was just started or found."""
     from intermodal.cli.rendering.tables import held
 
     wanted, state = server.wanted, server.state
@@ -204,7 +203,7 @@ def sentence(server: ManagedServer, new: bool) -> str:
 
 
 def _beside(server: ManagedServer) -> str:
-    """Predicted beside real of the start that made it, in a line; its buffers where its log says them."""
+    """Return the prediction beside the actual memory in one line; with its buffers if its log lists them."""
     from intermodal.cli.rendering.tables import held
     from intermodal.local.servers.memory_comparison import PROCESS
     from intermodal.sizing.memory_corrections import TOKENS

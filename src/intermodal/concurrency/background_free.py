@@ -20,12 +20,12 @@ from typing import Any
 from msgspec import Struct
 
 LARGE = 1_000  # items, from which on a collection is freed so
-LOOKS = 500  # values of one that are looked at where it is handed over: a tenth of a millisecond
+LOOKS = 500  # values of a structure that are inspected when it is handed over: a tenth of a millisecond
 SLICE = 500  # items that are freed at once: less than a millisecond
-_DEEP = 4  # values in each other that are looked through for what is large
+_DEEP = 4  # levels of nesting that are searched for large values
 _AGAIN = 0.05  # seconds after which it is looked again whether others have let go
-_LONGEST = 60.0  # seconds after which whoever still holds it may free it
-_OURS = 3  # references to what only we hold: of what is kept, of the variable and of the call that counts them
+_LONGEST = 60.0  # seconds after which any remaining holder may free it
+_OURS = 3  # references of our own: the container's, the variable's and the counting call's
 
 
 class _Unscanned(Struct, frozen=True):
@@ -71,7 +71,7 @@ def _free_queue() -> SimpleQueue[list[Any]]:
 
 def _free(queue: SimpleQueue[list[Any]]) -> None:
     """Free what comes through the queue once nothing else refers to it. Never returns."""
-    held: dict[int, tuple[Any, float]] = {}  # by identity: the same one may come several times
+    held: dict[int, tuple[Any, float]] = {}  # by identity: a value may be handed over several times
     while True:
         with suppress(Empty):
             for each in _scanned(queue.get(timeout=_AGAIN if held else None)):
@@ -86,7 +86,7 @@ def _free(queue: SimpleQueue[list[Any]]) -> None:
                 del value
                 while left:
                     left.pop().clear()
-                    time.sleep(0)  # whoever waits for the interpreter has it
+                    time.sleep(0)  # yield the interpreter to waiting threads
             value = None
 
 

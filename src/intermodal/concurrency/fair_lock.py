@@ -26,7 +26,7 @@ class FairLock:
         self._waiting: OrderedDict[object, deque[Any]] = OrderedDict()
 
     def locked(self) -> bool:
-        """Whether the next task has to wait."""
+        """Return whether the next task has to wait."""
         return not self._free
 
     async def __aenter__(self) -> None:

@@ -27,11 +27,11 @@ TOOLS = 16  # each with a schema
 VALUES = 1_000  # of their schemas and that of the answer together
 _TREES = (dict, list)
 LONG = 64 << 10  # characters, or bytes of JSON
-HEAVY = 1 << 20  # bytes of media: what is done with all of them is a digest
+HEAVY = 1 << 20  # bytes of media from which on a digest is computed in a thread
 
 
 def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = None) -> bool:
-    """Whether a step over a conversation takes long, or over the schemas of its tools and of the ``output`` wanted.
+    """Return whether a step over a conversation takes long, or over the schemas of its tools and of the ``output``.
 
     The answer comes after ``MANY`` parts and ``VALUES`` of the schemas at the latest.
     """
@@ -53,7 +53,7 @@ def is_long(messages: Sequence[Any], tools: Sequence[Any] = (), output: Any = No
 
 
 def _many_values(trees: list[Any]) -> bool:
-    """Whether trees of JSON hold more than ``VALUES`` objects and arrays, and keys in objects."""
+    """Return whether trees of JSON hold more than ``VALUES`` objects and arrays, and keys in objects."""
     left = VALUES
     while trees and left >= 0:
         tree = trees.pop()
@@ -64,7 +64,7 @@ def _many_values(trees: list[Any]) -> bool:
 
 
 async def offload(long: bool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function, in a thread where it takes ``long``; return or raise what it does.
+    """Call a function, in a thread if it takes ``long``; return its result or raise its error.
 
     A cancelled caller continues at once; the thread is free when the function has returned.
     """

@@ -29,7 +29,7 @@ class SyncBridge:
         self._portal: Any = None
         self._process = os.getpid()
         self._thread = 0
-        self._streams: set[Any] = set()  # futures of iterations that somebody may have left half read
+        self._streams: set[Any] = set()  # futures of iterations that may have been abandoned half read
 
     def _start(self) -> Any:
         if self._process != os.getpid():
@@ -47,12 +47,12 @@ class SyncBridge:
 
     @property
     def started(self) -> bool:
-        """Whether the loop runs in this process."""
+        """Return whether the loop runs in this process."""
         return self._portal is not None and self._process == os.getpid()
 
     @property
     def is_here(self) -> bool:
-        """Whether the calling thread is that of the loop, which cannot wait for itself."""
+        """Return whether the calling thread is that of the loop, which cannot wait for itself."""
         return self.started and threading.get_ident() == self._thread
 
     def run(self, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:

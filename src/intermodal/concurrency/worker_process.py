@@ -118,7 +118,7 @@ class WorkerProcess:
 
     @property
     def busy(self) -> bool:
-        """Whether a call is running; the next one waits."""
+        """Return whether a call is running; the next one waits."""
         return self._lock.locked()
 
     async def call(
@@ -536,7 +536,7 @@ def serve(
         except BaseException:
             with contextlib.suppress(OSError):
                 traceback.print_exc()
-            os._exit(1)  # who can be asked nothing more is not waited for
+            os._exit(1)  # a child that can no longer be reached is not waited for
 
     def answer_next() -> None:  # a function, so that nothing of a call outlives it
         method, arguments = calls.get()
@@ -550,7 +550,7 @@ def serve(
         _send(answer)
 
     if before is not None:
-        before()  # ahead of any call: taking one may lift for a moment what was put up here
+        before()  # before any call: accepting one may briefly undo what this sets up
     threading.Thread(target=read, daemon=True).start()
     while True:
         answer_next()

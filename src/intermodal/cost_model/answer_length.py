@@ -121,7 +121,7 @@ def kind_of_request(request: Request) -> AnswerKind:
 
 
 def kind_of(question: str) -> AnswerKind:
-    """What kind of answer a question asks for, and in which script where that is not Latin.
+    """Return the kind of answer that a question asks for, and its script if that is not Latin.
 
     >>> [kind_of(q) for q in ("Is it dry? Answer yes or no.", "Who wrote it?", "Why is the sky blue?", "Hm.")]
     ['word', 'fact', 'long', 'other']

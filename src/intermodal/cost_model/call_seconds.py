@@ -57,7 +57,9 @@ def image_generation_seconds(rates: Rates, level: Level, count: int, strokes: Di
 
 
 def ocr_seconds(rates: Rates, level: Level, megapixels: float, tokens: float) -> float:
-    """Return the seconds of reading one picture: finding lines goes by its size, reading them by what is written."""
+    """Return the seconds of reading one picture: line detection depends on its size, recognition on the amount of
+    text.
+    """
     return rates.overhead[level] + megapixels * rates.see[level] + tokens * rates.spell[level]
 
 

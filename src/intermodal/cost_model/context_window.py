@@ -18,7 +18,7 @@ PROTOCOLS_WITH_CONTEXT: frozenset[Protocol] = frozenset({"ollama"})  # protocols
 def requested_context(step: Call, endpoint: Endpoint, limit: int | None) -> int | None:
     """Return the tokens of context to request, None where nothing is known.
 
-    What the call may need, in powers of two, as a runtime reloads its model for every other number.
+    Return the context that the call may need, in powers of two, as a runtime reloads its model for every other number.
     """
     given = step.estimate.input_tokens
     context = endpoint.context or endpoint.model.context

@@ -20,7 +20,7 @@ BY_PAGE = "billed by the page, not by tokens"
 
 PAGE = (612.0, 792.0)  # points: US letter
 SMALL_DPI, USUAL_DPI, LARGE_DPI = 72.0, 100.0, 200.0  # assumed of a page's picture; no vendor publishes it
-PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where its letters are not known: a scan has none
+PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where the letters are unknown: a scan has none
 
 
 class DocumentSize(Value):

@@ -63,7 +63,7 @@ def _by_pixels(rule: str, width: int, height: int) -> Quantity:
 
 
 def is_generated_image_rule(rule: str) -> bool:
-    """Whether a rule string can be followed."""
+    """Return whether a rule string is known."""
     name, _, rest = rule.partition(":")
     read = parse_rule(rule)
     if name == "table":

@@ -1,7 +1,7 @@
 """Low, mid and high as plain floats, and their conversion to a ``Quantity``.
 
 Search compares hundreds of routes, so prices and times are computed on plain floats by formulas that take one level at
-a time; what is shown is the same formula at all three levels. An unknown is infinity while it is a float.
+a time; the displayed range is the same formula at all three levels. An unknown is infinity while it is a float.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from intermodal.catalog.types import Catalog, Endpoint, FullContext
 from intermodal.plans.machine import Machine
 from intermodal.plans.numbers import held
 
-_SERVED: Final = ("llama", "started")  # protocols of models whose context is ours to choose
+_SERVED: Final = ("llama", "started")  # protocols of models whose context we choose
 
 
 def fits(machine: Machine, needed: float) -> bool:
-    """Return whether ``needed`` more bytes fit. What is loaded is already missing from ``free``.
+    """Return whether ``needed`` more bytes fit. Loaded models are already missing from ``free``.
 
     A machine of unknown memory (``memory`` 0) rejects nothing.
     """

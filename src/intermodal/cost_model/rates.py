@@ -222,7 +222,7 @@ def assumed_reasoning(thinking: ThinkingProfile, requested: ThinkingRequest = NO
     return between(low, mid, high, f"{thinking.basis} for {effort} effort{default}")
 
 
-_ROOMIER = 2.0  # times what eight of ten runs thought for
+_ROOMIER = 2.0  # relative to what eight of ten runs reasoned for
 
 
 def effort_key(effort: ThinkingRequest) -> str:

@@ -1,4 +1,4 @@
-"""What a vendor refuses in one request, by the published limits of a family: pictures, pages, seconds, bytes."""
+"""Published limits of one request by family of models: pictures, pages, seconds, bytes."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Sibling statistics: what is known of a model at one endpoint, applied to the same model where it is unmeasured.
 
-Without it two endpoints of one model are compared as a measurement with a guess, and the first to be measured wins for
-ever. Answer lengths are the model's own, wherever it runs. Speed depends on the place, so speeds apply only to places
-of the same kind, and not where the catalog states one. The middle of a range is what was measured elsewhere; its ends
-stay as wide as for unknown figures, since limits are checked against them.
+Without it two endpoints of one model are compared as a measurement with a guess, and the first to be measured always
+wins. Answer lengths are the model's own, wherever it runs. Speed depends on the place, so speeds apply only to places
+of the same kind, and not where the catalog states one. The middle of a range comes from the sibling; its ends stay as
+wide as for unknown figures, since limits are checked against them.
 
 An unmeasured server on this machine is assumed as fast as the measured ones with models of similar size. The defaults
 assume an ordinary, idle machine: on a slow or busy one every measured server would lose to an unmeasured one.

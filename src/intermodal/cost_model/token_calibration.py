@@ -1,8 +1,8 @@
 """Calibration of token counts: how one endpoint's server counted earlier requests, compared with our rules.
 
 Text that our vocabularies count exactly needs no factor: what the server counts beyond it is framing, learned in
-tokens. What is counted by a rule or a range (text without its vocabulary, pictures, sound) is learned as a factor. The
-figures come from ``store/token_calibration.py``.
+tokens. Counts by a rule or a range (text without its vocabulary, pictures, sound) are corrected by a learned factor.
+The figures come from ``store/token_calibration.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _WORDS = {"text_factor": "text", "image_factor": "pictures", "audio_factor": "so
 
 
 class TokenCalibration(Struct, frozen=True, gc=False):
-    """What was learned of one endpoint, None where nothing was.
+    """The corrections learned of one endpoint, None for those without data.
 
     Attributes:
         text, image, audio: factors on our count. start, message: tokens of framing, once and per message.

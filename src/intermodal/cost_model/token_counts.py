@@ -34,7 +34,7 @@ _PLURAL = {
     "drawn": "pictures", "speech": "speech",
 }  # fmt: skip
 _MEDIA = ("image", "audio", "video", "document")
-_INSTEAD = {  # what can be done about a kind that is not taken
+_INSTEAD = {  # advice for a kind that is not accepted
     "audio": "transcribe it and send the text",
     "video": "send frames of it as pictures, and its sound as text",
     "document": "send its text, or its pages as pictures",

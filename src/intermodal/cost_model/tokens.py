@@ -14,9 +14,9 @@ from intermodal.quantity import Quantity, between, exact
 
 # English prose is 4 to 4.5 characters a token in today's vocabularies, code near 3, small vocabularies less.
 CHARS_PER_TOKEN: tuple[float, float, float] = (2.5, 4.0, 5.0)  # most tokens, typical, fewest
-CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts whose letters take 2 bytes and more
+CHARS_PER_TOKEN_DENSE: tuple[float, float, float] = (0.9, 1.7, 3.0)  # scripts whose letters take 2 bytes or more
 DENSE_BYTES_PER_CHAR = 1.3
-# Tokens that a text has beside what its scripts make: pieces that join or part at its ends, and rounding.
+# Tokens beyond the sum of a text's scripts: pieces that merge or split at its ends, and rounding.
 ENDS: tuple[float, float] = (-1.0, 2.0)
 _OTHERWISE = {"Burmese": "myanmar"}  # names of scripts for readers of pictures -> as FACTORS has them
 ASSUMED = 1.1  # times the high end and under the low end, where a vocabulary is only assumed to be one of the table's
@@ -55,7 +55,7 @@ DESCRIPTION: tuple[float, float, float] = (8.0, 60.0, 160.0)
 DESCRIPTION_MOST = 160
 DESCRIBE_ASK: tuple[float, float, float] = (20.0, 60.0, 120.0)
 
-CHARS_OF_TOKEN = 4.0  # of an answer, for what is made of its text
+CHARS_OF_TOKEN = 4.0  # of an answer, for steps that process its text
 # Speech made: 150 words of six characters a minute are 15 characters a second. Tokens of speech: one in 50 ms
 # (OpenAI, realtime guide).
 CHARS_PER_SECOND: tuple[float, float, float] = (20.0, 15.0, 11.0)
@@ -113,9 +113,8 @@ def _by_script(scripts: Scripts, vocabulary: str) -> Quantity:
 
 
 class Vocabulary(NamedTuple):
-    """How a model's text is counted. ``counts``: the tokenizer that counted parts of this request exactly, "" without
-    one.
-    ``like``: the factors for the rest, as ``text_tokens`` takes them.
+    """How a model's text is counted. ``counts``: the tokenizer that counted parts of this request exactly, "" if none
+    did. ``like``: the factors for the rest, as ``text_tokens`` takes them.
     """
 
     counts: str = ""
@@ -166,7 +165,7 @@ def page_tokens(megapixels: float, measured: Quantity | None = None, density: Qu
 
 
 def letter_tokens(letters: Quantity, factor: Quantity | None = None, script: str = "") -> Quantity:
-    """Return the tokens of what is written on a picture, from its letters counted at a distance
+    """Return the tokens of the text on a picture, from its letters counted at a distance
     (``media/image/letter_counts.py``).
 
     Args:

@@ -1,9 +1,9 @@
 """Tokens that tools and answer schemas add to a prompt.
 
-Tools: their definitions as the vendor writes them, and a system prompt of its own. Best is what the server itself makes
-of them (``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or by the factors of its script, and
-what templates make of it is a range: 36 tools of a chat program in three vocabularies (SmolLM2's, cl100k, o200k) took
-0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3 as XML or as indented JSON.
+Tools: their definitions as the vendor writes them, and a system prompt of its own. Best is the server's own rendering
+(``ToolFacts.rendered``). Else their JSON is counted, by the vocabulary or by the factors of its script, and the
+template's rendering is a range around it: 36 tools of a chat program in three vocabularies (SmolLM2's, cl100k, o200k)
+took 0.59 to 0.67 times that as signatures of TypeScript, 0.81 to 1.0 as JSON, 1.15 to 1.3 as XML or as indented JSON.
 
 ``system:346:313``: so many tokens where tools may be called, and where one must be, besides the definitions.
 ``functions``: definitions written as signatures. Without a rule the definitions are counted as the JSON they are.
@@ -26,7 +26,7 @@ from intermodal.plans.facts import SchemaFacts, ToolFacts
 from intermodal.quantity import Quantity, between, exact
 from intermodal.request import JsonOutput, Output, Tool, ToolChoice
 
-EACH = (4.0, 10.0, 25.0)  # what a template puts around one definition
+EACH = (4.0, 10.0, 25.0)  # what a template adds to one definition
 # Fewest, typical and most tokens that templates make of one token of the JSON.
 OF_JSON: tuple[float, float, float] = (0.55, 1.0, 1.35)
 AROUND: tuple[float, float, float] = (5.0, 60.0, 200.0)  # of a template's own text about tools, besides definitions
@@ -42,8 +42,7 @@ def tool_tokens(
     facts: ToolFacts | None = None,
     vocabulary: Vocabulary = UNKNOWN,
 ) -> Quantity:
-    """Return the tokens of a request's tools. ``facts``: what was counted of them; ``vocabulary``: of the receiving
-    model.
+    """Return the tokens of a request's tools. ``facts``: counts of them; ``vocabulary``: of the receiving model.
 
     >>> tool_tokens("system:346:313", (), "auto").mid, tool_tokens("system:346:313", (Tool(name="now"),), "auto").basis
     (0.0, '346 tokens of system prompt, and their definitions as JSON')

@@ -121,7 +121,7 @@ _UNIT_NAMES = {"audio_seconds": "seconds of sound", "input_document_pages": "pag
 
 
 def _basis(used: Usage, priced: UsagePrice) -> str:
-    """Return what is multiplied by its price."""
+    """Return the amount that the price multiplies."""
     by = [words for count, words in _UNIT_NAMES.items() if used.get(count)]
     if any(count.endswith("_tokens") for count in used) or not by:
         by.append("tokens")

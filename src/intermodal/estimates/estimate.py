@@ -88,7 +88,7 @@ def _check(wanted: EstimateOptions) -> None:
 
 
 def parse_day(text: str) -> str:
-    """A day as ISO has it, today for "". Raises UsageError for what is none."""
+    """Return a day in ISO form, today for "". Raises UsageError for an invalid one."""
     if not text:
         return today()
     try:
@@ -110,7 +110,7 @@ def find_priced_model(name: str, config: Config, env: Mapping[str, str]) -> Pric
 
 
 def token_counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
-    """Who counts with a vocabulary: one that a package carries, or one inside weights that are here."""
+    """Return the counter of a vocabulary: one that a package carries, or one inside local weights."""
     from intermodal.local.tokenizers import byte_pair
     from intermodal.local.tokenizers.token_counter import SOURCES, TokenCounter
 
@@ -122,7 +122,7 @@ def token_counter(vocabulary: str, env: Mapping[str, str]) -> CountText:
 
 
 class PriceConflict(Value):
-    """What a source that is not used has for the same call. ``since``: the day from which, "" where it has none."""
+    """The price of an unused source for the same call. ``since``: the day from which it holds, "" if it has none."""
 
     by: str
     since: str
@@ -130,8 +130,9 @@ class PriceConflict(Value):
 
 
 class Estimate(Value):
-    """Tokens and money of a call. ``rejected`` is "" when it would be taken. ``said_by``: who says what it costs there,
-    None where nobody does."""
+    """Tokens and money of a call. ``rejected`` is "" if it would be accepted. ``said_by``: the source of the price,
+    None without one.
+    """
 
     model: str
     date: str
@@ -195,7 +196,7 @@ def _bill(found: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Qua
 
 
 def _conflicts(subject: PricedModel, found: TokenCount, usd: Quantity, cached: int) -> tuple[PriceConflict, ...]:
-    """What other sources would make of it, where that is not within the bill."""
+    """Return the prices of other sources, if they lie outside the bill's range."""
     if not usd.known:
         return ()
     others = [
@@ -209,7 +210,7 @@ def _conflicts(subject: PricedModel, found: TokenCount, usd: Quantity, cached: i
 
 
 def _with_contradictions(found: TokenCount, doubted: Mapping[str, DisputedCapability]) -> TokenCount:
-    """The count, of which it is said where sources contradict each other about what the model takes."""
+    """Return the count, with a note if sources disagree on what the model accepts."""
     parts = []
     for part in found.parts:
         doubt = doubted.get(part.piece.kind)
@@ -254,7 +255,7 @@ def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
 
 
 def counted(piece: CountablePart, text: str, vocabulary: str, by: CountText) -> CountablePart:
-    """A text piece with its exact count where its vocabulary is at hand, else with what it is made of."""
+    """Return a text piece with its exact count if its vocabulary is at hand, else with its scripts."""
     tokens = by(vocabulary, text) if vocabulary else None
     size = len(text.encode("utf-8", "replace"))
     made_of = count_scripts(text) if tokens is None else ()
@@ -286,7 +287,7 @@ async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
 
 
 def piece(part: PartFacts) -> CountablePart:
-    """What counting needs of a part that was probed."""
+    """Return the facts of a probed part that counting needs."""
     name = part.name
     if part.kind == "image":
         return CountablePart(kind="image", name=name, width=part.width, height=part.height)

@@ -28,11 +28,11 @@ class PricedModel(Value):
     """A model, where it is known to be served, and its price there.
 
     Attributes:
-        id: ``vendor/model``. endpoint: ``host:vendor/model``, "" when only its family is known.
-        model: None when only its family is known. takes: kinds that are stated to go in, None where nobody says.
-        doubts: what its host states and most others of the model contradict: it is counted all the same, and said.
-        price: of its own row, or of this machine. vectors: of the snapshot, dated; they go first.
-        said_by: who says what it costs, None where nobody does. rivals: what other sources say instead.
+        id: ``vendor/model``. endpoint: ``host:vendor/model``, "" if only its family is known.
+        model: None if only its family is known. takes: kinds that it is stated to accept, None if unknown.
+        doubts: claims of its host that most others of the model contradict: it is counted nevertheless, with a note.
+        price: of its own row, or of this machine. vectors: of the snapshot, dated; they take precedence.
+        said_by: source of the price, None without one. rivals: prices of other sources.
     """
 
     id: str
@@ -47,8 +47,9 @@ class PricedModel(Value):
 
     @property
     def _preference(self) -> tuple[bool, bool, bool, float, str]:
-        """The vendor's own host first, then a known price, then the lowest; what would run here, for nothing, last of
-        those with a price: whoever asks what a call costs has not pulled it."""
+        """The vendor's own host first, then a known price, then the lowest; models that would run here for nothing
+        last: a user who asks for a price has not pulled them.
+        """
         price = self.price or Price()
         by = (price.input_mtok, price.second, price.page, price.picture, price.input_mchar)
         rate = next((usd for usd in by if usd is not None), None)
@@ -57,7 +58,9 @@ class PricedModel(Value):
         return not vendors, rate is None, self.price == FREE, rate or 0.0, self.endpoint
 
     def priced(self, date: str, *, batch: bool = False) -> tuple[UsagePrice, ...] | str:
-        """What a usage costs on an ISO date, at each price that holds at some hour of it; or why nobody knows."""
+        """Return the price of a usage on an ISO date, at each price that holds at some hour of it; or why it is
+        unknown.
+        """
         if self.vectors:
             return _by_vectors(self.vectors, date, batch)
         if self.price is None:
@@ -143,8 +146,9 @@ def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[PricedModel]:
 
 
 def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, str] | None:
-    """Host and model of a name that says a server whose models it alone knows, and this model is none of its rows:
-    what it is can be told by its name, and what it costs there cannot."""
+    """Return host and model of a name with a server whose models only that server knows, if this model is none of its
+    rows: the name tells the model, and its price there is unknown.
+    """
     servers = {row.id for row in shipped_rows().hosts if row.discovery is not None}
     servers |= {each.host.id for each in catalog.endpoints if each.host.zone in ("machine", "network")}
     host, model = split_name(name, servers)
@@ -221,13 +225,13 @@ def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[Snapshot
 
 
 def _as_named(rows: list[SnapshotRow], wanted: str) -> list[SnapshotRow]:
-    """Those with a tag where it was said (``:batch``, ``:free``: sold in batches, or rationed), else those without."""
+    """Return rows with the stated tag (``:batch``, ``:free``: sold in batches, or rationed), else those without one."""
     tagged = [row for row in rows if ":" in row.name and row.name.lower() == wanted]
     return tagged or [row for row in rows if ":" not in row.name] or rows
 
 
 def _own_row(name: str) -> ModelRow | None:
-    """A model that the catalog describes and nobody here serves."""
+    """Return a model that the catalog describes and no endpoint serves."""
     short, rows = bare_name(name), shipped_rows().rows
     found = [row for row in rows.values() if bare_name(row.id) == short]
     found = found or [row for row in rows.values() if bare_name(row.id).startswith(f"{short}-")]

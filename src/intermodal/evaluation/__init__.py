@@ -1,7 +1,7 @@
 """Measurements over many plans: ``intermodal eval``, ``bench`` and ``probe``.
 
-Belongs here: what is run, how an answer is graded, and what the numbers say about routes and endpoints. Does not
-belong here: how a report looks (``charts/``), or anything that one request needs.
+Belongs here: running, grading, and conclusions about routes and endpoints. Does not belong here: how a report looks
+(``charts/``), or anything that one request needs.
 
 - evaluation: ``dataset``, ``runner``, ``trial_journal``, ``graders``, ``aggregation``, ``tiers``
 - other measurements: ``bench``, ``probe``

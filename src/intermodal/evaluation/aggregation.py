@@ -30,14 +30,14 @@ class RouteReport(Value):
     """One route over the items it could take.
 
     Attributes:
-        number: how tables and pictures call it, from 1.
+        number: in tables and pictures, from 1.
         items, runs: how many there are of each. right: items right in more than half of their runs.
         low, high: 95 % interval of the share that is right. score: mean of the grades, 0..1.
-        unsteady: items whose runs do not agree. chosen: items for which the planner takes this route by itself.
-        input_tokens, output_tokens, cost: means per run; None where nobody knows. total: USD over all runs.
-        seconds, seconds_p95: median and 95th percentile per run; None where no run ended well.
-        load_seconds: the most that loading took.
-        errors: how many runs ended with which error. loses: for how many items which aspect is lost.
+        unsteady: items whose runs disagree. chosen: items for which the planner takes this route by itself.
+        input_tokens, output_tokens, cost: means per run; None if unknown. total: USD over all runs.
+        seconds, seconds_p95: median and 95th percentile per run; None if no run ended well.
+        load_seconds: the longest loading.
+        errors: number of runs by error. loses: number of items by lost aspect.
         guessed: runs with a conversion from before the evaluation, timed by its estimate.
         best_by_cost, best_by_seconds: on the Pareto frontier of right answers against that figure.
         left_out: why the rest of it was not run.
@@ -91,7 +91,7 @@ class RouteComparison(Value):
 
     @property
     def words(self) -> str:
-        """What this shows, in words."""
+        """Return the conclusions in words."""
         if self.corrected >= SHOWN:
             return "no difference shown"
         better = self.first if self.only_first > self.only_second else self.second
@@ -103,9 +103,9 @@ class EvaluationReport(Value):
 
     Attributes:
         data: name of the file. digest: of its bytes. date: ISO.
-        items: how many were asked for. without_route: those that no route can take, and why.
+        items: how many were requested. without_route: those that no route accepts, and why.
         runs, missing: made, and still to be made. reused: of the made ones, those from earlier commands.
-        routes: best first. comparisons: every pair that shares items. measured: what it says about endpoints.
+        routes: best first. comparisons: every pair that shares items. measured: conclusions about endpoints.
         spent, max_cost: USD. hidden: routes that were found and not run. stopped: why it ended early.
         graded: every run.
     """
@@ -129,7 +129,7 @@ class EvaluationReport(Value):
 
 
 def grade_trials(items: Iterable[EvalItem], trials: Iterable[Trial]) -> tuple[GradedTrial, ...]:
-    """Grade every run: now, so that another way to compare needs no other runs."""
+    """Grade every run afterwards, so that another comparison needs no new runs."""
     by_id = {item.id: item for item in items}
     found = []
     for trial in trials:

@@ -1,9 +1,9 @@
 """Benchmark endpoints on one request: time to first token, tokens per second, concurrency, and cost.
 
-Every request is a run like any other, over the plan that a user would get who named the endpoint, so what is measured
-is what that user would wait for. Each begins with other words, so that no server answers from what it has just read.
-Those of concurrency 1 teach plans how fast an endpoint is; those made at the same time are kept and teach nothing of
-that (``store/learned_figures.py``).
+Every request is a run like any other, over the plan that a user would get who named the endpoint, so the measured time
+is what that user would wait for. Each begins with other words, so that no server answers from its prompt cache. Those
+of concurrency 1 teach plans how fast an endpoint is; concurrent ones are stored and teach no speed
+(``store/learned_figures.py``).
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class LoadLevel(Value):
 
 
 class BenchEndpoint(Value):
-    """Who is measured: USD per million tokens in and out (None unknown), ``own`` on hardware of one's own."""
+    """A measured endpoint: USD per million tokens in and out (None unknown), ``own`` on hardware of one's own."""
 
     endpoint: str
     zone: str
@@ -135,7 +135,7 @@ class Bench:
     resident: Callable[[Endpoint], int | None] = lambda endpoint: None
     subjects: list[BenchEndpoint] = field(default_factory=list)
     levels: list[LoadLevel] = field(default_factory=list)
-    spent: float = 0.0  # USD; of a request whose cost cannot be known, what it may have cost at most
+    spent: float = 0.0  # USD; the upper bound of a request whose cost is unknown
     left: dict[str, str] = field(default_factory=dict)  # endpoint -> why it was left before its end
     _endpoints: list[Endpoint] = field(default_factory=list)
 
@@ -158,7 +158,7 @@ class Bench:
             by_host = [e for e in catalog.endpoints if e.host.id == name and e.model.output == ("text",)]
             named = by_host or list(resolve_name(catalog, name))
             ready = [e for e in named if e.ready and (e.host.zone in LOCAL_ZONES or self._allowed(e, catalog.consent))]
-            for endpoint in ready or named[:1]:  # of none that may be asked, one: planning says why it may not
+            for endpoint in ready or named[:1]:  # if none may be called, plan one: planning reports why
                 found.setdefault(endpoint.id, endpoint)
         self._endpoints = list(found.values())
         if not self._endpoints:
@@ -192,7 +192,7 @@ class Bench:
         prompt = f"[{secrets.token_hex(4)}] {settings.prompt}"
         options: dict[str, Any] = {**settings.common, "model": endpoint.id, "max_tokens": settings.tokens}
         request = make_request(prompt, *settings.files, **options)
-        # The limit is one of all requests together: their bound is checked first, and what was spent before each.
+        # The limit covers all requests together: their bound is checked first, and what is spent before each.
         unlimited = msgspec.structs.replace(request.policy, max_cost=math.inf)
         prepared = await self.client.prepare(msgspec.structs.replace(request, policy=unlimited))
         return prepared, plan_from(prepared.inputs)
@@ -223,7 +223,7 @@ class Bench:
     async def _level(self, endpoint: Endpoint, concurrency: int, told: Callable[[BenchSample], None]) -> None:
         import anyio
 
-        # Planning is not what is measured.
+        # Planning is not measured.
         waiting = [await self._prepared(endpoint) for _ in range(self.settings.count(concurrency))]
         made: list[BenchSample] = []
 
@@ -274,7 +274,7 @@ class Bench:
 def summarize_level(
     endpoint: str, concurrency: int, made: list[BenchSample], wall: float, memory: int | None
 ) -> LoadLevel:
-    """What the requests of a level add up to. Failed ones count as errors and in nothing else."""
+    """Return the summary of a level's requests. Failed ones count as errors and in nothing else."""
     good = [each for each in made if not each.error]
     errors: dict[str, int] = {}
     for each in made:

@@ -46,18 +46,18 @@ class EvalItem(Value, forbid_unknown_fields=True, kw_only=True):
     """One labelled question.
 
     Attributes:
-        id: a name of its own; the number of its line when "".
-        prompt, files: what is asked, about what. Files are relative to the JSONL, or http(s) URLs.
-        expected: what is right; a list is several that are (``labels``: all that apply; ``json``: itself).
-        compare: how an answer is held against it.
+        id: a name of its own; the number of its line if "".
+        prompt, files: the question and its files, relative to the JSONL, or http(s) URLs.
+        expected: the right answer; a list is several right ones (``labels``: all that apply; ``json``: itself).
+        compare: how an answer is compared with it.
         all: of several texts every one must be there (``contains``), of several patterns found (``regex``).
         tolerance: how far a number may be off (``number``, ``json``).
         which: which numbers of an answer count (``number``).
         max_wer: the word error rate up to which a transcript is right (``wer``).
-        labels: what there is to choose from (``labels``).
+        labels: the choices (``labels``).
         output, schema, system, keep, language, translate, pages, private, release, max_tokens, temperature, seed,
             deadline, max_cost: of the request, as ``ask`` takes them.
-        line: where it stands.
+        line: its place in the file.
     """
 
     prompt: str = ""
@@ -176,7 +176,7 @@ def _item(line: bytes, number: int) -> EvalItem:
 
 
 def _unknown(name: str) -> str:
-    """A slip of the pen is named before what is missing because of it."""
+    """An unknown field is reported before anything that is missing because of it."""
     import difflib
 
     fields = [known for known in EvalItem.__struct_fields__ if known != "line"]
@@ -195,7 +195,7 @@ def _decoding_error(said: str) -> str:
     return f"has a wrong {name or 'value'}: {text[:1].lower()}{text[1:]}"
 
 
-# ---- what makes an item usable ---------------------------------------------------------------------
+# ---- usable items ----------------------------------------------------------------------------------
 
 
 def _check(item: EvalItem, folder: Path) -> None:
@@ -273,7 +273,7 @@ _EXPECTED: dict[Compare, Callable[[EvalItem], None]] = {
 
 
 def item_output(item: EvalItem) -> Output:
-    """What the item wants out. ``wer`` of a file without a prompt is about its transcript."""
+    """Return the output that the item requests. ``wer`` of a file without a prompt is about its transcript."""
     if item.schema is not None:
         return schemas.json_output(item.schema)
     heard = item.compare == "wer" and not item.prompt
@@ -360,7 +360,7 @@ async def example_requests(
 
 
 def _title(example: PromptExample) -> str:
-    """What was given, for a table of items."""
+    """Return the arguments, for a table of items."""
     return ", ".join(f"{name}: {_short(value)}" for name, value in example.arguments.items()) or "no arguments"
 
 

@@ -29,7 +29,7 @@ _EDGES = " \t\r\n.,;:!?\"'“”‘’«»()[]{}*_`"
 
 
 class RouteAnswer(Value):
-    """What a route answered, as far as grading looks at it."""
+    """A route's answer, as far as grading needs it."""
 
     text: str = ""
     data: Any = None
@@ -37,7 +37,7 @@ class RouteAnswer(Value):
 
 
 class AnswerGrade(Value):
-    """``score`` is 0..1, how far the answer is right; ``said`` is what differs, "" where nothing does."""
+    """``score`` is 0..1, how far the answer is right; ``said`` is the difference, "" for none."""
 
     right: bool
     score: float
@@ -45,7 +45,7 @@ class AnswerGrade(Value):
 
 
 def grade(item: EvalItem, answer: RouteAnswer) -> AnswerGrade:
-    """Compare an answer in the way the item asks for."""
+    """Compare an answer as the item states."""
     return _GRADERS[item.compare](item, answer)
 
 
@@ -153,7 +153,7 @@ def contains_words(text: str, wanted: str) -> bool:
 
 
 def numbers(text: str) -> list[float]:
-    """Every number a text states, in order. Both ways of writing thousands are read.
+    """Return every number in a text, in order. Both notations of thousands are read.
 
     >>> numbers("EUR 1,380.50, or 1.380,50; -3 of 48,210 and 7 percent")
     [1380.5, 1380.5, -3.0, 48210.0, 7.0]
@@ -222,9 +222,9 @@ def first_json(text: str) -> Any:
 
 
 def compare_leaves(expected: Any, answer: Any, tolerance: float) -> tuple[int, int, str]:
-    """How many leaves of ``expected`` the answer has, out of how many, and where it first differs.
+    """Return how many leaves of ``expected`` the answer has, out of how many, and the first difference.
 
-    What the answer has besides is not held against it. Lists are compared place by place.
+    Additional leaves of the answer do not count against it. Lists are compared by position.
     """
     return _leaves(expected, answer, tolerance, "")
 

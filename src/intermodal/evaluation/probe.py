@@ -1,8 +1,8 @@
 """Probe an endpoint: send one small real request per capability, and learn from the replies.
 
-A reply alone proves little: a server may take a picture and leave it out. So the server's own count of the prompt is
-held against that of the same words without the picture; where it did not grow, the picture was left out. Requests are
-made as any other: a row in the store before each is sent, and none that could cost more than was said beforehand.
+A reply alone proves little: a server may accept a picture and leave it out. So the server's own count of the prompt is
+compared with that of the same words without the picture; if it did not grow, the picture was left out. Requests are
+made as any other: a row in the store before each is sent, and none that could cost more than was announced.
 
 The media that are sent are the smallest valid ones: a PNG, a second of WAV and a one-page PDF, generated here.
 """
@@ -50,8 +50,8 @@ from intermodal.today import today
 
 THINGS: tuple[LessonSubject, ...] = ("text", "image", "audio", "document", "tools", "json")
 ANSWER = 24  # tokens of an answer at most
-# The most tokens that a probe's own part may weigh: a picture of 64 pixels is a few hundred anywhere, and a page may go
-# in as its text and as a picture.
+# Upper bound of the tokens of a probe's media: a picture of 64 pixels is a few hundred anywhere, and a page may go in
+# as its text and as a picture.
 _WEIGHS: Mapping[LessonSubject, int] = {
     "text": 60,
     "image": 3000,
@@ -80,7 +80,7 @@ RATE = 16_000
 
 
 class PlannedProbe(Value):
-    """What a probe would ask. ``cost``: USD at most, None where the host's price is not known."""
+    """A request of a probe. ``cost``: USD at most, None if the host's price is unknown."""
 
     endpoint: str
     host: str
@@ -91,7 +91,8 @@ class PlannedProbe(Value):
 
 
 class ProbeResult(Value):
-    """What one request showed. ``holds`` None: nothing, as it failed for another reason, or left unused what it took.
+    """The result of one request. ``holds`` None: no conclusion, as it failed for another reason, or the part was
+    accepted and left unused.
 
     ``tokens``: of the prompt, by the server. ``seconds`` from sending to the end.
     """
@@ -105,7 +106,7 @@ class ProbeResult(Value):
 
 
 def find_endpoint(name: str, catalog: Catalog) -> Endpoint:
-    """The one endpoint that a name stands for. Raises UnknownModel, UsageError or NotInstalled."""
+    """Return the one endpoint with a name. Raises UnknownModel, UsageError or NotInstalled."""
     from intermodal.planner.catalog_index import is_allowed
 
     word = name.strip().lower()
@@ -139,10 +140,10 @@ def _names(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> PlannedProbe:
-    """What would be asked, and what that costs at most. Asks nobody."""
+    """Return the requests of a probe, and their highest cost. Contacts no host."""
     wanted: list[LessonSubject] = [each for each in THINGS if each in only or each == "text"] if only else list(THINGS)
     if not only and endpoint.host.zone in NEAR and "document" not in endpoint.input:
-        wanted.remove("document")  # no runtime that people run themselves takes a PDF; asked for by name it is tried
+        wanted.remove("document")  # no runtime that people run themselves takes a PDF; it is tried if named
     calls = {about: _call(endpoint, about) for about in wanted}
     asks: tuple[LessonSubject, ...] = tuple(
         about for about in wanted if _protocol_can_send(_accepting_everything(endpoint), calls[about])
@@ -163,16 +164,16 @@ def plan_probes(endpoint: Endpoint, only: Sequence[LessonSubject] = ()) -> Plann
 
 
 async def probe(client: AsyncClient, endpoint: Endpoint, plan: PlannedProbe) -> AsyncGenerator[ProbeResult]:
-    """Ask, one thing after the other; what each reply showed, as it comes. What is learned is kept.
+    """Send one request after the other; yield each result as it comes. Lessons are stored.
 
-    Raises the error of the plain text, without which nothing else says anything; StoreError.
+    Raises the error of the plain text request, without which no other result counts; StoreError.
     """
     prepared = await client.prepare(make_request("probe"))
     world = client.world(prepared)
     ledger = RunLedger(world.store, uuid4().hex, plan.cost if plan.cost is not None else float("inf"))
 
     async def unheard(event: Event) -> None:
-        """Whoever probes sees what was found, not each event."""
+        """Users of a probe see its results, not each event."""
 
     caller = StepCaller(world, ledger, unheard, lambda event: None, None)
     plain: int | None = None
@@ -229,7 +230,7 @@ async def _probe_once(
 
 
 def _is_about_the_part(error: errors.IntermodalError) -> bool:
-    """Whether a failure is about what was sent, the same plain words having been answered just before."""
+    """Return whether a failure is about the part, the same plain words having been answered just before."""
     if isinstance(error, (errors.RateLimited, errors.CredentialsRefused, errors.Overloaded)):
         return False
     if not isinstance(error, errors.CallError):
@@ -238,7 +239,7 @@ def _is_about_the_part(error: errors.IntermodalError) -> bool:
 
 
 def _evidence(about: LessonSubject, made: CallResult, plain: int | None) -> tuple[bool | None, str]:
-    """What a good reply shows; None where it shows nothing, as a tool that was taken and not called."""
+    """Return what a good reply shows; None for nothing, as of a tool that was accepted and not called."""
     tokens = made.usage.input_tokens
     if about in ("image", "audio", "document"):
         if tokens is None or plain is None:
@@ -263,11 +264,11 @@ def _is_json(text: str) -> bool:
     return isinstance(tree, dict) and isinstance(tree.get("word"), str)
 
 
-# ---- what is sent -----------------------------------------------------------------------------------
+# ---- sending ----------------------------------------------------------------------------------------
 
 
 def _accepting_everything(endpoint: Endpoint) -> Endpoint:
-    """The endpoint as if it took everything: what it takes is the question."""
+    """Return the endpoint as if it accepted everything: that is the question."""
     every: tuple[Kind, ...] = ("text", "image", "audio", "document")
     return msgspec.structs.replace(endpoint, input=every, host=msgspec.structs.replace(endpoint.host, forced_json=True))
 
@@ -286,7 +287,7 @@ def _call(endpoint: Endpoint, about: LessonSubject) -> ChatCall:
 
 
 def _protocol_can_send(endpoint: Endpoint, call: ChatCall) -> bool:
-    """Whether its protocol has words for this."""
+    """Return whether its protocol can express this."""
     try:
         chat_codec(endpoint.host).encode_request(call, endpoint.host)
     except NotExpressible:

@@ -35,14 +35,14 @@ from intermodal.request import Request
 
 MOST_ROUTES = 8
 _EVERY = 40  # routes of an item that are looked at before the most common ones are taken
-_MOST_FAILURES_IN_A_ROW = 3  # failures of a route's endpoint after which the rest of it is left out
-_OF_ITEM = ("input_", "no_content_found")  # codes of what a file is or has, which says nothing of the next one
-_CONVERTS = ("read", "transcribe")  # what they count as output is text of a conversion, not an answer
+_MOST_FAILURES_IN_A_ROW = 3  # failures in a row of a route's endpoint after which the rest of the route is left out
+_OF_ITEM = ("input_", "no_content_found")  # codes of errors of a file, which do not predict the next file
+_CONVERTS = ("read", "transcribe")  # jobs whose output is the text of a conversion, not an answer
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """What is run.
+    """The items, routes and limits of an evaluation.
 
     Attributes:
         only: endpoints or models; routes that call none of them are left out. () for all.
@@ -61,7 +61,7 @@ class EvaluationSettings:
 
 @dataclass
 class PlannedItem:
-    """An item with its routes, by id, in the planner's order; ``why`` says why there is none."""
+    """An item with its routes, by id, in the planner's order; ``why`` is the reason if there are none."""
 
     item: EvalItem
     digest: str = ""
@@ -72,17 +72,17 @@ class PlannedItem:
 
 @dataclass
 class Evaluation:
-    """One evaluation. ``plan`` first, then ``run``; both say how far they are, and both may be left at any time."""
+    """One evaluation. ``plan`` first, then ``run``; both report progress, and both may be cancelled at any time."""
 
     client: AsyncClient
     data: Dataset
     settings: EvaluationSettings
     journal: TrialJournal
-    requests: Mapping[str, Request] = field(default_factory=dict)  # by item, where others asked than its own words
+    requests: Mapping[str, Request] = field(default_factory=dict)  # by item, where a request is not the item's own
     planned: list[PlannedItem] = field(default_factory=list)
     routes: dict[str, EvaluatedRoute] = field(default_factory=dict)
     stopped: str = ""  # why it ended early
-    left_out: dict[str, str] = field(default_factory=dict)  # route -> why the rest of it was not run
+    left_out: dict[str, str] = field(default_factory=dict)  # route -> why its remaining items were not run
     _fresh: dict[str, StepActuals] = field(default_factory=dict)
 
     # ---- planning -------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Evaluation:
         """Routes that were found and are not run."""
         return len({key for each in self.planned for key in each.routes}) - len(self.routes)
 
-    # ---- what there is to do --------------------------------------------------------------------
+    # ---- remaining work -------------------------------------------------------------------------
 
     def runs(self) -> list[tuple[PlannedItem, EvaluatedRoute, Candidate, int, int]]:
         """Every run there is to be: item, route, candidate, rank, repeat; all routes of an item side by side."""
@@ -208,7 +208,7 @@ class Evaluation:
                 self.left_out[route.id] = f"failed {_MOST_FAILURES_IN_A_ROW} times in a row, last: {trial.said}"
 
     def _affordable(self, candidate: Candidate, route: EvaluatedRoute) -> bool:
-        """Set its highest cost aside, or say why it cannot be."""
+        """Reserve its highest cost, or return why that is impossible."""
         most = candidate.total.cost.for_limit()
         if math.isinf(most):
             self.left_out[route.id] = "its price is not known, so it cannot be kept under --max-cost"
@@ -222,7 +222,7 @@ class Evaluation:
         return True
 
     async def _again(self, each: PlannedItem) -> PreparedRequest:
-        """Open the item's files once more; what was planned holds for these bytes only."""
+        """Open the item's files once more; the plan holds for these bytes only."""
         assert each.inputs is not None
         prepared = await self.client.prepare(each.inputs.original)
         if request_digest(prepared) != each.digest:
@@ -271,7 +271,7 @@ class Evaluation:
         return self._measured(trial, result, error, candidate, _conversion_keys(candidate, inputs))
 
     def _bounded(self, prepared: PreparedRequest) -> PreparedRequest:
-        """The request under what is left of the whole evaluation's money."""
+        """Return the request limited to what is left of the whole evaluation's money."""
         request = prepared.inputs.request
         left = max(0.0, self.settings.max_cost - self.journal.spent)
         policy = msgspec.structs.replace(request.policy, max_cost=min(request.policy.max_cost, left))
@@ -286,7 +286,9 @@ class Evaluation:
         candidate: Candidate,
         keys: Mapping[str, str],
     ) -> Trial:
-        """The trial with its figures. A cached conversion counts what it took when it was made in this evaluation."""
+        """Return the trial with its figures. A cached conversion counts the time it took when it was made in this
+        evaluation.
+        """
         steps = tuple(
             StepActuals(key=keys.get(a.step, a.step), seconds=a.seconds, cost=a.cost, cached=a.cached)
             for a in result.actuals
@@ -350,7 +352,7 @@ def report(evaluation: Evaluation, date: str, reused: int = 0) -> EvaluationRepo
 
 
 def _conversion_keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
-    """What each conversion is kept under, shortened."""
+    """Return the cache keys of conversions, shortened."""
     from intermodal.executor.conversion.conversions import Converters, cache_keys
 
     makers = Converters(catalog=inputs.catalog, language=inputs.request.policy.language)
@@ -359,7 +361,7 @@ def _conversion_keys(candidate: Candidate, inputs: Inputs) -> dict[str, str]:
 
 
 def _estimated(step: StepActuals, name: str, candidate: Candidate) -> StepActuals:
-    """What the plan expects of a step that was there from before."""
+    """Return the plan's estimate for a step whose product was cached before."""
     planned = next((each for each in candidate.steps if each.id == name), None)
     if planned is None:
         return step
@@ -370,7 +372,7 @@ def _estimated(step: StepActuals, name: str, candidate: Candidate) -> StepActual
 
 
 def _spent(result: Result, error: IntermodalError | None, candidate: Candidate) -> float:
-    """USD on the bill; the highest estimate where a call failed after it was sent, or nobody knows."""
+    """Return the USD on the bill; the highest estimate if a call failed after it was sent, or its cost is unknown."""
     known = sum(actual.cost or 0.0 for actual in result.actuals)
     if error is None:
         return result.cost if result.cost is not None else candidate.total.cost.high
@@ -383,7 +385,7 @@ def _sum(counts: list[int | None]) -> int | None:
 
 
 def request_digest(prepared: PreparedRequest) -> str:
-    """All that decides what is asked: the request without what only bounds it, and the bytes of its files."""
+    """Return a digest of everything that determines the request, without its limits, and of the bytes of its files."""
     request = prepared.inputs.request
     policy = request.policy
     parts = (

@@ -1,8 +1,8 @@
 """Tiers from right answers. The rule is a convention, written down here and in docs/eval.md.
 
-The lower end of the 95 % interval of right answers, over at least ``ENOUGH`` items, decides: what an endpoint is at
-least worth on this data. A share of right answers depends on how hard the questions are, so a tier measured here says
-"strong enough for questions like these", not how a model ranks among all.
+The lower end of the 95 % interval of right answers, over at least ``ENOUGH`` items, decides: the least that an endpoint
+is worth on this data. A share of right answers depends on how hard the questions are, so a tier measured here means
+"strong enough for questions like these", not a rank among all models.
 
     lower end   below 0.30   0.30   0.60    0.80   0.95
     tier        tiny         small  medium  large  frontier
@@ -26,14 +26,14 @@ from intermodal.request import Tier
 
 ENOUGH = 20  # items
 THRESHOLDS: tuple[tuple[float, Tier], ...] = ((0.95, "frontier"), (0.80, "large"), (0.60, "medium"), (0.30, "small"))
-# Failures that say nothing about how good an endpoint is.
+# Failures that do not reflect on the quality of an endpoint.
 _NOT_ITS_FAULT = AGAIN | {"credentials_refused", "budget_exceeded", "not_installed", "weights", "call"}
 LEVEL = 0.95  # of every interval
 _Z = 1.959963984540054  # the normal quantile at (1 + LEVEL) / 2
 
 
 class TierMeasurement(Value):
-    """What the evaluation says about an endpoint.
+    """The conclusion of an evaluation about an endpoint.
 
     Attributes:
         right, items: over its first route of each item, in the planner's order: the one a plan would take with it.
@@ -69,7 +69,7 @@ def tier_of(low: float) -> Tier:
 
 
 def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple[TierMeasurement, ...]:
-    """What runs, each with whether it was right, say about the endpoints that answered.
+    """Return the conclusions of runs, each with whether it was right, about the endpoints that answered.
 
     An endpoint that answers an item over several routes counts once: over the route that comes first in the planner's
     order, chosen without looking at results. Runs that failed for no fault of the model do not count.
@@ -92,7 +92,9 @@ def measure_tiers(runs: Sequence[tuple[Trial, bool]], catalog: Catalog) -> tuple
 
 
 def _as_sure(found: TierMeasurement, sure: float) -> TierMeasurement:
-    """What scores say beside how often they are right: 0.9 for what is half right says too much."""
+    """Return scores calibrated by how often they are right: 0.9 for answers that are right half of the time is too
+    high.
+    """
     why = f"{found.why}; its best label was at {sure:.2f} on average"
     return msgspec.structs.replace(found, sure=sure, why=why)
 
@@ -150,12 +152,12 @@ def wilson_interval(right: float, count: int) -> tuple[float, float]:
 
 
 def mcnemar_test(first: int, second: int) -> float:
-    """How likely two routes that are equally good differ this much or more: exact and two-sided.
+    """Return the probability that two equally good routes differ this much or more: exact and two-sided.
 
     ``first`` and ``second`` are the items that only the one and only the other got right. Items that both or neither
-    got right say nothing about a difference. Each of the rest is a coin thrown: twice the tail of Binomial(n, 1/2).
-    Source: McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika
-    1947, with the binomial in place of its chi-squared approximation, which is too bold for few items.
+    got right do not count. Each of the rest is a coin thrown: twice the tail of Binomial(n, 1/2). Source: McNemar,
+    "Note on the sampling error of the difference between correlated proportions", Psychometrika 1947, with the binomial
+    in place of its chi-squared approximation, which is too bold for few items.
 
     >>> mcnemar_test(0, 5), mcnemar_test(3, 3)
     (0.0625, 1.0)

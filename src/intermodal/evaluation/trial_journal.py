@@ -26,7 +26,7 @@ from intermodal.plans.plan import Candidate
 from intermodal.plans.step import Call, Check
 from intermodal.request import Aspect
 
-VERSION = f"{__version__}/1"  # of intermodal, whose routes they are, and of the line's shape
+VERSION = f"{__version__}/1"  # of intermodal, whose routes these are, and of the record's shape
 
 
 AGAIN = frozenset({"unreachable", "rate_limited", "overloaded", "stream_cut", "runtime_crashed"})
@@ -38,8 +38,8 @@ class EvaluatedRoute(Value):
     Attributes:
         id: first 8 hex digits of SHA-256 over the rest.
         endpoint, task: of the call that answers.
-        summary: what goes in, in the planner's words.
-        converters: what is done before, in the plan's order, each once ("transcribe embedded:openai/whisper-base").
+        summary: its inputs, in the planner's words.
+        converters: earlier conversions, in the plan's order, each once ("transcribe embedded:openai/whisper-base").
     """
 
     id: str
@@ -55,13 +55,13 @@ class EvaluatedRoute(Value):
 
     @property
     def words(self) -> str:
-        """What goes in and who converted it, for people."""
+        """Return inputs and converters, for people."""
         by = [word.replace("embedded:", "") for word in self.converters if " " in word]
         return f"{self.summary} ({', '.join(by)})" if by else self.summary
 
 
 class StepActuals(Value):
-    """What a step of a run took. ``key`` is the same for the same work on the same bytes; ``cost`` in USD.
+    """The actual cost of a run's step. ``key`` is the same for the same work on the same bytes; ``cost`` in USD.
 
     It is the key of the cache of derived media, which other routes over the same item are served from.
     """
@@ -93,15 +93,15 @@ class Trial(Value):
     """One item over one route, once.
 
     Attributes:
-        item: its id. digest: of all that decides what is asked: the request and the bytes of its files.
+        item: its id. digest: of everything that determines the request, and of the bytes of its files.
         repeat: which of several, from 0. rank: the route's place in the planner's order for this item, 0 is its choice.
-        answer, data, scores: what came out. finish_reason: why it ended.
-        error, said: the code of the error it ended with, and its sentence; "" when it worked.
+        answer, data, scores: the result. finish_reason: why it ended.
+        error, said: the code of the error it ended with, and its sentence; "" on success.
         seconds: wall time as if nothing had been converted before and everything was loaded.
-        load_seconds: what loading took in fact. wall: what the clock said.
-        cost: USD the route takes, conversions included; None where nobody knows.
-        spent: USD this run added to the bill: less, where a conversion was there already.
-        guessed: some conversion was there from before the evaluation, so that its estimate stands for its time.
+        load_seconds: the actual loading. wall: by the clock.
+        cost: USD the route takes, conversions included; None if unknown.
+        spent: USD this run added to the bill: less, if a conversion was cached.
+        guessed: some conversion was cached before the evaluation, so that its estimate stands for its time.
         input_tokens, output_tokens: of calls that answer or describe, as their endpoints counted.
         loses: aspects. replans: how often the plan was made again. when: UTC, ISO 8601.
     """
@@ -146,7 +146,7 @@ class TrialJournal:
         self._file: int | None = None
 
     def read(self) -> None:
-        """What is there. A last line that was cut off by the end of a process is left out."""
+        """Return the trials of a journal. A last line that was cut off by the end of a process is left out."""
         try:
             lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
         except OSError as error:
@@ -156,7 +156,7 @@ class TrialJournal:
             try:
                 trial = decoder.decode(line)
             except msgspec.DecodeError:
-                continue  # cut off, or of another version's shape: it is run again
+                continue  # cut off, or of another version: the item is run again
             self.spent += trial.spent
             if trial.version == VERSION:
                 self.trials[trial.key] = trial

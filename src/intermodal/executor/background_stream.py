@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 CLEAN_UP = 1.0  # seconds that closing waits for rows to be settled and children to end
 
-# Tasks are held here: the event loop itself keeps only weak references. By what they work with.
+# Strong references to tasks, since the event loop keeps only weak ones; the values say what they belong to.
 _running: dict[asyncio.Task[None], tuple[Hashable, CancelScope]] = {}
 
 
 async def stream_from_task(
     produce: Callable[[MemoryObjectSendStream[T]], Awaitable[None]], *, ahead: int, owner: Hashable
 ) -> AsyncGenerator[T, None]:
-    """Yield what ``produce`` sends until it returns; raise what it raises.
+    """Yield the items that ``produce`` sends until it returns; raise its exceptions.
 
     Closing the generator, leaving it to the garbage collector, or cancelling the reader cancels the producer. All but
     the second wait up to ``CLEAN_UP`` seconds for its clean-up.
@@ -57,7 +57,7 @@ async def stream_from_task(
     try:
         async for item in receive:
             yield item
-        await task  # it has ended: raises what went wrong
+        await task  # it has ended: raise its error
         if scope.cancelled_caught:
             raise UsageError("the client was closed while this was running", todo="read to the end before closing it")
     finally:

@@ -1,4 +1,4 @@
-"""Run several calls of a step concurrently, fail as one, and add up what they took."""
+"""Concurrent calls of one step: they fail as one, and their actual figures are added up."""
 
 from __future__ import annotations
 

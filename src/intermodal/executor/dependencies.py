@@ -1,4 +1,4 @@
-"""What a run is handed: catalog, media, runtimes, store, network, keys and clock. Tests hand in fakes."""
+"""The dependencies of a run: catalog, media, runtimes, store, network, keys and clock. Tests pass fakes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Progress = Callable[[float | None, str], None]
 
 
 class PictureLike(Protocol):
-    """What ``media.decode.Picture`` has."""
+    """The interface of ``media.decode.Picture``."""
 
     @property
     def data(self) -> bytes: ...
@@ -41,7 +41,7 @@ class PictureLike(Protocol):
 
 
 class FrameLike(PictureLike, Protocol):
-    """What ``media.decode.Frame`` has: a picture of a video, on the screen from ``at`` to ``until`` seconds.
+    """The interface of ``media.decode.Frame``: a picture of a video, on the screen from ``at`` to ``until`` seconds.
 
     ``number`` is a page's, where there are pages and no times; else 0. ``scenes``: how many the video has, 0 where
     they were not looked up.
@@ -59,7 +59,7 @@ class FrameLike(PictureLike, Protocol):
 
 
 class PcmLike(Protocol):
-    """What ``media.decode.Pcm`` has: signed 16-bit samples, 16 kHz, mono."""
+    """The interface of ``media.decode.Pcm``: signed 16-bit samples, 16 kHz, mono."""
 
     @property
     def samples(self) -> Data: ...
@@ -103,12 +103,12 @@ class MediaWorkerLike(Protocol):
         ...
 
     async def trim(self) -> None:
-        """Nothing is left to be converted: end what was started to convert several files at once."""
+        """End the workers that were started to convert several files at once: no conversion is left."""
         ...
 
 
 class CodeLike(Protocol):
-    """What ``media.decode.Code`` has."""
+    """The interface of ``media.decode.Code``."""
 
     @property
     def kind(self) -> str: ...
@@ -119,7 +119,7 @@ class CodeLike(Protocol):
 
 
 class SubtitleLineLike(Protocol):
-    """What ``media.decode.SubtitleLine`` has."""
+    """The interface of ``media.decode.SubtitleLine``."""
 
     @property
     def at(self) -> float: ...
@@ -232,23 +232,23 @@ def _nothing_counted(tokenizer: str, text: str) -> int | None:
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What a run works with.
+    """The services and settings that a run works with.
 
     Attributes:
-        find_key: returns the API key of a host, None where there is none.
-        count: counts the tokens of a text by tokenizer name, None where that vocabulary is not here.
-        plan_again: plans the same request under what is left of budget and time, with finished conversions among the
-            facts (``PartFacts.outcomes``). None keeps to the plan whatever happens. Raises NoRoute.
+        find_key: returns the API key of a host, None if it has none.
+        count: counts the tokens of a text by tokenizer name, None if that vocabulary is not available.
+        plan_again: plans the same request with the remaining budget and time, and with finished conversions among the
+            facts (``PartFacts.outcomes``). None keeps to the plan in any case. Raises NoRoute.
         tariff: returns a host's dated prices of an endpoint, which settle bills; () settles with the endpoint's own.
         moment: the time of day in UTC, as in 2026-11-25T09:30.
-        pay_twice: after a request that may be paid, another endpoint may be called.
+        pay_twice: another endpoint may be called after a request that may be paid.
         resends: most resends to one endpoint; None for as many as the error allows.
         upstreams: circuit breakers, retry budgets and learned limits of earlier calls.
         timeouts: of every attempt; None for the defaults.
-        live: the answer is read while it is made; otherwise a short one is requested whole.
-        readers: version of the text recognition here (``local/embedded/ocr_scripts.py``): more may be readable once it
-            changes.
-        sums: checksum of weights by name, "" of others.
+        live: the answer is read while it is generated; otherwise a short one is requested whole.
+        readers: version of the text recognition on this machine (``local/embedded/ocr_scripts.py``): more may be
+            readable after it changes.
+        sums: checksum of weights by name, "" for others.
         clock: seconds, monotonic. sleep: waits. jitter: draws from [0, 1).
     """
 

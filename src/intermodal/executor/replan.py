@@ -1,8 +1,8 @@
-"""Replans the rest of a run when the result of a step differs from what was planned.
+"""Replanning of the rest of a run when the result of a step differs from the plan.
 
-The planner gets finished conversions as facts (``PartFacts.outcomes``) and what is left of budget and time. It may find
-another route for the parts; the answering endpoint changes to a planned fallback at most. The text of media decides
-nothing here: only its size, its language and what a check found.
+The planner gets finished conversions as facts (``PartFacts.outcomes``), and the remaining budget and time. It may find
+another route for the parts; the answering endpoint changes at most to a planned fallback. The text of media decides
+nothing here: only its size, its language and the findings of checks.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Replanner:
         )  # fmt: skip
         if first.endpoint != current.endpoint:
             await self._emit(Note(text=f"{surprise.reason}: {first.endpoint} answers instead of {current.endpoint}"))
-        for warning in first.warnings:  # what is lost now, which the plan that was shown did not lose
+        for warning in first.warnings:  # what is lost now and was not lost by the plan that was shown
             if warning not in current.warnings:
                 await self._emit(Note(text=hint("the new plan {}", warning), step=surprise.step, warns=True))
         return routes
@@ -188,7 +188,7 @@ class Replanner:
         return not names & failed and all(name in by_id and by_id[name].host.zone in NEAR for name in names)
 
     def _requests(self, current: Candidate) -> tuple[Request, ...]:
-        """Return the request under what is left of its limits; then the same, restricted to the current endpoint."""
+        """Return the request with its remaining limits; then the same, restricted to the current endpoint."""
         policy = self._request.policy
         left = msgspec.structs.replace(policy, max_cost=max(0.0, policy.max_cost - self._ledger.spent))
         if policy.deadline is not None:
@@ -278,7 +278,7 @@ def _outcome(finished: FinishedConversion) -> ConversionOutcome:
 def judge(
     step: Transform | Call, product: StepProduct, checks: tuple[Check, ...], state: RunState
 ) -> ConversionJudgement:
-    """Run the checks of a finished conversion and return what they found."""
+    """Run the checks of a finished conversion and return their findings."""
     text = "\n".join(piece.text for piece in product.pieces if isinstance(piece, TextInput))
     count = state.world.count
     tokens = {name: found for name in state.tokenizers if (found := count(name, text)) is not None} if text else {}

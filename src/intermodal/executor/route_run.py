@@ -60,7 +60,7 @@ class RouteRun:
         self.started = started
         self._replanner = replanner
         self._surprise: ReplanReason | None = None
-        self._twins: dict[str, anyio.Lock] = {}  # by the key under which what is made is kept
+        self._twins: dict[str, anyio.Lock] = {}  # by the cache key of the product
         # Checks of an answer may stand behind the call that makes it.
         self._last = next((step for step in reversed(candidate.steps) if isinstance(step, Call)), None)
 
@@ -105,7 +105,7 @@ class RouteRun:
             raise errors.PlanStale("has no step that answers", where="plan", todo="plan again")
         await self._take_from_cache()
         self.stop_for_replan()
-        # An answer that is spoken afterwards is no conversion: it streams while it is made.
+        # Speaking an answer is no conversion: it streams while it is made.
         needed = await offload(len(last.inputs) > MANY, self._needed, last)
         await self._convert([step for step in needed if step is not last and step.op != "generate"])
         self.stop_for_replan()
@@ -333,7 +333,7 @@ class RouteRun:
         return msgspec.structs.replace(done, actual=msgspec.structs.replace(done.actual, began=began))
 
     def _wait_for(self, step: Call, waited: float) -> None:
-        """Report that an answer has not begun, and what share of the expected time has passed."""
+        """Report that an answer has not begun, with the elapsed and the expected time."""
         expected = step.estimate.seconds
         about = f" of about {expected.mid:.0f} s" if expected.known and expected.mid >= 1 else ""
         self.state.caller.hint(StepProgress(step=step.id, note=f"no word yet, {waited:.0f} s{about}"))

@@ -181,7 +181,7 @@ class PlanRun:
             raise deadline_missed(limit, self._plan.chosen.endpoint)
 
     async def _run_routes(self) -> None:
-        """The chosen route, then fallbacks, or routes planned again; each with what was converted already."""
+        """Run the chosen route, then fallbacks or replanned routes; each reuses finished conversions."""
         parts = await offload(is_long(self._request.messages), _parts_of, self._request)
         state = RunState(self._request, self._opened, self._world, self._caller, self._emit, parts)
         replanner = Replanner(
@@ -285,7 +285,7 @@ class PlanRun:
         import anyio
 
         self._committed |= isinstance(event, Committed)
-        if not isinstance(event, TextDelta):  # words are to be read at once, what leads to them can wait for them
+        if not isinstance(event, TextDelta):  # words are shown at once; the events before them can wait for them
             try:
                 self._send.send_nowait(event)
                 return

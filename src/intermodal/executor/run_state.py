@@ -1,4 +1,6 @@
-"""What the routes of a run share: the request, finished conversions, what left this machine, and the cores in use."""
+"""The state shared by the routes of a run: the request, finished conversions, data sent elsewhere, and the cores in
+use.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from intermodal.request import Request
 
 
 class FinishedConversion(Value, frozen=True):
-    """A finished conversion: its product, the product's size in tokens, and what the checks found."""
+    """A finished conversion: its product, the product's size in tokens, and the findings of its checks."""
 
     step: Transform | Call
     product: StepProduct
@@ -51,7 +53,7 @@ class RunState:
         self.emit = emit
         self.gone = EgressLog(caller.ledger, world.catalog)
         self.products: dict[str, StepProduct] = {}
-        self.finished: dict[str, FinishedConversion] = {}  # the same, with what was found out about them
+        self.finished: dict[str, FinishedConversion] = {}  # the same, with what their checks found
         # Notes that nothing was found, by op and part: kept until it is known whether the answer states it.
         self.unsaid: dict[tuple[str, int], list[Note]] = {}
         self.tokenizers = {endpoint.model.tokenizer for endpoint in world.catalog.endpoints} - {""} | {"smollm2"}

@@ -1,4 +1,4 @@
-"""Files on this machine, below everything that knows what is in them.
+"""Files on this machine, below any code that knows their contents.
 
 file_bytes.py  a large file that is read where it lies, in place of ``bytes``
 file_lock.py   an exclusive lock for a file, and replacing a file in one step

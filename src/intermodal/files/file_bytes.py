@@ -1,4 +1,4 @@
-"""Bytes of a file on disk, read in place: only what is asked for is in memory.
+"""The bytes of a file on disk, read in place: only requested ranges are in memory.
 
 The file is held by its descriptor, which ``media/fetch.py`` opened and checked. It stays the same file when another
 takes its name, and a worker process can be handed it (``concurrency/worker_process.py``) without a copy through a pipe.
@@ -141,7 +141,7 @@ class FileBytes:
         self.close()
 
 
-Data = bytes | FileBytes  # what a file holds: in memory, or where it lies
+Data = bytes | FileBytes  # the content of a file: in memory, or by reference
 
 
 class Spool:

@@ -31,7 +31,7 @@ def replace_file(path: Path, body: bytes, *, mode: int = 0o600) -> None:
 
     ``mode``: its permissions (``file_mode``). Raises OSError, and then the old file is unchanged.
     """
-    import tempfile  # takes 5 ms, and those who only read import this too
+    import tempfile  # takes 5 ms, and readers import this module too
 
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")  # mode 0600
     try:

@@ -137,7 +137,7 @@ async def free_call(
 
 
 class RunSettlement(TypedDict):
-    """What a run took, as the quota manager books it. ``untold``: USD of the cost that are upper bounds."""
+    """The settlement of a run for the quota manager. ``untold``: USD of the cost that are upper bounds."""
 
     cost: float | None
     tokens: int | None
@@ -171,8 +171,8 @@ class KeyAllowance:
     def counted(self, bill: RunBill) -> RunSettlement:
         """Return what the run took.
 
-        A run that was cut off is charged for what was sent and for nothing else: events report that a step began, the
-        exposure how much of it was sent.
+        A run that was cut off is charged for the requests that were sent and nothing else: events report that a step
+        began, the exposure how much of it was sent.
         """
         if bill.finished or bill.cost is None:
             return RunSettlement(cost=bill.cost, tokens=bill.tokens, untold=bill.untold)
@@ -194,19 +194,18 @@ class RunBill:
         self._bounds = _bounds_of(plan)
         self._handed = tried if tried is not None and tried.ending.charge.maybe_paid else None
         self._most = inf if most is None else most
-        self._known = 0.0  # USD that somebody told
-        self._guessed: float | None = 0.0  # USD of attempts of which nobody told; None where the plan does not, too
+        self._known = 0.0  # USD reported by attempts
+        self._guessed: float | None = 0.0  # USD of attempts without a report; None where the plan has no price either
         self._tokens: int | None = 0
         self._finished: Finished | None = None
         self._began = False
         self._paid = self._handed is not None  # something was, or may have been
-        # Steps that began, with their endpoint, and of which nothing more was heard.
+        # Steps that have begun and not ended, with their endpoint.
         self._open: dict[str, str] = {}
         self._before: dict[str, list[str]] = {}  # endpoints of calls after which a step began once more
         self._waits: dict[str, float] = {}  # until when a step waits to be sent again
         self._shared = set[str]()  # steps of several calls at a time: of one that fails nothing follows for the others
-        # The last step that ended said how many tokens it took: the one that answers does, or no one. To say it aloud
-        # takes none.
+        # The last step that ended reported its tokens: only the answering step does. Speaking the answer takes none.
         self._told = False
         self._spoken = set[str]()
 
@@ -222,7 +221,7 @@ class RunBill:
         elif isinstance(event, StepFinished):
             self._add(event.actual.cost, event.actual.step, self._open.pop(event.actual.step, ""))
             if event.actual.step not in self._shared:
-                self._before.pop(event.actual.step, None)  # it says what they took, too
+                self._before.pop(event.actual.step, None)  # a later event reports these as well
             usage = event.actual.usage
             told = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
             self._told = told or (self._told and event.actual.step in self._spoken)
@@ -241,7 +240,7 @@ class RunBill:
         self._began = True
         if self._handed is not None and self._handed.error is None:  # from here on it counts as this step
             self._handed = None
-        if event.step in self._open:  # an answer that is to be repaired, or is asked for elsewhere
+        if event.step in self._open:  # an answer that will be repaired, or requested elsewhere
             self._before.setdefault(event.step, []).append(self._open[event.step])
         self._open[event.step] = event.endpoint
         self._waits.pop(event.step, None)
@@ -251,10 +250,10 @@ class RunBill:
             self._spoken.add(event.step)
 
     def _fail(self, event: AttemptFailed) -> None:
-        self._handed = None  # it is the first that is told of
+        self._handed = None  # the first to report
         if event.charged == "maybe":
             self._tokens, self._paid = None, True
-        if event.step in self._shared:  # which goes on counting whole
+        if event.step in self._shared:  # whose reservation still counts in full
             return
         if event.then == "resend":
             self._waits[event.step] = monotonic() + event.delay
@@ -276,7 +275,7 @@ class RunBill:
 
     @property
     def finished(self) -> bool:
-        """True if the run came to its end and reported what it took."""
+        """Whether the run ended and reported its cost and tokens."""
         return self._finished is not None
 
     @property

@@ -25,7 +25,7 @@ def _seconds() -> int:
 
 @dataclass(frozen=True)
 class ClientApi:
-    """How one API is spoken.
+    """An API that clients use: its codec, its framing and its fields.
 
     Attributes:
         reads, writes: modules of ``protocols/``: one with ``decode_request``, one with ``encode_reply`` and
@@ -47,7 +47,7 @@ class ClientApi:
 
     @property
     def takes(self) -> frozenset[str]:
-        """Fields of a request that may say something. Others are named in a header of the answer."""
+        """The fields of a request that are accepted. Others are named in a header of the response."""
         return accepted_fields(self.table)
 
     def decode(self, body: bytes, **more: Any) -> ChatCall:

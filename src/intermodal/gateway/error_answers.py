@@ -43,7 +43,7 @@ def answer_failure(context: GatewayContext, asked: GatewayRequest, reply: Respon
 
 
 def answer_cancelled(asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """Close a cancelled request; if the server is stopping and nothing was sent yet, the client is told so."""
+    """Close a cancelled request; if the server is stopping and nothing was sent yet, inform the client."""
     if not reply.status and not reply.gone:
         reply.keep_alive = False
         asked.served.failed("stopping")

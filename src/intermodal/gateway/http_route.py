@@ -14,7 +14,7 @@ Handler = Callable[[GatewayContext, GatewayRequest, ResponseWriter], Awaitable[N
 
 
 class HttpRoute(NamedTuple):
-    """What answers at a path.
+    """The handler of a path.
 
     Attributes:
         open: no key is needed. body: the content type that a request must have.

@@ -47,7 +47,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
-        self.seconds: dict[str, list[float]] = {}  # by path: a count for each bucket, one for more, then the sum
+        self.seconds: dict[str, list[float]] = {}  # by path: a count for each bucket, one beyond the last, then the sum
         self.attempts: Counter[tuple[str, str]] = Counter()
         self.tokens: Counter[str] = Counter()
         self.cost = 0.0

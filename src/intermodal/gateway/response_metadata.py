@@ -23,7 +23,7 @@ from intermodal.protocols.errors.responses import attach_run_summary
 from intermodal.telemetry.request_record import RequestRecord
 
 RouteChange = Replanned | Rerouted
-NO_ROUTE = "none"  # in the place of who answered, where nobody was asked
+NO_ROUTE = "none"  # in place of an endpoint, where none was called
 
 
 def plan_headers(
@@ -113,7 +113,7 @@ class RunMetadata:
         self._replans: list[str] = []
         self._calls = set[str]()  # steps that ask an endpoint
         self.attempts = 0
-        self.now: RouteChange | None = None  # what is done instead of the plan
+        self.now: RouteChange | None = None  # the route that replaced the planned one
 
     def feed(self, event: Event) -> None:
         if isinstance(event, TextDelta):
@@ -153,7 +153,7 @@ class RunMetadata:
             "cost": finished.cost,
             "attempts": self.attempts,
             "seconds": round(finished.seconds, 3),
-            # the plan's begin with what is lost
+            # the plan's notes begin with the losses
             "notes": list(dict.fromkeys((*self._plan.notes, *self._notes))),
             **({"replanned": self._replans} if self._replans else {}),
             **({"evidence": [_where(each) for each in finished.evidence]} if finished.evidence else {}),

@@ -84,7 +84,7 @@ ROUTES: RouteTable = {
 }
 _PATHS = frozenset(path for _, path in ROUTES)
 _BELOW = tuple(path for _, path in ROUTES if path.endswith("/") and path != "/")  # the rest of the path is a name
-# What clients may look for, and why it is not here.
+# Paths that clients look for, and why they are not served.
 _NOT_SERVED: Mapping[str, str] = {
     "/v1/files": "no files are kept here: send a file with the message it belongs to",
     "/v1/batches": "no batches are kept here",

@@ -68,8 +68,8 @@ def run_plan(
 ) -> AbstractAsyncContextManager[AsyncGenerator[Event]]:
     """Return the events of a run within the key's budget, as a context manager.
 
-    Leaving it, or a client that disconnects, ends the run, closes what it had open and settles its cost. ``live``:
-    the client reads along. ``after``: the attempt that was made before the run. Raises Refused.
+    Leaving it, or a client that disconnects, ends the run, closes its resources and settles its cost. ``live``: the
+    client reads along. ``after``: the attempt made before the run. Raises Refused.
     """
     tried, given = after or (None, None)
     asked.served.planned(plan, live=live)

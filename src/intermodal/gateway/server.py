@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from intermodal.gateway.quotas.quota_manager import QuotaManager
     from intermodal.gateway.workers.worker import GatewayWorker
 
-_TURNS = 3  # of the loop, after which whoever was accepted a moment ago is one of the connections
-_READS = 2  # turns after which all was read that was there: time in which we had no turn is held against nobody
-_LINGER = 2.0  # seconds in which a connection may ask once more, and be told that it ends, when others take over
-_WAKE = 0.5  # seconds between two looks at who has been silent for too long
+_TURNS = 3  # turns of the event loop, after which a connection accepted a moment ago is registered
+_READS = 2  # turns after which all available data has been read: time without a turn counts against no client
+_LINGER = 2.0  # seconds in which a connection may send one more request and learn that it closes, as others take over
+_WAKE = 0.5  # seconds between two checks for silent connections
 _GIVE_BACK = 60.0  # seconds after which memory that is free is given back to the system
 
 
@@ -114,7 +114,7 @@ class Gateway:
         self.active = 0
         self.stopping = False
         self.leaving = False  # others take over
-        self._over = False  # what is being answered was given up
+        self._over = False  # running requests were given up
         self._drain = listen.drain
         self.context = GatewayContext(
             client,
@@ -146,7 +146,7 @@ class Gateway:
 
         Raises Refused. Without a valid key every path that is not public is refused, whether it exists or not.
         """
-        if head.sound:  # but for whose it is, and whether we stop
+        if head.sound:  # except by the caller's identity and by stopping
             key = ANONYMOUS if self.ledger is None else self._key_of(self.ledger, head)
             if self.stopping or key.metrics:
                 head.sound = False
@@ -231,7 +231,7 @@ class Gateway:
             return None
         try:
             attempt = self.direct.at_once(asked, route.passes, reply)
-        except Exception:  # ``answer`` finds the same, and says it
+        except Exception:  # ``answer`` finds the same error, and reports it
             return None
         if attempt is None:
             return None
@@ -337,7 +337,7 @@ class Gateway:
     # ---- for health checks and metrics
 
     def counters(self) -> tuple[Metrics, Gauges]:
-        """Return the counters and gauges of all workers. What is published here is what others will see, too."""
+        """Publish this worker's metrics for the others, and return the counters and gauges of all workers."""
         if self.worker is None:
             return self.context.metrics, self._gauges()
         self._publish(self.worker, self._gauges())
@@ -426,7 +426,7 @@ class Gateway:
         self._stop.set()
 
     async def _drain_connections(self) -> None:
-        """Let running answers finish, refuse new requests with 503, and cancel what is left after the drain time.
+        """Let running answers finish, refuse new requests with 503, and cancel the rest after the drain time.
 
         Where successors take over, requests that have half arrived are still read and answered.
         """

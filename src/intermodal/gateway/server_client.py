@@ -1,4 +1,4 @@
-"""The client of a long-running server: it looks at most once a second at what is installed, pulled and allowed."""
+"""The client of a long-running server: it checks installed, pulled and allowed models at most once a second."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from intermodal.telemetry.signals import Signals
 
 REFRESH_SECONDS = 1.0  # seconds; weights that were pulled meanwhile are seen after that
-_GOOD = 10.0  # seconds for which what was seen does while it is looked again: servers may take seconds to answer
-MAX_CATALOGS = 32  # by what was named: a client can name anything
+_GOOD = 10.0  # seconds for which a snapshot serves while a new one is taken: servers may take seconds to answer
+MAX_CATALOGS = 32  # by named model: a client can name anything
 
 
 class _CachedCatalog(NamedTuple):
@@ -47,10 +47,10 @@ class ServerClient(AsyncClient):
         self.epoch = -1
         self.today = ""  # of a plan, UTC
         self.moment = ""  # of a bill, UTC
-        self._looked = -math.inf  # when it was last looked, or begun to, for who need not wait for it
-        self._seen = -math.inf  # when what is so now was last seen, all of it
+        self._looked = -math.inf  # when the last look began, for callers that need not wait for it
+        self._seen = -math.inf  # when the whole state was last confirmed
         self._look: asyncio.Task[None] | None = None
-        self.remarks: list[str] = []  # what was asked for and is not so
+        self.remarks: list[str] = []  # requested settings without effect
         self._machines: tuple[float, tuple[str, ...], Machine] | None = None
         self._catalogs: BoundedCache[tuple[tuple[str, ...], tuple[str, ...]], _CachedCatalog] = BoundedCache(
             "catalogs by what was named", MAX_CATALOGS
@@ -60,7 +60,7 @@ class ServerClient(AsyncClient):
     def telemetry(self) -> Signals | None:
         """The telemetry of runs, or None.
 
-        What the config asks for must start, or this raises; what environment variables ask for may be meant for other
+        Telemetry that the config enables must start, or this raises; environment variables may be meant for other
         programs of the machine, so a failure is only noted in ``remarks``.
         """
         settings = self.config.telemetry
@@ -74,7 +74,7 @@ class ServerClient(AsyncClient):
             self.remarks.append(str(error))
             return None
 
-    # ---- for those who plan without a request of their own (``direct/``)
+    # ---- for planning without a request (``direct/``)
 
     @property
     def up_to_date(self) -> bool:
@@ -91,7 +91,7 @@ class ServerClient(AsyncClient):
         look = self._look
         if look is None or look.done():
             look = self._look = asyncio.get_running_loop().create_task(self._see())
-            look.add_done_callback(lambda look: look.cancelled() or look.exception())  # all who asked may be gone
+            look.add_done_callback(lambda look: look.cancelled() or look.exception())  # all waiting callers may be gone
         elif time.monotonic() - self._seen < _GOOD:
             return
         await asyncio.shield(look)
@@ -136,7 +136,7 @@ class ServerClient(AsyncClient):
         held = self._catalogs.get((hosts, named))
         if held is None or now - held.since > REFRESH_SECONDS:
             made = super()._catalog(hosts, named)
-            # What the planner worked out about a catalog stays with the object.
+            # The planner caches facts about a catalog on the object.
             same = held is not None and held.catalog == made
             held = held._replace(since=now) if held is not None and same else _CachedCatalog(now, made, (), made)
             self._catalogs[hosts, named] = held

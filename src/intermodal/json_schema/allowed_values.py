@@ -8,7 +8,7 @@ from typing import Any
 
 from intermodal.json_schema.pointer import steps
 
-_STEPS = 10_000  # schemas that are looked at for one answer; what lies beyond counts as no choice
+_STEPS = 10_000  # schemas inspected for one answer; those beyond count as no choice
 _NESTED = ("anyOf", "oneOf", "allOf")
 
 

@@ -24,7 +24,7 @@ from intermodal.json_schema.references import NAMED, ONE, SEVERAL, Resource, Sch
 
 _PER_VALUE = 1 << 10  # bytes that a value of a schema takes once it is compiled, about
 _SAMPLES: tuple[Any, ...] = (None, {}, [], "", 0)
-SAMPLING = 100_000  # steps that these may take together: a schema that takes more is no use for any answer
+SAMPLING = 100_000  # steps for all samples together: a schema that needs more cannot serve any answer
 
 
 class CompiledSchema:
@@ -37,7 +37,7 @@ class CompiledSchema:
         self.memory = memory
 
     def violation(self, value: Any, budget: StepBudget) -> Violation | None:
-        """Return what is wrong with a value, None where it is valid.
+        """Return the violation of a value, None if it is valid.
 
         Raises:
             BudgetExhausted: the budget does not suffice to decide.
@@ -46,7 +46,7 @@ class CompiledSchema:
         budget.depth, budget.scope = 0, []
         try:
             return self._root.apply(value, budget, None)
-        except RecursionError:  # who called was deep in other calls already
+        except RecursionError:  # the caller was deep in the stack already
             raise budget.too_deep() from None
 
 
@@ -75,7 +75,7 @@ def usable_schema(schema: Any, budget: StepBudget) -> CompiledSchema:
             what = "the schema refers to itself and never says anything"
             raise InvalidSchema(what, todo="give the reference something to describe") from None
         if part.total < SAMPLING:
-            raise  # less was left than samples may take: it is the budget that is too small
+            raise  # less was left than samples may take: the budget is too small
         what = f"holding even an empty object against the schema takes more than {part.total:,} steps"
         raise InvalidSchema(what, todo="let fewer alternatives refer to each other") from None
     finally:
@@ -97,7 +97,7 @@ class Compiler:
         self._waiting: list[tuple[SchemaNode, dict[str, Any], str]] = []
 
     def node(self, schema: Any, outer: Resource, place: str) -> SchemaNode:
-        """The node of a schema, whose checks ``finish`` makes. Raises InvalidSchema for what is no schema."""
+        """Return the node of a schema, whose checks ``finish`` makes. Raises InvalidSchema for an invalid one."""
         if isinstance(schema, bool):
             return _ANYTHING if schema else _NOTHING
         if not isinstance(schema, dict):
@@ -128,7 +128,7 @@ class Compiler:
             node.scoped = True
 
     def _visit(self, keyword: str, value: Any, resource: Resource, place: str) -> None:
-        """Have every schema in a keyword compiled, also where nothing refers to it: what is wrong is said."""
+        """Compile every schema in a keyword, referenced or not, so that errors in it are reported."""
         if keyword in ONE:
             self.node(value, resource, place)
         elif keyword in SEVERAL:
@@ -139,7 +139,7 @@ class Compiler:
                 self.node(inner, resource, f"{place}/{name}")
 
     def dynamic_nodes(self, anchor: str, place: str) -> dict[int, SchemaNode]:
-        """What a dynamic anchor is in each resource that has it, by the resource's identity."""
+        """Return the target of a dynamic anchor in each resource that has it, by the resource's identity."""
         self._dynamic = True
         found = self._dynamic_nodes.get(anchor)
         if found is None:
@@ -167,7 +167,7 @@ class Compiler:
 
 
 class _Context:
-    """What a keyword is compiled with."""
+    """The context in which a keyword is compiled."""
 
     __slots__ = ("_compiler", "_resource", "beside", "budget", "place")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 
 class InvalidSchema(Exception):
-    """An invalid schema. ``place``: the JSON Pointer of what is wrong, "" for the schema itself. ``todo``: how to
-    correct it."""
+    """An invalid schema. ``place``: the JSON Pointer of the error, "" for the schema itself. ``todo``: how to correct
+    it.
+    """
 
     def __init__(self, what: str, place: str = "", todo: str = "correct the schema") -> None:
         super().__init__(what)
@@ -34,7 +35,7 @@ class _Short(reprlib.Repr):
         return f"an integer of {x.bit_length():,} bits" if x.bit_length() > 512 else repr(x)
 
     def repr_dict(self, x: dict[Any, Any], level: int) -> str:
-        # As written, and not sorted as reprlib does: sorting would look at all of it.
+        # In the order given, unlike reprlib: sorting would look at all of it.
         if not x:
             return "{}"
         if level <= 0:

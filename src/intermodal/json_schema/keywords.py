@@ -1,7 +1,7 @@
 """The keywords of draft 2020-12, each compiled into a check of values.
 
-A check counts what it looks at before it looks. It stops at the first violation, except where evaluated members are
-needed (``seen``): there every branch is evaluated.
+A check counts its steps in advance. It stops at the first violation, except where evaluated members are needed
+(``seen``): there every branch is evaluated.
 
 Values are compared as JSON Schema sees them (below): each value looked at is a step.
 """
@@ -22,7 +22,7 @@ Sized = type[str] | type[list[Any]] | type[dict[str, Any]]
 
 
 class Context(Protocol):
-    """What a keyword is compiled with: the schema it stands in, and how it has others compiled."""
+    """The context of a keyword: its schema, and the compiler for others."""
 
     beside: dict[str, Any]
     budget: StepBudget
@@ -115,7 +115,7 @@ def _size(
     wrong: Callable[[Any, Any], bool],
     special: int,
 ) -> Callable[[Any, Context], Check]:
-    """A keyword that compares a length. ``said``: usually, and where the limit is ``special``."""
+    """Return a keyword that compares a length. ``said``: its message, in general and for a ``special`` limit."""
 
     def compiled(limit: Any, context: Context) -> Check:
         message = f"{{}} {said[1] if limit == special else said[0]}"
@@ -462,7 +462,7 @@ def _if(schema: Any, context: Context) -> Check:
     return check
 
 
-# ---- what nothing looked at
+# ---- unevaluated items and properties
 
 
 def _unevaluated_properties(schema: Any, context: Context) -> Check:
@@ -506,7 +506,7 @@ def _unevaluated_items(schema: Any, context: Context) -> Check:
     return check
 
 
-# In the order in which they are applied: what is cheap and says most first, what looks at what was left over last.
+# In the order of application: cheap and most telling first, unevaluated ones last.
 CHECKS: dict[str, Callable[[Any, Context], Check | None]] = {
     "type": _type,
     "const": _const,
@@ -630,7 +630,7 @@ def _number(value: int | float, budget: StepBudget) -> str:
 
 
 def is_multiple(value: int | float, of: int | float, budget: StepBudget) -> bool:
-    """Whether a number is a multiple: of a fraction as floating point divides, exactly where that overflows."""
+    """Return whether a number is a multiple: of a fraction by floating-point division, exactly if that overflows."""
     if not isfinite_number(value):
         return False
     try:

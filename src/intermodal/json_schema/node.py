@@ -51,7 +51,7 @@ class SchemaNode:
         self.scoped = False
 
     def apply(self, value: Any, budget: StepBudget, seen: EvaluatedMembers | None) -> Violation | None:
-        """Return what is wrong with a value, None where it is valid. ``seen`` collects evaluated members; None if not
+        """Return the violation of a value, None if it is valid. ``seen`` collects evaluated members; None if not
         needed.
 
         Raises BudgetExhausted and Cancelled, after which ``budget`` must not be used again.
@@ -79,7 +79,7 @@ class SchemaNode:
         return found
 
     def _enter(self, budget: StepBudget) -> bool:
-        """Whether this is in another resource than what referred to it."""
+        """Return whether this is in another resource than its reference."""
         if budget.scope and budget.scope[-1] is self.resource:
             return False
         budget.scope.append(self.resource)

@@ -15,7 +15,7 @@ from intermodal.json_schema.budget import StepBudget
 from intermodal.json_schema.errors import InvalidSchema
 
 LONGEST = 10_000  # characters of a pattern
-SMALL, LARGE = 128 << 10, 384 << 10  # bytes that RE2 may use for one pattern and its states: the less that does
+SMALL, LARGE = 128 << 10, 384 << 10  # bytes that RE2 may use for one pattern and its states: the smaller one first
 TOGETHER = 32 << 20  # bytes for all patterns of a schema
 _PER_STEP = 32  # bytes of text x instructions of the program in one step: 6 to 20 ns each where states do not fit
 _COUNTED = 1000  # repetitions that RE2 takes at once
@@ -57,7 +57,7 @@ class Pattern:
         self.memory = sum(compiled.options.max_mem for compiled, _ in parts)
 
     def found(self, text: str, budget: StepBudget) -> bool:
-        """Whether the pattern is somewhere in the text. The worst that RE2 can take is counted before it begins."""
+        """Return whether the pattern occurs in the text. RE2's worst case is charged in advance."""
         least, most = self._length
         if len(text) < least or (most is not None and len(text) > most):
             return False
@@ -67,7 +67,9 @@ class Pattern:
 
 
 def compile_pattern(pattern: str, budget: StepBudget) -> Pattern:
-    """The pattern, translated and compiled. Raises InvalidSchema, which says what RE2 does not take, and why."""
+    """Return the pattern, translated and compiled. Raises InvalidSchema with the construct that RE2 does not
+    support.
+    """
     if len(pattern) > LONGEST:
         raise InvalidSchema(f"the pattern has more than {LONGEST:,} characters", todo="shorten it")
     budget.spend(20 + len(pattern))
@@ -109,13 +111,13 @@ class _Translation:
     def __init__(self, pattern: str) -> None:
         self._text = pattern
         self._at = 0
-        self._dots = False  # (?s): a dot takes line breaks, too
+        self._dots = False  # (?s): a dot matches line breaks, too
         self._depth = 0  # groups that are open
         self._either = False  # whether there are alternatives outside of all groups
         self.length: tuple[int, int | None] = (0, None)  # characters of a text, at least and at most
 
     def parts(self) -> list[tuple[str, bool]]:
-        """What must be found in a text, and (False) what must not."""
+        """Return the patterns that must occur in a text, and (False) those that must not."""
         flags = self._group() if re.match(r"\(\?[ims]+\)", self._text) else ""
         found: list[tuple[str, bool]] = []
         if self._text.startswith(("^(?=", "^(?!"), self._at):
@@ -229,7 +231,7 @@ class _Translation:
     # ---- escapes and classes
 
     def _escape(self) -> str:
-        """What stands outside of a class after a backslash."""
+        """Return the translation of an escape outside of a class."""
         char = self._next("a backslash at the end")
         if char in "bB":
             return f"\\{char}"
@@ -324,7 +326,7 @@ class _Translation:
                 raise self._wrong("a range ends before it begins")
             else:
                 made.append(_ranged([(one, other)]))
-        if not made:  # [] is nothing at all, and [^] is anything
+        if not made:  # [] matches nothing, and [^] anything
             return "[\\x{0}-\\x{10FFFF}]" if negated else "[^\\x{0}-\\x{10FFFF}]"
         return f"[{'^' if negated else ''}{''.join(made)}]"
 

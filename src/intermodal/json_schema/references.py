@@ -63,7 +63,7 @@ class SchemaResources:
     def target(self, reference: str, base: Resource, place: str) -> tuple[Any, Resource, str]:
         """Return what a reference points to, its resource, and its anchor if that is a ``$dynamicAnchor``.
 
-        Raises InvalidSchema for what is not in the document.
+        Raises InvalidSchema for a reference outside the document.
         """
         self._budget.spend(5 + len(reference) // 8)
         address, fragment = urldefrag(reference)
@@ -85,7 +85,7 @@ class SchemaResources:
         raise InvalidSchema(f"the schema refers to {reference[:120]}, which it does not define", place)
 
     def _pointed(self, pointer: str, resource: Resource) -> tuple[Any, Resource] | None:
-        """What a JSON Pointer (RFC 6901) names."""
+        """Return the target of a JSON Pointer (RFC 6901)."""
         node = resource.root
         for key in steps(pointer):
             self._budget.spend(1)

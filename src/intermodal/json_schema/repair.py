@@ -78,7 +78,7 @@ class _Repair:
             first = self._made[-1] in ("{", "[")
             if comma and first:
                 raise self._unclear()
-            if not comma and not first and "\n" not in gap:  # one is missing, which the end of a line stands for
+            if not comma and not first and "\n" not in gap:  # a missing comma, for which the line end stands
                 raise self._unclear()
             if not first:
                 self._made.append(", ")
@@ -98,7 +98,7 @@ class _Repair:
         self._at += 1
 
     def _skip(self) -> str:
-        """Leave out blanks and comments; what they were."""
+        """Skip blanks and comments; return them."""
         found = _SKIPPED.match(self._text, self._at)
         if found is None:
             return ""
@@ -174,7 +174,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 SHORT = 64 << 10  # characters that Python's own reader is given
-LONGEST = 4 << 20  # characters that are read at all
+LONGEST = 4 << 20  # characters parsed at most
 NESTED = 500  # lists and objects inside each other
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
@@ -211,8 +211,9 @@ def _too_deep() -> BudgetExhausted:
 
 
 class _Reader:
-    """One value of a long text. What is open is kept in a list: the innermost last, with the name that waits for a
-    value in an object."""
+    """A parser of one value in a long text. Open containers are kept in a list: the innermost last, with the name that
+    waits for a value in an object.
+    """
 
     def __init__(self, text: str, budget: StepBudget) -> None:
         self._text = text
@@ -252,7 +253,7 @@ class _Reader:
         return at, None
 
     def _placed(self, found: Any, at: int) -> tuple[Any, int, bool]:
-        """Put a value into what is open, and go to the next one (True), or to the end of what is open."""
+        """Put a value into the open container, and go to the next one (True), or to the container's end."""
         inside, name = self._open.pop()
         char = self._text[at : at + 1]
         if isinstance(inside, list):
@@ -288,13 +289,14 @@ class _Reader:
 # ---- alignment with a schema ------------------------------------------------------------------------
 
 
-_MOST_STEPS = 32  # from a reference to what it stands for: it may lead in a circle
+_MOST_STEPS = 32  # from a reference to its target: there may be a cycle
 _DEEPEST = 100  # values inside each other that are looked at: three frames of Python each, of which there are 1,000
 _PLAIN_NUMBER = re.compile(r"[+-]?\d{1,300}(?:\.\d{1,300})?")
 
 
 def align_value(data: Any, schema: Any, budget: StepBudget) -> tuple[Any, tuple[str, ...]]:
-    """The value as its schema has it, and what was changed, in a few words each; the value itself where nothing was.
+    """Return the value aligned with its schema, and the changes, in a few words each; the value itself if there are
+    none.
 
     >>> align_value({"unit": "eur"}, {"properties": {"unit": {"enum": ["EUR", "USD"]}}}, StepBudget(100))
     ({'unit': 'EUR'}, ("unit: 'eur' is read as 'EUR'",))
@@ -364,7 +366,7 @@ class _Aligner:
         return data
 
     def _schema(self, schema: Any, data: Any) -> Any:
-        """What a schema refers to, and of one that may also be null the other."""
+        """Return the target of a reference, and of a nullable schema the other alternative."""
         for _ in range(_MOST_STEPS):
             if not isinstance(schema, Mapping):
                 return schema
@@ -387,7 +389,7 @@ class _Aligner:
 
 
 def _is(data: Any, kinds: tuple[Any, ...]) -> bool:
-    """Whether a value that is neither list nor object is of one of these types."""
+    """Return whether a value that is neither list nor object is of one of these types."""
     if data is None or isinstance(data, bool):
         return ("null" if data is None else "boolean") in kinds
     if isinstance(data, str):

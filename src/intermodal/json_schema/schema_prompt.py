@@ -19,7 +19,7 @@ import msgspec
 from intermodal.json_schema.allowed_values import resolve_reference
 
 LONGEST = 6_000  # characters of the fields: 1,500 tokens
-WHOLE = 32_000  # characters of a schema that is asked for as it is
+WHOLE = 32_000  # characters of a schema that goes into the prompt as it is
 _NODES = 2_000  # schemas that are looked at
 _DEPTH = 8  # objects and lists inside each other
 _VALUES = 40  # of an enumeration
@@ -60,7 +60,9 @@ class _Fields:
         self._left = LONGEST
 
     def words(self, schema: Any, said: str = "", depth: int = 0, within: tuple[str, ...] = ()) -> str:
-        """What a value is. ``said``: of the reference that led here; ``within``: the references before."""
+        """Describe a value. ``said``: the description of the reference that led here; ``within``: the references
+        before.
+        """
         self._nodes -= 1
         said = _said(schema) or said
         if not isinstance(schema, Mapping) or self._nodes < 0 or self._left < 0 or depth > _DEPTH:
@@ -95,7 +97,7 @@ class _Fields:
         return ", ".join(made)
 
     def _properties(self, schema: Schema, depth: int) -> dict[str, Any]:
-        """Those of an object, and of the schemas that it is made of."""
+        """Return the properties of an object, and of the schemas that it combines."""
         own = schema.get("properties")
         found = dict(own) if isinstance(own, Mapping) else {}
         parts = schema.get("allOf")

@@ -16,5 +16,5 @@ media_limits.py      defaults and limits that the planner reads too
 image/, audio/, video/, pdf/, office/   decoders and converters, all of which run in the worker
 text/                text that media and prompts are made into                         pure
 
-What a model makes of media is not here (``local/embedded/``), nor how many tokens it takes (``cost_model/``).
+Models that process media are not here (``local/embedded/``), nor is their token count (``cost_model/``).
 """

@@ -77,7 +77,7 @@ def open_container(data: Data, media_type: str, *, what: str) -> Iterator[OpenCo
     with container:
         try:
             yield OpenContainer(container=container, picture=_picture(container), sound=_sound(container))
-        except (av.error.FFmpegError, ValueError):  # PyAV says ValueError for streams that contradict themselves
+        except (av.error.FFmpegError, ValueError):  # PyAV raises ValueError for streams that contradict themselves
             raise InputBroken(f"cannot be decoded as {what}", todo=TODO) from None
 
 

@@ -1,4 +1,4 @@
-"""Replaces files that hold others by what is in them, before a request is opened.
+"""Replace files that hold others by their contents, before a request is opened.
 
 ``report.docx`` becomes a text part ``report.docx`` and image parts ``report.docx, picture 1``; attachments of a mail
 become parts of their own, expanded in turn. A TIFF of several pages becomes its pages, ``fax.tiff, page 2``: those
@@ -68,7 +68,7 @@ async def expand(request: Request, worker: MediaWorker, fetcher: Fetcher) -> Req
                 failed[index] = error
                 group.cancel_scope.cancel()
                 return
-            if number % _TURN == 0:  # small pictures make nobody wait, and are many
+            if number % _TURN == 0:  # small pictures take no time each, and are many
                 await anyio.lowlevel.checkpoint()
 
     async with anyio.create_task_group() as group:

@@ -51,7 +51,7 @@ _DATA_TYPES = {
     "audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/flac": "flac",
     "audio/mp4": "m4a", "audio/x-m4a": "m4a", "audio/aac": "aac", "audio/ogg": "ogg", "audio/opus": "opus",
 }  # fmt: skip
-_STRETCH = 64 << 20  # bytes of a file whose digest is worked out in one turn of a thread
+_STRETCH = 64 << 20  # bytes of a file that are hashed in one turn of a thread
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 
 
@@ -232,7 +232,7 @@ class CachingFetcher(Fetcher):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # With its source, which is not collected then: another object never gets the identity of one that is known.
+        # With its source, which keeps it alive: no other object gets the identity of a known one.
         self._loaded: dict[Hashable, tuple[Source, LoadedFile]] = {}
         self._large = 0  # files that are held open
 
@@ -359,7 +359,7 @@ def _open_file(path: str) -> Data:
         if len(file) >= LARGE_FILE:
             _check_size(file, shown)
             return file
-        with open(file.fileno(), "rb", closefd=False) as all_of_it:  # of some the system says that they are empty
+        with open(file.fileno(), "rb", closefd=False) as all_of_it:  # the system reports some files as empty
             data = all_of_it.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         what = f"cannot be read ({error.strerror or 'system error'})"
@@ -372,7 +372,7 @@ def _open_file(path: str) -> Data:
 def _descriptor(path: str, shown: str) -> int:
     """Open a regular file for reading; return its descriptor."""
     try:
-        # O_NONBLOCK: opening a pipe nobody writes to must not hang.
+        # O_NONBLOCK: opening a pipe without a writer must not hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         raise InputMissing("there is no such file", where=shown, todo="check the path") from None
@@ -394,7 +394,7 @@ def _descriptor(path: str, shown: str) -> int:
 
 
 def _check_size(file: FileBytes, shown: str) -> None:
-    """Raises InputTooLarge: what is decoded as it is read may be larger than what has to be in memory."""
+    """Raises InputTooLarge: a file that is decoded while it is read may be larger than one that has to be in memory."""
     if len(file) <= MAX_FILE_BYTES:
         return
     from intermodal.media.sniff import recognised

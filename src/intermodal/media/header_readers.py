@@ -26,7 +26,7 @@ _CUT = "its header is cut short"
 
 
 class PictureHeader(Value):
-    """What a picture's header says: the largest of canvas and frames, and how many frames.
+    """The facts in a picture's header: the largest of canvas and frames, and the number of frames.
 
     ``seconds`` is how long they are shown one after the other, 0 where nothing moves.
     """
@@ -38,7 +38,7 @@ class PictureHeader(Value):
 
 
 def frame_seconds(seconds: float) -> float:
-    """How long a frame of an animation stays: a tenth of a second where the file says 0, as browsers do."""
+    """Return how long a frame of an animation stays: a tenth of a second where the file states 0, as in browsers."""
     return seconds if seconds > 0 else 0.1
 
 
@@ -99,7 +99,7 @@ def _check_inflates(body: memoryview, kind: bytes) -> None:
     try:
         unpacked = zlib.decompressobj().decompress(bytes(body[start:]), MAX_ANCILLARY_BYTES + 1)
     except zlib.error:
-        return  # Pillow's matter: it skips or refuses it
+        return  # left to Pillow, which skips or refuses it
     if len(unpacked) > MAX_ANCILLARY_BYTES:
         raise InputTooLarge(
             "holds a colour profile or comment that unpacks to more than 1 MiB", todo="save it again without metadata"

@@ -7,31 +7,31 @@ from typing import Final
 
 # Rendering of document pages.
 DEFAULT_DPI: Final = 150
-FIGURE_DPI: Final = 200  # of a picture on a page that is read by itself: what stands in it is small
-MIN_DPI: Final = 36  # below this no text of ordinary size is legible: a page is then shown small, not left out
+FIGURE_DPI: Final = 200  # of a picture on a page that is rendered alone: its contents are small
+MIN_DPI: Final = 36  # below this no text of ordinary size is legible: a page then appears small and is not left out
 MAX_DPI: Final = 300
 POINTS_PER_INCH: Final = 72
 MAX_PAGE_PIXELS: Final = 16_000_000  # of one rendered page; A4 at 300 dpi is 8.7 million
-MAX_PAGES: Final = 2_000  # of a document that is taken at all
+MAX_PAGES: Final = 2_000  # of a document, at most
 MAX_PAGES_IN_PLAN: Final = 100  # that one plan renders and reads
 WORD_OF_PAGE: Final = re.compile(r"[^\W_]{2,40}")  # in lower case
 MAX_WORDS_OF_PAGE: Final = 400  # distinct words kept for lexical page selection
 MAX_PAGES_WITH_WORDS: Final = 500
-MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is looked at
+MAX_PAGES_SAMPLED: Final = 50  # scanned pages whose text density is measured
 
 # Pictures.
 MAX_PIXELS: Final = 40_000_000
 SAMPLE_SIDE: Final = 640  # pixels of the longer side at which text density is sampled
 MAX_FRAMES: Final = 5_000
-SAFE_SIDE: Final = 2_000  # pixels: no vendor is known to refuse a picture whose longer side is no more, however many
+SAFE_SIDE: Final = 2_000  # pixels: no vendor is known to refuse a picture with no longer side, however many there are
 READ_WHOLE: Final = 2_000  # pixels of the longer side up to which a picture is read as it is; larger ones shrunk first,
 READ_LEAST: Final = 736  # where that leaves the shorter side so many, and in tiles where print is then too small
 TILE_SIDE: Final = 1_600  # pixels of such a tile ...
 TILE_OVERLAP: Final = 200  # ... of which so many are its neighbour's too: more than a line of print is high
 
-# What is said in a film, in lines of a prompt that each have a time.
-LINES_OF_FILM: Final = 300  # about so many: a time costs as many tokens as six words
-SHORTEST_LINE: Final = 2.0  # seconds after its beginning in which what follows goes on in the same line ...
+# Speech of a film in lines of a prompt, each with a time.
+LINES_OF_FILM: Final = 300  # approximate: a time costs as many tokens as six words
+SHORTEST_LINE: Final = 2.0  # seconds after its beginning within which further speech continues the line ...
 LONGEST_LINE: Final = 20.0  # ... and in a film of more than an hour and a half
 
 # Sound, as embedded ears take it.
@@ -47,15 +47,15 @@ FRAMES_LEAST: Final = 12  # of a plan, by scene, of a video up to two minutes ..
 FRAMES_MOST: Final = 32  # ... and of ten minutes and more
 FRAMES_THRIFTY: Final = 4
 FRAMES_DENSE: Final = 24  # where motion matters
-MAX_FRAMES_IN_PLAN: Final = 100  # that one step makes, whatever it was asked for
-MAX_FRAME_SIDE: Final = 2_048  # pixels, whatever was asked for
-MAX_VIDEO_FRAMES: Final = 1_500_000  # of a video that is taken at all: 6 h at 60 a second are 1.3 million
+MAX_FRAMES_IN_PLAN: Final = 100  # of one step, whatever was requested
+MAX_FRAME_SIDE: Final = 2_048  # pixels, whatever was requested
+MAX_VIDEO_FRAMES: Final = 1_500_000  # of a video, at most: 6 h at 60 a second are 1.3 million
 MAX_CUTS: Final = 1_000
 MAX_SUBTITLE_LINES: Final = 20_000  # of a track: 6 h at one in a second
 MAX_SUBTITLE_CHARS: Final = 4_000_000  # of all tracks of a film
 
 # Bytes.
-MAX_FILE_BYTES: Final = 512 << 20  # of what is taken whole into memory, and of what is sent as it is
+MAX_FILE_BYTES: Final = 512 << 20  # of a file that is read into memory as a whole, or sent as it is
 MAX_FILM_BYTES: Final = 64 << 30  # of films and recordings on disk, read as they are decoded: 6 h of 24 Mbit/s
 PDF: Final = "application/pdf"
 MAX_PDF_BYTES: Final = 4 << 30  # of PDFs on disk, which are read by the page
@@ -123,7 +123,7 @@ def frame_size(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def most_frames(seconds: float) -> int:
-    """How many scenes a plan shows of a video at most: two more a minute after the second.
+    """Return the most scenes of a video that a plan shows: two more a minute after the second.
 
     >>> most_frames(20), most_frames(300), most_frames(3600)
     (12, 18, 32)
@@ -132,7 +132,7 @@ def most_frames(seconds: float) -> int:
 
 
 def line_of(seconds: float) -> float:
-    """Seconds in which what is said goes on in a line of a film of ``seconds``, where nothing else happens.
+    """Return the seconds within which speech continues a line, in a film of ``seconds`` where nothing else happens.
 
     >>> line_of(40), line_of(1800), line_of(7200)
     (2.0, 6.0, 20.0)
@@ -141,14 +141,14 @@ def line_of(seconds: float) -> float:
 
 
 def expected_scenes(seconds: float, cuts: tuple[float, ...]) -> tuple[float, float, float]:
-    """How many different pictures a video probably has: low, mid, high, before it is decoded.
+    """Return how many different pictures a video probably has: low, mid, high, before it is decoded.
 
-    A video has a scene more than cuts; headers tell about four cuts in five of slides and nearly all of photographs,
-    hence the 1.2. A camera that moves adds pictures no header tells of, one in 1.5 s at the most. Fitted to what
-    ``media/video/scenes.py`` found (pictures, of which scenes told by cuts): six slides in 30 s 6 (4), twelve in 240 s
-    12 (10), thirty in 300 s 30 (22), twelve slides that grow 12 (10), forty cuts between photographs 40 (40), a talk
-    over stills 3 (3), a photograph for a minute 1 (1), four pans in 24 s 16 (4), 5.3 s of Big Buck Bunny, where the
-    camera moves, 3 (1).
+    A video has one scene more than cuts; headers show about four cuts in five of slides and nearly all of photographs,
+    hence the 1.2. A moving camera adds pictures that no header shows, at most one in 1.5 s. Fitted to the results of
+    ``media/video/scenes.py`` (pictures, of which scenes told by cuts): six slides in 30 s 6 (4), twelve in 240 s 12
+    (10), thirty in 300 s 30 (22), twelve slides that grow 12 (10), forty cuts between photographs 40 (40), a talk over
+    stills 3 (3), a photograph for a minute 1 (1), four pans in 24 s 16 (4), 5.3 s of Big Buck Bunny, where the camera
+    moves, 3 (1).
 
     >>> expected_scenes(11.0, (3.8, 7.4)), expected_scenes(5.3, ())
     ((1.5, 3.4, 8.3), (1.0, 2.1, 4.5))

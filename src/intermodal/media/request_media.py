@@ -37,7 +37,7 @@ MAX_REQUEST_BYTES = 1 << 30  # of all parts that are in memory, together
 _AT_ONCE = 8
 _FILES = (File, Image, Audio, Video, Document)
 _TABLES = ("text/csv", "text/tab-separated-values")
-_LONG_TABLE = 1_000  # lines from which a table's size is said
+_LONG_TABLE = 1_000  # lines from which on a note states the table's size
 
 _TEXT_NAMES: dict[Role, str] = {
     "user": "prompt",
@@ -201,7 +201,7 @@ async def _probed(index: int, part: MediaPart, loaded: LoadedFile, worker: Media
         )
     seen = await worker.probe(loaded.data, name=loaded.name)
     told = {name: getattr(seen, name) for name in seen.__struct_fields__}
-    if not seen.kind:  # what the first bytes say holds
+    if not seen.kind:  # the type in the first bytes counts
         del told["kind"], told["media_type"]
     told["notes"] = (*common.notes, *seen.notes)
     return msgspec.structs.replace(common, **told)

@@ -38,7 +38,7 @@ _READ = _EXECUTE | _READ_FILE | _READ_DIR  # a library is mapped for execution, 
 _RIGHTS: Final = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
 _TCP, _SCOPES = 0b11, 0b11  # bind and connect, from version 4; abstract sockets and signals, from version 6
 
-# Libraries, and what some of them read when they are imported: ``mimetypes.knownfiles``, the time zone, the processor.
+# Libraries, and files that some of them read on import: ``mimetypes.knownfiles``, the time zone, the processor.
 _SYSTEM = (
     "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/nix/store", "/etc/ld.so.cache", "/dev/urandom",
     "/dev/null", "/usr/share/zoneinfo", "/etc/localtime", "/proc/cpuinfo", "/sys/devices/system/cpu",
@@ -115,7 +115,7 @@ def _restrict_files(library: ctypes.CDLL) -> bool:
 
 
 def _readable() -> Iterable[str]:
-    """What imports and the loader read: folders of modules and of libraries."""
+    """Return the folders of modules and libraries that imports and the loader read."""
     library = sysconfig.get_config_var("LIBDIR")
     paths = (*sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, library, *_SYSTEM)
     return dict.fromkeys(os.path.realpath(path) for path in paths if path)
@@ -125,7 +125,7 @@ def _readable() -> Iterable[str]:
 
 
 def _filter_calls(library: ctypes.CDLL) -> bool:
-    """A filter of classic BPF over the number of each call. What it refuses fails with EPERM; the process lives."""
+    """Return a filter of classic BPF over system call numbers. A refused call fails with EPERM; the process lives."""
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         return False
@@ -146,7 +146,7 @@ def _program(audit: int, column: int) -> Iterator[bytes]:
     yield _jump_equal(audit, 1, 0)
     yield _answer(_ERRNO | _EPERM)  # calls of another architecture
     yield _load(0)
-    yield _step(0x35, _X32, 0, 1)  # at or above: the other interface of x86
+    yield _step(0x35, _X32, 0, 1)  # numbers at or above: x86's second system call interface (x32)
     yield _answer(_ERRNO | _EPERM)
     for number in refused:
         yield _jump_equal(number, 0, 1)
@@ -179,8 +179,8 @@ def _answer(value: int) -> bytes:
 # ---- limits while decoding --------------------------------------------------------------------------
 
 
-# What can be tried: opening anything while decoding; more memory than is allowed; and, of a process that was taken
-# over, reading other files, writing any, reaching the network, starting programs or other processes.
+# Limits that can be probed: opening anything while decoding; more memory than allowed; and, for a compromised process,
+# reading other files, writing any, reaching the network, starting programs or other processes.
 PROBED_LIMITS = ("opening", "memory", "reading", "writing", "network", "programs", "processes")
 _gauge: MemoryGauge | None = None
 
@@ -220,7 +220,7 @@ def probe_limits() -> dict[str, bool]:
     found = {"opening": not _opens("/", os.O_RDONLY), "memory": False}
     if sys.platform == "linux":  # elsewhere the limit is taken and not kept
         found["memory"] = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
-    with files_allowed():  # the soft limit is lifted, as code can that took the process over
+    with files_allowed():  # lifts the soft limit, as code in a compromised process can
         import socket
 
         found["reading"] = not _opens("/", os.O_RDONLY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-import shlex  # not where it is used: the worker recognises files when it can open none
+import shlex  # imported here: the worker recognises files after it can open none
 from collections.abc import Iterator, Mapping
 
 from intermodal.content import Kind
@@ -51,7 +51,7 @@ NOT_UTF_8 = "is text, but not in UTF-8"
 _OFFICE_TODO = "save it as PDF"
 
 PICTURE_ENDINGS = frozenset(("png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "heic", "heif", "avif"))
-# Endings that promise media, to say so when the bytes are words.
+# Endings that promise media, to report when the content is text.
 MEDIA_ENDINGS = PICTURE_ENDINGS | frozenset((
     "wav", "mp3", "flac", "m4a", "aac", "ogg", "oga", "opus",
     "mp4", "m4v", "mov", "webm", "mkv", "avi", "pdf", "docx", "xlsx", "pptx", "msg",
@@ -71,7 +71,7 @@ _KNOWN_ENDINGS = frozenset((
     *MEDIA_ENDINGS, *_TEXT_ENDINGS, *_TEXT_TYPES, *_PAGE_ENDINGS, *_CUE_ENDINGS, _NOTEBOOK_ENDING, "svg", "eml", "rtf",
 ))  # fmt: skip
 
-# (offset, bytes, kind, media type): what is taken.
+# (offset, bytes, kind, media type): accepted formats.
 _PLAIN: tuple[tuple[int, bytes, Kind, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image", "image/png"),
     (0, b"\xff\xd8\xff", "image", "image/jpeg"),
@@ -82,7 +82,7 @@ _PLAIN: tuple[tuple[int, bytes, Kind, str], ...] = (
     (0, b"fLaC", "audio", "audio/flac"),
 )
 
-# (offset, bytes, what it is, what to do): what is recognised and not taken.
+# (offset, bytes, name, advice): recognised formats that are not accepted.
 _NOT_TAKEN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"FLV\x01", "video (Flash)", ""),
     (0, b"\x00\x00\x01\xba", "video (MPEG)", ""),
@@ -125,7 +125,8 @@ _MIMETYPES = (
     (b"vnd.oasis.opendocument.text", ODT), (b"vnd.oasis.opendocument.spreadsheet", ODS),
     (b"vnd.oasis.opendocument.presentation", ODP), (b"vnd.oasis.opendocument.graphics", ODG), (b"epub+zip", EPUB),
 )  # fmt: skip
-# Files of older Office in a compound file (MS-CFB): by the class of its root, else by a stream, whose name is UTF-16.
+# Files of older Office versions in a compound file (MS-CFB): recognised by the class of the root, else by a stream,
+# whose name is UTF-16.
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CLASSES = {
     0x00020906: DOC, 0x00020900: DOC, 0x00020810: XLS, 0x00020820: XLS, 0x64818D10: PPT, 0x00020D0B: MSG,
@@ -133,7 +134,7 @@ _CLASSES = {
 _STREAMS = (("__properties_version1.0", MSG), ("PowerPoint Document", PPT), ("WordDocument", DOC), ("Workbook", XLS),
             ("Book\0", XLS))  # fmt: skip
 _LOCKED_STREAM = "EncryptedPackage".encode("utf-16-le")
-_HEAD = 65_536  # bytes in which the tracks of a film are told
+_HEAD = 65_536  # bytes in which a film states its tracks
 _CUT_WITHIN = 8_192  # the largest Layer III frame has 1,441 bytes
 _SOUND_BRANDS = frozenset((b"M4A ", b"M4B ", b"M4P "))
 _PICTURE_BRANDS = frozenset((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
@@ -253,7 +254,7 @@ _CODEC = re.compile(rb"\x86[\x80-\xff]([VA])_[A-Z]")  # the CodecID of a track e
 
 
 def _matroska(data: Data, name: str) -> tuple[Kind, str] | None:
-    """WebM and Matroska; by the codecs of its tracks, where they are told early. Otherwise probing tells."""
+    """Return WebM or Matroska, by the codecs of tracks that are declared early. Otherwise probing decides."""
     if not data.startswith(b"\x1aE\xdf\xa3"):
         return None
     kind: Kind = "audio" if {found[1] for found in _CODEC.finditer(data[:_HEAD])} == {b"A"} else "video"
@@ -281,7 +282,9 @@ def _mpeg_sound(data: Data, name: str) -> tuple[Kind, str] | None:
 
 
 def _cut_mp3(data: Data) -> bool:
-    """Whether it is MP3 that begins in the middle of a frame, as streams and cuts do: two frames in a row, soon."""
+    """Return whether it is MP3 that begins in the middle of a frame, as streams and cuts do: two consecutive frames
+    near the start.
+    """
     at = -1 if data.startswith(tuple(mark for mark, _ in _MARKS)) else data.find(b"\xff", 0, _CUT_WITHIN)
     while at >= 0:
         size = _mp3_frame(data, at)
@@ -315,7 +318,7 @@ def _adts_frame(data: Data, at: int) -> int:
 def _office(data: Data, name: str) -> tuple[Kind, str] | None:
     """Word, slides, sheets, of Office old and new and of OpenDocument; books; Outlook's mails; archives.
 
-    What is in them is for the converter to find out.
+    The converter determines their contents.
     """
     if data.startswith(_COMPOUND):
         if _holds(data, _LOCKED_STREAM):
@@ -351,7 +354,7 @@ def _of_compound(data: Data) -> str:
 
 
 def _holds(data: Data, wanted: bytes) -> bool:
-    """Whether it is somewhere in a file that could be taken."""
+    """Return whether an accepted format begins anywhere in the file."""
     return data.find(wanted, 0, MAX_FILE_BYTES) >= 0
 
 
@@ -363,7 +366,7 @@ _MAIL_FIELDS = frozenset((
 
 
 def _page_or_mail(data: Data, name: str) -> tuple[Kind, str] | None:
-    """HTML, mails and subtitles are words too: a name that says so decides, without one (of text) their beginning."""
+    """HTML, mails and subtitles are text too: a telling name decides, otherwise the beginning of the text."""
     ending, head = ending_of(name), data[:4096]
     if b"\0" in head and not data.startswith(tuple(mark for mark, _ in _MARKS)):
         return None

@@ -2,7 +2,7 @@
 
 URL parsers disagree about odd URLs, and a check that reads a URL one way while the client dials it another way protects
 nothing. So the grammar here is a strict subset on which parsers agree; anything odd is refused, not repaired. Addresses
-are checked by an own list besides ``ipaddress.is_global``, which calls several ways of writing a private address
+are checked against our own list besides ``ipaddress.is_global``, which calls several notations of a private address
 global.
 """
 
@@ -27,8 +27,8 @@ _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _NUMERIC = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
 _HOME_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "localdomain", "onion")
 
-# IPv4 that is not the open internet. Source: IANA IPv4 Special-Purpose Address Registry, and
-# 168.63.129.16, the platform address of Azure, which is public in form only.
+# IPv4 networks outside the open internet. Source: IANA IPv4 Special-Purpose Address Registry, and 168.63.129.16, the
+# platform address of Azure, which only looks public.
 _CLOSED_4 = tuple(
     ipaddress.IPv4Network(text)
     for text in (
@@ -39,8 +39,9 @@ _CLOSED_4 = tuple(
     )
 )  # fmt: skip
 # Global unicast is 2000::/3 (RFC 4291, 2.4); v4-mapped, v4-compatible, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48),
-# loopback, unique local and link local all lie outside it. Inside, what carries or hides another address is closed:
-# Teredo and the other protocol assignments (2001::/23), documentation (2001:db8::/32, 3fff::/20), 6to4 (2002::/16).
+# loopback, unique local and link local lie outside it. Inside it, networks that carry or hide another address are
+# closed: Teredo and the other protocol assignments (2001::/23), documentation (2001:db8::/32, 3fff::/20), 6to4
+# (2002::/16).
 _OPEN_6 = ipaddress.IPv6Network("2000::/3")
 _CLOSED_6 = tuple(
     ipaddress.IPv6Network(text)
@@ -122,7 +123,7 @@ def check_address(host: str) -> Address | None:
 
 
 def blocked_address(shown: str) -> UrlBlocked:
-    """Return the error for an address that is not public. It does not say which: that would map the network."""
+    """Return the error for an address that is not public. It does not name the address: that would map the network."""
     return _blocked(
         "the URL leads to an address that is not on the open internet",
         shown,

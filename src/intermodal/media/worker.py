@@ -145,7 +145,7 @@ def codes(data: Data, name: str) -> list[dict[str, Any]]:
     return found
 
 
-# Media type -> converter, and what has to be installed for it.
+# Media type -> converter, and the packages that it needs.
 _PAGES = ("markdownify", "bs4", "charset_normalizer")
 _PACKED = ("defusedxml", "charset_normalizer")
 _CONVERTERS = {

@@ -24,13 +24,13 @@ __all__ = ["VideoFrame", "MediaWorker", "Pcm", "EncodedPicture", "MediaProbeResu
 Progress = Callable[[float | None, str], None]
 
 LIMITS = ProcessLimits(memory=3 << 30, cpu=300, read_only=True)
-# What a decoder needs of our environment: to find Python, nothing else. Keys stay out of its reach.
+# Environment variables that a decoder inherits: those for finding Python, and no keys.
 _INHERIT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "TMPDIR", "LD_LIBRARY_PATH")
 _ENV = {"MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _PROBE_SECONDS = 30.0
 _FRAMES_SECONDS = 600.0
 _SUBTITLES_SECONDS = 60.0
-_SLOWEST_DISK = 50 << 20  # bytes a second: what is on disk may have to be read to its end
+_SLOWEST_DISK = 50 << 20  # bytes a second: a file on disk may have to be read to its end
 
 
 class _QueuedJob:
@@ -77,7 +77,7 @@ class MediaWorker:
 
     @property
     def busy(self) -> bool:
-        """Whether all children are busy, so that the next job waits; each job has a deadline."""
+        """Return whether all children are busy, so that the next job waits; each job has a deadline."""
         return self._places.locked()
 
     async def start(self) -> None:
@@ -273,7 +273,7 @@ class MediaWorker:
         try:
             self.last = reply = await worker.call(method, arguments, timeout=seconds, progress=progress, take=take)
         except errors.RuntimeCrashed as error:
-            if worker.alive:  # it answered, and says that the fault is ours
+            if worker.alive:  # it answered: the fault is ours
                 said = error.hints
                 raise errors.RuntimeCrashed(said.what, where=name, todo=said.todo, sent=False) from None
             # The child's end is the file's doing: everything else it does was done before without harm.
@@ -288,7 +288,7 @@ class MediaWorker:
             raise
         finally:
             if file is not None:
-                file.check(name)  # above whatever came of it
+                file.check(name)  # takes precedence over its result
         return reply.value
 
     async def trim(self) -> None:

@@ -1,4 +1,4 @@
-"""What the worker returns about a part, and what it makes of one: values that cross the pipe."""
+"""The worker's results, probes and conversions of a part: values that cross the pipe."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from intermodal.quantity import Quantity
 class MediaProbeResult(Value):
     """The fields of ``PartFacts`` that need decoding. Those of other kinds keep their defaults.
 
-    ``kind`` and ``media_type`` are set where decoding tells more than the first bytes did, else "". ``notes`` are about
-    defects and what is left out.
+    ``kind`` and ``media_type`` are set if decoding corrects the first bytes' type, else "". ``notes`` report defects
+    and omissions.
     """
 
     kind: Kind | Literal[""] = ""

@@ -1,4 +1,4 @@
-"""Models on hardware: whether one fits, how fast it runs, which is the strongest, and what a pull would bring.
+"""Models on hardware: whether one fits, its speed, the strongest that fits, and the contents of a pull.
 
 Belongs here: answers about real files and machines. Does not belong here: the formulas (``sizing/``), or running a
 model (``local/embedded/``, ``local/servers/``).

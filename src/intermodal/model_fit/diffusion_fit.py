@@ -1,7 +1,7 @@
 """``intermodal fit`` for diffusion models: memory while an image is generated, by size.
 
 Weights are as large as in the files. The buffers beside them grow with the pixels of a picture, and are the larger of
-what takes the steps and what makes pixels of the result; how large is told by logs of the engine, so they are ranges.
+those of the steps and those of decoding; their size is known from logs of the engine, so they are ranges.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _own_projector(name: str, weights: WeightsStore) -> str:
 
 
 class RelatedFiles(Value):
-    """What lies beside a model: a projector, a draft model, and what was measured of its file on this machine."""
+    """Files beside a model: a projector, a draft model, and measurements of its file on this machine."""
 
     projector: ModelShape | None = None
     draft: ModelShape | None = None
@@ -207,7 +207,7 @@ def _rows(wish: FitQuery, own: str) -> list[tuple[str, Quantization | None]]:
 
 
 def _measured_correction(name: str, path: str, env: Mapping[str, str]) -> tuple[Quantity | None, Quantity | None]:
-    """What was measured of this file with ``--measure``, else what earlier runs took."""
+    """Return the measurements of this file by ``--measure``, else those of earlier runs."""
     from intermodal.local.hardware.llama_bench import load_speeds
 
     found = load_speeds(cache_dir(env), Path(path)) if path else None
@@ -234,7 +234,7 @@ def measured_speeds(name: str, env: Mapping[str, str]) -> tuple[Quantity | None,
 
 
 def this_machine(env: Mapping[str, str]) -> Machine:
-    """The machine this runs on, with what is free now."""
+    """Return this machine, with its free memory."""
     from intermodal.local.hardware.machine import machine_survey
 
     return machine_survey(cache_dir(env))
@@ -278,7 +278,9 @@ def find_model(said: str, weights: WeightsStore, env: Mapping[str, str]) -> Size
 def find_projector_and_draft(
     projector: str, draft: str, weights: WeightsStore, env: Mapping[str, str]
 ) -> tuple[ModelShape | None, ModelShape | None]:
-    """A projector and a draft model; None for one that is not named. Raises UsageError for what is not one."""
+    """Return a projector and a draft model; None for one that is not named. Raises UsageError for an unsuitable
+    file.
+    """
     return (
         _in_role(projector, "projector", setting("mmproj"), weights, env) if projector else None,
         _in_role(draft, "model", setting("draft"), weights, env) if draft else None,

@@ -43,8 +43,9 @@ class FitComparison(Value):
     """The answer.
 
     Attributes:
-        model: its name. server: None for a log. rows: predicted beside real. correction: what was kept, None for
-            nothing. notes: what could not be compared, each a clause. written, read: tokens a second, as predicted.
+        model: its name. server: None for a log. rows: predicted beside real. correction: that was stored, None for
+            nothing. notes: terms that could not be compared, each a clause. written, read: tokens a second, as
+            predicted.
     """
 
     model: str
@@ -76,7 +77,7 @@ def compare_fit(wish: FitQuery, target: str, weights: WeightsStore, env: Mapping
 
 
 def is_server(target: str, env: Mapping[str, str]) -> bool:
-    """Whether it names a server rather than a model: an address, or a name of ``intermodal up``.
+    """Return whether it names a server rather than a model: an address, or a name of ``intermodal up``.
 
     Raises UsageError for an address that is none, and a name of ``up`` that nothing has.
     """
@@ -88,7 +89,7 @@ def is_server(target: str, env: Mapping[str, str]) -> bool:
 
 
 def _address(target: str) -> str:
-    """An address with its scheme; what is none as it is."""
+    """Return an address with its scheme; anything else unchanged."""
     said = f"http://{target}" if _PLACE.fullmatch(target) else target
     if not said.startswith(_WEB):
         return target
@@ -137,7 +138,7 @@ def _kept(made: MemoryComparison, where: str, env: Mapping[str, str]) -> MemoryC
 
 
 def _file(said: str, found: ServerFootprint) -> str:
-    """The model to read: as it was named, else what the server says."""
+    """Return the model to read: the named one, else the one the server reports."""
     if said:
         return said
     if found.engine == "vllm" and not Path(found.model).exists() and found.model.count("/") == 1:
@@ -155,9 +156,7 @@ def _found(model: str, weights: WeightsStore, env: Mapping[str, str]) -> ServerF
     locked: list[str] = []
     for address in USUAL:
         try:
-            found = read_footprint(
-                address, wanted=model
-            )  # without a key: whatever listens there is not what one is for
+            found = read_footprint(address, wanted=model)  # without a key: an unknown server may be listening there
         except CredentialsRefused:
             locked.append(address)
             continue
@@ -259,7 +258,7 @@ def _log(wish: FitQuery, path: str, weights: WeightsStore, env: Mapping[str, str
 
 
 def document(found: FitComparison) -> dict[str, Any]:
-    """Every number of the answer. Bytes, or tokens where the name says so."""
+    """Return every number of the answer. Bytes, or tokens if the name says so."""
     server = found.server
     return {
         "fit_version": FIT_VERSION, "model": found.model,

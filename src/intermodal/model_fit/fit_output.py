@@ -93,9 +93,9 @@ def machine_line(report: FitReport) -> str:
 
 
 def verdict(report: FitReport) -> str:
-    """The one line: "fits: 20.4 of 24.0 GiB of the card at 32k".
+    """Return the one line: "fits: 20.4 of 24.0 GiB of the card at 32k".
 
-    A range is said where it is wider than what is shown.
+    A range is shown if it is wider than the displayed digits.
     """
     check = report.placed.tightest
     said = SAID[report.verdict]
@@ -116,7 +116,7 @@ def gib(amount: Quantity) -> str:
 
 
 def terms(report: FitReport) -> list[str]:
-    """What the memory is made of, largest first within a place."""
+    """Return the terms of the memory, largest first within a place."""
     rows = [
         (term.name, amount(term.amount), _place(report, term), term.amount.certainty, term.amount.basis)
         for term in sorted(report.placed.memory.terms, key=lambda term: (term.device, -term.amount.mid))
@@ -147,7 +147,7 @@ def in_place(report: FitReport, check: CapacityCheck) -> list[tuple[str, float]]
 
 
 def speed(report: FitReport) -> Iterator[str]:
-    """How fast it writes and reads, and what that rests on."""
+    """Return the speed of writing and reading, and its basis."""
     yield from pace_lines(report)
     found, memory = report.pace, report.machine.bandwidth
     if found.decode.known:
@@ -159,7 +159,7 @@ def speed(report: FitReport) -> Iterator[str]:
 
 
 def pace_lines(report: FitReport) -> Iterator[str]:
-    """How fast it writes and reads."""
+    """Return the speed of writing and reading."""
     found = report.pace
     each = " of each text" if found.users > 1 else ""
     would = "if it fitted, it would write" if report.verdict == "no" else "writes"
@@ -181,7 +181,7 @@ def pace_lines(report: FitReport) -> Iterator[str]:
 
 
 def _on_host(report: FitReport) -> bool:
-    """Whether weights are read there for each token."""
+    """Return whether weights are read there for each token."""
     settings = report.placed.settings
     return settings.gpu_layers >= 0 or settings.host_experts > 0
 
@@ -330,7 +330,7 @@ def _cell_document(cell: FitCell) -> dict[str, Any]:
 
 
 def change_document(change: FitChange) -> dict[str, Any]:
-    """A change, and what to run."""
+    """Return a change, and its command."""
     return {
         "what": change.what, "gives_up": change.gives_up, "cost": round(change.cost, 4), "room": change.room,
         "needed": plain_amount(change.needed), "decode": plain_amount(change.decode), "command": change.command,
@@ -338,7 +338,7 @@ def change_document(change: FitChange) -> dict[str, Any]:
 
 
 def plain_amount(amount: Quantity) -> dict[str, Any]:
-    """An amount with its certainty; null where nobody knows."""
+    """Return an amount with its certainty; null if unknown."""
     known = amount.known
     return {
         "low": amount.low if known else None, "mid": amount.mid if known else None,
@@ -347,7 +347,7 @@ def plain_amount(amount: Quantity) -> dict[str, Any]:
 
 
 def rows(found: Iterable[TermComparison]) -> list[dict[str, Any]]:
-    """Predicted beside real: bytes, or tokens where the name says so. ``logged`` is there where a log says it."""
+    """Return predicted beside real: bytes, or tokens if the name says so. ``logged`` is present if a log states it."""
     return [
         {
             "name": row.name, "device": row.device, "predicted": row.predicted.mid, "low": row.predicted.low,
@@ -359,7 +359,7 @@ def rows(found: Iterable[TermComparison]) -> list[dict[str, Any]]:
 
 
 def correction(found: Correction | None) -> dict[str, Any] | None:
-    """What predictions were, or are going to be, mended by."""
+    """Return the corrections of predictions, present or future."""
     if found is None:
         return None
     return {

@@ -11,14 +11,14 @@ from intermodal.hints import setting
 from intermodal.sizing.kv_cache import TYPES
 
 Engine = Literal["llama.cpp", "vllm"]
-PROMPT: Final = 1000  # tokens before the first word, where nobody says
+PROMPT: Final = 1000  # tokens before the first word, by default
 _TOKENS = re.compile(r"(\d+(?:\.\d+)?)\s*([km]?)", re.IGNORECASE)
 _TIMES = {"": 1, "k": 1024, "m": 1024 * 1024}
 _MOST_TOKENS = 1 << 30
 
 
 class FitQuery(Value):
-    """What somebody asks.
+    """A question to ``fit``.
 
     Attributes:
         model: a file, a URL, ``hf:OWNER/REPO…``, or a name (see ``find_model``). projector, draft: beside it, or

@@ -1,7 +1,7 @@
 """Plan a pull from a hub before any weights are fetched: which files, whether they fit, and why these.
 
-The hub's listing says files, sizes and sums; headers, read over HTTP ranges, say the rest; ``fit``'s formulas hold it
-against this machine's memory and processor, where the llama.cpp in a process of ours runs it, whatever cards there are.
+The hub's listing has files, sizes and sums; headers, read over HTTP ranges, have the rest; ``fit``'s formulas compare
+it with this machine's memory and processor, on which the embedded llama.cpp runs it, whatever cards there are.
 
 ONNX files are below: an encoder with a head, or a model of images and text. ``config.json``, read before the first byte
 of weights, says what model it is and which runtime opens it. Of small files a hub has no SHA-256: they are read at the
@@ -84,13 +84,13 @@ class Variant(Value):
 
 
 class HubPull(Value):
-    """What a pull would bring.
+    """The contents of a pull.
 
     Attributes:
-        model: as it would be pinned. report: what ``fit`` says of it on this machine; None of one in ONNX, which is
-            held against ``room``, the bytes of memory that are free.
-        why: why this quantization, "" where there was nothing to choose.
-        moved: where the branch it was pulled from is now, "" where it is where it was or nobody asked.
+        model: as it would be pinned. report: of ``fit`` on this machine; None for a model in ONNX, which is compared
+            with ``room``, the bytes of free memory.
+        why: why this quantization, "" if there was no choice.
+        moved: the present commit of the branch it was pulled from, "" if it is the same or unknown.
         cards: the machine has some, which ``report`` does not count.
     """
 
@@ -114,12 +114,14 @@ class HubPull(Value):
 
 
 def find_pinned(said: str, weights: WeightsStore) -> LockedModel | None:
-    """What was pulled under this name, or last of this repository (and quantization or file, where one is named)."""
+    """Return the model pulled under this name, or last from this repository (and quantization or file, if one is
+    named).
+    """
     return max(find_all_pinned(said, weights), key=lambda model: model.date, default=None)
 
 
 def find_all_pinned(said: str, weights: WeightsStore) -> list[LockedModel]:
-    """All that was pulled of a repository, or what was under a name."""
+    """Return all models pulled from a repository, or the one under a name."""
     models = weights.lock.models()
     wanted = parse_hub_reference(said)
     if wanted is None:
@@ -140,10 +142,10 @@ async def hub_pull(
     said: str, weights: WeightsStore, machine: Machine, env: Mapping[str, str], *, update: bool = False,
     taken: frozenset[str] = frozenset(),
 ) -> HubPull:  # fmt: skip
-    """What ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, or the name of a row of a hub, would bring.
+    """Return the contents of ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``, or of a named row of a hub.
 
-    What was pulled before is pinned: the same commit and sums, unless ``update`` asks for what is there now. ``taken``:
-    names that others, who are not here yet, will have.
+    An earlier pull is pinned: the same commit and sums, unless ``update`` requests the present ones. ``taken``: names
+    of other models in the same pull.
 
     Raises:
         UsageError: several models, or none of that name. WeightsError: the hub does not give it, or has other bytes
@@ -193,8 +195,8 @@ async def hub_pull(
 async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) -> tuple[FitQuery, str]:
     """The wish with the file and the projector of a repository that pulling it would bring, and why this quantization.
 
-    The machine is the one that is asked about, cards and all. What names no repository of GGUF files is as it is; where
-    the hub lists nothing, what is wrong shows when the model is read.
+    The machine is the one in question, cards and all. A name that is no repository of GGUF files is returned unchanged;
+    if the hub lists nothing, reading the model reports the error.
     """
     wanted = parse_hub_reference(wish.model)
     if wanted is None or wish.engine == "vllm" or (wanted.file and not is_model(wanted.file)):
@@ -216,7 +218,7 @@ async def as_pulled(wish: FitQuery, machine: Machine, env: Mapping[str, str]) ->
 
 
 def _same_model(before: LockedModel, wanted: HubReference, listed: HubListing) -> HubReference:
-    """What an update takes where nobody says: the file that was pulled, else its quantization, as it keeps its name."""
+    """Return the default of an update: the file that was pulled, else its quantization, as it keeps its name."""
     if wanted.file or wanted.quant or before.runtime != "llama":
         return wanted
     path = before.files[0].path
@@ -228,7 +230,9 @@ def _same_model(before: LockedModel, wanted: HubReference, listed: HubListing) -
 async def _again(
     before: LockedModel, wanted: HubReference, said: str, machine: Machine, env: Mapping[str, str]
 ) -> HubPull:
-    """What was pulled, as it was, with where its branch is now. Raises WeightsError where the hub has other bytes."""
+    """Return the pulled model, with the present commit of its branch. Raises WeightsError if the hub has other
+    bytes.
+    """
     if wanted.revision not in ("main", before.asked, before.revision):
         raise UsageError(
             f"is pinned to {before.revision[:12]} ({before.asked}), and {wanted.revision} is asked for", where=said,
@@ -261,7 +265,7 @@ async def _again(
 
 
 def _row_of(repo: str, quantization: str, weights: WeightsStore) -> WeightsRow | None:
-    """The row that ships of this repository and quantization: then more is known of the model than its header says."""
+    """Return the shipped row of this repository and quantization, which has more facts than a header."""
     for row in weights.shipped():
         known = parse_hub_reference(row.hub) if row.hub else None
         same = known is not None and known.repo.lower() == repo.lower()
@@ -287,7 +291,7 @@ async def _shape(repo: str, file: str, revision: str, env: Mapping[str, str]) ->
     try:
         return (await remote_model(f"hf:{repo}/{file}@{revision}", env=env)).shape
     except WeightsError as error:
-        error.where = f"hf:{repo}/{file}"  # the commit tells nobody anything
+        error.where = f"hf:{repo}/{file}"  # the commit tells the user nothing
         raise
 
 
@@ -331,7 +335,8 @@ def _variant(name: str, by_name: Mapping[str, HubFile], wanted: HubReference) ->
 
 
 def _stem(base: str) -> str:
-    """What a file of a model is called apart from its quantization, how that was made, and which part it is.
+    """Return the name of a model's file without its quantization, the quantization's method, and the number of its
+    part.
 
     >>> _stem("Qwen3-4B-UD-IQ2_M.gguf"), _stem("qwen3-4b-q8_0-00001-of-00002.gguf")
     ('qwen3-4b', 'qwen3-4b')
@@ -341,7 +346,7 @@ def _stem(base: str) -> str:
 
 
 def _projector(listed: HubListing) -> HubFile | None:
-    """What gives the model eyes or ears; of several the one in the type that runs best."""
+    """Return the projector for the model's pictures or sound; of several the one in the type that runs best."""
     found = [file for file in listed.files if is_projector(file.name)]
 
     def place(file: HubFile) -> tuple[int, str]:
@@ -355,10 +360,10 @@ async def _chosen(
     variants: Sequence[Variant], eyes: ModelShape | None, wanted: HubReference, revision: str, machine: Machine,
     env: Mapping[str, str],
 ) -> tuple[Variant, FitReport, str]:  # fmt: skip
-    """The best that fits, else the smallest, with what ``fit`` says of it.
+    """Return the best that fits, else the smallest, with its report.
 
-    Headers are read of those alone that may be it: quantizations of one model differ by the bytes of their files, so
-    what the first one needs says what the others need.
+    Only headers of candidates are read: quantizations of one model differ by the bytes of their files, so the demand of
+    the first one gives that of the others.
     """
     ranked = _ranked(variants)
     tried: dict[str, FitReport] = {}
@@ -397,7 +402,7 @@ def _ranked(variants: Sequence[Variant]) -> list[Variant]:
 
 
 def _loss(name: str) -> float:
-    """The growth of perplexity; where nobody published it, that of the next one with fewer bits that is known."""
+    """Return the growth of perplexity; if it is not published, that of the next known one with fewer bits."""
     found = QUANTIZATIONS.get(name)
     if found is None:
         return float("inf")
@@ -470,7 +475,7 @@ def _check_names(model: LockedModel, said: str) -> None:
 
 
 def row_of(pull: HubPull, weights: WeightsStore) -> WeightsRow:
-    """The row that progress is told of."""
+    """Return the row for progress reports."""
     return pull.model.row(next((row for row in weights.shipped() if row.name == pull.model.name), None))
 
 
@@ -501,7 +506,7 @@ def check_fits(pull: HubPull) -> None:
 # ---- ONNX files -------------------------------------------------------------------------------------
 
 
-# What a repository may have beside the files with 32 bits a weight, as its names end, the best first.
+# Suffixes of file names that a repository may have beside its 32-bit weights, best first.
 ENDINGS: Final = ("", "_fp16", "_int8", "_quantized")
 _WITHIN: Final = ("onnx/", "")  # folders of a repository
 _OUTSIDE: Final = ("_data", ".data")  # files in which some models keep their weights
@@ -518,7 +523,7 @@ class OnnxSelection(NamedTuple):
 
 
 def has_onnx(listed: HubListing, wanted: HubReference) -> bool:
-    """Whether the models of a repository are ONNX files, as far as something else is not asked for."""
+    """Return whether the models of a repository are ONNX files, unless another format is requested."""
     if wanted.file:
         return wanted.file.endswith(".onnx")
     names = [file.name for file in listed.files]
@@ -548,7 +553,7 @@ async def onnx_pull(
 
 
 async def _sum(file: HubFile, wanted: HubReference, listed: HubListing, said: str, env: Mapping[str, str]) -> str:
-    """The SHA-256 of a file: as listed, else of what it is at the commit, where it is small; "" where nobody knows."""
+    """Return the SHA-256 of a file: as listed, else computed at the commit, if it is small; "" if unknown."""
     if file.sha256 or file.name.endswith(".onnx") or file.size > SMALL or not _COMMIT.fullmatch(listed.revision):
         return file.sha256
     return hashlib.sha256(await _read(file.name, SMALL, wanted, listed, said, env)).hexdigest()

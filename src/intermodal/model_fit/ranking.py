@@ -59,11 +59,10 @@ class RankedModel(Value):
     """One model.
 
     Attributes:
-        where: "here" on disk, "pull" by ``intermodal pull``, "open" its weights are somewhere. store: whose folder.
-        tier: how strong it is, "" where nobody knows; evidence: by what, "proxy" for its size. exact: sized by its
-            header.
-        weight: parameters that count for its strength within a tier: of a mixture of experts the geometric mean of all
-            and of those of a token. 0 where nobody knows.
+        where: "here" on disk, "pull" by ``intermodal pull``, "open" its weights are elsewhere. store: whose folder.
+        tier: its strength, "" if unknown; evidence: for it, "proxy" for its size. exact: sized by its header.
+        weight: parameters that count for its strength within a tier: for a mixture of experts the geometric mean of all
+            and of those of a token. 0 if unknown.
     """
 
     name: str
@@ -83,7 +82,7 @@ class RankedModel(Value):
 
 
 class RankingQuery(Value):
-    """What is to be ranked: ``context`` tokens of each of ``slots`` texts (0 for the usual), types of the cache."""
+    """The request of a ranking: ``context`` tokens of each of ``slots`` texts (0 for the usual), types of the cache."""
 
     context: int = 0
     slots: int = 1
@@ -132,7 +131,7 @@ def _rank(each: RankedModel) -> tuple[float, ...]:
 
 
 def strength_rank(tier: str, evidence: str) -> tuple[int, int]:
-    """Of a tier and of what it rests on, the higher the stronger; -1 where nobody knows."""
+    """Return the rank of a tier and its evidence, the higher the stronger; -1 if unknown."""
     return (
         TIERS.index(tier) if tier in TIERS else -1,
         _EVIDENCE.index(evidence) if evidence in _EVIDENCE else -1,
@@ -140,7 +139,7 @@ def strength_rank(tier: str, evidence: str) -> tuple[int, int]:
 
 
 def strength_size(parameters: float, active: float | None) -> float:
-    """What counts of a size for strength."""
+    """Return the size that counts for strength."""
     return math.sqrt(parameters * (active or parameters))
 
 
@@ -228,12 +227,12 @@ def _open(machine: Machine, known: Mapping[str, Model], wanted: RankingQuery) ->
 
 
 def _does(model: Model | None, work: Work) -> bool:
-    """Whether it does that kind of work; of a model that nothing is known of, whether it is chat."""
+    """Return whether it does that kind of work; a model without facts counts as chat."""
     return work == "chat" or (model is not None and "image" in model.input)
 
 
 def _tier(model: Model | None) -> tuple[str, str]:
-    """Of writing, else of its first task, and the level of its evidence; "" where nobody knows."""
+    """Return the tier of writing, else of its first task, and the level of its evidence; "" if unknown."""
     if model is None or not model.strength:
         return "", ""
     found = next((one for one in model.strength if one.task == "text-generation"), model.strength[0])
@@ -254,7 +253,7 @@ def _check(machine: Machine, needed: Quantity, wanted: RankingQuery) -> Capacity
 
 
 def memory_needed(row: WeightsRow, model: Model | None) -> tuple[Quantity, float]:
-    """Bytes of memory, and parameters, as far as known; unknown where nobody says how large it is."""
+    """Return bytes of memory, and parameters, as far as known; unknown if its size is."""
     whole = row.size
     known = model.parameters if model is not None else None
     served = served_row(row.name)
@@ -285,7 +284,7 @@ def check_row_fits(row: WeightsRow, model: Model | None, machine: Machine) -> No
 
 
 def fetched_size(row: WeightsRow, model: Model | None) -> float:
-    """Bytes to fetch: stated, else of its parameters in its quantization; 0 where nobody says."""
+    """Return bytes to fetch: stated, else of its parameters in its quantization; 0 if unknown."""
     named = row.hub.rpartition(":")[2].upper()
     parameters = model.parameters if model is not None else None
     return float(row.size) or (weight_bytes(parameters, named) if named in QUANTIZATIONS and parameters else 0.0)
@@ -297,7 +296,7 @@ def served_row(name: str) -> ServedRow | None:
 
 
 def row_model(name: str, weights: WeightsStore) -> Model | None:
-    """The model whose weights a row of ``pull --list`` has, or what was pulled of a hub."""
+    """Return the model of a row of ``pull --list``, or of a pulled hub model."""
     served = served_row(name)
     said = next((row.model for row in weights.shipped() if row.name == name), "")
     row = shipped_rows().rows.get(served.id if served is not None else said)

@@ -3,7 +3,7 @@
 Strength is as ``fit --all`` ranks: its tier, what that rests on, then its parameters, which are a proxy. For chat,
 models of text alone come before those of the same tier that see: some of their parameters are for pictures.
 
-What is pulled runs on the processor, whatever cards there are: it is held against the memory.
+Pulled models run on the processor, whatever cards there are: they are compared with the memory.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class ModelProposal(Value):
     """A model that could be pulled, or is here.
 
     Attributes:
-        size: bytes to fetch. check: the memory it takes, and what is free. tier: "" where nobody knows.
+        size: bytes to fetch. check: the memory it takes, and the free memory. tier: "" if unknown.
         evidence, weight: as of a ``Candidate`` of ``fit --all``.
         alone: it does this work alone; a model that sees as well does not chat alone.
-        seconds: that ``what`` takes, unknown where nobody timed it. decode: tokens a second of an answer.
+        seconds: that ``what`` takes, unknown if not measured. decode: tokens a second of an answer.
     """
 
     name: str
@@ -70,7 +70,7 @@ class ModelProposal(Value):
 
     @property
     def slow(self) -> bool:
-        """Whether its answers come slower than they are read, or it hears slower than one speaks."""
+        """Return whether its answers come slower than they are read, or it transcribes slower than real time."""
         if self.work == "speech":
             return self.seconds.known and self.seconds.mid > SPEECH
         return self.decode.known and 0 < self.decode.mid < SLOW
@@ -93,7 +93,7 @@ def recommend(machine: Machine, weights: WeightsStore, work: Work) -> Recommenda
     quick = [each for each in fitting if not each.slow]
     if not fitting:
         return Recommendation(work=work, chosen=None, why=f"none of {len(known)} models certainly fits", known=known)
-    chosen = sorted(quick or fitting, key=_strength)[-1]  # of equals the later row: it is newer
+    chosen = sorted(quick or fitting, key=_strength)[-1]  # of equals take the later row, which is newer
     stronger = [each for each in known if _strength(each) > _strength(chosen)]
     large = [each.name for each in stronger if each.verdict != "fits"]
     slow = [each.name for each in stronger if each.verdict == "fits"]
@@ -145,7 +145,7 @@ def _proposals(machine: Machine, weights: WeightsStore, work: Work) -> list[Mode
 
 
 def _does(model: Model, work: Work) -> bool:
-    """Whether it does this work: of those that make vectors, on texts as long as the one that is timed."""
+    """Return whether it does this work: for embedding models, on texts as long as the timed one."""
     long = work != "embedding" or model.context is None or model.context >= PROMPT
     return _TASKS[work] in model.tasks and long
 
@@ -153,7 +153,7 @@ def _does(model: Model, work: Work) -> bool:
 def _seconds(
     row: WeightsRow, model: Model, work: Work, parameters: float, machine: Machine
 ) -> tuple[Quantity, str, Quantity]:
-    """What a usual piece of its work takes, which that is, and tokens a second of an answer."""
+    """Return the seconds of a usual piece of its work, the piece, and tokens a second of an answer."""
     if work == "speech":
         served = served_row(row.name)
         factor = served.speed.realtime_factor if served is not None and served.speed is not None else None

@@ -16,7 +16,7 @@ PLAIN: Final = "#=+-"
 def bar_lines(
     name: str, parts: Sequence[tuple[str, float]], room: float, gib: float, *, plain: bool = False
 ) -> list[str]:
-    """One stacked bar, ``room`` marked on it, and which filling is what. ``gib``: of the room, as it is said."""
+    """Return one stacked bar, ``room`` marked on it, and its legend. ``gib``: of the room, as shown."""
     fills = PLAIN if plain else FILLS
     most = max(room, sum(amount for _, amount in parts)) or 1
     drawn = "".join(fills[index % len(fills)] * round(WIDTH * amount / most) for index, (_, amount) in enumerate(parts))
@@ -27,7 +27,7 @@ def bar_lines(
 
 
 def change_lines(changes: Iterable[FitChange], users: int) -> Iterator[str]:
-    """Changes: what each is, what it costs, and what to run. ``users``: texts that are written at once."""
+    """Return changes with their costs and commands. ``users``: texts that are written at once."""
     each = " of each text" if users > 1 else ""
     for change in changes:
         low, high = rate(change.decode.low), rate(change.decode.high)

@@ -19,7 +19,7 @@ from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.speed import ModelSpeed, model_speed
 from intermodal.sizing.vllm import VllmCapacity, VllmSettings, vllm_capacity
 
-CONTEXT = 8192  # tokens of a text, where the model has more and nobody says
+CONTEXT = 8192  # tokens of a request, where the model allows more and none are stated
 _CACHES = {"f16": 2, "bf16": 2, "f32": 4, "q8_0": 1}  # bytes of a number; vLLM's own eight bits are fp8
 
 
@@ -48,7 +48,7 @@ class VllmReport(Value):
 
     @property
     def parts(self) -> tuple[tuple[str, float], ...]:
-        """What one card is divided into, in bytes: what is left of the share that vLLM takes is for texts."""
+        """Return the division of one card, in bytes: the rest of the share that vLLM takes is for texts."""
         found = self.served
         return ("weights", found.weights.mid), ("overhead", found.overhead.mid), ("keys and values", found.cache.mid)
 
@@ -65,7 +65,7 @@ def vllm_report(
     wish: FitQuery, subject: ModelReference, shape: ModelShape, machine: Machine, *, here: bool,
     corrections: tuple[Correction, ...] = (),
 ) -> VllmReport:  # fmt: skip
-    """The answer, of values alone. ``corrections``: what was measured of its files on this machine.
+    """Return the report, from values alone. ``corrections``: measurements of its files on this machine.
 
     Raises:
         UsageError: there is no card, it is one that vLLM does not run on, the cards do not divide the model, or keys

@@ -32,13 +32,13 @@ from intermodal.plans.statistics import Statistics
 from intermodal.request import TIERS, Tier
 
 Job = Literal["generate", "transcribe", "read", "describe", "embed", "speak", "score", "draw"]
-SHAPES = 256  # of requests, of which it is remembered what the rules of endpoints left
+SHAPES = 256  # request shapes whose eligible endpoints are cached
 LISTED = 4  # ids a rejection names
 LEAST_READING_TIER = TIERS.index("small")  # below it, an unmeasured vision model is assumed to see shapes, not letters
 BAND = 4  # the chosen one and three fallbacks
 _KEY, _LIKENESS = "_planner_index", "_planner_likeness"
 _WRITES: tuple[Task, ...] = ("text-generation", "image-text-to-text", "audio-text-to-text")
-_EVIDENCE = {"proxy": 1.0, "benchmark": 2.0, "measured": 3.0}  # of a tier; what only a row declares is less
+_EVIDENCE = {"proxy": 1.0, "benchmark": 2.0, "measured": 3.0}  # of a tier; a declared one is worth less
 LAST_DAY = "9999-12-31"  # without a date the newest rules hold
 
 JOBS: dict[Task, tuple[Job, ...]] = {
@@ -112,7 +112,7 @@ class EndpointGroup(Struct, eq=False):
         return self.tiers.get(task, general)
 
     def take_over(self, other: EndpointGroup | None) -> None:
-        """Take over what was computed for the same members in another catalog with the same token rules."""
+        """Reuse results for the same members in another catalog with the same token rules."""
         if other is not None and other.first is self.first and other.members == self.members:
             self.rules_by_day, self.sheets, self.bands, self.ideals = (
                 other.rules_by_day,
@@ -142,7 +142,7 @@ class CatalogIndex:
         self._away: dict[str, float] = {}
         self._standings: dict[tuple[str, Task], tuple[float, float, float]] = {}
         self._informed: tuple[Statistics, Statistics] | None = None
-        # What the endpoint rules left of a request's shape (see ``eligibility/eligible_endpoints.py``).
+        # The eligible endpoints of a request's shape (see ``eligibility/eligible_endpoints.py``).
         self.survivors: BoundedCache[object, object] = BoundedCache("endpoints left by shape", SHAPES)
 
     @cached_property
@@ -191,7 +191,7 @@ class CatalogIndex:
         return found
 
     def informed(self, statistics: Statistics) -> Statistics:
-        """Return statistics extended by what is known of a model at other endpoints; cached for the latest epoch."""
+        """Return statistics extended by those of the same model at other endpoints; cached for the latest epoch."""
         if not statistics.rows:
             return statistics
         if self._informed is None or self._informed[0] is not statistics:
@@ -370,7 +370,7 @@ def undominated_members(members: list[Endpoint], as_of: str, effort: ThinkingReq
     if len(members) <= BAND:
         return tuple(members)
     points = [rate_dimensions(known_rates(each, as_of, effort)) for each in members]
-    # Only what differs can decide; most endpoints share most figures.
+    # Only varying figures can decide; most endpoints share most figures.
     varying = [place for place, column in enumerate(zip(*points, strict=True)) if len(set(column)) > 1]
     slim = [tuple([point[place] for place in varying]) for point in points]
     order = sorted(range(len(members)), key=lambda place: (_sum(slim[place]), slim[place], members[place].id))

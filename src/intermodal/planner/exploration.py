@@ -1,10 +1,10 @@
 """Choose an unmeasured endpoint that is worth a few requests, since it may be better than the chosen one.
 
-Between a measurement and a cautious guess the measurement always wins, and what is never chosen is never measured. The
-remedy is optimism in the face of uncertainty (Lai and Robbins, Advances in Applied Mathematics, 1985): an unmeasured
-endpoint counts at the low end of its range. The cost of a bad guess is bounded: the endpoint is no more expensive than
-the chosen one, no weaker, loses no more and is no farther away, so at worst a few requests take longer. The plan names
-the endpoint; ``executor`` decides which runs try it.
+Between a measurement and a cautious guess the measurement always wins, and an endpoint that is never chosen is never
+measured. The remedy is optimism in the face of uncertainty (Lai and Robbins, Advances in Applied Mathematics, 1985): an
+unmeasured endpoint counts at the low end of its range. The cost of a bad guess is bounded: the endpoint is no more
+expensive than the chosen one, no weaker, loses no more and is no farther away, so at worst a few requests take longer.
+The plan names the endpoint; ``executor`` decides which runs try it.
 """
 
 from __future__ import annotations

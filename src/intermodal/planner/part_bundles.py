@@ -53,7 +53,7 @@ class Bundle(Struct):
 
 
 def _is_about_appearance(part: PartFacts) -> bool:
-    """Return whether labels scored against a part are about what it shows; they are not where a picture is full of
+    """Return whether labels scored against a part are about its appearance; they are not if a picture is full of
     text.
     """
     return part.kind in ("image", "video") and not is_page(part)
@@ -69,7 +69,7 @@ def make_bundles(
     compared = sum(part.kind == "image" for part, _ in media) > 1
     by_shape: dict[Shape, Bundle] = {}
     for (part, detail), shape in zip(media, shapes, strict=True):
-        alone = bool(policy.private or part.outcomes)  # its name, or what was made of it, sets it apart
+        alone = bool(policy.private or part.outcomes)  # its name, or an earlier outcome, sets it apart
         bundle = None if alone else by_shape.get(shape)
         if bundle is None:
             needs = aspects_needed(

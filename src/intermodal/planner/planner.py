@@ -1,4 +1,4 @@
-"""``plan``: resolve the request, search, choose, and explain what was not chosen."""
+"""``plan``: resolve the request, search, choose, and explain the rejections."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def decide(case: PlanningCase) -> PlanDecision:
 def _check_hosts(case: PlanningCase) -> None:
     """Raise NoRoute for a host that was named and cannot be called: the caller expects its answer and no other.
 
-    While a run is under way other hosts may take over.
+    During a run other hosts may take over.
     """
     if case.resumed:
         return
@@ -213,8 +213,8 @@ def _loses_less(other: FloorSearch, settled: FloorSearch) -> bool:
 def _fallbacks(case: PlanningCase, routes: list[Route], chosen: Route) -> list[Route]:
     """Return the best route of each other endpoint; routes that keep what the question needs come first.
 
-    A fallback runs without anybody's approval, so a route that would answer about a colour from text read in a photo
-    comes only after routes that see the photo.
+    A fallback runs without approval, so a route that would answer about a colour from text read in a photo comes only
+    after routes that see the photo.
     """
     good: dict[str, Route] = {}
     rest: dict[str, Route] = {}

@@ -164,7 +164,7 @@ class PlanningCase(Struct):
 
     @property
     def resumed(self) -> bool:
-        """Return whether the plan is remade while a run is under way."""
+        """Return whether the plan is remade during a run."""
         return any(part.outcomes for part in self.facts.parts)
 
     def shares_question(self, describer: Endpoint) -> bool:
@@ -344,7 +344,7 @@ def _special(known: CatalogIndex, ids: frozenset[str]) -> dict[int, set[str]]:
 
 
 def check_labels(policy: Policy, facts: Facts) -> None:
-    """A label with a slip of the pen must not leak what it was to protect."""
+    """A misspelt label must not leak what it was to protect."""
     if not policy.private and not policy.release:
         return
     names = [name for part in facts.parts for name in (part.name, *part.origins)]
@@ -412,8 +412,8 @@ def _job(request: Request) -> tuple[Job, str]:
 
 
 def question_of(request: Request) -> str:
-    """What the sender says in the last message, its two ends if it is long; while tools are called, in the last one
-    before. Media that came with the results of tools are shown in a message after them, in which nobody says anything.
+    """Return the sender's words in the last message, both ends of a long one; during tool calls, those of the message
+    before. Media of tool results are in a later message without words.
     """
     text = ""
     for place, message in reversed(list(enumerate(request.messages))):
@@ -427,7 +427,7 @@ def question_of(request: Request) -> str:
 
 
 def question_excerpt(text: str) -> str:
-    """Return the text that is examined for what it asks: all of it, or both ends of a long one."""
+    """Return the text that is examined for needs: all of it, or both ends of a long one."""
     half = QUESTION_CHARS // 2
     return text if len(text) <= QUESTION_CHARS else f"{text[:half]} {text[-half:]}"
 

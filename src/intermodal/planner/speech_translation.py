@@ -1,4 +1,4 @@
-"""Translation of speech: two kinds of routes, each planned as what it is, and the better one taken.
+"""Translation of speech: two kinds of routes, each planned on its own terms, and the better one chosen.
 
     a transcriber that translates   transcribes into another language in one call (Whisper: English only)
     a model that translates         gets a transcript, or the sound itself, and writes the translation
@@ -180,7 +180,7 @@ def _with(case: PlanningCase, plan: Plan, other: Plan) -> Plan:
 
 
 def _comparison(candidate: Candidate, into: str) -> str:
-    """Return one kind of route in numbers, and what it keeps of the speech."""
+    """Return one kind of route in numbers, and the aspects of the speech that it keeps."""
     total, last = candidate.total, candidate.last
     costs = f"{numbers.money(total.cost)}, {numbers.seconds(total.seconds)}"
     if last.op == "transcribe":

@@ -1,4 +1,4 @@
-"""What happens to a request before it is planned: everything that the planner reads is gathered here, once.
+"""Gather everything that the planner reads about a request, once, before it is planned.
 
 prepare.py       the phases in order, on one screen: read it first
 open_media.py    opens the media of a request; what its question needs of them is estimated meanwhile

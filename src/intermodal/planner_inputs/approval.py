@@ -1,4 +1,6 @@
-"""Whether a plan may still be run: its media and endpoints are the approved ones, and every endpoint can be called."""
+"""Check whether a plan may still be run: its media and endpoints are the approved ones, and every endpoint can be
+called.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
 
 
 def check_callable(plan: Plan, catalog: Catalog) -> None:
-    """Raise NoRoute where a plan was made without what it takes to call an endpoint of it: a key."""
+    """Raise NoRoute if the plan lacks what it takes to call one of its endpoints: a key."""
     for step in plan.chosen.steps:
         endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
         if endpoint is not None and not endpoint.ready:

@@ -57,7 +57,7 @@ async def open_media(
 
 
 async def _media_kinds(fetcher: CachingFetcher) -> frozenset[Kind]:
-    """The kinds of the files that were read, by their first bytes; others are told when they are opened."""
+    """Return the kinds of the files that were read, by their first bytes; others become known when they are opened."""
     from intermodal.media.request_media import sniff_loaded
 
     found: set[Kind] = set()

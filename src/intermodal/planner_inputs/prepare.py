@@ -1,11 +1,11 @@
-"""The way of a request to the planner: each phase once, in this order.
+"""From a request to the planner's inputs: each phase once, in this order.
 
-    expand     documents, mails and archives are replaced by what is in them
+    expand     documents, mails and archives are replaced by their contents
     label      privacy labels of the config are added
-    open       every part is fetched, recognised and probed; what the question needs of them is estimated meanwhile
-    recall     what earlier readings of the same bytes found is added
-    discover   servers on this machine are looked for
-    catalog    the endpoints known now, at the context that the machine has memory for
+    open       every part is fetched, recognised and probed; the question's needs are estimated meanwhile
+    recall     results of earlier readings of the same bytes are added
+    discover   servers on this machine are looked up
+    catalog    the known endpoints, with contexts that the machine has memory for
     count      tokens are counted where a vocabulary or a server can
     collect    facts, catalog, machine, statistics and the date become the planner's ``Inputs``
     rank       pages of documents that do not fit whole are ranked by an encoder

@@ -20,8 +20,9 @@ LONG_TEXT = 64 << 10  # characters counted at once, in 15 ms; more are counted i
 async def with_token_counts(
     opened: OpenedRequest, request: Request, catalog: Catalog, by: TokenCounter, env: Mapping[str, str], *, ask: bool
 ) -> OpenedRequest:
-    """``opened`` with exact counts of its texts: by vocabularies that are here, and by servers that count text, which
-    are asked where ``ask`` says so."""
+    """Return ``opened`` with exact counts of its texts: by local vocabularies, and by servers that count text, which
+    are called if ``ask`` says so.
+    """
     names, parts = vocabularies_to_count(catalog), opened.facts.parts
     long = (
         by.cold
@@ -44,7 +45,7 @@ def _with_vocabulary_counts(
 
 
 def _as_sent(request: Request) -> Callable[[int, str], str] | None:
-    """How the text of a part goes into a prompt, where some of it is data of files; None where all of it stands."""
+    """Return the text of a part as it goes into a prompt, if some of it is data of files; None if it goes unchanged."""
     data = {index for index, _, part in request.parts() if isinstance(part, MediaPart) or _is_data(part)}
     if not data:
         return None

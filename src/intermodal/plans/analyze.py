@@ -18,12 +18,11 @@ _NEGLIGIBLE = 0.05  # seconds: below this a q-error grades the clock
 
 
 def explain_analyze(plan: Plan, result: Result) -> str:
-    """What each step was expected to take, what it took, and how far apart that is (1.0 is perfect).
+    """Return for each step estimate, actual and their ratio (1.0 is perfect).
 
-    Tokens and money outside the range that was promised are said to be. Cached steps are marked and not graded: they
-    say nothing about the estimate. Where there are any, or steps that did not run, the total is that of the steps that
-    ran, estimate and actual alike. What checks found, attempts that failed, and
-    where the plan was made again, follows the steps.
+    Tokens and money outside the promised range are marked. Cached steps are marked and not graded: they do not test the
+    estimate. If there are any, or steps that did not run, the total covers the steps that ran, estimate and actual
+    alike. Findings of checks, failed attempts, and replanning follow the steps.
     """
     actuals = {actual.step: actual for actual in result.actuals}
     route = _route(plan, result)
@@ -67,14 +66,16 @@ def _route(plan: Plan, result: Result) -> Candidate:
 
 
 def _unplanned(actual: Actual, step: Step | None, result: Result) -> str:
-    """A step of another route, as far as the run tells what it was."""
+    """Return a step of another route, as far as the run describes it."""
     words = "  ".join(word for word in unplanned(actual, step, result) if word)
     took = "cached" if actual.cached else f"{numbers.plain_seconds(actual.seconds)} s"
     return f"not in the plan: {words[:1].upper()}{words[1:]}  {took}"
 
 
 def _checked(route: Candidate, result: Result) -> list[str]:
-    """What each planned check found, what others found where something was wrong, and prices nobody had to pay."""
+    """Return the findings of each planned check, those of others that found problems, and prices that did not fall
+    due.
+    """
     checks = list(dict.fromkeys(check for some in checks_by_step(route).values() for check in some))
     lines: list[str] = []
     spared: list[Check] = []
@@ -109,7 +110,7 @@ def _spared(checks: list[Check]) -> list[str]:
 
 
 def _failed(each: AttemptFailed) -> str:
-    """An attempt that failed: when, why, whether it is paid for, and what followed."""
+    """Return a failed attempt: time, reason, charge, and what followed."""
     status = f" ({each.status})" if each.status else ""
     then = {
         "resend": f"sent again after {numbers.plain_seconds(each.delay)} s",
@@ -124,7 +125,7 @@ def _failed(each: AttemptFailed) -> str:
 
 
 def _replanned(plan: Plan, result: Result) -> list[str]:
-    """Where the plan was made again, why, how long that took, and who answers now if that changed."""
+    """Return each replanning: reason, duration, and the new answering endpoint if it changed."""
     lines: list[str] = []
     answers = plan.chosen.endpoint
     for each in result.replans:
@@ -204,7 +205,7 @@ def _line(row: Row) -> str:
 
 
 def _total(plan: Plan, result: Result, steps: tuple[Step, ...], actuals: dict[str, Actual]) -> str:
-    """Everything against everything; with steps that were cached or skipped, only what ran against what it took."""
+    """Return the total, estimate against actual; with cached or skipped steps, of those that ran."""
     ran = [step for step in steps if step.id in actuals and not actuals[step.id].cached]
     spent = "unknown" if result.cost is None else f"${numbers.plain_money(result.cost)}"
     if not ran:

@@ -1,4 +1,4 @@
-"""An answer as a notebook shows it: words, pictures and sound, what it took, and the plan below it."""
+"""An answer in a notebook: text, pictures and sound, its cost, and the plan below it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from intermodal.plans.plan import Plan
 
 
 def answer_html(result: Result, plan: Plan) -> str:
-    """A fragment of HTML without scripts or links. What a model said is escaped, and its media stand in it as data."""
+    """Return a fragment of HTML without scripts or links. The model's text is escaped, and its media are embedded as
+    data.
+    """
     pieces: list[str] = []
     if result.data is not None:
         pieces.append(f"<pre>{escape(json.dumps(result.data, indent=2, ensure_ascii=False))}</pre>")
@@ -44,7 +46,7 @@ def _data(media_type: str, data: bytes) -> str:
 
 
 def _took(result: Result) -> str:
-    """Who answered, and tokens, money and seconds; what nobody knows is left out, or said."""
+    """Return the answering endpoint, tokens, money and seconds; unknown ones are left out, or marked."""
     usage = result.usage
     tokens = [
         f"{count:,} tokens {way}"

@@ -1,11 +1,11 @@
-"""What a step occupies of this machine while it runs, and when steps run that share it.
+"""The cores that a step occupies on this machine, and the schedule of steps that share it.
 
-The rules are here alone: the planner adds up its seconds by them (``schedule``), and the executor lets steps begin by
-them (``executor/run_state.py``). A step needs cores, and somebody who does it. There is one process of a kind that
-reads, and one that hears, with so many threads each; decoders (media workers) have a thread each, and there may be
-several. A step begins in the order in which steps became ready, when who does it is free and cores suffice. Whoever
-waits for another step's process is passed by; whoever waits for cores is not, or a step that needs many would wait for
-ever. A model that writes takes all cores: two of them at once are slower than one after the other.
+The rules are here alone: the planner adds up its seconds by them (``schedule``), and the executor starts steps by them
+(``executor/run_state.py``). A step needs cores, and a process. There is one OCR process and one speech process, with
+several threads each; decoders (media workers) have a thread each, and there may be several. A step begins in the order
+in which steps became ready, when its process is free and cores suffice. A step that waits for its process is overtaken;
+one that waits for cores is not, or a step that needs many would never start. A model that writes takes all cores: two
+of them at once are slower than one after the other.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from intermodal.plans.machine import Machine
 
 NEAR = ("process", "machine")  # zones whose models share this machine's cores
 MOST_DECODERS = 8  # at most
-DECODER_START_SECONDS = 0.1  # seconds that the start of a decoder takes, about: a shorter job is waited for
+DECODER_START_SECONDS = 0.1  # seconds to start a decoder, about: a shorter job waits for a running one
 DECODER_BYTES = 128 << 20  # bytes of a decoder at its work: 57 to 107 MiB (benchmarks/results/large_files.md)
-# Threads from which on networks of the embedded sizes gain little: faster-whisper takes as many where nobody says.
+# Threads from which on networks of the embedded sizes gain little: faster-whisper's default.
 _ENOUGH = 4
 _PARALLEL = ("whisper", "ocr")  # protocols of processes beside which others run
 
 
 class CoreUse(NamedTuple):
-    """What a step occupies: so many cores, 0 elsewhere; and ``process``, which does one step at a time ("": a decoder,
-    of which there may be several)."""
+    """The resources of a step: cores, 0 elsewhere; and ``process``, which does one step at a time ("": a decoder, of
+    which there may be several).
+    """
 
     cores: int
     process: str = ""
@@ -48,8 +49,8 @@ REMOTE_USE = CoreUse(0)
 
 
 def threads(protocol: str, cores: int) -> int:
-    """How many threads an embedded runtime computes with: all cores, or for what others may run beside half of them,
-    and not less than four.
+    """Return the threads of an embedded runtime: all cores, or half of them for steps that others may run beside, and
+    at least four.
 
     >>> threads("llama", 8), threads("ocr", 2), threads("ocr", 6), threads("whisper", 16)
     (8, 2, 4, 8)
@@ -58,8 +59,9 @@ def threads(protocol: str, cores: int) -> int:
 
 
 def core_use(endpoint: Endpoint | None, cores: int) -> CoreUse:
-    """What a conversion by this endpoint occupies of a machine; None is a decoder. A server of this machine may be
-    anything, so it counts as one that takes all."""
+    """Return the resources of a conversion by this endpoint; None is a decoder. A server on this machine may use
+    anything, so it counts as using all cores.
+    """
     if endpoint is None:
         return DECODER_USE
     zone = endpoint.host.zone
@@ -70,8 +72,9 @@ def core_use(endpoint: Endpoint | None, cores: int) -> CoreUse:
 
 
 def decoders(machine: Machine, loads: float) -> int:
-    """How many decoders may work at once, beside runtimes that take ``loads`` bytes more: one, and each further one
-    where there are a core and memory for it. A machine that says nothing of its memory has enough."""
+    """Return how many decoders may work at once, beside runtimes that take ``loads`` bytes more: one, and another for
+    each core and its memory. A machine of unknown memory has enough.
+    """
     most = min(machine.cores, MOST_DECODERS)
     if machine.memory:
         most = min(most, 1 + int(max(0.0, machine.free - loads) // DECODER_BYTES))
@@ -123,11 +126,11 @@ class TaskGraph:
 
 
 class _Run:
-    """A schedule in the making: what runs until when, and who waits."""
+    """A schedule in the making: running steps with their ends, and waiting ones."""
 
     def __init__(self, graph: TaskGraph, seconds: Sequence[float]) -> None:
         self.starts = [0.0] * len(seconds)
-        self.running: list[tuple[float, int]] = []  # a heap: the first to end is first
+        self.running: list[tuple[float, int]] = []  # a heap by the time at which a step ends
         self.decoding = 0
         self._graph, self._seconds = graph, seconds
         self._free, self._now, self._number = graph.cores, 0.0, 0
@@ -136,7 +139,7 @@ class _Run:
         self._queues: list[deque[tuple[int, int]]] = [deque() for _ in graph.places]
 
     def begin(self, ready: list[int]) -> None:
-        """Put what is ready into its queue, and let begin what can."""
+        """Queue the steps that are ready, and start those that can."""
         needs, process = self._graph.needs, self._graph.process
         for place in ready:
             if needs[place]:
@@ -165,7 +168,7 @@ class _Run:
             self.decoding = max(self.decoding, sum(self._seconds[each] >= DECODER_START_SECONDS for each in long))
 
     def end_next(self) -> list[int]:
-        """Go on to when something ends. Returns what is ready then, in its order."""
+        """Advance to the next end of a step. Returns the steps that are ready then, in order."""
         graph, ready = self._graph, []
         self._now = self.running[0][0]
         while self.running and self.running[0][0] == self._now:
@@ -181,5 +184,5 @@ class _Run:
 
 
 def concurrent_steps(process: str, decoders: int) -> int:
-    """How many steps a process does at a time: one, and decoders as many as there may be."""
+    """Return how many steps a process does at a time: one, and decoders as many as there may be."""
     return 1 if process else decoders

@@ -27,7 +27,7 @@ _HIDDEN = ("output",)  # rejections of endpoints that do another job; ``explain_
 
 
 def explain(plan: Plan) -> str:
-    """The plan: routes, numbers, what is lost, what leaves the machine, what was not taken and why."""
+    """Return the plan as text: routes, numbers, losses, data that leaves the machine, rejections with reasons."""
     return _lines(plan, everything=False)
 
 
@@ -81,7 +81,7 @@ Child = Step | NativeInput | list[Step]
 
 
 def _children(step: Step, by_id: dict[str, Step], candidate: Candidate) -> list[Child]:
-    """What a step is made of, in part order; many alike as one list."""
+    """Return the conversions of a step, in part order; many alike as one list."""
     found: list[Child] = []
     inputs = {each.part: each for each in candidate.takes} if step is candidate.answering else {}
     for each in input_references(step):
@@ -151,7 +151,7 @@ _JSON: dict[JsonDelivery, str] = {
 
 
 def _corrected(step: Call) -> str:
-    """How the count of what goes in was corrected by earlier runs; "" where it was not."""
+    """Return how earlier runs corrected the input count; "" if they did not."""
     _, _, words = step.estimate.input_tokens.basis.partition("; ")
     return f"counted: {words}" if words else ""
 
@@ -193,7 +193,7 @@ def _what(step: Step, candidate: Candidate) -> str:
     return f"{step.title}{f'; {step.note}' if step.note else ''}"
 
 
-# What the last endpoint gets of a transform's outcome, as ``Candidate.takes`` calls it.
+# The form of a transform's outcome at the last endpoint, as in ``Candidate.takes``.
 _TAKEN_AS: dict[str, tuple[str, ...]] = {
     "render": ("document",), "frames": ("image",), "demux": ("audio",), "resize": ("image",),
 }  # fmt: skip
@@ -237,14 +237,14 @@ def _many(steps: list[Step]) -> str:
 
 
 def _checks(candidate: Candidate) -> list[str]:
-    """What is looked at on the way: escalations as conditions with a price, the rest in one line."""
+    """Return the checks of a plan: escalations as conditions with a price, the rest in one line."""
     lines: list[str] = []
     plain: dict[str, list[str]] = {}
     more = ""
     for check in candidate.checks:
         if check.op == "size":
             more = f"{check.title}: {check.note}"
-        elif check.op != "valid_json":  # that is said where the answer is
+        elif check.op != "valid_json":  # shown beside the answer
             high = check.estimate.seconds.high
             if not high:
                 plain.setdefault(check.note, []).append(check.title)
@@ -258,7 +258,7 @@ def _checks(candidate: Candidate) -> list[str]:
 
 
 def sends(sent: tuple[Send, ...]) -> list[str]:
-    """What leaves the machine, per destination."""
+    """Return the data that leaves the machine, by destination."""
     if not sent:
         return ["sends: nothing leaves this machine"]
     by_place: dict[str, list[str]] = {}

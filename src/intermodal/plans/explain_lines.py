@@ -1,4 +1,4 @@
-"""What stands beside a route, in one line each: what is sent where, other routes, and what was rejected."""
+"""Single lines beside a route: data and destinations, other routes, and rejections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from intermodal.plans.facts import Need
 from intermodal.plans.plan import Candidate, Outranked, PartNeeds, Rejected, Send
 from intermodal.plans.step import Call, Portion, Step, Transform
 
-# Loopback and private addresses: what goes there goes on to where the host row says (a proxy in front of a service).
+# Loopback and private addresses: requests to them go on to where the host row states (a proxy in front of a service).
 _NEAR = re.compile(r"localhost\b|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[?::1|\[?f[cd]")
 
 
@@ -21,7 +21,7 @@ def place(sent: Send) -> str:
 
 
 def brief(candidate: Candidate) -> str:
-    """A fallback: who answers, by which way, what is lost, what it takes, where it sends."""
+    """Return a fallback: endpoint, route, losses, cost, destination."""
     figures = f"{numbers.money(candidate.total.cost)}  {numbers.seconds(candidate.total.seconds)}"
     away = _destinations(candidate)
     sends = f"  sends to {away}" if away else ""
@@ -29,7 +29,7 @@ def brief(candidate: Candidate) -> str:
 
 
 def one_line(candidate: Candidate) -> str:
-    """The route with its price and seconds, what leaves the machine, and what is lost, on one line."""
+    """Return the route with its price and seconds, the data that leaves the machine, and its losses, on one line."""
     estimate = candidate.total
     away = _destinations(candidate)
     leaves = f"sends to {away}" if away else "nothing leaves this machine"
@@ -44,14 +44,14 @@ def _destinations(candidate: Candidate) -> str:
 
 
 def missing(candidate: Candidate) -> str:
-    """What a route loses of what seems to be needed, to stand behind its summary; "" when nothing."""
+    """Return the needs that a route seems to lose, to follow its summary; "" if none."""
     lost = dict.fromkeys(warning.split(" ", 2)[1] for warning in candidate.warnings if warning.startswith("loses "))
     fewer = "; leaves out pages" if any(warning.startswith("leaves out ") for warning in candidate.warnings) else ""
     return f"{'; loses ' if lost else ''}{', '.join(lost)}{fewer}"
 
 
 def needs(part_needs: PartNeeds) -> str:
-    """What the question needs of a part, with the evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
+    """Return the question's needs of a part, with the evidence: 'call.wav: tone (0.92, like "Is she angry?")'."""
     words = [_need(need) for need in part_needs.needed]
     if part_needs.unsure:
         words.append(f"unsure: {', '.join(map(_need, part_needs.unsure))}")
@@ -68,7 +68,7 @@ def outranked(other: Outranked) -> str:
 
 
 def rejected(row: Rejected) -> str:
-    """A reason, and whom it concerns."""
+    """Return a reason, and the endpoints it concerns."""
     if row.count == 1 and row.endpoints:
         return f"{row.endpoints[0]}  {row.reason}"
     more = ", …" if row.count > len(row.endpoints) else ""
@@ -77,7 +77,7 @@ def rejected(row: Rejected) -> str:
 
 
 def total(candidate: Candidate) -> str:
-    """What the whole route takes: "$0, 16 s (6.1..124), 1.6 s of it loading, memory 5.1 GiB (4.6..6.7)"."""
+    """Return the total of the route: "$0, 16 s (6.1..124), 1.6 s of it loading, memory 5.1 GiB (4.6..6.7)"."""
     estimate = candidate.total
     words = [numbers.money(estimate.cost), numbers.seconds(estimate.seconds)]
     if estimate.load_seconds.high:
@@ -88,7 +88,7 @@ def total(candidate: Candidate) -> str:
 
 
 def kept(step: Transform | Call) -> str:
-    """What a step keeps, and how much where that is counted: "most words (12 of 18 scenes), timing"."""
+    """Return the aspects a step keeps, with their share where counted: "most words (12 of 18 scenes), timing"."""
     partly = {portion.aspect: portion for portion in step.partly}
     return ", ".join(_amount(partly[aspect]) if aspect in partly else aspect for aspect in step.keeps)
 
@@ -104,7 +104,7 @@ def aspects(step: Transform | Call) -> str:
 
 
 def condition(step: Step) -> str:
-    """What a check costs if it has to act: "up to $0.0003, 8.0 s more if so"; "" where that is nothing."""
+    """Return the cost of a check that has to act: "up to $0.0003, 8.0 s more if so"; "" for nothing."""
     estimate = step.estimate
     unknown = not estimate.cost.known
     words = ["price unknown" if unknown else f"${numbers.plain_money(estimate.cost.high)}"] if (

@@ -1,5 +1,6 @@
-"""What is known before planning: of each part what probing found (``media/request_media.py``), of the question what it
-needs of which medium (``questions/``). Read by the planner."""
+"""Facts known before planning: of each part by probing (``media/request_media.py``), of the question its needs by
+medium (``questions/``). Read by the planner.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
 Box = tuple[float, float, float, float]
-UNKNOWN_SCRIPT: Final = "another"  # a script that was not told: an earlier reading met letters that the reader lacks
+UNKNOWN_SCRIPT: Final = "another"  # an unknown script: an earlier reading met letters that the reader lacks
 SCANNED_BELOW: Final = 16  # characters: from here on a text layer is more than a page number or a stamp
 Medium = Literal["photo", "page", "image", "pictures", "audio", "video", "document"]
 
@@ -24,23 +25,23 @@ class PageFacts(Value):
         number: 1-based.
         width, height: in points (1/72 inch).
         chars: characters in the text layer; 0 on a scanned page.
-        over: characters of links, values of a form and remarks that lie over it and come with its text layer.
-        scripts: what it is made of (``media/text/script_counts.py``); () where nobody looked.
+        over: characters of links, form values and annotations that cover it and are added to its text layer.
+        scripts: of its text (``media/text/script_counts.py``); () if not counted.
         figure_share: share of the page's area under raster images or drawn paths, 0..1.
         words: lower-case distinct words of the page, at most 400, for lexical page selection.
         text_density: share of a scanned page's area that looks like text, 0..1; unknown on pages with a text layer.
         letters: letters and signs on a scanned page, counted by their edges.
-        hidden: its text lies invisibly over a picture, as an earlier reading left it.
-        doubt: why its text layer is not what is seen on the page, "" where it may be.
-        figures: where on a page of text pictures hold words that its layer lacks: left, top, right, bottom of each, in
-            points as the page is shown. Before they are looked at, where they may.
+        hidden: its text is invisible over a picture, as left by an earlier text recognition.
+        doubt: why its text layer is not what is seen on the page, "" if it may be.
+        figures: pictures on a page of text with words that its layer lacks: left, top, right, bottom of each, in points
+            as the page is shown. Before sampling, pictures that may have some.
         figure_letters: letters and signs seen in them.
         script: of a scanned page, as of a picture (``PartFacts.script``).
-        read_before: lines with words that an earlier reading of it was sure of, and all of them; (0, 0) where there was
-            none, or where it was sure of nearly all.
-        layer_only: somebody looked, and nothing on it but its text layer can hold words: no picture worth the name, no
-            letters drawn as curves, no text without characters. Then its layer is its text, however short.
-        answers: how well it answers the question, 0 to 1, by an encoder that read both; None where none did.
+        read_before: lines with words that an earlier reading of it was sure of, and all of them; (0, 0) if there was
+            none, or if it was sure of nearly all.
+        layer_only: by inspection nothing on it but its text layer can hold words: no picture worth the name, no letters
+            drawn as curves, no unmapped text. Then its layer is its text, however short.
+        answers: its relevance to the question, 0 to 1, by an encoder that read both; None without one.
     """
 
     number: int
@@ -72,7 +73,7 @@ class PageFacts(Value):
 
     @property
     def pictured(self) -> bool:
-        """What is to be read on it is a picture, whether or not an earlier reading left its words with it."""
+        """Return whether the text on it is a picture, with or without the words of an earlier text recognition."""
         return self.scanned or self.hidden
 
 
@@ -81,11 +82,11 @@ class SubtitleFacts(Value):
 
     Attributes:
         track: its number in the container.
-        language: ISO 639-1 (three letters where that has none) as the file says, "" where it does not.
-        title: what its maker calls it.
-        forced: it has only what a viewer who understands the speech needs. default: players show it unasked.
-        described: sounds are described too. spoken: in the language that the sound is said to be in.
-        lines, chars, scripts: of its text. shown: seconds that something is to be read. last: when the last line ends.
+        language: ISO 639-1 (three letters where that has none) as the file states it, "" if it does not.
+        title: its name in the file.
+        forced: only for viewers who understand the speech. default: players show it by default.
+        described: includes descriptions of sounds. spoken: in the stated language of the sound.
+        lines, chars, scripts: of its text. shown: seconds with text on the screen. last: when the last line ends.
     """
 
     track: int
@@ -103,14 +104,14 @@ class SubtitleFacts(Value):
 
 
 class ConversionOutcome(Value):
-    """What a conversion of this part really made, known when a plan is made again while it runs.
+    """The actual result of a conversion of this part, known when a plan is remade during a run.
 
     Attributes:
         op, endpoint, params: the step that made it; ``endpoint`` is "" for a transform.
         chars: characters of text it made. tokens: exact counts by tokenizer name. pictures: how many it made.
-        language: ISO 639-1 of speech, "" where there is none.
-        problem: "" when it is as it should be; otherwise what a check found ("empty", "looped", "language", "script",
-            "confidence"): the same step is then not taken again for this part.
+        language: ISO 639-1 of speech, "" if there is none.
+        problem: "" for a good result; otherwise a check's finding ("empty", "looped", "language", "script",
+            "confidence"): the same step is then not repeated for this part.
         said: that finding in words.
     """
 
@@ -130,35 +131,32 @@ class PartFacts(Value, gc=False):
 
     Attributes:
         index: the part's place, as ``Request.parts()`` counts.
-        name: how EXPLAIN calls it: a file name, a URL without its query, or "prompt".
+        name: in EXPLAIN: a file name, a URL without its query, or "prompt".
         kind, media_type: the true ones, sniffed from the bytes.
         digest: SHA-256 of the original bytes, hex.
         size: bytes.
-        width, height: pixels, after the orientation tag, of pictures and video. frames: of an animation or a
-            video, else 1. fps: frames per second of a video.
-        cuts: seconds at which a video's picture probably changes to another scene, from its key frames; the start
-            is not among them.
+        width, height: pixels, after the orientation tag, of pictures and video. frames: of an animation or a video,
+            else 1. fps: frames per second of a video.
+        cuts: seconds at which a video's picture probably changes to another scene, from its key frames; the start is
+            not among them.
         text_density: share of an image's area that looks like text, 0..1; of a video the most of its sampled frames.
         letters: letters and signs on an image, counted by their edges.
-        script: that most words of an image are written in, where that is none of those that the embedded reader knows
-            itself ("Cyrillic", as ``tesseract.SCRIPTS`` has them), or ``UNKNOWN_SCRIPT``; "" for those, and where
-            nobody can tell.
+        script: of most words of an image, if it is none of those that the embedded reader knows itself ("Cyrillic", as
+            ``tesseract.SCRIPTS`` has them), or ``UNKNOWN_SCRIPT``; "" for those, and if undetermined.
         read_before: of an image, as of a page; of audio and of a video's sound, seconds of speech that an earlier
-            hearing was sure of, and all of them. read_by: the ear that heard it then.
-        seconds: length of audio, of video, of an animation that says so.
+            transcription was sure of, and all of them. read_by: the speech model of that transcription.
+        seconds: length of audio, of video, of a timed animation.
         sample_rate, channels: of audio, and of a video's sound; 0 channels is a video without sound.
         separate_channels: each of the two channels of a recording has a voice of its own.
-        subtitles: of a video, its tracks of words.
+        subtitles: of a video, its text tracks.
         pages: of a document. page: which page of a file of pictures this one is (TIFF), else 0.
-        chars: characters of a text part. scripts: what it is made of (``media/text/script_counts.py``); () where
-            nobody looked.
+        chars: characters of a text part. scripts: of its text (``media/text/script_counts.py``); () if not counted.
         tokens: exact counts of a text part by tokenizer name.
-        language: ISO 639-1 where it is known, else "".
-        outcomes: conversions that are done, when a plan is made again while it runs; empty before.
-        origins: names and kinds of the files this was taken out of, and the name it shares with an earlier part; a
+        language: ISO 639-1 if known, else "".
+        outcomes: finished conversions, when a plan is remade during a run; empty before.
+        origins: names and kinds of the files this was extracted from, and the name it shares with an earlier part; a
             privacy label on any of them holds for this part.
-        notes: what was left out when it was taken out of its file, and what in it is not as it should be, each a phrase
-            after its name and a colon.
+        notes: omissions of its extraction, and its defects, each a phrase after its name and a colon.
     """
 
     index: int
@@ -194,7 +192,9 @@ class PartFacts(Value, gc=False):
 
 
 def needs_conversion(part: PartFacts) -> bool:
-    """Whether its words have to be read, seen or heard: a picture, a recording, a film, a document with such pages."""
+    """Return whether its words have to be recognised, seen or transcribed: a picture, a recording, a film, a document
+    with such pages.
+    """
     return part.kind in ("image", "audio", "video") or any(page.scanned for page in part.pages)
 
 
@@ -219,7 +219,7 @@ class ToolFacts(Value):
 
 
 class SchemaFacts(Value):
-    """What a model is told of the schema of its answer (``json_schema/schema_prompt.py``).
+    """The text about a schema that a model is given (``json_schema/schema_prompt.py``).
 
     Attributes:
         digest: SHA-256 of that text, hex. chars, size, scripts: of it.
@@ -247,12 +247,12 @@ class Need(Value, gc=False):
 
 
 class MediumNeeds(Value, gc=False):
-    """What a question needs of one medium.
+    """The needs of a question of one medium.
 
     Attributes:
-        medium: a kind of part; of an image also ``photo`` (little text) or ``page`` (full of it); ``pictures`` where
-            there are several, of which ``comparison`` alone is told.
-        needed: what it cannot be answered without. unsure: what it may need: examples disagree.
+        medium: a kind of part; of an image also ``photo`` (little text) or ``page`` (full of it); ``pictures`` for
+            several, which have ``comparison`` alone.
+        needed: aspects that the answer depends on. unsure: aspects that it may need: examples disagree.
     """
 
     medium: Medium
@@ -261,25 +261,25 @@ class MediumNeeds(Value, gc=False):
 
 
 class QuestionFacts(Value):
-    """What the question needs of each medium, told before planning.
+    """The needs of a question by medium, estimated before planning.
 
-    ``by``: the sentence model whose vectors told it; "" where only English words of the question were looked at, which
-    name some needs and leave the others open.
+    ``by``: the sentence model whose vectors decided; "" if only English keywords of the question were examined, which
+    give some needs and leave the others open.
     """
 
     by: str = ""
     media: tuple[MediumNeeds, ...] = ()
 
     def of(self, medium: Medium) -> MediumNeeds:
-        """The needs of one medium; without any where nothing was told of it."""
+        """Return the needs of one medium; none if they are unknown."""
         return next((each for each in self.media if each.medium == medium), MediumNeeds(medium=medium))
 
 
 class ScriptFacts(Value):
     """Scripts that are read in pictures here, beside those that the embedded reader knows itself.
 
-    ``read``: by script, who does ("Tesseract rus"). ``todo``: by script, or ``UNKNOWN_SCRIPT``, what to do so that it
-    is.
+    ``read``: the reader by script ("Tesseract rus"). ``todo``: by script, or ``UNKNOWN_SCRIPT``, how to make it
+    readable.
     """
 
     read: dict[str, str] = field(default_factory=dict)
@@ -299,10 +299,10 @@ class PageRanking(Value):
 
 
 class Facts(Value):
-    """Facts of every part, in the order of ``Request.parts()``; of the tools and of the schema, where there are
-    any; of the question, where there are media and a sentence model told what it needs of them; and of what can be
-    read here, where words are in a script that not every reader knows; and who read pages beside the question, where
-    some had to be chosen."""
+    """Facts of every part, in the order of ``Request.parts()``; of tools and schema, if any; of the question, if there
+    are media and a sentence model estimated its needs; of the scripts that can be read here, if not every reader knows
+    the text's; and the encoder that ranked pages against the question, if some had to be chosen.
+    """
 
     parts: tuple[PartFacts, ...] = ()
     tools: ToolFacts | None = None

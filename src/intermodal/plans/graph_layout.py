@@ -1,7 +1,7 @@
-"""Where everything of a graph goes: a lane per way, a column per step, what runs elsewhere in a box below.
+"""The layout of a graph: a track per path, a column per step, remote steps in boxes below.
 
-The box "this machine" holds all lanes. A step at a host stands under its column in that host's box, so that whatever
-leaves the machine, and whatever comes back, crosses the line between the two.
+The box "this machine" holds all tracks. A step at a host is below its column in that host's box, so that everything
+that leaves the machine or comes back crosses the line between the two.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CARD, PART, FINISH = 226.0, 200.0, 128.0  # widths: of steps, of parts, of the a
 PAD = 10.0
 TITLE, TEXT = 12.5, 11.0  # sizes of the font
 ROW = TEXT * svg.LINE
-GAP = 50.0  # between columns, plus what the ways in it need
+GAP = 50.0  # between columns, plus the room for edges in it
 ROOM = 16.0  # between lanes
 EDGE = 18.0  # inside a box
 HEAD = 26.0  # for a box's name
@@ -94,7 +94,7 @@ def wrap_lines(lines: tuple[CardLine, ...], room: float, most: int = 3) -> Wrapp
 
 
 def check_words(check: Check, room: float) -> WrappedLines:
-    """What is looked at, and what happens otherwise at which price."""
+    """Return the checks, and the price of what happens otherwise."""
     lines = [CardLine(text=f"check {check.title or check.op.replace('_', ' ')}", style="maybe")]
     lines += [CardLine(text=check.note)] if check.note else []
     lines += [CardLine(text=condition(check))] if condition(check) else []
@@ -126,7 +126,7 @@ class _Layout:
             wide=right, high=boxes[-1].top + boxes[-1].high, cards=tuple(cards.values()), ways=ways, boxes=tuple(boxes)
         )
 
-    # ---- what is in a card ----------------------------------------------------------------------
+    # ---- card contents --------------------------------------------------------------------------
 
     def _content(self, node: GraphNode) -> tuple[WrappedLines, tuple[tuple[Check, WrappedLines], ...]]:
         room = _width(node) - 2 * PAD
@@ -162,7 +162,7 @@ class _Layout:
         return self._nodes[start].host != self._nodes[end].host
 
     def _tracks(self, column: int) -> list[tuple[str, bool]]:
-        """What ways turn to in the gap before a column: each card, what crosses the border apart from what does not."""
+        """Return the targets of paths in the gap before a column: each card, border crossings apart from the rest."""
         found = [
             (end, self._away(start, end)) for start, end in self._edges if self._nodes[end].column == column
         ]  # fmt: skip
@@ -172,7 +172,7 @@ class _Layout:
         return [lane for path, lane in self._lanes.items() if key in path]
 
     def _placed_lanes(self) -> tuple[list[float], float]:
-        """The axis of each lane, on which its cards are centred, and where the last lane ends."""
+        """Return the axis of each track, on which its cards are centred, and the end of the last track."""
         above = [1.5 * ROW] * len(self._lanes)
         below = [1.5 * ROW] * len(self._lanes)
         here = [node for node in self._graph.nodes if not node.host]
@@ -227,7 +227,7 @@ class _Layout:
     def _host(
         self, host: str, top: float, right: float, columns: tuple[list[float], list[float]], cards: dict[str, Card]
     ) -> HostBox:
-        """A host's box: what it gets in words at the left, its steps under their columns."""
+        """Return a host's box: its input in words at the left, its steps under their columns."""
         lefts, widths = columns
         mine = [node for node in self._graph.nodes if node.host == host]
         first = min((node.column for node in mine), default=self._columns)
@@ -256,7 +256,7 @@ class _Layout:
             column = other.node.column
             turn = lefts[column] - 20 - TRACK * self._tracks(column).index((end, away))
             corners = [(x, y)]
-            if one.node.column + 1 < column:  # past what stands between, in the lane of its own
+            if one.node.column + 1 < column:  # past the cards in between, on a track of its own
                 leave = (
                     max(each.left + each.wide for each in cards.values() if each.node.column == one.node.column) + 12
                 )
@@ -269,7 +269,7 @@ class _Layout:
 
 
 def _crossings(corners: list[tuple[float, float]], border: float) -> tuple[tuple[float, float], ...]:
-    """Where a way goes over the border of this machine."""
+    """Return where a path crosses the border of this machine."""
     found = []
     for (x, y), (_, to) in pairwise(corners):
         if min(y, to) < border < max(y, to):

@@ -10,11 +10,12 @@ class Gpu(Value):
     """A graphics card, or the graphics part of a chip.
 
     Attributes:
-        memory: bytes that it may use; of a chip whose memory is the machine's, as much of that as its system lets it.
-        free: bytes of them that are free; None where nobody looked.
-        bandwidth: bytes a second its memory gives. compute: operations a second. watts: under load. 0 for unknown.
-        unified: its memory is the machine's.
-        source: whose numbers those are.
+        memory: bytes that it may use; of a chip that shares the machine's memory, as much of that as its system
+            permits.
+        free: bytes of them that are free; None if not queried.
+        bandwidth: bytes a second of its memory. compute: operations a second. watts: under load. 0 for unknown.
+        unified: it shares the machine's memory.
+        source: of these numbers.
     """
 
     name: str
@@ -31,8 +32,8 @@ class Machine(Value):
     """``memory`` and ``free`` in bytes, rounded down to 256 MiB. ``loaded``: endpoint ids that are warm.
 
     Attributes:
-        processor: its name. bandwidth, compute: bytes that its memory gives and operations that its cores do a second;
-            exact zeros where nobody looked, which nothing is when a plan is made.
+        processor: its name. bandwidth, compute: bytes a second of its memory and operations a second of its cores;
+            exact zeros if not measured, which never happens when a plan is made.
     """
 
     cores: int = 1

@@ -37,7 +37,7 @@ def clock(seconds: float) -> str:
 
 
 def size(amount: float) -> str:
-    """Bytes on a disk or on their way, as those who sell and send them count: 12 kB, 98 MB, 1.6 GB.
+    """Return bytes on a disk or in transfer in decimal units: 12 kB, 98 MB, 1.6 GB.
 
     >>> size(412), size(98e6), size(1.6e9)
     ('1 kB', '98 MB', '1.6 GB')
@@ -48,7 +48,7 @@ def size(amount: float) -> str:
 
 
 def held(amount: float) -> str:
-    """Bytes in memory, as those who make it count: 98 MiB, 1.6 GiB.
+    """Return bytes in memory in binary units: 98 MiB, 1.6 GiB.
 
     >>> held(98 << 20), held(1.6 * 2**30)
     ('98 MiB', '1.6 GiB')
@@ -75,7 +75,7 @@ def seconds(quantity: Quantity) -> str:
 
 
 def money(quantity: Quantity) -> str:
-    """An amount of USD with its range, "price unknown" where nobody knows.
+    """Return an amount of USD with its range, "price unknown" if it is.
 
     >>> money(Quantity()), money(Quantity(low=0.0005, mid=0.0011, high=0.02, certainty="estimated"))
     ('$0', '$0.0011 (0.0005..0.02)')

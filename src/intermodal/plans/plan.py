@@ -1,4 +1,4 @@
-"""A plan: the chosen route, its fallbacks, and what was not taken and why. Frozen, ordered, content-hashed."""
+"""A plan: the chosen route, its fallbacks, and the rejections with reasons. Frozen, ordered, content-hashed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Send(Value):
 
 
 def sent(send: Send) -> dict[str, str]:
-    """As it is told outside."""
+    """Return the entry as it appears in output."""
     return {"what": send.what, "from": send.origin, "host": send.host, "zone": send.zone}
 
 
@@ -62,19 +62,19 @@ class Candidate(Value):
     """One complete route.
 
     Attributes:
-        steps: in an order in which they can run; the last ends it: it answers, or speaks the answer made before.
+        steps: in an order in which they can run; the last one answers, or speaks the answer made before.
         endpoint: of the step that answers.
-        total: cost and tokens summed; seconds scheduled over the machine's resources, loading included; memory
-            of what has to be loaded for it on this machine, all of it together, beside what is there already, or of
-            decoders that work at once, where that is more.
-        score: what the objective minimises, in its unit.
+        total: cost and tokens summed; seconds scheduled over the machine's resources, loading included; memory of
+            everything that has to be loaded for it on this machine, together, beside what is there already, or of
+            decoders that work at once, if that is more.
+        score: the number that the objective minimises, in its unit.
         tier: the weakest link.
         keeps, loses: aspects, with inferred needs that are lost in ``warnings``.
-        lost: how many needs that the question cannot be answered without are lost, counted over the parts. diverted:
-            parts that a named model takes as they are and gets as something else. Both come before the score.
+        lost: number of needs that the answer depends on and the route loses, over all parts. diverted: parts that a
+            named model accepts unconverted and gets converted. Both come before the score.
         sends: everything that leaves the machine.
         takes: parts that reach the last endpoint without becoming text.
-        checks: what is looked at after the last step, each with the price of its escalation.
+        checks: made after the last step, each with the price of its escalation.
         summary: the route in a few words ("transcript + picture as it is").
         verdict: whether a language model is enough, as far as this route shows it.
         cores: of the machine, which the steps share. decoders: how many transforms may run at once.
@@ -132,12 +132,12 @@ class Outranked(Value):
 
 
 class PartNeeds(Value):
-    """What the question needs of parts that go one way.
+    """The question's needs of parts with the same conversion.
 
     Attributes:
         part: the first of them, as ``Request.parts()`` counts; ``count`` of them, called ``title``.
-        needed: what it cannot be answered without. unsure: what it may need. Each with its score and evidence.
-        by: the sentence model that told it; "" where English words of the question were all there was to go by.
+        needed: aspects that the answer depends on. unsure: aspects that it may need. Each with its score and evidence.
+        by: the sentence model that estimated it; "" if only English keywords of the question were available.
     """
 
     part: int
@@ -164,19 +164,19 @@ class Rejected(Value):
 
 
 class Plan(Value):
-    """What will be done.
+    """The route of a request, with its estimates and alternatives.
 
     Attributes:
         id: SHA-256 over the other fields (candidates by their own content ids), first 12 hex digits.
-        headline: what kind of call this is ("LLM call after two conversions"), and the verdict in words.
-        verdict: whether a language model is enough, what is needed and lost, and what would keep it.
+        headline: the kind of call ("LLM call after two conversions"), and the verdict in words.
+        verdict: whether a language model is enough, the needs and losses, and the route that would keep them.
         policy_line: the policy in words, as EXPLAIN prints it.
         inputs: digest of the planner's inputs. catalog: its version. statistics: its epoch.
         as_of: the date the plan was made for (prices are dated), ISO.
-        explores: endpoint of the fallback that is tried out, as nobody measured it yet and it may be better than the
-            chosen one (``planner/exploration.py``); "" for none.
-        needs: what the question needs of the media, where anything was told of that.
-        notes: sentences that need saying (floor not reached, language assumed, aspect lost).
+        explores: endpoint of the fallback that is tried out, as it is unmeasured and may be better than the chosen one
+            (``planner/exploration.py``); "" for none.
+        needs: the question's needs of the media, as far as known.
+        notes: sentences for the user (floor not reached, language assumed, aspect lost).
     """
 
     id: str
@@ -205,15 +205,15 @@ class Plan(Value):
         return RENDERERS["text"](self)
 
     def _repr_html_(self) -> str:
-        """How a notebook shows a plan: the picture, and the EXPLAIN text, escaped, below it."""
+        """Return the plan for a notebook: the picture, and the EXPLAIN text, escaped, below it."""
         return f"{self.svg()}<details><summary>as text</summary><pre>{escape(str(self))}</pre></details>"
 
 
 class Inputs(Value):
     """Everything the planner reads. Saved and replayed by ``explain --inputs``; same inputs, same bytes.
 
-    ``asked`` has the messages as they were asked when files in them were taken apart for ``request``; otherwise it is
-    empty. What is to be opened again later (an approved plan, the next turn) is ``original``.
+    ``asked`` has the original messages if files in them were expanded for ``request``; otherwise it is empty.
+    ``original`` is the one to open again later (an approved plan, the next turn).
     """
 
     request: Request

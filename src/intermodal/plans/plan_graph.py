@@ -1,6 +1,6 @@
-"""A route as a graph to be drawn: parts, steps, the answer, and the ways between them. Values, no coordinates.
+"""A route as a graph to be drawn: parts, steps, the answer, and the edges between them. Values, no coordinates.
 
-Many parts that go the same way are summed, as EXPLAIN does: the first ones stand for themselves, the rest for all.
+Many parts with the same path are summed up, as in EXPLAIN: the first ones are drawn, the rest as one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from intermodal.plans.references import PartRef, input_references, input_steps
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.quantity import Quantity, total
 
-ALIKE = 6  # parts that go the same way, up to which each is drawn
+ALIKE = 6  # parts with the same route, up to which each is drawn
 SHOWN = 2  # of more than that, so many are drawn and the rest summed up
 LISTED = 40  # names in a tooltip
 PROMPT, ANSWER = "prompt", "answer"
@@ -32,7 +32,7 @@ _KINDS: dict[str, Kind] = {
     "select": "document",
     "resize": "image",
 }
-_ANSWERING = ("generate", "translate", "embed", "speak", "score", "draw")  # they take what is asked, not only files
+_ANSWERING = ("generate", "translate", "embed", "speak", "score", "draw")  # they take the prompt, not only files
 _SIZE = re.compile(
     r" (?P<size>[\d.,e+]+ s|\d+x\d+|pages? [\d, and-]+( at \d+ dpi)?|[\d,]+ chars|[\d,]+ pages?"
     r"|[\d,]+ pictures? of pages|and [\d,]+ more\b.*)$"
@@ -52,10 +52,10 @@ class GraphNode(Value):
 
     Attributes:
         key: "part:0", "prompt", a step's id, "answer"; of many summed up the first one's with a plus.
-        shape: what it is. title: its first line. lines: the others.
-        kind: of a part or the answer. host: where it runs when that is not this machine, as people know it.
+        shape: of the card. title: its first line. lines: the others.
+        kind: of a part or the answer. host: where it runs if that is not this machine, as people know it.
         hint: everything about it, unshortened. count: how many it stands for. column: from the left.
-        checks: what is looked at afterwards.
+        checks: made afterwards.
     """
 
     key: str
@@ -83,7 +83,7 @@ def last_call(candidate: Candidate) -> Call:
 
 
 def checks_by_step(candidate: Candidate) -> dict[str, list[Check]]:
-    """Per step the checks that look at what it made."""
+    """Return for each step the checks of its result."""
     found: dict[str, list[Check]] = {}
     every = (*(step for step in candidate.steps if isinstance(step, Check)), *candidate.checks)
     for check in dict.fromkeys(every):
@@ -93,7 +93,7 @@ def checks_by_step(candidate: Candidate) -> dict[str, list[Check]]:
 
 
 def graph(candidate: Candidate) -> PlanGraph:
-    """What there is to draw of a route."""
+    """Return the graph of a route."""
     by_id: dict[str, Step] = {step.id: step for step in candidate.steps if not isinstance(step, Check)}
     last = last_call(candidate)
     paths = _with_prompt(_paths(last, by_id), by_id, candidate)
@@ -115,7 +115,7 @@ Paths = list[tuple[str, ...]]
 
 
 def _paths(last: Call, by_id: dict[str, Step]) -> Paths:
-    """Every way from a part to the last step, ordered so that ways with the same beginning stand together."""
+    """Return every path from a part to the last step, ordered so that paths with the same beginning are adjacent."""
 
     def back(step: Step) -> Paths:
         found: Paths = []
@@ -153,7 +153,7 @@ def _with_prompt(paths: Paths, by_id: dict[str, Step], candidate: Candidate) -> 
 
 
 def _merged(paths: Paths, by_id: dict[str, Step]) -> dict[str, str]:
-    """Which key each key is drawn as, where many parts go the same way."""
+    """Return the key under which each key is drawn, where many parts have the same path."""
     ways: dict[str, Paths] = {}
     for path in paths:
         if _is_part(path[0]):
@@ -183,7 +183,7 @@ def _what(step: Step) -> str:
 
 
 def _columns(paths: Paths) -> dict[str, int]:
-    """The longest way to each key from the left; keys in the order of the paths."""
+    """Return the longest path to each key from the left; keys in the order of the paths."""
     column: dict[str, int] = {}
     for _ in range(max(map(len, paths))):
         for path in paths:
@@ -238,7 +238,7 @@ class _Maker:
         """A part's name, and its size where its steps tell it."""
         name, size = _named(self._title(key))
         lengths = [_named(title)[1] for title in self._titles(key)]
-        size = size.partition(" at ")[0]  # how finely pages are drawn is said where they are
+        size = size.partition(" at ")[0]  # the resolution is shown with the pages
         return name, size or next((each for each in lengths if each.endswith(" s")), "")
 
     def _titles(self, key: str) -> list[str]:
@@ -247,7 +247,7 @@ class _Maker:
         return list(dict.fromkeys(step.title for step in steps if step is not self._last))
 
     def _title(self, key: str) -> str:
-        """How the steps of a part call it; what they have in common where there are several."""
+        """Return the name of a part in its steps; what several have in common."""
         native = self._taken.get(key)
         titles = self._titles(key)
         if not titles:
@@ -334,7 +334,7 @@ def figures(steps: list[Step], *, last: bool) -> Iterable[CardLine]:
 
 
 def _tokens(steps: list[Step]) -> Quantity:
-    """What conversions make, in tokens; of a transform by its characters."""
+    """Return the tokens that conversions make; of a transform by its characters."""
     if isinstance(steps[0], Call):
         return total([step.estimate.output_tokens for step in steps])
     return total([step.estimate.text.scaled(0.25) for step in steps])
@@ -378,7 +378,7 @@ def _common(titles: list[str]) -> str:
 
 
 def sent(candidate: Candidate) -> dict[str, list[Send]]:
-    """What leaves the machine, per destination as people know it."""
+    """Return the data that leaves the machine, by destination as people know it."""
     found: dict[str, list[Send]] = {}
     for each in candidate.sends:
         found.setdefault(place(each), []).append(each)

@@ -1,4 +1,5 @@
-"""A plan as a picture: parts, steps and answer from left to right, and what crosses the border of this machine.
+"""A plan as a picture: parts, steps and answer from left to right, and the data that crosses the border of this
+machine.
 
 A function of the plan alone, so that a saved plan, a notebook and a web page show the same bytes.
 """
@@ -136,7 +137,7 @@ class _Moved:
 
 
 def _rounded(corners: tuple[tuple[float, float], ...], left: float, top: float) -> str:
-    """A way with rounded corners."""
+    """Return a path with rounded corners."""
     moved = [(x + left, y + top) for x, y in corners]
     data = [f"M{_pair(moved[0])}"]
     for before, corner, after in zip(moved, moved[1:], moved[2:], strict=False):
@@ -221,7 +222,7 @@ def _dotted(words: str) -> str:
 
 
 def _lists(plan: Plan, wide: float) -> _Text:
-    """Totals, what is sent, notes, other routes: what EXPLAIN says below its tree, the long lists cut short."""
+    """Return totals, destinations, notes, other routes: the lines of EXPLAIN below its tree, long lists cut short."""
     text = _Text(wide)
     chosen = plan.chosen
     text.put(f"{total(chosen)}; weakest link {chosen.tier}", "ink bold", TEXT + 1, "total")

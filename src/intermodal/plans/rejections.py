@@ -1,4 +1,4 @@
-"""Rejections as people want to read them: hosts nobody allowed in one line, models nobody pulled in one line."""
+"""Rejections for people: hosts without consent in one line, models that were not pulled in one line."""
 
 from __future__ import annotations
 

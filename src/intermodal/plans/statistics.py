@@ -1,4 +1,4 @@
-"""What earlier runs really cost, as the planner reads it. Filled from the store."""
+"""The actual costs of earlier runs, as the planner reads them. Filled from the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step of a plan: what is done, to what, with what it keeps and loses, and its estimate.
+"""A step of a plan: its operation, its inputs, the aspects it keeps and loses, and its estimate.
 
 Inputs are references: ``part:0`` (a part of the request, as it came) or ``step:<id>`` (what another
 step made). A step carries sizes and parameters; ``cost_model`` prices it; it never prices itself.
@@ -19,11 +19,11 @@ CallOp = Literal["read", "transcribe", "describe", "generate", "translate", "emb
 CheckOp = Literal["transcript", "reading", "size", "valid_json", "evidence"]
 
 ParameterPairs = tuple[tuple[str, str], ...]  # names and values as text, in an order that ids and cache keys rely on
-SPEED_BASIS = "speed"  # the basis of seconds of which nothing more is to be said
+SPEED_BASIS = "speed"  # the basis of seconds without further explanation
 
 
 class StepEstimate(Value):
-    """What a step is expected to take.
+    """The estimated cost of a step.
 
     Attributes:
         input_tokens, output_tokens: tokens. thought_tokens: those of the output that are thought before the answer.
@@ -45,7 +45,7 @@ class StepEstimate(Value):
 
 
 class Portion(Value):
-    """How much of an aspect a step keeps, where that is counted and not all of it.
+    """The share of an aspect that a step keeps, if it is counted and not complete.
 
     ``kept`` of ``of`` things called ``unit``: scenes of a film that are looked at; lines of a picture, or scanned
     pages, that an earlier reading of the same bytes was sure of; seconds of speech that an earlier hearing was.
@@ -105,7 +105,7 @@ class Call(Value, tag_field="step", tag="call"):
 
 
 class Check(Value, tag_field="step", tag="check"):
-    """Looks at what a step made and says something when it is not as it should be.
+    """A check of a step's result, with a finding if there is a problem.
 
     transcript  not empty, not looped, in a language the ear hears
     reading     text found, with enough confidence
@@ -113,7 +113,7 @@ class Check(Value, tag_field="step", tag="check"):
     valid_json  the answer against its schema
     evidence    the answer's values against the text that it was made from
 
-    ``note`` names the escalation; ``estimate`` is its price as a condition: low and mid 0, high what it takes.
+    ``note`` names the escalation; ``estimate`` is its price as a condition: low and mid 0, high its cost.
     """
 
     id: str

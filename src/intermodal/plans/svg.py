@@ -14,8 +14,8 @@ from html import escape
 FONT = "system-ui,-apple-system,'Segoe UI',Helvetica,Arial,'DejaVu Sans',sans-serif"
 LINE = 1.35  # line height in sizes of the font
 _NOT_XML = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"  # what XML forbids, and controls
-    r"|[\u202a-\u202e\u2066-\u2069\u200e\u200f]"  # what turns the direction of the text around it
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]"  # characters that XML forbids, and controls
+    r"|[\u202a-\u202e\u2066-\u2069\u200e\u200f]"  # marks that change the direction of the text around them
 )
 # Advance widths in sizes of the font, on the wide side of the usual sans-serif faces, so that text stays inside.
 _WIDTHS = {
@@ -29,7 +29,7 @@ _WIDTHS = {
 _OTHER, _WIDE, _NARROWEST = 0.61, 1.05, 0.36
 BOLD = 1.13  # how much wider bold letters are
 
-Colour = tuple[str, str, str]  # what it paints, on a light screen, on a dark one
+Colour = tuple[str, str, str]  # fill on a light background, on a dark one
 _COLOURS: dict[str, Colour] = {  # by class
     "page": ("fill", "#ffffff", "#0d1117"),
     "ink": ("fill", "#1f2328", "#e6edf3"),
@@ -166,7 +166,7 @@ class Drawing:
         self._shapes.append("</g>")
 
     def whole(self, title: str, description: str) -> str:
-        """The picture, with a title and a description for those who do not see it."""
+        """Return the picture, with a title and a description for screen readers."""
         name, wide, high = self._name, number(self._width), number(self._height)
         described = "\n".join(map(clean, description.split("\n")))
         return "\n".join(

@@ -1,4 +1,4 @@
-"""EXPLAIN ANALYZE in time: what was to happen when, and what did. Values; ``bars`` and ``gantt`` show them.
+"""EXPLAIN ANALYZE in time: planned and actual spans. Values; ``bars`` and ``gantt`` show them.
 
 The plan's side is a schedule by the rules that its seconds were added up with (``cpu_schedule.py``): steps of this
 machine share its cores, their loading included, while those over a network run side by side; the step that answers
@@ -64,8 +64,8 @@ class TimelineMark(Value):
 class Timeline(Value):
     """Rows in the plan's order, then those of other routes; marks in the order of time.
 
-    ``planned`` is how long the route was to take, ``took`` how long it did; ``measured`` is False where the run does
-    not say when its steps began: then they stand one after another.
+    ``planned`` is the planned duration of the route, ``took`` the actual one; ``measured`` is False if the run did not
+    record when its steps began: then they are shown one after another.
     """
 
     rows: tuple[TimelineRow, ...]
@@ -121,7 +121,7 @@ def schedule(candidate: Candidate) -> dict[str, TimelineSpan]:
 
 
 def _use(step: Step, away: set[str], cores: int) -> CoreUse:
-    """What a step occupies; a plan that does not say it has steps of this machine take all cores."""
+    """Return the resources of a step; in a plan without them, steps on this machine take all cores."""
     if isinstance(step, Transform):
         return DECODER_USE
     if not isinstance(step, Call) or step.endpoint.partition(":")[0] in away:
@@ -142,7 +142,7 @@ def _span(step: Step, start: float) -> TimelineSpan:
 
 
 def _began(actuals: tuple[Actual, ...]) -> tuple[dict[str, TimelineSpan], bool]:
-    """When each step ran. Runs that do not say so have their steps one after another."""
+    """Return when each step ran. In runs without that record steps follow each other."""
     ran = [actual for actual in actuals if not actual.cached]
     measured = len(ran) < 2 or any(actual.began for actual in ran)
     found: dict[str, TimelineSpan] = {}
@@ -165,7 +165,7 @@ def _row(step: Step, planned: TimelineSpan, actual: TimelineSpan | None, result:
 
 
 def _other(actual: Actual, step: Step | None, span: TimelineSpan, result: Result) -> TimelineRow:
-    """A step the chosen route did not have: a fallback's, or one of a plan made on the way."""
+    """Return a step that the chosen route did not have: of a fallback, or of a plan made during the run."""
     op, who, what = unplanned(actual, step, result)
     return TimelineRow(
         step=actual.step, op=op, who=who, what=what, actual=None if actual.cached else span, state="another route",
@@ -213,7 +213,7 @@ def _marks(rows: list[TimelineRow], result: Result, plan: Plan) -> tuple[Timelin
 
 
 def finding_text(check: Checked) -> str:
-    """What a check found, in its own words where it has some."""
+    """Return a check's finding, in its own words if it has some."""
     return check.said or check.problem or "fine"
 
 
@@ -256,7 +256,7 @@ def _together(rows: list[TimelineRow]) -> TimelineRow:
 
 
 def _around(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
-    """From the first start to the last end; loading is said of single steps only."""
+    """Return the span from the first start to the last end; loading belongs to single steps only."""
     there = [span for span in spans if span is not None]
     if not there:
         return None
@@ -268,7 +268,7 @@ def _around(spans: list[TimelineSpan | None]) -> TimelineSpan | None:
 
 
 def span_words(span: TimelineSpan | None) -> str:
-    """How long: "0.6 s + 8.2 s" where the first is loading, "unknown" where nobody knows."""
+    """Return a duration: "0.6 s + 8.2 s" where the first is loading, "unknown" if it is."""
     if span is None:
         return ""
     if not span.known:
@@ -278,14 +278,14 @@ def span_words(span: TimelineSpan | None) -> str:
 
 
 def label(row: TimelineRow) -> str:
-    """Who does what, short: "Transcribe whisper-base call.wav 63 s"."""
+    """Return a short label: "Transcribe whisper-base call.wav 63 s"."""
     model = row.who.rpartition("/")[2] or row.who.rpartition(":")[2]
     words = [row.op.replace("_", " ").capitalize(), model, row.what]
     return " ".join(word for word in words if word)
 
 
 def outcome(row: TimelineRow) -> str:
-    """What became of a row, in words: "8.1 s", "cached", "did not run"."""
+    """Return the outcome of a row in words: "8.1 s", "cached", "did not run"."""
     words: list[str] = [span_words(row.actual)] if row.actual is not None else [row.state]
     if row.state == "another route":
         words = [span_words(row.actual) if row.actual is not None else "cached", "not planned"]

@@ -1,4 +1,4 @@
-"""The timeline as a picture: estimate against actual per step on one axis of time, with what happened on the way."""
+"""The timeline as a picture: estimate against actual per step on one axis of time, with the events of the run."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ class _Chart:
             ends += f"M{back} {up}L{drawing.number(high)} {level}L{back} {down}"
         self._picture.path(ends, "line edge")
 
-    # ---- what happened --------------------------------------------------------------------------
+    # ---- events ---------------------------------------------------------------------------------
 
     def _marks(self) -> None:
         picture, at = self._picture, self._bottom + 46

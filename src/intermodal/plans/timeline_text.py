@@ -1,4 +1,4 @@
-"""The timeline as text, for a terminal of any width: two bars per step, what was planned above what it took."""
+"""The timeline as text, for a terminal of any width: two bars per step, planned above actual."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Glyphs(NamedTuple):
-    """What bars are made of."""
+    """The characters of bars."""
 
     planned: str
     planned_load: str
@@ -40,7 +40,7 @@ PLAIN = Glyphs("-", "~", "#", "=", "?", "+")
 
 
 def text(timeline: Timeline, width: int = 116, *, plain: bool = False) -> str:
-    """Every step's planned and actual time on one axis, then what happened on the way.
+    """Return every step's planned and actual time on one axis, then the events of the run.
 
     Args:
         timeline: the values.
@@ -106,7 +106,7 @@ class _Sheet:
         if not span.known:
             return " " * self._at(span.start) + glyphs.unknown
         start = self._at(span.start)
-        end = max(self._at(span.end), start + 1)  # what ran is seen, however short
+        end = max(self._at(span.end), start + 1)  # every step is visible, however short
         loaded = min(max(self._at(span.start + span.load), start + 1 if span.load else start), end)
         return " " * start + load * (loaded - start) + run * (end - loaded)
 
@@ -166,7 +166,7 @@ class _Sheet:
 
 
 def _columns(words: str) -> int:
-    """How many columns a terminal gives to it."""
+    """Return the columns that a terminal has for it."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
         for char in clean(words)

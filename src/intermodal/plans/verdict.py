@@ -19,7 +19,7 @@ VerdictName = Literal[
     "enough", "enough_with_loss", "broader_needed", "not_enough", "no_language_model", "unknown"
 ]  # fmt: skip
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
-# What does it where no language model is needed, in everyday words.
+# What serves where no language model is needed, in everyday words.
 Instead = Literal[
     "", "contrastive model", "encoder", "embedding model", "speech recognition", "speech translation",
     "speech synthesis", "image generator",
@@ -28,15 +28,14 @@ MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
 
 
 class Judged(Value):
-    """Parts that go the same way, and what the verdict is made from.
+    """Parts with the same conversion, and the basis of the verdict.
 
     Attributes:
-        title: how a sentence calls them.
-        told: question or media tell what is needed of them; otherwise ``needs`` are guesses, and nothing is called
-            enough on their strength.
-        needs: aspects that the question cannot be answered without, or that must be kept as somebody stated. unsure:
-            those that it may need.
-        as_text: aspects that text of them does not carry, whoever extracts, reads or transcribes it.
+        title: their name in a sentence.
+        told: question or media determine their needs; otherwise ``needs`` are guesses, and nothing is called enough
+            because of them.
+        needs: aspects that the answer depends on, or that must be kept by request. unsure: those that it may need.
+        as_text: aspects that their text does not carry, whichever model extracts, recognises or transcribes it.
         loses: aspects that this route loses. left_out: their pages that it leaves out.
     """
 
@@ -50,13 +49,13 @@ class Judged(Value):
 
     @property
     def may_need(self) -> list[Aspect]:
-        """Of what text or this route loses, all that may be needed; () where it is known what is."""
+        """Return the losses of text or this route that may be needed; () if the needs are known."""
         lost = {*self.as_text, *self.loses}
         return [aspect for aspect in ASPECTS if aspect in lost and (not self.told or aspect in self.unsure)]
 
 
 class Other(Value):
-    """A route that was not taken: of a language model where that would do, or one that keeps what is needed.
+    """A route that was not chosen: of a language model where that would do, or one that keeps the needs.
 
     Attributes:
         endpoint: the one that would answer, "" for none. summary: the route in a few words.
@@ -157,17 +156,17 @@ def aspects_of(pairs: Iterable[tuple[str, Iterable[Aspect]]]) -> str:
 
 
 def needed_and_lost(verdict: Verdict) -> str:
-    """What this route loses though it is needed."""
+    """Return the needs that this route loses."""
     return aspects_of((part.title, _both(part.needs, part.loses)) for part in verdict.parts if part.told)
 
 
 def needed_beyond_text(verdict: Verdict) -> str:
-    """What a language model would lose though it is needed."""
+    """Return the needs that a language model would lose."""
     return aspects_of((part.title, _both(part.needs, part.as_text)) for part in verdict.parts if part.told)
 
 
 def maybe_needed(verdict: Verdict) -> str:
-    """What the question may need, of what is lost here or would be lost by a language model."""
+    """Return the possible needs that are lost here or would be lost by a language model."""
     return aspects_of((part.title, part.may_need if part.told else ()) for part in verdict.parts)
 
 

@@ -1,7 +1,7 @@
 """Prompt files: a file and its arguments become a request, which is planned as any other.
 
-What all formats share is here, and a format that is one file; a format of several files is a folder. The planner and
-the executor know nothing of prompt files.
+Everything that formats share is here, and formats of one file; a format of several files is a folder. Planner and
+executor know nothing of prompt files.
 
 prompt_file.py       ``PromptFile``, ``Argument``, and the contract of a format
 formats.py           which format reads a file, plugins included

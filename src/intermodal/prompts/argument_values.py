@@ -33,7 +33,7 @@ MEDIA_VALUES = (str, bytes, bytearray, os.PathLike, tuple, Value)  # of which a 
 
 
 def bind_values(file: PromptFile, given: Given, *, missing: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The values that the template is rendered with: what is given, else ``missing``, else the file's default.
+    """Return the values for rendering: those given, else those of ``missing``, else the file's defaults.
 
     Media arguments become ``MediaValue``. Raises PromptError with the argument's line.
     """
@@ -129,7 +129,7 @@ def _medium(file: PromptFile, argument: Argument, value: Any) -> MediaValue:
 def _placed(
     file: PromptFile, argument: Argument, value: Any, kinds: tuple[ArgumentKind, ...], at: str
 ) -> MediaValue | None:
-    """The medium of what stands at a place within an argument's value; None of what is none."""
+    """Return the medium at a place within an argument's value; None if it is none."""
     if isinstance(value, MediaValue):
         return value
     if isinstance(value, Mapping | list) or not isinstance(value, MEDIA_VALUES):
@@ -153,7 +153,7 @@ def _name(source: BytesSource | PathSource | UrlSource) -> str:
 
 
 def _plain(file: PromptFile, name: str, value: Any, line: int, depth: int = 0) -> Any:
-    """The value as JSON has it: nothing that could be called, or that is more than it says."""
+    """Return the value as JSON data: nothing callable, and nothing hidden."""
     if value is None or type(value) in (str, int, float, bool):
         return value
     if isinstance(value, Mapping) and depth < _MOST_DEEP:
@@ -184,7 +184,7 @@ def _checked(file: PromptFile, argument: Argument, value: Any) -> Any:
 
 
 async def check_media(file: PromptFile, values: Mapping[str, Any]) -> None:
-    """Open what was given for each media argument as far as to tell its kind, and hold it against the declared one.
+    """Open the files given for media arguments far enough to tell their kind, and compare it with the declared one.
 
     Raises PromptError with the argument's line; InputError where a file cannot be taken.
     """
@@ -204,7 +204,7 @@ async def check_media(file: PromptFile, values: Mapping[str, Any]) -> None:
 
 
 def fits(takes: tuple[ArgumentKind, ...], kind: Kind) -> bool:
-    """Whether bytes of a kind are what a place for media takes. A document may be plain text."""
+    """Return whether bytes of a kind suit a place for media. A document may be plain text."""
     return kind in takes or "file" in takes or ("document" in takes and kind == "text")
 
 
@@ -229,7 +229,7 @@ def wrong_kind(
 def parse_assignments(file: PromptFile, pairs: Iterable[str]) -> dict[str, Any]:
     """Arguments as a command line has them: ``name=value``, ``name=@file``; of a list, one after the other.
 
-    Raises UsageError for what is no such pair, PromptError with the argument's line for a value that does not fit.
+    Raises UsageError for an argument without "=", PromptError with the argument's line for an unsuitable value.
     """
     found: dict[str, Any] = {}
     for pair in pairs:
@@ -266,7 +266,7 @@ def _word(file: PromptFile, argument: Argument, word: str) -> Any:
         return media_references.files_at_signs(value) if argument.holds else value
     except (ValueError, RecursionError):
         if argument.kind == "json":
-            return word  # a text is JSON, too; the schema says whether it may be one
+            return word  # a string is JSON, too; the schema decides
         what = f"argument {argument.name!r} takes {argument.words}, not {word[:40]!r}"
         raise file.error(what, argument.line, _WRITTEN[argument.kind]) from None
 
@@ -339,7 +339,7 @@ def arguments_from_template(
     default: Mapping[str, Any],
     media: Mapping[str, ArgumentKind],
 ) -> tuple[Argument, ...]:
-    """What a template takes, where nothing declares it: needed is what goes into the text in any case."""
+    """Return the arguments of a template that declares none; those that always go into the text are required."""
     return tuple(
         Argument(
             name=name,

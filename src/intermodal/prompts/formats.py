@@ -15,7 +15,7 @@ from intermodal.prompts.prompt_file import PromptFile, PromptFormat
 from intermodal.prompts.source_text import text_of
 
 MOST_FILES = 10_000
-# Ending of a file's name -> the module that has its FORMAT. What reads a format is imported with the first such file.
+# Ending of a file's name -> the module with its FORMAT. The reader of a format is imported with the first such file.
 _OURS: Mapping[str, str] = {
     ".prompt": "dotprompt.reader",
     ".prompt.yml": "github",

@@ -191,7 +191,7 @@ class _Reader:
         return tuple(made)
 
     def _checks(self, data: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-        """What has to hold of the answer, as items of ``eval`` have it; without an evaluator it is ``expected``."""
+        """Return the checks of an answer in the form of ``eval``'s items; without an evaluator ``expected``."""
         patterns = []
         for number, each in enumerate(self._evaluators()):
             strings = each.get("string")

@@ -1,7 +1,8 @@
 """Templates of Jinja, as far as prompts need them: parsed by Jinja2, rendered here, within bounds and over plain data.
 
-Jinja2's own sandbox keeps a template from attributes and calls, not from loops within loops. What it parses is walked
-here instead: names, attributes of data, conditions, loops, a few filters and tests; nothing can be called or included.
+Jinja2's own sandbox keeps a template from attributes and calls, not from nested loops. The parsed template is
+interpreted here instead: names, attributes of data, conditions, loops, a few filters and tests; nothing can be called
+or included.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _MISSING = object()
 class JinjaTemplate:
     """A template that was parsed. Raises TemplateError with its line, and NotInstalled.
 
-    ``slots``: names whose values are no text, and what stands in their place. ``trims``: a line that holds a tag of a
-    block alone is no line of the text.
+    ``slots``: names whose values are not text, and their placeholders. ``trims``: a line with nothing but a block tag
+    produces no line of text.
     """
 
     text: str
@@ -59,7 +60,7 @@ class JinjaTemplate:
         return body
 
     def names(self) -> dict[str, int]:
-        """What the template reads and does not make itself, each with its first line."""
+        """Return the names that the template reads and does not define, each with its first line."""
         from jinja2 import nodes
 
         made = {each.name for each in self._program.find_all(nodes.Name) if each.ctx == "store"}  # type: ignore[attr-defined]
@@ -80,7 +81,7 @@ class JinjaTemplate:
         return found
 
     def check(self) -> None:
-        """Raise TemplateError, with its line, for what is not rendered here."""
+        """Raise TemplateError, with its line, for an unsupported construct."""
         for node in _all_of(self._program):  # type: ignore[attr-defined]
             name = type(node).__name__
             if name not in _KNOWN:
@@ -93,7 +94,7 @@ class JinjaTemplate:
                 raise TemplateError(f"no test {node.name!r} is known", node.lineno, todo)
 
     def render(self, values: Mapping[str, Any]) -> list[str | Slot]:
-        """Texts, and what stands between them. Raises TemplateError with its line."""
+        """Return texts, and placeholders between them. Raises TemplateError with its line."""
         walk = _Walk(self.slots)
         try:
             walk.nodes(self.program, dict(values))
@@ -104,7 +105,7 @@ class JinjaTemplate:
 
 @dataclass(frozen=True)
 class MarkedTemplate:
-    """The body of a file, in which ``marks`` stand for what its own text says besides words. ``first``: its line."""
+    """The body of a file, in which ``marks`` replace everything that is not text. ``first``: its line."""
 
     path: Path
     body: JinjaTemplate
@@ -124,7 +125,7 @@ class MarkedTemplate:
         return cls(path, body, marks, first)
 
     def pieces(self, values: Mapping[str, Any]) -> Iterator[str | Slot]:
-        """Texts, and what stands between them. Raises PromptError with file and line."""
+        """Return texts, and placeholders between them. Raises PromptError with file and line."""
         try:
             rendered = self.body.render(values)
         except TemplateError as error:
@@ -166,7 +167,7 @@ _NAMES = {
 
 
 def node_name(node: Any) -> str:
-    """What a node is called in a template, for an error."""
+    """Return the name of a node in a template, for an error."""
     name = type(node).__name__
     return _NAMES.get(name, name.lower())
 
@@ -246,7 +247,7 @@ class _Walk:
         self.pieces.append(text)
 
     def value(self, node: Any, names: Mapping[str, Any]) -> Any:
-        """What an expression is; ``_MISSING`` for what is not there."""
+        """Return the value of an expression; ``_MISSING`` if it is absent."""
         self._budget.step(1, 0)
         kind = type(node).__name__
         made = _VALUES.get(kind)
@@ -280,7 +281,7 @@ def _words(value: Any) -> str:
 
 
 def _nothing(value: Any) -> str:
-    """What is not there, within what is."""
+    """A missing value within a present one."""
     return ""
 
 

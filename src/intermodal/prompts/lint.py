@@ -118,8 +118,8 @@ def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
 
 
 def _of_media(file: PromptFile, rows: tuple[SnapshotRow, ...]) -> Iterator[LintFinding]:
-    """Media that go into the prompt and that its model does not take; nothing is said where nobody says what it takes.
-    Documents are taken apart for any model.
+    """Return media of the prompt that its model does not accept; none if the accepted kinds are unknown. Documents are
+    converted for any model.
     """
     kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]
     takes = agreed_capabilities(rows).input if kinds else ()

@@ -25,20 +25,20 @@ _OFFICE = re.compile(r"application/(?:pdf|msword|rtf|vnd\.(?:openxmlformats|oasi
 
 
 def part_of(source: Source, kind: ArgumentKind) -> MediaPart:
-    """The part of a source, declared as what the file says it is."""
+    """Return the part of a source, with the declared media type."""
     made = _CLASSES[kind]
     return made(source=source)
 
 
 def value_of(name: str, source: Source, kind: ArgumentKind) -> MediaValue:
-    """What stands for a medium among values while a template is rendered."""
+    """Return the placeholder of a medium among values during rendering."""
     made = MediaValue(name)
     made.part = part_of(source, kind)
     return made
 
 
 def kind_of(media_type: str) -> ArgumentKind:
-    """What a media type or a pattern of some is.
+    """Return the kind of a media type or a pattern.
 
     >>> kind_of("image/*"), kind_of("application/pdf"), kind_of("")
     ('image', 'document', 'file')
@@ -52,7 +52,7 @@ def kind_of(media_type: str) -> ArgumentKind:
 def media_part(url: str, media_type: str, folder: Path | None) -> MediaPart:
     """The part of a URL, or of a file in ``folder``; None where no file may be named.
 
-    Raises ValueError of what is wrong and what to do.
+    Raises ValueError with the problem and the fix.
     """
     kind = kind_of(media_type)
     if URL.match(url):
@@ -68,7 +68,7 @@ def media_part(url: str, media_type: str, folder: Path | None) -> MediaPart:
 
 
 def within(folder: Path, place: Path) -> bool:
-    """Whether a path stays in a folder, wherever its links lead."""
+    """Return whether a path stays in a folder, links resolved."""
     try:
         return place.resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):
@@ -84,7 +84,7 @@ _MOST_NODES = 20_000  # of a schema
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "null": (type(None),),
 }  # fmt: skip
-# Makes the medium of what stands at a place that takes kinds; None of what is none.
+# Turns a value at a place for media into a medium; None if it is none.
 Make = Callable[[Any, tuple[ArgumentKind, ...], str], MediaValue | None]
 
 
@@ -97,7 +97,7 @@ class SchemaMismatch(ValueError):
 
 
 def is_medium(schema: Mapping[str, Any]) -> bool:
-    """Whether the value itself may be a medium: it is one, or a union with one in it."""
+    """Return whether the value itself may be a medium: its type is one, or a union with one in it."""
     return bool(_kinds(_choices(schema, schema)))
 
 

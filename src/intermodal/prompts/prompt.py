@@ -36,7 +36,7 @@ from intermodal.request import JsonOutput, Message, Request, Tool
 if TYPE_CHECKING:
     from intermodal.media.request_media import OpenedRequest
 
-RUNS = 1_000  # of which the price is said beside that of one
+RUNS = 1_000  # for which the price is shown beside that of one
 
 
 class PreparedInputs(Protocol):
@@ -89,7 +89,7 @@ class PromptPlan:
         return self.cost.scaled(RUNS)
 
     def __str__(self) -> str:
-        """What ``intermodal prompt explain`` prints."""
+        """Return the output of ``intermodal prompt explain``."""
         file = self.file
         told = f"{file.path} ({file.format})" + (f": {file.description}" if file.description else "")
         lines = [f"prompt: {told}"]
@@ -135,14 +135,14 @@ class Prompt:
         return made
 
     async def _checked(self, request: Request, bound: Mapping[str, Any]) -> None:
-        """Hold media that the file itself names against what it says of them. Raises PromptError with their line."""
+        """Compare media that the file names with their declaration. Raises PromptError with their line."""
         if sample_arguments.files_of(request.messages, bound):
             await offload(True, sample_arguments.check_files, self.file, request.messages, bound)
 
     async def plan(self, **args: Any) -> PromptPlan:
         """Plan for these arguments, with sample values for missing ones. Spends nothing, contacts no model.
 
-        Raises what ``request`` does, but for what is missing; NoRoute, which names the line.
+        Raises the errors of ``request`` except for missing arguments; NoRoute, which names the line.
         """
         return await self.plan_with(args)
 
@@ -171,7 +171,7 @@ class Prompt:
     async def run(self, *, history: Iterable[Message] = (), tools: tuple[Tool, ...] = (), **args: Any) -> Answer[Any]:
         """Plan and run. ``value`` of the answer is JSON data where the file has a schema, else the text.
 
-        Raises what ``request`` does, NoRoute, and what a call may end with.
+        Raises the errors of ``request``, NoRoute, and those of a call.
         """
         prepared, plan, _ = await self.prepare(history=history, tools=tools, **args)
         async with aclosing(self._client.execute(prepared, plan, live=False)) as events:
@@ -221,11 +221,11 @@ class Prompt:
     # ---- the model of the file, the schema ------------------------------------------------------------
 
     def _names(self) -> tuple[str, ...]:
-        """How the model that the file asks for may be called here."""
+        """Return the local names of the requested model."""
         return () if self._options.get("model") else self.file.model_names
 
     async def _chosen(self, inputs: Inputs) -> tuple[Inputs, Plan, tuple[str, ...]]:
-        """What ``chosen`` returns, with what is to be said of the schema."""
+        """Return the result of ``chosen``, with notes on the schema."""
 
         async def plan(inputs: Inputs) -> Plan:
             return plan_from(inputs)
@@ -234,7 +234,7 @@ class Prompt:
         return taken, made, (*notes, *self._of_schema(inputs, made))
 
     def _of_schema(self, inputs: Inputs, plan: Plan) -> list[str]:
-        """What is to be said where no host that could be asked can be held to the schema of the file."""
+        """Return notes for the case that no reachable host can force the file's schema."""
         output = inputs.request.output
         answering = plan.chosen.answering
         if not isinstance(output, JsonOutput) or answering.op != "generate":
@@ -248,7 +248,7 @@ class Prompt:
         return [f"{self.file.where('output')}: {what}"]
 
     async def _told(self, inputs: Inputs, words: Mapping[str, Any]) -> Inputs:
-        """What the question needs of imagined media, asked with the words of the file alone."""
+        """Return the needs of the question about hypothetical media, from the file's words alone."""
         kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in inputs.facts.parts))
         messages = self.file.template.messages(words)
         question = question_of(Request(messages=messages, output=inputs.request.output))
@@ -313,7 +313,7 @@ def _refused_at(file: PromptFile, error: NoRoute) -> str:
     return file.where(next((place for place in _PLACES.get(error.rule, ()) if place in file.lines), 1))
 
 
-# What a rule of the planner is about: places of a file, of which the first that it has is named.
+# The places of a file that a rule of the planner refers to; the first that exists is named.
 _PLACES: Mapping[str, tuple[str, ...]] = {
     "context": ("template",), "modality": ("input",), "keep": ("keep", "ext"), "max_cost": ("max_cost", "ext"),
     "unknown_price": ("max_cost", "ext"), "deadline": ("deadline", "ext"), "floor": ("at_least", "ext"),
@@ -337,7 +337,7 @@ class SyncPrompt:
         return self._bridge.run(partial(self.asynchronous.request, history=history, tools=tools, **args))
 
     def plan(self, **args: Any) -> PromptPlan:
-        """The plan, what is not given imagined; see :meth:`Prompt.plan`."""
+        """Return the plan, with samples for missing arguments; see :meth:`Prompt.plan`."""
         return self._bridge.run(partial(self.asynchronous.plan, **args))
 
     def explain(self, **args: Any) -> str:

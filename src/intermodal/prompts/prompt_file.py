@@ -13,7 +13,7 @@ from intermodal.errors import IntermodalError, PromptError
 from intermodal.events import Result
 from intermodal.request import JsonOutput, Message, Output, Sampling, Settings, TextOutput, Tool
 
-# What an argument is: a kind of media ("file" where the file leaves the kind open), or a type of JSON.
+# The type of an argument: a kind of media ("file" where the file leaves the kind open), or a type of JSON.
 ArgumentKind = Literal["text", "number", "integer", "boolean", "json", "image", "audio", "video", "document", "file"]
 MEDIA_KINDS: tuple[ArgumentKind, ...] = ("image", "audio", "video", "document", "file")
 Level = Literal["error", "warning"]
@@ -22,8 +22,8 @@ Level = Literal["error", "warning"]
 class MediaValue(str):
     """A medium among values while a template is rendered: its name, which carries its part.
 
-    ``kinds``: that its place takes; () where its part says it. ``at``: its place within an argument's value, "" where
-    it is the value.
+    ``kinds``: those that its place accepts; () if its part states them. ``at``: its place within an argument's value,
+    "" if it is the value.
     """
 
     part: MediaPart
@@ -82,9 +82,9 @@ class PromptFinding:
 
 @dataclass(frozen=True)
 class PromptExample:
-    """Arguments that the file brings along, and what is right for them; ``compare`` as an item of ``eval`` has it.
+    """Arguments in the file, and the right answer for them; ``compare`` as in an item of ``eval``.
 
-    ``smoke``: the file does not say which answer is right, so one has to come; that says nothing of strength.
+    ``smoke``: the file does not state the right answer, so any will do; that measures no strength.
     """
 
     arguments: Mapping[str, Any]
@@ -94,7 +94,7 @@ class PromptExample:
 
 
 class AnswerParser(Protocol):
-    """Parses the value of an answer, where a format has its own way. Raises OutputInvalid."""
+    """Parses the value of an answer, for formats with a parser of their own. Raises OutputInvalid."""
 
     def value(self, text: str) -> Any: ...
 
@@ -116,16 +116,15 @@ class PromptFile:
     """A prompt that a format has read.
 
     Attributes:
-        path: of the file. name: how it is called. format: who read it.
-        open_ended: it takes arguments that it does not declare.
+        path: of the file. name: of the prompt. format: whose reader read it.
+        open_ended: it accepts undeclared arguments.
         parser: of answers, where the format has its own.
-        model: that the file asks for: a preference, since who runs it may have another one. others: that it asks for
-            where that one cannot be had, in order.
+        model: the one the file requests: a preference, since the user may have another. others: alternatives, in order.
         options: of the policy, by the names of ``Policy``.
-        tools: with their definitions. undefined_tools: named, to be defined by whoever runs it.
-        history: the template says where what was said before goes.
-        output_by: what makes the output of values, where the file leaves its schema to an argument.
-        findings: what was found wrong while reading. lines: of "model", "input", "output" and the like.
+        tools: with their definitions. undefined_tools: names that the caller has to define.
+        history: the template places earlier messages.
+        output_by: makes the output from values, where the file leaves its schema to an argument.
+        findings: problems found while reading. lines: of "model", "input", "output" and the like.
     """
 
     path: str
@@ -159,7 +158,7 @@ class PromptFile:
         return {each.name: each for each in reversed(self.arguments)}
 
     def where(self, place: str | int = 1) -> str:
-        """``file:line`` of a line, or of what is called ``place``."""
+        """Return ``file:line`` of a line, or of the entry called ``place``."""
         line = place if isinstance(place, int) else self.lines.get(place, 1)
         return f"{self.path}:{line}"
 
@@ -172,7 +171,7 @@ class PromptFile:
 
     @property
     def model_names(self) -> tuple[str, ...]:
-        """What the models that it asks for may be called here, the one that it asks for first before the others."""
+        """Return the local names of the requested models, the preferred one first."""
         return tuple(name for model in (self.model, *self.others) for name in model_names(model))
 
     def model_named(self, name: str) -> str:
@@ -218,7 +217,7 @@ def error_location(error: IntermodalError) -> tuple[str, int]:
 
 
 def model_names(model: str) -> tuple[str, ...]:
-    """How the model that a file asks for may be called here: other readers put who serves it before a slash.
+    """Return the local names of the model that a file requests: other formats put the provider before a slash.
 
     >>> model_names("googleai/gemini-2.5-flash"), model_names("")
     (('googleai/gemini-2.5-flash', 'gemini-2.5-flash'), ())

@@ -34,8 +34,9 @@ _NO_TEXTS: Mapping[str, str] = {}
 
 
 class UnreadablePrompt(Value):
-    """A file that cannot be used, or not be rendered. ``file``: in the folder. ``line``: 0 where nobody knows.
-    ``kept``: its prompts are there as they were before."""
+    """A file that cannot be used, or not be rendered. ``file``: in the folder. ``line``: 0 if unknown. ``kept``: its
+    prompts remain in their earlier version.
+    """
 
     file: str
     line: int
@@ -45,7 +46,7 @@ class UnreadablePrompt(Value):
 
     @property
     def stem(self) -> str:
-        """How its prompts are asked for, where no other file has that name."""
+        """Return the name of its prompts, unless another file has the same."""
         return formats.stem_of(self.file)
 
     def __str__(self) -> str:
@@ -59,8 +60,8 @@ class LoadedPrompt:
     """A prompt that was read.
 
     Attributes:
-        name: how it is asked for. place: of its file, in the folder. version: of its text and of what it took.
-        error: what is wrong with the file as it is now.
+        name: that clients use. place: of its file, in the folder. version: of its text and of the files it uses.
+        error: the problem of the file in its present state.
         texts: of all files that it was read from, by path.
     """
 
@@ -93,7 +94,7 @@ class PromptFolder:
         self.path = Path(path).absolute()
         self.prompts: Mapping[str, LoadedPrompt] = {}
         self.unreadable: tuple[UnreadablePrompt, ...] = ()
-        self._also: Mapping[str, tuple[str, ...]] = {}  # other names, and the prompts that each may stand for
+        self._also: Mapping[str, tuple[str, ...]] = {}  # aliases, and the prompts that each may stand for
         self._stamps: Mapping[str, _Stamp] = {}
         self._looked = 0  # when it was last looked, in nanoseconds
         self._read: Mapping[str, _Read] = {}
@@ -117,13 +118,12 @@ class PromptFolder:
         """Return a place for an error without the path of the folder, which is private."""
         return where.removeprefix(f"{self.path}{os.sep}")
 
-    # ---- seeing what changed ----------------------------------------------------------------------
+    # ---- detection of changes ---------------------------------------------------------------------
 
     def look(self) -> bool:
         """Read what changed since the last look; return whether anything did.
 
-        Raises InputMissing where there is no such folder, PromptError where it holds too much; what was read before
-        stays.
+        Raises InputMissing if there is no such folder, PromptError if it holds too much; the prompts read before stay.
         """
         now, texts = time.time_ns(), dict[str, str]()
         stamps = dict(self._stamped())
@@ -182,13 +182,14 @@ class PromptFolder:
 
     @staticmethod
     def _is_touched(path: Path, before: _Read, changed: set[str], folders: set[str]) -> bool:
-        """Whether it is to be read again. What could not be used may by now, whatever changed. ``folders``: around what
-        changed and is no prompt: it may be what a prompt of the folder looks for."""
+        """Return whether it must be read again. A broken file may have been repaired by any change. ``folders``:
+        parents of changed files that are no prompts: a prompt of the folder may look for one there.
+        """
         touched = not changed.isdisjoint({*before.texts, str(path)})
         return touched or before.error is not None or str(path.parent) in folders
 
     def _reading(self, place: str, path: Path, before: _Read | None, texts: dict[str, str]) -> _Read:
-        """Read a file; where that fails, what it was before, with the error."""
+        """Read a file; on failure return its earlier version, with the error."""
         good = before if before is not None and before.prompts and _is_good(before) else None
         try:
             made = self._read_now(place, path, texts)
@@ -197,7 +198,7 @@ class PromptFolder:
             wrong = made.error
         except IntermodalError as error:
             wrong = self._wrong(place, error)
-        except Exception as error:  # of a format that somebody else wrote
+        except Exception as error:  # of a third party's format
             wrong = UnreadablePrompt(file=place, line=0, error=f"its reader failed ({type(error).__name__})")
         if good is not None:
             return good._replace(error=replace(wrong, kept=True))
@@ -217,7 +218,7 @@ class PromptFolder:
         with source_text.cached_texts(texts) as asked:
             prompts = formats.prompts_of(path)
             wrong = None
-            for each in prompts:  # what is taken while it is rendered is to be known, too
+            for each in prompts:  # files that rendering reads must be known, too
                 try:
                     sample_arguments.render_sample(each)
                 except IntermodalError as error:
@@ -250,7 +251,7 @@ class PromptFolder:
 
 
 def _is_good(read: _Read) -> bool:
-    """Whether its prompts can be rendered: they are as they were read, or as they were before that failed."""
+    """Return whether its prompts can be rendered, in their present version or an earlier one."""
     return read.error is None or read.error.kept
 
 

@@ -19,8 +19,9 @@ BLOCK = "intermodal"
 
 @dataclass(frozen=True)
 class PromptOptions:
-    """``options``: of the policy, by its names. ``media``: kinds of arguments by their names. ``strict``: the schema of
-    the answer is to be forced, not asked for in words. ``lines``: of what is said, by the same names."""
+    """``options``: of the policy, by its names. ``media``: kinds of arguments by name. ``strict``: force the schema of
+    the answer instead of only prompting for it. ``lines``: of options, by the same names.
+    """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     media: Mapping[str, ArgumentKind] = field(default_factory=dict)
@@ -31,7 +32,7 @@ class PromptOptions:
 def read(front: FrontMatter) -> PromptOptions:
     """The block of a file, whether it is written as keys under ``ext`` or with dots. Raises PromptError.
 
-    A key that is not known is an error: a wish for privacy that nobody reads is none.
+    An unknown key is an error: a privacy option that is ignored would protect nothing.
     """
     options: dict[str, Any] = {}
     media: Mapping[str, ArgumentKind] = {}
@@ -116,7 +117,7 @@ def _count(value: Any) -> Any:
     return value if type(value) is int and value >= 0 else None
 
 
-# What stands in the file -> the field of the policy, its check, and how it is written.
+# Option in the file -> the field of the policy, its check, and its syntax.
 OPTIONS: Mapping[str, tuple[str, Check, str]] = {
     "objective": ("objective", _one_of(*OBJECTIVES), " or ".join(OBJECTIVES)),
     "strength": ("at_least", _one_of(*TIERS), " or ".join(TIERS)),
@@ -136,7 +137,7 @@ OPTIONS: Mapping[str, tuple[str, Check, str]] = {
 
 # ---- config ----------------------------------------------------------------------------------------
 
-# Keys of dotprompt's ``config``, and of the formats that are read beside it, by what they are here.
+# Keys of dotprompt's ``config``, and of the formats read beside it -> our names.
 _SAMPLING: Mapping[str, str] = {
     "maxOutputTokens": "max_tokens", "max_tokens": "max_tokens", "max_completion_tokens": "max_tokens",
     "maxCompletionTokens": "max_tokens", "maxTokens": "max_tokens", "temperature": "temperature",
@@ -152,7 +153,9 @@ _SETTINGS: Mapping[str, str] = {
 def sampling(config: Mapping[str, Any], front: FrontMatter, at: Path = ("config",)) -> tuple[
     Sampling, Settings, list[PromptFinding]
 ]:  # fmt: skip
-    """How the answer is drawn, and what of ``config`` nobody here reads. Raises PromptError for a wrong value."""
+    """Return the sampling options, and the keys of ``config`` that are ignored. Raises PromptError for a wrong
+    value.
+    """
     drawn: dict[str, Any] = {}
     other: dict[str, Any] = {}
     unread = []

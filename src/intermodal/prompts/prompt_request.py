@@ -16,7 +16,7 @@ from intermodal.prompts.argument_values import media_of
 from intermodal.prompts.prompt_file import Argument, PromptFile
 from intermodal.request import JsonOutput, Message, Request, Sampling, Tool
 
-NOTHING = ("renders to nothing", "write the question")  # what is wrong with it, and what to do
+NOTHING = ("renders to nothing", "write the question")  # the error and the advice
 _USUAL = Sampling()
 
 
@@ -29,7 +29,7 @@ def request_of(
     history: Iterable[Message] = (),
     tools: tuple[Tool, ...] = (),
 ) -> Request:
-    """The request of values that ``values.bound`` made. ``options`` of who runs it go before the file's wishes.
+    """Return the request for values made by ``values.bound``. The caller's ``options`` override the file's.
 
     Raises PromptError with file and line.
     """
@@ -71,7 +71,7 @@ def _tools(file: PromptFile, given: tuple[Tool, ...]) -> tuple[Tool, ...]:
 def _labels(file: PromptFile, private: Any, values: Mapping[str, Any]) -> tuple[str, ...]:
     """Labels of privacy, with files in place of the arguments that they were given to.
 
-    What stands for an argument that has no name of its own, words in the prompt or a URL, is its whole kind.
+    An argument without a name of its own, text in the prompt or a URL, is labelled by its whole kind.
     """
     parts = media_of(values)
     made: list[str] = []

@@ -1,7 +1,7 @@
 """Microsoft's ``.prompty``, versions 1 and 2: front matter, lines of roles, and a template of Jinja.
 
-https://prompty.ai. ``${env:…}`` and ``${file:…}`` are not followed: a file says what is asked, not whose key pays.
-Lines of roles are those of the file; such a line in a value is text.
+https://prompty.ai. ``${env:…}`` and ``${file:…}`` are not followed: a file states a question, not whose key pays. Role
+lines are those of the file; such a line in a value is text.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class _Reader:
         else:
             raise self._front.error(("inputs",), "is not a list of inputs", "write inputs: [{name: …, kind: string}]")
         for name, each, at in told:
-            if not isinstance(each, Mapping):  # version 1: a value that stands for the type and the default
+            if not isinstance(each, Mapping):  # version 1: a value gives both the type and the default
                 yield Argument(name=name, kind="json", required=False, default=each, line=self._front.line(at))
                 continue
             kind = str(each.get("kind") or each.get("type") or "string")

@@ -1,4 +1,4 @@
-"""What rendering has in common for all template languages: bounds, errors with a line, placeholders."""
+"""Common to all template languages: bounds, errors with a line, placeholders."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from intermodal.errors import PromptError
 
-MOST_STEPS = 100_000  # pieces of a template that are rendered, loops counted through: a second of the processor
+MOST_STEPS = 100_000  # nodes of a template that are rendered, repetitions included: a second of processor time
 MOST_LETTERS = 32 << 20
 MOST_NESTED = 60  # lists within lists
 NO_LINE = 0
 
 
 class TemplateError(ValueError):
-    """Why a template cannot be used. ``line`` is the template's own, from 1; 0 where nobody knows."""
+    """An error in a template. ``line`` is the template's own, from 1; 0 if unknown."""
 
     def __init__(self, what: str, line: int = NO_LINE, todo: str = "") -> None:
         super().__init__(what)
@@ -37,9 +37,9 @@ M = TypeVar("M")
 
 
 class Placeholders(Generic[M]):
-    """Marks that stand in a text for what is no text. ``kept``: what they stand for, in the order of their numbers.
+    """Marks in a text for parts that are not text. ``kept``: those parts, in the order of their numbers.
 
-    A mark has a word that nobody can know before, so no value is taken for one.
+    A mark contains a random word, so no value can be mistaken for one.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Placeholders(Generic[M]):
 
 
 class RenderingBudget:
-    """What a rendering may still take."""
+    """The steps and characters that a rendering may still use."""
 
     def __init__(self) -> None:
         self.steps, self.letters = MOST_STEPS, MOST_LETTERS
@@ -89,7 +89,7 @@ def located(path: Path, first: int, error: TemplateError) -> PromptError:
 
 
 class HasRole(Protocol):
-    """What somebody says: a message, or what becomes one."""
+    """A message, or something that becomes one."""
 
     @property
     def role(self) -> str: ...
@@ -99,6 +99,6 @@ T = TypeVar("T", bound=HasRole)
 
 
 def with_history(made: Sequence[T], history: Iterable[T]) -> tuple[T, ...]:
-    """Where a file says nothing, what was said before goes before the last message of the user."""
+    """Insert earlier messages before the last message of the user, unless the file places them."""
     last = len(made) - 1 if made and made[-1].role == "user" else len(made)
     return (*made[:last], *history, *made[last:])

@@ -1,6 +1,6 @@
 """Sample values of usual size for arguments that are not given, so that a prompt can be planned, priced and checked.
 
-Rendered with them, a prompt shows what is wrong with its files. Of media beside it only the beginning is read.
+Rendering with sample arguments shows errors in the prompt's files. Of media beside it only the beginning is read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from intermodal.request import Message, Request
 from intermodal.workloads.workload import WorkloadPart as Sized
 from intermodal.workloads.workload import imagined as imagined_part
 
-_MOST_DEEP = 8  # of a value that stands for another
+_MOST_DEEP = 8  # references followed from a value
 LETTERS = 2_000  # of a text: a page
 _SENTENCE = "This text stands for an argument that was not given, and is as long as a page of a report. "
 _USUAL: Mapping[ArgumentKind, tuple[CountablePart, str]] = {
@@ -59,7 +59,7 @@ class SampleArguments:
 
 
 def make_samples(file: PromptFile, given: Mapping[str, Any]) -> SampleArguments:
-    """What is imagined for the arguments that are neither given nor have a default: of optional ones media alone."""
+    """Return samples for arguments that are neither given nor have a default: for optional ones media alone."""
     made = SampleArguments()
     example = file.examples[0].arguments if file.examples else {}
     for argument in file.arguments:
@@ -83,7 +83,7 @@ def make_samples(file: PromptFile, given: Mapping[str, Any]) -> SampleArguments:
 
 
 def is_about_sample(error: IntermodalError) -> bool:
-    """Whether an error is about a text that was imagined, and not about the prompt."""
+    """Return whether an error is about a sample text, and not about the prompt."""
     return _SENTENCE[:20] in error.what
 
 
@@ -115,7 +115,7 @@ def _with_media(made: SampleArguments, argument: Argument) -> tuple[Any, str]:
 
 
 def sample_value(argument: Argument) -> tuple[Any, str]:
-    """A value of usual size for an argument that is no medium, and what to say of it."""
+    """Return a value of usual size for an argument that is no medium, and a note on it."""
     values = [value for value in argument.schema.get("enum", ()) if value is not None]
     if values:
         return values[0], str(values[0])
@@ -159,7 +159,7 @@ class _Sample:
             fields = schema.get("properties") or {}
             more = schema.get("additionalProperties")
             if self._put is not None and isinstance(more, Mapping):
-                fields = {**fields, "name": more}  # a map, of which one shows what it holds
+                fields = {**fields, "name": more}  # a map: one entry shows its contents
             return {name: self.of(each, f"{at}.{name}", depth + 1) for name, each in fields.items()}
         return {"number": 1.5, "integer": 1, "boolean": True, "null": None}.get(str(kind), _SENTENCE)
 
@@ -186,7 +186,7 @@ def with_media_markers(request: Request, made: SampleArguments) -> Request:
 
 
 def with_sample_media(inputs: Inputs, request: Request, made: SampleArguments) -> Inputs:
-    """What the planner reads, imagined media in their places. ``request``: before it was marked."""
+    """Return the planner's inputs, with hypothetical media in place. ``request``: before placeholders."""
     marks = {_mark(part): part for _, _, part in request.parts() if _is_imagined(part, made)}
     facts: list[PartFacts] = []
     parts: dict[int, Part] = {}
@@ -229,7 +229,7 @@ _BEGINNING = 1 << 20  # bytes of a medium in which its kind shows
 
 
 def render_sample(file: PromptFile) -> tuple[Message, ...] | None:
-    """The messages with imagined arguments; None where what was imagined does not do, as for the name of a file.
+    """Return the messages with sample arguments; None if a sample does not work, as for the name of a file.
 
     Raises PromptError with file and line, as for a partial or a picture that is not there, or a PDF in its place.
     """
@@ -273,7 +273,7 @@ def files_of(messages: Iterable[Message], bound: Mapping[str, Any]) -> list[tupl
 
 
 def _kind_of(place: Path) -> Kind | None:
-    """What a file is by how it begins; None where that does not say."""
+    """Return the kind of a file by its first bytes; None if they do not show it."""
     from intermodal.media.sniff import sniff
 
     try:

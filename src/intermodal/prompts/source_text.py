@@ -34,8 +34,8 @@ _cached: ContextVar[_CachedTexts | None] = ContextVar("texts of prompt files", d
 def cached_texts(texts: Mapping[str, str], *, closed: bool = False) -> Iterator[dict[str, str]]:
     """Within it, files whose texts are given are not read again; gives the texts of all that were asked for, by path.
 
-    So a prompt can be rendered as it was read, whatever became of its files since, and who read it knows of which.
-    ``closed``: a file that a value names is not read, as the value may be a stranger's.
+    A prompt can thus be rendered as it was read, whatever has become of its files, and the reader knows which files it
+    used. ``closed``: a file named by a value is not read, as the value may be a stranger's.
     """
     asked: dict[str, str] = {}
     before = _cached.set(_CachedTexts(texts, asked, closed))
@@ -121,7 +121,7 @@ class FrontMatter(LocatedDocument):
         return PromptFinding("warning", self.line(at), what, todo)
 
     def unknown(self, known: Collection[str], otherwise: str, *, but: Collection[str] = ()) -> Iterator[PromptFinding]:
-        """A warning for each key at the top that nobody reads. ``but``: keys that are taken and not offered."""
+        """Return a warning for each unused key at the top level. ``but``: keys that are accepted and not offered."""
         for key in self.value:
             if key not in known and key not in but:
                 yield self.warning((key,), f"no key {key!r} is known", suggestion(key, known, otherwise))

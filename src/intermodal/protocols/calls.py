@@ -20,7 +20,7 @@ AudioFormat = Literal["wav", "mp3"]
 
 
 class NotExpressible(UnsupportedModality):
-    """A protocol or host has no way to say a part of a call. Raised before anything is sent."""
+    """A protocol or host cannot express a part of a call. Raised before anything is sent."""
 
     code = "not_expressible"
     part: str = ""

@@ -45,7 +45,7 @@ PART_LABELS: dict[str, str] = {
 
 
 def part_label(part: WirePart) -> str:
-    """Return what a part is, for an error message that says it cannot be carried."""
+    """Return the name of a part, for an error message that it cannot be carried."""
     return PART_LABELS[type(part).__name__]
 
 
@@ -156,7 +156,7 @@ def parse_arguments(call: ToolCall, wire: str, where: str = "") -> dict[str, Any
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise NotExpressible.of(f"a call of {call.name} whose arguments are not JSON object", wire, where=where)
+        raise NotExpressible.of(f"a call of {call.name} whose arguments are not a JSON object", wire, where=where)
     return found
 
 
@@ -168,8 +168,8 @@ def normalise_arguments(call: ToolCall, wire: str, where: str = "") -> ToolCall:
 def arguments_for_client(call: ToolCall, finish: str) -> dict[str, Any]:
     """Return a tool call's arguments for a client whose protocol carries an object.
 
-    For a call that was cut off (``finish`` says so), return the members that arrived whole. Any other that is not an
-    object is the model's mistake: passed on as empty, it would run a tool that the model did not mean.
+    For a call that was cut off (by ``finish``), return the members that arrived whole. Any other that is not an object
+    is the model's mistake: passed on as empty, it would run a tool that the model did not mean.
 
     Raises OutputInvalid.
     """
@@ -182,7 +182,7 @@ def arguments_for_client(call: ToolCall, finish: str) -> dict[str, Any]:
         return found
     if found is None or cut:
         return {}
-    what = f"the model called {call.name[:100]!r} with arguments that are not JSON object"
+    what = f"the model called {call.name[:100]!r} with arguments that are not a JSON object"
     raise OutputInvalid(what, todo="ask again, or use a stronger model")
 
 
@@ -231,7 +231,7 @@ class ToolCallIds:
 
 
 class AssistantTurn(Value, frozen=True):
-    """What the model answered: ``parts`` in order of arrival; ``error`` where the reply did not end properly."""
+    """The model's answer: ``parts`` in order of arrival; ``error`` if the reply did not end properly."""
 
     parts: tuple[WirePart, ...] = ()
     usage: WireUsage = WireUsage()

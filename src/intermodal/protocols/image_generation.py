@@ -1,4 +1,4 @@
-"""What the protocols for image generation share: the check of options, and replies without an image."""
+"""Common to the protocols for image generation: the check of options, and replies without an image."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collec
     """Raise NotExpressible for an option that the protocol or host does not have, and for an image type that it
     refuses.
 
-    ``masks``: the protocol can say which part of an image may change.
+    ``masks``: the protocol can state which part of an image may change.
     """
     has = supported_image_options(host)
     for wish, wants in _WISHES.items():

@@ -28,9 +28,9 @@ from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.framing.raw_json import split_object
 from intermodal.protocols.request_fields import IDENTIFIERS, DirectFields, ignored_content
 
-# Vary from request to request of one shape: whether they are there is part of it, and not what they say.
+# Fields that vary within a shape: their presence is part of it, their content is not.
 VARYING = frozenset({*IDENTIFIERS, "user", "metadata"})
-LONG = 256 << 10  # letters of a text: a longer one is weighed in a thread, by the executor
+LONG = 256 << 10  # characters of a text: the executor measures a longer one in a thread
 _word = msgspec.json.Decoder(str)
 _NO_MEDIUM = 100  # letters; longer words without a blank are media
 _TRUE, _FALSE, _NULL = b"true", b"false", b"null"
@@ -47,12 +47,12 @@ class TextSizes(NamedTuple):
 
 
 class TextMeasurer(Protocol):
-    """What a plan depends on in words."""
+    """Measures the properties of text that a plan depends on."""
 
     def sizes(self, text: str) -> TextSizes: ...
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
-        """What kind of answer is asked for, and what of pictures."""
+        """Return the kind of answer requested and, if ``pictured``, the needed aspects of pictures."""
         ...
 
 
@@ -60,14 +60,14 @@ class ParsedChat(msgspec.Struct, frozen=True):
     """A chat for the direct path.
 
     Attributes:
-        body: what it was read from. fields: of its text, as they came. model: as it was asked for.
-        shape: all that its plan depends on besides the catalog and where the conversation was.
+        body: the parsed body. fields: of its text, unchanged. model: as requested.
+        shape: everything its plan depends on besides the catalog and the conversation's previous endpoint.
         stream, usage: whether it is to be streamed, and with the usage at its end.
-        messages: how many. pictures: that go along. texts: of what the messages say.
+        messages: their number. pictures: those it includes. texts: sizes of the messages' texts.
         before, said: digests of the conversation up to the last answer (None: there is none yet), and of all of it.
-        written: fields that go on in other words than they came in, each in pieces.
-        plain: all of it is words and pictures, which our own rules weigh.
-        asked: its question, where pictures go along.
+        written: fields that are forwarded in rewritten form, each in pieces.
+        plain: all of it is text and pictures, which our own rules weigh.
+        asked: its question, if it includes pictures.
     """
 
     body: ExtractedBody
@@ -86,7 +86,7 @@ class ParsedChat(msgspec.Struct, frozen=True):
     asked: str = ""
 
     def words(self) -> Iterator[str]:
-        """All that it says, names of fields left out. For what is seldom: it is read once more."""
+        """Yield all strings in the fields, without field names. For rare cases: the fields are parsed again."""
         left: list[object] = [msgspec.json.decode(field) for field in self.fields.values()]
         while left:
             tree = left.pop()
@@ -99,7 +99,7 @@ class ParsedChat(msgspec.Struct, frozen=True):
                 left += tree
 
 
-# A body as far as all wires have it: its fields, the model as it was asked for, whether it is to be streamed.
+# A body as all protocols share it: its fields, the requested model, whether it is to be streamed.
 Opened = tuple[Mapping[str, msgspec.Raw], str, bool]
 
 
@@ -123,7 +123,7 @@ def opened_body(body: bytes, direct: DirectFields) -> Opened | None:
 def settings_in(
     fields: Mapping[str, msgspec.Raw], but: frozenset[str], varying: frozenset[str] = VARYING
 ) -> tuple[object, ...]:
-    """What is said besides the messages, as it came. Of ``varying`` fields, that they say something."""
+    """Return the fields besides the messages, unchanged. Of ``varying`` fields, only that they are set."""
     besides = fields.keys() - but
     said: list[object] = [(name, bytes(fields[name])) for name in sorted(besides)] if besides else []
     if not varying.isdisjoint(fields):
@@ -227,7 +227,7 @@ class ConversationReader:
         return self._calls("thought", text)
 
     def answered(self) -> None:
-        """What was told last is an answer's: up to here the conversation may be known."""
+        """Mark the end of an answer: the conversation may be known up to here."""
         self.before = self.digest.copy().digest()
 
     def _calls(self, what: str, text: str, *more: object) -> bool:
@@ -295,7 +295,7 @@ class ConversationReader:
         )  # fmt: skip
 
     def _asked(self) -> str:
-        """What the last turn says that is none of calling tools (``planner/planning_case.py``)."""
+        """The text of the last turn that is not part of a tool call (``planner/planning_case.py``)."""
         last = len(self._turns) - 1
         while last in self._calling:
             last -= 1

@@ -23,10 +23,11 @@ _quoted = lru_cache(maxsize=1024)(dumps)
 
 
 class ReplyChunk(msgspec.Struct, frozen=True):
-    """What one reply, or one chunk of a stream, says.
+    """The content of one reply, or of one chunk of a stream.
 
-    ``usage`` is what it counts, None where it does not; ``counted`` the same as it came. ``calls`` by place. A refusal
-    alone is not visible: it is an error, as everywhere else. ``beside``: thoughts, and the arguments of calls.
+    ``usage``: its counts, None if it has none; ``counted``: the same in raw form. ``calls``: with their index. A
+    refusal alone is not visible: it is an error, as everywhere else. ``beside``: reasoning, and the arguments of tool
+    calls.
     """
 
     text: str
@@ -49,7 +50,7 @@ class ReplyChunk(msgspec.Struct, frozen=True):
 
     @property
     def of_words(self) -> bool:
-        """It says words, and nothing else."""
+        """Whether it carries text and nothing else."""
         more = self.refusal or self.finish or self.calls or self.usage is not None
         return bool(self.text) and self.visible and not more
 
@@ -71,9 +72,10 @@ def calls_of(found: Mapping[int, tuple[str, str]]) -> tuple[ToolCall, ...]:
 def rewrite_reply(
     data: bytes | memoryview, model: str | None, counted: bytes | None, about: bytes, *, chunk: bool = False
 ) -> bytes:
-    """A reply, with the model's name as the client has it and what is told of the run beside its counts.
+    """Return a reply with the client's name of the model, and the run metadata beside its counts.
 
-    ``counted``: its usage as it came, None leaves it out. ``chunk``: the last one of a stream, which says nothing else.
+    ``counted``: its usage in raw form, None leaves it out. ``chunk``: the last one of a stream, which carries nothing
+    else.
     """
     try:
         fields: dict[str, Any] = dict(split_object(data))
@@ -81,7 +83,7 @@ def rewrite_reply(
         mark = uuid4().hex.encode()
         without = without_lone_surrogates(
             bytes(data), mark, keep=True
-        )  # what it says goes on as it came, half characters too
+        )  # its text is passed on as it came, half surrogates included
         if without is None:
             raise
         return rewrite_reply(without, model, counted, about, chunk=chunk).replace(mark, b"\\")

@@ -3,7 +3,7 @@
 A decoder ends in exactly one :class:`Finish` or :class:`Error`. A reply that stops before its protocol's proper end was
 cut, and passing it off as an answer would be false. A stream that closes properly but gives no finish reason counts as
 cut as well, since a proxy that lost its server closes a stream in the same way. Content after the finish reason is
-ignored. What each event of a protocol means is in ``reply.py`` of its folder.
+ignored. The meaning of a protocol's events is in ``reply.py`` of its folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_DOCUMENT = 64 << 20  # bytes of a reply that is one JSON document
 UNFINISHED = "the stream ended in the middle of the answer"
 NO_ANSWER = "sent a reply that is not a valid completion"
 UNEXPLAINED = "ended its answer without saying why"
-NO_REASON = "no_finish_reason"  # the quirk of a host whose streams end without a finish reason
+NO_REASON = "no_finish_reason"  # the quirk of hosts whose streams end without a finish reason
 BLANK = b"\xef\xbb\xbf \t\r\n"  # a BOM and whitespace, which may precede the content
 
 
@@ -168,7 +168,7 @@ class ReplyDecoder:
         except ValueError:
             self._fail("the stream broke: what came is not whole JSON")
             return
-        for tree in found if isinstance(found, list) else [found]:  # Google's: a list of what a stream would contain
+        for tree in found if isinstance(found, list) else [found]:  # Google's: a list of the stream's objects
             if not isinstance(tree, Mapping) or self.done:
                 continue
             if name == "error" or tree.get("error") or "error" in (tree.get("object"), tree.get("type")):

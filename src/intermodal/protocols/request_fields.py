@@ -1,4 +1,4 @@
-"""What becomes of every field of a client's request: one table for each protocol, and its meaning for each host.
+"""The treatment of every field of a client's request: one table for each protocol, and its meaning for each host.
 
 Readers, writers, the gateway's ``x-intermodal-ignored`` header and the table in docs/protocols.md all use it, so a
 field has one fate at a host, whatever the messages contain and whichever path the request takes.
@@ -26,7 +26,7 @@ Fate = Literal["planned", "setting", "own", "ignored", "refused"]
 
 
 class RequestField(NamedTuple):
-    """What becomes of a field.
+    """The treatment of a field.
 
     Attributes:
         fate: ``planned``: part of the request that is planned; each codec writes it or refuses the call.
@@ -184,7 +184,7 @@ SETTING_PATHS: Mapping[str, Mapping[str, str]] = {
 }
 SETTING_NAMES = tuple(name for name in Settings.__struct_fields__ if name not in ("protocol", "own"))
 
-# What each word of Host.quirks means to a protocol.
+# The meaning of each word of Host.quirks for any protocol.
 _EFFORT = {"effort": "the model accepts a reasoning effort: that of clients of other APIs is sent, too"}
 QUIRKS: Mapping[str, Mapping[str, str]] = {
     "openai": {
@@ -204,7 +204,7 @@ QUIRKS: Mapping[str, Mapping[str, str]] = {
     },
 }
 _BEYOND = ("top_k", "min_p", "typical_p", "repeat_penalty")  # settings that OpenAI's own API does not have
-_BOUNDED = frozenset({"anthropic"})  # protocols whose thinking budget must be below the answer's limit
+_BOUNDED = frozenset({"anthropic"})  # protocols whose reasoning budget must be below the answer's limit
 MIN_THINKING_TOKENS = 1024  # tokens: Anthropic's minimum
 
 
@@ -272,7 +272,7 @@ def supported_settings(settings: Settings, protocol: str, quirks: tuple[str, ...
 
 
 def _parted(settings: Settings, protocol: str, quirks: tuple[str, ...]) -> tuple[Settings, set[str]]:
-    """Return what a host is sent, and the client's names of what it is not."""
+    """Return what a host is sent, and the client's names of the fields that it is not."""
     same = settings.protocol == protocol
     words, lost = SETTING_PATHS.get(settings.protocol, {}), set[str]()
     told: dict[str, Any] = {}
@@ -309,8 +309,8 @@ def _says_nothing(noun: str, value: Any) -> bool:
 def _translated(
     noun: str, value: Any, settings: Settings, protocol: str, quirks: tuple[str, ...]
 ) -> dict[str, Any]:  # fmt: skip
-    """Return a setting in a protocol other than the client's; nothing where that has no field for it, or where the
-    host's row does not say that it is accepted.
+    """Return a setting in a protocol other than the client's; nothing if that has no field for it, or if the host's row
+    does not state that it is accepted.
     """
     if noun not in SETTING_PATHS.get(protocol, {}) or _says_nothing(noun, value):
         return {}
@@ -456,10 +456,9 @@ _HOLDERS = {
 _NESTED: Mapping[str, Mapping[str, re.Pattern[bytes]]] = {
     "anthropic": {"citations": re.compile(rb'"citations"\s*:\s*(?:\{[^{}]*"enabled"\s*:\s*true|\[\s*\{)')},
 }
-# Marks of what the host is to keep for the next turn (Anthropic's, and what others took over), wherever they stand.
-# A plan may send single blocks in another order, or as something else, so only marks at the end of tools, of the
-# system's words and of the conversation go along. A quote in a string has a backslash before it: words about marks are
-# none.
+# Marks for prompt caching (Anthropic's, adopted by others), wherever they occur. A plan may reorder or convert single
+# blocks, so only marks at the end of tools, of the system prompt and of the conversation are passed on. A quote inside
+# a string is escaped, so text about marks does not match.
 _CACHE = b'"cache_control"'
 _MARK = re.compile(rb'"cache_control"\s*:\s*\{[^{}]*"ephemeral"')
 

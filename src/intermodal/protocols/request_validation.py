@@ -66,7 +66,7 @@ _PLACE = re.compile(r" - at `\$\.?(.*)`$", re.DOTALL)
 
 
 def validation_message(error: msgspec.ValidationError, cls: type[Any], names: Mapping[str, str]) -> str:
-    """Return what is wrong with a value, under the client's name for its place."""
+    """Return the error in a value, under the client's name for its place."""
     text, path, *_ = *_PLACE.split(str(error)), ""
     place = re.sub(r"\[\d+\]", "", path)
     called = names.get(place) or place.rpartition(".")[2] or "a value"
@@ -81,7 +81,7 @@ def _check_numbers(call: ChatCall) -> None:
     except OverflowError:
         raise ValueError("a number is larger than 64 bits can say") from None
     except UnicodeEncodeError:
-        return  # half a character: what is sent has it replaced
+        return  # a lone surrogate, which is replaced on sending
 
 
 def _without_media(call: ChatCall) -> ChatCall:
@@ -234,7 +234,7 @@ def image_from_url(url: str, detail: Any = "auto") -> WirePart:
 
 _OFFICE = "application/vnd.openxmlformats-officedocument."
 _OPEN = "application/vnd.oasis.opendocument."
-# What a document may be declared as. The bytes decide; clients that know no type say octet-stream.
+# Media types accepted for a document. The bytes decide; clients that know no type send octet-stream.
 DOCUMENT_TYPES = frozenset({
     "application/pdf", "application/octet-stream", f"{_OFFICE}wordprocessingml.document",
     f"{_OFFICE}presentationml.presentation", f"{_OFFICE}spreadsheetml.sheet",

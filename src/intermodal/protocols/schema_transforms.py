@@ -9,8 +9,8 @@ from typing import Any
 from intermodal.catalog.structured_output import DATA_KEYWORDS, NAMED_SCHEMA_KEYWORDS, is_object_schema, subschemas
 
 Schema = dict[str, Any]
-MAX_LENGTH = 200  # characters of a string nobody limited: a line of an invoice, not a page
-MAX_ITEMS = 16  # items of an array nobody limited
+MAX_LENGTH = 200  # characters of a string without a limit: a line of an invoice, not a page
+MAX_ITEMS = 16  # items of an array without a limit
 
 _SAYS_ITS_LENGTH = frozenset({"maxLength", "enum", "const", "pattern", "format"})
 _SAYS_ITS_NUMBER = frozenset({"maxItems", "enum", "const", "prefixItems"})

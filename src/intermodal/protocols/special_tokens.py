@@ -32,8 +32,8 @@ SHAPES: tuple[str, ...] = (
     r"<(?:unused|reserved|extra_id|image|audio|video)_?\d{1,6}>",
     r"<(?:function|parameter)=[^\s<>]{0,64}>",  # Qwen 3 Coder
 )
-# Tokens in angle brackets (with a slash too) and in square brackets, by family. Sources: the files
-# tokenizer_config.json and chat_template.jinja that each vendor publishes with its weights.
+# Tokens in angle brackets (with a slash, too) and in square brackets, by family. Sources: tokenizer_config.json and
+# chat_template.jinja that each vendor publishes with its weights.
 ANGLE: tuple[str, ...] = (
     "s", "bos", "eos", "pad", "unk", "mask",  # SentencePiece, Gemma, XLM-R
     "start_of_turn", "end_of_turn", "start_of_image", "end_of_image", "start_of_audio", "end_of_audio",  # Gemma
@@ -55,7 +55,7 @@ SQUARE: tuple[str, ...] = (
     "MODEL_SETTINGS", "TOOL_REQUEST", "END_TOOL_REQUEST", "TOOL_RESULT", "END_TOOL_RESULT",  # Mistral, LM Studio
     "gMASK", "sMASK", "MASK", "CLS", "SEP", "PAD", "UNK", "BOS", "EOS", "EOT",  # GLM, BERT
 )  # fmt: skip
-# Templates of plain words: the headings of Alpaca and of models tuned as it was.
+# Templates in plain words: the headings of Alpaca and of models tuned the same way.
 HEADINGS: tuple[str, ...] = ("Instruction", "Input", "Response", "System", "User", "Assistant", "Human")
 
 _TIMES = 8  # passes over a text, as breaking up one token may leave another
@@ -122,7 +122,7 @@ def special_tokens(own: tuple[str, ...] = (), *, known: bool = True) -> SpecialT
 
 
 def without_special_tokens(call: ChatCall, marks: SpecialTokens) -> ChatCall:
-    """Return the call with special tokens broken up in everything its sender and its media say: texts, tools and
+    """Return the call with special tokens broken up in everything from its sender and its media: texts, tools and
     results.
 
     For local servers, where only the template may begin a turn.

@@ -1,4 +1,4 @@
-"""What a question needs of the media that come with it, estimated before planning and given to it as facts.
+"""The needs of a question about the media that come with it, estimated before planning and passed to it as facts.
 
 question_reader.py   asks the child process, and remembers its answers
 question_worker.py   the child process, which computes vectors

@@ -1,8 +1,9 @@
 """The kind of answer that a question asks for, by words of ten languages: the table behind
 ``cost_model/answer_length.py``.
 
-The kind depends on what is asked for ("summarise", "fasse … zusammen", "总结"), not on a noun that occurs: whether a
-letter is dated is a fact, and only a letter that is to be written is long. A verb counts where an order stands: at the
+The kind depends on the instruction ("summarise", "fasse … zusammen", "总结"), not on a noun that occurs: whether a
+letter
+is dated is a fact, and only a letter that is to be written is long. A verb counts where an instruction begins: at the
 beginning of a clause, or after "please" and "can you". Texts and patterns are compared without case and accents.
 
 Languages: en de fr es pt it (Latin), zh ja (han, kana), ru (cyrillic), ar (arabic).
@@ -15,7 +16,7 @@ import unicodedata
 from functools import cache
 from typing import NamedTuple
 
-# Behind these stands what somebody is told to do.
+# After these comes an instruction.
 _ORDER = re.compile(
     r"^|[.!?:;,\n。、؟،¡¿]\W{0,3}|\b(?:please|and|then|also|just|you|kindly|bitte|und|dann|mir|kurz"
     r"|merci de|veuillez|et|puis|peux-tu|pouvez-vous|pourrais-tu|pourriez-vous|moi|me|vous"
@@ -25,7 +26,7 @@ _ORDER = re.compile(
 _ORDER_ELSEWHERE = re.compile(
     r"^|[.!?:;,\n。、؟،¡¿]\W{0,3}|[请請能你您我们來来再并並后後]|可以|幫忙|帮忙|麻烦|麻煩|一下|فضلك |رجاء |\bو"
 )
-# What some words of the tables below stand for. "~" is a letter of the same sentence.
+# Placeholders in the tables below, and what they stand for. "~" is a letter of the same sentence.
 _WORDS = {
     "~": r"[^.!?\n。]",
     "<of>": r"(?:[把将將对對用為为给給].{1,20}?)?",
@@ -61,8 +62,8 @@ _WORDS = {
     ),
 }  # fmt: skip
 
-# Of each kind and language what is told to be done, where an order stands, and what tells the kind wherever it stands.
-# The first kind that is found counts. Languages: en de fr es pt it.
+# Of each kind and language: verbs that count after an instruction begins, and expressions that count anywhere. The
+# first match decides. Languages: en de fr es pt it.
 _Table = dict[str, tuple[tuple[str, str], ...]]
 _LATIN: _Table = {
     "word": (
@@ -249,7 +250,7 @@ def _unmarked(text: str) -> str:
 @cache
 def _signs(latin: bool) -> tuple[_Cue, ...]:
     """Compiled when first asked for, as they take a tenth of the time that importing the package does."""
-    end = r"\b" if latin else ""  # behind each order a boundary of words, where words are told apart
+    end = r"\b" if latin else ""  # in Latin script a word boundary ends each verb
     found = []
     for kind, rows in (_LATIN if latin else _OTHERS).items():
         orders = "|".join(order for order, _ in rows if order)
@@ -267,7 +268,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 def answer_kind(start: str, latin: bool) -> str | None:
     """The kind of answer that the beginning of a question asks for; None where nothing tells.
 
-    ``latin``: whether most of it is written in Latin letters. Of what is not, its own script is looked at first.
+    ``latin``: whether most of it is written in Latin letters. Other texts are matched in their own script first.
     """
     plain = fold_text(start)
     found = None if latin else _first(plain, _signs(latin=False), _ORDER_ELSEWHERE)

@@ -1,4 +1,4 @@
-"""What a question needs by its English words: the fallback where no sentence model is here (``question_reader.py``)."""
+"""The needs of a question by its English keywords: the fallback without a sentence model (``question_reader.py``)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from intermodal.plans.facts import Medium, MediumNeeds, Need, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
 
-# Whole words of the question, each with the aspect it asks for. English only, and said so in the docs.
+# Whole words of the question by the aspect that they need. English only, as the docs state.
 _WORDS: dict[Aspect, str] = {
     "words": (
         "text texts word words say says said written write writes read reads letters letter print printed title "
@@ -35,9 +35,9 @@ for _aspect, _words in _WORDS.items():
 
 # A number, unless of things: "the order number", and not "the number of stars".
 _NUMBER = re.compile(r"\bnumbers?\b(?! of\b)")
-# "look at the total" asks for no appearance; "who is the supplier" asks for no speaker unless there is speech.
+# "look at the total" needs no appearance; "who is the supplier" needs no speaker unless there is speech.
 _NOT_ABOUT_LOOKS = re.compile(r"\blook(s|ing)? (at|for|up|into|through)\b")
-# A colour that is asked about: "is it red or blue", "is the square blue?", but not "is it Mr Green?".
+# A question about a colour: "is it red or blue", "is the square blue?", but not "is it Mr Green?".
 _COLOUR = r"\b(?:red|blue|green|yellow|orange|purple|pink|brown|black|white|gr[ae]y)"
 _COLOUR_OR = re.compile(rf"{_COLOUR},? or\b")
 _ENDS_IN_COLOUR = re.compile(rf"(?<!in the ){_COLOUR}\Z")
@@ -78,8 +78,9 @@ def needs_from_keywords(question: str) -> QuestionFacts:
 
 
 def _asks_colour(said: str) -> bool:
-    """Whether what stands before a question mark asks if something is of a colour. Only its end is looked at for one:
-    an expression over all of it would begin anew at each "is"."""
+    """Return whether the text before a question mark asks for a colour. Only its end is searched: an expression over
+    all of it would begin anew at each "is".
+    """
     said = said.rstrip()
     colour = _ENDS_IN_COLOUR.search(said, max(0, len(said) - 20))
     return colour is not None and _IS.search(said, 0, colour.start()) is not None

@@ -1,4 +1,4 @@
-"""What a question needs, by votes of example questions and by small networks: a pure function of vectors.
+"""The needs of a question, by votes of example questions and by small networks: a pure function of vectors.
 
 A sentence is compared with every example (``examples.bin``) by the cosine of their vectors, after the mean of the
 examples and the directions in which languages differ are removed: otherwise a German question is nearest to German
@@ -43,8 +43,8 @@ NETS = 0.5  # weight of the networks beside the votes, of whether words are not 
 NEEDED = 0.5  # score from which on an aspect is needed ...
 UNSURE = 0.35  # ... and from which on it may be
 MORE = 0.44  # score of "words are not enough" from which on something beyond them is needed ...
-DOUBT = 0.35  # ... and from which on it may be: to say that words suffice where they do not is worse than to ask
-NEAR = 0.25  # cosine below which the nearest example says nothing about a question
+DOUBT = 0.35  # ... and from which on it may be needed: a wrong "words suffice" is worse than a doubt
+NEAR = 0.25  # cosine below which the nearest example tells nothing about a question
 WHOLE = 160  # characters up to which a question is looked at as it is: its sentences explain each other
 LONGEST = 240  # characters of a sentence that are looked at: computing a vector takes as long as the text is
 SHORT = 24  # characters of a sentence below which it is read with the one before
@@ -52,13 +52,13 @@ SENTENCES = 4  # of a longer question that are looked at; those with a question 
 MEDIA: tuple[Medium, ...] = ("photo", "page", "image", "pictures", "audio", "video", "document")
 EXAMPLED: tuple[Medium, ...] = ("photo", "page", "pictures", "audio", "video", "document")
 BEYOND_WORDS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion", "speakers", "tone"))
-BEYOND: dict[str, frozenset[Aspect]] = {  # what text of a medium does not carry, of what is asked of such media
+BEYOND: dict[str, frozenset[Aspect]] = {  # aspects of a medium that its text does not carry
     "photo": frozenset(("layout", "appearance", "figures")), "page": frozenset(("layout", "appearance", "figures")),
     "document": frozenset(("layout", "appearance", "figures")), "pictures": frozenset(("comparison",)),
     "audio": frozenset(("speakers", "tone")),
     "video": frozenset(("layout", "appearance", "figures", "speakers", "tone", "motion")),
 }  # fmt: skip
-OUTPUTS: tuple[str, ...] = (*ASPECTS, "more")  # what a score is of: each aspect, and whether words are not enough
+OUTPUTS: tuple[str, ...] = (*ASPECTS, "more")  # each aspect, and whether words are not enough
 
 _MORE = OUTPUTS.index("more")
 _END = re.compile(r"(?<=[.!?。！？؟])\s*(?=\S)|\n+")
@@ -86,10 +86,10 @@ class NeedsNetwork(Struct, frozen=True):
 
 
 class Examples(Struct, frozen=True):
-    """All examples as they vote, and what networks learned of them.
+    """All examples with their votes, and the networks trained on them.
 
     Attributes:
-        model: whose vectors they have. mean, directions: what is taken out of a vector before it is compared.
+        model: whose vectors they have. mean, directions: removed from a vector before it is compared.
         axes: rows, the axes along which examples are kept.
         texts: of the examples, each once. vectors: theirs along the axes, rows of length 1.
         needing: by medium and aspect, places of the texts that need that of it; by "" of all that are examples of it.
@@ -110,7 +110,7 @@ class Examples(Struct, frozen=True):
 
 
 def sentences(question: str) -> tuple[str, ...]:
-    """What is looked at of a question: a short one as it is, else its sentences, in order.
+    """Return the examined part of a question: a short one whole, else its sentences, in order.
 
     >>> sentences("An oral exam. How is her accent?")
     ('An oral exam. How is her accent?',)
@@ -119,7 +119,7 @@ def sentences(question: str) -> tuple[str, ...]:
     if len(whole) <= WHOLE:
         return (whole,) if whole else ()
     found = list(dict.fromkeys(_joined(text[:LONGEST].strip() for text in _END.split(question) if text.strip())))
-    if len(found) > SENTENCES:  # what is asked stands at either end, where no question mark tells it
+    if len(found) > SENTENCES:  # without a question mark, the question is at either end
         last = len(found) - 1
         order = sorted(
             range(len(found)),
@@ -130,7 +130,7 @@ def sentences(question: str) -> tuple[str, ...]:
 
 
 def _joined(parts: Iterable[str]) -> Iterator[str]:
-    """Sentences, one that is too short to say what it is about behind the one before: "He seems upset. Is he?"."""
+    """Return sentences, each that is too short to have a subject joined to the one before: "He seems upset. Is he?"."""
     before = ""
     for part in parts:
         if before and len(part) < SHORT and len(before) + len(part) < LONGEST:
@@ -156,7 +156,7 @@ def of_length_one(vectors: Reals) -> Reals:
 
 
 def question_needs(vectors: Iterable[Sequence[float]], examples: Examples) -> QuestionFacts:
-    """What a question needs of every medium. ``vectors``: of what ``sentences`` says."""
+    """Return the needs of a question of every medium. ``vectors``: of the texts of ``sentences``."""
     found = np.array([list(vector) for vector in vectors], np.float32).reshape(-1, len(examples.mean))
     vectors = centred(found, examples.mean, examples.directions)
     cosines = np.asarray(of_length_one(vectors @ examples.axes.T) @ examples.vectors.T, np.float32)
@@ -167,8 +167,9 @@ def question_needs(vectors: Iterable[Sequence[float]], examples: Examples) -> Qu
 
 
 def scores(medium: Medium, vectors: Reals, cosines: Reals, examples: Examples) -> Reals:
-    """The scores of each output, a row for a sentence, about 0 to 1. Of a picture that nobody looked at, those between
-    a photo's and a page's."""
+    """Return the scores of each output, a row for a sentence, about 0 to 1. Of an unsampled picture, those between a
+    photo's and a page's.
+    """
     if medium == "image":
         both = scores("photo", vectors, cosines, examples) + scores("page", vectors, cosines, examples)
         return np.asarray(both / 2, np.float32)
@@ -251,7 +252,7 @@ VECTORS = Path(__file__).with_name("examples.bin")
 
 
 class ExampleRow(Value):
-    """An example as it is written: ``language`` is "" where it says nothing about languages."""
+    """An example as written: ``language`` is "" if it is about no language."""
 
     text: str
     media: tuple[str, ...]

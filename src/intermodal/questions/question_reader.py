@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 SECONDS = 10.0  # for one question, the start of the child included
 AGAIN = 60.0  # seconds after a failure in which the child is left alone
-WAITING = 32  # questions that wait for the child; more are told by their words
+WAITING = 32  # questions that wait for the child; further ones are read by keywords
 KEPT = 512  # questions that are remembered
 ROOM = 2 << 20  # bytes of all of them
-_FACTS = 2_000  # bytes, about, of what is told of one
+_FACTS = 2_000  # approximate bytes of the facts about one question
 _MEDIA: dict[Kind, tuple[Medium, ...]] = {
     "image": ("photo", "page", "image", "pictures"), "audio": ("audio",), "video": ("video",),
     "document": ("document",),

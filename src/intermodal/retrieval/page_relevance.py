@@ -68,7 +68,7 @@ async def with_page_scores(
             break
         most = max(FEWEST, len(picked) // 2)
     if deadline is not None and not (expected.known and expected.mid <= patience):
-        return facts  # what has to be answered in time has none for this
+        return facts  # a request with a deadline has no time for this
     try:
         said = await _read(endpoint, question, [pages[at] for at in picked], opened, media, runtimes)
     except IntermodalError:

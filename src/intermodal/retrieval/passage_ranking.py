@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from intermodal.store.database import Store
 
 READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
-AT_ONCE: Final = 8  # passages of one call, after which progress is told
+AT_ONCE: Final = 8  # passages of one call, after which progress is reported
 MOST: Final = 20_000  # passages
-_USUAL: Final = "ms-marco-minilm-l-6-v2"  # weights that are proposed to who has none
+_USUAL: Final = "ms-marco-minilm-l-6-v2"  # weights proposed to users without any
 _FACTOR: Final = between(0.67, 1.0, 2.0, "a token has 2 to 6 characters")
 HEADING: Final = 20  # characters: less is no passage by itself
-PIECE: Final = 1_200  # characters of a passage, about 300 tokens: what such models were trained to rank
+PIECE: Final = 1_200  # characters of a passage, about 300 tokens: the length such models were trained to rank
 _PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n\s*")
 
 Progress = Callable[[int, int], None]  # passages read, passages to read
@@ -297,7 +297,7 @@ def expected_seconds(
 
 
 def with_verdict(ranked: RerankResult, other: Other) -> RerankResult:
-    """Add the verdict: no language model is needed, and what the alternative one would take."""
+    """Add the verdict: no language model is needed, and the cost of the alternative."""
     instead: Instead = "encoder" if ranked.by == "reranker" else "embedding model"
     verdict = Verdict(value="no_language_model", instead=instead, language_model=other)
     return msgspec.structs.replace(ranked, verdict=verdict)

@@ -43,7 +43,7 @@ _NUMBER: Final = 1  # counts our changes after which the same picture gets anoth
 WAITING: Final = 4  # decoded pictures that wait for the model
 MOST: Final = 200_000  # pictures of one search
 _NUMPY_PAYS: Final = 30 << 20  # bytes of vectors; fewer are compared one by one before numpy is imported (80 ms)
-_USUAL: Final = "clip-vit-base-patch32"  # weights that are proposed to who has none
+_USUAL: Final = "clip-vit-base-patch32"  # weights proposed to users without any
 
 Progress = Callable[[int, int, str], None]  # pictures looked at, pictures to look at, the file
 
@@ -183,7 +183,7 @@ class PictureFinder:
                         digest, data = "", b""
                     try:
                         await out.send((path, digest, data))
-                    except anyio.BrokenResourceError:  # the model failed, and that is what is said
+                    except anyio.BrokenResourceError:  # the model failed, which is reported
                         return
 
         async def look() -> None:
@@ -233,7 +233,7 @@ class PictureFinder:
         if kept is not None:
             return kept, False
         found = await self._runtimes.place(self._endpoint, (said,))
-        if found.cut:  # not kept: it would be said once and never again
+        if found.cut:  # not cached: its note would appear once and never again
             return pack_vector(found.vectors[0]), True
         return await self._keep(digest, found.vectors[0]), False
 
@@ -332,7 +332,7 @@ def list_pictures(paths: Iterable[str | Path]) -> dict[str, FileStamp]:
 def canonical_path(path: Path) -> str:
     """Return one path for a file or folder, without ``..``, however it was named.
 
-    Where a link is on the way, ``..`` may lead elsewhere than the text says; then links are followed.
+    If a link is on the path, ``..`` may lead elsewhere than the text suggests; then links are resolved.
     """
     plain = os.path.abspath(path)
     try:

@@ -1,4 +1,4 @@
-"""What a model needs of a machine: its shape, read from headers, and memory and speed that follow from it by formulas.
+"""A model's demands on a machine: its shape, read from headers, and memory and speed computed from it by formulas.
 
 What belongs here: ``shape.py`` (the value that all formulas take) and ``serving_settings.py`` (how a model is served);
 readers that make a shape (``gguf_shape.py``, ``config_shape.py``); pure formulas (``kv_cache.py``,

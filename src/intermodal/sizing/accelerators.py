@@ -26,14 +26,14 @@ GIB = 1 << 30
 _MARKS = re.compile(r"\((r|tm)\)|[®™]")
 _MEMORY = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gb|gib)(?![a-z])")
 _LAPTOP = re.compile(r"\blaptop\b|\bnotebook\b")
-# What makers and drivers write around a name, and people leave out.
+# Words that makers and drivers write around a name, and people leave out.
 _BRANDS = re.compile(
     r"\b(nvidia|amd|ati|intel|apple|geforce|radeon|instinct|tesla|quadro|graphics|generation|gpu|card|corporation|chip)\b"
 )
 # How a chip is mounted or which memory is on it: cards of one name, often with the same memory.
 _VARIANT = re.compile(r"(pcie|sxm[2-6]?|nvl|cnx|hbm2e|hbm2|hbm3e|hbm3|dgxs|fhhl|\d\dcore)")
 _NEAR = 3
-# Graphics parts of processors, which have no memory of their own: a row would promise what the machine's memory gives.
+# Graphics units of processors without memory of their own: a row would double the machine's memory.
 _SHARED = re.compile(
     r"\b(igpu|integrated|onboard|apu|iris|uhd|hd graphics|vega (3|6|7|8|10|11)|radeon graphics|(radeon )?[4-8]\d0m)\b"
 )
@@ -43,9 +43,9 @@ class Accelerator(Value):
     """One row.
 
     Attributes:
-        memory: bytes, of each size it is sold with. bandwidth: bytes a second. watts: 0 where nobody states it.
-        compute: operations a second of the fastest products that llama.cpp multiplies with; 0 where nobody states it.
-        released: ISO date. source: whose numbers these are.
+        memory: bytes, of each size it is sold with. bandwidth: bytes a second. watts: 0 if not published.
+        compute: operations a second of the fastest products that llama.cpp uses; 0 if not published.
+        released: ISO date. source: of these numbers.
         also: other names. limit: the rule by which its graphics part gets memory.
     """
 
@@ -63,12 +63,12 @@ class Accelerator(Value):
 
     @property
     def unified(self) -> bool:
-        """Whether its memory is the machine's."""
+        """Return whether it shares the machine's memory."""
         return self.form == "unified"
 
     @property
     def title(self) -> str:
-        """Maker and name, as people say them."""
+        """Return maker and name in everyday form."""
         return self.name if self.name.startswith(self.vendor) else f"{self.vendor} {self.name}"
 
 
@@ -84,7 +84,7 @@ def usable_memory(memory: int, limit: Limit) -> int:
 
 
 class CardName(Value):
-    """What a name says: the name without brands (``key``) and variants, the variants, and memory in bytes or 0."""
+    """The facts in a name: the name without brands (``key``) and variants, the variants, and memory in bytes or 0."""
 
     key: str
     variants: tuple[str, ...]
@@ -118,7 +118,7 @@ def accelerators() -> tuple[Accelerator, ...]:
 def find_card(
     words: str, where: str = setting("gpu"), among: tuple[Accelerator, ...] | None = None
 ) -> tuple[Accelerator, int]:
-    """The one row a name means, and its memory in bytes.
+    """Return the one row that a name means, and its memory in bytes.
 
     Raises:
         UsageError: nothing is called so (the nearest are named), or several are and differ in memory (they are named).
@@ -145,7 +145,7 @@ def find_card(
 def card_of_driver(name: str, memory: int) -> Accelerator | None:
     """The row of a card that a driver names, of as much memory as the driver reports; None where none is known.
 
-    Drivers report some hundred MiB less than what is sold.
+    Drivers report some hundred MiB less than the nominal size.
     """
     near = [
         row
@@ -156,7 +156,7 @@ def card_of_driver(name: str, memory: int) -> Accelerator | None:
 
 
 def _called(asked: CardName, rows: tuple[Accelerator, ...]) -> tuple[Accelerator, ...]:
-    """Rows of a name. Of variants, those that were said; a name without its series is taken where one row has it."""
+    """Return the rows of a name. Of variants, the stated ones; a name without its series matches if one row has it."""
     also = tuple(row for row in rows if any(_means(each, asked, row) for each in row.also))
     if also:
         return also

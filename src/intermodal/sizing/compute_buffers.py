@@ -30,7 +30,7 @@ from intermodal.sizing.shape import Layer, ModelShape
 _FLOAT: Final = 4
 _MASK: Final = 2  # bytes of a place of the mask with flash attention
 _HOST_ALIGN, _DEVICE_ALIGN = 32, 128  # bytes; of ggml's CPU and CUDA buffers
-_SLACK: Final = (0.7, 1.5)  # of the formula: graphs differ, and what is freed leaves gaps
+_SLACK: Final = (0.7, 1.5)  # around the formula's result: graphs differ, and freed blocks leave gaps
 
 
 def compute_buffer(shape: ModelShape, settings: ServingSettings, *, on_device: bool) -> Quantity:
@@ -43,7 +43,7 @@ def compute_buffer(shape: ModelShape, settings: ServingSettings, *, on_device: b
 
 
 def input_buffer(shape: ModelShape, settings: ServingSettings) -> Quantity:
-    """On the host, where the layers are on a device: what is handed over."""
+    """Return the input buffer on the host, if the layers are on a device."""
     found = compute_graph(shape, settings, _HOST_ALIGN)
     if found is not None:
         return _laid_out(shape, settings, found.host_size())
@@ -89,7 +89,7 @@ def _most_heads(shape: ModelShape) -> int:
 # ---- the graph of a batch ---------------------------------------------------------------------------
 
 
-# Architectures whose graphs were compared with the logs of llama.cpp, and those that are built by the same lines there.
+# Architectures whose graphs were compared with logs of llama.cpp, and those built by the same lines there.
 COMPARED: Final = frozenset(
     (
         "llama", "mistral3", "smollm3", "granite", "internlm2", "seed_oss", "exaone", "minicpm", "phi3", "ernie4_5",
@@ -103,8 +103,8 @@ _ALIKE: Final = frozenset(
         "baichuan", "maincoder",
     )
 )  # fmt: skip
-_MOST_LAYERS: Final = 14  # what is laid out repeats itself after a few layers
-# Norms after attention that come before the feed-forward part, where others add them to what attention made.
+_MOST_LAYERS: Final = 14  # the allocation repeats itself after a few layers
+# Norms after attention that come before the feed-forward part, where others add them to attention's output.
 _NORM_BEFORE_FF: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe"))
 # Rows of tokens that give no words are left out after the last layer, not in it.
 _ROWS_AFTER: Final = frozenset(("gpt-oss", "qwen3next", "qwen35", "qwen35moe", "gemma4"))
@@ -128,7 +128,9 @@ _FOUR_POSITIONS: Final = frozenset(("qwen2vl", "qwen3vl", "qwen3vlmoe", "qwen35"
 
 
 def is_validated(shape: ModelShape) -> bool:
-    """Whether such graphs were compared with logs. Of Gemma 4 those without experts and vectors of each layer were."""
+    """Return whether such graphs were compared with logs. Of Gemma 4 those without experts and per-layer vectors
+    were.
+    """
     told = shape.architecture in COMPARED
     return told and not (shape.architecture == "gemma4" and (shape.experts or shape.per_layer_embeddings))
 
@@ -539,7 +541,7 @@ def _few(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 # ---- the allocator ----------------------------------------------------------------------------------
 
 
-EXTERNAL: Final = -1  # weights and caches, and views of them: they lie elsewhere
+EXTERNAL: Final = -1  # weights, caches and views of them, which are allocated elsewhere
 _ENDLESS: Final = 1 << 62
 
 
@@ -554,7 +556,7 @@ class TensorGraph:
         self._sizes: list[int] = []
         self._dims: list[tuple[int, ...]] = []
         self._sources: list[tuple[int, ...]] = []
-        self._roots: list[int] = []  # of a view, what it is a view of; else itself
+        self._roots: list[int] = []  # for a view its base; else the tensor itself
         self._over: list[bool] = []  # may write over an input
         self._kept: set[int] = set()
         self._host: set[int] = set()
@@ -619,7 +621,7 @@ class TensorGraph:
         return self._layout(self._leafs, self._order)
 
     def host_size(self) -> int:
-        """Bytes on the host where the rest is on a device: all inputs, and what is made of them there."""
+        """Return the bytes on the host if the rest is on a device: all inputs, and tensors made of them there."""
         made = [node for node in self._order if node in self._host]
         return sum(self._aligned(node) for node in (*self._leafs, *made))
 
@@ -696,7 +698,7 @@ class _Layout:
         self._places[node] = self._take(self._sizes[node])
 
     def _gives_way(self, source: int, node: int) -> bool:
-        """Whether a result may be written over its source. A view has no place of its own to give."""
+        """Return whether a result may be written over its source. A view has no place of its own to give."""
         return (
             source in self._places
             and source not in self._kept

@@ -26,7 +26,7 @@ def config_shape(
 ) -> ModelShape:
     """The shape of a model, of its config and of its tensors, or of the bytes of all of them where only that is known.
 
-    Raises WeightsError when the config says impossible counts.
+    Raises WeightsError if the config has impossible counts.
     """
     inner = config.get("text_config")
     said = _ConfigCounts({**config, **(inner if isinstance(inner, Mapping) else {})})
@@ -128,7 +128,7 @@ def _layers(said: _ConfigCounts, count: int, weights: int, routed: int) -> tuple
 
 
 def _kinds(said: _ConfigCounts, count: int, heads: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What each layer looks back on, in the words of ``layer_types``; and what is in doubt about it."""
+    """Return the kind of attention of each layer, in the words of ``layer_types``; and the doubts about it."""
     listed = said.values.get("layer_types")
     known = ("full_attention", "sliding_attention", "linear_attention", "chunked_attention")
     if isinstance(listed, list) and len(listed) == count and all(kind in known for kind in listed):

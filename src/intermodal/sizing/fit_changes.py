@@ -1,6 +1,6 @@
 """Changes that make a model fit, ranked by their cost in quality, speed and context, with the command of each.
 
-Every change is tried by the arithmetic of the verdict, so what is proposed fits.
+Every change is checked by the arithmetic of the verdict, so each proposal fits.
 
 Those under vLLM are below, tried by the arithmetic of ``vllm.py``.
 """
@@ -35,10 +35,10 @@ from intermodal.sizing.shape import ModelShape
 from intermodal.sizing.speed import model_speed
 from intermodal.sizing.vllm import VllmCapacity, VllmSettings, most_heads, text_bytes, vllm_capacity
 
-# What quantized keys and values cost, as growth of perplexity. Published figures scatter: q8_0 costs about nothing at
-# short contexts, q4_0 is noticed, more so at long ones. Placed among the losses of weights by that.
+# The loss of quantized keys and values, as growth of perplexity. Published figures scatter: q8_0 costs about nothing at
+# short contexts, q4_0 is noticeable, more so at long ones. Placed among the losses of weights accordingly.
 CACHE_LOSS: Final = {"q8_0": 0.005, "q4_0": 0.08}
-# A context cut to half costs as much as perplexity that grows by a quarter, half the speed as much as a third.
+# Half the context costs as much as perplexity that grows by a quarter, half the speed as much as a third.
 CONTEXT_COST: Final = 0.5
 SPEED_COST: Final = 0.66
 CARD_COST: Final = 2.0  # money
@@ -55,9 +55,9 @@ class FitChange(Value):
     """A change, or two together.
 
     Attributes:
-        what: to do. gives_up: what it costs, in words. cost: the same as a number, which ranks.
-        needed, room: bytes in the place that decides. decode: tokens a second with it. command: what to run.
-        same_machine: whether it is a change of settings, and of no card.
+        what: to do. gives_up: its cost in words. cost: the same as a number, which ranks.
+        needed, room: bytes in the place that decides. decode: tokens a second with it. command: to run.
+        same_machine: whether it changes settings only, and no card.
     """
 
     what: str
@@ -83,7 +83,7 @@ class _Attempt(Value):
 def fit_changes(
     subject: ModelReference, now: PlacedModel, machine: Machine, *, prompt: int = 512
 ) -> tuple[FitChange, ...]:
-    """What would make it fit, the cheapest first. Speeds are of each text, after ``prompt`` tokens."""
+    """Return changes that would make it fit, the cheapest first. Speeds are of each text, after ``prompt`` tokens."""
     before = model_speed(now.shape, now.settings, machine, prompt=prompt, users=now.settings.slots).decode
     found = [
         _change(subject, now, before, each, prompt)
@@ -121,7 +121,7 @@ def _each(settings: ServingSettings) -> int:
     return settings.context // settings.slots
 
 
-# ---- what is tried ---------------------------------------------------------------------------------
+# ---- options ---------------------------------------------------------------------------------------
 
 
 def _attempts(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iterator[_Attempt]:
@@ -153,7 +153,7 @@ def _caches(subject: ModelReference, now: PlacedModel, machine: Machine) -> Iter
 
 
 def _divides(now: PlacedModel) -> bool:
-    """Whether rows of the cache fill blocks of 32, which llama.cpp wants of a quantized one."""
+    """Return whether rows of the cache fill blocks of 32, which llama.cpp requires of a quantized one."""
     return all(
         layer.kv_heads * layer.key % 32 == 0 and layer.kv_heads * layer.value % 32 == 0 for layer in now.shape.layers
     )
@@ -202,7 +202,7 @@ def _smaller(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
 
 
 def _loss(now: str, to: Quantization) -> tuple[float, tuple[str, ...]]:
-    """How much more perplexity grows than it did, and in words."""
+    """Return the additional growth of perplexity, and the same in words."""
     known = QUANTIZATIONS.get(now)
     had = known.loss if known is not None and known.loss is not None else 0.0
     loss = max(0.0, (to.loss or 0.0) - had)
@@ -228,7 +228,7 @@ def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
     """Experts of some layers, or whole layers, in the machine's memory and on its processor."""
     layers = len(now.shape.layers)
 
-    def tried(kept: int) -> PlacedModel:  # layers whose experts, or which, are on the card
+    def tried(kept: int) -> PlacedModel:  # layers with experts on the card, or which of them
         if now.shape.routed:
             return place_again(now, replace(now.settings, host_experts=layers - kept), machine)
         return place_again(now, replace(now.settings, gpu_layers=kept), machine)
@@ -245,7 +245,7 @@ def _on_host(subject: ModelReference, now: PlacedModel, machine: Machine) -> Ite
 
 
 def _of_memory(placed: PlacedModel, machine: Machine) -> tuple[str, ...]:
-    """What it takes of memory that nobody stated."""
+    """Return the memory it needs beyond the stated one."""
     host = placed.memory.total("host")
     return () if machine.memory else (f"{host.high / GIB:.1f} GiB of memory, of which none was stated (--ram)",)
 
@@ -272,17 +272,18 @@ def _other_card(subject: ModelReference, now: PlacedModel, has: Machine) -> Iter
 
 
 FP8: Final = Quantization(name="fp8", bits=8.1, loss=None)  # vLLM makes it when it loads; embeddings stay as they are
-# What eight bits cost is placed beside llama.cpp's q8_0 (``changes.CACHE_LOSS``): little, and more for keys and values.
+# The loss of eight bits is placed beside llama.cpp's q8_0 (``changes.CACHE_LOSS``): little, and more for keys and
+# values.
 _FP8_WEIGHTS, _FP8_CACHE = 0.01, 0.01
 _UTILIZATION: Final = 0.95
 _RISK: Final = 0.03  # of a card that is filled to the brim
 _STEP: Final = 256
-Judge = Callable[[ModelShape, VllmSettings], VllmCapacity]  # what is left for texts, by what was measured too
-Decode = Callable[[ModelShape, VllmSettings], Quantity]  # tokens a second of each text, on the cards asked about
+Judge = Callable[[ModelShape, VllmSettings], VllmCapacity]  # the capacity left for texts, measurements included
+Decode = Callable[[ModelShape, VllmSettings], Quantity]  # tokens a second of each text, on the cards in question
 
 
 class VllmAttempt(Value):
-    """A way to serve it. ``elsewhere``: on more or other cards than those asked about."""
+    """One set of settings. ``elsewhere``: on more or other cards than those in question."""
 
     what: str
     serving: VllmSettings
@@ -294,7 +295,7 @@ class VllmAttempt(Value):
 
 
 def vllm_command(model: str, serving: VllmSettings, *, fp8: bool = False) -> str:
-    """What to run.
+    """Return the command to run.
 
     >>> vllm_command("Qwen/Qwen3-8B", VllmSettings(length=8192, slots=4, cards=2, cache_bytes=1))
     'vllm serve Qwen/Qwen3-8B --max-model-len 8192 --max-num-seqs 4 --tensor-parallel-size 2 --kv-cache-dtype fp8'
@@ -309,16 +310,17 @@ def vllm_command(model: str, serving: VllmSettings, *, fp8: bool = False) -> str
 
 
 def fits_all_requests(found: VllmCapacity, slots: int) -> bool:
-    """Whether all texts certainly fit at once."""
+    """Return whether all texts certainly fit at once."""
     return found.fits is True and found.texts.low >= slots
 
 
 def vllm_changes(
     model: str, shape: ModelShape, serving: VllmSettings, decode: Decode, corrections: Sequence[Correction] = ()
 ) -> tuple[FitChange, ...]:
-    """What would make it fit as it was asked, the cheapest first. ``decode``: how fast a way to serve it writes.
+    """Return changes that would make it fit as requested, the cheapest first. ``decode``: the speed of a set of
+    settings.
 
-    ``corrections``: what was measured of its files on this machine. They are of these weights on this card.
+    ``corrections``: measurements of its files on this machine. They are of these weights on this card.
     """
 
     def judge(of: ModelShape, tried: VllmSettings) -> VllmCapacity:
@@ -348,7 +350,7 @@ def _vllm_change(model: str, tried: VllmAttempt, made: VllmCapacity, before: Qua
     )  # fmt: skip
 
 
-# ---- what is tried ---------------------------------------------------------------------------------
+# ---- options ---------------------------------------------------------------------------------------
 
 
 def _vllm_attempts(shape: ModelShape, serving: VllmSettings, judge: Judge) -> Iterator[VllmAttempt]:

@@ -21,8 +21,8 @@ from intermodal.errors import WeightsError
 from intermodal.local.weights.gguf import GgufHeader, GgufTensor
 from intermodal.sizing.shape import EncoderShape, Layer, Memorizing, ModelShape
 
-MAX_LAYERS: Final = 1024  # twice what llama.cpp takes
-MAX_EXPERTS: Final = 4096  # several times what llama.cpp takes
+MAX_LAYERS: Final = 1024  # twice llama.cpp's limit
+MAX_EXPERTS: Final = 4096  # several times llama.cpp's limit
 MAX_USED: Final = 256  # of them for one token
 MAX_NUMBER: Final = 1 << 40  # of any count in the metadata: products of three stay far from where floats lose units
 _BLOCK: Final = re.compile(r"blk\.(\d{1,4})\.(.+)")
@@ -98,12 +98,12 @@ def parts(name: str) -> tuple[str, ...]:
 
 
 def is_projector(name: str) -> bool:
-    """Whether a GGUF file is by its name what lets a model see or hear, and no model."""
+    """Return whether a GGUF file is by its name a projector for pictures or sound, and no model."""
     return name.endswith(".gguf") and "mmproj" in name.rpartition("/")[2].lower()
 
 
 def is_model(name: str) -> bool:
-    """Whether a file is by its name a GGUF model, or the first part of one.
+    """Return whether a file is by its name a GGUF model, or the first part of one.
 
     >>> is_model("a/Qwen3-4B-Q8_0-00001-of-00002.gguf"), is_model("a/Qwen3-4B-Q8_0-00002-of-00002.gguf")
     (True, False)
@@ -163,7 +163,7 @@ class _Facts:
 
 
 class _Groups:
-    """Bytes and numbers of the tensor index, by what they are for."""
+    """Bytes and numbers of the tensor index, by purpose."""
 
     def __init__(self, tensors: Sequence[GgufTensor], facts: _Facts) -> None:
         blocks = facts.count("block_count")
@@ -255,7 +255,7 @@ class _Widths:
         self.key, self.value = facts.count("attention.key_length", plain), facts.count("attention.value_length", plain)
         self.key_window = facts.count("attention.key_length_swa", self.key)
         self.value_window = facts.count("attention.value_length_swa", self.value)
-        # one latent vector a token stands for keys and values of all heads
+        # one latent vector a token replaces the keys and values of all heads
         self.latent = facts.count("attention.key_length_mla") > 0 and facts.count("attention.value_length_mla") > 0
 
     def of(self, window: bool) -> tuple[int, int]:
@@ -263,7 +263,7 @@ class _Widths:
 
 
 def _windows(facts: _Facts, count: int) -> tuple[tuple[int, ...], str]:
-    """Tokens that each layer looks back on, 0 for all; and what is in doubt about it."""
+    """Return the tokens that each layer attends to, 0 for all; and the doubts about it."""
     architecture = facts.text("general.architecture")
     if architecture in ("lfm2", "lfm2moe"):
         return (facts.count("attention.sliding_window"),) * count, ""
@@ -396,9 +396,9 @@ class SlidingWindow(Value, gc=False):
     """Which layers look back on a sliding window only.
 
     Attributes:
-        every: of so many layers one looks back on everything; 0: none does. first: it is the first of them, else the
-            last. size: tokens, where the file does not say. always: the file's own number is not used.
-        needs: the file must say which layers (a list), else nothing is known.
+        every: one layer in this many attends to all tokens; 0: none does. first: it is the first of them, else the
+            last. size: tokens, if the file does not state it. always: the file's own number is not used.
+        needs: the file must list the layers, else nothing is known.
         without: without a window in the file, there is none.
     """
 
@@ -433,7 +433,7 @@ WINDOWS: Final[dict[str, SlidingWindow]] = {
     "spark2_5": SlidingWindow(needs=True),
     "step35": SlidingWindow(needs=True),
 }
-EXAONE4_LAYERS: Final = 64  # only this size of it has windows
+EXAONE4_LAYERS: Final = 64  # only this size of the model has windows
 EXAONE4: Final = SlidingWindow(every=4, size=4096)
 
 # Which layers keep a recurrent state. all: every one; kv: those with 0 heads of keys and values; kv_ff: those without
@@ -447,7 +447,7 @@ RECURRENT: Final[dict[str, Recurring]] = {
 }  # fmt: skip
 INTERVALS: Final[dict[str, int]] = {"minimax-01": 8}  # layers from one full attention to the next; else 4
 
-# Nothing is kept between calls: they read a text once and give vectors, or diffuse.
+# Nothing is kept between calls: they read a text once for its vectors, or diffuse.
 WITHOUT_CACHE: Final = frozenset(
     (
         "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "eurobert",
@@ -470,7 +470,7 @@ PLAIN: Final = frozenset((
 
 
 def is_known(architecture: str) -> bool:
-    """Whether its memory is understood."""
+    """Return whether the architecture's memory is understood."""
     return (
         architecture in PLAIN
         or architecture in WINDOWS

@@ -16,7 +16,7 @@ from intermodal.sizing.serving_settings import ServingSettings
 from intermodal.sizing.shape import Layer, ModelShape
 
 _PAD: Final = 256
-# What llama.cpp takes for keys and values (``kv_cache_types`` of its common/arg.cpp), with numbers and bytes a block.
+# Types of keys and values in llama.cpp (``kv_cache_types`` of its common/arg.cpp), with numbers and bytes a block.
 TYPES: Final[dict[str, tuple[int, int]]] = {
     name.lower(): (numbers, size)
     for name, numbers, size in BLOCKS.values()
@@ -26,7 +26,7 @@ _STATE_BYTES: Final = 4  # recurrent states are always F32
 
 
 class CacheCells(Value, gc=False):
-    """How many tokens are remembered.
+    """The number of tokens in the cache.
 
     ``streams`` stores of ``each`` tokens, ``context`` in all. ``ubatch``: tokens that are worked on together.
     """
@@ -52,7 +52,9 @@ def cache_cells(settings: ServingSettings) -> CacheCells:
 
 
 def window_cells(window: int, settings: ServingSettings) -> int:
-    """Tokens that a layer with a window keeps, a stream: the windows of all slots that share it, and what is read."""
+    """Return the tokens that a layer with a window keeps, a stream: the windows of all slots that share it, and the
+    batch.
+    """
     found = cache_cells(settings)
     if settings.swa_full:
         return found.each
@@ -60,7 +62,7 @@ def window_cells(window: int, settings: ServingSettings) -> int:
 
 
 def quantized(kind: str) -> bool:
-    """Whether numbers of this type are kept in blocks."""
+    """Return whether numbers of this type are kept in blocks."""
     return TYPES.get(kind, (1, 0))[0] > 1
 
 
@@ -91,7 +93,7 @@ def layer_bytes(shape: ModelShape, layer: Layer, settings: ServingSettings) -> i
     found = cache_cells(settings)
     each = window_cells(layer.window, settings) if layer.window else found.each
     wide = layer.kv_heads * layer.value
-    if not settings.flash_attention:  # values lie the other way round, and all layers are as wide as the widest
+    if not settings.flash_attention:  # values are transposed, and all layers are as wide as the widest
         wide = max(one.kv_heads * one.value for one in shape.layers)
     row = row_bytes(settings.type_k, layer.kv_heads * layer.key)
     return each * found.streams * (row + (row_bytes(settings.type_v, wide) if layer.values else 0))

@@ -17,9 +17,9 @@ _TERMS: Final = {"model": "weights", "KV": "cache", "RS": "state", "compute": "c
 
 
 class TermComparison(Value):
-    """A term as it was predicted and as it really was, in bytes, or in tokens where its name says so.
+    """A term as predicted and as it really was, in bytes, or in tokens if its name says so.
 
-    ``source``: who says so, "log" for the server's own log. ``real`` is 0 where nobody does.
+    ``source``: of the real value, "log" for the server's own log. ``real`` is 0 if unknown.
     """
 
     name: str
@@ -30,17 +30,17 @@ class TermComparison(Value):
 
     @property
     def error(self) -> float | None:
-        """Of the prediction's middle, as a share of what was; None where nobody says that."""
+        """Return the error of the prediction's middle, relative to the real value; None if that is unknown."""
         return self.predicted.mid / self.real - 1 if self.real and self.predicted.known else None
 
     @property
     def as_logged(self) -> bool:
-        """Whether a log's digits leave no difference."""
+        """Return whether the two agree to the digits of a log."""
         return abs(self.real - self.predicted.mid) <= _DIGITS
 
     @property
     def inside(self) -> bool:
-        """Whether it was within the range that was predicted, to the digits of a log."""
+        """Return whether the real value was within the predicted range, to the digits of a log."""
         return self.predicted.known and self.predicted.low - _DIGITS <= self.real <= self.predicted.high + _DIGITS
 
 

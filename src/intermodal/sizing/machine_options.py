@@ -25,9 +25,10 @@ _UNITS = {"gib": GIB, "gb": GIB, "g": GIB, "mib": 1 << 20, "mb": 1 << 20, "tib":
 _DDR = re.compile(r"(?:lp)?ddr\d[a-z]?[- ](\d{4,5})", re.IGNORECASE)
 _CHANNELS = re.compile(r"(\d+)\s*(?:ch|channels?)\b", re.IGNORECASE)
 _MOST_MEMORY = 1e15
-SYSTEM = 2 * GIB  # of a machine's memory, that its system and what runs beside take; of a small one a quarter
+SYSTEM = 2 * GIB  # of a machine's memory, for its system and other programs; a quarter of a small one
 
-# What two channels of memory give, from DDR4-2666 to DDR5-6400 (channels * transfers * 8 bytes): where nobody says it.
+# The bandwidth of two channels of memory, from DDR4-2666 to DDR5-6400 (channels * transfers * 8 bytes): the assumption
+# where none is stated.
 _TWO_CHANNELS = (42.7e9, 70e9, 102.4e9)
 # A core's products with AVX2: two multiply-adds of 8 numbers a clock, at 1.5 to 6 GHz. Newer ones do more in int8.
 _CORE = (48e9, 96e9, 200e9)
@@ -70,13 +71,14 @@ def machine_of_options(gpus: Iterable[str], ram: str = "", *, cores: int = 8) ->
 
 
 def memory_left_by_system(memory: int) -> int:
-    """Bytes of a machine's memory that a model may take, where nobody can look what is free."""
+    """Return the bytes of a machine's memory that a model may take, if its free memory cannot be queried."""
     return memory - min(SYSTEM, memory // 4)
 
 
 def with_assumptions(machine: Machine, measured: Quantity | None = None) -> Machine:
-    """A machine with what its memory gives: as ``measured``, else of its chip, else assumed; and with what is free of
-    a chip's graphics part, which is at most what is free of the memory."""
+    """Return a machine with its memory bandwidth: as ``measured``, else of its chip, else assumed; and with the free
+    memory of a chip's graphics part, which is at most that of the machine.
+    """
     shared = [gpu for gpu in machine.gpus if gpu.unified]
     assumed = between(*_assumed(2), "2 channels of DDR4 or DDR5, assumed (--measure finds it out)")
     bandwidth = measured or (_chip(shared) if shared else assumed)
@@ -118,7 +120,7 @@ def compute_of_cores(cores: int) -> Quantity:
 
 
 def card(row: Accelerator, memory: int, free: int | None = None) -> Gpu:
-    """A card of ``memory`` bytes as its row has it. ``free``: bytes of them, None where nobody looked."""
+    """Return a card of ``memory`` bytes with the facts of its row. ``free``: bytes of them, None if unknown."""
     may = usable_memory(memory, row.limit) if row.unified else memory
     return Gpu(
         name=row.title if _sized(row.title) or row.unified else f"{row.title} {memory / GIB:g} GB",
@@ -149,12 +151,14 @@ def memory_for_models(machine: Machine) -> tuple[Literal["card", "cards", "memor
 
 
 def without_cards(machine: Machine) -> Machine:
-    """What a model has that runs in a process of ours: processor and memory, as no layer of it is put on a card."""
+    """Return the machine as a model in a process of ours sees it: processor and memory, as no layer of it is put on a
+    card.
+    """
     return replace(machine, gpus=())
 
 
-# Of a card that is named nobody knows what is free. By llama.cpp's logs a T4 gave 14,814 of its 16,384 MiB, an RTX 2070
-# 7,777 of 8,192 and an RTX PRO 6000 97,252 of 98,304: error correction and the driver have the rest.
+# The free memory of a named card is unknown. By llama.cpp's logs a T4 gave 14,814 of its 16,384 MiB, an RTX 2070 7,777
+# of 8,192 and an RTX PRO 6000 97,252 of 98,304: error correction and the driver take the rest.
 LEAST_GIVEN: Final = 0.904
 
 
@@ -206,7 +210,7 @@ def _with_memory(name: str, memory: int) -> str:
 
 
 def _chip(cards: list[Gpu]) -> Quantity:
-    """What the processor beside a graphics part reads: the same memory, at most as fast."""
+    """Return the processor beside a graphics part: it reads the same memory, at most as fast."""
     fastest = max(card.bandwidth for card in cards if card.unified)
     if not fastest:
         return unknown("the bandwidth of its memory is unknown")

@@ -4,9 +4,9 @@
                   layers and the output go to the device
     cache         keys and values of every token (``kv_cache.py``); state: recurrent states
     compute       the buffers of the graph (``compute_buffers.py``); output: logits
-    projector     the encoder of pictures or sound, and what it computes in
+    projector     the encoder of pictures or sound, and its buffers
     draft         the same of a small model beside, for speculative decoding
-    backend       what the device's driver takes for itself; program: the server's own memory
+    backend       the memory of the device's driver itself; program: the server's own memory
 
 Weights, cache, state and output are exact where the architecture is known; the others are ranges.
 A model without a header is sized by its file, or by parameters and quantization (``memory_of_file`` and below).
@@ -30,19 +30,20 @@ from intermodal.sizing.quantizations import OFF, QUANTIZATIONS
 from intermodal.sizing.serving_settings import Device, ServingSettings
 from intermodal.sizing.shape import EncoderShape, ModelShape
 
-# CUDA's context and libraries: what tools show beyond the buffers of the log, 153 MiB to 500 MiB.
+# CUDA's context and libraries: memory that tools show beyond the buffers of the log, 153 MiB to 500 MiB.
 _BACKEND: Final = (150 * 2**20, 250 * 2**20, 500 * 2**20)
 # Measured with xllamacpp 2026.10 beside weights, cache and buffers, after a prompt (benchmarks/results/fit.md): code
 # and threads, and for each word of the vocabulary its text and where it is found.
 _PROGRAM: Final = (30e6, 54e6, 110e6)
 _WORD: Final = (100, 250, 600)
-# What llama.cpp sets aside to describe its graphs, a node, of which the figures above have ``_NODES`` in them: measured
-# with qwen35 at two sizes of batches. It allows for more nodes than any graph has (``graph_max_nodes``), 40 a token of
-# a batch where a state is updated in pieces (gated delta nets).
+# Bytes that llama.cpp reserves for a node of its graphs, of which the figures above contain ``_NODES``: measured with
+# qwen35 at two batch sizes. It allows for more nodes than any graph has (``graph_max_nodes``), 40 a token of a batch
+# where a state is updated in pieces (gated delta nets).
 _NODE: Final = 900
 _NODES: Final = 1024
 _IN_PIECES: Final = frozenset(("qwen3next", "kimi-linear", "qwen35", "qwen35moe", "deepseek4"))
-# What an encoder computes in, beside a formula that only holds for plain vision transformers: shares of its tensors.
+# Compute buffers of a vision encoder, beside a formula that only holds for plain vision transformers: shares of its
+# tensors.
 _PROJECTOR_LEAST, _PROJECTOR_MOST = 0.15, 0.6
 
 
@@ -56,7 +57,9 @@ class MemoryTerm(Value):
 
 
 class ModelMemory(Value):
-    """All terms. ``problems``: what was not understood, as clauses. ``correction``: what terms were mended by."""
+    """All terms. ``problems``: facts that were not understood, as clauses. ``correction``: the ratios applied to
+    terms.
+    """
 
     terms: tuple[MemoryTerm, ...]
     problems: tuple[str, ...] = ()
@@ -74,10 +77,10 @@ class ModelMemory(Value):
 def model_memory(
     shape: ModelShape, settings: ServingSettings, corrections: Sequence[Correction] = (), program: str = ""
 ) -> ModelMemory:
-    """What llama.cpp takes for ``shape``.
+    """Return the memory that llama.cpp needs for ``shape``.
 
-    ``corrections``: what was measured of its file; the newest of these settings mends the terms. ``program``: the one
-    that is going to serve it, where that is known.
+    ``corrections``: measurements of its file; the newest with these settings corrects the terms. ``program``: the one
+    that is going to serve it, if known.
 
     Raises:
         UsageError: llama.cpp refuses these settings: a type that rows do not fill, quantized values without flash
@@ -150,7 +153,7 @@ def _compute(shape: ModelShape, settings: ServingSettings, place: LayerPlacement
         handed = input_buffer(shape, settings)
         if place.all_on_device:
             amounts["host"] = handed
-        else:  # what is on the host is computed there, or copied to the device for long batches
+        else:  # tensors on the host are computed there, or copied to the device for long batches
             amounts["host"] = between(handed.low, amounts["host"].mid, amounts["host"].high, "layers on both sides")
             device, borrowed = amounts["device"], max(layer.weights for layer in shape.layers)
             amounts["device"] = between(
@@ -183,7 +186,7 @@ def _weights(shape: ModelShape, settings: ServingSettings, place: LayerPlacement
         kept = layer.experts if index < settings.host_experts else 0
         sums["host"] += kept
         sums[place.of(index)] += layer.weights - kept
-    # tied: what is on the device is a second copy of the token table
+    # tied: the device has a second copy of the token table
     output = (shape.output or shape.embeddings) if place.any_on_device else shape.output
     sums["device" if place.any_on_device else "host"] += output + shape.rest
     source = "tensor index"
@@ -222,7 +225,7 @@ def _cache(shape: ModelShape, settings: ServingSettings, place: LayerPlacement, 
         )
         for device, size in states.items()
     ]
-    if index:  # which layers have one, older files do not say
+    if index:  # older files do not state which layers have one
         amount = between(0, index, index, "one key a token, in the layers that have an index")
         terms.append(
             MemoryTerm(name=f"{prefix}index", device=where, amount=amount, source="llama.cpp, llama_kv_cache_dsa")
@@ -275,7 +278,7 @@ def _draft_terms(settings: ServingSettings) -> list[MemoryTerm]:
 # ---- without a header -------------------------------------------------------------------------------
 
 
-USUAL: Final = "Q4_K_M"  # what people run
+USUAL: Final = "Q4_K_M"  # the most widely used one
 BITS: Final = QUANTIZATIONS[USUAL].bits
 # Of a file: with the cache of a short request, its buffers and the program.
 BESIDE: Final = (1.02, 1.15, 1.4)

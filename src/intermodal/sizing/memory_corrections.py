@@ -13,13 +13,15 @@ from intermodal.content import Value
 from intermodal.quantity import Quantity, between
 from intermodal.sizing.serving_settings import ALL, Device, ServingSettings
 
-BUFFERS: Final = "buffers"  # a ratio of all terms but what a process or a driver takes for itself
+BUFFERS: Final = "buffers"  # a ratio over all terms but those of a process or a driver itself
 BESIDE: Final = ("program", "backend")  # those
-TOKENS: Final = "tokens"  # of what vLLM remembers
+TOKENS: Final = "tokens"  # of vLLM's cache
 
 
 class CorrectionRatio(Value):
-    """What a term really was over what was predicted (its middle); a range where it could only be told apart so far."""
+    """The ratio of a real term to the predicted one (its middle); a range if it could not be determined more
+    closely.
+    """
 
     name: str
     device: Device
@@ -29,10 +31,10 @@ class CorrectionRatio(Value):
 
 
 class Correction(Value):
-    """What one comparison found.
+    """The result of one comparison.
 
     Attributes:
-        flags: see ``correction_flags``. program: the file or package that was run; "" where nobody can look.
+        flags: see ``correction_flags``. program: the file or package that was run; "" if unknown.
         build: as the server calls it. taken: ISO date.
     """
 

@@ -1,7 +1,7 @@
 """Resolve what a user names (file, folder, URL, ``hf:OWNER/REPO``) to a model's shape; only headers are read.
 
-A GGUF header has the vocabulary in it, of a length that nobody says: it is read in pieces that grow, at most
-``MAX_PIECES`` of them. A folder of safetensors on a hub says the bytes of all its tensors in its index.
+A GGUF header contains the vocabulary, whose length is not stated: it is read in pieces that grow, at most
+``MAX_PIECES`` of them. A folder of safetensors on a hub states the bytes of all its tensors in its index.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class SizedModel(Value):
 
 
 class HubReference(Value):
-    """What ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]`` names."""
+    """The meaning of ``hf:OWNER/REPO[/FILE][:QUANT][@REVISION]``."""
 
     repo: str
     file: str = ""
@@ -132,7 +132,7 @@ async def read_small_file(wanted: HubReference, revision: str, name: str, most: 
 
 
 def source_error(failed: SourceFailed, said: str) -> WeightsError:
-    """The error of a user who named something that the hub does not give."""
+    """Return the error for a user who named something that the hub does not have."""
     return WeightsError(
         failed.reason,
         where=said,
@@ -241,7 +241,7 @@ class _RemoteReader:
 
 
 def chosen_file(listed: tuple[HubFile, ...], wanted: HubReference) -> str:
-    """The one GGUF model of a repository, or the one of its quantization; "" where it has none.
+    """Return the one GGUF model of a repository, or the one of its quantization; "" if it has none.
 
     Raises UsageError where there are several, with their names.
     """

@@ -1,6 +1,6 @@
 """Models that other programs keep here: Ollama, LM Studio, the Hugging Face cache and llama.cpp.
 
-Nothing is started and no model is opened: names and sizes are what folders and manifests say.
+Nothing is started and no model is opened: names and sizes come from folders and manifests.
 
     Ollama      OLLAMA_MODELS or ~/.ollama/models: manifests/HOST/OWNER/NAME/TAG, JSON with the digests of blobs
     LM Studio   ~/.lmstudio/models and ~/.cache/lm-studio/models: OWNER/REPO/FILE.gguf
@@ -34,9 +34,9 @@ class StoredModel(Value):
     """A model that is on this machine.
 
     Attributes:
-        name: as its store says it: ``llama3.2:1b``, ``OWNER/REPO/FILE.gguf``. store: whose folder it is in.
+        name: in its store: ``llama3.2:1b``, ``OWNER/REPO/FILE.gguf``. store: whose folder it is in.
         path: its file, the first of a split one; or its folder of safetensors. size: bytes of all its files.
-        projector: the file that gives it eyes or ears, "" where none lies beside it.
+        projector: the file for its pictures or sound, "" if none is beside it.
     """
 
     name: str
@@ -85,7 +85,7 @@ def _blobs(root: Path, rows: list[dict[str, Any]], kind: str) -> list[Path]:
 
 
 def _ollama_name(steps: tuple[str, ...]) -> str:
-    """As ``ollama list`` says it: without its own registry and library."""
+    """Return the name as in ``ollama list``: without its own registry and library."""
     *where, name, tag = steps
     if where[:1] == ["registry.ollama.ai"]:
         where = where[1:]

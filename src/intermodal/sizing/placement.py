@@ -1,7 +1,7 @@
 """Decide whether a model fits a machine: memory needed on each device against memory free there. Pure.
 
-A device has room if the high end of what is needed is at most what is free there; if only the middle is, it is tight,
-and nobody should promise it. All devices have to have room.
+A device has room if the high end of the demand is at most its free memory; if only the middle is, it is tight, and not
+guaranteed. All devices have to have room.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MOST_CONTEXT: Final = 1 << 20
 
 
 class CapacityCheck(Value):
-    """What is needed in a place, and the bytes that are free there: at most ``room``, for certain ``certain``."""
+    """The demand in a place, and the bytes that are free there: at most ``room``, at least ``certain``."""
 
     where: Where
     needed: Quantity
@@ -47,12 +47,14 @@ class CapacityCheck(Value):
 
     @property
     def share(self) -> float:
-        """How much of the room is needed."""
+        """Return the share of the room that is needed."""
         return self.needed.mid / self.room if self.room else float("inf")
 
 
 def verdict_on(needed: Quantity, free: float) -> Verdict:
-    """Whether so many bytes go into what is free, by a range whose middle says little: it fits where all of it does."""
+    """Return whether a demand fits the free memory, for a range whose middle tells little: it fits if its high end
+    does.
+    """
     return "fits" if needed.high <= free else "tight" if needed.low <= free else "no"
 
 
@@ -63,8 +65,9 @@ def check_capacity(needed: Quantity, machine: Machine) -> CapacityCheck:
 
 
 class PlacedModel(Value):
-    """A model with its settings on a machine. ``estimated``: its weights are no file's, but what one would weigh.
-    ``corrections``: what was measured of the file."""
+    """A model with its settings on a machine. ``estimated``: its weights are not of a file, but an estimate of one.
+    ``corrections``: measurements of the file.
+    """
 
     shape: ModelShape
     settings: ServingSettings
@@ -75,7 +78,7 @@ class PlacedModel(Value):
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of its places; unknown where nothing was said of any."""
+        """Return the worst verdict of its places; unknown if none has one."""
         said: tuple[Verdict, ...] = tuple(check.verdict for check in self.checks)
         return max(said, key=_WORST.index) if said else "unknown"
 
@@ -89,7 +92,7 @@ def place_model(
     shape: ModelShape, settings: ServingSettings, machine: Machine, *, estimated: bool = False,
     corrections: Sequence[Correction] = (),
 ) -> PlacedModel:  # fmt: skip
-    """Work out the memory, and hold it against what is free."""
+    """Compute the memory, and compare it with the free memory."""
     if not machine.gpus and settings.gpu_layers:
         settings = replace(settings, gpu_layers=0)
     needed = _divided(
@@ -177,7 +180,7 @@ def _checks(needed: ModelMemory, settings: ServingSettings, machine: Machine) ->
 
 
 def _divided(shape: ModelShape, needed: ModelMemory, cards: int) -> ModelMemory:
-    """With what each further card takes besides its layers: its own buffers, and what a whole layer leaves over."""
+    """Return the demand with the additions of each further card: its own buffers, and the remainder of whole layers."""
     if cards < 2:
         return needed
     own = total([term.amount for term in needed.terms if term.device == "device" and term.name in _PER_CARD])

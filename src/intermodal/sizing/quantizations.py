@@ -1,9 +1,9 @@
 """Quantizations of llama.cpp: bits per weight, loss of quality, and a model's shape in another quantization.
 
-What another file of the same model weighs is an estimate: which tensor gets which type differs by model and by who made
-it. Bits are those of Llama 3.1 8B (llama.cpp, ``tools/quantize/README.md``, October 2026); losses are the growth of
-perplexity of Llama 3 8B on Wikitext, as ``llama-quantize --help`` has them, over 6.2332 in 16 bits. Small models lose
-more, large ones less.
+The size of another file of the same model is an estimate: the type of each tensor differs by model and by maker. Bits
+are those of Llama 3.1 8B (llama.cpp, ``tools/quantize/README.md``, October 2026); losses are the growth of perplexity
+of Llama 3 8B on Wikitext, as ``llama-quantize --help`` has them, over 6.2332 in 16 bits. Small models lose more, large
+ones less.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OFF: Final = (0.94, 1.0, 1.06)  # of the estimated weights: models differ in how
 
 
 class Quantization(Value):
-    """``bits`` a weight. ``loss``: the share by which perplexity grows over 16 bits; None where nobody published it."""
+    """``bits`` a weight. ``loss``: the share by which perplexity grows over 16 bits; None if not published."""
 
     name: str
     bits: float
@@ -46,7 +46,7 @@ QUANTIZATIONS: Final = {
     name: Quantization(name=name, bits=bits, loss=_GROWTH[name] / PERPLEXITY if name in _GROWTH else None)
     for name, bits in _BITS.items()
 }
-# Those that most repositories of the hub have, best first: what is proposed.
+# Those that most repositories of the hub have, best first: proposed to users.
 USUAL: Final = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
 _IN_NAME: Final = re.compile(
     r"(?<![a-z0-9])(" + "|".join(sorted(map(re.escape, _BITS), key=len, reverse=True)) + r")(?![a-z0-9_])",
@@ -55,7 +55,7 @@ _IN_NAME: Final = re.compile(
 
 
 def quantization(word: str) -> Quantization:
-    """By its name, in any case. Raises UsageError for what is none."""
+    """Return a quantization by its name, in any case. Raises UsageError for an unknown one."""
     found = QUANTIZATIONS.get(word.upper())
     if found is None:
         from difflib import get_close_matches
@@ -68,7 +68,7 @@ def quantization(word: str) -> Quantization:
 
 
 def quantization_in_name(name: str) -> str:
-    """The quantization that a file's name says, "" where it says none.
+    """Return the quantization in a file's name, "" if it has none.
 
     >>> quantization_in_name("qwen3-4b-q4_k_m.gguf"), quantization_in_name("model.gguf")
     ('Q4_K_M', '')
@@ -78,7 +78,7 @@ def quantization_in_name(name: str) -> str:
 
 
 def names_quantization(name: str, word: str) -> bool:
-    """Whether a file's name has a word for a quantization, which a maker of files may have made up.
+    """Return whether a file's name has a word for a quantization, which its maker may have made up.
 
     >>> names_quantization("Qwen3-4B-UD-Q4_K_XL.gguf", "ud-q4_k_xl"), names_quantization("Qwen3-4B-Q4_K_M.gguf", "Q4_K")
     (True, False)
@@ -92,7 +92,7 @@ def with_quantization(name: str, quantization: str) -> str:
 
 
 def quantization_of(name: str, shape: ModelShape) -> str:
-    """What a file is called to be, by its name; else the type that most of its bytes have.
+    """Return the quantization of a file by its name; else the type of most of its bytes.
 
     >>> quantization_of("Qwen3-30B-A3B-Q4_K_M.gguf", ModelShape())
     'Q4_K_M'

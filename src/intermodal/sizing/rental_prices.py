@@ -12,11 +12,11 @@ from intermodal.plans.numbers import counted
 from intermodal.sizing.accelerators import DATA, find_card
 from intermodal.sizing.machine_options import card
 
-HOURS: Final = 730  # of a month, as those who rent count
+HOURS: Final = 730  # of a month, as rental prices count
 
 
 class Rental(Value):
-    """One row. ``card``: as a machine names it. ``read``: ISO date; ``by``: who read the source."""
+    """One row. ``card``: as a machine names it. ``read``: ISO date; ``by``: the reader of the source."""
 
     card: str
     usd_hour: float
@@ -41,7 +41,7 @@ def rentals() -> tuple[Rental, ...]:
 
 
 def rental_words(machine: Machine) -> str:
-    """What the cards of a machine cost to rent a month, by the rows of that very card; "" where none is named."""
+    """Return the monthly rent of a machine's cards, by the rows of that very card; "" without a row."""
     names = {gpu.name for gpu in machine.gpus}
     if len(names) != 1 or not machine.gpus[0].bandwidth:  # none, several, or one of which only the memory was stated
         return ""

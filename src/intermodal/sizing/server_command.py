@@ -14,7 +14,7 @@ EVERY_LAYER: Final = 99  # more than any model has, which llama.cpp takes for al
 
 
 class ModelReference(Value):
-    """A model as somebody named it.
+    """A reference to a model by the user.
 
     Attributes:
         reference: a path, a URL, ``hf:OWNER/REPO/FILE``, or a model's name. path: of the file, where it is on disk.
@@ -31,7 +31,7 @@ class ModelReference(Value):
 
 
 def server_command(subject: ModelReference, settings: ServingSettings, quantization: str = "") -> str:
-    """What to run. A file in another ``quantization`` that is not there is made first, of the one that is.
+    """Return the command to run. A missing file in another ``quantization`` is made first, of the present one.
 
     >>> subject = ModelReference(reference="hf:Qwen/Qwen3-8B-GGUF", quantization="Q4_K_M")
     >>> server_command(subject, ServingSettings(context=8192, gpu_layers=-1))
@@ -55,7 +55,7 @@ def server_command(subject: ModelReference, settings: ServingSettings, quantizat
 
 
 def format_context(count: int) -> str:
-    """A context as people say it.
+    """Return a context in everyday form.
 
     >>> format_context(32768), format_context(8192), format_context(41472), format_context(512)
     ('32k', '8k', '40.5k', '512')
@@ -66,7 +66,7 @@ def format_context(count: int) -> str:
 
 
 def _model(subject: ModelReference, quantization: str) -> tuple[list[str], list[str]]:
-    """Options that name the model in that quantization, and what makes its file where there is none.
+    """Return the options for the model in that quantization, and the command that makes a missing file.
 
     Of a hub it is named by its repository; on this disk it is the file of that name, else made by ``llama-quantize``.
     """

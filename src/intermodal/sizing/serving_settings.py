@@ -8,11 +8,11 @@ from intermodal.content import Value
 from intermodal.sizing.shape import ModelShape
 
 ALL: Final = -1  # layers on the device
-Device = Literal["host", "device"]  # where a term lies: the machine's memory, or the cards'
+Device = Literal["host", "device"]  # the place of a term: the machine's memory, or the cards'
 
 
 class ServingSettings(Value):
-    """How a model is served; defaults are llama-server's with one slot.
+    """The settings of a served model; defaults are llama-server's with one slot.
 
     Attributes:
         context: tokens of all slots together (``-c``). slots: texts at once (``-np``). unified: slots share the cache

@@ -48,7 +48,7 @@ class Layer(Value, gc=False):
 class EncoderShape(Value, gc=False):
     """A part that makes pictures or sound into tokens, as its projector file describes it.
 
-    ``patches``: the most patches that its attention sees at once, 0 where the file does not say.
+    ``patches``: the most patches that its attention sees at once, 0 if the file does not state it.
     """
 
     kind: Literal["vision", "audio"]
@@ -61,23 +61,23 @@ class EncoderShape(Value, gc=False):
 
 
 class ModelShape(Value):
-    """What one model is made of. Sizes are bytes and exact: sums over the tensor index.
+    """The composition of one model. Sizes are bytes and exact: sums over the tensor index.
 
     Attributes:
         name: for people. format: of the files. role: a model, or a projector beside one.
-        architecture: as the file says. memorizing: how it remembers; "unknown" where that is not known of it here.
-        layers: the repeating layers, in order. extra_layers: more of them that only speculative decoding uses.
-        embd, ff, vocab: widths. context: tokens it was trained for, None where the file does not say.
-        experts, experts_used, expert_ff: of a mixture of experts; 0 where there are none.
-        embd_in: width of what enters the first layer, where it is not ``embd``: vectors for later layers come with it.
+        architecture: as in the file. memorizing: its kind of cache; "unknown" if intermodal does not know it.
+        layers: the repeating layers, in order. extra_layers: further ones that only speculative decoding uses.
+        embd, ff, vocab: widths. context: tokens it was trained for, None if the file does not state it.
+        experts, experts_used, expert_ff: of a mixture of experts; 0 if there are none.
+        embd_in: width of the input of the first layer, if it is not ``embd``: vectors for later layers come with it.
         index_key: numbers of the key that an index of a sparse attention keeps a token and layer, 0 without one.
         embeddings, output: bytes of the token table and of the output matrix (0: tied, the table is used for both).
         per_layer_embeddings: bytes of a table that is looked up and never multiplied. rest: bytes of everything else
             that is in no layer.
-        parameters: numbers in all tensors. active: of those, what one token is multiplied with.
+        parameters: numbers in all tensors. active: of those, the ones that one token is multiplied with.
         types: bytes a tensor type, largest first.
         encoders: of a projector. pools: it makes vectors, not words.
-        problems: what about the file is not understood, each a clause; formulas that depend on it give ranges.
+        problems: facts about the file that are not understood, each a clause; formulas that depend on them give ranges.
     """
 
     name: str = ""
@@ -115,7 +115,7 @@ class ModelShape(Value):
 
     @property
     def tied(self) -> bool:
-        """Whether the token table is the output matrix too."""
+        """Return whether the token table is the output matrix too."""
         return self.output == 0 and self.embeddings > 0
 
     @property

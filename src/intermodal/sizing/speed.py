@@ -5,11 +5,11 @@ To write a token, every weight that it is multiplied with and everything remembe
     seconds a token >= (weights read + cache read) / bandwidth        summed over the devices, one after the other
     seconds to read n tokens >= 2 * active parameters * n / compute   and all weights once per batch
 
-What is reached of the first bound: of 296 published runs on one card (2026-11, one text at a time, physically possible
+Reached share of the first bound: of 296 published runs on one card (2026-11, one text at a time, physically possible
 ones), dense models reach 0.58 of it (0.4 to 0.85 holds most), mixtures of experts 0.30 (a tenth below 0.1, a tenth
-above 0.46; newer kernels with gpt-oss-20b reach 0.36 to 0.83, so the range ends there). What is reached of the second:
-results of llama-bench from 0.15 to 0.75 of the card's products, of mixtures 0.05 to 0.6. A run on this machine says
-more than any of it (``replace_estimate``).
+above 0.46; newer kernels with gpt-oss-20b reach 0.36 to 0.83, so the range ends there). Of the second: results of
+llama-bench from 0.15 to 0.75 of the card's products, of mixtures 0.05 to 0.6. A run on this machine takes precedence
+over all of it (``replace_estimate``).
 
 A small model on a fast card reads its weights sooner than its kernels are started. Of 16 published runs of models of
 1 and 3 billion parameters on NVIDIA cards (the rows of ``benchmarks/results/fit_speed.md``), each takes 12 to 84
@@ -44,12 +44,12 @@ _PARTS: Final = 10_000  # in which a model of unknown layout is thought to be di
 
 
 class DeviceWork(Value):
-    """What one device does for one token.
+    """The work of one device for one token.
 
     Attributes:
         name: of the device. weights, cache: bytes read for a token. whole: bytes of all weights there, experts too.
-        operations: for a token. attention: for a token that looks back on all others, a token looked at.
-        bandwidth, compute: of the device; exact zeros where nobody knows them.
+        operations: for a token. attention: for a token that attends to all others, a token attended to.
+        bandwidth, compute: of the device; exact zeros if unknown.
         layers: on a card, whose kernels are started one after the other; 0 on the processor.
     """
 
@@ -67,7 +67,7 @@ class DeviceWork(Value):
 class ModelSpeed(Value):
     """Tokens a second written (``decode``) and read (``prefill``), and seconds to the first word after a ``prompt``.
 
-    ``bound``: tokens a second that nothing can exceed, 0 where nobody knows. ``users``: texts that are written at once;
+    ``bound``: tokens a second that nothing can exceed, 0 if unknown. ``users``: texts that are written at once;
     ``decode`` is of each of them.
     """
 
@@ -82,7 +82,7 @@ class ModelSpeed(Value):
 def model_speed(
     shape: ModelShape, settings: ServingSettings, machine: Machine, *, prompt: int = 512, users: int = 1
 ) -> ModelSpeed:
-    """How fast ``users`` texts at once are written after ``prompt`` tokens of each."""
+    """Return the speed of ``users`` texts at once after ``prompt`` tokens of each."""
     parts = device_work(shape, settings, machine, past=prompt, users=users)
     sparse = shape.routed > 0
     wanting = _missing_fact(parts)
@@ -114,7 +114,7 @@ def speed_of_parameters(
 
 
 def with_measurements(found: ModelSpeed, decode: Quantity | None, prefill: Quantity | None) -> ModelSpeed:
-    """A pace with what runs on this machine took, where they say something."""
+    """Return a pace corrected by runs on this machine, if there are informative ones."""
     writes = replace_estimate(found.decode, decode) if decode is not None else found.decode
     reads = replace_estimate(found.prefill, prefill) if prefill is not None else found.prefill
     first = found.first_word
@@ -128,13 +128,13 @@ def replace_estimate(estimate: Quantity, measured: Quantity) -> Quantity:
     return measured if measured.known and measured.mid > 0 else estimate
 
 
-# ---- what is read, where ---------------------------------------------------------------------------
+# ---- bytes read, by device -------------------------------------------------------------------------
 
 
 def device_work(
     shape: ModelShape, settings: ServingSettings, machine: Machine, *, past: int = 0, users: int = 1
 ) -> tuple[DeviceWork, ...]:
-    """What each device does for one token of each of ``users`` texts of ``past`` tokens."""
+    """Return the work of each device for one token of each of ``users`` texts of ``past`` tokens."""
     place = LayerPlacement(shape, settings)
     sums: dict[str, list[float]] = {"host": [0.0] * 5, "device": [0.0] * 5}  # see _split
     for index, layer in enumerate(shape.layers):
@@ -212,7 +212,7 @@ def _of(amount: float) -> Quantity:
 
 
 def _missing_fact(parts: tuple[DeviceWork, ...], *, compute: bool = False) -> str:
-    """What nobody knows of a device that would have to be known; "" for nothing."""
+    """Return the unknown fact about a device that would be required; "" for none."""
     for part in parts:
         figure = part.compute if compute else part.bandwidth
         if not figure.known or figure.mid <= 0:

@@ -3,9 +3,9 @@
     cache     memory x utilization - weights - activations, graphs and CUDA's own
     tokens    cache // bytes of a page of all layers x tokens of a page
 
-Source: vLLM, ``vllm/v1/worker/gpu_worker.py`` and ``vllm/v1/kv_cache_interface.py``. The overhead is measured by vLLM
-with a dummy batch when it starts, so that nobody can know it before: a range. Weights and heads are divided among the
-cards of tensor parallelism; the one latent vector of latent attention is not, every card keeps it.
+Source: vLLM, ``vllm/v1/worker/gpu_worker.py`` and ``vllm/v1/kv_cache_interface.py``. vLLM measures the overhead with a
+dummy batch when it starts, so it cannot be known before: a range. Weights and heads are divided among the cards of
+tensor parallelism; the one latent vector of latent attention is not, every card keeps it.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _STATE_BYTES: Final = 4
 
 
 class VllmSettings(Value):
-    """How vLLM serves.
+    """The settings of vLLM.
 
     Attributes:
-        memory: bytes of one card. utilization: the share that vLLM takes. cache: bytes set aside instead, as on a
-            processor (``VLLM_CPU_KVCACHE_SPACE``); 0 for what is left.
+        memory: bytes of one card. utilization: the share that vLLM takes. cache: bytes reserved instead, as on a
+            processor (``VLLM_CPU_KVCACHE_SPACE``); 0 for the rest of the memory.
         length: tokens of the longest text (``--max-model-len``). slots: texts at once (``--max-num-seqs``).
         cards: of tensor parallelism. block: tokens of a page. cache_bytes: of one number of the cache, 1 for fp8.
         batched: tokens of one step (``--max-num-batched-tokens``).
@@ -49,7 +49,7 @@ class VllmSettings(Value):
 
 
 class VllmCapacity(Value):
-    """What that comes to, of one card.
+    """The resulting capacity, of one card.
 
     ``weights``, ``overhead``, ``cache`` in bytes; ``tokens``: that are remembered at once; ``texts``: of full length at
     once. ``fits``: whether weights and one text do; None where that is within the range.
@@ -93,7 +93,9 @@ def page_bytes(layer: Layer, serving: VllmSettings) -> int:
 
 
 def text_bytes(shape: ModelShape, serving: VllmSettings, length: int) -> int:
-    """Cache of one text of so many tokens, on one card: whole pages; of layers with a window what they look back on."""
+    """Return the cache of one text of so many tokens, on one card: whole pages; for layers with a window the tokens in
+    it.
+    """
     found = 0
     for layer in shape.layers:
         kept = length
@@ -106,7 +108,7 @@ def text_bytes(shape: ModelShape, serving: VllmSettings, length: int) -> int:
 
 
 def vllm_capacity(shape: ModelShape, serving: VllmSettings, corrections: Sequence[Correction] = ()) -> VllmCapacity:
-    """What vLLM has left for texts. ``corrections``: what was measured of its files on this machine.
+    """Return vLLM's capacity for texts. ``corrections``: measurements of its files on this machine.
 
     Raises UsageError for settings that it refuses: heads of attention that the cards do not divide are some.
     """

@@ -1,4 +1,4 @@
-"""The user's records on disk: attempts and runs in one SQLite file, what is learned from them, and small caches.
+"""The user's records on disk: attempts and runs in one SQLite file, figures learned from them, and small caches.
 
 ``database.py`` holds ``Store``, the one door; ``sqlite_file.py`` opens the file.
 

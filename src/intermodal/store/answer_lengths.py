@@ -1,17 +1,16 @@
 """Learns the length of an endpoint's answers from few observations: hierarchical credibility. Pure arithmetic.
 
 An endpoint's answers of one kind in one script are a class of a kind, kinds are classes of the endpoint, and above the
-endpoint is what is usual of every kind (``cost_model/answer_length.py``). Learned is how much longer or shorter than
-usual answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of its parent, with Z = n / (n
+endpoint is the prior of every kind (``cost_model/answer_length.py``). Learned is how much longer or shorter than the
+prior answers are. The estimate of a class is Z times its own mean plus 1 - Z times that of its parent, with Z = n / (n
 + ``LEVELS`` * ``ENOUGH``) of n answers: classes, kinds and endpoints are assumed to differ equally from their parents,
-so that ``ENOUGH`` answers of one kind count as much as what is usual. A parent is the mean of its classes, each
-weighted by its Z, so that many answers of one kind say little of another (Bühlmann and Straub, Mitteilungen der
-Vereinigung schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano degli Attuari,
-1975).
+so that ``ENOUGH`` answers of one kind count as much as the prior. A parent is the mean of its classes, each weighted by
+its Z, so that many answers of one kind tell little of another (Bühlmann and Straub, Mitteilungen der Vereinigung
+schweizerischer Versicherungsmathematiker, 1970; Jewell, Giornale dell'Istituto Italiano degli Attuari, 1975).
 
 Middle and range are those of logarithms, the mean that of tokens. The range holds 95 % of further answers: a predictive
-interval, whose standard deviation is that of answers of the kind, drawn to what is usual by as many answers, and that
-of the estimate itself.
+interval, whose standard deviation is that of answers of the kind, drawn to the prior by as many answers, and that of
+the estimate itself.
 
 An answer that was cut at a limit is a censored observation: it would have been at least that long. It counts with the
 limit, or with its expected length where that is more. Without it, only short answers would remain.
@@ -36,7 +35,7 @@ from intermodal.quantity import Quantity
 from intermodal.store.sliced_work import Pause, no_pause
 from intermodal.store.speed_regression import rounded
 
-ENOUGH = 20.0  # answers of a kind, were it the only one, that count as much as what is usual
+ENOUGH = 20.0  # answers of one kind that weigh as much as the prior
 LEVELS = 3.0
 _ROUNDS = 2  # in which answers that were cut are given the length that the others have them expected to be
 _REACH = 2.0  # standard deviations: 95 %
@@ -53,7 +52,7 @@ class ObservedAnswer(NamedTuple):
 
 
 class _Class(NamedTuple):
-    """What answers of a class say by themselves, and how far that is believed."""
+    """The answers of a class by themselves, and their credibility."""
 
     mean: float
     credibility: float
@@ -101,7 +100,7 @@ def _tokens(log: ObservedAnswer) -> float:
 
 
 def _estimates(values: Sequence[ObservedAnswer], kinds: Sequence[AnswerKind]) -> dict[AnswerKind, float]:
-    """What is expected of each kind, 0 being what is usual. ``tokens`` of the values: what is averaged."""
+    """Return the estimate of each kind, 0 being the prior. ``tokens`` of the values: the averaged quantity."""
     leaves = {kind: _leaf([each for each in values if each.kind == kind]) for kind in kinds}
     bases = sorted({base_kind(kind) for kind in kinds})
     by_base = {base: _above([leaves[kind] for kind in kinds if base_kind(kind) == base]) for base in bases}

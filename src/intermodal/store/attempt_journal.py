@@ -26,15 +26,15 @@ from intermodal.store.rows import Reservation, RunRow
 from intermodal.store.sqlite_file import shown
 
 SLOTS = 8192
-TEMPLATES = 2048  # kinds from which on they are begun anew, at the next moment in which nothing is on its way
-# Seconds since the epoch, ids of attempt and run, number of the kind + 1 (0: free), which is written last: whoever is
-# killed while it writes leaves a slot that is free.
+TEMPLATES = 2048  # templates from which on all are discarded, at the next moment without open attempts
+# Seconds since the epoch, ids of attempt and run, number of the template + 1 (0: free), which is written last: a
+# process killed while writing leaves a free slot.
 _SLOT = struct.Struct("=d16s16sQ")
 _NUMBER = _SLOT.size - 8  # where in a slot it stands
 
 
 class AttemptTemplate(msgspec.Struct, frozen=True):
-    """What attempts of a kind have in common: their rows without ids and times."""
+    """The common part of attempts of a kind: their rows without ids and times."""
 
     run: RunRow
     attempt: Reservation
@@ -59,7 +59,7 @@ class AttemptJournal:
         self._sorts = (folder / f"{name}.sorts").open("ab", buffering=0)
         file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
         try:
-            # The space is taken at once: a full disk must not show when a slot is written, which would end the process.
+            # The space is allocated at once: a full disk must not show on writing a slot, which would end the process.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file, 0, SLOTS * _SLOT.size)
             else:
@@ -70,7 +70,7 @@ class AttemptJournal:
         (folder / f"{name}.process").write_text(process)
         self._free = list(range(SLOTS - 1, -1, -1))
         self._numbers: dict[bytes, int] = {}  # by digests
-        self.since = 0  # how often the kinds were begun anew: a number is of its time
+        self.since = 0  # how often the templates were discarded: a number belongs to one generation
 
     def add(self, sort: AttemptTemplate) -> int:
         """Return the number of a template. Raises OSError where it cannot be written."""
@@ -82,7 +82,7 @@ class AttemptJournal:
         name = hashlib.blake2b(data, digest_size=16).digest()
         if name not in self._numbers:
             whole, end = len(data).to_bytes(4, "big") + data, self._sorts.seek(0, os.SEEK_END)
-            if self._sorts.write(whole) != len(whole):  # a disk that is just full takes a part of it
+            if self._sorts.write(whole) != len(whole):  # a disk that fills up takes only a part
                 self._sorts.truncate(end)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._numbers[name] = len(self._numbers)
@@ -104,7 +104,7 @@ class AttemptJournal:
 
     @property
     def empty(self) -> bool:
-        """Whether every attempt has its row."""
+        """Return whether every attempt has its row."""
         return len(self._free) == SLOTS
 
     def close(self) -> None:
@@ -118,7 +118,7 @@ class AttemptJournal:
 def orphaned_attempts(folder: Path) -> Iterator[tuple[Path, list[OpenAttempt]]]:
     """Yield the journals of dead processes with their open attempts; ``remove`` each once its rows are written."""
     found: list[Path] = []
-    with suppress(OSError):  # no descriptor left: whoever opens the store next finds them
+    with suppress(OSError):  # no descriptor left: the next process that opens the store finds them
         found = sorted(folder.glob("*.process"))
     for named in found:
         with suppress(OSError):

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from intermodal.store.sqlite_file import Database
 
-DIED = "process_died"  # error of what a process left open, and outcome of its runs
+DIED = "process_died"  # error of attempts left open by a dead process, and outcome of its runs
 _BEFORE: dict[AttemptState, tuple[AttemptState, ...]] = {
     "sent": ("reserved",),
     "settled": ("sent",),
@@ -403,7 +403,7 @@ def _gone(row: sqlite3.Row, before: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _of_attempts(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """Whose the runs are of which an older version did not say so: their attempts say it."""
+    """Return the owner of runs of an older version that did not record it: their attempts show it."""
     found: dict[str, list[str]] = {}
     for run, process in connection.execute(
         "SELECT DISTINCT run, process FROM attempts WHERE run IN"
@@ -439,7 +439,7 @@ _RUN = (
     " (id, plan, inputs, endpoint, objective, parts, started, finished, outcome, cost, seconds)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-# First what all calls of a kind have in common, which is worked out once for all that are written together.
+# First the columns that all calls of a kind share, computed once for all that are written together.
 _NAMES = (
     "step", "op", "task", "endpoint", "zone", "process", "output", "est_input_tokens", "est_output_tokens", "est_cost",
     "est_seconds", "est_load_seconds", "cost_high", "est_input_low", "est_input_high", "est_output_low",

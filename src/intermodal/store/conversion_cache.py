@@ -1,9 +1,9 @@
 """Conversions cached by content: the same recording is transcribed once.
 
-A key is SHA-256, all 256 bits, over the digest of the original bytes, their shape, every step and parameter on the way,
-and the version of each converter (``local/embedded/versions.py``): a result of older code is not found. Values are
-files of the user alone. A value that cannot be read is a miss, one that cannot be written is dropped: nothing depends
-on this cache.
+A key is SHA-256, all 256 bits, over the digest of the original bytes, their shape, every step and parameter on the
+path, and the version of each converter (``local/embedded/versions.py``): a result of older code is not found. Values
+are files of the user alone. A value that cannot be read is a miss, one that cannot be written is dropped: nothing
+depends on this cache.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from intermodal.store import atomic_file
 
 FOLDER = "derived"  # in the cache folder
 CAPACITY = 1 << 30  # bytes
-_VERSION = 4  # of keys and values: how they are written. What they say has versions in ``local/embedded/versions.py``
+_VERSION = 4  # of keys' and values' encoding. Converters have versions of their own in ``local/embedded/versions.py``
 
 
 class ContentOrigin(Value, frozen=True):
-    """What a step was given: an original part (``digest`` of its bytes, ``shape`` as probed, the version of what opens
-    it), or another step's key."""
+    """The input of a step: an original part (``digest`` of its bytes, ``shape`` as probed, the version of the code that
+    opens it), or another step's key.
+    """
 
     digest: str
     shape: tuple[float, ...] = ()
@@ -33,11 +34,11 @@ class ContentOrigin(Value, frozen=True):
 
 
 class CachedConversion(Value, frozen=True):
-    """A cached product: what an ear heard, what an eye read (lines of each picture), or what one saw (a text each).
+    """A cached product: a transcript, recognised text (lines of each picture), or descriptions (a text each).
 
     ``pages`` has each picture's page or 0; ``times`` its second in a video, () for pictures of anything else. For
-    people who look, what it was made of: ``name`` of the part, ``op`` of the step, ``maker`` (an endpoint).
-    ``sure``: of a reading that is doubted, lines with words that the reader was sure of, and all of them.
+    people, its origin: ``name`` of the part, ``op`` of the step, ``maker`` (an endpoint). ``sure``: of a doubtful
+    reading, lines with words that the reader was sure of, and all of them.
     """
 
     transcript: Transcript | None = None
@@ -70,7 +71,9 @@ class CacheEntry(Value, frozen=True):
 
 
 def conversion_key(origins: tuple[ContentOrigin, ...], op: str, params: tuple[tuple[str, str], ...], maker: str) -> str:
-    """The key of what ``op`` makes. ``maker`` names who makes it: endpoint, weights, versions, language asked for."""
+    """Return the key of a product of ``op``. ``maker`` identifies its origin: endpoint, weights, versions, requested
+    language.
+    """
     import hashlib
 
     parts = [
@@ -107,12 +110,12 @@ class ConversionCache:
             self._evict()
 
     def entries(self) -> list[CacheEntry]:
-        """What is there, the last used first."""
+        """Return the cached values, the last used first."""
         found = [CacheEntry(key=path.stem, size=size, used=used) for used, size, path in self._files()]
         return sorted(found, key=lambda entry: (-entry.used, entry.key))
 
     def look(self, key: str) -> CachedConversion | None:
-        """A value, as ``get``, but without a use: who looks at it does not keep it."""
+        """Return a value, as ``get``, but without counting as a use that keeps it in the cache."""
         try:
             return msgspec.json.decode(self._path(key).read_bytes(), type=CachedConversion)
         except (OSError, msgspec.DecodeError):

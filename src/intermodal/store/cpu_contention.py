@@ -1,4 +1,4 @@
-"""Measures how busy other programs kept this machine during a run: a run beside a compiler says little about a speed.
+"""Measure how busy other programs kept this machine during a run: a run beside a compiler tells little about a speed.
 
 The load average cannot separate our work from others', and lags a minute. So: jiffies that all processors spent
 working, less those of our process and its children, over all jiffies. Source: proc(5), ``/proc/stat``,
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-_SHORTEST = 3  # jiffies (10 ms each, all processors together): below it the clock is too coarse to say anything
+_SHORTEST = 3  # jiffies (10 ms each, all processors together): below it the clock is too coarse
 
 
 class CpuMoment(NamedTuple):
@@ -22,7 +22,7 @@ class CpuMoment(NamedTuple):
 
 
 def cpu_moment() -> CpuMoment | None:
-    """Now; None where the system does not say."""
+    """Return the present counters; None if the system has none."""
     try:
         with open("/proc/stat", "rb") as file:
             fields = [int(field) for field in file.readline().split()[1:9]]
@@ -33,7 +33,7 @@ def cpu_moment() -> CpuMoment | None:
 
 
 def share_of_others(start: CpuMoment | None, end: CpuMoment | None) -> float | None:
-    """Share of all processors that others used between two moments, 0..1; None when nothing can be said.
+    """Return the share of all processors that others used between two moments, 0..1; None if unknown.
 
     >>> share_of_others(CpuMoment(all=0, working=0, own=0), CpuMoment(all=100, working=80, own=30))
     0.5

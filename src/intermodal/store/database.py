@@ -39,13 +39,13 @@ from intermodal.store.sliced_work import Pause, no_pause
 from intermodal.store.sqlite_file import Database, shown
 
 T = TypeVar("T")
-LEARN_SECONDS = 5.0  # between two looks at what was passed on: there may be thousands a second ...
+LEARN_SECONDS = 5.0  # between two looks at direct attempts: there may be thousands a second ...
 LEARN_SHARE = 0.01  # ... and no more of the time than this goes into it
 MAX_CONVERSATION = 32 << 20  # bytes of JSON; a longer one (pasted media) is not kept
 
 
 class Store:
-    """Records what was spent and how long it took. It holds no content but the last conversation.
+    """Records money and time spent. It holds no content but the last conversation.
 
     A store that was never written is empty, and reading it creates no file. Rows that dead processes left open are
     closed at their upper bound before anything is read or reserved.
@@ -63,7 +63,7 @@ class Store:
         self._together = GroupCommitter(self._database, self._once, self._learn_beside)
         self._learning = threading.Lock()  # one at a time: of two that began at once the later would be lost
         self._ended = False  # something did that the figures are to be worked out of
-        self.bench: Bench = ""  # what what ends now was made for: see ``rows.Outcome``
+        self.bench: Bench = ""  # the purpose of ending runs: see ``rows.Outcome``
         self._learn_at = 0.0  # on the monotonic clock
         self._began: dict[str, cpu_contention.CpuMoment | None] = {}  # of rows that are open: how busy the machine was
 
@@ -80,7 +80,7 @@ class Store:
         """Write the row of an attempt before anything is sent; returns its id."""
         self._once()
         key = attempts.reserve(self._database, reservation)
-        if reservation.zone in NEAR:  # elsewhere it does not matter what this machine does
+        if reservation.zone in NEAR:  # elsewhere this machine's load does not matter
             self._began[key] = cpu_contention.cpu_moment()
         return key
 
@@ -129,7 +129,7 @@ class Store:
             self._work_out()
 
     def _learn_beside(self, pause: Pause) -> None:
-        """What was promised to be looked at. A store that cannot be used now is looked at when more has ended."""
+        """Learn from direct attempts, as promised. A store that cannot be used now is read when more have ended."""
         if self._ended:
             self._ended = False
             with suppress(StoreError):
@@ -151,7 +151,7 @@ class Store:
     # ---- calls that are passed on: see store/attempts.py -----------------------------------------
 
     def slate(self) -> AttemptJournal:
-        """Where this process notes what it passes on, before it does. Raises StoreError."""
+        """Return the journal in which this process notes direct attempts before it sends them. Raises StoreError."""
         self._once()
         self._database.ready()
         try:
@@ -179,7 +179,7 @@ class Store:
         """The newest transforms of every op, in the order they were done."""
         return attempts.recent_made(self._database, limit)
 
-    # ---- what they add up to ------------------------------------------------------------------
+    # ---- statistics ---------------------------------------------------------------------------
 
     def statistics(self) -> Statistics:
         """Return what earlier attempts took, for the planner: the newest epoch (``store/epochs.py``). Does not wait for

@@ -25,8 +25,8 @@ from intermodal.store.sliced_work import Pause, no_pause
 if TYPE_CHECKING:
     from intermodal.store.sqlite_file import Database
 
-_MID_MOVED = math.log(1.1)  # a figure that is 10 % off from what plans use
-_RANGE_MOVED = math.log(1.5)  # a range whose ends are: plans compare limits with them
+_MID_MOVED = math.log(1.1)  # a figure that is 10 % off the one in use
+_RANGE_MOVED = math.log(1.5)  # a range whose ends are this far off: plans compare limits with them
 
 
 class Epoch(Value, frozen=True):
@@ -58,8 +58,8 @@ def oldest(database: Database) -> Epoch:
 def learn(database: Database, *, at_once: bool = False, pause: Pause = no_pause) -> None:
     """Work the figures out again where enough (``at_once``: anything) happened; begin an epoch where they changed.
 
-    In slices, with a ``pause`` after each, in which the store may be written to. No lock is held while they are worked
-    out, and what is written in the end need not be on disk before anything else happens: it is made of what is.
+    In slices, with a ``pause`` after each, in which the store may be written to. No lock is held while they are
+    computed, and the result need not reach the disk before anything else happens: it can be computed again.
     """
     ended, made = attempts.count_ended(database), attempts.count_made(database)
     last = newest(database)
@@ -92,7 +92,7 @@ def due(looked: int) -> int:
 
 
 def moved(before: Statistics, after: Statistics) -> bool:
-    """Whether any figure is another one now: new, gone, or off by more than it is worth knowing."""
+    """Return whether any figure has changed: new, gone, or off by more than the tolerance."""
     if before.rows.keys() != after.rows.keys():
         return True
     return any(_moved(quantity, after.rows[name]) for name, quantity in before.rows.items())

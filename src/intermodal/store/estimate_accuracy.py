@@ -1,6 +1,6 @@
 """Grades estimates against actuals, and finds figures that are off by more than they stated. Pure.
 
-Graded is what was promised at the time, so no estimate is judged by runs it was learned from.
+The promises of the time are graded, so no estimate is judged by runs it was learned from.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from intermodal.store.rows import (
 from intermodal.store.speed_regression import MEDIA, percentile, priors, stated_speed
 
 LOOKED_AT = 60  # newest rows of an endpoint, or of an op, that a drift is judged by
-_ENOUGH = 5  # rows below which nothing is said to be off
-_MOST_OUTSIDE = 0.5  # share of rows outside their range from which on the range is wrong: 0.2 is what it promises
+_ENOUGH = 5  # rows below which no estimate is reported as off
+_MOST_OUTSIDE = 0.5  # share of rows outside their range from which on the range is wrong: it promises 0.2
 _CLOCK = 0.005  # seconds below which a q-error grades the clock
 _UNITS = {
     "overhead": "s", "load": "s", "prompt": "tok/s", "decode": "tok/s", "realtime_factor": "s per s of sound",
@@ -66,12 +66,12 @@ class EstimatePair(NamedTuple):
     call: bool = True
 
     def after(self, epoch: Epoch) -> bool:
-        """Whether it was made after an epoch began; attempts and transforms are numbered apart."""
+        """Return whether it was made after an epoch began; attempts and transforms are numbered apart."""
         return self.number > (epoch.ended if self.call else epoch.made)
 
     @property
     def outside(self) -> bool:
-        """Outside what was promised, by more than rounding and the clock."""
+        """Return whether it lies outside the promised range, by more than rounding and the clock."""
         if self.promised is None:
             return False
         slack = _CLOCK if self.figure == "seconds" else 0.5
@@ -84,7 +84,7 @@ class EstimatePair(NamedTuple):
 def summary(
     totals: UsageTotals, rows: Sequence[AttemptRow], made: Sequence[TransformRow], *, newest: Epoch, first: Epoch
 ) -> Summary:  # fmt: skip
-    """``intermodal usage``: per endpoint what was used, per endpoint and figure how good the estimates were.
+    """Return the rows of ``intermodal usage``: usage by endpoint, and the accuracy of estimates by endpoint and figure.
 
     ``rows``, ``made``: what estimates are graded by, the newest of each.
     """
@@ -147,11 +147,11 @@ def _grades(every: Iterable[EstimatePair], first: Epoch) -> Iterator[EstimateGra
 
 
 def pairs(rows: Iterable[AttemptRow]) -> Iterator[EstimatePair]:
-    """Estimates and actuals of rows that say something.
+    """Return estimates and actuals of informative rows.
 
-    A q-error needs something on both sides: an actual of 0 (music has no words) is left out, and an estimated
-    count below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds, and a recording that
-    an ear passed over says nothing of them.
+    A q-error needs something on both sides: an actual of 0 (music has no words) is left out, and an estimated count
+    below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds, and a recording that was
+    skipped as silent tells nothing of them.
     """
     by_step: dict[tuple[str, str], list[AttemptRow]] = {}
     for row in filter(is_informative, rows):
@@ -191,7 +191,9 @@ def _at_least_one(tokens: float | None) -> float | None:
 
 
 def drifts(rows: Sequence[AttemptRow], made: Sequence[TransformRow], newest: Epoch) -> tuple[Drift, ...]:
-    """What is off by more than it says: shipped figures against what was learned, then promises against what came."""
+    """Return figures that are off by more than their range: shipped figures against learned ones, then promises against
+    actuals.
+    """
     found = [*_figures_off(rows, newest), *_media_off(made, newest)]
     by_kind: dict[tuple[str, str, str], list[EstimatePair]] = {}
     for pair in (*pairs(without_contention(rows)), *transform_pairs(made)):
@@ -263,10 +265,10 @@ def _drift(
 
 
 def _promise_off(every: Sequence[EstimatePair], newest: Epoch) -> Drift | None:
-    """One figure of one op at one endpoint, if most of its actuals lay outside what was promised.
+    """Return one figure of one op at one endpoint, if most of its actuals lay outside the promised range.
 
-    Judged by what was promised since the newest epoch, where that is enough; else by all, and then the epoch may
-    have mended it already.
+    Judged by promises since the newest epoch, if there are enough; else by all, and then the epoch may have corrected
+    it already.
     """
     promised = [pair for pair in every if pair.promised is not None]
     first = every[0]

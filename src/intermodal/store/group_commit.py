@@ -3,9 +3,9 @@
 A commit waits for the disk while a lock is held; thirty runs that each commit on their own wait for each other. One
 thread writes for all of them, so a write waits for at most two commits, and the disk is synced once for many.
 
-Figures take longer to work out than a commit takes: a third of a second for four endpoints. The same thread does it
-when nothing is to be written, outside a transaction, so that no other process waits for it, and in slices: after each
-slice it writes what is queued, or leaves the processor to others.
+Figures take longer to compute than a commit takes: a third of a second for four endpoints. The same thread computes
+them when nothing is to be written, outside a transaction, so that no other process waits for it, and in slices: after
+each slice it writes what is queued, or yields the processor to others.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _MOST = 128  # writes of one commit
-_REST = 3.0  # times a slice that the thread rests after it: others lose no more than a third of what they take
-_LONGEST = 0.02  # seconds of rest; a slice that took long waited for the processor itself
+_REST = 3.0  # rest of the thread after a slice, relative to it: it takes no more than a third of others' time
+_LONGEST = 0.02  # seconds of rest; a slice that took long had waited for the processor itself
 
 
 class _Write(NamedTuple):
@@ -67,7 +67,7 @@ class GroupCommitter:
         repeated for each write alone, so that no write fails because of another.
         """
         done: Future[T] = Future()
-        done.set_running_or_notify_cancel()  # whoever waits may leave; the write is made all the same
+        done.set_running_or_notify_cancel()  # the waiting caller may leave; the write happens all the same
         with self._lock:
             self._waiting.append(_Write(do, later, done))
             self._came.set()
@@ -87,7 +87,7 @@ class GroupCommitter:
 
     @property
     def writes(self) -> bool:
-        """Whether the current thread is the one that writes."""
+        """Return whether the current thread is the writing one."""
         return threading.get_ident() == self._mine
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class GroupCommitter:
             self._since = time.monotonic()
             try:
                 self._after(self._pause)
-            except Exception as error:  # nobody waits for it, and what comes next is to be written all the same
+            except Exception as error:  # no caller waits for it, and later writes must go on
                 what = (type(error), error, error.__traceback__, threading.current_thread())
                 threading.excepthook(threading.ExceptHookArgs(what))
             with self._lock:
@@ -114,7 +114,7 @@ class GroupCommitter:
                     return
 
     def _pause(self) -> None:
-        """Leave the processor to others, none of whom waits when this is about to be closed, and write what came."""
+        """Yield the processor to others, unless the store is about to be closed, and write what has arrived."""
         if self._thread is not None:
             self._came.wait(min(_LONGEST, _REST * (time.monotonic() - self._since)))
         self._write_waiting()

@@ -47,8 +47,8 @@ def pack_vector(vector: Sequence[float]) -> bytes:
 class ImageVectors:
     """The file at ``path``, made when it is first written. Raises ``StoreError`` where it cannot be used.
 
-    Reading and writing may wait for another program, so whoever has an event loop calls from threads; calls wait for
-    each other.
+    Reading and writing may wait for another program, so a caller with an event loop uses threads; calls wait for each
+    other.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,7 +110,7 @@ class ImageVectors:
             for (old,) in self._read("SELECT digest FROM files WHERE path = ?", path) if old != digest
         ]  # fmt: skip
         self._write("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
-        if before:  # it was changed: what it looked like is no picture's any more
+        if before:  # it was changed: its old vector belongs to no picture
             self._write(_ALONE, before)
 
     def drop(self, paths: Iterable[str]) -> int:
@@ -140,5 +140,5 @@ class ImageVectors:
             return connection.execute(sql, values).fetchall() if connection is not None else []
 
     def _write(self, sql: str, rows: Sequence[tuple[object, ...]]) -> None:
-        with self._database.writing(later=True) as connection:  # what a loss of power takes is made again
+        with self._database.writing(later=True) as connection:  # a loss of power costs only the work of making it again
             connection.executemany(sql, rows)

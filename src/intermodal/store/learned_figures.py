@@ -1,15 +1,14 @@
 """From rows to statistics: pure. What earlier runs took, as the planner reads it.
 
-Hygiene. A row teaches only when it is settled, without an error, not answered from an endpoint's own cache,
-not the repetition of an attempt that failed, not one of several that a bench made at the same time, and not run
-while others kept the machine busier than usual: a machine that always works for others is planned for as such, but
-one busy hour is not a speed. A recording that an ear passed over, as it found no words in it, teaches no speed (see
-``passed_over``). Loading is a figure of its own; the work of a cold row counts only where there are too few warm
-ones (a command line is always cold).
+Hygiene. A row teaches only when it is settled, without an error, not answered from an endpoint's own cache, not the
+repetition of a failed attempt, not one of several that a bench made at the same time, and not run while others kept the
+machine busier than usual: a machine that always works for others is planned for as such, but one busy hour is not a
+speed. A recording that was skipped as silent teaches no speed (see ``passed_over``). Loading is a figure of its own;
+the work of a cold row counts only if there are too few warm ones (a command line is always cold).
 
-Endpoints of one model are fitted together: the others are drawn to the one with the most rows while they have few, in
-the place of what is usual, and where their figures differ from its by no more than chance would have it, they are taken
-to be the same. So a few slow calls after an outage do not make a host the slower one of two alike.
+Endpoints of one model are fitted together: the others are drawn to the one with the most rows while they have few,
+instead of to the prior, and figures that differ from its by no more than chance are taken to be the same. So a few slow
+calls after an outage do not make a host the slower one of two alike.
 
 Every figure needs ``ENOUGH`` rows, of the newest ``WINDOW`` of its endpoint; a row counts half as much as
 one ``HALF_LIFE`` rows later. Seconds are a fixed part and speeds, fitted together (``speed_regression.py``), so that
@@ -77,9 +76,9 @@ EPOCH_ROWS = 10
 _QUIET = 0.25  # share of the processors that others may use without a row being looked at twice
 _UNUSUAL = 1.5  # times the usual share is unusually busy
 FEWEST_LETTERS = 60.0  # of a row that teaches: fewer are stray edges, or writing too faint to be counted from afar
-TOKENS_PER_LETTER = 0.25  # of text that was read; what ``reading_factor`` corrects
+TOKENS_PER_LETTER = 0.25  # of text that was recognised; ``reading_factor`` corrects it
 _BY_CHANCE = 1.96  # standard errors that two middles of one value are apart in 95 of 100 cases
-_SHRUNK = 2.0  # a rule counts as much as so many rows
+_SHRUNK = 2.0  # rows that the rule's own figure weighs as much as
 # Op -> figure. A row's amount: pages, megapixels, seconds of video times megapixels of its picture, seconds of sound.
 TRANSFORMS: dict[str, str] = {
     "extract": "extract_page", "render": "render_megapixel", "frames": "frames_second", "demux": "demux_second",
@@ -125,8 +124,8 @@ def of_endpoints(
     epoch: int, endpoints: Iterable[str], rows_of: Callable[[str], Iterable[AttemptRow]], failed: Set[tuple[str, str]],
     made: Iterable[TransformRow] = (), pause: Pause = no_pause,
 ) -> Statistics:  # fmt: skip
-    """The same, of rows that are read one endpoint at a time, and twice where another endpoint has the same model: a
-    gateway works this out every few seconds, and what it holds at once stays with its process.
+    """The same, of rows that are read one endpoint at a time, and twice if another endpoint has the same model: a
+    gateway computes this every few seconds, and its peak memory stays with the process.
 
     ``failed``: run and step of attempts that failed, at whatever endpoint.
     """
@@ -153,14 +152,14 @@ def of_endpoints(
 
 
 def _window(rows: Iterable[AttemptRow], failed: Set[tuple[str, str]]) -> list[AttemptRow]:
-    """The newest rows of an endpoint that say anything about it."""
+    """Return the newest informative rows of an endpoint."""
     return [row for row in rows if is_informative(row) and (row.reservation.run, row.reservation.step) not in failed][
         -WINDOW:
     ]
 
 
 def is_informative(row: AttemptRow) -> bool:
-    """Whether a row says anything about its endpoint."""
+    """Return whether a row informs about its endpoint."""
     outcome = row.outcome
     return (
         row.state == "settled"
@@ -178,7 +177,7 @@ def _best_known(endpoint: str, sizes: Mapping[str, int]) -> str | None:
 
 
 def _shared(figures: Mapping[str, Quantity], here: Zone, there: Zone) -> dict[str, Quantity]:
-    """Of another endpoint's figures those that say something of this one: a model's own, and speeds of a like place."""
+    """Return those figures of another endpoint that apply to this one: a model's own, and speeds of a like place."""
     alike = here == there or {here, there} <= set(LOCAL_ZONES)
     return {
         name: quantity
@@ -199,7 +198,7 @@ def _together(own: dict[str, Quantity], theirs: Mapping[str, Quantity], same: Se
 def _same(
     own: Mapping[str, Quantity], theirs: Mapping[str, Quantity], rows: Sequence[AttemptRow], others: int
 ) -> set[str]:
-    """Figures that are told apart from another endpoint's by nothing but chance. ``others``: rows of that one.
+    """Return figures that differ from another endpoint's by no more than chance. ``others``: rows of that one.
 
     Speeds are fitted together, and one that is too high makes up for another that is too low: so it is not they that
     are compared, but what these runs took with what the other's speeds would have them take.
@@ -236,7 +235,7 @@ def _figures(
     endpoint: str, rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity] = MappingProxyType({}),
     pause: Pause = no_pause,
 ) -> dict[str, Quantity]:  # fmt: skip
-    """``theirs``: what is known of the same model elsewhere, in the place of what is usual."""
+    """``theirs``: figures of the same model elsewhere, which replace the prior."""
     timed = without_contention([row for row in rows if _load(row) is None])
     if len(timed) < ENOUGH:
         timed = without_contention(rows)
@@ -288,7 +287,7 @@ def _speeds(rows: Sequence[AttemptRow], before: dict[str, CoefficientPrior], pau
 
 
 def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
-    """What a row's times say: one equation, or two where the first output was seen to come."""
+    """Return the equations of a row's times: one, or two if the first output was timed."""
     outcome, expected = row.outcome, row.reservation
     if outcome is None or outcome.seconds <= 0:
         return []
@@ -331,10 +330,10 @@ def observations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
 
 
 def passed_over(row: AttemptRow) -> bool:
-    """Whether an ear found no words in a recording and went over it in no time, which says nothing of its pace.
+    """Return whether a recording was skipped as silent in no time, which does not show the model's pace.
 
-    An ear that listens for voices first does; one that does not may try again and again to make words of music (5 s of
-    it took 31 s, with half a second planned), and that is how long it takes.
+    A model that detects voices first skips it; one that does not may try again and again to make words of music (5 s of
+    it took 31 s, with half a second planned), and that time counts.
     """
     outcome, expected = row.outcome, row.reservation
     if outcome is None or expected.op != "transcribe" or outcome.usage.output_tokens != 0:
@@ -360,7 +359,7 @@ def _media(rows: Sequence[TransformRow], pause: Pause) -> dict[str, Quantity]:
 def _fitted(
     seen: Sequence[Observation], before: Mapping[str, CoefficientPrior], pause: Pause
 ) -> dict[str, FittedCoefficient]:
-    """What was seen often enough to say something; of few observations nothing was, and nothing is worked out."""
+    """Return the figures with enough observations; with few of them nothing is computed."""
     results = fit_coefficients(seen, before, pause) if len(seen) >= ENOUGH else {}
     return {figure: result for figure, result in results.items() if result.times >= ENOUGH}
 
@@ -373,7 +372,7 @@ def _quantity(result: FittedCoefficient, *, per_second: bool = False) -> Quantit
 
 
 def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause: Pause) -> dict[str, Quantity]:
-    """How the server counts what goes in, beside our rules."""
+    """Return the server's counting of inputs beside our rules."""
     seen = token_calibration.weighted_equations([(row, _weight(age)) for age, row in sliced(_aged(rows), pause)])
     before = {
         name: lognormal_prior(theirs[name]) if name in theirs else usual
@@ -385,9 +384,9 @@ def _counting(rows: Sequence[AttemptRow], theirs: Mapping[str, Quantity], pause:
 def _add_films(found: dict[str, Quantity], rows: Sequence[AttemptRow]) -> None:
     """Seconds a second of films' sound, with and without words: the middle of the figure is their average.
 
-    Nobody knows before whether a film speaks, and an ear that takes its usual time over most films and twenty times it
-    over the others is one to be sorry for, although the middle film is an ordinary one. The range is what was seen:
-    that of a bell curve through films of two kinds would hold limits to what no film took.
+    It is unknown beforehand whether a film has speech, and a model that takes its usual time over most films and twenty
+    times it over the others has a heavy tail, although the middle film is an ordinary one. The range is the observed
+    one: that of a bell curve through films of two kinds would hold limits to times that no film took.
     """
     films = [(age, row) for age, row in _aged(rows) if row.reservation.output == FILM_SOUND]
     values = [
@@ -445,8 +444,9 @@ def _load(row: AttemptRow) -> float | None:
 
 
 def _answered(row: AttemptRow, weight: float) -> answer_lengths.ObservedAnswer | None:
-    """What is seen of an answer. Not of a bench, which wants answers of a length; of an older version's rows the limit
-    tells which were cut."""
+    """Return the visible tokens of answers. Those of a bench have a prescribed length; in older rows the limit shows
+    which were cut.
+    """
     outcome, expected, out = row.outcome, row.reservation, _output(row)
     if outcome is None or outcome.bench or expected.op != "generate" or not expected.output:
         return None
@@ -462,8 +462,9 @@ def _described(row: AttemptRow) -> float | None:
 
 
 def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
-    """Tokens that are thought before an answer, by the effort that was asked for, drawn to what is assumed of the model
-    while there are few. A model that found nothing to think about counts as one token, which has a logarithm."""
+    """Return the tokens of reasoning before an answer, by requested effort, drawn to the model's prior while there are
+    few. An answer without reasoning counts as one token, which has a logarithm.
+    """
     found: dict[str, Quantity] = {}
     thinking = thinking_of(endpoint.partition(":")[2])
     by_effort: dict[str, list[tuple[float, float]]] = {}
@@ -485,7 +486,9 @@ def _thought(endpoint: str, rows: Sequence[AttemptRow]) -> dict[str, Quantity]:
 
 
 def _per_megapixel(row: AttemptRow) -> float | None:
-    """Only of pictures whose letters were not counted: for the others there is a better rule. Old rows say nothing."""
+    """Only of pictures whose letters were not counted: for the others there is a better rule. Old rows do not state
+    it.
+    """
     work = row.reservation.work
     return None if work.letters or not work.pictures else _ratio(_output(row), work.megapixels)
 

@@ -34,7 +34,7 @@ class MeasuredStrength(Value):
 
 
 class MeasuredFile(Value):
-    """What one data set said. ``data`` is its path, ``date`` ISO."""
+    """The result of one data set. ``data`` is its path, ``date`` ISO."""
 
     data: str
     date: str
@@ -77,11 +77,11 @@ def strengths(folder: Path) -> dict[str, tuple[Strength, ...]]:
 
 
 def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrength]) -> Path:
-    """Keep what a data set said, in place of what it said before. Raises StoreError."""
+    """Store the results of a data set, in place of earlier ones. Raises StoreError."""
     path = _path(folder, data)
     kept = tuple(rows)
     before = next((file for file in read(folder) if file.data == str(data.resolve())), None)
-    if before is not None:  # endpoints that were not asked this time keep their figures
+    if before is not None:  # endpoints that were not measured this time keep their figures
         named = {(row.endpoint, row.strength.task) for row in kept}
         kept += tuple(row for row in before.rows if (row.endpoint, row.strength.task) not in named)
     body = msgspec.json.encode(MeasuredFile(data=str(data.resolve()), date=date, rows=kept))
@@ -90,7 +90,7 @@ def remember(folder: Path, data: Path, date: str, rows: Iterable[MeasuredStrengt
 
 
 def forget(folder: Path, data: Path | None = None) -> int:
-    """Forget what this data set said, or all of them; returns how many files that were. Reads none of them."""
+    """Forget the results of this data set, or all of them; returns the number of files removed. Reads none of them."""
     paths = [_path(folder, data)] if data is not None else sorted((folder / FOLDER).glob("*.json"))
     count = 0
     for path in paths:

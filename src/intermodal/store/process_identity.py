@@ -17,7 +17,7 @@ from intermodal.errors import StoreError
 def identity(pid: int | None = None) -> str:
     """Return ``host/boot/pid/start`` of a running process, "" where there is no such process.
 
-    Raises StoreError where the system does not say.
+    Raises StoreError if the system does not report it.
     """
     try:
         return _named(pid) if pid is not None and pid != os.getpid() else _own(os.getpid())
@@ -67,7 +67,7 @@ def host() -> str:
 
 @cache
 def _own(pid: int) -> str:
-    """Kept, so that who has no descriptor left still knows who it is. ``pid``: a fork is another process."""
+    """Cached, so that a process without free descriptors still knows itself. ``pid``: a fork is another process."""
     return _named(pid)
 
 
@@ -87,8 +87,10 @@ def _boot() -> str:
 
 
 def _start(pid: int) -> str:
-    """Start time in the system's own unit, "" where there is no such process; from /proc where there is one: importing
-    psutil takes longer than that. Raises OSError where that cannot be told: who lives must not be taken for dead."""
+    """Return the start time in the system's own unit, "" if there is no such process; from /proc if available:
+    importing psutil takes longer than that. Raises OSError if it is unknown: a living process must not be taken for
+    dead.
+    """
     try:
         fields = Path(f"/proc/{'self' if pid == os.getpid() else pid}/stat").read_text().rpartition(")")[2].split()
     except ProcessLookupError:  # it ended while this was read

@@ -1,7 +1,7 @@
 """Deletes old rows: they are rolled up (``rollups.py``) and deleted, a few at a time, concurrently with writers.
 
-Never deleted: what is open or running; the newest rows of every endpoint and the first that were made, from which
-figures, grades and drifts are worked out (``learned_figures.READ``); attempts that a journal still names, as its reader
+Never deleted: open and running rows; the newest rows of every endpoint and the first that were made, from which
+figures, grades and drifts are computed (``learned_figures.READ``); attempts that a journal still names, as its reader
 checks for their rows (``attempt_journal.py``). So pruning changes no plan, and no total of ``intermodal usage``.
 
 A batch is one short transaction, as large as takes ``HELD`` seconds; the lock is then free for as long, since a process
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 HELD = 0.01  # seconds that the write lock is held at a time
 _FEWEST, _MOST = 20, 2000  # rows of a batch
-_LOOKED = 2000  # rows that are looked at together; where none of them is old, none after them is
+_LOOKED = 2000  # rows that are examined together; if none of them is old, no later one is
 _PLACES = 500  # values of one statement; SQLite was built for 999 at least
 _EPOCHS = 100  # the newest that are kept, besides the first
 
@@ -45,7 +45,9 @@ class RetentionPolicy(Value, frozen=True):
 
 
 class PruneResult(Value, frozen=True):
-    """What was deleted. ``transforms`` are conversions without a price, ``epochs`` what plans were once made with."""
+    """The number of deleted rows. ``transforms`` are conversions without a price, ``epochs`` former statistics of
+    plans.
+    """
 
     attempts: int = 0
     runs: int = 0
@@ -54,7 +56,7 @@ class PruneResult(Value, frozen=True):
 
 
 class PruneStopped(Exception):
-    """The process ends: what is done is done."""
+    """The process ends: finished slices remain."""
 
 
 def rest(seconds: float) -> None:
@@ -65,7 +67,7 @@ def prune(
     database: Database, keep: RetentionPolicy, slates: Path, *, now: Callable[[], float] = time.time,
     rest: Callable[[float], None] = rest,
 ) -> PruneResult:  # fmt: skip
-    """Add up all that ended, and delete what is too old or too much.
+    """Add up all ended rows, and delete those beyond the retention.
 
     ``rest``: waits so many seconds between batches, or raises ``PruneStopped``. Raises StoreError.
     """
@@ -198,7 +200,7 @@ def _runs(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
 
 
 def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]]) -> int:
-    """Runs are counted in the transaction that deletes them: those that somebody else deleted first are not there."""
+    """Runs are counted in the transaction that deletes them: those already deleted by another process are not there."""
     gone = 0
     for at in range(0, len(keys), _PLACES):
         some = [key[0] for key in keys[at : at + _PLACES]]
@@ -216,7 +218,7 @@ def _counted(connection: sqlite3.Connection, keys: Sequence[tuple[object, ...]])
 
 
 def _transforms(batch: _Batch, keep: RetentionPolicy, before: str) -> int:
-    """Nothing is spent by them, and no sum is told of them."""
+    """They cost nothing, and no total includes them."""
     keys: list[tuple[object, ...]] = []
     with batch.database.snapshot() as connection:
         assert connection is not None
@@ -247,14 +249,15 @@ def _epochs(batch: _Batch, before: str) -> int:
     )
 
 
-# ---- who does it ----------------------------------------------------------------------------------
+# ---- the pruning thread ---------------------------------------------------------------------------
 
 
 @contextmanager
 def prune_lock(store: Path) -> Iterator[bool]:
-    """Whether no other process prunes this store, and none does meanwhile. The kernel lets go of it when one dies.
+    """Return whether this process holds the lock, so that no other prunes this store. The kernel releases it when a
+    process dies.
 
-    Raises StoreError where nobody can tell.
+    Raises StoreError if that is unknown.
     """
     import fcntl
 

@@ -1,6 +1,6 @@
-"""Remembers which images were read badly and which recordings were transcribed badly, so that the next plan says so.
+"""Remember which images were read badly and which recordings were transcribed badly, so that the next plan reports it.
 
-What was read of them is cached elsewhere. ``readers`` is the version of the text recognition then
+The text itself is cached elsewhere. ``readers`` is the version of the text recognition then
 (``local/embedded/ocr_scripts.py``); once that changes the entry is a miss.
 """
 
@@ -15,7 +15,7 @@ from intermodal.local.embedded.versions import converter_version
 from intermodal.plans.facts import UNKNOWN_SCRIPT, Facts, PageFacts, PartFacts
 from intermodal.store.conversion_cache import CachedConversion, ContentOrigin, ConversionCache, conversion_key
 
-MOST_LOOKED = 100  # scanned pages of a document for which is looked
+MOST_LOOKED = 100  # scanned pages of a document that are examined
 T = TypeVar("T", PartFacts, PageFacts)
 
 
@@ -29,10 +29,10 @@ def remember_reading(
 
 
 def remember_hearing(cache: ConversionCache, part: PartFacts, *, by: str, sure: tuple[int, int], language: str) -> None:
-    """Keep how a recording or a film was heard: how many seconds of its speech the ear ``by`` was ``sure`` of, of how
-    many, heard as of a ``language`` that a person stated: with a wrong one any speech is heard badly.
+    """Store how well a recording or a film was transcribed: how many seconds of its speech the model ``by`` was
+    ``sure`` of, of how many, with a ``language`` stated by the user: with a wrong one any speech is transcribed badly.
 
-    (0, 0), where it heard all well, removes what is kept of this ear; what is kept of another one stays true.
+    (0, 0), for a good transcript, removes the entry of this model; those of others stay true.
     """
     key = _heard_key(part, language)
     if sure[1]:

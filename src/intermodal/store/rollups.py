@@ -1,7 +1,7 @@
 """Totals of ended rows by day, endpoint and operation, for ``intermodal usage`` after the rows are deleted.
 
-Ended rows are numbered in the order they ended and never change, so one number says which of them are rolled up: all up
-to it, each once. Totals and that number are written in one transaction. Rows up to it may be deleted at any time
+Ended rows are numbered in the order they ended and never change, so one number tells which of them are rolled up: all
+up to it, each once. Totals and that number are written in one transaction. Rows up to it may be deleted at any time
 without changing a total (``pruning.py``).
 
 Money is summed in whole picodollars (1e-12 USD), each row rounded once, whether it is read from its row or was rolled
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 PICO = 1e12  # picodollars in a dollar
 STEP = 5000  # rows that are added up in one transaction
-_VAST = "1e6"  # USD: what one attempt cannot cost is not counted in picodollars, of which 64 bits hold nine million USD
+_VAST = "1e6"  # USD: an impossible cost is not counted in picodollars, of which 64 bits hold nine million USD
 _SPENT = "COALESCE(cost, cost_high)"
-# Rows that say something of estimates: ``figures.counts``, where tokens in were estimated and reported.
+# Rows that inform estimates: ``figures.counts``, where input tokens were estimated and reported.
 _SAID = (
     "state = 'settled' AND error = '' AND NOT cached AND bench <> 'crowded'"
     " AND COALESCE(input_tokens, 0) > 0 AND COALESCE(est_input_tokens, 0) <> 0"
@@ -102,7 +102,7 @@ class UsageTotals(NamedTuple):
 
 
 def totals(database: Database) -> UsageTotals:
-    """What was added up, and the rows that were not yet, as of one moment."""
+    """Return the totals, and the rows not yet added, as of one moment."""
     with database.snapshot() as connection:
         if connection is None:
             return UsageTotals()
@@ -137,8 +137,8 @@ def rolled_up_to(connection: sqlite3.Connection) -> int:
 def roll_up(database: Database) -> int:
     """Take the next ended rows into the sums; returns how many numbers that were, 0 where there is nothing left.
 
-    They are read without the write lock, which is held for a moment at the end; where somebody else was first, that is
-    what counts.
+    They are read without the write lock, which is held for a moment at the end; if another process was first, its
+    result counts.
     """
     with database.snapshot() as connection:
         if connection is None:

@@ -12,23 +12,23 @@ from intermodal.request import Message, Policy, Zone
 Bench = Literal["", "alone", "crowded"]
 
 
-FILM_SOUND = "film"  # in the place of the kind of answer (``Reservation.output``) where an ear is given a film's sound
+FILM_SOUND = "film"  # in place of the kind of answer (``Reservation.output``), for the sound of a film
 
 
 class Work(Value, frozen=True):
-    """How much an attempt was given to do: what its time is measured against.
+    """The amount of work of an attempt, to which its time relates.
 
     Attributes:
-        audio_seconds: seconds of sound heard.
-        megapixels: of all pictures looked at.
+        audio_seconds: seconds of sound transcribed.
+        megapixels: of all input pictures.
         pages: pages read, 0 for a picture that is no page.
         characters: of text to be spoken.
-        pictures: how many were looked at, pages among them, or are to be drawn; 0 when nobody counted.
+        pictures: number of input pictures, pages among them, or of pictures to draw; 0 if not counted.
         denoised, made: of pictures that are drawn by diffusion here, megapixels of all evaluations of its steps, and of
-            all that is made of latents or turned into them; 0 of others.
-        letters: counted on them from afar when they were probed; 0 when any was not.
-        text_tokens, image_tokens, audio_tokens: what was sent, by our own rules; ``text_exact``: that of text is
-            counted with the model's vocabulary. messages: how many; 0 where nobody weighed it.
+            all that is decoded from latents or encoded; 0 of others.
+        letters: counted on them at a distance when they were probed; 0 if any was not.
+        text_tokens, image_tokens, audio_tokens: of the request, by our own rules; ``text_exact``: that of text is
+            counted with the model's vocabulary. messages: how many; 0 if not counted.
     """
 
     audio_seconds: float = 0.0
@@ -54,18 +54,18 @@ class Range(Value, frozen=True):
 
 
 class Reservation(Value, frozen=True):
-    """An attempt about to be made, with what it is expected to take (mid estimates) and may take at most.
+    """An attempt about to be made, with its estimates (mid) and its upper bounds.
 
     Attributes:
         run, step: ids of the run and of the plan's step.
-        op, task, endpoint: what is called.
+        op, task, endpoint: of the call.
         zone: where the endpoint computes; statistics split waiting from work by it.
-        input_tokens, output_tokens, cost, seconds, load_seconds: mid estimates; None when unknown.
-        cost_high: USD set aside; what an unsettled attempt is taken to have cost.
-        work: what it is given to do.
-        output: kind of answer asked for ("json", or as ``cost_model/answer_length.py`` names it), "" for a conversion,
+        input_tokens, output_tokens, cost, seconds, load_seconds: mid estimates; None if unknown.
+        cost_high: USD reserved; the assumed cost of an unsettled attempt.
+        work: its amount of work.
+        output: kind of answer ("json", or as ``cost_model/answer_length.py`` names it), "" for a conversion,
             ``FILM_SOUND`` for that of a film's sound.
-        input_range, output_range, seconds_range: of the estimates; None when unknown.
+        input_range, output_range, seconds_range: of the estimates; None if unknown.
     """
 
     run: str
@@ -88,21 +88,21 @@ class Reservation(Value, frozen=True):
 
 
 class AttemptOutcome(Value, frozen=True):
-    """What an attempt took.
+    """The actual cost and result of an attempt.
 
     Attributes:
         usage: tokens as reported; for a conversion the tokens of the text it made.
-        cost: USD; None where it is unknown, then the reserved amount counts.
-        seconds: wall time without loading. first_seconds: until the first output, None when not streamed.
+        cost: USD; None if unknown, then the reserved amount counts.
+        seconds: wall time without loading. first_seconds: until the first output, None if not streamed.
         load_seconds: loading of a cold runtime; more than 0 makes the row a cold one.
-        cached: the endpoint answered from its own cache, so its times say nothing.
-        error: code of the error it ended with, "" when it worked.
+        cached: the endpoint answered from its own cache, so its times do not count.
+        error: code of the error it ended with, "" on success.
         provider_id: the id the provider gave it; may be missing, repeated or reused.
-        reasoning_tokens: the part of the output tokens that is not shown; None where it was not reported.
-        busy: share of this machine's processors that other programs used meanwhile, 0..1; None when unknown.
-        told_image, told_audio: input tokens that the host reports as images or sound; None where it does not.
-        bench: made by a benchmark: "alone", or "crowded" among others at the same time, so that its times say nothing
-            of one alone. The length of its answer was prescribed, and says nothing either.
+        reasoning_tokens: the part of the output tokens that is not shown; None if not reported.
+        busy: share of this machine's processors that other programs used meanwhile, 0..1; None if unknown.
+        told_image, told_audio: input tokens that the host reports as images or sound; None if it does not.
+        bench: made by a benchmark: "alone", or "crowded" among others at the same time, so that its times do not apply
+            to one alone. The length of its answer was prescribed, and does not count either.
         cut: the answer ended at a limit, so it would have been longer.
     """
 
@@ -161,7 +161,7 @@ class AttemptRow(Value, frozen=True):
 
     @property
     def spent(self) -> float:
-        """USD this row counts for: what it cost, or what was set aside while nobody knows."""
+        """Return the USD that this row counts for: its cost, or the reservation while that is unknown."""
         if self.outcome is not None and self.outcome.cost is not None:
             return self.outcome.cost
         return self.reservation.cost_high
@@ -175,7 +175,7 @@ def size_bucket_of(reservation: Reservation, outcome: AttemptOutcome | None) -> 
     return int(size).bit_length()
 
 
-PARTS = 20  # names of parts that a row of a run keeps: a conversation may have tens of thousands
+PARTS = 20  # part names that a row of a run keeps: a conversation may have tens of thousands
 _NAME = 200  # letters of each
 
 
@@ -219,7 +219,7 @@ class Conversation(Value, frozen=True):
 
 
 class EstimateGrade(Value, frozen=True):
-    """How good estimates were, over ``count`` attempts: q-error, median and 90th percentile (1.0 is perfect).
+    """The accuracy of estimates, over ``count`` attempts: q-error, median and 90th percentile (1.0 is perfect).
 
     ``before`` is the median of those made before anything was learned, None where there are none; ``median`` and
     ``p90`` are of those made since, or of all where nothing was learned yet. ``inside``: share of them within
@@ -240,11 +240,11 @@ class Drift(Value, frozen=True):
     """A figure or rule that is off by more than its stated range, with the evidence.
 
     Attributes:
-        endpoint: "media" for a transform. figure: what is off. unit: of both ranges.
+        endpoint: "media" for a transform. figure: that is off. unit: of both ranges.
         count: runs it was seen in, since ``since`` (day, UTC).
         q_error: median over them.
-        stated: low and high that were promised. seen: 10th and 90th percentile of what was.
-        learned: plans use what was seen instead, from now on.
+        stated: low and high that were promised. seen: 10th and 90th percentile of the actuals.
+        learned: plans use the actuals instead, from now on.
     """
 
     endpoint: str
@@ -259,7 +259,7 @@ class Drift(Value, frozen=True):
 
 
 class EndpointUsage(Value, frozen=True):
-    """What one endpoint was used for. ``cost`` in USD, open and unknown attempts at their upper bound."""
+    """The usage of one endpoint. ``cost`` in USD, open and unknown attempts at their upper bound."""
 
     endpoint: str
     attempts: int
@@ -271,7 +271,7 @@ class EndpointUsage(Value, frozen=True):
 
 
 class EstimateComparison(Value, frozen=True):
-    """Estimate beside actual at one endpoint, over the ``runs`` that say something: sums of tokens and USD.
+    """Estimate beside actual at one endpoint, over the ``runs`` that report both: sums of tokens and USD.
 
     ``learned``: how plans correct the estimate of what goes in, in words; "" where they do not.
     """
@@ -290,8 +290,8 @@ class EstimateComparison(Value, frozen=True):
 class Summary(Value, frozen=True):
     """``intermodal usage``: everything the store knows, added up.
 
-    ``added_up``: attempts of long ago whose rows are gone; they are in every sum. Of the ``runs``, ``running`` are on
-    their way in some process, and ``interrupted`` are those whose process ended first.
+    ``added_up``: old attempts whose rows are gone; they are in every sum. Of the ``runs``, ``running`` are under way in
+    some process, and ``interrupted`` are those whose process ended first.
     """
 
     endpoints: tuple[EndpointUsage, ...] = ()

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 T = TypeVar("T")
 Pause: TypeAlias = Callable[[], None]
-SLICE = 50  # rows; reading one takes 40 µs, an equation of it some µs
+SLICE = 50  # rows; reading one takes 40 µs, fitting it a few µs
 
 
 def no_pause() -> None:

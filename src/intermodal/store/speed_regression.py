@@ -35,7 +35,7 @@ _FARTHEST = 1.30
 
 
 class CoefficientPrior(NamedTuple):
-    """What a coefficient is taken to be before anything was seen: typical, and standard deviation of its logarithm."""
+    """The prior of a coefficient: typical value, and standard deviation of its logarithm."""
 
     typical: float
     spread: float
@@ -50,7 +50,7 @@ class Observation(NamedTuple):
 
 
 class FittedCoefficient(NamedTuple):
-    """A coefficient, the factors by which 10 % of what it explains fell below and rose above it, and seen how often."""
+    """A coefficient, the factors by which 10 % of the observations fell below and rose above it, and their number."""
 
     value: float
     low: float
@@ -173,7 +173,7 @@ def reach(logarithms: Sequence[float]) -> tuple[float, float]:
 
 
 def deviation(logarithms: Sequence[float]) -> float:
-    """How far runs are off, with a share of what is usual, as a few do not show it."""
+    """Return the deviation of runs, drawn to the usual one, as a few do not show it."""
     squares = sum(value**2 for value in logarithms) + _USUAL_WEIGHT * _USUAL_SPREAD**2
     return math.sqrt(squares / (len(logarithms) + _USUAL_WEIGHT))
 
@@ -198,13 +198,13 @@ def rounded(low: float, mid: float, high: float, basis: str) -> Quantity:
 # ---- priors -----------------------------------------------------------------------------------------
 
 
-# A row measured on one machine says where others are within a factor of about 2 (one standard deviation): processors
-# of one age differ by less, those of ten years by more.
+# A row measured on one machine predicts others within a factor of about 2 (one standard deviation): processors of one
+# age differ by less, those of ten years by more.
 _LEAST_PRIOR_SPREAD = math.log(2.0)
 _RATES = ("prompt", "decode")  # stated per second, fitted as seconds each
 _STATED = "not measured here"
-_AT_ONCE = between(0.002, 0.01, 0.1, _STATED)  # seconds before anything happens where a row says 0
-_LOAD = between(0.3, 1.5, 8.0, _STATED)  # seconds; a row that says nothing is of nobody knows what
+_AT_ONCE = between(0.002, 0.01, 0.1, _STATED)  # seconds of overhead where a row states 0
+_LOAD = between(0.3, 1.5, 8.0, _STATED)  # seconds; assumed for a row without a load time
 # The media worker: one message there and back, a page of text, a megapixel drawn, a second of a megapixel of video
 # looked through, a second of a video's sound. As in ``cost_model/rates.py``.
 MEDIA: dict[str, Quantity] = {
@@ -222,7 +222,7 @@ def stated_speed(endpoint: str) -> Speed:
 
 
 def states_decode_speed(endpoint: str) -> bool:
-    """Whether a row states how fast words are written: a reader's seconds are then those of its words as well."""
+    """Return whether a row states how fast words are written: a reader's seconds then include those of its words."""
     decode = stated_speed(endpoint).decode
     return not is_assumed(decode)
 
@@ -230,8 +230,9 @@ def states_decode_speed(endpoint: str) -> bool:
 def priors(
     endpoint: str, zone: Zone, theirs: Mapping[str, Quantity] = MappingProxyType({})
 ) -> dict[str, CoefficientPrior]:
-    """A prior for every figure of ``Speed``, in seconds each. ``theirs``: figures of the same model at another place of
-    this kind, which are better than what is usual there."""
+    """Return a prior for every figure of ``Speed``, in seconds each. ``theirs``: figures of the same model at another
+    place of this kind, which are better than the general ones.
+    """
     speed, untimed = stated_speed(endpoint), ZONE_SPEEDS[zone]
     found: dict[str, CoefficientPrior] = {}
     for figure in Speed.__struct_fields__:

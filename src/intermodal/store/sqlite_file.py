@@ -1,4 +1,4 @@
-"""The SQLite file: opening, schema migration, and an error message for each way it can fail.
+"""The SQLite file: opening, schema migration, and an error message for each kind of failure.
 
 Write-ahead log, so that readers and one writer do not wait for each other; full synchronisation, because a row written
 before money is spent must survive a loss of power; owner-only file mode; deleted content is overwritten. All SQL of the
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     import sqlite3
 
 BUSY_SECONDS = 2.0
-CACHED = 512 << 10  # bytes of pages that a connection keeps; what it does not is in the cache of the system
+CACHED = 512 << 10  # bytes of pages that a connection caches; the system caches the rest
 _HAS_SCHEMA = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema'"
 
 # Attempts: the state machine of store/attempts.py. `sequence` numbers rows in the order they ended, so that the first n
-# ended rows are the same n rows for ever: statistics of an epoch never change.
+# ended rows are always the same rows: statistics of an epoch never change.
 _FIRST = """
 CREATE TABLE schema (version INTEGER NOT NULL);
 CREATE TABLE attempts (
@@ -52,8 +52,8 @@ CREATE TABLE conversation (
     one INTEGER PRIMARY KEY CHECK (one = 1), messages BLOB NOT NULL, endpoint TEXT NOT NULL, updated TEXT NOT NULL
 );
 """
-# What each version added to the one before it. A new store is version 1 and all of these; an older one gets what it
-# lacks. Columns are added, never changed: rows of an older version say nothing there.
+# The changes of each version. A new store is version 1 plus all of these; an older one gets those it lacks. Columns are
+# added, never changed: rows of an older version are null there.
 _CHANGES: dict[int, str] = {
     1: _FIRST,
     2: """
@@ -324,7 +324,7 @@ def shown(path: Path) -> str:
 
 _NO_FOLDER = "move that file away, or choose another place with INTERMODAL_HOME"
 _WRITABLE = "make its folder writable, or choose another with INTERMODAL_HOME"
-# What failed and what to do, "" where that is the remedy of the file, by SQLite's primary result codes:
+# The failure and the remedy, "" for the remedy of the file, by SQLite's primary result codes:
 # https://www.sqlite.org/rescode.html
 _FAILURES: dict[int, tuple[str, str]] = {
     5: ("is locked by another process", "wait for it to finish, or end it"),

@@ -5,9 +5,9 @@ images, sound, and the number of messages. The server then reports
 
     framing_start + framing_message * messages + text_factor * text + image_factor * image + audio_factor * audio
 
-with ``text_factor`` 1 where the text was counted exactly; where the server reports a modality apart, that is an
-equation of its own. The coefficients are fitted together (``speed_regression.py``) and drawn to our rules: factors to
-1, framing to ``cost_model/tokens.py``. Our count is never corrected, so that what was learned stays valid.
+with ``text_factor`` 1 if the text was counted exactly; a modality that the server reports apart is an equation of its
+own. The coefficients are fitted together (``speed_regression.py``) and drawn to our rules: factors to 1, framing to
+``cost_model/tokens.py``. Our count is never corrected, so that learned factors stay valid.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ PRIORS: dict[str, CoefficientPrior] = {
     "framing_message": CoefficientPrior(MESSAGE[1], 0.4),
 }
 _CHATS = ("generate", "translate", "describe")
-# How far a count may be from ours and still be one: vocabularies and scripts differ by three, what a server puts before
-# a prompt is some hundred tokens, rules for pictures and sound are guesses for many models.
+# How far a plausible count may differ from ours: vocabularies and scripts differ by a factor of three, a server's own
+# prompt adds some hundred tokens, rules for pictures and sound are guesses for many models.
 _TEXT_APART, _MEDIA_APART, _BEFORE = 4.0, 10.0, 1500.0
-_LEAST = 0.5  # tokens of framing where a server counts none: a logarithm wants something
+_LEAST = 0.5  # tokens of framing where a server counts none: the logarithm needs a positive number
 
 
 def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
-    """What a row's counts say of what went in; nothing where it was not weighed, or the server said nothing."""
+    """Return the equations of a row's input counts; none if it was not weighed, or the server reported nothing."""
     work, outcome = row.reservation.work, row.outcome
     told = outcome.usage.input_tokens if outcome is not None else None
     if outcome is None or not told or implausible(row):
@@ -71,7 +71,7 @@ def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
 def implausible(row: AttemptRow) -> str:
     """Why a server's count of what went in cannot be one, in words; "" where it can, or nothing was weighed.
 
-    A server that says 0 or ten times what was sent (some do, for cached prompts or by mistake) is billed by that, and
+    A server that reports 0 or ten times the input (some do, for cached prompts or by mistake) is billed by that, and
     nothing is learned of it.
     """
     work, outcome = row.reservation.work, row.outcome

@@ -1,4 +1,4 @@
-"""Whether telemetry is on. Decided without loading OpenTelemetry, which takes a fifth of a second."""
+"""Decide whether telemetry is on, without loading OpenTelemetry, which takes a fifth of a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROTOCOLS = (
 
 
 def is_enabled(settings: TelemetryTable, env: Mapping[str, str]) -> bool:
-    """Whether the config asks for it or, where it is silent, OpenTelemetry's own variables do."""
+    """Return whether the config enables it or, if it is silent, OpenTelemetry's own variables do."""
     if env.get(DISABLED, "").strip().lower() == "true":
         return False
     if settings.enabled is not None:
@@ -30,7 +30,7 @@ def is_enabled(settings: TelemetryTable, env: Mapping[str, str]) -> bool:
 
 
 def start_telemetry(settings: TelemetryTable, env: Mapping[str, str]) -> Signals:
-    """Spans and measures on their way to a collector.
+    """Start exporting spans and metrics to a collector.
 
     Raises:
         NotInstalled: OpenTelemetry is not here. ConfigError: its variables ask for what is not spoken.

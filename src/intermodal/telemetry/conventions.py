@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 SCHEMA = "https://opentelemetry.io/schemas/1.41.1"
 
-# Our words for what a call does -> the conventions' where they have one. What is not here goes by our word.
+# Our names of operations -> those of the conventions, where they have one. Others keep our name.
 OPERATIONS: Mapping[str, str] = {"generate": "chat", "translate": "chat", "describe": "chat", "embed": "embeddings"}
 # Ids of hosts that the conventions call by another name; every other host goes by its id.
 PROVIDERS: Mapping[str, str] = {"google": "gcp.gemini", "mistral": "mistral_ai", "xai": "x_ai"}
 OUTPUTS: Mapping[str, str] = {"speak": "speech", "draw": "image"}
-# Attributes of a call -> our words for what its host counted.
+# Attributes of a call -> our names of what its host counted.
 COUNTED: Mapping[str, str] = {
     "gen_ai.usage.input_tokens": "input_tokens",
     "gen_ai.usage.output_tokens": "output_tokens",
@@ -29,7 +29,7 @@ METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PO
 
 
 class Histogram(NamedTuple):
-    """A histogram: name, unit, what it is, bounds of its buckets as the conventions recommend them."""
+    """A histogram: name, unit, description, bounds of its buckets as the conventions recommend them."""
 
     name: str
     unit: str

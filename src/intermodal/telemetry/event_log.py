@@ -81,7 +81,7 @@ def _finished(event: Finished) -> None:
     LOG.info("finished by %s: %s", event.endpoint, event.finish_reason)
 
 
-# A table, since text arrives as events by the thousand, none of which is logged.
+# A table, since text arrives in thousands of events, none of which is logged.
 _LOGGED: dict[type, Callable[[Any], None]] = {
     StepStarted: _step_started,
     StepFinished: _step_finished,

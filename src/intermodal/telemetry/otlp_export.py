@@ -1,6 +1,7 @@
 """Sets up OpenTelemetry's SDK: batches over OTLP/HTTP from its own threads, so that no request waits.
 
-What is not set here follows the SDK's variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER, OTEL_BSP_*).
+Settings that are not made here follow the SDK's variables (OTEL_EXPORTER_OTLP_HEADERS, OTEL_TRACES_SAMPLER,
+OTEL_BSP_*).
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ def _signals(
 
 
 def _resource(settings: TelemetryTable, env: Mapping[str, str]) -> Resource:
-    """Whose signals these are: a process of its own, so that counts of several workers are not taken for one's."""
+    """Return the resource of these signals: one per process, so that counts of several workers are kept apart."""
     about = {"service.version": __version__, "service.instance.id": str(uuid.uuid4())}
     named = env.get("OTEL_SERVICE_NAME", "").strip() or "service.name=" in env.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return Resource.create(about if named else {**about, "service.name": settings.service})
 
 
 def _exports(env: Mapping[str, str], signal: str) -> bool:
-    """OTEL_TRACES_EXPORTER and its like: anything but OTLP is somebody else's."""
+    """OTEL_TRACES_EXPORTER and its like: anything but OTLP belongs to another exporter."""
     said = env.get(f"OTEL_{signal}_EXPORTER", "").strip()
     return not said or "otlp" in [each.strip() for each in said.split(",")]
 
@@ -71,7 +72,7 @@ def _address(settings: TelemetryTable, env: Mapping[str, str], signal: str) -> s
 
 
 def _closing(*ends: Callable[[], None]) -> Callable[[float], None]:
-    """Send what waits; a collector that does not answer is not waited for longer than was said."""
+    """Export what is queued; the wait for a silent collector is limited."""
 
     def close(seconds: float) -> None:
         threads = [threading.Thread(target=end, daemon=True) for end in ends]

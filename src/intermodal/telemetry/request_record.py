@@ -1,4 +1,4 @@
-"""What a gateway knows of one request, for its log line, its span and its metrics. Values only, without an SDK.
+"""A gateway's record of one request, for its log line, its span and its metrics. Values only, without an SDK.
 
 ``redact`` makes text from clients safe to log: one line, printable, without secrets.
 """
@@ -28,16 +28,16 @@ class ModelCall(Value, frozen=True):
 
     Attributes:
         op: as in plans ("generate", "transcribe", "extract"). step: its id in the plan.
-        endpoint: who was called; None where nobody was.
+        endpoint: that was called; None for none.
         began: seconds since the epoch; None: ``seconds`` ago. seconds: wall time, with loading and ``failures``.
-        first: seconds from its beginning to the first word of a streamed answer, None where it came whole.
-        usage: tokens as they were reported. cost: USD, None where nobody knows.
-        finish_reason: in OpenTelemetry's words, "" for what does not end in words.
-        model: what the endpoint said it answered with, "" where that is not known.
-        cached: it was there already, and nobody was asked. error: the code of what it failed with, "" if it did not.
+        first: seconds from its beginning to the first word of a streamed answer, None if it came whole.
+        usage: tokens as reported. cost: USD, None if unknown.
+        finish_reason: in OpenTelemetry's words, "" for a result that is not words.
+        model: the one that the endpoint reports to have answered, "" if unknown.
+        cached: the result came from the cache, without a call. error: the code of its failure, "" on success.
         attempts: how many were made. failures: those that were followed by another at the same endpoint.
-        output: what kind of answer was asked for, in OpenTelemetry's words, "" where nobody said.
-        content: attributes that hold content; the caller has asked whether that is wanted.
+        output: the requested kind of answer, in OpenTelemetry's words, "" if unstated.
+        content: attributes that hold content; the caller has checked that they are enabled.
     """
 
     op: str = "generate"
@@ -83,21 +83,21 @@ class RecordSpan(Protocol):
 
 
 class RequestRecord(Struct, eq=False):
-    """What is known of one request. It is filled in while it is answered, and read once at the end.
+    """The facts about one request. It is filled in while the request is answered, and read once at the end.
 
-    Runs of the executor tell it their events (``feed``). Whoever answers without the executor calls ``planned``, then
-    ``called`` once for each attempt; that is all, spans and measures included.
+    Runs of the executor pass it their events (``feed``). Code that answers without the executor calls ``planned``, then
+    ``called`` once for each attempt; that covers spans and metrics, too.
 
     Attributes:
-        method, path: the path without its query. route: of the door, one of few; "" where there is none.
+        method, path: the path without its query. route: one of few; "" if there is none.
         id: for ``x-request-id``; one of a process, and not secret. began: on the monotonic clock.
-        key: id of the key, never the key. model: as it was asked for. plan: its id.
-        endpoint: who answered. asked: who was asked last.
-        cost: USD of all that was run, None where nobody knows. attempts: calls that were made.
+        key: id of the key, never the key. model: as requested. plan: its id.
+        endpoint: that answered. asked: that was called last.
+        cost: USD of everything that was run, None if unknown. attempts: calls that were made.
         live: it is streamed. first: seconds to the first word of a stream.
-        error: a stable word for what went wrong, "" for nothing.
-        not_direct: why it needs more than to be passed on, "" where it does not, or nobody found out.
-        broken: the answer ended in the middle. status: of HTTP, 0 where nothing was said. sent: bytes of the answer.
+        error: a stable code, "" for none.
+        not_direct: why it could not take the direct path, "" if it did, or if that is unknown.
+        broken: the answer ended in the middle. status: of HTTP, 0 without a response. sent: bytes of the answer.
     """
 
     method: str = ""
@@ -131,8 +131,9 @@ class RequestRecord(Struct, eq=False):
     # ---- while it is answered
 
     def planned(self, plan: Plan, *, live: bool = False) -> None:
-        """What will be run; the first of several runs gives the plan's id. ``live``: the client reads along, so that
-        there is a first word."""
+        """Record the plan; the first of several runs gives the id. ``live``: the client reads along, so that there is a
+        first word.
+        """
         self.live = live
         self.plan = self.plan or plan.id
         if self.span is not None:
@@ -186,14 +187,14 @@ class RequestRecord(Struct, eq=False):
             self.output_tokens = (self.output_tokens or 0) + usage.output_tokens
 
     def spent(self, cost: float | None) -> None:
-        """What a run, or a call, took: USD, None where nobody knows."""
+        """Add the cost of a run, or a call: USD, None if unknown."""
         known = not self._runs or self.cost is not None
         self._runs += 1
         self.cost = None if cost is None or not known else (self.cost or 0.0) + cost
 
     @property
     def spent_so_far(self) -> float | None:
-        """USD; 0 where nothing was run, None where nobody knows."""
+        """USD; 0 if nothing was run, None if unknown."""
         return self.cost if self._runs else 0.0
 
     # ---- afterwards
@@ -212,7 +213,7 @@ class RequestRecord(Struct, eq=False):
 
 
 LONGEST = 120  # letters
-# Keys of ours and of hosts, where somebody put one in the wrong place.
+# Our keys and those of hosts, wherever somebody has put one by mistake.
 _SECRET = re.compile(r"\b((?:im|sk|pk|xai)-|gsk_|AIza)[A-Za-z0-9_-]{12,}")
 
 

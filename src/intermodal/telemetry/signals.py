@@ -51,7 +51,7 @@ _NANO = 1_000_000_000
 
 
 class Signals:
-    """What spans and measures go to.
+    """The destination of spans and metrics.
 
     Args:
         content: prompts and answers may be in them. close: sends what waits, in so many seconds at most.
@@ -98,7 +98,7 @@ class Signals:
         if call.finish_reason:
             span.set_attribute("gen_ai.response.finish_reasons", [call.finish_reason])
         ago = 0.0
-        for failure in call.failures:  # what followed each is its pause, then the next
+        for failure in call.failures:  # a failure is followed by its pause, and then by the next attempt
             ago += failure.seconds
             told: Attributes = {"error.type": failure.code, "intermodal.seconds": failure.seconds}
             told |= {"intermodal.charged": failure.charged, "intermodal.delay": failure.delay}
@@ -123,7 +123,7 @@ class Signals:
 
 
 def endpoint_attributes(call: ModelCall) -> Attributes:
-    """What is called, who serves it, and where."""
+    """Return the model called, its host, and its address."""
     endpoint = call.endpoint
     assert endpoint is not None
     found: Attributes = {
@@ -155,7 +155,7 @@ def _place(base_url: str) -> tuple[str, int]:
 
 
 def plan_attributes(plan: Plan) -> dict[str, str | list[str]]:
-    """What a plan says before it is run: which it is, who is to answer, what is lost, to which hosts content goes."""
+    """Return the facts of a plan before it is run: its id, the answering endpoint, losses, hosts that get content."""
     chosen = plan.chosen
     return {
         "intermodal.plan.id": plan.id,
@@ -166,7 +166,7 @@ def plan_attributes(plan: Plan) -> dict[str, str | list[str]]:
 
 
 def reroute_attributes(event: Replanned | Rerouted) -> dict[str, list[str]]:
-    """The same of what is done instead of the plan."""
+    """Return the same for the route that replaced the plan's."""
     hosts = [send["host"] for send in event.sends]
     return {"intermodal.loses": list(event.loses), "intermodal.sends": list(dict.fromkeys(hosts))}
 
@@ -243,7 +243,7 @@ class RequestSpan:
             self._measured(served, {"error.type": wrong} if failed or served.error else {})
 
     def _measured(self, served: RequestRecord, wrong: Attributes) -> None:
-        """As a server of models: what is asked for is known here, since it could be planned."""
+        """Record metrics as a model server: the requested model is known here, since it could be planned."""
         about: Attributes = {
             "gen_ai.operation.name": self._operation, "gen_ai.provider.name": "intermodal",
             "gen_ai.request.model": redact(served.model),
@@ -381,7 +381,7 @@ class RunSpans:
         )  # fmt: skip
 
     def _planned(self, step: str) -> _Open:
-        """A step that nobody said had begun: what it made was kept from before."""
+        """Record a step without a start event: its result came from the cache."""
         known = self._steps.get(step)
         endpoint = known.endpoint if isinstance(known, Call) else ""
         return _Open(known.op if known is not None else "step", endpoint, time.time())
@@ -477,7 +477,7 @@ def message_attributes_of(given: str, words: str, finished: Finished) -> tuple[t
 
 
 def _part(part: Part) -> dict[str, Any] | None:
-    """None for what is a file."""
+    """None for a file."""
     if isinstance(part, Text):
         return {"type": "text", "content": _short(part.text)}
     if isinstance(part, (Reasoning, Refusal)):

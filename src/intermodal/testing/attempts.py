@@ -16,7 +16,7 @@ from typing import Any
 
 from intermodal.testing import images as testing_images
 
-# Where each protocol says what schema an answer must have.
+# Where each protocol states the schema of an answer.
 _SCHEMAS = (
     ("response_format", "json_schema", "schema"),
     ("text", "format", "schema"),
@@ -66,7 +66,7 @@ class Attempt:
 
     @property
     def text(self) -> str:
-        """The last text of the request: what was asked, when the question comes last."""
+        """The last text of the request: the question, if it comes last."""
         return self.texts[-1] if self.texts else ""
 
     @property

@@ -33,9 +33,9 @@ class ListedModel:
     """A model that a door lists.
 
     Attributes:
-        sees: it takes pictures. says_sees: what the door says of that, where it is wrong about it.
-        trained: tokens of context it was made for. embeds: it makes vectors and does not chat.
-        remote: the service that the door passes it on to, "" for none.
+        sees: it accepts pictures. says_sees: the server's claim about that, if it is wrong.
+        trained: tokens of context it was trained for. embeds: it makes vectors and does not chat.
+        remote: the service that the server forwards it to, "" for none.
     """
 
     name: str
@@ -75,7 +75,7 @@ class EmulatedServer:
     ) -> None:
         self.engine, self.models, self.family = engine, {model.name: model for model in models}, family
         self.version = version
-        self.context = context  # tokens a model is loaded with where nobody says how many
+        self.context = context  # tokens of context that a model is loaded with by default
         self.asked: list[EmulatedRequest] = []
         self.loaded: dict[str, int] = {}  # model -> tokens of context
         self.cut = 0  # prompts that were cut in silence
@@ -170,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
 # ---- Ollama -----------------------------------------------------------------------------------------
 
 
-_IMAGE_TOKENS = 768  # what it takes every picture for when it cuts a prompt
+_IMAGE_TOKENS = 768  # tokens that it counts for any picture when it cuts a prompt
 _PNG = b"\x89PNG"
 
 
@@ -296,12 +296,14 @@ class EmulatedOllama(EmulatedServer):
         return {"role": message["role"], "content": [*content, text]}
 
     def _tokens(self, messages: Iterable[Mapping[str, Any]], model: ListedModel) -> int:
-        """As ``server/prompt.go`` counts: every picture for the same, and only where the model has an eye."""
+        """Return the tokens as ``server/prompt.go`` counts them: the same for every picture, and only if the model has
+        a projector.
+        """
         pictures = sum(len(message.get("images") or ()) for message in messages) if model.sees else 0
         return self.engine.count("\n".join(m.get("content") or "" for m in messages)) + _IMAGE_TOKENS * pictures
 
     def _cut(self, messages: list[dict[str, Any]], context: int, model: ListedModel) -> list[dict[str, Any]]:
-        """Oldest messages go first, system messages and the last one stay; then the runner cuts what is left."""
+        """Drop the oldest messages, except system messages and the last one; then the runner cuts the rest."""
         self.cut += 1
         kept = list(messages)
         while self._tokens(kept, model) > context and len(kept) > 1:
@@ -325,7 +327,7 @@ class EmulatedOllama(EmulatedServer):
         }  # fmt: skip
 
     def _failed(self, status: int, error: Any) -> EmulatedReply:
-        """What its runner says: the words of the engine, with the status of Ollama's own server."""
+        """Return the runner's error: the engine's words, with the status of Ollama's own server."""
         return EmulatedReply(500 if status >= 500 else status, json={"error": words_of(error)})
 
     def _whole(self, model: ListedModel, asked: dict[str, Any]) -> EmulatedReply:

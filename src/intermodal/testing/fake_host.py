@@ -49,9 +49,9 @@ REFUSALS: Mapping[str, tuple[int, dict[str, Any]]] = {
     "unprocessable": (422, {"detail": [{"type": "missing", "loc": ["body", "seed"], "msg": "Field required"}]}),
     "redirect": (307, {"error": {"message": "moved"}}),
 }  # fmt: skip
-# Refusals that may have been paid for: the host worked, then failed.
+# Refusals that may have been charged: the host worked, then failed.
 MAYBE_PAID = frozenset({"broken", "gateway"})
-# Faults in the middle of an answer; the number says after how many tokens.
+# Faults in mid-answer; the number is the tokens before it.
 CUTS: Mapping[str, str] = {
     "cut": "the connection closes (FIN)",
     "reset": "the connection is reset (RST)",
@@ -72,7 +72,7 @@ MANNERS: Mapping[str, str] = {
     "gone": "the request is taken and the connection closed",
     "blind": "a message with an image is refused, the way llama.cpp does",
 }
-NUMBERS: Mapping[str, float] = {"limited": 1.0, "slow": 0.2}  # of faults that nobody numbered
+NUMBERS: Mapping[str, float] = {"limited": 1.0, "slow": 0.2}  # defaults of faults without a number
 _IN_NAME = re.compile(r"fault-([a-z]+)(?:-(\d+(?:\.\d+)?))?(?:-x(\d+))?$")
 
 
@@ -115,9 +115,9 @@ class FakeHost:
         key: when set, requests without it get a 401.
         prices: USD per million input and output tokens.
 
-    ``cached`` may be set: so many tokens of each prompt it says it had in its cache.
-    ``calls`` may be set: tools that the chat calls after its words, or a function of the :class:`Attempt`.
-    ``pictures``: how many it draws at most for one request.
+    ``cached`` may be set: the tokens of each prompt that it reports as cached. ``calls`` may be set: tools that the
+    chat calls after its words, or a function of the :class:`Attempt`. ``pictures``: how many it draws at most for one
+    request.
     """
 
     def __init__(
@@ -215,7 +215,7 @@ class FakeHost:
         return fault if fault.times is None or hits <= fault.times else None
 
     def close(self) -> None:
-        """Stop, and hang up on everybody who is still connected."""
+        """Stop, and close all connections."""
         self.stopping.set()
         self._server.shutdown()
         self._server.server_close()
@@ -387,7 +387,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._send_json(200, reply)
 
     def _likely(self, attempt: Attempt) -> Mapping[str, float]:
-        """How likely each first word is; nothing where nobody asked or the host does not tell."""
+        """Return the probability of each first word; nothing if not requested or not supported by the host."""
         if not attempt.json.get("logprobs") or self.fake.likely is None:
             return {}
         return self.fake.likely(attempt) if callable(self.fake.likely) else self.fake.likely
@@ -399,7 +399,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"logprobs": logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
 
     def _speech(self, attempt: Attempt, fault: Fault | None) -> None:
-        """A beep a word; a WAV file says, as real hosts' do, that it does not know how long it is."""
+        """Return a beep a word; a WAV file states, as those of real hosts do, that its length is unknown."""
         form = attempt.json.get("response_format", "mp3")
         if not attempt.json["voice"] or len(attempt.text) > 4096:
             return self._refuse(attempt, 400, {"error": {"message": "string too long, or no voice"}})
@@ -522,7 +522,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _cut_document(self, attempt: Attempt, body: bytes, fault: Fault) -> None:
-        """A document loses its second half, whatever the number says."""
+        """A document loses its second half, whatever the number."""
         half = body[: len(body) // 2]
         whole = fault.name in ("end", "malformed", "inband")
         if fault.name == "inband":
@@ -625,7 +625,7 @@ def streamed(file: bytes) -> bytes:
 
 
 def mp3(text: str) -> bytes:
-    """The start of an MP3 frame and silence: enough to be told from other formats, not to be heard."""
+    """The start of an MP3 frame and silence: enough to be recognised, not to be heard."""
     return b"\xff\xfb\x90\xc4" + bytes(413) * max(1, len(text.split()))
 
 

@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         except FakeRefusal as refused:
             told = dialect.error(refused.status, refused.code, refused.message)
             inner = told.get("error")
-            # Google says 400 of a key that it does not know.
+            # Google answers an unknown key with 400.
             attempt.status = inner["code"] if isinstance(inner, dict) and isinstance(inner.get("code"), int) else 0
             attempt.status = attempt.status or refused.status
             return self._send(attempt.status, "application/json", json.dumps(told).encode())

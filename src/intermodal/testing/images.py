@@ -7,7 +7,7 @@ import re
 import struct
 import zlib
 
-LARGEST = 64  # pixels of a side: nobody looks at it
+LARGEST = 64  # pixels of a side: the pictures are not meant to be seen
 TOKENS = 272  # that a picture takes
 
 

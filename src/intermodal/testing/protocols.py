@@ -17,8 +17,8 @@ from intermodal.testing import images
 from intermodal.testing import images as testing_images
 from intermodal.testing.attempts import Attempt
 
-SIGNATURE = "c2lnbmVkIGJ5IGEgZmFrZQ=="  # on what a fake thought
-UNSIGNED = "skip_thought_signature_validator"  # what Google takes in the place of one
+SIGNATURE = "c2lnbmVkIGJ5IGEgZmFrZQ=="  # on the reasoning of a fake
+UNSIGNED = "skip_thought_signature_validator"  # the placeholder that Google accepts
 
 
 class FakeRefusal(Exception):
@@ -31,7 +31,7 @@ class FakeRefusal(Exception):
 
 @dataclass(frozen=True)
 class FakeAnswer:
-    """What is answered. ``calls`` are name and arguments; ``reason`` is "stop", "length", "tools" or "refusal"."""
+    """The answer of a fake. ``calls`` are name and arguments; ``reason`` is "stop", "length", "tools" or "refusal"."""
 
     tokens: tuple[str, ...]
     reason: str = "stop"
@@ -45,7 +45,7 @@ class FakeAnswer:
 
 @dataclass
 class RequestContents:
-    """What a request contained, in order."""
+    """The contents of a request, in order."""
 
     texts: list[str] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
@@ -223,7 +223,7 @@ class Gemini(FakeProtocol):
                 before = len(found.texts)
                 for part in asked["content"]["parts"]:
                     self._part(part, found, said=False)
-                found.texts[before:] = ["\n".join(found.texts[before:])]  # one vector for all of it
+                found.texts[before:] = ["\n".join(found.texts[before:])]  # one vector for all texts
             return False
         for part in tree.get("systemInstruction", {"parts": []})["parts"]:
             found.texts.append(part["text"])
@@ -382,7 +382,7 @@ class Ollama(FakeProtocol):
 # ---- OpenAI's responses -----------------------------------------------------------------------------
 
 
-ENCRYPTED = "Z0FBQUFBQmZha2U="  # what a fake thought
+ENCRYPTED = "Z0FBQUFBQmZha2U="  # reasoning of a fake
 
 
 class Responses(FakeProtocol):
@@ -438,7 +438,7 @@ class Responses(FakeProtocol):
         return self._response(attempt, said, list(self._items(said)))
 
     def _drawn(self, attempt: Attempt, said: FakeAnswer, tool: Mapping[str, Any]) -> Any:
-        """What the tool of that name draws; a fake draws PNG, whatever is wished."""
+        """Return the drawing of the tool with that name; a fake draws PNG, whatever is requested."""
         if said.reason == "refusal":
             refusal = {"type": "refusal", "refusal": said.text}
             item = {"type": "message", "id": "msg_fake", "role": "assistant", "status": "completed"}
@@ -498,7 +498,7 @@ class Responses(FakeProtocol):
             }  # fmt: skip
 
     def _empty(self, item: Mapping[str, Any]) -> dict[str, Any]:
-        """An item before anything of it was said."""
+        """Return an item without content."""
         none: dict[str, dict[str, Any]] = {
             "message": {"content": [], "status": "in_progress"},
             "function_call": {"arguments": "", "status": "in_progress"},

@@ -2,8 +2,8 @@
 
 ``python -m intermodal.testing.tiny_diffusion FOLDER`` writes it, with an ``intermodal.toml`` that names it. Its layout
 is Ovis-Image's, whose sizes stable-diffusion.cpp reads from the tensors: one block of each kind, a text encoder of one
-layer that is eight wide, and a small autoencoder (TAESD's layout). Every word, the seed and the steps change what it
-draws, and what it draws is noise: the path is real, the picture is not.
+layer that is eight wide, and a small autoencoder (TAESD's layout). Every word, the seed and the steps change the
+picture, and the picture is noise: the path is real, the picture is not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH, TEXT, INNER = 128, 8, 512  # of the network, of its text, inside its blocks
-VOCABULARY = 151_936  # of Qwen3's tokenizer, which is inside the engine
+VOCABULARY = 151_936  # of Qwen3's tokenizer, which is built into the engine
 
 
 def write(folder: Path, seed: int = 7, text: int = TEXT) -> Path:

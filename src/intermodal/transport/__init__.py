@@ -1,4 +1,4 @@
-"""Bytes to hosts and back: connections, addresses, time limits, and what each failure means.
+"""Bytes to hosts and back: connections, addresses, time limits, and the meaning of each failure.
 
 No protocol of a model is known here (``protocols/``), and nothing of plans or accounts (``executor/``). Downloads,
 which follow redirects, are not here either: ``local/weights/`` and ``media/`` fetch with httpx.

@@ -38,7 +38,7 @@ class Address(NamedTuple):
         return f"{self.scheme}://{self.netloc}{self.path}"
 
 
-_SAFE = "/%:@!$&'()*+,;=?~"  # what stays in a path and its query
+_SAFE = "/%:@!$&'()*+,;=?~"  # characters that are kept in a path and its query
 
 
 @lru_cache(maxsize=256)
@@ -83,7 +83,7 @@ def is_this_machine(host: str) -> bool:
 
 
 async def port_is_open(address: str, seconds: float = 0.25) -> bool:
-    """Whether a port takes connections; far cheaper than a request where none does."""
+    """Return whether a port accepts connections; far cheaper than a request if none does."""
     from urllib.parse import urlsplit
 
     import anyio
@@ -107,7 +107,7 @@ _KEYS: Mapping[Auth, tuple[str, str]] = {
 
 
 def request_headers(address: Address, key: str, auth: Auth) -> dict[str, str]:
-    # Asking for no compression: a stream then comes as it is made, and nothing can unpack to gigabytes.
+    # No compression: a stream then arrives as it is made, and nothing can unpack to gigabytes.
     headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": f"intermodal/{__version__}"}
     if not key or auth not in _KEYS:
         return headers
@@ -118,7 +118,7 @@ def request_headers(address: Address, key: str, auth: Auth) -> dict[str, str]:
 
 
 def certificates() -> ssl.SSLContext:
-    """What hosts are held against. Reading them takes 20 to 50 ms, so who speaks plain http goes without.
+    """Return the trusted certificates. Reading them takes 20 to 50 ms, so plain http does without.
 
     Raises NoCertificates where SSL_CERT_FILE or SSL_CERT_DIR names nothing that can be read.
     """

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from intermodal.transport.http1 import ConnectionPool, HostConnection, HttpTarget
     from intermodal.transport.proxy import Proxies
 
-_HIGH, _LOW = 1 << 20, 256 << 10  # bytes that wait for whoever reads: nothing is read from the host, and again
+_HIGH, _LOW = 1 << 20, 256 << 10  # bytes waiting for the reader at which reading from the host pauses, and resumes
 _DEFAULT = Timeouts()
 
 
 class _Reply:
-    """What a connection says, kept until somebody awaits it: a Listener, and the Source of its Response."""
+    """A connection's reply, kept until it is awaited: a Listener, and the Source of its Response."""
 
     waits = False
     said = False
@@ -110,7 +110,7 @@ class Transport:
 
     @cached_property
     def proxies(self) -> bool:
-        """Whether the environment may name any. Some systems have settings of their own, which httpx reads."""
+        """Return whether the environment may name any. Some systems have settings of their own, which httpx reads."""
         import os
         import sys
 

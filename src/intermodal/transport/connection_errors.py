@@ -9,7 +9,7 @@ from typing import Literal
 from intermodal import errors
 from intermodal.transport.timeouts import Timeouts
 
-# When a failure happened decides what it means and whether it may have cost money.
+# The phase of a failure decides what it means and whether it may have cost money.
 Phase = Literal["connecting", "sending", "waiting", "answering"]
 
 # httpx's exception classes -> (phase it proves, or "" when the state of the request tells; words).
@@ -29,7 +29,7 @@ FAILURES: Mapping[str, tuple[Phase | Literal[""], str]] = {
     "RemoteProtocolError": ("", "closed the connection"),
     "DecodingError": ("answering", "sent a reply whose compression is broken"),
     "TooManyRedirects": ("", "redirects"),
-    # Families, for what httpx may add to them, and what only misuse of a reply raises.
+    # Base classes, for subclasses that httpx may add, and errors that only misuse of a reply raises.
     "TimeoutException": ("", "is silent"),
     "NetworkError": ("", "cannot be reached"),
     "ProtocolError": ("", "does not speak HTTP as agreed"),
@@ -50,7 +50,7 @@ _ENDED = re.compile(r"disconnected|closed connection")  # a RemoteProtocolError 
 
 
 class NoCertificates(OSError):
-    """What a variable names holds none."""
+    """The file in the variable has no certificates."""
 
 
 def unanswered_error(what: str, where: str, *, sent: bool, kept: bool, seconds: float) -> errors.Unreachable:
@@ -85,8 +85,9 @@ _MISNAMED, _EXPIRED = (62, 64), 10  # of OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, 
 
 
 def connection_failure_reason(error: BaseException) -> tuple[str, str]:
-    """What lies below a failed connection, in words, and what to do about it. Never the system's own
-    message, which may name addresses and paths."""
+    """Return the cause of a failed connection, in words, and the fix. Never the system's own message, which may name
+    addresses and paths.
+    """
     import socket
     import ssl
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """A context whose inside is cancelled when time is up; ``over`` says afterwards that it was.
+    """A context whose inside is cancelled when time is up; ``over`` tells afterwards that it was.
 
     ``deadline`` is on the clock of the event loop (``time.monotonic``), and may be set while it is entered.
     """
@@ -55,7 +55,7 @@ class Deadline:
         return swallowed
 
     def _up(self) -> None:
-        """Timers come after what was received, in each turn of the loop: one more turn, and it was looked for."""
+        """Timers run after received data, in each turn of the loop: one more turn, and the data was read."""
         assert self._scope is not None
         self._timer = asyncio.get_running_loop().call_later(0, self._scope.cancel)
 

@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 PIECE = 64 << 10  # bytes that are unpacked at once
-MOST = 16 << 20  # bytes that what came at once may unpack to; words and JSON become a tenth
+MOST = 16 << 20  # bytes to which one piece may unpack; text and JSON shrink to a tenth
 
 
 class DecompressionError(Exception):
-    """It cannot be unpacked; the text says why, as an error of a host does."""
+    """The body cannot be unpacked; the text states why, as an error of the host."""
 
 
 class Decompressor:
@@ -22,13 +22,13 @@ class Decompressor:
         self._with: zlib._Decompress | None = None  # made when the first byte is there
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What some of it was, piece by piece. Raises Unreadable."""
+        """Yield the unpacked data, piece by piece. Raises Unreadable."""
         if not data:
             return
         if self._with is None:
             self._with = self._made(data[0])
         room = MOST
-        more = True  # what was unpacked may be longer than a piece though all of it was taken
+        more = True  # the output may exceed a piece although all input was consumed
         while (data or more) and not self._with.eof:
             try:
                 piece = self._with.decompress(data, PIECE)

@@ -1,10 +1,10 @@
 """The HTTP/1.1 client of the executor and of the gateway, over kept-alive connections.
 
 A client library costs 30 to 1,500 us of processor time a request. Here a request needs no task and a piece of its reply
-no queue: what is received is handed on in the callback that received it. llhttp parses the bytes.
+no queue: received data is handed on in the callback that received it. llhttp parses the bytes.
 
-Only its position says which request a reply answers. A host that sends one too many would have it read as the answer to
-the next request on the same connection, which may be another client's. So a connection is reused only where a reply was
+Only its position tells which request a reply answers. A host that sends one too many would have it read as the answer
+to the next request on the same connection, which may be another client's. So a connection is reused only if a reply was
 read to its end and nothing came after it; it is checked once more when it is taken.
 
 Failures use the words and classes of ``connection_errors.py``.
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 4096  # to all hosts: more than a gateway lets clients in
 _HEADERS = 100  # of a reply; a host that sends more is not spoken to
-_HEAD = 64 << 10  # bytes of all of them, and of what comes before a reply that is none
-_SLICE = 256 << 10  # bytes of a body that are written at once; what the socket does not take of it is copied by asyncio
+_HEAD = 64 << 10  # bytes of all headers, and of anything before a reply that is invalid
+_SLICE = 256 << 10  # bytes of a body that are written at once; asyncio copies what the socket does not accept
 _AT_ONCE = 8  # slices that are written before anything else has its turn
-_UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")  # RFC 9110, 5.5: what is no part of a field
+_UNSENDABLE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")  # RFC 9110, 5.5: characters that no field value may have
 _ROOM = 64 << 10  # bytes that wait in asyncio before the rest of a body waits here
 
 
 class Writer(Protocol):
-    """What writes to sockets: at once, or many of them together (``gateway/http1/write_batching.py``)."""
+    """A writer to sockets: at once, or many together (``gateway/http1/write_batching.py``)."""
 
     def write(self, transport: asyncio.Transport, data: bytes) -> None: ...
 
@@ -60,9 +60,9 @@ class _AtOnce:
 
 
 class Listener(Protocol):
-    """Who waits for a reply. None of these may raise.
+    """The receiver of a reply. None of these may raise.
 
-    ``waits``: what comes first may say nothing yet, so that the time until the first word runs on. ``said``: it found a
+    ``waits``: the first bytes may be no word yet, so that the time until the first word runs on. ``said``: it found a
     piece of the answer since the connection last looked, and cleared this.
     """
 
@@ -181,7 +181,7 @@ class ConnectionPool:
         return connection
 
     def watch(self, now: float) -> None:
-        """End requests whose host has been silent for too long. For who sends with ``timed``; call it now and then."""
+        """End requests whose host has been silent for too long. For senders with ``timed``; call it now and then."""
         for connection in tuple(self._all):
             if connection.deadline < now:
                 connection.expire()
@@ -228,8 +228,9 @@ class ConnectionPool:
 
 
 def with_one_length(reply: bytes) -> bytes:
-    """A reply that says the same length several times, with it said once: RFC 9110 (8.6) lets it be read so, and llhttp
-    does not read it. Nothing for any other, and for one whose head is not whole."""
+    """Return a reply that states the same length several times, with it stated once: RFC 9110 (8.6) permits that, and
+    llhttp refuses it. None for any other, and for one whose head is incomplete.
+    """
     head, end, rest = reply.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     lengths = [line for line in lines if line[:15].lower() == b"content-length:"]
@@ -243,7 +244,7 @@ class _Socket(Protocol):
 
 
 def _input_probe(of: _Socket) -> Callable[[], object]:
-    """What looks whether something may be read: a call of the system, which takes half a microsecond."""
+    """Return a check for readable input: a system call, which takes half a microsecond."""
     if not hasattr(select, "poll"):  # Windows
         return lambda: of.fileno() < 0 or select.select([of], [], [], 0)[0]
     poll = select.poll()
@@ -260,24 +261,24 @@ class HostConnection(asyncio.Protocol):
         self.since = monotonic()  # when it was last used
         self.deadline = math.inf
         self.listener: Listener | None = None
-        self.wordless = False  # nothing of the answer was said yet: the time until its first word still runs
+        self.wordless = False  # no word of the answer has arrived: the time until the first one still runs
         self._pool = pool
         self._loop = loop
         self._transport: asyncio.Transport
-        # Whether something came that nobody has read yet: an end, or a reply to nothing.
+        # Whether unread input is waiting: the end of the connection, or an unsolicited reply.
         self.has_input: Callable[[], object]
         self._parser = httptools.HttpResponseParser(self)  # of one reply after another
         self._timeouts = target.timeouts
         self._silence = IdleTimeout(0.0, 0.0)
         self._where = ""
         self._answering = False  # something of a reply came
-        self._more = False  # a reply began that nobody asked for
-        self._left: list[memoryview] = []  # of a body, what was not written yet
+        self._more = False  # an unsolicited reply began
+        self._left: list[memoryview] = []  # the unwritten rest of a body
         self._paused = False
-        self._behind = False  # who reads the answer is: the host is not the one that is silent
+        self._behind = False  # the reader of the answer is slow: the silence is not the host's
         self._before = 0  # bytes that came before the headers were whole
-        self._head = b""  # and what they were
-        self._got: list[bytes] = []  # of an answer, what came at once: hosts put each word into a chunk of its own
+        self._head = b""  # and those bytes
+        self._got: list[bytes] = []  # pieces of an answer that arrived together: hosts put each word into its own chunk
         self._unpacker: Decompressor | None = None  # of a reply that comes compressed
         self._whole = False  # the reply has come to its end
         self._stays = False  # after which the host keeps the connection
@@ -286,7 +287,7 @@ class HostConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None  # while a body is written, where the caller keeps the deadlines
         self._written: Callable[[], None] | None = None
         self._asked_at = 0.0  # when the last byte of the request left
-        self.spoke = False  # something came before anybody asked
+        self.spoke = False  # the host sent something before any request
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -349,7 +350,7 @@ class HostConnection(asyncio.Protocol):
         self._loop.call_soon(self._write)
 
     def _wait_for_it(self) -> None:
-        """The host's turn, from when the last byte left; until then it must go on taking what is sent."""
+        """Wait for the host from when the last byte left; until then it must go on reading the request."""
         if not self._left and self._written is not None:
             written, self._written = self._written, None
             written()
@@ -370,11 +371,11 @@ class HostConnection(asyncio.Protocol):
 
     @property
     def behind(self) -> bool:
-        """Nothing is read, since who reads the answer is behind."""
+        """Reading is paused, since the reader of the answer is behind."""
         return self._behind
 
     def pause(self) -> None:
-        """Who reads the answer is behind."""
+        """Pause: the reader of the answer is behind."""
         if self.open:
             self._transport.pause_reading()
         self._behind = True
@@ -388,11 +389,11 @@ class HostConnection(asyncio.Protocol):
             self._transport.resume_reading()
         if self._timed:
             now = monotonic()
-            self._silence.word(now)  # words were coming, or nobody would be behind
+            self._silence.word(now)  # words were arriving, or the reader would not be behind
             self.deadline = self._silence.until(now)
 
     def abort(self) -> None:
-        """Close it at once: a host that answers stops working, and charging, for nobody."""
+        """Close the connection at once: a host that answers stops working, and charging, for an abandoned request."""
         self.listener = None
         self.open = False
         self._stop_timer()
@@ -427,7 +428,7 @@ class HostConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.listener is None:
             self.spoke = True
-            self.abort()  # nobody asked
+            self.abort()  # unsolicited
             return
         if not self._answering:
             self._before += len(data)
@@ -437,7 +438,7 @@ class HostConnection(asyncio.Protocol):
         except (httptools.HttpParserUpgrade, httptools.HttpParserError):
             self._hand_on()
             if self._whole:
-                self._more = True  # what followed is none
+                self._more = True  # the rest is no reply
                 self._ended()
             else:
                 self._fail(self._broken(UNREADABLE))
@@ -468,7 +469,7 @@ class HostConnection(asyncio.Protocol):
             listener.said = False
             if listener.waits:
                 self._silence.word(now)
-            elif self.wordless:  # of a document the first byte counts, and then what all of it takes
+            elif self.wordless:  # of a document, the first byte counts here, and then the time for the whole
                 self.wordless = False
                 self._silence.word(now)
         if not self.wordless:
@@ -543,7 +544,9 @@ class HostConnection(asyncio.Protocol):
             self._got.append(data)
 
     def _hand_on(self) -> None:
-        """What came at once goes on at once: a client is written to once for fifty words, not fifty times."""
+        """Pass on pieces that arrived together in one call: a client is written to once for fifty words, not fifty
+        times.
+        """
         if self._got:
             data = self._got[0] if len(self._got) == 1 else b"".join(self._got)
             self._got.clear()
@@ -555,7 +558,7 @@ class HostConnection(asyncio.Protocol):
     def _unpack(self, by: Decompressor, data: bytes) -> None:
         try:
             for piece in by.feed(data):
-                if self.listener is None:  # it has what it wanted
+                if self.listener is None:  # the listener is done
                     return
                 self.listener.data(piece)
         except DecompressionError as error:
@@ -568,7 +571,9 @@ class HostConnection(asyncio.Protocol):
             self._whole, self._stays = True, self._parser.should_keep_alive()
 
     def _ended(self) -> None:
-        """The reply is whole. Said when the parser has returned: who hears it may send the next request at once."""
+        """Report that the reply is complete, after the parser has returned: the listener may send the next request at
+        once.
+        """
         self._whole = False
         listener, self.listener = self.listener, None
         self.resume()  # a reader that was behind at the end is no concern of the next request's

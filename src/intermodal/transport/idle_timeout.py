@@ -1,4 +1,4 @@
-"""How long an answer that has begun may pause. Pure: times are handed in."""
+"""How long an answer that has begun may pause. Pure: times are arguments."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class IdleTimeout:
         self._said_at = now
 
     def paused(self, seconds: float) -> None:
-        """Nothing was read for so long, as whoever reads the answer was behind: the host was not the one silent."""
+        """Record that nothing was read for so long, as the reader of the answer was behind: the host was not the one
+        silent.
+        """
         self._said_at += seconds
 
     def until(self, now: float) -> float:

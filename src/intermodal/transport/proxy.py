@@ -1,6 +1,6 @@
 """Requests through a proxy of the environment, over httpx, which selects it and speaks to it.
 
-Each request has a connection of its own: httpx does not say whether unsolicited bytes came on one.
+Each request has a connection of its own: httpx does not report whether unsolicited bytes came on one.
 """
 
 from __future__ import annotations
@@ -90,8 +90,9 @@ class Proxies:
 
 
 class _Progress:
-    """How far a request came, and what httpx's errors mean at that point. Iterates over its body, as httpx takes it:
-    not a generator, which a cancelled send would leave hanging."""
+    """How far a request got, and the meaning of httpx's errors at that point. Iterates over its body, as httpx takes
+    it: not a generator, which a cancelled send would leave hanging.
+    """
 
     def __init__(self, segments: Sequence[bytes], exchange: PendingRequest) -> None:
         self._left = deque(segments)
@@ -112,7 +113,7 @@ class _Progress:
         return segment
 
     async def trace(self, event: str, info: object) -> None:
-        """What httpcore is about to do, in its words: https://www.encode.io/httpcore/extensions/#trace"""
+        """Record httpcore's next step, by its event names: https://www.encode.io/httpcore/extensions/#trace"""
         if self._exchange.record is not None and event.endswith(".send_request_headers.started"):
             await self._exchange.record.before()
 

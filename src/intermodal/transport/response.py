@@ -17,7 +17,7 @@ MAX_ERROR_BODY = 1 << 20  # bytes
 
 
 class SendRecord(Protocol):
-    """Who writes down that a request is sent."""
+    """Records that a request is sent."""
 
     async def before(self) -> None:
         """The connection stands, and the first byte is about to leave."""
@@ -34,7 +34,7 @@ class BodySource(Protocol):
 
 
 class PendingRequest:
-    """A request on its way: how long its reply is waited for, and what is said where it does not come."""
+    """A request under way: the timeout for its reply, and the error without one."""
 
     def __init__(self, where: str, timeouts: Timeouts, record: SendRecord | None = None) -> None:
         self.where = where
@@ -42,7 +42,7 @@ class PendingRequest:
         self.record = record
         self.first_byte_deadline = math.inf  # known when the last byte of the request was taken
         self.deadline = Deadline()
-        self.sent = False  # all of it may have arrived: half a body is not worked on, and not paid
+        self.sent = False  # the host may have the whole request: half a body is neither processed nor charged
         self.answering = False  # some of the body of the reply came
 
     def begin_waiting(self) -> None:
@@ -65,9 +65,9 @@ class Response:
     Attributes:
         status: of HTTP.
         headers: with lower-case names.
-        wordless: no word of the answer came yet, whatever else did: the time until the first one still runs.
-        by_words: whoever reads says when a word came (``word``); else each byte is a sign that the answer goes on.
-        document: what comes is one document, which may not be broken off for as long as its first byte is waited for.
+        wordless: no word of the answer has come yet, whatever else did: the time until the first one still runs.
+        by_words: the reader reports when a word came (``word``); else each byte is a sign that the answer goes on.
+        document: the reply is one document, whose pauses may be as long as the wait for its first byte.
     """
 
     def __init__(self, status: int, headers: Mapping[str, str], source: BodySource, exchange: PendingRequest) -> None:

@@ -11,7 +11,7 @@ from intermodal.content import Value
 
 CONNECT_TIMEOUT = 10.0  # seconds
 FIRST_BYTE_TIMEOUT = 300.0  # seconds; a local model may read a long prompt for minutes
-TRIAL_TIMEOUT = 30.0  # the same, of an endpoint that is asked to find out what it is like while another route is left
+TRIAL_TIMEOUT = 30.0  # the same, of an endpoint that is called to measure it while another route is left
 IDLE_TIMEOUT = 60.0  # seconds between two chunks of a reply that has begun
 KEEP_ALIVE = 4.0  # seconds; below the 5 s after which common servers close, so that a reuse does not race with it
 
@@ -29,7 +29,7 @@ class Timeouts(Value, frozen=True):
     trial: float = TRIAL_TIMEOUT
 
     def as_said(self, waits: TimeoutSettings) -> Timeouts:
-        """These, but for what somebody said."""
+        """Return these timeouts with the stated ones in place."""
         return Timeouts(
             connect=waits.connect or self.connect, first_byte=waits.first_token or self.first_byte,
             idle=waits.between_tokens or self.idle, thinking=waits.thinking or self.thinking,

@@ -1,9 +1,9 @@
 """The monthly bill of a plan, by modality and by step. Pure.
 
-Every number is the planner's own for one request, times the requests. Ranges stay: what is off for one request is off
-for all of them alike. A step that converts a part belongs to that part's kind, and so do the tokens that its outcome
-takes in the answering call; prompt and framing are *text*, and the answer, with the one repair that JSON may need in
-its high end, is *output*.
+Every number is the planner's own for one request, times the requests. Ranges stay: an error in one request is the same
+in all of them. A step that converts a part belongs to that part's kind, and so do the tokens of its outcome in the
+answering call; prompt and framing are *text*, and the answer, with the one repair that JSON may need in its high end,
+is *output*.
 
 Below are what people see of a month: its tables as text, for the terminal and the page, and its chart.
 """
@@ -94,16 +94,16 @@ class MonthlyCost(Value):
         return svg(self, name)
 
     def __str__(self) -> str:
-        """What ``intermodal cost`` prints."""
+        """Return the output of ``intermodal cost``."""
         return text(self)
 
     def _repr_html_(self) -> str:
-        """How a notebook shows a month: the picture, and the tables as text, escaped, below it."""
+        """Return a month for a notebook: the picture, and the tables as text, escaped, below it."""
         return f"{self.svg()}<details><summary>as text</summary><pre>{escape(str(self))}</pre></details>"
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Those that any plan has anything in."""
+        """Return the modalities in which any plan has a cost."""
         return tuple(name for name in MODALITIES if any(_is_there(plan.usd.get(name)) for plan in self.plans))
 
 
@@ -129,7 +129,7 @@ class Biller:
         self._cached = cached
 
     def bill(self, name: str, plan: Plan, facts: Facts) -> PlanBill:
-        """What a plan costs over a month."""
+        """Return a plan's bill of a month."""
         chosen, requests = plan.chosen, self._requests
         kinds = {part.index: _OF_KIND.get(part.kind, part.kind) for part in facts.parts}
         usd: dict[str, Quantity] = dict.fromkeys(MODALITIES, exact(0.0))
@@ -184,7 +184,7 @@ def _answer(
     chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None,
     cached: tuple[int, float | None],
 ) -> dict[str, Quantity]:  # fmt: skip
-    """The answering call by modality: what reaches it as it is, what was made of parts, the rest, what it writes."""
+    """Return the answering call by modality: unconverted inputs, products of parts, the rest, the output."""
     cost, sources = step.estimate.cost, _sources(chosen, step, kinds, rates)
     if not cost.known:
         return dict.fromkeys(("text", *(modality for modality, _, _ in sources), "output"), unknown("price not known"))
@@ -217,7 +217,7 @@ def _with_thought(tokens: int, thought: Levels, planned: Quantity) -> Levels:
 
 
 def _sources(chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates) -> list[tuple[str, float, Levels]]:
-    """What goes in: whose modality it is, USD a token, tokens."""
+    """Yield the inputs: modality, USD a token, tokens."""
     prices = {"text": rates.text, "audio": rates.audio}
     found = [
         (kinds.get(each.part, "text"), prices.get(each.kind, rates.image), levels(each.tokens))
@@ -249,7 +249,7 @@ def _less(whole: Levels, part: Levels) -> Levels:
 
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
-MOST_STEPS = 12  # of a plan that are told one by one
+MOST_STEPS = 12  # of a plan that are listed one by one
 NO_PLAN = "no plan"
 
 
@@ -293,7 +293,7 @@ def by_step(made: MonthlyCost) -> Table:
 
 
 def plan_requirements(made: MonthlyCost) -> Table:
-    """Who answers, and what that takes."""
+    """Return the answering endpoint and its requirements."""
     rows: list[tuple[str, ...]] = [
         (
             plan.name, plan.endpoint, plan.tier, count(plan.tokens_in), count(plan.tokens_out), time(plan.hours),
@@ -307,8 +307,9 @@ def plan_requirements(made: MonthlyCost) -> Table:
 
 
 def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
-    """What needs saying in words: the way of each plan and what is lost on it, plans there are none of, what is
-    assumed. ``notes``: those of the plans as well."""
+    """Return the sentences beside the tables: the route of each plan and its losses, plans that do not exist,
+    assumptions. ``notes``: those of the plans as well.
+    """
     for plan in made.plans:
         if plan.refused:
             yield f"{plan.name}: {plan.refused}"
@@ -363,7 +364,7 @@ def dollars(quantity: Quantity) -> str:
 
 
 def whole_dollars(quantity: Quantity) -> str:
-    """A sum, of which nothing is something to say."""
+    """Return a sum in whole dollars; nothing is shown as such."""
     found = dollars(quantity)
     return "$0" if found == "-" else found
 

@@ -19,7 +19,7 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 
 Path = tuple[str | int, ...]
-MOST = 50_000  # values; a few aliases can stand for billions
+MOST = 50_000  # values; a few aliases can expand to billions
 MOST_BYTES = 4 << 20
 MOST_DEEP = 60
 _INT = re.compile(r"[-+]?[0-9]{1,300}|0x[0-9a-fA-F]{1,60}|0o[0-7]{1,80}")
@@ -48,7 +48,7 @@ class LocatedDocument(Value):
 def read_document(name: str, text: str) -> LocatedDocument:
     """The document, by the ending of its name; YAML where it has another.
 
-    Raises UsageError with file and line where it is not what it should be.
+    Raises UsageError with file and line for an invalid document.
     """
     found = _FORMATS.get(name.rpartition(".")[2].lower(), _yaml)(name, text)
     return LocatedDocument(name=name, value=_plain_value(found, found.value, ()), lines=found.lines)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class WorkloadInputs(Protocol):
-    """What the planner reads."""
+    """The planner's inputs."""
 
     @property
     def inputs(self) -> Inputs: ...
@@ -51,9 +51,9 @@ class InputGatherer(Protocol):
 
 
 async def monthly_cost(workload: Workload, client: InputGatherer) -> MonthlyCost:
-    """Plan and bill every plan of a workload. Contacts nobody and spends nothing.
+    """Plan and bill every plan of a workload. Contacts no host and spends nothing.
 
-    Raises InputError for a file that cannot be taken, UnknownModel for a model nobody knows.
+    Raises InputError for an unusable file, UnknownModel for an unknown model.
     """
     day = workload.day or today()
     base = replace(await _inputs(workload, client), as_of=day)
@@ -74,7 +74,7 @@ async def _known(wanted: PlanSpec, client: InputGatherer) -> Catalog:
 
 
 async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
-    """What the planner reads, but for the policy. Real files come before imagined parts."""
+    """Return the planner's inputs without the policy. Real files come before hypothetical parts."""
     text = (Text(text=workload.prompt),) if workload.prompt else ()
     files = tuple(File(source=PathSource(path=part.file)) for part in workload.parts if part.file)
     system = (Message(role="system", parts=(Text(text=workload.system),)),) if workload.system else ()
@@ -91,7 +91,7 @@ async def _inputs(workload: Workload, client: InputGatherer) -> Inputs:
     request = replace(opened.request, messages=messages, sampling=Sampling(max_tokens=workload.max_tokens),
                       answer_tokens=workload.tokens or None)  # fmt: skip
     kinds: tuple[Kind, ...] = tuple(dict.fromkeys(part.kind for part in facts))
-    told = await client.question_needs(workload.prompt, kinds)  # imagined media are asked about as real ones are
+    told = await client.question_needs(workload.prompt, kinds)  # hypothetical media are treated as real ones
     return replace(opened, request=request, facts=Facts(parts=tuple(facts), question=told), asked=())
 
 
@@ -143,7 +143,7 @@ def _planned(inputs: Inputs) -> Plan:
 
 
 def _assumed(workload: Workload) -> Iterator[str]:
-    """What was taken to be so, because nobody said."""
+    """Return the assumptions made for unstated facts."""
     pieces = [part for part in workload.parts if part.piece is not None]
     if any(part.piece and part.piece.kind == "document" and part.letters == LETTERS_PER_PAGE for part in pieces):
         yield f"an imagined PDF has {LETTERS_PER_PAGE:,} letters a page (letters_per_page, scanned)"
@@ -185,13 +185,13 @@ class Discounts:
         return with_price_on(endpoint, vectors, self._day, batch=self._batch)
 
     def cached(self, endpoint: Endpoint) -> tuple[int, float | None]:
-        """Tokens in the cache of an answering endpoint, and USD for one, None where nobody states that price."""
+        """Return the tokens in the cache of an answering endpoint, and USD for one, None without a stated price."""
         vector = rate_card_on(self._vectors.get(endpoint.id, ()), self._day, batch=self._batch)
         rate = vector.units.get(_CACHED) if vector is not None else None
         return self._tokens, None if rate is None else base_rate(rate) / 1e6
 
     def said(self, catalog: Catalog, plan: Plan) -> Iterator[str]:
-        """What of the discounts does not hold for a plan, and what a batch means for its seconds."""
+        """Return the discounts that do not hold for a plan, and the effect of a batch on its seconds."""
         calls = [step for step in plan.chosen.steps if isinstance(step, Call)]
         hosted = [name for name in dict.fromkeys(step.endpoint for step in calls) if _is_paid(catalog.by_id[name])]
         if self._batch and hosted:

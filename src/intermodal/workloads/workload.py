@@ -24,17 +24,17 @@ from intermodal.workloads.located_document import LocatedDocument
 
 SCHEMA = Path(__file__).parent / "data" / "workload.schema.json"
 DAYS = 365 / 12  # a month
-LETTERS_PER_PAGE = 2_000  # of an imagined PDF: a page of a report, half of it margins and headings
-NO_LIMIT = 1e9  # USD a request: what a workload may cost is what somebody wants to know
+LETTERS_PER_PAGE = 2_000  # of a hypothetical PDF: a page of a report, half of it margins and headings
+NO_LIMIT = 1e9  # USD a request: finding out the cost is the purpose
 KINDS = ("image", "audio", "video", "pdf", "letters", "file")
 _FEW = 8  # values of an enumeration that are all named
 
 
 class WorkloadPart(Value):
-    """One of a request's parts, or ``count`` alike: a real ``file``, or an imagined ``piece`` and what it looks like.
+    """One of a request's parts, or ``count`` alike: a real ``file``, or a hypothetical ``piece`` with its properties.
 
     Attributes:
-        density: share of a picture or scanned page that is writing, None where nobody said.
+        density: share of a picture or scanned page that is text, None if unstated.
         letters: of a page of a PDF, 0 for a scanned one. silent: a video without sound.
     """
 
@@ -77,7 +77,7 @@ class Workload(Value):
 def check_document(found: LocatedDocument) -> LocatedDocument:
     """The document, as its schema wants it.
 
-    Raises UsageError with file, line and the nearest name for what is not.
+    Raises UsageError with file, line and the nearest name for an unknown key.
     """
     if not isinstance(found.value, dict):
         raise UsageError("is not a workload", where=found.name, todo="begin it with: workload: 1")
@@ -158,7 +158,7 @@ def _validator() -> Any:
 
 
 _A4 = (595.0, 842.0)  # points
-_DENSE = 0.2  # how far a density that was said may be off
+_DENSE = 0.2  # how far a stated density may be off
 _DETAILS = ("low", "high", "original")
 
 

@@ -58,7 +58,7 @@ _OUTPUTS: Mapping[str, Callable[[Mapping[str, Any]], Output]] = {
 
 
 def read_workload(path: Path, config: Config, env: Mapping[str, str]) -> Workload:
-    """Raises UsageError with file and line for what is wrong with the document."""
+    """Raises UsageError with file and line for an invalid document."""
     return _workload(check_document(_located(path)), path.parent, path.stem, Names(config, env))
 
 
@@ -68,7 +68,7 @@ def workload_of(
 ) -> Workload:  # fmt: skip
     """A document as a program has it: a file's name or a mapping, whose keys ``keys`` go before; or these alone.
 
-    Raises UsageError for what is wrong with it.
+    Raises UsageError for an invalid document.
     """
     if isinstance(document, str | PathLike):
         path = Path(document)

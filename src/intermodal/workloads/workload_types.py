@@ -10,7 +10,7 @@ from intermodal.request import Aspect, Objective, Tier
 
 
 class Requests(TypedDict, total=False):
-    """How often: ``per_day``, on ``days`` a month (365 / 12 without), or ``per_month``."""
+    """The rate: ``per_day``, on ``days`` a month (by default 365 / 12), or ``per_month``."""
 
     per_day: float
     per_month: float
@@ -19,7 +19,8 @@ class Requests(TypedDict, total=False):
 
 class PartKeys(TypedDict, total=False):
     """One of ``image`` ("1024x1024:high"), ``audio`` ("1m30s"), ``video`` ("10s@1:640x360"), ``pdf`` ("10p"),
-    ``letters`` (of a text file) and ``file`` (a real one), and what is known of it."""
+    ``letters`` (of a text file) and ``file`` (a real one), and its properties.
+    """
 
     image: str
     audio: str
@@ -36,7 +37,7 @@ class PartKeys(TypedDict, total=False):
 
 
 class OutputKeys(TypedDict, total=False):
-    """What comes out, and how long an answer is."""
+    """The output, and the length of an answer."""
 
     kind: Literal["text", "json", "transcript", "speech", "embedding", "scores"]
     tokens: int
@@ -46,7 +47,7 @@ class OutputKeys(TypedDict, total=False):
 
 
 class PolicyKeys(TypedDict, total=False):
-    """What a plan has to respect, as in ``Policy``. ``max_cost``: no limit without. ``local``: nothing leaves here."""
+    """The limits of a plan, as in ``Policy``. ``max_cost``: by default no limit. ``local``: nothing leaves here."""
 
     objective: Objective
     at_least: Tier
@@ -66,17 +67,17 @@ class PolicyKeys(TypedDict, total=False):
 
 
 class PlanKeys(PolicyKeys, total=False):
-    """A plan to be billed: its name, and what it does not share with the others."""
+    """A plan to be billed: its name, and its own settings."""
 
     name: str
 
 
 class WorkloadKeys(TypedDict, total=False):
-    """What ``client.cost`` takes: the keys of a workload's document (docs/cost.md).
+    """The argument of ``client.cost``: the keys of a workload's document (docs/cost.md).
 
     Attributes:
-        name: for tables and picture. as_of: the day of the prices, as "2026-11-25"; today without.
-        policy: what holds for every plan that does not say otherwise.
+        name: for tables and picture. as_of: the day of the prices, as "2026-11-25"; today by default.
+        policy: defaults of the plans.
     """
 
     name: str

@@ -216,7 +216,7 @@ def test_results_of_parallel_tools_go_back_in_one_message_with_what_the_user_add
             ChatCall(
                 model="m", messages=(WireMessage(role="assistant", parts=(ToolCall(id="1", name="f", arguments="{"),)),)
             ),
-            "no JSON object",
+            "not a JSON object",
         ),
     ],
 )

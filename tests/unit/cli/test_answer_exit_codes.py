@@ -72,7 +72,7 @@ def test_what_stands_nowhere_also_then_is_said_and_has_an_exit_code(
     answers(fake, WRONG, {"total": "1284.5"}, WRONG, {"total": "none"})
     done = cli("ask", "-q", *asked)
     assert done.code == 10 and json.loads(done.out) == WRONG
-    assert "total (1284.5) stands in none of the files" in done.err and "number" not in done.err
+    assert "total (1284.5) occurs in none of the files" in done.err and "number" not in done.err
     found = cli("ask", "--json", *asked)
     assert found.code == 10 and found.err == ""
     assert [each["status"] for each in found.document["evidence"]] == ["found", "unverified"]

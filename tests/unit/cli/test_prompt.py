@@ -342,7 +342,7 @@ def test_convert_writes_another_format_and_names_what_it_has_no_place_for(cli: C
     done = cli("prompt", "convert", "prompts/invoice.prompt", "--to", "poml")
     assert done.code == 0
     assert done.out.startswith("<poml>")
-    assert "prompts/invoice.prompt:13: not converted: the wish max_cost: 0.02\n" in done.err
+    assert "prompts/invoice.prompt:13: not converted: the option max_cost: 0.02\n" in done.err
     document = cli("prompt", "convert", "prompts/invoice.prompt", "--to", "poml", "--json").document
     assert document["text"] == done.out
     assert {"line": 13, "what": "the wish max_cost: 0.02", "meaning": False} in document["lost"]

@@ -115,7 +115,7 @@ def test_where_an_address_stands_that_needs_a_key(
     path = config(tmp_path / "c.toml", ("cloud", host.base_url, STRONG), more='[serve]\nhost = "0.0.0.0"\n')
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     line = path.read_text().splitlines().index('host = "0.0.0.0"') + 1
-    assert f"{path} line {line}: others can reach this address" in cli("serve", "--check").err
+    assert f"{path} line {line}: other machines can reach this address" in cli("serve", "--check").err
 
 
 @pytest.mark.parametrize("said", ["203.0.113.7", "[2001:db8::7]"])  # of nobody, for documents

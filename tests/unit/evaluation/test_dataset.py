@@ -40,7 +40,7 @@ def written(folder: Path, *lines: object) -> Path:
         ({**GOOD, "files": ["gone.wav"]}, "names a file that is not there: gone.wav"),
         ({**GOOD, "expected": []}, "expected is an empty list"),
         ({**GOOD, "expected": "12", "compare": "number"}, "compare number takes a number"),
-        ({**GOOD, "expected": "(", "compare": "regex"}, "expects a pattern that is none"),
+        ({**GOOD, "expected": "(", "compare": "regex"}, "expects an invalid pattern"),
         ({**GOOD, "expected": "x", "compare": "json"}, "compare json takes one"),
         ({**GOOD, "compare": "labels"}, "has no labels to choose from"),
         ({**GOOD, "compare": "labels", "labels": ["a"]}, "which is not among its labels"),

@@ -92,7 +92,7 @@ def test_a_language_model_translates_what_an_ear_wrote_down(rows: Any, host: Fak
 
 @pytest.mark.parametrize(
     ("into", "why"),
-    [("de", "translates what it hears into en alone, and de is wanted"), ("sw", "knows en alone, and sw is wanted")],
+    [("de", "translates speech into en alone, and de is wanted"), ("sw", "knows en alone, and sw is wanted")],
 )
 def test_what_nobody_translates_into_is_refused_by_name_with_what_would_do_it(
     rows: Any, media: Path, into: str, why: str
@@ -108,7 +108,7 @@ def test_a_host_without_the_door_is_not_asked_to_translate(rows: Any, media: Pat
     rows(DOORLESS)
     with pytest.raises(NoRoute) as error:
         plan(media / "french.flac", model="cloud/locked", **ASKED)
-    assert any("nobody says that cloud has /audio/translations" in reason for reason in error.value.reasons)
+    assert any("it is not stated that cloud has /audio/translations" in reason for reason in error.value.reasons)
 
 
 def test_a_model_that_knows_one_language_is_not_taken_for_a_translator(rows: Any, media: Path) -> None:

@@ -156,7 +156,7 @@ def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wi
     assert {each.name: (each.most, each.room) for each in tables}.items() <= TABLES.items()
     assert len(tables) > len(TABLES) // 2
     grew = Counter(each.name for each in tables if len(each) >= MORE)
-    assert grew["plans by their ids"] and grew["ways of chats by shape"] and grew["counts of texts by servers"]
+    assert grew["plans by their ids"] and grew["compiled plans by shape"] and grew["counts of texts by servers"]
     assert all(len(each) <= each.most and each.held <= (each.room or 0) for each in tables)
 
 

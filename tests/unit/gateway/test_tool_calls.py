@@ -118,7 +118,7 @@ def test_a_call_with_what_is_no_object_is_the_upstream_s_mistake(
         for path in ("/v1/messages", "/api/chat"):
             found = ask(path, stream=stream)
             assert found.status_code == 502, found.text
-            assert "called 'weather' with arguments that are not JSON object" in found.text
+            assert "called 'weather' with arguments that are not a JSON object" in found.text
         said = ask("/v1/chat/completions").json()["choices"][0]["message"]["tool_calls"][0]
         assert said["function"]["arguments"] == arguments
 

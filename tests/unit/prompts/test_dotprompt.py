@@ -114,7 +114,7 @@ def test_wishes_may_be_written_with_dots_as_dotprompt_has_them(tmp_path: Path) -
         ("---\next:\n  intermodal:\n    privat: [image]\n---\nhello", 4, "no key 'privat'"),
         ("---\next:\n  intermodal:\n    max_cost: free\n---\nhello", 4, "'free' does not fit"),
         ("---\next:\n  intermodal:\n    max_cost:\n---\nhello", 4, "null does not fit"),
-        ("---\next:\n  intermodal:\n    media: {foto: image}\n---\nhello", 4, "no argument"),
+        ("---\next:\n  intermodal:\n    media: {foto: image}\n---\nhello", 4, "not an argument"),
         ("---\nconfig:\n  temperature: hot\n---\nhello", 3, "expected"),
         ("---\nmodel: x\n---\n\nhello\n{{#if a}}", 6, "unclosed"),
         ("a\n{{role 'sytem'}}b", 2, "'sytem' is no role"),

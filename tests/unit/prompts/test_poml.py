@@ -187,7 +187,7 @@ def test_expressions_are_javascripts(word: str, made: Any) -> None:
         ("<poml>\n<p>x\n</poml>", 3, "closes 'p' of line 2"),
         ("<poml>\n<p>x</p>", 1, "<poml> is not closed"),
         ("<poml>\n<!--\n-->\n<p>{{ a b }}</p></poml>", 4, "'b' is not read here"),
-        ("<poml>\n<output-schema>{</output-schema></poml>", 2, "no JSON"),
+        ("<poml>\n<output-schema>{</output-schema></poml>", 2, "not JSON"),
         (
             '<poml>\n<output-schema parser="eval">z.object({})</output-schema></poml>',
             2,

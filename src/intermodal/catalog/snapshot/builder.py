@@ -1,8 +1,8 @@
 """Build a snapshot (``file.py``) from published data: models.dev's for what models are, genai-prices' for money.
 
-Sources name hosts and models in their own ways; ``data/spellings.toml`` says which names mean the same. If two sources
-have a figure, both are kept: which one is used, and that they differ, is decided and shown where it is read. Fetching
-the packages is the caller's; nothing here downloads, installs or runs anything.
+Sources name hosts and models in their own ways; ``data/spellings.toml`` lists names that mean the same. If two sources
+have a figure, both are kept: the choice between them, and their difference, is made and shown where they are read.
+Fetching the packages is the caller's; nothing here downloads, installs or runs anything.
 """
 
 from __future__ import annotations
@@ -292,7 +292,7 @@ def _with_earlier(vectors: tuple[RateCard, ...], first: str, others: tuple[RateC
 
 
 class _Priced(NamedTuple):
-    """A source's prices, and the day from which its current price holds, "" if it does not say."""
+    """A source's prices, and the day from which its current price holds, "" if not stated."""
 
     by: str
     since: str
@@ -497,7 +497,7 @@ def wheel_version(wheel: str) -> str:
 def snapshot_from_wheels(fetched: Mapping[str, FetchedMember], hosts: Iterable[HostRow], *, made: str) -> BuiltSnapshot:
     """Build a snapshot from the members of ``PACKAGES``, by package name. ``made`` is the date (ISO).
 
-    Raises ConfigError when one of them is not what it was.
+    Raises ConfigError if one of them has changed its form.
     """
     with tempfile.TemporaryDirectory(prefix="intermodal-models-") as folder:
         path = Path(folder) / MODELS.member.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""The cheapest models with media input of every host: named by a verdict when no allowed endpoint keeps what is lost.
+"""The cheapest models with media input of every host: named by a verdict when no allowed endpoint keeps the needs.
 
 A catalog lists the hosts with consent and a few more. One of the thousands of other endpoints may cost a ninth, but
 searching them all at each start would cost more than planning. So they are searched when the snapshot is built, and
@@ -18,7 +18,7 @@ from intermodal.catalog.snapshot.file import SnapshotHeader, SnapshotRow
 from intermodal.catalog.types import FREE_TIER, Price
 
 KINDS = (("image",), ("audio",), ("video",), ("image", "audio"))
-# Tokens of a part and of an answer: a glance, a usual question, a long recording or many pages.
+# Tokens of input and answer: a glance, a usual question, a long recording or many pages.
 REQUESTS = ((300, 300), (1_500, 150), (15_000, 150))
 MODELS_PER_TIER = 3  # models of each tier for each kind and request
 JUDGE_MODELS = re.compile(r"guard|moderation|safety")  # classify a text as allowed, and answer nothing

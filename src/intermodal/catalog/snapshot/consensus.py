@@ -79,7 +79,7 @@ def _without(row: SnapshotRow, doubts: Iterable[tuple[_Field, str, DisputedCapab
 
 
 class AgreedCapabilities(Struct, frozen=True):
-    """A model over all its rows, () where none says; and its disputes."""
+    """A model over all its rows, () for unstated facts; and its disputes."""
 
     input: tuple[str, ...]
     output: tuple[str, ...]

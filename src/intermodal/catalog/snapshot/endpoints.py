@@ -1,7 +1,7 @@
 """Endpoints and hosts of the snapshot beyond those that shipped rows name.
 
 All of it is *declared* by published data only: such endpoints promise no token probabilities, and a forced JSON schema
-only if the data says so.
+only if the data states it.
 """
 
 from __future__ import annotations

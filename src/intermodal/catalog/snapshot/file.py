@@ -30,7 +30,7 @@ _TODO = "write it anew: intermodal models refresh"
 
 
 class SnapshotOrigin(Value):
-    """A published source of the snapshot. ``taken`` is the date of its data (ISO), "" if it does not say."""
+    """A published source of the snapshot. ``taken`` is the date of its data (ISO), "" if not stated."""
 
     name: str
     version: str
@@ -96,17 +96,17 @@ class SnapshotRow(Struct, frozen=True, array_like=True, gc=False):
 
     Attributes:
         host, name: the host, and the host's own name for it. id: ``vendor/model``, the same at every host.
-        tasks, input, output: what it does (``catalog/model_kinds.py``), () where no source says.
+        tasks, input, output: its capabilities (``catalog/model_kinds.py``), () if no source states them.
         price_in, price_out: USD per million tokens of a small request on the day the snapshot was made, as ``hosted``
-            chooses between the sources; None where neither says.
+            chooses between the sources; None if neither states it.
         context, max_output: tokens, as models.dev has them. window: context as genai-prices has it.
-        can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), where a source says so.
-        facts_by: who says modalities and limits, "" for models.dev.
+        can: ``tools``, ``reasoning``, ``json``, ``open`` (weights), if a source states them.
+        facts_by: source of modalities and limits, "" for models.dev.
         stated: models.dev's prices (one ``RateCard`` or null). prices: dated ones (vectors), by ``prices_by``, "" for
-            genai-prices. rivals: what others have for the same (``RivalPrice``), where it is something else.
-        doubts: what this row claims and others of the model contradict. What is not believed is not in ``input``,
+            genai-prices. rivals: differing prices of others (``RivalPrice``).
+        doubts: claims of this row that other rows of the model contradict. Disbelieved ones are not in ``input``,
             ``output`` and ``can``.
-        alias: stands for ``id`` in the endpoint's id where the host has this model under several names, "" elsewhere.
+        alias: stands for ``id`` in the endpoint's id if the host has this model under several names, "" otherwise.
     """
 
     host: str

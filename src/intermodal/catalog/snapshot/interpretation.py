@@ -1,4 +1,4 @@
-"""What a row of the snapshot means: a model, a price, an endpoint. Pure except for small data files.
+"""The meaning of a snapshot row: a model, a price, an endpoint. Pure except for small data files.
 
 Precedence: the catalog's own host or model row; then models.dev for limits and modalities, and litellm for models it
 lacks; for prices the source with the latest date (``builder.py``), models.dev if no other has any. A price of zero
@@ -125,7 +125,7 @@ def _as_billed(row: SnapshotRow, vector: RateCard) -> RateCard:
     return vector if found is None else msgspec.structs.replace(vector, unsaid=found.charges_for)
 
 
-# ---- what it is ----------------------------------------------------------------------------------
+# ---- model facts ---------------------------------------------------------------------------------
 
 
 class RowCapabilities(NamedTuple):
@@ -189,7 +189,7 @@ def source_evidence(header: SnapshotHeader, name: str) -> Evidence:
     return Evidence(level="declared", source=source, checked=origin.taken or header.made)
 
 
-# ---- what it costs -------------------------------------------------------------------------------
+# ---- prices --------------------------------------------------------------------------------------
 
 
 class EndpointPrices(NamedTuple):
@@ -200,7 +200,7 @@ class EndpointPrices(NamedTuple):
 
 
 def prices_of(row: SnapshotRow, header: SnapshotHeader) -> EndpointPrices | None:
-    """Return what the snapshot says a row costs; None if it does not say."""
+    """Return a row's prices in the snapshot; None if it has none."""
     seen = capabilities_of(row)
     dated, makes = rate_cards_of(row) if row.dated_prices else (), seen.output not in TOKENLESS_OUTPUTS
     if seen.tasks == _HEARD and not any(_OF_SOUND & vector.units.keys() for vector in rate_cards_of(row)):
@@ -222,7 +222,7 @@ def _hears(row: SnapshotRow) -> bool:
     return "audio" in ((own.input if own is not None else ()) or row.input)
 
 
-TOKENLESS_OUTPUTS: tuple[_Makes, ...] = (("embedding",), ("scores",))  # what comes out of these is no token
+TOKENLESS_OUTPUTS: tuple[_Makes, ...] = (("embedding",), ("scores",))  # outputs that are not tokens
 _OF_SOUND = frozenset({"audio_hours", "input_audio_hours", "input_audio_mtok"})
 
 
@@ -293,7 +293,7 @@ def _flat(vector: RateCard, tokens: int, evidence: Evidence, makes: bool, since:
     )
 
 
-# ---- what a host of the snapshot offers ----------------------------------------------------------
+# ---- offers of a host in the snapshot ------------------------------------------------------------
 
 
 # Names of models that hold a session, research on their own, or move a mouse.
@@ -331,7 +331,7 @@ def is_session_model(row: SnapshotRow) -> bool:
 
 
 def is_callable(row: SnapshotRow, protocol: Protocol = "openai") -> bool:
-    """Return whether intermodal can call this model over ``protocol``, as far as the snapshot says."""
+    """Return whether intermodal can call this model over ``protocol``, as far as the snapshot tells."""
     return (
         row.status != "deprecated"
         and not is_session_model(row)
@@ -380,8 +380,9 @@ def _like_pictures(price: Price) -> bool:
 
 
 def tool_support_of(row: SnapshotRow, header: SnapshotHeader) -> ToolSupport:
-    """Return whether a model takes tools. Only models.dev says so, and only for models with known modalities; unknown
-    if most other hosts contradict it."""
+    """Return whether a model accepts tools. Only models.dev states it, and only for models with known modalities;
+    unknown if most other hosts contradict it.
+    """
     if not row.input or not row.output:
         return ToolSupport()
     doubt = next((each for each in row.doubts if each.about == "tools"), None)

@@ -103,7 +103,7 @@ def check_standard_output(picture: str | None, *, as_json: bool) -> None:
 
 
 def same_file(one: str, other: str) -> bool:
-    """Whether two paths are one file, through links too."""
+    """Return whether two paths are one file, links included."""
     try:
         return os.path.samefile(one, other)
     except (OSError, ValueError):
@@ -157,8 +157,8 @@ MAX_JSON = 1 << 30  # bytes; a saved plan carries the bytes that came through st
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write beside the target and rename. Raises UsageError naming the path when that cannot be done.
 
-    A new file may be read by whom the umask lets, as any that a program makes; a ``private`` one by its owner alone.
-    One that is replaced keeps its mode.
+    Write a file as a whole or not at all. A new file gets the mode of the umask, a ``private`` one is its owner's
+    alone; a replaced file keeps its mode.
     """
     target = path.resolve() if path.is_symlink() else path
     try:
@@ -170,7 +170,7 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A noun as JSON. The file is its owner's only: it may hold what was asked."""
+    """Write a value as JSON, readable by its owner alone: it may hold the request."""
     try:
         encoded = msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -264,7 +264,7 @@ def _contents(item: Derived) -> list[tuple[str, bytes]]:
 
 
 WIDEST = 140  # columns of a timeline, where the terminal has more
-PIPED = 116  # and where nobody knows, as EXPLAIN
+PIPED = 116  # columns of a pipe, and the default where the width is unknown, as in EXPLAIN
 
 
 def write_picture(target: str, picture: str, *, quiet: bool = False) -> None:

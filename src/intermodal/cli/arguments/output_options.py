@@ -63,7 +63,7 @@ LABEL = "label"  # the best of the scores, by itself
 TRANSCRIPT_FORMATS = ("text", "json", "srt", "vtt")
 SPEECH_FORMATS = ("wav", "mp3")
 FORMATS = (*TRANSCRIPT_FORMATS, *SPEECH_FORMATS, *PICTURE_FORMATS)
-# What an option is for, by the parameter's name.
+# Explanations of options, by parameter.
 _FOR = {
     "schema_file": "json", "voice": "speech", "verbatim": "speech", "labels": "scores", "size": "image",
     "count": "image", "steps": "image", "guidance": "image", "sampler": "image", "strength": "image", "mask": "image",
@@ -74,7 +74,7 @@ _IMPLIED: Mapping[str, str] = {"wav": "speech", "mp3": "speech", "png": "image",
 
 
 def output_of(given: Mapping[str, Any]) -> Output:
-    """The output that the options describe together; one that says nothing alone implies its kind.
+    """Return the output that the options describe together; an option that needs a kind of output implies it.
 
     Raises UsageError where two do not go together.
     """
@@ -112,7 +112,7 @@ def output_of(given: Mapping[str, Any]) -> Output:
 
 
 def _is_said(value: object) -> bool:
-    """Whether an option was given; a number that is 0 is one that was."""
+    """Return whether an option was given; 0 counts as given."""
     return value is not None and value is not False and value not in ("", ())
 
 
@@ -150,7 +150,7 @@ def _json(given: Mapping[str, Any]) -> JsonOutput:
 
 
 def _speech(given: Mapping[str, Any]) -> SpeechOutput:
-    """The format as it is said, else as the file's name ends."""
+    """Return the stated format, else that of the file's name."""
     target = given.get("to") or ""
     form: Literal["wav", "mp3"] = given["form"] or ("mp3" if target.lower().endswith(".mp3") else "wav")
     return SpeechOutput(format=form, voice=given.get("voice") or "", verbatim=bool(given.get("verbatim")))
@@ -162,7 +162,7 @@ def _scores(given: Mapping[str, Any]) -> ScoresOutput:
 
 
 def image_output(given: Mapping[str, Any]) -> ImageOutput:
-    """The output that the options describe; the format as it is said, else as the file's name ends."""
+    """Return the output that the options describe; the format as stated, else that of the file's name."""
     form: PictureFormat | Literal[""] = given["form"] or SUFFIXES.get(Path(given.get("to") or "").suffix.lower(), "")
     return ImageOutput(
         size=_size(given.get("size") or ""),
@@ -227,7 +227,7 @@ _SUFFIXES: Mapping[str, str] = {".wav": "wav", ".wave": "wav", ".mp3": "mp3"}
 
 
 def _check_suffix(suffix: str, form: str, target: str) -> None:
-    """A file whose name says one format must not hold another."""
+    """Refuse a file whose suffix contradicts the format."""
     if suffix and suffix not in _SUFFIXES:
         raise UsageError(
             f"speech is written as WAV or MP3, not as {suffix}", where=f"--to {target}",

@@ -71,7 +71,7 @@ def _amount(said: str, text: str, units: Mapping[str, float], what: str) -> floa
 
 
 def conditions(licence: str) -> list[Any]:
-    """The options that say on which conditions a model and a host may be used. ``licence``: what holds unstated."""
+    """The options that restrict models and hosts. ``licence``: the default."""
     return [
         click.option("--licence", type=click.Choice(LICENCES), default=None,
                      help=f"commercial: no model whose licence does not permit commercial use.  [default: {licence}]"),
@@ -101,13 +101,13 @@ def with_conditions(licence: str) -> Callable[[F], F]:
 
 
 def svg_option(draws: str) -> Callable[[F], F]:
-    """``--svg``, as ``svg_file``: a picture in a file, or on standard output. ``draws``: what help says of it."""
+    """``--svg`` as ``svg_file``: write a picture to a file or to standard output. ``draws``: its help text."""
     return click.option("--svg", "svg_file", type=click.Path(dir_okay=False, allow_dash=True), default=None,
                         metavar="FILE", help=f"{draws}; - for standard output.")  # fmt: skip
 
 
 def html_option(writes: str) -> Callable[[F], F]:
-    """``--html``, as ``html_file``: a page in a file. ``writes``: what help says of it."""
+    """``--html`` as ``html_file``: write a page to a file. ``writes``: its help text."""
     return click.option("--html", "html_file", type=click.Path(dir_okay=False), default=None, metavar="FILE",
                         help=f"{writes}.")  # fmt: skip
 
@@ -189,7 +189,7 @@ def request_options(function: F) -> F:
 
 
 def stated(*, but: tuple[str, ...]) -> list[str]:
-    """Options somebody wrote for the running verb, besides those in ``but`` (by parameter name)."""
+    """Return the options that the user set for the running command, except those in ``but`` (by parameter name)."""
     context = click.get_current_context()
     found = []
     for parameter in context.command.params:
@@ -231,8 +231,9 @@ def build_request(
 
 
 def policy_options(given: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """What the options say of the policy and of sampling, by the names of ``make_request``; what was not said in them
-    is not there, but for what is empty. Raises UsageError."""
+    """Return the policy and sampling options by the names of ``make_request``; options that were not set are absent,
+    except empty ones. Raises UsageError.
+    """
     from intermodal import request_builder
 
     options: dict[str, Any] = {
@@ -288,7 +289,7 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
     if not files and _misses_a_file(prompt):
         raise UsageError("there is no such file", where=prompt, todo="check the path; a question has more than a name")
     if files and isinstance(output, ScoresOutput | EmbeddingOutput) and _names_a_file(prompt):
-        return "", [prompt, *files]  # nothing is asked about files that are scored or become a vector
+        return "", [prompt, *files]  # files that are scored or embedded need no question
     if prompt.startswith("@"):
         prompt = _prompt_of_file(prompt)
     if prompt == "-":
@@ -304,7 +305,9 @@ def _asked(prompt: str, files: list[str], output: Output) -> tuple[str, list[str
 
 
 def _prompt_of_file(word: str) -> str:
-    """The text of ``@prompt.txt``; ``@`` before what is no file is a letter, where it cannot be meant as one."""
+    """Return the text of ``@prompt.txt``. Without such a file the ``@`` belongs to the text, unless a file was clearly
+    meant.
+    """
     from intermodal.media.fetch import read_text_file
     from intermodal.prompts.formats import format_of
 
@@ -374,13 +377,13 @@ def _flat(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
 
 
 def part_names(files: tuple[str, ...]) -> set[str]:
-    """What the parts made of these arguments are called in a plan."""
+    """Return the names that parts made of these arguments have in a plan."""
     from urllib.parse import urlsplit
 
     names = {"prompt"}
     for file in files:
         names |= {"stdin" if file == "-" else file, Path(file).name}
-        with suppress(ValueError):  # an address that is none: fetching says so
+        with suppress(ValueError):  # an invalid address: fetching reports it
             names.add(Path(urlsplit(file).path).name if "://" in file else file)
     return names - {""}
 
@@ -388,8 +391,8 @@ def part_names(files: tuple[str, ...]) -> set[str]:
 def _labels(lists: tuple[str, ...], files: tuple[str, ...]) -> tuple[str, ...]:
     """Privacy labels. That each fits something is found out when the files are open: they may hold others.
 
-    A comma parts labels. A plan calls what is in a file "letter.eml, call.wav": words that name nothing by
-    themselves belong to the file before them.
+    Split labels at commas. A plan names a file within another "letter.eml, call.wav": a word that names nothing by
+    itself belongs to the file before it.
     """
     names = part_names(files)
     found: list[str] = []
@@ -416,7 +419,9 @@ def _label(word: str) -> str:
 
 
 def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
-    """Pairs; the comma of "letter.eml, call.wav:text" parts nothing, since what is before it ends in no kind."""
+    """Return pairs; the comma of "letter.eml, call.wav:text" does not separate any, since the text before it ends in no
+    kind.
+    """
     pairs: list[str] = []
     for text in lists:
         rest = ""
@@ -436,7 +441,7 @@ def _releases(lists: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def keep_aspects(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """What ``--keep`` says, each aspect once. Raises UsageError for what is none."""
+    """Return the aspects of ``--keep``, each once. Raises UsageError for an unknown one."""
     return _aspects(_flat(lists))
 
 

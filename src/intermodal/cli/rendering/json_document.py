@@ -25,7 +25,7 @@ def print_document(kind: str, body: Any) -> None:
     document = {"kind": f"intermodal.{kind}", "version": DOCUMENT_VERSION, **plain}
     try:
         text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-    except UnicodeEncodeError:  # a file name that is not text; ASCII can still say it
+    except UnicodeEncodeError:  # a file name that is not valid text is escaped to ASCII
         import json
 
         text = json.dumps(document, indent=2)
@@ -34,7 +34,7 @@ def print_document(kind: str, body: Any) -> None:
 
 
 def plain_data(value: Any) -> Any:
-    """A noun as plain data with every field there: who reads a document need not know what was left out."""
+    """Return a value as plain data with every field present, so that readers need not know the defaults."""
     if isinstance(value, msgspec.Struct):
         config = value.__struct_config__
         tag = {config.tag_field: config.tag} if config.tag_field else {}

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class ModelTableRow(NamedTuple):
-    """What both have. ``endpoint`` is None for a row of the snapshot that no plan chooses from now.
+    """The fields of both kinds of rows. ``endpoint`` is None for a row of the snapshot that plans cannot choose now.
 
     Attributes:
-        input: kinds that can be sent to it; ``also``: kinds the model takes and this host's wire does not carry.
-        price_in, price_out: USD per million tokens, None where nobody says.
-        missing, todo: what keeps it from being called, and what to do; "" when nothing does.
+        input: kinds that can be sent to it; ``also``: kinds the model accepts and this host's protocol does not carry.
+        price_in, price_out: USD per million tokens, None if unknown.
+        missing, todo: why it cannot be called, and the fix; "" if it can.
     """
 
     id: str
@@ -106,7 +106,7 @@ def all_rows(catalog: Catalog, snapshot: Snapshot, rows: Iterable[SnapshotRow]) 
 
 
 def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
-    """What keeps it from being called, and what to do; "" and "" when nothing does. Consent comes first."""
+    """Return why it cannot be called, and the fix; "" and "" if it can. Missing consent comes first."""
     from intermodal.planner.catalog_index import is_allowed
 
     if not is_allowed(endpoint, catalog):
@@ -114,7 +114,7 @@ def what_is_missing(endpoint: Endpoint, catalog: Catalog) -> tuple[str, str]:
     return (endpoint.missing, endpoint.todo) if not endpoint.ready else ("", "")
 
 
-# ---- what is asked for ---------------------------------------------------------------------------
+# ---- selection -----------------------------------------------------------------------------------
 
 
 def passes_filters(each: ModelTableRow, given: Mapping[str, Any]) -> bool:
@@ -140,7 +140,7 @@ def is_named(each: ModelTableRow, name: str, exactly: bool) -> bool:
 
 
 def sort_rows(found: list[ModelTableRow], by: str) -> list[ModelTableRow]:
-    """Sorted, what is not known last; unsorted they stand as plans know them, then by id."""
+    """Sort rows, unknown values last; by default in the planner's order, then by id."""
     keys: dict[str, Any] = {
         "price": lambda each: (each.price, each.id),
         "context": lambda each: (-(each.context or 0), each.id),
@@ -150,7 +150,7 @@ def sort_rows(found: list[ModelTableRow], by: str) -> list[ModelTableRow]:
     return sorted(found, key=keys[by]) if by else found
 
 
-# ---- how it is said --------------------------------------------------------------------------------
+# ---- rendering -------------------------------------------------------------------------------------
 
 
 def input_kinds(each: ModelTableRow) -> str:
@@ -187,7 +187,7 @@ def price_of(each: ModelTableRow) -> str:
 
 
 def price_words(price: Price) -> str:
-    """What it costs, in the unit it is sold by."""
+    """Return the price in the unit of sale."""
     from intermodal.cli.rendering.tables import money
 
     least = f", {price.least_seconds:g} s at least" if price.least_seconds else ""

@@ -57,7 +57,7 @@ class Progress:
             self._line(f"{self._titles.get(event.step, '')} {_bar_text(event.fraction)} {event.note}".rstrip())
         elif isinstance(event, StepFinished):
             self._titles.pop(event.actual.step, None)
-            if self._titles:  # another one goes on beside it
+            if self._titles:  # another step is still running
                 self._line(f"{next(iter(self._titles.values()))} …")
         elif isinstance(event, Note):
             self._say(f"note: {event.text}")
@@ -85,8 +85,7 @@ class Progress:
 
 
 class ProgressBar:
-    """A line that moves while many things are done, until the block ends: it is called with how many are done, of how
-    many, and what to say beside.
+    """A line that moves during long work, until the block ends: called with the number done, the total, and a text.
 
     It comes with the first of them, as there may be none. ``at_once``: before that, where it is sure that there are.
     """

@@ -48,7 +48,7 @@ def unusable(server: DiscoveredServer) -> str:
 
 
 def model_words(model: DiscoveredModel) -> str:
-    """What a server says of a model, in one line."""
+    """Return a server's facts about a model in one line."""
     from intermodal.cli.rendering.tables import count
 
     words = [f"takes {'+'.join(model.input)}" if model.input else _MAKES.get(model.makes, "does not report its inputs")]
@@ -73,7 +73,7 @@ _MAKES = {
 
 
 def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[CapabilityLesson]:
-    """What was learned of endpoints and still holds."""
+    """Return the valid findings about endpoints."""
     from intermodal.today import today
 
     day, by_id = today(), {endpoint.id: endpoint for endpoint in endpoints}
@@ -91,7 +91,7 @@ def lesson_words(lesson: CapabilityLesson) -> str:
 
 
 def server_claims(endpoint: Endpoint, servers: tuple[DiscoveredServer, ...]) -> Iterator[tuple[str, str, str]]:
-    """About, what, and where it says so, of every claim of the server behind an endpoint."""
+    """Return every claim of the server behind an endpoint: subject, value, and source."""
     from intermodal.catalog.discovered_servers import server_root
 
     for server in servers:

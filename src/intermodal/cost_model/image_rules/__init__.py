@@ -1,4 +1,4 @@
-"""How each family of models turns a picture into tokens: one function a rule, with its source.
+"""The rules by which families of models turn a picture into tokens: one function a rule, with its source.
 
 ``image_tokens.py`` reads a rule string and calls the family's function.
 """

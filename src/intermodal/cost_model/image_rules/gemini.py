@@ -1,7 +1,7 @@
 """Gemini's pictures: crops of 258 tokens (2.x), or a budget by media resolution (3.x).
 
-Sources: Google, "Understand and count tokens" and "Media resolution", as of 2026-11. Both describe, neither is a
-formula that was checked against countTokens here, so what they leave open is a range.
+Sources: Google, "Understand and count tokens" and "Media resolution", as of 2026-11. Both are descriptions, and no
+formula was checked against countTokens here, so what they leave open is a range.
 """
 
 from __future__ import annotations

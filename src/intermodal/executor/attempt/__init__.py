@@ -1,2 +1,1 @@
-"""One call of a step, attempt by attempt: when it is sent again, what it may cost, and what it teaches of its
-endpoint."""
+"""The attempts of one call of a step: retries, cost accounting, and learning about the endpoint."""

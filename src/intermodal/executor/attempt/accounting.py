@@ -1,4 +1,4 @@
-"""What an attempt costs: its charge by how it ended, and its bill by the usage that came back. Pure.
+"""Cost accounting of an attempt: its charge by outcome, and its bill by the reported usage. Pure.
 
     ended                                   row           cost                                   breaker
     with an answer whose usage is known     settled       by its usage                           works
@@ -38,12 +38,12 @@ ClosedState = Literal["settled", "estimated", "void"]
 
 
 class Charge(NamedTuple):
-    """How an attempt's row is closed.
+    """The state and cost that close an attempt's row.
 
     Attributes:
-        state: as the row's.
-        cost: USD, None when nobody can know it.
-        maybe_paid: it may have cost money.
+        state: the state of the row.
+        cost: USD, None if it cannot be known.
+        maybe_paid: the attempt may have cost money.
     """
 
     state: ClosedState
@@ -96,7 +96,7 @@ def charge_failure(error: IntermodalError, estimated: Quantity, *, sent: bool, b
 
 
 def charge_cancel(estimated: Quantity, *, sent: bool) -> Charge:
-    """Return the charge of an attempt that was abandoned: what it made until then is unknown."""
+    """Return the charge of an attempt that was abandoned: its output until then is unknown."""
     return _unknown(estimated) if sent else _VOID
 
 
@@ -248,10 +248,10 @@ def reported_usage(usage: WireUsage, out: int | None) -> Usage:
     )  # fmt: skip
 
 
-_SILENT = (("embedding",), ("scores",))  # what models make that write nothing
+_SILENT = (("embedding",), ("scores",))  # outputs of models that write no tokens
 
 
-# A host's word for how it served a call -> what a vector calls that; others are tiers by their own name.
+# A host's word for the service tier of a call -> the rate card's; other tiers keep their name.
 _BATCH = {"batch": {"processing": "batch"}}
 
 _KINDS = {"audio": "audio", "image": "image", "document": "image", "video": "video"}  # pages are billed as pictures
@@ -273,10 +273,10 @@ def settle(
         moment: of the call, UTC: 2026-11-25, or 2026-11-25T09:30; "" is any day.
         made: pictures that came back.
 
-    What runs on this machine and has no price is free. A price per second, page, character or picture settles alone
-    where there is one for this kind of work, but that seconds of sound in a chat are billed beside its tokens;
-    otherwise tokens do. Where the usage does not tell modalities apart, the dearest reading of it counts, so that no
-    budget is overdrawn unseen.
+    Calls on this machine without a price are free. A price per second, page, character or picture applies alone where
+    the endpoint has one for this kind of work, except that seconds of audio in a chat are billed in addition to its
+    tokens; otherwise tokens are billed. Where the usage does not break tokens down by modality, its most expensive
+    reading counts, so that no budget is exceeded unnoticed.
     """
     price = endpoint.price_on(moment.partition("T")[0])
     if made and price.picture is not None and not price.unsaid:
@@ -322,7 +322,7 @@ def _with_steps(price: Price, work: Work, *, chats: bool) -> dict[str, rate_card
 
 
 def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
-    """``chats``: sound goes in beside text, whose tokens are billed beside its seconds; an ear's are not."""
+    """Return USD by unit. ``chats``: text tokens are billed besides audio seconds, unlike transcription."""
     if work.audio_seconds and price.second is not None and not (chats and price.input_mtok is not None):
         return {"audio_hours": price.second * 3600}
     if (work.pages or work.megapixels) and price.page is not None:
@@ -342,9 +342,9 @@ def _units(price: Price, work: Work, chats: bool) -> dict[str, float]:
     return {name: usd for name, usd in stated.items() if usd is not None}
 
 
-# ---- what was counted ------------------------------------------------------------------------------
+# ---- counts ----------------------------------------------------------------------------------------
 def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -> Iterator[dict[str, float] | None]:
-    """What a usage may mean, in counts that have prices; None where a count that costs something is not known."""
+    """Yield the possible readings of a usage, in priced counts; None where a count that costs money is unknown."""
     units = vector.units
     seconds = usage.seconds or work.audio_seconds
     if "input_mtok" not in units:
@@ -363,7 +363,7 @@ def _readings(vector: RateCard, usage: WireUsage, work: Work, *, silent: bool) -
         return
     given = usage.input_tokens or 0
     if seconds and not rate_cards.AUDIO_LENGTH_UNITS.isdisjoint(units) and "input_audio_mtok" not in units:
-        # Sound is billed by its length. Where its tokens are not told apart they count as text, the dearest reading.
+        # Sound is billed by its length. If its tokens are not reported apart they count as text, the dearest reading.
         told = _told(usage.input_by_modality, given)
         given -= told.pop("audio", 0)
         yield {**_given(usage, given, told), **made, "input_audio_seconds": seconds}
@@ -390,7 +390,7 @@ def _said(by_modality: tuple[tuple[str, int], ...], name: str) -> int:
 
 
 def _given(usage: WireUsage, given: int, kinds: Mapping[str, int]) -> dict[str, float]:
-    """Counts of what went in. What was cached and not told apart is text first, whose discount is the least.
+    """Return the input counts. Cached tokens without a breakdown count as text first, which has the smallest discount.
 
     No host has a price for cached video: it is billed in full.
     """
@@ -436,7 +436,7 @@ def _made(
 
 
 def _free(units: Mapping[str, rate_cards.Rate], way: str) -> bool:
-    """Whether tokens in, or out, have a price and it is nothing."""
+    """Return whether input or output tokens have a price and it is zero."""
     rates = [
         rate_cards.base_rate(rate)
         for name, rate in units.items()

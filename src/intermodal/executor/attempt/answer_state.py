@@ -60,8 +60,8 @@ def output_length(event: WireEvent) -> int:
 
 
 _LONGEST = 256  # characters; no vocabulary in use has a longer token, and those are runs of blanks or of one sign
-# A word begins with a letter or a figure and goes on to the next blank or ASCII sign; an apostrophe is a part of it. A
-# token holds at most one of them, in any vocabulary that cuts a text into words first, and one has 64 characters.
+# A word begins with a letter or digit and extends to the next blank or ASCII sign; an apostrophe belongs to it. A token
+# holds at most one word in any vocabulary that splits a text into words first; it has at most 64 characters.
 _WORD = re.compile(r"[^\W_][^\s!-&(-/:-@\[-`{-~]{0,63}")
 _SURE = 32  # characters of room, below which words are counted
 _AT_ONCE = 64 << 10  # characters whose words are listed to be counted, which takes half as long
@@ -105,7 +105,7 @@ class TokenLimiter:
         self._words = 0
         self._before = 0  # words before the text that was seen last
         self._chars = 0
-        self._last = ["", ""]  # what may be a part of a word: of the answer's words, and of what is beside them
+        self._last = ["", ""]  # the last character of the answer and of the reasoning, which may be part of a word
         self.room = free_room(limit)
 
     def over(self, text: str, *, beside: bool = False) -> bool:
@@ -134,9 +134,9 @@ class TokenLimiter:
         return text[: min(len(text) if found is None else found.start(), most * _LONGEST)]
 
 
-TIMES = 4  # so often in a row the same is said
+TIMES = 4  # repetitions in a row that count as a loop
 
-SHORTEST = 20  # characters of it, each sentence counted once: a column of thirty times "no" may be right
+SHORTEST = 20  # characters repeated, each sentence counted once: a column of thirty times "no" may be right
 
 _UNITS = 6  # sentences or lines that may alternate
 
@@ -434,7 +434,7 @@ def answer_notes(
 
 MAX_REPLY = MAX_DOCUMENT  # bytes of a reply that is not streamed
 
-_COUNTS = 2.0  # seconds after the finish reason in which a stream may say what it counts: some hosts add that up late
+_COUNTS = 2.0  # seconds after the finish reason in which a stream may still report its usage: some hosts count late
 
 _LAST_WORD = 0.5  # seconds where it did, and only [DONE] is missing, which some hosts never send
 

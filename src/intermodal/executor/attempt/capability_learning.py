@@ -1,4 +1,4 @@
-"""What a call teaches about its endpoint: the limits that its errors name. Pure."""
+"""Limits of an endpoint, learned from the errors of its calls. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def lesson_from_error(error: errors.IntermodalError, job: CallJob) -> EndpointSh
         return EndpointShortcoming(endpoint=endpoint.id, lacks=given, said=words, build=endpoint.build)
     if isinstance(error, errors.UnsupportedModality):
         named = cast("Kind", error.kind)
-        # Where it does not say which of them it refuses, none of them is sent to it again.
+        # If it does not say which kind it refuses, none of them is sent to it again.
         lacks = (named,) if named in given else given
         found = EndpointShortcoming(endpoint=endpoint.id, lacks=lacks, said=error.what, build=endpoint.build)
         return found if lacks else None
@@ -47,7 +47,7 @@ def context_lesson(error: errors.IntermodalError, endpoint: Endpoint) -> Endpoin
 
 
 def _crashed(error: errors.CallError) -> bool:
-    """A runtime that went down over what it was given, with everything else that it was doing."""
+    """Return whether the runtime crashed over its input, along with everything else it was doing."""
     return isinstance(error, errors.RuntimeCrashed) or (isinstance(error, errors.Unreachable) and error.hung_up)
 
 

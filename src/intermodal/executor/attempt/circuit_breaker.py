@@ -8,7 +8,7 @@ that is down gets few more calls than are made. A resend is taken from the budge
 sent, so that calls that wait concurrently cannot take the same one. Times are handed in; nothing here waits.
 
 ``TrackedCall`` is one call as the breaker counts it. The executor and direct mode both use it, so an endpoint has one
-state whichever way it is called.
+state however it is called.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ SUSPICION_SECONDS = (
 PROBE_INTERVAL = 5.0  # seconds between two probes of an endpoint that is down
 RESENDS_PER_CALL = 0.1  # resends that each call allows its host
 RESENDS_PER_SECOND = 2.0  # resends a second that are always allowed
-MOST_SAVED_PER_SECOND = 10.0  # how many of these may be saved up: what a handful of calls side by side needs
-TOOL_LISTS = 256  # of tools, of which it is known who had no room for them
+MOST_SAVED_PER_SECOND = 10.0  # how many of these may accumulate: enough for a handful of concurrent calls
+TOOL_LISTS = 256  # tool lists remembered per endpoint that had no room for them
 MOST_SAVED_PER_CALL = 100.0  # how many of the share may be saved up
 
 
@@ -49,7 +49,7 @@ class _Breaker:
 
 @dataclass
 class _Exploration:
-    passed: int = 0  # requests that might have asked it, since the last that did
+    passed: int = 0  # requests it was passed over for since the last that called it
     asked: int = 0
 
 
@@ -87,7 +87,7 @@ class EndpointHealth:
             "lists of tools that were too long", TOOL_LISTS
         )
 
-    # ---- what they turned out not to take ------------------------------------------------------
+    # ---- learned refusals ----------------------------------------------------------------------
 
     def learn(self, shortcoming: EndpointShortcoming, now: float) -> None:
         """Record a limit of an endpoint. A suspicion is not stored, and expires after ``SUSPICION_SECONDS``."""
@@ -176,7 +176,7 @@ class EndpointHealth:
     def _closed(self, endpoint: str) -> _Breaker | None:
         breaker = self._breakers.pop(endpoint, None)
         if breaker is not None and breaker.failures >= FAILURES_TO_OPEN:
-            self._explorations.pop(endpoint, None)  # what it was asked while it was down taught nothing
+            self._explorations.pop(endpoint, None)  # exploring it while it was down taught nothing
         return breaker
 
     def _fails(self, call: TrackedCall, now: float, *, spoke: bool) -> None:
@@ -196,8 +196,8 @@ class EndpointHealth:
     def should_explore(self, endpoint: str, now: float) -> bool:
         """Return whether the next request whose plan explores this endpoint is to call it first.
 
-        That is one request of ``EXPLORED_EVERY``, and ``EXPLORED_MOST`` in all. An endpoint that is down is probed as
-        the breaker allows. A request that is told no counts as one that did not explore.
+        One request in ``EXPLORED_EVERY`` explores, and ``EXPLORED_MOST`` in total. An endpoint that is down is probed
+        as the breaker allows. A request for which this returns False counts as one that did not explore.
         """
         if self.paused_for(endpoint, now):
             return False
@@ -222,7 +222,7 @@ class EndpointHealth:
         found.passed, found.asked = 0, found.asked + 1
         return found.asked
 
-    # ---- how long an endpoint asked us to wait ---------------------------------------------------
+    # ---- retry-after of endpoints ----------------------------------------------------------------
 
     def pause(self, endpoint: str, until: float) -> None:
         self._paused[endpoint] = until
@@ -266,8 +266,8 @@ class TrackedCall:
     """One call, from ``EndpointHealth.begin`` until it ended or was abandoned. Only the first of several ends counts.
 
     The first word shows that the endpoint works: a probe has succeeded, and no other call waits for the rest of a long
-    answer. An answer that breaks off later counts as a failure after all, in a row with those before it. A client that
-    stops reading says nothing about the endpoint.
+    answer. An answer that breaks off later still counts as a failure, consecutive with those before it. A client that
+    stops reading reveals nothing about the endpoint.
     """
 
     __slots__ = ("_over", "_spoke", "_upstreams", "endpoint")
@@ -307,7 +307,7 @@ class TrackedCall:
 
 
 def concerns_endpoint(error: errors.IntermodalError) -> bool:
-    """Return whether an error says anything about the endpoint: it was called, or could not be reached."""
+    """Return whether an error concerns the endpoint: it was called, or could not be reached."""
     if error.stale or not isinstance(error, errors.CallError):
         return False
     return error.sent or isinstance(error, errors.Unreachable)

@@ -50,7 +50,7 @@ class AllowanceExceeded(BudgetExceeded):
 
 
 def original_failure(error: IntermodalError, before: IntermodalError | None) -> IntermodalError:
-    """Return the failure before, where ``error`` only says that the allowance has no room for another attempt."""
+    """Return the earlier failure if ``error`` only states that the allowance has no room for another attempt."""
     if before is None or not isinstance(error, AllowanceExceeded):
         return error
     before.todo = error.hints.what
@@ -58,11 +58,11 @@ def original_failure(error: IntermodalError, before: IntermodalError | None) -> 
 
 
 class RunLedger:
-    """What one run has spent and reserved, in USD."""
+    """The money that one run has spent and reserved, in USD."""
 
     def __init__(self, store: Store, run: str, max_cost: float, allowance: AllowanceLike | None = None) -> None:
         self.run = run
-        self.answer = "other"  # kind of answer that was asked for: ``cost_model/answer_length.py``
+        self.answer = "other"  # kind of answer: ``cost_model/answer_length.py``
         self.effort = NO_THINKING_REQUEST  # at which it is to be thought about
         self.max_cost = max_cost
         self.spent = 0.0
@@ -72,7 +72,7 @@ class RunLedger:
         self.asked = set[str]()  # endpoints that something was sent to, since the route was taken
         self._store = store
         self._allowance = allowance
-        self._taken = False  # an attempt took tokens, or may have
+        self._taken = False  # an attempt used tokens, or may have
         self._under_way = 0  # attempts
         # Writes the run's own row; taken by the first attempt, which has to write anyway.
         self.begin: Callable[[], None] | None = None
@@ -140,7 +140,7 @@ def reservation(
     ``asked``."""
     estimate = step.estimate
     high = upper_bound(estimate.cost) or 0.0
-    # A recording is heard as it came: what another step made for an ear is the sound of a film.
+    # A recording is transcribed as it is; sound that another step made for speech recognition is a film's.
     kind = FILM_SOUND if step.op == "transcribe" and input_steps(step) else ""
     if step.op == "generate":
         kind = reasoning_figure(answer, effort_key(thinking_request_sent(asked, endpoint.host)))
@@ -171,7 +171,7 @@ class AttemptEntry:
         self._open = True
         self._writing: asyncio.Future[str] | None = None
         self._later: asyncio.TimerHandle | None = None
-        # What costs nothing need not survive a loss of power: its row does not wait for the disk, nor a request for it.
+        # A free attempt need not survive a loss of power: neither its row nor the request waits for the disk.
         self._free = bound == 0
 
     def begin(self) -> None:
@@ -257,8 +257,8 @@ class AttemptEntry:
                 self._store, lambda: write(reserve() if reserve is not None else self._key, outcome)
             )
         except StoreError:
-            # An answer is not withheld for it: a row that stays open counts at its upper bound, and what is free at
-            # nothing. Of another there is no row, for it was never sent.
+            # The answer is not withheld: an open row counts at its upper bound, and a free one as nothing. Any other
+            # attempt without a row was never sent.
             if not self._key and not self._free:
                 raise
 
@@ -284,7 +284,7 @@ async def write_in_thread(write: Callable[[], T]) -> T:
 
 
 async def write_in_group_commit(store: Store, write: Callable[[], T], *, later: bool = False) -> T:
-    """Use the store in a commit that other runs share; shielded in the same way."""
+    """Run ``write`` in a commit that other runs share; shielded like ``write_in_thread``."""
     import anyio
 
     results: list[T] = []

@@ -15,11 +15,11 @@ from intermodal.executor.attempt.capability_learning import NEAR
 from intermodal.store.rows import Work
 
 EXACT = 0.85  # of our count where the text was counted by the model's own vocabulary
-ROUGH = 0.5  # where it was estimated: a token has between 2 and 8 characters in nearly all texts
+ROUGH = 0.5  # for estimated counts: in nearly all texts a token has between 2 and 8 characters
 
 
-# Rulers, tables and zeros are not: a vocabulary may have one token for 64 signs of a kind, or for three figures. A word
-# takes one at least, in any.
+# Rulers, tables and zeros do not count: a vocabulary may have one token for 64 signs of a kind, or for three digits. A
+# word takes at least one token in any vocabulary.
 _WORDS, _FIGURE = re.compile(r"[^\W\d_]+"), re.compile(r"\d")
 
 LEAST = 400  # tokens that have to be missing
@@ -41,7 +41,7 @@ def detect_truncated_prompt(
     """
     if endpoint.host.zone not in NEAR or counted is None or not work.text_tokens:
         return None
-    # Pictures and sound are left out of what is expected: what they weigh is known less well than text.
+    # Pictures and sound do not count: their tokens are known less well than those of text.
     expected = work.text_tokens * (EXACT if work.text_exact else ROUGH)
     if expected - counted < LEAST or not (work.text_exact or minimum_tokens(texts()) - counted >= LEAST):
         return None

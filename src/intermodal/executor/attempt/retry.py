@@ -1,4 +1,4 @@
-"""What follows a failed attempt: resend, reroute or stop; and the waits, breaker checks and budgets around it.
+"""The decision after a failed attempt: resend, reroute or stop; and the waits, breaker checks and budgets around it.
 
 ``decide`` is pure: no clock, no randomness. ``decide_next`` applies it to a call of a run. An error's class of retry
 and billing comes from the table in ``protocols/errors/``. Three rules stand above that table. After the first output
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from intermodal.plans.plan import Candidate
 
 MAX_PAID = 3  # attempts of one user call that may have cost money
-MAX_WAIT = 60.0  # seconds an endpoint may ask us to wait; asked for more, another route is better
+MAX_WAIT = 60.0  # seconds; if an endpoint states a longer wait, another route is better
 REROUTE_AFTER = 5.0  # seconds of these that are waited where another route is ready
 FIRST_WAIT = 1.0  # seconds; the width of the first full-jitter window, doubled for each further attempt
 NO_MORE = 1_000  # attempts: more than anything is resent
 LAST_WAIT = 8.0  # seconds; the widest window
 
-# How often the same endpoint is asked again; elsewhere never.
+# How often a request is sent to the same endpoint again; any other retry goes elsewhere.
 RESENDS: Mapping[errors.Retry, int] = {"resend": 2, "wait": 2, "once": 1}
 
 
@@ -50,7 +50,7 @@ class Reroute(Exception):
         given = step.estimate.input_tokens
         self.error = error
         self.endpoint = step.endpoint
-        self.size = given.high if given.known else None  # tokens of what it was sent
+        self.size = given.high if given.known else None  # tokens of the request
         self.sent = isinstance(error, errors.CallError) and error.sent
         self.step = step.id
         self.op = step.op
@@ -90,7 +90,7 @@ class RetryDecision(Value, frozen=True):
 
 
 class RetryLimits(Value, frozen=True):
-    """What the request's policy allows.
+    """The limits on retries in the request's policy.
 
     Attributes:
         pay_twice: reroute where that may pay a second time.
@@ -101,7 +101,7 @@ class RetryLimits(Value, frozen=True):
     resends: int | None = None
 
 
-# How a run says it, after the endpoint's name. Most specific class first; the first match decides.
+# The reason in a run's notes, after the endpoint's name. Most specific class first; the first match decides.
 _REASONS: tuple[tuple[type[errors.IntermodalError], str], ...] = (
     (errors.RateLimited, "is rate limited"),
     (errors.Overloaded, "is overloaded"),

@@ -1,8 +1,8 @@
 """Makes a step's call: one attempt after another, each with a row in the store, until one succeeds or a route is given
 up.
 
-``StepCaller.call`` is the retry loop; ``CallAttempt`` is one attempt: reserve, call the driver, settle. What follows a
-failed attempt is decided in ``retry.py``, what it costs in ``accounting.py``.
+``StepCaller.call`` is the retry loop; ``CallAttempt`` is one attempt: reserve, call the driver, settle. ``retry.py``
+decides how to proceed after a failed attempt, ``accounting.py`` computes its cost.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class ReplanReason(Value, frozen=True):
     """Why a plan may no longer be right.
 
     Attributes:
-        only_size: nothing is wrong but the size of what was made.
-        blocked: the route cannot go on as it is.
-        already_reported: the user is told of the reason anyway.
-        answers: the answer itself is wrong, so that the same steps again change nothing.
+        only_size: only the size of the product differs from the plan.
+        blocked: the route cannot continue as it is.
+        already_reported: the reason reaches the user in any case.
+        answers: the answer itself is wrong, so repeating the same steps changes nothing.
     """
 
     step: str
@@ -87,7 +87,7 @@ class ReplanRequested(Exception):
 
 
 class FinishedCall(Value, frozen=True):
-    """A call that succeeded: its result, and what all its attempts took."""
+    """A successful call: its result, and the actual figures of all its attempts together."""
 
     made: CallResult
     actual: Actual
@@ -105,11 +105,11 @@ class StepCaller:
         deadline: on the clock of the dependencies, None for none. started: when the run began, on the same clock.
 
     Attributes:
-        others: routes that are left.
-        force: call endpoints whose breaker is open or that asked to be left alone, as no other is left.
-        passed_over: endpoints that asked for a wait, each with the error that said so.
-        exploring: an endpoint that is being measured; it is not called again where it fails.
-        tried: the first attempt where it was made before the run began.
+        others: remaining routes.
+        force: call endpoints whose breaker is open or that asked for a pause, because no other is left.
+        passed_over: endpoints that asked for a pause, each with the error that stated it.
+        exploring: an endpoint that is being measured; it is not called again if it fails.
+        tried: the first attempt, if it was made before the run began.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class StepCaller:
         Raises Reroute where another endpoint may make the call, else the error of the last attempt.
         """
         tried, self.tried = self.tried, None
-        again = False  # it was asked before in this run, and is sent the same once more
+        again = False  # called before in this run, and about to be sent the same request once more
         if tried is None:
             if (shut := retry.breaker_error(self, job)) is not None:
                 raise Reroute(shut, job.step, shut.what, held=True)
@@ -293,7 +293,7 @@ class PriorAttempt:
         return ChatAnswer(self._events).made()
 
     def actual(self, before: tuple[float | None, ...]) -> Actual:
-        """What the step took."""
+        """Return the actual figures of the step."""
         usage = self._made.usage
         said = reported_usage(usage, usage.output_tokens)
         return Actual(step=self._step, seconds=self.seconds, usage=said, cost=self.ending.charge.cost)
@@ -335,7 +335,7 @@ class CallAttempt:
         self._moment = world.moment()
         self._peak: int | None = None
 
-    # ---- what the driver calls (job.Line) -----------------------------------------------------
+    # ---- the driver's callbacks (job.Line) ----------------------------------------------------
 
     @property
     def remaining(self) -> float | None:

@@ -74,7 +74,7 @@ def _transcript_texts(product: StepProduct, name: str) -> list[str]:
 
 
 def _read(product: StepProduct, name: str) -> list[str]:
-    if not product.pieces:  # pictures on pages whose text has all their words
+    if not product.pieces:  # pictures on pages whose text layer has all their words
         return []
     read = [any(line.text.strip() or line.unread for line in lines) for lines in product.lines]
     if not any(read):
@@ -133,15 +133,16 @@ WITHOUT_REMARK = ("language", "confidence")  # problems that ``remarks`` does no
 
 
 class CheckFinding(Value, frozen=True):
-    """The finding of a check. ``problem``: a word of ``Outcome.problem``, "size", or "" where all is well; ``said``: a
-    sentence."""
+    """The finding of a check. ``problem``: a value of ``Outcome.problem``, "size", or "" if the check passed; ``said``:
+    a sentence that describes it.
+    """
 
     problem: str = ""
     said: str = ""
 
 
 class CheckSubject(Value, frozen=True):
-    """What a check looks at: the step, its product, the facts of its part.
+    """The subject of a check: the step, its product, and the facts of its part.
 
     ``endpoint`` is None for a transform; ``language``: the speech's, as the user stated it; ``tokens``: of the text.
     """
@@ -256,7 +257,7 @@ def _reading(made: CheckSubject) -> CheckFinding:
 
 
 def _totals(made: CheckSubject) -> CheckFinding | None:
-    """What is wrong where a total is one digit away from what stands above it."""
+    """Return the finding for totals that are one digit off the sum of the amounts above."""
     found = [each for lines in made.product.lines for each in mismatched_totals(lines_to_text(lines))]
     return CheckFinding(problem="confidence", said=describe_mismatch(found, made.facts.name)) if found else None
 
@@ -294,7 +295,7 @@ def _of(count: int, lines: int) -> str:
 
 
 def _inspect_size(made: CheckSubject, characters: int) -> CheckFinding | None:
-    """What is wrong where far more letters were counted by their edges than were read."""
+    """Return the finding if far more letters were counted by their edges than were read."""
     pages = _read_pages(made)
     counts = [page.letters for page in pages] or [made.facts.letters]
     if made.facts.kind == "video" or _promised(made) < _TEXT or not all(count.known for count in counts):
@@ -321,7 +322,7 @@ def _promised(made: CheckSubject) -> float:
 
 
 def _size(made: CheckSubject) -> CheckFinding:
-    """Tokens of what a call made, or characters of what a transform made, against what was planned."""
+    """Compare the tokens that a call produced, or the characters of a transform, with the plan."""
     estimate = made.step.estimate
     if isinstance(made.step, Call):
         return _in_range(float(made.tokens), estimate.output_tokens, "tokens", made.facts.name)
@@ -365,7 +366,7 @@ def _stands_still(lines: list[str]) -> bool:
 
 
 def _repeats_every(words: list[str], size: int) -> bool:
-    """Whether some phrase of ``size`` words stands eight times in a row.
+    """Return whether some phrase of ``size`` words occurs eight times in a row.
 
     Then ``least`` words in a row are each the one a phrase before, and one of their places is a multiple of ``least``:
     only those places are compared, which costs a third of comparing every word.
@@ -409,7 +410,7 @@ _TOTAL = re.compile(
 
 
 class MismatchedTotal(Value):
-    """A total as it was read, its row's label, and what the amounts above it add up to; both in hundredths."""
+    """A total as it was read, its row's label, and the sum of the amounts above it; both numbers in hundredths."""
 
     label: str
     read: int
@@ -417,7 +418,7 @@ class MismatchedTotal(Value):
 
 
 def mismatched_totals(text: str) -> tuple[MismatchedTotal, ...]:
-    """Return the totals of a text in rows that differ from what is above them by one digit."""
+    """Return the totals in a text that differ in one digit from the sum of the rows above."""
     found: list[MismatchedTotal] = []
     items: list[int] = []  # since the rows of amounts began
     since: list[int] = []  # since the last total among them
@@ -464,14 +465,15 @@ def _rows(text: str) -> Iterator[tuple[str, int | None]]:
 
 
 def _with_one_apart(amount: int, sums: Sequence[int], items: Sequence[int]) -> bool:
-    """Whether a total is a sum in which one of the amounts is taken off, a discount that is written without a sign, or
-    is left out: a tax that is in the others already, a deposit, what was given."""
+    """Return whether a total equals a sum with one of the amounts subtracted (a discount written without a sign) or
+    left out (a tax already included in the others, a deposit, the cash tendered).
+    """
     apart = {some - amount for some in sums}
     return any(times * item in apart for item in items for times in (1, 2))
 
 
 def _by_one_digit(one: int, other: int) -> bool:
-    """Whether two numbers are the same but for one of their digits."""
+    """Return whether two numbers are equal except for one of their digits."""
     some, more = str(abs(one)), str(abs(other))
     return len(some) == len(more) and one * other > 0 and sum(a != b for a, b in zip(some, more, strict=True)) == 1
 

@@ -145,7 +145,7 @@ def _no_sum(name: str) -> str:
 
 
 class Converters(Value, frozen=True):
-    """What converts in a run, for the cache keys.
+    """The converters of a run with their settings, for the cache keys.
 
     Attributes:
         language: the stated language of speech. question: what descriptions are made for.
@@ -212,7 +212,7 @@ def _origin(part: PartFacts) -> ContentOrigin:
 
 
 def includes_question(step: Transform | Call) -> bool:
-    """Whether the plan has the question go along with what is described: not elsewhere where it is private."""
+    """Return whether the plan sends the question with a description request; a private one is not sent elsewhere."""
     return step.op == "describe" and bool(DescribeImages.of(step).question_digest)
 
 

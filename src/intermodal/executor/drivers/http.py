@@ -148,7 +148,7 @@ async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> 
     until = math.inf
     while not decoder.done:
         chunk = None
-        if decoder.complete:  # what comes is listened to, and does not prolong it
+        if decoder.complete:  # further pieces are read and do not extend the wait
             until = min(until, anyio.current_time() + trailing_timeout(counted=decoder.counted))
             with Deadline(until), suppress(errors.CallError):  # a connection that breaks now breaks off nothing
                 chunk = await anext(chunks, None)

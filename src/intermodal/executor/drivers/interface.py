@@ -49,7 +49,7 @@ class CallJob(Value, frozen=True):
 
 
 class ContrastiveScale(Value, frozen=True):
-    """How a contrastive model turns cosines into scores: times ``scale``, plus ``bias``, through its ``loss`` function.
+    """The scoring of a contrastive model: cosines times ``scale``, plus ``bias``, through its ``loss`` function.
 
     ``cut``: texts that are longer than the model reads.
     """
@@ -69,7 +69,7 @@ class HeadScores(Value, frozen=True):
 
 
 class CallResult(Value, frozen=True):
-    """What a driver returns.
+    """The result of a driver's attempt.
 
     Attributes:
         refusal: the model's reason for a refusal.
@@ -114,7 +114,7 @@ class CallResult(Value, frozen=True):
 
 
 class AttemptContext(Protocol):
-    """What a driver reports to while it works. ``key``: the host's API key, "" where it needs none."""
+    """The interface a driver reports to while it works. ``key``: the host's API key, "" if it needs none."""
 
     @property
     def key(self) -> str: ...

@@ -38,7 +38,7 @@ def steady(job: CallJob) -> CallJob:
 def unmarked(job: CallJob, marks: tuple[str, ...]) -> CallJob:
     """Return the job with the model's special tokens broken up in all content: only the template begins a turn.
 
-    What a client of a server elsewhere wrote is the client's business; this server is ours.
+    A client's text is the client's responsibility on a server elsewhere; this server is ours.
     """
     found = special_tokens(marks, known=False)
     chat = None if job.chat is None else without_special_tokens(job.chat, found)

@@ -293,7 +293,7 @@ async def _parsed(run: RouteRun, job: CallJob, done: FinishedCall, schema: JsonO
 
 
 def _loops(done: FinishedCall, schema: JsonOutput | None) -> bool:
-    """Whether an answer repeats itself, stopped or not. JSON has equal lines."""
+    """Return whether an answer repeats itself, stopped or not. JSON may have equal lines."""
     return done.made.looped or (schema is None and checks.repeats(done.made.text))
 
 

@@ -31,7 +31,7 @@ from intermodal.request import JsonOutput, Request
 _NAMED = 5  # fields that a sentence names
 _SHOWN = 40  # characters of a value that it shows
 Ask = Callable[[JsonOutput], tuple[WireMessage, ...]]
-_REST = 0.1  # of the time that is left, kept for what comes after asking again
+_REST = 0.1  # share of the remaining time that is kept for work after the second call
 
 
 class JsonAnswer(Value, frozen=True):
@@ -53,7 +53,7 @@ def sources_of(
     facts: Facts,
     transcripts: Mapping[int, Transcript],
 ) -> EvidenceSources:
-    """What a model was given to answer from; no texts where no file came with the request.
+    """Return the texts that a model answered from; none if no file came with the request.
 
     The prompt counts where there are files: an answer may repeat it. ``transcripts``: by part.
     """
@@ -278,6 +278,6 @@ def _selected(data: dict[str, Any], part: _Part) -> dict[str, Any]:
 
 
 def _both(final: FinishedCall, first: FinishedCall, second: Actual) -> FinishedCall:
-    """The answer that is kept, with what both calls took and what it itself counted."""
+    """Return the answer that is kept, with the figures of both calls and its own usage."""
     actual = msgspec.structs.replace(add_actuals(first.actual, second), usage=final.actual.usage)
     return msgspec.structs.replace(final, actual=actual)

@@ -37,11 +37,11 @@ class CommitGate:
         self._held.clear()
 
     def correct(self, text: str) -> None:
-        """What is shown in place of the words that are held; what was thought stays."""
+        """Replace the words that are held back by ``text``; reasoning stays."""
         self._held = [*(pending for pending in self._held if isinstance(pending, Thought)), text]
 
     async def finish(self) -> None:
-        """What was held until the whole answer was found good."""
+        """Show the words that were held back until the whole answer was found valid."""
         if not self.committed and any(isinstance(pending, Thought) or pending.strip() for pending in self._held):
             await self._commit()
 

@@ -26,7 +26,7 @@ _TYPES: Mapping[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "
 
 
 async def draw(run: RouteRun, step: Call) -> Finished:
-    """The only call of a route that makes pictures; everything before it makes words of what was given."""
+    """Make the only image call of a route; the steps before it turn inputs into text."""
     endpoint, output = run.state.endpoint(step), run.state.request.output
     assert isinstance(output, ImageOutput)
     stands_for = await run.stands_for(step, endpoint)
@@ -49,7 +49,7 @@ async def draw(run: RouteRun, step: Call) -> Finished:
 
 
 def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
-    """What a model that draws here is given to do; {} of any other."""
+    """Return the work of a model that generates images on this machine; {} for any other."""
     if endpoint.model.diffusion is None:
         return {}
     strokes = image_generation(endpoint.model.diffusion, run.state.request, run.state.opened.facts).strokes

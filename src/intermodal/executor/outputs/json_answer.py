@@ -1,8 +1,8 @@
 """Parses a JSON answer and validates it against its schema, within a budget of steps.
 
-Work that other people's input can make long does not block the event loop: what is short is done at once; what turns
-out to be longer starts anew in a thread, which yields the interpreter after each slice of steps. It ends with its
-budget, or when it is cancelled.
+Work that untrusted input can prolong does not block the event loop: short work is done at once; work that turns out to
+be longer starts again in a thread, which yields the interpreter after each slice of steps. It ends when its budget is
+spent or it is cancelled.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _value(body: str, begin: int, budget: StepBudget) -> tuple[ParsedAnswer, int
 
 
 def strip_code_fence(text: str) -> str:
-    """What stands in a fence of code that is all of a text, or the text, without blanks around it.
+    """Return the content of a code fence that is the whole text, or the text, without blanks around it.
 
     >>> strip_code_fence("```json\\n{}\\n```"), strip_code_fence(" {} ")
     ('{}', '{}')
@@ -193,9 +193,9 @@ _TURN = Lock()
 
 
 async def run_bounded(work: Callable[[StepBudget], T]) -> T:
-    """What ``work`` returns, done within a budget of steps. It may be begun twice.
+    """Return the result of ``work``, done within a budget of steps. It may be started twice.
 
-    Raises BudgetExhausted, and what ``work`` raises. Cancelling this ends the work, too.
+    Raises BudgetExhausted, and the exceptions of ``work``. Cancelling this also ends the work.
     """
     try:
         return work(StepBudget(INLINE))
@@ -212,7 +212,7 @@ async def run_in_thread(work: Callable[[StepBudget], T]) -> T:
     try:
         return await running
     finally:
-        budget.cancelled = True  # where this was cancelled, the thread goes on until it sees that
+        budget.cancelled = True  # if this was cancelled, the thread goes on until it notices
 
 
 def _in_turns(work: Callable[[StepBudget], T], budget: StepBudget) -> T:

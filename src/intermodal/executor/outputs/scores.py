@@ -45,8 +45,8 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MANY_CANDIDATES = 500  # of a host that returns as many as are requested
 MIN_LETTER_MASS = 0.05  # less of a model's probability on the letters than this, and it did not mean to answer with one
 
-# Of multilingual-e5-small, whose cosines lie close together (0.7 to 0.95). Fitted on the odd rows of
-# benchmarks/labelled.py; what it gives on the even ones is in benchmarks/results/scores.md.
+# For multilingual-e5-small, whose cosines lie close together (0.7 to 0.95). Fitted on the odd rows of
+# benchmarks/labelled.py; results on the even rows are in benchmarks/results/scores.md.
 TEMPERATURE = 0.004
 FITTED_OBJECTIVE: Objective = "contrastive"  # the objective of models it was fitted for
 HYPOTHESIS = "This is {}."  # a label as a sentence; by itself it scores 4 to 7 points worse there

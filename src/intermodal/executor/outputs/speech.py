@@ -28,13 +28,13 @@ from intermodal.request import Output, SpeechOutput, TextOutput
 from intermodal.store.rows import Work
 
 Answering = Callable[["RouteRun", Call], Awaitable[Finished]]
-MAX_LINE = 300  # characters of a line: a voice forgets its breath over longer ones, and progress comes line by line
+MAX_LINE = 300  # characters of a line: prosody suffers over longer ones, and progress is reported by line
 _QUOTED = 12  # letters of another alphabet that a note names
 
 _ENDS = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+|\n+|(?<=[。！？])")
 _PAUSES = re.compile(r"(?<=[,;:–—])\s+")
-# Signs of Markdown, which a voice reads out. Links keep their words; code keeps its own. What repeats in a sign cannot
-# be what follows it: each of these looks at a letter of a text a few times at most, however long the text is.
+# Markdown signs, which a voice would read out. Links keep their words; code stays. Repeated signs are never followed by
+# the same sign, so each pattern looks at a letter a few times at most, however long the text is.
 _FENCE = "```"
 _RULE = frozenset("|:- \t")
 _BEGIN = re.compile(r"\s{0,3}(#{1,6}|>|[-*+])\s+")
@@ -47,7 +47,7 @@ _SIGNS: tuple[tuple[re.Pattern[str], str], ...] = (
 _LATIN = frozenset(("cs", "da", "de", "en", "es", "fi", "fr", "hu", "it", "nl", "no", "pl", "pt", "ro", "sv", "tr"))
 
 
-# ---- what is spoken --------------------------------------------------------------------------------
+# ---- text to speak ---------------------------------------------------------------------------------
 
 
 def strip_markdown(text: str) -> str:
@@ -75,7 +75,7 @@ def _plain_line(line: str) -> str:
 def speech_lines(text: str, longest: int = MAX_LINE) -> tuple[str, ...]:
     """The sentences of a text, each in one line; long ones cut at a pause, else between two words.
 
-    What holds no letter or digit is no line: no voice has a sound for it.
+    A sentence without a letter or digit is left out: no voice has a sound for it.
 
     >>> speech_lines("Yes. It rains, and it is cold.\\n---\\nBye", longest=20)
     ('Yes.', 'It rains,', 'and it is cold.', 'Bye')

@@ -23,8 +23,8 @@ _LINE = re.compile(r"^\s*(\d{1,6})\s*[:.)\]]\s*(\S.*?)\s*$")
 
 
 def parse_lines(answer: str, transcript: Transcript) -> tuple[Segment, ...] | None:
-    """The translated stretches, each with the time and the speaker of what it translates; None where the lines of the
-    answer are not those that were given.
+    """Return the translated segments, each with the time and the speaker of its original; None if the lines of the
+    answer do not match those that were given.
 
     >>> said = Transcript(segments=(Segment(start=0, end=1, text="Oui."), Segment(start=1, end=2, text="Non.")))
     >>> [each.text for each in parse_lines("1: Yes.\\n2: No.", said)], parse_lines("Yes. No.", said)
@@ -47,7 +47,7 @@ def parse_lines(answer: str, transcript: Transcript) -> tuple[Segment, ...] | No
 
 
 def numbered_lines(transcript: Transcript) -> str:
-    """What is given to be translated: one stretch a line, with its number where there are several."""
+    """Return the text to be translated: one segment a line, numbered if there are several."""
     if len(transcript.segments) == 1:
         return transcript.segments[0].text.strip()
     return "\n".join(f"{place}: {' '.join(each.text.split())}" for place, each in enumerate(transcript.segments, 1))

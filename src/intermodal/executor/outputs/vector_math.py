@@ -9,7 +9,8 @@ from intermodal import errors
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """How near two vectors are, -1 to 1. Raises CallError for vectors of different lengths, which are of no one space.
+    """Return the cosine similarity of two vectors, -1 to 1. Raises CallError for different lengths, which share no
+    space.
 
     >>> cosine((1.0, 0.0), (2.0, 0.0))
     1.0

@@ -92,15 +92,15 @@ ModelInput = TextInput | ImageInput | AudioInput | VideoInput | DocumentInput
 
 
 class StepProduct(Value, frozen=True):
-    """What one step made.
+    """The product of one step.
 
     Attributes:
-        part: index of the part it stands for.
-        pieces: the inputs that a later step gets.
-        derived: what is kept for inspection; empty for images.
-        transcript, lines: what speech recognition or OCR returned.
+        part: index of the part it represents.
+        pieces: the inputs for later steps.
+        derived: content kept for inspection; empty for images.
+        transcript, lines: the results of speech recognition or OCR.
         looped: some of it was stopped because it repeated itself.
-        scenes: how many scenes the video has when frames were taken, 0 for anything else.
+        scenes: number of scenes in the video when frames were taken, 0 for anything else.
     """
 
     part: int

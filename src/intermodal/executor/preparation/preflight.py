@@ -70,7 +70,7 @@ def check_context_window(step: Call, endpoint: Endpoint, text: str, limit: int |
             step=step.id,
             sent=False,
         )
-    # Only a larger prompt changes anything: a reservation is never lowered below what was approved.
+    # Only a larger prompt changes the reservation, which never falls below what was approved.
     estimate = step.estimate
     if not estimate.input_tokens.known or counted <= estimate.input_tokens.high:
         return step
@@ -171,7 +171,7 @@ def _search_text(part: PartFacts) -> str:
 
 
 def _what(piece: ModelInput, kind: Kind) -> str:
-    """What a piece would hold if there were anything."""
+    """Return the kind of content that a piece would hold if it were not empty."""
     how = piece.source if isinstance(piece, TextInput) else ""
     if how == "said" or (not how and kind == "audio"):
         return SPEECH

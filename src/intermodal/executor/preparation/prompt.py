@@ -1,11 +1,12 @@
 """Builds the messages of a chat from the request and the prepared inputs. Pure.
 
-Text from media is data: it stands in a user message, never in a system, assistant or tool message, in a block that
-names its source and ends at a boundary word that no data of the message contains. A file may say anything, also "Text
-of contract.pdf:" or what looks like the user's question; so each block stands between two lines ``---bako``, like a
-part of a MIME message. Of seven forms tried with the smallest model (135M parameters; three questions, five words each)
-this one had most answers right: 14 of 15, where "up to [bako]" behind the label had 9. The word is a digest of all data
-of the message, so the same message has the same one every time (runs can be compared, a prompt cache holds).
+Text from media is data: it appears in a user message, never in a system, assistant or tool message, in a block that
+names its source and ends at a boundary word that no data of the message contains. A file may contain anything,
+including "Text of contract.pdf:" or an imitation of the user's question; so each block is enclosed by two lines
+``---bako``, like a part of a MIME message. Of seven formats tried with the smallest model (135M parameters; three
+questions, five words each) this one had the most correct answers: 14 of 15, where "up to [bako]" after the label had 9.
+The word is a digest of all data of the message, so the same message always has the same word (runs can be compared, and
+prompt caches stay valid).
 
 Invisible characters are removed from data, and chat template marks are broken up (``protocols/special_tokens.py``).
 The prompt stays as it is. Data comes first and the question last, since small models answer what they read
@@ -73,7 +74,7 @@ def label(what: str, name: str, page: int = 0) -> str:
     return f"{joined}, page {page}" if page else joined
 
 
-_PREPOSITIONS = {"read": "from", "seen": "in"}  # by the last word of what it is
+_PREPOSITIONS = {"read": "from", "seen": "in"}  # the preposition for a block, by the last word of its title
 _PLAIN = re.compile(r"[\w.()+-]+")
 _UNQUOTED = str.maketrans({'"': "'", "[": "(", "]": ")", "`": "'"})
 
@@ -123,7 +124,7 @@ def chat_messages(
     """
     made: list[WireMessage] = []
     found = special_tokens(marks)
-    carried: list[PromptItem] = []  # data that came with a message of another role: it goes into the user's next one
+    carried: list[PromptItem] = []  # data of a message of another role: it goes into the next message of the user
     index = 0
     for message in request.messages:
         turn = any(isinstance(part, TURN_PARTS) for part in message.parts)
@@ -249,8 +250,9 @@ def with_instruction(made: tuple[WireMessage, ...], instruction: str) -> tuple[W
 
 
 def with_repair(made: tuple[WireMessage, ...], answer: str, problem: str) -> tuple[WireMessage, ...]:
-    """Return the messages of the repair call: the invalid answer and what is wrong with it. No user has seen the
-    answer, and what it copied from a file is still data."""
+    """Return the messages of the repair call: the invalid answer and its problem. No user has seen the answer, and text
+    that it copied from a file is still data.
+    """
     ask = f"That is not valid: {problem}. Answer again, with only the corrected JSON."
     return (
         *made,

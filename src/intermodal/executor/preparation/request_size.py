@@ -23,7 +23,7 @@ from intermodal.quantity import exact
 from intermodal.request import JsonOutput
 from intermodal.store.rows import Work
 
-_PLAIN = (WireText, WireImage, WireAudio)  # what our rules weigh: films, documents and tools' words have none
+_PLAIN = (WireText, WireImage, WireAudio)  # parts that our token rules cover: not films or tool messages
 
 
 def measure_request(

@@ -159,7 +159,7 @@ def _servers(request: Request, catalog: Catalog) -> list[Endpoint]:
 
 
 def server_tokenizer(endpoint: Endpoint) -> str:
-    """How the vocabulary of a model is called that only its server has."""
+    """Return the tokenizer name of a model whose vocabulary only its server has."""
     return f"{_OWN}{endpoint.id}"
 
 

@@ -19,7 +19,7 @@ from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput,
 from intermodal.plans.numbers import clock
 
 _SPEECH: tuple[TextSource, ...] = ("said", "subtitle")
-_ORDER: tuple[TextSource, ...] = (*_SPEECH, "on screen", "seen")  # of what has the same time; then pictures
+_ORDER: tuple[TextSource, ...] = (*_SPEECH, "on screen", "seen")  # order of texts of one time; pictures come last
 _ROWS_OF_CUE = 4  # rows of a subtitle that is drawn into the picture, at its foot
 _AROUND = 1.0  # seconds by which a scene and a subtitle in it may miss each other
 _SAME_TEXT = 0.9  # of two texts of which one was read off a picture
@@ -31,7 +31,7 @@ NOTHING_FOUND: dict[TextSource, str] = {
 
 
 def is_timed(piece: ModelInput) -> bool:
-    """Whether a piece is of a moving picture."""
+    """Return whether a piece belongs to a video or an animation."""
     return (isinstance(piece, TextInput) and bool(piece.source)) or (isinstance(piece, ImageInput) and piece.at >= 0)
 
 
@@ -77,7 +77,7 @@ def _missing_lines(moving: Sequence[TextInput | ImageInput]) -> list[str]:
 
 
 def _merged(moving: Sequence[TextInput | ImageInput]) -> list[TextInput | ImageInput]:
-    """In the order of time, without what is empty or still the same, with speech that goes on in one piece."""
+    """Return the pieces in order of time, without empty or unchanged ones, and with continuing speech in one piece."""
     found: list[TextInput | ImageInput] = []
     last_on_screen = ""
     for piece in sorted(_without_repeated_subtitles(moving), key=_sort_key):
@@ -137,7 +137,9 @@ def _letters(text: str) -> str:
 
 
 def _matches_any(text: str, spoken: set[str]) -> bool:
-    """Whether a text is one of those. Read off a picture it may differ by a letter in ten, but in no figure."""
+    """Return whether a text is one of ``told``. Read from a picture it may differ in a tenth of its letters, but in no
+    digit.
+    """
     if text in spoken or not _LEAST_COMPARED <= len(text) <= _MOST_COMPARED or len(spoken) > _MOST_TEXTS:
         return text in spoken
     figures = [*filter(str.isdigit, text)]
@@ -157,7 +159,7 @@ def _continues(before: TextInput | ImageInput | None, piece: TextInput) -> bool:
 
 
 def _line_text(piece: TextInput) -> str:
-    """Its text; what is spoken in one line, as the rows of a subtitle are no lines of a text."""
+    """Return the text of a piece, speech in one line: the rows of a subtitle are not lines of a text."""
     return " ".join(piece.text.split()) if piece.source in _SPEECH else piece.text.strip()
 
 

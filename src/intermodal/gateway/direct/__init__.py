@@ -1,8 +1,8 @@
 """The direct path: chats whose plan is one call on a host that speaks the client's own API.
 
 The client's bytes go to the host with the host's model name and the plan's token limit, and the reply's bytes go back
-as they arrive. Budgets, circuit breakers, accounting, rows, metrics and spans are the executor's and the gateway's own.
-``compiled_plan.not_direct`` says which chats need more; the executor answers those.
+as they arrive. Budgets, circuit breakers, accounting, rows, metrics and spans are those of the executor and the
+gateway. ``compiled_plan.not_direct`` determines which chats need more; the executor answers those.
 
 engine, compiled_plan, direct_attempt      which chats are direct, their plan compiled once, one attempt
 upstream_response, transcoding             replies: buffered, streamed, or decoded and written again

@@ -47,7 +47,7 @@ class AnthropicStream(StreamedResponse):
         if found.type == "message_stop":
             return "done" if self.finish else self._unexplained(through)
         counted = self._counted_in(found)
-        if self.finish:  # it is over: what is counted is heard, and words are not
+        if self.finish:  # it has ended: usage is still read, words are not
             return ""
         for place, call, tool in found.started:
             self.calls[place] = (call, tool)
@@ -64,7 +64,7 @@ class AnthropicStream(StreamedResponse):
             self._place += 1
         elif found.type == "message_delta" and found.finish:
             if self._teller.wrong(self) is not None:
-                return "done"  # which is told before any end of it
+                return "done"  # reported before any end of the answer
             self._ending = True
             event = self._end_of(payload, counted or found.usage)
         through.append(_named(event, found.type))
@@ -78,11 +78,11 @@ class AnthropicStream(StreamedResponse):
     def _unexplained(self, through: list[bytes]) -> End:
         if not self._teller.reasonless:
             return super()._unexplained(through)
-        self.finish = "stop"  # which is written with what is told of the run
+        self.finish = "stop"  # written together with the run's metadata
         return "done"
 
     def _counted_in(self, found: AnthropicEvent) -> bytes:
-        """Note what it counts. Gives counts as clients read them where those of the host are none; else nothing."""
+        """Record the event's counts. Return counts in the client's format if the host's are invalid; else nothing."""
         if not found.usage:
             return b""
         self._counts = self._counts or AnthropicUsage()
@@ -91,7 +91,7 @@ class AnthropicStream(StreamedResponse):
         return b"" if plain else dumps(write_usage(self.usage or WireUsage()))
 
     def _heard(self, found: AnthropicEvent) -> AnthropicEvent:
-        """Note what it says, with characters that came in halves put together."""
+        """Record the event's text, with split characters joined."""
         if found.halved or self._halves.held:
             found = found._replace(text=self._halves.join(found.text))
         self.said |= found.alive
@@ -123,7 +123,7 @@ class AnthropicStream(StreamedResponse):
         self._succeed()
 
     def _come_whole(self, data: bytes) -> None:
-        """The encoder's own end is left out: ours has what is told of the run."""
+        """Send a whole reply as a stream, without the encoder's own end: ours holds the run metadata."""
         piece, events = self._reader.read(data), self._reread(data)
         if events is None:
             return

@@ -16,8 +16,9 @@ _rest = os.urandom(6)  # of this process; a child that was forked would share it
 
 
 def new_ids(now: float) -> tuple[bytes, bytes]:
-    """Two of 16 bytes: milliseconds, a count within them, and what tells this process from others. ``now``: seconds
-    since the epoch."""
+    """Return two IDs of 16 bytes: milliseconds, a count within them, and a mark of this process. ``now``: seconds since
+    the epoch.
+    """
     moment, one, other = int(now * 1000) << 16, next(_number), next(_number)
     return (
         _pack(moment | _VERSION | (one >> 12 & 0xFFF), _VARIANT | (one & 0xFFF), _rest),

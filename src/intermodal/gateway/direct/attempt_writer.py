@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from intermodal.store.attempt_journal import AttemptJournal
 
 _EVERY = 0.1  # seconds
-_LAST = 5.0  # seconds for it at the end: a store that is locked is waited for twice
+_LAST = 5.0  # seconds for the last write: a locked store is waited for twice
 _MOST = 20_000  # rows that wait for a store that does not take them
 
 
@@ -36,12 +36,12 @@ class AttemptWriter:
         self._waiting: list[DirectAttemptRow] = []
         self._slots: list[int] = []
         self._writing: asyncio.Task[None] | None = None
-        self._over = asyncio.Event()  # nothing more comes: what waits need not wait for others
+        self._over = asyncio.Event()  # no more rows come: those waiting are written at once
 
     def note(self, way: CompiledPlan, attempt: bytes, run: bytes, started: float) -> int:
         """Its place on the slate; -1 where nothing can be noted, so that nothing may be sent from here."""
         if self._broken and (self._writing is not None or time.monotonic() - self._broken < 1.0):
-            return -1  # until what waits was taken: the slate could tell of it, and has an end
+            return -1  # until the rows before it were taken: the journal could tell of it, and is bounded
         try:
             if self._slate is None:
                 self._slate = self._client.store.slate()
@@ -63,7 +63,7 @@ class AttemptWriter:
 
     @property
     def idle(self) -> bool:
-        """Whether everything that ended is in the store."""
+        """Whether all attempts that ended are in the store."""
         return self._writing is None
 
     async def _write(self) -> None:
@@ -82,7 +82,7 @@ class AttemptWriter:
         written = asyncio.wrap_future(store.together(lambda: store.passed(rows), later=True))
         try:
             await asyncio.shield(written)
-        except asyncio.CancelledError:  # whether it is made nobody here will know: what it is for stays on the slate
+        except asyncio.CancelledError:  # whether it commits cannot be known here: its rows stay in the journal
             written.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
         except StoreError:
@@ -97,22 +97,25 @@ class AttemptWriter:
                     self._slate.wipe(slot)
 
     async def close(self) -> None:
-        """Write what waits. What the store does not take in time stays on the slate, for whoever opens it next."""
+        """Write pending rows. Rows that the store does not take in time stay in the write-ahead journal for the next
+        process that opens it.
+        """
         self._over.set()
         if self._writing is not None:
             await asyncio.wait((self._writing,), timeout=_LAST)
-        if self._writing is not None:  # its commit goes on in a thread: nobody may begin another of the same rows
+        if self._writing is not None:  # its commit goes on in a thread: no other may begin with the same rows
             self._writing.cancel()
             await asyncio.wait((self._writing,))
-        self._broken = math.inf  # nothing is noted from here on: a slate made anew would be in the place of this one
+        self._broken = math.inf  # nothing is journalled from here on: a new journal would replace this one
         if self._slate is not None:
             self._slate.close()
             self._slate = None
 
 
 def _newest(rows: Sequence[DirectAttemptRow]) -> list[DirectAttemptRow]:
-    """What fits: all that may have cost money, of which there is no more than the slate has places, and of the rest
-    what came last."""
+    """Return the rows that fit: all that may have cost money, which never exceed the slots of the write-ahead journal,
+    and the latest of the rest.
+    """
     if len(rows) <= _MOST:
         return list(rows)
     paid = [row for row in rows if row.sort.attempt.cost_high]

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from intermodal.catalog.rate_cards import RateCard
     from intermodal.plans.plan import Candidate
 
-LONGEST = 600.0  # seconds that a whole answer may be waited for: what clients wait themselves
+LONGEST = 600.0  # seconds to wait for a whole answer: as long as clients wait themselves
 _NOT_YET = math.nan
 BILLS = 2048
 SAID = ("messages", "system", "input")
@@ -62,12 +62,12 @@ _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 _THINKING = ("reasoning", "reasoning_effort", "think", "thinking", "output_config")
 _LONGER = 1.5  # an answer may be so many times as long as 39 of 40 that were measured
 _SHORTEST = 32  # tokens that it is allowed beyond that
-_SHARE = 16  # of what a budget has left, one answer gets such a part where that is more: others come, too
+_SHARE = 16  # the share of a budget's rest that one answer gets where that is more: other requests follow
 _PARTS = (Text, Image, Reasoning, ToolCall, ToolResult, Opaque)
 
 
 class HostAccess(NamedTuple):
-    """How a host is called: its key, its dated prices, the configured time-outs, whether proxies may apply."""
+    """The access to a host: its key, its dated prices, the configured time-outs, whether proxies may apply."""
 
     key: str
     tariff: tuple[RateCard, ...]
@@ -86,8 +86,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Brevity(NamedTuple):
-    """What is known of how short answers are: ``least`` tokens of a limit that does, tokens that are ``given`` at most,
-    USD of a ``token``."""
+    """Statistics on short answers: the ``least`` tokens of a sufficient limit, the tokens ``given`` at most as input,
+    USD of a ``token``.
+    """
 
     least: int
     given: int
@@ -144,12 +145,12 @@ class CompiledPlan:
         self.about = dumps(about)[:-1]
         self.notes = (*plan.notes, *chosen.warnings)
         self._tariff = tariff
-        # What a model is told of a schema is the same for all chats of a shape, unless it depends on their words.
+        # The prompt about a schema is the same for all chats of a shape, unless it depends on their words.
         by_chat = self.held and self.schema is not None and self.schema.schema == ANY_OBJECT
         self._words = None if by_chat else self._instruction(chat)
         self._own = next(_numbers)
         self.limit = output_limit(step, inputs.request)
-        # Nothing of what is said is kept: a way is of all chats of its shape.
+        # Nothing of a request's content is kept: a compiled plan serves all chats of its shape.
         output = output if self.held else TextOutput()
         request = replace(inputs.request, messages=(), output=output)
         self._opening = BodyStart(endpoint, request, step, self.limit, chat.stream)
@@ -163,7 +164,7 @@ class CompiledPlan:
         self._identifiers = tuple((name, b',"%b":' % name.encode()) for name in tongue.identifiers)
 
     def _brevity(self, chat: ParsedChat, inputs: Inputs) -> _Brevity | None:
-        """None where nobody knows how long such answers are, or a lower limit would spare less than half."""
+        """Return statistics on short answers; None if unknown, or if a lower limit saves less than half."""
         kind = answer_length.kind_of_request(inputs.request)
         seen = answer_length.learned_length(inputs.statistics, self.endpoint.id, kind)
         thinks = self.step.estimate.thought_tokens.high or not chat.fields.keys().isdisjoint(_THINKING)
@@ -188,11 +189,12 @@ class CompiledPlan:
         return _Brevity(least, counts, (more - less) / (whole - least))
 
     def shortened(self, usd: float, tokens: float) -> ShortenedCall | None:
-        """This call with a limit for which a key has room that has so much left; None where nobody knows what is
-        enough.
+        """Return this call with a limit that fits the remaining ``usd`` and ``tokens`` of a key; None if a sufficient
+        limit is unknown.
 
-        A host makes no more than it is asked for, so the lower limit is as sure a bound as the higher one, streamed or
-        not. What is seen of a stream bounds nothing: what a host makes before it notices that we left is paid, too.
+        A host generates no more than requested, so the lower limit is as firm a bound as the higher one, streamed or
+        not. The part of a stream that arrived bounds nothing: tokens that a host generates before it notices the
+        disconnect are paid, too.
         """
         brief, whole, bound = self._brief, self.limit, self.bound
         if brief is None or whole is None or bound is None:
@@ -227,7 +229,7 @@ class CompiledPlan:
         return made
 
     def words(self, chat: ParsedChat) -> str:
-        """What its model is told of the answer's schema besides what the client said; "" for nothing."""
+        """Return the instruction on the answer's schema beyond the client's messages; "" for none."""
         return self._words if self._words is not None else self._instruction(chat)
 
     def _instruction(self, chat: ParsedChat) -> str:
@@ -264,10 +266,10 @@ def compile_plan(
     tongue: ProtocolAdapter,
     means: HostAccess,
 ) -> CompiledPlan | str:
-    """How such chats are passed on; or why the executor has more to do than to send them.
+    """Return the compiled plan of such chats, or the reason why the executor must run them.
 
-    Raises ConfigError for a host that cannot be called, and NotExpressible for settings it has no words for, which the
-    executor would say too.
+    Raises ConfigError for a host that cannot be called, and NotExpressible for settings that its protocol cannot
+    express, as the executor would.
     """
     request = inputs.request
     why = not_direct(chat, inputs, plan, tongue, means)
@@ -359,19 +361,19 @@ def _request_not_direct(chat: ParsedChat, request: Request, chosen: Candidate, s
 
 
 def _held(schema: JsonOutput, endpoint: Endpoint) -> bool:
-    """Whether its host is held to a schema in the words of its protocol."""
+    """Return whether the host enforces a schema through its protocol."""
     return schema_delivery(endpoint.host, is_closable(schema.schema)) != "asked"
 
 
 def _messages_of(chat: ParsedChat, field: str) -> bytes:
-    """What is said, in JSON, as it goes to a host."""
+    """Return the conversation in JSON, as it is sent to a host."""
     if field in chat.written:
         return b"".join(chat.written[field])
     return bytes(chat.fields[field])
 
 
 def _says(name: str, request: Request, chat: ParsedChat) -> bool:
-    """Whether a field says anything. Hosts refuse lists of no tools, and settings of what is not there."""
+    """Return whether a field has an effect. Hosts refuse empty lists of tools, and moot settings."""
     if name in SAID:
         return True
     said = bytes(chat.fields.get(name, b"null"))
@@ -381,8 +383,10 @@ def _says(name: str, request: Request, chat: ParsedChat) -> bool:
 
 
 def _patience(step: Call, seconds: float) -> float | None:
-    """Seconds that a whole answer is waited for: a host that works on it looks like one that hangs. None where that
-    may be too long; the executor asks for a stream then, which shows signs of life. What the config says holds."""
+    """Return the seconds to wait for a whole answer: a host that works on it looks like one that hangs. None if that
+    may be too long; the executor then requests a stream, which shows signs of life. A configured value takes
+    precedence.
+    """
     estimate = step.estimate.seconds
     if not estimate.known or estimate.for_limit() > LONGEST / 2:
         return None
@@ -415,7 +419,7 @@ def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Attempt
 def run_metadata(
     way: CompiledPlan, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()
 ) -> bytes:
-    """What is told of a run beside its usage, as ``response_metadata.py`` has it."""
+    """Return the run metadata beside the usage, in the format of ``response_metadata.py``."""
     said = _RunMetadata(
         cost,
         attempts,

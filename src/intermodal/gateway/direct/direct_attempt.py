@@ -1,4 +1,4 @@
-"""One attempt at a direct call: reserve its budget, send it, answer the client, record what it cost.
+"""One attempt at a direct call: reserve its budget, send it, answer the client, record its cost.
 
 If a budget lease and an open connection are at hand, it is sent in the callback that received the request and answered
 in the callback that receives the reply, without a task (``start``). Otherwise it waits for them in a task (``go``).
@@ -152,7 +152,7 @@ class DirectAttempt:
         except asyncio.CancelledError:
             self.cancel()
             failure = future.result() if future.done() and not future.cancelled() else None
-            if failure is not None:  # it failed in the very moment in which the client left: nobody goes on
+            if failure is not None:  # it failed in the very moment in which the client left: nothing continues
                 self._lane.abandoned(failure)
             raise
         except Exception:  # a mistake of ours
@@ -172,7 +172,7 @@ class DirectAttempt:
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if self._over is None and (task is None or not task.cancelling()):
-                    return  # its deadline passed, which was said
+                    return  # its deadline passed, which has been reported
                 raise
         self._send(connection)
 
@@ -209,7 +209,7 @@ class DirectAttempt:
         self._asked.sent, self._asked.counted = 1, True
         self._asks()
         self._listen()
-        self._send(connection)  # first of all: the rest is done while it is on its way
+        self._send(connection)  # first of all: everything else happens while the request is on its way
         self._planned()
         return True
 
@@ -233,7 +233,7 @@ class DirectAttempt:
         return True
 
     def _asks(self) -> None:
-        """From here on the endpoint is told how it ends: ``_end``, or ``_left``."""
+        """Begin the tracked call, which ``_end`` or ``_left`` ends, and start the deadline."""
         way, short = self._way, self._shortened
         self._account = AttemptAccount.begin(
             self._context.client.upstreams, way.endpoint, way.estimated, time.monotonic(), streamed=self._chat.stream,
@@ -244,7 +244,7 @@ class DirectAttempt:
             self._late = self._loop.call_later(deadline, self._too_late, deadline)
 
     def _too_late(self, deadline: float) -> None:
-        """The deadline passed: nobody waits for the answer any more, and nobody else is asked."""
+        """End the attempt at its deadline: the answer is no longer awaited, and no other endpoint is called."""
         if self._over is None:
             return
         self._exchange.over = True
@@ -269,7 +269,7 @@ class DirectAttempt:
         self._break_off(error)
 
     def _planned(self) -> None:
-        """Whoever is told of a plan is told of this one."""
+        """Record the plan in the plan history, the request record and the span."""
         way, context, served = self._way, self._context, self._asked.served
         context.plans[self._asked.owner, way.plan.id] = way.plan
         served.planned(way.plan, live=self._chat.stream)
@@ -290,7 +290,7 @@ class DirectAttempt:
             connection.abort()
             self._left()
             answer_failure(self._context, self._asked, self._reply, problem)
-            over, self._over = self._over, None  # it is settled: who leaves now gives up nothing
+            over, self._over = self._over, None  # it is settled: a client that leaves now gives up nothing
             self.forget()
             if over is not None:
                 self._loop.call_soon(over, self._asked, self._reply, None)
@@ -329,7 +329,7 @@ class DirectAttempt:
             return
         self._exchange.over = True
         try:
-            self._left()  # what it took is told with the rest
+            self._left()  # its usage is reported with the rest
             self._stopped()
             answer_cancelled(self._asked, self._reply)
         finally:
@@ -352,12 +352,12 @@ class DirectAttempt:
             self._reply.when_caught_up(None)
         if connection.listener is exchange:
             if live:
-                connection.resume()  # a slow reader has all there is: the end of the reply is still to be read
+                connection.resume()  # a slow reader has everything: the end of the reply is still to be read
             if not exchange.finish or (live and exchange.stopped):
-                connection.abort()  # it works for nobody
+                connection.abort()  # nobody waits for its reply
 
     def _stopped(self) -> None:
-        """Where it is the server that stops, say so at the end of what was said."""
+        """End a stream that the server interrupts with an error event."""
         reply = self._reply
         if reply.status and not reply.ended and not reply.gone:
             reply.last(self._broken(interrupted(reply)))
@@ -395,7 +395,7 @@ class DirectAttempt:
             ledger.room,
             ledger.room,
             lambda key: (0.0, 0.0),
-        ):  # others may take what there was; then the least
+        ):  # other requests may hold what was left; then the least amount
             short = self._way.shortened(*room(self._asked.key))
             if short is None:
                 break
@@ -406,7 +406,7 @@ class DirectAttempt:
         return refusal
 
     def _rates(self) -> None:
-        """What the key's rates leave is told, whatever becomes of it."""
+        """Add the key's remaining rate limits to the response headers, whatever the outcome."""
         ledger, key = self._context.ledger, self._asked.key
         if ledger is not None and (key.rate.rpm is not None or key.rate.tpm is not None):
             self._asked.told |= rate_limit_headers(*ledger.rates(key))
@@ -453,7 +453,7 @@ class DirectAttempt:
         return run_metadata(self._way, self._account.counts, 1, seconds, self._notes("".join(live.text)))
 
     def _notes(self, text: str) -> tuple[str, ...]:
-        """What the executor would have said of the answer."""
+        """Return the notes that the executor would have added to the answer."""
         exchange = self._exchange
         usage = exchange.usage
         made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
@@ -470,8 +470,9 @@ class DirectAttempt:
         return detect_truncated_prompt(self._way.endpoint, self._work, counted, self._chat.words)
 
     def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
-        """What is wrong with a stream that came to its end, its words held against a schema too; that is found out
-        once."""
+        """Return the error of a stream that ended, or the pending check of its text against a schema; determined only
+        once.
+        """
         if self._verdict is None:
             self._verdict = self._wrong(live) or self._judged(live)
         elif isinstance(self._verdict, asyncio.Future) and self._verdict.done():
@@ -507,7 +508,7 @@ class DirectAttempt:
         )
 
     def _stands(self) -> bool:
-        """Whether an answer that nobody has seen is given out as it came; else the executor sees what is to be done."""
+        """Return whether an answer not yet shown is delivered unchanged; otherwise the executor decides."""
         schema, exchange = self._way.schema, self._exchange
         if schema is None or exchange.calls:
             return True
@@ -588,14 +589,14 @@ class DirectAttempt:
         context.conversations.put(name, way.endpoint.id, way.policy)
 
     def _handed_on(self) -> Handover:
-        """An answer that is no good as it is, and that nobody has seen: the executor goes on from there."""
+        """Hand an unusable answer that was not shown yet to the executor, which continues from there."""
         self._bill()
         ending = self._answered()
         self._write(ending, runs=False)
         return self._handover(None, ending, self._exchange.events())
 
     def _invalid(self, error: errors.IntermodalError) -> None:
-        """A stream whose words break their schema: they were read, so all that can be done is to say so."""
+        """End a stream whose text violates its schema: it has been read, so the error can only be reported."""
         self._context.note_failure(error)
         self._paid_in_vain(error, ended=error.code)
         self._break_off(error)
@@ -610,7 +611,7 @@ class DirectAttempt:
         return Handover(tried, self._given)
 
     def _refused(self) -> NoReturn:
-        """The model would not. Nobody else is asked instead; raises what it is."""
+        """Raise the model's refusal. No other model is tried."""
         error = refusal_error(self._way.endpoint, "".join(self._exchange.refusal), self._way.step.id)
         self._paid_in_vain(error, code=error.code)
         if self._reply.status:
@@ -650,7 +651,7 @@ class DirectAttempt:
         return None
 
     def _broken(self, error: BaseException) -> bytes:
-        """The last event of a stream that fails, with what it took."""
+        """Return the last event of a stream that fails, and report the failure."""
         report_failure(error, self._asked.served)
         return self._exchange.broken(error)
 
@@ -659,8 +660,10 @@ class DirectAttempt:
         self._give_up("cancelled")
 
     def _give_up(self, ended: str, *, tokens: int | None = None) -> bool:
-        """Nobody waits for the answer any more: nobody knows what was made, so what was set aside counts. ``ended``:
-        how the run did; ``tokens``: that are booked. Gives whether a part of the request may have reached the host."""
+        """End an attempt whose answer is no longer awaited: its output is unknown, so the reservation counts.
+        ``ended``: the outcome of the run; ``tokens``: those that are booked. Return whether a part of the request may
+        have reached the host.
+        """
         sent, exchange = self._connection is not None, self._exchange
         if exchange.judging:  # the answer is there, and paid
             self._bill()
@@ -678,7 +681,7 @@ class DirectAttempt:
         return sent
 
     def _called(self, ending: AttemptEnding, usage: Usage, code: str = "") -> None:
-        """Told as what the executor runs is told of its events."""
+        """Record the call in the form of the executor's calls."""
         first = self._account.first_at if self._chat.stream else None
         self._asked.served.called(
             ModelCall(
@@ -699,7 +702,7 @@ class DirectAttempt:
 
     @property
     def _work(self) -> Work:
-        """How much was sent, by our own rules."""
+        """The amount of work that was sent, by our own rules."""
         if self._weighed is None:
             self._weighed = self._weigh()
         return self._weighed
@@ -714,7 +717,7 @@ class DirectAttempt:
             chars, size = chars + text.chars, size + text.size
         words = way.words(chat)
         made_of = [text.scripts for text in chat.texts]
-        if words:  # which stand in the last text, two lines' ends apart
+        if words:  # which are in the last text, separated by two line breaks
             chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
             made_of[-1:] = [count_scripts(f"{way.last_words(chat)}\n\n{words}")]
         rough = text_tokens(chars, size, together(made_of), way.vocabulary)

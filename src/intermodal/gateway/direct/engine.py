@@ -64,26 +64,26 @@ WAYS, WAYS_ROOM = 512, 16 << 20  # ways of shapes, and bytes that all of them co
 _WORDS = 64 << 10  # bytes of a body besides its media: to count so many words takes 6 ms, and more is for a thread
 POLICIES = 512
 _WISHES = 1 << 10  # bytes of wishes that are remembered
-_A_SHAPE, _A_PART, _A_WAY = 1 << 10, 256, 8 << 10  # bytes of a shape, of each part of it, of a way
-_READ = 6  # times the bytes of JSON are what was read of them
+_A_SHAPE, _A_PART, _A_WAY = 1 << 10, 256, 8 << 10  # estimated bytes of a shape, each part, and a plan
+_READ = 6  # bytes in memory per byte of JSON
 _OF_ITEMS = (b'"role"', b'"call_id"')
 _JSON = "application/json"
 _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
 class _Known(NamedTuple):
-    """What was found out about a shape, and what it was found out with."""
+    """The cached result for a shape, with the state it was derived from."""
 
     way: CompiledPlan | str  # else why there is none
-    size: int  # bytes, about, of it and of the shape
-    catalog: ref[Catalog]  # not held: one is there for each model that anybody names
+    size: int  # approximate bytes of the plan and its shape
+    catalog: ref[Catalog]  # weak: there is one catalog for each unknown model that a client names
     machine: Machine
     epoch: int
     as_of: str
     refusals: int
 
     def holds(self, catalog: Catalog, client: ServerClient) -> bool:
-        """Whether nothing changed since that a plan depends on."""
+        """Return whether everything that a plan depends on is unchanged."""
         return (
             self.catalog() is catalog and self.machine is client.machine and self.epoch == client.epoch
             and self.as_of == client.today and self.refusals == client.upstreams.refusals
@@ -91,7 +91,7 @@ class _Known(NamedTuple):
 
 
 class MatchedChat(NamedTuple):
-    """A chat that may be direct. ``way`` is None for a new shape; ``told`` is what its question needs of its images."""
+    """A chat that may be direct. ``way`` is None for a new shape; ``told``: its question's needs of its images."""
 
     chat: ParsedChat
     tongue: ProtocolAdapter
@@ -111,15 +111,15 @@ class DirectEngine:
         self.rows = AttemptWriter(context.client)
         self._context = context
         self._ways: BoundedCache[tuple[object, ...], _Known] = BoundedCache(
-            "ways of chats by shape", WAYS, room=WAYS_ROOM, size=lambda _, known: known.size
+            "compiled plans by shape", WAYS, room=WAYS_ROOM, size=lambda _, known: known.size
         )
-        self._policies: BoundedCache[tuple[object, ...], Policy] = BoundedCache("policies by wishes", POLICIES)
+        self._policies: BoundedCache[tuple[object, ...], Policy] = BoundedCache("policies by overrides", POLICIES)
         self._measures = TextSizeCache(context.client)
 
     # ---- may it be taken? ----------------------------------------------------------------------
 
     async def ready(self, asked: GatewayRequest, dialect: ClientApi) -> MatchedChat | None:
-        """What is asked, if it may be for the lane. Raises Refused for a wish or a name that is none."""
+        """Return the matched chat if it may be direct. Raises Refused for an invalid option or name."""
         tongue = self._tongue(dialect)
         if tongue is None:
             return None
@@ -140,8 +140,9 @@ class DirectEngine:
         return self._known(asked, tongue, chat, policy, catalog, told)
 
     def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectAttempt | None:
-        """The passage of a chat whose shape is known, if nothing has to be waited for; what was read of it is kept for
-        ``ready``. Raises as ``ready`` does."""
+        """Return the attempt for a chat whose shape is known, if nothing has to be awaited; the parsed chat is kept for
+        ``ready``. Raises as ``ready`` does.
+        """
         tongue, client = self._tongue(dialect), self._context.client
         if tongue is None or not client.up_to_date or len(asked.body) > LARGE_BODY:
             return None
@@ -169,12 +170,12 @@ class DirectEngine:
 
     def _tongue(self, dialect: ClientApi) -> ProtocolAdapter | None:
         telemetry = self._context.client.telemetry
-        if telemetry is not None and telemetry.content:  # what is said is read by the executor alone
+        if telemetry is not None and telemetry.content:  # content is recorded by the executor alone
             return None
         return ADAPTERS.get(dialect.reads)
 
     def _policy(self, asked: GatewayRequest, chat: ParsedChat) -> Policy | None:
-        """What it is asked under; None where that is for the executor. Raises Refused."""
+        """Return the policy of the request; None if the executor must handle it. Raises Refused."""
         client = self._context.client
         asked.served.model = chat.model
         own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
@@ -202,7 +203,7 @@ class DirectEngine:
         catalog: Catalog,
         told: QuestionFacts | None,
     ) -> MatchedChat | None:
-        """With what is known of its shape; None where it is known that the lane cannot take it."""
+        """Return the chat with the cached plan of its shape; None if the shape is known not to be direct."""
         place = self._context.conversations.place(chat.before) if chat.before is not None else None
         key = (asked.owner, asked.head.wished, place, chat.shape, told)
         known = self._ways.get(key)
@@ -216,7 +217,7 @@ class DirectEngine:
     async def _read(self, asked: GatewayRequest, tongue: ProtocolAdapter) -> ParsedChat | None:
         body = await offload(len(asked.body) > LARGE_BODY, extract_media, asked.body)
         if len(body.text) > SAMPLE_RATIO * FIRST_SAMPLE:
-            return None  # more than many take: the executor's way refuses that before all of it is counted
+            return None  # more than most models take: the executor refuses it before all of it is counted
         if _many_items(body.text):
             return None
         if len(asked.body) > LARGE_BODY or len(body.text) > _WORDS:
@@ -228,7 +229,7 @@ class DirectEngine:
     async def learned(self, ready: MatchedChat, asked: GatewayRequest) -> CompiledPlan | None:
         """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
         context, client = self._context, self._context.client
-        # What it is planned with: by the time it is, there may have been another look.
+        # The planner's inputs, taken together: by the time it runs, another look may have replaced them.
         machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
         inputs = await self._inputs(ready, asked)
         way: CompiledPlan | str = _PREPARED
@@ -260,10 +261,12 @@ class DirectEngine:
         try:
             return compile_plan(ready.chat, inputs, plan, ready.tongue, means)
         except (errors.ConfigError, NotExpressible):
-            return "it cannot be said to its host"  # the executor says what is wrong with it
+            return "it cannot be said to its host"  # the executor reports the error
 
     async def _inputs(self, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
-        """What planning reads. Pictures are seen as the lane sees them: nobody counts what is written on them."""
+        """Return the planner's inputs. Pictures are seen as the direct path reads them: the text in them is not
+        measured.
+        """
         context = self._context
         decode, body = ready.tongue.dialect.decode, ready.chat.body.text
         call = await decode_body(decode, body)
@@ -275,7 +278,7 @@ class DirectEngine:
             try:
                 call = replace(call, output=await check_output(call.output))
             except errors.IntermodalError:
-                return None  # the executor says what is wrong with it
+                return None  # the executor reports the error
         request = continue_conversation(await offload(long, request_from_call, call, ready.policy), ready.place)
         parts = await offload(long, list, request.parts())
         pictures = await offload(long, _pictures_in, parts)
@@ -319,7 +322,7 @@ class DirectEngine:
             passage.forget()
 
     def abandoned(self, failure: Handover) -> None:
-        """The executor did not come to go on: what is set aside is given back, or counts."""
+        """Release or settle the reservation of an attempt that the executor did not continue."""
         tried, given = failure
         ledger = self._context.ledger
         if ledger is not None and given is not None:
@@ -341,21 +344,25 @@ _UNPLANNED = "its plan is its own"
 
 
 def _size(chat: ParsedChat, way: CompiledPlan | str) -> int:
-    """Bytes, about, that its shape and its way come to hold: of each message what a plan depends on, and what was said
-    besides the messages, tools above all, as it was written and as it was read."""
+    """Return the approximate bytes of a shape and its plan: the properties of each message that a plan depends on, and
+    the fields besides the messages, tools above all, both as written and as parsed.
+    """
     parts = chat.messages + len(chat.texts) + len(chat.pictures)
     besides = sum(len(field) for name, field in chat.fields.items() if name not in SAID)
     return _A_SHAPE + _A_PART * parts + besides + (_A_WAY + _READ * besides if isinstance(way, CompiledPlan) else 0)
 
 
 def _open(chat: ParsedChat, policy: Policy) -> bool:
-    """Whether what the question needs of its pictures may decide who answers: a named model gets them as they are."""
+    """Return whether the question's needs of its pictures may decide the endpoint: a named model gets them as they
+    are.
+    """
     return bool(chat.pictures) and not policy.model and not chat.asked.isspace() and bool(chat.asked)
 
 
 def _many_items(text: bytes) -> bool:
-    """Whether it holds more messages than a request whose plan is shared has parts, as far as these words tell. A quote
-    in a string has a backslash before it, so that words about them are none."""
+    """Return whether a body holds more messages than a request with a shared plan has parts, judged by these marks
+    alone. A quote in a string is escaped, so marks inside a string do not count.
+    """
     return max(map(text.count, _OF_ITEMS)) > MAX_PARTS
 
 
@@ -375,7 +382,9 @@ def _pictures_in(parts: Sequence[tuple[int, object, Part]]) -> int:
 def _facts_of(
     parts: Sequence[tuple[int, object, Part]], texts: Sequence[PartFacts], pictures: Sequence[ImageFacts]
 ) -> tuple[PartFacts, ...]:
-    """Facts of all parts: those of the texts as they were prepared, those of the pictures as the lane saw them."""
+    """Return the facts of all parts: those of the texts as prepared, those of the pictures as the direct path reads
+    them.
+    """
     from intermodal.media.request_media import unique_names
 
     said, seen = iter(texts), iter(pictures)

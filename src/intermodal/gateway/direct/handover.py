@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 
 class Handover(NamedTuple):
-    """An attempt that failed before anything was shown, and what is set aside for its run. ``tried`` None: no attempt
-    was made."""
+    """An attempt that failed before any output was shown, and the quota reserved for its run. ``tried`` None: no
+    attempt was made.
+    """
 
     tried: PriorAttempt | None
     given: QuotaReservation | None

@@ -89,7 +89,7 @@ class OllamaStream(TranscodedStream):
         return self._told_anew(self._decoding.feed(line + b"\n"), through)
 
     def _ending(self, data: bytes) -> bytes:
-        """What the host says of its end besides goes on, and how long it took as the host has it."""
+        """Return the end of the stream, with the host's additional fields and its own durations."""
         before, _, last = data.rstrip(b"\n").rpartition(b"\n")
         try:
             more = split_object(self._end_line)

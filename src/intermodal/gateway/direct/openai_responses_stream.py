@@ -66,15 +66,15 @@ class OpenAIResponsesStream(TranscodedStream):
         super().__init__(*args)
         self._asked = echoed_fields(self._teller.fields)
         self._through = True  # let through so far
-        self._kept: list[bytes] = []  # all of it, until something is shown
+        self._kept: list[bytes] = []  # all of the response, until something is shown
         self._started: Mapping[str, msgspec.Raw] = {}
         self._items: dict[int, OutputItem] = {}  # those that were begun, by their places
         self._parts: set[tuple[int, int]] = set()
         self._done: dict[int, bytes] = {}
-        self._texts: dict[tuple[int, int], list[str]] = {}  # what was said in each part
+        self._texts: dict[tuple[int, int], list[str]] = {}  # the text of each part
         self._made: dict[int, list[str]] = {}  # thoughts, or arguments, of each item of these
         self._number = 0
-        self._closing = b""  # what ends an answer that is stopped in the middle
+        self._closing = b""  # the events that end an answer which is stopped midway
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
 
     def _fresh(self) -> ReplyEncoder:
@@ -126,7 +126,7 @@ class OpenAIResponsesStream(TranscodedStream):
     # ---- events let through
 
     def _found(self, payload: bytes) -> _Event:
-        """What is written there. Raises MsgspecError. Half characters go on as they came, and are noted whole."""
+        """Parse an event. Raises MsgspecError. Split characters are forwarded unchanged and recorded joined."""
         try:
             found = _event.decode(payload)
         except msgspec.DecodeError:
@@ -142,7 +142,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return found
 
     def _look(self, found: _Event) -> End | None:
-        """What an event says; None where it is not as one expects it."""
+        """Process an event and return the end it brings; None if the event is not as expected."""
         kind, place = found.type, found.output_index
         self.said = self.said or bool(found.delta and not found.delta.isspace())
         self._number = max(self._number, found.sequence_number)
@@ -236,7 +236,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return "stopped"
 
     def _closed(self) -> Iterator[bytes]:
-        """The events that end what was begun: a text, the part that it is in, and the item that has the part."""
+        """Yield the events that close open elements: a text, the part that it is in, and the part's item."""
         for place, first in self._items.items():
             if place in self._done:
                 continue
@@ -253,7 +253,7 @@ class OpenAIResponsesStream(TranscodedStream):
             yield self._typed("response.output_item.done", {"output_index": place, "item": item})
 
     def _cut_short(self, place: int, first: OutputItem, parts: list[dict[str, Any]]) -> dict[str, Any]:
-        """An item that was begun, with as much of it as was said."""
+        """Return an item that was begun, with its content so far."""
         item = {"id": first.id, "type": first.type, "status": "incomplete"}
         made = "".join(self._made.get(place, ()))
         if first.type == "function_call":
@@ -302,7 +302,7 @@ class OpenAIResponsesStream(TranscodedStream):
         name = kind.encode()
         return b'event: %b\ndata: {"type":"%b","sequence_number":%d,"response":%b}\n\n' % (name, name, number, response)
 
-    # ---- events told anew
+    # ---- rewritten events
 
     def _start_anew(self, through: list[bytes]) -> End:
         """From its beginning: nothing of it was shown."""

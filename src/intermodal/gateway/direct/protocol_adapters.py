@@ -51,8 +51,9 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class BodyStart(NamedTuple):
-    """What the beginning of a body depends on. ``limit``: tokens of the answer, None for none. ``request``: with a
-    schema as its output where the host is held to it."""
+    """The inputs for the beginning of a body. ``limit``: tokens of the answer, None for none. ``request``: with a
+    schema as its output if the host enforces it.
+    """
 
     endpoint: Endpoint
     request: Request

@@ -36,10 +36,10 @@ class TextSizeCache:
             "what questions ask for", ASKED, room=ASKED_ROOM, size=lambda key, _: getsizeof(key[0])
         )
         self._catalog = Catalog()
-        self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # who counts, and by whose factors is estimated
+        self._names: tuple[tuple[str, ...], tuple[str, ...]] = (), ()  # the tokenizer, and whose factors apply
 
     def alone(self) -> TextSizeCache:
-        """The same for another thread, remembering nothing of what is known here."""
+        """Return a copy for another thread, without the sizes cached here."""
         found = TextSizeCache(self._client)
         found._catalog, found._names = self._catalog, self._names
         return found
@@ -55,7 +55,7 @@ class TextSizeCache:
         return names != before
 
     def sizes(self, text: str) -> TextSizes:
-        """How long a text is, in all that is counted."""
+        """Return the sizes of a text, in all units that are counted."""
         found = self._known.get(text)
         if found is None:
             size = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
@@ -73,7 +73,7 @@ class TextSizeCache:
         return [(name, bucket_top(number)) for name, number in found if number is not None]
 
     def question(self, text: str, *, pictured: bool) -> tuple[object, ...]:
-        """What kind of answer is asked for; and of pictures, which aspects."""
+        """Return the kind of answer requested and, if ``pictured``, the needed aspects of pictures."""
         text = question_excerpt(text)
         found = self._questions.get((text, pictured))
         if found is None:

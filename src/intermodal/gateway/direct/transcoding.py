@@ -1,7 +1,7 @@
 """A stream that is decoded by its protocol's codec and written again by the protocol's server side.
 
-That costs a few microseconds an event more than passing it through. It is for protocols whose clients assemble an
-answer from many kinds of events, some of which servers leave out.
+This costs a few microseconds an event more than passing it through. It is for protocols whose clients assemble an
+answer from many kinds of events, some of which servers omit.
 """
 
 from __future__ import annotations
@@ -128,5 +128,5 @@ class TranscodedStream(StreamedResponse):
         return data
 
     def broken(self, error: BaseException) -> bytes:
-        writing = self._writing if self.begun else self._fresh()  # what was held was not shown
+        writing = self._writing if self.begun else self._fresh()  # held output was not shown
         return writing.feed(Error(error=error))  # type: ignore[arg-type]

@@ -42,10 +42,10 @@ End = Literal["", "done", "stopped"]
 
 
 class ReplyReader(Protocol):
-    """How a protocol's replies are read (``protocol_adapters.py``)."""
+    """The reader of a protocol's replies (``protocol_adapters.py``)."""
 
     def read(self, data: bytes, /) -> ReplyChunk | None:
-        """A whole reply; None for what is none."""
+        """Parse a whole reply; None if it is not one."""
         ...
 
     def decoder(self, endpoint: str, headers: Mapping[str, str]) -> ReplyDecoder:
@@ -57,7 +57,7 @@ class ReplyReader(Protocol):
         ...
 
     def encoder(self, model: str) -> ReplyEncoder:
-        """What tells a whole answer as a stream, without its usage."""
+        """Return the encoder that writes a whole answer as a stream, without its usage."""
         ...
 
     def broken(self, error: BaseException, /) -> bytes:
@@ -65,16 +65,16 @@ class ReplyReader(Protocol):
         ...
 
     def items(self, data: bytes, /) -> list[dict[str, Any]]:
-        """What clients may name later of a whole reply."""
+        """Return the items of a whole reply that clients may refer to later."""
         ...
 
 
 class UpstreamResponse(AnswerState):
-    """One reply. ``over``: nothing more is awaited; ``error`` says why it failed, None if it did not."""
+    """One reply. ``over``: nothing more is awaited; ``error``: the reason it failed, None if it did not."""
 
     waits = False
     said = False
-    judging = False  # all of it is there, and it is still being looked at
+    judging = False  # the answer is complete and its check still runs
 
     def __init__(self, endpoint: str, secret: str, reader: ReplyReader) -> None:
         super().__init__(endpoint)
@@ -90,13 +90,13 @@ class UpstreamResponse(AnswerState):
         self._size = 0
         self._then: Callable[[errors.IntermodalError | None], None] | None = None
 
-    # ---- for whoever waits
+    # ---- for the waiting client
 
     def then(self, do: Callable[[errors.IntermodalError | None], None]) -> None:
         """Called once, when it is over. It must not raise."""
         self._then = do
 
-    # ---- what the connection says (transport.http1.Listener)
+    # ---- callbacks of the connection (transport.http1.Listener)
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
@@ -130,7 +130,7 @@ class UpstreamResponse(AnswerState):
         self._settled()
 
     def _settled(self) -> None:
-        """Once all that came is looked at: what came before a failure was said, too."""
+        """Run the callback once everything received is processed: content before a failure counts, too."""
         if self.over and self._then is not None:
             then, self._then = self._then, None
             then(self.error)
@@ -188,7 +188,7 @@ class UpstreamResponse(AnswerState):
         self._fail(error)
 
     def _reread(self, data: bytes, *, part: bool = False) -> list[WireEvent] | None:
-        """What is written in an unusual way, by the codec that reads it everywhere else; None where it failed.
+        """Decode a reply in an unusual format with the protocol's codec; None if it failed.
 
         ``part``: it is one event of a stream, and need not have an end.
         """
@@ -202,7 +202,7 @@ class UpstreamResponse(AnswerState):
         return [*now, *later]
 
     def _wrong(self, data: bytes) -> errors.CallError:
-        """What a reply that is none stands for, by the codec that reads it everywhere else."""
+        """Return the error that an invalid reply stands for, according to the protocol's codec."""
         decoder = self._reader.decoder(self._endpoint, self._headers)
         for event in (*decoder.feed(data), *decoder.close()):
             if isinstance(event, Error) and isinstance(event.error, errors.CallError):
@@ -250,8 +250,9 @@ class BufferedResponse(UpstreamResponse):
         return self._reread(self.raw) or ()
 
     def _bounded(self, piece: ReplyChunk) -> ReplyChunk:
-        """The answer with as many of its words and thoughts as were allowed, without calls that are not whole where
-        that is less than all, and its counts as they are: they are what is paid."""
+        """Return the answer with its text and reasoning cut to the limit, without tool calls if it was cut, as they may
+        be incomplete, and with its counts unchanged: they are billed.
+        """
         state = AnswerState(self._endpoint, limit=self.limit, streamed=False)
         events = [kept for event in self._reread(self.raw) or () if (kept := state.kept(event)) is not None]
         if not state.overran:
@@ -267,17 +268,18 @@ Verdict = asyncio.Future["errors.IntermodalError | None"]
 
 
 class StreamContext(NamedTuple):
-    """What a stream needs of its request.
+    """The properties of a request that its stream depends on.
 
     Attributes:
-        model: as the client calls it.
+        model: the client's name of it.
         begin: writes the head of the answer; called once, at the first visible word.
-        told: what is said of the run beside its usage, at its end. wrong: what is found to be wrong then; or something
-            to be waited for that says so.
-        silent: an answer without a visible word is none of which anything is shown.
-        tokens: of a text, where nobody else counts them.
-        wanted: it asks for the usage. guarded: an answer that repeats itself is stopped. fields: as they came.
-        reasonless: the host is known not to say why an answer ended. limit: tokens that were allowed.
+        told: returns the run metadata beside the usage, at the end. wrong: returns the error found then, or a future
+            that resolves to it.
+        silent: nothing is shown of an answer without a visible word.
+        tokens: counts those of a text, if nothing else does.
+        wanted: the client requests the usage. guarded: an answer that repeats itself is stopped. fields: the request's,
+            unchanged.
+        reasonless: the host is known not to state why an answer ended. limit: allowed tokens.
     """
 
     reply: ResponseWriter
@@ -313,14 +315,12 @@ class StreamedResponse(UpstreamResponse):
         self._model = teller.model
         self.bound(teller.limit, guarded=teller.guarded)
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
-        self._encoder: ReplyEncoder | None = None  # for what is written in an unusual way
+        self._encoder: ReplyEncoder | None = None  # for replies in an unusual form
         self._first = b""  # what came before it is known what it is
         self._splitter = self._split()
         self._held: list[bytes] = []
-        self._last_events: list[
-            bytes
-        ] = []  # events that say why it ended, until it is known whether it can be let stand
-        self._named = b""  # what the host calls its model, as it was written last
+        self._last_events: list[bytes] = []  # events that state why it ended, until it is known whether it can stand
+        self._named = b""  # the model's name as the host last wrote it
         self._renamed: list[tuple[bytes, bytes]] = []
         self._last = b""  # the event with the usage
         self._counted = b""
@@ -328,11 +328,11 @@ class StreamedResponse(UpstreamResponse):
         self._timer: asyncio.TimerHandle | None = None
         self._like: ChunkTemplate | None = None  # a chunk that others are like
         self._tries = TRIES
-        self._halves = SurrogateJoiner()  # of what is noted of the text
+        self._halves = SurrogateJoiner()  # for the recorded text
         self._ours: tuple[Any, ...] = ()  # index of the choice that is the answer
 
     def _take(self, data: bytes) -> None:
-        if self._whole is None:  # what it is shows in its first byte: headers say all sorts of things
+        if self._whole is None:  # decided by its first byte: headers are not reliable
             data = (self._first + data).lstrip(BLANK)
             self._first = b""
             if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
@@ -342,7 +342,7 @@ class StreamedResponse(UpstreamResponse):
                 self._fail(web_pages.markup_error(self._endpoint))
                 return
             self._whole = data[:1] in b"{["
-        if self._whole:  # it was asked for a stream
+        if self._whole:  # a stream was requested
             self._gather(data)
             if self._size > MAX_REPLY:
                 self._fail(self._cut(f"sent more than {MAX_REPLY >> 20} MiB"))
@@ -409,8 +409,9 @@ class StreamedResponse(UpstreamResponse):
         return "stopped" if self.stopped else ""
 
     def _odd(self, piece: ReplyChunk) -> bool:
-        """Whether its parts are to be told one by one: calls without a name, or the last words of an answer that may
-        yet be found wrong, with the end in one."""
+        """Return whether the parts of a chunk are sent one by one: calls without a name, or the last words of an answer
+        that may still be rejected, together with its end.
+        """
         unnamed = bool(piece.calls) and piece.unnamed(self.calls)
         return unnamed or bool(self._teller.silent and piece.finish and piece.text)
 
@@ -453,7 +454,7 @@ class StreamedResponse(UpstreamResponse):
         return b"data: " + join_object({**before, **{name: dumps(value) for name, value in ours.items()}})
 
     def _unexplained(self, through: list[bytes]) -> End:
-        """The last word, of a stream that did not say why it ended."""
+        """Return the end of a stream that did not state why it ended."""
         if self._teller.reasonless:
             self.finish = "content_filter" if self.refusal else "stop"
             through.append(self._why("stop"))
@@ -463,7 +464,7 @@ class StreamedResponse(UpstreamResponse):
         return ""
 
     def _dropped(self, payload: bytes, piece: ReplyChunk) -> End:
-        """Words after the end of the answer, which nobody hears; what is counted with them is heard."""
+        """Drop text after the end of the answer, but record the counts that come with it."""
         if piece.usage is not None:
             self.usage, self._last, self._counted = piece.usage, payload, piece.counted
         return ""
@@ -475,9 +476,9 @@ class StreamedResponse(UpstreamResponse):
             self._like = None  # from here on each event is looked at
 
     def _looked(self, payload: bytes, piece: ReplyChunk) -> tuple[bytes, ReplyChunk] | None:
-        """The chunk without answers that nobody asked for (the first is ours), None where nothing is left.
+        """Return the chunk without choices that were not requested (the first is ours), None if it is empty.
 
-        Half characters go on as they came, whoever puts the pieces together has them whole; so is the text noted.
+        Split characters are forwarded unchanged, since the client joins the pieces; the recorded text is joined, too.
         """
         if piece.indexes:
             self._ours = self._ours or (chosen_index(piece.indexes),)
@@ -509,8 +510,9 @@ class StreamedResponse(UpstreamResponse):
         return end
 
     def _rename(self, payload: bytes, piece: ReplyChunk) -> bytes:
-        """How this host writes its model's name, and what the client calls it. Gives the event, renamed where that
-        cannot be done for many at once."""
+        """Record the model's name as this host writes it, and its replacement. Return the event, renamed if events
+        cannot be renamed in bulk.
+        """
         name, model = dumps(self._model), piece.model
         if model == name:
             self._named = model
@@ -531,7 +533,7 @@ class StreamedResponse(UpstreamResponse):
                 if self._size > MAX_PIECE:
                     self._fail(self.blanks_error())
                 return
-            if self.refused or self._unsaid:  # nothing of it is shown; what it cost may still be told
+            if self.refused or self._unsaid:  # nothing of it is shown; its cost may still be reported
                 if end:
                     self._succeed()
                 else:
@@ -570,7 +572,7 @@ class StreamedResponse(UpstreamResponse):
         return data
 
     def _told_before(self, through: list[bytes]) -> None:
-        """What came with a failure, and before it, was said."""
+        """Pass on the content that arrived before and with a failure."""
         if self.begun or self.first_at is not None:
             self._pass(through, "")
             through.clear()
@@ -579,7 +581,7 @@ class StreamedResponse(UpstreamResponse):
         return b"\n\n".join(through) + b"\n\n" if through else b""
 
     def _wait_for_more(self) -> None:
-        """For what it counts, and then for its last word."""
+        """Wait for the counts, and then for the end of the stream."""
         until = self._loop.time() + trailing_timeout(counted=self.usage is not None)
         if self._timer is None or until < self._timer.when():
             if self._timer is not None:
@@ -621,8 +623,9 @@ class StreamedResponse(UpstreamResponse):
         return Counts(output_tokens=self.counted_here)
 
     def _found_wrong(self, data: bytes) -> bool:
-        """Whether the answer cannot be let stand, now that it is there, or that is not known yet. ``data``: the last of
-        it, which is shown."""
+        """Return whether the answer, now complete, is rejected or still being checked. ``data``: the last of it, which
+        is shown.
+        """
         wrong = self._teller.wrong(self)
         if wrong is None:
             return False
@@ -650,7 +653,7 @@ class StreamedResponse(UpstreamResponse):
         self._settled()
 
     def _why(self, reason: str) -> bytes:
-        """The event that says why it ended, where the host did not."""
+        """Return an event with the finish reason, which the host omitted."""
         return (
             b'data: {"object":"chat.completion.chunk","model":%b,'
             b'"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}' % (dumps(self._model), reason.encode())
@@ -673,7 +676,7 @@ class StreamedResponse(UpstreamResponse):
             self._fail(self._cut(UNFINISHED))
 
     def _come_whole(self, data: bytes) -> None:
-        """An answer at once, told as a stream."""
+        """Send a whole answer as a stream."""
         events = self._reread(data)
         if events is None:
             return
@@ -702,7 +705,7 @@ class StreamedResponse(UpstreamResponse):
 
 
 def piece_of(events: Sequence[WireEvent], written: bytes) -> ReplyChunk:
-    """What a reply says that a codec read. ``written``: the same, written anew."""
+    """Return the content of a reply that a codec decoded. ``written``: the same, encoded again."""
     found = collect_turn(events)
     refusal = "".join(part.text for part in found.parts if isinstance(part, Refusal))
     counts = next((event for event in events if isinstance(event, Counts)), None)

@@ -76,7 +76,7 @@ class PlannedChat:
         self.plan = plan
         self.ignored = ignored
         self.usage = True  # a stream's end tells its usage
-        self.writes: dict[str, Any] = {}  # what the writer is given besides
+        self.writes: dict[str, Any] = {}  # extra arguments for the writer
         self.after: Handover | None = None  # the attempt of the direct path
         self.rendered: RenderedPrompt | None = None  # the prompt that it was made of
 
@@ -270,7 +270,7 @@ class ChatStream:
             raise
         except Exception as error:
             if not self._reply.status:
-                raise  # nothing was said yet: an answer with a status of its own
+                raise  # nothing was sent yet: the answer gets a status of its own
             self._context.note_failure(error)
             await self._fail(error)
         finally:
@@ -312,7 +312,7 @@ class ChatStream:
             about = {"content-type": self._dialect.stream_type, "cache-control": "no-cache", "x-accel-buffering": "no"}
             self._reply.begin(200, {**about, **head})
 
-    # ---- while nothing is said
+    # ---- keep-alives
 
     def _follow(self, event: Event) -> None:
         if isinstance(event, Committed):

@@ -70,7 +70,7 @@ MAX_CONCURRENT_TEXTS = 4  # texts of one request that are embedded at the same t
 
 
 class RunResult(NamedTuple):
-    """What a run produced. ``tokens`` in and out, as far as reported; ``head`` for the response."""
+    """The result of a run. ``tokens``: in and out, as far as reported; ``head``: headers of the response."""
 
     finished: Finished
     tokens: tuple[int, int]
@@ -197,7 +197,7 @@ def _merge_metadata(made: list[RunResult]) -> dict[str, Any]:
 
 
 def _hosts_of(made: list[RunResult]) -> list[dict[str, str]]:
-    """Return what the first run sent, and what others sent to further hosts."""
+    """Return the transfers of the first run, and those of other runs to further hosts."""
     sends: list[dict[str, str]] = list(made[0].about["sends"])
     for each in made[1:]:
         named = {send["host"] for send in sends}
@@ -350,5 +350,5 @@ def _check(form: MultipartForm) -> None:
 
 
 def _is_film(data: bytes) -> bool:
-    """Return True for a container that may hold video, by its first bytes: the media worker finds out what it is."""
+    """Return True for a container that may hold video, by its first bytes: the media worker determines the type."""
     return data[4:8] == b"ftyp" or data[:4] == b"\x1aE\xdf\xa3" or data[8:12] == b"AVI "

@@ -1,4 +1,4 @@
-"""The models that can be asked for, and what each takes as input, conversions included."""
+"""The models that clients can request, and the inputs that each accepts, conversions included."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext
     from intermodal.prompts.prompt_file import PromptFile
 
-# The version of Ollama whose chat this is. Clients compare it: GitHub Copilot's in VS Code refuses a server below
-# 0.6.4, which first said what a model is capable of (``/api/show``). Tools in streams are 0.8.0's. From 0.9.0 on
-# clients may send ``think``, which is not read here, so it is no later one.
+# The Ollama version whose chat API this is. Clients compare it: GitHub Copilot in VS Code refuses a server below 0.6.4,
+# the first to report a model's capabilities (``/api/show``). Tools in streams came with 0.8.0. From 0.9.0 on clients
+# may send ``think``, which is not supported here, so it is no later version.
 OLLAMA_VERSION = "0.8.0"
 JSON_HEADERS = {"content-type": "application/json"}
-# What turns a kind into text: the task of a model, "" where none is needed.
+# The task of a model that turns a kind into text, "" where none is needed.
 _BRIDGES: dict[Kind, tuple[str, ...]] = {
     "audio": ("automatic-speech-recognition",), "image": ("image-to-text", "image-text-to-text"), "document": (),
     "video": ("automatic-speech-recognition", "image-to-text", "image-text-to-text"),
@@ -120,7 +120,7 @@ def _named(context: GatewayContext, made: list[dict[str, Any]], key: VirtualKey)
             if each.model.id in by_name:
                 by_name.setdefault(meant, by_name[each.model.id])
     names = {name: name for name in (AUTO, *(f"{POLICY}{name}" for name in config.policies if name != AUTO))}
-    # An alias of a model takes and costs what that model does.
+    # An alias accepts and costs the same as its model.
     return [
         {**by_name.get(meant, some), "id": name, "name": name}
         for name, meant in (names | config.serve.aliases).items()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.server_client import ServerClient
 
 CHECK_SECONDS = 10.0  # seconds the checks may take
-# One pixel of a grey as PNG, and ten milliseconds of a sawtooth as WAVE: what comes out is known to the last bit.
+# One grey pixel as PNG, and ten milliseconds of a sawtooth as WAVE: the decoded values are known to the last bit.
 _GREY = 0xA7
 _PICTURE = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNYDgAAqQCokw6H+QAAAABJRU5ErkJggg==")
 _SAMPLES = struct.pack("<160h", *range(-8000, 8000, 100))
@@ -44,7 +44,9 @@ async def root(context: GatewayContext, asked: GatewayRequest, reply: ResponseWr
 
 
 async def readyz(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:
-    """``GET /readyz``: media decode, the store can be read, a model can be called, and no shutdown is under way."""
+    """``GET /readyz``: 200 if media decode, the store is readable, a model can be called, and no shutdown is in
+    progress.
+    """
     if context.server.stopping:
         reply.whole(503, dumps({"status": "stopping"}), JSON_HEADERS)
         return
@@ -57,7 +59,7 @@ def _word(ready: dict[str, bool]) -> str:
 
 
 async def readiness(context: GatewayContext) -> dict[str, bool]:
-    """Return each check by name. A failed check says no more: the client may be anybody."""
+    """Return each check by name. A failed check reveals no more: the client may be anyone."""
     return await context.readiness.get(partial(_look, context.client))
 
 

@@ -15,7 +15,7 @@ class ChunkSizes:
 
     def __init__(self) -> None:
         self._announced = 0
-        self._skip = 0  # bytes before the next line: the data of a chunk and the end of its line
+        self._skip = 0  # bytes before the next line: the data of a chunk and its line end
         self._line = b""  # the start of a line that is split between two reads
         self._size = -1  # that the line announces; -1 while it is not read
         self._over = False

@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection on asyncio: request heads and bodies within limits, responses in order. It knows no route.
 
-The parser is llhttp (httptools), which Node.js uses too. What is added here is what a framework hides from an
-application: refusing a head before its body is read, bounding the bytes of bodies held in memory, noticing at once that
-a client left, and slow readers.
+The parser is llhttp (httptools), which Node.js uses too. This module adds features that a framework hides from an
+application: refusing a head before its body is read, bounding the bytes of bodies held in memory, noticing a disconnect
+at once, and handling slow readers.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from intermodal.protocols.errors.responses import RequestRefused
 if TYPE_CHECKING:
     from intermodal.gateway.direct.handover import Handover
 
-MAX_WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before whoever writes has to wait
+MAX_WRITE_BUFFER = 32 << 10  # bytes that wait for a slow reader before the writer has to wait
 MAX_UNSENT = 64 << 10  # bytes that the system may hold besides which it has not even sent
 _TCP, _NOTSENT_LOWAT = 6, {"linux": 25, "darwin": 0x201}  # of setsockopt
 _READ = 64 << 10  # bytes that are read at once: in chunks of a byte each they are 10,000 calls of the parser's
 _LARGE = 256 << 10  # bytes of a body that is received where it stays: gathered and joined, it would be there twice
-_AT_ONCE = 1 << 20  # bytes of it that are received before anything else has its turn
+_AT_ONCE = 1 << 20  # bytes of it that are received before other connections have their turn
 _PIPELINED = 16  # whole requests that may wait for the answer before theirs
 _DIGITS = 8
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,%d})\r\n" % _DIGITS)
@@ -43,7 +43,7 @@ _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,%d})\r\n" % _DIGITS)
 class _RepeatedHead(NamedTuple):
     """The last request head, before and after the digits of its length: clients send it again and again.
 
-    What the parser found out about it holds for a head that differs in these digits alone.
+    The parser's result holds for a head that differs in these digits alone.
     """
 
     until: bytes
@@ -99,21 +99,21 @@ class Connection(asyncio.Protocol):
         self.gone = False
         self.deadline: float | None = None
         self.task: asyncio.Task[None] | RunningAnswer | None = None
-        self._unbegun: tuple[GatewayRequest, ResponseWriter] | None = None  # what the task is for, until it has begun
+        self._unbegun: tuple[GatewayRequest, ResponseWriter] | None = None  # the task's request, until it has begun
         self.refused = False
         self._serving = serving
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[tuple[GatewayRequest, bool]] = deque()
-        self._closing = False  # after the answers to what was asked
+        self._closing = False  # close after the pending answers
         self._cut = False  # after the answer that is being written
         self._last: tuple[RequestHead | None, RequestRefused] | None = None
         self._room: asyncio.Event | None = None  # set once a slow reader has caught up; None while there is room
         self._unread = 0  # bytes that waited for it when its time began
         self._caught_up: Callable[[], None] | None = None
         self._before: _RepeatedHead | None = None
-        self._last_head: RequestHead | None = None  # of what came whole
+        self._last_head: RequestHead | None = None  # of the last complete head
         self._inside = False  # the parser has seen a request's first byte, and not its end
         self._began = False  # it saw the first byte of one in the data that came last
         self._begin()
@@ -123,12 +123,12 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._hosts = self._count = self._size = self._length = self._arrived = 0
         self._since = self._asked_on = 0.0  # when the head was whole; when its body may come
-        self._expects = False  # it waits to be told that it may
+        self._expects = False  # it waits for 100 Continue
         self._head: RequestHead | None = None
         self._key = ANONYMOUS
         self._body: list[bytes] = []
         self._space: bytearray | None = None  # of a large body, filled as it comes
-        self._gathered: bytearray | None = None  # a large body of which nobody said how large it would be
+        self._gathered: bytearray | None = None  # a large body of undeclared length
         self._chunks: ChunkSizes | None = None  # of a body that comes in chunks, while they can be followed
         self._head_tail = b""  # the last bytes of a head that has not ended
 
@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
             self._refuse(RequestRefused("too many connections", status=503, todo="try again later"))
 
     def eof_received(self) -> bool:
-        """Write what was answered before asyncio closes the connection."""
+        """Write pending answers before asyncio closes the connection."""
         self._serving.outbox.flush()
         return False
 
@@ -160,8 +160,8 @@ class Connection(asyncio.Protocol):
         if self._room is not None:
             self._room.set()
         self.cancel()
-        # It holds methods of this connection. Of long connections, only a collection of all generations, which is rare,
-        # would free such a cycle, with the last request's head and the transport.
+        # It holds methods of this connection. For long connections, only a collection of all generations, which is
+        # rare, would free such a cycle, together with the last request's head and the transport.
         del self._parser
 
     def data_received(self, data: bytes) -> None:
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
             if self._chunks is not chunks and self._announces_too_much(data):
                 self._refuse(self._too_large())
                 return
-            one = not self._answers_first or (inside and not self._began)  # all of it was of one head
+            one = not self._answers_first or (inside and not self._began)  # the data was part of one head
             if headless and self._head is None and one:
                 self._size += len(data)  # a header without end never reaches on_header
                 self._head_tail = (self._head_tail + data[-3:])[-3:]
@@ -256,7 +256,7 @@ class Connection(asyncio.Protocol):
             self._head = head
             self._refuse(error)
             return True
-        self._length = 0  # what is held goes with the request
+        self._length = 0  # the held bytes are the request's now
         self._take(GatewayRequest(head=head, body=data[body:], key=key, since=monotonic()), keep_alive=True)
         return True
 
@@ -297,7 +297,7 @@ class Connection(asyncio.Protocol):
             raise RequestRefused("too many requests at once on one connection", status=429)
         self._inside = self._began = True
         self._begin()
-        if self.task is None:  # from its first byte: a head that drips in is as late as one that stops
+        if self.task is None:  # from its first byte: a slow head times out like a stopped one
             self._patience(self._serving.limits.head_seconds)
 
     def on_url(self, url: bytes) -> None:
@@ -371,7 +371,7 @@ class Connection(asyncio.Protocol):
     def came(self, size: int) -> None:
         """Count ``size`` bytes of the body as received."""
         assert self._head is not None
-        if self._head.length is None:  # nobody said how much would come
+        if self._head.length is None:  # the length was not declared
             self._hold(size)
             if self._length > self._serving.limits.body:
                 raise self._too_large()
@@ -403,7 +403,7 @@ class Connection(asyncio.Protocol):
     def _complete(self, keep_alive: bool) -> None:
         assert self._head is not None
         if self._space is not None:
-            body = cast("bytes", self._space)  # nobody changes it, and JSON is read from it as from bytes
+            body = cast("bytes", self._space)  # it is no longer modified, and JSON is decoded from it as from bytes
         elif self._gathered is not None:
             body = cast("bytes", self._gathered)
         else:
@@ -411,7 +411,7 @@ class Connection(asyncio.Protocol):
         self._body, self._space, self._gathered = [], None, None
         self._last_head = self._head
         asked = GatewayRequest(head=self._head, body=body, key=self._key, since=self._since)
-        self._length, self._head, self._size, self._target = 0, None, 0, b""  # what is held goes with the request
+        self._length, self._head, self._size, self._target = 0, None, 0, b""  # the held bytes are the request's now
         self._take(asked, keep_alive)
 
     def _take(self, asked: GatewayRequest, keep_alive: bool) -> None:
@@ -427,7 +427,7 @@ class Connection(asyncio.Protocol):
         if self.task is not None or self.gone:
             return
         if self._waiting and not self._cut:
-            if self._room is not None:  # nobody reads: answers would pile up
+            if self._room is not None:  # the client does not read: answers would pile up
                 return
             self.deadline = None
             asked, keep_alive = self._waiting.popleft()
@@ -509,7 +509,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         if self._room is not None:
-            self._unread += len(data)  # it cannot have read what only comes now
+            self._unread += len(data)  # bytes that arrive now cannot have been read before
         if last:
             self._serving.outbox.write(self._transport, data)
         else:
@@ -594,9 +594,9 @@ class Connection(asyncio.Protocol):
         self._serving.held -= size
 
     def _refuse(self, error: RequestRefused) -> None:
-        """Answer a request that is not read to its end, and close: what follows cannot be told from its body."""
+        """Answer a request that is not read to its end, and close: later bytes may belong to its body."""
         self.refused = True
-        self._last = (self._head, error)  # after the answers that are on their way
+        self._last = (self._head, error)  # after the answers under way
         self._next()
 
     def _close(self) -> None:
@@ -618,8 +618,8 @@ class Connection(asyncio.Protocol):
 def _limit_socket_buffer(transport: asyncio.BaseTransport) -> None:
     """Keep the kernel from buffering megabytes for a slow reader.
 
-    A run would go on producing them before anybody noticed that nobody reads. Data in flight to a fast reader does not
-    count.
+    Otherwise a run would continue to produce output before a stalled reader is noticed. Data in flight to a fast reader
+    does not count.
     """
     line = transport.get_extra_info("socket")
     if line is not None and sys.platform in _NOTSENT_LOWAT:
@@ -643,7 +643,7 @@ class _BodyReceiver(asyncio.BufferedProtocol):
         return self._space[at : at + _AT_ONCE]
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self._connection.refused:  # by its deadline; what still comes is written over
+        if self._connection.refused:  # its deadline passed; further bytes overwrite the space
             return
         self._connection.came(nbytes)
         if self._connection.arrived == len(self._space):

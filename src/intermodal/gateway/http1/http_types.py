@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from intermodal.gateway.direct.handover import Handover
     from intermodal.protocols.parsed_chat import ParsedChat
 
-MAX_TEXT = 8 << 20  # bytes of JSON besides media, unless [serve] max_text says otherwise
+MAX_TEXT = 8 << 20  # bytes of JSON apart from media, unless [serve] max_text says otherwise
 POLICY_HEADER = "x-intermodal-"  # of headers that tighten a policy
 
 
 class HttpLimits(Value):
-    """What a client may cost before anything is known about it.
+    """Limits on the resources of a client before anything is known about it.
 
     Attributes:
         head: bytes of request line and headers together. headers: how many. target: bytes of path and query.
@@ -91,13 +91,13 @@ class RequestHead(Struct, eq=False):
 
 
 class GatewayRequest(Struct, eq=False, weakref=True):
-    """A whole request with its key and what is known about it so far.
+    """A whole request with its key and everything known about it so far.
 
     Attributes:
-        since: when its head arrived and its key was checked, monotonic. sent: runs that may have been carried out.
-        counted: it is counted in the key's rate, which is decided in turn (``admitting``) if it needs several runs.
+        since: when its head arrived and its key was checked, monotonic. sent: runs that may have been executed.
+        counted: it is counted in the key's rate, which is decided in order (``admitting``) if it needs several runs.
         checked: its body is within the limits on values. told: additional response headers.
-        served: the record that metrics, log and traces read. chat: what was parsed of its body.
+        served: the record that metrics, log and traces read. chat: the result of parsing its body.
         after: the attempt that was made for it without a task.
     """
 

@@ -15,7 +15,7 @@ _said: tuple[int, dict[int, str]] = (0, {})
 
 
 class ResponseConnection(Protocol):
-    """What a response needs of its connection."""
+    """The interface of a connection that a response needs."""
 
     gone: bool
 
@@ -60,8 +60,8 @@ class ResponseWriter:
         self.status = 0
         self.ended = False
         self.sent = 0  # bytes of body
-        self.extra: Mapping[str, str] = {}  # headers besides those that are said with the answer
-        self.kept: list[bytes] | None = None  # the body, where somebody wants it afterwards
+        self.extra: Mapping[str, str] = {}  # headers besides those of the answer
+        self.kept: list[bytes] | None = None  # the body, where it is needed afterwards
         self.head = ""  # its lines, where the body is kept
         self.type = ""
 
@@ -136,7 +136,7 @@ class ResponseWriter:
         if self.kept is not None:
             self.head = lines
         end = "connection: close\r\n"
-        if self.keep_alive:  # which is what HTTP/1.1 means where nothing is said, and HTTP/1.0 does not
+        if self.keep_alive:  # the default of HTTP/1.1, and not of HTTP/1.0
             end = "" if self._chunked else "connection: keep-alive\r\n"
         return f"{_status_lines(status)}{lines}{header_lines(self.extra)}{end}\r\n".encode("latin-1", "replace")
 

@@ -1,4 +1,4 @@
-"""Keeps a silent stream open with comments: clients give up on one that says nothing for long."""
+"""Comments that keep a silent stream open: clients close a stream that sends nothing for long."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMENT_SECONDS = 10.0  # seconds of silence between two comments
 
 
 class StreamKeepalive:
-    """Calls ``say`` after a silence; not once the client is gone or the response has ended."""
+    """Calls ``say`` after a silence, unless the client is gone or the response has ended."""
 
     def __init__(self, reply: ResponseWriter, say: Callable[[], None]) -> None:
         self._reply = reply

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Protocol
 
 BATCH_SECONDS = 200e-6  # seconds between two writes that belong together: with fewer in them there is nothing to gather
-LARGE_WRITE = 16 << 10  # bytes that are written at once: they wake nobody more often for being many
+LARGE_WRITE = 16 << 10  # bytes that are written at once: batching gains nothing at this size
 
 
 class ActiveRequests(Protocol):
@@ -47,7 +47,7 @@ class WriteBatcher:
         transport.write(data)
 
     def flush(self) -> None:
-        """Write what is batched: before anything but a write is done to a connection."""
+        """Write the batched data; called before a connection is used for anything but a write."""
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []

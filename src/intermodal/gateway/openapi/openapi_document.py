@@ -26,13 +26,13 @@ JSON = "application/json"
 
 
 class OperationText(NamedTuple):
-    """What the description says of a route beyond the route table.
+    """The description of a route in the OpenAPI document, beyond the route table.
 
     Attributes:
         summary: one sentence. asks: schema of its body. gives: media types and schemas of its response.
         streams: the client API and schema of the events if the response can be a stream.
         runs: a model may be called, so policies, budgets and hosts can refuse.
-        name: of the parameter at the end of its path. absent: what is asked for may not exist.
+        name: of the parameter at the end of its path. absent: the requested object may not exist.
     """
 
     summary: str
@@ -121,7 +121,7 @@ OPERATIONS: Mapping[tuple[str, str], OperationText] = {
         name="plan"),
 }  # fmt: skip
 
-# What an answer says of how it came about, and of the key's rates.
+# Headers about the route of an answer and the limits of the key.
 RESPONSE_HEADERS: Mapping[str, str] = {
     "x-intermodal-plan": "id of the plan; GET /v1/plans/ID",
     "x-intermodal-route": "who answered",
@@ -147,7 +147,7 @@ ERROR_HEADERS: Mapping[str, str] = {
     **{name: RESPONSE_HEADERS[name] for name in (f"{POLICY_HEADER}{what}" for what in ("plan", "route", "cost",
         "attempts"))},
 }  # fmt: skip
-# Why a request is refused, by status; at which doors, by what is done there.
+# Why a request is refused, by status; the text depends on the route.
 STATUS_TEXTS: Mapping[int, str] = {
     400: "The request is invalid, or no endpoint can answer it; or several different keys were sent.",
     401: "No key, or none that is valid.",

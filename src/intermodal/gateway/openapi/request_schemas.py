@@ -1,4 +1,4 @@
-"""Schemas of request bodies. Which fields exist is in the endpoints' own tables; this says what each may hold."""
+"""Schemas of request bodies. The endpoints' own tables define the fields; this module defines the values of each."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "PictureEditsRequest": ("model", "prompt"), "RerankRequest": ("model", "query", "documents"),
     "TranscriptionRequest": ("model", "file"), "TranslationRequest": ("model", "file"),
 }  # fmt: skip
-# Requests in which a prompt file may say everything, and the field that is needed besides without one.
+# Requests that a prompt file can state completely, and the field that is required without one.
 _RENDERED: Mapping[str, str] = {
     "ChatRequest": "messages", "ResponsesRequest": "input", "MessagesRequest": "messages",
     "OllamaChatRequest": "messages", "OllamaGenerateRequest": "",

@@ -180,7 +180,7 @@ _MESSAGE_USAGE = object_of(
     cache_read_input_tokens=_COUNT, cache_creation_input_tokens=_COUNT,
     output_tokens_details=_open(thinking_tokens=_COUNT), intermodal=_RUN_METADATA,
 )  # fmt: skip
-_END_USAGE: Schema = {**_MESSAGE_USAGE, "required": ["output_tokens"]}  # what was given is said at the beginning
+_END_USAGE: Schema = {**_MESSAGE_USAGE, "required": ["output_tokens"]}  # input usage is reported at the beginning
 _END: dict[str, Schema] = {
     "stop_reason": or_null(TEXT),
     "stop_sequence": or_null(TEXT),

@@ -9,20 +9,21 @@ from contextlib import suppress
 from functools import cache
 
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # of mallopt
-_LARGE = 32 << 20  # bytes: the most that mallopt takes for the last of them on 64-bit systems
+_LARGE = 32 << 20  # bytes: the largest value that mallopt accepts on 64-bit systems
 _KEPT = 64 << 20  # bytes that stay free at the top
 
 
 def set_malloc_options() -> bool:
     """Keep large blocks, and let all threads allocate from one heap. Return whether it was possible: glibc on Linux.
 
-    glibc maps every block above 128 KiB from the system and unmaps it when it is freed, so that each picture that
-    passes is a few hundred page faults. Passing on 1 MiB bodies, 8 at a time: 1.60 ms of the processor's time each
-    instead of 1.87, for 3 MB more at the peak (two runs each, alternating). What is kept is bounded.
+    glibc maps every block above 128 KiB from the system and unmaps it when it is freed, so each picture that passes
+    costs a few hundred page faults. Passing on 1 MiB bodies, 8 at a time, takes 1.60 ms of processor time each instead
+    of 1.87, for 3 MB more at the peak (two runs each, alternating). The memory kept is bounded.
 
-    glibc gives each thread a heap of its own as well, and what the threads of a gateway free lies between what they
-    keep: 8 MiB after 50,000 mixed requests, growing by some 60 bytes a request. From one heap, the next request takes
-    what the last one freed. The threads take turns in the interpreter and hardly meet at its lock. mallopt(3).
+    glibc also gives each thread a heap of its own, and memory freed by the threads of a gateway lies between blocks
+    still in use: 8 MiB after 50,000 mixed requests, growing by some 60 bytes a request. With one heap, the next request
+    reuses the memory that the last one freed. The threads take turns in the interpreter and rarely contend for the lock
+    of the heap. mallopt(3).
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -42,15 +43,16 @@ def set_malloc_options() -> bool:
 
 
 def release_memory() -> None:
-    """Free cycles of all generations, and give the system back what is free: with glibc on Linux. For a thread.
+    """Collect cycles of all generations, and return free memory to the system: with glibc on Linux. Call it in a
+    thread.
 
-    What failed or was cut off leaves cycles (an error, its traceback, the request in it), and planning the first
-    requests leaves more. Those that outlive two collections wait for one of all generations, which is rare. Collected
-    each minute, 136 MiB were resident after 36,000 mixed requests instead of 148. It looks through what was made since
-    the start alone: 16,000 small containers in 0.4 ms.
+    Failed and cancelled requests leave cycles (an error, its traceback, the request in it), and planning the first
+    requests leaves more. Those that outlive two collections wait for one of all generations, which is rare. With a
+    collection each minute, 136 MiB were resident after 36,000 mixed requests instead of 148. It scans only objects
+    created since the start: 16,000 small containers in 0.4 ms.
 
-    Blocks that are freed lie between others that stay, and the C library gives none of them back by itself. After
-    31,000 mixed requests that was 7 of 108 MB, and what was resident grew by 0.2 KB a request with every table full.
+    Freed blocks lie between others that are still in use, and the C library returns none of them by itself. After
+    31,000 mixed requests that was 7 of 108 MB, and resident memory grew by 0.2 KB a request with every table full.
     """
     gc.collect()
     if sys.platform.startswith("linux"):
@@ -66,9 +68,9 @@ _LOOK = 5_000  # containers that are made and not yet freed, until circles are l
 def freeze_gc() -> None:
     """Exempt the objects of start-up from garbage collection, and collect less often.
 
-    Catalog and modules stay for good; scanning them takes 10 to 20 ms in which nobody is answered. They are freed by
-    reference count as before, only their cycles stay. Requests that go well leave no cycles, and a collection takes 4
-    us of each.
+    Catalog and modules stay for good; scanning them takes 10 to 20 ms in which no client is served. They are freed by
+    reference count as before; only their cycles stay. Successful requests leave no cycles, and a collection takes 4 us
+    of each.
     """
     gc.freeze()
     gc.set_threshold(_LOOK)

@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from intermodal.gateway.http1.http_types import HttpLimits
 
 _EACH = 2  # a client's connection, and one to the host that answers it
-_OWN = 100  # the store and its journals, media workers, runtimes, what libraries open
-_BACKLOG = 1024  # clients that the system lets wait, and that are taken in one go: until then none of them is refused
-_MOST = 1 << 16  # some systems allow "infinity", and refuse it when it is asked for
+_OWN = 100  # the store and its journals, media workers, runtimes, files of libraries
+_BACKLOG = 1024  # clients that wait in the system's queue and are accepted in one go: none of them is refused before
+_MOST = 1 << 16  # some systems report "infinity" and refuse to set it
 
 
 def raise_fd_limit() -> None:

@@ -30,9 +30,9 @@ LEVELS: Mapping[LogLevel, int] = {"debug": 0, "info": 1, "warning": 2, "error": 
 MAX_QUEUED_LINES = 10_000  # lines that wait for a reader
 BATCH_SECONDS = 0.05  # seconds that lines are gathered before they are written at once
 _QUIET = 40  # times that there was none
-_LOOK = 1.0  # seconds between two tries to write to a reader who is behind
-_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # nobody can read any more; any other failure may pass
-_WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked for all day by machines
+_LOOK = 1.0  # seconds between two attempts to write to a slow reader
+_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)  # the reader is gone for good; any other failure may pass
+_WATCHED = frozenset({"/healthz", "/readyz", "/metrics"})  # polled all day by machines
 
 
 class _Line(msgspec.Struct, frozen=True, gc=False):
@@ -49,8 +49,8 @@ class RequestLog:
     def __init__(
         self, form: LogFormat = "text", level: LogLevel = "info", descriptor: int = 2, *, worker: int = 0
     ) -> None:
-        self.dropped = 0  # lines that nobody read in time
-        self.lost = 0  # lines that could not be written, and that was not said yet
+        self.dropped = 0  # lines dropped because the reader was too slow
+        self.lost = 0  # lines that could not be written, not reported yet
         self._least = LEVELS[level]
         self._write = partial(_json if form == "json" else _text, worker=worker)
         self._descriptor = descriptor
@@ -59,7 +59,7 @@ class RequestLog:
         self._told = 0
         self._why = ""  # lines were lost
         self._rest = b""  # of a line that is written in part
-        self._gone = False  # nobody will ever read
+        self._gone = False  # the reader is gone for good
         self._heard: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -92,14 +92,14 @@ class RequestLog:
         self._heard = lambda: theirs.removeHandler(handler)
 
     def close(self, seconds: float = 1.0) -> None:
-        """Write what is queued; a reader that does not read is waited for no longer than ``seconds``."""
+        """Write queued lines; wait no longer than ``seconds`` for a reader that does not read."""
         self._heard()
         self._ending.set()
         self._lines.put(None)
         self._thread.join(seconds)
 
     async def aclose(self) -> None:
-        import asyncio  # here: the parent of workers does without
+        import asyncio  # here: the parent of workers does not need it
 
         await asyncio.to_thread(self.close)
 
@@ -112,8 +112,8 @@ class RequestLog:
     def _run(self) -> None:
         quiet = _QUIET
         while True:
-            # Only the first line after a silence wakes this thread. To be woken for each would take from whoever is
-            # served the interpreter, right when the next request comes.
+            # Only the first line after a silence wakes this thread. Waking it for each would take the interpreter from
+            # the requests being served.
             found = [self._lines.get()] if quiet >= _QUIET else []
             self._ending.wait(BATCH_SECONDS)
             while not self._lines.empty():
@@ -242,7 +242,7 @@ def _text(line: _Line, worker: int = 0) -> str:
 
 
 def _word(text: str) -> str:
-    """Return a client's words as one word. Most requests say the same."""
+    """Return a client's text as one word. Most requests repeat the same text."""
     return _short_word(text) if len(text) <= LONGEST else _as_one(redact(text))
 
 

@@ -29,10 +29,10 @@ class ServiceWatchdog:
         self._place = f"\0{place[1:]}" if place.startswith("@") else place  # of the abstract namespace
         self._due = 0.0
         if self.asked:
-            faulthandler.enable()  # SIGABRT is how systemd ends it: every thread says where it is
+            faulthandler.enable()  # systemd ends a hung service by SIGABRT: every thread prints its stack
 
     def beat(self) -> None:
-        """Send a report if one is due. An address where nobody listens any more is ignored."""
+        """Send a report if one is due. An address without a listener is ignored."""
         now = time.monotonic()
         if not self.asked or now < self._due:
             return

@@ -41,7 +41,7 @@ class StorePruner:
     async def _go(self) -> None:
         while True:
             await asyncio.sleep(PRUNE_SECONDS)
-            with suppress(StoreError, PruneStopped):  # a full disk, a lock that somebody holds: in a minute again
+            with suppress(StoreError, PruneStopped):  # a full disk or a lock: tried again in a minute
                 work = asyncio.ensure_future(asyncio.to_thread(self._prune))
                 try:
                     await asyncio.shield(work)

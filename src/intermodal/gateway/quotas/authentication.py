@@ -17,9 +17,9 @@ from intermodal.hints import hint
 if TYPE_CHECKING:
     from intermodal.gateway.quotas.quota_store import QuotaStore
 
-# So long a key that was revoked may still be taken: a tenth of a second, of which a part passes after the look.
+# How long a revoked key may still be accepted: a tenth of a second, part of which passes after the check.
 KEY_REFRESH_SECONDS = 0.09
-RECHECK_SECONDS = 0.01  # seconds after which who was let in is looked at again before anything is done
+RECHECK_SECONDS = 0.01  # seconds after which an authenticated key is checked again before anything is done
 _EXPECTED = 1.0  # seconds after a request in which another is looked out for
 _NAMES = ("authorization", "x-api-key", "api-key")
 _NONE = QuotaRefusal(
@@ -80,7 +80,7 @@ class Authenticator:
         now = self._asked = self._clock()
         if not 0 <= now - self._looked < KEY_REFRESH_SECONDS:
             self._look()
-        elif self._unread is not None:  # what was known before may be revoked
+        elif self._unread is not None:  # the last known state may be revoked
             raise self._unread.with_traceback(None)
         if not self._known and self._open:
             return ANONYMOUS
@@ -119,7 +119,7 @@ class Authenticator:
         self._looked = now if same else -1.0
 
     def key(self, name: str) -> VirtualKey:
-        """Return a key by its id, as ``who`` found it."""
+        """Return a key by its id, as found by ``who``."""
         return self._by_id.get(name, ANONYMOUS)
 
     def as_it_is(self, key: VirtualKey) -> VirtualKey:
@@ -142,7 +142,7 @@ class Authenticator:
         if version == self._version:
             return False
         before = {key.id: key for key in self._known.values()}
-        # A key that did not change stays the same object: what is drawn for it hangs on that.
+        # An unchanged key stays the same object: its leases refer to it.
         fresh = (key if before.get(key.id) != key else before[key.id] for key in self._books.every_key())
         self._known, self._version = {key.digest: key for key in fresh}, version
         self._by_id = {key.id: key for key in self._known.values()}

@@ -1,10 +1,10 @@
 """Tables of the gateway's file, as changes from version to version, like ``store/sqlite_file.py``.
 
-keys: the secret's hash, never the secret. spending: what an account took in a period, over all workers; ``unknown`` is
-the part that counts at an upper bound. leases: what a worker has drawn, as sums since the lease began; of a rate limit
-only what is idle there. workers: processes that draw, and when each last reported (seconds since the epoch). buckets:
-level of a token bucket at an instant. answers: replies stored under idempotency keys; answers_kept: their bytes in all,
-kept by triggers whichever version writes to the file.
+keys: the secret's hash, never the secret. spending: the amount that an account spent in a period, over all workers;
+``unknown`` is the part that counts at an upper bound. leases: the amounts that a worker has drawn, as sums since the
+lease began; of a rate limit only its idle amount. workers: processes that draw, and when each last reported (seconds
+since the epoch). buckets: level of a token bucket at an instant. answers: replies stored under idempotency keys;
+answers_kept: their total bytes, maintained by triggers whichever version writes to the file.
 """
 
 from __future__ import annotations

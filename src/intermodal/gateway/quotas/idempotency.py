@@ -26,7 +26,7 @@ def begin(
 ) -> FirstUse | StoredReply | IdempotencyConflict:
     """Register a request under its key; return its stored reply or a conflict if it is not the first."""
     name = digest(asked.name)
-    connection.execute(  # others go a few at a time: a day's worth of them would hold up every request
+    connection.execute(  # the rest a few at a time: deleting a day's rows at once would delay every request
         "DELETE FROM answers WHERE expires <= ? AND state <> 'running' AND (owner = ? AND name = ? OR row IN"
         " (SELECT row FROM answers WHERE expires <= ? AND state <> 'running' ORDER BY expires LIMIT ?))",
         (now, asked.owner, name, now, PRUNE_BATCH),

@@ -1,7 +1,7 @@
 """Secrets of virtual keys: generated here, shown once, stored as their SHA-256.
 
-A secret has 256 random bits, so one fast hash is enough: slow hashes protect passwords that people invent. Looking a
-key up by its hash leaks nothing by timing, since nobody can choose the hash of what they present.
+A secret has 256 random bits, so one fast hash is enough: slow hashes protect passwords chosen by people. Looking a key
+up by its hash leaks nothing by timing, since a client cannot choose the hash of the secret it presents.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import secrets
 import uuid
 
 PREFIX = "im-"
-SHOWN_CHARACTERS = 9  # characters of it that are kept, to tell keys apart
-MAX_SECRET_LENGTH = 256  # of what is presented; more is no key of ours
+SHOWN_CHARACTERS = 9  # characters of a key that are kept, to tell keys apart
+MAX_SECRET_LENGTH = 256  # characters of a presented secret; a longer one is no key of ours
 
 
 def new_secret() -> str:

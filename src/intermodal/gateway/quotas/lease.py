@@ -1,4 +1,4 @@
-"""A process's lease on one account: what is free, held and spent of it. No I/O but the journal's memory.
+"""A process's lease on one account: its free, held and spent amounts. No I/O except to the journal's memory.
 
     free ──reserve──▶ held ──settle──▶ spent        and what was not used goes back to free
 
@@ -37,16 +37,16 @@ class Lease:
         self.until = until  # the period's end
         self.free = -1
         self.held = 0
-        self.risk = 0  # what counts if this process is killed now: of what is held, that which was sent
+        self.risk = 0  # what counts if this process is killed now: the share of the reservations that was sent
         self.drawn = self.spent = self.unknown = self.returned = 0  # since the lease began
         self.returning = 0  # given back, but the books may not know it yet
         self.ready = False  # the lease is in the books
         self.drawing = 0  # times that it is drawn for just now
-        self.left = 0  # in the books, as last heard
-        self.told = 0  # what lies idle here, as the books know it
-        self._by_all = 0  # spent by all workers, as the books said it
-        self._older = 0  # of what is held: set aside under another limit
-        self._in_that = self._written = 0  # what of it was spent here; what of that they were told by now
+        self.left = 0  # left in the store, as last reported
+        self.told = 0  # idle in this lease, as the store knows it
+        self._by_all = 0  # spent by all workers, as the store last reported
+        self._older = 0  # reserved under an earlier limit
+        self._in_that = self._written = 0  # share of it spent here; share of that reported so far
         self.used = 0  # since the last tick
         self.pace = 0.0  # reserved a tick, lately
         self.quiet_since = 0.0
@@ -78,8 +78,8 @@ class Lease:
     def settle(self, held: int, actual: int, *, risk: int, untold: int = 0) -> None:
         """Settle a reservation of ``held`` at ``actual``.
 
-        ``risk`` of it was exposed; ``untold`` of the cost is an upper bound. ``actual`` may exceed ``held``: what was
-        charged is the truth.
+        ``risk`` of it was exposed; ``untold`` of the cost is an upper bound. ``actual`` may exceed ``held``: the
+        charged amount counts.
         """
         numbers, base = self._numbers, self._base
         if untold:
@@ -96,7 +96,7 @@ class Lease:
             self._return_older(held, actual)
 
     def _return_older(self, held: int, actual: int) -> None:
-        """Return what was reserved under another limit: under the current one it may be too much."""
+        """Return the amount reserved under another limit: it may be too much under the current one."""
         older = min(held, self._older)
         self._older -= older
         back = max(older - actual, 0)
@@ -142,7 +142,7 @@ class Lease:
 
     def heard(self, line: LeaseReport, left: int) -> None:
         """Record what the store has left after a report; exhausted quota may be available again."""
-        known = line.returned if self.account.period else 0  # of a bucket that is told once
+        known = line.returned if self.account.period else 0  # of a window that is reported once
         self.left, self.returning = left, max(self.returned - known, 0)
         if self.free + left > self.dry:
             self.dry_until = 0.0
@@ -150,11 +150,10 @@ class Lease:
     def limited(self, account: Account) -> None:
         """Apply a changed limit.
 
-        Idle quota goes back and is drawn anew under the new limit. What is held stays held, and what was spent is
-        spent.
+        Idle quota is returned and drawn again under the new limit. Held and spent amounts stay as they are.
         """
         if self.ready:
-            # Without a limit nothing was taken off what is free, so there what was drawn tells what lies idle.
+            # Without a limit nothing was taken from what is free, so the amount drawn tells what is idle.
             back = self.free if self._limited else self.drawn - self.spent - self.held - self.returned
             self._give_back(back)
             self.free = 0 if account.limit is not None else UNLIMITED_FREE
@@ -183,7 +182,7 @@ class Lease:
         return self.ready and self._limited and self.pace > 0 and self.left > 0 and self.free < 2 * self.pace
 
     def tick(self, now: float) -> None:
-        """Give back what is not needed soon; all of it where quota is scarce."""
+        """Return quota that is not needed soon; all of it if quota is scarce."""
         if self.used or self.held:
             self.quiet_since = now
         self.pace = max(float(self.used), self.pace * 0.75)
@@ -192,7 +191,7 @@ class Lease:
         self.used = 0
         if not (self.ready and self._limited):
             return
-        self.touched |= max(self.free, 0) != self.told  # others wait for what they think lies idle here
+        self.touched |= max(self.free, 0) != self.told  # other workers wait for what they believe to be idle here
         if self.free == 0:
             return
         ahead, share = int(TICKS_AHEAD * self.pace), max(self.left, 0) // 4

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from intermodal.gateway.quotas.lease_journal import LeaseJournal
 
 CACHED_CLAIMS = 256
-IDLE_SECONDS = 60.0  # a lease nobody uses ends after this
+IDLE_SECONDS = 60.0  # seconds after which an unused lease ends
 
 LeaseAmount = tuple[Lease, int]
 
 
 class QuotaReservation:
-    """What one request has reserved. It is settled or released once; further calls are ignored.
+    """The reservation of one request. It is settled or released once; further calls are ignored.
 
     Attributes:
         more: nanodollars in each budget in money beyond its part.
@@ -78,9 +78,9 @@ class LeasePool:
         self._ending: list[tuple[Lease, LeaseReport]] = []
         self._warm: list[Lease] = []  # those that something happens to; thousands of others cost a tick nothing
         self._swept = 0.0
-        self.changed = False  # a limit is another, and what goes back for that is not in the books yet
+        self.changed = False  # a limit has changed, and the amount to return is not in the store yet
 
-    # ---- what a request draws from ------------------------------------------------------------
+    # ---- leases of a request ------------------------------------------------------------------
 
     def tab(self, key: VirtualKey, now: float) -> KeyLeases:
         found = self._tabs.get(key.id)
@@ -91,7 +91,7 @@ class LeasePool:
     def parts(self, tab: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
         """Return every lease that a claim draws from, with the amount of each."""
         if not self._limits:
-            found = tab.parts.get(claim)  # shared by who claims the same: nobody changes it
+            found = tab.parts.get(claim)  # shared by all requests with the same claim: it is never modified
             if found is None:
                 found = tab.parts[claim] = self._parts(tab, claim, now)
             return found
@@ -149,7 +149,7 @@ class LeasePool:
             tpm=tpm,
             counted=bool(budgets["tokens"]) or tpm is not None,
             priced=bool(budgets["usd"]),
-            parts=BoundedCache("what claims draw from", CACHED_CLAIMS),
+            parts=BoundedCache("leases by claim", CACHED_CLAIMS),
         )
 
     def _rates(self, name: str, rate: RateLimit, now: float) -> tuple[Lease | None, Lease | None]:
@@ -231,7 +231,7 @@ class LeasePool:
 
     @staticmethod
     def short_of(reservation: QuotaReservation, usd: int) -> list[LeaseAmount]:
-        """Return the money leases that have less than ``usd`` nanodollars reserved, and what each lacks."""
+        """Return the money leases with less than ``usd`` nanodollars reserved, and the amount each lacks."""
         lacks = [(purse, usd - held - reservation.more) for purse, held in reservation.parts if purse.unit == "usd"]
         return [(purse, amount) for purse, amount in lacks if amount > 0]
 
@@ -289,7 +289,7 @@ class LeasePool:
         return lines
 
     def _sweep(self, now: float) -> None:
-        """End the leases of past periods and those that nobody uses."""
+        """End the leases of past periods and unused leases."""
         self._swept = now
         for name, purse in list(self._purses.items()):
             if purse.over(now, IDLE_SECONDS):
@@ -329,7 +329,7 @@ class LeasePool:
         return bool(self._ending or self._warm)
 
     def close(self) -> list[tuple[Lease, LeaseReport]]:
-        """Return the last reports of everything. What was sent and never settled counts whole."""
+        """Return the last reports of all leases. Amounts that were sent and never settled count in full."""
         for purse in self._purses.values():
             if purse.ready:
                 if purse.held:

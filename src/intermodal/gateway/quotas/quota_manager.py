@@ -1,4 +1,4 @@
-"""The quota manager of one worker: which key calls, whether its budgets admit a request, and what it took.
+"""The quota manager of one worker: it finds a request's key, admits it within its budgets, and settles its cost.
 
 The hot path needs no I/O: a request is reserved from leases in memory and settled there (``lease_pool.py``) within
 microseconds. A single thread draws leases and writes reports, twenty times a second while there is something to write;
@@ -44,9 +44,9 @@ from intermodal.gateway.quotas.quota_types import (
 )
 
 TICK_SECONDS = 0.05
-KEEPALIVE_SECONDS = 60.0  # a sign of life for those who cannot see this process
-WAIT_SECONDS = 0.25  # a request waits so long for what lies idle in other workers; they look every tick
-PRUNE_SECONDS = 6 * 3600.0  # how often what was spent long ago is forgotten
+KEEPALIVE_SECONDS = 60.0  # a heartbeat for processes that cannot see this one
+WAIT_SECONDS = 0.25  # how long a request waits for budget that is idle in other workers; they look every tick
+PRUNE_SECONDS = 6 * 3600.0  # how often old spending rows are deleted
 RECOVER_SECONDS = 1.0  # how often dead workers are looked for when something is short
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ class _Waiter:
         self.until = until
 
     def waited(self, now: float) -> bool:
-        """Return True if it waited long enough, or the clock was set back and nobody can tell."""
+        """Return True if it waited long enough, or the clock was set back and the wait cannot be measured."""
         return not self.until - 2 * WAIT_SECONDS <= now < self.until
 
 
@@ -99,8 +99,8 @@ class QuotaManager:
         self._living: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
         self._failed = False  # the last write was not taken
-        self._telling = 0  # writes that are on their way
-        self._owed: list[Callable[[], None]] = []  # of Idempotency-Keys, what could not be written yet
+        self._telling = 0  # writes under way
+        self._owed: list[Callable[[], None]] = []  # writes of Idempotency-Keys that failed and are tried again
         self._recovered = 0.0
         self._closed = False
 
@@ -194,7 +194,7 @@ class QuotaManager:
             dry = [purse for purse, need in lacks if purse.free < need]
             try:
                 if any(purse.returning for purse in dry):
-                    await self._write()  # the books give only what they know to be theirs
+                    await self._write()  # the store returns only what it knows to be lent
                 await self._take([(purse, need, need) for purse, need in lacks if purse in dry])
             except StoreError:
                 return False
@@ -202,10 +202,10 @@ class QuotaManager:
             if self._till.extend(reservation, lacks):
                 self._stir()
                 return True
-            # What goes back from here is ours to wait for, as in ``_serve``.
+            # Only this worker waits for what it returns itself, as in ``_serve``.
             waited = self._clock() >= until and not any(purse.returning for purse in dry)
             if waited or any(need > purse.dry for purse, need in lacks if purse in dry):
-                self._stir()  # what was drawn in vain goes back
+                self._stir()  # what was reserved in vain goes back
                 return False
             await asyncio.sleep(TICK_SECONDS)
 
@@ -250,7 +250,7 @@ class QuotaManager:
 
     async def finish(self, fresh: FirstUse, reply: StoredReply) -> None:
         """Store the reply for retries."""
-        # Where it cannot be kept, the next one may be told at least that it was asked.
+        # If it cannot be stored, the next request learns at least that this key was used.
         lost = partial(self._books.abandon, fresh.row)
         await self._noted(lambda: self._books.finish(fresh.row, reply, self._clock()), or_later=lost)
 
@@ -334,10 +334,10 @@ class QuotaManager:
                 still.append(waiter)
                 continue
             purse, amount = lacking
-            # Only what the books have just said counts: it may have come while others drew, who drew nothing for it.
+            # Only an answer from the store counts: the amount may have arrived while others drew.
             dry = now < purse.dry_until and amount > purse.dry
             hopeless = dry and not (recovering and purse.account.period)
-            # What goes back from here is ours to wait for, however long writing it down takes.
+            # Only this worker waits for what it returns itself, however long the write takes.
             if hopeless or (waiter.waited(now) and purse.left < amount and not purse.returning):
                 waiter.future.set_result(quota_errors.account_exhausted(waiter.key, purse, amount, now))
             else:
@@ -375,7 +375,7 @@ class QuotaManager:
         try:
             while self._till.busy or self._owed:
                 await asyncio.sleep(10 * TICK_SECONDS if self._failed or self._owed else TICK_SECONDS)
-                with contextlib.suppress(StoreError):  # kept, and told again
+                with contextlib.suppress(StoreError):  # kept, and reported again
                     await self._write()
                     low = self._till.low()
                     if low:
@@ -412,7 +412,7 @@ class QuotaManager:
 
     async def _tell(self, lines: list[tuple[Lease, LeaseReport]]) -> None:
         if not lines:
-            self._failed = self._failed and self._telling > 0  # what another write has taken is not written yet
+            self._failed = self._failed and self._telling > 0  # another write may still be unfinished
             return
         values = [line for _, line in lines]
         self._telling += 1
@@ -433,7 +433,7 @@ class QuotaManager:
         return self._books.write(self._worker, values, self._clock())
 
     def _look_ahead(self) -> None:
-        with contextlib.suppress(StoreError):  # whoever asks next looks, and is told
+        with contextlib.suppress(StoreError):  # the next request looks and is told
             self.access.look_ahead()
 
     async def _off(self, do: Callable[[], T]) -> T:
@@ -444,7 +444,7 @@ class QuotaManager:
         return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     async def close(self) -> None:
-        """Write everything and unregister. What is still held counts whole, since it may have been sent."""
+        """Write everything and unregister. Amounts still held count in full, since they may have been sent."""
         if self._closed:
             return
         self._closed = True
@@ -461,7 +461,7 @@ class QuotaManager:
                 await self._off(lambda: self._books.leave(self._worker))
                 self._journal.remove()
             except StoreError:
-                self._journal.close()  # stays: who recovers reads it
+                self._journal.close()  # kept: recovery reads it
         self._thread.shutdown()
         self._books.close()
 

@@ -22,8 +22,8 @@ from intermodal.gateway.quotas.quota_types import Account, VirtualKey
 class LeaseRequest(Value, frozen=True):
     """A request for ``need`` of an account's period, and ``wish`` more where there is plenty.
 
-    ``slot``: where this worker's journal records what it reserved and spent of it; -1 for nowhere. ``told``: what this
-    worker spent of it that the store will know when it answers.
+    ``slot``: the place in this worker's journal for the amounts it reserved and spent of the lease; -1 for none.
+    ``told``: the amount this worker spent of it that the store will know when it answers.
     """
 
     account: Account
@@ -35,7 +35,7 @@ class LeaseRequest(Value, frozen=True):
 
 
 class LeaseGrant(Value, frozen=True):
-    """What was drawn: everything needed and perhaps more, or all that is left if that is less.
+    """The amount drawn: everything needed and perhaps more, or all that is left if that is less.
 
     Attributes:
         left: what remains undrawn after this. A token bucket refills.
@@ -50,13 +50,13 @@ class LeaseGrant(Value, frozen=True):
 
 
 class LeaseReport(Value, frozen=True):
-    """What became of a lease. Sums since it began, so that writing a report twice does no harm.
+    """A report on a lease, as sums since it began, so that writing a report twice is harmless.
 
     Attributes:
-        spent: what was settled; ``unknown`` of it is an upper bound, since the actual cost was not reported.
-        returned: given back; negative where more was charged than had been drawn.
+        spent: the settled amount; ``unknown`` of it is an upper bound, since the actual cost was not reported.
+        returned: given back; negative if more was charged than had been drawn.
         idle: drawn and not reserved now.
-        over: this ends the lease.
+        over: this report ends the lease.
     """
 
     account: Account
@@ -142,7 +142,7 @@ class QuotaStore(Protocol):
 
     def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]: ...
     def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
-        """Record what became of leases; return what is left of each account. An empty report is a sign of life."""
+        """Record reports on leases; return the remainder of each account. An empty report is a sign of life."""
         ...
 
     def prune(self) -> int:

@@ -46,9 +46,9 @@ class VirtualKey(Value, frozen=True):
         id: internal, part of every account's name. name: for people.
         start: first characters of the secret, to tell keys apart.
         created, expires, revoked: seconds since the epoch, or None.
-        models, policies: names that may be asked for; ``*`` at the end matches a prefix. With neither, anything is
-            allowed; with either, nothing but what is listed: a policy is no way around a list of models.
-        metrics: this key reads metrics and may ask for nothing.
+        models, policies: names that may be requested; ``*`` at the end matches a prefix. With neither, anything is
+            allowed; with either, only the listed names: a policy does not bypass a list of models.
+        metrics: this key reads metrics and may request no models.
     """
 
     id: str
@@ -83,7 +83,7 @@ def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(name.startswith(each[:-1]) if each.endswith("*") else name == each for each in patterns)
 
 
-ANONYMOUS = VirtualKey(id="open", name="open")  # who calls where no key is asked for
+ANONYMOUS = VirtualKey(id="open", name="open")  # the caller where no key is required
 
 
 class Account(Value, frozen=True):
@@ -91,7 +91,7 @@ class Account(Value, frozen=True):
 
     Attributes:
         id: ``KEY/usd/month``, ``KEY/rpm``, ``at/ENDPOINT/tpm``.
-        limit: of a budget in its unit; None counts without a limit. Of a bucket: what it holds when full.
+        limit: of a budget in its unit; None counts without a limit. Of a bucket: its capacity.
         period: of a budget; "" for a bucket.
     """
 
@@ -183,7 +183,7 @@ class QuotaRefusal(Value, frozen=True):
 
 
 class RateRemaining(Value, frozen=True):
-    """What a rate limit leaves, for ``x-ratelimit-*``: of ``limit`` a minute, and seconds until it is full."""
+    """The remainder of a rate limit, for ``x-ratelimit-*``: of ``limit`` a minute, and seconds until it is full."""
 
     limit: int
     remaining: int

@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 FILE = "gateway.sqlite3"
 SILENT_SECONDS = 600.0  # without a sign of life; workers give one a minute
-# How long it is kept what was spent in an hour or a day; months and sums over all time are few, and stay.
+# How many days hourly and daily spending is kept; months and totals are few, and stay.
 SPENDING_RETENTION_DAYS: Mapping[Period, int] = {"hour": 35, "day": 400}
-PRUNE_ROUNDS = 100  # of forgetting replies that are past; each is a transaction, so that nobody waits for all of them
+PRUNE_ROUNDS = 100  # rounds of deleting old replies; each is a transaction, so that no request waits for all of them
 BUSY_SECONDS = 5.0  # workers write in turn; SQLite's waiting is not fair
-_OUT = "taken - spent - returned"  # of a lease: what is drawn and not settled
+_OUT = "taken - spent - returned"  # of a lease: drawn and not settled
 
 
 class SqliteQuotaStore:
@@ -136,7 +136,7 @@ class SqliteQuotaStore:
     def recover(self) -> int:
         with self._database.reading() as connection:
             known = connection.execute("SELECT * FROM workers").fetchall() if connection is not None else []
-        ended = [row["id"] for row in known if self._ended(row["process"], row["seen"])]  # asks the system: no lock
+        ended = [row["id"] for row in known if self._ended(row["process"], row["seen"])]  # takes no lock
         if not ended:
             return 0
         charged = []
@@ -148,7 +148,7 @@ class SqliteQuotaStore:
                 idempotency.mark_lost(connection, worker)
                 charged.append(worker)
         for worker in charged:
-            with suppress(OSError):  # it harms nobody where it stays
+            with suppress(OSError):  # it does no harm if it stays
                 for left in self._journal(worker).parent.glob(f"{worker}.*"):
                     left.unlink(missing_ok=True)
         return len(charged)
@@ -181,7 +181,7 @@ class SqliteQuotaStore:
             return tuple(_write(connection, worker, line, now) for line in lines)
 
     def _heard(self, connection: sqlite3.Connection, worker: str) -> None:
-        """Record a sign of life. Raises StoreError if this worker was taken for dead and charged."""
+        """Record a sign of life. Raises StoreError if this worker was declared dead and charged."""
         if not connection.execute("UPDATE workers SET seen = ? WHERE id = ?", (self._clock(), worker)).rowcount:
             raise StoreError("this worker was silent for too long and was declared dead", where=shown(self.path),
                              todo="start it again")  # fmt: skip
@@ -226,7 +226,7 @@ def _draw(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: 
 
 
 def _balance(connection: sqlite3.Connection, account: Account, start: str, worker: str) -> tuple[int, int, int]:
-    """Return what all workers spent, what is undrawn, and what lies idle in other workers."""
+    """Return the amount spent by all workers, the amount undrawn, and the amount idle in other workers."""
     row = connection.execute(
         "SELECT spent FROM spending WHERE account = ? AND start = ?", (account.id, start)
     ).fetchone()

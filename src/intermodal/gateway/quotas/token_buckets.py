@@ -55,7 +55,7 @@ def _level(connection: sqlite3.Connection, account: Account, now: float) -> tupl
     row = connection.execute("SELECT level, updated FROM buckets WHERE name = ?", (account.id,)).fetchone()
     if row is None:
         return full, now
-    if now < row["updated"] - 60:  # the clock was put back by more than a bucket lasts: it counts from here
+    if now < row["updated"] - 60:  # the clock was set back by more than a bucket's window: it counts from here
         return min(row["level"], full), now
     passed = max(now - row["updated"], 0.0)
     return min(row["level"] + passed * full / 60, full), max(now, row["updated"])

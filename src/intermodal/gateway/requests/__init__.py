@@ -1,4 +1,4 @@
-"""What a request may say, checked before anything is planned. Endpoints call these; nothing here answers a client.
+"""Checks of a request before anything is planned. Endpoints call these; nothing here answers a client.
 
 body_limits.py      how large, deep and long a JSON body may be; multipart.py: forms
 origin_policy.py    Host and Origin checks, CORS

@@ -1,7 +1,7 @@
 """Limits on the JSON of a request body, and decoding of large bodies.
 
 A megabyte has room for half a million values, each of which costs a hundred times its bytes once decoded. So values are
-counted first, by the separators outside of strings, once for each request. Media are not searched. What is not media is
+counted first, by the separators outside of strings, once for each request. Media are not searched. Everything else is
 text, for which a parser holds the interpreter lock the whole time.
 """
 
@@ -19,7 +19,7 @@ from intermodal.protocols.framing.media_extraction import extract_media
 T = TypeVar("T")
 MAX_VALUES = 100_000
 MAX_FIELDS = 10_000  # of the body itself: no API has a hundredth of them
-MAX_DEPTH = 128  # objects and arrays in each other; what walks through a tree goes a step deeper for each
+MAX_DEPTH = 128  # nesting of objects and arrays; code that walks a tree recurses once for each level
 LARGE_BODY = 2 << 20  # bytes of a body that is not gone through on the loop, not even for its media
 _MARKS = (b",", b"[", b"{")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|$)', re.DOTALL)
@@ -55,7 +55,7 @@ async def decode_body(read: Callable[[bytes], T], body: bytes) -> T:
 
 
 def has_more_values(most: int, body: bytes) -> bool:
-    """Whether a body holds more than so many values.
+    """Return whether a body holds more than ``most`` values.
 
     >>> text = b'{"text": "' + b"1,2,3," * MAX_VALUES + b'"}'
     >>> has_more_values(MAX_VALUES, text), has_more_values(2, b"[1, 2, 3]")
@@ -85,7 +85,7 @@ def _without_strings(body: bytes) -> bytes:
 
 
 def is_deeper(most: int, body: bytes) -> bool:
-    """Whether more than so many objects and arrays are in each other. What is no JSON is as deep as it looks.
+    """Return whether objects and arrays are nested deeper than ``most``. Invalid JSON is as deep as it looks.
 
     >>> is_deeper(2, b'{"a": [{}, {}, "[[[["]}'), is_deeper(3, b'{"a": [{}, {}, "[[[["]}')
     (True, False)

@@ -1,4 +1,4 @@
-"""Prompt files that clients ask for as ``model: "prompt:NAME"``, with variables in the request, and who may see them.
+"""Prompt files that clients request as ``model: "prompt:NAME"``, with variables in the request, and access to them.
 
 A prompt is rendered before planning: its messages precede the client's, and its policy bounds the client's. Variables
 come from strangers: none is read as a path, and each is checked against the file's declaration
@@ -38,7 +38,7 @@ REFRESH_SECONDS = 0.5  # seconds after which it is looked whether files changed
 
 
 class PromptFiles:
-    """The prompt files of a gateway. ``folder``: "" for none. ``say``: gets a sentence about unusable files."""
+    """The prompt files of a gateway. ``folder``: "" for none. ``say``: receives a sentence about unusable files."""
 
     def __init__(self, folder: str, say: Callable[[str], None]) -> None:
         self.folder = _folder(folder) if folder else None
@@ -65,7 +65,7 @@ class PromptFiles:
     async def _look(self, folder: PromptFolder) -> None:
         try:
             changed = await offload(True, folder.look)
-        except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it is there
+        except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it still serves
             self._tell((*self._said, f"prompt files cannot be read: {error}"))
         else:
             if changed:
@@ -79,7 +79,7 @@ class PromptFiles:
             self._say(words)
         self._said = now
 
-    # ---- what is asked for -------------------------------------------------------------------------
+    # ---- request -----------------------------------------------------------------------------------
 
     async def rendered(
         self, client: ServerClient, asked: GatewayRequest, call: ChatCall, limits: HttpLimits
@@ -166,7 +166,7 @@ def _check_version(kept: LoadedPrompt, call: ChatCall) -> None:
         raise RequestRefused(what, status=404, todo="leave the version out, or see /v1/prompts", code="prompt_version")
 
 
-# ---- answers that the format reads in its own way -----------------------------------------------------
+# ---- answers that the format parses itself ------------------------------------------------------------
 
 
 async def parse_answer(events: AsyncGenerator[Event], file: PromptFile) -> AsyncGenerator[Event]:

@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from intermodal.client import AsyncClient, PreparedRequest
 
 FIRST_SAMPLE = 512 << 10  # characters of all texts that are looked at first
-SAMPLE_RATIO = (
-    4  # so much of the request is at least as long as a piece that is looked at, and each is to the one before
-)
+SAMPLE_RATIO = 4  # so much of the request is at least as long as an inspected piece, and each piece as the one before
 
 
 async def check_prompt_size(client: AsyncClient, request: Request) -> None:
-    """Raise NoRoute if no model takes so much text, by counting a part of it."""
+    """Raise NoRoute if no model accepts this much text, by counting a part of it."""
     long, size = is_long(request.messages), FIRST_SAMPLE
     whole = await offload(long, _words_alone, request)
     if whole < SAMPLE_RATIO * FIRST_SAMPLE:

@@ -39,7 +39,8 @@ class RenderedPrompt(NamedTuple):
     """A prompt file rendered for a request.
 
     Attributes:
-        kept: the prompt. call: the client's call with what the file says besides messages. policy: that bounds it.
+        kept: the prompt. call: the client's call with the file's settings besides messages. policy: the one that bounds
+            it.
         messages: of the prompt and of the client. models: those the file names, by their names here.
         urls: of variables. shown: makes a path in an error relative to the folder. notes: notes for the client.
     """

@@ -1,8 +1,8 @@
 """Model names as policies, and overrides that tighten a policy and never loosen it.
 
-    openai/gpt-5-mini          that model, with conversions for what it cannot take
+    openai/gpt-5-mini          that model, with conversions for input it cannot take
     prompt:NAME                a prompt file (``prompt_files.py``)
-    auto                       whatever suits best, within the config's limits
+    auto                       the most suitable model, within the config's limits
     policy:NAME                ``[policies.NAME]`` of the config
 
 Overrides are headers (``x-intermodal-max-cost: 0.01``) or a field of the body (``"intermodal": {"max_cost": 0.01}``).
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.server_client import ServerClient
 
 LATEST_TAG = ":latest"
-MAX_NAME_LENGTH = 400  # letters of a model's name, and of a wish: both are said again in errors
+MAX_NAME_LENGTH = 400  # characters of a model's name and of a header's value: errors repeat both
 _LISTS = frozenset({"private", "keep"})
 # Fields by which other servers let a caller choose where calls go, with which key, or run a template of theirs.
 FORBIDDEN_FIELDS = frozenset({
@@ -67,7 +67,7 @@ FORBIDDEN_FIELDS = frozenset({
 
 
 class PolicyOverrides(Value, forbid_unknown_fields=True):
-    """What a request may override in its policy; each field as in ``Policy``."""
+    """The fields of a policy that a request may override; each as in ``Policy``."""
 
     objective: Objective | None = None
     at_least: Tier | None = None
@@ -128,12 +128,12 @@ def _too_deep() -> RequestRefused:
 
 
 def _unreadable(body: bytes) -> RequestRefused:
-    """Return the error that says why a body cannot be read."""
+    """Return the error that states why a body cannot be parsed."""
     if told := utf8_error(body):
         return RequestRefused(f"the body has {told}", status=400)
     if len(body) <= LARGE_BODY and is_deeper(MAX_DEPTH, body):  # a parser stops there, too
         return _too_deep()
-    half = first_lone_surrogate(body) if len(body) <= LARGE_BODY else ""  # nobody waits while more is looked through
+    half = first_lone_surrogate(body) if len(body) <= LARGE_BODY else ""  # the search holds up no one up to this size
     if half:
         todo = "escape both halves of a character, and cut texts between whole ones"
         return RequestRefused(f"the body has half a character: {half} without its other half", status=400, todo=todo)
@@ -208,9 +208,9 @@ def prompt_name(model: str, client: AsyncClient) -> str:
 def policy_for_model(model: str, client: AsyncClient) -> Policy:
     """Return the policy that a model name stands for. Raises UnknownModel for a policy that does not exist."""
     config, model = client.config, without_latest_tag(model, client)
-    if not model:  # an empty name is no wish for any model: that is auto
+    if not model:  # an empty name means auto
         raise RequestRefused("the body names no model", status=400, todo=f"see /v1/models, or ask for {AUTO}")
-    if len(model) > MAX_NAME_LENGTH:  # it is said again in errors
+    if len(model) > MAX_NAME_LENGTH:  # errors repeat it
         raise UnknownModel(f"no model has a name of more than {MAX_NAME_LENGTH} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)
     said = {name: getattr(config, name) for name in REQUEST_DEFAULTS}
@@ -233,8 +233,8 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
 def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
     """Raise Refused, 403, unless the key allows this model or policy by the name it was asked for.
 
-    A key that allows a model allows it at every host, and not the other way round. A short name is not another name of
-    a model: it may stand for a different model tomorrow.
+    A key that allows a model allows it at every host, but not the reverse. A short name is not an alias of a model: it
+    may refer to a different model tomorrow.
     """
     model = without_latest_tag(model, client)
     name = client.config.serve.aliases.get(model, model)
@@ -249,7 +249,7 @@ def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> No
 def intersect_policies(policy: Policy, other: Policy) -> Policy:
     """Return the policy that allows what both allow. Raises Refused if that is nothing.
 
-    A cost limit that nobody stated yields to one that was.
+    A default cost limit yields to a stated one.
     """
     objectives = {each.objective for each in (policy, other)} - {"default"}
     if len(objectives) > 1:

@@ -1,4 +1,4 @@
-"""What the gateway keeps in memory between requests, bounded, and shared among workers where there are several.
+"""The state that the gateway keeps in memory between requests, bounded, and shared among workers if there are several.
 
 conversations.py    which endpoint answered a conversation last
 plan_cache.py       plans by the shape of a request; plan_history.py: plans by id

@@ -91,7 +91,7 @@ def continue_conversation(request: Request, place: ConversationRoute | None) -> 
 
 
 def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> bytes:
-    """Return the digest of a conversation after its answer; ``digest`` is a SHA-256 of what was before."""
+    """Return the digest of a conversation after its answer; ``digest``: a SHA-256 of everything before."""
     digest.update(BEGINNINGS["assistant"])
     if text:
         digest.update(PART + text_identity(text))

@@ -3,7 +3,7 @@
 Pictures must have exactly the same size, and their text is not measured. Planning takes longer than parsing a small
 request. A cached plan is a real plan for the longest request of the shape: its reservation is an upper bound for each
 of them, its numbers at most a sixteenth above those of a fresh plan. It is cached only if the shortest request of the
-shape is planned the same way; otherwise each request is planned by itself. Everything else that a plan depends on is
+shape is planned the same way; otherwise each request is planned separately. Everything else that a plan depends on is
 part of the shape, so it is never stale.
 """
 
@@ -42,13 +42,13 @@ from intermodal.plans.plan import Candidate, Inputs, Plan
 from intermodal.questions.keyword_needs import needed_aspects
 
 MAX_SHAPES = 512
-MAX_PARTS = 1_000  # parts of a request whose plan is shared: to tell a longer one's shape takes as long as to plan it
+MAX_PARTS = 1_000  # parts of a request whose plan is shared: telling a longer one's shape takes as long as planning it
 _BITS = 5  # of a size that tell shapes apart: sixteen steps between two powers of two
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class _CachedPlan(NamedTuple):
-    catalog: ref[Catalog]  # not held: one is there for each model that anybody names
+    catalog: ref[Catalog]  # weak: there is one catalog for each unknown model that a client names
     plan: Plan | None  # None: each is planned by itself
 
 
@@ -141,7 +141,7 @@ def _shape(inputs: Inputs) -> bytes | None:
     return blake2b(shape, digest_size=16).digest()
 
 
-@lru_cache(1_024)  # each is asked for three times: of the shape, of its largest text and of its smallest
+@lru_cache(1_024)  # three entries per request: its shape, its largest text and its smallest
 def estimate_tokens(chars: int, size: int, scripts: Scripts, vocabularies: tuple[str, ...]) -> tuple[int, ...]:
     """Return typical and largest token counts of a text in each of these vocabularies."""
     found = (text_tokens(chars, size, scripts, name) for name in vocabularies if scripts)

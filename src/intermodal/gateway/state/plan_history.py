@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.workers.shared_table import ChunkedSharedTable
 
 MAX_PLANS, MAX_PLAN_BYTES = 1024, 4 << 20  # plans, and bytes of all of them
-_AGAIN = 1.0  # seconds after which a plan that is made again is told again, so that it counts among the latest
+_AGAIN = 1.0  # seconds after which a repeated plan is recorded again, so that it counts among the latest
 
 
 class PlanHistory:
@@ -38,7 +38,7 @@ class PlanHistory:
         if data is None:
             data = zlib.compress(msgspec.msgpack.encode(plan), 1)
             self._plans[key] = data
-        else:  # the id is one of all that it says
+        else:  # the id is a digest of the whole content
             self._plans.move_to_end(key)
         if self._shared is not None:
             now = time.monotonic()

@@ -18,7 +18,7 @@ class ReadinessCache:
 
     async def get(self, look: Callable[[], Awaitable[dict[str, bool]]]) -> dict[str, bool]:
         """Return the result, which ``look`` finds out anew if it is too old."""
-        async with self._looking:  # who asks meanwhile gets the same answer
+        async with self._looking:  # concurrent requests get the same answer
             if self._found is None or time.monotonic() - self._found[0] >= READINESS_SECONDS:
                 found = await look()
                 self._found = (time.monotonic(), found)

@@ -1,8 +1,8 @@
 """Items of answers that clients of OpenAI's responses refer to by id instead of sending them again.
 
-OpenAI stores answers unless ``store: false`` is sent, and clients count on it: Vercel's AI SDK sends only the id of
-what was said in an earlier turn. So items are kept here too, in memory and for their owner, until later ones evict them
-or the server stops. Whole conversations are not kept.
+OpenAI stores answers unless ``store: false`` is sent, and clients rely on it: Vercel's AI SDK sends only the id of an
+item from an earlier turn. So items are stored here too, in memory and for their owner, until later ones evict them or
+the server stops. Whole conversations are not stored.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from intermodal.protocols.framing.json_body import dumps, loads
 MAX_ITEMS, MAX_ITEM_BYTES = 2048, 16 << 20  # items, and bytes of JSON of all of them
 MAX_REFERENCED_BYTES = (
     16 << 20
-)  # bytes of JSON that one request names: a name takes forty, and each time all of the item is read
+)  # bytes of JSON that one request names: a name takes forty, and each reads the whole item
 
 
 class ResponseItems:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from intermodal.gateway.workers.shared_table import ChunkedSharedTable
 
 MAX_SIGNATURES, MAX_SIGNATURE_BYTES = 4096, 8 << 20  # each call is kept under two names
-_ANY = "any"  # kept with the latest: of who has none nothing need be looked up
+_ANY = "any"  # kept with the latest: without it no signature needs to be looked up
 
 
 class ToolCallSignatures:

@@ -1,7 +1,7 @@
 """Heartbeats of the workers: each counts turns of its event loop in shared memory, and the parent watches the count.
 
 A worker whose loop hangs (in Python, or in C code that holds the interpreter lock) looks alive to the system; only the
-loop itself can show that it turns. A beat is one write to memory and wakes nobody.
+loop itself can show that it turns. A beat is one write to memory and wakes no process.
 
 The parent counts silence in its own steps and a bounded part of each: while the machine slept or the parent was
 stopped, no time passed. Silence alone is not enough: a worker that could run and got no processor is slow, and one that
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 PERIOD = 0.5  # seconds between two beats, and between two looks at them
-SILENT_SECONDS = 2.5  # without a beat, after which a worker is taken for hung
+SILENT_SECONDS = 2.5  # without a heartbeat, after which a worker is considered hung
 END_SECONDS = 10.0  # that a worker may take to end once its loop is over
-_STEP = 2 * PERIOD  # of a pause of the parent itself, so much counts as silence of the others
+_STEP = 2 * PERIOD  # share of the parent's own pause that counts as silence of its workers
 _CPU_SECONDS = 1.25  # that a worker which could run must have used since its last beat: less, and it got no turn
 _OVER = (1 << 64) - 1
 _LINE = 64  # bytes of a beat: each has a cache line of its own
@@ -78,7 +78,7 @@ class ProcessActivity(NamedTuple):
 
 
 def process_activity(pid: int) -> ProcessActivity | None:
-    """Return the activity of a process; None if the system does not say."""
+    """Return the activity of a process; None if the system does not report it."""
     try:
         tasks = Path(f"/proc/{pid}/task")
         fields = {task: (tasks / task / "stat").read_text().rpartition(")")[2].split() for task in os.listdir(tasks)}

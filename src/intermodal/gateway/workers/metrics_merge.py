@@ -19,7 +19,7 @@ from intermodal.gateway.metrics import CounterValues, Gauges, Metrics
 if TYPE_CHECKING:
     from intermodal.gateway.workers.worker import GatewayWorker
 
-_STALE = 2.5  # seconds after which what a worker said to be so is not so any more
+_STALE = 2.5  # seconds after which a worker's gauges no longer count
 
 
 class _WorkerReport(Value):

@@ -22,7 +22,7 @@ from intermodal.gateway.workers.shared_table import ChunkedSharedTable, SharedTa
 
 _PLACE, CONVERSATIONS = 512, 16_384  # bytes of a row, and rows
 _PIECE, PLANS, ITEMS = 8 << 10, 1_024, 2_048  # bytes of a piece, and pieces of plans and of items; most need one
-SHARED_BYTES = _PLACE * CONVERSATIONS + _PIECE * (PLANS + ITEMS)  # bytes, once all of it was written to
+SHARED_BYTES = _PLACE * CONVERSATIONS + _PIECE * (PLANS + ITEMS)  # bytes once fully written
 _PAGE = 256 << 10
 _HEAD = struct.Struct("<QII")  # number of the writing, bytes, checksum
 _LOOKS = 8  # at pages both of which were written to meanwhile

@@ -11,10 +11,10 @@ import time
 from hashlib import sha256
 from zlib import crc32
 
-NAME = 32  # bytes of a name, which is a digest: its first bytes say where it is
+NAME = 32  # bytes of a name, which is a digest: its first bytes give the place
 _HEAD = struct.Struct("<32sQII")  # name, when (ns, monotonic), bytes, checksum
 _WAYS = 4  # places that a name may have; the oldest of them makes room
-MAX_BYTES = 1 << 20  # bytes of what is kept in pieces
+MAX_BYTES = 1 << 20  # bytes of an item that is kept in pieces
 
 
 class SharedTable:

@@ -19,7 +19,7 @@ from intermodal.errors import UsageError
 from intermodal.hints import hint
 
 BACKLOG = 1024
-_OF_PORTS = (errno.EADDRINUSE, errno.EACCES)  # what another port may help against
+_OF_PORTS = (errno.EADDRINUSE, errno.EACCES)  # errors that another port may avoid
 _REUSE_PORT = sys.platform == "linux"
 
 _Address = tuple[str | int | bytes, ...]
@@ -28,7 +28,7 @@ _Address = tuple[str | int | bytes, ...]
 class SharedSocket(socket.socket):
     """A socket that several processes accept from.
 
-    asyncio accepts as many connections at once as the backlog it is told; it is told 1.
+    asyncio accepts as many connections at once as the backlog it is given; it is given 1.
     """
 
     def listen(self, backlog: int = BACKLOG, /) -> None:
@@ -38,7 +38,7 @@ class SharedSocket(socket.socket):
 def bind_sockets(host: str, port: int, workers: int) -> list[list[SharedSocket]]:
     """Return the bound sockets of each worker, one for each address that ``host`` stands for.
 
-    Those of the first worker listen already, so that early clients wait. Raises UsageError.
+    The sockets of the first worker listen already, so that early clients wait. Raises UsageError.
     """
     try:
         return _bind_all(host, port, workers)
@@ -117,7 +117,7 @@ def inherit_sockets(descriptors: Sequence[int]) -> list[SharedSocket]:
 
 def _addresses(host: str, port: int) -> list[tuple[int, _Address]]:
     bare = host.strip("[]")
-    with suppress(ValueError):  # an address is asked of nobody; one with a zone is, for the zone's number
+    with suppress(ValueError):  # an address needs no lookup; one with a zone needs the zone's number
         if "%" not in bare:
             known = ipaddress.ip_address(bare)
             return [(socket.AF_INET, (bare, port)) if known.version == 4 else (socket.AF_INET6, (bare, port, 0, 0))]

@@ -51,7 +51,7 @@ class _Child:
         self.line = line
         self.started = time.monotonic()
         self.ready = False
-        self.silent = False  # it closed the line without a word: it is about to end, which SIGCHLD will tell
+        self.silent = False  # it closed the pipe without a message: it is about to end, which SIGCHLD reports
         self.leaving = False  # another takes its place
         self.pulse = HangDetector()
         self.killed = False  # as it hung
@@ -62,7 +62,7 @@ class _Child:
 
 
 class WorkerSupervisor:
-    """Supervises the workers. ``run()`` returns when it was told to stop and all workers have ended.
+    """Supervises the workers. ``run()`` returns once a stop was requested and all workers have ended.
 
     Args:
         command: starts a worker; its assignment is appended as JSON.
@@ -94,8 +94,8 @@ class WorkerSupervisor:
         self._signals: list[int] = []
 
     def run(self) -> None:
-        """Supervise until the end. Raises IntermodalError if the workers cannot be kept alive, SystemExit with the code
-        of a first worker that could not serve and said why.
+        """Supervise the workers until all have ended. Raises IntermodalError if they cannot be kept alive, SystemExit
+        with the code of a first worker that could not serve and reported why.
         """
         wake, woken = socket.socketpair()
         for end in (wake, woken):
@@ -240,7 +240,7 @@ class WorkerSupervisor:
             return
         if not self._begun:
             if code > 0:
-                raise SystemExit(code)  # it has said why
+                raise SystemExit(code)  # it has reported why
             raise IntermodalError(f"the first worker {how} before it could serve", todo="see the log")
         others = [each for each in self._children if each.slot == child.slot]
         if child is self._trial:
@@ -250,7 +250,7 @@ class WorkerSupervisor:
                 return
         elif any(each.started > child.started for each in others):
             return  # it has a successor already
-        if not child.killed:  # it did serve: a request that makes one hang must not end the gateway
+        if not child.killed:  # it has served: a request that makes a worker hang must not end the gateway
             self._young = self._young + 1 if time.monotonic() - child.started < YOUNG_SECONDS else 0
         if self._young >= MAX_EARLY_DEATHS and not any(each.ready for each in self._children):
             self._failed = IntermodalError(
@@ -260,8 +260,8 @@ class WorkerSupervisor:
             self._stop()
             return
         self._say("error", f"{child.name} {how}; another is started")
-        if not child.ready:  # it takes a while: what waits for it is cut, and who comes now goes to others
-            with suppress(OSError):  # no descriptors are to be had: who waits, waits longer
+        if not child.ready:  # replacing it takes a while: its connections are cut, and new ones go to other workers
+            with suppress(OSError):  # no descriptors are left: waiting connections wait longer
                 self._sockets[child.slot] = rebind_sockets(self._sockets[child.slot])
         self._due[child.slot] = time.monotonic() + _WAITS[min(self._young, len(_WAITS) - 1)]
 
@@ -270,7 +270,7 @@ class WorkerSupervisor:
         again = self._until is not None
         self._until = time.monotonic() + _GRACE + (0.0 if again else self._drain)
         self._due.clear()
-        self._close_sockets()  # once the last worker is gone, nobody is kept waiting at them
+        self._close_sockets()  # after the last worker has ended no client is left waiting at them
         for child in self._children:
             child.process.send_signal(signal.SIGTERM)
 
@@ -313,7 +313,7 @@ def _current_frames(child: _Child) -> str:
             if not more:
                 break
             told += more
-    # All threads are told of, the main one last.
+    # faulthandler writes all threads, the main one last.
     last = told.decode(errors="replace").rpartition("hread 0x")[2]
     frames = _FRAME.findall(last)[:_FRAMES]
     return "; it is in " + " < ".join(f"{name} ({path}:{line})" for path, line, name in frames) if frames else ""

@@ -1,6 +1,4 @@
-"""What a worker process knows about being one: its number, its sockets, the shared memory and the line
-to its parent.
-"""
+"""The identity of a worker process: its number, its sockets, the shared memory and the connection to its parent."""
 
 from __future__ import annotations
 
@@ -26,7 +24,7 @@ DUMP_SIGNAL = (
 
 
 class WorkerAssignment(Value):
-    """What the parent tells a worker on its command line; descriptors are inherited.
+    """The assignment that the parent passes to a worker on its command line; descriptors are inherited.
 
     Attributes:
         number: unique among live workers, from 0. workers: how many there are to be. numbers: how many may exist.
@@ -72,7 +70,7 @@ class GatewayWorker:
         start_beating(self.memory.beats, self.number, asyncio.get_running_loop())
         try:
             self._line.send(READY)
-        except OSError:  # gone, which ``line`` says too
+        except OSError:  # gone, which ``line`` reports too
             return
 
     def over(self) -> None:

@@ -19,7 +19,7 @@ from intermodal.content import KINDS, Kind
 Tree = Mapping[str, Any]
 Reader = Callable[
     [Tree, str, str, DiscoveryRules], Iterator[ModelReport]
-]  # reply, its path, the model asked about, the row
+]  # reply, its path, the model in question, the row
 
 
 def _tree(value: Any) -> Tree:
@@ -60,7 +60,7 @@ def _elsewhere(row: Tree, signs: DiscoveryRules) -> str:
     return ""
 
 
-# ---- OpenAI's list, with what others add to it ------------------------------------------------------
+# ---- OpenAI's list, with additions of others --------------------------------------------------------
 
 
 def _openai_models(tree: Tree, path: str, asked: str, signs: DiscoveryRules) -> Iterator[ModelReport]:
@@ -95,7 +95,7 @@ def _listed(kinds: Any) -> dict[Kind, bool]:
     return {kind: kind in words for kind in KINDS} if words else {}
 
 
-# LocalAI's words for what a model does -> what it makes; the first that it has counts.
+# LocalAI's use cases -> what the model makes; the first match counts.
 _LOCALAI: dict[str, Makes] = {
     "chat": "text", "completion": "text", "embeddings": "embedding", "embedding": "embedding",
     "transcript": "transcript", "transcription": "transcript",

@@ -1,7 +1,7 @@
 """Scan for servers: every address at once, each by the most telling paths first, within a second.
 
 A server is first asked for its models, then, by the rows of the catalog, identified (``ServerFingerprint.step``), then
-asked about its models. Replies are kept as they come: when time is up, what was read by then is the result.
+asked about its models. Replies are kept as they come: when time is up, those received are the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from intermodal.transport.client import Transport
 from intermodal.transport.timeouts import Timeouts
 
 SECONDS = 0.9  # for everything
-MOST_MODELS = 200  # of one server that are asked about one by one
+MOST_MODELS = 200  # models of one server that are queried one by one
 _AT_ONCE = 8  # of these
 _LARGEST = 8 << 20  # bytes of a reply
 _JSON = (("content-type", "application/json"),)

@@ -35,7 +35,7 @@ from intermodal.today import today
 from intermodal.transport.addresses import HostAddress
 
 FRESH = 30.0  # seconds for which a scan is not repeated
-OFF = "INTERMODAL_DISCOVERY"  # "off" disables discovery, whatever the config says
+OFF = "INTERMODAL_DISCOVERY"  # "off" disables discovery, whatever the config states
 
 
 class ServerDirectory:
@@ -79,12 +79,12 @@ class ServerDirectory:
             raise
         found = tuple(_as_before(server, before.get(server.address)) for server in found)
         if tuple(map(undated, found)) != tuple(map(undated, self.servers)):
-            with suppress(StoreError):  # where nothing can be written, a run will say so; this one goes on
+            with suppress(StoreError):  # if nothing can be written, a later run reports it; this one continues
                 keep_servers(self._folder, found)
             self._kept = found
         return self.servers
 
-    # ---- what was learned by asking --------------------------------------------------------------
+    # ---- learned from servers --------------------------------------------------------------------
 
     @property
     def lessons(self) -> tuple[CapabilityLesson, ...]:
@@ -121,7 +121,7 @@ class ServerDirectory:
                 root, HostAddress(root, key, keyed.auth) if keyed is not None and key else HostAddress(root)
             )
 
-        own = [row for row in self._config.hosts if row.base_url]  # first: they may have keys
+        own = [row for row in self._config.hosts if row.base_url]  # first: these may have keys
         usual = [row for row in self._rows() if row.discovery is not None] if settings.usual_ports else []
         for row in (*own, *usual):
             if is_this_machine(row.base_url) and row.zone != "internet":  # a proxy to elsewhere is left alone
@@ -181,7 +181,7 @@ def read_servers(folder: Path) -> tuple[DiscoveredServer, ...]:
 
 
 def keep_servers(folder: Path, servers: Iterable[DiscoveredServer]) -> None:
-    """Keep what was found. Raises StoreError."""
+    """Store the findings. Raises StoreError."""
     atomic_file.write_json(folder / SERVERS_FILE, msgspec.json.encode(ServersFile(servers=tuple(servers))))
 
 

@@ -31,7 +31,7 @@ _PROGRAMS: dict[str, tuple[Callable[[], str], str]] = {
     "piper": (piper.program, piper.TODO),
     "tesseract": (tesseract.program, tesseract.PROGRAM),
 }
-_HELPERS = ("tesseract",)  # no endpoint is served by it: it helps one that reads
+_HELPERS = ("tesseract",)  # serves no endpoint: it helps one that recognises text
 
 
 def install_commands() -> dict[str, str]:
@@ -43,7 +43,7 @@ def install_commands() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _modules(stamp: object, find: object) -> dict[str, str]:
-    """Return what is missing of modules, cached until a folder of Python's path changes."""
+    """Return the missing ones of some modules, cached until a folder of Python's path changes."""
     return {protocol: install_command(protocol) for protocol in _NEEDS}
 
 

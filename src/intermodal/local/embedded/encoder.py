@@ -22,11 +22,11 @@ from intermodal.local.embedded.onnx_session import cast_to_input, load_tokenizer
 
 BATCH: Final = 16  # windows at once
 WINDOWS: Final = 64  # of one text
-_CHARACTERS: Final = 16  # of a token, at most: text beyond is not tokenised at all
+_CHARACTERS: Final = 16  # of a token, at most: text beyond that is not tokenised at all
 _GIVEN: Final = ("input_ids", "attention_mask", "token_type_ids")
 _LOGITS: Final = "logits"
 _MASKS: Final = ("[MASK]", "<mask>")
-SHOWN: Final = 10  # words for a mask, where none are asked for
+SHOWN: Final = 10  # words for a mask, by default
 
 _model: EncoderModel | None = None
 
@@ -55,7 +55,7 @@ class EncoderModel:
             raise WeightsError(what, where=file.name, todo="export it in the usual form")
         self._output = self._logits(file)
 
-    # ---- what it answers --------------------------------------------------------------------------
+    # ---- answers ----------------------------------------------------------------------------------
 
     def classify(self, text: str) -> dict[str, Any]:
         """Return the probability of every label of the head."""

@@ -22,12 +22,12 @@ from intermodal.media.media_limits import READ_LEAST, READ_WHOLE, TILE_OVERLAP, 
 MAX_RATIO = 4
 MIN_SIDE = 6  # pixels; no letter is smaller
 SMALL_PRINT = 16.0  # pixels of a line's height in the shrunk picture below which it is looked at again in tiles
-CROP_HEIGHT = 64  # pixels: a line is read at 48
+CROP_HEIGHT = 64  # pixels; the recogniser scales a line to 48
 TURNED = 1.5  # height over width from which on a box holds a line that runs up or down
 SAMPLE = 6  # the longest lines, which decide the rotation of a page
 LEGIBLE = 0.9  # mean confidence of these below which the page may be upside down
-BETTER = 0.1  # by which the other way round must read better ...
-READABLE = 0.7  # ... and what it must reach: letters that the reader lacks are as illegible either way
+BETTER = 0.1  # margin by which the other orientation must read better ...
+READABLE = 0.7  # ... and the least it must reach: letters the recogniser lacks are illegible either way
 LINE_SHAPE = 3.0  # width over height from which on a box is a line of several letters
 SURE = 0.65  # of boxes being lines, below which one that could not be read may be anything
 SPARSE = 0.8  # letters per height of line: print has 1.1 and more, scripts the reader has few letters of up to 1.0
@@ -36,9 +36,9 @@ MARKS = 0.15  # heights of a line around it that another reader gets: Arabic lin
 NAMED = 0.97  # confidence from which on a line in Latin letters is left as it is among lines in another script ...
 NAME = 0.9  # ... unless the other reading is as sure: with English beside it, Latin names are Latin in it, too
 FOREIGN = 0.5  # share of unread and doubted lines from which on a page may be in another script
-AGREED = 0.85  # confidence from which on figures that were read in a line must be in another's reading of it
+AGREED = 0.85  # confidence from which on digits of a line must occur in the other engine's result
 _engine: Any = None
-_scripts: dict[tuple[Any, ...], dict[str, tesseract.TesseractLanguage]] = {}  # that Tesseract reads, once asked
+_scripts: dict[tuple[Any, ...], dict[str, tesseract.TesseractLanguage]] = {}  # scripts that Tesseract reads, cached
 
 
 def load(path: str, name: str) -> None:
@@ -105,9 +105,9 @@ def read(
 ) -> dict[str, Any]:  # fmt: skip
     """Return lines of text: words, confidence, corners in pixels in reading direction, and whether letters are missing.
 
-    ``languages``: of Tesseract, which were pulled, code -> folder. ``script``: of the words, where it is told.
-    ``language``: of the words, ISO 639-1, where it is told: it chooses among those of Tesseract that share a script.
-    The first corner is where reading begins, the second where it ends, whichever way the picture is turned.
+    ``languages``: pulled languages of Tesseract, code -> folder. ``script``: of the words, if known. ``language``: of
+    the words, ISO 639-1, if known: it chooses among those of Tesseract that share a script. The first corner is where
+    reading begins, the second where it ends, whichever way the picture is turned.
     """
     load(path, name)
     cv2, numpy = import_library("cv2"), import_library("numpy")
@@ -170,8 +170,8 @@ def _elsewhere(
 ) -> dict[Corners, tesseract.TesseractLine]:
     """Read lines in other scripts with Tesseract, if it is installed with a language for one.
 
-    On a page of which most lines are unread or doubted all are looked at: Cyrillic letters that look like Latin ones
-    are read as those. Where the script is told, no other language is tried.
+    On a page of which most lines are unread or doubted all are read again: Cyrillic letters that look like Latin ones
+    are read as those. If the script is known, no other language is tried.
     """
     lines = [line for line, (_, unread) in found if unread]
     worse = [line for line, (_, unread) in found if unread or line.score < AGREED]
@@ -259,7 +259,7 @@ def _sides(corners: Corners) -> tuple[float, float]:
     return math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
 
 
-# ---- what they say ---------------------------------------------------------------------------------
+# ---- results ---------------------------------------------------------------------------------------
 
 
 class _Line(NamedTuple):
@@ -272,7 +272,7 @@ class _Line(NamedTuple):
 
 
 def _read_turned(picture: Any, boxes: list[_Box]) -> list[_Line]:
-    """Read the lines of a page that may be rotated, including the few that run another way."""
+    """Read the lines of a page that may be rotated, including the few in another direction."""
     if not boxes:
         return []
     standing = sum(math.copysign(max(_sides(box.corners)), _upright(box.corners)) for box in boxes) < 0
@@ -345,7 +345,7 @@ def _cut(picture: Any, corners: Corners) -> Any:
 
 _BLANKS = re.compile(r"\s\s|^\s|\s$")
 _LETTER = re.compile(r"\S")
-_INCOMPLETE = re.compile(r"[\u0370-\u1fff]{2}")  # Greek to Georgian and on: the network has some of their letters
+_INCOMPLETE = re.compile(r"[\u0370-\u1fff]{2}")  # Greek to Georgian and beyond: only partly known to the network
 
 
 def _holes(text: str) -> bool:

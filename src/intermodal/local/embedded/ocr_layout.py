@@ -18,7 +18,7 @@ CRUMB = 0.8  # below this confidence a line of one letter counts as a blob
 DOUBTED = 0.85  # below this confidence a line is spoilt: 7 of 7 spoilt lines in clean pages were, whatever the others
 SPOILT = 0.15  # share of unread lines from which on a page is reported as badly read
 _MOST = 0.5  # share of its lines with words that are unread, from which on a page is ...
-_OF_ALL = 0.25  # ... unless so few of all its lines are: a table of figures has its headings unread
+_OF_ALL = 0.25  # ... unless only this share of all its lines is: a table of figures has short headings
 _LONG = 2.0  # width over height from which on a line tells the slant of its page
 _GAP = 1.0  # heights of a line between two that stand apart in a row
 _BESIDE = 0.5  # share of the narrower line's width that two lines of one row may overlap
@@ -46,7 +46,7 @@ class _Placed(NamedTuple):
     bottom: float
     text: str
     line: ReadLine
-    turned: bool  # it runs another way than the page does
+    turned: bool  # it runs in another direction than the page
 
     @property
     def middle(self) -> float:
@@ -190,9 +190,10 @@ def _level(lines: Iterable[ReadLine]) -> list[_Placed]:
 
 
 def _blocks(lines: list[_Placed]) -> list[list[_Placed]]:
-    """Return what is read one after the other: the columns of prose between two lines that cross their gutter, and the
-    rest. A gutter has prose on either side: lines of 18 letters and more that fill their column. Cells of a table
-    seldom do, so a table stays together."""
+    """Return blocks in reading order: the columns of prose between two lines that cross their gutter, and the rest. A
+    gutter has prose on either side: lines of 18 letters and more that fill their column. Cells of a table seldom do, so
+    a table stays together.
+    """
     best = max(_gutters(lines), key=lambda found: (found[0], found[1], -found[2]), default=None)
     if best is None:
         return [lines] if lines else []
@@ -218,7 +219,7 @@ def _gutters(lines: list[_Placed]) -> list[tuple[int, float, float]]:
     letter = statistics.median(each.height for each in lines)
     found = []
     seen: set[int] = set()
-    for right in reversed(rights):  # the longest line of a column is what its gutter begins after
+    for right in reversed(rights):  # a gutter begins after the longest line of a column
         after = lefts[bisect_left(lefts, right - letter / 4) :]
         if not after or round(right / letter) in seen:
             continue
@@ -240,8 +241,9 @@ def _gutters(lines: list[_Placed]) -> list[tuple[int, float, float]]:
 
 
 def _bands(lines: list[_Placed], gutter: float) -> list[tuple[list[_Placed], list[_Placed], list[_Placed]]]:
-    """Return the bands between lines that cross the gutter: those lines, then what is left and right of it
-    below them."""
+    """Return the bands between lines that cross the gutter: those lines, then the text left and right of it below
+    them.
+    """
     found: list[tuple[list[_Placed], list[_Placed], list[_Placed]]] = [([], [], [])]
     for each in lines:
         if each.left < gutter < each.right:

@@ -32,7 +32,7 @@ def ocr_version(weights: WeightsStore) -> str:
 
 
 def readable_scripts(weights: WeightsStore, language: str = "") -> ScriptFacts:
-    """Return the scripts that can be read here, and what to do to read more. Asks Tesseract for its languages.
+    """Return the scripts that can be read here, and how to read more. Queries Tesseract for its languages.
 
     ``language``: of the words, ISO 639-1, if known.
     """

@@ -33,7 +33,7 @@ _LINE = 120.0  # seconds for one line
 _FIRST = "Ready."  # spoken when the voice is loaded, and thrown away
 _FILE = re.compile(r"([\w.-]+\.wav)\s*$")
 _PLACES = re.compile(r"(?:[A-Za-z]:)?[/\\][^\s'\":,)]+")
-_TOLD = 160  # characters of what it complained of
+_TOLD = 160  # characters of its error output
 
 
 def program() -> str:

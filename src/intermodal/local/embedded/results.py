@@ -1,5 +1,6 @@
-"""What the embedded runtimes return. Values only. ``seconds`` is the work, ``load_seconds`` the loading before it (0 if
-loaded), ``peak_memory`` the peak resident bytes of the runtime's process."""
+"""The results of embedded runtimes. Values only. ``seconds`` is the work, ``load_seconds`` the loading before it (0 if
+loaded), ``peak_memory`` the peak resident bytes of the runtime's process.
+"""
 
 from __future__ import annotations
 

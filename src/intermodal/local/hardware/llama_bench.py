@@ -85,5 +85,5 @@ def save_speeds(folder: Path, model: Path, found: BenchSpeeds) -> None:
 
 
 def load_speeds(folder: Path, model: Path) -> BenchSpeeds | None:
-    """Return what was measured of this very file; None without a measurement."""
+    """Return the measurements of this very file; None without any."""
     return model_measurements.load_measurements(folder, FILE, BenchSpeeds).get(model_measurements.file_key(model))

@@ -68,12 +68,12 @@ def cores() -> int:
 def thread_wait_policy() -> dict[str, str]:
     """Return the environment by which a computing process chooses how its threads wait for each other.
 
-    A model's threads wait for each other hundreds of times a token. By spinning they lose no time where each has a
-    processor to itself. Where others use the processors, a thread that spins takes them from the one it waits for:
-    under a load of 6 on 2 cores SmolLM2 135M wrote a token in 61 ms, 33 ms of processor time a token, with ``_SPINS``,
-    and in 16 ms, 13.5 ms of processor time, without any (medians of 12 s, 2026-11-29). On free processors sleeping
-    costs time. So the load at the start of the process decides. The name is that of GCC's OpenMP, which llama.cpp
-    and CTranslate2 use; what else computes is told by its child (``local/embedded/child_support.py``).
+    A model's threads wait for each other hundreds of times a token. By spinning they lose no time if each has a
+    processor to itself. If others use the processors, a thread that spins takes them from the one it waits for: under a
+    load of 6 on 2 cores SmolLM2 135M wrote a token in 61 ms, 33 ms of processor time a token, with ``_SPINS``, and in
+    16 ms, 13.5 ms of processor time, without any (medians of 12 s, 2026-11-29). On free processors sleeping costs time.
+    So the load at the start of the process decides. The name is that of GCC's OpenMP, which llama.cpp and CTranslate2
+    use; other libraries are set by their child (``local/embedded/child_support.py``).
     """
     return {"GOMP_SPINCOUNT": str(_SPINS if _load() < _IDLE * cores() else 0)}
 

@@ -21,9 +21,7 @@ FILE = "machine.json"
 BLOCK = 64 << 20  # bytes a processor copies at a time: more than any cache it shares
 MOST = 1 << 30  # bytes of all of them
 ROUNDS, SECONDS = 3, 0.25  # the best round counts: others are using the memory as well
-COPIED = (
-    0.75  # of what memory gives, this share is read and written when blocks are copied (STREAM's "copy", 0.6 to 0.9)
-)
+COPIED = 0.75  # share of the memory's bandwidth that copying blocks reaches (STREAM's "copy", 0.6 to 0.9)
 
 
 class MeasuredBandwidth(Value):
@@ -53,7 +51,7 @@ def save_bandwidth(folder: Path, found: MeasuredBandwidth) -> None:
 
 
 def load_bandwidth(folder: Path, processor: str, cores: int) -> Quantity | None:
-    """Return what was measured of this processor with as many cores; None without a measurement."""
+    """Return the measurement of this processor with as many cores; None without one."""
     try:
         found = msgspec.json.decode((folder / FILE).read_bytes(), type=MeasuredBandwidth)
     except (OSError, msgspec.DecodeError):

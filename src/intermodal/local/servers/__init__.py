@@ -6,8 +6,8 @@
     lifecycle, supervisor, records      start, share, watch and end servers; their files and logs
     resolver, programs, llama_server    from the user's words to a command
     server_rows, client_runtimes        servers as hosts of the catalog, and as runtimes of a client
-    server_status, footprint            what a running server reports, and what its processes hold
-    memory_estimate, memory_comparison  memory predicted, and compared with what was taken
+    server_status, footprint            reports of a running server, and the memory of its processes
+    memory_estimate, memory_comparison  memory predicted, and compared with the actual one
     context_fit, context_reduction      smaller contexts for models that do not fit
 
 The processes communicate by files in a folder of the user (``records.py``), so that every process of this user shares

@@ -22,7 +22,7 @@ class ContextFitter:
     def __init__(self, weights: WeightsStore, env: Mapping[str, str]) -> None:
         self._weights, self._env = weights, env
         self._shortened: dict[str, Endpoint] = {}
-        self._made: tuple[object, Catalog] | None = None  # of what, and what was made of it
+        self._made: tuple[object, Catalog] | None = None  # the input, and the catalog made of it
         self._measured: tuple[object, Catalog] | None = None
 
     async def fitted(self, catalog: Catalog, machine: Machine) -> Catalog:

@@ -1,4 +1,5 @@
-"""What a running server reports about itself and what its processes hold. No computation is requested of it.
+"""The facts that a running server reports about itself, and the memory of its processes. No computation is requested of
+it.
 
     llama.cpp   /props: file, context of a slot, slots, build; /metrics: tokens a second; its load log and its options
     vLLM        /v1/models: folder or repository, longest text; /metrics: pages and their tokens (cache_config_info)
@@ -61,15 +62,15 @@ class ServerFootprint(Value):
     """A server as it is now.
 
     Attributes:
-        model: file, folder, repository or name that it serves. build: as it says. program: what is run, for
-            corrections; "" where nobody can look.
+        model: file, folder, repository or name that it serves. build: as reported. program: the executable, for
+            corrections; "" if unknown.
         settings: of llama.cpp and Ollama, without projector and draft, which are named beside. serving: of vLLM.
-        resident: bytes that its processes hold in memory, on_cards: on cards; 0 where nobody can look. mapped_out:
-            bytes of its file that are not in memory now, and are read when they are needed.
+        resident: bytes that its processes hold in memory, on_cards: on cards; 0 if unknown. mapped_out: bytes of its
+            file that are not in memory now, and are read when they are needed.
         grows: whether its processes keep more than it was sized for, as time goes by.
-        whole, vram: bytes as Ollama says them. tokens: that vLLM remembers.
-        written, read: tokens a second so far, 0 where it did nothing.
-        assumed: what it did not say and was taken as usual, each a clause.
+        whole, vram: bytes as Ollama reports them. tokens: of vLLM's cache.
+        written, read: tokens a second so far, 0 if it was idle.
+        assumed: facts it did not report and that were assumed, each a clause.
     """
 
     engine: Engine
@@ -126,7 +127,7 @@ def candidate_key_variables(address: str) -> tuple[str, ...]:
 
 
 def read_footprint(address: str, *, key: str = "", log: str = "", wanted: str = "") -> ServerFootprint:
-    """Query a server. ``log``: what it wrote when it loaded, if available; ``wanted``: the model, if it has several.
+    """Query a server. ``log``: of its loading, if available; ``wanted``: the model, if it has several.
 
     Raises:
         Unreachable: nothing answers there, or none of the three. CredentialsRefused: it wants a key.

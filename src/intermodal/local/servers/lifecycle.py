@@ -47,8 +47,8 @@ Notify = Callable[[str], None]
 class ManagedServer(Value):
     """A server with a specification, and its state. ``state`` None: it was never started.
 
-    ``foreseen``: what it takes by the formulas, corrected; None where it was never compared. ``comparison``: of the
-    start that made it, predicted beside real.
+    ``foreseen``: its predicted memory, corrected; None if it was never compared. ``comparison``: of the start that made
+    it, predicted beside real.
     """
 
     wanted: ServerSpec
@@ -86,8 +86,8 @@ async def start_server(
     wanted: ServerSpec, env: Mapping[str, str], *, later: bool = False, tell: Notify = lambda what: None
 ) -> tuple[ManagedServer, bool]:
     """Start the server if needed, and return whether this call started it. ``later``: only record that it may be
-    started. Of two concurrent calls one starts it and the other waits. Cancelled, the call ends and forgets what it
-    started.
+    started. Of two concurrent calls one starts it and the other waits. Cancelled, the call ends and forgets the server
+    that it started.
 
     Raises:
         DoesNotFit: there is not enough memory for it now. RuntimeCrashed: it did not come up.
@@ -188,7 +188,7 @@ def _known(place: ServerRecords, wanted: ServerSpec, state: ServerState | None) 
 def check_memory(wanted: ServerSpec, free: int, memory: int, corrections: tuple[Correction, ...] = ()) -> None:
     """Raise DoesNotFit if a plan would be refused for it: by the planner's own formula (``fits``).
 
-    ``corrections``: what was measured of its file, for the context that would fit.
+    ``corrections``: measurements of its file, for the context that would fit.
     """
     machine = msgspec.structs.replace(machine_snapshot(), free=free, memory=memory)
     _, mid, high = wanted.memory
@@ -321,11 +321,11 @@ async def _cleaned(place: ServerRecords) -> None:
 
 
 async def _ended(place: ServerRecords) -> None:
-    """End all of its processes: its supervisor is told, and what does not react is killed."""
+    """End all of its processes: its supervisor is notified, and processes that do not react are killed."""
     wanted = place.wanted()
     if wanted is not None:
         with suppress(StoreError):  # where nothing can be written, a supervisor cannot write its record either
-            place.want(wanted)  # anew: a supervisor that has no record yet sees that, and ends
+            place.want(wanted)  # written anew: a supervisor without a record sees it, and ends
     state = place.state()
     if state is None:
         return

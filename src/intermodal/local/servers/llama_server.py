@@ -38,7 +38,7 @@ def _parameters(xllamacpp: Any, given: dict[str, Any], key: str) -> Any:
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = given["threads"]
     parameters.ui = parameters.endpoint_slots = False  # slots would show other requests' prompts
     parameters.endpoint_metrics = True
-    parameters.verbosity = 4  # what loading took of which buffer; no words of requests
+    parameters.verbosity = 4  # logs the size of each buffer on loading, and no text of requests
     parameters.cache_ram_mib = 0  # prompts of past requests are not kept in memory
     if given["embeds"]:
         parameters.embedding = True

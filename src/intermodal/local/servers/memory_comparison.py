@@ -47,7 +47,7 @@ def compare_memory(
     shape: ModelShape, found: ServerFootprint, machine: Machine, date: str, *, projector: ModelShape | None = None,
     draft: ModelShape | None = None,
 ) -> MemoryComparison:  # fmt: skip
-    """Compare a server's prediction with what it took. ``date``: today, ISO."""
+    """Compare a server's prediction with its actual memory. ``date``: today, ISO."""
     if found.settings is not None:
         layers = len(shape.layers)
         settings = replace(
@@ -178,8 +178,7 @@ def _vllm(shape: ModelShape, serving: VllmSettings, found: ServerFootprint, mach
 
 
 def compare_after_start(wanted: ServerSpec, state: ServerState, log: str, folder: Path) -> MemoryComparison:
-    """Compare a started server once it answers, and save the ratios in the cache folder. ``log``: what it wrote when it
-    loaded.
+    """Compare a started server once it answers, and save the ratios in the cache folder. ``log``: of its loading.
 
     Raises:
         IntermodalError: it does not answer, or its files are gone.

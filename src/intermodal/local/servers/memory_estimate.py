@@ -1,6 +1,6 @@
 """The memory a server takes, estimated from file headers before anything is loaded, by the formulas of ``sizing``.
 
-The low end leaves out what is touched only once a prompt fills the context; the high end covers every case.
+The low end leaves out memory that is touched only once a prompt fills the context; the high end covers every case.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from intermodal.sizing.vllm import VllmSettings, text_bytes
 MemoryRange = tuple[float, float, float]
 # vLLM 0.32 on a processor, its three processes with SmolLM2 in bfloat16 and 1 GiB of cache: 4.4 GB after the warm-up.
 _VLLM = (2.4e9, 3.1e9, 4.0e9)
-# Where nothing is known of what an architecture remembers: from nothing to a megabyte a token.
+# Bytes a token of an unknown architecture's cache: from nothing to a megabyte.
 _TOKEN = (0.0, 1e5, 1e6)
 _STEP = 256  # tokens; llama.cpp rounds contexts to it
 
@@ -31,7 +31,7 @@ def gguf_memory(
 ) -> MemoryRange:  # fmt: skip
     """Return the bytes resident with llama.cpp on the processor: low, mid, high. ``context``: of each slot.
 
-    ``corrections``: what was measured of its file, with this ``program``.
+    ``corrections``: measurements of its file, with this ``program``.
     """
     settings = ServingSettings(context=context * slots, slots=slots, projector=projector)
     needed = model_memory(model, settings, corrections, program)

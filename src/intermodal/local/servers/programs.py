@@ -32,19 +32,19 @@ _QUIET = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1
 
 
 class StartCommand(Value):
-    """A command, and what its environment has besides ours."""
+    """A command, and the variables added to our environment."""
 
     command: tuple[str, ...]
     env: dict[str, str]
 
 
 class ServerProgram(Value):
-    """How a kind of server is run.
+    """How a kind of server is started.
 
     Attributes:
         what: for people. takes: "gguf" or "folder".
-        find: where it is, "" where it is not. todo: what to do then.
-        start: the command, of what is wanted, a port and a key.
+        find: returns its path, "" if it is missing. todo: the fix then.
+        start: the command, for a model, a port and a key.
         counters: names in its ``/metrics`` that move or are not 0 while it works.
         patience: seconds until it has to answer. quirks: as of a host's row.
     """
@@ -108,9 +108,7 @@ def _vllm(wanted: ServerSpec, port: int, key: str) -> StartCommand:
         runner = (wanted.path, "serve", wanted.model)
     more: tuple[str, ...] = ()
     env = {"VLLM_API_KEY": key, "VLLM_NO_USAGE_STATS": "1"}
-    if (
-        not machine_snapshot().gpus
-    ):  # compiling takes minutes on a processor, and room for what was read is set aside in GiB
+    if not machine_snapshot().gpus:  # compiling takes minutes on a processor, and gigabytes are reserved for the cache
         more = ("--enforce-eager",)
         env["VLLM_CPU_KVCACHE_SPACE"] = str(round(cache_space(wanted.model, wanted.context, wanted.slots) / (1 << 30)))
     command = (
@@ -131,11 +129,11 @@ _LLAMA_COUNTERS = (
     "llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total", "llamacpp:n_decode_total",
     "llamacpp:requests_processing", "llamacpp:requests_deferred",
 )  # fmt: skip
-# As the row of the llama.cpp that runs inside the process tree: it is the same server.
+# As in the row of the embedded llama.cpp: it is the same server.
 _LLAMA_QUIRKS = (
     "bounded_schema", "grammar", "many_logprobs", "top_k", "min_p", "typical_p", "repeat_penalty",
 )  # fmt: skip
-# The user's own programs come first: they may be built for a graphics card, which the package is not.
+# The user's own programs come first: they may be built for a graphics card, and the package is not.
 PROGRAMS: Mapping[str, ServerProgram] = {
     "llama-server": ServerProgram(
         what="llama.cpp (llama-server)", takes="gguf", find=lambda: shutil.which("llama-server") or "",

@@ -1,8 +1,9 @@
 """The files of a started server: its specification, its state, its log. One folder a name, one writer a file.
 
-    STATE/up/HOST/NAME/wanted.json    what to start: written by the holder of the lock
-    STATE/up/HOST/NAME/state.json     how it is: written by its supervisor, or by a process that finds that one dead
-    STATE/up/HOST/NAME/foreseen.json  expected memory, corrected by what it took: written by the process that started it
+    STATE/up/HOST/NAME/wanted.json    the server to start: written by the holder of the lock
+    STATE/up/HOST/NAME/state.json     its state: written by its supervisor, or by a process that finds that one dead
+    STATE/up/HOST/NAME/foreseen.json  expected memory, corrected by the actual one: written by the process that started
+                                      it
     STATE/up/HOST/NAME/used           touched before every request
     STATE/up/HOST/.NAME.lock          shared to read and touch, exclusive to start, stop and unload
     STATE/logs/NAME.log               the server's output, at most ``MAX_LOG`` bytes and the same once more
@@ -50,15 +51,15 @@ class ServerSpec(Value):
 
     Attributes:
         name: the host is ``up.NAME``. said: the model as the user named it.
-        program: a key of ``programs.PROGRAMS``; ``path``: what is run.
-        model, projector: files, or a folder; "" for no projector. digest: of what they are, so that another file under
+        program: a key of ``programs.PROGRAMS``; ``path``: of the executable.
+        model, projector: files, or a folder; "" for no projector. digest: of their contents, so that another file under
             the same name is noticed.
         model_id, served_as, weights: as in a row of the catalog.
         context: tokens a request may have. slots: requests at once.
         idle: seconds without a request after which it is unloaded; 0 never.
         memory: bytes, [low, mid, high]. disk: bytes that are read to load it.
-        parameters: of the model, 0 where not known. embeds: it makes vectors. sees, hears: by its files.
-        since: ISO, UTC. uncut: where it was started with fewer tokens than were wanted, those.
+        parameters: of the model, 0 if unknown. embeds: it makes vectors. sees, hears: by its files.
+        since: ISO, UTC. uncut: the requested tokens, if it was started with fewer.
     """
 
     name: str
@@ -94,10 +95,10 @@ class ServerState(Value):
     """A server as it is.
 
     Attributes:
-        supervisor, server: identities of processes. port: on 127.0.0.1. key: bearer token it asks for.
-        context: tokens a request may have, as the server says. sees, hears: as it says.
-        load_seconds: its last start took. memory: bytes resident after its warm-up, of all its processes.
-        crashes: in a row. reason: why it is in this phase, in words.
+        supervisor, server: identities of processes. port: on 127.0.0.1. key: bearer token it requires.
+        context: tokens a request may have, as the server reports. sees, hears: as it reports.
+        load_seconds: of its last start. memory: bytes resident after its warm-up, of all its processes.
+        crashes: in a row. reason: for this phase, in words.
         at: ISO, UTC, when this was written.
     """
 
@@ -126,7 +127,9 @@ class ServerState(Value):
 
 
 class MemoryForecast(Value):
-    """The expected memory [low, mid, high] in bytes since the server was compared with what it took, and why."""
+    """The expected memory [low, mid, high] in bytes after the server was compared with its actual memory, and the
+    reason.
+    """
 
     memory: tuple[float, float, float]
     words: str
@@ -204,7 +207,7 @@ class ServerRecords:
         except OSError:
             return 0.0
 
-    # ---- locks: the kernel lets go of them when a process dies, so none can be left behind ----------
+    # ---- locks: the kernel releases them when a process dies, so none can be left behind ------------
 
     @asynccontextmanager
     async def held(self, *, shared: bool = False) -> AsyncIterator[None]:
@@ -272,7 +275,7 @@ def _taken(file: IO[bytes], *, shared: bool) -> bool:
     return True
 
 
-STARTS = "[intermodal] starts "  # a line before what each start of a server says
+STARTS = "[intermodal] starts "  # a line before the output of each start of a server
 
 
 def latest_start_log(path: Path) -> str:

@@ -32,7 +32,7 @@ _NAME = re.compile(r"[^a-z0-9.-]+")
 
 
 class ServerRequest(Value):
-    """What a user states about a server. "", 0 and None leave the choice to intermodal."""
+    """A user's statements about a server. "", 0 and None leave the choice to intermodal."""
 
     model: str
     projector: str = ""
@@ -99,7 +99,7 @@ def _pulled(row: WeightsRow, weights: WeightsStore) -> Path:
 
 
 def _same_file(path: Path, weights: WeightsStore) -> WeightsRow | None:
-    """Return the row with this file, by name and size, so that what is known of the model applies."""
+    """Return the row with this file, by name and size, so that known facts about the model apply."""
     size = path.stat().st_size
     return next(
         (row for row in weights.rows() for file in row.files if (file.name, file.size) == (path.name, size)), None
@@ -183,7 +183,7 @@ def _folder(wish: ServerRequest, path: Path) -> ServerSpec:
     )  # fmt: skip
 
 
-# ---- what both have ---------------------------------------------------------------------------------
+# ---- shared -----------------------------------------------------------------------------------------
 
 
 def _context(wish: ServerRequest, trained: int | None) -> int:

@@ -1,5 +1,6 @@
-"""What a running server reports about itself: health, context, inputs, activity. Plain and small: the supervisor lives
-as long as the server, so it uses no HTTP library."""
+"""The facts that a running server reports: health, context, inputs, activity. Plain and small: the supervisor lives as
+long as the server, so it uses no HTTP library.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ class ReportedCapabilities(NamedTuple):
 
 
 class ServerActivity(NamedTuple):
-    """Whether it works now, and counters that move only when it works."""
+    """Whether the server is busy, and counters that advance only while it is."""
 
     at_work: bool
     counters: tuple[float, ...]

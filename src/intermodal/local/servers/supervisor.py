@@ -37,7 +37,7 @@ MOST_CRASHES = 5  # in a row
 WELL = 120.0  # seconds it has to run until its crashes are forgotten
 FIRST_DELAY = 0.5  # seconds before the first restart; doubled each time
 LONGEST_DELAY = 30.0
-LOOK = 5.0  # seconds between two looks at what it does
+LOOK = 5.0  # seconds between two checks of the server
 SILENT = 60.0  # seconds without an answer to a look after which it is ended
 GRACE = 10.0  # seconds to end by itself
 
@@ -144,7 +144,7 @@ class Supervisor:
         self._record("ready")
 
     def _watch(self, port: int, key: str) -> str:
-        """Watch until the server ends, stops answering, is told to end or is idle."""
+        """Watch until the server ends, stops answering, is asked to end or is idle."""
         assert self._child is not None
         idle = self._wanted.idle
         used, answered, looked, seen = time.time(), time.monotonic(), 0.0, None

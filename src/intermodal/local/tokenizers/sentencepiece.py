@@ -26,7 +26,7 @@ _WHOLE = (
     4,
 )  # tokenizer.ggml.token_type: UNKNOWN, CONTROL, USER_DEFINED; they are taken whole where they are written
 _BYTE = 6
-WORDS, LONGEST = 1 << 13, 100  # words of each vocabulary whose ids are remembered, and their letters
+WORDS, LONGEST = 1 << 13, 100  # words of each vocabulary whose ids are cached, and the most characters of one
 # Names for which llama.cpp swallows the blanks around special tokens: texts that have such tokens are not counted.
 _STRIPPING = re.compile(r"phi-?3|jina-v2|modern-?bert", re.IGNORECASE)
 
@@ -95,7 +95,7 @@ class SentencePieceTokenizer:
         size = len(text)
         ends = list(range(1, size + 1))  # where the symbol that begins here ends; 0 for one that was merged away
         before = list(range(-1, size))
-        heap: list[tuple[float, int, int, int]] = []  # score, left, right, end; what no longer is so is passed over
+        heap: list[tuple[float, int, int, int]] = []  # score, left, right, end; outdated entries are skipped
         halves: dict[str, int] = {}  # a merged text -> length of its left half
 
         def look(left: int) -> None:

@@ -14,8 +14,8 @@ from intermodal.local.weights.gguf import read_header
 from intermodal.protocols.special_tokens import special_tokens
 
 _TOKENS, _KINDS, _TEMPLATE = "tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.chat_template"
-# tokenizer.ggml.token_type (llama.cpp, llama_token_attr): UNKNOWN and CONTROL tokens are the template's alone. A
-# USER_DEFINED one may be an everyday string, such as three blanks or <table>: it counts where the template writes it.
+# tokenizer.ggml.token_type (llama.cpp, llama_token_attr): UNKNOWN and CONTROL tokens belong to the template alone. A
+# USER_DEFINED one may be an everyday string, such as three blanks or <table>: it counts if the template contains it.
 _ALWAYS, _WRITTEN = (2, 3), 4
 _DEFAULT = ("<|im_start|>", "<|im_end|>")  # of llama.cpp's own template, for a file that brings none
 _CONFIG = "tokenizer_config.json"
@@ -52,7 +52,7 @@ def _of_gguf(file: Path) -> tuple[str, ...]:
 
 
 def _of_config(file: Path, size: int) -> tuple[str, ...]:
-    """Return the marks of a folder: its config says which added tokens are special, as CONTROL does in a GGUF file."""
+    """Return the marks of a folder: its config lists special added tokens, as CONTROL does in a GGUF file."""
     try:
         config = msgspec.json.decode(file.read_bytes() if size <= _LARGEST else b"{}", type=dict[str, Any])
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):

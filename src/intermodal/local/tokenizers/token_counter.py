@@ -50,7 +50,7 @@ class TokenCounter:
         self._weights = weights
         self._loaded: dict[str, Any] = {}
         self._warm = False
-        self._broken: dict[str, SpecialTokens] = {}  # by tokenizer: the marks that are broken up in texts for its model
+        self._broken: dict[str, SpecialTokens] = {}  # by tokenizer: the special tokens to break up in its texts
         # SHA-256 of a text -> tokenizer -> its server's count; and when a server returned no count.
         self.told: BoundedCache[str, dict[str, int]] = BoundedCache("counts of texts by servers", TOLD)
         self.vain: BoundedCache[tuple[str, str], float] = BoundedCache("texts that servers did not count", VAIN)
@@ -107,10 +107,9 @@ class TokenCounter:
         """Return ``opened`` with exact counts of its text parts, of ``tools`` and of the words for ``schema``, for
         every vocabulary on this machine.
 
-        ``hosted``: vocabularies of hosted models that may be asked, and files of the user's own. Reading one takes
-        0.1 s, so they count long texts only, where a range would be wide. ``sent`` says how the text of a part goes
-        into a prompt. A model of this machine is sent no mark of its template
-        (``executor/drivers/started_servers.py``).
+        ``hosted``: vocabularies of hosted models that may be used, and files of the user's own. Reading one takes 0.1
+        s, so they count long texts only, where a range would be wide. ``sent`` returns how the text of a part goes into
+        a prompt. A model of this machine is sent no mark of its template (``executor/drivers/started_servers.py``).
         """
         import copy
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from intermodal.local.weights.gguf import GgufHeader
 
 MODEL = "bert"
-_BEGIN = "\u2581"  # what begins a word in the file's tokens
+_BEGIN = "\u2581"  # the prefix of a word's first token in the file
 _BLANKS = frozenset("\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000") | {*map(chr, range(0x2000, 0x200B))}
 _CHINESE = (
     (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F), (0x2B740, 0x2B81F), (0x2B920, 0x2CEAF),

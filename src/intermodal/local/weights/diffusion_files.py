@@ -77,8 +77,8 @@ _RUNTIME: Final[Range] = (60e6, 110e6, 250e6)  # measured: the process without a
 # Seconds of one evaluation per parameter and megapixel on processors of 2 to 16 cores, by arithmetic: 2 operations for
 # each parameter at each of 4,096 places of a megapixel, at 1e12 to 5e10 operations a second.
 _DENOISE: Final[Range] = (8e-9, 4e-8, 1.6e-7)
-_LEAST: Final[Range] = (0.02, 0.2, 1.0)  # of networks so small that their parameters are not what takes time
-# Measured here: a small decoder takes 15 s for a megapixel on two busy cores. A whole one: by operations, 8 times that.
+_LEAST: Final[Range] = (0.02, 0.2, 1.0)  # of networks so small that overhead, and not parameters, takes the time
+# Measured: a small decoder takes 15 s for a megapixel on two busy cores. A whole one takes 8 times the operations.
 _LATENT: Final[Range] = (8.0, 60.0, 300.0)
 _SMALL_LATENT: Final[Range] = (2.0, 12.0, 40.0)
 
@@ -119,7 +119,7 @@ class DiffusionFiles(Value):
 
 
 class _Tensor(NamedTuple):
-    """What identifies an architecture: a tensor's name, its dimensions outermost first, its bytes."""
+    """The facts that identify an architecture: a tensor's name, its dimensions outermost first, its bytes."""
 
     name: str
     dims: tuple[int, ...]
@@ -149,7 +149,7 @@ def read_diffusion_files(place: Path) -> DiffusionFiles:
 
 
 def is_diffusion(place: Path) -> bool:
-    """Return whether a file or a folder holds a diffusion network, as far as readable headers say."""
+    """Return whether a file or a folder holds a diffusion network, as far as readable headers tell."""
     try:
         found = _files(place)
     except WeightsError:
@@ -262,7 +262,8 @@ def _architecture(tensors: list[_Tensor], where: str) -> DiffusionArchitecture:
 
 def describe_diffusion_rows(rows: Iterable[HostRow]) -> tuple[tuple[HostRow, ...], dict[str, tuple[str, str]]]:
     """Return the rows, with diffusion models that they leave undescribed completed from file headers; and by endpoint
-    the reason, and what to do, for files that cannot be opened."""
+    the reason, and the fix, for files that cannot be opened.
+    """
     found: list[HostRow] = []
     wrong: dict[str, tuple[str, str]] = {}
     for row in rows:

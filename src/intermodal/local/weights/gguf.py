@@ -65,7 +65,7 @@ class GgufTensor(Value):
 
 
 class GgufHeader(Value):
-    """What the header states.
+    """The facts of a header.
 
     Attributes:
         metadata: every pair that is a scalar or a string, every array of at most ``MAX_LAYER_ITEMS`` numbers, and every
@@ -255,7 +255,7 @@ class _Reader:
         """Skip an array of texts. Half the time for a vocabulary is spent here, so checks are made once outside the
         loop."""
         unpack, data, at = struct.Struct("<Q").unpack_from, self._data, self.at
-        for _ in range(count >> 3):  # eight in a turn: the turns took a quarter of the time
+        for _ in range(count >> 3):  # unrolled by eight: the loop itself took a quarter of the time
             at += 8 + unpack(data, at)[0]  # behind the end it raises, and is cut
             at += 8 + unpack(data, at)[0]
             at += 8 + unpack(data, at)[0]

@@ -29,9 +29,9 @@ TOKEN = "HF_TOKEN"  # the variable with the token that the hub's own tools read
 CONNECT_SECONDS = 3.0  # an unreachable hub must not delay the next source
 READ_SECONDS = 30.0
 TRIES = 4  # in a row without a byte gained
-LONGEST_WAIT = 30.0  # seconds: the longest retry-after that is waited for
+LONGEST_WAIT = 30.0  # seconds: the longest retry-after that is honoured
 _ABSENT = {401: "needs a login", 403: "refuses this file", 404: "has no such file", 410: "has no such file"}
-_BAD_TOKEN = "Invalid credentials in Authorization header"  # it says so of public repositories too
+_BAD_TOKEN = "Invalid credentials in Authorization header"  # the hub answers this for public repositories too
 _SUM = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
@@ -57,7 +57,7 @@ class HubFile(NamedTuple):
 class HubListing(NamedTuple):
     """A repository at one revision, as the hub lists it.
 
-    ``revision`` is the commit, whatever branch was asked for; ``licence`` is "" where the hub says none.
+    ``revision`` is the commit of the requested branch; ``licence`` is "" if the hub states none.
     """
 
     revision: str
@@ -193,9 +193,9 @@ class Hub:
         return bytes(data)
 
     async def _again(self, ask: Callable[[], Awaitable[_T]]) -> _T:
-        """Repeat a request that hits a rate limit, as late as the hub says, a few times.
+        """Repeat a request that hits a rate limit, after the delay that the hub states, a few times.
 
-        Raises ``SourceFailed``, also where it says longer than anybody waits for an answer.
+        Raises ``SourceFailed``, also if the stated delay is longer than acceptable.
         """
         import anyio
 
@@ -239,7 +239,7 @@ class Hub:
             raise SourceFailed(f"{self.name} answered {status}")
 
     def _absent(self, response: httpx.Response) -> SourceFailed:
-        """Return why the hub does not provide a file, and what to do: ``X-Error-Code`` tells a gated repository from a
+        """Return why the hub does not provide a file, and the fix: ``X-Error-Code`` tells a gated repository from a
         wrong name.
 
         The hub also answers 401 for a missing repository, so that private ones cannot be detected.
@@ -273,8 +273,8 @@ class Hub:
     async def download(self, url: str, file: WeightsFile, part: Path, progress: Progress, *, most: int = 0) -> None:
         """Complete ``part`` from an address of this host, resuming after the bytes it holds.
 
-        ``most``: bytes that a file of unknown size may have, 0 for those that are announced and that there is room
-        for. Raises ``SourceFailed``. What was received stays in ``part`` for the next try, whatever happens.
+        ``most``: bytes that a file of unknown size may have, 0 for announced sizes that fit on the disk. Raises
+        ``SourceFailed``. Received bytes stay in ``part`` for the next try, whatever happens.
         """
         import anyio
 
@@ -306,7 +306,7 @@ class Hub:
                 follow_redirects=True,
                 max_redirects=5,
                 timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-                # weights must arrive as they are: a compressed transfer cannot be resumed by byte
+                # weights must arrive uncompressed: a compressed transfer cannot be resumed by byte
                 headers={
                     "user-agent": "intermodal",
                     "accept-encoding": "identity",
@@ -326,7 +326,7 @@ class Hub:
         try:
             async with self._http().stream("GET", url, headers=headers) as response:
                 if response.status_code == 416 and have:
-                    _forget(part)  # not a prefix of what the hub has: start over
+                    _forget(part)  # not a prefix of the hub's file: start over
                     raise _Cut("did not accept the resumed download")
                 total = self._expect(response, have, file)
                 if not (file.size or most):

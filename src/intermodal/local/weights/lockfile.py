@@ -44,15 +44,15 @@ class LockedFile(Value):
 
 
 class ModelTraits(Value):
-    """What the headers of a model's files say, and what follows on the machine that pulled it.
+    """The facts in the headers of a model's files, and their consequences on the machine that pulled it.
 
     Attributes:
-        context: tokens it is served with. trained: those it was made for, None where the file does not say.
+        context: tokens it is served with. trained: those it was trained for, None if the file does not state them.
         parameters, active: numbers in it, and those that work on one token.
-        memory: bytes resident. decode, prompt: tokens a second; zeros where not known.
+        memory: bytes resident. decode, prompt: tokens a second; zeros if unknown.
         sees, hears: by its projector. embeds: it makes vectors, not words.
-        tasks: of a model in ONNX, what it does; () where a language model's follow from the rest. labels: of its head.
-        pictures: tokens that a picture is to it, 0 where it takes none.
+        tasks: of a model in ONNX; () if a language model's follow from the rest. labels: of its head.
+        pictures: tokens of a picture, 0 if it accepts none.
     """
 
     context: int = 0
@@ -74,11 +74,11 @@ class LockedModel(Value):
     """A pinned model of a hub.
 
     Attributes:
-        name: how it is called here. repo: OWNER/REPO. asked: the branch or commit that was asked for.
-        revision: the commit it was. quantization: of its weights, "" where its name says none.
-        main, projector: names of files; "" for no projector. licence: as the hub says it.
-        date: ISO, UTC, when it was pinned. runtime: the protocol of what opens it: its main file, or its folder where
-            ``main`` is "".
+        name: in this store. repo: OWNER/REPO. asked: the requested branch or commit.
+        revision: its commit. quantization: of its weights, "" if its name has none.
+        main, projector: names of files; "" for no projector. licence: as the hub states it.
+        date: ISO, UTC, when it was pinned. runtime: the protocol of the runtime that opens it: its main file, or its
+            folder if ``main`` is "".
     """
 
     name: str
@@ -107,7 +107,7 @@ class LockedModel(Value):
         return {file.path: file.sha256 for file in self.files}
 
     def row(self, known: WeightsRow | None = None) -> WeightsRow:
-        """Return the model as a row of the registry; ``known``: the shipped row, which says what the model is."""
+        """Return the model as a row of the registry; ``known``: the shipped row, which describes the model."""
         files = tuple(
             WeightsFile(
                 name=file.name, size=file.size, sha256=file.sha256,

@@ -33,7 +33,7 @@ _TRAINING_GRAPHS = (1, 2)
 
 
 class OnnxHeader(Value):
-    """What a file states about itself.
+    """The facts that a file states about itself.
 
     Attributes:
         inputs, outputs: names with their shapes; a dimension that may vary is 0.
@@ -169,7 +169,7 @@ class _File:
             if number == _TENSOR_NAME and wire == _BYTES:
                 name = self._text(start, end)
             elif number == _EXTERNAL_DATA or (
-                number == _DATA_LOCATION and wire == _VARINT and start & 0xFFFFFFFF  # what protobuf keeps of it
+                number == _DATA_LOCATION and wire == _VARINT and start & 0xFFFFFFFF  # how protobuf encodes it
             ):
                 raise _wrong(self._where, "stores its weights in another file, which is not supported")
         return name

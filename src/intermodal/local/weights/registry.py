@@ -115,9 +115,9 @@ class WeightsFile(Value):
     """One file of a row.
 
     Attributes:
-        name: as it lies in the store.
-        size: bytes, exact; 0 when not known.
-        sha256: hex; "" when nobody could pin it (then the row is *unpinned*).
+        name: in the store.
+        size: bytes, exact; 0 if unknown.
+        sha256: hex; "" if it could not be pinned (then the row is *unpinned*).
         sources: tried in this order.
     """
 
@@ -135,20 +135,20 @@ class WeightsRow(Value):
     """The weights of a model.
 
     Attributes:
-        name: how ``intermodal pull`` calls it.
-        title: what it is, in one line.
+        name: for ``intermodal pull``.
+        title: a description in one line.
         runtime: protocol of the runtime that opens it ("llama", "whisper").
         licence: SPDX id of the weights.
-        main: the file a runtime opens; "" when it opens the folder.
+        main: the file a runtime opens; "" if it opens the folder.
         approximate: bytes in total as published, for unpinned rows only.
-        verified: every hub source was fetched and had the pinned sum. False means: the sums come from
-            ``evidence``; the checksum guards either way.
-        evidence: where the pinned sums come from.
-        needs: bytes of memory it takes when loaded, as a rule of thumb; 0 when not known.
-        hub: the repository that has it, ``hf:OWNER/REPO:QUANT``, where the hub's listing says which files those are
-            with their sums, and a pull pins them; "" where ``files`` says it.
-        projector: the file that gives the model eyes or ears; "" for none.
-        model: id of what it is in the catalog, where no row of a host says it.
+        verified: every hub source was fetched and had the pinned sum. False means: the sums come from ``evidence``; the
+            checksum guards either way.
+        evidence: source of the pinned sums.
+        needs: bytes of memory it takes when loaded, as a rule of thumb; 0 if unknown.
+        hub: the repository that has it, ``hf:OWNER/REPO:QUANT``, if the hub's listing gives the files and their sums,
+            and a pull pins them; "" if ``files`` does.
+        projector: the file for the model's pictures or sound; "" for none.
+        model: id of the model in the catalog, if no row of a host states it.
     """
 
     name: str

@@ -67,11 +67,11 @@ def weights_store(env: Mapping[str, str]) -> WeightsStore:
 
 
 class WeightsStore:
-    """Weights under ``root``. ``lock``: the file that pins what is pulled of a hub; None for a store of rows alone.
+    """Weights under ``root``. ``lock``: the file that pins models pulled from a hub; None for a store of rows alone.
 
-    Environment: ``INTERMODAL_HUB`` is the hub's base URL (a mirror); ``INTERMODAL_WEIGHTS_DIR`` a folder
-    with files brought by hand, as ``DIR/NAME/FILE`` or ``DIR/FILE``. That folder is looked into first: who
-    sets it has said where the weights are, and a machine behind an air gap shall not wait for a network.
+    Environment: ``INTERMODAL_HUB`` is the hub's base URL (a mirror); ``INTERMODAL_WEIGHTS_DIR`` a folder with files
+    brought by hand, as ``DIR/NAME/FILE`` or ``DIR/FILE``. That folder comes first: a machine behind an air gap must not
+    wait for a network.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class WeightsStore:
         self.lock = WeightsLock(lock)
         self._rows = rows
         self._env = env
-        self._dead: dict[str, tuple[str, float]] = {}  # unreachable hubs: the reason, and when
+        self._dead: dict[str, tuple[str, float]] = {}  # unreachable hubs: the reason and the time
 
     def rows(self) -> tuple[WeightsRow, ...]:
         """Return shipped rows, with hub rows completed once pinned; then other models pulled from a hub."""
@@ -324,7 +324,7 @@ class WeightsStore:
                     break
                 size = part.stat().st_size
                 if not file.sha256 or found == file.sha256:
-                    (final.parent / MARKER).unlink(missing_ok=True)  # it may tell of what this takes the place of
+                    (final.parent / MARKER).unlink(missing_ok=True)  # it may describe the file that this one replaces
                     part.replace(final)
                     return FetchedFile(size=size, sha256=found, source=str(origin))
                 part.unlink()
@@ -393,8 +393,7 @@ class _Fetchers:
         self._unreachable: set[str] = {told} if told else set()
 
     def said(self, failed: SourceFailed) -> bool:
-        """Return whether the user was told of this failure already: an unreachable hub is reported once, not for each
-        file."""
+        """Return whether this failure was reported already: an unreachable hub is reported once, not for each file."""
         known = failed.reason in self._unreachable
         if failed.unreachable:
             self._unreachable.add(failed.reason)
@@ -471,8 +470,9 @@ def _sha256(path: Path, stop: threading.Event) -> str:
 
 
 def _check_room(row: WeightsRow, folder: Path, whole: frozenset[str]) -> None:
-    """Raise WeightsError if the disk lacks room for the missing files, less what is already in partial files. A
-    replaced file stays beside its successor until that is complete."""
+    """Raise WeightsError if the disk lacks room for the missing files, less the bytes of partial files. A replaced file
+    stays beside its successor until that is complete.
+    """
     parts = {file.name: folder / f"{file.name}.part" for file in row.files if file.name not in whole}
     came = {name: part.stat().st_size for name, part in parts.items() if part.is_file()}
     missing = sum(max(file.size - came.get(file.name, 0), 0) for file in row.files if file.name in parts)

@@ -1,4 +1,4 @@
-"""What the sources of weights share: progress, failures, and unpacking members of archives."""
+"""Common to all sources of weights: progress, failures, and unpacking members of archives."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Whether the two channels of a recording carry different voices, as of a call recorded at both ends. In the worker.
+"""Detect whether the two channels of a recording carry different voices, as in a call recorded at both ends. Runs in
+the worker.
 
-Two numbers decide, over the first minutes at 4 kHz: how alike the waves of the channels are (a mix of one scene: near
-1; two telephones: near 0), and how alike their levels rise and fall (two microphones in one room do together, even
-where their waves differ; people who talk to each other take turns).
+Two numbers decide, over the first minutes at 4 kHz: the similarity of the channels' waves (a mix of one scene: near 1;
+two telephones: near 0), and of the rise and fall of their levels (two microphones in one room agree in that, even where
+their waves differ; people in a conversation take turns).
 
 On a telephone each side hears a little of the other. Speech recognition of one channel would transcribe that too,
-badly, as this speaker's words; so what is on a channel only because it is loud on the other is silenced
+badly, as this speaker's words; so sound that is on a channel only because it is loud on the other is silenced
 (``leaked_stretches``).
 """
 
@@ -24,15 +25,15 @@ from intermodal.media import container
 
 Stretches = list[tuple[float, float]]  # from and until which seconds
 
-_RATE = 4_000  # Hz: what a voice has most of lies below 2 kHz
-_SECONDS = 120  # looked at: people say something in two minutes
+_RATE = 4_000  # Hz: most of a voice's energy lies below 2 kHz
+_SECONDS = 120  # analysed: people speak within two minutes
 _FRAME = _RATE // 20
 _FAINTEST = 2.0  # root mean square, of 32,768, from which on a channel is not silent
 _SPOKEN = 0.05  # share of the frames in which each channel has to be active
 _BELOW = 30.0  # decibels below the loud frames of its channel from which on one is active
-_SPEAKS = 0.2  # of the level of its loud frames, from which on somebody speaks on a channel
-# A channel is without a voice of its own where its level, each by its own loud frames, is below so much of the other's;
-# or where it is as it is below so much of it: what leaks from a loud voice to a faint one, which is never near its own.
+_SPEAKS = 0.2  # of the level of its loud frames, from which on a channel has a speaker
+# A channel has no voice of its own if its level, in its own loud frames, is below _LEAKS of the other's; or if it is
+# below _LEAKS_LOUD in the other's loud frames and never near its own: crosstalk of a loud voice.
 _LEAKS, _LEAKS_LOUD, _OWN = 0.25, 0.1, 0.5
 _AROUND = 4  # frames in which the other may have been loud: its echo is late
 _LEAST = 12  # frames in a row of which that is so, those around among them; a syllable may be fainter
@@ -40,7 +41,9 @@ _ALIKE, _TOGETHER = 0.3, 0.4  # correlations of waves and of levels below which 
 
 
 def channels_differ(box: Any, stream: Any) -> bool:
-    """Whether an opened recording of two channels has a voice on each. Reads from where the container stands."""
+    """Return whether an opened recording of two channels has a voice on each. Reads from the container's present
+    position.
+    """
     left, right = _sampled(box, stream)
     return voices_differ(left, right)
 
@@ -95,8 +98,7 @@ def leaked_stretches(own: Sequence[float], other: Sequence[float]) -> Stretches:
 
 
 def _is_faint(own: float, loud: float, around: float, loud_there: float) -> bool:
-    """Whether a frame of one channel is no voice of its own beside that of the other, by levels and those of loud
-    frames."""
+    """Return whether a frame of one channel is only crosstalk of the other, by levels and those of loud frames."""
     there, here = around / loud_there, own / loud
     return there >= _SPEAKS and (here < _LEAKS * there or (own < _LEAKS_LOUD * around and here < _OWN))
 
@@ -113,7 +115,7 @@ def _levels(samples: Sequence[int]) -> list[float]:
 
 
 def _active(levels: Sequence[float]) -> list[bool]:
-    """Which frames somebody may speak in; [] of a channel in which nobody does."""
+    """Return the frames with speech; [] for a channel without any."""
     if not levels:
         return []
     loud = _loud(levels)

@@ -44,7 +44,7 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
 
 
 def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
-    """``compared``: whether each of two channels has a voice is told too, for which minutes of them are decoded."""
+    """``compared``: also detect whether each of two channels has a voice, for which minutes of them are decoded."""
     notes = _wave_notes(data) if media_type == "audio/wav" else ()
     check_complete(data, media_type)
     with (
@@ -62,8 +62,9 @@ def _probed(data: Data, media_type: str, *, compared: bool) -> MediaProbeResult:
 
 
 def differ(box: Any, stream: Any, count: int) -> bool:
-    """Whether a sound of ``count`` channels has two of them, each with its own voice. What cannot be gone back in, or
-    decoded, is heard as one. Nothing else is to be read of the container afterwards."""
+    """Return whether a sound of ``count`` channels has two of them, each with its own voice. Sound that cannot be
+    rewound or decoded counts as one. Nothing else may be read from the container afterwards.
+    """
     if count != 2:
         return False
     stream.codec_context.thread_count = 1
@@ -76,8 +77,8 @@ def differ(box: Any, stream: Any, count: int) -> bool:
 
 
 def pcm(data: Data, media_type: str, report: Report, channel: int | None = None) -> Iterator[bytearray]:
-    """Signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1), without what is on it of
-    the other's voice. In pieces of a megabyte.
+    """Yield signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1) without crosstalk
+    of the other. In pieces of a megabyte.
 
     Seconds and decoded bytes are counted while decoding.
     """
@@ -144,7 +145,7 @@ def _leaked_stretches(
 
 
 def _identity(data: Data) -> tuple[int, ...]:
-    """What tells a sound from others within this process."""
+    """Return a key that identifies a sound within this process."""
     if isinstance(data, bytes):
         return len(data), hash(data)
     state = os.fstat(data.fileno())
@@ -152,7 +153,7 @@ def _identity(data: Data) -> tuple[int, ...]:
 
 
 def _silence(made: bytearray, given: int, silent: list[tuple[float, float]], lead: float) -> None:
-    """Set what is within the stretches to zero, in samples that begin ``given`` bytes after the beginning."""
+    """Set the stretches to zero, in samples that begin ``given`` bytes after the start."""
     for start, end in silent:
         first, last = (max(0, 2 * round((lead + time) * PCM_RATE) - given) for time in (start, end))
         last = min(last, len(made))
@@ -184,7 +185,9 @@ def _check_codec(stream: Any, media_type: str) -> None:
 
 
 def _audio_delay(box: Any, stream: Any) -> float:
-    """Seconds the pictures of a film begin before its sound: what is said then keeps its time in the film."""
+    """Return the seconds by which a film's pictures begin before its sound, so that speech keeps its time in the
+    film.
+    """
     if stream.start_time is None or box.start_time is None:
         return 0.0
     lead: float = float(stream.start_time * stream.time_base) - box.start_time / av.time_base
@@ -192,7 +195,7 @@ def _audio_delay(box: Any, stream: Any) -> float:
 
 
 def check_sound(stream: Any) -> tuple[int, int]:
-    """Rate and channels of the sound of a film. Raises the InputError that fits when it could not be heard."""
+    """Return rate and channels of the sound of a film. Raises a specific InputError if it cannot be decoded."""
     _check_codec(stream, "video/mp4")
     return _check_stream(stream)
 
@@ -211,7 +214,7 @@ def _implausible(rate: int) -> InputBroken:
 
 
 def _wave_notes(data: Data) -> tuple[str, ...]:
-    """A note where a WAVE file says that it has more sound than is there: it was cut, and what is there is taken."""
+    """Return a note if a WAVE file announces more sound than it has: it was cut, and the rest is used."""
     wave = header_readers.wave_header(data)
     if wave.held == 0 or (wave.claimed is not None and wave.claimed == 0):
         raise InputEmpty("holds no sound (0 seconds)", todo="check the recording")
@@ -222,7 +225,7 @@ def _wave_notes(data: Data) -> tuple[str, ...]:
 
 
 def _length(box: Any, stream: Any, media_type: str, data: Data) -> Quantity:
-    """Seconds of sound: counted where packets tell, else what the header says.
+    """Return the seconds of sound: counted from packets, else stated by the header.
 
     Packets are walked, not decoded. A header that promises clearly more than the packets hold is a cut file.
     """
@@ -265,12 +268,12 @@ def _walk(box: Any, stream: Any) -> tuple[float, bool]:
 _MP3_SLACK = 4_096  # bytes an MP3's header may promise too many: encoders differ in whether tags count
 _MPEG1, _MONO = 3, 3  # codes of the version and of the channel mode in a frame's header (ISO/IEC 11172-3, 2.4.2.3)
 _SIDE = {(True, False): 32, (True, True): 17, (False, False): 17, (False, True): 9}  # bytes, by (MPEG-1, mono)
-_XING_BYTES = 2  # the flag that says the field is there
+_XING_BYTES = 2  # the flag that announces the field
 _OGG_HEADER = 27  # bytes before the table of an Ogg page (RFC 3533, section 6)
 
 
 def check_complete(data: Data, media_type: str) -> None:
-    """Raises InputBroken when fewer bytes are there than a header says. Other media types than these two pass."""
+    """Raises InputBroken if there are fewer bytes than a header states. Other media types than these two pass."""
     promised = {"audio/mpeg": _mp3, "audio/ogg": _ogg}.get(media_type, len)(data)
     if promised > len(data):
         raise InputBroken(
@@ -279,7 +282,7 @@ def check_complete(data: Data, media_type: str) -> None:
 
 
 def _mp3(data: Data) -> int:
-    """Bytes of the whole file by its Xing or Info header, less what they may be wrong by; 0 without one.
+    """Return the bytes of the whole file by its Xing or Info header, less its margin of error; 0 without one.
 
     The header lies in the first frame, behind its side information: flags, then the number of frames and of bytes, each
     where its flag is set (Xing, VBR header SDK, 1998; LAME writes the same).

@@ -73,7 +73,7 @@ def _walk(data: bytes, media_type: str, last: int) -> Iterator[tuple[int, Image.
 def _chosen(
     data: bytes, media_type: str, header: header_readers.PictureHeader, rate: float | None, most: int, report: Report
 ) -> dict[int, FrameRequest]:
-    """Which frames, by their place. Times are what the file says; a frame without one stays a tenth of a second."""
+    """Yield the chosen frames by index. Times are the file's; a frame without one stays a tenth of a second."""
     begins, looks, told, at = [], [], 0.0, 0.0
     for place, shown in _walk(data, media_type, header.frames - 1):
         begins.append(at)

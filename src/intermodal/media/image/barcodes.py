@@ -14,7 +14,7 @@ from intermodal.media.image import decoder
 from intermodal.media.worker_results import Barcode
 
 MOST: Final = 50  # codes of a picture
-LONGEST: Final = 4_000  # characters of what one says
+LONGEST: Final = 4_000  # characters of one code
 _KINDS: Final = (
     "QRCode", "MicroQRCode", "RMQRCode", "Aztec", "DataMatrix", "PDF417", "MaxiCode", "EAN13", "EAN8", "UPCA", "UPCE",
     "Code128", "Code93",
@@ -28,7 +28,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def read_barcodes(data: bytes, media_type: str) -> list[Barcode]:
-    """Codes on a picture, among them damaged QR codes, without what they say."""
+    """Return the codes on a picture; damaged QR codes come without their content."""
     import zxingcpp
 
     header = decoder.checked_header(data, media_type)

@@ -37,8 +37,8 @@ from intermodal.media.media_limits import MAX_FRAMES, MAX_PIXELS, SAMPLE_SIDE
 from intermodal.media.worker_results import MediaProbeResult
 from intermodal.quantity import Quantity, between, exact
 
-# What Pillow would otherwise import in the middle of decoding, when nothing can be opened any more: every plugin
-# and helper, ``copy`` for a GIF with a palette of its own, ``colorsys`` for colours by name.
+# Modules that Pillow would import in mid-decoding, when nothing can be opened any more: every plugin and helper,
+# ``copy`` for a GIF with a palette of its own, ``colorsys`` for colours by name.
 _LOADED = (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -76,7 +76,7 @@ _TURNS = {
 
 _BLOCK = 16
 _AREA = _BLOCK * _BLOCK
-# Transparent pictures: levels from which ink is light, the share of it that may vanish, how wide a stroke is at most.
+# Transparent pictures: levels from which on ink is light, the share of it that may vanish, the widest stroke.
 _LIGHT, _FEW, _STROKE = 208, 0.02, 9
 _DARK_PAPER = "#202020"
 _OPAQUE = 128  # alpha from which on a mask covers
@@ -139,7 +139,7 @@ def edit_mask(data: bytes, media_type: str) -> dict[str, Any]:
 
 
 def rotate_upright(image: Image.Image, orientation: int) -> Image.Image:
-    """A picture as its EXIF orientation says it is to be seen; itself where it lies so."""
+    """Return the picture turned by its EXIF orientation; itself if that is upright."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
@@ -178,7 +178,7 @@ def checked_header(data: bytes, media_type: str) -> header_readers.PictureHeader
 
 
 def _prepare(media_type: str) -> None:
-    """What a format needs beyond Pillow itself. Raises NotInstalled where it is missing."""
+    """Import what a format needs beyond Pillow itself. Raises NotInstalled if it is missing."""
     if media_type == "image/avif" and not features.check("avif"):
         raise NotInstalled("is an AVIF picture, which this Pillow cannot decode", todo="run: pip install -U pillow")
     if media_type == "image/heic" and "HEIF" not in Image.OPEN:
@@ -337,7 +337,7 @@ def text_density(image: Image.Image) -> Quantity:
 
 
 def _written_blocks(grey: Image.Image) -> tuple[int, int]:
-    """How many blocks look written, of how many."""
+    """Return how many blocks look like text, and of how many."""
     steps = ImageChops.difference(grey, ImageChops.offset(grey, 1, 0)).point([0] * 29 + [255] * 227)
     columns, rows = grey.width // _BLOCK, grey.height // _BLOCK
     if not columns * rows:
@@ -352,7 +352,7 @@ def _written_blocks(grey: Image.Image) -> tuple[int, int]:
 
 
 def _has_paper_and_ink(levels: list[int]) -> bool:
-    """Whether one grey level, give or take 6, fills half a block and levels at least 56 away a sixteenth."""
+    """Return whether one grey level, give or take 6, fills half a block and levels at least 56 away a sixteenth."""
     sums = [0, *accumulate(levels)]
     around = list(map(sub, [*sums[7:], *sums[-1:] * 6], [*sums[:1] * 6, *sums[:250]]))  # by level, give or take 6
     near = max(around)

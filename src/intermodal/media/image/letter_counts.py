@@ -21,14 +21,14 @@ from PIL import Image, ImageChops
 from intermodal.quantity import Quantity, between
 
 SIDE = 1024  # pixels of the longer side at which letters are counted: below it small print melts
-_LONG = 1.5  # times as long as wide: a stretch of a longer picture
+_LONG = 1.5  # length to width from which on a picture is a strip of a longer one
 _STRETCHES = 64
 _ON_ITS_SIDE = 3.0  # times: letters that stand above each other, as figures of a table do, count twice at most
 _STRIPS = 4
 _JUMP = 29  # grey levels from one pixel to the next that are an edge
 _CROSSED = 0.01  # share of a strip's row that jumps where the row crosses writing
 _JUMPS_PER_LETTER = 2.6  # in a row that crosses it
-_FEWEST, _MOST = 0.6, 1.7  # times the count: what 9 of 10 pages kept to
+_FEWEST, _MOST = 0.6, 1.7  # bounds relative to the count, which 9 of 10 pages kept
 _STRAY = 120.0  # letters: edges of a photograph, or writing too faint to be counted
 
 

@@ -38,15 +38,15 @@ _ENLARGED = 2.6  # times: smaller writing has lost its shapes
 _INKED = (0.03, 0.55)  # share of ink in a line of writing
 _CONTRAST = 30  # grey levels between ink and paper
 _LINES = 24  # that are looked at, those with the most strokes
-_FEWEST = 3  # lines, below which nothing is told
+_FEWEST = 3  # lines below which no script is reported
 _GAP = 6  # pixels around each
 _DISTANCES = (1, 2, 3, 5)  # pixels of the eight others from the one in their middle
 _AROUND = ((-1, -1), (0, -1), (1, -1), (1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0))
 READ_SCRIPTS = ("latin", "han", "kana")  # that the embedded reader knows itself
-TURNED = "turned"  # a page on its side or its head, whose lines tell nothing
-_WRITTEN = 0.04  # share of text from which on a picture has words that matter: a photograph has shapes of every script
+TURNED = "turned"  # a page on its side or upside down, whose lines show no script
+_WRITTEN = 0.04  # share of text from which on the words of a picture matter: a photograph has shapes of every script
 _LETTERS = 40.0  # that are counted, at least
-_SURE = 0.7  # probability of one script from which on it is told
+_SURE = 0.7  # probability from which on a script is reported
 _BUT_READ = 0.1  # probability of those that are read, at most
 
 
@@ -95,7 +95,7 @@ def detect_script(grey: Image.Image, density: Quantity, seen: Quantity) -> str:
 
 
 def confident_script(likely: Mapping[str, float]) -> str:
-    """The script that is told, "" for one that is read anyway and where it is not sure."""
+    """Return the detected script, "" for one that the reader knows anyway and if it is uncertain."""
     best = max(likely, key=lambda script: likely[script])
     if (
         best in (*READ_SCRIPTS, TURNED)
@@ -107,7 +107,7 @@ def confident_script(likely: Mapping[str, float]) -> str:
 
 
 def pattern_features(found: Iterable[list[int]]) -> list[float]:
-    """What the model looks at: the square root of each pattern's share of its kind."""
+    """Return the model's features: the square root of each pattern's share of its kind."""
     features: list[float] = []
     for counts in found:
         whole = max(1, sum(counts))
@@ -128,8 +128,9 @@ def likelihoods(features: list[float], model: ScriptModel) -> dict[str, float]:
 
 
 def count_patterns(grey: Image.Image) -> list[list[int]] | None:
-    """How often each pattern occurs, by distance and by where its middle lies: on ink among the small letters, on ink
-    above or below them, on paper among them. None where too little is written, or too small."""
+    """Return how often each pattern occurs, by distance and by the place of its middle: on ink among the small letters,
+    on ink above or below them, on paper among them. None if there is too little text, or too small.
+    """
     lines = _cut(grey)
     if len(lines) < _FEWEST:
         return None

@@ -31,8 +31,8 @@ PLAIN: Final = "text/plain"
 
 EXTRA_TODO: Final = "pip install 'intermodal[documents]'"
 
-# Media type -> the kinds a privacy label may call it by. Pages and mails are words on disk, so that "text" has
-# always covered them; it goes on covering everything that is taken out of them.
+# Media type -> the kinds that a privacy label may use for it. Pages and mails are text on disk, so "text" covers them
+# and everything that is extracted from them.
 CONVERTED: Final[dict[str, tuple[Kind, ...]]] = {
     DOCX: ("document",),
     PPTX: ("document",),
@@ -66,7 +66,7 @@ def converted_kinds(media_type: str) -> tuple[Kind, ...] | None:
     return PLUGIN_KINDS if media_type.startswith(PLUGIN_TYPE) else CONVERTED.get(media_type)
 
 
-# Limits of what is taken out of one file.
+# Limits of what is extracted from one file.
 MAX_PACKED: Final = 256 << 20  # bytes of all members of a ZIP container, unpacked
 MAX_MEMBERS: Final = 10_000
 MAX_RATIO: Final = 200  # unpacked to packed, of a member above RATIO_FROM; ordinary sheets reach about 30
@@ -91,10 +91,10 @@ class ConvertedFile(Value):
     """A file, taken apart.
 
     Attributes:
-        text: Markdown; where a picture stood there is ``[picture 1]``, counted from 1 as in ``pictures``.
+        text: Markdown; ``[picture 1]`` in place of a picture, counted from 1 as in ``pictures``.
         pictures: in the order of the text, each once.
         attachments: files of a mail or an archive, in order.
-        notes: what was left out or needs saying, each a phrase that can follow "report.docx: ".
+        notes: omissions and remarks, each a phrase that can follow "report.docx: ".
     """
 
     text: str

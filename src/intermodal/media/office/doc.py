@@ -24,7 +24,7 @@ from intermodal.plans.numbers import counted
 
 _WORD_97: Final = 0x00C1  # nFib of Word 97, the first to write this format (MS-DOC 2.5.2)
 _TODO = "open it and save it again as DOCX"
-# Where the header says what lies where (MS-DOC 2.5.2 to 2.5.6).
+# Offsets in the header (MS-DOC 2.5.2 to 2.5.6).
 _LENGTHS, _CHARACTERS, _PARAGRAPHS, _PIECES = 0x4C, 0xFA, 0x102, 0x1A2
 _PAGE = 512  # bytes of a page of formats
 # Properties (MS-DOC 2.6.1, 2.6.2).
@@ -45,7 +45,7 @@ class _Piece(Value):
 
 
 class _About(Value):
-    """What is known of a paragraph."""
+    """The properties of a paragraph."""
 
     heading: int = 0
     level: int = 0
@@ -127,7 +127,7 @@ def _pieces(main: bytes, clx: bytes) -> list[_Piece]:
 
 
 def _whole(pieces: list[_Piece], unseen: list[tuple[int, int, bool]]) -> tuple[str, Callable[[int], int]]:
-    """All text, what is not to be seen blotted out, and where in the stream each of its characters lies."""
+    """Return all text, hidden text blotted out, and the position of each of its characters in the stream."""
     parts, begins, at = [], list[int](), 0
     for piece in pieces:
         letters = list(piece.text)
@@ -210,11 +210,11 @@ def _about(properties: _Properties) -> _About:
     )
 
 
-# ---- what is made --------------------------------------------------------------------------------
+# ---- output --------------------------------------------------------------------------------------
 
 
 class _Writer:
-    """Paragraphs as HTML. ``runs``: (first byte, end, what is known) of each paragraph, in order."""
+    """Paragraphs as HTML. ``runs``: (first byte, end, properties) of each paragraph, in order."""
 
     def __init__(self, runs: list[tuple[int, int, _About]]) -> None:
         self._runs = runs
@@ -261,7 +261,7 @@ class _Writer:
         return self._runs[number][2] if number >= 0 and place < self._runs[number][1] else _About()
 
     def _words(self, text: str) -> str:
-        """One paragraph: links are marked, of other fields what they were last computed to."""
+        """Return the text of one paragraph: links are marked, other fields have their last computed result."""
         marked = _fields(text)
         made = []
         for letter in marked:

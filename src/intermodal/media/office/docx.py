@@ -25,7 +25,7 @@ from intermodal.media.office.picture_collector import PictureCollector, Probe
 from intermodal.plans.numbers import counted
 
 _MAIN = "word/document.xml"
-# Lists in lists that are told by their style alone: Word's own "List Bullet 2" to "List Number 5".
+# Nested lists that only the style tells: Word's "List Bullet 2" to "List Number 5".
 _NESTED = [
     f"p[style-name='List {kind} {level}'] => {'ul|ol > li > ' * (level - 1)}{tag} > li:fresh"
     for kind, tag in (("Bullet", "ul"), ("Number", "ol"))
@@ -35,7 +35,7 @@ _OPTIONS: dict[str, Any] = {
     "style_map": "\n".join(["comment-reference => sup", *_NESTED]),
     "include_embedded_style_map": False,
 }
-_LEFT_OUT = (  # (what marks it in the body, what it is)
+_LEFT_OUT = (  # (its mark in the body, its name)
     (re.compile(rb"<w:del[ >]"), "deletion of tracked changes", "deletions of tracked changes"),
     (re.compile(rb"<m:oMath[ >]"), "equation", "equations"),
     (re.compile(rb"<o:OLEObject[ >]"), "embedded file", "embedded files"),

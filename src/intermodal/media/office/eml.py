@@ -32,7 +32,7 @@ _MAX_HEADER = 2_000  # characters
 
 
 class MailParts:
-    """What a mail is made of, sorted: words, pages, the rest."""
+    """The contents of a mail, sorted: text, pages, the rest."""
 
     def __init__(self) -> None:
         self.plain: list[str] = []

@@ -66,7 +66,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 def markdown(
     source: str, gallery: PictureCollector, inside: Found | None = None, *, titled: bool = True, framed: bool = True
 ) -> tuple[str, list[str]]:
-    """The page as Markdown and what was left out of it.
+    """Return the page as Markdown, and what was left out.
 
     ``inside`` finds a picture by its ``cid:`` or own name; ``titled`` puts the page's title before it; without
     ``framed``, menus, banners and the like go (``_frames``).
@@ -127,7 +127,7 @@ def _hidden(element: Any) -> bool:
 
 
 def _picture(element: Any, gallery: PictureCollector, inside: Found | None) -> str:
-    """The mark of a picture. What is somewhere else stays there; what it shows is said by its alternative text."""
+    """Return the mark of a picture. Remote pictures are not fetched; their alternative text describes them."""
     source, alt = str(element.get("src", "")).strip(), str(element.get("alt", ""))
     data = _data_uri(source) if source[:5].lower() == "data:" else inside(source) if inside is not None else None
     if data is not None:
@@ -208,7 +208,7 @@ def _frames(root: Any, whole: int) -> Iterator[Any]:
 
 
 def _is_told(element: Any) -> bool:
-    """Whether its name or its role says that it may be one."""
+    """Return whether its name or its role suggests it."""
     if element.name in ("body", *_CONTENT):
         return False
     named = _names(element)
@@ -235,7 +235,9 @@ def _size(element: Any) -> int:
 
 
 def _links(element: Any) -> int:
-    """Characters in links, buttons and fields, in what is beside the content by its name, and in a copyright line."""
+    """Return the characters in links, buttons and fields, in elements beside the content by their names, and in a
+    copyright line.
+    """
     said = 0
     for each in element.find_all(True, recursive=False):
         words = _size(each)

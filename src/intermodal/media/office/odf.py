@@ -199,9 +199,9 @@ class _Writer:
             numbers = self._chart(str(chart.get(_HREF) or ""))
             if numbers:
                 return numbers
-        if each.find(f"{_TABLE}table") is not None:  # beside it lies a picture of it
+        if each.find(f"{_TABLE}table") is not None:  # a picture of it is beside it
             return self._table(each.find(f"{_TABLE}table"))
-        if each.get(f"{_PRESENTATION}class") == "title":  # stands in the slide's heading
+        if each.get(f"{_PRESENTATION}class") == "title":  # part of the slide's heading
             return ""
         pictures = [one for one in each.iterfind(f"{_DRAW}image") if one.get(_HREF)]
         picture = next((one for one in pictures if not str(one.get(_HREF)).endswith((".svg", ".svm", ".wmf", ".emf"))),
@@ -258,8 +258,9 @@ def _workbook(sheets: Any, writer: _Writer, gallery: PictureCollector, notes: li
 
 
 def _fill(sheet: Any, grid: SheetTable, room: int) -> list[str]:
-    """Put the rows into the grid; returns the comments. What is repeated without words, to the end of the sheet, is
-    counted and not made."""
+    """Put the rows into the grid; returns the comments. Empty repetitions up to the end of the sheet are counted and
+    not created.
+    """
     place = 0
     for column in sheet.iter(f"{_TABLE}table-column"):
         times = _number(column.get(f"{_TABLE}number-columns-repeated"), 1, _MAX_COLUMNS)

@@ -1,8 +1,8 @@
 """The ZIP container of Office files, checked before anything is unpacked.
 
-Sizes and ratios are read from the central directory; ``zipfile`` never returns more of a member than that says. Markup
-with a document type is refused: OPC forbids it (ECMA-376-2, 9.1.3.1 "DTD"), and only entities would need it. Relations
-that lead outside are never followed.
+Sizes and ratios are read from the central directory; ``zipfile`` never returns more of a member than stated there.
+Markup with a document type is refused: OPC forbids it (ECMA-376-2, 9.1.3.1 "DTD"), and only entities would need it.
+Relations that lead outside are never followed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CHART = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 
 
 class Relation(Value):
-    """What a member points at. ``kind`` is the last word of its type ("image"); ``target`` a member, or a URL."""
+    """A reference of a member. ``kind`` is the last word of its type ("image"); ``target`` a member, or a URL."""
 
     id: str
     kind: str
@@ -99,7 +99,7 @@ class OfficePackage:
         return parse_xml(body) if body else None
 
     def relations(self, name: str) -> list[Relation]:
-        """What a member points at, in the order written."""
+        """Return the references of a member, in the order written."""
         folder, _, file = name.rpartition("/")
         root = self.xml(f"{folder}/_rels/{file}.rels" if folder else f"_rels/{file}.rels")
         found = []
@@ -113,7 +113,7 @@ class OfficePackage:
 
 
 def _check_markup(head: bytes, name: str) -> None:
-    """Refuse a document type. What is no markup at all passes, but not under a name that promises it."""
+    """Refuse a document type. Anything that is not markup passes, unless its name promises markup."""
     parser = expat.ParserCreate()
     seen: list[str] = []
 

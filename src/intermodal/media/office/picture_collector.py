@@ -47,7 +47,7 @@ class PictureCollector:
         return len(self._held)
 
     def mark(self, data: bytes, alt: str = "") -> str:
-        """How the text says that a picture stands here: "[picture 2: the plant]", or "" for one left out."""
+        """Return the mark of a picture in the text: "[picture 2: the plant]", or "" for one left out."""
         number = self.add(data)
         said = " ".join(alt.split())[:200].strip("[]")
         return f"[picture {number}{f': {said}' if said else ''}]" if number else ""

@@ -24,7 +24,7 @@ _MAX_DEPTH = 50
 _MAX_EDITS = 10_000
 _LOCKED = 0xF3D1C4DF  # headerToken of an encrypted file (MS-PPT 2.3.2)
 
-Record = tuple[int, int, int, int]  # type, instance, start and end of what it holds
+Record = tuple[int, int, int, int]  # type, instance, start and end of the content
 
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
@@ -53,7 +53,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 class _Deck:
-    """The stream of a presentation. Where its parts lie is told by a directory, of which each saving adds one."""
+    """The stream of a presentation. A directory gives the place of its parts; each saving adds one."""
 
     def __init__(self, stream: bytes, current: bytes) -> None:
         self._stream = stream

@@ -31,7 +31,7 @@ _UNREAD = frozenset((
     "ftnsep", "ftnsepc", "aftnsep", "aftnsepc", "nonesttables", "bkmkstart", "bkmkend", "pgdsctbl", "generator",
     "shpinst", "shprslt", "do", "xe", "tc", "private", "passwordhash", "wgrffmtfilter", "mmathPr", "pnseclvl",
 ))  # fmt: skip
-# Destinations whose words are read, each for itself. Of others that begin with \*, what is not known is skipped.
+# Destinations whose text is read, each on its own. Unknown destinations that begin with \* are skipped.
 _TAKEN = frozenset(("pict", "fldinst", "fldrslt", "listtext", "pntext", "footnote", "annotation"))
 _READ = frozenset(("shppict", "pn", "shptxt", "nesttableprops"))
 _AROUND = {"header": "header", "headerl": "header", "headerr": "header", "headerf": "header",
@@ -62,7 +62,9 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 
 
 class _Group(Value):
-    """What holds until a closing brace. ``into`` is where words go, "" for the body, "-" for nowhere."""
+    """The properties that hold until a closing brace. ``into``: the destination of text, "" for the body, "-" for
+    nowhere.
+    """
 
     into: str = ""
     font: int = -1
@@ -74,7 +76,7 @@ class _Group(Value):
 
 
 class _Paragraph:
-    """What is known of a paragraph until it ends."""
+    """The properties of a paragraph until it ends."""
 
     def __init__(self) -> None:
         self.level = 0
@@ -100,7 +102,7 @@ class _Reader:
         self._blip = ""
         self._link = ""
         self._style = 0
-        self._table = ""  # of fonts, of styles, …: what is being skipped
+        self._table = ""  # the skipped table: fonts, styles, …
         self._paragraph = _Paragraph()
         self._group = _Group()
         self._groups: list[_Group] = []
@@ -201,7 +203,7 @@ class _Reader:
             self._ended(ended.opened, said)
 
     def _begin(self, destination: str, into: str = "") -> None:
-        """Words go to a place of their own until this group ends; "-" for those that nobody reads."""
+        """Send text to a destination of its own until this group ends; "-" discards it."""
         place = into or f"{destination} {len(self._groups)}"
         self._group = _changed(self._group, into=place, opened="" if place == "-" else destination)
         if place != "-":
@@ -289,7 +291,7 @@ class _Reader:
                 self._code_page = _known(number or 1252)
 
     def _of_tables(self, word: str, number: int | None) -> None:
-        """What the tables of fonts and styles say, whose words nobody reads."""
+        """Read the tables of fonts and styles, whose text is discarded."""
         if word == "f":
             self._group = _changed(self._group, font=number or 0)
         elif word == "fcharset" and number in _CODE_PAGES:
@@ -307,7 +309,7 @@ class _Reader:
         else:
             self._put(_SIGNS.get(sign, sign))
 
-    # ---- what is made
+    # ---- output
 
     def _taken(self) -> str:
         said = "".join(self._words[""])

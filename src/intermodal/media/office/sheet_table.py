@@ -10,13 +10,13 @@ from intermodal.media.office.conversion_types import MAX_CELLS
 from intermodal.media.office.office_package import table
 from intermodal.plans.numbers import counted
 
-_BIG = 1_000  # rows from which a table's size is said
+_BIG = 1_000  # rows from which on a note states the table's size
 _NAMED = 20  # hidden rows, hidden columns and merged areas that are named; more are counted
 Area = tuple[int, int, int, int]  # first row and column, last row and column, counted from 0
 
 
 class SheetTable:
-    """Rows as they come, and what is known of them.
+    """Rows as they come, and facts about them.
 
     Attributes:
         cells: how many are not empty.
@@ -47,7 +47,7 @@ class SheetTable:
         self._place += times
 
     def text(self) -> str:
-        """Heading, table, and a line each for what is hidden and what is merged."""
+        """Return heading, table, and a line each for hidden and for merged cells."""
         head = f"## Sheet: {self.name}{' (hidden)' if self.hidden else ''}"
         return "\n\n".join(block for block in (head, table(self._trimmed()), *self._said()) if block)
 
@@ -100,7 +100,7 @@ def _short(text: str) -> str:
 
 
 def column_name(column: int) -> str:
-    """What a sheet calls its column, counted from 0.
+    """Return the name that a sheet gives its column, counted from 0.
 
     >>> column_name(0), column_name(25), column_name(26), column_name(701), column_name(702)
     ('A', 'Z', 'AA', 'ZZ', 'AAA')

@@ -21,7 +21,7 @@ except ImportError:
 
 
 def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
-    """What is said, with times; the words as they are where the file holds no cue."""
+    """Return the subtitles with times; the text unchanged if the file has no cue."""
     notes: tuple[str, ...] = ()
     try:
         text = read_text(data, name)
@@ -39,7 +39,7 @@ def convert(data: bytes, name: str, probe: object) -> ConvertedFile:
 
 
 def _in_lines(said: Iterable[SubtitleLine]) -> list[str]:
-    """A line for what is said within a second or two, as a film's subtitles stand in a prompt."""
+    """Return a line for speech within a second or two, as a film's subtitles appear in a prompt."""
     lines: list[str] = []
     began = -SHORTEST_LINE
     for line in said:

@@ -35,7 +35,7 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _CALL = re.compile(rf"(\w{{1,20}})\s*\(((?:\s*{_NUMBER}[\s,]*){{1,6}})\)")
 _MAX_LABELS = 2_000
 _MAX_DEPTH = 200
-_WRITTEN = re.compile(r"[\x20-\x7e\xa0-\u017f\u2010-\u2026\u20ac]+")  # what the font has letters for
+_WRITTEN = re.compile(r"[\x20-\x7e\xa0-\u017f\u2010-\u2026\u20ac]+")  # letters that the font has
 _TODO = "export it as PNG"
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -83,7 +83,7 @@ def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
 def _root(data: bytes) -> Any:
     try:
         root = defusedxml.ElementTree.fromstring(data, forbid_dtd=False, forbid_entities=True, forbid_external=True)
-    except Exception:  # of markup and of what the parser forbids
+    except Exception:  # of the markup, or something that the parser forbids
         raise InputBroken("cannot be read as an SVG drawing", todo=_TODO) from None
     if local_name(root) != "svg":
         raise InputBroken("cannot be read as an SVG drawing: it begins with something else", todo=_TODO)

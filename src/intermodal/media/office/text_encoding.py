@@ -36,7 +36,7 @@ for _module in pkgutil.iter_modules(encodings.__path__):  # a codec is a file, a
 
 
 def decode_text(data: bytes, declared: str = "", *, markup: bool = False) -> tuple[str, str]:
-    """The words, and the encoding they are taken to be in: its mark, UTF-8, what is declared, or the likeliest.
+    """Return the text and its encoding: by a byte order mark, UTF-8, the declared one, or the likeliest.
 
     Raises InputBroken when no encoding fits.
     """

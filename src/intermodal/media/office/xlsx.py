@@ -33,7 +33,7 @@ Row = list[str]
 
 
 class _Count:
-    """What was met on the way through the cells."""
+    """Counts from walking the cells."""
 
     def __init__(self) -> None:
         self.cells = 0
@@ -105,7 +105,7 @@ def _hidden(markup: bytes, grid: SheetTable) -> set[int]:
 
 
 def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
-    sheet.reset_dimensions()  # what a file says about its size may be anything
+    sheet.reset_dimensions()  # the size stated by a file may be wrong
     if formulas is not None:
         formulas.reset_dimensions()
     others: Iterable[Any] = formulas.iter_rows() if formulas is not None else repeat(())
@@ -121,7 +121,7 @@ def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
 
 
 def _around(package: OfficePackage, member: str, gallery: PictureCollector) -> Iterator[str]:
-    """What lies over the cells: comments, pictures, charts, the words of shapes."""
+    """Return what is on top of the cells: comments, pictures, charts, text of shapes."""
     for relation in package.relations(member):
         if relation.outside:
             continue

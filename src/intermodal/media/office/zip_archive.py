@@ -15,7 +15,7 @@ from intermodal.media.office.office_package import OfficePackage
 from intermodal.media.office.picture_collector import Probe
 from intermodal.plans.numbers import counted
 
-_BESIDE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")  # what file managers leave behind
+_BESIDE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")  # leftovers of file managers
 
 
 def convert(data: bytes, name: str, probe: Probe) -> ConvertedFile:
@@ -43,7 +43,7 @@ def _is_beside(member: str) -> bool:
 
 
 def _named(member: str) -> str:
-    """Folders and name in one line, without steps upwards; what is long loses its middle."""
+    """Return folders and name in one line, without parent references; a long one loses its middle."""
     steps = [step for step in one_line(member.replace("\\", "/")).split("/") if step not in ("", ".", "..")]
     short = "/".join(steps) or "file"
     return short if len(short) <= 120 else f"{short[:80]}…{short[-39:]}"

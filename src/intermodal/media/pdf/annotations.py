@@ -1,4 +1,4 @@
-"""What lies over the pages of a PDF: links, form values and remarks; and the names of attached files.
+"""The overlay of a PDF's pages: links, form values and annotations; and the names of attached files.
 
 Nothing is followed, run or opened: addresses, names and texts are read.
 """
@@ -40,8 +40,9 @@ class PageLink(Struct, frozen=True):
 
 
 class FormField(Struct, frozen=True):
-    """A field of a form: what it is called for people, and what is filled in. ``before``: the words in front of it on
-    the page; ``written``: what is filled in is words, and no tick."""
+    """A field of a form: its label for people, and its value. ``before``: the text in front of it on the page;
+    ``written``: the value is text, and no tick.
+    """
 
     name: str
     value: str
@@ -50,7 +51,7 @@ class FormField(Struct, frozen=True):
 
 
 class PageOverlay(Struct):
-    """What lies over one page. ``remarks`` are lines as they are told."""
+    """The overlay of one page. ``remarks`` are lines as they appear in the output."""
 
     links: list[PageLink]
     fields: list[FormField]
@@ -58,7 +59,7 @@ class PageOverlay(Struct):
 
 
 def page_overlay(page: pypdfium2.PdfPage, form: Any, *, placed: bool = True) -> PageOverlay | None:
-    """What lies over a page, None where nothing does. ``form``: raw handle of the document's form, if any.
+    """Return the overlay of a page, None if it has none. ``form``: raw handle of the document's form, if any.
 
     Where links are not ``placed``, their words are not looked up, which takes 0.2 ms each.
     """
@@ -100,8 +101,8 @@ def with_overlay(text: str, found: PageOverlay, own: str = "") -> str:
 def _once(text: str, fields: Sequence[FormField], own: str) -> tuple[str, list[FormField]]:
     """Text and fields with each value in one of them: a layout draws values as words.
 
-    One behind the words in front of its field stays there; one in a line of its own, which nothing says what it is of,
-    leaves the text, where the page itself has it less often.
+    A value behind the words in front of its field stays there; one on an unlabelled line of its own is removed from the
+    text if the page itself has it less often.
 
     >>> _once("Name: Ada\\nLondon", [FormField("Name", "Ada", "Name"), FormField("City", "London", "City")], "Name:")
     ('Name: Ada', [FormField(name='City', value='London', before='City', written=True)])
@@ -215,7 +216,7 @@ def _link(note: Any, textpage: Any, *, placed: bool) -> PageLink | None:
 
 
 def _field(note: Any, textpage: Any, form: Any) -> FormField | None:
-    """A field with its value: by what it is called for people, else by the words before it, else by its own name."""
+    """Return a field with its value, named by its label, else by the words before it, else by its own name."""
     kind = raw.FPDFAnnot_GetFormFieldType(form, note)
     if kind in _BOXES:
         checked = bool(raw.FPDFAnnot_IsChecked(form, note))

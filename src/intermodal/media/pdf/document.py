@@ -55,7 +55,7 @@ _UNDER_LAYER = 0.5  # share of the page under pictures, from which on an invisib
 _CLOSEST = 4.0  # pixels a point at which a small picture on a page is looked at
 _WRITTEN_ON = 0.01  # share of a picture that looks like writing, below which nothing is written on it
 _OVERCOUNTED = 1.6  # letters counted for one of the layer that lies on a picture, at most
-_WORTH_READING = 12.0  # letters: a word or two, or three figures on an axis
+_WORTH_READING = 12.0  # letters: a word or two, or three numbers on an axis
 _TODO = "check that the file is complete and opens elsewhere"
 
 _KEPT = 0.85  # share of a page's letters that laying it out has to keep
@@ -80,12 +80,12 @@ def probe(data: Data, media_type: str) -> MediaProbeResult:
 
 
 def with_samples(data: Data, probed: MediaProbeResult, density: Callable[[Any], Quantity]) -> MediaProbeResult:
-    """``probed`` with what is seen on pages that are no plain text, ``MAX_PAGES_SAMPLED`` of each kind at most.
+    """Return ``probed`` with samples of pages that are no plain text, at most ``MAX_PAGES_SAMPLED`` of each kind.
 
-    Of scanned pages the text density, measured by ``density``, and the letters; of those with an invisible layer also
-    whether it fits what is seen; of the others which pictures hold words that the layer lacks. Pages are drawn as small
-    as pictures are sampled, so that one measure serves both. A page of very many pixels, or one that cannot be drawn,
-    stays unknown: sampling refuses nothing.
+    For scanned pages, the text density, measured by ``density``, and the letters; for those with an invisible layer
+    also whether it fits the picture; for others, the pictures with words that the layer lacks. Pages are rendered as
+    small as pictures are sampled, so that one measure serves both. A page of very many pixels, or one that cannot be
+    rendered, stays unknown: sampling refuses nothing.
     """
     once = page_figures.without_repeats([(page.number, page.figures) for page in probed.pages if page.figures])
     pages = {
@@ -223,7 +223,7 @@ def _layout_pages(document: pypdfium2.PdfDocument, data: Data, numbers: list[int
 
 
 def _settled(plain: str, laid: str) -> str:
-    """The page as it was laid out, unless words of it got lost on the way."""
+    """Return the page as it was laid out, unless that lost words."""
     return laid if len(_NO_LETTER.sub("", laid)) >= _KEPT * len(_NO_LETTER.sub("", plain)) else plain
 
 
@@ -265,8 +265,8 @@ def pictures(
 class _PagedDocument:
     """A PDF that is open as ``document``: another one from stretch to stretch of its pages.
 
-    PDFium keeps what it has read of a page until its document is closed. So that is done after so many pages as take up
-    ``_STRETCH`` bytes of the file: memory is that of a stretch.
+    PDFium keeps what it has read of a page until its document is closed. So the document is reopened after as many
+    pages as take up ``_STRETCH`` bytes of the file, which bounds the memory.
     """
 
     def __init__(self, data: Data) -> None:
@@ -406,9 +406,9 @@ NO_MAP = "its font does not say which letters they are"
 NO_WORDS = "its letters make no words"
 MISREAD = "it lies invisibly over a picture and does not fit what is seen there"
 
-_ASKED = 50  # characters of a page that are asked for
+_ASKED = 50  # characters of a page that are fetched
 _UNMAPPED = 0.2  # share of them without a letter
-_LOOKED_AT = 1_200  # characters of a page whose pairs of letters are counted
+_LOOKED_AT = 1_200  # characters of a page whose letter pairs are counted
 _FEWEST_PAIRS = 60
 _FEWEST_CHARS = 40
 _ODD = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffd\ue000-\uf8ff]")
@@ -418,10 +418,9 @@ _INTO_FIGURE, _INTO_LETTER = re.compile(r"[^\W\d_]\d"), re.compile(r"\d[^\W\d_]"
 _MOST_MIXED = 0.05  # share of words with figures among their letters, of a reading that went well
 _FIT = (0.5, 1.7)  # letters of the layer to those counted on the picture, within which they are the same
 
-# Pairs of letters that are frequent in languages of Latin script. Their share of all pairs was 0.46 (Polish) to 0.78
+# Letter pairs that are frequent in languages with Latin script. Their share of all pairs was 0.46 (Polish) to 0.78
 # (Spanish) in ten languages, and 0.60 to 0.77 in lists of names, in capitals and in source code; 0.10 to 0.31 for
-# letters moved through the alphabet (0.42 in one case of 100), 0.36 at most in 300 permutations, 0.17 in what chance
-# wrote.
+# shifted alphabets (0.42 in one case of 100), at most 0.36 in 300 permutations, 0.17 in random letters.
 _FREQUENT = (
     "an ar as at al am ac ad ap ca ce ch co da de di do ea ed ei el em en er es et ge ha he ho ic ie il in io is it ka "
     "la le li ll lo ma me mi na nd ne ng ni no nt on or os ou pa pe pl po pr qu ra re ri ro sa se si so ss st ta te th "
@@ -432,7 +431,7 @@ _FEWEST_FREQUENT = 0.36
 
 
 def layer_notes(pages: Sequence[PageFacts]) -> tuple[str, ...]:
-    """Which text layers are not taken for what is on their pages, and which are taken unseen."""
+    """Return notes on text layers that are not trusted, and on those that are trusted unseen."""
     doubted: dict[str, list[int]] = {}
     for page in pages:
         if page.doubt:
@@ -469,7 +468,7 @@ def layer_problem(textpage: Any) -> str:
 
 
 def has_words(words: str) -> bool:
-    """Whether letters may be words of some language: frequent pairs in those of Latin script, few signs in all.
+    """Return whether letters may be words of some language: frequent pairs in those of Latin script, few signs in all.
 
     >>> text = "The committee has discussed the harbour and its bridges, and what they cost every year. "
     >>> shifted = "Wkh frpplwwhh kdv glvfxvvhg wkh kduerxu dqg lwv eulgjhv, dqg zkdw wkhb frvw hyhub bhdu. "
@@ -492,7 +491,7 @@ def _frequent(words: str) -> float | None:
 
 
 def matches_picture(words: str, seen: float) -> bool:
-    """Whether an invisible layer may be what a picture shows: as many letters as were counted there, and words."""
+    """Return whether an invisible layer may match the picture: as many letters as were counted there, and words."""
     written = len("".join(words.split()))
     parts = words.split()
     mixed = sum(bool(_INTO_FIGURE.search(part) and _INTO_LETTER.search(part)) for part in parts)
@@ -500,7 +499,7 @@ def matches_picture(words: str, seen: float) -> bool:
 
 
 def is_invisible(page: Any) -> bool:
-    """Whether most text of a page is drawn invisibly, in the page itself or in a form on it."""
+    """Return whether most text of a page is invisible, in the page itself or in a form on it."""
     seen = hidden = 0
     for thing in _texts(page.raw):
         seen += 1

@@ -1,8 +1,8 @@
 """LiteParse: the blocks of a page and their reading order.
 
 It opens no file and no socket: text recognition and pictures are off, and the library it loads on its first page is
-loaded before the user's bytes are. It runs on its own PDFium. What it cannot read, ``media/pdf/document.py`` reads
-without it.
+loaded before the user's bytes are. It runs on its own PDFium. Pages that it cannot read are read without it by
+``media/pdf/document.py``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DEEPEST = 4  # forms in forms
 
 @cache
 def installed() -> bool:
-    """Whether LiteParse is there. It loads its PDFium when this is first asked, with a page of ours."""
+    """Return whether LiteParse is installed. The first call loads its PDFium, with a page of ours."""
     if LiteParse is None:
         return False
     with sandbox.files_allowed():
@@ -63,9 +63,9 @@ def pages(data: bytes, numbers: Sequence[int]) -> dict[int, str]:
 
 
 def is_light(page: Any) -> bool:
-    """Whether a page of pdfium's has so few strokes that laying it out ends: its time grows with their square.
+    """Return whether a page has few enough strokes to be laid out: the time grows with their square.
 
-    20,000 took 1.0 s, 40,000 3.9 s. What is drawn in forms is counted too, four of them deep.
+    20,000 took 1.0 s, 40,000 3.9 s. Strokes in forms count too, four levels deep.
     """
     left, things = _MOST_STROKES, [(page.raw, 0)]
     while things:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from intermodal.plans.facts import Box
 
-MOST_LINES = 2_000  # of a page that is looked through for what its tables are made of
+MOST_LINES = 2_000  # of a page that are searched for tables
 
 
 class LayoutLine(Struct, frozen=True):
@@ -23,10 +23,10 @@ class LayoutBlock(Struct, frozen=True):
 
     Attributes:
         kind: heading, paragraph, list_item, code, table, grid_fallback; others carry no words.
-        level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as it stands on the page.
-        lines: of code and of what could not be told, as they stand. rows: cells of a table, its head first.
-        bands: where each row of a table begins and ends, from top to bottom; () where that is not known. columns: the
-            same of its columns, from left to right.
+        level: of a heading 1 to 6, of a list item its depth. marker: of a list item, as on the page.
+        lines: of code and of unclassified text, unchanged. rows: cells of a table, its head first.
+        bands: top and bottom of each row of a table, from top to bottom; () if unknown. columns: the same of its
+            columns, from left to right.
     """
 
     kind: str
@@ -49,5 +49,5 @@ def bounding_box(boxes: Sequence[Box]) -> Box:
 
 
 def vertical_middle(box: Box) -> float:
-    """Half way down a box."""
+    """Return the vertical middle of a box."""
     return (box[1] + box[3]) / 2

@@ -143,8 +143,9 @@ def _inside(box: Box | None, lines: list[LayoutLine], middles: list[float]) -> l
 
 
 def _right_edge(inside: list[LayoutLine], lines: list[LayoutLine]) -> float:
-    """Where the column ends: the farthest right that a line goes which starts where these do; no end where all of
-    them are short, so that two lines of an address are not taken for one that was broken."""
+    """Return the right end of the column: that of the longest line that starts where these do; none if all of them are
+    short, so that two lines of an address are not taken for one broken line.
+    """
     if not inside:
         return 0.0
     start = min(line.box[0] for line in inside)
@@ -209,7 +210,7 @@ def indented(code: Sequence[str], lines: Sequence[LayoutLine]) -> list[str]:
 
 _FEWEST_ROWS = 3
 _CELL = 18  # characters, from which on most lines of a column are prose; one column of a table may have such
-_APART = 0.8  # of a line's height: the least room between two cells
+_APART = 0.8  # of a line's height: the least gap between two cells
 
 
 class _Stretch(Struct):
@@ -394,8 +395,9 @@ def _run_over(line: LayoutLine, columns: Sequence[Span], below: Sequence[str]) -
 
 
 def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
-    """The columns of each head, [] where they are not told: one after the other up to the last column, each head in
-    its column or in the middle of its columns. Without a run of several there is nothing to tell."""
+    """Return the columns of each head, [] if unclear: one after the other up to the last column, each head in its
+    column or in the middle of its columns. Only a head over several columns makes a difference.
+    """
     best: tuple[float, tuple[Run, ...]] | None = None
 
     @cache
@@ -425,7 +427,7 @@ def _runs(heads: Sequence[LayoutLine], columns: Sequence[Span]) -> list[Run]:
 
 
 def _is_between(line: LayoutLine, columns: Sequence[Span]) -> bool:
-    """Whether words stand over two columns and more, or their middle over none."""
+    """Return whether words stand over two columns or more, or their middle over none."""
     at = (line.box[0] + line.box[2]) / 2
     return len(_over(line, columns)) != 1 or not any(left <= at <= right for left, right in columns)
 

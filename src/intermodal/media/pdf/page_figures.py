@@ -1,4 +1,4 @@
-"""What is on a page beside its text layer: pictures, drawings, letters drawn as curves."""
+"""The contents of a page beside its text layer: pictures, drawings, letters drawn as curves."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _BACKGROUND = 0.9  # share of the page from which a drawn path is its background
 _STRAIGHT = 6  # segments of a path up to which it is a line, a rectangle or the like, and no letter
 _FEW = 12  # such paths, up to which they are frames and rules and not letters of a plotter
 _LOGO = 0.02  # share of the page under pictures, below which they are a logo beside the text
-_NO_TEXT = 2  # bytes: the end of a text of no characters
-_LEAST = 36.0  # points: a picture less wide or high than that holds no words to speak of
+_NO_TEXT = 2  # bytes of a text without characters: its end mark
+_LEAST = 36.0  # points: a smaller picture holds no words worth reading
 _MOST = 6  # pictures of a page that are looked at, the largest
 _TYPE = 72.0  # points: no line of drawn letters is higher
 _CURVES = 200  # segments of low curved paths, from which on they may be letters
@@ -52,7 +52,7 @@ class DrawnObject(NamedTuple):
 
 
 def drawn_objects(page: pypdfium2.PdfPage) -> list[DrawnObject]:
-    """What is drawn on a page beside its text, as far as it is looked at."""
+    """Return the objects on a page beside its text, up to a limit."""
     found: list[DrawnObject] = []
     for handle, kind in islice(_objects(page.raw), _MAX_OBJECTS):
         box = _bounds(handle)
@@ -118,7 +118,7 @@ def _letters(handle: Any, box: Box) -> Iterator[tuple[int, Box]]:
 
 
 def _placed(form: Any, outer: Matrix) -> Matrix:
-    """What turns places within a form into those of the page: its own matrix, then that of what it lies in."""
+    """Return the matrix from a form's coordinates to the page's: its own, then that of the containing form."""
     own = raw.FS_MATRIX()
     if not raw.FPDFPageObj_GetMatrix(form, ctypes.byref(own)):
         return outer
@@ -137,7 +137,9 @@ def _through(matrix: Matrix, box: Box) -> Box:
 
 
 def without_repeats(pages: Sequence[tuple[int, Sequence[Box]]]) -> dict[int, tuple[Box, ...]]:
-    """The pictures of each page, those of the paper on the first page only: what is at one place of many pages."""
+    """Return the pictures of each page; those at one place of many pages, such as letterheads, on the first page
+    only.
+    """
     places: dict[Box, int] = {}
     for _, boxes in pages:
         for box in boxes:
@@ -186,11 +188,11 @@ def _shown(page: pypdfium2.PdfPage, box: Box, width: float, height: float) -> Bo
 
 
 def has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, empty: bool) -> bool:
-    """Whether nothing on a page of few characters can hold words beside its text layer.
+    """Return whether a page of few characters has nothing that can hold words beside its text layer.
 
-    Words may be in pictures (one as small as a logo counts where there is no text at all), in curves, which is how
-    letters are drawn as outlines, in text whose characters nobody can tell, and in what is laid over the page. A few
-    straight paths are a frame or a rule.
+    Words may be in pictures (one as small as a logo counts if there is no text at all), in curves, which is how letters
+    are drawn as outlines, in text with unmapped characters, and in the overlay. A few straight paths are a frame or a
+    rule.
     """
     count = raw.FPDFPage_CountObjects(page.raw)
     if count > _MAX_OBJECTS or _has_notes(page):
@@ -221,7 +223,7 @@ def has_only_its_layer(page: pypdfium2.PdfPage, width: float, height: float, *, 
 
 
 def _has_notes(page: pypdfium2.PdfPage) -> bool:
-    """Whether stamps, filled fields or remarks lie over the page; links show nothing of their own."""
+    """Return whether stamps, filled fields or annotations cover the page; links draw nothing of their own."""
     for index in range(raw.FPDFPage_GetAnnotCount(page.raw)):
         note = raw.FPDFPage_GetAnnot(page.raw, index)
         if not note:

@@ -1,4 +1,4 @@
-"""Removes characters that nobody sees from text made of media: they can carry instructions past a reader.
+"""Remove invisible characters from text made of media: they can carry instructions past a reader.
 
 Removed: controls but tab and newline, every code point that Unicode calls *default ignorable* (variation selectors,
 tags, marks and overrides of direction, zero-width spaces, fillers, invisible operators), and the interlinear marks.

@@ -26,7 +26,7 @@ _HEX = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
 _SMALL, _CAPITAL = re.compile("[a-z]+"), re.compile("[A-Z]")
 _LONGEST_SMALL = 12  # small letters in a row that base64 has not
 
-# Where scripts begin in Unicode, in order; what no script of this table has is "other".
+# First code points of scripts, in order; scripts without an entry are "other".
 _STARTS: tuple[tuple[int, str], ...] = (
     (0x00, "typography"), (0xB0, "typography"), (0x2B0, "other"), (0x370, "greek"), (0x400, "cyrillic"),
     (0x460, "cyrillic further"),
@@ -83,7 +83,7 @@ _GAP = 0.6  # of a line's end: several blanks in a row, as an indentation is
 
 REMEMBERED = 1 << 11  # words
 _LONGEST = 24  # letters of a word that is remembered
-_PIECE = 4 << 10  # characters that are counted at once, in 0.4 ms: a regular expression holds the interpreter
+_PIECE = 4 << 10  # characters that are counted at once, in 0.4 ms: a regular expression holds the interpreter lock
 
 # 1 for English and -1 for another language, letters, those beyond ``_LONG``, capitals, accents, rarer accents
 _Word = tuple[int, int, int, int, int, int]
@@ -108,11 +108,11 @@ _word = _Words("words by what they are made of", REMEMBERED).__getitem__
 
 
 def count_scripts(text: str) -> Scripts:
-    """How much of each script a text is made of, in the script's own units; () of nothing but single blanks.
+    """Return the amount of each script in a text, in the script's own units; () for nothing but single blanks.
 
-    A long one is counted piece by piece, cut at blanks: at once it would hold the interpreter, and with it everybody
-    else in the process, for a second and more. In a thread, others have their turn between two pieces; whoever answers
-    a small request waits for such a turn some thirty times, so a piece is short.
+    A long text is counted piece by piece, cut at blanks: at once it would hold the interpreter lock, and with it the
+    whole process, for a second and more. In a thread, others have their turn between two pieces; a small request waits
+    for such a turn some thirty times, so a piece is short.
 
     >>> count_scripts("The total is EUR 1,380.50.")
     (('capitals', 2.0), ('digits', 6.0), ('english', 4.0), ('figures', 3.0), ('signs', 3.0))

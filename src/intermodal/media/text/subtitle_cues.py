@@ -16,8 +16,8 @@ from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.media.worker_results import SubtitleLine
 
 LASTS = 4.0  # seconds a line without an end is taken to be shown
-_ROLLING = 0.1  # seconds between captions of which one goes on in the next
-_LONGEST = 4_096  # characters of a line that are looked at: none that anybody can read is longer
+_ROLLING = 0.1  # seconds between captions of which one continues in the next
+_LONGEST = 4_096  # characters of a line that are read: no readable line is longer
 _TAGS = re.compile(r"</?[a-zA-Z][^<>]{0,200}>|<\d[\d:.]{1,15}>")
 _OVERRIDES = re.compile(r"\{[^{}]{0,1000}\}")
 _DRAWING = re.compile(r"\{[^{}]*\\p[1-9]")
@@ -43,7 +43,7 @@ def of_subrip(text: str) -> str:
 
 
 def of_webvtt(text: str) -> str:
-    """The words of a WebVTT cue; who says them stays with them.
+    """Return the text of a WebVTT cue, its speaker included.
 
     >>> of_webvtt("<v Ann>Good <00:00:01.000>morning &amp; welcome")
     'Ann: Good morning & welcome'
@@ -52,7 +52,7 @@ def of_webvtt(text: str) -> str:
 
 
 def of_ass(text: str, name: str = "") -> str:
-    """The words of an event of ASS, "" of a drawing. ``name`` is who says them.
+    """Return the text of an event of ASS, "" for a drawing. ``name`` is the speaker.
 
     >>> of_ass(r"{\\i1}Good\\Nmorning", "Ann")
     'Ann: Good\\nmorning'
@@ -69,7 +69,7 @@ def clean(text: str) -> str:
 
 
 def without_repeats(said: Sequence[SubtitleLine]) -> list[SubtitleLine]:
-    """Lines that each say something new: captions that roll show the last line again above the next."""
+    """Return lines without repetitions: rolling captions show the last line again above the next."""
     kept: list[SubtitleLine] = []
     shown: list[str] = []
     until = -1.0
@@ -90,7 +90,7 @@ def without_repeats(said: Sequence[SubtitleLine]) -> list[SubtitleLine]:
 
 
 def begins_as_cues(head: str) -> bool:
-    """Whether a text begins as a file of subtitles does, whatever it is called.
+    """Return whether a text begins like a subtitle file, whatever its name.
 
     >>> begins_as_cues("1\\n00:00:01,000 --> 00:00:02,000\\nHi"), begins_as_cues("WEBVTT\\n"), begins_as_cues("WEB")
     (True, True, False)
@@ -100,7 +100,7 @@ def begins_as_cues(head: str) -> bool:
 
 
 def lines_of(text: str) -> list[SubtitleLine]:
-    """What a file of subtitles says, in the order of time; [] where it holds no cue. Raises InputTooLarge."""
+    """Return the lines of a subtitle file, by time; [] if it has no cue. Raises InputTooLarge."""
     text = text.lstrip("\ufeff \r\n\t")
     events = text.startswith("[Script Info]") or "[Events]" in text[:65_536]
     found: list[SubtitleLine] = []
@@ -141,7 +141,7 @@ def _of_times(text: str, *, webvtt: bool) -> Iterator[SubtitleLine]:
 
 
 def _of_cue(rows: Sequence[str], *, webvtt: bool) -> Sequence[str]:
-    """The rows of a cue among those before the next times: its number, and what is no cue, are left out."""
+    """Return the rows of a cue among those before the next times: its number, and rows outside it, are left out."""
     if webvtt:
         return rows[: next((place for place, row in enumerate(rows) if not row), len(rows))]
     if len(rows) > 1 and rows[-1].strip().isdecimal() and not rows[-2].strip():

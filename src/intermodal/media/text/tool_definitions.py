@@ -22,7 +22,7 @@ from intermodal.plans.facts import SchemaFacts, ToolFacts
 from intermodal.request import Tool
 
 KEPT, ROOM = 64, 16 << 20  # lists of tools, and bytes that all of them come to hold
-_READ = 6  # times the bytes of JSON are what was read of them
+_READ = 6  # bytes in memory per byte of JSON
 _encode = msgspec.json.Encoder().encode
 
 
@@ -75,7 +75,7 @@ _lock = Lock()
 
 
 def schema_text(schema: Mapping[str, Any]) -> tuple[str, SchemaFacts]:
-    """What a model is told of a schema, and its facts, not counted by any vocabulary."""
+    """Return the text about a schema that a model is given, and its facts, not counted by any vocabulary."""
     text = describe_schema(schema)
     return text, _facts(text)
 

@@ -1,4 +1,4 @@
-"""Video, inside the worker: what it is, and the frames and subtitles that are taken from it.
+"""Video, inside the worker: its facts, frames and subtitles.
 
 header.py           what the header says, before FFmpeg reads the file
 probe.py            length, size, key frames and cuts

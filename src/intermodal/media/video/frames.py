@@ -19,7 +19,7 @@ from intermodal.media.video.probe import OpenVideo, decode_memory, key_frames_at
 from intermodal.media.video.scenes import FrameRequest, Report, sampling_rate
 
 _SCAN_PIXELS = 2_500_000_000  # decoded when every frame is looked at: 2 min of 720p at 25 frames a second
-_SCAN_PIXELS_SPARSE = 30_000_000_000  # the same, where key frames are too rare to stand for all
+_SCAN_PIXELS_SPARSE = 30_000_000_000  # the same, where key frames are too rare to represent all frames
 _SCAN_KEYS = 600  # key frames looked at, at most
 _SPARSE = 12.0  # seconds between key frames
 _SCAN_RATE = 5.0  # looks a second

@@ -17,9 +17,9 @@ from intermodal.media.header_readers import named_boxes
 from intermodal.media.media_limits import MAX_PIXELS
 
 _CUT_TODO = "fetch it again, or repair it: ffmpeg -i FILE -c copy repaired.mkv"
-_MAX_BOXES = 1_000_000  # at the top of a file: a fragmented one has two for every second or so
+_MAX_BOXES = 1_000_000  # at the top level of a file: a fragmented one has about two a second
 _MAX_ELEMENTS = 4_096
-# EBML identifiers of what is read.
+# EBML identifiers of the elements that are read.
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _WIDTH, _HEIGHT, _CLUSTER = 0xB0, 0xBA, 0x1F43B675
 
@@ -50,7 +50,7 @@ def _cut(promised: int, there: int) -> InputBroken:
 
 
 def is_fragmented(data: Data) -> bool:
-    """Whether an MP4 tells its frames piece by piece, so that its header does not know how long it is."""
+    """Return whether an MP4 describes its frames in fragments, so that its header does not know the length."""
     movies = named_boxes(data, 0, len(data), b"moov")
     return any(True for movie in movies for _ in named_boxes(data, *movie, b"mvex"))
 
@@ -162,7 +162,7 @@ def _check_matroska(data: Data) -> None:
             raise _cut(end, len(data))
         for inner, first, last, _ in _elements(data, start, min(end, len(data))):
             if inner == _CLUSTER:
-                break  # the tracks come before what is in them
+                break  # the tracks precede their content
             if inner == _TRACKS:
                 _check_tracks(data, first, min(last, len(data)))
     if not found:
@@ -189,7 +189,7 @@ def _elements(data: Data, at: int, end: int) -> Iterator[tuple[int, int, int, bo
     for _ in range(_MAX_ELEMENTS):
         if at >= end:
             return
-        wide = 9 - data[at].bit_length()  # bytes of the identifier: the place of its first set bit
+        wide = 9 - data[at].bit_length()  # bytes of the identifier: the position of its first set bit
         if wide > 4 or at + wide >= end:
             return
         name = int.from_bytes(data[at : at + wide], "big")

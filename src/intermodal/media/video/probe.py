@@ -69,7 +69,7 @@ class OpenVideo(Value):
 
     @property
     def shape(self) -> float:
-        """How wide a stored pixel is for its height; 1 where what is said is not plausible."""
+        """Return the width of a stored pixel relative to its height; 1 if the stated one is implausible."""
         said = float(self.stream.sample_aspect_ratio or 1)
         return said if 0.25 <= said <= 4 else 1.0
 
@@ -193,7 +193,7 @@ def _measured(film: OpenVideo, data: Data, media_type: str) -> OpenVideo:
 
 
 def _check_last(times: Sequence[float], claimed: float) -> None:
-    """A film may last a little longer than its header says, not more."""
+    """Refuse a film that is much longer than its header states."""
     if times[-1] > claimed * 1.25 + 10:
         raise longer()
 
@@ -278,8 +278,8 @@ def _sampled(film: OpenVideo) -> list[int]:
 def _cuts(film: OpenVideo, looked: dict[int, Any]) -> tuple[float, ...]:
     """By how encoders set key frames and by what frames cost. Where key frames come at a beat, by looking at some.
 
-    ``looked`` has small pictures of key frames, by place. If more than half of the neighbours among them differ,
-    every beat is a cut, as far as can be told; each that was looked at is known.
+    ``looked`` has small pictures of key frames, by index. If more than half of the neighbours among them differ, every
+    beat counts as a cut; each that was decoded is certain.
     """
     keys = film.keys
     changed = {
@@ -294,7 +294,7 @@ def _cuts(film: OpenVideo, looked: dict[int, Any]) -> tuple[float, ...]:
         key
         for place, key in enumerate(keys)
         if changed.get(place, round(key, 3) in told)
-        # what a burst before it explains is not told twice
+        # the burst before it accounts for it already
         and bisect_left(film.bursts, key) == bisect_left(film.bursts, keys[place - 1] if place else 0.0)
     ]
     return scenes.merge_cuts(seen, film.bursts)
@@ -324,7 +324,7 @@ def key_frames_at(film: OpenVideo, times: Sequence[float]) -> Iterator[tuple[flo
 
 
 def seek(film: OpenVideo, time: float) -> None:
-    """To the key frame at or before ``time``; the decoder forgets what it had."""
+    """Go to the key frame at or before ``time``; the decoder is reset."""
     at = round((time + film.beginning + 1e-4) / film.tick)
     try:
         film.opened.container.seek(at, stream=film.stream)

@@ -20,14 +20,14 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 
 GRID = (64, 36)
-PART = (8, 6)  # of these points: a part of the picture that is looked at by itself
-_SAME = 3.0  # at most this: the same picture again
+PART = (8, 6)  # of these points: the cells of a picture that are compared separately
+_SAME = 3.0  # differences up to this: the same picture again
 _CUT_LEAST = 6.0  # less is never a cut, however still it was before
 _CUT_SURE = 45.0  # more always is, however lively it is
 _CUT_RATIO = 3.5  # times the usual difference around
 _PART_LEAST = 12.0  # of a part, from which on it is a cut though the whole hardly changed
-_AROUND = 8  # samples before and after, for what is usual
-_DRIFT_LEAST, _DRIFT_MOST, _DRIFT_RATIO = 9.0, 30.0, 6.0  # from what a scene began with, before it gets another picture
+_AROUND = 8  # samples before and after that give the usual difference
+_DRIFT_LEAST, _DRIFT_MOST, _DRIFT_RATIO = 9.0, 30.0, 6.0  # from a scene's start, before it gets another picture
 _SCENE_LEAST = 0.6  # seconds; shorter is a fade or a flash between scenes
 _PASSAGE_MOST = 2.0  # seconds of such in a row
 _STAY_LEAST = 1.5  # seconds between two pictures of one scene
@@ -40,7 +40,7 @@ Difference = Callable[[int, int], float]
 
 
 class Scene(Value):
-    """Sample ``index`` shows best what is seen from ``at`` to ``until`` (seconds)."""
+    """A scene. Sample ``index`` represents it from ``at`` to ``until`` (seconds)."""
 
     index: int
     at: float
@@ -109,7 +109,7 @@ def _parts(
         if place in spots or steps[place] >= min(_CUT_SURE, max(_CUT_LEAST, _CUT_RATIO * usual[place])):
             short = times[place] - times[start] < _SCENE_LEAST
             if short and times[place] - passage < _PASSAGE_MOST:
-                starts[-1] = place  # what began was no scene
+                starts[-1] = place  # the previous start was no scene
             else:
                 starts.append(place)
                 passage = times[place]
@@ -182,7 +182,8 @@ def cuts_from_key_frames(keys: Sequence[float], fps: float) -> tuple[float, ...]
 
 
 def bursts_from_sizes(times: Sequence[float], sizes: Sequence[int], key_size: float) -> tuple[float, ...]:
-    """Times of frames between key frames that need about as many bytes as one: little of what was before is left.
+    """Return the times of frames between key frames that need about as many bytes as one: little of the picture before
+    remains.
 
     ``key_size`` is the usual size of a key frame. Encoders that leave out early key frames (fixed intervals, fast
     presets, cuts in quick succession) still pay for a cut in bytes.
@@ -198,7 +199,7 @@ def bursts_from_sizes(times: Sequence[float], sizes: Sequence[int], key_size: fl
 
 
 def merge_cuts(*several: Sequence[float]) -> tuple[float, ...]:
-    """Cuts told by different signs: those closer to each other than a scene can be are one."""
+    """Return cuts from different signs, merged where they are closer than a scene can be."""
     kept: list[float] = []
     for time in sorted(time for times in several for time in times):
         if time > _SCENE_LEAST / 2 and (not kept or time - kept[-1] >= _SCENE_LEAST):
@@ -207,7 +208,7 @@ def merge_cuts(*several: Sequence[float]) -> tuple[float, ...]:
 
 
 def _customary(gap: float, fps: float) -> bool:
-    """Whether encoders use this interval by default: whole seconds, or a round number of frames."""
+    """Return whether encoders use this interval by default: whole seconds, or a round number of frames."""
     frames = gap * fps
     whole = abs(gap - round(gap)) < 0.02 and 1 <= round(gap) <= 10
     return whole or any(abs(frames - usual) < 0.6 for usual in (12, 15, 24, 48, 60, 96, 120, 128, 150, 240, 250, 300))
@@ -217,7 +218,7 @@ Report = Callable[[float | None, str], None]
 
 
 class FrameRequest(Value):
-    """A frame to be made: the picture at ``moment`` stands for what is seen from ``at`` to ``until`` (seconds)."""
+    """A requested frame: the picture at ``moment`` represents ``at`` to ``until`` (seconds)."""
 
     moment: float
     at: float

@@ -30,7 +30,7 @@ from intermodal.media.worker_results import SubtitleLine
 from intermodal.plans.facts import SubtitleFacts
 
 _WALK_PACKETS = 400_000
-_LONGEST = 4_096  # bytes of one packet that are looked at: no line anybody can read is longer
+_LONGEST = 4_096  # bytes of one packet that are read: no readable line is longer
 
 
 def _of_mp4(body: bytes) -> str:
@@ -52,7 +52,7 @@ def _of_ass(body: bytes) -> str:
     return subtitle_cues.of_ass(fields[-1], fields[3].strip() if len(fields) == 9 else "")
 
 
-# The names of FFmpeg's decoders, each with what takes its packets apart.
+# FFmpeg's decoders by name, each with the parser of its packets.
 _FORMS: dict[str, Callable[[bytes], str]] = {
     "mov_text": _of_mp4, "srt": _of_subrip, "subrip": _of_subrip, "text": _of_subrip, "webvtt": _of_webvtt,
     "ssa": _of_ass, "ass": _of_ass,
@@ -60,7 +60,7 @@ _FORMS: dict[str, Callable[[bytes], str]] = {
 
 
 class SubtitleTracks(Value):
-    """What the subtitles of a film are: tracks of words, and notes about those that are none."""
+    """The subtitles of a film: tracks of text, and notes about the others."""
 
     tracks: tuple[SubtitleFacts, ...] = ()
     notes: tuple[str, ...] = ()
@@ -128,7 +128,7 @@ def _read(box: Any, streams: Sequence[Any]) -> dict[int, list[SubtitleLine]]:
     box.seek(0)  # key frames may have been looked at before
     for stream in box.streams:
         stream.discard = Discard.default if stream.index in made else Discard.all
-    with contextlib.suppress(av.error.FFmpegError):  # where nothing can be gone back in, what comes is read
+    with contextlib.suppress(av.error.FFmpegError):  # in a file that cannot be rewound, packets are read as they come
         box.seek(0)
     beginning = (box.start_time or 0) / av.time_base
     left = MAX_SUBTITLE_CHARS

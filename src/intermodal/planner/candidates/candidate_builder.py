@@ -1,6 +1,7 @@
-"""Build a ``Candidate`` from a priced route: steps with ids, estimates with ranges, and what leaves the machine.
+"""Build a ``Candidate`` from a priced route: steps with ids, estimates with ranges, and the data that leaves the
+machine.
 
-The same parts converted the same way make the same steps, whichever endpoint answers, so steps are made once per plan.
+The same conversions of the same parts make the same steps, whichever endpoint answers, so steps are made once per plan.
 """
 
 from __future__ import annotations
@@ -381,7 +382,7 @@ class CandidateBuilder:
         )
 
     def _counted(self, route: Route, takes: tuple[NativeInput, ...]) -> tuple[str, ...]:
-        """Return by which rules unconverted media were counted, and who published them."""
+        """Return the rules that counted unconverted media, and their publishers."""
         tools = self._tools(route)
         kinds: set[tuple[Kind, str]] = {
             (each.counted_as or each.kind, each.tokens.basis) for each in takes if each.kind != "text"
@@ -392,7 +393,7 @@ class CandidateBuilder:
         return (*tools, *dict.fromkeys(counting_source(basis, sources.get(kind, "")) for kind, basis in sorted(kinds)))
 
     def _tools(self, route: Route) -> tuple[str, ...]:
-        """Return the tools of the request, what they add, and the evidence that they are accepted."""
+        """Return the tools of the request, the tokens they add, and the evidence that they are accepted."""
         case, request = self.case, self.case.request
         if not request.tools:
             return ()

@@ -31,7 +31,7 @@ from intermodal.plans.step_parameters import SelectPages, TranscribeSpeech
 from intermodal.quantity import Quantity
 from intermodal.request import Aspect
 
-Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to what stands for it
+Steps = tuple[tuple[Step, ...], tuple[str, ...]]  # steps of a part, and references to its converted forms
 _TRANSFORMS: dict[str, TransformOp] = {
     "extract": "extract",
     "render": "render",
@@ -97,7 +97,7 @@ class StepBuilder:
                 by_part[part.index] = self._part(bundle, option, place, part, conversion, cold)
             else:
                 by_part[part.index] = ((), (str(PartRef(part.index)),))
-        if case.job != "transcribe" and not case.translating:  # whose instruction is no part of the request
+        if case.job != "transcribe" and not case.translating:  # whose instruction is not part of the request
             for text in case.texts:
                 by_part[text.index] = ((), (str(PartRef(text.index)),))
         steps: list[Step] = []

@@ -1,4 +1,5 @@
-"""How the parts of a request reach an endpoint: as they are, or converted by transforms, transcribers and describers.
+"""How the parts of a request reach an endpoint: unconverted, or through transforms, speech recognition and
+descriptions.
 
 Each option has what it keeps, what it loses, and what its steps take. Which endpoint answers is not decided here, nor
 is anything run: the executor does that.

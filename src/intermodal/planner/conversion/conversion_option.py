@@ -34,7 +34,7 @@ from intermodal.request import Aspect
 
 NO_TIER = 99  # no converter has weights
 Picture = tuple[int, int, str]  # width, height, detail
-Loss = tuple[int, int]  # parts diverted, needs lost: what comes before every number
+Loss = tuple[int, int]  # parts diverted, needs lost: compared before every number
 ConvertersByJob = dict[str, list[Endpoint]]  # "transcribe", "read", "describe" -> endpoints worth considering
 KeptPages = dict[int, tuple[PageFacts, ...]]  # part index -> pages kept by a selection
 TASK_OF: dict[str, Task] = {
@@ -76,7 +76,7 @@ class ConversionStep(Struct, frozen=True, gc=False):
 
 
 class PartConversion(Struct, frozen=True, gc=False):
-    """The conversion of one part: its steps, and what the last endpoint gets of the part unconverted.
+    """The conversion of one part: its steps, and the inputs that the last endpoint gets unconverted.
 
     ``many``: how often each picture is expected; once, except for frames, of which one stands for all.
     ``film``: a video that goes in whole. ``leaves``: the pages of a document that goes in whole.
@@ -102,7 +102,7 @@ class NativeTokens(NamedTuple):
 
 
 class ConversionOption(Struct, eq=False, gc=False):
-    """One way to hand a bundle to the answering endpoint.
+    """One option for passing a bundle to the answering endpoint.
 
     Attributes:
         name: "native", "transcribe", "read", "describe", "both" (read and described), "extract", "render", "mixed",

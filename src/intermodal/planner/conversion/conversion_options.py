@@ -137,7 +137,7 @@ def _transcribed(case: PlanningCase, bundle: Bundle, transcriber: Endpoint) -> C
 
 
 def _picture_options(case: PlanningCase, bundle: Bundle, conversions: ConvertersByJob) -> list[ConversionOption]:
-    """Return the options that put a picture in words: what is written in it, what it shows, or both."""
+    """Return the options that turn a picture into words: its text, a description, or both."""
     readers, describers = conversions.get("read", []), conversions.get("describe", [])
 
     def way(name: str, reader: Endpoint | None, describer: Endpoint | None) -> ConversionOption:

@@ -150,7 +150,7 @@ def transcription_parameters(
 
 
 def transcription_title(case: PlanningCase, seconds: float, *, apart: bool) -> str:
-    """Return what is transcribed and how, for a title: "63 s, its two channels apart, into en"."""
+    """Return the subject and manner of a transcription for a title: "63 s, its two channels apart, into en"."""
     into = f", into {case.into}" if case.into else ""
     return f"{seconds:.3g} s{', its two channels apart' if apart else ''}{into}"
 

@@ -185,7 +185,7 @@ def _score(case: PlanningCase, endpoint: Endpoint, job: Job, work: _ConversionWo
 
 def _hearing(case: PlanningCase, endpoint: Endpoint, rates: Rates, lengths: list[float]) -> float:
     """Return the USD of transcribing recordings of these lengths, as a plan would state it."""
-    if rates.second < math.inf or rates.audio == math.inf:  # what is billed by seconds takes no counting
+    if rates.second < math.inf or rates.audio == math.inf:  # media billed by seconds need no token count
         return sum(transcription_price_by_length(rates, each) for each in lengths)
     rule, learned = case.token_rules_of(endpoint).audio, case.statistics.get(endpoint.id, "tokens_per_second_of_speech")
     cost = 0.0

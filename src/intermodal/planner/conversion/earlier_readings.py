@@ -13,7 +13,7 @@ from intermodal.plans.step import Call, Portion, Step, Transform
 from intermodal.plans.step_parameters import SampleFrames
 from intermodal.request import Aspect
 
-_VISUAL_ASPECTS: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # what is lost with a scene
+_VISUAL_ASPECTS: tuple[Aspect, ...] = ("words", "layout", "appearance", "figures")  # aspects that are lost with a scene
 
 
 def partial_aspects(

@@ -14,14 +14,14 @@ from intermodal.content import Kind
 from intermodal.plans.facts import Medium, MediumNeeds, PartFacts, QuestionFacts
 from intermodal.request import ASPECTS, Aspect
 
-# The price of losing what the question cannot be answered without: no money and no seconds buy it. An answer about a
-# colour from the text read in a photo is worth nothing, however quick it is; and how quick is often a guess.
+# The price of losing what the answer depends on: no money and no seconds make up for it. An answer about a colour from
+# the text read in a photo is worth nothing, however quick; and the seconds are often a guess.
 MUST_KEEP = math.inf
-FACT_PENALTY = 0.001  # USD for losing what the media's own facts suggest
+FACT_PENALTY = 0.001  # USD for losing what facts about the media suggest is needed
 DETAIL_PENALTY = 0.04  # USD for losing detail where the rest is kept: small print, scenes of a film
-UNSURE_PENALTY = 0.04  # USD for losing what the question may need, times the score of that
+UNSURE_PENALTY = 0.04  # USD for losing what the question may need, times that need's score
 
-ASPECTS_OF_KIND: dict[Kind, tuple[Aspect, ...]] = {  # what there is to keep in each kind
+ASPECTS_OF_KIND: dict[Kind, tuple[Aspect, ...]] = {  # the aspects that each kind has
     "text": ("words",),
     "image": ("words", "layout", "appearance", "figures"),
     "audio": ("words", "speakers", "tone", "timing"),
@@ -37,7 +37,7 @@ KEPT_BY_OPTION: dict[str, dict[Kind, tuple[Aspect, ...]]] = {  # option -> kind 
     "mixed": {"document": ("words", "appearance", "figures")},
     "figured": {"document": ("words", "appearance", "figures")},
 }
-KEPT_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # the share of one step, where several stand for a part
+KEPT_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # the aspects that one step keeps, where several make up an option
     "transcribe": ("words", "timing"), "read": ("words",), "describe": ("appearance", "figures"),
     "extract": ("words",), "frames": ("appearance", "layout", "figures"), "demux": ("words", "speakers", "tone"),
     "subtitles": ("words", "timing"),
@@ -50,18 +50,18 @@ LOST_BY_STEP: dict[str, tuple[Aspect, ...]] = {  # and which of the losses are i
 READ_BY_MODEL_ALONE: dict[Kind, tuple[str, ...]] = {  # options in which the last model alone reads the words
     "image": ("native", "resized", "frames"), "document": ("render",),
 }  # fmt: skip
-VISUAL_ASPECTS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # what words on a page do not carry
+VISUAL_ASPECTS: frozenset[Aspect] = frozenset(("appearance", "figures", "motion"))  # aspects that text does not carry
 UNCONVERTED_OPTIONS = ("native", "resized", "frames", "read_along")  # options that keep the kind of the part
 WORD_OPTIONS = ("read", "describe", "both")  # options after which several pictures cannot be compared
 
 FIGURE_PAGE = 0.1  # share of a page under pictures or drawings, from which on it is worth being seen
-FIGURE_SHARE = 0.3  # of a page under pictures or drawings, from which on they may be what it is about ...
+FIGURE_SHARE = 0.3  # of a page covered by pictures or drawings, from which on they may be its subject ...
 FIGURE_CHARS = 400  # ... when it has fewer characters than this
 WRITTEN = 40.0  # letters found in a picture that count as writing; photographs without writing show up to 30
-DENSE = 0.12  # share of a picture's area that is text, from which on the words are what matters
+DENSE = 0.12  # share of a picture's area that is text, from which on its words matter most
 SPARSE = 0.04  # below it, the rest is
-LAID_OUT = 60.0  # letters from which on a picture of text has lines to lay out: a button has 12, two lines 50, five 110
-FULL = 200.0  # letters from which on a picture is a page, however wide its lines are apart: a receipt has over 300
+LAID_OUT = 60.0  # letters from which on a picture of text has a layout: a button has 12, two lines 50, five 110
+FULL = 200.0  # letters from which on a picture is a page, however far its lines are apart: a receipt has over 300
 
 
 def medium_of(part: PartFacts) -> Medium:
@@ -105,9 +105,9 @@ def aspects_needed(
     )
     looks = any(needs.get(aspect) == MUST_KEEP for aspect in VISUAL_ASPECTS)
     for aspect in _suggested_aspects(part):
-        # A question that is not about looks is about what is written, where anything is: without it nothing is left.
+        # A question that is not about appearance is about the text, if there is any: nothing else is left.
         plain = open_ and aspect == "words" and part.kind in ("image", "document") and not looks
-        # And one that is not about words is about what a picture shows, unless the picture is a page of text.
+        # And a question that is not about text is about a picture's appearance, unless the picture is a page of text.
         shown = open_ and aspect == "appearance" and part.kind == "image" and "words" not in question
         if plain or shown:
             needs[aspect] = MUST_KEEP

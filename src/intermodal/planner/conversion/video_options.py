@@ -3,8 +3,8 @@
     sound     its subtitles | transcribed | as it is | there is none | given up where nothing can transcribe it
     pictures  shown as frames | read | described | read and described | given up where nothing can see them
 
-How many frames, of which size and by which rule (scenes, or so many a second) are parameters of the plan. Speech and
-pictures keep their times, so that they can be related to each other.
+Number, size and selection of frames (by scene, or per second) are parameters of the plan. Speech and pictures keep
+their times, so that they can be related to each other.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _ASPECTS_OF_PICTURES: dict[str, tuple[Aspect, ...]] = {
     "both": ("appearance", "figures"),
     "blind": (),
 }
-_OPTIONS_WITH_WRITING = ("shown", "read", "both")  # whose words on the screen are kept
+_OPTIONS_WITH_WRITING = ("shown", "read", "both")  # options that keep the words on the screen
 
 
 class FrameSampling(Struct, frozen=True):
@@ -304,7 +304,9 @@ def _missed_scenes_penalty(part: PartFacts, pictures: VideoTrack) -> float:
 
 
 def _aspects(part: PartFacts, sound: VideoTrack, pictures: VideoTrack) -> tuple[tuple[Aspect, ...], tuple[Aspect, ...]]:
-    """Return what a pair of tracks keeps and loses. What is not there (the tone of a silent film) is not lost."""
+    """Return the aspects that a pair of tracks keeps and loses. An absent aspect (the tone of a silent film) is not
+    lost.
+    """
     there: set[Aspect] = set(ASPECTS_OF_KIND["video"])
     kept: set[Aspect] = set(_ASPECTS_OF_PICTURES[pictures.name])
     if sound.name == "silent":
@@ -329,7 +331,7 @@ def _aspects(part: PartFacts, sound: VideoTrack, pictures: VideoTrack) -> tuple[
 
 
 def aspects_lost_as_text(part: PartFacts) -> tuple[Aspect, ...]:
-    """Return what is lost of a video of which only speech and the writing on the screen are kept."""
+    """Return the aspects that a video loses if only speech and on-screen text are kept."""
     return _aspects(part, VideoTrack("heard" if part.channels else "silent"), VideoTrack("read"))[1]
 
 

@@ -36,7 +36,7 @@ class EndpointRejection(Struct, gc=False):
     count: int
     ids: tuple[str, ...]
     miss: float = 0.0
-    hosts: int = 0  # that it stands for beside those of ``ids``
+    hosts: int = 0  # hosts it stands for beside those of ``ids``
 
 
 class GroupBatch(Struct, eq=False):
@@ -266,8 +266,8 @@ class RejectionLog:
     def __init__(self, case: PlanningCase) -> None:
         self.case = case
         self._rows: dict[tuple[str, str], EndpointRejection] = {}
-        self._nearest: dict[tuple[str, str], str] = {}  # whose reason a row has; "" for the best of a class
-        self._several: set[tuple[str, str]] = set()  # rows that stand for several reasons
+        self._nearest: dict[tuple[str, str], str] = {}  # whose reason a row shows; "" for the ideal member of a group
+        self._several: set[tuple[str, str]] = set()  # rows with several reasons
 
     def rows(self) -> list[EndpointRejection]:
         """Return the rejections. Where reasons differ the nearest miss is named: one number never stands for

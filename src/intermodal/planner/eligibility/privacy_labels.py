@@ -1,7 +1,7 @@
-"""Privacy labels: which parts a label covers, and what a release lets out.
+"""Privacy labels: which parts a label covers, and what a release permits.
 
 A label names a kind or a file. It covers parts of that kind or name, and everything extracted from a file of that kind
-or name, however deeply nested. Only a release of the very file that is private lets something out: releasing a mail's
+or name, however deeply nested. Only a release of the very file that is private permits anything: releasing a mail's
 text does not release a private document attached to it, nor the other way round.
 """
 
@@ -17,7 +17,7 @@ _KINDS = frozenset(KINDS)
 # Kinds of parts that are a document's own content; a recording attached to a mail is a thing of its own, which
 # "document:text" does not cover.
 _CONTENT = ("text", "image")
-INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}  # a label for a kind holds for what is made of it
+INSIDE: dict[str, tuple[str, ...]] = {"video": ("audio", "image")}  # a label for a kind covers everything made of it
 
 
 def same_name(label: str, name: str) -> bool:
@@ -28,7 +28,7 @@ def same_name(label: str, name: str) -> bool:
 def covers(label: str, name: str) -> bool:
     """Return whether a private label matches a name, the last part of a path, or the last part of a plan's name.
 
-    "call.wav" covers "letter.eml, call.wav". A release has to name exactly what it lets out.
+    "call.wav" covers "letter.eml, call.wav". A release has to name its subject exactly.
     """
     return same_name(label, name) or label.rsplit("/", 1)[-1] == name.rsplit(", ", 1)[-1]
 
@@ -70,7 +70,7 @@ def _inner(policy: Policy, part: PartFacts) -> tuple[str, ...]:
 
 
 def _releases_track(policy: Policy, part: PartFacts, label: str, into: str) -> bool:
-    """Return whether a label for a kind inside lets out what is made ``into`` that kind.
+    """Return whether a label for a kind inside releases content made ``into`` that kind.
 
     The other track is not its concern. Text may come from either track, so each label that applies has to release it.
     """

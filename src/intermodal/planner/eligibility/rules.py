@@ -1,6 +1,6 @@
-"""What keeps an endpoint out of a plan: plain functions in one ordered tuple, ``RULES``.
+"""The rules that exclude an endpoint from a plan: plain functions in one ordered tuple, ``RULES``.
 
-A rule returns "" when it is satisfied, otherwise the reason in words. Rules have three stages, by what they can know:
+A rule returns "" if it is satisfied, otherwise the reason in words. Rules have three stages, by what is known at each:
 
     endpoint   a group of endpoints doing one job               before any route is considered
     option     a bundle of parts reaching a group of endpoints  one conversion option of many
@@ -162,7 +162,7 @@ def translation(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
     if job == "transcribe" and into and into not in first.translates:
         able = ", ".join(first.translates)
         if able:
-            return f"translates what it hears into {able} alone, and {into} is wanted"
+            return f"translates speech into {able} alone, and {into} is wanted"
         door = f": it is not stated that {first.host.id} has /audio/translations" if first.model.translates else ""
         return f"transcribes and does not translate{door}"
     if job != case.job or not case.translating or not first.model.languages:
@@ -257,7 +257,7 @@ def labels(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
 
 
 def matched(group: EndpointGroup, job: Job, case: PlanningCase) -> str:
-    """What matches pictures and texts is no model of text: its texts are captions, a few words long."""
+    """A model that matches pictures and texts is no text model: its texts are captions of a few words."""
     if job != case.job or job not in ("score", "embed") or not group.first.model.matches_pictures or case.bundles:
         return ""
     if job == "score":
@@ -295,7 +295,7 @@ def modality(group: EndpointGroup, option: ConversionOption, bundle: Bundle, cas
 
 
 def privacy(group: EndpointGroup, option: ConversionOption, bundle: Bundle, case: PlanningCase) -> str:
-    """Keep private parts and what is made of them on this machine, unless released."""
+    """Keep private parts and everything derived from them on this machine, unless released."""
     if not bundle.private or not group.remote:
         return ""
     if option.name in ("native", "resized", "read_along") or (option.name == "frames" and bundle.picture_private):

@@ -87,7 +87,7 @@ def _strongest(case: PlanningCase, left: EligibleEndpoints) -> StrengthFloors:
     """Return the default floor, or the strongest reachable of each task where nothing is that strong."""
     answer = _strongest_for_job(case, left, case.job)
     if case.named is not None:
-        answer = 0  # the user named the model: it is as strong as it is
+        answer = 0  # the user named the model: its strength does not matter
     if case.policy.objective == "fastest":
         # The objective "fastest" alone lowers the floor of transcribers and readers; the answer keeps its floor.
         return StrengthFloors(answer=min(DEFAULT_FLOOR, answer) if case.job != "transcribe" else 0, hear=0, read=0)

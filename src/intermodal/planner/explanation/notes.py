@@ -66,7 +66,7 @@ def plan_notes(case: PlanningCase, chosen: Route, candidate: Candidate) -> list[
     found += _chosen_by(case, chosen)
     names = {part.index: part.name for part in case.facts.parts}
     if case.job == "transcribe":
-        names[-1] = case.bundles[0].parts[0].name  # its one call is the last one, which is of no part
+        names[-1] = case.bundles[0].parts[0].name  # its one call is the last one, which belongs to no part
     found += portion_notes(candidate.steps, names)
     found += _channels(case, candidate)
     found += _foreign(case, chosen, candidate)
@@ -185,7 +185,7 @@ def _perhaps_without_a_word(case: PlanningCase, chosen: Route, candidate: Candid
     ]
 
 
-_THOUGHT = 2.0  # times what is usual: half of all questions take more than that
+_THOUGHT = 2.0  # relative to the usual reasoning: half of all questions take more than that
 
 
 def _bound(case: PlanningCase, chosen: Route) -> str:

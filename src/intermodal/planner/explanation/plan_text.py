@@ -95,7 +95,7 @@ def counting_source(basis: str, source: str) -> str:
 
 
 def tools_text(count: int, tokens: Quantity, source: str, known: ToolSupport) -> str:
-    """Return the tools, what they add, and the evidence that they are accepted."""
+    """Return the tools, the tokens they add, and the evidence that they are accepted."""
     evidence = (
         f"it takes tools ({known.evidence.level}{f': {known.evidence.citation}' if known.evidence.source else ''})"
     )
@@ -248,7 +248,7 @@ _BETTER: dict[Objective, str] = {
 
 
 def _open(verdict: Verdict) -> str:
-    """Return why the verdict is unknown, and what to do about it."""
+    """Return why the verdict is unknown, and the remedy."""
     maybe = maybe_needed(verdict)
     why = (
         hint("the question may need {} ({keep} tells)", maybe)
@@ -270,7 +270,7 @@ def _beyond(verdict: Verdict) -> str:
 
 
 def _given_up(case: PlanningCase, verdict: Verdict) -> str:
-    """Return what is lost without anybody seeming to need it."""
+    """Return the losses that no need suggests to matter."""
     loss = lost(verdict)
     return hint("; {} {} lost, which {}", loss, _verb_for(loss), _unasked(case)) if loss else ""
 
@@ -289,7 +289,7 @@ def _verb_for(subject: str) -> str:
 
 
 def _falls_short(verdict: Verdict, why: str = "") -> str:
-    """Return what is needed and lost, why, and what would keep it."""
+    """Return the needs that are lost, the reason, and the route that would keep them."""
     loss = needed_and_lost(verdict)
     if verdict.value != "not_enough":
         return ""
@@ -297,7 +297,7 @@ def _falls_short(verdict: Verdict, why: str = "") -> str:
 
 
 def nearest_keeper_text(verdict: Verdict) -> str:
-    """Return the nearest route that keeps it, with its price and what it would take."""
+    """Return the nearest route that keeps it, with its price and its requirement."""
     other = verdict.keeps
     if other is None:
         return "; nothing that is known would keep it"
@@ -409,7 +409,7 @@ def _unread_figures(bundle: Bundle, option: ConversionOption) -> list[str]:
 
 
 def part_needs(case: PlanningCase) -> tuple[PartNeeds, ...]:
-    """Return what was inferred from the question for each bundle; the media's own facts may ask for more."""
+    """Return the needs inferred from the question for each bundle; facts about the media may add others."""
     found: list[PartNeeds] = []
     for bundle in case.bundles:
         first = bundle.parts[0]

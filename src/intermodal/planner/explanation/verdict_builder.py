@@ -133,7 +133,7 @@ def answers_in_words(case: PlanningCase, route: Route) -> bool:
 
 
 def part_judgements(case: PlanningCase, assignment: Assignment) -> tuple[Judged, ...]:
-    """Return each bundle with what is needed of it and lost."""
+    """Return each bundle with its needs and its losses."""
     if case.job == "transcribe":
         return ()  # only the words of a recording are needed
     return tuple(_judged(case, bundle, option) for bundle, option in zip(case.bundles, assignment.options, strict=True))
@@ -160,7 +160,7 @@ def _judged(case: PlanningCase, bundle: Bundle, option: ConversionOption) -> Jud
 def needs_are_known(case: PlanningCase, bundle: Bundle) -> bool:
     """Return whether the question or the media decide what is needed of these parts.
 
-    A question that needs one aspect needs that and not the rest. Otherwise a page of text and a sampled picture tell
+    A question that needs one aspect needs that and not the rest. Otherwise a page of text and a sampled picture show
     what they are about; a recording, a video and a page with figures may be wanted for more than their words, and
     nothing is known of a picture that was not sampled.
     """
@@ -182,7 +182,7 @@ def _unsure(case: PlanningCase, bundle: Bundle) -> set[Aspect]:
 
 
 def _as_text(bundle: Bundle) -> set[Aspect]:
-    """Return what a language model would lose of these parts, whoever converts them to text."""
+    """Return the aspects of these parts that a language model would lose, whichever model converts them."""
     if bundle.kind == "video":
         return {aspect for part in bundle.parts for aspect in aspects_lost_as_text(part)}
     option = _AS_TEXT.get(bundle.kind)
@@ -206,7 +206,7 @@ def uses_perception(assignment: Assignment) -> bool:
 
 
 def _text_alternative(case: PlanningCase, chosen: Route, found: SearchResult) -> Other:
-    """Return the best route on which a language model answers from text and keeps what is needed."""
+    """Return the best route on which a language model answers from text and keeps the needs."""
     for route in found.routes:
         if route.demand.lost <= chosen.demand.lost and not uses_perception(route.assignment):
             return Other(
@@ -243,7 +243,7 @@ def _usd(cost: float) -> Quantity:
 
 
 def _keeping(case: PlanningCase, chosen: Route, found: SearchResult, floor: int) -> Other | None:
-    """Return the nearest route that would keep what is needed.
+    """Return the nearest route that would keep the needs.
 
     The later a rule rejects it, the nearer; then one that consent alone would open, one of the wanted strength, and the
     cheapest. Hosts without consent and weights that are not here are considered, too.
@@ -278,7 +278,7 @@ def _nearest(
 
 
 def _elsewhere(case: PlanningCase, chosen: Route) -> Other | None:
-    """Return hosts counted but not listed, for lack of consent, with models that accept what is lost."""
+    """Return hosts counted but not listed, for lack of consent, with models that accept the lost kinds."""
     pairs = zip(case.bundles, chosen.assignment.options, strict=True)
     tasks = {_TASK_OF_KIND[bundle.kind] for bundle, option in pairs if option.lost}
     places = [
@@ -321,7 +321,7 @@ def _keeping_options(
 def _priced(
     case: PlanningCase, group: EndpointGroup, assignment: Assignment, floor: int
 ) -> Iterator[tuple[Rank, Other]]:
-    """Yield the endpoints of a group with the cost of this assignment there, and what excludes them."""
+    """Yield the endpoints of a group with the cost of this assignment there, and the reason that excludes them."""
     needs = call_demand(case, group, assignment)
     weak, option = answering_tier(case, group, needs) < DEFAULT_FLOOR, route_summary(case, assignment)
     first = rules.endpoint_rejection(group, case.job, case)
@@ -333,7 +333,7 @@ def _priced(
         numbers = price_route(case, endpoint, group.remote, rates, needs)
         more = others or rules.route_rejection(priced_route(case, endpoint, group, rates, needs, numbers, floor), case)
         rule, _ = first or more or ("", "")
-        _, words = more or first or ("", "")  # where consent alone would not do, what else keeps it out
+        _, words = more or first or ("", "")  # where consent alone would not suffice, the other reason against it
         seconds = exact(round(numbers.seconds, 3), SPEED_BASIS) if case.job == "score" else None
         kept_out = Other(endpoint=endpoint.id, summary=option, cost=_usd(numbers.cost), seconds=seconds, kept_out=words)
         yield (

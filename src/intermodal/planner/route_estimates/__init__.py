@@ -1,4 +1,4 @@
-"""What a complete route takes: tokens, money, seconds and memory. The formulas of single calls are the cost model's.
+"""The cost of a complete route: tokens, money, seconds and memory. The formulas of single calls are the cost model's.
 
 routes.py               a route, its numbers, limits and peak memory
 assignment.py           one option per bundle, summed, and when its conversions are done

@@ -37,7 +37,7 @@ OPTIONS = (15.0, 25.0, 40.0)  # tokens that ask a chat to pick one of lettered l
 
 
 class CallDemand(Struct, frozen=True, gc=False):
-    """What the last call has to take. ``total`` sums the tokens of all kinds.
+    """The demand on the last call. ``total`` sums the tokens of all kinds.
 
     ``again``: extra input tokens of the one repair that prompted JSON may need. ``evident``: the model gets text alone,
     so the values of its answer can be checked. ``calls``: how often the call is made (a chat scores labels in both
@@ -158,16 +158,16 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
 
 
 def retry_tokens(case: PlanningCase) -> float:
-    """Return the extra input tokens of asking once more: the answer, and what is wrong with it."""
+    """Return the extra input tokens of a second call: the answer, and what is wrong with it."""
     return answer_word_limit(case) + REPAIR[HIGH]
 
 
 def context_tokens(case: PlanningCase, endpoint: str, needs: CallDemand) -> float:
     """Return what a context has to hold, as a limit: the high estimate, except for tools and perhaps pictures.
 
-    How a template writes tools is mostly unknown, and the high end of that would reject what fits. So they count as
-    typical, and as the least where no endpoint would have room otherwise; a server that refused them is believed. The
-    same holds for pictures of unknown token counts where they would be lost otherwise.
+    How a template writes tools is mostly unknown, and the high end would reject requests that fit. So tools count as
+    typical, and as the least if no endpoint would have room otherwise; a server that refused them is believed. The same
+    holds for pictures of unknown token counts that would be lost otherwise.
     """
     if needs.apart:
         return 0.0
@@ -191,7 +191,7 @@ _OWN_TASK: dict[str, Task] = {
 
 
 def answering_task(case: PlanningCase, needs: CallDemand | Assignment) -> Task:
-    """Return the task in which the answering endpoint has to be strong, for what it is given here."""
+    """Return the task in which the answering endpoint has to be strong for its inputs."""
     if case.job in _OWN_TASK:
         return _OWN_TASK[case.job]
     if needs.pictures:
@@ -200,9 +200,7 @@ def answering_task(case: PlanningCase, needs: CallDemand | Assignment) -> Task:
 
 
 def answering_tier(case: PlanningCase, group: EndpointGroup, needs: CallDemand | Assignment) -> int:
-    """Return the strength of the answering endpoint for what it is given; with labels of pictures, in that where
-    known.
-    """
+    """Return the strength of the answering endpoint for its inputs; for labels of pictures, in that task if known."""
     if case.job == "score":
         headed = next((group.tiers[task] for task in _OF_HEADS if task in group.tiers), None)
         labelled = group.tiers.get(_LABELLING) if needs.pictures else headed
@@ -236,7 +234,7 @@ def full_answer_limit(case: PlanningCase, rates: Rates) -> float:
 def least_answer_limit(case: PlanningCase, rates: Rates) -> float:
     """Return the lowest limit that is sent where money, time or a context leave no room for more.
 
-    That is the usual reasoning and words; where no endpoint has room for that, the least of either.
+    That is the usual reasoning and words; if no endpoint has room for that, the least of either.
     """
     if case.tight:
         return SMALLEST_ANSWER[case.output] + rates.thought[LOW]

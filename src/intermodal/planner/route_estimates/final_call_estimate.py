@@ -69,7 +69,7 @@ def _wordless_output(case: PlanningCase, endpoint: Endpoint, sound: Levels) -> L
 def expected_answer(case: PlanningCase, endpoint: Endpoint, rates: Rates) -> AnswerLength:
     """Return the tokens of an answer to such a question, its reasoning included.
 
-    Where answers were measured and no host reported reasoning apart, it is part of what was measured.
+    If answers were measured and no host reported reasoning apart, the measurement includes it.
     """
     learned = endpoint.id in case.informed and case.request.answer_tokens is None
     found = expected_length(case.statistics, endpoint.id, case.answer_kind) if learned else None

@@ -1,4 +1,4 @@
-"""Image generation: stated settings, which host and model accept them, and what drawing takes.
+"""Image generation: stated settings, the hosts and models that accept them, and the cost of drawing.
 
 Unstated settings are decided here, so that a price is a number: a square of 1024 pixels, and medium quality of models
 that sell by quality. A diffusion model that draws on this machine gets its steps and guidance, since these make its
@@ -44,7 +44,7 @@ USUAL_SIZE = (1024, 1024)
 USUAL_QUALITY: Quality = "medium"
 USUAL_STRENGTH = 0.75  # unstated strength of an image-to-image call: stable-diffusion.cpp's default
 _TWICE = ("heun", "dpm2", "dpm++2s_a", "res_2s")  # samplers that evaluate the network twice a step
-_BY_QUALITY = "table:"  # rules of models whose pictures cost by quality
+_BY_QUALITY = "table:"  # prefix of token rules that price pictures by quality
 
 StatedSettings = tuple[tuple[str, ...], tuple[int, int] | None]
 
@@ -107,7 +107,7 @@ class ImageGeneration(NamedTuple):
     @property
     def strokes(self) -> DiffusionWork:
         megapixels = self.size[0] * self.size[1] / 1e6
-        turned = 1 if self.strength is not None else 0  # what goes in is made latent once
+        turned = 1 if self.strength is not None else 0  # the input picture is encoded once
         return DiffusionWork(megapixels * self.pictures * self.evaluations, megapixels * (self.pictures + turned))
 
 
@@ -117,7 +117,7 @@ def input_pictures(facts: Facts) -> Sequence[PartFacts]:
 
 
 def image_generation(diffusion: DiffusionSettings, request: Request, facts: Facts) -> ImageGeneration:
-    """Return what is drawn and how.
+    """Return the subject and settings of the picture.
 
     Unstated settings are the model's usual ones; the size is that of the input picture, within the pixels the model
     draws well.
@@ -230,7 +230,7 @@ def image_call_cost(
 
 
 def image_title(drawn: DrawImage) -> str:
-    """Return what is drawn, in words: "a picture, 1024x1024, medium quality", "a picture, 512x512 x 20 steps"."""
+    """Return a title: "a picture, 1024x1024, medium quality", "a picture, 512x512 x 20 steps"."""
     many = "a picture" if drawn.count is None else f"{drawn.count} pictures"
     quality = f"{drawn.quality} quality" if drawn.quality else ""
     size = "" if drawn.size is None else f"{drawn.size[0]}x{drawn.size[1]}"

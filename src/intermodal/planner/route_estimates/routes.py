@@ -113,7 +113,7 @@ def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rat
     """Return the numbers of a route; where the answer's limit may be reduced, with one that fits money and time."""
     cap = answer_limit(case, rates, context_tokens(case, endpoint.id, needs))
     if case.hopeful_pictures and needs.image[LOW] < needs.image[HIGH]:
-        # A server that counts the prompt and the answer's limit together refuses what might fit: a usual answer, then.
+        # Where a server counts the prompt and the answer's limit together, it would refuse: a usual answer, then.
         cap = min(cap, max(float(DEFAULT_ANSWER[case.output]), math.floor(rates.context - needs.total[MID])))
     numbers = _price(case, endpoint, remote, rates, needs, cap)
     limits = (case.policy.max_cost, math.inf if case.policy.deadline is None else case.policy.deadline)
@@ -121,7 +121,7 @@ def price_route(case: PlanningCase, endpoint: Endpoint, remote: bool, rates: Rat
     if not gives_way or (numbers.cost_high <= limits[0] and numbers.seconds_high <= limits[1]):
         return numbers
     least = _price(case, endpoint, remote, rates, needs, min(cap, least_answer_limit(case, rates)))
-    share = 1.0  # of what is between the two: both grow evenly with the answer
+    share = 1.0  # the share of the span: both grow evenly with the answer
     for limit, low, high in zip(
         limits, (least.cost_high, least.seconds_high), (numbers.cost_high, numbers.seconds_high), strict=True
     ):

@@ -1,4 +1,4 @@
-"""A voice: an endpoint that speaks, and what it takes to speak an answer."""
+"""A voice: an endpoint that speaks, and the cost of speaking an answer."""
 
 from __future__ import annotations
 

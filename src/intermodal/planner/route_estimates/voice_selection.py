@@ -1,4 +1,4 @@
-"""Voice selection: which endpoint speaks an answer that was made in words, and what that takes.
+"""Voice selection: the endpoint that speaks a written answer, and its cost.
 
 A model that speaks by itself needs no voice. For all others one voice is chosen, the best under the objective for an
 answer of the usual length; what it adds to a route depends on the answer alone. A voice's strength is that of its
@@ -49,7 +49,7 @@ def voice_load_seconds(case: PlanningCase, voice: Voice, level: Level) -> float:
 
 
 def voice_memory_bytes(case: PlanningCase, voice: Voice) -> Levels:
-    """Return the bytes a voice needs beside what is loaded."""
+    """Return the bytes a voice needs beside loaded models."""
     here = voice.endpoint.host.zone in LOCAL_ZONES and voice.endpoint.id not in case.loaded
     return voice.rates.memory if here else ZEROS
 

@@ -45,7 +45,7 @@ OpenOrClosed = list[list[ConversionOption]] | tuple[Bundle, list[Reason]]
 
 
 class AssignmentPool(Struct, eq=False):
-    """Assignments with what they demand of the last call, and linear scores to compare them by."""
+    """Assignments with their demands on the last call, and linear scores to compare them by."""
 
     case: PlanningCase
     group: EndpointGroup
@@ -312,7 +312,8 @@ def _weigh(case: PlanningCase, option: ConversionOption, native: NativeTokens) -
         # A converter stronger than the answer makes no route stronger.
         (*loss, -float(min(option.tier, LARGE)), float(len(option.missed)), cost, time),
         (float(len(option.converters)), *loss, option.penalty, time),
-        # What no price buys may still be beyond a limit: then some of it has to go, best where it helps most.
+        # An option may still exceed a limit, however good it is: then something has to be lost, best where it helps
+        # most.
         *((fixed + tokens * price + DETAIL_PENALTY * sum(loss),) for price in TOKEN_PRICES),
         quick,
         (cost, time),

@@ -25,7 +25,7 @@ from intermodal.planner.route_search.objectives import UNKNOWN_PRICE
 Coefficients = tuple[float, float, float, float, float]
 Option = tuple[float, float, float, float]  # fixed score; tokens of text, of pictures, of sound
 Weights = tuple[float, float, float]  # of a USD, a second, a USD of penalty
-Branch = tuple[float, float, float, float, ConversionOption]  # an option and whose it is
+Branch = tuple[float, float, float, float, ConversionOption]  # figures of an option, and the option
 CHEAP: Weights = (1.0, 0.0, 0.0)
 QUICK: Weights = (0.0, 1.0, 0.0)
 
@@ -85,7 +85,7 @@ def least_coefficients(case: PlanningCase, row: GroupBatch, weighed: Weights) ->
 
 
 class OptionSums(Struct, frozen=True, gc=False):
-    """What the open options of all bundles add under some weights.
+    """The sums that the open options of all bundles add under some weights.
 
     Attributes:
         fixed, words, pixels, sound: sums over the bundles with one option that matters.
@@ -184,8 +184,8 @@ class OpenOptions(Struct, eq=False):
 
 
 class BatchBound(Struct, eq=False):
-    """What every member of a batch has to take: the sender's ``text``, a recording's ``sound``, and an option per
-    bundle.
+    """The demand that every member of a batch has to meet: the sender's ``text``, a recording's ``sound``, and an
+    option per bundle.
     """
 
     case: PlanningCase
@@ -223,7 +223,7 @@ class BatchBound(Struct, eq=False):
         fixed_, words_, pixels_, sound_ = shape.fixed, self.text + shape.words, shape.pixels, shape.sound
         branches = shape.branches
         found: list[float] = []
-        for score, text, image, audio, _ in every:  # without what seconds cost it is a bound, too
+        for score, text, image, audio, _ in every:  # without the price of a second of sound it is still a bound
             score += fixed_ + words_ * text + pixels_ * image + sound_ * audio
             for options in branches:
                 if score >= enough:

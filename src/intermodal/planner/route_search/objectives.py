@@ -31,8 +31,8 @@ NUMBER_PLACE = 2  # place of the objective's first number in a key
 
 
 class _RouteMeasures(NamedTuple):
-    """What the objectives read. ``surely``: the seconds, at their high end where they are a placeholder. ``away``: 1
-    where neither the model's vendor nor this machine serves it.
+    """The inputs of the objectives. ``surely``: the seconds, at their high end if they are a placeholder. ``away``: 1
+    if neither the model's vendor nor this machine serves it.
     """
 
     case: PlanningCase

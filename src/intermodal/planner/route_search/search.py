@@ -85,9 +85,9 @@ from intermodal.planner.route_search.objectives import (
 )
 from intermodal.plans.verdict import joined_names
 
-ENOUGH = 9  # endpoints worth knowing: the chosen, three fallbacks, five outranked
+ENOUGH = 9  # endpoints to list: the chosen, three fallbacks, five outranked
 
-_PAGES = action(hint(" ({pages})"), http="")  # a client sends fewer, as the remedy says
+_PAGES = action(hint(" ({pages})"), http="")  # a client of the gateway sends fewer pages, as the remedy states
 
 
 class SearchResult(Struct):
@@ -562,7 +562,7 @@ class SearchQueue:
         self._entries.append((bound, -1 - len(self._entries), QueuedBatch(row, hull)))
 
     def until(self, beyond: Callable[[Key], bool]) -> Iterator[QueuedGroup]:
-        """Yield the groups in order, up to the first bound that is ``beyond`` what is worth pricing."""
+        """Yield the groups in order, up to the first bound that is ``beyond`` consideration."""
         waiting = list(self._entries)
         heapify(waiting)
         while waiting:

@@ -20,8 +20,9 @@ _NULL = BamlType("name", "null")
 
 
 class BamlArgument(NamedTuple):
-    """What a function takes under a name. ``media``: BAML's word for it, "" where it is none. ``holds``: kinds of media
-    that it has within."""
+    """An argument of a function. ``media``: BAML's word for its kind, "" for none. ``holds``: kinds of media within
+    it.
+    """
 
     kind: ArgumentKind
     many: bool
@@ -70,7 +71,9 @@ class BamlTypes:
         return type.name
 
     def schema(self, type: BamlType, *, aliases: bool) -> dict[str, Any]:
-        """JSON Schema of a type. ``aliases``: as the model is told it, instead of by the names of the file."""
+        """Return the JSON Schema of a type. ``aliases``: with the names that the model sees, instead of those of the
+        file.
+        """
         made = _Schemas(self._blocks, aliases)
         body = made.of(type)
         if made.definitions:
@@ -80,7 +83,7 @@ class BamlTypes:
         return inline_root(body)
 
     def as_told(self, type: BamlType, path: list[str], value: Any) -> tuple[list[str], Any]:
-        """A place in an answer of a type, and a value there, by the names that the model is told."""
+        """Return a place in an answer and the value there, by the names that the model sees."""
         told = []
         for name in path:
             block = self._blocks.get(self._without_null(self._resolved(type))[0].name)
@@ -93,7 +96,7 @@ class BamlTypes:
         return told, value
 
     def is_object(self, type: BamlType) -> bool:
-        """Whether an answer of it is an object with fields that the file knows."""
+        """Return whether an answer of the type is an object with fields declared in the file."""
         found = self._resolved(type)
         block = self._blocks.get(found.name) if found.kind == "name" else None
         return block is not None and block.kind == "class" and not block.has("dynamic") and bool(block.fields)
@@ -134,7 +137,7 @@ class BamlTypes:
         return (self._resolved(rest[0]) if len(rest) == 1 else BamlType("union", items=rest)), False
 
     def is_text(self, type: BamlType) -> bool:
-        """Whether every value of it is a text: an enum, or words to choose from."""
+        """Return whether every value is a string: an enum, or a choice of strings."""
         type = self._resolved(type)
         if type.kind == "union":
             return all(self.is_text(each) for each in type.items)

@@ -36,7 +36,7 @@ class Token(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """``@description("…")``: its name, and what stands between its parentheses."""
+    """``@description("…")``: the name, and the text between its parentheses."""
 
     name: str
     values: tuple[Any, ...] = ()
@@ -56,12 +56,12 @@ class BamlType:
 
 
 class Attributed:
-    """What has attributes."""
+    """A declaration with attributes."""
 
     attributes: tuple[Attribute, ...]
 
     def said(self, name: str) -> Any:
-        """What an attribute says; "" where it is not there."""
+        """Return the text of an attribute; "" if it is absent."""
         said = next((each.values[0] for each in self.attributes if each.name == name and each.values), "")
         return said.plain if isinstance(said, QuotedText) else said
 
@@ -104,7 +104,7 @@ class Declaration(Attributed):
 
 
 class Expression(str):
-    """What stands between ``{{`` and ``}}``."""
+    """The text between ``{{`` and ``}}``."""
 
 
 class QuotedText(str):
@@ -120,7 +120,7 @@ class QuotedText(str):
 
 
 def read_declarations(file: str, text: str) -> tuple[Declaration, ...]:
-    """What a file declares, in order. Raises ValueError where it is not what the runtime takes."""
+    """Return the declarations of a file, in order. Raises ValueError if the runtime would reject it."""
     return _Reader(file, text).blocks()
 
 
@@ -152,7 +152,7 @@ class _Reader:
         if kind == "dynamic":
             kind = self._next().text
         read = _DECLARATIONS.get(kind)
-        if read is None:  # code at the top, or what a later version has
+        if read is None:  # code at the top level, or a construct of a later version
             self._rest(line)
             return Declaration(kind="code", name=kind, line=line, file=self._file, code=True)
         name = self._next().text
@@ -179,7 +179,7 @@ class _Reader:
         )
 
     def _members(self, read: Callable[[Token], FieldDeclaration | None]) -> dict[str, Any]:
-        """What stands between braces: fields, by ``read`` from the token of their name on, and attributes."""
+        """Return the members between braces: fields, by ``read`` from the token of their name on, and attributes."""
         fields: list[FieldDeclaration] = []
         attributes: list[Attribute] = []
         self._expect("{")
@@ -213,7 +213,7 @@ class _Reader:
         return {"fields": fields, "type": returns, "settings": settings, "lines": lines, "attributes": attributes}
 
     def _is_prompt(self) -> bool:
-        """Whether what is between the braces are a client and a prompt, not code."""
+        """Return whether the braces hold a client and a prompt, not code."""
         at, self._at = self._at, self._at + 1
         while self._peek_kind() == "doc":
             self._at += 1
@@ -454,7 +454,7 @@ def _tokens(text: str) -> Any:
 
 
 def _quoted(token: Token) -> QuotedText:
-    """What stands between quotation marks, as it is."""
+    """Return the text between quotation marks, unchanged."""
     if token.kind == "block":
         marks = len(token.text) - len(token.text.lstrip("#"))
         made = QuotedText(token.text[marks + 1 : -marks - 1])

@@ -50,7 +50,7 @@ _QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
 _FORMAT = re.compile(
     rf"""\{{\{{-?\s*ctx\.output_format(?:\((?:\s*\w+\s*=\s*(?:{_QUOTED}|true|false|none|null)\s*,?)*\s*\))?\s*-?\}}\}}"""
 )
-# What v1 writes and v0 does not: settings with a colon, functions of their own word, fields with a colon.
+# Syntax of v1 that v0 does not have: settings with a colon, functions with a keyword of their own, fields with a colon.
 _V1 = re.compile(r"\s*(?:(?:client|prompt)\s*[:=]|fn\s+\w+\s*\(|import\s|let\s)")
 _ROLE = re.compile(r"\b_\.(?:role|chat)\s*\(")
 _CALLED = re.compile(r"\b(\w+)\s*\(")
@@ -61,8 +61,8 @@ _V1_FIELD = re.compile(r"\s*\w+\s*:\s*\w[\w<>\[\]|? ]*,?\s*")
 class BamlProject:
     """The files that belong together, validated.
 
-    ``root``: their folder. ``blocks``: what they declare, by name; tests by their own.
-    ``strings``: template strings, ``prompts``: those of functions, measured; ``called``: the strings themselves.
+    ``root``: the folder. ``blocks``: declarations by name; tests by their own. ``strings``: template strings,
+    ``prompts``: those of functions, measured; ``called``: the strings themselves.
     """
 
     root: Path
@@ -101,7 +101,7 @@ class BamlTemplate:
 
 @dataclass(frozen=True)
 class BamlParser:
-    """What reads an answer: BAML's own parser, which takes prose around, trailing commas, names in other cases."""
+    """A parser of answers: BAML's own, which accepts surrounding prose, trailing commas, and names in other cases."""
 
     runtime: BamlRuntime
     function: str
@@ -198,7 +198,7 @@ def _places(root: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=16)
 def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
-    """The runtime of files, and what they declare. Raises Refused, _Unread and _Template."""
+    """Return the runtime of files, and their declarations. Raises Refused, _Unread and _Template."""
     blocks: list[Declaration] = []
     unread: _UnreadableFiles | None = None
     for name, text in files:  # templates first: of some that are not taken the runtime ends in a panic
@@ -231,10 +231,10 @@ def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
 
 
 class _OutputFormat:
-    """The words of ``ctx.output_format``, by which prompts tell the model what is to be returned.
+    """The text of ``ctx.output_format``, with which prompts describe the answer to the model.
 
-    The runtime says them in a prompt alone, so it is given one more function for each prompt that has them, which says
-    nothing else. Formats that depend on an argument are left out.
+    The runtime produces it only within a prompt, so it gets an additional function for each prompt that uses it, with
+    nothing else in it. Formats that depend on an argument are left out.
     """
 
     def __init__(self, kinds: BamlTypes, blocks: list[Declaration]) -> None:
@@ -251,7 +251,7 @@ class _OutputFormat:
         self.files = {"intermodal_formats.baml": "".join(made)} if made else {}
 
     def words(self, block: Declaration, runtime: BamlRuntime) -> str:
-        """Those of a function's prompt, "" where it has none."""
+        """Return the text of a function's prompt, "" if it has none."""
         name = self._names.get(block.name)
         if name is not None and name not in self._said:
             made = runtime.render(name, {})
@@ -339,8 +339,9 @@ class _Function:
         )
 
     def _names_roles(self, text: str) -> bool:
-        """Whether a template, or a template string that it calls, says who speaks. One that does not is the user's:
-        words of a system alone are no question to most hosts."""
+        """Return whether a template, or a template string that it calls, names a role. Without one the text is the
+        user's: a system prompt alone is no question to most hosts.
+        """
         waiting, seen = [text], set[str]()
         while waiting:
             text = waiting.pop()
@@ -384,7 +385,7 @@ class _Function:
 
 
 def _told(words: str, taken: BamlArgument) -> str:
-    """BAML's word for a type, where it says more than its kind does."""
+    """Return BAML's word for a type, if it is more specific than the kind."""
     plain = ("image", "audio", "video", "pdf", "string", "int", "float", "bool")
     return "" if words.removesuffix("?").removesuffix("[]") in plain and (taken.media or "[]" not in words) else words
 
@@ -401,12 +402,12 @@ _REMARKS = (
 # ---- clients ----------------------------------------------------------------------------------------
 
 
-# How BAML calls who serves a model -> how the catalog calls who makes it; others are looked up by the model alone.
+# Providers in BAML's words -> the catalog's vendor; other models are looked up by name alone.
 _MAKERS = {
     "openai": "openai", "openai-responses": "openai", "azure-openai": "openai", "anthropic": "anthropic",
     "google-ai": "google", "vertex-ai": "google",
 }  # fmt: skip
-# By whom BAML's own clients take words before the first role for the system's; elsewhere they are the user's.
+# Clients for which BAML gives text before the first role to the system; elsewhere it is the user's.
 _OPENING: Mapping[str, Role] = dict.fromkeys(
     ("openai", "openai-generic", "openai-responses", "azure-openai", "openrouter", "ollama"), "system"
 )
@@ -434,7 +435,7 @@ class ClientSettings(NamedTuple):
 
 
 def client_settings(said: Any, line: int, blocks: Mapping[str, Declaration], where: str) -> ClientSettings:
-    """What a function's ``client`` asks for. ``line``: where the function says so; ``where``: its file.
+    """Return the settings of a function's ``client``. ``line``: where the function names it; ``where``: its file.
 
     Raises PromptError for a setting with a wrong value.
     """
@@ -456,8 +457,8 @@ class _Reader:
     """Follows a client to the models that it names.
 
     Attributes:
-        first: options of the client that is asked first, provider: of it, opening: the role that it says for words
-            before the first role. options: of the policy. found: what is not done as it says.
+        first: options of the client that is called first, provider: of it, opening: the role that it gives to text
+            before the first role. options: of the policy. found: settings that are not followed.
     """
 
     def __init__(self, blocks: Mapping[str, Declaration], where: str) -> None:
@@ -507,7 +508,7 @@ class _Reader:
             yield from self.models(each, depth + 1)
 
     def _retries(self, name: str) -> None:
-        """``max_retries`` of the outermost policy bounds resends; how long is waited between them is not its to say."""
+        """Return ``max_retries`` of the outermost policy, which bounds resends; its delays are not followed."""
         block = self._blocks.get(name)
         if block is None or block.kind != "retry_policy":
             return
@@ -523,7 +524,7 @@ class _Reader:
         return f"{name}:{block.line}"
 
 
-# Clients of several others, and what is said of them.
+# Clients that combine others, and the note about each.
 _SEVERAL = {
     "fallback": "the first that can be had answers; where it fails meanwhile, the plan's own fallbacks follow",
     "round-robin": "they do not take turns: the first that can be had answers",
@@ -552,7 +553,7 @@ def examples_of(
     path: Path,
     output: Output,
 ) -> tuple[tuple[PromptExample, ...], tuple[PromptFinding, ...]]:
-    """The tests of a function, and what is to be said of them. ``taken``: its arguments by their names."""
+    """Return the tests of a function, and notes about them. ``taken``: its arguments by name."""
     made: list[PromptExample] = []
     unread: list[PromptFinding] = []
     for test in tests:
@@ -593,7 +594,7 @@ def _with_media(value: Any, name: str, path: Path) -> Any:
 
 
 def _medium(value: Any, name: str, path: Path) -> Any:
-    """A file beside the test, a URL, or what is written out."""
+    """Return a medium: a file beside the test, a URL, or inline data."""
     from base64 import b64decode
 
     from intermodal.prompts.media_references import media_part
@@ -607,7 +608,7 @@ def _medium(value: Any, name: str, path: Path) -> Any:
             return str(value["base64"])[:40]
     try:
         return media_part(str(value.get("file") or value.get("url") or ""), "", path.parent)
-    except ValueError as error:  # said where it is used: the file itself is right
+    except ValueError as error:  # reported where it is used: the file itself is right
         return f"{error.args[0]}"
 
 
@@ -622,7 +623,7 @@ def _plain(value: Any) -> Any:
 def _checks(
     test: Declaration, as_told: Callable[[list[str], Any], tuple[list[str], Any]], output: Output
 ) -> tuple[tuple[Mapping[str, Any], ...], list[tuple[str, int]]]:
-    """What has to hold, as items of ``eval`` have it, and what cannot be checked here."""
+    """Return the checks in the form of ``eval``'s items, and those that cannot be run here."""
     expected: dict[str, Any] = {}
     whole: list[Any] = []
     left: list[tuple[str, int]] = []

@@ -1,9 +1,9 @@
 """BAML's runtime: validates files, renders without a call, parses answers. It sends and opens nothing.
 
-Rendering asks for the request that it would send to a host that does not exist. Its provider is Google's, the one for
-which it renders all kinds of media, with roles renamed so that they stay in place, and URLs left alone. The runtime
-joins roles and media to the text by marks, which a value could hold: anything like one is broken before, by a number
-that nobody knows, and restored after. Media are marks of ours: no file passes through the runtime.
+Rendering yields the request to a host that does not exist. The provider is Google's, the only one that renders all
+kinds of media, with roles renamed so that they stay in place, and URLs left alone. The runtime joins roles and media to
+the text by marks, which a value could contain: anything similar is broken up before, by a random number, and restored
+after. Media are marks of ours: no file passes through the runtime.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from intermodal.prompts.prompt_file import MediaValue
 from intermodal.prompts.rendering import MOST_LETTERS, TemplateError
 from intermodal.request import Message
 
-NAME = "baml_src"  # of the folder, as the runtime is told it: no path of this machine
+NAME = "baml_src"  # the folder's name for the runtime: no path of this machine
 ROLES: Mapping[str, Role] = {"imsystem": "system", "imuser": "user", "imassistant": "assistant"}
 _OPTIONS = {
     "base_url": "http://localhost:1/v1", "model": "none", "api_key": "none",
@@ -39,7 +39,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class BamlProblem(NamedTuple):
-    """What the runtime says of a file. ``file`` is "" where it does not say."""
+    """An error of the runtime in a file. ``file`` is "" if unknown."""
 
     what: str
     file: str = ""
@@ -76,7 +76,7 @@ class BamlRuntime:
     def render(self, function: str, values: Mapping[str, Any], opening: Role = "user") -> list[Message]:
         """The messages of a function. ``opening``: the role of words before the first one that it names.
 
-        Raises TemplateError of what is wrong with the values or the template.
+        Raises TemplateError for invalid values or an invalid template.
         """
         marks: dict[str, MediaPart] = {}
         mender = _MarkEscaper(values)
@@ -125,7 +125,7 @@ class BamlRejected(ValueError):
 
 
 def _said(error: BaseException) -> str:
-    """What the runtime says; what is no error of its own goes on."""
+    """Return the runtime's message; re-raise anything that is no error of its own."""
     library = _library()
     panic = type(error).__name__ == "PanicException"  # of Rust, and no Exception
     if not isinstance(error, library.baml_py.BamlError | ValueError | TypeError | RuntimeError) and not panic:
@@ -135,7 +135,7 @@ def _said(error: BaseException) -> str:
 
 
 def problems(said: str) -> list[BamlProblem]:
-    """The errors in what the runtime says, each with file and line where it has them."""
+    """Return the errors in the runtime's message, each with file and line if it has them."""
     found = []
     for piece in re.split(r"^error: ", said, flags=re.MULTILINE):
         if not piece.strip():
@@ -165,7 +165,7 @@ def _reason(said: str) -> str:
 
 
 class _MarkEscaper:
-    """Breaks the runtime's own marks where values hold them, and makes them whole again in what was rendered."""
+    """Breaks up the runtime's own marks in values, and restores them in the rendered text."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         texts = list(_texts(values))
@@ -200,8 +200,8 @@ def _texts(value: Any) -> Any:
 
 
 def chained(texts: list[str]) -> bool:
-    """Whether texts, one after the other, could make a mark that none of them holds: the end of one, some as a whole,
-    the beginning of another. An underscore between may come from the template.
+    """Return whether consecutive texts could form a mark that none of them holds: the end of one, some as a whole, the
+    beginning of another. An underscore between may come from the template.
 
     >>> chained(["… BAML_CHAT_ROLE_MAGIC", "_STRING_DELIMITER:"]), chained(["Plan B", "aml"])
     (True, False)
@@ -227,7 +227,7 @@ def _makes(mark: str, ends: set[str], inner: set[str], starts: set[str]) -> bool
     return length in reached
 
 
-# ---- what was rendered -----------------------------------------------------------------------------------
+# ---- rendered prompt -------------------------------------------------------------------------------------
 
 
 def _messages(body: Mapping[str, Any], marks: Mapping[str, MediaPart], mender: _MarkEscaper) -> list[Message]:

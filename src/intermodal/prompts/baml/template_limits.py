@@ -1,4 +1,4 @@
-"""What a template of BAML may hold, and how much rendering it may take.
+"""Limits of BAML templates: allowed constructs, and bounds on rendering.
 
 The runtime renders without a bound and in this process, so what could run without end is refused: by its words when
 a file is read, by its size when the values are known. The sums are upper bounds, in steps and letters.
@@ -33,7 +33,7 @@ _NO_CALLS = ("in", "not", "and", "or", "if", "elif", "else", "is")  # words that
 
 
 class TemplateLoop(NamedTuple):
-    """``{% for … in … %}``: the names that it makes, and what it goes through."""
+    """``{% for … in … %}``: the names that it defines, and what it iterates."""
 
     names: frozenset[str]
     source: str
@@ -59,7 +59,7 @@ class MeasuredTemplate:
 def measure_template(text: str, callable_names: frozenset[str]) -> MeasuredTemplate:
     """Read a template's tags. ``callable_names``: of template strings.
 
-    Raises TemplateError with the template's line for what is not taken.
+    Raises TemplateError with the template's line for a construct that is refused.
     """
     tags: list[TemplateTag] = []
     loops: list[TemplateLoop] = []
@@ -129,8 +129,9 @@ def _grown(statement: str, plain: str, line: int) -> int:
 def check_size(
     prompt: MeasuredTemplate, strings: Mapping[str, MeasuredTemplate], values: Mapping[str, Any], told: int = 0
 ) -> None:
-    """Hold what rendering may take against the bounds. ``told``: letters of ``ctx.output_format``. Raises
-    TemplateError."""
+    """Compare the upper bound of rendering with the limits. ``told``: characters of ``ctx.output_format``. Raises
+    TemplateError.
+    """
     known = _Known(strings, values, told)
     steps, letters = known.cost(prompt, dict(values), ())
     if steps > MOST_STEPS:
@@ -227,7 +228,7 @@ def most(value: Any) -> int:
 
 _PER_FIELD = 3  # a colon, a blank, a comma
 _MORE = 200  # the sentence around it
-_MOST = 10**12  # letters and lines that are told apart: numbers double with each level, too
+_MOST = 10**12  # letters and lines up to which a size is computed: numbers double with each level, too
 
 
 class _Size(NamedTuple):
@@ -241,7 +242,7 @@ class FormatSize:
     def __init__(self, blocks: Mapping[str, Declaration]) -> None:
         self._blocks = {name: each for name, each in blocks.items() if each.kind in ("class", "enum", "type")}
         self._known: dict[str, _Size] = {}
-        self._once: dict[str, int] = {}  # of what is written once: classes that lead back to themselves
+        self._once: dict[str, int] = {}  # sizes of types that are written once: classes that refer to themselves
         self._leads = {name: [each for each in _named(block) if each in self._blocks]
                        for name, block in self._blocks.items()}  # fmt: skip
         for group in _groups(self._leads):

@@ -53,7 +53,7 @@ _MOST_DEEP = 20  # template strings that call each other
 
 
 def read(file: PromptFile, losses: Losses) -> TemplateTree:
-    """The tree of a function. Raises PromptError with its line for what no tree says."""
+    """Return the tree of a function. Raises PromptError with its line for a construct that no tree has."""
     template = file.template
     assert isinstance(template, BamlTemplate)
     block = template.block
@@ -87,7 +87,7 @@ def _joined(nodes: tuple[Node, ...], losses: Losses) -> tuple[Node, ...]:
             made.append(TextNode("\n\n"))
             continue
         if isinstance(each, IfNode | LoopNode) and any(isinstance(inner, RoleNode) for inner in walk((each,))):
-            role = None  # it depends on values who speaks after it
+            role = None  # the role of the text after it depends on values
         role = each.role if isinstance(each, RoleNode) else role
         made.append(each)
     return tuple(made)
@@ -103,7 +103,7 @@ def _without_mark(node: Node) -> Node:
 
 
 def _beside(file: PromptFile, template: BamlTemplate, losses: Losses) -> None:
-    """Name what BAML says of arguments and answers and no other format has a word for."""
+    """Record the properties of arguments and answers that no other format can express."""
     for each in file.arguments:
         if each.holds:
             what = f"argument {each.name!r} has {' and '.join(each.holds)} within, and elsewhere media stand alone"
@@ -120,7 +120,7 @@ def _beside(file: PromptFile, template: BamlTemplate, losses: Losses) -> None:
             losses.say(line, f"@{attribute} of {owner}: {what}", meaning=meaning)
 
 
-# What stands at the types of an answer and is read by BAML's parser alone.
+# Attributes of answer types that BAML's parser alone uses.
 _ATTRIBUTES = (
     ("alias", "the answer has the name that the model is told", True),
     ("assert", "an answer that breaks it is taken", True),
@@ -148,7 +148,7 @@ class _Walk(Walk):
         super().__init__(marked, media)
         self._baml = template
         self._within: tuple[str, ...] = ()  # template strings, the outermost first
-        self._items = {each.name for each in template.block.fields}  # names that stand for something
+        self._items = {each.name for each in template.block.fields}  # names of fields
         self._count = NodeBudget()
 
     def _put(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
@@ -179,7 +179,7 @@ class _Walk(Walk):
         return _ROLES[word.value]
 
     def _format(self, node: Any) -> Iterator[Node]:
-        """Nothing where the schema stands beside the template; else what the runtime says of the type."""
+        """Return nothing if the schema is beside the template; else the runtime's description of the type."""
         project, block = self._baml.project, self._baml.block
         if self._within and not project.told.words(block, project.runtime):
             raise self._refused(node, "ctx.output_format within a template string")
@@ -187,7 +187,7 @@ class _Walk(Walk):
         yield TextNode(project.told.words(block, project.runtime) if told else _MARK)
 
     def _string(self, name: str, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
-        """A template string with its parameters as what they are called with."""
+        """Return a template string with its parameters replaced by the call's arguments."""
         block = self._baml.project.called[name]
         if name in self._within or len(self._within) > _MOST_DEEP:
             raise self._refused(node, f"template_string {name}, which leads back to itself,")
@@ -213,7 +213,7 @@ class _Walk(Walk):
 
 
 def _call(node: Any) -> tuple[str, tuple[Any, ...]]:
-    """What a node calls or reads of BAML's own, and the values that it gives: ``_.role``, ``ctx.output_format``."""
+    """Return the construct of BAML that a node calls or reads, and its arguments: ``_.role``, ``ctx.output_format``."""
     kind = type(node).__name__
     words: tuple[Any, ...] = ()
     if kind == "Call":
@@ -238,10 +238,10 @@ _KINDS: Mapping[ArgumentKind, str] = {
 }  # fmt: skip
 _TYPES = {"string": "string", "number": "float", "integer": "int", "boolean": "bool", "null": "null"}
 _SNAKE = {name: name for name in front_matter.CAMEL}
-# Who makes a model, or how its name begins -> how BAML calls who serves it.
+# Vendor of a model, or the beginning of its name -> BAML's provider.
 _PROVIDERS = {
     "openai": "openai", "anthropic": "anthropic", "google": "google-ai", "googleai": "google-ai",
-    "vertexai": "google-ai",  # whose own client needs no region
+    "vertexai": "google-ai",  # its own client needs no region
 }  # fmt: skip
 _ANYBODY = "openai-generic"  # any server of OpenAI's protocol, by its address
 _FAMILIES = (
@@ -294,12 +294,12 @@ def _function(
 
 
 def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bool) -> str:
-    """The template. ``told``: the model is told the schema there, which BAML's own hosts do not do elsewhere."""
+    """Return the template. ``told``: the prompt includes the schema, which BAML's own hosts do not do elsewhere."""
     nodes = tuple(nodes)
     if any(isinstance(each, HistoryNode) for each in walk(nodes)):
         nodes = tuple(
             each for message in messages_of(nodes, losses) for each in (RoleNode(message.role), *message.nodes)
-        )  # where BAML says nothing, earlier messages go before the last question
+        )  # by BAML's default, earlier messages go before the last question
     for each in walk(nodes):
         if isinstance(each, RoleNode) and each.role == "tool":
             losses.say(each.line, "a message of a tool", meaning=True)
@@ -312,7 +312,7 @@ def _prompt(file: PromptFile, nodes: Sequence[Node], losses: Losses, *, told: bo
     return _plain_tags(BamlWriter(losses).written(nodes)).strip()
 
 
-_SCHEMA = TextNode("\0schema\0")  # a text that no file has: it is written as the tag
+_SCHEMA = TextNode("\0schema\0")  # a text that occurs in no file: it is written as the tag
 
 
 def _with_schema(nodes: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -345,8 +345,9 @@ class BamlWriter(JinjaWriter):
 
 
 def _plain_tags(text: str) -> str:
-    """The text with tags of blocks as people write them, where that says the same: BAML takes white space before a tag
-    that begins a line out of the text, and the end of the line after it."""
+    """Return the text with block tags on lines of their own, if that renders the same: BAML removes white space before
+    a tag that begins a line, and the line end after it.
+    """
     made = []
     at = 0
     for found in _TAG.finditer(text):
@@ -385,7 +386,7 @@ def _client(file: PromptFile, name: str, losses: Losses) -> Iterator[str]:
 
 
 def _served(model: str) -> tuple[str, str]:
-    """Who serves a model, as BAML calls them, and its name there."""
+    """Return BAML's provider of a model, and the model's name there."""
     maker, mark, rest = model.partition("/")
     if mark and maker in _PROVIDERS and "/" not in rest:
         return _PROVIDERS[maker], rest

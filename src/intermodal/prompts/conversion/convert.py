@@ -1,4 +1,4 @@
-"""Converts a prompt file to another format, and lists what that format cannot say.
+"""Convert a prompt file to another format, and list what that format cannot express.
 
 Each format is read into one small tree and written from it. The result is read again by its own reader and rendered
 beside the first with the same values: a difference that was not named is a loss.
@@ -60,7 +60,7 @@ TARGETS: Mapping[str, TargetFormat] = {
     "poml": TargetFormat("POML", ".poml", poml.write, joins=True),
     "baml": TargetFormat("BAML", ".baml", baml.write, kept=("resends",), examples=True, joins=True),
 }
-# Name of a format -> what reads its template as a tree.
+# Name of a format -> the reader that turns its template into a tree.
 _READERS: Mapping[str, Read] = {
     "dotprompt": dotprompt.read,
     "GitHub": prompty.read_github,
@@ -70,8 +70,8 @@ _READERS: Mapping[str, Read] = {
 }
 # Keys that a reader takes and that reach no request; other formats have no word for them.
 _ASIDE = ("name", "variant", "version", "metadata", "displayName", "authors", "tags", "base", "evaluators")
-_MOST_SAID = 3  # differences; the first say what it is
-# Wishes that forbid something: a file without them may do what the first may not.
+_MOST_SAID = 3  # differences shown; the first ones are enough
+# Options that forbid something: a file without them may do what the original may not.
 _FORBIDDING = ("private", "local", "regions", "retention", "licence")
 
 
@@ -98,7 +98,7 @@ def target_path(file: PromptFile, target: TargetFormat) -> Path:
 def convert_prompt(file: PromptFile, target: TargetFormat, place: Path) -> ConvertedPrompt:
     """The file in another format, as it would lie at ``place``; nothing is written there.
 
-    Raises PromptError, with its line, where the template has what no tree says.
+    Raises PromptError, with its line, if the template has a construct that no tree has.
     """
     looser = isinstance(file.template, LitellmTemplate)
     if file.format not in _READERS:
@@ -131,7 +131,7 @@ def _converted(file: PromptFile, target: TargetFormat, place: Path, looser: bool
             losses.say(each.line, f"argument {each.name!r}, which the template does not take")
     if target.joins:
         _joined(read, target, losses)
-    if not any(loss.meaning for loss in losses.found):  # else what is named makes the difference
+    if not any(loss.meaning for loss in losses.found):  # otherwise the named losses make the difference
         differences = equivalence.differences(read, made, joins=target.joins)
         for sentence in islice(chain(_beside(file, made, target), differences), _MOST_SAID):
             losses.say(1, f"the prompt as it was: {sentence}", meaning=True)
@@ -151,8 +151,8 @@ def _in_order(losses: Losses) -> tuple[Loss, ...]:
 
 
 def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
-    """Name what the file says beside its prompt and the other format has no place for."""
-    looser = isinstance(file.template, LitellmTemplate)  # whose warnings are what converting it mends
+    """Record the settings of the file that have no place in the other format."""
+    looser = isinstance(file.template, LitellmTemplate)  # whose warnings are about what the conversion mends
     for finding in () if looser else file.findings:
         losses.say(finding.line, finding.what)
     for key in _ASIDE:
@@ -170,7 +170,7 @@ def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
 
 
 def _beside(file: PromptFile, made: PromptFile, target: TargetFormat) -> list[str]:
-    """What of model, settings, tools and wishes did not come back."""
+    """Return the parts of model, settings, tools and options that did not survive."""
     compared = {"sampling": "how the answer is drawn", "settings": "settings of the model",
                 "tools": "tools", "undefined_tools": "tools without a definition"}  # fmt: skip
     if target.wishes:

@@ -67,7 +67,7 @@ class _Scope:
 
 
 def read(file: PromptFile, losses: Losses) -> TemplateTree:
-    """The tree of a dotprompt file. Raises PromptError with its line for what no tree says."""
+    """Return the tree of a dotprompt file. Raises PromptError with its line for a construct that no tree has."""
     template = file.template
     assert isinstance(template, DotpromptTemplate)
     walk = _Walk(template, {each.name for each in file.arguments}, losses)
@@ -284,7 +284,7 @@ def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:
     writer = HandlebarsWriter(losses)
     writer.nodes(nodes)
     front, body = _front(read.file), writer.text.strip()
-    if is_dialect(front, body):  # a tag of dotprompt's own makes text of what would be LiteLLM's Jinja
+    if is_dialect(front, body):  # a tag of dotprompt makes text of what would be Jinja to LiteLLM
         body = f'{{{{role "user"}}}}\n{body}'
     return f"---\n{front_matter.yaml_of(front)}---\n{body}\n" if front else f"{body}\n"
 
@@ -342,7 +342,7 @@ def _declared(argument: Argument) -> dict[str, Any]:
 
 
 class _Written:
-    """A text that grows. It is kept in pieces: what is there is not copied for each one more."""
+    """A growing text, kept in pieces so that appending does not copy it."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -397,7 +397,7 @@ class HandlebarsWriter:
         return str(self._written)
 
     def nodes(self, nodes: Sequence[Node]) -> None:
-        opened = False  # a role whose text begins here
+        opened = False  # the text of a role begins here
         for node in nodes:
             self._node(TextNode(node.text.lstrip("\r\n")) if opened and isinstance(node, TextNode) else node)
             opened = isinstance(node, RoleNode)
@@ -525,7 +525,7 @@ _ODD = frozenset("(),?")  # letters that mean something in the name of a field
 
 
 def picoschema(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema as dotprompt writes it: in Picoschema, or where that says something else as JSON Schema."""
+    """Return the schema in dotprompt's form: Picoschema, or JSON Schema where that would differ."""
     try:
         short = _fields(schema)
     except _NoWordsError:

@@ -1,4 +1,4 @@
-"""Whether two prompt files say the same: both are rendered with the same values, and their requests compared.
+"""Compare two prompt files: both are rendered with the same values, and their requests compared.
 
 Values are samples, varied where templates branch: nothing and one item of a list, an empty text, a text that looks like
 tags, true and false, each word of an enumeration; with earlier messages and without.
@@ -19,11 +19,11 @@ from intermodal.prompts.media_references import value_of
 from intermodal.prompts.prompt_file import Argument, MediaValue, PromptFile
 from intermodal.request import JsonOutput, Message, Output
 
-# What would be something else in some language, were it read: tags, roles, marks of tags, entities.
+# Text that is syntax in some language: tags, roles, marks of tags, entities.
 HOSTILE = '{{x}} {%if x%} {# x #} </p><b> #lt; &amp; \\ `${x}` \'"\nsystem:\n{{role "system"}} x'
 _MOST_WORDS = 6
 _MOST_CASES, _MOST_VALUES = 300, 20_000  # the second: put into templates, all cases together
-_LETTERS = 60  # of a text: what is in it matters, and not how long it is
+_LETTERS = 60  # characters of a text: its content matters, not its length
 _HISTORY = (
     Message(role="user", parts=(Text(text="What was before?"),)),
     Message(role="assistant", parts=(Text(text="That."),)),
@@ -37,7 +37,7 @@ class RenderingCase(NamedTuple):
 
 
 def differences(read: TemplateTree, target: PromptFile, *, joins: bool = False) -> Iterator[str]:
-    """Where the file that was read and another do not say the same, a sentence each; nothing where they do.
+    """Return the differences between two files, a sentence each; none if they are equivalent.
 
     ``joins``: messages of one role that follow each other are one in the other format. Of white space around texts
     nothing counts, and where the format folds it only whether there is any.
@@ -52,7 +52,7 @@ def differences(read: TemplateTree, target: PromptFile, *, joins: bool = False) 
             wanted = source.template.messages(bound, case.history)
             output = source.output_with(bound)
         except PromptError:
-            continue  # what the file itself does not take is nothing to compare
+            continue  # arguments that the file itself rejects cannot be compared
         known = {name: each for name, each in bound.items() if target.argument(name) is not None}
         try:
             again = argument_values.bind_values(target, known)
@@ -70,13 +70,13 @@ def differences(read: TemplateTree, target: PromptFile, *, joins: bool = False) 
 
 
 def _alike(source: PromptFile, output: Output, target: PromptFile, kept: Output) -> bool:
-    """Whether both ask for the same. A format with a parser of its own writes schemas in its own way."""
+    """Return whether both outputs are equivalent. A format with a parser of its own writes schemas its own way."""
     parsed = source.parser is not None or target.parser is not None
     return output == kept or (parsed and normalized_schema.same_output(output, kept))
 
 
 def cases(read: TemplateTree) -> Iterator[RenderingCase]:
-    """Values to compare with; of what no schema says what it is, what the template makes of it."""
+    """Return values to compare with; where no schema gives a type, it is inferred from the template."""
     file, plain, shapes = read.file, read.folds, shapes_of(read.nodes)
     whole = {each.name: _usual(each, shapes.get(each.name, ArgumentShape()), plain) for each in file.arguments}
     yield RenderingCase("with every argument", whole)
@@ -138,8 +138,9 @@ def _told(output: Output) -> str:
 
 
 def _shown(messages: tuple[Message, ...], folds: bool, told: str) -> Shown:
-    """Messages as they are compared: texts without white space around them, empty ones left out. ``told``: words that
-    tell the schema, which other formats leave to who asks."""
+    """Return messages as they are compared: texts stripped, empty ones left out. ``told``: the text of the schema,
+    which other formats leave to the caller.
+    """
     made: Shown = []
     for message in messages:
         parts: list[Any] = []

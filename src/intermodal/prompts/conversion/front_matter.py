@@ -18,7 +18,7 @@ CAMEL: Mapping[str, str] = {
 
 
 def settings_of(file: PromptFile, names: Mapping[str, str] = CAMEL) -> dict[str, Any]:
-    """How the answer is drawn, by the names that the format has for it."""
+    """Return the sampling options by the format's names."""
     usual: tuple[tuple[Any, Any], ...] = ((file.sampling, Sampling()), (file.settings, Settings()))
     found: dict[str, Any] = {}
     for said, unsaid in usual:
@@ -40,7 +40,7 @@ def options_of(file: PromptFile) -> dict[str, Any]:
 
 
 def is_strict(file: PromptFile) -> bool:
-    """Whether the schema of the answer is to be forced."""
+    """Return whether the schema of the answer is to be forced."""
     return isinstance(file.output, JsonOutput) and file.output.strict
 
 

@@ -25,7 +25,7 @@ def inline_definitions(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def same_output(one: Output, other: Output) -> bool:
-    """Whether two outputs ask for the same, however their schemas are written and named."""
+    """Return whether two outputs are equivalent, however their schemas are written and named."""
     if not isinstance(one, JsonOutput) or not isinstance(other, JsonOutput):
         return type(one) is type(other)
     return one.strict == other.strict and _plain(inline_definitions(one.schema)) == _plain(
@@ -51,7 +51,7 @@ def _inlined(root: Mapping[str, Any], schema: Any, deep: int, parts: Iterator[in
         if key not in ("$defs", "definitions")
     }  # fmt: skip
     if isinstance(made.get("enum"), list):
-        made.pop("type", None)  # its values say it
+        made.pop("type", None)  # implied by its values
     return _or_null(made)
 
 
@@ -80,7 +80,7 @@ def _takes_null(schema: Any) -> bool:
 
 
 def _plain(schema: Any, *, optional: bool = False) -> Any:
-    """The schema as it is compared. ``optional``: what may be left out may be null, and the other way round."""
+    """Return the schema in comparable form. ``optional``: a field that may be missing may be null, and vice versa."""
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
     if not isinstance(schema, Mapping):

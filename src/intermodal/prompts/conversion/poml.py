@@ -77,7 +77,7 @@ _NULL = ("word", None)
 
 @dataclass
 class _Mark:
-    """What a mark stands for: a node, or where a branch begins (``test`` or ``item``) or ends (nothing)."""
+    """The meaning of a mark: a node, or the beginning (``test`` or ``item``) or end (nothing) of a branch."""
 
     node: Node | None = None
     test: Test | None = None
@@ -94,7 +94,7 @@ class _Open:
 
 
 def read(file: PromptFile, losses: Losses) -> TemplateTree:
-    """The tree of a POML file. Raises PromptError with its line for what no tree says."""
+    """Return the tree of a POML file. Raises PromptError with its line for a construct that no tree has."""
     template = file.template
     assert isinstance(template, PomlTemplate)
     marker = _Marker(file, template, losses)
@@ -239,7 +239,7 @@ class _Marker:
                 continue
             tree = parsed(piece, element.line)
             if not self._takes(tree) and not any(name in loops for name in expressions.names(tree)):
-                made.append(f"{{{{{piece}}}}}")  # of what the document itself makes, with <let>
+                made.append(f"{{{{{piece}}}}}")  # of values that the document defines, with <let>
                 continue
             made.append(self.marks.put(_Mark(node=self._node(tree, element, loops))))
             self.folds = self.folds or not pre
@@ -290,7 +290,7 @@ class _Marker:
 
 
 def _fact(tree: expressions.Node) -> Fact | None:
-    """What of a loop an expression reads."""
+    """Return the property of a loop that an expression reads."""
     if tree[0] == "part" and tree[1] == ("name", "loop") and tree[2][0] == "text":
         return _FACTS.get(tree[2][1])
     if tree[0] == "binary" and tree[3] == "+" and tree[2] == ("number", 1) and _fact(tree[1]) == "index":
@@ -302,13 +302,13 @@ def _is_length(tree: expressions.Node) -> bool:
     return bool(tree[0] == "part" and tree[2] == ("text", "length"))
 
 
-# ---- from what was laid out to a tree ---------------------------------------------------------------------
+# ---- from the layout to a tree ----------------------------------------------------------------------------
 
 
 def _tree(pieces: Sequence[str | _Mark]) -> list[Node]:
     """The nodes of a message. Blank lines around a branch that is a block of its own go with it."""
     stack = [_Open(None)]
-    cut = ""  # what the text after a branch begins with, and has lost to it
+    cut = ""  # the prefix of the text after a branch that the branch took over
     for number, mark in enumerate(pieces):
         if isinstance(mark, str):
             stack[-1].nodes.append(TextNode(mark.removeprefix(cut)))
@@ -380,7 +380,7 @@ _WORD = re.compile(r"[A-Za-z_$][\w$]*")
 _FACT_NAMES: Mapping[Fact, str] = {
     "index": "loop.index", "number": "loop.index + 1", "first": "loop.first", "last": "loop.last",
 }  # fmt: skip
-_PLAIN = ("text", "number", "integer", "boolean")  # of which emptiness and falsehood are what they are elsewhere
+_PLAIN = ("text", "number", "integer", "boolean")  # types whose empty and false values are the same in other formats
 
 
 def write(read: TemplateTree, nodes: Sequence[Node], losses: Losses) -> str:

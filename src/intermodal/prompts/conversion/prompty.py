@@ -55,7 +55,9 @@ _TODO = "write it with names, if and for"
 
 
 def read_prompty(file: PromptFile, losses: Losses) -> TemplateTree:
-    """The tree of a Prompty file, or of one of LiteLLM's. Raises PromptError with its line for what no tree says."""
+    """Return the tree of a Prompty file, or of one of LiteLLM's. Raises PromptError with its line for a construct that
+    no tree has.
+    """
     template = file.template
     assert isinstance(template, MarkedTemplate)
     try:
@@ -64,7 +66,7 @@ def read_prompty(file: PromptFile, losses: Losses) -> TemplateTree:
         raise located(template.path, 1, error) from None
     roles = isinstance(template, PromptyTemplate) and any(slot.kind == "role" for slot in template.marks.kept)
     if roles and not isinstance(first_node(nodes), RoleNode):
-        nodes = (RoleNode("system", template.first), *nodes)  # of what stands before the first line of a role
+        nodes = (RoleNode("system", template.first), *nodes)  # of text before the first role line
     return TemplateTree(file, nodes, spelling="True")
 
 
@@ -88,7 +90,7 @@ class Walk:
         self._template = template
         self._media = media
         self._lists = set[str]()  # items of lists of media
-        self._named: Mapping[str, Path] = {}  # what names stand for that are neither arguments nor items
+        self._named: Mapping[str, Path] = {}  # names that are neither arguments nor items
 
     def nodes(self, body: Sequence[Any], loops: tuple[str, ...]) -> list[Node]:
         made: list[Node] = []
@@ -125,7 +127,7 @@ class Walk:
         return LoopNode(item, path, tuple(body), tuple(self.nodes(node.else_, loops)), self._line(node))
 
     def _item(self, name: str) -> str:
-        """What the item of a loop is called in the tree."""
+        """Return the name of a loop's item in the tree."""
         return name
 
     def _put(self, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
@@ -275,13 +277,14 @@ def _tool(tool: Tool) -> dict[str, Any]:
 
 
 def _takes_anything(argument: Argument) -> bool:
-    """Whether the template alone says that there is an argument: so it does in the other file, which has no kind for
-    that."""
+    """Return whether only the template shows that there is an argument: so it does in the other file, which has no type
+    for that.
+    """
     return argument.kind == "json" and not (argument.schema or argument.description or argument.default is not None)
 
 
 def _json_kind(argument: Argument, shape: ArgumentShape) -> str:
-    """What an argument of JSON is, by its schema, else by what the template makes of it."""
+    """Return the type of a JSON argument, from its schema, else from its use in the template."""
     said = argument.schema.get("type")
     if isinstance(said, list):
         said = next((each for each in said if each != "null"), None)
@@ -312,7 +315,7 @@ def _input(argument: Argument, shape: ArgumentShape, losses: Losses) -> dict[str
 
 
 def _outputs(schema: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """The schema as a list of named fields; None where that says something else."""
+    """Return the schema as a list of named fields; None if that would differ."""
     said = [_output(name, each, schema) for name, each in (schema.get("properties") or {}).items()]
     return said if said and output_schema(said) == {"required": [], **schema} else None
 
@@ -342,7 +345,7 @@ class JinjaWriter:
 
     def written(self, nodes: Sequence[Node], *, nested: bool = False) -> str:
         """``nested``: within a block, whose tag stands before on the line."""
-        made, opened = "", False  # a role whose text begins here
+        made, opened = "", False  # the text of a role begins here
         for node in nodes:
             if isinstance(node, RoleNode):
                 made = made.rstrip("\r\n") + ("\n" if made or nested else "") + self.role(node)
@@ -489,6 +492,6 @@ def _content(nodes: Sequence[Node], losses: Losses) -> str:
 
 
 def _data(arguments: dict[str, Any], checks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A row of test data; what is right as ``expected``, where it is one value."""
+    """Return a row of test data, with the right answer as ``expected`` if it is one value."""
     expected = next((each["expected"] for each in checks if each.get("compare") in ("json", "exact")), None)
     return {**arguments, **({"expected": expected} if expected is not None else {})}

@@ -1,7 +1,7 @@
 """The tree that templates of every format are read into and written from: texts, values, media, roles, branches.
 
-A value is a path: the name of an argument, or of the item of a loop around, and the fields that lead from there. What a
-template language has beyond this is refused with its line, so that nothing is written that says something else.
+A value is a path: the name of an argument, or of the item of an enclosing loop, and the fields from there. Any other
+construct of a template language is refused with its line, so that no conversion changes the meaning.
 
 What a template makes of its arguments is read from the tree (``shapes_of``): which are iterated as lists, and of which
 it reads fields.
@@ -77,14 +77,14 @@ class HistoryNode:
 
 @dataclass(frozen=True)
 class IsTruthy:
-    """Whether a value is there, and not empty, 0 or false."""
+    """True if a value is present, and not empty, 0 or false."""
 
     path: Path
 
 
 @dataclass(frozen=True)
 class ItemIs:
-    """Whether the item of the loop is the first or the last."""
+    """True if the item is the loop's first or last."""
 
     fact: Fact
 
@@ -138,18 +138,18 @@ Node = TextNode | ValueNode | LoopPosition | MediumNode | RoleNode | HistoryNode
 
 
 class Loss(NamedTuple):
-    """What was not converted. ``meaning``: the prompt asks or gives something else without it."""
+    """Something that was not converted. ``meaning``: the prompt differs without it."""
 
     line: int
     what: str
     meaning: bool = False
 
 
-MOST_NODES = 20_000  # of a tree, what partials and conditions repeat counted through
+MOST_NODES = 20_000  # of a tree, with repetitions by partials and conditions counted
 
 
 class NodeBudget:
-    """How many nodes a tree may still have."""
+    """The number of nodes that a tree may still have."""
 
     def __init__(self) -> None:
         self._left = MOST_NODES
@@ -164,7 +164,7 @@ class NodeBudget:
 
 @dataclass
 class Losses:
-    """What was not converted, in the order in which it was found, each once."""
+    """Losses in the order in which they were found, each once."""
 
     _found: dict[Loss, None] = field(default_factory=dict)
 
@@ -212,12 +212,12 @@ def walk(nodes: Iterable[Node]) -> Iterator[Node]:
 
 
 def fact_of(fact: Fact, line: int, spelling: Spelling = "true") -> Node:
-    """What a loop says of its item, as text."""
+    """Return a property of a loop's item, as text."""
     return in_words(ItemIs(fact), line, spelling) if fact in ("first", "last") else LoopPosition(fact, line)
 
 
 def fact_test(fact: Fact) -> Test:
-    """What a loop says of its item, as a test: a place counted from 0 is true of all but the first."""
+    """Return a property of a loop's item, as a test: an index from 0 is true of all but the first."""
     return ItemIs(fact) if fact in ("first", "last") else NotTest(ItemIs("first"))
 
 
@@ -228,7 +228,7 @@ def in_words(test: Test, line: int, spelling: Spelling) -> IfNode:
 
 
 def _within(node: Node, change: Callable[[tuple[Node, ...]], tuple[Node, ...]]) -> Node:
-    """The same with what is within it changed."""
+    """Return the node with its children changed."""
     if isinstance(node, IfNode):
         return with_fields(node, then=change(node.then), otherwise=change(node.otherwise))
     if isinstance(node, LoopNode):
@@ -359,7 +359,7 @@ class ArgumentShape:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it goes into the text as it is."""
+        """Return whether the value goes into the text unchanged."""
         return self.items is None and not self.fields
 
     def sample(self, depth: int = 0) -> Any:

@@ -1,6 +1,6 @@
-"""Templates of Handlebars: what they use, known before rendering, and rendering within bounds.
+"""Handlebars templates: their names, known before rendering, and rendering within bounds.
 
-Parsed and rendered by ``dotpromptz-handlebars``. Added here: a value is never taken for a marker, steps and letters
+Parsed and rendered by ``dotpromptz-handlebars``. Added here: no value is mistaken for a marker, steps and characters
 are counted, partials may not be circular, and errors name a line.
 """
 
@@ -18,12 +18,12 @@ from intermodal.prompts.prompt_file import MediaValue
 from intermodal.prompts.rendering import MOST_STEPS, NO_LINE, Placeholders, RenderingBudget, Slot, TemplateError
 
 _WORD = re.compile(r"[\w-]+")
-_TAG = re.compile(r"\{{0,2}~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)")  # of what stands between braces
+_TAG = re.compile(r"\{{0,2}~?\s*([#/^]?)\s*([>*]?)\s*([^\s}~]*)")  # parts of a tag
 
 
 @dataclass
 class TemplateUses:
-    """What a template reads: the first word of each path, and how.
+    """The names that a template reads: the first word of each path, and its use.
 
     Attributes:
         names: in the order of the template. needed: those that are put into the text whatever else is given. own: those
@@ -42,7 +42,7 @@ class TemplateUses:
 
 
 class _CountedNodes(list[Any]):
-    """Pieces of a program that are paid for each time somebody goes through them."""
+    """Nodes of a program that are charged on each traversal."""
 
     budget: RenderingBudget
     letters = 0
@@ -80,7 +80,7 @@ class HandlebarsTemplate:
         object.__setattr__(self, "_programs", programs)
 
     def uses(self) -> TemplateUses:
-        """What it reads, partials included."""
+        """Return the names that a template reads, partials included."""
         found = TemplateUses()
         walk = _Walk(found, self._programs, MOST_STEPS)  # type: ignore[attr-defined]
         walk.nodes(self._program, _Scope(((),)), sure=True)  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ class HandlebarsTemplate:
 
     @cached_property
     def _lines_of_words(self) -> dict[str, int]:
-        """Once for all words: a template has as many names as whoever wrote it likes."""
+        """Computed once for all names, of which a template may have any number."""
         found: dict[str, int] = {}
         for line, tag in self._tags():
             for word in _WORD.findall(tag):
@@ -114,7 +114,7 @@ class HandlebarsTemplate:
             yield line, self.text[start:at]
 
     def render(self, values: Mapping[str, Any], data: Mapping[str, Any] | None = None) -> list[str | Slot]:
-        """Texts, and what stands between them. ``data``: what ``@name`` reads."""
+        """Return texts, and placeholders between them. ``data``: the values of ``@name``."""
         from dotpromptz_handlebars._render import render_program
 
         budget, marks = RenderingBudget(), Placeholders[Slot]()
@@ -319,16 +319,16 @@ def _looked_up(place: Any, key: Any) -> Any:
     return None
 
 
-# ---- what a template uses ------------------------------------------------------------------------
+# ---- names that a template uses ------------------------------------------------------------------
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-STEP = re.compile(r"\[([^\]]*)\]|(\.\.|[^./\[\]]+)")  # of a path: what is in brackets, or a word
+STEP = re.compile(r"\[([^\]]*)\]|(\.\.|[^./\[\]]+)")  # of a path: a name in brackets, or a word
 _Path = tuple[str, ...]
 _ITEM = "[]"
 
 
 class _Scope(NamedTuple):
-    """Where paths begin: the values around, the innermost last; None is a value that nobody can name."""
+    """The values where paths begin, the innermost last; None is a value without a name."""
 
     around: tuple[_Path | None, ...]
     named: Mapping[str, _Path | None] = {}

@@ -35,7 +35,9 @@ _TYPES = {
 
 
 def is_dialect(said: Mapping[str, Any], body: str) -> bool:
-    """Whether a file is of this dialect: settings at the top or blocks of Jinja, and no tag of dotprompt's own."""
+    """Return whether a file is of this dialect: settings at the top level or Jinja blocks, and no tag of dotprompt's
+    own.
+    """
     looser = "{%" in body or any(key in said for key in SETTINGS)
     return looser and "ext" not in said and _HANDLEBARS.search(body) is None
 
@@ -93,7 +95,7 @@ def template_of(path: Path, text: str, first: int) -> LitellmTemplate:
 def arguments(
     template: LitellmTemplate, schema: Mapping[str, Any] | None, default: Mapping[str, Any], lines: Mapping[str, int]
 ) -> tuple[Argument, ...]:
-    """What a file takes: what its schema declares, and what its template reads besides."""
+    """Return the arguments of a file: those of its schema, and others that its template reads."""
     return tuple(_arguments(template, schema, default, lines))
 
 

@@ -75,13 +75,13 @@ class DotpromptTemplate:
     def turns(
         self, values: Mapping[str, Any], history: tuple[Message, ...] = (), context: Mapping[str, Any] | None = None
     ) -> list[DotpromptMessage]:
-        """The conversation, as dotprompt's own reader cuts it: what is blank between two marks is nothing."""
+        """Return the conversation, split as by dotprompt's own reader: blank text between two marks is dropped."""
         try:
             pieces = self.body.render(values, context)
         except TemplateError as error:
             raise self._error(error) from None
         turns, role, found = [], "user", list[str | Slot]()
-        told = False  # the file says where the history goes
+        told = False  # the file places the history
         for piece in pieces:
             if isinstance(piece, Slot) and piece.kind in ("role", "history"):
                 if found:
@@ -190,7 +190,7 @@ class _Reader:
         wanted: prompt_options.PromptOptions,
         closed: bool,
     ) -> tuple[Template, tuple[Argument, ...], bool]:
-        """The template, what it takes, and whether it has a place for what was said before."""
+        """Return the template, its arguments, and whether it places the history."""
         body = self._template()
         uses = self._uses(body)
         if schema is None:
@@ -259,7 +259,7 @@ class _Reader:
         return found
 
     def _compare(self, declared: set[str], uses: TemplateUses, body: HandlebarsTemplate) -> None:
-        """What is taken and not declared, and the other way round. A partial that many share may ask for more."""
+        """Report arguments that are used and not declared, and vice versa. A shared partial may use more."""
         for name in uses.names:
             if name not in declared and (name in uses.needed or name in uses.own):
                 todo = suggestion(name, declared, "declare it, or take it out")
@@ -284,7 +284,7 @@ class _Reader:
         return self._front.line(found)
 
     def _table(self, key: str, known: tuple[str, ...] = ()) -> Mapping[str, Any]:
-        """What stands under a key. ``known``: what may; () for anything. Another is a warning."""
+        """Return the table under a key. ``known``: allowed keys; () for any. Others are warnings."""
         value = self._said.get(key)
         if value is None:
             return {}
@@ -375,7 +375,7 @@ Fail = Callable[[tuple[str | int, ...], str, str], Exception]
 def json_schema(schema: Any, fail: Fail) -> dict[str, Any] | None:
     """JSON Schema of what stands in a file; None where nothing does. JSON Schema is taken as it is.
 
-    ``fail`` makes the error of a place within ``schema``, of what is wrong there and what to do.
+    ``fail`` makes the error from a place within ``schema``, the problem and the fix.
     """
     if schema is None or schema == "" or schema == {}:
         return None
@@ -439,7 +439,7 @@ def _scalar(text: str, fail: Fail, at: tuple[str | int, ...]) -> dict[str, Any]:
 
 
 def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A field that may be missing may be null, too: models that are held to a schema have no other way to leave out."""
+    """Let a field that may be missing be null, too: models held to a schema cannot leave it out."""
     if isinstance(schema.get("type"), str):
         return {**schema, "type": [schema["type"], "null"]}
     if "enum" in schema and None not in schema["enum"]:

@@ -32,7 +32,7 @@ from intermodal.prompts.rendering import Placeholders, RenderingBudget, Template
 from intermodal.prompts.source_text import names_of, text_of
 
 _LOOP = re.compile(r"\s*([A-Za-z_$][\w$]*)\s+in\s+(.+)", re.DOTALL)
-MEDIA_TYPES: Mapping[str, str] = {"img": "image/*", "audio": "audio/*"}  # a document says by its bytes what it is
+MEDIA_TYPES: Mapping[str, str] = {"img": "image/*", "audio": "audio/*"}  # documents are recognised by their bytes
 SRC: Mapping[str, ArgumentKind] = {"img": "image", "audio": "audio", "document": "document", "table": "document"}
 _WORDS = frozenset({"txt", "md", "markdown", "json", "jsonl", "csv", "tsv", "py", "js", "ts", "html", "xml", "yaml",
                     "yml", "poml", "toml", "log", "css", "sql", "java", "c", "h", "cpp", "go", "rs", "sh"})  # fmt: skip
@@ -86,7 +86,7 @@ def parsed(word: str, line: int) -> expressions.Node:
 
 
 def included(text: str, line: int) -> Element:
-    """What the words of an included file put in place of the tag: an element whose children count."""
+    """Return the element that replaces the tag, with the text of an included file: only its children count."""
     root = parse(text)
     return root if canonical(root.tag) in ("poml", "_root") else Element("_root", {}, [root], line)
 
@@ -262,7 +262,7 @@ class Expansion:
         yield from self._words(included(self._file(name, element), element.line), names)
 
     def is_medium(self, tag: str, element: Element, names: Mapping[str, Any]) -> bool:
-        """Whether a tag stands for a medium; not where words of it are asked for, or it is a file of words."""
+        """Return whether a tag is a medium; not if its text is requested, or if it is a text file."""
         if tag == "img":
             syntax = element.attrs.get("syntax")
             return syntax == "multimedia" or (not syntax and "alt" not in element.attrs)
@@ -314,7 +314,7 @@ def _is_block(element: Element) -> bool:
 
 
 def _style(element: Element) -> str:
-    """A stylesheet that says how things look, and nothing that pomlight would evaluate."""
+    """Return a stylesheet without anything that pomlight would evaluate."""
     try:
         said = json.loads(element.text or "{}")
     except (ValueError, RecursionError):
@@ -360,7 +360,7 @@ def file_text(folder: Path, name: str, line: int, *, chosen: bool = False) -> st
 
 
 def let(element: Element, folder: Path, value: Callable[[str], Any]) -> Any:
-    """What a ``let`` stands for: a file beside the prompt, an expression, JSON or words."""
+    """Return the value of a ``let``: a file beside the prompt, an expression, JSON or text."""
     kind = element.attrs.get("type", "")
     source = element.attrs.get("src")
     if source is not None:
@@ -382,7 +382,7 @@ def _json(text: str) -> Any:
         return text
 
 
-# ---- what a document reads ----------------------------------------------------------------------------
+# ---- files of a document ------------------------------------------------------------------------------
 
 
 @dataclass
@@ -398,7 +398,7 @@ class DocumentReads:
 
 
 def reads_of(root: Element, folder: Path) -> DocumentReads:
-    """What a document reads. Raises TemplateError with its line for an expression that is none."""
+    """Return the files that a document reads. Raises TemplateError with its line for an invalid expression."""
     found = DocumentReads()
     _read(root, folder, {}, found, sure=True)
     return found
@@ -437,7 +437,7 @@ def _read(element: Element, folder: Path, made: dict[str, str], found: DocumentR
 
 
 def _is_default(element: Element) -> bool:
-    """Whether a ``let`` makes its names where nothing else does, so that they may be given."""
+    """Return whether only this ``let`` defines its names, so that they may be given as arguments."""
     return element.attrs.get("default", "").lower() == "true"
 
 
@@ -468,14 +468,14 @@ def _take(word: str, element: Element, made: Mapping[str, str], found: DocumentR
 # ---- folders ----------------------------------------------------------------------------------------
 
 
-DEPTH = 3  # levels below the folder, where maxDepth says nothing else
+DEPTH = 3  # levels below the folder, unless maxDepth states another number
 _DEEPEST = 16
 _MOST = 2_000  # names
 _STEPS = 1_000_000  # of matching a filter
 
 
 class FolderEntry(NamedTuple):
-    """A name, and what is in it where it is a folder that is looked into."""
+    """A name, and the contents if it is a folder that is listed."""
 
     name: str
     children: tuple[FolderEntry, ...] = ()

@@ -22,7 +22,7 @@ _TOKEN = re.compile(
 _PATTERN = re.compile(r"\s*(/(?:[^/\\\n]|\\.)+/[gims]*)")
 _MOST_DEEP = 40
 _WORDS = {"true": True, "false": False, "null": None, "undefined": None}
-Node = tuple[Any, ...]  # a kind, and what it is made of
+Node = tuple[Any, ...]  # a kind and its operands
 
 
 def parse(text: str) -> Node:
@@ -31,7 +31,7 @@ def parse(text: str) -> Node:
 
 
 def names(node: Node) -> list[str]:
-    """What an expression reads, in order."""
+    """Return the names that an expression reads, in order."""
     if node[0] == "name":
         return [node[1]]
     found: list[str] = []
@@ -65,7 +65,7 @@ class _Parser:
             at = found.end()
 
     def _is_value(self) -> bool:
-        """Whether a value comes next, where a stroke begins a pattern and divides nothing."""
+        """Return whether a value comes next, where a slash begins a pattern and does not divide."""
         return not self._tokens or (self._tokens[-1][0] == "sign" and self._tokens[-1][1] not in (")", "]", "}"))
 
     def whole(self) -> Node:
@@ -213,7 +213,7 @@ _LEVELS = (("||",), ("&&",), ("===", "!==", "==", "!="), (">=", "<=", ">", "<"),
 
 
 def value(node: Node, given: Mapping[str, Any], budget: RenderingBudget) -> Any:
-    """What an expression is over some names; None for what is not there. Raises TemplateError, without a line."""
+    """Return the value of an expression over some names; None if absent. Raises TemplateError, without a line."""
     budget.step(1, 0)
     kind = node[0]
     if kind == "name":

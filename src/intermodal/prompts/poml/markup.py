@@ -16,7 +16,7 @@ _ATTRIBUTE = re.compile(r"([\w:.\-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 
 @dataclass
 class Element:
-    """A tag with what is in it. ``line``: of the tag, from 1."""
+    """A tag with its contents. ``line``: of the tag, from 1."""
 
     tag: str
     attrs: dict[str, str] = field(default_factory=dict)

@@ -44,7 +44,7 @@ class PomlTemplate:
         return with_history(tuple(self._laid_out(expansion, markup)), history)
 
     def output(self, values: Mapping[str, Any]) -> Output:
-        """The output that the document says, of these values."""
+        """Return the output that the document requests, with these values."""
         expansion, _ = self._expanded(values)
         return output_of(self.path, expansion.schema, expansion.schema_line)
 

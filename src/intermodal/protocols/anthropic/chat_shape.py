@@ -55,7 +55,9 @@ class _Message(msgspec.Struct):
 
 
 class _Output(msgspec.Struct, forbid_unknown_fields=True):
-    """What goes on of ``output_config``: the effort as it came, and a schema as the host can be held to it."""
+    """The part of ``output_config`` that is forwarded: the effort unchanged, and a schema in a form that the host can
+    enforce.
+    """
 
     effort: str | None = None
     format: dict[str, Any] | None = None
@@ -103,13 +105,13 @@ class _Reader:
 
     def message(self, message: _Message) -> bool:
         blocks = message.content
-        if message.role == self._last:  # two that are one everywhere else: the executor puts them together
+        if message.role == self._last:  # two messages of one role are one everywhere else: the executor merges them
             return False
         self._last = message.role
         if isinstance(blocks, str):
             done = self._words(message.role, blocks)
         else:
-            # Results come first: they are a message of their own everywhere else.
+            # Results come first: everywhere else they are a message of their own.
             results = [block for block in blocks if block.type == "tool_result"]
             rest = [block for block in blocks if block.type != "tool_result"]
             done = all(map(self._result, results)) and all(self._block(message.role, block) for block in rest)

@@ -15,7 +15,7 @@ from intermodal.protocols.framing.surrogates import loads_with_surrogates, witho
 from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import map_reason
 
-UNCOUNTED = dumps(write_usage(WireUsage()))  # what clients get where a host counts nothing
+UNCOUNTED = dumps(write_usage(WireUsage()))  # the usage that clients get if a host reports none
 _NULL = b"null"
 _NEEDED = ("input_tokens", "output_tokens")
 
@@ -66,7 +66,7 @@ class AnthropicEvent(NamedTuple):
 
 
 def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """None for what is no message; then the codec says what it is."""
+    """Parse a reply; None if it is not a message: then the codec identifies it."""
     try:
         reply = _reply.decode(data)
         counted = bytes(reply.usage)
@@ -88,7 +88,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 
 
 def event_of(data: bytes) -> AnthropicEvent | None:
-    """None for what is no event, or an error."""
+    """Parse an event; None if it is not one, or is an error."""
     try:
         event = _reply.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -126,7 +126,7 @@ _EMPTY, _NOTHING = _Reply(), _Block()
 
 
 def counts_in(counts: AnthropicUsage, found: AnthropicEvent) -> tuple[WireUsage | None, bool]:
-    """What is known with this event's usage, too; and whether clients can be given that as it is."""
+    """Return the usage including this event's, and whether it can be passed to clients unchanged."""
     if found.usage == _NULL:
         return None, found.type != "message_start"
     tree = _any.decode(found.usage)

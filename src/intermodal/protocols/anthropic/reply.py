@@ -67,7 +67,7 @@ class AnthropicDecoder(ReplyDecoder):
             self._out.append(
                 ToolCallDelta(index=call, id=as_text(block.get("id")), name=as_text(block.get("name")), arguments=said)
             )
-        elif kind:  # thinking that is not shown, and what tools of the vendor's own did
+        elif kind:  # hidden reasoning, and results of the vendor's own tools
             self._out.append(OpaqueBlock(wire="anthropic", body=dumps(block).decode()))
 
     def _read_delta(self, index: int, delta: Mapping[str, Any]) -> None:
@@ -103,8 +103,9 @@ class AnthropicUsage:
         self._tier = ""
 
     def add(self, usage: Any) -> WireUsage | None:
-        """Add a usage object; return what is known with it, None where nothing is. ``input_tokens`` excludes cached
-        tokens."""
+        """Add a usage object; return the sum so far, None if nothing is known. ``input_tokens`` excludes cached
+        tokens.
+        """
         found = as_mapping(usage)
         details, kept = as_mapping(found.get("output_tokens_details")), as_mapping(found.get("cache_creation"))
         self._tier = as_text(found.get("service_tier")) or self._tier

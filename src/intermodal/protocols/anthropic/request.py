@@ -1,7 +1,7 @@
 """Anthropic's messages. Request: ``encode_request``; reply: ``Decoder``.
 
 Source: Anthropic's API reference for ``POST /v1/messages``, its guide to version 2026-10-21 (which refuses temperature
-and top_p; whoever wants them is sent the version before) and the types of its published SDK.
+and top_p; requests with these are sent with the version before) and the types of its published SDK.
 ``decode_request(b"".join(encoded.segments)) == normalise(call, host)`` always.
 """
 
@@ -63,7 +63,7 @@ OWN = "anthropic"  # of content.Opaque
 PATH = "/messages"
 VERSION = "2026-10-21"
 SAMPLED = "2023-06-01"  # the previous version, the last to take temperature, top_p and top_k
-MAX_TOKENS = 4096  # where no limit is set: the API requires one, and every model takes this
+MAX_TOKENS = 4096  # the default limit: the API requires one, and every model accepts this
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 QUIRKS: Mapping[str, str] = {
     "no_documents": "document blocks are refused",
@@ -108,7 +108,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
 
 
 def _mark(settings: dict[str, Any], call: ChatCall) -> None:
-    """Mark what is to be kept: a mark stands on the last block of what it is about."""
+    """Mark a prefix for caching: the mark is on its last block."""
     for place, ttl in call.cache:
         mark = {"cache_control": {"type": "ephemeral", **({"ttl": ttl} if ttl else {})}}
         if place == "request":

@@ -114,7 +114,7 @@ def _read_media_part(block: Any) -> WirePart:
 
 
 def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    """What is to be kept, as far as it ends where something ends: a mark inside of it has no place in our words."""
+    """Return cache marks that end a prefix we can express: one inside a block cannot be."""
     system, messages = tree.get("system"), tree.get("messages")
     content = messages[-1]["content"] if messages else ""
     places: tuple[tuple[str, Any], ...] = (
@@ -167,7 +167,7 @@ def _read_message(message: Any) -> Iterator[WireMessage]:
         return
     blocks = require_list(content, "content")
     results = [block for block in blocks if block["type"] == "tool_result"]
-    shown: list[WirePart] = []  # media that came with results: what the user says next holds them
+    shown: list[WirePart] = []  # media of tool results: the user's next message holds them
     if results:
         yield WireMessage(role="tool", parts=tuple(_read_result(block, shown) for block in results))
     rest = [part for block in blocks if block["type"] != "tool_result" for part in _read_block(block, role)]
@@ -201,12 +201,12 @@ def _read_block(block: Any, role: Role) -> Iterator[WirePart]:
         yield Reasoning(text=block["thinking"], signature=block.get("signature") or "")
     elif role != "assistant":
         raise ValueError(f"a block of type {quote_value(kind)} is not read here: send what it says as text")
-    else:  # thinking that is not shown, what tools of the vendor's own did: theirs to understand
+    else:  # hidden reasoning, and results of the vendor's own tools: only the vendor reads them
         yield Opaque(wire="anthropic", body=dumps(block).decode())
 
 
 def _read_document(block: Any) -> Iterator[WirePart]:
-    """What is told about it stands before it; so does a title, where it has no name to bear it."""
+    """Remarks precede the document; so does a title, if there is no name to hold it."""
     title, about = (
         require_text(block.get("title") or "", "a title"),
         require_text(block.get("context") or "", "a context"),
@@ -268,7 +268,7 @@ class AnthropicStreamEncoder:
         if not self._begun:
             self._begun = True
             empty: dict[str, Any] = {"content": [], "stop_reason": None, "stop_sequence": None}
-            usage = {"input_tokens": 0, "output_tokens": 0}  # not known yet: the totals come with the end
+            usage = {"input_tokens": 0, "output_tokens": 0}  # not known yet: the last event has the totals
             yield {"type": "message_start", "message": {**self._head, **empty, "usage": usage}}
 
     def _events(self, event: WireEvent) -> Iterator[dict[str, Any]]:

@@ -106,7 +106,7 @@ def parse_failed_reply(status: int, body: bytes | Mapping[str, Any]) -> FailedRe
         tree = tree[0]
     top: Mapping[str, Any] = tree if isinstance(tree, Mapping) else {}
     error = top.get("error") or top.get("detail") or top.get("errors") or top
-    if isinstance(error, list) and error:  # FastAPI: the first error; never its "input", which is our request
+    if isinstance(error, list) and error:  # FastAPI: the first error; never its "input", which repeats our request
         error = error[0]
     if isinstance(error, str):  # LM Studio, Ollama
         tokens, limit = _numbers({}, error)
@@ -167,7 +167,7 @@ def _status(status: int, top: Mapping[str, Any], inner: Mapping[str, Any]) -> in
 
 
 _NUMBERS = (
-    # (tokens asked, limit): llama.cpp; Gemini; Anthropic; OpenAI and vLLM (limit first); LM Studio
+    # (tokens of the request, limit): llama.cpp; Gemini; Anthropic; OpenAI and vLLM (limit first); LM Studio
     re.compile(r"\((?P<tokens>\d[\d,]*) tokens\) exceeds the available context size \((?P<limit>\d[\d,]*)"),
     re.compile(r"token count \((?P<tokens>\d[\d,]*)\) exceeds the maximum.{0,40}\((?P<limit>\d[\d,]*)\)"),
     re.compile(r"too long: (?P<tokens>\d[\d,]*) tokens > (?P<limit>\d[\d,]*)"),
@@ -192,7 +192,7 @@ def _numbers(inner: Mapping[str, Any], message: str) -> tuple[int | None, int | 
 # ---- quoting ------------------------------------------------------------------------
 
 _HIDE: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"""['"]input['"]\s*:.*""", re.DOTALL), "…"),  # pydantic echoes what it was given
+    (re.compile(r"""['"]input['"]\s*:.*""", re.DOTALL), "…"),  # pydantic repeats its input
     (re.compile(r"data:[\w/+.-]+;base64,\S*"), "(media)"),
     (re.compile(r"\b(bearer|basic)\s+\S+", re.IGNORECASE), r"\1 (hidden)"),
     (re.compile(r"\b(sk|pk|rk|key|gsk|xai|hf)[-_][\w*.-]{6,}|\bAIza[\w*-]{6,}"), "(hidden)"),

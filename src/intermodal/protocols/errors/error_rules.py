@@ -1,10 +1,9 @@
-"""What a failed reply means, as a table: (status, code, text) -> error, whether a retry may follow, whether it is
+"""The meaning of a failed reply, as a table: (status, code, text) -> error, whether a retry may follow, whether it is
 billed.
 
-Status and code decide wherever they suffice. Some servers say what matters only in prose (llama.cpp answers an image
+Status and code decide wherever they suffice. Some servers report the cause only in prose (llama.cpp answers an image
 that it cannot take with a plain 500), so those sentences are rows too, each with the products that write them. The
-first matching row decides; what follows from ``retry`` is in ``executor/attempt/retry.py``. ``docs/reliability.md``
-shows this table.
+first matching row decides; ``executor/attempt/retry.py`` acts on ``retry``. ``docs/reliability.md`` shows this table.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from intermodal.errors import Billing, Retry
 
 
 class SchemaRefused(errors.CallError):
-    """The endpoint cannot enforce this schema, and said so before it wrote anything."""
+    """The endpoint cannot enforce this schema, and reported it before it wrote anything."""
 
     code = "schema_refused"
-    _retry = "never"  # asked for in words instead, by the same endpoint
+    _retry = "never"  # the schema goes into the prompt instead, for the same endpoint
     _billing = "free"
 
 
@@ -41,7 +40,7 @@ class FailedReply(Value, frozen=True):
     words: str = ""
     tokens: int | None = None
     limit: int | None = None
-    delay: float | None = None  # seconds to wait, where the body says it and not a header
+    delay: float | None = None  # seconds to wait, stated in the body instead of a header
     charged: bool = False  # the body counts tokens that were used
 
 
@@ -103,7 +102,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         error=errors.CredentialsRefused, what=_NO_CREDIT, todo=_BILLING, by="Anthropic (400)",
         statuses=frozenset({400, 403}), words=r"credit balance is too low|specified api usage limits",
     ),
-    # ---- refusals of content: the reason is passed on, nobody else is asked
+    # ---- refusals of content: the reason is passed on, no other host is called
     ErrorRule(
         error=errors.ContentRefused, what="refused for its content policy",
         by="OpenAI, Azure OpenAI, OpenRouter (403)", billing="free",
@@ -143,7 +142,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         words=r"image_url is only supported by|not support(ed)? .{0,20}(image_url|input_audio)"
         r"|unknown variant .?(image_url|input_audio|video_url|file)|messages\S* ?content must be a string",
     ),
-    # ---- a schema that cannot be forced: asked for in words instead
+    # ---- a schema that cannot be forced: it goes into the prompt instead
     ErrorRule(
         error=SchemaRefused, what="cannot be held to this schema", todo="use a simpler schema",
         by="Anthropic, Gemini, llama.cpp, OpenAI, vLLM", statuses=frozenset({400, 422}),
@@ -151,7 +150,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         words=r"json.?schema|grammar|response_format|guided decoding|structured output"
         r"|output_config\.format|response_?schema|text\.format",
     ),
-    # ---- size: the same again is refused again
+    # ---- size: the same request would be refused again
     ErrorRule(
         error=errors.ContextExceeded, what="the request is longer than the endpoint takes", todo=_SHORTER,
         by="OpenAI, llama.cpp, Anthropic, vLLM, Gemini, Ollama, LM Studio", statuses=_TOO_LONG,
@@ -186,7 +185,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         statuses=frozenset({400}), words=r"api key not valid|api key expired",
     ),
     # ---- too fast
-    ErrorRule(  # its RetryInfo says some seconds all the same
+    ErrorRule(  # its RetryInfo states a few seconds nevertheless
         error=errors.RateLimited, what="has answered all that this account may ask it in a day", retry="reroute",
         by="Gemini, OpenRouter, OpenAI", todo="wait until tomorrow, or allow another host", statuses=frozenset({429}),
         words=r"perday|per-day|per day",
@@ -237,8 +236,8 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
     ErrorRule(error=errors.CallError, what="refused the request", retry="never", billing="free"),
 )  # fmt: skip
 
-# Types that stand for a status, for errors inside a 200 and within a stream: OpenAI's, Anthropic's, Gemini's (gRPC's),
-# llama.cpp's, vLLM's words, in lower case.
+# Error types that imply a status, for errors inside a 200 and within a stream: OpenAI's, Anthropic's, Gemini's
+# (gRPC's), llama.cpp's, vLLM's, in lower case.
 STATUS_BY_CODE = {
     "invalid_request_error": 400, "badrequesterror": 400, "authentication_error": 401, "billing_error": 402,
     "permission_error": 403, "not_found_error": 404, "notfounderror": 404, "request_too_large": 413,
@@ -251,7 +250,7 @@ STATUS_BY_CODE = {
     "deadline_exceeded": 504,
 }  # fmt: skip
 
-# What cannot be taken, by the word for it that comes first.
+# Kinds that a host does not accept, by the first word that names one.
 MODALITY_PATTERNS: tuple[tuple[str, str], ...] = (
     (r"\baudio|input_audio|transcriptions", "audio"),
     (r"\bvideo", "video"),

@@ -48,7 +48,7 @@ _ANSWERS: Mapping[type[BaseException], tuple[int, str, str]] = {
 }
 
 
-# Statuses by which a host calls the request itself wrong: the client can correct it, a retry cannot.
+# Statuses with which a host rejects the request itself: the client can correct it, a retry cannot.
 _WRONG = frozenset({400, 422})
 
 # Refusals of the server itself: types of either family by status, where they are not invalid_request_error.
@@ -155,7 +155,7 @@ class RunEventEncoder:
 
     def __init__(self, about: Callable[[events.Finished], Mapping[str, Any]] | None = None) -> None:
         self._usage = WireUsage()
-        self._spoken = set[str]()  # steps that say the answer aloud, which count nothing of it
+        self._spoken = set[str]()  # steps that speak the answer, whose usage does not count here
         self._about = about
 
     def feed(self, event: events.Event) -> list[WireEvent]:

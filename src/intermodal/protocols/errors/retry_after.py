@@ -1,4 +1,4 @@
-"""How long a host asks to wait: ``retry-after`` in every form, vendors' own headers, and the text of an error."""
+"""The wait that a host requests: ``retry-after`` in every form, vendors' own headers, and the text of an error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from intermodal.content import Value
 
-MAX_RETRY_AFTER = 86_400.0  # seconds; more is said to be this
+MAX_RETRY_AFTER = 86_400.0  # seconds; a longer wait is cut to this
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?inf(?:inity)?)\s*(ms|s)?\s*", re.IGNORECASE)
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -17,7 +17,8 @@ _TRY_AGAIN = re.compile(r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?(?:m
 
 
 class ResetHeader(Value, frozen=True):
-    """A header that says when a rate limit resets. It counts where ``left`` is absent or says that nothing remains.
+    """A header with the time at which a rate limit resets. It counts if ``left`` is absent or states that nothing
+    remains.
 
     ``form``: "duration" (6m0s, 250ms, or a bare number of seconds), "moment" (RFC 3339), "epoch" (ms since 1970).
     """
@@ -58,7 +59,7 @@ RESET_HEADERS: tuple[ResetHeader, ...] = (
 
 
 def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:
-    """Return the seconds to wait, from 0 to a day; None where the server says nothing usable or nothing in the future.
+    """Return the seconds to wait, from 0 to a day; None if the server states nothing usable or nothing in the future.
 
     ``now``: seconds since the epoch at which the reply was received, for a date in a reply without a ``date`` header.
     ``retry-after-ms`` outranks ``retry-after``, which outranks the reset of an exhausted limit.

@@ -29,7 +29,7 @@ def web_page_error(endpoint: str, status: int = 200) -> errors.CallError:
 
 
 def markup_error(endpoint: str, status: int = 200) -> errors.CallError:
-    """Return the error for a reply whose body is markup, whatever its headers say."""
+    """Return the error for a reply whose body is markup, whatever its headers claim."""
     return _error("answered with markup, as of a web page, and not as a model's server does", endpoint, status)
 
 

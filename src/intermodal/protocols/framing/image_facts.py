@@ -19,7 +19,7 @@ _ENDS = {"image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9"}  # the last 
 _LAST = 16  # characters of base64, whole groups of four, in which an end has room
 _LOOKED_AT = 64 << 10  # characters of base64 in which a size must be found
 _SLICE = 1 << 18  # characters of base64 that are read at once for the digest: whole groups of four
-_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: what every decoder reads
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended, progressive: supported by every decoder
 _ORIENTATION = 0x0112
 _MOST = 1 << 16  # pixels a side
 
@@ -58,13 +58,13 @@ def image_in_base64(coded: memoryview, media_type: bytes) -> ImageFacts | None:
         if found is None or found[0].encode() != media_type:
             return None
         if not pybase64.b64decode(coded[-_LAST:], validate=True).endswith(_ENDS[found[0]]):
-            return None  # cut, or with something after it: the worker sees which
+            return None  # truncated, or with trailing data: the worker examines it
         digest, size = hashlib.sha256(), 0
         for start in range(0, len(coded), _SLICE):
             piece = pybase64.b64decode(coded[start : start + _SLICE], validate=True)
             digest.update(piece)
             size += len(piece)
-    except ValueError:  # it says so in its own words, later
+    except ValueError:  # it reports that itself, later
         return None
     if size != len(coded) // 4 * 3 - (bytes(coded[-2:]).count(b"=")):
         return None  # padded in the middle
@@ -77,7 +77,7 @@ def _size(data: bytes) -> tuple[str, int, int] | None:
 
 
 def _png(data: bytes) -> tuple[str, int, int] | None:
-    """Up to the first pixels: an animation (acTL) says so before them."""
+    """Return type and size of a PNG, read up to its pixels: an animation (acTL) is declared before."""
     at = len(_PNG)
     wide = high = 0
     while at + 8 <= len(data):
@@ -108,7 +108,7 @@ def _jpeg(data: bytes) -> tuple[str, int, int] | None:
 
 
 def _upright(exif: bytes) -> bool:
-    """Whether nothing says that the picture is to be turned."""
+    """Return whether the EXIF data requests no rotation."""
     order = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
     if order is None:
         return False

@@ -118,7 +118,7 @@ def loads(data: bytes | str) -> Any:
 
 
 def utf8_error(data: bytes | str) -> str:
-    """Return what is wrong with bytes that are not UTF-8, and what to do; "" for valid text."""
+    """Return the error in bytes that are not UTF-8, and the fix; "" for valid text."""
     try:
         if not isinstance(data, str):
             str(data, "utf-8")
@@ -154,7 +154,7 @@ def has_valid_counts(usage: Mapping[str, Any], names: Iterable[str] = ()) -> boo
 
 
 def as_mapping(value: Any) -> Mapping[str, Any]:
-    """Return the value if it is an object, else an empty one: hosts omit what they do not know."""
+    """Return the value if it is an object, else an empty one: hosts omit unknown fields."""
     return value if isinstance(value, Mapping) else {}
 
 

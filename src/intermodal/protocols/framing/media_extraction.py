@@ -1,7 +1,7 @@
 """Cut large media out of a JSON body, so that a parser reads the small rest.
 
 A parser visits a picture letter by letter (0.9 ms a megabyte, during which no other client is served); finding its end
-takes a thirtieth of that. Each picture is replaced by a name that nobody can guess, in base64 too.
+takes a thirtieth of that. Each picture is replaced by an unguessable name, in base64 too.
 
 The rest means the same as the whole: base64 holds neither backslash nor quote, so the first quote after it ends its
 string. Everything that was cut out must turn out to be a picture with valid base64; if anything is not (words that
@@ -20,7 +20,7 @@ _DIGITS = 8
 _LENGTH = len(_NAME) + _DIGITS  # whole groups of four
 LEAST = 4 << 10  # letters of base64 that are worth it
 _MARK = b";base64,"
-_HEAD = 64  # letters in which a data URI says that base64 follows
+_HEAD = 64  # characters within which a data URI states that base64 follows
 _CODED = re.compile(rb"[A-Za-z0-9+/]{256}")  # no language writes so
 
 
@@ -59,7 +59,7 @@ class ExtractedBody:
         return self._media[number]
 
     def stands_in(self, word: str) -> bool:
-        """Whether a word stands for something that was lifted."""
+        """Return whether a word is the placeholder of extracted media."""
         return word.startswith(_WORD)
 
     def whole(self, text: memoryview) -> list[memoryview]:

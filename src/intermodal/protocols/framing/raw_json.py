@@ -57,6 +57,6 @@ def _named(name: str) -> bytes:
 
 
 def add_run_metadata(counted: bytes, about: bytes) -> bytes:
-    """Usage as it came, and in it what is told of the run."""
+    """Return the usage unchanged, with the run metadata in it."""
     inside = counted.strip()[1:-1].strip()
     return b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"

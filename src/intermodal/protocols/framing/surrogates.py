@@ -128,7 +128,7 @@ class EventSurrogateJoiner:
 
     def __init__(self) -> None:
         self._halves = SurrogateJoiner()
-        self._of: _Piece | None = None  # an event like the one whose half is held
+        self._of: _Piece | None = None  # an event of the stream with the held half
 
     @property
     def held(self) -> bool:

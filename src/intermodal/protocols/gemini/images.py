@@ -30,7 +30,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
         {"inlineData": {"mimeType": image.media_type, "data": Base64(image.data)}} for image in call.images
     ]
     parts.append({"text": valid_utf8(call.prompt)})
-    # Some of these models answer with words beside the picture, and refuse to be asked for the picture alone.
+    # Some of these models answer with text beside the picture, and refuse requests for the picture alone.
     config: dict[str, Any] = {"responseModalities": ["TEXT", "IMAGE"]}
     if call.seed is not None:
         config["seed"] = call.seed
@@ -49,7 +49,7 @@ def decode_reply(body: bytes, endpoint: str, *, headers: Mapping[str, str] | Non
     tree = parse_reply(body, endpoint, headers)
     candidate = as_mapping(next(iter(as_list(tree.get("candidates"))), {}))
     parts = [as_mapping(part) for part in as_list(as_mapping(candidate.get("content")).get("parts"))]
-    # What it thought may hold sketches; they are not the picture.
+    # Its reasoning may hold sketches, which are not the picture.
     inline = [
         as_mapping(part.get("inlineData")) for part in parts if part.get("inlineData") and not part.get("thought")
     ]

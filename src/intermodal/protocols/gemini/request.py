@@ -181,7 +181,7 @@ def _config(call: ChatCall) -> dict[str, Any]:
 
 def _contents(messages: tuple[WireMessage, ...], host: Host) -> Iterator[dict[str, Any]]:
     """Return the contents. Tool results belong to the user, and the user's next message is merged into theirs."""
-    called: dict[str, str] = {}  # id of a call -> what was called, which a result must name
+    called: dict[str, str] = {}  # id of a call -> the name of its function, which a result must state
     results: list[Any] = []
     for message in messages:
         if message.role == "tool":

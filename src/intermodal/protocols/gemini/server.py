@@ -75,7 +75,7 @@ def _read_content(content: Any) -> Iterator[WireMessage]:
         yield WireMessage(role="assistant", parts=tuple(part for given in parts for part in _read_said(given)))
         return
     results = tuple(_read_result(part["functionResponse"]) for part in parts if "functionResponse" in part)
-    # Media that came with a result stand in what the user says next.
+    # Media of a result go into the user's next message.
     beside = [part for given in parts for part in (given.get("functionResponse") or {}).get("parts") or ()]
     shown = tuple(_read_shown(part) for part in (*beside, *parts) if "functionResponse" not in part)
     if results:

@@ -15,8 +15,8 @@ from intermodal.protocols.framing.json_body import as_mapping, as_text, dumps, l
 
 OWN = "gemini"  # of content.Opaque
 FIELD = "thoughtSignature"
-# For calls that another model made, or whose signature is lost: the same page's "FAQs", and Google Cloud's of that name
-# (https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures), give this word for it.
+# For calls by another model, or with a lost signature: the same page's "FAQs", and Google Cloud's page of that name
+# (https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures), give this value.
 PLACEHOLDER = "skip_thought_signature_validator"
 
 

@@ -35,7 +35,7 @@ def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedCha
 
 def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> ParsedChat | None:
     fields, model, stream = opened
-    stream = stream or bytes(fields.get("stream", b"null")) == b"null"  # which is what is not said
+    stream = stream or bytes(fields.get("stream", b"null")) == b"null"  # null, the default
     given = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded)
 
     def seen(image: CodedImage) -> ImageFacts | None:

@@ -49,7 +49,7 @@ _reply = msgspec.json.Decoder(_Reply)
 
 
 def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """None for what is no reply, or an unusual one, or an error; then the codec says which."""
+    """Parse a reply; None if it is not one, is unusual, or is an error: then the codec identifies it."""
     try:
         reply = _reply.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -74,7 +74,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 
 
 def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
-    """A reply, with the model's name as the client has it and what is told of the run beside its counts."""
+    """Return a reply with the client's name of the model, and the run metadata beside its counts."""
     usual = {"prompt_eval_count": b"0", "eval_count": b"0"}
     fields: dict[str, Any] = {**usual, **split_object(data), "model": dumps(model), "intermodal": about}
     if "total_duration" not in fields:

@@ -1,4 +1,4 @@
-"""The reply of Ollama's chat: lines of JSON of which the last says ``done``, or that line alone."""
+"""The reply of Ollama's chat: lines of JSON of which the last has ``done``, or that line alone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ FINISH_REASONS: Mapping[str, str] = {"stop": "stop", "length": "length", "": "st
 
 
 class OllamaDecoder(ReplyDecoder):
-    """Decodes a reply. It properly ends with the line that says ``done``; an error after the start is a line with
-    status 200."""
+    """Decodes a reply. It properly ends with the line that has ``done``; an error after the start is a line with status
+    200.
+    """
 
     def __init__(self, endpoint: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(endpoint, headers=headers)

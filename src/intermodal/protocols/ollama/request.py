@@ -200,7 +200,7 @@ def _check(call: ChatCall, host: Host) -> None:
 
 
 def _messages(messages: Iterable[WireMessage]) -> Iterator[dict[str, Any]]:
-    called: dict[str, str] = {}  # id of a call -> what was called; old versions know a result by that alone
+    called: dict[str, str] = {}  # id of a call -> the name of its function; old versions identify a result by it alone
     for message in messages:
         tree: dict[str, Any] = {"role": message.role, "content": ""}
         for part in message.parts:

@@ -32,6 +32,6 @@ def read_embed(body: bytes) -> EmbeddingRequest:
 
 def write_embed(vectors: Sequence[Sequence[float]], name: str, tokens: int, about: Mapping[str, Any]) -> bytes:
     """Return the reply: the vectors in the order of the texts, and the tokens of all of them."""
-    rows = [Raw(dumps(list(row))) for row in vectors]  # one by one: whoever encodes holds the interpreter
+    rows = [Raw(dumps(list(row))) for row in vectors]  # one by one: the encoder holds the interpreter lock
     counts = {**duration_fields(about), "prompt_eval_count": tokens}
     return dumps({"model": name, "embeddings": rows, **counts, "intermodal": about})

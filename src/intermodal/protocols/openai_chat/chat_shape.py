@@ -1,7 +1,7 @@
 """Parse chats of OpenAI's clients, as far as the direct path needs: sizes, and where large parts are. No copies.
 
-``None`` means that the chat is not for the direct path, for whatever reason: the executor reads it again and reports
-what is wrong.
+``None`` means that the chat is not for the direct path, for whatever reason: the executor parses it again and reports
+any error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEPT = (
     *(name for name in passthrough_fields("openai") if name not in IDENTIFIERS),
 )  # fmt: skip
 _TAKEN = direct_fields("openai")
-# What is not named here does not go on: a message is passed on as it came, and nobody looked at the rest of it.
+# A field that is not listed is not passed on: a message goes on as it came, and the rest of it was not inspected.
 
 
 class _Function(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,8 +1,8 @@
 """Recognise stream chunks that differ from an earlier chunk in their words only. Most chunks of a stream do.
 
-A string of JSON without quotes, backslashes and control characters says just itself. So a chunk that begins and ends
-with the same bytes as an earlier one carries the words between them and nothing else new. Comparing takes a third of
-the time of parsing.
+A JSON string without quotes, backslashes and control characters represents itself. So a chunk that begins and ends with
+the same bytes as an earlier one carries the text between them and nothing else new. Comparing takes a third of the time
+of parsing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ChunkTemplate:
         self._least = len(before) + len(after)
 
     def words(self, event: bytes) -> str | None:
-        """What a chunk like it says; None for one that is not."""
+        """Return the text of a chunk that matches the template; None for any other."""
         if event[: self._start] != self._before or event[self._end :] != self._after or len(event) < self._least:
             return None
         try:
@@ -40,7 +40,7 @@ class ChunkTemplate:
 
 
 def chunk_template_of(event: bytes, piece: ReplyChunk) -> ChunkTemplate | None:
-    """Of a chunk in one line of data that says words and nothing else; None where that is not plain to see."""
+    """Return the template of a chunk in one line of data with text alone; None if that is not evident."""
     said = piece.text.encode("utf-8", "surrogatepass") + b'"'
     for mark in _MARKS:
         at = event.find(mark + said)

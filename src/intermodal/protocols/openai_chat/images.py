@@ -38,7 +38,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     tree: dict[str, Any] = {
         "model": valid_utf8(call.model),
         "messages": [{"role": "user", "content": content}],
-        # A model that draws and does not write refuses to be asked for words as well.
+        # A model that draws and does not write refuses requests for text as well.
         "modalities": ["image", "text"] if call.writes else ["image"],
         "stream": False,
     }

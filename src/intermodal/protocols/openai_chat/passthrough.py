@@ -91,7 +91,7 @@ _counts = msgspec.json.Decoder(_Counts)
 
 
 def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """None for what is no reply of this kind, or an error; then the codec says which."""
+    """Parse a reply or chunk; None if it is not one, or is an error: then the codec identifies it."""
     try:
         reply = _reply.decode(data)
         if reply.usage is _UNSAID and (piece := _words(reply)) is not None:
@@ -112,7 +112,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     choice = reply.choices[0]
     said = choice.message or choice.delta or _NOTHING
     reason = choice.finish_reason or ""
-    if reason.lower() == "error":  # OpenRouter: the provider failed in the middle
+    if reason.lower() == "error":  # OpenRouter: the provider failed in mid-answer
         return None
     calls = tuple([
         (place if call.index is None else call.index, call.id or "", (call.function and call.function.name) or "")
@@ -133,7 +133,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 
 
 def _alive(said: _ChatMessage, text: str) -> bool:
-    """Whether it says anything (``executor/attempt/answer_state.py: says``)."""
+    """Return whether it has any content (``executor/attempt/answer_state.py: says``)."""
     thought = _thoughts(said)
     called = any(call.function and (call.function.name or call.function.arguments) for call in said.tool_calls or ())
     return bool(called or text.strip() or thought.strip() or (said.refusal or "").strip())
@@ -151,10 +151,10 @@ def of_choice(data: bytes, index: Any) -> bytes:
 
 
 def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:
-    """As ``read_usage`` has it, and whether it can go to a client as it came. What is written in the usual way is read
-    in a tenth of the time.
+    """Return the usage as ``read_usage`` does, and whether it can be passed to a client unchanged. Usage in the common
+    form is parsed in a tenth of the time.
 
-    Raises msgspec.MsgspecError for what is no object.
+    Raises msgspec.MsgspecError if it is not an object.
     """
     try:
         told = _counts.decode(counted)

@@ -50,7 +50,7 @@ class OpenAIChatDecoder(ReplyDecoder):
 
     def _read_reply(self, tree: Mapping[str, Any]) -> None:
         self._read_event(tree, "")
-        # A whole message is an answer though it does not say why it ended: nothing is missing from a whole document.
+        # A whole message is an answer even without a finish reason: nothing is missing from a complete document.
         if isinstance(as_mapping(self._ours(tree)).get("message"), Mapping):
             self.complete = True
 
@@ -82,7 +82,7 @@ class OpenAIChatDecoder(ReplyDecoder):
             return
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and (said := map_finish_reason(reason)):
-            if said == "error":  # OpenRouter: the provider failed in the middle
+            if said == "error":  # OpenRouter: the provider failed in mid-answer
                 self._fail("the provider failed in the middle of the answer")
                 return
             self.complete = True
@@ -142,7 +142,7 @@ class OpenAIChatDecoder(ReplyDecoder):
 
 
 def map_finish_reason(reason: str) -> str:
-    """Return OpenTelemetry GenAI's word for a finish reason where there is one; "" for a reason that says nothing."""
+    """Return OpenTelemetry GenAI's word for a finish reason if there is one; "" for an empty reason."""
     said = reason.lower()
     return "" if said in _UNSAID else map_reason(FINISH_REASONS, said)
 

@@ -66,7 +66,7 @@ DEFAULT_NAME = "document.pdf"  # a file part must have a name
 SPEECH_RATE = 24_000  # Hz, of pcm16: signed 16-bit, little-endian, mono
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 
-# What each word of Host.quirks means to this protocol.
+# The meaning of each word of Host.quirks for this protocol.
 QUIRKS: Mapping[str, str] = {
     "max_completion_tokens": "the length limit is called max_completion_tokens (OpenAI's reasoning models)",
     "no_stream_options": "stream_options is refused, so no usage comes with a stream",
@@ -265,7 +265,7 @@ def _part(part: WirePart, host: Host) -> dict[str, Any]:
     if isinstance(part, WireText):
         return {"type": "text", "text": part.text}
     if isinstance(part, WireImage):
-        # A data URI, never a URL: a host must not be made to fetch what a user names.
+        # A data URI, never a URL: a host must not be made to fetch an address of the user's.
         url = {"url": Base64(part.data, f"data:{part.media_type};base64,")}
         # "auto" is the default everywhere, and some servers refuse the field.
         return {"type": "image_url", "image_url": url if part.detail == "auto" else {**url, "detail": part.detail}}

@@ -46,7 +46,7 @@ def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     if not call.images:
         headers = (("content-type", "application/json"), ("accept", "application/json"))
         return EncodedRequest(path=PATH, headers=headers, segments=(dumps(fields),))
-    # Drawn from the content: the same call gives the same bytes, and no picture contains the hash of all.
+    # A digest of the content: the same call gives the same bytes, and no picture contains the hash of the whole.
     digest = hashlib.sha256()
     for image in call.images:
         digest.update(image.data)

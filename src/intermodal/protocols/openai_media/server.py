@@ -24,7 +24,7 @@ from intermodal.request import PictureFormat, Quality
 T = TypeVar("T")
 Encoding = Literal["float", "base64"]
 MAX_TEXTS = 2048  # of one request, as OpenAI has it
-MAX_SIDE = 16_384  # pixels of a picture; nobody draws as many
+MAX_SIDE = 16_384  # pixels of a picture; no model draws as many
 TRANSCRIPT_FORMATS = ("json", "text", "srt", "vtt", "verbose_json")
 _NAMES: Mapping[str, str] = {"count": "n", "negative": "negative_prompt"}
 _QUALITIES: Mapping[str, str] = {"": "", "auto": "", "standard": "", "hd": "high"}
@@ -39,7 +39,7 @@ class EmbeddingRequest(msgspec.Struct, frozen=True):
 
 
 def read_embedding_request(body: bytes) -> EmbeddingRequest:
-    """Return the request in a body. Raises ValueError for one that holds none, or asks for what is not supported."""
+    """Return the request in a body. Raises ValueError for an invalid one, or an unsupported option."""
 
     def read(tree: Mapping[str, Any]) -> EmbeddingRequest:
         texts, tokens = _inputs(tree["input"])
@@ -68,7 +68,7 @@ def _inputs(given: Any) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
 
 def write_embeddings(vectors: Sequence[Sequence[float]], name: str, encoding: str, usage: Mapping[str, Any]) -> bytes:
     """Return the reply: vectors in the order of the texts."""
-    rows = [  # one by one: whoever encodes holds the interpreter, and millions of numbers take a second
+    rows = [  # one by one: the encoder holds the interpreter lock, and millions of numbers take a second
         msgspec.Raw(dumps({"object": "embedding", "index": index, "embedding": _spelled(row, encoding)}))
         for index, row in enumerate(vectors)
     ]
@@ -85,7 +85,7 @@ def _packed(vector: Sequence[float]) -> str:
 
 
 def read_speech_request(body: bytes) -> SpeechCall:
-    """Return the call in a body. Raises ValueError for one that holds none, or asks for what is not supported."""
+    """Return the call in a body. Raises ValueError for an invalid one, or an unsupported option."""
 
     def read(tree: Mapping[str, Any]) -> SpeechCall:
         wanted: AudioFormat = require_one_of(tree.get("response_format") or "mp3", "response_format", ("mp3", "wav"))
@@ -105,7 +105,7 @@ def read_speech_request(body: bytes) -> SpeechCall:
 
 
 def read_image_request(body: bytes) -> ImageCall:
-    """Return the call in a body. Raises ValueError for one that holds none, or asks for what is not supported."""
+    """Return the call in a body. Raises ValueError for an invalid one, or an unsupported option."""
 
     return read_body(body, "a picture request", _image_call)
 

@@ -52,7 +52,7 @@ def encode_request(call: TranscriptionCall, host: Host) -> EncodedRequest:
         "language": "" if call.into else call.language,
         "prompt": call.prompt,
     }
-    # Drawn from the content: the same call gives the same bytes, and no recording contains its own hash.
+    # A digest of the content: the same call gives the same bytes, and no recording contains its own hash.
     boundary = hashlib.sha256(call.data).hexdigest()[:40]
     head = bytearray()
     for name, value in fields.items():

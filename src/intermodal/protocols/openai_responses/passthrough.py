@@ -16,8 +16,7 @@ from intermodal.protocols.openai_responses.reply import explains_end, finish_rea
 from intermodal.protocols.reply_chunk import ReplyChunk
 
 UNCOUNTED = dumps(server.write_usage(WireUsage()))
-# Letters of an id that nobody else has. Clients name what was said by it later, so that a short one, which may come
-# again, is not let through.
+# Characters of a unique id. Clients refer to the response by it later, so a short one, which may repeat, is replaced.
 OWN_ID = 20
 _NULL = b"null"
 _COUNTS = tuple(
@@ -28,7 +27,7 @@ _COUNTS = tuple(
     )
 )  # fmt: skip
 _NEEDED = ("input_tokens", "output_tokens", "total_tokens")
-# What clients count on, where a host leaves it out.
+# Fields that clients rely on, for hosts that omit them.
 _USUAL: Mapping[str, bytes] = {
     "object": b'"response"', "error": _NULL, "incomplete_details": _NULL, "instructions": _NULL, "metadata": b"{}",
     "parallel_tool_calls": b"true", "tool_choice": b'"auto"', "tools": b"[]", "temperature": _NULL, "top_p": _NULL,
@@ -64,7 +63,7 @@ class OutputItem(msgspec.Struct):
 
     @property
     def thoughts(self) -> list[OutputPart]:
-        """What was thought, in short or in full."""
+        """The reasoning, in summary or in full."""
         return [*(self.summary or ()), *(self.content or ())]
 
     @property
@@ -104,17 +103,17 @@ class ResponseObject(msgspec.Struct):
 
     @property
     def ended(self) -> bool:
-        """Whether it is at its end, and says why."""
+        """Whether the response has ended and states why."""
         return self.status is not None and explains_end(self.status, self._reason)
 
     @property
     def plain(self) -> bool:
-        """Whether clients find in it all that they fold an answer of."""
+        """Whether it has every field from which clients assemble an answer."""
         known = bool(self.id) and self.created_at is not None and self.status is not None
         return known and self.output is not None and all(item.plain for item in self.output)
 
     def counted(self) -> tuple[WireUsage | None, bytes]:
-        """What it counts, and the same as clients read it. Raises MsgspecError for counts that are none."""
+        """Return the usage, and the same in the client's format. Raises MsgspecError for invalid counts."""
         raw = bytes(self.usage)
         if not raw or raw == _NULL:
             return None, b""
@@ -139,12 +138,12 @@ _output = msgspec.json.Decoder(list[dict[str, Any]])
 
 
 def reply_of(data: bytes | msgspec.Raw) -> ResponseObject:
-    """Raises MsgspecError for what is no response."""
+    """Parse a response. Raises MsgspecError if it is not one."""
     return _reply.decode(data)
 
 
 def read(data: bytes | memoryview) -> ReplyChunk | None:
-    """None for what is no response, or an unusual one, or an error; then the codec says which."""
+    """Parse a response; None if it is not one, is unusual, or is an error: then the codec identifies it."""
     try:
         reply = _reply.decode(data)
         if reply.failed or not reply.ended or not reply.plain or reply.output is None:
@@ -168,18 +167,19 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 def finished(
     data: bytes | memoryview, model: str, counted: bytes, about: bytes, asked: Mapping[str, msgspec.Raw]
 ) -> bytes:
-    """A response, with the model's name and what was asked as the client has it, for the host was asked otherwise, and
-    what is told of the run beside its counts."""
+    """Return a response with the client's name of the model and request fields, since the host received different ones,
+    and the run metadata beside its counts.
+    """
     fields: dict[str, Any] = {**_USUAL, **split_object(data), **asked, "model": dumps(model)}
     fields["usage"] = add_run_metadata(counted, about)
     return join_object(fields)
 
 
 def begun(data: bytes | msgspec.Raw, model: str, asked: Mapping[str, msgspec.Raw]) -> bytes:
-    """One that has begun, in the same way."""
+    """Return a response that has begun, rewritten in the same way."""
     return join_object({**_USUAL, **split_object(data), **asked, "model": dumps(model)})
 
 
 def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
-    """What a response says, item by item, as clients may name them later."""
+    """Return the items of a response that clients may refer to later."""
     return [item for item in _output.decode(split_object(data)["output"]) if isinstance(item.get("id"), str)]

@@ -28,7 +28,7 @@ from intermodal.protocols.reply_decoder import (
 )
 
 OWN = "openai_responses"  # of content.Opaque
-ENDED = frozenset({"", "completed", "incomplete", "failed"})  # states of a response at its end; some servers say none
+ENDED = frozenset({"", "completed", "incomplete", "failed"})  # final states of a response; some servers omit the state
 _TEXT: Mapping[str, Callable[..., ReasoningDelta | RefusalDelta]] = {
     "response.reasoning_summary_text.delta": partial(ReasoningDelta, summary=True),
     "response.reasoning_text.delta": ReasoningDelta,

@@ -97,7 +97,7 @@ def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
         answer = response_schema(call.output, host)
         settings["text"] = {"format": {"type": "json_schema", **answer} if answer else {"type": "json_object"}}
     if call.tools:
-        # A tool is strict unless it says that it is not.
+        # A tool is strict by default.
         settings["tools"] = [
             {"type": "function", **function_definition(tool), "strict": tool.strict} for tool in call.tools
         ]

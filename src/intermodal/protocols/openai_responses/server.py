@@ -76,7 +76,7 @@ def _nothing_kept(name: str) -> Any:
 def decode_request(body: bytes, find: Callable[[str], Any] = _nothing_kept) -> ChatCall:
     """Return the call in a body. ``find`` returns the item of an earlier answer by its id.
 
-    Raises ValueError for a body that holds no call, and whatever ``find`` raises.
+    Raises ValueError for a body without a valid call, and whatever ``find`` raises.
     """
     return read_request(body, "a responses request", lambda tree: _read(tree, find), _NAMES)
 
@@ -216,7 +216,7 @@ def _read_part(part: Any, image: Image = image_from_url) -> WirePart:
 Keep = Callable[[Mapping[str, Any]], None]
 
 
-# Fields of a request that its response says again, each with how it begins where it is what it should be.
+# Fields of a request that its response repeats, each with the beginning of a valid value.
 _SAID_AGAIN: Mapping[str, bytes] = {
     "instructions": b'"', "metadata": b"{", "max_output_tokens": b"123456789", "temperature": b"0123456789",
     "top_p": b"0123456789", "tools": b"[", "tool_choice": b'"{', "parallel_tool_calls": b"tf",
@@ -342,8 +342,9 @@ class OpenAIResponsesStreamEncoder:
             yield self._of_item("response.function_call_arguments.delta", delta=event.arguments)
 
     def _opaque(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """A block of this wire's own, whole. What was thought aloud before it stands in it, under the id it began by:
-        clients do not take an item that ends as another."""
+        """Return a block of this protocol's own, whole. Visible reasoning before it is in it, under the id it began by:
+        clients reject an item that ends as another.
+        """
         if self._kind == "reasoning":
             yield from self._close_part()
             item = {**item, "id": self._item["id"]}

