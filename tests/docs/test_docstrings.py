@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import re
@@ -43,5 +44,16 @@ def test_files_and_folders_that_docstrings_name_exist() -> None:
         for path in SOURCE.rglob("*.py")
         for name in named.findall(path.read_text())
         if name.rstrip("/") not in ends
+    ]
+    assert not stale
+
+
+def test_files_that_the_docstring_of_a_folder_lists_are_in_it() -> None:
+    listed = re.compile(r"^([a-z_0-9]+\.py)\b", re.MULTILINE)
+    stale = [
+        f"{path.relative_to(SOURCE)}: {name}"
+        for path in SOURCE.rglob("__init__.py")
+        for name in listed.findall(ast.get_docstring(ast.parse(path.read_text())) or "")
+        if not (path.parent / name).is_file()
     ]
     assert not stale

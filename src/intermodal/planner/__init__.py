@@ -5,7 +5,7 @@ Numbers of single calls come from ``intermodal.cost_model``, the values of a fin
 
 planner.py             ``plan``: the order of it all      planning_case.py    the request as the planner reads it
 catalog_index.py       the catalog by groups of endpoints that every rule treats alike
-bundles.py             parts that share one conversion option
+part_bundles.py        parts that share one conversion option
 alternatives.py        every route; the Pareto frontier   speech_translation.py  the two kinds of translating routes
 session_affinity.py    staying with the endpoint of the last turn      exploration.py  trying unmeasured endpoints
 

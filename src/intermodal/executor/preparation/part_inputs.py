@@ -89,7 +89,7 @@ class InputPreparer:
         """Return a part as the last call gets it without a conversion."""
         facts = self._facts(index)
         if facts.kind == "text":
-            # The sender's own words are put in by assemble.py; a text file is data.
+            # The sender's own words are added by ``chat_messages``; a text file is data.
             if isinstance(self._parts[index], Text):
                 return ()
             return (TextInput(text=self._opened.text(index), label=label("Text", facts.name)),)

@@ -3,6 +3,6 @@
 routes.py               a route, its numbers, limits and peak memory
 assignment.py           one option per bundle, summed, and when its conversions are done
 call_demand.py          what the last call has to take, as its server counts
-final_call.py           the answer, its cost and time  image_generation.py    pictures that are drawn
+final_call_estimate.py  the answer, its cost and time  image_generation.py    pictures that are drawn
 voice.py, voice_selection.py   an answer spoken by a voice
 """
