@@ -24,8 +24,8 @@ def can_force(host: Host, closable: bool) -> bool:
     return host.forced_json and (closable or host.protocol not in CLOSED_OBJECT_PROTOCOLS)
 
 
-# How a schema reaches a model. "asked": in the prompt only; the answer is checked. "told": the host forces it, and the
-# prompt states it too. "forced": the host forces it and puts it into the prompt itself.
+# How a schema reaches a model. "asked": in our prompt only; the answer is checked. "told": the host forces it without
+# showing it to the model, and our prompt states it. "forced": the host forces it and shows it to the model itself.
 SchemaDelivery = Literal["asked", "told", "forced"]
 
 

@@ -56,7 +56,7 @@ def quota_error(refusal: QuotaRefusal) -> RequestRefused:
 
 
 def authenticate(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
-    """Return the key that a request presents. Raises Refused."""
+    """Return the key that a request presents. Raises RequestRefused."""
     try:
         found = ledger.access.who(head.headers)
     except StoreError:
@@ -73,7 +73,7 @@ async def billed_run(
     allowance: KeyAllowance, asked: GatewayRequest, plan: Plan, policy: Policy, events: AsyncGenerator[Event],
     tried: PriorAttempt | None = None,
 ) -> AsyncIterator[AsyncGenerator[Event]]:  # fmt: skip
-    """Yield the events of a run that the budgets admit, and settle its cost however it ends. Raises Refused.
+    """Yield the events of a run that the budgets admit, and settle its cost however it ends. Raises RequestRefused.
 
     ``allowance``: of the run; it has a reservation already, or gets one. ``tried``: an attempt made before the run.
     """
@@ -115,7 +115,8 @@ async def billed_run(
 async def free_call(
     ledger: QuotaManager | None, asked: GatewayRequest, claim: QuotaClaim
 ) -> AsyncIterator[Callable[[int], None]]:
-    """Admit a call that costs nothing by the key's rates, and yield what books the tokens that it took. Raises Refused.
+    """Admit a call that costs nothing by the key's rates, and yield what books the tokens that it took. Raises
+    RequestRefused.
 
     A call that ends otherwise took none that anybody knows of.
     """
@@ -352,7 +353,7 @@ async def begin_idempotent(
 ) -> quota_store.FirstUse | quota_store.StoredReply | None:
     """Register a request under its Idempotency-Key, or return the stored reply; None without such a key.
 
-    Raises Refused.
+    Raises RequestRefused.
     """
     name = asked.head.headers.get(IDEMPOTENCY_HEADER, "")
     if not name or asked.head.method != "POST":

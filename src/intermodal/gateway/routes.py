@@ -104,7 +104,7 @@ _NOT_SERVED: Mapping[str, str] = {
 
 
 def find_route(head: RequestHead) -> HttpRoute:
-    """Return the route of a request. Raises Refused, 404 or 405."""
+    """Return the route of a request. Raises RequestRefused, 404 or 405."""
     path = head.path
     if (door := ROUTES.get((head.method, path))) is not None and not path.endswith("/"):
         return door
@@ -132,7 +132,7 @@ def route_path(head: RequestHead) -> str:
 
 
 def check_metrics_access(head: RequestHead, key: VirtualKey, watching: str) -> None:
-    """Raise Refused unless the key may read this path.
+    """Raise RequestRefused unless the key may read this path.
 
     Keys made for metrics read nothing else. ``watching`` is ``[serve] metrics``; without keys this machine may read
     them.

@@ -69,7 +69,7 @@ def run_plan(
     """Return the events of a run within the key's budget, as a context manager.
 
     Leaving it, or a client that disconnects, ends the run, closes its resources and settles its cost. ``live``: the
-    client reads along. ``after``: the attempt made before the run. Raises Refused.
+    client reads along. ``after``: the attempt made before the run. Raises RequestRefused.
     """
     tried, given = after or (None, None)
     asked.served.planned(plan, live=live)

@@ -144,7 +144,7 @@ class Gateway:
     def screen(self, head: RequestHead) -> VirtualKey:
         """Return the key that a request presents, judged by its head alone.
 
-        Raises Refused. Without a valid key every path that is not public is refused, whether it exists or not.
+        Raises RequestRefused. Without a valid key every path that is not public is refused, whether it exists or not.
         """
         if head.sound:  # except by the caller's identity and by stopping
             key = ANONYMOUS if self.ledger is None else self._key_of(self.ledger, head)
@@ -174,7 +174,7 @@ class Gateway:
 
     @staticmethod
     def _key_of(ledger: QuotaManager, head: RequestHead) -> VirtualKey:
-        """Return the key of a head that was screened before. Raises Refused."""
+        """Return the key of a head that was screened before. Raises RequestRefused."""
         key = head.key
         if key is None or not ledger.access.still(key):
             key = head.key = authenticate(ledger, head)
@@ -307,7 +307,7 @@ class Gateway:
         return monotonic() - asked.since > RECHECK_SECONDS
 
     def _recheck_key(self, asked: GatewayRequest) -> None:
-        """Check the key again if it was checked a while ago. Raises Refused."""
+        """Check the key again if it was checked a while ago. Raises RequestRefused."""
         if self.ledger is not None and asked.key is not ANONYMOUS and self._is_key_stale(asked):
             asked.key = authenticate(self.ledger, asked.head)
 

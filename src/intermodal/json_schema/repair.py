@@ -40,7 +40,7 @@ def repair(text: str, begin: int, budget: StepBudget) -> tuple[str, int]:
 
     Raises:
         ValueError: it is cut off, or something in it has two readings.
-        BudgetExhausted, Cancelled: as ``table``.
+        BudgetExhausted, Cancelled: as ``read_json``.
     """
     if len(text) - begin > LONGEST:
         raise ValueError("it is too long to be put right")

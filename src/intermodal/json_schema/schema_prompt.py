@@ -1,4 +1,4 @@
-"""A schema in words, for the prompt of a model whose host constrains the output without telling the model.
+"""The text about a schema in a prompt: in words for hosts that force it without telling the model, as JSON for others.
 
 A host that constrains an answer by a grammar lets the model write nothing else and tells it nothing: neither what a
 field means nor which values exist. So the fields are named in one sentence, each with its description. Of some twenty

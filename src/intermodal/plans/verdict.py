@@ -49,7 +49,7 @@ class Judged(Value):
 
     @property
     def may_need(self) -> list[Aspect]:
-        """Return the losses of text or this route that may be needed; () if the needs are known."""
+        """Return the losses of text or this route that may be needed: all of them while the needs are unknown."""
         lost = {*self.as_text, *self.loses}
         return [aspect for aspect in ASPECTS if aspect in lost and (not self.told or aspect in self.unsure)]
 

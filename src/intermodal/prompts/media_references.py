@@ -123,7 +123,7 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def with_media(schema: Mapping[str, Any], value: Any, name: str, make: Make) -> Any:
-    """The value with media in place of what names them. Raises Misfit where the schema does not take it."""
+    """Return the value with media in place of their names. Raises SchemaMismatch if it does not fit the schema."""
     return _Walk(schema, make).put(schema, value, name, 0)
 
 

@@ -1,5 +1,4 @@
-"""A crash journal of attempts that are under way and have no row yet, in a memory-mapped file that outlives the
-process.
+"""The write-ahead journal of attempts under way without a row, in a memory-mapped file that outlives the process.
 
 A row that is on disk before anything is sent costs a millisecond. In direct mode, with thousands of calls a second, an
 attempt is noted here instead, in a microsecond. After ``kill -9`` the mapped file is as good as a row: the next process

@@ -74,7 +74,9 @@ class FakeProtocol:
     root: ClassVar[str] = "/v1"  # of base_url
 
     def understand(self, attempt: Attempt, found: RequestContents) -> bool:
-        """Fill in what arrived; whether a stream is wanted. Raises Refused, ValueError, KeyError or TypeError."""
+        """Fill in what arrived; whether a stream is wanted. Raises RequestRefused, ValueError, KeyError or
+        TypeError.
+        """
         raise NotImplementedError
 
     def limit(self, attempt: Attempt) -> int | None:

@@ -22,7 +22,7 @@ class Decompressor:
         self._with: zlib._Decompress | None = None  # made when the first byte is there
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the unpacked data, piece by piece. Raises Unreadable."""
+        """Yield the unpacked data, piece by piece. Raises DecompressionError."""
         if not data:
             return
         if self._with is None:

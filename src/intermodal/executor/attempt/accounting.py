@@ -75,7 +75,6 @@ def charge_answer(billed: float | None, estimated: Quantity, *, counted: bool) -
     """Return the charge of an attempt that ended with an answer, or with a refusal.
 
     Args:
-        began: when its time began.
         billed: USD by the reported usage (``settle``). estimated: USD as planned.
         counted: the usage covers the whole answer (``usage_is_complete``).
     """

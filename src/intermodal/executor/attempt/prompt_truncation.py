@@ -57,7 +57,7 @@ def detect_truncated_prompt(
 
 
 def minimum_tokens(texts: Iterable[str]) -> int:
-    """Tokens that these take in any vocabulary, and rather more than that.
+    """Return a lower bound of the tokens of some texts in any vocabulary.
 
     >>> minimum_tokens(["=" * 6000, "The total is 1,380,500 euros."])
     6

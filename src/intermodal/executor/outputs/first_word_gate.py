@@ -1,4 +1,7 @@
-"""Holds an answer back until its first visible word, so that a failed attempt can still be replaced."""
+"""Hold an answer back until its first visible word, so that a failed attempt can still be replaced.
+
+The direct path of the gateway does the same for streams in ``gateway/direct/upstream_response.py``.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class CommitGate:
         self._held: list[str | Thought] = []
 
     async def think(self, thought: Thought) -> None:
-        """Shown with the first word, and as it comes after that: one that was only thought may be another's turn."""
+        """Show reasoning as it comes after the first word, and hold it before: another endpoint may still answer."""
         if self.committed:
             await self._emit(thought)
         else:

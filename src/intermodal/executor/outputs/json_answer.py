@@ -55,7 +55,7 @@ def parse(text: str, schema: dict[str, Any], budget: StepBudget) -> ParsedAnswer
     it are left out; what is not JSON, or not what the schema asks for, is put right where it has one reading
     (``json_schema/repair.py``).
 
-    Raises BudgetExhausted where neither is decided within the budget, Cancelled, and what ``known_schema`` raises.
+    Raises BudgetExhausted where neither is decided within the budget, Cancelled, and what ``cached_schema`` raises.
     """
     try:
         values = _values(text, budget)
@@ -161,7 +161,7 @@ def fault(
 
 
 def unchecked(problem: BudgetExhausted, *, endpoint: str, step: str) -> errors.OutputUnchecked:
-    """Return the error that an answer is which takes too much work to be held against its schema."""
+    """Return the error for an answer whose check against its schema exceeds the bound of work."""
     return errors.OutputUnchecked(
         f"an answer came, and it cannot be said whether it fits the schema: {problem}",
         where=endpoint, todo="use a simpler schema, or ask for a shorter answer", step=step,

@@ -133,7 +133,7 @@ class DirectAttempt:
     async def go(self) -> Handover | None:
         """Answer. Failure where nothing was shown and the executor is to go on.
 
-        Raises Refused where the key's budget does not allow it.
+        Raises RequestRefused where the key's budget does not allow it.
         """
         if not self._may_ask() or self._explores():
             return Handover(None, None)

@@ -119,7 +119,7 @@ class DirectEngine:
     # ---- may it be taken? ----------------------------------------------------------------------
 
     async def ready(self, asked: GatewayRequest, dialect: ClientApi) -> MatchedChat | None:
-        """Return the matched chat if it may be direct. Raises Refused for an invalid option or name."""
+        """Return the matched chat if it may be direct. Raises RequestRefused for an invalid option or name."""
         tongue = self._tongue(dialect)
         if tongue is None:
             return None
@@ -175,7 +175,7 @@ class DirectEngine:
         return ADAPTERS.get(dialect.reads)
 
     def _policy(self, asked: GatewayRequest, chat: ParsedChat) -> Policy | None:
-        """Return the policy of the request; None if the executor must handle it. Raises Refused."""
+        """Return the policy of the request; None if the executor must handle it. Raises RequestRefused."""
         client = self._context.client
         asked.served.model = chat.model
         own = bytes(chat.fields["intermodal"]) if "intermodal" in chat.fields else b""
@@ -299,7 +299,7 @@ class DirectEngine:
     async def answer(self, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi) -> bool:
         """Answer a chat if its plan is direct. False: the executor is to go on, from ``asked.after`` if that is set.
 
-        Raises Refused where the key's budget does not allow it, and what planning raises.
+        Raises RequestRefused where the key's budget does not allow it, and what planning raises.
         """
         ready = await self.ready(asked, dialect)
         way = None if ready is None else ready.way or await self.learned(ready, asked)
@@ -313,7 +313,7 @@ class DirectEngine:
     ) -> Handover | None:
         """Answer. Failure where nothing was shown and the executor is to go on.
 
-        Raises Refused where the key's budget does not allow it.
+        Raises RequestRefused where the key's budget does not allow it.
         """
         passage = DirectAttempt(self._context, self, ready.chat, way, asked, reply)
         try:

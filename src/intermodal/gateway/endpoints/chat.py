@@ -95,7 +95,7 @@ async def plan_chat(
 ) -> PlannedChat:
     """Decode and plan a chat. ``exact``: for its own sizes, not those of its shape.
 
-    Raises Refused, ValueError and what planning raises.
+    Raises RequestRefused, ValueError and what planning raises.
     """
     fields = await body_fields(asked, context.limits)
     wishes = policy_overrides(asked.head.headers, fields)
@@ -153,7 +153,7 @@ def _media(call: ChatCall) -> int:
 
 
 def _check_results(call: ChatCall) -> None:
-    """Raise Refused for a tool result without its call, in OpenAI's words."""
+    """Raise RequestRefused for a tool result without its call, in OpenAI's words."""
     parts = [part for message in call.messages for part in message.parts]
     made = {part.id for part in parts if isinstance(part, ToolCall)}
     for part in parts:
@@ -182,7 +182,7 @@ def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefuse
 
 
 def _usage_wanted(options: msgspec.Raw | None) -> bool:
-    """Return True if ``stream_options`` asks for usage. Raises Refused if it is not an object."""
+    """Return True if ``stream_options`` asks for usage. Raises RequestRefused if it is not an object."""
     try:
         said = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
     except msgspec.DecodeError:

@@ -106,7 +106,7 @@ def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: 
 
 
 def policy_of(context: GatewayContext, asked: GatewayRequest, model: str, fields: Mapping[str, Raw]) -> Policy:
-    """Return the policy of a request for this model, tightened by its headers and fields. Raises Refused."""
+    """Return the policy of a request for this model, tightened by its headers and fields. Raises RequestRefused."""
     asked.served.model = model
     check_model_allowed(asked.key, model, context.client)
     return apply_overrides(policy_for_model(model, context.client), policy_overrides(asked.head.headers, fields))
@@ -324,7 +324,7 @@ async def _transcribe(
 
 
 def _check_fields(form: MultipartForm, known: frozenset[str]) -> None:
-    """Raise Refused for a field that no request may set, or a known one that is sent twice."""
+    """Raise RequestRefused for a field that no request may set, or a known one that is sent twice."""
     for name, count in Counter(name for name, _ in form.fields).items():
         if name in FORBIDDEN_FIELDS:
             raise RequestRefused(
@@ -340,7 +340,7 @@ def _plain(name: str) -> str:
 
 
 def _check(form: MultipartForm) -> None:
-    """Raise Refused for a field that cannot be honoured, or that is sent twice."""
+    """Raise RequestRefused for a field that cannot be honoured, or that is sent twice."""
     _check_fields(form, TRANSCRIPTION_FIELDS)
     if form.field("stream", "false").lower() not in ("false", ""):
         raise RequestRefused("stream: a transcript comes whole here", status=400, todo="leave stream out")

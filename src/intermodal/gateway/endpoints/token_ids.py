@@ -18,7 +18,7 @@ _INSTEAD = "send texts (in LangChain: check_embedding_ctx_length=False)"
 
 
 async def decode_token_ids(tokens: tuple[tuple[int, ...], ...], model: str, config: Config) -> tuple[str, ...]:
-    """Return the texts. ``model``: as asked for. Raises Refused if the vocabulary is unknown."""
+    """Return the texts. ``model``: as asked for. Raises RequestRefused if the vocabulary is unknown."""
     name = _encoding(model, config)
     if not name:
         what = f"the input is token ids of an unknown vocabulary: {model} is not a name of OpenAI's"

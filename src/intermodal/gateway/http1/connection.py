@@ -70,7 +70,7 @@ class HttpApplication(Protocol):
     outbox: WriteBatcher
 
     def screen(self, head: RequestHead) -> VirtualKey:
-        """Return the key that a request presents, by its head alone. Raises Refused."""
+        """Return the key that a request presents, by its head alone. Raises RequestRefused."""
         ...
 
     def turn_away(self, head: RequestHead | None, error: BaseException, reply: ResponseWriter) -> None:

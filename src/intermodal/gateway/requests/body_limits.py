@@ -28,7 +28,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def check_values(asked: GatewayRequest, most: int = MAX_VALUES, text: int = MAX_TEXT) -> None:
-    """Raise Refused, 413, for a body with more than ``most`` values or ``text`` bytes of text.
+    """Raise RequestRefused, 413, for a body with more than ``most`` values or ``text`` bytes of text.
 
     A body that passed is not searched again.
     """
@@ -43,7 +43,7 @@ def check_values(asked: GatewayRequest, most: int = MAX_VALUES, text: int = MAX_
 
 
 def check_media_count(count: int, most: int) -> None:
-    """Raise Refused, 413, for more than ``most`` media: each is opened, measured and planned for."""
+    """Raise RequestRefused, 413, for more than ``most`` media: each is opened, measured and planned for."""
     if count > most:
         what = f"the request holds {count:,} pictures, recordings and other files, and {most:,} are taken"
         raise RequestRefused(what, status=413, todo="send fewer, or set max_media in [serve]")

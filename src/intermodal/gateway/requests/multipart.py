@@ -46,7 +46,7 @@ def _find(body: bytes, mark: bytes, at: int) -> int:
 
 
 def parse_multipart(content_type: str, body: bytes) -> MultipartForm:
-    """Return the form in a body. Raises Refused, 400 for an invalid form and 413 for too many parts."""
+    """Return the form in a body. Raises RequestRefused, 400 for an invalid form and 413 for too many parts."""
     boundary = multipart_boundary(content_type)
     if not boundary:
         raise RequestRefused("the form has no boundary", status=400)

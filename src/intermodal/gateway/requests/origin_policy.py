@@ -36,7 +36,7 @@ class OriginPolicy:
         self._addresses = addresses
 
     def check(self, head: RequestHead) -> None:
-        """Raise Refused, 421 for a host that is not this server and 403 for an origin that is not allowed."""
+        """Raise RequestRefused, 421 for a host that is not this server and 403 for an origin that is not allowed."""
         if not head.path.startswith("/") or head.path.startswith("//"):
             raise RequestRefused("the path must begin with one slash", status=421)
         said = head.headers.get("host", "").lower()

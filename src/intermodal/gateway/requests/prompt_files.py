@@ -86,7 +86,7 @@ class PromptFiles:
     ) -> RenderedPrompt | None:
         """Return the rendered prompt that a call names; None if it names none.
 
-        Raises UnknownModel, Refused, and PromptError with the file's line for invalid variables.
+        Raises UnknownModel,  RequestRefused, and PromptError with the file's line for invalid variables.
         """
         name = _named(call, client)
         if not name:

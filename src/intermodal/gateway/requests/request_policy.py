@@ -85,7 +85,8 @@ class PolicyOverrides(Value, forbid_unknown_fields=True):
 async def body_fields(asked: GatewayRequest, limits: HttpLimits, most: int = MAX_VALUES) -> dict[str, msgspec.Raw]:
     """Return the fields of a body, undecoded; in ``messages`` and ``input`` a name stands for each large medium.
 
-    Raises Refused for a body that selects an upstream, holds a template or is endless. ``most``: values it may hold.
+    Raises RequestRefused for a body that selects an upstream, holds a template or is endless. ``most``: values it may
+    hold.
     """
     return await offload(len(asked.body) > LONG, _fields_of, asked, most, limits.text)
 
@@ -141,7 +142,7 @@ def _unreadable(body: bytes) -> RequestRefused:
 
 
 def policy_overrides(headers: Mapping[str, str], fields: Mapping[str, msgspec.Raw]) -> tuple[PolicyOverrides, ...]:
-    """Return the overrides of headers and body, which both apply. Raises Refused for an invalid one."""
+    """Return the overrides of headers and body, which both apply. Raises RequestRefused for an invalid one."""
     by_header: dict[str, Any] = {}
     for name, value in headers.items():
         if name.startswith(POLICY_HEADER):
@@ -231,7 +232,7 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
 
 
 def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> None:
-    """Raise Refused, 403, unless the key allows this model or policy by the name it was asked for.
+    """Raise RequestRefused, 403, unless the key allows this model or policy by the name it was asked for.
 
     A key that allows a model allows it at every host, but not the reverse. A short name is not an alias of a model: it
     may refer to a different model tomorrow.
@@ -247,7 +248,7 @@ def check_model_allowed(key: VirtualKey, model: str, client: ServerClient) -> No
 
 
 def intersect_policies(policy: Policy, other: Policy) -> Policy:
-    """Return the policy that allows what both allow. Raises Refused if that is nothing.
+    """Return the policy that allows what both allow. Raises RequestRefused if that is nothing.
 
     A default cost limit yields to a stated one.
     """
@@ -300,7 +301,8 @@ def _released(policy: Policy, other: Policy) -> tuple[str, ...]:
 def apply_overrides(policy: Policy, said: tuple[PolicyOverrides, ...]) -> Policy:
     """Return the policy tightened by the overrides.
 
-    Raises Refused for one that would loosen it, or undo an earlier one: headers may be set by a proxy in between, which
+    Raises RequestRefused for one that would loosen it, or undo an earlier one: headers may be set by a proxy in
+    between, which
     the body must not undo.
     """
     for wishes in said:

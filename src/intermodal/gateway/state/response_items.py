@@ -57,7 +57,7 @@ class ResponseItems:
         return self._shared.get(row_key(owner, name)) if item is None and self._shared is not None else item
 
     def finder(self, owner: str) -> Callable[[str], Any]:
-        """Return a function that finds items by id. It raises Refused, 404, if there is none."""
+        """Return a function that finds items by id. It raises RequestRefused, 404, if there is none."""
 
         left = MAX_REFERENCED_BYTES
 

@@ -198,7 +198,7 @@ def _places(root: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=16)
 def _project(root: Path, files: tuple[tuple[str, str], ...]) -> BamlProject:
-    """Return the runtime of files, and their declarations. Raises Refused, _Unread and _Template."""
+    """Return the runtime of files, and their declarations. Raises BamlRejected, _UnreadableFiles and _Template."""
     blocks: list[Declaration] = []
     unread: _UnreadableFiles | None = None
     for name, text in files:  # templates first: of some that are not taken the runtime ends in a panic

@@ -56,7 +56,7 @@ def _library() -> Any:
 
 
 class BamlRuntime:
-    """Some files that belong together. Raises Refused for files that the runtime does not take."""
+    """The runtime of files that belong together. Raises BamlRejected for files that it rejects."""
 
     def __init__(self, files: Mapping[str, str]) -> None:
         library = _library()
