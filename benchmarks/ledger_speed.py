@@ -66,17 +66,17 @@ def measure(processes: int) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILE
         secret = new_secret()
-        books = SqliteQuotaStore(path)
+        quota_store = SqliteQuotaStore(path)
         budgets = (Budget(unit="usd", limit=10**6 * NANODOLLARS), Budget(unit="tokens", limit=10**12, period="day"))
-        books.add(VirtualKey(id="k", name="bench", digest=digest(secret), budgets=budgets,
+        quota_store.add(VirtualKey(id="k", name="bench", digest=digest(secret), budgets=budgets,
                              rate=RateLimit(rpm=10**9, tpm=10**12)))  # fmt: skip
         started = [
             subprocess.Popen([sys.executable, __file__, str(path), secret], stdout=subprocess.PIPE, text=True)
             for _ in range(processes)
         ]
         found = [json.loads(child.communicate()[0]) for child in started]
-        (spent,) = (row.spent for row in books.spent() if "usd" in row.account)
-        books.close()
+        (spent,) = (row.spent for row in quota_store.spent() if "usd" in row.account)
+        quota_store.close()
         settled = processes * (REQUESTS // TOGETHER * TOGETHER) * round(COST * NANODOLLARS)
         assert spent == settled, f"booked {spent}, settled {settled}"
         return found

@@ -56,7 +56,7 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "plans by their ids": (plan_history.MAX_PLANS, plan_history.MAX_PLAN_BYTES),
     "plans that other workers know": (plan_history.MAX_PLANS, None),
     "plans by shape": (plan_cache.MAX_SHAPES, None),
-    "compiled plans by shape": (engine.WAYS, engine.WAYS_ROOM),
+    "compiled plans by shape": (engine.CACHED_PLANS, engine.CACHED_BYTES),
     "policies by overrides": (engine.POLICIES, None),
     "bills of plain counts": (compiled_plan.BILLS, None),
     "leases by claim": (lease_pool.CACHED_CLAIMS, None),

@@ -47,9 +47,9 @@ def ranking_with_keys(own_home: Path, tmp_path: Path, monkeypatch: pytest.Monkey
         VirtualKey(id="k-narrow", name="narrow", models=("cloud/strong",)),
         VirtualKey(id="k-broke", name="broke", budgets=(Budget(unit="usd", limit=1),)),
     )
-    with closing(SqliteQuotaStore(own_home / "data" / FILE)) as books:
+    with closing(SqliteQuotaStore(own_home / "data" / FILE)) as quota_store:
         for key in made:
-            books.add(replace(key, digest=digest(SECRETS[key.name])))
+            quota_store.add(replace(key, digest=digest(SECRETS[key.name])))
     with GatewayServer() as served:
         yield served
 

@@ -141,7 +141,7 @@ def test_a_full_disk_stops_what_costs_money_and_nothing_else(disk: Disk, wall: F
     assert wall.asked("cloud/strong") == paid and wall.asked("cloud/free") == free
     rows = Store(disk.home / "data" / "store.sqlite3").attempts(-1)
     assert sum(row.reservation.endpoint.endswith("strong") and row.spent > 0 for row in rows) == paid
-    books = SqliteQuotaStore(disk.home / "data" / FILE)
-    (spent,) = (each for each in books.spent() if each.account.startswith("open/usd/"))
+    quota_store = SqliteQuotaStore(disk.home / "data" / FILE)
+    (spent,) = (each for each in quota_store.spent() if each.account.startswith("open/usd/"))
     assert spent.spent >= round(sum(row.spent for row in rows) * NANODOLLARS) > 0 == spent.held
-    books.close()
+    quota_store.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -186,6 +186,32 @@ def retired_words() -> set[str]:
     return {word.strip() for row in rows if row != "retired" for word in row.split(",")}
 
 
+def words_retired_from_every_name() -> set[str]:
+    """The words that the glossary refuses for variables, attributes, parameters and functions as well."""
+    table = (ROOT / "docs" / "glossary.md").read_text().partition("## Retired words")[2]
+    sentence = re.search(r"refuses ([^.:|]+?) in every name", table)
+    return set(re.findall(r"`(\w+)`", sentence[1])) if sentence else set()
+
+
+def names_in(node: ast.AST) -> Iterator[str]:
+    """Every name that a node binds or uses: of a variable, attribute, parameter, keyword, import, function or class."""
+    for field in ("id", "attr", "arg", "name", "asname", "rest"):
+        name = getattr(node, field, None)
+        if isinstance(name, str):
+            yield name
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        yield from node.names
+
+
+def retired_names(found: Iterable[ast.AST], words: set[str]) -> Iterator[tuple[ast.AST, str]]:
+    refused = words | {f"{word}s" for word in words}
+    for node in found:
+        for name in names_in(node):
+            parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+            if refused & {part.lower() for part in parts}:
+                yield node, name
+
+
 def top_classes() -> Iterator[tuple[Path, str]]:
     for path in MODULES:
         for node in tree(path).body:
@@ -202,6 +228,23 @@ def test_no_module_or_class_is_named_by_a_retired_word() -> None:
         for path, name in top_classes()
         if retired & {word.lower() for word in re.findall(r"[A-Z][a-z0-9]*", name)}
     ]
+    assert not bad
+
+
+def test_some_retired_words_are_part_of_no_name_at_all() -> None:
+    """Variables and attributes too: they are read more often than the names of classes."""
+    words = words_retired_from_every_name()
+    assert words and words <= retired_words()
+    sample = (
+        "def f(self, purse, *, all_tills=()):\n    self._slate, distill = OF_TONGUE(still=purse), translate.tillage\n"
+    )
+    caught = sorted(name for _, name in retired_names(ast.walk(ast.parse(sample)), words))
+    assert caught == ["OF_TONGUE", "_slate", "all_tills", "purse", "purse"], "the rule sees what it has to see"
+
+    def every(path: Path) -> Iterator[ast.AST]:  # not cached: the trees of all tests need too much memory
+        return ast.walk(ast.parse(path.read_text()))
+
+    bad = [f"{place(path, node)} {name}" for path in PYTHON for node, name in retired_names(every(path), words)]
     assert not bad
 
 

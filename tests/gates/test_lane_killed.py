@@ -107,8 +107,8 @@ def test_what_was_on_its_way_when_it_was_killed_is_in_the_rows_once(
 
     threads = [threading.Thread(target=ask, args=(bool(number % 2),), daemon=True) for number in range(AT_ONCE)]
     on_their_way(wall, threads)
-    slates = {path.name for path in (own_home / "data").rglob("*.slate")}
-    assert len(slates) == 1
+    journals = {path.name for path in (own_home / "data").rglob("*.slate")}
+    assert len(journals) == 1
     served.end(signal.SIGKILL)
     for thread in threads:
         thread.join(20)
@@ -124,7 +124,7 @@ def test_what_was_on_its_way_when_it_was_killed_is_in_the_rows_once(
             time.sleep(0.05)
         assert sorted(rows_of(own_home)) == wanted
         assert all(row.spent > 0 for row in Store(own_home / "data" / "store.sqlite3").attempts(-1))
-        assert not slates & {path.name for path in (own_home / "data").rglob("*.slate")}
+        assert not journals & {path.name for path in (own_home / "data").rglob("*.slate")}
     finally:
         for each in both:
             each.end(signal.SIGKILL)

@@ -38,19 +38,19 @@ Given = tuple[QuotaReservation, int, int, str]  # it, nanodollars and tokens set
 
 
 class Worker:
-    """One process: its books, its leases, and what it admitted."""
+    """One process: its quota store, its leases, and what it admitted."""
 
     def __init__(self, path: Path, number: int, gone: set[str]) -> None:
         self.process = f"host/boot/{number}/1"
-        self.books = SqliteQuotaStore(path, process=self.process, gone=gone.__contains__)
-        entered = self.books.enter()
+        self.quota_store = SqliteQuotaStore(path, process=self.process, is_gone=gone.__contains__)
+        entered = self.quota_store.enter()
         self.id = entered.id
         assert entered.journal is not None
         self.journal = LeaseJournal(entered.journal)
-        self.till = LeasePool(self.journal, {})
+        self.lease_pool = LeasePool(self.journal, {})
         self.key = KEY  # as it last looked
         self.open: list[Given] = []
-        self.untold: list[tuple[Lease, LeaseReport]] = []
+        self.unconfirmed: list[tuple[Lease, LeaseReport]] = []
 
 
 class Histories(RuleBasedStateMachine):
@@ -81,7 +81,7 @@ class Histories(RuleBasedStateMachine):
         return made
 
     def hour(self) -> str:
-        return self.workers[0].till.tab(self.workers[0].key, self.now).usd[0].start
+        return self.workers[0].lease_pool.key_leases(self.workers[0].key, self.now).usd[0].start
 
     def charge(self, hour: str, usd: int, tokens: int) -> None:
         self.charged["k/usd/hour" + hour] = self.charged.get("k/usd/hour" + hour, 0) + usd
@@ -91,17 +91,17 @@ class Histories(RuleBasedStateMachine):
     def admit(self, number: int, usd: int, tokens: int) -> None:
         worker = self.workers[number]
         claim = QuotaClaim(cost=usd / NANODOLLARS, tokens=tokens)
-        tab = worker.till.tab(worker.key, self.now)
-        parts = worker.till.parts(tab, claim, self.now)
-        made = worker.till.reserve(worker.key, parts)
+        key_leases = worker.lease_pool.key_leases(worker.key, self.now)
+        parts = worker.lease_pool.parts(key_leases, claim, self.now)
+        made = worker.lease_pool.reserve(worker.key, parts)
         if made is None:
-            lacking = [(purse, need) for purse, need in parts if purse.free < need or not purse.ready]
-            drawn = [(purse, need, purse.want(need, need)) for purse, need in lacking]
-            grants = worker.books.take(worker.id, [want for _, _, want in drawn], self.now)
-            worker.till.granted(drawn, grants, self.now)
-            made = worker.till.reserve(worker.key, parts)
+            lacking = [(lease, need) for lease, need in parts if lease.free < need or not lease.ready]
+            drawn = [(lease, need, lease.want(need, need)) for lease, need in lacking]
+            grants = worker.quota_store.take(worker.id, [want for _, _, want in drawn], self.now)
+            worker.lease_pool.granted(drawn, grants, self.now)
+            made = worker.lease_pool.reserve(worker.key, parts)
         if made is not None:
-            worker.open.append((made, usd, tokens, tab.usd[0].start))
+            worker.open.append((made, usd, tokens, key_leases.usd[0].start))
 
     @precondition(lambda self: any(worker.open for worker in self.workers))
     @rule(number=WORKERS, which=st.integers(0, 99), share=st.sampled_from([0.0, 0.3, 1.0, None]))
@@ -111,19 +111,19 @@ class Histories(RuleBasedStateMachine):
             return
         made, usd, tokens, hour = worker.open.pop(which % len(worker.open))
         if share is None:  # nobody knows: the upper bound counts
-            worker.till.settle(made, None, None)
+            worker.lease_pool.settle(made, None, None)
             self.charge(hour, usd, tokens)
             return
         paid, taken = int(usd * share), int(tokens * share)
-        worker.till.settle(made, paid / NANODOLLARS, taken)
-        worker.till.settle(made, usd / NANODOLLARS, tokens)  # twice is once
+        worker.lease_pool.settle(made, paid / NANODOLLARS, taken)
+        worker.lease_pool.settle(made, usd / NANODOLLARS, tokens)  # twice is once
         self.charge(hour, paid, taken)
 
     @rule(number=WORKERS)
     def release(self, number: int) -> None:
         worker = self.workers[number]
         if worker.open:
-            worker.till.release(worker.open.pop()[0])
+            worker.lease_pool.release(worker.open.pop()[0])
 
     @rule(
         usd=st.sampled_from([20, 60, USD, 250, None]),
@@ -144,7 +144,7 @@ class Histories(RuleBasedStateMachine):
             self.most[unit] = max(self.most[unit], self.bound[unit])
         for number in look:
             self.workers[number].key = self.key
-            self.workers[number].till.tab(self.key, self.now)
+            self.workers[number].lease_pool.key_leases(self.key, self.now)
         self.known()
 
     def known(self) -> None:
@@ -161,13 +161,13 @@ class Histories(RuleBasedStateMachine):
     def tick(self, number: int, lost: bool) -> None:
         """Write; ``lost``: it was written, but the worker never heard so and writes it again."""
         worker = self.workers[number]
-        lines = worker.till.tick(self.now)
-        left = worker.books.write(worker.id, [line for _, line in lines], self.now) if lines else ()
+        lines = worker.lease_pool.tick(self.now)
+        left = worker.quota_store.write(worker.id, [line for _, line in lines], self.now) if lines else ()
         if lost:
-            worker.till.failed(lines)
-            lines = worker.till.tick(self.now)
-            left = worker.books.write(worker.id, [line for _, line in lines], self.now) if lines else ()
-        worker.till.written(lines, left)
+            worker.lease_pool.failed(lines)
+            lines = worker.lease_pool.tick(self.now)
+            left = worker.quota_store.write(worker.id, [line for _, line in lines], self.now) if lines else ()
+        worker.lease_pool.written(lines, left)
         if worker.key is self.key:
             self.heard_of(number)
 
@@ -187,7 +187,7 @@ class Histories(RuleBasedStateMachine):
         if power:
             assert worker.journal.path is not None
             worker.journal.path.unlink()
-            with worker.books._database.reading() as connection:
+            with worker.quota_store._database.reading() as connection:
                 assert connection is not None
                 for row in connection.execute("SELECT * FROM leases WHERE worker = ?", (worker.id,)):
                     name = row["account"] + row["start"]
@@ -195,10 +195,10 @@ class Histories(RuleBasedStateMachine):
                     self.slack[name] = self.slack.get(name, 0) + max(drawn, 0)
                     if self.most["usd" if "usd" in name else "tokens"] == float("inf"):
                         self.loose.add(name)
-        worker.books.close()
+        worker.quota_store.close()
         self.workers[number] = self.new()
-        assert self.workers[number].books.recover() == 1
-        assert self.workers[number].books.recover() == 0
+        assert self.workers[number].quota_store.recover() == 1
+        assert self.workers[number].quota_store.recover() == 0
         self.heard_of(number)
 
     @rule(hours=st.sampled_from([0.01, 0.5, 1.0]))
@@ -211,11 +211,11 @@ class Histories(RuleBasedStateMachine):
         worker = self.workers[number]
         for _, usd, tokens, hour in worker.open:
             self.charge(hour, usd, tokens)
-        lines = worker.till.close()
+        lines = worker.lease_pool.close()
         if lines:
-            worker.books.write(worker.id, [line for _, line in lines], self.now)
-        worker.books.leave(worker.id)
-        worker.books.close()
+            worker.quota_store.write(worker.id, [line for _, line in lines], self.now)
+        worker.quota_store.leave(worker.id)
+        worker.quota_store.close()
         self.workers[number] = self.new()
         self.heard_of(number)
 
@@ -235,8 +235,8 @@ class Histories(RuleBasedStateMachine):
             assert held.get(name, 0) + self.charged.get(name, 0) <= limit, name
 
     @invariant()
-    def the_books_agree(self) -> None:
-        for row in self.workers[0].books.spent():
+    def the_quota_store_agrees(self) -> None:
+        for row in self.workers[0].quota_store.spent():
             name = row.account + row.start
             unit = next((unit for unit in self.most if unit in name), "")
             if unit:
@@ -249,7 +249,7 @@ class Histories(RuleBasedStateMachine):
         try:
             for number in range(3):
                 self.leave(number)
-            for row in self.workers[0].books.spent():
+            for row in self.workers[0].quota_store.spent():
                 name = row.account + row.start
                 if "unpriced" not in name and name not in self.loose:
                     truth = self.charged.get(name, 0)
@@ -257,7 +257,7 @@ class Histories(RuleBasedStateMachine):
                     assert row.held == 0
         finally:
             for worker in self.workers:
-                worker.books.close()
+                worker.quota_store.close()
             self.folder.cleanup()
 
 
@@ -283,7 +283,7 @@ def test_C1_what_is_given_back_under_a_lower_limit_is_not_set_aside_again() -> N
     history.known()
     history.admit(number=1, usd=0, tokens=1)
     history.admitted_never_exceeds_the_budget()
-    history.the_books_agree()
+    history.the_quota_store_agrees()
     history.teardown()
 
 
@@ -291,11 +291,11 @@ def test_C1_what_is_drawn_under_a_higher_limit_is_not_set_aside_under_a_lower_on
     history = Histories()
     history.admit(number=1, usd=0, tokens=90)
     worker, claim = history.workers[0], QuotaClaim(cost=0.0, tokens=30)
-    parts = worker.till.parts(worker.till.tab(KEY, history.now), claim, history.now)
-    drawn = [(purse, need, purse.want(need, need)) for purse, need in parts]
-    grants = worker.books.take(worker.id, [want for _, _, want in drawn], history.now)
+    parts = worker.lease_pool.parts(worker.lease_pool.key_leases(KEY, history.now), claim, history.now)
+    drawn = [(lease, need, lease.want(need, need)) for lease, need in parts]
+    grants = worker.quota_store.take(worker.id, [want for _, _, want in drawn], history.now)
     history.change(look={0, 1, 2}, usd=USD, tokens=100)  # while the draw is on its way
-    worker.till.granted(drawn, grants, history.now)
+    worker.lease_pool.granted(drawn, grants, history.now)
     history.admit(number=0, usd=0, tokens=30)
     history.admitted_never_exceeds_the_budget()
     history.tick(number=0, lost=False)  # what was drawn goes back

@@ -24,8 +24,8 @@ ASKED = IdempotentRequest(owner="k", name="order-1", digest=b"body")
 async def started(
     path: Path, *, process: str = "", gone: frozenset[str] = frozenset(), now: float = 0.0
 ) -> QuotaManager:
-    books = SqliteQuotaStore(path / FILE, process=process, gone=gone.__contains__, clock=lambda: 1e9 + now)
-    ledger = QuotaManager(books, clock=lambda: 1e9 + now)
+    quota_store = SqliteQuotaStore(path / FILE, process=process, is_gone=gone.__contains__, clock=lambda: 1e9 + now)
+    ledger = QuotaManager(quota_store, clock=lambda: 1e9 + now)
     await ledger.start()
     return ledger
 
@@ -213,13 +213,13 @@ async def test_C7_keeping_an_answer_takes_no_longer_the_more_are_kept(
     steps: dict[int, int] = {}
     for many in (10, 2000):
         monkeypatch.setattr(idempotency, "MAX_TOTAL_BYTES", many * 100)
-        books = SqliteQuotaStore(tmp_path / str(many) / FILE, clock=lambda: 1e9)
-        worker = books.enter()
-        with books._database.writing() as filling:
+        quota_store = SqliteQuotaStore(tmp_path / str(many) / FILE, clock=lambda: 1e9)
+        worker = quota_store.enter()
+        with quota_store._database.writing() as filling:
             gone = [(f"gone{number}", "long", 2e9 + number, b"") for number in range(many)]
             kept = [(f"kept{number}", "done", 3e9 + number, bytes(100)) for number in range(many)]
             filling.executemany(KEEP, gone + kept)
-        fresh = books.ask(worker.id, ASKED, 1e9)
+        fresh = quota_store.ask(worker.id, ASKED, 1e9)
         assert isinstance(fresh, FirstUse)
         count = 0
 
@@ -228,17 +228,17 @@ async def test_C7_keeping_an_answer_takes_no_longer_the_more_are_kept(
             count += 1
             return 0
 
-        with books._database.reading() as connection:
+        with quota_store._database.reading() as connection:
             assert connection is not None
             connection.set_progress_handler(step, 1)
-            books.finish(fresh.row, StoredReply(status=200, content_type="text/plain", body=bytes(100)), 4e9)
+            quota_store.finish(fresh.row, StoredReply(status=200, content_type="text/plain", body=bytes(100)), 4e9)
             connection.set_progress_handler(None, 0)
             states = [row["state"] for row in connection.execute("SELECT state FROM answers WHERE name = 'kept0'")]
             assert states == ["long"], "the oldest made room"
             told = connection.execute("SELECT bytes FROM answers_kept").fetchone()[0]
             assert told == connection.execute("SELECT SUM(LENGTH(body)) FROM answers").fetchone()[0] == many * 100
         steps[many] = count
-        books.close()
+        quota_store.close()
     assert steps[2000] < 2 * steps[10], steps
 
 

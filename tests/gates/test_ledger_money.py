@@ -99,17 +99,17 @@ def file(tmp_path: Path) -> Path:
 
 
 def make(file: Path, *budgets: Budget, rate: RateLimit | None = None) -> VirtualKey:
-    books = SqliteQuotaStore(file)
-    books.add(VirtualKey(id="k", name="app", digest=b"d", budgets=budgets, rate=rate or RateLimit()))
-    (key,) = books.every_key()
-    books.close()
+    quota_store = SqliteQuotaStore(file)
+    quota_store.add(VirtualKey(id="k", name="app", digest=b"d", budgets=budgets, rate=rate or RateLimit()))
+    (key,) = quota_store.every_key()
+    quota_store.close()
     return key
 
 
 def row(file: Path, account: str) -> AccountSpending:
-    books = SqliteQuotaStore(file)
-    (found,) = (row for row in books.spent() if row.account == account)
-    books.close()
+    quota_store = SqliteQuotaStore(file)
+    (found,) = (row for row in quota_store.spent() if row.account == account)
+    quota_store.close()
     return found
 
 
@@ -162,10 +162,10 @@ def test_C2_a_killed_worker_costs_its_upper_bound_and_nothing_is_forgotten(file:
         open_ += worker.admitted()
         worker.child.send_signal(signal.SIGKILL)
         worker.child.communicate()
-        books = SqliteQuotaStore(file)
-        assert books.recover() == 1
-        assert books.recover() == 0
-        books.close()
+        quota_store = SqliteQuotaStore(file)
+        assert quota_store.recover() == 1
+        assert quota_store.recover() == 0
+        quota_store.close()
         now = row(file, "k/usd/total")
         assert now.spent >= before
         assert (now.spent, now.unknown, now.held) == (open_ * NANODOLLARS // 100, open_ * NANODOLLARS // 100, 0)
@@ -184,9 +184,9 @@ def test_C2_killed_at_any_instant_counts_all_that_was_admitted(file: Path, full_
         time.sleep(random_.uniform(0.02, 0.4))
         worker.child.send_signal(signal.SIGKILL)
         worker.child.communicate()
-        books = SqliteQuotaStore(file)
-        books.recover()
-        books.close()
+        quota_store = SqliteQuotaStore(file)
+        quota_store.recover()
+        quota_store.close()
         usd, tokens = row(file, "k/usd/total"), row(file, "k/tokens/total")
         assert usd.spent > before and usd.held == tokens.held == 0
         before = usd.spent
@@ -211,9 +211,9 @@ def test_C2_after_a_loss_of_power_the_whole_lease_counts(file: Path) -> None:
     for journal in (file.parent / "gateway-journals").iterdir():
         journal.unlink()
     drawn = row(file, "k/usd/total").held
-    books = SqliteQuotaStore(file)
-    books.recover()
-    books.close()
+    quota_store = SqliteQuotaStore(file)
+    quota_store.recover()
+    quota_store.close()
     found = row(file, "k/usd/total")
     assert found.spent == found.unknown == drawn >= NANODOLLARS // 10
 
@@ -236,7 +236,7 @@ def test_C4_what_cannot_be_written_down_is_not_admitted_and_what_was_settled_is_
         made = await ledger.admit(key, QuotaClaim(cost=0.01, tokens=5))
         assert isinstance(made, QuotaReservation)
         blocker = sqlite3.connect(file, isolation_level=None)
-        database = ledger._books._database  # type: ignore[attr-defined]
+        database = ledger._quota_store._database  # type: ignore[attr-defined]
         if how == "locked":
             blocker.execute("BEGIN IMMEDIATE")
         elif how == "read-only":

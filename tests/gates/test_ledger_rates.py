@@ -35,7 +35,7 @@ class Slow(SqliteQuotaStore):
     """A disk that now and then takes its time."""
 
     def __init__(self, path: Path, number: int, chance: random.Random, slowest: float) -> None:
-        super().__init__(path, process=f"h/b/{number}/1", gone=lambda process: False)
+        super().__init__(path, process=f"h/b/{number}/1", is_gone=lambda process: False)
         self._chance, self._slowest = chance, slowest
 
     def _wait(self) -> None:
@@ -46,8 +46,8 @@ class Slow(SqliteQuotaStore):
         self._wait()
         return super().take(worker, wants, now)
 
-    def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
-        made = super().write(worker, lines, now)
+    def write(self, worker: str, reports: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
+        made = super().write(worker, reports, now)
         self._wait()
         return made
 
@@ -113,21 +113,21 @@ def test_whoever_asks_gets_what_nobody_else_has(
 
 
 class Noted(SqliteQuotaStore):
-    """Whoever wants can see what is in the books: lines that were written, once they are."""
+    """Whoever wants can see what is in the quota store: reports that were written, once they are."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.lines: list[LeaseReport] = []
+        self.reports: list[LeaseReport] = []
 
-    def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
-        made = super().write(worker, lines, now)
-        self.lines += lines
+    def write(self, worker: str, reports: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
+        made = super().write(worker, reports, now)
+        self.reports += reports
         return made
 
     async def given_back(self, tokens: int) -> None:
         """So many at least, since it began."""
         async with asyncio.timeout(60):
-            while sum(line.returned for line in self.lines if line.account.id == "k/tpm") < tokens:
+            while sum(line.returned for line in self.reports if line.account.id == "k/tpm") < tokens:
                 await asyncio.sleep(0.01)
 
 
@@ -136,21 +136,21 @@ def test_what_one_worker_gave_back_another_gives_out(tmp_path: Path) -> None:
 
     async def work() -> None:
         key, now = VirtualKey(id="k", name="app", rate=RateLimit(tpm=1_000_000)), [1e9]
-        books = Noted(tmp_path / FILE)
+        quota_store = Noted(tmp_path / FILE)
         one, other = (
-            QuotaManager(books, clock=lambda: now[0]),
+            QuotaManager(quota_store, clock=lambda: now[0]),
             QuotaManager(SqliteQuotaStore(tmp_path / FILE), clock=lambda: now[0]),
         )
         await one.start()
         await other.start()
         held = await one.admit(key, QuotaClaim(cost=0.0, tokens=990_000))
         assert isinstance(held, QuotaReservation)
-        await books.given_back(1)  # what it drew ahead
+        await quota_store.given_back(1)  # what it drew ahead
         small = await other.admit(key, QuotaClaim(cost=0.0, tokens=1))
         assert isinstance(small, QuotaReservation)
         assert not isinstance(await other.admit(key, QuotaClaim(cost=0.0, tokens=100_000)), QuotaReservation)
         one.settle(held, cost=0.0, tokens=1)
-        await books.given_back(200_000)
+        await quota_store.given_back(200_000)
         now[0] += 0.1  # so long it may be believed that nothing more can be had
         async with asyncio.timeout(60):
             assert isinstance(await other.admit(key, QuotaClaim(cost=0.0, tokens=100_000)), QuotaReservation)
@@ -166,16 +166,16 @@ def test_a_rate_that_is_used_up_refuses_without_waiting(tmp_path: Path) -> None:
 
     async def work() -> None:
         key, now = VirtualKey(id="k", name="app", rate=RateLimit(tpm=100_000)), [1e9]
-        books = Noted(tmp_path / FILE)
+        quota_store = Noted(tmp_path / FILE)
         one, other = (
-            QuotaManager(books, clock=lambda: now[0]),
+            QuotaManager(quota_store, clock=lambda: now[0]),
             QuotaManager(SqliteQuotaStore(tmp_path / FILE), clock=lambda: now[0]),
         )
         await one.start()
         await other.start()
         assert isinstance(await one.admit(key, QuotaClaim(cost=0.0, tokens=100_000)), QuotaReservation)
         async with asyncio.timeout(60):
-            while not any(line.account.id == "k/tpm" and not line.idle for line in books.lines):
+            while not any(line.account.id == "k/tpm" and not line.idle for line in quota_store.reports):
                 await asyncio.sleep(0.01)
             for _ in range(20):
                 now[0] += 0.06  # it is not believed any more, and is looked up again

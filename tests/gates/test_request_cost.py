@@ -101,7 +101,7 @@ class Gateway:
 
     def cost(self, body: Body) -> Cost:
         """Of a request that is planned as if its like had never been seen."""
-        self._house.gateway.direct._ways.clear()
+        self._house.gateway.direct._compiled_plans.clear()
         self._house.gateway.context.plan_cache._known.clear()
         self._counted.clear()
         found = self.http.post(body.path, content=body.data, headers={"content-type": body.kind, **dict(body.headers)})

@@ -229,12 +229,12 @@ def test_who_writes_meanwhile_waits_for_moments_and_nothing_of_it_is_lost(tmp_pa
     assert max(waits) < BUSY_SECONDS, "after which a writer gives up"
 
 
-def test_what_a_slate_still_names_keeps_its_row(tmp_path: Path) -> None:
-    """Whoever recovers that slate asks whether there is a row, and would make it a second time."""
+def test_what_an_attempt_journal_still_names_keeps_its_row(tmp_path: Path) -> None:
+    """Whoever recovers that journal asks whether there is a row, and would make it a second time."""
     path = tmp_path / "store.sqlite3"
     store = filled(path, 3000, at=time.time() - 40 * DAY)
-    slate = store.slate()
-    slate.note(slate.add(sort("cloud:a")), (8).to_bytes(16, "big"), (9).to_bytes(16, "big"), time.time() - 40 * DAY)
+    journal = store.attempt_journal()
+    journal.note(journal.add(sort("cloud:a")), (8).to_bytes(16, "big"), (9).to_bytes(16, "big"), time.time() - 40 * DAY)
     named = f"{8:032x}"
     with store._database.writing() as connection:  # ids as the lane writes them
         connection.execute(
@@ -244,7 +244,7 @@ def test_what_a_slate_still_names_keeps_its_row(tmp_path: Path) -> None:
     store.prune(ALL_OLD)
     numbers = [row.sequence for row in store.attempts(-1)]
     assert 9 in numbers and len(numbers) < 1500
-    slate.close()
+    journal.close()
 
 
 def test_only_one_process_prunes_at_a_time(tmp_path: Path) -> None:

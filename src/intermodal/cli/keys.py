@@ -204,11 +204,11 @@ def create(**given: Any) -> None:
         policies=names_of(given["policies"], "--policy"),
         metrics=_alone(given),
     )
-    books = _books()
+    quota_store = _quota_store()
     try:
-        books.add(key)
+        quota_store.add(key)
     finally:
-        books.close()
+        quota_store.close()
     _remark(key)
     if given["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
@@ -230,12 +230,12 @@ def list_keys(everything: bool, as_json: bool) -> None:
 def _list(*, everything: bool, as_json: bool) -> None:
     import time
 
-    books, now = _books(), time.time()
+    quota_store, now = _quota_store(), time.time()
     try:
-        found = [key for key in books.every_key() if everything or key.revoked is None]
-        spent = {(row.account, row.start): row for row in books.spent()}
+        found = [key for key in quota_store.every_key() if everything or key.revoked is None]
+        spent = {(row.account, row.start): row for row in quota_store.spent()}
     finally:
-        books.close()
+        quota_store.close()
     told = [_told(key, spent, now) for key in found]
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
@@ -268,12 +268,12 @@ def set_limits(**given: Any) -> None:
 
     now = time.time()
     edit = _edit(given, now)
-    books = _books()
+    quota_store = _quota_store()
     try:
-        key = books.change(_find(given["name"], books.every_key(), "keys set").id, edit)
-        spent = {(row.account, row.start): row for row in books.spent()}
+        key = quota_store.change(_find(given["name"], quota_store.every_key(), "keys set").id, edit)
+        spent = {(row.account, row.start): row for row in quota_store.spent()}
     finally:
-        books.close()
+        quota_store.close()
     _remark(key)
     if given["as_json"]:
         from intermodal.cli.rendering.json_document import print_document
@@ -346,12 +346,12 @@ def revoke(name: str, as_json: bool) -> None:
     """Take a key back, by its name or its first characters. Running gateways refuse it within a tenth of a second."""
     import time
 
-    now, books = time.time(), _books()
+    now, quota_store = time.time(), _quota_store()
     try:
-        key = _find(name, books.every_key(), "keys revoke")
-        books.revoke(key.id, now)
+        key = _find(name, quota_store.every_key(), "keys revoke")
+        quota_store.revoke(key.id, now)
     finally:
-        books.close()
+        quota_store.close()
     if as_json:
         from intermodal.cli.rendering.json_document import print_document
 
@@ -360,7 +360,7 @@ def revoke(name: str, as_json: bool) -> None:
         click.echo(f"key {key.name}: revoked")
 
 
-def _books() -> SqliteQuotaStore:
+def _quota_store() -> SqliteQuotaStore:
     from intermodal.config import data_dir
     from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 

@@ -167,8 +167,8 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
     log = RequestLog(settings.log_format, settings.log_level, worker=worker.number + 1 if worker is not None else 0)
     async with aclosing(log), client:  # the log is closed last, to report what a collector did not accept
         rates = {name: RateLimit(rpm=rate.rpm, tpm=rate.tpm) for name, rate in settings.rates.items()}
-        books = SqliteQuotaStore(data_dir(client.env) / FILE)
-        ledger = QuotaManager(books, limits=rates)
+        quota_store = SqliteQuotaStore(data_dir(client.env) / FILE)
+        ledger = QuotaManager(quota_store, limits=rates)
         await ledger.start()
         try:
             try:
@@ -186,7 +186,7 @@ async def _served(worker: GatewayWorker | None, check: bool, as_json: bool, give
                 raise
             gateway.tell = log.served
             if check:
-                return await check_gateway(gateway, books, settings.workers, as_json)
+                return await check_gateway(gateway, quota_store, settings.workers, as_json)
             await gateway.start()
             if worker is None:  # several have a parent, which watches them
                 ServiceWatchdog().beat_while_turning(asyncio.get_running_loop())
@@ -252,7 +252,7 @@ async def _tell_what_is_wrong(gateway: Gateway, log: RequestLog) -> None:
 FAILED = 2  # exit code: the config, or something it needs, is wrong
 
 
-async def check_gateway(gateway: Gateway, books: SqliteQuotaStore, workers: int, as_json: bool) -> int:
+async def check_gateway(gateway: Gateway, quota_store: SqliteQuotaStore, workers: int, as_json: bool) -> int:
     """Print the report. Returns the exit code. Raises UsageError, without ``as_json``, if it could not serve."""
     import time
 
@@ -262,7 +262,7 @@ async def check_gateway(gateway: Gateway, books: SqliteQuotaStore, workers: int,
 
     context = gateway.context
     ready, now = await readiness(context), time.time()
-    client, known = context.client, books.every_key()
+    client, known = context.client, quota_store.every_key()
     await client.known.look()  # an alias may name a model of a server of this machine
     found = await config_check.check_prompt_folder(context)
     files = config_check.check_prompt_files(context)
@@ -279,7 +279,7 @@ async def check_gateway(gateway: Gateway, books: SqliteQuotaStore, workers: int,
     report = _report(gateway, ready, named, [*files, *found])
     report |= {
         "workers": workers,
-        "ledger": str(books.path),
+        "ledger": str(quota_store.path),
         "keys_active": len(active),
         "keys_ended": len(known) - len(active),
     }

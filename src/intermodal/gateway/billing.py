@@ -115,8 +115,9 @@ async def billed_run(
 async def free_call(
     ledger: QuotaManager | None, asked: GatewayRequest, claim: QuotaClaim
 ) -> AsyncIterator[Callable[[int], None]]:
-    """Admit a call that costs nothing by the key's rates, and yield what books the tokens that it took. Raises
-    RequestRefused.
+    """Admit a call that costs nothing by the key's rates, and yield a function that records its tokens.
+
+    Raises RequestRefused.
 
     A call that ends otherwise took none that anybody knows of.
     """
@@ -134,15 +135,15 @@ async def free_call(
     try:
         yield took.append
     finally:
-        ledger.settle(found, cost=0.0, tokens=sum(took), untold=0.0)
+        ledger.settle(found, cost=0.0, tokens=sum(took), unreported=0.0)
 
 
 class RunSettlement(TypedDict):
-    """The settlement of a run for the quota manager. ``untold``: USD of the cost that are upper bounds."""
+    """The settlement of a run for the quota manager. ``unreported``: USD of the cost that are upper bounds."""
 
     cost: float | None
     tokens: int | None
-    untold: float
+    unreported: float
 
 
 class KeyAllowance:
@@ -176,9 +177,9 @@ class KeyAllowance:
         began, the exposure how much of it was sent.
         """
         if bill.finished or bill.cost is None:
-            return RunSettlement(cost=bill.cost, tokens=bill.tokens, untold=bill.untold)
+            return RunSettlement(cost=bill.cost, tokens=bill.tokens, unreported=bill.unreported)
         cost = min(bill.cost, self._exposed)
-        return RunSettlement(cost=cost, tokens=bill.tokens if self._taken else 0, untold=min(bill.untold, cost))
+        return RunSettlement(cost=cost, tokens=bill.tokens if self._taken else 0, unreported=min(bill.unreported, cost))
 
 
 class RunBill:
@@ -297,7 +298,7 @@ class RunBill:
         return running + [(step, endpoint) for step, earlier in self._before.items() for endpoint in earlier]
 
     @property
-    def untold(self) -> float:
+    def unreported(self) -> float:
         """USD of the cost that are upper bounds."""
         cost = self.cost
         return 0.0 if cost is None else max(cost - self._known, 0.0)

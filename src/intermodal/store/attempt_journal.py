@@ -73,7 +73,7 @@ class AttemptJournal:
 
     def add(self, sort: AttemptTemplate) -> int:
         """Return the number of a template. Raises OSError where it cannot be written."""
-        if len(self._numbers) >= TEMPLATES and self.empty:  # nothing on the slate is of any kind
+        if len(self._numbers) >= TEMPLATES and self.empty:  # no journaled attempt refers to a template
             self._sorts.truncate(0)
             self._numbers.clear()
             self.since += 1

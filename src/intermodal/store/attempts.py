@@ -488,7 +488,7 @@ def recover_journal(database: Database, folder: Path) -> int:
 
 
 def _known(database: Database, attempt: str) -> bool:
-    """Its row was written, and its process died before it could wipe the slate."""
+    """Return True if the row of the attempt exists: its process died before it cleared the journal."""
     with database.reading() as connection:
         if connection is None:
             return False

@@ -145,20 +145,20 @@ class Store:
     def recover(self) -> int:
         """Close what dead processes left: attempts at their upper bound, and runs; return their number."""
         self._recovered = True
-        attempted = attempts.recover(self._database) + attempts.recover_journal(self._database, self._slates)
+        attempted = attempts.recover(self._database) + attempts.recover_journal(self._database, self._journal_folder)
         return attempted + attempts.recover_runs(self._database)
 
     # ---- calls that are passed on: see store/attempts.py -----------------------------------------
 
-    def slate(self) -> AttemptJournal:
+    def attempt_journal(self) -> AttemptJournal:
         """Return the journal in which this process notes direct attempts before it sends them. Raises StoreError."""
         self._once()
         self._database.ready()
         try:
-            return AttemptJournal(self._slates, identity())
+            return AttemptJournal(self._journal_folder, identity())
         except OSError as error:
             what = f"cannot be made ({error.strerror or type(error).__name__})"
-            raise StoreError(what, where=shown(self._slates), todo="free some space") from None
+            raise StoreError(what, where=shown(self._journal_folder), todo="free some space") from None
 
     def passed(self, rows: Sequence[DirectAttemptRow]) -> None:
         """Write down calls that ended."""
@@ -167,7 +167,7 @@ class Store:
             self._learn()
 
     @property
-    def _slates(self) -> Path:
+    def _journal_folder(self) -> Path:
         return self.path.with_name("slates")
 
     def attempts(self, limit: int = 100) -> tuple[AttemptRow, ...]:
@@ -223,7 +223,7 @@ class Store:
         database = Database(self.path)
         try:
             with pruning.prune_lock(self.path) as mine:
-                return pruning.prune(database, keep, self._slates, rest=rest) if mine else None
+                return pruning.prune(database, keep, self._journal_folder, rest=rest) if mine else None
         finally:
             database.close()
 

@@ -64,7 +64,7 @@ def rest(seconds: float) -> None:
 
 
 def prune(
-    database: Database, keep: RetentionPolicy, slates: Path, *, now: Callable[[], float] = time.time,
+    database: Database, keep: RetentionPolicy, journal_folder: Path, *, now: Callable[[], float] = time.time,
     rest: Callable[[float], None] = rest,
 ) -> PruneResult:  # fmt: skip
     """Add up all ended rows, and delete those beyond the retention.
@@ -79,7 +79,7 @@ def prune(
     before = "" if keep.seconds is None else datetime.fromtimestamp(now() - keep.seconds, UTC).isoformat()
     batch = _Batch(database, rest)
     return PruneResult(
-        attempts=_attempts(batch, keep, before, attempt_journal.journaled_attempts(slates)),
+        attempts=_attempts(batch, keep, before, attempt_journal.journaled_attempts(journal_folder)),
         runs=_runs(batch, keep, before),
         transforms=_transforms(batch, keep, before),
         epochs=_epochs(batch, before),

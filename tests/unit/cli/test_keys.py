@@ -39,9 +39,9 @@ def test_keys_are_listed_with_what_they_spent(cli: Cli, file: Path) -> None:
     assert cli("keys", "list", "--json").document["keys"] == []
     assert not file.exists(), "looking makes no file"
     cli("keys", "create", "app", "--budget", "5/total")
-    books = SqliteQuotaStore(file)
-    (key,) = books.every_key()
-    with books._database.writing() as connection:
+    quota_store = SqliteQuotaStore(file)
+    (key,) = quota_store.every_key()
+    with quota_store._database.writing() as connection:
         connection.execute("INSERT INTO spending VALUES (?, '', 1500000000, 500000000)", (f"{key.id}/usd/total",))
     assert "$1.50 of $5.00 in all" in cli("keys", "list").out
     assert cli("keys").out == cli("keys", "list").out

@@ -98,7 +98,7 @@ def test_an_answer_costs_what_was_reported_and_its_times_are_those_of_the_attemp
     made.billed = 0.002
     ending = made.end(14.0, WireUsage(input_tokens=3, output_tokens=4), out=4, cut=True)
     assert ending.charge == Charge("settled", 0.002, maybe_paid=True)
-    assert (ending.counts, ending.untold, ending.tokens) == (0.002, 0.0, 7)
+    assert (ending.counts, ending.unreported, ending.tokens) == (0.002, 0.0, 7)
     outcome = ending.outcome
     assert (outcome.seconds, outcome.first_seconds, outcome.cost, outcome.cut) == (3.0, 0.5, 0.002, True)
 
@@ -106,7 +106,7 @@ def test_an_answer_costs_what_was_reported_and_its_times_are_those_of_the_attemp
 def test_an_answer_that_nobody_counted_counts_at_the_most_that_it_may_have_cost() -> None:
     ending = account(DEAR).end(14.0, WireUsage(), out=None)
     assert ending.charge == Charge("estimated", None, maybe_paid=True)
-    assert (ending.counts, ending.untold, ending.tokens) == (0.003, 0.003, None)
+    assert (ending.counts, ending.unreported, ending.tokens) == (0.003, 0.003, None)
 
 
 def test_a_row_says_the_lower_bound_of_a_call_that_was_shortened() -> None:
@@ -140,4 +140,4 @@ def test_an_attempt_that_is_abandoned_says_nothing_of_its_endpoint_unless_it_spo
     spoke.first_word(10.0)
     ending = spoke.cancel(11.0, sent=True)
     assert not health.seconds_open("h:m", 10.0)
-    assert (ending.outcome.error, ending.counts, ending.untold) == ("cancelled", 0.003, 0.003)
+    assert (ending.outcome.error, ending.counts, ending.unreported) == ("cancelled", 0.003, 0.003)

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 from tests.gates.faulty_host import FaultyHost, ScriptedReply
 from tests.unit.gateway import contract
-from tests.unit.gateway.both_paths_protocols import Tongue, counted_apart
+from tests.unit.gateway.both_paths_protocols import WireProtocol, counted_apart
 from tests.unit.gateway.gateway_server import GatewayServer, sse, through_the_executor
 from tests.unit.gateway.taskless import without_tasks
 
@@ -54,14 +54,14 @@ class Model:
 
 @dataclass
 class Case:
-    """A request. ``models`` can do it; the first is the cheapest. ``by``: whether the lane answers it. ``tongue``: how
-    client and hosts speak, None for OpenAI's chat."""
+    """A request. ``models`` can do it; the first is the cheapest. ``by``: whether the lane answers it.
+    ``wire_protocol``: how client and hosts speak, None for OpenAI's chat."""
 
     models: Sequence[Model]
     body: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     by: bool = True
-    tongue: Tongue | None = None
+    wire_protocol: WireProtocol | None = None
 
 
 @dataclass
@@ -107,12 +107,12 @@ class BothPaths:
                 home = self._homes[way] = self._folder / way
                 (home / "data").mkdir(parents=True)
                 self._monkeypatch.setenv("INTERMODAL_HOME", str(home))
-                books = SqliteQuotaStore(home / "data" / FILE)
+                quota_store = SqliteQuotaStore(home / "data" / FILE)
                 key = VirtualKey(
                     id="k-beside", name="beside", budgets=(Budget(unit="usd", limit=1000 * NANODOLLARS),)
                 )  # fmt: skip
-                books.add(msgspec.structs.replace(key, digest=digest(SECRET)))
-                books.close()
+                quota_store.add(msgspec.structs.replace(key, digest=digest(SECRET)))
+                quota_store.close()
 
                 def before(gateway: Gateway, way: str = way) -> None:
                     gateway.client.env = dict(os.environ)
@@ -156,15 +156,15 @@ class BothPaths:
         taken, first = gateway.direct.taken, len(wall.hits)
         self._before = {f"{name}-{place}": wall.asked(f"{name}-{place}") for place in range(len(case.models))}
         rows = self._rows(way, name)
-        tongue = case.tongue
-        usual = {"messages": ASKED, "max_tokens": 50} if tongue is None else tongue.asked
+        wire_protocol = case.wire_protocol
+        usual = {"messages": ASKED, "max_tokens": 50} if wire_protocol is None else wire_protocol.asked
         tree = {"model": f"cloud/{name}", **usual, **case.body, **more}
         tree = {key: value for key, value in tree.items() if value is not None}
         headers = {"authorization": f"Bearer {SECRET}", **case.headers}
-        path = "/v1/chat/completions" if tongue is None else tongue.path
+        path = "/v1/chat/completions" if wire_protocol is None else wire_protocol.path
         found = house.http.post(path, json=tree, headers=headers)
         self.text = found.text
-        if tongue is not None:
+        if wire_protocol is not None:
             contract.held(found)
         house.until_written()
         hits = wall.hits[first:]
@@ -173,11 +173,11 @@ class BothPaths:
         by_place: dict[int, list[dict[str, Any]]] = {}
         for hit in hits:
             by_place.setdefault(int(hit.model.rsplit("-", 1)[1]), []).append(
-                _body(hit.body) if tongue is None else hit.body
+                _body(hit.body) if wire_protocol is None else hit.body
             )
         return Seen(
             status=found.status_code, headers=_headers(found),
-            answer=_answer(found) if tongue is None else tongue.answer(found), hits=by_place,
+            answer=_answer(found) if wire_protocol is None else wire_protocol.answer(found), hits=by_place,
             attempts=attempts[len(rows[0]) :], runs=runs[len(rows[1]) :],
             metrics=(
                 metrics.attempts - before[0], metrics.tokens - before[1], round(metrics.cost - before[2], 9),
@@ -235,9 +235,9 @@ def _settlements(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> list[
     ledger = house.ledger
     settle, release = ledger.settle, ledger.release
 
-    def settled(given: Any, *, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
-        found.append((None if cost is None else round(cost, 9), round(untold, 9), tokens))
-        settle(given, cost=cost, tokens=tokens, untold=untold)
+    def settled(given: Any, *, cost: float | None, tokens: int | None, unreported: float = 0.0) -> None:
+        found.append((None if cost is None else round(cost, 9), round(unreported, 9), tokens))
+        settle(given, cost=cost, tokens=tokens, unreported=unreported)
 
     def released(given: Any) -> None:
         found.append("released")
@@ -340,8 +340,8 @@ def config(cases: Mapping[str, Case], url: str) -> str:
                 price = f"input_mtok = {model.price * (place + 1):g}\noutput_mtok = {4 * model.price * (place + 1):g}\n"
             host = f"{name}-{place}"
             at = NOWHERE if model.down else url
-            spoken = "" if case.tongue is None else f'protocol = "{case.tongue.protocol}"\n'
-            if case.tongue is not None and not case.tongue.versioned:
+            spoken = "" if case.wire_protocol is None else f'protocol = "{case.wire_protocol.protocol}"\n'
+            if case.wire_protocol is not None and not case.wire_protocol.versioned:
                 at = at.removesuffix("/v1")
             lines.append(
                 f'[hosts.{host}]\nbase_url = "{at}"\nzone = "{model.zone}"\n{spoken}{model.host}\n'

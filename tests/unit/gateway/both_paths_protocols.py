@@ -15,8 +15,8 @@ QUESTION = "What is the capital of France?"
 
 
 @dataclass(frozen=True)
-class Tongue:
-    """``versioned``: a host's address ends in the version."""
+class WireProtocol:
+    """A protocol that client and host both speak. ``versioned``: a host's address ends in the version."""
 
     protocol: str
     path: str
@@ -148,12 +148,12 @@ def _counted(usage: Mapping[str, Any]) -> Any:
     return {**{name: usage.get(name) or 0 for name in names}, "intermodal": _about(usage["intermodal"])}
 
 
-RESPONSES = Tongue("openai-responses", "/v1/responses", {"input": QUESTION, "max_output_tokens": 50}, _response)
-LINES = Tongue(
+RESPONSES = WireProtocol("openai-responses", "/v1/responses", {"input": QUESTION, "max_output_tokens": 50}, _response)
+LINES = WireProtocol(
     "ollama", "/api/chat", {
         "messages": [{"role": "user", "content": QUESTION}], "options": {"num_predict": 50}, "stream": False,
     }, _ollama, versioned=False,
 )  # fmt: skip
-MESSAGES = Tongue(
+MESSAGES = WireProtocol(
     "anthropic", "/v1/messages", {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 50}, _message
 )

@@ -50,11 +50,11 @@ def _prepared(self: Connection, asked: GatewayRequest, reply: ResponseWriter) ->
         passage = None
         try:
             for _ in range(TRIES):
-                way = await _known(gateway, asked)
-                if way is None:
+                compiled = await _known(gateway, asked)
+                if compiled is None:
                     break
                 passage = gateway.pass_on(asked, reply, self._passed)
-                if passage is not None or not gateway.client.upstreams.free(way.endpoint.id, monotonic()):
+                if passage is not None or not gateway.client.upstreams.free(compiled.endpoint.id, monotonic()):
                     break
                 await asyncio.sleep(0.005)  # for what is being learned or opened
         except asyncio.CancelledError:
@@ -79,16 +79,16 @@ async def _known(gateway: Gateway, asked: GatewayRequest) -> CompiledPlan | None
     while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
         await asyncio.sleep(0.005)
         await gateway.client.looked()
-    way = None if ready is None else ready.way or await lane.learned(ready, asked)
-    if way is None:
+    compiled = None if ready is None else ready.compiled or await lane.learned(ready, asked)
+    if compiled is None:
         return None
-    open_one = lane.pool.take(way.target, monotonic())
-    lane.pool.free(open_one or await lane.pool.connect(way.target, "test"))
+    open_one = lane.pool.take(compiled.target, monotonic())
+    lane.pool.free(open_one or await lane.pool.connect(compiled.target, "test"))
     lane.pool.reused -= open_one is not None
     if gateway.ledger is not None:
-        given = await gateway.ledger.admit(asked.key, way.claim)
+        given = await gateway.ledger.admit(asked.key, compiled.claim)
         if not isinstance(given, QuotaReservation):
             return None
         QuotaManager.release(gateway.ledger, given)
     asked.since = monotonic()
-    return way
+    return compiled

@@ -16,12 +16,12 @@ from intermodal.gateway.quotas.sqlite_store import FILE, SqliteQuotaStore
 class World:
     def __init__(self, folder: Path) -> None:
         self.now = 1e9
-        self.books = SqliteQuotaStore(folder / FILE)
-        self.access = Authenticator(self.books, lambda: self.now)
+        self.quota_store = SqliteQuotaStore(folder / FILE)
+        self.access = Authenticator(self.quota_store, lambda: self.now)
 
     def add(self, name: str, expires: float | None = None) -> str:
         secret = new_secret()
-        self.books.add(VirtualKey(id=name, name=name, digest=digest(secret), expires=expires))
+        self.quota_store.add(VirtualKey(id=name, name=name, digest=digest(secret), expires=expires))
         return secret
 
     def status(self, *headers: tuple[str, str]) -> int:
@@ -56,7 +56,7 @@ def test_a_key_closes_the_gateway_for_good(world: World) -> None:
     assert world.status() == 401
     assert world.status(bearer(secret)) == 200
     assert world.status(("x-api-key", secret)) == 200
-    world.books.revoke("app", world.now)
+    world.quota_store.revoke("app", world.now)
     world.now += 0.2
     assert world.status(bearer(secret)) == 401
     assert world.status() == 401, "revoking the last key does not open it again"
@@ -67,7 +67,7 @@ def test_a_new_key_is_taken_at_once_and_a_revoked_one_within_a_tenth_of_a_second
     world.access.check_bind("0.0.0.0")
     second = world.add("second")
     assert world.status(bearer(second)) == 200
-    world.books.revoke("first", world.now)
+    world.quota_store.revoke("first", world.now)
     world.now += 0.11
     assert world.status(bearer(first)) == 401
 
@@ -110,7 +110,7 @@ def test_two_different_keys_are_refused_and_the_same_twice_is_one(world: World) 
 
 def test_the_secret_is_nowhere_in_the_store(world: World, tmp_path: Path) -> None:
     secret = world.add("app")
-    world.books.close()
+    world.quota_store.close()
     for file in tmp_path.iterdir():
         assert secret.encode() not in file.read_bytes()
 

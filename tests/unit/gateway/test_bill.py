@@ -39,7 +39,7 @@ def bill(*events: Event) -> tuple[bool, float | None, float, int | None]:
     made = RunBill(PLAN, most=3 * BOUND)
     for event in events:
         made.feed(event)
-    return made.nothing_sent, made.cost, made.untold, made.tokens
+    return made.nothing_sent, made.cost, made.unreported, made.tokens
 
 
 def done(step: str, cost: float | None, *tokens: int) -> StepFinished:

@@ -29,10 +29,13 @@ LIMITS: Mapping[str, dict[str, Any]] = {
 
 
 def stream(door: str, words: list[str], others: tuple[list[str], ...] = (), **more: Any) -> Case:
-    tongue = DOORS[door]
-    plays = [answer(each) if tongue is None else upstreams.whole(tongue.protocol, each) for each in (words, *others)]
+    wire_protocol = DOORS[door]
+    plays = [
+        answer(each) if wire_protocol is None else upstreams.whole(wire_protocol.protocol, each)
+        for each in (words, *others)
+    ]
     first, *rest = [Model([play], **({} if number else more)) for number, play in enumerate(plays)]
-    return Case([first, *rest], {**LIMITS[door], "stream": True}, tongue=tongue)
+    return Case([first, *rest], {**LIMITS[door], "stream": True}, wire_protocol=wire_protocol)
 
 
 def thought(text: str) -> bytes:

@@ -164,13 +164,13 @@ ROOM = {
 
 def of_door(door: str, host: str, *said: str, live: bool = False) -> Case:
     """JSON through another door; what is said is streamed in pieces of seven letters."""
-    tongue, body = DOORS[door]
+    wire_protocol, body = DOORS[door]
     if said[0] is LONG:
         body = {**body, **ROOM[door]}
     made = upstreams.whole if live else upstreams.document
     pieces = [[text[at : at + 7] for at in range(0, len(text), 7)] or [""] for text in said]
-    plays = [made(tongue.protocol, each) for each in pieces]
-    return Case([Model(plays, host=host)], {**body, **({"stream": True} if live else {})}, tongue=tongue)
+    plays = [made(wire_protocol.protocol, each) for each in pieces]
+    return Case([Model(plays, host=host)], {**body, **({"stream": True} if live else {})}, wire_protocol=wire_protocol)
 
 
 CASES |= {
@@ -184,10 +184,10 @@ CASES |= {
 }  # fmt: skip
 CASES |= {
     f"{door}late{'live' * live}": Case(
-        [Model([ScriptedReply((1.5, *upstreams.document(tongue.protocol, WORDS).pieces), paid=True)], host=FAST)],
-        {**SHORT, "stream": live}, tongue=tongue,
+        [Model([ScriptedReply((1.5, *upstreams.document(wire.protocol, WORDS).pieces), paid=True)], host=FAST)],
+        {**SHORT, "stream": live}, wire_protocol=wire,
     )
-    for door, (tongue, _) in DOORS.items()
+    for door, (wire, _) in DOORS.items()
     for live in (False, True)
 }  # fmt: skip
 SAMPLE = (

@@ -12,7 +12,7 @@ import pytest
 from tests.gates import upstreams
 from tests.gates.faulty_host import HEAD, LAST, ScriptedReply, chunk, refusal
 from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
-from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, QUESTION, RESPONSES, Tongue
+from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, QUESTION, RESPONSES, WireProtocol
 from tests.unit.gateway.test_both_paths_openai_chat import FAULTS, crlf, picture
 
 SEED = 20_261_126
@@ -24,20 +24,21 @@ PATTERN = "What does one do with a loop? "  # said again and again
 HEADS = {"openai-responses": HEAD, "anthropic": HEAD, "ollama": upstreams.head("ollama")}
 
 
-def whole(tongue: Tongue, words: Sequence[str] = WORDS) -> ScriptedReply:
-    return upstreams.document(tongue.protocol, words)
+def whole(wire_protocol: WireProtocol, words: Sequence[str] = WORDS) -> ScriptedReply:
+    return upstreams.document(wire_protocol.protocol, words)
 
 
-def live(tongue: Tongue, words: Sequence[str] = WORDS) -> ScriptedReply:
-    return upstreams.whole(tongue.protocol, words)
+def live(wire_protocol: WireProtocol, words: Sequence[str] = WORDS) -> ScriptedReply:
+    return upstreams.whole(wire_protocol.protocol, words)
 
 
 def cut_up(data: bytes) -> list[bytes]:
     return [data[at : at + 20_000] for at in range(0, len(data), 20_000)]
 
 
-def played(tongue: Tongue, *events: bytes, end: str = "") -> ScriptedReply:
-    return ScriptedReply((HEADS[tongue.protocol], *map(chunk, events), *(() if end else (LAST,))), end=end, paid=True)  # type: ignore[arg-type]
+def played(wire_protocol: WireProtocol, *events: bytes, end: str = "") -> ScriptedReply:
+    pieces = (HEADS[wire_protocol.protocol], *map(chunk, events), *(() if end else (LAST,)))
+    return ScriptedReply(pieces, end=end, paid=True)  # type: ignore[arg-type]
 
 
 # ---- OpenAI's responses, as OpenAI itself writes them --------------------------------------------------
@@ -163,7 +164,7 @@ def responses() -> Mapping[str, Case]:
         plays = [play] if isinstance(play, ScriptedReply) else play
         model = {name: more.pop(name) for name in ("zone", "row", "price", "host") if name in more}
         models = [Model(plays, **model), *more.pop("others", ())]
-        return Case(models, dict(body or {}), tongue=RESPONSES, **more)
+        return Case(models, dict(body or {}), wire_protocol=RESPONSES, **more)
 
     other = [Model([whole(RESPONSES, ["the other"])])]
     other_live = [Model([live(RESPONSES, ["the", " other"])])]
@@ -242,11 +243,11 @@ def responses() -> Mapping[str, Case]:
     }  # fmt: skip
 
 
-def _cuts(case: Any, tongue: Tongue, events: Sequence[bytes], body: Any, others: Any) -> dict[str, Case]:
+def _cuts(case: Any, wire_protocol: WireProtocol, events: Sequence[bytes], body: Any, others: Any) -> dict[str, Case]:
     """A stream that ends after each of its events, in order and otherwise. None of them is a thought: after one alone
     the executor would let another take over, and the lane has shown it."""
     return {
-        f"at{place}{end}": case(played(tongue, *events[:place], end=end), body, others=others)
+        f"at{place}{end}": case(played(wire_protocol, *events[:place], end=end), body, others=others)
         for place in range(1, len(events)) for end in ("", "fin")
     }  # fmt: skip
 
@@ -297,7 +298,7 @@ def lines() -> Mapping[str, Case]:
     def case(play: ScriptedReply | Sequence[ScriptedReply], body: Mapping[str, Any] | None = None, **more: Any) -> Case:
         plays = [play] if isinstance(play, ScriptedReply) else play
         model = {name: more.pop(name) for name in ("zone", "row", "price", "host") if name in more}
-        return Case([Model(plays, **model), *more.pop("others", ())], dict(body or {}), tongue=LINES, **more)
+        return Case([Model(plays, **model), *more.pop("others", ())], dict(body or {}), wire_protocol=LINES, **more)
 
     def at_once(data: bytes) -> ScriptedReply:
         return refusal(200, data.strip(), paid=True)
@@ -377,7 +378,7 @@ def messages() -> Mapping[str, Case]:
     def case(play: ScriptedReply, words: str = QUESTION, **more: Any) -> Case:
         model = {name: more.pop(name) for name in ("zone",) if name in more}
         body = {"messages": [{"role": "user", "content": words}], **more.pop("body", {})}
-        return Case([Model([play], **model), *more.pop("others", ())], body, tongue=MESSAGES, **more)
+        return Case([Model([play], **model), *more.pop("others", ())], body, wire_protocol=MESSAGES, **more)
 
     good, stream = whole(MESSAGES), live(MESSAGES)
     other, other_live = [Model([whole(MESSAGES, ["other"])])], [Model([live(MESSAGES, ["the", " other"])])]

@@ -1,4 +1,4 @@
-"""What is left behind when somebody goes: nothing set aside, no breaker half open, no call, no place on the slate."""
+"""What is left behind when somebody goes: nothing set aside, no breaker half open, no call, no journal entry."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def request(content: str = "hello", *headers: bytes, **more: Any) -> bytes:
 def clean(house: GatewayServer) -> bool:
     """Nothing is on its way any more, and nothing is left of it."""
     lane = house.gateway.direct
-    slate = lane.rows._slate
-    free = slate is None or len(slate._free) == SLOTS
+    journal = lane.rows._journal
+    free = journal is None or len(journal._free) == SLOTS
     busy = [pipe for pipe in tuple(lane.pool._all) if pipe.listener is not None]
     return not house.gateway.active and free and not busy and not lane.rows._waiting
 

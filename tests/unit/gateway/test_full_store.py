@@ -77,8 +77,8 @@ def test_a_call_whose_row_is_not_written_in_the_end_has_one_when_the_store_is_op
         found = opened.attempts()
         assert len(found) == 2 and all(row.spent > 0 for row in found)
         opened.close()
-    assert not list(_slates(store.path))
+    assert not list(_journals(store.path))
 
 
-def _slates(path: Path) -> list[Path]:
+def _journals(path: Path) -> list[Path]:
     return list(path.with_name("slates").iterdir())

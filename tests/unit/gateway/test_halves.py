@@ -9,7 +9,7 @@ import pytest
 from tests.gates import upstreams
 from tests.gates.faulty_host import LAST, ScriptedReply, chunk, delta, sse
 from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
-from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES, Tongue
+from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES, WireProtocol
 from tests.unit.gateway.test_both_paths_openai_chat import data_of, whole
 
 FIRST, SECOND = "<first half>", "<second half>"
@@ -20,7 +20,12 @@ SAYS: dict[str, tuple[Sequence[str], str]] = {
     "alone": (["It is ", FIRST, " here ", SECOND, "."], "It is \ufffd here \ufffd."),
     "last": (["It is ", FIRST], "It is \ufffd"),
 }
-TONGUES: dict[str, Tongue | None] = {"chat": None, "responses": RESPONSES, "ollama": LINES, "messages": MESSAGES}
+WIRE_PROTOCOLS: dict[str, WireProtocol | None] = {
+    "chat": None,
+    "responses": RESPONSES,
+    "ollama": LINES,
+    "messages": MESSAGES,
+}
 
 
 def halved(data: bytes) -> bytes:
@@ -28,7 +33,7 @@ def halved(data: bytes) -> bytes:
 
 
 def played(name: str, words: Sequence[str], live: bool) -> ScriptedReply:
-    protocol = "openai" if (tongue := TONGUES[name]) is None else tongue.protocol
+    protocol = "openai" if (wire_protocol := WIRE_PROTOCOLS[name]) is None else wire_protocol.protocol
     if live:
         events = map(halved, upstreams.events(protocol, words))
         return ScriptedReply((upstreams.head(protocol), *map(chunk, events), LAST), paid=True)
@@ -43,12 +48,12 @@ def case(name: str, words: Sequence[str], live: bool) -> Case:
     body: dict[str, Any] = {"stream": live}
     if live and name == "chat":
         body["stream_options"] = {"include_usage": True}
-    return Case([Model([played(name, words, live)])], body, tongue=TONGUES[name])
+    return Case([Model([played(name, words, live)])], body, wire_protocol=WIRE_PROTOCOLS[name])
 
 
 CASES = {
     f"{name}{how}{'live' if live else ''}": case(name, words, live)
-    for name in TONGUES
+    for name in WIRE_PROTOCOLS
     for how, (words, _) in SAYS.items()
     for live in (True, False)
 }

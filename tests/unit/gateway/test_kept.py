@@ -149,8 +149,8 @@ def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wi
         and len(each) >= (sizes[name] + MORE if name in sizes else LARGE)
         and not isinstance(each, BoundedCache)
     ]
-    slate = wide.gateway.direct.rows._slate
-    assert slate is not None and len(slate._numbers) <= TEMPLATES  # begun anew when there are so many
+    journal = wide.gateway.direct.rows._journal
+    assert journal is not None and len(journal._numbers) <= TEMPLATES  # begun anew when there are so many
     assert not [each for each in grown if "AttemptJournal" not in each], "\n".join(grown)
     tables = {id(each): each for each, _ in after.values() if isinstance(each, BoundedCache)}.values()
     assert {each.name: (each.most, each.room) for each in tables}.items() <= TABLES.items()

@@ -29,7 +29,7 @@ SECRETS = {name: f"im-{name}-{'0' * 40}" for name in NAMES}
 @pytest.fixture
 def keyed(configured: Path, own_home: Path) -> Iterator[GatewayServer]:
     (own_home / "data").mkdir(exist_ok=True)
-    books = SqliteQuotaStore(own_home / "data" / FILE)
+    quota_store = SqliteQuotaStore(own_home / "data" / FILE)
     made = {
         "free": VirtualKey(id="k-free", name="free"),
         "other": VirtualKey(id="k-other", name="other"),
@@ -47,9 +47,9 @@ def keyed(configured: Path, own_home: Path) -> Iterator[GatewayServer]:
     for name, key in made.items():
         import msgspec
 
-        books.add(msgspec.structs.replace(key, digest=digest(SECRETS[name])))
-    books.revoke("k-gone", time.time())
-    books.close()
+        quota_store.add(msgspec.structs.replace(key, digest=digest(SECRETS[name])))
+    quota_store.revoke("k-gone", time.time())
+    quota_store.close()
     with GatewayServer() as house:
         yield house
 
@@ -289,8 +289,8 @@ def test_an_attempt_that_the_budget_has_no_room_for_is_not_made(
     assert found.status_code == 502 and len(host.attempts) == 1
     assert "the budget of this key has no room" in found.json()["error"]["message"]
     until(lambda: spent(own_home, "k-poor")[0] > 0)
-    counted, untold = spent(own_home, "k-poor")
-    assert 0.001 <= counted == untold <= 0.0011, "once"
+    counted, unreported = spent(own_home, "k-poor")
+    assert 0.001 <= counted == unreported <= 0.0011, "once"
     assert found.json()["error"]["intermodal"]["cost"] == pytest.approx(counted, abs=1e-5), "what is told is counted"
     keyed.until_written()  # what was set aside for it is given back
     host.attempts.clear()
@@ -335,12 +335,12 @@ def test_a_limit_that_is_changed_holds_for_the_gateway_that_runs(keyed: GatewayS
     from msgspec.structs import replace
 
     assert [chat(keyed, "slow").status_code for _ in range(3)] == [200, 200, 429]
-    books = SqliteQuotaStore(own_home / "data" / FILE)
-    books.change("k-slow", lambda key: replace(key, rate=RateLimit()))
+    quota_store = SqliteQuotaStore(own_home / "data" / FILE)
+    quota_store.change("k-slow", lambda key: replace(key, rate=RateLimit()))
     until(lambda: chat(keyed, "slow").status_code == 200)
-    books.change("k-slow", lambda key: replace(key, budgets=(Budget(unit="usd", limit=1),)))
+    quota_store.change("k-slow", lambda key: replace(key, budgets=(Budget(unit="usd", limit=1),)))
     until(lambda: chat(keyed, "slow").status_code == 429)
-    books.close()
+    quota_store.close()
 
 
 def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: GatewayServer, host: FakeHost) -> None:
@@ -355,8 +355,8 @@ def test_who_leaves_pays_the_upper_bound_and_no_more(keyed: GatewayServer, host:
 
 def spent(own_home: Path, key: str) -> tuple[float, float]:
     """USD, and how much of it nobody told."""
-    with closing(SqliteQuotaStore(own_home / "data" / FILE)) as books:
-        rows = [row for row in books.spent() if row.account.startswith(f"{key}/usd/")]
+    with closing(SqliteQuotaStore(own_home / "data" / FILE)) as quota_store:
+        rows = [row for row in quota_store.spent() if row.account.startswith(f"{key}/usd/")]
     return sum(row.spent for row in rows) / NANODOLLARS, sum(row.unknown for row in rows) / NANODOLLARS
 
 
@@ -376,9 +376,9 @@ def test_an_attempt_of_which_nobody_tells_counts_once_at_what_it_may_have_cost(
     until(lambda: not keyed.gateway.active)
     assert len(host.attempts) == 1
     until(lambda: spent(own_home, "k-free")[0] > 0)
-    counted, untold = spent(own_home, "k-free")
+    counted, unreported = spent(own_home, "k-free")
     assert 0.0004 <= counted < 0.0005, "1,000 tokens at $0.4 a million, and what was sent: once"
-    assert untold == counted
+    assert unreported == counted
 
 
 def test_who_leaves_before_it_is_sent_again_pays_nothing_for_that(
@@ -391,8 +391,8 @@ def test_who_leaves_before_it_is_sent_again_pays_nothing_for_that(
     host.fault = None
     assert chat(keyed, "free", max_tokens=1000).status_code == 200
     until(lambda: spent(own_home, "k-free")[0] > 0)
-    counted, untold = spent(own_home, "k-free")
-    assert counted < 0.00001 and untold == 0, "what the second one cost, and nothing of the first"
+    counted, unreported = spent(own_home, "k-free")
+    assert counted < 0.00001 and unreported == 0, "what the second one cost, and nothing of the first"
 
 
 # ---- what it may ask for ------------------------------------------------------------------------------
@@ -544,9 +544,9 @@ def test_counts_are_for_keys_made_to_read_them_which_read_nothing_else(keyed: Ga
     refused = keyed.http.get("/metrics", headers=bearer("free"))
     assert refused.status_code == 403 and "a key that is made for it" in refused.text
     secret = f"im-watcher-{'0' * 40}"
-    books = SqliteQuotaStore(own_home / "data" / FILE)
-    books.add(VirtualKey(id="k-watcher", name="watcher", digest=digest(secret), metrics=True))
-    books.close()
+    quota_store = SqliteQuotaStore(own_home / "data" / FILE)
+    quota_store.add(VirtualKey(id="k-watcher", name="watcher", digest=digest(secret), metrics=True))
+    quota_store.close()
     watcher = {"authorization": f"Bearer {secret}"}
     assert keyed.http.get("/metrics", headers=watcher).text.startswith("# HELP intermodal_")
     assert keyed.http.get("/healthz", headers=watcher).status_code == 200
@@ -565,9 +565,9 @@ def test_the_config_says_who_reads_the_counts(
     text = configured.read_text()
     configured.write_text(text.replace("[serve.aliases]", f'[serve]\nmetrics = "{said}"\n[serve.aliases]'))
     (own_home / "data").mkdir(exist_ok=True)
-    books = SqliteQuotaStore(own_home / "data" / FILE)
-    books.add(VirtualKey(id="k-free", name="free", digest=digest(SECRETS["free"])))
-    books.close()
+    quota_store = SqliteQuotaStore(own_home / "data" / FILE)
+    quota_store.add(VirtualKey(id="k-free", name="free", digest=digest(SECRETS["free"])))
+    quota_store.close()
     with GatewayServer() as house:
         assert house.http.get("/metrics").status_code == anybody
         assert house.http.get("/metrics", headers=bearer("free")).status_code == key

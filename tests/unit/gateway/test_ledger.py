@@ -209,13 +209,13 @@ async def test_nothing_is_done_while_nobody_asks(tmp_path: Path, clock: Clock) -
     ledger = await started(tmp_path, clock)
     key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS),))
     ledger.settle(await got(ledger, key, cost=0.1), cost=0.1, tokens=1)
-    tick, ticks = ledger._till.tick, list[float]()
+    tick, ticks = ledger._lease_pool.tick, list[float]()
 
     def counted(now: float) -> list[tuple[Lease, LeaseReport]]:
         ticks.append(now)
         return tick(now)
 
-    ledger._till.tick = counted  # type: ignore[method-assign]
+    ledger._lease_pool.tick = counted  # type: ignore[method-assign]
     async with asyncio.timeout(60):
         while ledger._ticking is not None and len(ticks) <= 100:
             await asyncio.sleep(0.02)
@@ -268,18 +268,18 @@ async def test_a_worker_of_another_host_is_taken_for_dead_after_ten_silent_minut
 def test_another_process_that_looks_in_leaves_what_is_in_use(tmp_path: Path) -> None:
     """Two connections of one process; `keys list` beside them must not take itself for the last user."""
     path = tmp_path / FILE
-    books = SqliteQuotaStore(path)
-    books.enter()
-    books.spent()
+    quota_store = SqliteQuotaStore(path)
+    quota_store.enter()
+    quota_store.spent()
     look = (
         f"from pathlib import Path; from {SqliteQuotaStore.__module__} import SqliteQuotaStore as B;"
         f" b = B(Path({str(path)!r}));"
     )
     subprocess.run([sys.executable, "-c", f"{look} b.every_key(); b.spent(); b.close()"], check=True)
-    mine = books.enter().id
+    mine = quota_store.enter().id
     with closing(sqlite3.connect(path)) as other:
         assert (mine,) in other.execute("SELECT id FROM workers").fetchall()
-    books.close()
+    quota_store.close()
 
 
 # ---- limits that are changed ---------------------------------------------------------------------------
@@ -373,9 +373,9 @@ async def test_what_was_spent_long_ago_is_forgotten_and_sums_stay(tmp_path: Path
         ledger.settle(await got(ledger, key, cost=0.5), cost=0.5, tokens=1)
         await ledger.close()
         clock.now += 36 * 86400
-    books = SqliteQuotaStore(tmp_path / FILE, clock=clock)
-    books.prune()
-    rows = [row for row in books.spent() if "/usd/" in row.account]
+    quota_store = SqliteQuotaStore(tmp_path / FILE, clock=clock)
+    quota_store.prune()
+    rows = [row for row in quota_store.spent() if "/usd/" in row.account]
     starts = {period: sorted(row.start for row in rows if row.account.endswith(period))
               for period in ("hour", "day", "month", "total")}  # fmt: skip
     assert starts["hour"] == []
@@ -383,11 +383,11 @@ async def test_what_was_spent_long_ago_is_forgotten_and_sums_stay(tmp_path: Path
     assert starts["month"] == ["2025-11", "2025-12", "2026-02"]
     assert next(row.spent for row in rows if row.account.endswith("total")) == 1.5 * NANODOLLARS
     clock.now += 420 * 86400
-    assert books.prune() == 3
-    assert next(row.spent for row in books.spent() if row.account == "k/usd/total") == 1.5 * NANODOLLARS
+    assert quota_store.prune() == 3
+    assert next(row.spent for row in quota_store.spent() if row.account == "k/usd/total") == 1.5 * NANODOLLARS
 
 
-class SlowBooks(SqliteQuotaStore):
+class SlowQuotaStore(SqliteQuotaStore):
     """Whose drawing takes as long as the test wants: a disk under load."""
 
     def __init__(self, path: Path) -> None:
@@ -404,20 +404,20 @@ class SlowBooks(SqliteQuotaStore):
 async def test_who_comes_while_others_draw_is_not_refused_where_there_is_plenty(
     tmp_path: Path, clock: Clock, seconds: float
 ) -> None:
-    books = SlowBooks(tmp_path / FILE)
-    ledger = QuotaManager(books, clock=clock)
+    quota_store = SlowQuotaStore(tmp_path / FILE)
+    ledger = QuotaManager(quota_store, clock=clock)
     await ledger.start()
     key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=1_000_000 * NANODOLLARS, period="total"),))
     for cost in (0.01, 1, 100):  # more than was drawn before; the first time it looks for dead workers and is patient
         claim = QuotaClaim(cost=cost, tokens=1, endpoints=("e",))
-        books.drawing.clear()
-        books.go_on.clear()
+        quota_store.drawing.clear()
+        quota_store.go_on.clear()
         first = [asyncio.create_task(ledger.admit(key, claim)) for _ in range(20)]
-        assert await asyncio.to_thread(books.drawing.wait, 10)
+        assert await asyncio.to_thread(quota_store.drawing.wait, 10)
         more = [asyncio.create_task(ledger.admit(key, claim)) for _ in range(400)]
         await asyncio.sleep(0)
         clock.now += seconds
-        books.go_on.set()
+        quota_store.go_on.set()
         async with asyncio.timeout(10):
             found = await asyncio.gather(*first, *more)
         assert [each.words for each in found if isinstance(each, QuotaRefusal)] == []
@@ -431,45 +431,45 @@ async def test_who_comes_while_others_draw_is_not_refused_where_there_is_plenty(
 async def test_what_goes_back_from_here_is_waited_for_by_an_attempt_that_needs_it(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A tick has taken it off this lease, and the books do not know yet: it is neither here nor there."""
+    """A tick has taken it off this lease, and the quota store does not know yet: it is neither here nor there."""
     monkeypatch.setattr("intermodal.gateway.quotas.quota_manager.WAIT_SECONDS", 0.0)
     ledger = await started(tmp_path, clock)
     running, other = [await got(ledger, bounded(1.0), cost=cost) for cost in (0.3, 0.6)]
     ledger.settle(other, cost=0.0, tokens=0)
-    ledger._till.tick(clock())
+    ledger._lease_pool.tick(clock())
     assert await ledger.extend(running, 0.9)
     await ledger.close()
 
 
 def test_what_was_spent_is_told_whole_while_two_draws_are_on_their_way(tmp_path: Path, clock: Clock) -> None:
-    """The second asks after more was spent, and the first answers with what the books knew before."""
-    books = SqliteQuotaStore(tmp_path / FILE)
-    entered = books.enter()
-    till = LeasePool(LeaseJournal(entered.journal), {})
+    """The second asks after more was spent, and the first answers with what the quota store knew before."""
+    quota_store = SqliteQuotaStore(tmp_path / FILE)
+    entered = quota_store.enter()
+    lease_pool = LeasePool(LeaseJournal(entered.journal), {})
     key = VirtualKey(id="k", name="app", budgets=(Budget(unit="usd", limit=NANODOLLARS, period="total"),))
-    parts = till.parts(till.tab(key, clock.now), QuotaClaim(cost=0.5, tokens=1), clock.now)
+    parts = lease_pool.parts(lease_pool.key_leases(key, clock.now), QuotaClaim(cost=0.5, tokens=1), clock.now)
 
     def asked() -> list[tuple[Lease, int, LeaseRequest]]:
-        return [(purse, need, purse.want(need, need)) for purse, need in parts]
+        return [(lease, need, lease.want(need, need)) for lease, need in parts]
 
     def answered(drawn: list[tuple[Lease, int, LeaseRequest]]) -> tuple[LeaseGrant, ...]:
-        return books.take(entered.id, [want for _, _, want in drawn], clock.now)
+        return quota_store.take(entered.id, [want for _, _, want in drawn], clock.now)
 
     def spent() -> int:
-        return max(purse.spent_by_all for purse, _ in parts if purse.unit == "usd")
+        return max(lease.spent_by_all for lease, _ in parts if lease.unit == "usd")
 
     first = asked()
-    till.granted(first, answered(first), clock.now)
-    made = till.reserve(key, parts)
+    lease_pool.granted(first, answered(first), clock.now)
+    made = lease_pool.reserve(key, parts)
     assert made is not None
     before = asked()
     known = answered(before)
-    till.settle(made, 0.5, 1)
-    lines = till.tick(clock.now)
+    lease_pool.settle(made, 0.5, 1)
+    lines = lease_pool.tick(clock.now)
     after = asked()
-    till.granted(before, known, clock.now)
+    lease_pool.granted(before, known, clock.now)
     assert spent() == NANODOLLARS // 2
-    till.written(lines, books.write(entered.id, [line for _, line in lines], clock.now))
-    till.granted(after, answered(after), clock.now)
+    lease_pool.written(lines, quota_store.write(entered.id, [line for _, line in lines], clock.now))
+    lease_pool.granted(after, answered(after), clock.now)
     assert spent() == NANODOLLARS // 2
-    books.close()
+    quota_store.close()

@@ -64,11 +64,11 @@ class Held(SqliteQuotaStore):
         if self.fails:
             raise StoreError("is busy")
 
-    def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
-        over = [line.account.id for line in lines if line.over]
+    def write(self, worker: str, reports: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
+        over = [report.account.id for report in reports if report.over]
         if self.holds == "over" and "k/usd/total" in over:
             self._held()
-        left = super().write(worker, lines, now)
+        left = super().write(worker, reports, now)
         self.ended += over
         return left
 
@@ -96,65 +96,65 @@ async def got(ledger: QuotaManager, key: VirtualKey, cost: float) -> QuotaReserv
     return found
 
 
-async def spent(books: Held, clock: Clock, cost: float) -> QuotaManager:
+async def spent(quota_store: Held, clock: Clock, cost: float) -> QuotaManager:
     """A ledger in which so much was spent of the key, all of which is written."""
-    ledger = QuotaManager(books, clock=clock)
+    ledger = QuotaManager(quota_store, clock=clock)
     await ledger.start()
     ledger.settle(await got(ledger, KEY, cost), cost=cost, tokens=1)
     await until(lambda: ledger._ticking is None)
     return ledger
 
 
-def held(books: SqliteQuotaStore) -> int:
-    return sum(row.held for row in books.spent() if row.account == "k/usd/total")
+def held(quota_store: SqliteQuotaStore) -> int:
+    return sum(row.held for row in quota_store.spent() if row.account == "k/usd/total")
 
 
 async def test_a_lease_that_ends_takes_no_part_of_the_next_one_with_it(tmp_path: Path) -> None:
-    clock, books = Clock(), Held(tmp_path / FILE)
-    ledger = await spent(books, clock, 1.0)
-    books.holds, books.fails = "over", True
+    clock, quota_store = Clock(), Held(tmp_path / FILE)
+    ledger = await spent(quota_store, clock, 1.0)
+    quota_store.holds, quota_store.fails = "over", True
     clock.now += 70  # unused for a minute
     await got(ledger, OTHER, 0.0)
-    assert await asyncio.to_thread(books.reached.wait, 20)
+    assert await asyncio.to_thread(quota_store.reached.wait, 20)
     asking = asyncio.create_task(got(ledger, KEY, 60.0))
     for _ in range(10):
         await asyncio.sleep(0)  # what it needs is asked for, behind the end that cannot be written
-    books.go_on.set()
+    quota_store.go_on.set()
     await asking
-    await until(lambda: "k/usd/total" in books.ended)
-    assert held(books) >= to_nanodollars(60), "what it set aside is known to the others"
+    await until(lambda: "k/usd/total" in quota_store.ended)
+    assert held(quota_store) >= to_nanodollars(60), "what it set aside is known to the others"
     await ledger.close()
 
 
 async def test_a_lease_does_not_end_while_it_is_drawn_for(tmp_path: Path) -> None:
-    clock, books = Clock(), Held(tmp_path / FILE)
-    ledger = await spent(books, clock, 60.0)
+    clock, quota_store = Clock(), Held(tmp_path / FILE)
+    ledger = await spent(quota_store, clock, 60.0)
     clock.now += 20
-    books.holds = "take"
+    quota_store.holds = "take"
     asking = asyncio.create_task(got(ledger, KEY, 1.0))
-    assert await asyncio.to_thread(books.reached.wait, 20)
+    assert await asyncio.to_thread(quota_store.reached.wait, 20)
     clock.now += 50  # a minute since it was used
-    ledger._till.tick(clock.now)
-    books.go_on.set()
+    ledger._lease_pool.tick(clock.now)
+    quota_store.go_on.set()
     ledger.settle(await asking, cost=1.0, tokens=1)
     await until(lambda: ledger._ticking is None)
-    assert "k/usd/total" not in books.ended
+    assert "k/usd/total" not in quota_store.ended
     await ledger.close()
     (row,) = (row for row in SqliteQuotaStore(tmp_path / FILE).spent() if row.account == "k/usd/total")
     assert (row.spent, row.held) == (to_nanodollars(61), 0)
 
 
 async def test_who_may_have_what_goes_back_just_now_waits_for_it(tmp_path: Path) -> None:
-    books = Held(tmp_path / FILE)
-    ledger = QuotaManager(books)
+    quota_store = Held(tmp_path / FILE)
+    ledger = QuotaManager(quota_store)
     await ledger.start()
     running = await got(ledger, KEY, 50.0)
-    books.holds = "take"
+    quota_store.holds = "take"
     asking = asyncio.create_task(ledger.admit(KEY, QuotaClaim(cost=80.0, tokens=1)))
-    assert await asyncio.to_thread(books.reached.wait, 20)
+    assert await asyncio.to_thread(quota_store.reached.wait, 20)
     ledger.settle(running, cost=10.0, tokens=1)
     await asyncio.sleep(0.5)  # longer than it is waited for what others have; meanwhile what lies idle here goes back
-    books.go_on.set()
+    quota_store.go_on.set()
     found = await asking
     assert isinstance(found, QuotaReservation), found.words
     await ledger.close()
@@ -178,14 +178,14 @@ async def test_who_leaves_while_its_idempotency_key_is_written_down_leaves_no_re
 
 
 async def test_an_answer_that_could_not_be_kept_is_said_to_be_lost_and_not_to_run(tmp_path: Path) -> None:
-    books = Held(tmp_path / FILE)
-    ledger = QuotaManager(books)
+    quota_store = Held(tmp_path / FILE)
+    ledger = QuotaManager(quota_store)
     await ledger.start()
     fresh = await ledger.ask(ASKED)
     assert isinstance(fresh, FirstUse)
-    books.fails = True
+    quota_store.fails = True
     await ledger.finish(fresh, StoredReply(status=200, content_type="text/plain", body=b"said"))
-    books.fails = False
+    quota_store.fails = False
     codes = list[str]()
     async with asyncio.timeout(20):
         while codes[-1:] != ["idempotency_lost"]:
@@ -197,12 +197,12 @@ async def test_an_answer_that_could_not_be_kept_is_said_to_be_lost_and_not_to_ru
 
 
 async def test_a_limit_that_was_changed_while_a_request_was_planned_holds_for_it(tmp_path: Path) -> None:
-    books = SqliteQuotaStore(tmp_path / FILE)
-    ledger = QuotaManager(books)
+    quota_store = SqliteQuotaStore(tmp_path / FILE)
+    ledger = QuotaManager(quota_store)
     await ledger.start()
     head = {"authorization": "Bearer im-secret"}
     digest = hashlib.sha256(b"im-secret").digest()
-    books.add(VirtualKey(id="k", name="app", digest=digest, budgets=KEY.budgets))
+    quota_store.add(VirtualKey(id="k", name="app", digest=digest, budgets=KEY.budgets))
     early = ledger.access.who(head)
     assert isinstance(early, VirtualKey)
     ledger.settle(await got(ledger, early, 0.1), cost=0.1, tokens=1)

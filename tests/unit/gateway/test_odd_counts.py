@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.gates.faulty_host import DONE, ROLE, ScriptedReply, delta, sse
 from tests.unit.gateway.both_paths import BothPaths, Case, Model, unlike
-from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES, Tongue
+from tests.unit.gateway.both_paths_protocols import LINES, MESSAGES, RESPONSES, WireProtocol
 from tests.unit.gateway.test_both_paths_openai_chat import COUNTED, events, whole
 from tests.unit.gateway.test_both_paths_other_protocols import live as live_in
 from tests.unit.gateway.test_both_paths_other_protocols import whole as whole_in
@@ -95,7 +95,7 @@ CASES: dict[str, Case] = {
 
 
 def odd(play: ScriptedReply, counts: dict[str, Any]) -> ScriptedReply:
-    """What a tongue plays, with these in place of its counts."""
+    """What a host of a protocol plays, with these in place of its counts."""
 
     def told(data: Any) -> Any:
         if isinstance(data, list):
@@ -125,21 +125,21 @@ def odd(play: ScriptedReply, counts: dict[str, Any]) -> ScriptedReply:
     return play._replace(pieces=pieces)
 
 
-TONGUES: dict[str, Tongue] = {"responses": RESPONSES, "messages": MESSAGES, "ollama": LINES}
+WIRE_PROTOCOLS: dict[str, WireProtocol] = {"responses": RESPONSES, "messages": MESSAGES, "ollama": LINES}
 COUNTS: dict[str, Any] = {
     "negative": -7, "fraction": 7.5, "words": "7", "null": None, "huge": 1 << 63,
 }  # fmt: skip
-for tongue_name, tongue in TONGUES.items():
+for protocol_name, wire_protocol in WIRE_PROTOCOLS.items():
     for name, value in COUNTS.items():
         for field in ("in", "out"):
             names = {"in": ("input_tokens", "prompt_eval_count"), "out": ("output_tokens", "eval_count")}[field]
             counts = dict.fromkeys(names, value)
-            for how, play in (("", whole_in(tongue)), ("live", live_in(tongue))):
-                CASES[f"{tongue_name}{name}{field}{how}"] = Case(
-                    [Model([odd(play, counts)])], {"stream": bool(how)}, tongue=tongue
+            for how, play in (("", whole_in(wire_protocol)), ("live", live_in(wire_protocol))):
+                CASES[f"{protocol_name}{name}{field}{how}"] = Case(
+                    [Model([odd(play, counts)])], {"stream": bool(how)}, wire_protocol=wire_protocol
                 )
 
-APART: dict[str, tuple[Tongue, dict[str, Any]]] = {
+APART: dict[str, tuple[WireProtocol, dict[str, Any]]] = {
     "responsesapart": (RESPONSES, {
         "input_tokens": 100, "input_tokens_details": {"cached_tokens": 41, "cache_write_tokens": 32},
         "output_tokens": 50, "output_tokens_details": {"reasoning_tokens": 23}, "total_tokens": 150,
@@ -149,9 +149,11 @@ APART: dict[str, tuple[Tongue, dict[str, Any]]] = {
         "output_tokens_details": {"thinking_tokens": 23},
     }),
 }  # fmt: skip
-for name, (tongue, usage) in APART.items():
-    for how, play in (("", whole_in(tongue)), ("live", live_in(tongue))):
-        CASES[f"{name}{how}"] = Case([Model([odd(play, {"usage": usage})])], {"stream": bool(how)}, tongue=tongue)
+for name, (wire_protocol, usage) in APART.items():
+    for how, play in (("", whole_in(wire_protocol)), ("live", live_in(wire_protocol))):
+        CASES[f"{name}{how}"] = Case(
+            [Model([odd(play, {"usage": usage})])], {"stream": bool(how)}, wire_protocol=wire_protocol
+        )
 
 
 @pytest.fixture(scope="module")

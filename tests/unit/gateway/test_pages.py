@@ -28,9 +28,9 @@ def paged(host: FakeHost, tmp_path: Path, own_home: Path, monkeypatch: pytest.Mo
     path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, STRONG), more=served)
     monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
     (own_home / "data").mkdir(exist_ok=True)
-    books = SqliteQuotaStore(own_home / "data" / FILE)
-    books.add(VirtualKey(id="k", name="page", digest=digest(SECRET)))
-    books.close()
+    quota_store = SqliteQuotaStore(own_home / "data" / FILE)
+    quota_store.add(VirtualKey(id="k", name="page", digest=digest(SECRET)))
+    quota_store.close()
     with GatewayServer() as house:
         yield house
 

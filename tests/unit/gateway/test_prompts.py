@@ -452,10 +452,10 @@ def test_prompts_are_listed_with_arguments_output_and_version(house: GatewayServ
 @pytest.fixture
 def keyed(configured: Path, own_home: Path) -> Iterator[GatewayServer]:
     (own_home / "data").mkdir(exist_ok=True)
-    books = SqliteQuotaStore(own_home / "data" / FILE)
-    books.add(VirtualKey(id="k-greet", name="greet", digest=digest(SECRET), models=("prompt:greet",),
+    quota_store = SqliteQuotaStore(own_home / "data" / FILE)
+    quota_store.add(VirtualKey(id="k-greet", name="greet", digest=digest(SECRET), models=("prompt:greet",),
                          budgets=(Budget(unit="usd", limit=7 * NANODOLLARS // 1000),)))  # fmt: skip
-    books.close()
+    quota_store.close()
     with GatewayServer() as made:
         yield made
 

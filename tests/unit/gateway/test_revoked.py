@@ -32,18 +32,18 @@ class Keys:
     """Another process's view of the keys."""
 
     def __init__(self, path: Path) -> None:
-        self.books = SqliteQuotaStore(path)
+        self.quota_store = SqliteQuotaStore(path)
         self.secrets: dict[str, str] = {}
 
     def add(self, name: str, limit: int | None = None) -> str:
         budgets = () if limit is None else (Budget(unit="usd", limit=limit),)
         secret = self.secrets[name] = new_secret()
-        self.books.add(VirtualKey(id=name, name=name, digest=digest(secret), budgets=budgets))
+        self.quota_store.add(VirtualKey(id=name, name=name, digest=digest(secret), budgets=budgets))
         return secret
 
     def revoke(self, name: str) -> float:
         """When it was done."""
-        self.books.revoke(name, time.time())
+        self.quota_store.revoke(name, time.time())
         return time.monotonic()
 
 
@@ -53,7 +53,7 @@ def keys(configured: Path, own_home: Path) -> Iterator[Keys]:
     made = Keys(own_home / "data" / FILE)
     made.add("other")
     yield made
-    made.books.close()
+    made.quota_store.close()
 
 
 def request(secret: str, *more: str) -> bytes:
@@ -142,8 +142,8 @@ def test_it_is_refused_while_nothing_can_be_written(keys: Keys, monkeypatch: pyt
         with socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
             line.sendall(request(secret))
             assert answered(line) == 200
-        monkeypatch.setattr(house.ledger._books, "write", full)
-        monkeypatch.setattr(house.ledger._books, "take", full)
+        monkeypatch.setattr(house.ledger._quota_store, "write", full)
+        monkeypatch.setattr(house.ledger._quota_store, "take", full)
         told = []
         with suppress(ConnectionError), socket.create_connection(("127.0.0.1", house.gateway.port), timeout=20) as line:
             for number in range(12):
@@ -182,11 +182,11 @@ def test_nobody_is_let_in_by_what_was_known_before_the_file_could_not_be_read(
     tmp_path: Path, torn: str, ahead: bool
 ) -> None:
     now = [1e9]
-    books = Torn(tmp_path / FILE)
+    quota_store = Torn(tmp_path / FILE)
     secret, other = new_secret(), new_secret()
-    books.add(VirtualKey(id="mine", name="mine", digest=digest(secret)))
-    books.add(VirtualKey(id="other", name="other", digest=digest(other)))
-    access = Authenticator(books, lambda: now[0])
+    quota_store.add(VirtualKey(id="mine", name="mine", digest=digest(secret)))
+    quota_store.add(VirtualKey(id="other", name="other", digest=digest(other)))
+    access = Authenticator(quota_store, lambda: now[0])
     access.check_bind("127.0.0.1")
 
     def status(presented: str) -> int:
@@ -200,15 +200,15 @@ def test_nobody_is_let_in_by_what_was_known_before_the_file_could_not_be_read(
         return found.status if isinstance(found, QuotaRefusal) else 200
 
     assert status(secret) == 200
-    books.revoke("mine", now[0])
-    books.torn = torn
+    quota_store.revoke("mine", now[0])
+    quota_store.torn = torn
     now[0] += LATE
-    looked = books.looks
+    looked = quota_store.looks
     for _ in range(100):  # all of them, not only the first in each tenth of a second
         now[0] += 0.002
         assert (status(secret), status(other)) == (503, 503)
-    assert ahead or books.looks - looked <= 4, "a disk that fails is not asked for every request"
-    books.torn = ""
+    assert ahead or quota_store.looks - looked <= 4, "a disk that fails is not asked for every request"
+    quota_store.torn = ""
     now[0] += LATE
     assert (status(secret), status(other)) == (401, 200)
 
@@ -216,11 +216,11 @@ def test_nobody_is_let_in_by_what_was_known_before_the_file_could_not_be_read(
 def test_a_gateway_whose_keys_are_gone_does_not_become_open(tmp_path: Path) -> None:
     """Somebody put an old copy of the file in its place."""
     now = [1e9]
-    books = SqliteQuotaStore(tmp_path / FILE)
-    books.add(VirtualKey(id="mine", name="mine", digest=digest(new_secret())))
-    access = Authenticator(books, lambda: now[0])
+    quota_store = SqliteQuotaStore(tmp_path / FILE)
+    quota_store.add(VirtualKey(id="mine", name="mine", digest=digest(new_secret())))
+    access = Authenticator(quota_store, lambda: now[0])
     access.check_bind("127.0.0.1")
-    with books._database.writing() as connection:
+    with quota_store._database.writing() as connection:
         connection.execute("DELETE FROM keys")
         connection.execute("UPDATE keys_version SET number = 0")
     now[0] += 1

@@ -68,9 +68,11 @@ class Kinds:
         ledger = house.ledger
         settle, release = ledger.settle, ledger.release
 
-        def settles(given: QuotaReservation, *, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
+        def settles(
+            given: QuotaReservation, *, cost: float | None, tokens: int | None, unreported: float = 0.0
+        ) -> None:
             self.given.append((given, cost))
-            settle(given, cost=cost, tokens=tokens, untold=untold)
+            settle(given, cost=cost, tokens=tokens, unreported=unreported)
 
         def releases(given: QuotaReservation) -> None:
             self.given.append((given, "released"))
@@ -263,7 +265,7 @@ def test_a_host_that_fails_as_the_client_leaves_is_settled_and_told(
         assert len(kinds.given) == 1 and not house.gateway.held
         assert [served.error for served in told] == ["client_left"]
         assert not any(breaker.probing for breaker in house.gateway.client.upstreams._breakers.values())
-        assert not any(purse.held for purse in house.ledger._till._purses.values())
+        assert not any(lease.held for lease in house.ledger._lease_pool._leases.values())
 
 
 def test_a_server_that_stops_between_the_failure_and_the_next_attempt_says_so(
@@ -311,8 +313,8 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
                 until(lambda: bool(kinds.given) and not house.gateway.active)
         until(lambda: clean(house))
         assert len(kinds.given) == 1 and not house.gateway.direct.rows._broken
-        slate = house.gateway.direct.rows._slate
-        assert slate is not None and len(set(slate._free)) == len(slate._free)
+        journal = house.gateway.direct.rows._journal
+        assert journal is not None and len(set(journal._free)) == len(journal._free)
         assert house.chat().status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""The slate: what is on its way outlives the process, and the kinds it is written in do not pile up."""
+"""The attempt journal: what is on its way outlives the process, and the kinds it is written in do not pile up."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from intermodal.store.database import Store
 from intermodal.store.process_identity import identity, is_alive, is_dead
 from intermodal.store.rows import Reservation
 
-# What another process thinks of the rows and the slate of this one, and of this one itself.
+# What another process thinks of the rows and the journal of this one, and of this one itself.
 LOOKS = """
 import json, sys
 from pathlib import Path
@@ -47,7 +47,7 @@ def looked(store: Store, *more: str) -> dict[str, Any]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """With a call that is being answered, and a slate."""
+    """With a call that is being answered, and an attempt journal."""
     made = Store(tmp_path / "store.sqlite3")
     made.sent(made.reserve(Reservation(run="r", step="s", op="generate", task="t", endpoint="e", cost_high=0.5)))
     return made
@@ -55,7 +55,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no limits of descriptors")
 def test_a_process_without_a_free_descriptor_takes_nobody_for_dead(store: Store) -> None:
-    with closing(store.slate()):
+    with closing(store.attempt_journal()):
         assert looked(store, "without descriptors") == {"dead": False, "recovered": 0, "knows itself": True}
     assert store.attempts()[0].state == "sent"
 

@@ -161,9 +161,9 @@ def a_key(home: Path, name: str, **more: Any) -> str:
     """A key of the gateway that is there from now on; its secret."""
     (home / "data").mkdir(exist_ok=True)
     secret = new_secret()
-    books = SqliteQuotaStore(home / "data" / FILE)
-    books.add(VirtualKey(id=f"k-{name}", name=name, digest=digest(secret), start=secret[:9], **more))
-    books.close()
+    quota_store = SqliteQuotaStore(home / "data" / FILE)
+    quota_store.add(VirtualKey(id=f"k-{name}", name=name, digest=digest(secret), start=secret[:9], **more))
+    quota_store.close()
     return secret
 
 

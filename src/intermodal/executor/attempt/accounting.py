@@ -116,7 +116,7 @@ class AttemptEnding(NamedTuple):
     counts: float | None
 
     @property
-    def untold(self) -> float:
+    def unreported(self) -> float:
         """USD of ``counts`` that are an upper bound."""
         return 0.0 if self.charge.cost is not None else self.counts or 0.0
 

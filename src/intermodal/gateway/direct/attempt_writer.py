@@ -31,27 +31,27 @@ class AttemptWriter:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._slate: AttemptJournal | None = None
+        self._journal: AttemptJournal | None = None
         self._broken = 0.0  # when the store did not take them, on the monotonic clock
         self._waiting: list[DirectAttemptRow] = []
         self._slots: list[int] = []
         self._writing: asyncio.Task[None] | None = None
         self._over = asyncio.Event()  # no more rows come: those waiting are written at once
 
-    def note(self, way: CompiledPlan, attempt: bytes, run: bytes, started: float) -> int:
-        """Its place on the slate; -1 where nothing can be noted, so that nothing may be sent from here."""
+    def note(self, compiled: CompiledPlan, attempt: bytes, run: bytes, started: float) -> int:
+        """Note an attempt in the journal and return its slot; -1 if it cannot be noted and must not be sent."""
         if self._broken and (self._writing is not None or time.monotonic() - self._broken < 1.0):
             return -1  # until the rows before it were taken: the journal could tell of it, and is bounded
         try:
-            if self._slate is None:
-                self._slate = self._client.store.slate()
-            if way.number < 0 or way.since != self._slate.since:
-                way.number = self._slate.add(way.sort)
-                way.since = self._slate.since
+            if self._journal is None:
+                self._journal = self._client.store.attempt_journal()
+            if compiled.number < 0 or compiled.since != self._journal.since:
+                compiled.number = self._journal.add(compiled.sort)
+                compiled.since = self._journal.since
         except (StoreError, OSError):
             self._broken = time.monotonic()
             return -1
-        return self._slate.note(way.number, attempt, run, started)
+        return self._journal.note(compiled.number, attempt, run, started)
 
     def add(self, passed: DirectAttemptRow, slot: int) -> None:
         """It ended."""
@@ -92,9 +92,9 @@ class AttemptWriter:
             await asyncio.sleep(20 * _EVERY)
         else:
             self._broken = 0.0
-            if self._slate is not None:
+            if self._journal is not None:
                 for slot in slots:
-                    self._slate.wipe(slot)
+                    self._journal.wipe(slot)
 
     async def close(self) -> None:
         """Write pending rows. Rows that the store does not take in time stay in the write-ahead journal for the next
@@ -107,9 +107,9 @@ class AttemptWriter:
             self._writing.cancel()
             await asyncio.wait((self._writing,))
         self._broken = math.inf  # nothing is journalled from here on: a new journal would replace this one
-        if self._slate is not None:
-            self._slate.close()
-            self._slate = None
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
 
 
 def _newest(rows: Sequence[DirectAttemptRow]) -> list[DirectAttemptRow]:

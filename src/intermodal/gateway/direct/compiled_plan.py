@@ -112,7 +112,7 @@ class CompiledPlan:
 
     def __init__(
         self, chat: ParsedChat, inputs: Inputs, plan: Plan, endpoint: Endpoint, target: HttpTarget,
-        tariff: tuple[RateCard, ...], tongue: ProtocolAdapter,
+        tariff: tuple[RateCard, ...], adapter: ProtocolAdapter,
     ) -> None:  # fmt: skip
         step = plan.chosen.last
         output = inputs.request.output
@@ -123,7 +123,7 @@ class CompiledPlan:
         self.step = step
         self.endpoint = endpoint
         self.target = target
-        self.tongue = tongue
+        self.adapter = adapter
         self.policy = inputs.request.policy
         self.claim: QuotaClaim = claim_for_plan(plan)
         self.estimated = step.estimate.cost
@@ -131,11 +131,11 @@ class CompiledPlan:
         self.bound = upper_bound(self.estimated)
         self.tools = bool(inputs.request.tools)
         self.sort = _sort(inputs, plan, step, endpoint)
-        self.number, self.since = -1, 0  # of the sort, on the slate
+        self.number, self.since = -1, 0  # the number of the sort in the attempt journal
         self.book = counting_rules(endpoint, inputs.catalog)
         self.vocabulary = endpoint.model.vocabulary
-        ignored = unforwarded_fields(chat.fields, inputs.request.settings, tongue.dialect.table, endpoint)
-        ignored += () if "tools" in tongue.kept else unenforced_tools(inputs.request.tools, tongue.protocol)
+        ignored = unforwarded_fields(chat.fields, inputs.request.settings, adapter.dialect.table, endpoint)
+        ignored += () if "tools" in adapter.kept else unenforced_tools(inputs.request.tools, adapter.protocol)
         self.heads = header_lines(plan_headers(plan, ignored=ignored))
         chosen = plan.chosen
         about = {
@@ -154,14 +154,14 @@ class CompiledPlan:
         output = output if self.held else TextOutput()
         request = replace(inputs.request, messages=(), output=output)
         self._opening = BodyStart(endpoint, request, step, self.limit, chat.stream)
-        self._start = tongue.start(self._opening)
+        self._start = adapter.start(self._opening)
         self._brief = self._brevity(chat, inputs)
-        told = (field for field in tongue.sent_as(endpoint.host) if field[0] not in ignored)
+        told = (field for field in adapter.sent_as(endpoint.host) if field[0] not in ignored)
         self._kept = tuple(
             field for field in told
             if _says(field[0], inputs.request, chat) and not (self.schema is not None and field[0] == "output_config")
         )  # fmt: skip
-        self._identifiers = tuple((name, b',"%b":' % name.encode()) for name in tongue.identifiers)
+        self._identifiers = tuple((name, b',"%b":' % name.encode()) for name in adapter.identifiers)
 
     def _brevity(self, chat: ParsedChat, inputs: Inputs) -> _Brevity | None:
         """Return statistics on short answers; None if unknown, or if a lower limit saves less than half."""
@@ -207,14 +207,14 @@ class CompiledPlan:
         limit = max(brief.least, math.floor(min(fits)))
         bound -= (whole - limit) * brief.token
         claim = replace(self.claim, cost=bound, tokens=brief.given + limit)
-        return ShortenedCall(limit, claim, bound, self.tongue.start(self._opening._replace(limit=limit)))
+        return ShortenedCall(limit, claim, bound, self.adapter.start(self._opening._replace(limit=limit)))
 
     def body(self, chat: ParsedChat, shortened: ShortenedCall | None = None) -> list[bytes | memoryview]:
         """The client's bytes between our own."""
         fields, words = chat.fields, self.words(chat)
         made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
         for name, begin in self._kept:
-            if words and name == self.tongue.said:
+            if words and name == self.adapter.said:
                 longer = append_words(_messages_of(chat, name), words)
                 assert longer is not None, "chats of this shape end in words of a user (_output_not_direct)"
                 made += [begin, longer]
@@ -237,12 +237,12 @@ class CompiledPlan:
             return ""
         return json_answer.schema_instruction(
             self.schema, self.endpoint.host, enforced=self.held,
-            speaks_of_json=lambda: b"json" in _messages_of(chat, self.tongue.said).lower(),
+            speaks_of_json=lambda: b"json" in _messages_of(chat, self.adapter.said).lower(),
         )  # fmt: skip
 
     def last_words(self, chat: ParsedChat) -> str:
         """The words that the conversation ends in."""
-        return last_words(_messages_of(chat, self.tongue.said))
+        return last_words(_messages_of(chat, self.adapter.said))
 
     def bill(self, usage: WireUsage, work: Work, moment: str) -> float | None:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
@@ -263,7 +263,7 @@ def compile_plan(
     chat: ParsedChat,
     inputs: Inputs,
     plan: Plan,
-    tongue: ProtocolAdapter,
+    adapter: ProtocolAdapter,
     means: HostAccess,
 ) -> CompiledPlan | str:
     """Return the compiled plan of such chats, or the reason why the executor must run them.
@@ -272,7 +272,7 @@ def compile_plan(
     express, as the executor would.
     """
     request = inputs.request
-    why = not_direct(chat, inputs, plan, tongue, means)
+    why = not_direct(chat, inputs, plan, adapter, means)
     if why:
         return why
     step, endpoint = plan.chosen.last, inputs.catalog.by_id[plan.chosen.last.endpoint]
@@ -281,14 +281,14 @@ def compile_plan(
         waits = replace(waits, first_byte=_patience(step, waits.first_byte) or waits.first_byte)
     target = HttpTarget(
         HostAddress(endpoint.host.base_url, means.key, endpoint.host.auth),
-        tongue.path,
-        tongue.headers(request.sampling, request.settings),
+        adapter.path,
+        adapter.headers(request.sampling, request.settings),
         waits,
     )
-    return CompiledPlan(chat, inputs, plan, endpoint, target, means.tariff, tongue)
+    return CompiledPlan(chat, inputs, plan, endpoint, target, means.tariff, adapter)
 
 
-def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, tongue: ProtocolAdapter, means: HostAccess) -> str:
+def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, adapter: ProtocolAdapter, means: HostAccess) -> str:
     """Why a chat needs more than its one call, in words that end a sentence after "because"; "" where it is direct.
 
     Pure: the answer is the same for all chats of a shape.
@@ -302,23 +302,23 @@ def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, tongue: ProtocolAda
     if inputs.asked:
         return "its host counts its tokens first"
     return (
-        _host_not_direct(endpoint, tongue, means)
+        _host_not_direct(endpoint, adapter, means)
         or _waiting_not_direct(chat, step, means.timeouts.as_said(endpoint.host.timeouts))
-        or _output_not_direct(chat, request, endpoint, tongue)
+        or _output_not_direct(chat, request, endpoint, adapter)
         or _request_not_direct(chat, request, chosen, step, endpoint)
     )
 
 
-def _host_not_direct(endpoint: Endpoint, tongue: ProtocolAdapter, means: HostAccess) -> str:
+def _host_not_direct(endpoint: Endpoint, adapter: ProtocolAdapter, means: HostAccess) -> str:
     host = endpoint.host
-    if host.protocol != tongue.protocol:
+    if host.protocol != adapter.protocol:
         return "its host speaks another API than its client"
     if host.zone == "process" or endpoint.weights:
         return "its model runs in this process, or is started for it"
     if host.counts_text:
         return "its host counts its tokens first"
     proxied = host.zone == "internet" and means.proxies
-    if proxied and not is_this_machine(parse_address(host.base_url, tongue.path).host):
+    if proxied and not is_this_machine(parse_address(host.base_url, adapter.path).host):
         return "it goes through a proxy"
     return ""
 
@@ -331,7 +331,7 @@ def _waiting_not_direct(chat: ParsedChat, step: Call, waits: Timeouts) -> str:
     return ""
 
 
-def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, tongue: ProtocolAdapter) -> str:
+def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, adapter: ProtocolAdapter) -> str:
     schema = request.output
     if isinstance(schema, TextOutput):
         return ""
@@ -341,7 +341,7 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, t
     if chat.stream and not held:
         return "its stream is shown only once it is held against its schema"
     told = json_answer.schema_instruction(schema, endpoint.host, enforced=held, speaks_of_json=lambda: False)
-    if told and (chat.pictures or append_words(_messages_of(chat, tongue.said), told) is None):
+    if told and (chat.pictures or append_words(_messages_of(chat, adapter.said), told) is None):
         return "its schema is to be said after something that is not plain words"
     return ""
 
@@ -417,13 +417,13 @@ def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Attempt
 
 
 def run_metadata(
-    way: CompiledPlan, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()
+    compiled: CompiledPlan, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()
 ) -> bytes:
     """Return the run metadata beside the usage, in the format of ``response_metadata.py``."""
     said = _RunMetadata(
         cost,
         attempts,
         round(seconds, 3),
-        (*way.notes, *(words(each, "http") for each in notes)) if notes else way.notes,
+        (*compiled.notes, *(words(each, "http") for each in notes)) if notes else compiled.notes,
     )
-    return way.about + b"," + _encode(said)[1:]
+    return compiled.about + b"," + _encode(said)[1:]

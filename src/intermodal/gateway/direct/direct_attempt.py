@@ -98,16 +98,16 @@ class DirectAttempt:
     def __init__(
         self,
         context: GatewayContext,
-        lane: DirectPath,
+        direct_path: DirectPath,
         chat: ParsedChat,
-        way: CompiledPlan,
+        compiled: CompiledPlan,
         asked: GatewayRequest,
         reply: ResponseWriter,
     ) -> None:
         self._context = context
-        self._lane = lane
+        self._direct_path = direct_path
         self._chat = chat
-        self._way = way
+        self._compiled = compiled
         self._asked = asked
         self._reply = reply
         self._loop = asyncio.get_running_loop()
@@ -115,11 +115,13 @@ class DirectAttempt:
         self._started = time.time()
         self._ids = new_ids(self._started)
         self._account: AttemptAccount
-        self._exchange: UpstreamResponse = BufferedResponse(way.endpoint.id, way.target.secret, way.tongue)
+        self._exchange: UpstreamResponse = BufferedResponse(
+            compiled.endpoint.id, compiled.target.secret, compiled.adapter
+        )
         self._connection: HostConnection | None = None
         self._given: QuotaReservation | None = None
         self._shortened: ShortenedCall | None = None
-        self._slot = -1  # on the slate
+        self._slot = -1  # in the attempt journal
         self._silence: StreamKeepalive | None = None
         self._weighed: Work | None = None
         self._over: OnEnd | None = None
@@ -153,7 +155,7 @@ class DirectAttempt:
             self.cancel()
             failure = future.result() if future.done() and not future.cancelled() else None
             if failure is not None:  # it failed in the very moment in which the client left: nothing continues
-                self._lane.abandoned(failure)
+                self._direct_path.abandoned(failure)
             raise
         except Exception:  # a mistake of ours
             self._left()
@@ -161,8 +163,8 @@ class DirectAttempt:
 
     async def _connected(self) -> None:
         """Send it on a connection of before, or a new one."""
-        way, pool = self._way, self._lane.pool
-        connection = pool.take(way.target, self._began)
+        compiled, pool = self._compiled, self._direct_path.pool
+        connection = pool.take(compiled.target, self._began)
         if connection is None:
             try:
                 connection = await self._new_connection()
@@ -177,7 +179,7 @@ class DirectAttempt:
         self._send(connection)
 
     async def _new_connection(self) -> HostConnection:
-        connecting = self._lane.pool.connect(self._way.target, self._way.endpoint.id)
+        connecting = self._direct_path.pool.connect(self._compiled.target, self._compiled.endpoint.id)
         if self._late is None:
             return await connecting
         self._connecting = self._loop.create_task(connecting)
@@ -188,14 +190,14 @@ class DirectAttempt:
     def start(self, over: OnEnd) -> bool:
         """Send it now, if that needs nothing to be waited for; ``over`` is called later, when it is answered, or has
         failed before anything was shown. False: nothing was done."""
-        ledger, pool = self._context.ledger, self._lane.pool
+        ledger, pool = self._context.ledger, self._direct_path.pool
         if not self._may_ask() or self._explores():
             return False
-        connection = pool.take(self._way.target, self._began)
+        connection = pool.take(self._compiled.target, self._began)
         if connection is None:
             return False
         if ledger is not None:
-            given = ledger.admit_now(self._asked.key, self._way.claim)
+            given = ledger.admit_now(self._asked.key, self._compiled.claim)
             if given is None or isinstance(given, QuotaRefusal):
                 pool.give_back(connection)
                 return False
@@ -218,28 +220,28 @@ class DirectAttempt:
     def _may_ask(self) -> bool:
         """The endpoint is not left alone, nor is this the call that finds out whether it is back, which is for the
         executor: it is waited for less long."""
-        return self._context.client.upstreams.free(self._way.endpoint.id, self._began)
+        return self._context.client.upstreams.free(self._compiled.endpoint.id, self._began)
 
     def _explores(self) -> bool:
         """Another endpoint is to be tried out first, which is for the executor."""
-        name = self._way.explores
+        name = self._compiled.explores
         return bool(name) and self._context.client.upstreams.should_explore(name, self._began)
 
     def _noted(self) -> bool:
-        """It stands on the slate, or costs nothing."""
-        if not self._way.free:
-            self._slot = self._lane.rows.note(self._way, *self._ids, self._started)
+        """Note the attempt in the journal; return False if it cannot be noted and does not come free."""
+        if not self._compiled.free:
+            self._slot = self._direct_path.rows.note(self._compiled, *self._ids, self._started)
             return self._slot >= 0
         return True
 
     def _asks(self) -> None:
         """Begin the tracked call, which ``_end`` or ``_left`` ends, and start the deadline."""
-        way, short = self._way, self._shortened
+        compiled, short = self._compiled, self._shortened
         self._account = AttemptAccount.begin(
-            self._context.client.upstreams, way.endpoint, way.estimated, time.monotonic(), streamed=self._chat.stream,
-            bound=None if short is None else short.bound,
+            self._context.client.upstreams, compiled.endpoint, compiled.estimated, time.monotonic(),
+            streamed=self._chat.stream, bound=None if short is None else short.bound,
         )  # fmt: skip
-        deadline = way.policy.deadline
+        deadline = compiled.policy.deadline
         if deadline is not None:
             self._late = self._loop.call_later(deadline, self._too_late, deadline)
 
@@ -251,7 +253,7 @@ class DirectAttempt:
         if self._connecting is not None:
             self._connecting.cancel()
         try:
-            self._missed(deadline_missed(deadline, self._way.plan.chosen.endpoint))
+            self._missed(deadline_missed(deadline, self._compiled.plan.chosen.endpoint))
         except Exception as problem:  # a mistake of ours
             answer_failure(self._context, self._asked, self._reply, problem)
         finally:
@@ -260,8 +262,8 @@ class DirectAttempt:
 
     def _missed(self, error: errors.CallError) -> None:
         reply, context = self._reply, self._context
-        if self._give_up(error.code, tokens=0 if self._way.free else None):
-            context.metrics.attempt(self._way.endpoint.id, "cancelled")
+        if self._give_up(error.code, tokens=0 if self._compiled.free else None):
+            context.metrics.attempt(self._compiled.endpoint.id, "cancelled")
         if not reply.status:
             answer_failure(context, self._asked, reply, error)
             return
@@ -270,14 +272,14 @@ class DirectAttempt:
 
     def _planned(self) -> None:
         """Record the plan in the plan history, the request record and the span."""
-        way, context, served = self._way, self._context, self._asked.served
-        context.plans[self._asked.owner, way.plan.id] = way.plan
-        served.planned(way.plan, live=self._chat.stream)
+        compiled, context, served = self._compiled, self._context, self._asked.served
+        context.plans[self._asked.owner, compiled.plan.id] = compiled.plan
+        served.planned(compiled.plan, live=self._chat.stream)
         if served.span is not None:
             served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
 
     def _send(self, connection: HostConnection) -> None:
-        exchange, way = self._exchange, self._way
+        exchange, compiled = self._exchange, self._compiled
         if isinstance(exchange, StreamedResponse):
             exchange.connection = connection
             self._reply.when_caught_up(connection.resume)
@@ -285,7 +287,7 @@ class DirectAttempt:
         self._account.sending(time.monotonic())
         exchange.then(self._ended)
         try:
-            connection.send(way.target, way.body(self._chat, self._shortened), exchange, way.endpoint.id)
+            connection.send(compiled.target, compiled.body(self._chat, self._shortened), exchange, compiled.endpoint.id)
         except Exception as problem:  # a mistake of ours
             connection.abort()
             self._left()
@@ -297,18 +299,20 @@ class DirectAttempt:
 
     def _listen(self) -> None:
         """For a stream: from now on its silence is measured."""
-        way = self._way
+        compiled = self._compiled
         if not self._chat.stream:
             self._exchange.bound(self._limit, streamed=False)
             return
-        guarded = stops_loops(way.endpoint, by_schema=way.schema is not None)
+        guarded = stops_loops(compiled.endpoint, by_schema=compiled.schema is not None)
         teller = StreamContext(
             self._reply, self._chat.model, self._begin, self._told, self._found_wrong, self._count, self._chat.usage,
-            guarded, self._chat.fields, NO_REASON in way.endpoint.host.quirks, self._limit,
-            silent=way.schema is not None,
+            guarded, self._chat.fields, NO_REASON in compiled.endpoint.host.quirks, self._limit,
+            silent=compiled.schema is not None,
         )  # fmt: skip
-        self._exchange = way.tongue.live(way.endpoint.id, way.target.secret, way.tongue, self._loop, teller)
-        if way.tongue.dialect.comment:
+        self._exchange = compiled.adapter.live(
+            compiled.endpoint.id, compiled.target.secret, compiled.adapter, self._loop, teller
+        )
+        if compiled.adapter.dialect.comment:
             self._silence = StreamKeepalive(self._reply, self._comment)
             self._silence.last(stream_keepalive.FIRST_COMMENT_SECONDS)
 
@@ -379,9 +383,9 @@ class DirectAttempt:
         ledger, key = self._context.ledger, self._asked.key
         if ledger is None:
             return None
-        given = ledger.admit_now(key, self._way.claim)
+        given = ledger.admit_now(key, self._compiled.claim)
         if given is None:
-            given = await ledger.admit(key, self._way.claim)
+            given = await ledger.admit(key, self._compiled.claim)
         if isinstance(given, QuotaRefusal) and given.code in BUDGET_REFUSALS:
             given = await self._admitted_for_less(ledger, given)
         self._rates()
@@ -396,7 +400,7 @@ class DirectAttempt:
             ledger.room,
             lambda key: (0.0, 0.0),
         ):  # other requests may hold what was left; then the least amount
-            short = self._way.shortened(*room(self._asked.key))
+            short = self._compiled.shortened(*room(self._asked.key))
             if short is None:
                 break
             given = await ledger.admit(self._asked.key, short.claim)
@@ -414,12 +418,13 @@ class DirectAttempt:
     @property
     def _heads(self) -> str:
         short = self._shortened
-        return self._way.heads if short is None else f"{self._way.heads}x-intermodal-max-tokens: {short.limit}\r\n"
+        heads = self._compiled.heads
+        return heads if short is None else f"{heads}x-intermodal-max-tokens: {short.limit}\r\n"
 
     @property
     def _limit(self) -> int | None:
         """Tokens that the host was asked for at most."""
-        return self._way.limit if self._shortened is None else self._shortened.limit
+        return self._compiled.limit if self._shortened is None else self._shortened.limit
 
     def _settle(self, ending: AttemptEnding, tokens: int | None) -> None:
         """Charge the key's budget; ``tokens`` None where nobody can tell."""
@@ -441,7 +446,7 @@ class DirectAttempt:
 
     def _open(self) -> None:
         if not self._reply.status:
-            self._reply.open(self._heads + _STREAMED, self._way.tongue.stream_type)
+            self._reply.open(self._heads + _STREAMED, self._compiled.adapter.stream_type)
 
     def _first_word(self) -> None:
         if (first := self._exchange.first_at) is not None:
@@ -450,7 +455,7 @@ class DirectAttempt:
     def _told(self, live: StreamedResponse) -> bytes:
         self._bill()
         seconds = time.monotonic() - self._began
-        return run_metadata(self._way, self._account.counts, 1, seconds, self._notes("".join(live.text)))
+        return run_metadata(self._compiled, self._account.counts, 1, seconds, self._notes("".join(live.text)))
 
     def _notes(self, text: str) -> tuple[str, ...]:
         """Return the notes that the executor would have added to the answer."""
@@ -459,15 +464,17 @@ class DirectAttempt:
         made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
         notes = answer_notes(
             exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought,
-            stopped=stop_note(self._way.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran),
-            repeats=self._way.schema is None and repeats(text),
+            stopped=stop_note(
+                self._compiled.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran
+            ),
+            repeats=self._compiled.schema is None and repeats(text),
         )  # fmt: skip
-        return notes if self._shortened is None else (_SHORTENED.format(self._way.limit, self._limit), *notes)
+        return notes if self._shortened is None else (_SHORTENED.format(self._compiled.limit, self._limit), *notes)
 
     def _wrong(self, exchange: UpstreamResponse) -> errors.CallError | None:
         """A server near by that read less than it was sent."""
         counted = exchange.usage.input_tokens if exchange.usage is not None else None
-        return detect_truncated_prompt(self._way.endpoint, self._work, counted, self._chat.words)
+        return detect_truncated_prompt(self._compiled.endpoint, self._work, counted, self._chat.words)
 
     def _found_wrong(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
         """Return the error of a stream that ended, or the pending check of its text against a schema; determined only
@@ -480,7 +487,7 @@ class DirectAttempt:
         return self._verdict
 
     def _judged(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
-        schema, text = self._way.schema, "".join(live.text)
+        schema, text = self._compiled.schema, "".join(live.text)
         if schema is None or live.calls or not text.strip():  # without a word nothing is shown
             return None
         try:
@@ -498,18 +505,23 @@ class DirectAttempt:
             return self._unchecked(problem)
 
     def _unchecked(self, problem: BudgetExhausted) -> errors.OutputUnchecked:
-        return json_answer.unchecked(problem, endpoint=self._way.endpoint.id, step=self._way.step.id)
+        return json_answer.unchecked(problem, endpoint=self._compiled.endpoint.id, step=self._compiled.step.id)
 
     def _fault(self, parsed: json_answer.ParsedAnswer) -> errors.OutputInvalid | None:
-        schema, cut = self._way.schema, self._exchange.finish == "length"
+        schema, cut = self._compiled.schema, self._exchange.finish == "length"
         assert schema is not None
         return json_answer.fault(
-            parsed, shown=True, cut=cut, whole=schema.whole, endpoint=self._way.endpoint.id, step=self._way.step.id
+            parsed,
+            shown=True,
+            cut=cut,
+            whole=schema.whole,
+            endpoint=self._compiled.endpoint.id,
+            step=self._compiled.step.id,
         )
 
     def _stands(self) -> bool:
         """Return whether an answer not yet shown is delivered unchanged; otherwise the executor decides."""
-        schema, exchange = self._way.schema, self._exchange
+        schema, exchange = self._compiled.schema, self._exchange
         if schema is None or exchange.calls:
             return True
         if isinstance(exchange, StreamedResponse):
@@ -527,7 +539,7 @@ class DirectAttempt:
     def _comment(self) -> None:
         self._open()
         waited = time.monotonic() - self._began
-        self._reply.put(b": %b: no word yet, %d s\n\n" % (self._way.step.op.encode(), waited))
+        self._reply.put(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
         if self._silence is not None:
             self._silence.last(stream_keepalive.COMMENT_SECONDS)
 
@@ -552,7 +564,7 @@ class DirectAttempt:
     def _bill(self) -> None:
         """Price the answer by what its host counts."""
         usage = self._exchange.usage or _UNCOUNTED
-        self._account.billed = self._way.bill(usage, self._work, self._context.client.moment)
+        self._account.billed = self._compiled.bill(usage, self._work, self._context.client.moment)
 
     def _answered(self, code: str = "") -> AttemptEnding:
         """End an attempt that came to an answer, which was billed. ``code``: why it cannot be used."""
@@ -565,8 +577,8 @@ class DirectAttempt:
         )  # fmt: skip
 
     def _worked(self) -> None:
-        context, way, exchange, chat = self._context, self._way, self._exchange, self._chat
-        self._lane.taken += 1
+        context, compiled, exchange, chat = self._context, self._compiled, self._exchange, self._chat
+        self._direct_path.taken += 1
         text = "".join(exchange.text)
         if exchange.items and bytes(chat.fields.get("store", b"")) != b"false":
             keep = context.items.keeper(self._asked.owner)
@@ -575,18 +587,20 @@ class DirectAttempt:
         if isinstance(exchange, BufferedResponse):  # of a stream it was told before its end
             self._bill()
             counts = self._account.counts
-            told = run_metadata(way, counts, 1, time.monotonic() - self._began, self._notes(text))
-            more = {} if way.tongue.again is None else {"asked": way.tongue.again(chat.fields)}
-            body = way.tongue.told(exchange.raw, chat.model, exchange.counted or way.tongue.uncounted, told, **more)
+            told = run_metadata(compiled, counts, 1, time.monotonic() - self._began, self._notes(text))
+            more = {} if compiled.adapter.again is None else {"asked": compiled.adapter.again(chat.fields)}
+            body = compiled.adapter.told(
+                exchange.raw, chat.model, exchange.counted or compiled.adapter.uncounted, told, **more
+            )
             cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
             self._reply.ready(f"{self._heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)
         ending = self._answered()
         self._settle(ending, ending.tokens)
         self._write(ending)
         self._called(ending, ending.outcome.usage)
-        context.metrics.passed(way.endpoint.id, *_counted(ending), ending.counts)
+        context.metrics.passed(compiled.endpoint.id, *_counted(ending), ending.counts)
         name = digest_with_answer(chat.said, text, calls_of(exchange.calls) if exchange.calls else ())
-        context.conversations.put(name, way.endpoint.id, way.policy)
+        context.conversations.put(name, compiled.endpoint.id, compiled.policy)
 
     def _handed_on(self) -> Handover:
         """Hand an unusable answer that was not shown yet to the executor, which continues from there."""
@@ -605,14 +619,14 @@ class DirectAttempt:
         self, error: errors.CallError | None, ending: AttemptEnding, events: Sequence[WireEvent] = ()
     ) -> Handover:
         tried = PriorAttempt(
-            error, self._way.endpoint.id, ending, run=self._ids[1].hex(), seconds=time.monotonic() - self._began,
+            error, self._compiled.endpoint.id, ending, run=self._ids[1].hex(), seconds=time.monotonic() - self._began,
             sent=self._connection is not None, events=events,
         )  # fmt: skip
         return Handover(tried, self._given)
 
     def _refused(self) -> NoReturn:
         """Raise the model's refusal. No other model is tried."""
-        error = refusal_error(self._way.endpoint, "".join(self._exchange.refusal), self._way.step.id)
+        error = refusal_error(self._compiled.endpoint, "".join(self._exchange.refusal), self._compiled.step.id)
         self._paid_in_vain(error, code=error.code)
         if self._reply.status:
             self._break_off(error)
@@ -633,17 +647,17 @@ class DirectAttempt:
         self._reply.last(self._broken(error))
 
     def _failed(self, error: errors.CallError) -> Handover | None:
-        way, exchange = self._way, self._exchange
-        error.step = error.step or way.step.id
+        compiled, exchange = self._compiled, self._exchange
+        error.step = error.step or compiled.step.id
         shown = isinstance(exchange, StreamedResponse) and exchange.begun
         ending = self._account.fail(error, time.monotonic(), sent=exchange.first_at is not None or error.sent)
         self._write(ending, runs=shown)
         if not shown:
             return self._handover(error, ending)
         context = self._context
-        if (lesson := context_lesson(error, way.endpoint)) is not None:
+        if (lesson := context_lesson(error, compiled.endpoint)) is not None:
             context.client.upstreams.learn(lesson, time.monotonic())
-        context.metrics.attempt(way.endpoint.id, error.code)
+        context.metrics.attempt(compiled.endpoint.id, error.code)
         self._settle(ending, None)
         context.note_failure(error)
         self._called(ending, _tokens(exchange.usage), error.code)
@@ -685,20 +699,20 @@ class DirectAttempt:
         first = self._account.first_at if self._chat.stream else None
         self._asked.served.called(
             ModelCall(
-                step=self._way.step.id, endpoint=self._way.endpoint, seconds=ending.outcome.seconds,
+                step=self._compiled.step.id, endpoint=self._compiled.endpoint, seconds=ending.outcome.seconds,
                 first=None if first is None else first - self._account.began,
                 usage=usage, cost=ending.counts, finish_reason=self._exchange.finish, error=code,
-                output="text" if self._way.schema is None else "json",
+                output="text" if self._compiled.schema is None else "json",
             )
         )  # fmt: skip
 
     def _write(self, ending: AttemptEnding, *, runs: bool = True, ended: str = "") -> None:
         attempt, run = self._ids
         passed = DirectAttemptRow(
-            self._way.sort, uuid_of(attempt), run.hex(), self._started, time.time(), ending.charge.state,
+            self._compiled.sort, uuid_of(attempt), run.hex(), self._started, time.time(), ending.charge.state,
             ending.outcome, self._work, runs, ended,
         )  # fmt: skip
-        self._lane.rows.add(passed, self._slot)
+        self._direct_path.rows.add(passed, self._slot)
 
     @property
     def _work(self) -> Work:
@@ -708,23 +722,25 @@ class DirectAttempt:
         return self._weighed
 
     def _weigh(self) -> Work:
-        chat, way = self._chat, self._way
-        if way.tools or way.held or not chat.plain:
+        chat, compiled = self._chat, self._compiled
+        if compiled.tools or compiled.held or not chat.plain:
             return Work()
         pictures = chat.pictures
         chars = size = max(0, len(chat.texts) - 1)  # a line's end between two
         for text in chat.texts:
             chars, size = chars + text.chars, size + text.size
-        words = way.words(chat)
+        words = compiled.words(chat)
         made_of = [text.scripts for text in chat.texts]
         if words:  # which are in the last text, separated by two line breaks
             chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
-            made_of[-1:] = [count_scripts(f"{way.last_words(chat)}\n\n{words}")]
-        rough = text_tokens(chars, size, together(made_of), way.vocabulary)
+            made_of[-1:] = [count_scripts(f"{compiled.last_words(chat)}\n\n{words}")]
+        rough = text_tokens(chars, size, together(made_of), compiled.vocabulary)
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,
-            image_tokens=sum(image_tokens(way.book.image, each.width, each.height, "auto").mid for each in pictures),
+            image_tokens=sum(
+                image_tokens(compiled.book.image, each.width, each.height, "auto").mid for each in pictures
+            ),
         )  # fmt: skip
 
 
@@ -741,4 +757,4 @@ def _counted(ending: AttemptEnding) -> tuple[int, int]:
 def settle(ledger: QuotaManager | None, given: QuotaReservation, ending: AttemptEnding, tokens: int | None) -> None:
     """Charge a budget for an attempt: what it cost, else what it may have cost."""
     if ledger is not None:
-        ledger.settle(given, cost=ending.counts, tokens=tokens, untold=ending.untold)
+        ledger.settle(given, cost=ending.counts, tokens=tokens, unreported=ending.unreported)

@@ -60,11 +60,11 @@ if TYPE_CHECKING:
     from intermodal.gateway.http1.write_batching import WriteBatcher
     from intermodal.gateway.server_client import ServerClient
 
-WAYS, WAYS_ROOM = 512, 16 << 20  # ways of shapes, and bytes that all of them come to hold
+CACHED_PLANS, CACHED_BYTES = 512, 16 << 20  # compiled plans by shape, and the bytes of all of them
 _WORDS = 64 << 10  # bytes of a body besides its media: to count so many words takes 6 ms, and more is for a thread
 POLICIES = 512
 _WISHES = 1 << 10  # bytes of wishes that are remembered
-_A_SHAPE, _A_PART, _A_WAY = 1 << 10, 256, 8 << 10  # estimated bytes of a shape, each part, and a plan
+_A_SHAPE, _A_PART, _A_PLAN = 1 << 10, 256, 8 << 10  # estimated bytes of a shape, each part, and a plan
 _READ = 6  # bytes in memory per byte of JSON
 _OF_ITEMS = (b'"role"', b'"call_id"')
 _JSON = "application/json"
@@ -74,7 +74,7 @@ _STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 class _Known(NamedTuple):
     """The cached result for a shape, with the state it was derived from."""
 
-    way: CompiledPlan | str  # else why there is none
+    compiled: CompiledPlan | str  # else why there is none
     size: int  # approximate bytes of the plan and its shape
     catalog: ref[Catalog]  # weak: there is one catalog for each unknown model that a client names
     machine: Machine
@@ -91,12 +91,12 @@ class _Known(NamedTuple):
 
 
 class MatchedChat(NamedTuple):
-    """A chat that may be direct. ``way`` is None for a new shape; ``told``: its question's needs of its images."""
+    """A chat that may be direct. ``compiled`` is None for a new shape; ``told``: its question's needs of its images."""
 
     chat: ParsedChat
-    tongue: ProtocolAdapter
+    adapter: ProtocolAdapter
     key: tuple[object, ...]
-    way: CompiledPlan | None
+    compiled: CompiledPlan | None
     policy: Policy
     place: ConversationRoute | None
     told: QuestionFacts | None = None
@@ -110,8 +110,8 @@ class DirectEngine:
         self.pool = ConnectionPool(outbox)
         self.rows = AttemptWriter(context.client)
         self._context = context
-        self._ways: BoundedCache[tuple[object, ...], _Known] = BoundedCache(
-            "compiled plans by shape", WAYS, room=WAYS_ROOM, size=lambda _, known: known.size
+        self._compiled_plans: BoundedCache[tuple[object, ...], _Known] = BoundedCache(
+            "compiled plans by shape", CACHED_PLANS, room=CACHED_BYTES, size=lambda _, known: known.size
         )
         self._policies: BoundedCache[tuple[object, ...], Policy] = BoundedCache("policies by overrides", POLICIES)
         self._measures = TextSizeCache(context.client)
@@ -120,12 +120,12 @@ class DirectEngine:
 
     async def ready(self, asked: GatewayRequest, dialect: ClientApi) -> MatchedChat | None:
         """Return the matched chat if it may be direct. Raises RequestRefused for an invalid option or name."""
-        tongue = self._tongue(dialect)
-        if tongue is None:
+        adapter = self._adapter(dialect)
+        if adapter is None:
             return None
         await self._context.client.looked()
         await offload(len(asked.body) > LONG, check_values, asked, MAX_VALUES, self._context.limits.text)
-        chat, asked.chat = asked.chat or await self._read(asked, tongue), None
+        chat, asked.chat = asked.chat or await self._read(asked, adapter), None
         if chat is None:
             return None
         check_media_count(len(chat.pictures), self._context.limits.media)
@@ -134,23 +134,23 @@ class DirectEngine:
             return None
         catalog = self._context.client.catalog_for(policy)
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
-            chat = await self._read(asked, tongue)
+            chat = await self._read(asked, adapter)
             assert chat is not None
         told = await self._context.client.question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
-        return self._known(asked, tongue, chat, policy, catalog, told)
+        return self._known(asked, adapter, chat, policy, catalog, told)
 
     def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectAttempt | None:
         """Return the attempt for a chat whose shape is known, if nothing has to be awaited; the parsed chat is kept for
         ``ready``. Raises as ``ready`` does.
         """
-        tongue, client = self._tongue(dialect), self._context.client
-        if tongue is None or not client.up_to_date or len(asked.body) > LARGE_BODY:
+        adapter, client = self._adapter(dialect), self._context.client
+        if adapter is None or not client.up_to_date or len(asked.body) > LARGE_BODY:
             return None
         check_values(asked, MAX_VALUES, self._context.limits.text)
         body = extract_media(asked.body)
         if len(body.text) > _WORDS or _many_items(body.text):
             return None
-        chat = asked.chat = _read(asked, body, tongue, self._measures)
+        chat = asked.chat = _read(asked, body, adapter, self._measures)
         if chat is None:
             return None
         policy = self._policy(asked, chat)
@@ -163,12 +163,12 @@ class DirectEngine:
         if self._measures.count_by(catalog):
             asked.chat = None
             return None
-        ready = self._known(asked, tongue, chat, policy, catalog, told)
-        if ready is None or ready.way is None:
+        ready = self._known(asked, adapter, chat, policy, catalog, told)
+        if ready is None or ready.compiled is None:
             return None
-        return DirectAttempt(self._context, self, chat, ready.way, asked, reply)
+        return DirectAttempt(self._context, self, chat, ready.compiled, asked, reply)
 
-    def _tongue(self, dialect: ClientApi) -> ProtocolAdapter | None:
+    def _adapter(self, dialect: ClientApi) -> ProtocolAdapter | None:
         telemetry = self._context.client.telemetry
         if telemetry is not None and telemetry.content:  # content is recorded by the executor alone
             return None
@@ -197,7 +197,7 @@ class DirectEngine:
     def _known(
         self,
         asked: GatewayRequest,
-        tongue: ProtocolAdapter,
+        adapter: ProtocolAdapter,
         chat: ParsedChat,
         policy: Policy,
         catalog: Catalog,
@@ -206,23 +206,23 @@ class DirectEngine:
         """Return the chat with the cached plan of its shape; None if the shape is known not to be direct."""
         place = self._context.conversations.place(chat.before) if chat.before is not None else None
         key = (asked.owner, asked.head.wished, place, chat.shape, told)
-        known = self._ways.get(key)
+        known = self._compiled_plans.get(key)
         if known is not None and known.holds(catalog, self._context.client):
-            if isinstance(known.way, str):
-                asked.served.not_direct = known.way
+            if isinstance(known.compiled, str):
+                asked.served.not_direct = known.compiled
                 return None
-            return MatchedChat(chat, tongue, key, known.way, policy, place, told)
-        return MatchedChat(chat, tongue, key, None, policy, place, told)
+            return MatchedChat(chat, adapter, key, known.compiled, policy, place, told)
+        return MatchedChat(chat, adapter, key, None, policy, place, told)
 
-    async def _read(self, asked: GatewayRequest, tongue: ProtocolAdapter) -> ParsedChat | None:
+    async def _read(self, asked: GatewayRequest, adapter: ProtocolAdapter) -> ParsedChat | None:
         body = await offload(len(asked.body) > LARGE_BODY, extract_media, asked.body)
         if len(body.text) > SAMPLE_RATIO * FIRST_SAMPLE:
             return None  # more than most models take: the executor refuses it before all of it is counted
         if _many_items(body.text):
             return None
         if len(asked.body) > LARGE_BODY or len(body.text) > _WORDS:
-            return await offload(True, _read, asked, body, tongue, self._measures.alone())
-        return _read(asked, body, tongue, self._measures)
+            return await offload(True, _read, asked, body, adapter, self._measures.alone())
+        return _read(asked, body, adapter, self._measures)
 
     # ---- a shape that is new -------------------------------------------------------------------
 
@@ -232,24 +232,24 @@ class DirectEngine:
         # The planner's inputs, taken together: by the time it runs, another look may have replaced them.
         machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
         inputs = await self._inputs(ready, asked)
-        way: CompiledPlan | str = _PREPARED
+        compiled: CompiledPlan | str = _PREPARED
         if inputs is None:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
             plan = await context.plan_cache.shared(inputs)
             long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
-            way = await offload(long, self._way, ready, inputs, plan) if plan is not None else _UNPLANNED
+            compiled = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
         client.epoch = max(client.epoch, epoch)  # else all of this shape are planned until the next look
-        size = _size(ready.chat, way)
-        self._ways[ready.key] = _Known(way, size, ref(catalog), machine, epoch, as_of, refusals)
-        if isinstance(way, str):
-            asked.served.not_direct = way
+        size = _size(ready.chat, compiled)
+        self._compiled_plans[ready.key] = _Known(compiled, size, ref(catalog), machine, epoch, as_of, refusals)
+        if isinstance(compiled, str):
+            asked.served.not_direct = compiled
             return None
-        return way
+        return compiled
 
-    def _way(self, ready: MatchedChat, inputs: Inputs, plan: Plan) -> CompiledPlan | str:
+    def _compile(self, ready: MatchedChat, inputs: Inputs, plan: Plan) -> CompiledPlan | str:
         client = self._context.client
         endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
         if endpoint is None:
@@ -259,7 +259,7 @@ class DirectEngine:
             Timeouts().as_said(client.config.timeouts), client.proxies,
         )  # fmt: skip
         try:
-            return compile_plan(ready.chat, inputs, plan, ready.tongue, means)
+            return compile_plan(ready.chat, inputs, plan, ready.adapter, means)
         except (errors.ConfigError, NotExpressible):
             return "it cannot be said to its host"  # the executor reports the error
 
@@ -268,7 +268,7 @@ class DirectEngine:
         measured.
         """
         context = self._context
-        decode, body = ready.tongue.dialect.decode, ready.chat.body.text
+        decode, body = ready.adapter.dialect.decode, ready.chat.body.text
         call = await decode_body(decode, body)
         if call.candidates or (call.sampling.max_tokens is not None and call.sampling.max_tokens < 1):
             return None
@@ -302,20 +302,20 @@ class DirectEngine:
         Raises RequestRefused where the key's budget does not allow it, and what planning raises.
         """
         ready = await self.ready(asked, dialect)
-        way = None if ready is None else ready.way or await self.learned(ready, asked)
-        if ready is None or way is None:
+        compiled = None if ready is None else ready.compiled or await self.learned(ready, asked)
+        if ready is None or compiled is None:
             return False
-        asked.after = await self.run(ready, way, asked, reply)
+        asked.after = await self.run(ready, compiled, asked, reply)
         return asked.after is None
 
     async def run(
-        self, ready: MatchedChat, way: CompiledPlan, asked: GatewayRequest, reply: ResponseWriter
+        self, ready: MatchedChat, compiled: CompiledPlan, asked: GatewayRequest, reply: ResponseWriter
     ) -> Handover | None:
         """Answer. Failure where nothing was shown and the executor is to go on.
 
         Raises RequestRefused where the key's budget does not allow it.
         """
-        passage = DirectAttempt(self._context, self, ready.chat, way, asked, reply)
+        passage = DirectAttempt(self._context, self, ready.chat, compiled, asked, reply)
         try:
             return await passage.go()
         finally:
@@ -343,13 +343,15 @@ _PREPARED = "it is prepared before it is sent"
 _UNPLANNED = "its plan is its own"
 
 
-def _size(chat: ParsedChat, way: CompiledPlan | str) -> int:
+def _size(chat: ParsedChat, compiled: CompiledPlan | str) -> int:
     """Return the approximate bytes of a shape and its plan: the properties of each message that a plan depends on, and
     the fields besides the messages, tools above all, both as written and as parsed.
     """
     parts = chat.messages + len(chat.texts) + len(chat.pictures)
     besides = sum(len(field) for name, field in chat.fields.items() if name not in SAID)
-    return _A_SHAPE + _A_PART * parts + besides + (_A_WAY + _READ * besides if isinstance(way, CompiledPlan) else 0)
+    return (
+        _A_SHAPE + _A_PART * parts + besides + (_A_PLAN + _READ * besides if isinstance(compiled, CompiledPlan) else 0)
+    )
 
 
 def _open(chat: ParsedChat, policy: Policy) -> bool:
@@ -367,11 +369,11 @@ def _many_items(text: bytes) -> bool:
 
 
 def _read(
-    asked: GatewayRequest, body: ExtractedBody, tongue: ProtocolAdapter, measures: TextSizeCache
+    asked: GatewayRequest, body: ExtractedBody, adapter: ProtocolAdapter, measures: TextSizeCache
 ) -> ParsedChat | None:
-    chat = tongue.chat_of(body, asked.owner, measures)
+    chat = adapter.chat_of(body, asked.owner, measures)
     if body.lifted and not body.complete:  # something in it only looks like a picture
-        chat = tongue.chat_of(ExtractedBody(asked.body), asked.owner, measures)
+        chat = adapter.chat_of(ExtractedBody(asked.body), asked.owner, measures)
     return chat
 
 

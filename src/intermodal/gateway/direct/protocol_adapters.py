@@ -172,5 +172,5 @@ LINES = ProtocolAdapter(
     uncounted=ollama_passthrough.UNCOUNTED, told=ollama_passthrough.finished,
 )  # fmt: skip
 ADAPTERS: Mapping[str, ProtocolAdapter] = {
-    tongue.dialect.reads: tongue for tongue in (OPENAI, ANTHROPIC, RESPONSE, LINES)
+    adapter.dialect.reads: adapter for adapter in (OPENAI, ANTHROPIC, RESPONSE, LINES)
 }

@@ -45,8 +45,8 @@ def is_loopback_host(host: str) -> bool:
 class Authenticator:
     """The keys as this process knows them, refreshed ten times a second while requests come."""
 
-    def __init__(self, books: QuotaStore, clock: Callable[[], float]) -> None:
-        self._books = books
+    def __init__(self, quota_store: QuotaStore, clock: Callable[[], float]) -> None:
+        self._quota_store = quota_store
         self._clock = clock
         self._version = -1
         self._looked = -1.0
@@ -115,7 +115,7 @@ class Authenticator:
     def look_ahead(self) -> None:
         """Check, in a thread, whether keys changed, so that no request waits for it. Raises StoreError."""
         now = self._clock()
-        same = self._books.version() == self._version and self._unread is None
+        same = self._quota_store.version() == self._version and self._unread is None
         self._looked = now if same else -1.0
 
     def key(self, name: str) -> VirtualKey:
@@ -138,12 +138,12 @@ class Authenticator:
         return changed
 
     def _read(self) -> bool:
-        version = self._books.version()
+        version = self._quota_store.version()
         if version == self._version:
             return False
         before = {key.id: key for key in self._known.values()}
         # An unchanged key stays the same object: its leases refer to it.
-        fresh = (key if before.get(key.id) != key else before[key.id] for key in self._books.every_key())
+        fresh = (key if before.get(key.id) != key else before[key.id] for key in self._quota_store.every_key())
         self._known, self._version = {key.digest: key for key in fresh}, version
         self._by_id = {key.id: key for key in self._known.values()}
         self._open = self._open and not self._known

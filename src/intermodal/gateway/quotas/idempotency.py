@@ -22,18 +22,18 @@ MAX_TOTAL_BYTES = 256 << 20  # of all
 
 
 def begin(
-    connection: sqlite3.Connection, worker: str, asked: IdempotentRequest, now: float
+    connection: sqlite3.Connection, worker: str, request: IdempotentRequest, now: float
 ) -> FirstUse | StoredReply | IdempotencyConflict:
     """Register a request under its key; return its stored reply or a conflict if it is not the first."""
-    name = digest(asked.name)
+    name = digest(request.name)
     connection.execute(  # the rest a few at a time: deleting a day's rows at once would delay every request
         "DELETE FROM answers WHERE expires <= ? AND state <> 'running' AND (owner = ? AND name = ? OR row IN"
         " (SELECT row FROM answers WHERE expires <= ? AND state <> 'running' ORDER BY expires LIMIT ?))",
-        (now, asked.owner, name, now, PRUNE_BATCH),
+        (now, request.owner, name, now, PRUNE_BATCH),
     )
-    found = connection.execute("SELECT * FROM answers WHERE owner = ? AND name = ?", (asked.owner, name)).fetchone()
+    found = connection.execute("SELECT * FROM answers WHERE owner = ? AND name = ?", (request.owner, name)).fetchone()
     if found is not None:
-        if found["digest"] != asked.digest:
+        if found["digest"] != request.digest:
             return "other"
         if found["state"] == "done":
             return StoredReply(
@@ -42,11 +42,11 @@ def begin(
         state: IdempotencyConflict = found["state"]
         return state
     kept = "SELECT COUNT(*) FROM answers WHERE owner = ? AND (expires > ? OR state = 'running')"
-    if connection.execute(kept, (asked.owner, now)).fetchone()[0] >= MAX_PER_KEY:
+    if connection.execute(kept, (request.owner, now)).fetchone()[0] >= MAX_PER_KEY:
         return "full"
     row = connection.execute(
         "INSERT INTO answers (owner, name, digest, worker, state, expires) VALUES (?, ?, ?, ?, 'running', ?)",
-        (asked.owner, name, asked.digest, worker, now + RETENTION_SECONDS),
+        (request.owner, name, request.digest, worker, now + RETENTION_SECONDS),
     ).lastrowid
     assert row is not None
     return FirstUse(row=row)

@@ -1,8 +1,8 @@
-"""A process's lease on one account: its free, held and spent amounts. No I/O except to the journal's memory.
+"""The lease of this process on one account: its free, held and spent amounts.
 
-    free ──reserve──▶ held ──settle──▶ spent        and what was not used goes back to free
+    free ──reserve──▶ held ──settle──▶ spent        an amount that was not used becomes free again
 
-Everything here takes microseconds on the event loop's thread; nothing waits.
+Every method takes microseconds on the event loop's thread and does no I/O: the journal is written as mapped memory.
 """
 
 from __future__ import annotations
@@ -15,44 +15,47 @@ from intermodal.gateway.quotas.quota_types import Account, Unit
 if TYPE_CHECKING:
     from intermodal.gateway.quotas.lease_journal import LeaseJournal
 
-TICKS_AHEAD = 4  # ticks of demand that are kept at hand
-FIRST_REQUESTS = 8  # as many requests like the first are drawn for at once
-UNLIMITED_FREE = 1 << 61  # free of an account without a limit
-EXHAUSTED_SECONDS = 0.05  # how long it is believed that nothing more can be had
+TICKS_AHEAD = 4  # the lease keeps enough free for the demand of this many ticks
+FIRST_REQUESTS = 8  # the first draw asks enough for this many requests
+UNLIMITED_FREE = 1 << 61  # the free amount of an account without a limit
+EXHAUSTED_SECONDS = 0.05  # how long a refusal by the store holds before the store is asked again
 
 
 class Lease:
-    """One lease. ``free`` below 0: not drawn from yet, or more was charged than had been reserved."""
+    """A lease on one account. ``free`` is negative before the first draw, and after a charge above what was free."""
 
     __slots__ = (
-        "_base", "_by_all", "_in_that", "_journal", "_numbers", "_older", "_written", "account", "drawing",
-        "drawn", "dry", "dry_until", "free", "held", "left", "pace", "quiet_since", "ready", "returned", "returning",
-        "risk", "slot", "spent", "start", "told", "touched", "unit", "unknown", "until", "used", "warm",
+        "_base", "_journal", "_numbers", "_older", "_spent_by_all", "_spent_included", "_spent_reported", "account",
+        "active", "drawing", "drawn", "exhausted_until", "free", "held", "idle_reported", "left", "obtainable", "pace",
+        "quiet_since", "ready", "returned", "returning", "risk", "slot", "spent", "start", "touched", "unit", "unknown",
+        "until", "used",
     )  # fmt: skip
 
     def __init__(self, account: Account, start: str, until: float, journal: LeaseJournal) -> None:
         self.account = account
         self.unit: Unit = account.unit
         self.start = start
-        self.until = until  # the period's end
+        self.until = until  # when the period ends, in seconds since the epoch
         self.free = -1
         self.held = 0
-        self.risk = 0  # what counts if this process is killed now: the share of the reservations that was sent
-        self.drawn = self.spent = self.unknown = self.returned = 0  # since the lease began
-        self.returning = 0  # given back, but the books may not know it yet
-        self.ready = False  # the lease is in the books
-        self.drawing = 0  # times that it is drawn for just now
-        self.left = 0  # left in the store, as last reported
-        self.told = 0  # idle in this lease, as the store knows it
-        self._by_all = 0  # spent by all workers, as the store last reported
-        self._older = 0  # reserved under an earlier limit
-        self._in_that = self._written = 0  # share of it spent here; share of that reported so far
-        self.used = 0  # since the last tick
-        self.pace = 0.0  # reserved a tick, lately
+        self.risk = 0  # what open requests may have cost so far; charged if this process is killed now
+        self.drawn = self.spent = self.unknown = self.returned = 0  # sums since the lease began
+        self.returning = 0  # returned, and not yet confirmed by the quota store
+        self.ready = False  # the quota store has recorded the lease
+        self.drawing = 0  # draws under way
+        self.left = 0  # undrawn in the account, as the store last answered
+        self.idle_reported = 0  # free amount that the store knows of
+        self._spent_by_all = 0  # spent by all workers, as the store last answered
+        self._older = 0  # the part of ``held`` reserved under an earlier limit
+        self._spent_included = 0  # the part of ``_spent_by_all`` that was spent here
+        self._spent_reported = 0  # spent here, as of the last report
+        self.used = 0  # reserved since the last tick
+        self.pace = 0.0  # recent reservations per tick
         self.quiet_since = 0.0
-        self.touched = False  # there is something to write
-        self.warm = False  # ticks look at it
-        self.dry, self.dry_until = 0, 0.0
+        self.touched = False  # a report is due
+        self.active = False  # it is in the pool's list of leases that a tick visits
+        self.obtainable = 0  # the most a request could get when the store last had too little
+        self.exhausted_until = 0.0  # until when ``obtainable`` holds
         self._journal = journal
         self.slot = journal.slot() if account.period else -1
         if self.slot >= 0:
@@ -71,19 +74,22 @@ class Lease:
         self._numbers[self._base + 1] = self.risk
 
     def expose(self, change: int) -> None:
-        """Change what counts if this process is killed now by ``change``."""
+        """Add ``change`` to the amount charged if this process is killed now."""
         self.risk += change
         self._numbers[self._base + 1] = self.risk
 
-    def settle(self, held: int, actual: int, *, risk: int, untold: int = 0) -> None:
+    def settle(self, held: int, actual: int, *, risk: int, unreported: int = 0) -> None:
         """Settle a reservation of ``held`` at ``actual``.
 
-        ``risk`` of it was exposed; ``untold`` of the cost is an upper bound. ``actual`` may exceed ``held``: the
-        charged amount counts.
+        Args:
+            risk: the part of ``held`` that was exposed.
+            unreported: the part of ``actual`` that is an upper bound, because the host did not report the cost.
+
+        ``actual`` may exceed ``held``; it counts in full.
         """
         numbers, base = self._numbers, self._base
-        if untold:
-            self.unknown += untold
+        if unreported:
+            self.unknown += unreported
             numbers[base + 2] = self.unknown
         self.spent += actual
         numbers[base] = self.spent
@@ -96,7 +102,7 @@ class Lease:
             self._return_older(held, actual)
 
     def _return_older(self, held: int, actual: int) -> None:
-        """Return the amount reserved under another limit: it may be too much under the current one."""
+        """Return what a settled reservation of an earlier limit leaves: the current limit may have no room for it."""
         older = min(held, self._older)
         self._older -= older
         back = max(older - actual, 0)
@@ -112,59 +118,62 @@ class Lease:
     # ---- drawing ------------------------------------------------------------------------------
 
     def want(self, need: int, one: int) -> LeaseRequest:
-        """Return what to draw so that ``need`` is free, for requests of which the largest takes ``one``."""
+        """Return the draw that makes ``need`` free. ``one``: the amount of the largest waiting request."""
         short = need - (self.free if self.ready else 0)
-        wish = max(int(TICKS_AHEAD * self.pace), (FIRST_REQUESTS - 1) * one if not self.pace else 0)
+        extra = max(int(TICKS_AHEAD * self.pace), (FIRST_REQUESTS - 1) * one if not self.pace else 0)
         return LeaseRequest(
             account=self.account,
             start=self.start,
             need=max(short, 0),
-            wish=wish,
+            extra=extra,
             slot=self.slot,
-            told=self._written,
+            spent_reported=self._spent_reported,
         )
 
     def granted(self, want: LeaseRequest, grant: LeaseGrant, need: int, now: float) -> None:
-        """Take what the store granted for ``want``; more may have been requested since."""
+        """Add the store's grant for ``want``. ``need``: the amount that waiting requests need."""
         if not self.ready:
             self.ready = True
             self.free = 0 if self._limited else UNLIMITED_FREE
         if self.account == want.account:
             self.free += grant.amount
-        else:  # it was drawn under another limit, and may be too much
+        else:  # drawn under another limit, which may have been higher
             self._give_back(grant.amount)
         self.drawn += grant.amount
-        self.told += grant.amount
+        self.idle_reported += grant.amount
         self.left = grant.left
-        self._by_all, self._in_that = grant.spent, want.told
+        self._spent_by_all, self._spent_included = grant.spent, want.spent_reported
         if self.free < need:
-            self.dry, self.dry_until = self.free + grant.left + grant.idle + self.returning, now + EXHAUSTED_SECONDS
+            self.obtainable, self.exhausted_until = (
+                self.free + grant.left + grant.idle + self.returning,
+                now + EXHAUSTED_SECONDS,
+            )
 
-    def heard(self, line: LeaseReport, left: int) -> None:
-        """Record what the store has left after a report; exhausted quota may be available again."""
-        known = line.returned if self.account.period else 0  # of a window that is reported once
+    def report_written(self, report: LeaseReport, left: int) -> None:
+        """Record that ``report`` was written and what the account has ``left``, which may end an exhaustion."""
+        known = report.returned if self.account.period else 0  # a bucket's return is reported once and is not a sum
         self.left, self.returning = left, max(self.returned - known, 0)
-        if self.free + left > self.dry:
-            self.dry_until = 0.0
+        if self.free + left > self.obtainable:
+            self.exhausted_until = 0.0
 
-    def limited(self, account: Account) -> None:
+    def change_limit(self, account: Account) -> None:
         """Apply a changed limit.
 
         Idle quota is returned and drawn again under the new limit. Held and spent amounts stay as they are.
         """
         if self.ready:
-            # Without a limit nothing was taken from what is free, so the amount drawn tells what is idle.
+            # Without a limit, ``free`` is only a large constant; the idle amount follows from what was drawn.
             back = self.free if self._limited else self.drawn - self.spent - self.held - self.returned
             self._give_back(back)
             self.free = 0 if account.limit is not None else UNLIMITED_FREE
         self._older = self.held if account.limit is not None else 0
         self.account = account
-        self.dry, self.dry_until = 0, 0.0
+        self.obtainable, self.exhausted_until = 0, 0.0
 
     @property
     def spent_by_all(self) -> int:
-        """Spent by all workers, as far as this one knows: its latest spending may not be written yet."""
-        return self._by_all + self.spent - self._in_that
+        """The amount spent by all workers: the store's last answer, and what this worker spent since."""
+        return self._spent_by_all + self.spent - self._spent_included
 
     @property
     def _limited(self) -> bool:
@@ -172,17 +181,17 @@ class Lease:
 
     @property
     def busy(self) -> bool:
-        """True if something is held, idle or unwritten, so that the next tick has to look at it."""
+        """True if the next tick has to visit this lease: an amount is held or idle, or a report is due."""
         return bool(self.touched or self.held or self.pace or (self._limited and self.ready and self.free))
 
-    # ---- telling the books --------------------------------------------------------------------
+    # ---- reporting to the quota store ---------------------------------------------------------
 
     def low(self) -> bool:
-        """Return True if more should be drawn before a request has to wait for it."""
+        """Return True if more should be drawn now, before a request has to wait for the store."""
         return self.ready and self._limited and self.pace > 0 and self.left > 0 and self.free < 2 * self.pace
 
     def tick(self, now: float) -> None:
-        """Return quota that is not needed soon; all of it if quota is scarce."""
+        """Return the part of ``free`` that will not be needed soon, or all of it when the account has little left."""
         if self.used or self.held:
             self.quiet_since = now
         self.pace = max(float(self.used), self.pace * 0.75)
@@ -191,7 +200,7 @@ class Lease:
         self.used = 0
         if not (self.ready and self._limited):
             return
-        self.touched |= max(self.free, 0) != self.told  # other workers wait for what they believe to be idle here
+        self.touched |= max(self.free, 0) != self.idle_reported  # other workers wait for an amount that is idle here
         if self.free == 0:
             return
         ahead, share = int(TICKS_AHEAD * self.pace), max(self.left, 0) // 4
@@ -201,18 +210,18 @@ class Lease:
             self._give_back(self.free - keep)
             self.free = keep
 
-    def line(self, *, over: bool = False) -> LeaseReport:
-        """Return the report to write now. A bucket's ``returned`` is reported once and starts again at 0."""
+    def report(self, *, over: bool = False) -> LeaseReport:
+        """Return the report to write now. Of a token bucket, ``returned`` counts since the previous report."""
         self.touched = False
-        self.told = max(self.free, 0) if self._limited else 0
-        self._written = self.spent
+        self.idle_reported = max(self.free, 0) if self._limited else 0
+        self._spent_reported = self.spent
         made = LeaseReport(
             account=self.account,
             start=self.start,
             spent=self.spent,
             unknown=self.unknown,
             returned=self.returned,
-            idle=self.told,
+            idle=self.idle_reported,
             over=over,
         )
         if not self.account.period:
@@ -220,18 +229,18 @@ class Lease:
         return made
 
     def over(self, now: float, quiet: float) -> bool:
-        """Return True if nothing is held and its period is past, or it was unused for ``quiet`` seconds."""
+        """Return True if the lease can end: it holds nothing, and its period ended or ``quiet`` seconds passed idle."""
         return (
             self.ready and not self.held and not self.drawing and (now >= self.until or now - self.quiet_since > quiet)
         )
 
     def end(self) -> None:
-        """Give everything back; nothing is reserved from it again."""
+        """Return the whole free amount. The lease reserves nothing after that."""
         if self._limited and self.free != 0:
             self.returned += self.free
         self.free, self.ready = -1, False
 
     def drop(self) -> None:
-        """Free the journal slot once the store has the last report."""
+        """Free the journal slot. Call it after the last report was written."""
         self._journal.give_back(self.slot)
         self.slot = -1

@@ -1,8 +1,8 @@
 """The write-ahead journal of a worker's leases: a mapped file that outlives the process.
 
-Writing a number takes 50 ns and no system call, and survives ``kill -9``. Of two numbers the one that counts against
-the budget is written first, so that no instant understates. After a power loss the file is not trusted: the whole lease
-counts (``sqlite_store.py``).
+Writing a number takes 50 ns and no system call, and the number survives ``kill -9``. When two numbers change, the one
+that raises the charge is written first, so that the journal never shows too little. After a power loss the file is not
+read, and the whole lease counts as spent (``sqlite_store.py``).
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from pathlib import Path
 from intermodal.errors import StoreError
 from intermodal.store.sqlite_file import shown
 
-SLOTS = 4096  # accounts in use at once that a journal can tell of; more are charged by their whole lease
+SLOTS = 4096  # accounts in use at once; a lease without a slot is charged whole if the process is killed
 _BYTES = 24  # a slot: spent, at risk, unknown
 
 
 class LeaseJournal:
-    """Slots of three numbers: spent since the lease began (``numbers[3 * slot]``), what open requests may have cost so
-    far, and unknown.
+    """Slots of three numbers, from ``numbers[3 * slot]``: the amount spent since the lease began, the amount that open
+    requests may have cost so far, and the part of the first that is an upper bound.
 
-    Raises StoreError if the file cannot be made. Its space is allocated at once: a full disk that shows when a number
-    is written would kill the process.
+    Raises StoreError if the file cannot be made. Its space is allocated at the start: if the disk were found full when
+    a number is written to the mapped memory, the process would be killed.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -53,7 +53,7 @@ class LeaseJournal:
         return self._free.pop() if self._free else -1
 
     def give_back(self, slot: int) -> None:
-        """Free a slot, once the lease that it recorded is over."""
+        """Free the slot of a lease that ended."""
         if slot >= 0:
             self.numbers[3 * slot] = self.numbers[3 * slot + 1] = self.numbers[3 * slot + 2] = 0
             self._free.append(slot)

@@ -1,7 +1,9 @@
-"""All leases of one process: reserve, settle and release in memory, and the reports to write.
+"""All leases of this process: reserve, settle and release in memory, and make the reports to write.
+How a quota is divided into leases between worker processes is decided elsewhere: ``quota_store.py`` has the rules,
+``sqlite_store.py`` the transactions.
 
-A request draws from several accounts at once: budgets in money and tokens, buckets of the key and of the endpoint. It
-gets all of them or none, in one step without waiting, so that no two requests wait for each other.
+A request reserves from several accounts at once: budgets in money and in tokens, rate limits of the key and of the
+endpoint. It gets all of them or none in one step, so that no two requests wait for each other.
 """
 
 from __future__ import annotations
@@ -33,12 +35,13 @@ LeaseAmount = tuple[Lease, int]
 
 
 class QuotaReservation:
-    """The reservation of one request. It is settled or released once; further calls are ignored.
+    """The reservation of one request in several leases. It is settled or released once; later calls do nothing.
 
     Attributes:
-        more: nanodollars in each budget in money beyond its part.
-        usd: nanodollars of each that count if the process is killed; None for the whole part, as at the start.
-        taken: whether its tokens count then.
+        parts: each lease and the amount reserved from it at the start.
+        more: nanodollars that were reserved later, in each money lease, by ``LeasePool.extend``.
+        usd: nanodollars that each money lease is charged if the process is killed now; None: the whole part.
+        taken: whether each other lease is charged its part if the process is killed now.
     """
 
     __slots__ = ("key", "more", "open", "parts", "taken", "usd")
@@ -53,7 +56,7 @@ class QuotaReservation:
 
 
 class KeyLeases(NamedTuple):
-    """The leases of a key now, valid ``until`` the first of their periods ends."""
+    """The leases of one key. ``until``: when the first of their periods ends and they have to be looked up again."""
 
     key: VirtualKey
     until: float
@@ -62,53 +65,53 @@ class KeyLeases(NamedTuple):
     unpriced: Lease
     rpm: Lease | None
     tpm: Lease | None
-    counted: bool  # in tokens, by a budget or a rate
-    priced: bool  # it has a budget in money
+    counted: bool  # whether a budget or a rate limits the tokens
+    priced: bool  # whether a budget limits the money
     parts: BoundedCache[QuotaClaim, list[LeaseAmount]]
 
 
 class LeasePool:
-    """All leases of a process. ``limits``: rate limits by endpoint id."""
+    """All leases of this process. ``limits``: rate limits by endpoint id."""
 
     def __init__(self, journal: LeaseJournal, limits: Mapping[str, RateLimit]) -> None:
         self._journal = journal
-        self._purses: dict[tuple[str, str], Lease] = {}
-        self._tabs: dict[str, KeyLeases] = {}
+        self._leases: dict[tuple[str, str], Lease] = {}
+        self._leases_by_key: dict[str, KeyLeases] = {}
         self._limits = limits
         self._ending: list[tuple[Lease, LeaseReport]] = []
-        self._warm: list[Lease] = []  # those that something happens to; thousands of others cost a tick nothing
+        self._active: list[Lease] = []  # the leases that a tick visits; there may be thousands of others
         self._swept = 0.0
-        self.changed = False  # a limit has changed, and the amount to return is not in the store yet
+        self.changed = False  # a limit changed, and the amount to return was not reported yet
 
     # ---- leases of a request ------------------------------------------------------------------
 
-    def tab(self, key: VirtualKey, now: float) -> KeyLeases:
-        found = self._tabs.get(key.id)
+    def key_leases(self, key: VirtualKey, now: float) -> KeyLeases:
+        found = self._leases_by_key.get(key.id)
         if found is None or now >= found.until or found.key is not key:
-            found = self._tabs[key.id] = self._opened(key, now)
+            found = self._leases_by_key[key.id] = self._opened(key, now)
         return found
 
-    def parts(self, tab: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
-        """Return every lease that a claim draws from, with the amount of each."""
+    def parts(self, key_leases: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
+        """Return every lease that a claim reserves from, with the amount of each."""
         if not self._limits:
-            found = tab.parts.get(claim)  # shared by all requests with the same claim: it is never modified
+            found = key_leases.parts.get(claim)  # shared by requests with the same claim, never modified
             if found is None:
-                found = tab.parts[claim] = self._parts(tab, claim, now)
+                found = key_leases.parts[claim] = self._parts(key_leases, claim, now)
             return found
-        return self._parts(tab, claim, now)
+        return self._parts(key_leases, claim, now)
 
-    def _parts(self, tab: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
+    def _parts(self, key_leases: KeyLeases, claim: QuotaClaim, now: float) -> list[LeaseAmount]:
         cost, tokens = claim.cost, claim.tokens or 0
         money = 0 if cost is None else to_nanodollars(cost)
-        parts: list[LeaseAmount] = [(purse, money) for purse in tab.usd]
-        for purse in tab.tokens:
-            parts.append((purse, tokens))
+        parts: list[LeaseAmount] = [(lease, money) for lease in key_leases.usd]
+        for lease in key_leases.tokens:
+            parts.append((lease, tokens))
         if cost is None:
-            parts.append((tab.unpriced, 1))
-        if tab.rpm is not None:
-            parts.append((tab.rpm, claim.requests))
-        if tab.tpm is not None:
-            parts.append((tab.tpm, tokens))
+            parts.append((key_leases.unpriced, 1))
+        if key_leases.rpm is not None:
+            parts.append((key_leases.rpm, claim.requests))
+        if key_leases.tpm is not None:
+            parts.append((key_leases.tpm, tokens))
         if self._limits:
             for endpoint in claim.endpoints[:1]:
                 parts += self._of_endpoint(endpoint, tokens, now)
@@ -128,20 +131,20 @@ class LeasePool:
         usd, tokens = budgets["usd"] or {"month": None}, budgets["tokens"] or {"month": None}
         rpm, tpm = self._rates(key.id, key.rate, now)
 
-        def purses(unit: Literal["usd", "tokens"], limits: dict[Period, int | None]) -> tuple[Lease, ...]:
+        def leases(unit: Literal["usd", "tokens"], limits: dict[Period, int | None]) -> tuple[Lease, ...]:
             return tuple(
-                self._purse(
+                self._lease(
                     Account(id=f"{key.id}/{unit}/{period}", unit=unit, limit=limits[period], period=period), now
                 )
                 for period in PERIODS
                 if period in limits
             )
 
-        in_usd, in_tokens = purses("usd", usd), purses("tokens", tokens)
-        unpriced = self._purse(Account(id=f"{key.id}/unpriced/month", unit="unpriced", period="month"), now)
+        in_usd, in_tokens = leases("usd", usd), leases("tokens", tokens)
+        unpriced = self._lease(Account(id=f"{key.id}/unpriced/month", unit="unpriced", period="month"), now)
         return KeyLeases(
             key=key,
-            until=min(purse.until for purse in (*in_usd, *in_tokens, unpriced)),
+            until=min(lease.until for lease in (*in_usd, *in_tokens, unpriced)),
             usd=in_usd,
             tokens=in_tokens,
             unpriced=unpriced,
@@ -155,188 +158,194 @@ class LeasePool:
     def _rates(self, name: str, rate: RateLimit, now: float) -> tuple[Lease | None, Lease | None]:
         rpm = tpm = None
         if rate.rpm is not None:
-            rpm = self._purse(Account(id=f"{name}/rpm", unit="requests", limit=rate.rpm), now)
+            rpm = self._lease(Account(id=f"{name}/rpm", unit="requests", limit=rate.rpm), now)
         if rate.tpm is not None:
-            tpm = self._purse(Account(id=f"{name}/tpm", unit="tokens", limit=rate.tpm), now)
+            tpm = self._lease(Account(id=f"{name}/tpm", unit="tokens", limit=rate.tpm), now)
         return rpm, tpm
 
-    def _purse(self, account: Account, now: float) -> Lease:
+    def _lease(self, account: Account, now: float) -> Lease:
         start, until = period_at(account.period, now) if account.period else ("", float("inf"))
-        found = self._purses.get((account.id, start))
+        found = self._leases.get((account.id, start))
         if found is None:
-            found = self._purses[account.id, start] = Lease(account, start, until, self._journal)
+            found = self._leases[account.id, start] = Lease(account, start, until, self._journal)
             found.quiet_since = now
         elif found.account != account:
-            found.limited(account)
+            found.change_limit(account)
             self.changed = True
-            if not found.warm:
-                self._warmed(found)
+            if not found.active:
+                self._activate(found)
         return found
 
     # ---- reserve, settle, release ---------------------------------------------------------------
 
     def reserve(self, key: VirtualKey, parts: list[LeaseAmount]) -> QuotaReservation | None:
-        """Reserve all parts or none; None if one of them has too little free."""
-        for purse, amount in parts:
-            if purse.free < amount or not purse.ready:
+        """Reserve all parts and return the reservation. If a lease has too little, reserve nothing and return None."""
+        for lease, amount in parts:
+            if lease.free < amount or not lease.ready:
                 return None
-        for purse, amount in parts:
-            purse.hold(amount)
-            if not purse.warm:
-                self._warmed(purse)
+        for lease, amount in parts:
+            lease.hold(amount)
+            if not lease.active:
+                self._activate(lease)
         return QuotaReservation(key, parts)
 
     @staticmethod
-    def settle(reservation: QuotaReservation, cost: float | None, tokens: int | None, untold: float = 0.0) -> None:
-        """Settle a reservation at USD and tokens.
+    def settle(reservation: QuotaReservation, cost: float | None, tokens: int | None, unreported: float = 0.0) -> None:
+        """Settle a reservation at its actual ``cost`` in USD and ``tokens``.
 
-        None counts at the reserved upper bound; ``untold`` of the USD is an upper bound as well.
+        None: unknown, the reserved amount counts. ``unreported``: the part of ``cost`` that is an upper bound.
         """
         if not reservation.open:
             return
         reservation.open = False
         usd, more, taken = reservation.usd, reservation.more, reservation.taken
-        for purse, held in reservation.parts:
-            unit = purse.unit
+        for lease, held in reservation.parts:
+            unit = lease.unit
             if unit == "usd":
                 risk = held if usd is None else usd
                 held += more
                 if cost is None:
-                    purse.settle(held, held, risk=risk, untold=held)
+                    lease.settle(held, held, risk=risk, unreported=held)
                 else:
-                    purse.settle(held, to_nanodollars(cost), risk=risk, untold=to_nanodollars(untold) if untold else 0)
+                    lease.settle(
+                        held,
+                        to_nanodollars(cost),
+                        risk=risk,
+                        unreported=to_nanodollars(unreported) if unreported else 0,
+                    )
                 continue
             risk = held if taken else 0
             if unit == "tokens":
                 if tokens is None:
-                    purse.settle(held, held, risk=risk, untold=held)
+                    lease.settle(held, held, risk=risk, unreported=held)
                 else:
-                    purse.settle(held, tokens, risk=risk)
+                    lease.settle(held, tokens, risk=risk)
             elif unit == "unpriced":
-                purse.settle(held, held if cost is None else 0, risk=risk)
+                lease.settle(held, held if cost is None else 0, risk=risk)
             else:
-                purse.settle(held, held, risk=risk)
+                lease.settle(held, held, risk=risk)
 
     @staticmethod
     def release(reservation: QuotaReservation) -> None:
-        """Free a reservation: nothing was sent."""
+        """Free a reservation whose request was not sent."""
         if reservation.open:
             reservation.open = False
-            for purse, held in reservation.parts:
-                if purse.unit == "usd":
+            for lease, held in reservation.parts:
+                if lease.unit == "usd":
                     risk = held if reservation.usd is None else reservation.usd
-                    purse.settle(held + reservation.more, 0, risk=risk)
+                    lease.settle(held + reservation.more, 0, risk=risk)
                 else:
-                    purse.settle(held, 0, risk=held if reservation.taken else 0)
+                    lease.settle(held, 0, risk=held if reservation.taken else 0)
 
     @staticmethod
     def short_of(reservation: QuotaReservation, usd: int) -> list[LeaseAmount]:
-        """Return the money leases with less than ``usd`` nanodollars reserved, and the amount each lacks."""
-        lacks = [(purse, usd - held - reservation.more) for purse, held in reservation.parts if purse.unit == "usd"]
-        return [(purse, amount) for purse, amount in lacks if amount > 0]
+        """Return each money lease in which less than ``usd`` nanodollars are reserved, and the amount it lacks."""
+        lacks = [(lease, usd - held - reservation.more) for lease, held in reservation.parts if lease.unit == "usd"]
+        return [(lease, amount) for lease, amount in lacks if amount > 0]
 
     @staticmethod
     def extend(reservation: QuotaReservation, lacks: list[LeaseAmount]) -> bool:
-        """Reserve what ``short_of`` found, in all budgets or none. The addition is not exposed yet."""
-        if any(purse.free < amount or not purse.ready for purse, amount in lacks):
+        """Reserve what ``short_of`` found, in all leases or none. A kill charges the addition only after ``expose``."""
+        if any(lease.free < amount or not lease.ready for lease, amount in lacks):
             return False
-        for purse, amount in lacks:
-            purse.hold(amount)
-            purse.expose(-amount)
+        for lease, amount in lacks:
+            lease.hold(amount)
+            lease.expose(-amount)
         reservation.more += lacks[0][1] if lacks else 0
         return True
 
     @staticmethod
     def expose(reservation: QuotaReservation, usd: int, *, taken: bool) -> None:
-        """Record what counts if the process is killed now: nanodollars, and the tokens if ``taken``."""
+        """Set what is charged if the process is killed now: ``usd`` nanodollars, and the tokens if ``taken``."""
         if not reservation.open:
             return
-        for purse, held in reservation.parts:
-            if purse.unit == "usd":
-                purse.expose(usd - (held if reservation.usd is None else reservation.usd))
+        for lease, held in reservation.parts:
+            if lease.unit == "usd":
+                lease.expose(usd - (held if reservation.usd is None else reservation.usd))
             elif taken != reservation.taken:
-                purse.expose(held if taken else -held)
+                lease.expose(held if taken else -held)
         reservation.usd, reservation.taken = usd, taken
 
-    # ---- telling the books --------------------------------------------------------------------
+    # ---- reporting to the quota store ---------------------------------------------------------
 
-    def _warmed(self, purse: Lease) -> None:
-        purse.warm = True
-        self._warm.append(purse)
+    def _activate(self, lease: Lease) -> None:
+        lease.active = True
+        self._active.append(lease)
 
     def granted(
         self, drawn: Iterable[tuple[Lease, int, LeaseRequest]], grants: Iterable[LeaseGrant], now: float
     ) -> None:
-        for (purse, need, want), grant in zip(drawn, grants, strict=True):
-            purse.granted(want, grant, need, now)
-            if not purse.warm:
-                self._warmed(purse)
+        for (lease, need, want), grant in zip(drawn, grants, strict=True):
+            lease.granted(want, grant, need, now)
+            if not lease.active:
+                self._activate(lease)
 
     def tick(self, now: float) -> list[tuple[Lease, LeaseReport]]:
-        """Return the reports to write now. ``written`` or ``failed`` has to follow."""
+        """Return the reports to write now. Call ``written`` or ``failed`` with them afterwards."""
         self.changed = False
-        for purse in self._warm:
-            purse.tick(now)
+        for lease in self._active:
+            lease.tick(now)
         if now - self._swept > IDLE_SECONDS / 2:
             self._sweep(now)
-        lines = [*self._ending, *((purse, purse.line()) for purse in self._warm if purse.touched)]
+        reports = [*self._ending, *((lease, lease.report()) for lease in self._active if lease.touched)]
         still = []
-        for purse in self._warm:
-            purse.warm = purse.busy
-            if purse.warm:
-                still.append(purse)
-        self._warm = still
-        return lines
+        for lease in self._active:
+            lease.active = lease.busy
+            if lease.active:
+                still.append(lease)
+        self._active = still
+        return reports
 
     def _sweep(self, now: float) -> None:
-        """End the leases of past periods and unused leases."""
+        """End the leases that are unused or whose period ended."""
         self._swept = now
-        for name, purse in list(self._purses.items()):
-            if purse.over(now, IDLE_SECONDS):
-                del self._purses[name]
-                self._tabs.clear()
-                purse.end()
-                self._ending.append((purse, purse.line(over=True)))
+        for name, lease in list(self._leases.items()):
+            if lease.over(now, IDLE_SECONDS):
+                del self._leases[name]
+                self._leases_by_key.clear()
+                lease.end()
+                self._ending.append((lease, lease.report(over=True)))
 
-    def written(self, lines: list[tuple[Lease, LeaseReport]], left: Iterable[int]) -> None:
-        for (purse, line), rest in zip(lines, left, strict=True):
-            purse.heard(line, rest)
-            if line.over:
-                purse.drop()
-        self._ending = [each for each in self._ending if all(each[1] is not line for _, line in lines)]
+    def written(self, reports: list[tuple[Lease, LeaseReport]], left: Iterable[int]) -> None:
+        for (lease, report), rest in zip(reports, left, strict=True):
+            lease.report_written(report, rest)
+            if report.over:
+                lease.drop()
+        self._ending = [each for each in self._ending if all(each[1] is not report for _, report in reports)]
 
-    def failed(self, lines: list[tuple[Lease, LeaseReport]]) -> None:
-        """Mark reports that may not have been written as unwritten."""
-        for purse, line in lines:
-            if not line.over:
-                purse.touched = True
-                if not purse.warm:
-                    self._warmed(purse)
-                if not line.account.period:
-                    purse.returned += line.returned
+    def failed(self, reports: list[tuple[Lease, LeaseReport]]) -> None:
+        """Make the leases of these reports report again: the reports may not have been written."""
+        for lease, report in reports:
+            if not report.over:
+                lease.touched = True
+                if not lease.active:
+                    self._activate(lease)
+                if not report.account.period:
+                    lease.returned += report.returned
 
     @property
     def ending(self) -> bool:
-        """True while a closed lease is unsaved; a new one for the same account would be confused with it."""
+        """True while the last report of an ended lease is unwritten. The store could not tell a new lease of the same
+        account from it."""
         return bool(self._ending)
 
     def low(self) -> list[Lease]:
-        return [purse for purse in self._warm if purse.low()]
+        return [lease for lease in self._active if lease.low()]
 
     @property
     def busy(self) -> bool:
-        """True if something is held or idle, so that there will be something to report."""
-        return bool(self._ending or self._warm)
+        """True if there is, or will be, something to report."""
+        return bool(self._ending or self._active)
 
     def close(self) -> list[tuple[Lease, LeaseReport]]:
-        """Return the last reports of all leases. Amounts that were sent and never settled count in full."""
-        for purse in self._purses.values():
-            if purse.ready:
-                if purse.held:
-                    purse.settle(purse.held, purse.risk, risk=purse.risk, untold=purse.risk)
-                purse.end()
-                self._ending.append((purse, purse.line(over=True)))
-        self._purses.clear()
-        self._tabs.clear()
-        self._warm.clear()
+        """End all leases and return their last reports. A reservation that is still open counts at what it exposed."""
+        for lease in self._leases.values():
+            if lease.ready:
+                if lease.held:
+                    lease.settle(lease.held, lease.risk, risk=lease.risk, unreported=lease.risk)
+                lease.end()
+                self._ending.append((lease, lease.report(over=True)))
+        self._leases.clear()
+        self._leases_by_key.clear()
+        self._active.clear()
         return list(self._ending)

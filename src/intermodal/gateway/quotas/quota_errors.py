@@ -63,16 +63,16 @@ def tokens_unknown(key: VirtualKey) -> QuotaRefusal:
     )
 
 
-def account_exhausted(key: VirtualKey, purse: Lease, amount: int, now: float) -> QuotaRefusal:
+def account_exhausted(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
     """Return the refusal for an account that has too little for this request."""
-    return _rate_exceeded(key, purse, amount) if not purse.account.period else _budget_exceeded(key, purse, amount, now)
+    return _rate_exceeded(key, lease, amount) if not lease.account.period else _budget_exceeded(key, lease, amount, now)
 
 
-def _rate_exceeded(key: VirtualKey, purse: Lease, amount: int) -> QuotaRefusal:
-    limit = purse.account.limit or 0
-    whose = f"key {key.name!r}" if not purse.account.id.startswith("at/") else purse.account.id.split("/", 1)[1]
+def _rate_exceeded(key: VirtualKey, lease: Lease, amount: int) -> QuotaRefusal:
+    limit = lease.account.limit or 0
+    whose = f"key {key.name!r}" if not lease.account.id.startswith("at/") else lease.account.id.split("/", 1)[1]
     whose = whose.removesuffix("/rpm").removesuffix("/tpm")
-    what = "requests" if purse.unit == "requests" else "tokens"
+    what = "requests" if lease.unit == "requests" else "tokens"
     if amount > limit:
         return QuotaRefusal(
             status=429,
@@ -80,7 +80,7 @@ def _rate_exceeded(key: VirtualKey, purse: Lease, amount: int) -> QuotaRefusal:
             words=f"this request may take up to {amount:,} {what}, and {whose} may take {limit:,} a minute; ask "
             "for fewer (max_tokens)",
         )
-    wait = (amount - purse.free - max(purse.left, 0)) * 60 / limit if limit else 60.0
+    wait = (amount - lease.free - max(lease.left, 0)) * 60 / limit if limit else 60.0
     wait = max(round(wait, 3), 0.05)
     return QuotaRefusal(
         status=429,
@@ -92,14 +92,14 @@ def _rate_exceeded(key: VirtualKey, purse: Lease, amount: int) -> QuotaRefusal:
     )
 
 
-def _budget_exceeded(key: VirtualKey, purse: Lease, amount: int, now: float) -> QuotaRefusal:
-    limit = purse.account.limit or 0
-    when = f"for {purse.start}" if purse.start else "in all"
-    allowed = f"the {format_amount(purse.unit, limit)} that key {key.name!r} has {when}"
-    spent = purse.spent_by_all
-    left = f"{format_amount(purse.unit, max(limit - spent, 0))} left"
+def _budget_exceeded(key: VirtualKey, lease: Lease, amount: int, now: float) -> QuotaRefusal:
+    limit = lease.account.limit or 0
+    when = f"for {lease.start}" if lease.start else "in all"
+    allowed = f"the {format_amount(lease.unit, limit)} that key {key.name!r} has {when}"
+    spent = lease.spent_by_all
+    left = f"{format_amount(lease.unit, max(limit - spent, 0))} left"
     if amount > limit:
-        words = f"this request may take up to {format_amount(purse.unit, amount)}, more than all of {allowed}"
+        words = f"this request may take up to {format_amount(lease.unit, amount)}, more than all of {allowed}"
         return QuotaRefusal(
             status=429, code="insufficient_quota", words=f"{words}, with {left}; ask for fewer tokens (max_tokens)"
         )
@@ -107,8 +107,8 @@ def _budget_exceeded(key: VirtualKey, purse: Lease, amount: int, now: float) -> 
         return QuotaRefusal(
             status=429,
             code="budget_reserved",
-            words=f"this request may take up to {format_amount(purse.unit, amount)}; "
-            f"{format_amount(purse.unit, spent)} of {allowed} is "
+            words=f"this request may take up to {format_amount(lease.unit, amount)}; "
+            f"{format_amount(lease.unit, spent)} of {allowed} is "
             f"spent, with {left}, of which too much is set aside by requests that are running",
             retry_after=1.0,
             again=True,
@@ -116,16 +116,16 @@ def _budget_exceeded(key: VirtualKey, purse: Lease, amount: int, now: float) -> 
     return QuotaRefusal(
         status=429,
         code="insufficient_quota",
-        words=f"this request may take up to {format_amount(purse.unit, amount)}, and "
-        f"{format_amount(purse.unit, spent)} of {allowed} is spent, with {left}, {_reset_time(purse)}",
+        words=f"this request may take up to {format_amount(lease.unit, amount)}, and "
+        f"{format_amount(lease.unit, spent)} of {allowed} is spent, with {left}, {_reset_time(lease)}",
     )
 
 
-def _reset_time(purse: Lease) -> str:
+def _reset_time(lease: Lease) -> str:
     """Return when the budget starts again, in a form that programs can read."""
-    if not purse.account.period or not isfinite(purse.until):
+    if not lease.account.period or not isfinite(lease.until):
         return "and the budget does not begin anew: have it raised (intermodal keys set)"
-    return f"and the budget begins anew at {datetime.fromtimestamp(purse.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return f"and the budget begins anew at {datetime.fromtimestamp(lease.until, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def format_amount(unit: Unit, amount: int) -> str:

@@ -1,10 +1,10 @@
 """The quota manager of one worker: it finds a request's key, admits it within its budgets, and settles its cost.
 
-The hot path needs no I/O: a request is reserved from leases in memory and settled there (``lease_pool.py``) within
-microseconds. A single thread draws leases and writes reports, twenty times a second while there is something to write;
-with one thread no request waits for another's turn in a pool.
+Most requests need no I/O: they are reserved from leases in memory and settled there (``lease_pool.py``) within
+microseconds. One thread of its own draws leases and writes reports, twenty times a second while there is something to
+write, so that no draw waits behind other work of a shared thread pool.
 
-All methods but ``close`` belong to the event loop's thread.
+Call all methods from the event loop's thread.
 """
 
 from __future__ import annotations
@@ -44,16 +44,18 @@ from intermodal.gateway.quotas.quota_types import (
 )
 
 TICK_SECONDS = 0.05
-KEEPALIVE_SECONDS = 60.0  # a heartbeat for processes that cannot see this one
-WAIT_SECONDS = 0.25  # how long a request waits for budget that is idle in other workers; they look every tick
+KEEPALIVE_SECONDS = 60.0  # how often a sign of life is written, for processes of other hosts and containers
+WAIT_SECONDS = (
+    0.25  # how long a request waits for an amount that is idle in other workers; each of their ticks may return it
+)
 PRUNE_SECONDS = 6 * 3600.0  # how often old spending rows are deleted
-RECOVER_SECONDS = 1.0  # how often dead workers are looked for when something is short
+RECOVER_SECONDS = 1.0  # the shortest time between two searches for dead workers, while requests wait
 
 T = TypeVar("T")
 
 
 class _Waiter:
-    """A request that waits for more quota than is at hand."""
+    """A request that waits until its leases have enough free."""
 
     __slots__ = ("claim", "future", "key", "until")
 
@@ -66,85 +68,91 @@ class _Waiter:
         self.until = until
 
     def waited(self, now: float) -> bool:
-        """Return True if it waited long enough, or the clock was set back and the wait cannot be measured."""
+        """Return True if it waited long enough, or if the clock was set so that the wait cannot be measured."""
         return not self.until - 2 * WAIT_SECONDS <= now < self.until
 
 
 class QuotaManager:
-    """Make it, ``await start()``, then any number of concurrent requests, then ``await close()``.
+    """Admits and settles any number of concurrent requests between ``await start()`` and ``await close()``.
 
     Args:
-        books: the store that workers share. limits: rate limits by endpoint id. clock: seconds since the epoch.
+        quota_store: the store that the workers share.
+        limits: rate limits by endpoint id.
+        clock: seconds since the epoch.
     """
 
     def __init__(
         self,
-        books: QuotaStore,
+        quota_store: QuotaStore,
         *,
         limits: Mapping[str, RateLimit] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.access = Authenticator(books, clock)
-        self._books = books
+        self.access = Authenticator(quota_store, clock)
+        self._quota_store = quota_store
         self._limits = limits or {}
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        self._till: LeasePool
+        self._lease_pool: LeasePool
         self._journal: LeaseJournal
         self._worker = ""
         self._waiters: list[_Waiter] = []
         self._woken = asyncio.Event()
         self._refilling: asyncio.Task[None] | None = None
         self._ticking: asyncio.Task[None] | None = None
-        self._living: asyncio.Task[None] | None = None
+        self._keeping_alive: asyncio.Task[None] | None = None
         self._forgetting: set[asyncio.Task[None]] = set()
-        self._failed = False  # the last write was not taken
-        self._telling = 0  # writes under way
-        self._owed: list[Callable[[], None]] = []  # writes of Idempotency-Keys that failed and are tried again
+        self._failed = False  # the last write failed
+        self._reporting = 0  # writes under way
+        self._to_retry: list[Callable[[], None]] = []  # writes of Idempotency-Keys that failed and are tried again
         self._recovered = 0.0
         self._closed = False
 
     async def start(self) -> None:
-        """Charge what dead workers left, and register. Raises StoreError."""
-        await self._off(self._books.recover)
-        await self._off(self._books.prune)
-        entered = await self._off(self._books.enter)
+        """Charge the open leases of dead workers, and register this one. Raises StoreError."""
+        await self._in_thread(self._quota_store.recover)
+        await self._in_thread(self._quota_store.prune)
+        entered = await self._in_thread(self._quota_store.enter)
         self._worker = entered.id
         self._journal = LeaseJournal(entered.journal)
-        self._till = LeasePool(self._journal, self._limits)
-        self._living = asyncio.get_running_loop().create_task(self._live())
+        self._lease_pool = LeasePool(self._journal, self._limits)
+        self._keeping_alive = asyncio.get_running_loop().create_task(self._keep_alive())
 
     # ---- a request --------------------------------------------------------------------------------
 
     def admit_now(self, key: VirtualKey, claim: QuotaClaim) -> QuotaReservation | QuotaRefusal | None:
         """Return a decision if one can be made without the store; None if ``await admit`` is needed."""
-        till, now = self._till, self._clock()
-        tab = self._tab(key, now)
-        if (claim.cost is None and tab.priced) or (claim.tokens is None and tab.counted):
-            return quota_errors.unbounded_claim(key, claim, priced=tab.priced, counted=tab.counted)
-        parts = till.parts(tab, claim, now)
-        made = None if self._failed and not self._harmless(tab, claim) else till.reserve(key, parts)
+        lease_pool, now = self._lease_pool, self._clock()
+        key_leases = self._key_leases(key, now)
+        if (claim.cost is None and key_leases.priced) or (claim.tokens is None and key_leases.counted):
+            return quota_errors.unbounded_claim(key, claim, priced=key_leases.priced, counted=key_leases.counted)
+        parts = lease_pool.parts(key_leases, claim, now)
+        made = None if self._failed and not self._harmless(key_leases, claim) else lease_pool.reserve(key, parts)
         if made is None:
-            for purse, amount in parts:
-                if purse.free < amount and now < purse.dry_until and amount > purse.dry:
-                    return quota_errors.account_exhausted(key, purse, amount, now)
+            for lease, amount in parts:
+                if lease.free < amount and now < lease.exhausted_until and amount > lease.obtainable:
+                    return quota_errors.account_exhausted(key, lease, amount, now)
         else:
-            self._stir()
+            self._start_ticking()
         return made
 
-    def _tab(self, key: VirtualKey, now: float) -> KeyLeases:
-        return self._till.tab(self.access.as_it_is(key), now)
+    def _key_leases(self, key: VirtualKey, now: float) -> KeyLeases:
+        return self._lease_pool.key_leases(self.access.as_it_is(key), now)
 
-    def _harmless(self, tab: KeyLeases, claim: QuotaClaim) -> bool:
-        """Return True if a request may go on unrecorded: it costs nothing, and no limit applies."""
-        limited = tab.counted or tab.rpm is not None or any(name in self._limits for name in claim.endpoints[:1])
+    def _harmless(self, key_leases: KeyLeases, claim: QuotaClaim) -> bool:
+        """Return True if a request may run without being recorded: it costs nothing, and no limit applies."""
+        limited = (
+            key_leases.counted
+            or key_leases.rpm is not None
+            or any(name in self._limits for name in claim.endpoints[:1])
+        )
         return claim.cost == 0 and not limited
 
     async def admit(self, key: VirtualKey, claim: QuotaClaim) -> QuotaReservation | QuotaRefusal:
         """Reserve ``claim`` in every account it draws from, or return why not.
 
-        Never raises for a full disk: that is a 503, except for requests that cost nothing and have no limit, which then
-        go uncounted.
+        A full disk raises nothing: the answer is a refusal with status 503. Only requests that cost nothing and have no
+        limit are admitted, and not counted.
         """
         found = self.admit_now(key, claim)
         if found is not None:
@@ -159,87 +167,87 @@ class QuotaManager:
             return await waiter.future
         except asyncio.CancelledError:
             if waiter.future.done() and not waiter.future.cancelled():
-                given = waiter.future.result()  # it was set aside in the very moment the client left
+                given = waiter.future.result()  # it was reserved just before the client left
                 if isinstance(given, QuotaReservation):
                     self.release(given)
             raise
 
     def settle(
-        self, reservation: QuotaReservation, *, cost: float | None, tokens: int | None, untold: float = 0.0
+        self, reservation: QuotaReservation, *, cost: float | None, tokens: int | None, unreported: float = 0.0
     ) -> None:
-        """Record what a request took: USD and tokens in and out.
+        """Record the actual ``cost`` of a request in USD, and its ``tokens`` in and out.
 
-        None means unknown: the whole reservation counts then. ``untold``: USD of the cost that are an upper bound.
+        None: unknown, the whole reservation counts. ``unreported``: the part of ``cost`` that is an upper bound.
         """
-        self._till.settle(reservation, cost, tokens, untold)
-        self._stir()
+        self._lease_pool.settle(reservation, cost, tokens, unreported)
+        self._start_ticking()
 
     def release(self, reservation: QuotaReservation) -> None:
         """Free a reservation: nothing was sent."""
-        self._till.release(reservation)
-        self._stir()
+        self._lease_pool.release(reservation)
+        self._start_ticking()
 
     async def extend(self, reservation: QuotaReservation, usd: float) -> bool:
-        """Raise a reservation to ``usd`` in all; return False if a budget has no room or nothing can be written.
+        """Raise a reservation to ``usd`` in total; return False if a budget has too little or the store fails.
 
-        It is drawn from the periods that the request began in. Quota idle in other workers is waited for as in
-        ``admit``.
+        The addition counts in the periods in which the request began. Like ``admit``, it waits a moment for amounts
+        that are idle in other workers.
         """
         amount, until = to_nanodollars(usd), self._clock() + WAIT_SECONDS
         while True:
-            lacks = self._till.short_of(reservation, amount)
-            if self._till.extend(reservation, lacks):
-                self._stir()
+            lacks = self._lease_pool.short_of(reservation, amount)
+            if self._lease_pool.extend(reservation, lacks):
+                self._start_ticking()
                 return True
-            dry = [purse for purse, need in lacks if purse.free < need]
+            lacking = [lease for lease, need in lacks if lease.free < need]
             try:
-                if any(purse.returning for purse in dry):
-                    await self._write()  # the store returns only what it knows to be lent
-                await self._take([(purse, need, need) for purse, need in lacks if purse in dry])
+                if any(lease.returning for lease in lacking):
+                    await self._write()  # the store cannot grant a returned amount before it is reported
+                await self._take([(lease, need, need) for lease, need in lacks if lease in lacking])
             except StoreError:
                 return False
-            lacks = self._till.short_of(reservation, amount)
-            if self._till.extend(reservation, lacks):
-                self._stir()
+            lacks = self._lease_pool.short_of(reservation, amount)
+            if self._lease_pool.extend(reservation, lacks):
+                self._start_ticking()
                 return True
-            # Only this worker waits for what it returns itself, as in ``_serve``.
-            waited = self._clock() >= until and not any(purse.returning for purse in dry)
-            if waited or any(need > purse.dry for purse, need in lacks if purse in dry):
-                self._stir()  # what was reserved in vain goes back
+            # An amount that this worker is returning itself will be there, however long its write takes.
+            waited = self._clock() >= until and not any(lease.returning for lease in lacking)
+            if waited or any(need > lease.obtainable for lease, need in lacks if lease in lacking):
+                self._start_ticking()  # returns what was drawn in vain
                 return False
             await asyncio.sleep(TICK_SECONDS)
 
     def expose(self, reservation: QuotaReservation, usd: float, *, taken: bool) -> None:
-        """Record what counts if this process is killed now: ``usd``, and the tokens if ``taken``."""
-        self._till.expose(reservation, to_nanodollars(usd), taken=taken)
+        """Set what is charged if this process is killed now: ``usd``, and the tokens if ``taken``."""
+        self._lease_pool.expose(reservation, to_nanodollars(usd), taken=taken)
 
     def room(self, key: VirtualKey) -> tuple[float, float]:
         """Return what the key's budgets have left, in USD and in tokens; infinity without a budget."""
-        tab = self._tab(key, self._clock())
-        return _smallest_remaining(tab.usd) / NANODOLLARS, _smallest_remaining(tab.tokens)
+        key_leases = self._key_leases(key, self._clock())
+        return _smallest_remaining(key_leases.usd) / NANODOLLARS, _smallest_remaining(key_leases.tokens)
 
     def rates(self, key: VirtualKey) -> tuple[RateRemaining | None, RateRemaining | None]:
-        """Return what the key's rate limits leave, in requests and in tokens; None without a limit."""
-        tab = self._tab(key, self._clock())
-        return _rate_remaining(tab.rpm), _rate_remaining(tab.tpm)
+        """Return what is left of the key's rate limits, in requests and in tokens; None without a limit."""
+        key_leases = self._key_leases(key, self._clock())
+        return _rate_remaining(key_leases.rpm), _rate_remaining(key_leases.tpm)
 
     # ---- Idempotency-Key ---------------------------------------------------------------------------
 
-    async def ask(self, asked: IdempotentRequest) -> FirstUse | StoredReply | QuotaRefusal:
-        """Register a request under its Idempotency-Key. A FirstUse has to be finished, forgotten or abandoned."""
+    async def ask(self, request: IdempotentRequest) -> FirstUse | StoredReply | QuotaRefusal:
+        """Register a request under its Idempotency-Key. Pass a FirstUse on to ``finish``, ``forget`` or ``abandon``."""
         asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict] = self._started(
-            lambda: self._books.ask(self._worker, asked, self._clock())
+            lambda: self._quota_store.ask(self._worker, request, self._clock())
         )
         try:
             found = await asyncio.shield(asking)
         except StoreError:
             return quota_errors.STORE_UNAVAILABLE
         except asyncio.CancelledError:
-            asking.add_done_callback(self._unasked)
+            asking.add_done_callback(self._forget_abandoned)
             raise
         return found if isinstance(found, FirstUse | StoredReply) else quota_errors.idempotency_refusal(found)
 
-    def _unasked(self, asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict]) -> None:
+    def _forget_abandoned(self, asking: asyncio.Future[FirstUse | StoredReply | IdempotencyConflict]) -> None:
         """Forget a registration whose client left while it was written."""
         if not asking.cancelled() and asking.exception() is None and not self._closed:
             found = asking.result()
@@ -251,18 +259,18 @@ class QuotaManager:
     async def finish(self, fresh: FirstUse, reply: StoredReply) -> None:
         """Store the reply for retries."""
         # If it cannot be stored, the next request learns at least that this key was used.
-        lost = partial(self._books.abandon, fresh.row)
-        await self._noted(lambda: self._books.finish(fresh.row, reply, self._clock()), or_later=lost)
+        lost = partial(self._quota_store.abandon, fresh.row)
+        await self._write_or_retry(lambda: self._quota_store.finish(fresh.row, reply, self._clock()), or_later=lost)
 
     async def forget(self, fresh: FirstUse) -> None:
         """Free the idempotency key: nothing was sent."""
-        forget = partial(self._books.forget, fresh.row)
-        await self._noted(forget, or_later=forget)
+        forget = partial(self._quota_store.forget, fresh.row)
+        await self._write_or_retry(forget, or_later=forget)
 
     async def abandon(self, fresh: FirstUse) -> None:
         """Mark the call as lost: it was sent, and its answer is unknown. It is not run again under this key."""
-        abandon = partial(self._books.abandon, fresh.row)
-        await self._noted(abandon, or_later=abandon)
+        abandon = partial(self._quota_store.abandon, fresh.row)
+        await self._write_or_retry(abandon, or_later=abandon)
 
     # ---- drawing ----------------------------------------------------------------------------------
 
@@ -271,9 +279,9 @@ class QuotaManager:
             while self._waiters:
                 self._woken.clear()
                 try:
-                    if self._failed or self._till.changed:
+                    if self._failed or self._lease_pool.changed:
                         await self._write()
-                    while self._till.ending:
+                    while self._lease_pool.ending:
                         await self._write()
                     await self._draw()
                 except StoreError:
@@ -288,44 +296,44 @@ class QuotaManager:
             raise
         finally:
             self._refilling = None
-            self._stir()
+            self._start_ticking()
 
     async def _draw(self) -> None:
-        """Draw what all waiting requests lack, in one transaction."""
+        """Draw in one transaction what the waiting requests lack together."""
         now = self._clock()
         needs: dict[Lease, tuple[int, int]] = {}
         for waiter in self._waiters:
-            for purse, amount in self._till.parts(self._tab(waiter.key, now), waiter.claim, now):
-                before, most = needs.get(purse, (0, 0))
-                needs[purse] = before + amount, max(most, amount)
-        drawn = [(purse, *need) for purse, need in needs.items() if purse.free < need[0] or not purse.ready]
+            for lease, amount in self._lease_pool.parts(self._key_leases(waiter.key, now), waiter.claim, now):
+                before, most = needs.get(lease, (0, 0))
+                needs[lease] = before + amount, max(most, amount)
+        drawn = [(lease, *need) for lease, need in needs.items() if lease.free < need[0] or not lease.ready]
         if drawn:
             await self._take(drawn)
 
-    async def _take(self, asked: Sequence[tuple[Lease, int, int]]) -> None:
-        """Draw from each lease what its requests need; the third number is the largest of them."""
-        drawn = [(purse, need, purse.want(need, most)) for purse, need, most in asked]
+    async def _take(self, request: Sequence[tuple[Lease, int, int]]) -> None:
+        """Draw for each lease. An item: the lease, what its requests need together, and the need of the largest one."""
+        drawn = [(lease, need, lease.want(need, most)) for lease, need, most in request]
         wants = [want for _, _, want in drawn]
-        for purse, _, _ in drawn:
-            purse.drawing += 1
+        for lease, _, _ in drawn:
+            lease.drawing += 1
         try:
-            grants = await self._off(lambda: self._books.take(self._worker, wants, self._clock()))
+            grants = await self._in_thread(lambda: self._quota_store.take(self._worker, wants, self._clock()))
         finally:
-            for purse, _, _ in drawn:
-                purse.drawing -= 1
-        self._till.granted(drawn, grants, self._clock())
+            for lease, _, _ in drawn:
+                lease.drawing -= 1
+        self._lease_pool.granted(drawn, grants, self._clock())
 
     def _serve(self) -> bool:
-        """Give waiting requests what there is, first come first served; return True if some still wait."""
+        """Admit or refuse waiting requests in their order; return True if some still wait."""
         now, still = self._clock(), []
         waiters, self._waiters = self._waiters, []
         recovering = now - self._recovered > RECOVER_SECONDS
         for waiter in waiters:
             if waiter.future.done():
                 continue
-            tab = self._tab(waiter.key, now)
-            parts = self._till.parts(tab, waiter.claim, now)
-            made = self._till.reserve(waiter.key, parts)
+            key_leases = self._key_leases(waiter.key, now)
+            parts = self._lease_pool.parts(key_leases, waiter.claim, now)
+            made = self._lease_pool.reserve(waiter.key, parts)
             if made is not None:
                 waiter.future.set_result(made)
                 continue
@@ -333,13 +341,13 @@ class QuotaManager:
             if lacking is None:  # a period began since
                 still.append(waiter)
                 continue
-            purse, amount = lacking
-            # Only an answer from the store counts: the amount may have arrived while others drew.
-            dry = now < purse.dry_until and amount > purse.dry
-            hopeless = dry and not (recovering and purse.account.period)
-            # Only this worker waits for what it returns itself, however long the write takes.
-            if hopeless or (waiter.waited(now) and purse.left < amount and not purse.returning):
-                waiter.future.set_result(quota_errors.account_exhausted(waiter.key, purse, amount, now))
+            lease, amount = lacking
+            # Only the store can say that an account is exhausted: the lease may have been drawn for another request.
+            exhausted = now < lease.exhausted_until and amount > lease.obtainable
+            hopeless = exhausted and not (recovering and lease.account.period)
+            # An amount that this worker is returning itself will be there, however long its write takes.
+            if hopeless or (waiter.waited(now) and lease.left < amount and not lease.returning):
+                waiter.future.set_result(quota_errors.account_exhausted(waiter.key, lease, amount, now))
             else:
                 still.append(waiter)
         self._waiters = still + self._waiters
@@ -350,12 +358,12 @@ class QuotaManager:
 
     def _recover(self) -> None:
         with contextlib.suppress(StoreError):
-            self._books.recover()
+            self._quota_store.recover()
 
     def _pass_harmless(self) -> None:
         now = self._clock()
         for waiter in self._waiters:
-            if not waiter.future.done() and self._harmless(self._tab(waiter.key, now), waiter.claim):
+            if not waiter.future.done() and self._harmless(self._key_leases(waiter.key, now), waiter.claim):
                 waiter.future.set_result(QuotaReservation(waiter.key, []))
 
     def _answer_all(self, refusal: QuotaRefusal) -> None:
@@ -366,77 +374,77 @@ class QuotaManager:
 
     # ---- writing ----------------------------------------------------------------------------------
 
-    def _stir(self) -> None:
+    def _start_ticking(self) -> None:
         if self._ticking is None and not self._closed:
             self._ticking = asyncio.get_running_loop().create_task(self._tick())
 
     async def _tick(self) -> None:
-        """Write reports while there is something to write; ends when nothing is held and nothing is idle."""
+        """Write reports until nothing is held, idle or unwritten."""
         try:
-            while self._till.busy or self._owed:
-                await asyncio.sleep(10 * TICK_SECONDS if self._failed or self._owed else TICK_SECONDS)
-                with contextlib.suppress(StoreError):  # kept, and reported again
+            while self._lease_pool.busy or self._to_retry:
+                await asyncio.sleep(10 * TICK_SECONDS if self._failed or self._to_retry else TICK_SECONDS)
+                with contextlib.suppress(StoreError):  # the next tick reports it again
                     await self._write()
-                    low = self._till.low()
+                    low = self._lease_pool.low()
                     if low:
-                        await self._take([(purse, 0, 0) for purse in low])
-                    await self._catch_up()
+                        await self._take([(lease, 0, 0) for lease in low])
+                    await self._retry_writes()
         finally:
             self._ticking = None
 
-    async def _noted(self, do: Callable[[], None], *, or_later: Callable[[], None]) -> None:
+    async def _write_or_retry(self, do: Callable[[], None], *, or_later: Callable[[], None]) -> None:
         try:
-            await self._off(do)
+            await self._in_thread(do)
         except StoreError:
-            self._owed.append(or_later)
-            self._stir()
+            self._to_retry.append(or_later)
+            self._start_ticking()
 
-    async def _catch_up(self) -> None:
-        while self._owed:
-            await self._off(self._owed[0])
-            del self._owed[0]
+    async def _retry_writes(self) -> None:
+        while self._to_retry:
+            await self._in_thread(self._to_retry[0])
+            del self._to_retry[0]
 
-    async def _live(self) -> None:
+    async def _keep_alive(self) -> None:
         for minute in itertools.count(1):
             await asyncio.sleep(KEEPALIVE_SECONDS)
             with contextlib.suppress(StoreError):
-                await self._off(lambda: self._books.write(self._worker, (), self._clock()))
+                await self._in_thread(lambda: self._quota_store.write(self._worker, (), self._clock()))
                 if not minute % (PRUNE_SECONDS // KEEPALIVE_SECONDS):
-                    await self._off(self._books.prune)
+                    await self._in_thread(self._quota_store.prune)
 
     async def _write(self) -> None:
-        lines = self._till.tick(self._clock())
-        if not lines and self.access.expecting:
-            await self._off(self._look_ahead)
-        await self._tell(lines)
+        reports = self._lease_pool.tick(self._clock())
+        if not reports and self.access.expecting:
+            await self._in_thread(self._look_ahead)
+        await self._report(reports)
 
-    async def _tell(self, lines: list[tuple[Lease, LeaseReport]]) -> None:
-        if not lines:
-            self._failed = self._failed and self._telling > 0  # another write may still be unfinished
+    async def _report(self, reports: list[tuple[Lease, LeaseReport]]) -> None:
+        if not reports:
+            self._failed = self._failed and self._reporting > 0  # another write may still be unfinished
             return
-        values = [line for _, line in lines]
-        self._telling += 1
+        values = [report for _, report in reports]
+        self._reporting += 1
         try:
-            left = await self._off(lambda: self._written(values))
+            left = await self._in_thread(lambda: self._write_reports(values))
         except StoreError:
-            self._till.failed(lines)
+            self._lease_pool.failed(reports)
             self._failed = True
             raise
         finally:
-            self._telling -= 1
-        self._till.written(lines, left)
+            self._reporting -= 1
+        self._lease_pool.written(reports, left)
         self._failed = False
 
-    def _written(self, values: Sequence[LeaseReport]) -> Sequence[int]:
+    def _write_reports(self, values: Sequence[LeaseReport]) -> Sequence[int]:
         if self.access.expecting:
             self._look_ahead()
-        return self._books.write(self._worker, values, self._clock())
+        return self._quota_store.write(self._worker, values, self._clock())
 
     def _look_ahead(self) -> None:
-        with contextlib.suppress(StoreError):  # the next request looks and is told
+        with contextlib.suppress(StoreError):  # the next request looks itself, and is refused
             self.access.look_ahead()
 
-    async def _off(self, do: Callable[[], T]) -> T:
+    async def _in_thread(self, do: Callable[[], T]) -> T:
         """Run ``do`` in the manager's thread; it finishes even if the caller is cancelled."""
         return await asyncio.shield(self._started(do))
 
@@ -444,36 +452,36 @@ class QuotaManager:
         return asyncio.get_running_loop().run_in_executor(self._thread, do)
 
     async def close(self) -> None:
-        """Write everything and unregister. Amounts still held count in full, since they may have been sent."""
+        """Write everything and unregister. What is still held may have been sent, and counts at what it exposed."""
         if self._closed:
             return
         self._closed = True
-        for task in (self._ticking, self._refilling, self._living, *self._forgetting):
+        for task in (self._ticking, self._refilling, self._keeping_alive, *self._forgetting):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
         self._answer_all(quota_errors.STORE_UNAVAILABLE)
-        if self._worker and hasattr(self, "_till"):
+        if self._worker and hasattr(self, "_lease_pool"):
             try:
-                await self._tell(self._till.close())
-                await self._catch_up()
-                await self._off(lambda: self._books.leave(self._worker))
+                await self._report(self._lease_pool.close())
+                await self._retry_writes()
+                await self._in_thread(lambda: self._quota_store.leave(self._worker))
                 self._journal.remove()
             except StoreError:
-                self._journal.close()  # kept: recovery reads it
+                self._journal.close()  # its file stays: recovery reads it
         self._thread.shutdown()
-        self._books.close()
+        self._quota_store.close()
 
 
-def _smallest_remaining(purses: Sequence[Lease]) -> float:
-    left = [max(purse.free, 0) + max(purse.left, 0) for purse in purses if purse.account.limit is not None]
+def _smallest_remaining(leases: Sequence[Lease]) -> float:
+    left = [max(lease.free, 0) + max(lease.left, 0) for lease in leases if lease.account.limit is not None]
     return min(left, default=math.inf)
 
 
-def _rate_remaining(purse: Lease | None) -> RateRemaining | None:
-    if purse is None:
+def _rate_remaining(lease: Lease | None) -> RateRemaining | None:
+    if lease is None:
         return None
-    limit = purse.account.limit or 0
-    there = limit if not purse.ready else min(max(purse.free, 0) + max(purse.left, 0), limit)
+    limit = lease.account.limit or 0
+    there = limit if not lease.ready else min(max(lease.free, 0) + max(lease.left, 0), limit)
     return RateRemaining(limit=limit, remaining=there, reset=(limit - there) * 60 / limit if limit else 0.0)

@@ -1,12 +1,13 @@
-"""The interface of the shared quota store: what several worker processes agree on.
+"""The interface of the quota store, which the worker processes share.
 
-A process does not write for every request. It draws a *lease* on an account, reserves from it in memory
-(``lease_pool.py``), and reports now and then what became of it. Whatever is interleaved or dies:
+A process does not write for every request. It draws a *lease* on an account, reserves from the lease in memory
+(``lease_pool.py``), and regularly reports what it spent and returned. In whatever order the processes write, and
+whichever of them die, this holds for each account:
 
-    spent + leases of all workers  <=  limit        an admitted request is part of a lease
+    spent + leases of all workers  <=  limit        every admitted request is part of a lease
 
-SQLite keeps it for the workers of one machine (``sqlite_store.py``). Another database has to do the same, each method
-in one transaction.
+``sqlite_store.py`` implements the interface for the workers of one machine. An implementation for another database
+runs each method in one transaction.
 """
 
 from __future__ import annotations
@@ -20,27 +21,30 @@ from intermodal.gateway.quotas.quota_types import Account, VirtualKey
 
 
 class LeaseRequest(Value, frozen=True):
-    """A request for ``need`` of an account's period, and ``wish`` more where there is plenty.
+    """A request to draw ``need`` from an account, and up to ``extra`` more if much is left.
 
-    ``slot``: the place in this worker's journal for the amounts it reserved and spent of the lease; -1 for none.
-    ``told``: the amount this worker spent of it that the store will know when it answers.
+    Attributes:
+        start: the name of the period; "" for a token bucket.
+        slot: the place of the lease in this worker's journal; -1 for none.
+        spent_reported: what this worker spent of the lease, as of its last report.
     """
 
     account: Account
     start: str
     need: int
-    wish: int = 0
+    extra: int = 0
     slot: int = -1
-    told: int = 0
+    spent_reported: int = 0
 
 
 class LeaseGrant(Value, frozen=True):
-    """The amount drawn: everything needed and perhaps more, or all that is left if that is less.
+    """The answer to a LeaseRequest.
 
     Attributes:
-        left: what remains undrawn after this. A token bucket refills.
-        idle: drawn by other workers and not reserved, as they last reported.
-        spent: of a budget, by all workers.
+        amount: what was drawn: at least the need, or all that was left if that is less.
+        left: what the account still has undrawn. A token bucket refills.
+        idle: what other workers have drawn and not reserved, by their last reports.
+        spent: what all workers spent, of a budget.
     """
 
     amount: int
@@ -50,13 +54,14 @@ class LeaseGrant(Value, frozen=True):
 
 
 class LeaseReport(Value, frozen=True):
-    """A report on a lease, as sums since it began, so that writing a report twice is harmless.
+    """A report on a lease. Its amounts are sums since the lease began, so that writing a report twice does no harm.
 
     Attributes:
-        spent: the settled amount; ``unknown`` of it is an upper bound, since the actual cost was not reported.
-        returned: given back; negative if more was charged than had been drawn.
-        idle: drawn and not reserved now.
-        over: this report ends the lease.
+        spent: the settled amount.
+        unknown: the part of ``spent`` that is an upper bound, because the host did not report the cost.
+        returned: what was given back; negative if more was charged than had been drawn.
+        idle: what is drawn and not reserved now.
+        over: True if this report ends the lease.
     """
 
     account: Account
@@ -69,7 +74,7 @@ class LeaseReport(Value, frozen=True):
 
 
 class AccountSpending(Value, frozen=True):
-    """One account's period, as ``intermodal keys list`` shows it. ``held``: leased and not settled yet."""
+    """Spending of an account in a period, as ``intermodal keys list`` shows it. ``held``: leased and not settled."""
 
     account: str
     start: str
@@ -79,14 +84,14 @@ class AccountSpending(Value, frozen=True):
 
 
 class LeaseHolder(Value, frozen=True):
-    """A process that draws leases. ``journal``: the file that records its reservations, None without one."""
+    """A worker process that draws leases. ``journal``: the file that records its reservations, None without one."""
 
     id: str
     journal: Path | None = None
 
 
 class FirstUse(Value, frozen=True):
-    """The first request under an idempotency key: proceed, then ``finish``, ``forget`` or ``abandon`` it."""
+    """The first request under an idempotency key. Run it, then call ``finish``, ``forget`` or ``abandon``."""
 
     row: int
 
@@ -112,7 +117,7 @@ class IdempotentRequest(Value, frozen=True):
 
 
 class QuotaStore(Protocol):
-    """Methods block for one transaction and raise StoreError; the quota manager calls them in a thread."""
+    """The store that the workers share. Methods block for a transaction and raise StoreError; call them in a thread."""
 
     # keys
     def version(self) -> int:
@@ -137,25 +142,28 @@ class QuotaStore(Protocol):
         ...
 
     def leave(self, worker: str) -> None:
-        """Unregister a process that ended in order; all its leases are reported and over."""
+        """Unregister a process that ends normally, after the last reports of all its leases."""
         ...
 
-    def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]: ...
-    def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
-        """Record reports on leases; return the remainder of each account. An empty report is a sign of life."""
+    def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]:
+        """Draw leases, all in one transaction; return a grant for each."""
+        ...
+
+    def write(self, worker: str, reports: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
+        """Record reports on leases; return what each account has left. No reports: record a sign of life."""
         ...
 
     def prune(self) -> int:
-        """Delete spending of periods long past, and expired replies; all-time sums stay. Return how many rows."""
+        """Delete the spending of old hours and days, and expired replies. Return the number of deleted rows."""
         ...
 
     def recover(self) -> int:
-        """Charge what dead workers had reserved, at its upper bound; return how many workers."""
+        """Charge the open reservations of dead workers at their upper bound; return the number of these workers."""
         ...
 
     # idempotency
     def ask(
-        self, worker: str, asked: IdempotentRequest, now: float
+        self, worker: str, request: IdempotentRequest, now: float
     ) -> FirstUse | StoredReply | IdempotencyConflict: ...
     def finish(self, row: int, reply: StoredReply, now: float) -> None: ...
     def forget(self, row: int) -> None: ...

@@ -1,7 +1,8 @@
-"""The shared quota store in one SQLite file, for the workers of one machine.
+"""The quota store in one SQLite file, which the workers of one machine share. It decides how much each lease gets.
 
-Drawing a lease waits for the disk, reporting does not: after a power loss the lease is still there and counts whole.
-Every transaction takes the write lock first, so that no two workers read the same remainder.
+A draw on a budget with a limit waits until it is on disk, a report does not: a power loss may lose reports, and then
+the whole lease counts as spent. Every writing transaction takes the write lock first, so that no two workers draw the
+same remainder.
 """
 
 from __future__ import annotations
@@ -37,20 +38,23 @@ if TYPE_CHECKING:
     import sqlite3
 
 FILE = "gateway.sqlite3"
-SILENT_SECONDS = 600.0  # without a sign of life; workers give one a minute
+SILENT_SECONDS = (
+    600.0  # a worker of another host is dead after this time without a sign of life; workers give one a minute
+)
 # How many days hourly and daily spending is kept; months and totals are few, and stay.
 SPENDING_RETENTION_DAYS: Mapping[Period, int] = {"hour": 35, "day": 400}
-PRUNE_ROUNDS = 100  # rounds of deleting old replies; each is a transaction, so that no request waits for all of them
-BUSY_SECONDS = 5.0  # workers write in turn; SQLite's waiting is not fair
-_OUT = "taken - spent - returned"  # of a lease: drawn and not settled
+PRUNE_ROUNDS = 100  # old replies are deleted in at most so many transactions: one large one would delay requests
+BUSY_SECONDS = 5.0  # how long a transaction waits for the write lock
+_OUT = "taken - spent - returned"  # SQL: the amount of a lease that is drawn and not settled
 
 
 class SqliteQuotaStore:
-    """The ``QuotaStore`` in ``path``; journals of the workers lie beside it.
+    """The ``QuotaStore`` in the file ``path``. The journals of the workers are in a folder beside it.
 
     Args:
-        process: identity of this process, as in ``store/process_identity.py``. gone: whether such a process certainly
-        ended. clock: seconds since the epoch.
+        process: the identity of this process, as in ``store/process_identity.py``.
+        is_gone: tells whether a process of a given identity certainly ended.
+        clock: seconds since the epoch.
     """
 
     def __init__(
@@ -58,14 +62,16 @@ class SqliteQuotaStore:
         path: Path,
         *,
         process: str = "",
-        gone: Callable[[str], bool] = is_dead,
+        is_gone: Callable[[str], bool] = is_dead,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.path = path
         self._database = Database(path, changes=CHANGES, busy=BUSY_SECONDS)
-        self._reader = Database(path, changes=CHANGES, busy=BUSY_SECONDS)  # reading waits for no transaction of ours
+        self._reader = Database(
+            path, changes=CHANGES, busy=BUSY_SECONDS
+        )  # a second connection: reads do not wait for a write of this process
         self._process = process or identity()
-        self._gone = gone
+        self._is_gone = is_gone
         self._clock = clock
 
     # ---- keys ---------------------------------------------------------------------------------
@@ -101,10 +107,10 @@ class SqliteQuotaStore:
         return tuple(AccountSpending(**dict(row)) for row in rows)
 
     def prune(self) -> int:
-        now, gone = self._clock(), 0
+        now, deleted = self._clock(), 0
         with self._database.writing(later=True) as connection:
             for period, days in SPENDING_RETENTION_DAYS.items():
-                gone += connection.execute(
+                deleted += connection.execute(
                     "DELETE FROM spending WHERE account LIKE ? AND start < ? AND NOT EXISTS (SELECT 1 FROM leases"
                     " WHERE leases.account = spending.account AND leases.start = spending.start)",
                     (f"%/{period}", period_at(period, now - 86400 * days)[0]),
@@ -112,10 +118,10 @@ class SqliteQuotaStore:
         for _ in range(PRUNE_ROUNDS):
             with self._database.writing(later=True) as connection:
                 dropped = idempotency.prune_expired(connection, now)
-            gone += dropped
+            deleted += dropped
             if not dropped:
                 break
-        return gone
+        return deleted
 
     # ---- workers ------------------------------------------------------------------------------
 
@@ -136,7 +142,9 @@ class SqliteQuotaStore:
     def recover(self) -> int:
         with self._database.reading() as connection:
             known = connection.execute("SELECT * FROM workers").fetchall() if connection is not None else []
-        ended = [row["id"] for row in known if self._ended(row["process"], row["seen"])]  # takes no lock
+        ended = [
+            row["id"] for row in known if self._ended(row["process"], row["seen"])
+        ]  # before the write lock is taken
         if not ended:
             return 0
         charged = []
@@ -144,23 +152,24 @@ class SqliteQuotaStore:
             for worker in ended:
                 if not connection.execute("DELETE FROM workers WHERE id = ?", (worker,)).rowcount:
                     continue  # another worker was first
-                _charge(connection, worker, journals.read_journal(self._journal(worker)))
+                _charge_dead_worker(connection, worker, journals.read_journal(self._journal(worker)))
                 idempotency.mark_lost(connection, worker)
                 charged.append(worker)
         for worker in charged:
-            with suppress(OSError):  # it does no harm if it stays
+            with suppress(OSError):  # a journal that stays does no harm
                 for left in self._journal(worker).parent.glob(f"{worker}.*"):
                     left.unlink(missing_ok=True)
         return len(charged)
 
     def _ended(self, process: str, seen: float) -> bool:
-        """Return True if a process ended. One of another host or container is judged by its silence."""
-        if self._gone(process):
+        """Return True if a process ended. A process of another host or container counts as ended if it is silent."""
+        if self._is_gone(process):
             return True
         return process.split("/")[0] != self._process.split("/")[0] and self._clock() - seen > SILENT_SECONDS
 
     def _journal(self, worker: str) -> Path:
-        # A journal of before the machine last started is not believed: its last pages may never have reached the disk.
+        # The boot id in the name keeps journals of before a restart of the machine from being read: after a power loss
+        # their last pages may be missing.
         boot = self._boot()
         return self.path.parent / "gateway-journals" / f"{worker}.{boot}"
 
@@ -172,15 +181,15 @@ class SqliteQuotaStore:
     def take(self, worker: str, wants: Sequence[LeaseRequest], now: float) -> tuple[LeaseGrant, ...]:
         durable = any(want.account.limit is not None and want.account.period for want in wants)
         with self._database.writing(later=not durable) as connection:
-            self._heard(connection, worker)
-            return tuple(_draw(connection, worker, want, now) for want in wants)
+            self._record_sign_of_life(connection, worker)
+            return tuple(_draw_lease(connection, worker, want, now) for want in wants)
 
-    def write(self, worker: str, lines: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
+    def write(self, worker: str, reports: Sequence[LeaseReport], now: float) -> tuple[int, ...]:
         with self._database.writing(later=True) as connection:
-            self._heard(connection, worker)
-            return tuple(_write(connection, worker, line, now) for line in lines)
+            self._record_sign_of_life(connection, worker)
+            return tuple(_write_report(connection, worker, report, now) for report in reports)
 
-    def _heard(self, connection: sqlite3.Connection, worker: str) -> None:
+    def _record_sign_of_life(self, connection: sqlite3.Connection, worker: str) -> None:
         """Record a sign of life. Raises StoreError if this worker was declared dead and charged."""
         if not connection.execute("UPDATE workers SET seen = ? WHERE id = ?", (self._clock(), worker)).rowcount:
             raise StoreError("this worker was silent for too long and was declared dead", where=shown(self.path),
@@ -188,9 +197,9 @@ class SqliteQuotaStore:
 
     # ---- idempotency --------------------------------------------------------------------------
 
-    def ask(self, worker: str, asked: IdempotentRequest, now: float) -> FirstUse | StoredReply | IdempotencyConflict:
+    def ask(self, worker: str, request: IdempotentRequest, now: float) -> FirstUse | StoredReply | IdempotencyConflict:
         with self._database.writing() as connection:
-            return idempotency.begin(connection, worker, asked, now)
+            return idempotency.begin(connection, worker, request, now)
 
     def finish(self, row: int, reply: StoredReply, now: float) -> None:
         with self._database.writing() as connection:
@@ -209,13 +218,13 @@ class SqliteQuotaStore:
         self._reader.close()
 
 
-def _draw(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: float) -> LeaseGrant:
+def _draw_lease(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: float) -> LeaseGrant:
     if not want.account.period:
         return token_buckets.draw(connection, worker, want, now)
     account, start = want.account, want.start
     connection.execute("INSERT OR IGNORE INTO spending (account, start) VALUES (?, ?)", (account.id, start))
     spent, left, idle = _balance(connection, account, start, worker)
-    amount = min(want.need, left) if left < want.need else want.need + min(want.wish, (left - want.need) // 4)
+    amount = min(want.need, left) if left < want.need else want.need + min(want.extra, (left - want.need) // 4)
     amount = max(amount, 0)
     connection.execute(
         "INSERT INTO leases (worker, account, start, slot, taken, idle) VALUES (?, ?, ?, ?, ?, ?)"
@@ -243,40 +252,40 @@ def _balance(connection: sqlite3.Connection, account: Account, start: str, worke
 UNLIMITED = 1 << 62
 
 
-def _write(connection: sqlite3.Connection, worker: str, line: LeaseReport, now: float) -> int:
-    account = line.account
+def _write_report(connection: sqlite3.Connection, worker: str, report: LeaseReport, now: float) -> int:
+    account = report.account
     if not account.period:
-        return token_buckets.give_back(connection, worker, line, now)
-    key = (worker, account.id, line.start)
+        return token_buckets.give_back(connection, worker, report, now)
+    key = (worker, account.id, report.start)
     row = connection.execute(
         "SELECT spent, unknown FROM leases WHERE worker = ? AND account = ? AND start = ?", key
     ).fetchone()
-    if row is None:  # written before, and over
-        return _balance(connection, account, line.start, worker)[1]
+    if row is None:  # the last report of this lease was already written
+        return _balance(connection, account, report.start, worker)[1]
     connection.execute(
         "UPDATE spending SET spent = spent + ?, unknown = unknown + ? WHERE account = ? AND start = ?",
-        (line.spent - row["spent"], line.unknown - row["unknown"], account.id, line.start),
+        (report.spent - row["spent"], report.unknown - row["unknown"], account.id, report.start),
     )
-    if line.over:
+    if report.over:
         connection.execute("DELETE FROM leases WHERE worker = ? AND account = ? AND start = ?", key)
     else:
         connection.execute(
             "UPDATE leases SET spent = ?, unknown = ?, returned = ?, idle = ?"
             " WHERE worker = ? AND account = ? AND start = ?",
-            (line.spent, line.unknown, line.returned, line.idle, *key),
+            (report.spent, report.unknown, report.returned, report.idle, *key),
         )
-    return _balance(connection, account, line.start, worker)[1]
+    return _balance(connection, account, report.start, worker)[1]
 
 
-def _charge(connection: sqlite3.Connection, worker: str, numbers: memoryview | None) -> None:
-    """Settle a dead worker's leases by its journal; without one, everything it had drawn."""
+def _charge_dead_worker(connection: sqlite3.Connection, worker: str, numbers: memoryview | None) -> None:
+    """Charge a dead worker's leases by its journal; without a journal, charge everything it had drawn."""
     for row in connection.execute("SELECT * FROM leases WHERE worker = ?", (worker,)).fetchall():
         if numbers is None or row["slot"] < 0:
             spent = unknown = max(row["taken"] - row["spent"] - row["returned"], 0)
         else:
-            settled, held, untold = numbers[3 * row["slot"] : 3 * row["slot"] + 3]
+            settled, held, unreported = numbers[3 * row["slot"] : 3 * row["slot"] + 3]
             spent = settled - row["spent"] + held
-            unknown = untold - row["unknown"] + held
+            unknown = unreported - row["unknown"] + held
         connection.execute(
             "UPDATE spending SET spent = spent + ?, unknown = unknown + ? WHERE account = ? AND start = ?",
             (spent, unknown, row["account"], row["start"]),

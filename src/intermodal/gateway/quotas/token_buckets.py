@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def draw(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: float) -> LeaseGrant:
     level, since = _level(connection, want.account, now)
     left = int(level)
-    amount = min(want.need, left) if left < want.need else want.need + min(want.wish, (left - want.need) // 4)
+    amount = min(want.need, left) if left < want.need else want.need + min(want.extra, (left - want.need) // 4)
     amount = max(amount, 0)
     _set(connection, want.account, level - amount, since)
     connection.execute(
@@ -34,17 +34,17 @@ def draw(connection: sqlite3.Connection, worker: str, want: LeaseRequest, now: f
     return LeaseGrant(amount=amount, left=left - amount, idle=idle)
 
 
-def give_back(connection: sqlite3.Connection, worker: str, line: LeaseReport, now: float) -> int:
+def give_back(connection: sqlite3.Connection, worker: str, report: LeaseReport, now: float) -> int:
     """Return ``line.returned`` to the bucket. It is not a sum here: time makes up for a lost report."""
-    level, since = _level(connection, line.account, now)
-    level = min(level + line.returned, float(line.account.limit or 0))
-    _set(connection, line.account, level, since)
-    key = (worker, line.account.id)
-    if line.over:
+    level, since = _level(connection, report.account, now)
+    level = min(level + report.returned, float(report.account.limit or 0))
+    _set(connection, report.account, level, since)
+    key = (worker, report.account.id)
+    if report.over:
         connection.execute("DELETE FROM leases WHERE worker = ? AND account = ? AND start = ''", key)
     else:
         connection.execute(
-            "UPDATE leases SET idle = ? WHERE worker = ? AND account = ? AND start = ''", (line.idle, *key)
+            "UPDATE leases SET idle = ? WHERE worker = ? AND account = ? AND start = ''", (report.idle, *key)
         )
     return int(level)
 
