@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 IDEMPOTENCY_HEADER = "idempotency-key"
 MAX_IDEMPOTENCY_KEY = 255
-_SAID_AGAIN = (POLICY_HEADER, "retry-after:", "x-should-retry:")
+_REPEATED_HEADERS = (POLICY_HEADER, "retry-after:", "x-should-retry:")
 
 
 def quota_error(refusal: QuotaRefusal) -> RequestRefused:
@@ -90,7 +90,7 @@ async def billed_run(
         async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
             found = await ledger.admit(asked.key, replace(claim_for_plan(plan), requests=0 if asked.counted else 1))
             asked.counted = asked.counted or not isinstance(found, QuotaRefusal)
-        asked.told |= rate_limit_headers(*ledger.rates(asked.key))
+        asked.response_headers |= rate_limit_headers(*ledger.rates(asked.key))
         if isinstance(found, QuotaRefusal):
             await events.aclose()
             raise quota_error(found)
@@ -127,7 +127,7 @@ async def free_call(
     async with asked.admitting:
         found = await ledger.admit(asked.key, claim)
         asked.counted = asked.counted or not isinstance(found, QuotaRefusal)
-    asked.told |= rate_limit_headers(*ledger.rates(asked.key))
+    asked.response_headers |= rate_limit_headers(*ledger.rates(asked.key))
     if isinstance(found, QuotaRefusal):
         raise quota_error(found)
     asked.sent += 1
@@ -208,7 +208,7 @@ class RunBill:
         self._waits: dict[str, float] = {}  # until when a step waits to be sent again
         self._shared = set[str]()  # steps of several calls at a time: of one that fails nothing follows for the others
         # The last step that ended reported its tokens: only the answering step does. Speaking the answer takes none.
-        self._told = False
+        self._usage_reported = False
         self._spoken = set[str]()
 
     async def watched(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
@@ -225,8 +225,8 @@ class RunBill:
             if event.actual.step not in self._shared:
                 self._before.pop(event.actual.step, None)  # a later event reports these as well
             usage = event.actual.usage
-            told = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
-            self._told = told or (self._told and event.actual.step in self._spoken)
+            reported = event.actual.cached or usage.input_tokens is not None or usage.output_tokens is not None
+            self._usage_reported = reported or (self._usage_reported and event.actual.step in self._spoken)
             if self._tokens is not None:
                 self._tokens += (usage.input_tokens or 0) + (usage.output_tokens or 0)
         elif isinstance(event, AttemptFailed):
@@ -235,7 +235,7 @@ class RunBill:
             self._bounds = {name: bound for name, bound in self._bounds.items() if bound == 0}  # of another plan
         elif isinstance(event, Finished):
             self._finished = event
-            if not self._told:
+            if not self._usage_reported:
                 self._tokens = None
 
     def _begin(self, event: StepStarted) -> None:
@@ -337,13 +337,13 @@ def _bounds_of(plan: Plan) -> dict[tuple[str, str], float | None]:
 
 def rate_limit_headers(requests: RateRemaining | None, tokens: RateRemaining | None) -> dict[str, str]:
     """Return the remaining rate limits of a key as OpenAI's ``x-ratelimit-*`` headers."""
-    said: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for name, left in (("requests", requests), ("tokens", tokens)):
         if left is not None:
-            said[f"x-ratelimit-limit-{name}"] = str(left.limit)
-            said[f"x-ratelimit-remaining-{name}"] = str(left.remaining)
-            said[f"x-ratelimit-reset-{name}"] = f"{left.reset:.3f}s"
-    return said
+            headers[f"x-ratelimit-limit-{name}"] = str(left.limit)
+            headers[f"x-ratelimit-remaining-{name}"] = str(left.remaining)
+            headers[f"x-ratelimit-reset-{name}"] = f"{left.reset:.3f}s"
+    return headers
 
 
 # ---- Idempotency-Key -----------------------------------------------------------------------------------
@@ -401,4 +401,4 @@ async def store_idempotent(
 
 def _kept_of(head: str) -> str:
     """Return the header lines that a replay repeats: those about the request, not about the client or the time."""
-    return "".join(line for line in head.splitlines(keepends=True) if line.startswith(_SAID_AGAIN))
+    return "".join(line for line in head.splitlines(keepends=True) if line.startswith(_REPEATED_HEADERS))

@@ -70,8 +70,8 @@ async def check_names(context: GatewayContext) -> tuple[list[ServedName], list[C
                     continue
                 answers = await _answering(client, name)
             except UnknownModel as error:
-                said = error.worded("command line")
-                found.append(ConfigFinding(level="wrong", where=where, what=f"{name}: {said.what}", todo=said.todo))
+                worded = error.worded("command line")
+                found.append(ConfigFinding(level="wrong", where=where, what=f"{name}: {worded.what}", todo=worded.todo))
             except RequestRefused as error:
                 found.append(ConfigFinding(level="wrong", where=where, what=f"{name}: {error}"))
             except IntermodalError as error:
@@ -98,8 +98,8 @@ async def check_prompt_folder(context: GatewayContext) -> list[ConfigFinding]:
     try:
         await context.prompts.start()
     except IntermodalError as error:
-        said = error.worded("command line")
-        return [ConfigFinding(level="wrong", where=where, what=f"{said.where}: {said.what}", todo=said.todo)]
+        worded = error.worded("command line")
+        return [ConfigFinding(level="wrong", where=where, what=f"{worded.where}: {worded.what}", todo=worded.todo)]
     return []
 
 
@@ -125,16 +125,16 @@ def check_address(config: Config, host: str, port: int) -> Iterator[ConfigFindin
     error = find_bind_error(host, port)
     if error is None:
         return
-    said = bind_failure(error, host, port).worded("command line")
+    worded = bind_failure(error, host, port).worded("command line")
     stated = host == config.serve.host and bool(config.path)
     where = placed(config.path, ("serve", "host")) if stated else f"--host {host}"
-    what = f"{said.where}: {said.what}"
+    what = f"{worded.where}: {worded.what}"
     if error.errno == errno.EADDRINUSE:
         yield ConfigFinding(
             level="note", where=where, what=what, todo="stop what listens there, unless it is this gateway"
         )
     else:
-        yield ConfigFinding(level="wrong", where=where, what=what, todo=said.todo)
+        yield ConfigFinding(level="wrong", where=where, what=what, todo=worded.todo)
 
 
 def check_host_keys(client: AsyncClient) -> Iterator[ConfigFinding]:

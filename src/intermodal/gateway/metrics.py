@@ -113,19 +113,19 @@ class Metrics:
             broken=[(*names, count) for names, count in self.broken.items()],
         )  # fmt: skip
 
-    def add(self, told: CounterValues) -> None:
+    def add(self, counts: CounterValues) -> None:
         """Add the counters of another process."""
-        for path, status, count in told.requests:
+        for path, status, count in counts.requests:
             self.requests[path, status] += count
-        for path, row in told.seconds.items():
+        for path, row in counts.seconds.items():
             mine = self.seconds.get(path, [0.0] * (len(BUCKETS) + 2))
             self.seconds[path] = [one + other for one, other in zip(mine, row, strict=True)]
-        for endpoint, outcome, count in told.attempts:
+        for endpoint, outcome, count in counts.attempts:
             self.attempts[endpoint, outcome] += count
-        self.tokens.update(told.tokens)
-        self.cost += told.cost
-        self.unpriced += told.unpriced
-        for path, who, count in told.broken:
+        self.tokens.update(counts.tokens)
+        self.cost += counts.cost
+        self.unpriced += counts.unpriced
+        for path, who, count in counts.broken:
             self.broken[path, who] += count
 
     def text(self, now: Gauges) -> str:

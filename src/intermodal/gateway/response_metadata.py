@@ -34,7 +34,7 @@ def plan_headers(
     ``route``: the endpoint that answers, where it is not the plan's first choice. ``now``: the route taken instead.
     """
     chosen = plan.chosen
-    said = {
+    headers = {
         "x-intermodal-plan": plan.id,
         "x-intermodal-route": route or (now.endpoint if now is not None else chosen.endpoint),
         "x-intermodal-steps": "; ".join(now.calls if now is not None else calls_of(chosen)),
@@ -42,10 +42,10 @@ def plan_headers(
     }
     lost = ", ".join(now.loses if now is not None else chosen.loses)
     if plan.verdict.parts:  # of words alone there is nothing to judge
-        said["x-intermodal-verdict"] = (now.verdict if now is not None else "") or plan.verdict.value
+        headers["x-intermodal-verdict"] = (now.verdict if now is not None else "") or plan.verdict.value
     if lost:
-        said["x-intermodal-loses"] = lost
-    return said | ignored_header(ignored)
+        headers["x-intermodal-loses"] = lost
+    return headers | ignored_header(ignored)
 
 
 def ignored_header(ignored: Iterable[str]) -> dict[str, str]:
@@ -64,10 +64,10 @@ _LONGEST = 1000  # letters of a header that a client's own words fill: clients r
 
 def _short(names: list[str]) -> str:
     """Join names in one line, with a count of those left out."""
-    said = ", ".join(names)
-    if len(said) <= _LONGEST:
-        return said
-    kept = said[: _LONGEST - 20].rpartition(", ")[0]
+    joined = ", ".join(names)
+    if len(joined) <= _LONGEST:
+        return joined
+    kept = joined[: _LONGEST - 20].rpartition(", ")[0]
     return f"{kept}, … and {len(names) - kept.count(', ') - bool(kept)} more".removeprefix(", ")
 
 
@@ -93,8 +93,8 @@ def unverified_header(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
 
 def _where(found: FieldEvidence) -> dict[str, Any]:
     """Return where a value was found, without fields that do not apply."""
-    said = {name: getattr(found, name) for name in ("file", "page", "line", "text") if getattr(found, name)}
-    return {"field": found.field, "status": found.status, **said, **({"at": found.at} if found.at >= 0 else {})}
+    place = {name: getattr(found, name) for name in ("file", "page", "line", "text") if getattr(found, name)}
+    return {"field": found.field, "status": found.status, **place, **({"at": found.at} if found.at >= 0 else {})}
 
 
 def cost_headers(cost: float | None, attempts: int) -> dict[str, str]:

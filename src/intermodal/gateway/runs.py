@@ -88,11 +88,11 @@ async def _watched(running: AsyncGenerator[Event], metrics: Metrics, served: Req
 
 
 async def remember_turn(
-    context: GatewayContext, request: Request, said: RunMetadata, finished: Finished, owner: str
+    context: GatewayContext, request: Request, metadata: RunMetadata, finished: Finished, owner: str
 ) -> None:
     """Remember what the next turn of this conversation needs: its endpoint, policy and signatures."""
     if not finished.endpoint:
         return
-    digest = await offload(is_long(request.messages), conversation_digest, request, said.text, finished, owner)
-    context.conversations.put(digest, finished.endpoint, request.policy, instead=isinstance(said.now, Rerouted))
+    digest = await offload(is_long(request.messages), conversation_digest, request, metadata.text, finished, owner)
+    context.conversations.put(digest, finished.endpoint, request.policy, instead=isinstance(metadata.now, Rerouted))
     context.signatures.keep(digest, finished, owner)

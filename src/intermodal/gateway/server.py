@@ -184,7 +184,7 @@ class Gateway:
         """Answer a request whose body is not read with an error."""
         served = self._begin_record(head, RequestRecord(), 0)
         served.failed(error_code(error))
-        reply.extra = {"x-request-id": served.id, **(self._guard.told(head) if head is not None else {})}
+        reply.extra = {"x-request-id": served.id, **(self._guard.cors_headers(head) if head is not None else {})}
         answer_error(head, error, reply)
         self.context.metrics.turned_away(served.route, reply.status)
         self._report(served, reply)
@@ -248,10 +248,10 @@ class Gateway:
         reply.keep_alive &= not self.leaving
         served = self._begin_record(asked.head, asked.served, len(asked.body))
         served.key = "" if asked.key is ANONYMOUS else asked.key.id
-        asked.told["x-request-id"] = served.id
+        asked.response_headers["x-request-id"] = served.id
         if "origin" in asked.head.headers:
-            asked.told |= self._guard.told(asked.head)
-        reply.extra = asked.told
+            asked.response_headers |= self._guard.cors_headers(asked.head)
+        reply.extra = asked.response_headers
 
     async def answer(self, asked: GatewayRequest, reply: ResponseWriter) -> None:
         """Answer a request through its route, or with an error; under an Idempotency-Key, once."""

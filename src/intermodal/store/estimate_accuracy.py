@@ -213,26 +213,26 @@ def _figures_off(rows: Sequence[AttemptRow], newest: Epoch) -> Iterator[Drift]:
     for endpoint, some in sorted(by_endpoint.items()):
         speed = stated_speed(endpoint)
         known = {figure: getattr(speed, figure) for figure in Speed.__struct_fields__} | _RULES
-        for figure, said in sorted(known.items()):
+        for figure, stated in sorted(known.items()):
             seen = newest.statistics.get(endpoint, figure)
-            if seen is None or said.mid <= 0 or said.low <= seen.mid <= said.high:
+            if seen is None or stated.mid <= 0 or stated.low <= seen.mid <= stated.high:
                 continue
-            errors = list(_stated_errors(endpoint, figure, said, some))
+            errors = list(_stated_errors(endpoint, figure, stated, some))
             if len(errors) >= _ENOUGH:
-                yield _drift(endpoint, figure, said, seen, errors, min(row.started[:10] for row in some))
+                yield _drift(endpoint, figure, stated, seen, errors, min(row.started[:10] for row in some))
 
 
-def _stated_errors(endpoint: str, figure: str, said: Quantity, rows: Sequence[AttemptRow]) -> Iterator[float]:
+def _stated_errors(endpoint: str, figure: str, stated: Quantity, rows: Sequence[AttemptRow]) -> Iterator[float]:
     """q-errors of the stated figure, run by run: of the seconds it is a part of, or of the count it gives."""
     if figure == "load":
         loads = [row.outcome.load_seconds for row in rows if row.outcome and row.outcome.load_seconds > 0]
-        yield from (q_error(said.mid, load) for load in loads)
+        yield from (q_error(stated.mid, load) for load in loads)
         return
     if figure in _RULES:
         for row in rows:
             out, sound = row.outcome.usage.output_tokens if row.outcome else None, row.reservation.work.audio_seconds
             if out and figure == "tokens_per_second_of_speech" and sound:
-                yield q_error(said.mid * sound, out)
+                yield q_error(stated.mid * sound, out)
             elif out and figure == "reading_factor" and row.reservation.work.letters:
                 yield q_error(row.reservation.work.letters * TOKENS_PER_LETTER, out)
         return
@@ -245,21 +245,21 @@ def _stated_errors(endpoint: str, figure: str, said: Quantity, rows: Sequence[At
 
 def _media_off(made: Sequence[TransformRow], newest: Epoch) -> Iterator[Drift]:
     for op, figure in TRANSFORMS.items():
-        seen, said = newest.statistics.get("media", figure), MEDIA[figure]
+        seen, stated = newest.statistics.get("media", figure), MEDIA[figure]
         rows = [row for row in made if row.op == op and row.amount > 0 and row.seconds > 0]
-        if seen is None or len(rows) < _ENOUGH or said.low <= seen.mid <= said.high:
+        if seen is None or len(rows) < _ENOUGH or stated.low <= seen.mid <= stated.high:
             continue
         worker = MEDIA["worker"].mid
-        errors = [q_error(worker + said.mid * row.amount, row.seconds) for row in rows]
-        yield _drift("media", figure, said, seen, errors, min(row.started[:10] for row in rows))
+        errors = [q_error(worker + stated.mid * row.amount, row.seconds) for row in rows]
+        yield _drift("media", figure, stated, seen, errors, min(row.started[:10] for row in rows))
 
 
 def _drift(
-    endpoint: str, figure: str, said: Quantity, seen: Quantity, errors: Sequence[float], since: str
+    endpoint: str, figure: str, stated: Quantity, seen: Quantity, errors: Sequence[float], since: str
 ) -> Drift:  # fmt: skip
     return Drift(
         endpoint=endpoint, figure=figure, unit=_UNITS[figure], count=len(errors), since=since,
-        q_error=percentile(errors, 0.5), stated=Range(low=said.low, high=said.high),
+        q_error=percentile(errors, 0.5), stated=Range(low=stated.low, high=stated.high),
         seen=Range(low=seen.low, high=seen.high), learned=True,
     )  # fmt: skip
 

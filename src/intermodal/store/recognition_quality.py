@@ -54,15 +54,18 @@ def _recalled(part: PartFacts, cache: ConversionCache, readers: str, language: s
         heard = cache.look(_heard_key(part, language))
         return part if heard is None else replace(part, read_before=heard.sure, read_by=heard.maker)
     if part.kind == "image":
-        return _told(part, part, 0, cache, readers)
+        return _with_recognition(part, part, 0, cache, readers)
     scans = {page.number for page in [page for page in part.pages if page.scanned][:MOST_LOOKED]}
     if not scans:
         return part
-    pages = (_told(page, part, page.number, cache, readers) if page.number in scans else page for page in part.pages)
+    pages = (
+        _with_recognition(page, part, page.number, cache, readers) if page.number in scans else page
+        for page in part.pages
+    )
     return replace(part, pages=tuple(pages))
 
 
-def _told(facts: T, part: PartFacts, page: int, cache: ConversionCache, readers: str) -> T:
+def _with_recognition(facts: T, part: PartFacts, page: int, cache: ConversionCache, readers: str) -> T:
     if not facts.script and cache.look(_key(part, page, "script", readers)) is not None:
         return replace(facts, script=UNKNOWN_SCRIPT)
     doubted = cache.look(_key(part, page, "doubted", readers))

@@ -26,7 +26,7 @@ STEP = 5000  # rows that are added up in one transaction
 _VAST = "1e6"  # USD: an impossible cost is not counted in picodollars, of which 64 bits hold nine million USD
 _SPENT = "COALESCE(cost, cost_high)"
 # Rows that inform estimates: ``figures.counts``, where input tokens were estimated and reported.
-_SAID = (
+_COMPARED = (
     "state = 'settled' AND error = '' AND NOT cached AND bench <> 'crowded'"
     " AND COALESCE(input_tokens, 0) > 0 AND COALESCE(est_input_tokens, 0) <> 0"
 )
@@ -44,13 +44,13 @@ _COLUMNS: dict[str, str] = {
     "pico": f"CASE WHEN {_SPENT} < {_VAST} THEN {_whole(_SPENT, '1e12')} ELSE 0 END",
     "vast": f"CASE WHEN {_SPENT} < {_VAST} THEN 0.0 ELSE {_SPENT} END",
     "micros": _whole("COALESCE(seconds, 0)", "1e6"),
-    "compared": f"({_SAID})",
-    "input_estimated": f"CASE WHEN {_SAID} THEN {_whole('est_input_tokens', '1e3')} ELSE 0 END",
-    "input_counted": f"CASE WHEN {_SAID} THEN input_tokens ELSE 0 END",
-    "output_estimated": f"CASE WHEN {_SAID} THEN {_whole('COALESCE(est_output_tokens, 0)', '1e3')} ELSE 0 END",
-    "output_counted": f"CASE WHEN {_SAID} THEN COALESCE(output_tokens, 0) ELSE 0 END",
-    "pico_estimated": f"CASE WHEN {_SAID} AND est_cost < {_VAST} THEN {_whole('est_cost', '1e12')} ELSE 0 END",
-    "pico_billed": f"CASE WHEN {_SAID} AND cost < {_VAST} THEN {_whole('cost', '1e12')} ELSE 0 END",
+    "compared": f"({_COMPARED})",
+    "input_estimated": f"CASE WHEN {_COMPARED} THEN {_whole('est_input_tokens', '1e3')} ELSE 0 END",
+    "input_counted": f"CASE WHEN {_COMPARED} THEN input_tokens ELSE 0 END",
+    "output_estimated": f"CASE WHEN {_COMPARED} THEN {_whole('COALESCE(est_output_tokens, 0)', '1e3')} ELSE 0 END",
+    "output_counted": f"CASE WHEN {_COMPARED} THEN COALESCE(output_tokens, 0) ELSE 0 END",
+    "pico_estimated": f"CASE WHEN {_COMPARED} AND est_cost < {_VAST} THEN {_whole('est_cost', '1e12')} ELSE 0 END",
+    "pico_billed": f"CASE WHEN {_COMPARED} AND cost < {_VAST} THEN {_whole('cost', '1e12')} ELSE 0 END",
 }
 _OF_ROWS = ", ".join(f"SUM({expression}) AS {name}" for name, expression in _COLUMNS.items())
 _OF_SUMS = ", ".join(f"SUM({name}) AS {name}" for name in _COLUMNS)

@@ -151,7 +151,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection | None]:
         """Yield the connection, or None where there is no store yet."""
-        with self._lock, self._told():
+        with self._lock, self._store_errors():
             if self._connection is None and not self.path.exists():
                 yield None
             else:
@@ -178,7 +178,7 @@ class Database:
         ``later``: the commit survives the end of this process at once, and a loss of power from the next commit without
         ``later`` on. Inside another block it is part of that transaction.
         """
-        with self._lock, self._told():
+        with self._lock, self._store_errors():
             connection = self._open()
             if connection.in_transaction:
                 yield connection
@@ -288,7 +288,7 @@ class Database:
         connection.execute("INSERT INTO schema VALUES (?)", (newest,))
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _store_errors(self) -> Iterator[None]:
         import sqlite3
 
         try:

@@ -39,16 +39,16 @@ _LEAST = 0.5  # tokens of framing where a server counts none: the logarithm need
 def token_equations(row: AttemptRow, weight: float = 1.0) -> list[Observation]:
     """Return the equations of a row's input counts; none if it was not weighed, or the server reported nothing."""
     work, outcome = row.reservation.work, row.outcome
-    told = outcome.usage.input_tokens if outcome is not None else None
-    if outcome is None or not told or implausible(row):
+    reported = outcome.usage.input_tokens if outcome is not None else None
+    if outcome is None or not reported or implausible(row):
         return []
     if row.reservation.op == "transcribe":
         heard = work.audio_tokens
-        return [Observation((("audio_factor", heard),), float(told), weight)] if heard else []
+        return [Observation((("audio_factor", heard),), float(reported), weight)] if heard else []
     if row.reservation.op not in _CHATS or not work.messages:
         return []
     found: list[Observation] = []
-    left, amounts = float(told), [("framing_start", 1.0), ("framing_message", float(work.messages))]
+    left, amounts = float(reported), [("framing_start", 1.0), ("framing_message", float(work.messages))]
     if work.text_exact:
         left -= work.text_tokens
     elif work.text_tokens:
@@ -75,15 +75,15 @@ def implausible(row: AttemptRow) -> str:
     nothing is learned of it.
     """
     work, outcome = row.reservation.work, row.outcome
-    told = outcome.usage.input_tokens if outcome is not None else None
+    reported = outcome.usage.input_tokens if outcome is not None else None
     media = work.image_tokens + work.audio_tokens
-    if told is None or row.reservation.op not in _CHATS or not work.messages or not (work.text_tokens or media):
+    if reported is None or row.reservation.op not in _CHATS or not work.messages or not (work.text_tokens or media):
         return ""
     most = work.text_tokens * _TEXT_APART + media * _MEDIA_APART + _BEFORE
     least = work.text_tokens / _TEXT_APART + media / _MEDIA_APART
-    if least <= told <= most:
+    if least <= reported <= most:
         return ""
-    return f"it counted {told:,} tokens where between {least:,.0f} and {most:,.0f} can be"
+    return f"it counted {reported:,} tokens where between {least:,.0f} and {most:,.0f} can be"
 
 
 def weighted_equations(rows: Sequence[tuple[AttemptRow, float]]) -> list[Observation]:

@@ -34,7 +34,7 @@ class _Reply:
     """A connection's reply, kept until it is awaited: a Listener, and the Source of its Response."""
 
     waits = False
-    said = False
+    output_seen = False
 
     def __init__(self) -> None:
         self.status = 0

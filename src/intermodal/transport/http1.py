@@ -62,12 +62,12 @@ class _AtOnce:
 class Listener(Protocol):
     """The receiver of a reply. None of these may raise.
 
-    ``waits``: the first bytes may be no word yet, so that the time until the first word runs on. ``said``: it found a
-    piece of the answer since the connection last looked, and cleared this.
+    ``waits``: the first bytes may be no word yet, so that the time until the first word runs on. ``output_seen``: a
+    piece of the answer came since the connection last looked and cleared this.
     """
 
     waits: bool
-    said: bool
+    output_seen: bool
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """The status line and headers are there."""
@@ -465,8 +465,8 @@ class HostConnection(asyncio.Protocol):
     def _goes_on(self, listener: Listener) -> None:
         """Something came: how long the next piece of the answer is waited for."""
         now = monotonic()
-        if listener.said:
-            listener.said = False
+        if listener.output_seen:
+            listener.output_seen = False
             if listener.waits:
                 self._silence.word(now)
             elif self.wordless:  # of a document, the first byte counts here, and then the time for the whole

@@ -27,7 +27,7 @@ class Heard:
     """A fake of who waits for a reply."""
 
     waits = False
-    said = False
+    output_seen = False
 
     def __init__(self) -> None:
         self.status = 0
@@ -42,7 +42,7 @@ class Heard:
         self.status, self.headers = status, dict(headers)
 
     def data(self, data: bytes) -> None:
-        self.said = True
+        self.output_seen = True
         self.body += data
         self.taken()
 

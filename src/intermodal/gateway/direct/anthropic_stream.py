@@ -41,7 +41,7 @@ class AnthropicStream(StreamedResponse):
             return ""
         found = event_of(payload)
         if found is None:
-            self._told_before(through)
+            self._pass_before_failure(through)
             self._fail(self._wrong(event + b"\n\n"))
             return ""
         if found.type == "message_stop":
@@ -58,8 +58,8 @@ class AnthropicStream(StreamedResponse):
             event = b"event: message_start\ndata: " + with_usage(payload, self.usage)
         if found.type == "message_start" and found.model:
             name = b'"model":' + dumps(self._model)
-            for said in (b'"model":' + found.model, b'"model": ' + found.model):
-                event = event.replace(said, name, 1)
+            for field in (b'"model":' + found.model, b'"model": ' + found.model):
+                event = event.replace(field, name, 1)
         elif found.type == "content_block_start":
             self._place += 1
         elif found.type == "message_delta" and found.finish:
@@ -94,15 +94,15 @@ class AnthropicStream(StreamedResponse):
         """Record the event's text, with split characters joined."""
         if found.halved or self._halves.held:
             found = found._replace(text=self._halves.join(found.text))
-        self.said |= found.alive
+        self.output_seen |= found.alive
         self.finish = found.finish or self.finish
         if found.visible and self.first_at is None:
             self.first_at = monotonic()
         return found
 
     def _end_of(self, payload: bytes, counted: bytes) -> bytes:
-        told = self._teller.told(self)
-        return b"event: message_delta\ndata: " + rewrite_reply(payload, None, counted or b"{}", told)
+        metadata = self._teller.metadata(self)
+        return b"event: message_delta\ndata: " + rewrite_reply(payload, None, counted or b"{}", metadata)
 
     def _finish(self, data: bytes, *, stopped: bool = False) -> None:
         if self._timer is not None:

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 LONGEST = 600.0  # seconds to wait for a whole answer: as long as clients wait themselves
 _NOT_YET = math.nan
 BILLS = 2048
-SAID = ("messages", "system", "input")
+CONVERSATION_FIELDS = ("messages", "system", "input")
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 # Fields by which an answer has unseen tokens.
 _THINKING = ("reasoning", "reasoning_effort", "think", "thinking", "output_config")
@@ -156,9 +156,9 @@ class CompiledPlan:
         self._opening = BodyStart(endpoint, request, step, self.limit, chat.stream)
         self._start = adapter.start(self._opening)
         self._brief = self._brevity(chat, inputs)
-        told = (field for field in adapter.sent_as(endpoint.host) if field[0] not in ignored)
+        added = (field for field in adapter.sent_as(endpoint.host) if field[0] not in ignored)
         self._kept = tuple(
-            field for field in told
+            field for field in added
             if _says(field[0], inputs.request, chat) and not (self.schema is not None and field[0] == "output_config")
         )  # fmt: skip
         self._identifiers = tuple((name, b',"%b":' % name.encode()) for name in adapter.identifiers)
@@ -214,7 +214,7 @@ class CompiledPlan:
         fields, words = chat.fields, self.words(chat)
         made: list[bytes | memoryview] = [self._start if shortened is None else shortened.start]
         for name, begin in self._kept:
-            if words and name == self.adapter.said:
+            if words and name == self.adapter.conversation_field:
                 longer = append_words(_messages_of(chat, name), words)
                 assert longer is not None, "chats of this shape end in words of a user (_output_not_direct)"
                 made += [begin, longer]
@@ -237,12 +237,12 @@ class CompiledPlan:
             return ""
         return json_answer.schema_instruction(
             self.schema, self.endpoint.host, enforced=self.held,
-            speaks_of_json=lambda: b"json" in _messages_of(chat, self.adapter.said).lower(),
+            speaks_of_json=lambda: b"json" in _messages_of(chat, self.adapter.conversation_field).lower(),
         )  # fmt: skip
 
     def last_words(self, chat: ParsedChat) -> str:
         """The words that the conversation ends in."""
-        return last_words(_messages_of(chat, self.adapter.said))
+        return last_words(_messages_of(chat, self.adapter.conversation_field))
 
     def bill(self, usage: WireUsage, work: Work, moment: str) -> float | None:
         """USD, by the same bill as everywhere; what depends on nothing but the two counts is remembered."""
@@ -340,8 +340,10 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, a
     held = _held(schema, endpoint)
     if chat.stream and not held:
         return "its stream is shown only once it is held against its schema"
-    told = json_answer.schema_instruction(schema, endpoint.host, enforced=held, speaks_of_json=lambda: False)
-    if told and (chat.pictures or append_words(_messages_of(chat, adapter.said), told) is None):
+    instruction = json_answer.schema_instruction(schema, endpoint.host, enforced=held, speaks_of_json=lambda: False)
+    if instruction and (
+        chat.pictures or append_words(_messages_of(chat, adapter.conversation_field), instruction) is None
+    ):
         return "its schema is to be said after something that is not plain words"
     return ""
 
@@ -374,12 +376,12 @@ def _messages_of(chat: ParsedChat, field: str) -> bytes:
 
 def _says(name: str, request: Request, chat: ParsedChat) -> bool:
     """Return whether a field has an effect. Hosts refuse empty lists of tools, and moot settings."""
-    if name in SAID:
+    if name in CONVERSATION_FIELDS:
         return True
-    said = bytes(chat.fields.get(name, b"null"))
+    value = bytes(chat.fields.get(name, b"null"))
     if name in _OF_TOOLS:
-        return bool(request.tools) and said not in (b"null", b'"auto"', b"true")
-    return said not in (b"null", b"[]")
+        return bool(request.tools) and value not in (b"null", b'"auto"', b"true")
+    return value not in (b"null", b"[]")
 
 
 def _patience(step: Call, seconds: float) -> float | None:
@@ -420,10 +422,10 @@ def run_metadata(
     compiled: CompiledPlan, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()
 ) -> bytes:
     """Return the run metadata beside the usage, in the format of ``response_metadata.py``."""
-    said = _RunMetadata(
+    metadata = _RunMetadata(
         cost,
         attempts,
         round(seconds, 3),
         (*compiled.notes, *(words(each, "http") for each in notes)) if notes else compiled.notes,
     )
-    return compiled.about + b"," + _encode(said)[1:]
+    return compiled.about + b"," + _encode(metadata)[1:]

@@ -305,7 +305,8 @@ class DirectAttempt:
             return
         guarded = stops_loops(compiled.endpoint, by_schema=compiled.schema is not None)
         teller = StreamContext(
-            self._reply, self._chat.model, self._begin, self._told, self._found_wrong, self._count, self._chat.usage,
+            self._reply, self._chat.model, self._begin, self._metadata, self._found_wrong, self._count,
+            self._chat.usage,
             guarded, self._chat.fields, NO_REASON in compiled.endpoint.host.quirks, self._limit,
             silent=compiled.schema is not None,
         )  # fmt: skip
@@ -413,7 +414,7 @@ class DirectAttempt:
         """Add the key's remaining rate limits to the response headers, whatever the outcome."""
         ledger, key = self._context.ledger, self._asked.key
         if ledger is not None and (key.rate.rpm is not None or key.rate.tpm is not None):
-            self._asked.told |= rate_limit_headers(*ledger.rates(key))
+            self._asked.response_headers |= rate_limit_headers(*ledger.rates(key))
 
     @property
     def _heads(self) -> str:
@@ -452,7 +453,7 @@ class DirectAttempt:
         if (first := self._exchange.first_at) is not None:
             self._account.first_word(first)
 
-    def _told(self, live: StreamedResponse) -> bytes:
+    def _metadata(self, live: StreamedResponse) -> bytes:
         self._bill()
         seconds = time.monotonic() - self._began
         return run_metadata(self._compiled, self._account.counts, 1, seconds, self._notes("".join(live.text)))
@@ -587,10 +588,10 @@ class DirectAttempt:
         if isinstance(exchange, BufferedResponse):  # of a stream it was told before its end
             self._bill()
             counts = self._account.counts
-            told = run_metadata(compiled, counts, 1, time.monotonic() - self._began, self._notes(text))
+            metadata = run_metadata(compiled, counts, 1, time.monotonic() - self._began, self._notes(text))
             more = {} if compiled.adapter.again is None else {"asked": compiled.adapter.again(chat.fields)}
-            body = compiled.adapter.told(
-                exchange.raw, chat.model, exchange.counted or compiled.adapter.uncounted, told, **more
+            body = compiled.adapter.write_reply(
+                exchange.raw, chat.model, exchange.counted or compiled.adapter.uncounted, metadata, **more
             )
             cost = "" if counts is None else f"x-intermodal-cost: {counts:.8g}\r\n"
             self._reply.ready(f"{self._heads}{cost}x-intermodal-attempts: 1\r\n", _JSON, body)

@@ -22,7 +22,7 @@ from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
 from intermodal.gateway.client_apis import ClientApi
 from intermodal.gateway.direct.attempt_writer import AttemptWriter
-from intermodal.gateway.direct.compiled_plan import SAID, CompiledPlan, HostAccess, compile_plan
+from intermodal.gateway.direct.compiled_plan import CONVERSATION_FIELDS, CompiledPlan, HostAccess, compile_plan
 from intermodal.gateway.direct.direct_attempt import DirectAttempt, settle
 from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
@@ -91,7 +91,7 @@ class _Known(NamedTuple):
 
 
 class MatchedChat(NamedTuple):
-    """A chat that may be direct. ``compiled`` is None for a new shape; ``told``: its question's needs of its images."""
+    """A chat that may be direct. ``compiled`` is None for a new shape. ``question``: its needs of the images."""
 
     chat: ParsedChat
     adapter: ProtocolAdapter
@@ -99,7 +99,7 @@ class MatchedChat(NamedTuple):
     compiled: CompiledPlan | None
     policy: Policy
     place: ConversationRoute | None
-    told: QuestionFacts | None = None
+    question: QuestionFacts | None = None
 
 
 class DirectEngine:
@@ -136,8 +136,10 @@ class DirectEngine:
         if self._measures.count_by(catalog):  # its sizes are in another's vocabularies
             chat = await self._read(asked, adapter)
             assert chat is not None
-        told = await self._context.client.question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
-        return self._known(asked, adapter, chat, policy, catalog, told)
+        question = (
+            await self._context.client.question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
+        )
+        return self._known(asked, adapter, chat, policy, catalog, question)
 
     def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectAttempt | None:
         """Return the attempt for a chat whose shape is known, if nothing has to be awaited; the parsed chat is kept for
@@ -156,14 +158,14 @@ class DirectEngine:
         policy = self._policy(asked, chat)
         if policy is None:
             return None
-        told = client.known_question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
-        if told is None and _open(chat, policy):
+        question = client.known_question_needs(question_excerpt(chat.asked)) if _open(chat, policy) else None
+        if question is None and _open(chat, policy):
             return None
         catalog = client.catalog_for(policy)
         if self._measures.count_by(catalog):
             asked.chat = None
             return None
-        ready = self._known(asked, adapter, chat, policy, catalog, told)
+        ready = self._known(asked, adapter, chat, policy, catalog, question)
         if ready is None or ready.compiled is None:
             return None
         return DirectAttempt(self._context, self, chat, ready.compiled, asked, reply)
@@ -201,18 +203,18 @@ class DirectEngine:
         chat: ParsedChat,
         policy: Policy,
         catalog: Catalog,
-        told: QuestionFacts | None,
+        question: QuestionFacts | None,
     ) -> MatchedChat | None:
         """Return the chat with the cached plan of its shape; None if the shape is known not to be direct."""
         place = self._context.conversations.place(chat.before) if chat.before is not None else None
-        key = (asked.owner, asked.head.wished, place, chat.shape, told)
+        key = (asked.owner, asked.head.wished, place, chat.shape, question)
         known = self._compiled_plans.get(key)
         if known is not None and known.holds(catalog, self._context.client):
             if isinstance(known.compiled, str):
                 asked.served.not_direct = known.compiled
                 return None
-            return MatchedChat(chat, adapter, key, known.compiled, policy, place, told)
-        return MatchedChat(chat, adapter, key, None, policy, place, told)
+            return MatchedChat(chat, adapter, key, known.compiled, policy, place, question)
+        return MatchedChat(chat, adapter, key, None, policy, place, question)
 
     async def _read(self, asked: GatewayRequest, adapter: ProtocolAdapter) -> ParsedChat | None:
         body = await offload(len(asked.body) > LARGE_BODY, extract_media, asked.body)
@@ -291,7 +293,7 @@ class DirectEngine:
             return None
         whole = await offload(long, with_config_labels, request, context.client.config.private)
         facts = await offload(long, _facts_of, parts, texts, ready.chat.pictures)
-        known = replace(prepared.inputs.facts, parts=facts, question=ready.told)
+        known = replace(prepared.inputs.facts, parts=facts, question=ready.question)
         return replace(prepared.inputs, request=whole, facts=known)
 
     # ---- passing on ----------------------------------------------------------------------------
@@ -348,7 +350,7 @@ def _size(chat: ParsedChat, compiled: CompiledPlan | str) -> int:
     the fields besides the messages, tools above all, both as written and as parsed.
     """
     parts = chat.messages + len(chat.texts) + len(chat.pictures)
-    besides = sum(len(field) for name, field in chat.fields.items() if name not in SAID)
+    besides = sum(len(field) for name, field in chat.fields.items() if name not in CONVERSATION_FIELDS)
     return (
         _A_SHAPE + _A_PART * parts + besides + (_A_PLAN + _READ * besides if isinstance(compiled, CompiledPlan) else 0)
     )

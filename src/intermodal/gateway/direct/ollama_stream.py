@@ -66,27 +66,27 @@ class OllamaStream(TranscodedStream):
             found = _line.decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self._anew(line, through)
-        said = found.message
-        if found.done or bytes(found.error) or bytes(said.tool_calls) or said.role != "assistant":
+        message = found.message
+        if found.done or bytes(found.error) or bytes(message.tool_calls) or message.role != "assistant":
             return self._anew(line, through)
         model = bytes(found.model)
         if self._renaming[0] != b'"model":' + model:
             self._renaming = (b'"model":' + model, b'"model":' + dumps(self._model))
         if self._renaming[0] not in line:
             return self._anew(line, through)
-        text = said.content
-        if self.say(text, said.thinking or "") and self._cuts(through):
+        text = message.content
+        if self.say(text, message.thinking or "") and self._cuts(through):
             return "stopped"
         through.append(line.replace(*self._renaming, 1) + b"\n")
-        if text.strip() or (said.thinking and said.thinking.strip()):
-            self.said = True
-        if self.first_at is None and (said.thinking or text.strip()):
+        if text.strip() or (message.thinking and message.thinking.strip()):
+            self.output_seen = True
+        if self.first_at is None and (message.thinking or text.strip()):
             self.first_at = monotonic()
         return "stopped" if self.stopped else ""
 
     def _anew(self, line: bytes, through: list[bytes]) -> End:
         self._end_line = line
-        return self._told_anew(self._decoding.feed(line + b"\n"), through)
+        return self._pass_decoded(self._decoding.feed(line + b"\n"), through)
 
     def _ending(self, data: bytes) -> bytes:
         """Return the end of the stream, with the host's additional fields and its own durations."""

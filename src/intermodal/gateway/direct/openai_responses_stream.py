@@ -144,7 +144,7 @@ class OpenAIResponsesStream(TranscodedStream):
     def _look(self, found: _Event) -> End | None:
         """Process an event and return the end it brings; None if the event is not as expected."""
         kind, place = found.type, found.output_index
-        self.said = self.said or bool(found.delta and not found.delta.isspace())
+        self.output_seen = self.output_seen or bool(found.delta and not found.delta.isspace())
         self._number = max(self._number, found.sequence_number)
         if kind == "response.output_text.delta":
             if (place, found.content_index) not in self._parts or not found.logprobs:
@@ -197,12 +197,12 @@ class OpenAIResponsesStream(TranscodedStream):
 
     def _look_at_end(self, found: _Event) -> End | None:
         reply = reply_of(found.response)
-        said = len(reply.output or ())
-        known = self.begun or (said == len(self._done) and reply.plain)
+        count = len(reply.output or ())
+        known = self.begun or (count == len(self._done) and reply.plain)
         if reply.failed or not reply.ended or not self._started or not known:
             return None
         raw = bytes(found.response)
-        if said < len(self._done):
+        if count < len(self._done):
             raw = join_object({**split_object(raw), "output": self._output()})
         self.usage, counted = reply.counted()
         self._ends(reply.ending(called=bool(self.calls)))
@@ -320,7 +320,7 @@ class OpenAIResponsesStream(TranscodedStream):
         return end
 
     def _anew(self, event: bytes, through: list[bytes]) -> End:
-        return self._told_anew(self._decoding.feed(event + b"\n\n"), through)
+        return self._pass_decoded(self._decoding.feed(event + b"\n\n"), through)
 
     # ---- the end
 
@@ -332,7 +332,7 @@ class OpenAIResponsesStream(TranscodedStream):
             return
         data += self._closing
         kind, raw, counted = self._answer
-        response = finished(raw, self._model, counted or UNCOUNTED, self._teller.told(self), self._asked)
+        response = finished(raw, self._model, counted or UNCOUNTED, self._teller.metadata(self), self._asked)
         self.items += items_of(response)
         self._reply.last(data + self._written(kind, self._number, response))
         self._succeed()
@@ -340,10 +340,10 @@ class OpenAIResponsesStream(TranscodedStream):
     def broken(self, error: BaseException) -> bytes:
         if not (self._through and self.begun):
             return super().broken(error)
-        told = error_response(error)
+        answer = error_response(error)
         failed = {
             **self._started, "status": b'"failed"', "output": self._output(),
-            "error": dumps({"code": told.code or told.openai, "message": told.message, **told.told}),
+            "error": dumps({"code": answer.code or answer.openai, "message": answer.message, **answer.told}),
         }  # fmt: skip
         response = begun(join_object(failed), self._model, self._asked)
         return self._written("response.failed", self._number + 1, response)

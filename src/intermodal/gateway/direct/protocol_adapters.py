@@ -86,10 +86,10 @@ class ProtocolAdapter:
             of fields that vary among chats of a shape. named: what a host calls one of them.
         encode: writes a request everywhere else. schema: the field of ``kept`` that it writes where a host is held to a
             schema.
-        read: reads a whole reply. told: writes it for the client, with what is said again of the request's fields
+        read: reads a whole reply. write_reply: writes it for the client, with what is repeated of the request's fields
         (again). uncounted: its usage where it has none.
         items: what clients may name later of a whole reply.
-        said: the field that holds the conversation.
+        conversation_field: the field that holds the conversation.
         live: lets a streamed one through. stream_type: what it comes as. decode: reads replies everywhere else.
         quiet: tells the client's encoder to leave the usage out.
     """
@@ -105,21 +105,21 @@ class ProtocolAdapter:
     read: Callable[[bytes], ReplyChunk | None]
     live: type[StreamedResponse]
     uncounted: bytes
-    told: Callable[..., bytes] = rewrite_reply
+    write_reply: Callable[..., bytes] = rewrite_reply
     identifiers: tuple[str, ...] = ()
     again: Callable[[Mapping[str, Raw]], Mapping[str, Raw]] | None = None
     items: Callable[[bytes], list[dict[str, Any]]] = lambda data: []
     named: Callable[[str, Host], str] = lambda name, host: name
     schema: str = ""
     quiet: Mapping[str, Any] = field(default_factory=dict)
-    said: str = "messages"
+    conversation_field: str = "messages"
 
     def start(self, opening: BodyStart) -> bytes:
         """The beginning of a body: all that the codec writes and no client's bytes say. May raise NotExpressible."""
         fields = split_object(b"".join(self.encode(opening.call, opening.endpoint.host).segments))
-        said = {self.named(name, opening.endpoint.host) for name in self.kept}
-        said -= {self.schema} if isinstance(opening.request.output, JsonOutput) else set()
-        return join_object({name: raw for name, raw in fields.items() if name not in said})[:-1]
+        names = {self.named(name, opening.endpoint.host) for name in self.kept}
+        names -= {self.schema} if isinstance(opening.request.output, JsonOutput) else set()
+        return join_object({name: raw for name, raw in fields.items() if name not in names})[:-1]
 
     def sent_as(self, host: Host) -> tuple[tuple[str, bytes], ...]:
         """Fields that go on, each with how it begins there."""
@@ -162,14 +162,14 @@ RESPONSE = ProtocolAdapter(
     headers=lambda *asked: openai_responses_request.HEADERS, chat_of=openai_responses_shape.chat_of,
     kept=openai_responses_shape.KEPT, encode=openai_responses_request.encode_request,
     decode=openai_responses_request.Decoder, read=openai_responses_passthrough.read, live=OpenAIResponsesStream,
-    uncounted=openai_responses_passthrough.UNCOUNTED, told=openai_responses_passthrough.finished,
-    items=openai_responses_passthrough.items_of, again=echoed_fields, said="input",
+    uncounted=openai_responses_passthrough.UNCOUNTED, write_reply=openai_responses_passthrough.finished,
+    items=openai_responses_passthrough.items_of, again=echoed_fields, conversation_field="input",
 )  # fmt: skip
 LINES = ProtocolAdapter(
     dialect=OLLAMA_CHAT, protocol="ollama", path=ollama_request.PATH, headers=lambda *asked: ollama_request.HEADERS,
     chat_of=ollama_shape.chat_of, kept=ollama_shape.KEPT, encode=ollama_request.encode_request,
     decode=ollama_request.Decoder, read=ollama_passthrough.read, live=OllamaStream,
-    uncounted=ollama_passthrough.UNCOUNTED, told=ollama_passthrough.finished,
+    uncounted=ollama_passthrough.UNCOUNTED, write_reply=ollama_passthrough.finished,
 )  # fmt: skip
 ADAPTERS: Mapping[str, ProtocolAdapter] = {
     adapter.dialect.reads: adapter for adapter in (OPENAI, ANTHROPIC, RESPONSE, LINES)

@@ -65,11 +65,11 @@ class TranscodedStream(StreamedResponse):
 
     def _hear(self, events: Iterable[WireEvent]) -> None:
         through: list[bytes] = []
-        end = self._told_anew(events, through)
+        end = self._pass_decoded(events, through)
         if not self.over:
             self._pass(through, end)
 
-    def _told_anew(self, events: Iterable[WireEvent], through: list[bytes]) -> End:
+    def _pass_decoded(self, events: Iterable[WireEvent], through: list[bytes]) -> End:
         for event in events:
             if isinstance(event, Error):
                 if through:
@@ -83,7 +83,7 @@ class TranscodedStream(StreamedResponse):
 
     def _tell(self, event: WireEvent, through: list[bytes]) -> End:
         """Write it; what of it goes on is put into ``through``."""
-        self.said = self.said or is_output(event)
+        self.output_seen = self.output_seen or is_output(event)
         kept = self.kept(event)
         if isinstance(event, Finish):
             return "done"
@@ -114,12 +114,12 @@ class TranscodedStream(StreamedResponse):
             usage = self._stopped()
         elif self._found_wrong(data):
             return
-        about = loads(self._teller.told(self))
+        about = loads(self._teller.metadata(self))
         writing = self._writing
         if not stopped:
             for place, call in enumerate(self._called.turn().calls):
-                said = ToolCallDelta(index=place, id=call.id, name=call.name, arguments=call.arguments)
-                data += writing.feed(said)
+                delta = ToolCallDelta(index=place, id=call.id, name=call.name, arguments=call.arguments)
+                data += writing.feed(delta)
         end = writing.feed(replace(usage or WireUsage(), about=about)) + writing.feed(Finish(reason=self.finish))
         self._reply.last(data + self._ending(end))
         self._succeed()

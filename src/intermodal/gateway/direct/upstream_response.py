@@ -73,7 +73,7 @@ class UpstreamResponse(AnswerState):
     """One reply. ``over``: nothing more is awaited; ``error``: the reason it failed, None if it did not."""
 
     waits = False
-    said = False
+    output_seen = False
     judging = False  # the answer is complete and its check still runs
 
     def __init__(self, endpoint: str, secret: str, reader: ReplyReader) -> None:
@@ -221,7 +221,7 @@ class BufferedResponse(UpstreamResponse):
             data = data.lstrip(BLANK)  # some servers send blanks while their model works
             if not data:
                 return
-        self.said = True
+        self.output_seen = True
         self._gather(data)
         if self._size > MAX_REPLY:
             what = f"sent more than {MAX_REPLY >> 20} MiB"
@@ -273,8 +273,8 @@ class StreamContext(NamedTuple):
     Attributes:
         model: the client's name of it.
         begin: writes the head of the answer; called once, at the first visible word.
-        told: returns the run metadata beside the usage, at the end. wrong: returns the error found then, or a future
-            that resolves to it.
+        metadata: returns the run metadata, written beside the usage at the end.
+        wrong: returns the error found at the end, or a future that resolves to it.
         silent: nothing is shown of an answer without a visible word.
         tokens: counts those of a text, if nothing else does.
         wanted: the client requests the usage. guarded: an answer that repeats itself is stopped. fields: the request's,
@@ -285,7 +285,7 @@ class StreamContext(NamedTuple):
     reply: ResponseWriter
     model: str
     begin: Callable[[], None]
-    told: Callable[[StreamedResponse], bytes]
+    metadata: Callable[[StreamedResponse], bytes]
     wrong: Callable[[StreamedResponse], errors.IntermodalError | Verdict | None]
     tokens: Callable[[str], int]
     wanted: bool
@@ -421,7 +421,7 @@ class StreamedResponse(UpstreamResponse):
         if ends and self._cuts(through):
             return "stopped"
         through.append(event)
-        self.said = self.said or not text.isspace()
+        self.output_seen = self.output_seen or not text.isspace()
         return "stopped" if ends else ""
 
     def _cuts(self, through: list[bytes], *, called: bool = False) -> bool:
@@ -459,7 +459,7 @@ class StreamedResponse(UpstreamResponse):
             self.finish = "content_filter" if self.refusal else "stop"
             through.append(self._why("stop"))
             return "done"
-        self._told_before(through)
+        self._pass_before_failure(through)
         self._fail(self._cut(UNEXPLAINED))
         return ""
 
@@ -471,7 +471,7 @@ class StreamedResponse(UpstreamResponse):
 
     def _note(self, piece: ReplyChunk) -> None:
         super()._note(piece)
-        self.said |= piece.alive
+        self.output_seen |= piece.alive
         if self.finish:
             self._like = None  # from here on each event is looked at
 
@@ -496,7 +496,7 @@ class StreamedResponse(UpstreamResponse):
         """An event as few hosts write it, such as words in parts, put into plain ones."""
         events = self._reread(event + b"\n\n", part=True)
         if events is None:
-            self._told_before(through)
+            self._pass_before_failure(through)
             return ""
         encoder = self._encoder = self._encoder or self._reader.encoder(self._model)
         end: End = ""
@@ -518,10 +518,10 @@ class StreamedResponse(UpstreamResponse):
             self._named = model
             return payload
         for between in (b"", b" "):
-            said = b'"model":' + between + model
-            if model and said in payload:
+            field = b'"model":' + between + model
+            if model and field in payload:
                 self._named = model
-                self._renamed = [*self._renamed[1 - _NAMES :], (said, b'"model":' + name)]
+                self._renamed = [*self._renamed[1 - _NAMES :], (field, b'"model":' + name)]
                 return payload
         return payload if piece.usage is not None else rewrite_reply(payload, self._model, None, b"")
 
@@ -567,11 +567,11 @@ class StreamedResponse(UpstreamResponse):
 
     def _named_anew(self, through: list[bytes]) -> bytes:
         data = self._joined(through)
-        for said, instead in self._renamed:
-            data = data.replace(said, instead)
+        for field, instead in self._renamed:
+            data = data.replace(field, instead)
         return data
 
-    def _told_before(self, through: list[bytes]) -> None:
+    def _pass_before_failure(self, through: list[bytes]) -> None:
         """Pass on the content that arrived before and with a failure."""
         if self.begun or self.first_at is not None:
             self._pass(through, "")
@@ -608,10 +608,10 @@ class StreamedResponse(UpstreamResponse):
             return
         else:
             data += self._named_anew(self._last_events)
-        told = self._teller.told(self)
+        metadata = self._teller.metadata(self)
         if self._teller.wanted:
             payload, counted = self._last or self._sample or b"{}", self._counted or UNCOUNTED
-            data += b"data: " + rewrite_reply(payload, self._model, counted, told, chunk=True) + b"\n\n"
+            data += b"data: " + rewrite_reply(payload, self._model, counted, metadata, chunk=True) + b"\n\n"
         self._reply.last(data + DONE)
         self._succeed()
 

@@ -80,7 +80,7 @@ class PlannedChat:
         self.after: Handover | None = None  # the attempt of the direct path
         self.rendered: RenderedPrompt | None = None  # the prompt that it was made of
 
-    def told(self) -> response_metadata.RunMetadata:
+    def run_metadata(self) -> response_metadata.RunMetadata:
         """Return the collector of its metadata."""
         return response_metadata.RunMetadata(self.plan, self.rendered.notes if self.rendered is not None else ())
 
@@ -121,7 +121,7 @@ async def plan_chat(
     request = await context.conversations.placed(request, asked.owner)
     request = await context.signatures.put_back(request, asked.owner)
     if not any(_says(part) for message in request.messages for part in message.parts):
-        raise _nothing_said(fields, dialect.asks)
+        raise _missing_messages(fields, dialect.asks)
     if isinstance(call.output, JsonOutput):
         request = replace(request, output=await check_output(call.output))
     prepared, plan = await plan_request(context, request, asked.owner, exact=exact, rendered=rendered)
@@ -167,7 +167,7 @@ def _says(part: Part) -> bool:
     return not isinstance(part, (Text, Refusal)) or bool(part.text.strip())
 
 
-def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefused:
+def _missing_messages(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefused:
     """Return the error for a request without content. ``name``: the field that holds messages."""
     given = msgspec.json.decode(fields.get(name, b"null"), type=list[msgspec.Raw] | str | None)
     if not given and isinstance(given, list):
@@ -184,10 +184,10 @@ def _nothing_said(fields: Mapping[str, msgspec.Raw], name: str) -> RequestRefuse
 def _usage_wanted(options: msgspec.Raw | None) -> bool:
     """Return True if ``stream_options`` asks for usage. Raises RequestRefused if it is not an object."""
     try:
-        said = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
+        stream_options = msgspec.json.decode(options, type=dict[str, Any] | None) if options is not None else None
     except msgspec.DecodeError:
         raise RequestRefused("stream_options is not an object", status=400) from None
-    return said is not None and said.get("include_usage") is True
+    return stream_options is not None and stream_options.get("include_usage") is True
 
 
 async def answer_chat(
@@ -205,27 +205,27 @@ async def answer_chat(
 async def _whole(
     context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi, job: PlannedChat
 ) -> None:
-    said = job.told()
-    run = RunEventEncoder(said.about)
+    metadata = job.run_metadata()
+    run = RunEventEncoder(metadata.about)
     events: list[WireEvent] = []
     more: dict[str, str] = {}
     async with run_plan(context, job.prepared, job.plan, asked, after=job.after) as happening:
         async for event in job.typed(happening):
-            said.feed(event)
+            metadata.feed(event)
             if isinstance(event, Finished):
-                await remember_turn(context, job.request, said, event, asked.owner)
-                more = final_headers(said, event)
+                await remember_turn(context, job.request, metadata, event, asked.owner)
+                more = final_headers(metadata, event)
             events += run.feed(event)
     long = len(events) > MANY or any(len(getattr(event, "text", "")) > LONG for event in events)
     status, body = await offload(long, dialect.encode, events, job.call.model, **job.writes)
-    head = response_metadata.plan_headers(job.plan, route=more.pop("route", ""), ignored=job.ignored, now=said.now)
+    head = response_metadata.plan_headers(job.plan, route=more.pop("route", ""), ignored=job.ignored, now=metadata.now)
     await reply.send(status, body, {"content-type": "application/json", **head, **more})
 
 
-def final_headers(said: response_metadata.RunMetadata, event: Finished) -> dict[str, str]:
+def final_headers(metadata: response_metadata.RunMetadata, event: Finished) -> dict[str, str]:
     """Return the headers that are known at the end, and ``route``."""
     return {
-        "route": event.endpoint, **response_metadata.cost_headers(event.cost, said.attempts),
+        "route": event.endpoint, **response_metadata.cost_headers(event.cost, metadata.attempts),
             **response_metadata.unverified_header(event.evidence),
     }  # fmt: skip
 
@@ -278,17 +278,17 @@ class ChatStream:
 
     async def _events(self) -> None:
         job = self._job
-        said = job.told()
-        run = RunEventEncoder(said.about)
+        metadata = job.run_metadata()
+        run = RunEventEncoder(metadata.about)
         live = job.request.policy.streaming == "live"
         running = run_plan(self._context, job.prepared, job.plan, self._asked, live=live, after=job.after)
         async with running as happening:
             async for event in job.typed(happening):
-                said.feed(event)
-                self._now = said.now
+                metadata.feed(event)
+                self._now = metadata.now
                 self._follow(event)
                 if isinstance(event, Finished):
-                    await remember_turn(self._context, job.request, said, event, self._asked.owner)
+                    await remember_turn(self._context, job.request, metadata, event, self._asked.owner)
                 data = b"".join([self._encoder.feed(each) for each in run.feed(event)])
                 if data:
                     self._begin()

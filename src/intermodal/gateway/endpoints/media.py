@@ -82,21 +82,21 @@ async def _run(
     context: GatewayContext, asked: GatewayRequest, request: Request, ignored: tuple[str, ...] = ()
 ) -> RunResult:
     prepared, plan = await plan_request(context, request, asked.owner)
-    said = response_metadata.RunMetadata(plan)
+    metadata = response_metadata.RunMetadata(plan)
     took = [0, 0]
     finished: Finished | None = None
     async with run_plan(context, prepared, plan, asked) as happening:
         async for event in happening:
-            said.feed(event)
+            metadata.feed(event)
             if isinstance(event, StepFinished):
                 took[0] += event.actual.usage.input_tokens or 0
                 took[1] += event.actual.usage.output_tokens or 0
             elif isinstance(event, Finished):
                 finished = event
     assert finished is not None
-    more = final_headers(said, finished)
-    head = response_metadata.plan_headers(plan, route=more.pop("route"), ignored=ignored, now=said.now)
-    return RunResult(finished, (took[0], took[1]), said.about(finished), {**head, **more})
+    more = final_headers(metadata, finished)
+    head = response_metadata.plan_headers(plan, route=more.pop("route"), ignored=ignored, now=metadata.now)
+    return RunResult(finished, (took[0], took[1]), metadata.about(finished), {**head, **more})
 
 
 def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: Sampling | None = None) -> Request:

@@ -246,14 +246,14 @@ async def ollama_show(context: GatewayContext, asked: GatewayRequest, reply: Res
         able += ["completion", *(["tools"] if _calls(context, row) else [])]
         able += [word for word, kind in (("vision", "image"), ("audio", "audio")) if kind in kinds]
     family = row["owned_by"]
-    told = {
+    body = {
         "modelfile": "", "parameters": "", "template": "", "modified_at": "1970-01-01T00:00:00Z",
         "details": {"format": "", "family": family, "families": [family], "parameter_size": "",
                     "quantization_level": ""},
         "model_info": {"general.architecture": family, f"{family}.context_length": row["context_length"]},
         "capabilities": able,
     }  # fmt: skip
-    reply.whole(200, dumps(told), JSON_HEADERS)
+    reply.whole(200, dumps(body), JSON_HEADERS)
 
 
 async def ollama_version(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:

@@ -77,9 +77,9 @@ async def count_tokens(context: GatewayContext, asked: GatewayRequest, reply: Re
         context, GatewayRequest(asked.head, body, asked.key, checked=True), ANTHROPIC_MESSAGES, exact=True
     )
     counted = job.plan.chosen.answering.estimate.input_tokens
-    told: dict[str, Any] = {"input_tokens": round(counted.mid)}
-    told["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}
-    reply.whole(200, dumps(told), {**JSON_HEADERS, "x-intermodal-plan": job.plan.id})
+    counts: dict[str, Any] = {"input_tokens": round(counted.mid)}
+    counts["intermodal"] = {"low": counted.low, "high": counted.high, "basis": counted.basis, "plan": job.plan.id}
+    reply.whole(200, dumps(counts), {**JSON_HEADERS, "x-intermodal-plan": job.plan.id})
 
 
 def _with_a_limit(body: bytes) -> bytes:

@@ -56,8 +56,8 @@ def _list(prompts: PromptFiles, key: VirtualKey) -> bytes:
 
 
 def _error(wrong: UnreadablePrompt) -> dict[str, Any]:
-    said = f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}"
-    return {"file": wrong.file, "line": wrong.line or None, "message": said, "kept": wrong.kept}
+    message = f"{wrong.error}{f'; {wrong.todo}' if wrong.todo else ''}"
+    return {"file": wrong.file, "line": wrong.line or None, "message": message, "kept": wrong.kept}
 
 
 async def get_prompt(context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter) -> None:

@@ -226,13 +226,13 @@ class Connection(asyncio.Protocol):
         head, end = self._last_head, data.find(b"\r\n\r\n") + 4
         if head is None or not head.sound or self._last is not None or end < 4 or not data.startswith(b"POST "):
             return
-        said = data[:end]
+        raw = data[:end]
         plain = head.version == "1.1" and "expect" not in head.headers and "upgrade" not in head.headers
-        if not plain or said.count(b"\n") != self._count + 2 or said.count(b"\r\n") != self._count + 2:
+        if not plain or raw.count(b"\n") != self._count + 2 or raw.count(b"\r\n") != self._count + 2:
             return
-        found = _LENGTH.search(said)
+        found = _LENGTH.search(raw)
         if found is not None and head.length == int(found[1]) == len(data) - end and self._parser.should_keep_alive():
-            self._before = _RepeatedHead(said[: found.start(1)], said[found.end(1) :], head)
+            self._before = _RepeatedHead(raw[: found.start(1)], raw[found.end(1) :], head)
 
     def _same_again(self, data: bytes, before: _RepeatedHead) -> bool:
         """Take a whole request whose head repeats the last one except for its length; return False for any other."""
@@ -240,14 +240,14 @@ class Connection(asyncio.Protocol):
             return False
         start = len(before.until)
         end = data.find(b"\r", start, start + _DIGITS + 1)
-        said = data[start:end]
+        digits = data[start:end]
         body = end + len(before.after)
-        if end < 0 or not said.isdigit() or not data.startswith(before.after, end) or len(data) - body != int(said):
+        if end < 0 or not digits.isdigit() or not data.startswith(before.after, end) or len(data) - body != int(digits):
             return False
-        if int(said) > self._serving.limits.body:
+        if int(digits) > self._serving.limits.body:
             return False
         self._size = 0  # of empty lines before it, which some clients send after a body
-        head = before.head.again(said.decode())
+        head = before.head.again(digits.decode())
         try:
             key = self._serving.screen(head)
             before.head.key = head.key
@@ -314,8 +314,8 @@ class Connection(asyncio.Protocol):
             raise RequestRefused("the headers are too large", status=431)
         key = name.decode("latin-1").lower()
         self._hosts += key == "host"
-        said = value.decode("latin-1").strip()
-        self._headers[key] = f"{self._headers[key]},{said}" if key in self._headers else said
+        text = value.decode("latin-1").strip()
+        self._headers[key] = f"{self._headers[key]},{text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
         path, _, query = self._target.decode("latin-1").partition("?")

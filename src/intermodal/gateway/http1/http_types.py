@@ -86,8 +86,8 @@ class RequestHead(Struct, eq=False):
     @property
     def length(self) -> int | None:
         """Announced bytes of the body; None for a chunked body."""
-        said = self.headers.get("content-length", "")
-        return int(said) if said.isascii() and said.isdigit() else None
+        stated = self.headers.get("content-length", "")
+        return int(stated) if stated.isascii() and stated.isdigit() else None
 
 
 class GatewayRequest(Struct, eq=False, weakref=True):
@@ -96,7 +96,7 @@ class GatewayRequest(Struct, eq=False, weakref=True):
     Attributes:
         since: when its head arrived and its key was checked, monotonic. sent: runs that may have been executed.
         counted: it is counted in the key's rate, which is decided in order (``admitting``) if it needs several runs.
-        checked: its body is within the limits on values. told: additional response headers.
+        checked: its body is within the limits on values. response_headers: additional ones.
         served: the record that metrics, log and traces read. chat: the result of parsing its body.
         after: the attempt that was made for it without a task.
     """
@@ -108,7 +108,7 @@ class GatewayRequest(Struct, eq=False, weakref=True):
     sent: int = 0
     counted: bool = False
     checked: bool = False
-    told: dict[str, str] = field(default_factory=dict)
+    response_headers: dict[str, str] = field(default_factory=dict)
     served: RequestRecord = field(default_factory=RequestRecord)
     chat: ParsedChat | None = None
     after: Handover | None = None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 WRITE_PIECE = 256 << 10  # bytes of a large answer that are written at once
-_said: tuple[int, dict[int, str]] = (0, {})
+_lines_by_status: tuple[int, dict[int, str]] = (0, {})
 
 
 class ResponseConnection(Protocol):
@@ -182,7 +182,7 @@ class ResponseWriter:
     def _head(self, status: int, headers: Mapping[str, str]) -> bytes:
         self.type = headers.get("content-type", "")
         return self._start(
-            status, header_lines({name: said for name, said in headers.items() if name not in self.extra})
+            status, header_lines({name: value for name, value in headers.items() if name not in self.extra})
         )
 
 
@@ -201,13 +201,13 @@ def _printable(value: str) -> str:
 
 def _status_lines(status: int) -> str:
     """Return the first lines of a response: status, date and server. They are the same within one second."""
-    global _said
+    global _lines_by_status
     second = int(time.time())
-    if _said[0] != second:
-        _said = (second, {})
-    found = _said[1].get(status)
+    if _lines_by_status[0] != second:
+        _lines_by_status = (second, {})
+    found = _lines_by_status[1].get(status)
     if found is None:
         date = formatdate(second, usegmt=True)
         found = f"HTTP/1.1 {status} {_REASONS.get(status, '')}\r\ndate: {date}\r\nserver: intermodal\r\n"
-        _said[1][status] = found
+        _lines_by_status[1][status] = found
     return found

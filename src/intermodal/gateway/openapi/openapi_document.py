@@ -168,8 +168,8 @@ def build_document(routes: RouteTable) -> dict[str, Any]:
     """Return the document of these routes as data."""
     paths: dict[str, dict[str, Any]] = {}
     for (method, path), door in routes.items():
-        said = OPERATIONS[method, path]
-        paths.setdefault(f"{path}{{{said.name}}}" if said.name else path, {})[method.lower()] = _operation(
+        operation = OPERATIONS[method, path]
+        paths.setdefault(f"{path}{{{operation.name}}}" if operation.name else path, {})[method.lower()] = _operation(
             method, path, door
         )
     return {
@@ -216,29 +216,29 @@ def _override_header(name: str) -> dict[str, Any]:
 
 
 def _operation(method: str, path: str, door: HttpRoute) -> dict[str, Any]:
-    said, family = OPERATIONS[method, path], error_format(path)
-    parameters = [{"name": said.name, "in": "path", "required": True, "schema": TEXT}] if said.name else []
-    if said.runs:
+    operation, family = OPERATIONS[method, path], error_format(path)
+    parameters = [{"name": operation.name, "in": "path", "required": True, "schema": TEXT}] if operation.name else []
+    if operation.runs:
         parameters += [{"$ref": f"#/components/parameters/{name}"} for name in (*OVERRIDE_FIELDS, "idempotency-key")]
     made: dict[str, Any] = {
-        "operationId": f"{method.lower()}{path.rstrip('/')}{'/one' if said.name else ''}".replace("/",
+        "operationId": f"{method.lower()}{path.rstrip('/')}{'/one' if operation.name else ''}".replace("/",
             "_").replace(".", "_"),
-        "summary": said.summary, "responses": _responses(said, family, body=method == "POST"),
+        "summary": operation.summary, "responses": _responses(operation, family, body=method == "POST"),
     }  # fmt: skip
     if parameters:
         made["parameters"] = parameters
-    if said.asks:
-        made["requestBody"] = {"required": True, "content": {door.body or JSON: {"schema": ref(said.asks)}}}
+    if operation.asks:
+        made["requestBody"] = {"required": True, "content": {door.body or JSON: {"schema": ref(operation.asks)}}}
     if door.open:
         made["security"] = []
     return made
 
 
-def _responses(said: OperationText, family: str, *, body: bool) -> dict[str, Any]:
-    content: dict[str, Any] = {kind: {"schema": schema} for kind, schema in said.gives.items()}
+def _responses(operation: OperationText, family: str, *, body: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {kind: {"schema": schema} for kind, schema in operation.gives.items()}
     good: dict[str, Any] = {"description": "The answer.", "content": content}
-    if said.streams is not None:
-        dialect, event = said.streams
+    if operation.streams is not None:
+        dialect, event = operation.streams
         lines = (
             "Each line"
             if dialect.stream_type.endswith("ndjson")
@@ -249,12 +249,12 @@ def _responses(said: OperationText, family: str, *, body: bool) -> dict[str, Any
             "x-intermodal-event": event_schema(dialect, event),
         }  # fmt: skip
         good["description"] = "The answer; where `stream` says so, as it is made."
-    if said.runs:
+    if operation.runs:
         good["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in RESPONSE_HEADERS}
-    if said.gives.get(JSON) == ref("Ready"):
+    if operation.gives.get(JSON) == ref("Ready"):
         return {"200": good, "503": {"description": "It could not, or it is stopping.", "content": content}}
-    statuses = {*_ALWAYS, *(_BODY if body else ()), *(_RUN if said.runs else ())}
-    if said.name or said.absent:
+    statuses = {*_ALWAYS, *(_BODY if body else ()), *(_RUN if operation.runs else ())}
+    if operation.name or operation.absent:
         statuses.add(404)
     return {"200": good} | {
         str(status): {"$ref": f"#/components/responses/{family}-{status}"} for status in sorted(statuses)

@@ -336,13 +336,13 @@ _RENDERED: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def _requires_input_or_prompt(said: str) -> Schema:
+def _requires_input_or_prompt(field: str) -> Schema:
     """Return what a request must have: content, or the name of a prompt."""
-    usual: Schema = {"required": ["model", said] if said else ["model"]}
-    if said == "messages":
-        usual["properties"] = {said: {"minItems": 1}}
+    usual: Schema = {"required": ["model", field] if field else ["model"]}
+    if field == "messages":
+        usual["properties"] = {field: {"minItems": 1}}
     named = [{"required": ["prompt_id"], "properties": {"prompt_id": {"type": "string"}}}]
-    if said == "input":
+    if field == "input":
         named.append({"required": ["prompt"], "properties": {"prompt": {"type": "object"}}})
     return {"anyOf": [usual, *named, {"required": ["model"], "properties": {"model": {"pattern": f"^{PROMPT}"}}}]}
 
@@ -355,17 +355,19 @@ def request_schemas() -> dict[str, Schema]:
     made = {}
     for name, takes in ACCEPTED_FIELDS.items():
         fields = {field: FIELDS[name][field] for field in sorted(takes)}
-        said = _RENDERED.get(name)
-        needed = _NEEDS[name] if said is None else [each for each in _NEEDS[name] if each not in ("model", said)]
+        rendered = _RENDERED.get(name)
+        needed = (
+            _NEEDS[name] if rendered is None else [each for each in _NEEDS[name] if each not in ("model", rendered)]
+        )
         made[name] = {
             **object_of(needed, open=True, **fields),
-            **({} if said is None else _requires_input_or_prompt(said)),
+            **({} if rendered is None else _requires_input_or_prompt(rendered)),
             "description": "Fields besides these are not understood. The answer's `x-intermodal-ignored` names them, "
             "and fields that the host which answers has no word for.",
             "not": {"anyOf": [{"required": [field]} for field in sorted(FORBIDDEN_FIELDS)]},
         }
     made["PictureEditsRequest"]["anyOf"] = [{"required": [name]} for name in ("image", "image[]")]
-    count = {name: said for name, said in made["MessagesRequest"].items() if name != "required"}
+    count = {name: schema for name, schema in made["MessagesRequest"].items() if name != "required"}
     return {
         **SHARED, **made, "CountTokensRequest": count,
         "ExplainRequest": one_of(

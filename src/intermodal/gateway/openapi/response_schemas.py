@@ -212,7 +212,7 @@ MESSAGES: Mapping[str, Schema] = {
 
 # ---- Ollama's ------------------------------------------------------------------------------------------
 
-_SAID = object_of(
+_OLLAMA_MESSAGE = object_of(
     ["role", "content"], open=True, role={"const": "assistant"}, content=TEXT, thinking=TEXT,
     tool_calls=list_of(_open(id=TEXT, function=_exact(index=_COUNT, name=TEXT, arguments={"type": "object"}))),
 )  # fmt: skip
@@ -223,7 +223,8 @@ _LISTED: dict[str, Schema] = {"name": TEXT, "model": TEXT, "size": _COUNT, "dige
 OLLAMA: Mapping[str, Schema] = {
     "OllamaAnswer": object_of(
         ["model", "created_at", "message", "done"], open=True, model=TEXT,
-        created_at={"type": "string", "format": "date-time"}, message=_SAID, logprobs=list_of(ANYTHING), done=FLAG,
+        created_at={"type": "string", "format": "date-time"}, message=_OLLAMA_MESSAGE,
+        logprobs=list_of(ANYTHING), done=FLAG,
         done_reason=TEXT, prompt_eval_count=_COUNT, eval_count=_COUNT, intermodal=_RUN_METADATA,
     ),
     "OllamaGenerated": object_of(

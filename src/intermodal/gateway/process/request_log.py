@@ -56,7 +56,7 @@ class RequestLog:
         self._descriptor = descriptor
         self._lines: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._ending = threading.Event()
-        self._told = 0
+        self._dropped_reported = 0
         self._why = ""  # lines were lost
         self._rest = b""  # of a line that is written in part
         self._gone = False  # the reader is gone for good
@@ -121,14 +121,16 @@ class RequestLog:
             quiet = 0 if found else quiet + 1
             if not found:
                 continue
-            said = [self._write(line) for line in found if line is not None]
-            if self.dropped > self._told:
-                said.append(self._note(f"{self.dropped - self._told} lines of the log were not read in time"))
-                self._told = self.dropped
+            lines = [self._write(line) for line in found if line is not None]
+            if self.dropped > self._dropped_reported:
+                lines.append(
+                    self._note(f"{self.dropped - self._dropped_reported} lines of the log were not read in time")
+                )
+                self._dropped_reported = self.dropped
             if self.lost:
                 note = self._note(f"{self.lost} lines of the log could not be written ({self._why})")
                 self.lost = self.lost if self._unwritten([note]) else 0
-            self.lost += self._unwritten(said)
+            self.lost += self._unwritten(lines)
             if self._gone or None in found:
                 return
 

@@ -39,8 +39,8 @@ class OriginPolicy:
         """Raise RequestRefused, 421 for a host that is not this server and 403 for an origin that is not allowed."""
         if not head.path.startswith("/") or head.path.startswith("//"):
             raise RequestRefused("the path must begin with one slash", status=421)
-        said = head.headers.get("host", "").lower()
-        if head.hosts != 1 or not self._is_ours(said):
+        host = head.headers.get("host", "").lower()
+        if head.hosts != 1 or not self._is_ours(host):
             raise RequestRefused(
                 "this server does not go by that name", status=421, todo="add it to names in [serve]", code="host"
             )
@@ -56,7 +56,7 @@ class OriginPolicy:
     def _is_welcome(self, origin: str | None) -> bool:
         return origin is not None and origin.lower() in self._origins
 
-    def told(self, head: RequestHead) -> Mapping[str, str]:
+    def cors_headers(self, head: RequestHead) -> Mapping[str, str]:
         """Return the CORS headers that let an allowed page read the response; none for any other page."""
         origin = head.headers.get("origin", "")
         if not self._is_welcome(origin):

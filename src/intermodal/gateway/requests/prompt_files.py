@@ -43,7 +43,7 @@ class PromptFiles:
     def __init__(self, folder: str, say: Callable[[str], None]) -> None:
         self.folder = _folder(folder) if folder else None
         self._say = say
-        self._said: frozenset[str] = frozenset()
+        self._reported: frozenset[str] = frozenset()
         self._looked = -float("inf")
         self._looking = asyncio.Lock()
         self._turn = FairLock()
@@ -66,7 +66,7 @@ class PromptFiles:
         try:
             changed = await offload(True, folder.look)
         except (IntermodalError, OSError) as error:  # the folder is gone: what was read from it still serves
-            self._tell((*self._said, f"prompt files cannot be read: {error}"))
+            self._tell((*self._reported, f"prompt files cannot be read: {error}"))
         else:
             if changed:
                 self._tell(map(str, folder.unreadable))
@@ -75,9 +75,9 @@ class PromptFiles:
     def _tell(self, wrong: Iterable[str]) -> None:
         """Report problems that were not there before."""
         now = frozenset(wrong)
-        for words in sorted(now - self._said):
+        for words in sorted(now - self._reported):
             self._say(words)
-        self._said = now
+        self._reported = now
 
     # ---- request -----------------------------------------------------------------------------------
 
@@ -102,11 +102,11 @@ class PromptFiles:
         from intermodal.gateway.requests import prompt_variables
         from intermodal.prompts import argument_values
 
-        said = call.prompt.variables if call.prompt is not None else {}
+        variables = call.prompt.variables if call.prompt is not None else {}
         base = policy_for_model(call.model if own else AUTO, client)
         try:
             async with self._turn:
-                given = await offload(True, prompt_variables.bind_arguments, kept.file, said)
+                given = await offload(True, prompt_variables.bind_arguments, kept.file, variables)
             taking = [each.name for each in kept.file.arguments if each.is_media or each.holds]
             media = {name: given[name] for name in taking if name in given}
             check_media_count(len(argument_values.media_of(media)), limits.media)

@@ -71,8 +71,8 @@ class RenderedPrompt(NamedTuple):
 # ---- variables --------------------------------------------------------------------------------------
 
 
-def bind_arguments(file: PromptFile, said: Mapping[str, Any]) -> dict[str, Any]:
-    given = {name: _given(file, name, value) for name, value in said.items()}
+def bind_arguments(file: PromptFile, values: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: _given(file, name, value) for name, value in values.items()}
     return argument_values.bind_values(file, given)
 
 
@@ -157,11 +157,11 @@ def _source(file: PromptFile, argument: Argument, value: Any, name: str) -> Byte
 def render_prompt(
     kept: LoadedPrompt, call: ChatCall, given: Mapping[str, Any], config: Any, base: Policy, most: int
 ) -> RenderedPrompt:  # fmt: skip
-    file, said = kept.file, messages_from_call(call)
+    file, own = kept.file, messages_from_call(call)
     tools = call.tools
     with source_text.cached_texts(kept.texts, closed=True):
         made = prompt_request.request_of(
-            file, given, {}, config, history=said if file.history else (), tools=tools
+            file, given, {}, config, history=own if file.history else (), tools=tools
         )  # fmt: skip
         sample_arguments.check_files(file, made.messages, given)
     letters = sum(len(part.text) for message in made.messages for part in message.parts if isinstance(part, Text))
@@ -178,7 +178,7 @@ def render_prompt(
         settings=_settings(made.settings, call.settings),
         tools=tools if only else made.tools,
     )
-    messages = made.messages if file.history else (*made.messages, *said)
+    messages = made.messages if file.history else (*made.messages, *own)
     sources = (medium.part.source for _, medium in argument_values.media_of(given))
     urls = frozenset(source.url for source in sources if isinstance(source, UrlSource))
     models = () if policy.model else file.model_names
@@ -206,5 +206,5 @@ def _settings(file: Settings, asked: Settings) -> Settings:
     return replace(file, **_stated(asked))
 
 
-def _stated(said: Sampling | Settings) -> dict[str, Any]:
-    return {name: value for name in said.__struct_fields__ if (value := getattr(said, name)) not in _UNSAID}
+def _stated(options: Sampling | Settings) -> dict[str, Any]:
+    return {name: value for name in options.__struct_fields__ if (value := getattr(options, name)) not in _UNSAID}

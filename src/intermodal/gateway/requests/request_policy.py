@@ -114,13 +114,13 @@ def _fields_of(asked: GatewayRequest, most: int, text: int) -> dict[str, msgspec
         raise _too_deep()
     if body.lifted:
         return {
-            name: raw if name in _SAID else msgspec.Raw(b"".join(body.whole(memoryview(raw))))
+            name: raw if name in _CONVERSATION_FIELDS else msgspec.Raw(b"".join(body.whole(memoryview(raw))))
             for name, raw in found.items()
         }
     return found
 
 
-_SAID = frozenset({"messages", "input"})
+_CONVERSATION_FIELDS = frozenset({"messages", "input"})
 
 
 def _too_deep() -> RequestRefused:
@@ -130,8 +130,8 @@ def _too_deep() -> RequestRefused:
 
 def _unreadable(body: bytes) -> RequestRefused:
     """Return the error that states why a body cannot be parsed."""
-    if told := utf8_error(body):
-        return RequestRefused(f"the body has {told}", status=400)
+    if problem := utf8_error(body):
+        return RequestRefused(f"the body has {problem}", status=400)
     if len(body) <= LARGE_BODY and is_deeper(MAX_DEPTH, body):  # a parser stops there, too
         return _too_deep()
     half = first_lone_surrogate(body) if len(body) <= LARGE_BODY else ""  # the search holds up no one up to this size
@@ -153,22 +153,22 @@ def policy_overrides(headers: Mapping[str, str], fields: Mapping[str, msgspec.Ra
         try:
             by_body = msgspec.json.decode(fields["intermodal"], type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
-            told = utf8_error(fields["intermodal"])
+            problem = utf8_error(fields["intermodal"])
             raise RequestRefused(
-                f"the field intermodal {f'has {told}' if told else 'is no object'}", status=400
+                f"the field intermodal {f'has {problem}' if problem else 'is no object'}", status=400
             ) from None
-    return tuple(_convert_overrides(said) for said in (by_header, by_body) if said)
+    return tuple(_convert_overrides(given) for given in (by_header, by_body) if given)
 
 
-def _convert_overrides(said: Mapping[str, Any]) -> PolicyOverrides:
-    for key in said:
+def _convert_overrides(given: Mapping[str, Any]) -> PolicyOverrides:
+    for key in given:
         if key not in PolicyOverrides.__struct_fields__:
             raise RequestRefused(
                 f"a request may not set intermodal's {key}", status=400,
                 todo=f"it may set {', '.join(PolicyOverrides.__struct_fields__)}",
             )  # fmt: skip
     try:
-        wishes = msgspec.convert(said, PolicyOverrides, strict=False)
+        wishes = msgspec.convert(given, PolicyOverrides, strict=False)
     except msgspec.ValidationError as error:
         from intermodal.catalog.validation_messages import describe_expected
 
@@ -177,7 +177,7 @@ def _convert_overrides(said: Mapping[str, Any]) -> PolicyOverrides:
         raise RequestRefused(
             f"intermodal's {name}: {describe_expected(text, PolicyOverrides, name)}", status=400
         ) from None
-    if any(len(said) > MAX_NAME_LENGTH for said in (wishes.language, *wishes.private)):
+    if any(len(each) > MAX_NAME_LENGTH for each in (wishes.language, *wishes.private)):
         raise RequestRefused(f"a wish has at most {MAX_NAME_LENGTH} letters", status=400)
     for name in ("max_cost", "deadline"):
         value = getattr(wishes, name)
@@ -214,8 +214,8 @@ def policy_for_model(model: str, client: AsyncClient) -> Policy:
     if len(model) > MAX_NAME_LENGTH:  # errors repeat it
         raise UnknownModel(f"no model has a name of more than {MAX_NAME_LENGTH} letters", todo="see /v1/models")
     name = config.serve.aliases.get(model, model)
-    said = {name: getattr(config, name) for name in REQUEST_DEFAULTS}
-    usual = Policy(max_cost_stated=config.max_cost_stated, streaming=config.serve.streaming, **said)
+    defaults = {name: getattr(config, name) for name in REQUEST_DEFAULTS}
+    usual = Policy(max_cost_stated=config.max_cost_stated, streaming=config.serve.streaming, **defaults)
     if name == AUTO:
         return config.policies.get(AUTO, usual)
     if name.startswith(PROMPT):  # chats have taken those before
@@ -254,9 +254,9 @@ def intersect_policies(policy: Policy, other: Policy) -> Policy:
     """
     objectives = {each.objective for each in (policy, other)} - {"default"}
     if len(objectives) > 1:
-        said = " and ".join(sorted(objectives))
+        listed = " and ".join(sorted(objectives))
         raise RequestRefused(
-            f"the prompt and the policy have different objectives: {said}", status=400, todo="take another"
+            f"the prompt and the policy have different objectives: {listed}", status=400, todo="take another"
         )
     regions = policy.regions or other.regions
     if policy.regions and other.regions:
@@ -298,14 +298,14 @@ def _released(policy: Policy, other: Policy) -> tuple[str, ...]:
     )
 
 
-def apply_overrides(policy: Policy, said: tuple[PolicyOverrides, ...]) -> Policy:
+def apply_overrides(policy: Policy, overrides: tuple[PolicyOverrides, ...]) -> Policy:
     """Return the policy tightened by the overrides.
 
     Raises RequestRefused for one that would loosen it, or undo an earlier one: headers may be set by a proxy in
     between, which
     the body must not undo.
     """
-    for wishes in said:
+    for wishes in overrides:
         policy = _apply_override(policy, wishes)
     return policy
 

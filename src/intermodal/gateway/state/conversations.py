@@ -65,10 +65,10 @@ class Conversations:
         """Return the route of a conversation by its digest."""
         place = self._places.get(name)
         if place is None and self._shared is not None:
-            said = self._shared.get(name)
-            if said is not None:
+            data = self._shared.get(name)
+            if data is not None:
                 with suppress(msgspec.MsgspecError):  # of a worker of another version
-                    place = self._places[name] = _decode(said)
+                    place = self._places[name] = _decode(data)
         return place
 
     def put(self, name: bytes, endpoint: str, policy: Policy, *, instead: bool = False) -> None:
@@ -97,8 +97,8 @@ def digest_with_answer(digest: Any, text: str, calls: tuple[ToolCall, ...]) -> b
         digest.update(PART + text_identity(text))
     for part in calls:
         digest.update(PART + part_identity(part))
-    said: bytes = digest.digest()
-    return said
+    result: bytes = digest.digest()
+    return result
 
 
 def conversation_digest(request: Request, text: str, finished: Finished, owner: str) -> bytes:
@@ -117,8 +117,8 @@ def _digest(messages: tuple[Message, ...], owner: str) -> bytes:
     digest = begin_digest(owner)
     for message in messages:
         _add(digest, message)
-    said: bytes = digest.digest()
-    return said
+    result: bytes = digest.digest()
+    return result
 
 
 def running_digests(messages: tuple[Message, ...], owner: str) -> Iterator[tuple[Message, Callable[[], bytes]]]:

@@ -93,7 +93,7 @@ def _shape(inputs: Inputs) -> bytes | None:
     request = inputs.request
     if len(inputs.facts.parts) > MAX_PARTS:
         return None
-    said: list[object] = []
+    parts: list[object] = []
     pictured = False
     if inputs.asked:
         return None
@@ -101,17 +101,17 @@ def _shape(inputs: Inputs) -> bytes | None:
         for part in message.parts:
             if isinstance(part, Image) and isinstance(part.source, BytesSource):
                 pictured = True
-                said.append(part.detail)
+                parts.append(part.detail)
             elif isinstance(part, (Opaque, Reasoning, ToolCall, ToolResult)):
-                said.append(type(part).__name__)
+                parts.append(type(part).__name__)
             elif not isinstance(part, Text) or part.name or part.origins or part.notes:
                 return None
-        said.append((message.role, len(message.parts)))
+        parts.append((message.role, len(message.parts)))
     for fact in inputs.facts.parts:
         if fact.outcomes:
             return None
         if fact.kind == "image" and not fact.letters.known and not fact.text_density.known:
-            said.append(
+            parts.append(
                 (fact.name, fact.origins, fact.media_type, fact.width, fact.height, fact.frames, bucket_top(fact.size))
             )
             continue
@@ -119,7 +119,7 @@ def _shape(inputs: Inputs) -> bytes | None:
             return None
         rough = estimate_tokens(fact.chars, fact.size, fact.scripts, inputs.catalog.vocabularies)
         sizes = sorted((name, bucket_top(count)) for name, count in fact.tokens.items())
-        said.append(
+        parts.append(
             (
                 fact.name,
                 fact.origins,
@@ -133,7 +133,7 @@ def _shape(inputs: Inputs) -> bytes | None:
     question = question_of(request)
     needs = (inputs.facts.question or sorted(needed_aspects(question))) if pictured else ()
     shape = _encode((
-        said, kind_of(question), needs, request.policy, request.output, request.sampling, request.tools,
+        parts, kind_of(question), needs, request.policy, request.output, request.sampling, request.tools,
         request.tool_choice, request.parallel_tools, request.previous_endpoint, inputs.machine,
         inputs.statistics.epoch, inputs.as_of, inputs.facts.tools, inputs.facts.schema,
         thinking_request_of(request.settings),

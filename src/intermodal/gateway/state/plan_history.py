@@ -30,7 +30,7 @@ class PlanHistory:
             "plans by their ids", MAX_PLANS, room=MAX_PLAN_BYTES, size=lambda _, plan: len(plan)
         )
         self._shared = shared
-        self._told: BoundedCache[tuple[str, str], float] = BoundedCache("plans that other workers know", MAX_PLANS)
+        self._shared_at: BoundedCache[tuple[str, str], float] = BoundedCache("plans that other workers know", MAX_PLANS)
 
     def __setitem__(self, key: tuple[str, str], plan: Plan) -> None:
         """Keep a plan. ``key``: its owner and id."""
@@ -42,8 +42,8 @@ class PlanHistory:
             self._plans.move_to_end(key)
         if self._shared is not None:
             now = time.monotonic()
-            if now - self._told.get(key, -_AGAIN) >= _AGAIN:
-                self._told[key] = now
+            if now - self._shared_at.get(key, -_AGAIN) >= _AGAIN:
+                self._shared_at[key] = now
                 self._shared.put(row_key(*key), data)
 
     def of(self, owner: str, name: str) -> Plan | None:

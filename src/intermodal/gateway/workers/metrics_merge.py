@@ -52,21 +52,21 @@ def merged_metrics(worker: GatewayWorker) -> tuple[Metrics, Gauges]:
     counted, now = Metrics(), Gauges()
     since = time.monotonic() - _STALE
     for number in range(worker.memory.numbers):
-        told = _report_of(worker, number)
-        if told is None:
+        report = _report_of(worker, number)
+        if report is None:
             continue
-        counted.add(told.counts)
-        if told.at > since:
+        counted.add(report.counts)
+        if report.at > since:
             now = Gauges(
-                connections=now.connections + told.now.connections, active=now.active + told.now.active,
-                held=now.held + told.now.held, tasks=now.tasks + told.now.tasks, workers=now.workers + 1,
+                connections=now.connections + report.now.connections, active=now.active + report.now.active,
+                held=now.held + report.now.held, tasks=now.tasks + report.now.tasks, workers=now.workers + 1,
             )  # fmt: skip
     return counted, now
 
 
 def _report_of(worker: GatewayWorker, number: int) -> _WorkerReport | None:
-    said = worker.memory.read(number)
+    data = worker.memory.read(number)
     try:
-        return _decode(said) if said is not None else None
+        return _decode(data) if data is not None else None
     except msgspec.MsgspecError:  # of another version
         return None

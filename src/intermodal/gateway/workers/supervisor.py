@@ -303,7 +303,7 @@ class WorkerSupervisor:
 
 def _current_frames(child: _Child) -> str:
     """Return the innermost frames of a worker's main thread, if it reports in time: names and lines only."""
-    told = b""
+    output = b""
     until = time.monotonic() + _TELLING
     with suppress(OSError):
         child.process.send_signal(DUMP_SIGNAL)
@@ -312,9 +312,9 @@ def _current_frames(child: _Child) -> str:
             more = child.line.recv(65536) if ready else b""
             if not more:
                 break
-            told += more
+            output += more
     # faulthandler writes all threads, the main one last.
-    last = told.decode(errors="replace").rpartition("hread 0x")[2]
+    last = output.decode(errors="replace").rpartition("hread 0x")[2]
     frames = _FRAME.findall(last)[:_FRAMES]
     return "; it is in " + " < ".join(f"{name} ({path}:{line})" for path, line, name in frames) if frames else ""
 

@@ -43,9 +43,9 @@ class WorkerAssignment(Value):
 class GatewayWorker:
     """One of several workers. Raises UsageError if it was not started by a parent."""
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, assignment: str) -> None:
         try:
-            self.post = post = msgspec.json.decode(said, type=WorkerAssignment)
+            self.post = post = msgspec.json.decode(assignment, type=WorkerAssignment)
             self.sockets: Sequence[SharedSocket] = inherit_sockets(post.sockets)
             self._line = socket.socket(fileno=post.line)
             os.set_inheritable(post.line, False)
