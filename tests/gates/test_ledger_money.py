@@ -33,7 +33,7 @@ from intermodal.gateway.quotas.lease_pool import QuotaReservation
 async def main(path, calls, high, actual, together, stop):
     ledger = QuotaManager(SqliteQuotaStore(Path(path)))
     await ledger.start()
-    (key,) = ledger.access._books.every_key()
+    (key,) = ledger.access._quota_store.every_key()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     admitted, held = 0, []
