@@ -32,7 +32,7 @@ OTHER = ["the", " other", " model", " says", " no", " such", " thing"]
 # Who asks, and what the host speaks. "framed" is a response as OpenAI writes it, which goes on as it came.
 SPOKEN = {"openai": "chat", "anthropic": "messages", "ollama": "ollama", "openai-responses": "responses"}
 PROTOCOLS = (*SPOKEN, "framed")
-WAYS = ("lane", "executor")
+WAYS = ("direct", "executor")
 MODES = ("live", "buffered", "plain")
 CONFIG = """[hosts.{host}]
 base_url = "{url}"
@@ -590,7 +590,7 @@ def test_a_fault_is_a_whole_answer_or_an_error(gate: Gate, fault: str, protocol:
     taken = gate.house.taken
     found = gate.asks(protocol, fault, mode)
     if fault == "none" and mode != "buffered":  # what nobody may see before all of it is there
-        assert gate.house.taken - taken == (gate.way == "lane"), "it went the other way"
+        assert gate.house.taken - taken == (gate.way == "direct"), "it went the other way"
     then = play.then if gate.streams[0] else play.at_once
     if protocol == "openai" and not gate.streams[0] and fault in KEPT:
         then = ("whole",)

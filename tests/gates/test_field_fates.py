@@ -1,8 +1,8 @@
 """A field of a request has one fate at a host: whatever the messages look like, and whichever way the request takes.
 
 One gateway stands before a host of each protocol. Every client's every field is sent to every host with messages of
-every shape, by the lane and by the executor. What reaches the host besides, and what the answer names as ignored, is
-what the tables "Field by field" of docs/protocols.md say, and nothing else.
+every shape, by the direct path and by the executor. What reaches the host besides, and what the answer names as
+ignored, is what the tables "Field by field" of docs/protocols.md say, and nothing else.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DRAWN = {
     "anthropic": ("temperature", "top_p", "stop_sequences"),
     "ollama": _OF_OLLAMA, "ollama-generate": _OF_OLLAMA,
 }  # fmt: skip
-WAYS = ("lane", "executor")
+WAYS = ("direct", "executor")
 PNG = b64encode(png(64, 48)).decode()
 WAV = b64encode(wav(1.0)).decode()
 WEATHER: dict[str, Any] = {"type": "object", "properties": {}}
@@ -147,7 +147,7 @@ LIMITS = {
 NOT_COMPARED = (
     "stream", "stream_options.include_usage", "messages", "input", "system", "contents", "systemInstruction.parts",
 )  # fmt: skip
-LANE = ("openai", "openai-responses", "anthropic", "ollama")
+DIRECT_CLIENTS = ("openai", "openai-responses", "anthropic", "ollama")
 NO_ROUTE = {("audio", "anthropic")}  # its protocol has no sound
 
 
@@ -159,18 +159,18 @@ class Hosts:
         self._hosts = hosts
 
     def by(self, way: str) -> None:
-        """Have the lane take what it can, or nothing."""
-        lane = self.house.gateway.direct
+        """Have the direct path take what it can, or nothing."""
+        direct = self.house.gateway.direct
         if way == "executor":
 
             async def shut(*asked: object) -> None:
                 return None
 
-            lane.ready = shut  # type: ignore[method-assign,assignment]
-            lane.at_once = lambda *asked: None  # type: ignore[method-assign]
+            direct.ready = shut  # type: ignore[method-assign,assignment]
+            direct.at_once = lambda *asked: None  # type: ignore[method-assign]
         else:
-            vars(lane).pop("ready", None)
-            vars(lane).pop("at_once", None)
+            vars(direct).pop("ready", None)
+            vars(direct).pop("at_once", None)
 
     def sent(self, client: str, host: str, tree: dict[str, Any]) -> tuple[dict[str, Any], set[str], Mapping[str, str]]:
         """What reaches a host of a request, what its answer names as ignored, and the headers that reach the host."""
@@ -245,14 +245,14 @@ def test_every_field_has_its_fate(hosts: Hosts, client: str, shape: str, host: s
         assert headers["anthropic-version"] == "2023-06-01"
 
 
-@pytest.mark.parametrize("client", LANE)
-def test_the_lane_takes_what_is_set_to_a_host_that_speaks_alike(hosts: Hosts, client: str) -> None:
+@pytest.mark.parametrize("client", DIRECT_CLIENTS)
+def test_the_direct_path_takes_what_is_set_to_a_host_that_speaks_alike(hosts: Hosts, client: str) -> None:
     """All of them at once."""
     tree: dict[str, Any] = {**SHAPES[client]["string"], "stream": True}  # a whole answer may be one that is waited for
     for name, field in FIELDS[client].items():
         if field.fate in ("setting", "own"):
             tree = with_field(tree, name, SAMPLES[client][name])
-    hosts.by("lane")
+    hosts.by("direct")
     before = hosts.house.taken
     hosts.sent(client, client, tree)
     assert hosts.house.taken == before + 1

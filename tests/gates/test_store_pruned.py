@@ -236,7 +236,7 @@ def test_what_an_attempt_journal_still_names_keeps_its_row(tmp_path: Path) -> No
     journal = store.attempt_journal()
     journal.note(journal.add(sort("cloud:a")), (8).to_bytes(16, "big"), (9).to_bytes(16, "big"), time.time() - 40 * DAY)
     named = f"{8:032x}"
-    with store._database.writing() as connection:  # ids as the lane writes them
+    with store._database.writing() as connection:  # ids as the direct path writes them
         connection.execute(
             "UPDATE attempts SET id = ? WHERE id = ?",
             (f"{named[:8]}-{named[8:12]}-{named[12:16]}-{named[16:20]}-{named[20:]}", named),

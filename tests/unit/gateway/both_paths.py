@@ -1,5 +1,5 @@
-"""Three gateways over one fault wall: in one the lane is open, in one everything goes through the executor, and in one
-what the lane takes goes without a task.
+"""Three gateways over one fault wall: in one the direct path is open, in one everything goes through the executor, and
+in one what the direct path takes goes without a task.
 
 What a client, a host, the store and whoever watches see of a request in any is put side by side.
 """
@@ -34,7 +34,7 @@ from intermodal.gateway.server import Gateway
 ASKED = [{"role": "user", "content": "What is the capital of France?"}]
 NOWHERE = "http://127.0.0.1:9/v1"  # the discard port: below those that tests listen on
 SECRET = f"im-beside-{'0' * 40}"
-# May differ: ids, times, how busy the machine was, and the plan, which the lane makes for the longest chat of a shape.
+# May differ: ids, times, how busy the machine was, and the plan: the direct path plans the longest chat of a shape.
 NOT_COMPARED = frozenset({
     "id", "run", "plan", "inputs", "started", "finished", "seconds", "first_seconds", "process", "sequence", "busy",
 })  # fmt: skip
@@ -54,7 +54,7 @@ class Model:
 
 @dataclass
 class Case:
-    """A request. ``models`` can do it; the first is the cheapest. ``by``: whether the lane answers it.
+    """A request. ``models`` can do it; the first is the cheapest. ``by``: whether the direct path answers it.
     ``wire_protocol``: how client and hosts speak, None for OpenAI's chat."""
 
     models: Sequence[Model]
@@ -103,7 +103,7 @@ class BothPaths:
             path = self._folder / "intermodal.toml"
             path.write_text(config(self._cases, self._wall.base_url))
             self._monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-            for way in ("lane", "executor", "taskless"):
+            for way in ("direct", "executor", "taskless"):
                 home = self._homes[way] = self._folder / way
                 (home / "data").mkdir(parents=True)
                 self._monkeypatch.setenv("INTERMODAL_HOME", str(home))
@@ -136,13 +136,13 @@ class BothPaths:
         return plays[min(since, len(plays) - 1)]
 
     def both(self, name: str) -> tuple[Seen, Seen]:
-        """By the lane, and by the executor. Without a task the lane does the same."""
-        lane = self.ask("lane", name)
+        """By the direct path, and by the executor. Without a task the direct path does the same."""
+        direct = self.ask("direct", name)
         before = len(self._gone)
         taskless = self.ask("taskless", name)
-        assert not (found := unlike(vars(taskless), vars(lane))), "\n".join(found)
-        assert len(self._gone) == before + 1 or not lane.taken, "it needed a task"
-        return lane, self.ask("executor", name)
+        assert not (found := unlike(vars(taskless), vars(direct))), "\n".join(found)
+        assert len(self._gone) == before + 1 or not direct.taken, "it needed a task"
+        return direct, self.ask("executor", name)
 
     def ask(self, way: str, name: str, **more: Any) -> Seen:
         case, house, wall = self._cases[name], self._houses[way], self._wall
@@ -210,7 +210,7 @@ class BothPaths:
 
 
 def _body(tree: dict[str, Any]) -> dict[str, Any]:
-    """A request at the wall. The executor puts pictures before words, the lane leaves them where they are."""
+    """A request at the wall. The executor puts pictures before words, the direct path leaves them where they are."""
     messages = [
         {**message, "content": sorted(message["content"], key=json.dumps)} if isinstance(message["content"], list)
         else message

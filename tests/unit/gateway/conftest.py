@@ -38,7 +38,7 @@ gpt-4o = "cloud/strong"
 
 @pytest.fixture(params=["in a task", "without one"])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the lane passes on, with a task for each and without."""
+    """What the direct path passes on, with a task for each and without."""
     monkeypatch.setattr(GatewayServer, "taskless", request.param == "without one")
 
 

@@ -99,12 +99,12 @@ class GatewayServer:
 
     @property
     def taken(self) -> int:
-        """Chats that the lane answered. A client has its answer before that is noted."""
+        """Chats that the direct path answered. A client has its answer before that is noted."""
         until(lambda: not self.gateway.active)
         return self.gateway.direct.taken
 
     def until_written(self) -> None:
-        """Wait until every request is over and its rows are in the store: the lane writes them after the answer."""
+        """Wait until every request is over and its rows are stored: the direct path writes them after the answer."""
         until(lambda: not self.gateway.active and self.gateway.direct.rows.idle)
 
     @property

@@ -72,19 +72,19 @@ def _prepared(self: Connection, asked: GatewayRequest, reply: ResponseWriter) ->
 
 async def _known(gateway: Gateway, asked: GatewayRequest) -> CompiledPlan | None:
     """How it may go without a task, now that what it needs is at hand; None where it may not."""
-    dialect, lane = find_route(asked.head).passes, gateway.direct
+    dialect, direct = find_route(asked.head).passes, gateway.direct
     if dialect is None or gateway.telemetry is not None:
         return None
-    ready = await lane.ready(asked, dialect)
+    ready = await direct.ready(asked, dialect)
     while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
         await asyncio.sleep(0.005)
         await gateway.client.looked()
-    compiled = None if ready is None else ready.compiled or await lane.learned(ready, asked)
+    compiled = None if ready is None else ready.compiled or await direct.learned(ready, asked)
     if compiled is None:
         return None
-    open_one = lane.pool.take(compiled.target, monotonic())
-    lane.pool.free(open_one or await lane.pool.connect(compiled.target, "test"))
-    lane.pool.reused -= open_one is not None
+    open_one = direct.pool.take(compiled.target, monotonic())
+    direct.pool.free(open_one or await direct.pool.connect(compiled.target, "test"))
+    direct.pool.reused -= open_one is not None
     if gateway.ledger is not None:
         given = await gateway.ledger.admit(asked.key, compiled.claim)
         if not isinstance(given, QuotaReservation):

@@ -57,10 +57,10 @@ def test_a_chat_is_explained_in_the_words_of_any_door(house: GatewayServer, host
     assert not host.attempts
 
 
-@pytest.mark.parametrize("by", ["lane", "executor"])
+@pytest.mark.parametrize("by", ["direct", "executor"])
 def test_options_of_ollama_s_that_nobody_is_told_are_named(house: GatewayServer, host: FakeHost, by: str) -> None:
     options = {"temperature": 0.5, "top_k": 3, "num_ctx": 4096}
     tree = {"model": "cloud/strong", "messages": [{"role": "user", "content": "hello"}], "options": options}
-    found = house.post("/api/chat", tree | ({} if by == "lane" else {"think": False}))
+    found = house.post("/api/chat", tree | ({} if by == "direct" else {"think": False}))
     assert found.headers["x-intermodal-ignored"].split(", ")[:2] == ["options.num_ctx", "options.top_k"]
     assert host.attempts[-1].json["temperature"] == 0.5

@@ -79,5 +79,5 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
 @pytest.mark.parametrize("name", CASES)
 def test_both_paths_stop_an_answer_at_the_same_place(beside: BothPaths, name: str) -> None:
     """Status, headers, answer, what the host saw, rows, counts, and what was settled with the key's account."""
-    lane, executor = beside.both(name)
-    assert unlike(vars(lane) | {"taken": 0}, vars(executor)) == []
+    direct, executor = beside.both(name)
+    assert unlike(vars(direct) | {"taken": 0}, vars(executor)) == []

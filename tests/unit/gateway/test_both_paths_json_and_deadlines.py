@@ -217,14 +217,14 @@ def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_json_and_deadlines_are_passed_on_as_the_executor_answers_them(beside: BothPaths, name: str) -> None:
-    lane, executor = beside.both(name)
-    assert unlike(vars(lane) | {"taken": 0}, vars(executor)) == []
+    direct, executor = beside.both(name)
+    assert unlike(vars(direct) | {"taken": 0}, vars(executor)) == []
     if "late" in name:
-        assert len(lane.hits) == 1 and lane.attempts[-1]["error"] == "cancelled", "it was given up"
-        assert lane.status == (200 if name == "lateinthemiddle" else 502) and lane.runs[0]["outcome"] == "call"
-    alone = lane.status == 200 and len(lane.attempts) == 1 and lane.answer.get("error") is None
+        assert len(direct.hits) == 1 and direct.attempts[-1]["error"] == "cancelled", "it was given up"
+        assert direct.status == (200 if name == "lateinthemiddle" else 502) and direct.runs[0]["outcome"] == "call"
+    alone = direct.status == 200 and len(direct.attempts) == 1 and direct.answer.get("error") is None
     if CASES[name].by and alone and _as_it_came(name):
-        assert lane.taken == 1, "it went through the executor"
+        assert direct.taken == 1, "it went through the executor"
 
 
 def _as_it_came(name: str) -> bool:

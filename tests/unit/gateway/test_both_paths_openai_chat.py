@@ -1,4 +1,4 @@
-"""What the lane answers is what the executor would have answered: the same requests through either, side by side."""
+"""What the direct path answers is what the executor would have answered: the same requests through both."""
 
 from __future__ import annotations
 
@@ -433,10 +433,10 @@ def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield both
 
 
-def test_the_lane_answers_as_the_executor_does(beside: BothPaths, name: str) -> None:
+def test_the_direct_path_answers_as_the_executor_does(beside: BothPaths, name: str) -> None:
     """Status, headers, answer, what the host saw, rows, counts, and what was settled with the key's account."""
-    lane, executor = beside.both(name)
-    assert unlike(vars(lane) | {"taken": 0}, vars(executor)) == []
-    whole = lane.status == 200 and len(lane.attempts) == 1 and lane.answer.get("error") is None
+    direct, executor = beside.both(name)
+    assert unlike(vars(direct) | {"taken": 0}, vars(executor)) == []
+    whole = direct.status == 200 and len(direct.attempts) == 1 and direct.answer.get("error") is None
     if CASES[name].by and whole:
-        assert lane.taken == 1, "it went through the executor"
+        assert direct.taken == 1, "it went through the executor"

@@ -1,4 +1,4 @@
-"""OpenAI's responses, Ollama's chat and Anthropic's messages through the lane and the executor, side by side."""
+"""OpenAI's responses, Ollama's chat and Anthropic's messages through the direct path and the executor, side by side."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def responses() -> Mapping[str, Case]:
 
 def _cuts(case: Any, wire_protocol: WireProtocol, events: Sequence[bytes], body: Any, others: Any) -> dict[str, Case]:
     """A stream that ends after each of its events, in order and otherwise. None of them is a thought: after one alone
-    the executor would let another take over, and the lane has shown it."""
+    the executor would let another take over, and the direct path has shown it."""
     return {
         f"at{place}{end}": case(played(wire_protocol, *events[:place], end=end), body, others=others)
         for place in range(1, len(events)) for end in ("", "fin")
@@ -424,7 +424,7 @@ def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_a_stream_as_openai_writes_it_is_let_through(beside: BothPaths) -> None:
     """Ids and fields are the host's own: nothing of it was written anew but what tells of the run."""
-    for way in ("lane", "taskless"):
+    for way in ("direct", "taskless"):
         beside.ask(way, "rlive")
         raw = beside.text
         assert f'"id": "msg{ID}"' in raw and '"obfuscation": "x"' in raw
@@ -433,10 +433,10 @@ def test_a_stream_as_openai_writes_it_is_let_through(beside: BothPaths) -> None:
     assert f"msg{ID}" not in beside.text and "obfuscation" not in beside.text
 
 
-def test_the_lane_answers_as_the_executor_does(beside: BothPaths, name: str) -> None:
+def test_the_direct_path_answers_as_the_executor_does(beside: BothPaths, name: str) -> None:
     """Status, headers, answer, what the host saw, rows, counts, and what was settled with the key's account."""
-    lane, executor = beside.both(name)
-    assert unlike(vars(lane) | {"taken": 0}, vars(executor)) == []
-    whole = lane.status == 200 and len(lane.attempts) == 1 and lane.answer.get("error") is None
+    direct, executor = beside.both(name)
+    assert unlike(vars(direct) | {"taken": 0}, vars(executor)) == []
+    whole = direct.status == 200 and len(direct.attempts) == 1 and direct.answer.get("error") is None
     if CASES[name].by and whole:
-        assert lane.taken == 1, "it went through the executor"
+        assert direct.taken == 1, "it went through the executor"

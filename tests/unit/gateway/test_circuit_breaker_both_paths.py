@@ -1,4 +1,4 @@
-"""The circuit breaker lives the same life whether the lane or the executor makes the calls: sequences of requests."""
+"""The circuit breaker acts alike whether the direct path or the executor makes the calls: sequences of requests."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ class Sequence:
         return self._house.taken
 
 
-@pytest.fixture(params=["executor", "lane", "lane without a task"])
+@pytest.fixture(params=["executor", "direct", "direct without a task"])
 def sequence(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sequence]:
     plays: list[ScriptedReply] = []
 
     def before(gateway: Gateway) -> None:
         if request.param == "executor":
             through_the_executor(gateway)
-        elif request.param == "lane without a task":
+        elif request.param == "direct without a task":
             without_tasks(gateway)
 
     with FaultyHost(lambda model, number: plays[0]) as wall:

@@ -1,4 +1,4 @@
-"""A conversation whose turns go by the lane and by the executor, in any order, stays where it was."""
+"""A conversation whose turns go by the direct path and by the executor, in any order, stays where it was."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from intermodal.testing import FakeHost, FakeVendor
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
-WAYS: dict[str, dict[str, Any]] = {"lane": {}, "executor": BY_EXECUTOR}
+WAYS: dict[str, dict[str, Any]] = {"direct": {}, "executor": BY_EXECUTOR}
 
 
 def said(house: GatewayServer, model: str, turns: list[dict[str, Any]], way: str, *, stream: bool) -> str:
@@ -24,7 +24,7 @@ def said(house: GatewayServer, model: str, turns: list[dict[str, Any]], way: str
     found = house.post("/v1/chat/completions", tree)
     assert found.status_code == 200, found.text
     assert found.headers["x-intermodal-route"] == "cloud:cloud/seeing"
-    assert house.taken - before == (way == "lane")
+    assert house.taken - before == (way == "direct")
     if not stream:
         return str(found.json()["choices"][0]["message"]["content"])
     chunks = [event["choices"][0]["delta"].get("content") for event in sse(found.text).events if event["choices"]]
@@ -102,4 +102,4 @@ def test_it_stays_whether_thoughts_are_sent_back_or_not(
     turns += [{"role": "user", "content": "And at night?"}]
     found = thinking.post(path, {"model": "auto", asks: turns, **asked, **WAYS[second]})
     assert found.headers["x-intermodal-route"] == "cloud:cloud/seeing"
-    assert thinking.taken == (first == "lane") + (second == "lane")
+    assert thinking.taken == (first == "direct") + (second == "direct")

@@ -32,13 +32,13 @@ def counting(tokens: int, way: str, path: Path, patch: pytest.MonkeyPatch) -> It
         with GatewayServer() as house:
 
             def ask(text: str) -> Any:
-                message = {"role": "user", "content": text} | ({} if way == "lane" else {"name": "bob"})
+                message = {"role": "user", "content": text} | ({} if way == "direct" else {"name": "bob"})
                 tree = {"model": "cloud/strong", "max_tokens": 50, "messages": [message]}
                 return house.post("/v1/chat/completions", tree)
 
             ask.hits = wall.hits  # type: ignore[attr-defined]
             yield ask
-            assert bool(house.taken) == (way == "lane")
+            assert bool(house.taken) == (way == "direct")
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -96,7 +96,7 @@ def test_a_prompt_that_was_cut_goes_to_no_other_model_of_the_same_server(
         file.write_text('[policies.p]\nobjective = "cheapest"\nat_least = "large"\n' + text)
         monkeypatch.setenv("INTERMODAL_CONFIG", str(file))
         with GatewayServer() as house:
-            message = {"role": "user", "content": PROSE} | ({} if way == "lane" else {"name": "bob"})
+            message = {"role": "user", "content": PROSE} | ({} if way == "direct" else {"name": "bob"})
             tree = {"model": "policy:p", "max_tokens": 50, "messages": [message], "stream": stream}
             found = house.post("/v1/chat/completions", tree)
     if not fallback:

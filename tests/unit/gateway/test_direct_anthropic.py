@@ -164,7 +164,7 @@ def test_what_it_took_is_a_row_like_any_other(house: GatewayServer, client: anth
     assert [run.outcome for run in house.gateway.client.store.runs()] == ["finished"]
 
 
-def test_what_the_lane_does_not_take_is_answered_all_the_same(house: GatewayServer, vendor: FakeVendor) -> None:
+def test_what_the_direct_path_does_not_take_is_answered_all_the_same(house: GatewayServer, vendor: FakeVendor) -> None:
     tree = {"model": "vendor/opus", "max_tokens": 50, "messages": HELLO, "of_no_client": True}
     found: httpx.Response = house.post("/v1/messages", tree)
     assert found.status_code == 200 and found.headers["x-intermodal-ignored"] == "of_no_client"
@@ -207,7 +207,7 @@ def test_marks_for_the_cache_reach_the_host_whichever_way_a_chat_goes(
         {"messages": [{"role": "user", "content": [SAID]}, {"role": "assistant", "content": "Yes."}, *HELLO]},
     ],
 )
-def test_marks_in_the_middle_of_something_go_with_the_lane_and_are_named_else(
+def test_marks_in_the_middle_of_something_go_with_the_direct_path_and_are_named_else(
     house: GatewayServer, vendor: FakeVendor, marked: Any
 ) -> None:
     """Moved to its end, a mark would have the host write a cache that nobody reads."""

@@ -43,11 +43,11 @@ def request(content: str = "hello", *headers: bytes, **more: Any) -> bytes:
 
 def clean(house: GatewayServer) -> bool:
     """Nothing is on its way any more, and nothing is left of it."""
-    lane = house.gateway.direct
-    journal = lane.rows._journal
+    direct = house.gateway.direct
+    journal = direct.rows._journal
     free = journal is None or len(journal._free) == SLOTS
-    busy = [pipe for pipe in tuple(lane.pool._all) if pipe.listener is not None]
-    return not house.gateway.active and free and not busy and not lane.rows._waiting
+    busy = [pipe for pipe in tuple(direct.pool._all) if pipe.listener is not None]
+    return not house.gateway.active and free and not busy and not direct.rows._waiting
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -70,7 +70,7 @@ def test_a_client_that_leaves_ends_the_call_and_pays_the_bound(wall: FaultyHost,
 def test_a_client_that_leaves_before_the_executor_goes_on_leaves_nothing(
     wall: FaultyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lane's attempt failed; the next one is being planned."""
+    """The direct path's attempt failed; the next one is being planned."""
     PLAYS["now"] = refusal(503)
     at = threading.Event()
     with GatewayServer() as house:

@@ -91,7 +91,7 @@ def test_what_was_thought_and_called_goes_back_to_who_said_it(before: Before, st
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_the_lane_answered_may_be_referred_to(before: Before, stream: bool, asks: Asks) -> None:
+def test_what_the_direct_path_answered_may_be_referred_to(before: Before, stream: bool, asks: Asks) -> None:
     house, vendor = before("openai-responses")
     client = asks(house)
     item: Any
@@ -182,7 +182,7 @@ def test_a_tool_that_ollama_calls_gets_an_id_and_its_result_its_name(before: Bef
 
 
 def test_a_gateway_that_was_started_by_its_command_passes_them_on(before: Before, tmp_path: Path) -> None:
-    """What only the lane lets through tells that it was there: a key for a cache, and what a host says besides."""
+    """What only the direct path passes on shows that it was there: a key for a cache, and what a host says besides."""
     _, vendor = before("openai-responses")
     served = Served(tmp_path / "log")
     try:

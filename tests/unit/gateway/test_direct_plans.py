@@ -1,4 +1,4 @@
-"""Chats with one key are chats with one plan: what the lane remembers is what planning afresh would say."""
+"""Chats with one key are chats with one plan: what the direct path remembers is what planning afresh would say."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def varied(tree: dict[str, Any], chance: random.Random) -> dict[str, Any]:
 
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CompiledPlan, Plan]]:
-    """The ways that the lane took, each with the plan that was made afresh in the same moment."""
+    """The ways that the direct path took, each with the plan that was made afresh in the same moment."""
     taken: list[tuple[CompiledPlan, Plan]] = []
     run = DirectEngine.run
 

@@ -1,4 +1,4 @@
-"""What the lane writes of a conversation, and knows it again by, is what the executor would have written and known."""
+"""What the direct path writes of a conversation, and knows it again by, is what the executor would have written."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Hosts behind TLS, as the lane meets them: certificates that are wrong are said to be, and those that are right cost
-nothing but themselves."""
+"""Hosts behind TLS, as the direct path meets them: certificates that are wrong are said to be, and those that are right
+cost nothing but themselves."""
 
 from __future__ import annotations
 
@@ -128,9 +128,9 @@ def test_one_connection_serves_answers_and_streams(secure: SecureHost) -> None:
             stream = sse(house.chat(max_tokens=100, stream=True).text)
             assert stream.done and len(stream.events) > 3
             until(lambda: any(house.gateway.direct.pool._idle.values()))  # the end of its reply is read, too
-        lane = house.gateway.direct
-        until(lambda: lane.taken == 8)
-        assert (lane.pool.opened, lane.pool.reused) == (1, 7)
+        direct = house.gateway.direct
+        until(lambda: direct.taken == 8)
+        assert (direct.pool.opened, direct.pool.reused) == (1, 7)
         assert secure.made == 1
 
 

@@ -1,4 +1,4 @@
-"""A picture whose end is missing is judged alike in the lane and by the executor, which looks at its pixels."""
+"""A picture whose end is missing is judged alike in the direct path and by the executor, which looks at its pixels."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def test_a_cut_picture_is_refused_wherever_the_executor_refuses_it(
     refused = 0
     for data in variants(kind, 200 if full_gates else 8):
         messages = asking(kind, data)
-        lane, executor = (beside.ask(way, kind, messages=messages) for way in ("lane", "executor"))
-        different = unlike(vars(lane) | {"taken": 0}, vars(executor)) if lane.status != 200 else []
-        assert lane.status == executor.status and different == [], (len(data), lane.answer, executor.answer)
-        refused += lane.status == 400
-        if lane.status == 400:
-            assert not lane.hits and lane.answer["error"]["code"] == "input_broken"
+        direct, executor = (beside.ask(way, kind, messages=messages) for way in ("direct", "executor"))
+        different = unlike(vars(direct) | {"taken": 0}, vars(executor)) if direct.status != 200 else []
+        assert direct.status == executor.status and different == [], (len(data), direct.answer, executor.answer)
+        refused += direct.status == 400
+        if direct.status == 400:
+            assert not direct.hits and direct.answer["error"]["code"] == "input_broken"
     assert refused > 8
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_a_whole_picture_takes_the_lane(beside: BothPaths, kind: str) -> None:
-    found = beside.ask("lane", kind, messages=asking(kind, WHOLE[kind]))
+def test_a_whole_picture_takes_the_direct_path(beside: BothPaths, kind: str) -> None:
+    found = beside.ask("direct", kind, messages=asking(kind, WHOLE[kind]))
     assert found.status == 200 and found.taken == 1

@@ -65,7 +65,7 @@ def asks(house: GatewayServer, count: int) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("way", ["lane", "executor"])
+@pytest.mark.parametrize("way", ["direct", "executor"])
 @pytest.mark.parametrize("works", [True, False])
 def test_a_few_requests_try_out_what_was_never_measured(
     way: str, works: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -83,10 +83,10 @@ def test_a_few_requests_try_out_what_was_never_measured(
         rows = [row for row in house.gateway.client.store.attempts(-1) if row.reservation.endpoint == "new:acme/new"]
         if not works:
             assert len(rows) == len(tried), "it is asked once in such a request"
-        assert (house.taken > 0) == (way == "lane"), "all others go as they would"
+        assert (house.taken > 0) == (way == "direct"), "all others go as they would"
 
 
-@pytest.mark.parametrize("way", ["lane", "executor"])
+@pytest.mark.parametrize("way", ["direct", "executor"])
 def test_nothing_is_tried_out_where_the_config_says_so(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,7 +98,7 @@ SILENT = ScriptedReply((), end="stall")
 TRIAL = "[timeouts]\ntrial = 0.5\n"
 
 
-@pytest.mark.parametrize("way", ["lane", "executor"])
+@pytest.mark.parametrize("way", ["direct", "executor"])
 def test_an_endpoint_that_is_tried_out_and_silent_is_not_waited_for_as_long_as_others(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +128,7 @@ def probed(
             yield house
 
 
-@pytest.mark.parametrize("way", ["lane", "executor"])
+@pytest.mark.parametrize("way", ["direct", "executor"])
 def test_a_probe_of_a_silent_endpoint_is_not_waited_for_as_long_as_others(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_probe_of_a_silent_endpoint_is_not_waited_for_as_long_as_others(
         assert found.headers["x-intermodal-attempts"] == "2", "it was asked whether it is back"
 
 
-@pytest.mark.parametrize("way", ["lane", "executor"])
+@pytest.mark.parametrize("way", ["direct", "executor"])
 def test_a_probe_is_waited_for_as_long_as_any_call_where_no_other_route_is_left(
     way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from intermodal.testing import FakeHost
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
-WAYS = pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
+WAYS = pytest.mark.parametrize("direct", [True, False], ids=["direct", "executor"])
 SCHEMA = {"type": "object", "properties": {}, "additionalProperties": False}
 CALLABLE = {"name": "weather", "parameters": SCHEMA, "strict": True}
 TOOLS: dict[str, Any] = {
@@ -70,7 +70,7 @@ def before_one(protocol: str, request: pytest.FixtureRequest) -> tuple[GatewaySe
 def test_a_tool_stays_strict_where_its_host_knows_the_word(
     protocol: str, path: str, direct: bool, request: pytest.FixtureRequest
 ) -> None:
-    """The lane passes tools on as they came where client and host speak alike, Anthropic's words, too."""
+    """The direct path passes tools on as they came where client and host speak alike, Anthropic's words, too."""
     house, vendor, model = before_one(protocol, request)
     through_the_executor(house.gateway, every=not direct)
     found = house.post(path, asked(path, tools=[TOOLS[path]], model=model))

@@ -132,13 +132,13 @@ def said(answer: Any) -> str:
 
 @pytest.mark.parametrize("name", [name for name in CASES if name != "called"])
 def test_halves_of_characters_are_put_together_by_either_way(beside: BothPaths, name: str) -> None:
-    lane, executor = beside.both(name)
+    direct, executor = beside.both(name)
     words = next((text for how, (_, text) in SAYS.items() if how in name), SAYS["cut"][1])
-    assert lane.status == executor.status == 200
+    assert direct.status == executor.status == 200
     assert said(executor.answer) == words, "the executor tells whole characters"
-    assert said(together(lane.answer)) == words
-    assert unlike(together(vars(lane)) | {"taken": 0}, together(vars(executor))) == []
-    assert lane.taken == 1, "it went through the executor"
+    assert said(together(direct.answer)) == words
+    assert unlike(together(vars(direct)) | {"taken": 0}, together(vars(executor))) == []
+    assert direct.taken == 1, "it went through the executor"
 
 
 def test_a_calls_arguments_are_put_together_too(beside: BothPaths) -> None:

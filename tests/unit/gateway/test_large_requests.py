@@ -33,7 +33,7 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewaySe
 def test_a_row_names_the_first_parts_and_counts_the_others(
     house: GatewayServer, turns: int, more: dict[str, Any]
 ) -> None:
-    """Through the lane and through the executor."""
+    """Through the direct path and through the executor."""
     said = [{"role": "user", "content": f"number {number}"} for number in range(turns)]
     found = house.post("/v1/chat/completions", {"model": "cloud/strong", "messages": said, **more})
     assert found.status_code == 200, found.text

@@ -19,7 +19,7 @@ from intermodal.transport.http1 import HostConnection
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
-ROUTES: dict[str, dict[str, Any]] = {"lane": {}, "executor": BY_EXECUTOR}
+ROUTES: dict[str, dict[str, Any]] = {"direct": {}, "executor": BY_EXECUTOR}
 
 
 @pytest.fixture
@@ -43,12 +43,12 @@ def test_what_was_asked_goes_with_its_answer(house: GatewayServer, route: str, s
     assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
     gc.collect()
     before = len(those(Request, ExtractedBody))
-    lane, taking = house.gateway.direct, route == "lane"
-    until(lambda: lane.taken == 2 * taking)  # a client has its answer before it is counted
+    direct, taking = house.gateway.direct, route == "direct"
+    until(lambda: direct.taken == 2 * taking)  # a client has its answer before it is counted
     for _ in range(3):
         assert house.chat("hello", **more).status_code == 200
         assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
-    until(lambda: lane.taken == 8 * taking)
+    until(lambda: direct.taken == 8 * taking)
     until(lambda: len(those(Request, ExtractedBody)) <= before)
 
 

@@ -171,7 +171,7 @@ def test_a_stream_that_breaks_is_told_from_one_that_ends(configured: Path, host:
     assert f'intermodal_streams_broken_total{{{path},by="client"}} 1' in counted
 
 
-@pytest.mark.parametrize("way", [{}, {"nobody_knows": 1}], ids=["lane", "executor"])
+@pytest.mark.parametrize("way", [{}, {"nobody_knows": 1}], ids=["direct", "executor"])
 def test_a_stream_that_is_cut_as_the_gateway_ends_is_logged_as_that(
     configured: Path, host: FakeHost, way: dict[str, Any]
 ) -> None:

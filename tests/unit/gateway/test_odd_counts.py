@@ -164,10 +164,10 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_odd_is_judged_alike(beside: BothPaths, name: str) -> None:
-    lane, executor = beside.both(name)
-    assert unlike(vars(lane) | {"taken": 0}, vars(executor)) == []
-    assert lane.status == 200
-    for seen in (lane, executor):
+    direct, executor = beside.both(name)
+    assert unlike(vars(direct) | {"taken": 0}, vars(executor)) == []
+    assert direct.status == 200
+    for seen in (direct, executor):
         assert all((row["cost"] or 0) >= 0 for row in seen.attempts), seen.attempts
         assert all(settled == "released" or (settled[0] or 0) >= 0 for settled in seen.spent), seen.spent
         assert "Lon" not in json.dumps(seen.answer, default=str), "the second choice is nobody's"
@@ -176,7 +176,7 @@ def test_what_is_odd_is_judged_alike(beside: BothPaths, name: str) -> None:
 
 @pytest.mark.parametrize("name", [f"{name}{how}" for name in APART for how in ("", "live")])
 def test_what_was_cached_and_thought_is_told_apart_whichever_way_it_goes(beside: BothPaths, name: str) -> None:
-    for way in ("lane", "taskless", "executor"):
+    for way in ("direct", "taskless", "executor"):
         beside.ask(way, name)
         (*_, told) = re.finditer(r'"(?:cached_tokens|cache_read_input_tokens)": ?(\d+)', beside.text)
         assert told[1] == "41", way

@@ -1,4 +1,4 @@
-"""Replies as odd hosts send them are read alike by the lane and by the executor, and none is taken for another's."""
+"""Replies as odd hosts send them are read alike by the direct path and the executor; none is taken for another's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from intermodal.executor.attempt import answer_state
 from intermodal.transport.decompression import PIECE, Decompressor
 
 Ask = Callable[..., Any]
-WAYS = ("lane", "executor")
+WAYS = ("direct", "executor")
 USAGE = {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
 
 
@@ -55,12 +55,12 @@ def asked(
             def ask(text: str = "hello", **more: Any) -> Any:
                 nonlocal times
                 times += 1
-                message = {"role": "user", "content": text} | ({} if way == "lane" else {"name": "bob"})
+                message = {"role": "user", "content": text} | ({} if way == "direct" else {"name": "bob"})
                 tree = {"model": "cloud/strong", "max_tokens": 50, "messages": [message], **more}
                 return house.post("/v1/chat/completions", tree)
 
             yield ask
-            assert house.taken == (times if way == "lane" and answered else 0)
+            assert house.taken == (times if way == "direct" and answered else 0)
 
 
 @pytest.mark.parametrize("way", WAYS)

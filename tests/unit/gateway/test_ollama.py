@@ -30,7 +30,7 @@ def test_a_server_is_there(house: GatewayServer) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "executor"])
 @pytest.mark.parametrize("protocol", ["ollama", "anthropic"])
 def test_an_answer_says_how_long_it_took(before: Before, protocol: str, direct: bool, stream: bool) -> None:
     """As its host says it, or as it was measured here; what nobody measured is not said."""

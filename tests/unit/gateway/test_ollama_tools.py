@@ -65,7 +65,7 @@ def check(attempt: Any) -> None:
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "executor"])
 @pytest.mark.parametrize("names", [True, False], ids=["named", "in order"])
 @pytest.mark.parametrize("protocol", ["ollama", "anthropic"])
 def test_a_result_goes_on_as_that_of_the_call_it_answers(
@@ -168,7 +168,7 @@ def test_each_call_has_an_id_that_no_other_has(before: Before, protocol: str, ki
 
 
 @pytest.mark.usefixtures("either_way")
-@pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "executor"])
 def test_a_conversation_with_tools_stays_where_it_was(
     house: GatewayServer, host: FakeHost, direct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("either_way")
 
 PATH = "/v1/responses"
 MODEL = "vendor/opus"
-WAYS = pytest.mark.parametrize("direct", [True, False], ids=["lane", "executor"])
+WAYS = pytest.mark.parametrize("direct", [True, False], ids=["direct", "executor"])
 STREAMS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 TOOL = {
     "type": "function", "name": "weather", "strict": None, "description": "What it is like outside.",

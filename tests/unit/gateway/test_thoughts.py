@@ -140,19 +140,19 @@ def test_what_openai_reasoned_goes_back_as_it_came(before: Callable[..., Any]) -
         assert back["encrypted_content"] == items[0]["encrypted_content"]
 
 
-@pytest.mark.parametrize("by_lane", [True, False], ids=["lane", "executor"])
+@pytest.mark.parametrize("is_direct", [True, False], ids=["direct", "executor"])
 def test_a_client_without_a_limit_leaves_a_model_room_to_think(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_lane: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_direct: bool
 ) -> None:
     """Else a model that thinks may end without a word. A limit that the client states is kept as it is."""
     rows = "\n".join(STRONG.replace("cloud/strong", name) for name in ("openai/o3", "openai/gpt-4.1"))
     with FakeHost(answer=ANSWER) as host:
         path = config(tmp_path / "intermodal.toml", ("cloud", host.base_url, rows), more="[serve]\nmax_tokens = 1000")
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
-        with GatewayServer(before=None if by_lane else through_the_executor) as house:
+        with GatewayServer(before=None if is_direct else through_the_executor) as house:
             limits = []
             for model, more in (("openai/o3", {}), ("openai/o3", {"max_tokens": 70}), ("openai/gpt-4.1", {})):
                 assert house.chat(model=f"cloud:{model}", **more).status_code == 200
                 limits.append(host.attempts[-1].json["max_tokens"])
-            assert house.taken == (3 if by_lane else 0)
+            assert house.taken == (3 if is_direct else 0)
     assert limits == [1000 + 8192, 70, 1000]  # o3 thinks at medium effort, for 8,192 tokens at most

@@ -63,7 +63,7 @@ def before(
                     tree |= {"messages": HELLO, "tools": [tool]}
                 if path == "/v1/messages":
                     tree |= {"max_tokens": 50, "tools": [{"name": "weather", "input_schema": PARAMETERS}]}
-                return house.post(path, tree if way == "lane" else tree | BY_EXECUTOR)
+                return house.post(path, tree if way == "direct" else tree | BY_EXECUTOR)
 
             yield house, ask
 
@@ -139,7 +139,7 @@ def test_a_forced_call_is_tool_use_in_anthropic_s_words_alone(
     with before(tmp_path, monkeypatch, call('{"place":"Bonn"}'), finish="stop") as (house, ask):
         made = message(house, stream=stream)
         assert (made.stop_reason, made.content[0].input) == ("tool_use", {"place": "Bonn"})
-        for way in ("lane", "executor"):
+        for way in ("direct", "executor"):
             said = ask("/v1/chat/completions", stream=stream, way=way)
             tree = sse(said.text).events if stream else [said.json()]
             reasons = [choice.get("finish_reason") for each in tree for choice in each["choices"]]
@@ -162,21 +162,21 @@ def called(found: httpx.Response, *, stream: bool) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("way", ["lane", "executor"])
+@pytest.mark.parametrize("way", ["direct", "executor"])
 def test_arguments_that_are_an_object_are_told_as_one(
     way: str, stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with before(tmp_path, monkeypatch, call({"place": "Bonn"})) as (house, ask):
         found = ask("/v1/chat/completions", stream=stream, way=way)
         assert called(found, stream=stream) == [("call_7", '{"place":"Bonn"}')]
-        assert house.taken == (way == "lane")
+        assert house.taken == (way == "direct")
         assert message(house, stream=stream).content[0].input == {"place": "Bonn"}
         assert lines(ask("/api/chat", stream=stream))[0] == [{"name": "weather", "arguments": {"place": "Bonn"}}]
         assert '"arguments":"{\\"place\\":\\"Bonn\\"}"' in ask("/v1/responses", stream=stream).text
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("way", ["lane", "executor"])
+@pytest.mark.parametrize("way", ["direct", "executor"])
 @pytest.mark.parametrize("unnamed", [{"id": None}, {"id": ""}], ids=["null", "empty"])
 def test_calls_without_ids_get_some_that_no_other_has(
     unnamed: Any, way: str, stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -185,7 +185,7 @@ def test_calls_without_ids_get_some_that_no_other_has(
     with before(tmp_path, monkeypatch, *calls) as (house, ask):
         found = called(ask("/v1/chat/completions", stream=stream, way=way), stream=stream)
         assert [arguments for _, arguments in found] == ['{"place":"Bonn"}', '{"place":"Oslo"}', "{}"]
-        assert house.taken == (way == "lane")
+        assert house.taken == (way == "direct")
         ids = [name for name, _ in found]
         ids += [block.id for block in message(house, stream=stream).content]
         ids += [item["call_id"] for item in ask("/v1/responses").json()["output"]]

@@ -1,4 +1,4 @@
-"""Connections of the lane: what they make of every way a host can answer, and that none is left behind."""
+"""Connections of the direct path: what they make of every way a host can answer, and that none is left behind."""
 
 from __future__ import annotations
 
