@@ -71,8 +71,8 @@ Examples
     "--waiting/--nobody-waits",
     "waits",
     default=None,
-    help="Whether somebody waits for each answer, so that seconds count beside money.  [default: money alone ranks "
-    "where --requests is given, and what waiting would change is said]",
+    help="Whether a person waits for each answer, so that seconds count beside money.  [default: money alone ranks "
+    "with --requests, and the choice for waiting is shown beside it]",
 )
 @click.option("--local", is_flag=True, help="Nothing leaves this machine: look at no host.")
 @click.option(

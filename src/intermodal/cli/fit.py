@@ -32,7 +32,7 @@ Examples
   intermodal fit model.gguf --gpu M3 --ram 16GB --mmproj mmproj.gguf
   intermodal fit model.gguf --ram 8GB --json
   intermodal fit --all --gpu "RTX 3060 12GB" --for sight
-  intermodal fit --check http://127.0.0.1:8080           what a running server took beside what was predicted
+  intermodal fit --check http://127.0.0.1:8080           a running server's memory beside the prediction
 """
 MOST_NAMES = 40  # completions that a shell is given at once
 LOOK = "(look)"  # --check without a word
@@ -58,7 +58,7 @@ def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -
 @click.command(epilog=EPILOG)
 @click.argument("model", required=False, default="", shell_complete=_begun)
 @click.option("--all", "everything", is_flag=True,
-              help="Rank what is on disk, what can be pulled and open models: strongest first.")  # fmt: skip
+              help="Rank models on disk, models to pull and open models: strongest first.")  # fmt: skip
 @click.option("--for", "work", type=click.Choice(["chat", "sight"]), default="chat", show_default=True,
               help="With --all: the kind of work.")  # fmt: skip
 @click.option("--ctx", default="", metavar="TOKENS", help="Tokens of each text: 8k, or 8k,32k,128k for a table; the "

@@ -169,7 +169,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 @_JSON
 @click.pass_context
 def keys(context: click.Context, as_json: bool) -> None:
-    """Keys for the gateway: names, expiry, budgets, rates, what may be asked for.
+    """Keys for the gateway: names, expiry, budgets, rates, allowed models.
 
     As long as there is none, `intermodal serve` answers this machine only. Once there was one, every request
     needs a key, also after the last was revoked. Without a verb they are listed.

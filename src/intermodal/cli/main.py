@@ -26,21 +26,21 @@ VERBS: dict[str, tuple[str, str]] = {
     "advise": ("advise", "Recommend a kind of model for a task, with its cost."),
     "estimate": ("estimate", "Count tokens and money of a call before it is made."),
     "cost": ("cost", "A month's bill of a workload, for several plans side by side."),
-    "fit": ("fit", "Whether a local model fits a machine, how fast it would be, and what would make it fit."),
+    "fit": ("fit", "Predict whether a local model fits a machine, its speed, and changes to make it fit."),
     "models": ("models", "List the models and endpoints that plans choose from."),
     "doctor": ("doctor", "Check what is installed, reachable and too large, with fixes."),
-    "plugins": ("plugins", "List the plugins that are installed, and why one is not used."),
+    "plugins": ("plugins", "List installed plugins, and why one is not used."),
     "find": ("find", "Find pictures of folders by words or by a picture."),
     "rerank": ("rerank", "Rank passages of files by how well they answer a question."),
-    "probe": ("probe", "Find out by asking what an endpoint really takes, and keep it."),
+    "probe": ("probe", "Test which inputs an endpoint really accepts."),
     "pull": ("pull", "Fetch model weights, pinned by checksum."),
     "up": ("up", "Start a model server shared by all processes; or list servers."),
     "down": ("down", "End servers that were started."),
     "init": ("init", "Set up intermodal, guided: hosts, keys, consent."),
     "hosts": ("hosts", "Add, allow and list the hosts that may be used."),
-    "config": ("config", "Where intermodal.toml is, whether it can be used, and its JSON Schema."),
+    "config": ("config", "Show the path of intermodal.toml, its errors, and its JSON Schema."),
     "serve": ("serve", "One endpoint for every client: the APIs of OpenAI, Anthropic and Ollama, planned."),
-    "keys": ("keys", "Make, list and revoke the gateway's keys: budgets, rates, what may be asked for."),
+    "keys": ("keys", "Create, list and revoke the gateway's keys: budgets, rates, allowed models."),
     "eval": ("eval", "Run labelled files over every route, side by side, and measure how strong each is."),
     "bench": ("bench", "Measure endpoints on your own request, side by side: first word, speed, load, money."),
     "cache": ("cache", "List, show and remove cached transcripts and recognised text."),
@@ -56,10 +56,10 @@ Exit codes
   3  an input cannot be taken 8  the run would cost more than allowed
   4  no route is allowed      9  the store cannot be used
                             130  interrupted
-  and of an answer that came, with something wrong with it:
-  10  a value stands in none of the files    12  it repeats itself
+  an answer with a defect:
+  10  a value occurs in none of the files    12  it repeats itself
   11  cut at the limit                       13  words of a file are missing
-  and of a prompt file:
+  a prompt file:
   14  no route passes all of its tests
 
 \b

@@ -677,7 +677,7 @@ def _build_snapshot(pinned: tuple[str, ...], *, quiet: bool) -> tuple[dict[str, 
     ]  # fmt: skip
     words = f"{made.rows:,} models at {len(header.places)} hosts, {made.priced:,} with dated prices, written to {path}"
     if made.unknown_units:
-        words += f"\nnot used, for nobody here knows the unit: prices per {', '.join(made.unknown_units)}"
+        words += f"\nnot used, as the unit is unknown: prices per {', '.join(made.unknown_units)}"
     words += "".join(f"\n{line}" for line in ages(header, header.made))
     body = {"snapshot": str(path), "made": header.made, "models": made.rows, "hosts": len(header.places),
             "priced": made.priced, "origins": origins, "unknown_units": made.unknown_units}  # fmt: skip

@@ -33,7 +33,7 @@ class PluginFinding(Value):
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def plugins(as_json: bool) -> None:
-    """List the plugins that are installed, and why one is not used.
+    """List installed plugins, and why one is not used.
 
     Each is imported and checked. docs/plugins.md says how to write one.
     """

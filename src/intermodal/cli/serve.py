@@ -53,12 +53,18 @@ def _address(context: click.Context, option: click.Parameter, said: str | None) 
     default=None,
     metavar="ADDRESS",
     callback=_address,
-    help="Where to listen; 127.0.0.1 unless said. Another needs keys.",
+    help="Address to listen at; any but a loopback address needs keys.  [default: 127.0.0.1]",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=None, metavar="N", help="8787 unless said; 0: any free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=None,
+    metavar="N",
+    help="Port; 0 takes a free one.  [default: 8787]",
+)
 @click.option(
     "--workers", type=click.IntRange(1, MOST_WORKERS), default=None, metavar="N",
-    help="Processes that answer, one for each core at most; 1 unless said.",
+    help="Processes that answer, at most one for each core.  [default: 1]",
 )  # fmt: skip
 @click.option(
     "--prompts", type=click.Path(file_okay=False), default=None, metavar="FOLDER",

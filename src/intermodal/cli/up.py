@@ -17,7 +17,7 @@ Examples
   intermodal up ~/models/qwen3-8b.gguf --context 16384 --idle never
   intermodal up model.gguf --mmproj mmproj.gguf --name eyes --slots 4
   intermodal up qwen3-4b --later          only when a plan needs it
-  intermodal up                           what is up, its memory and port
+  intermodal up                           list running servers with memory and port
   intermodal down qwen3-4b
 """
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

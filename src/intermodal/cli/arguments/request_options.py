@@ -79,7 +79,7 @@ def conditions(licence: str) -> list[Any]:
                      help="Hosts on the internet compute there and nowhere else: eu, us.  [default: anywhere, or "
                           "regions of the config]"),
         click.option("--retention", type=click.Choice(RETENTIONS), default=None,
-                     help="no-training: no host that trains on what it is sent; none: no host that keeps it.  "
+                     help="no-training: no host that trains on content; none: no host that keeps content.  "
                           "[default: any, or retention of the config]"),
     ]  # fmt: skip
 
@@ -144,8 +144,8 @@ _SHARED = [
     click.option("--schema", "schema_file", type=click.Path(), default=None, metavar="FILE",
                  help="The answer is JSON of this JSON Schema."),
     click.option("--evidence", type=click.Choice(EVIDENCE), default=None,
-                 help="Where a value of a JSON answer stands in none of the files: ask once more and say what is left, "
-                      "say it, or do not look.  [default: retry]"),
+                 help="If a value of a JSON answer occurs in none of the files: call once more and report the rest, "
+                      "only report it, or do not look.  [default: retry]"),
     click.option("--output", "output_kind", type=OutputChoice(KINDS), default=None,
                  help="What comes out.  [default: text, or what another option implies]"),
     click.option("--format", "form", type=click.Choice(FORMATS), default=None,
