@@ -29,7 +29,7 @@ def test_eval_makes_scores_measured_and_forgetting_makes_them_uncalibrated_again
     data.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     asked = ("ask", "--labels", ",".join(LABELS), "--model", "test/tiny-clip", str(tmp_path / "0-white.png"))
     before = intermodal(*asked)
-    assert before.answered and "nobody measured here (intermodal eval does)" in before.err, before.err
+    assert before.answered and "not calibrated (intermodal eval measures that)" in before.err, before.err
     measured = intermodal("eval", str(data), "--model", "test/tiny-clip", "--json")
     assert measured.code == 0, measured.err
     (found,) = measured.document["measured"]
@@ -38,4 +38,4 @@ def test_eval_makes_scores_measured_and_forgetting_makes_them_uncalibrated_again
     assert f"was measured: right on {found['right']} of 32 of" in after.err and "on average" in after.err, after.err
     assert "nobody measured" not in after.err
     assert intermodal("eval", str(data), "--forget").code == 0
-    assert "nobody measured here" in intermodal(*asked).err
+    assert "not calibrated" in intermodal(*asked).err

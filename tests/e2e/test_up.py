@@ -180,7 +180,7 @@ def test_a_record_that_names_a_process_of_another_start_time_touches_no_process(
 def test_an_idle_server_is_unloaded_and_comes_back_for_the_plan_that_needs_it() -> None:
     up("--idle", "2s")
     until(lambda: listed()[NAME]["state"] == "stopped", 60)
-    assert "nobody used it" in listed()[NAME]["reason"]
+    assert "unused for" in listed()[NAME]["reason"]
     until(lambda: of_this_home() == [])  # its supervisor says so first, and then ends
     plan = intermodal("explain", "Say hello.", "--model", ENDPOINT)
     assert "to load" in plan.out and f"up.{NAME} is not running: the run starts it" in " ".join(plan.out.split())

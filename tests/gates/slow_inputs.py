@@ -55,8 +55,9 @@ _WORDS_ALONE = (GENERATE, EMBED)  # who take no messages
 
 LONG_ANSWERS: Mapping[str, Callable[[], str]] = {
     "cloud/long-word": lambda: "x" * (20 << 20),
-    "cloud/long-line": lambda: "and so on " * (1 << 20),
+    "cloud/long-line": lambda: ("and-so-on-" * 105 + " ") * 10_000,
     "cloud/many-pieces": lambda: "and so on " * 20_000,
+    "cloud/some-pieces": lambda: "and so on " * 2_000,
     "cloud/bytes-fault-split": lambda: "and so on " * 300,
 }
 
@@ -551,6 +552,6 @@ LARGE: Mapping[str, Callable[[], Body]] = {
     "a stream of one word, 20 MiB": _from("cloud/long-word", stream=True),
     "an answer of 10 MiB": _from("cloud/long-line"),
     "a stream of 60,000 pieces": _from("cloud/many-pieces", stream=True),
-    "a stream of 60,000 pieces, planned": _from("cloud/many-pieces", stream=True, logprobs=True),
+    "a stream of 6,000 pieces, planned": _from("cloud/some-pieces", stream=True, logprobs=True),
     "a stream in single bytes": _from("cloud/bytes-fault-split", stream=True),
 }

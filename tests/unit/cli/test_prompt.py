@@ -345,7 +345,7 @@ def test_convert_writes_another_format_and_names_what_it_has_no_place_for(cli: C
     assert "prompts/invoice.prompt:13: not converted: the option max_cost: 0.02\n" in done.err
     document = cli("prompt", "convert", "prompts/invoice.prompt", "--to", "poml", "--json").document
     assert document["text"] == done.out
-    assert {"line": 13, "what": "the wish max_cost: 0.02", "meaning": False} in document["lost"]
+    assert {"line": 13, "what": "the option max_cost: 0.02", "meaning": False} in document["lost"]
     cli("prompt", "convert", "prompts/invoice.prompt", "--to", "poml", "-o", "prompts/made.poml")
     assert (folder / "made.poml").read_text() == done.out
     assert cli("prompt", "lint", "prompts/made.poml").code == 0
@@ -355,7 +355,7 @@ def test_convert_writes_no_file_that_says_something_else_unless_told_to(cli: Cli
     asked = ("prompt", "convert", "prompts/report.prompt", "--to", "poml", "-o", "prompts/made.poml")
     done = cli(*asked)
     assert done.code == 2
-    assert "prompts/report.prompt:8: cannot say the same in POML: the wish private: report" in done.err
+    assert "prompts/report.prompt:8: cannot say the same in POML: the option private: report" in done.err
     assert not (folder / "made.poml").exists()
     assert cli(*asked[:-2]).out == ""
     assert cli(*asked, "--lossy").code == 0

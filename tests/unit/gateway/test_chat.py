@@ -179,7 +179,7 @@ def test_no_client_chooses_an_upstream_or_a_template(house: GatewayServer, host:
      ({"messages": [{"role": "user", "content": [{"type": "file", "file": {}}]}]}, "file_data"),
      ({"messages": [{"role": "user", "content": {}}]}, "must be an array"), ({"model": ""}, "names no model"),
      ({"stream": "false"}, "neither true nor false"), ({"parallel_tool_calls": 0}, "neither true nor false"),
-     ({"stream_options": True}, "no object"), ({"stop": 1.5}, "stop must be a string or an array")],
+     ({"stream_options": True}, "not an object"), ({"stop": 1.5}, "stop must be a string or an array")],
 )  # fmt: skip
 def test_a_body_that_is_no_call_is_said_to_be_none(house: GatewayServer, change: dict[str, object], word: str) -> None:
     tree = {"model": "auto", "messages": [{"role": "user", "content": "hi"}], **change}

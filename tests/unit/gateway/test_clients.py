@@ -207,7 +207,7 @@ def test_openai_embeds(working: openai.OpenAI, host: FakeHost) -> None:
     assert made.data[3].embedding == pytest.approx(plain.data[0].embedding, abs=1e-6)
     assert made.data[3].embedding != pytest.approx(made.data[4].embedding, abs=1e-6)
     assert made.usage.prompt_tokens == sum(attempt.input_tokens for attempt in host.attempts[:9])
-    with pytest.raises(openai.BadRequestError, match="none of OpenAI's names; send texts"):
+    with pytest.raises(openai.BadRequestError, match="not a name of OpenAI's; send texts"):
         working.embeddings.create(model="cloud/vectors", input=[[1, 2, 3]])
     before = len(host.attempts)
     with pytest.raises(openai.BadRequestError, match=r"input\[2\], input\[3\] holds no text"):

@@ -58,7 +58,7 @@ def test_a_value_that_stands_nowhere_is_in_a_header_and_a_note(house: GatewaySer
     assert found.headers["x-intermodal-unverified"] == "/total" and len(host.attempts) == 2
     about = found.json()["usage"]["intermodal"]
     assert about["evidence"] == [{"field": "/total", "status": "unverified"}]
-    assert any("total (1284.5) stands in none of the files" in note for note in about["notes"])
+    assert any("total (1284.5) occurs in none of the files" in note for note in about["notes"])
     streamed = sse(ask(house, stream=True, stream_options={"include_usage": True}).text)
     assert streamed.events[-1]["usage"]["intermodal"]["evidence"] == about["evidence"]
 

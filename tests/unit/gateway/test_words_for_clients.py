@@ -142,7 +142,7 @@ REFUSED: dict[str, dict[str, Any]] = {
         "model": "auto",
         "headers": {"x-intermodal-farthest": "machine", "x-intermodal-at-least": "small"},
     },
-    "whoever runs the server": {"model": "openai/gpt-4o"},
+    "the owner of the server": {"model": "openai/gpt-4o"},
     "context": {"content": "word " * 4000},
 }
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from intermodal.transport.response import Response
 
 MAX_PICTURES = 256 << 20  # bytes of a reply that holds pictures in base64
+_EVENTS_PER_TURN = 32  # of an answer that the loop handles at once
 _LAST_BYTES = 0.05  # seconds to wait for the end of the body after the end of the answer
 
 
@@ -160,7 +161,9 @@ async def _events(response: Response, decoder: ReplyDecoder, *, whole: bool) -> 
         response.document = decoder.begun and (whole or decoder.document)
         if any(map(is_output, found)):
             response.word()
-        for event in found:
+        for number, event in enumerate(found, 1):
+            if number % _EVENTS_PER_TURN == 0:  # a read may hold hundreds: other requests have their turn in between
+                await anyio.lowlevel.checkpoint()
             yield event
     if decoder.done:  # a reply read to its end gives its connection back for the next request
         with anyio.move_on_after(_LAST_BYTES):

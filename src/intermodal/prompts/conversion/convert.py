@@ -166,7 +166,7 @@ def _aside(file: PromptFile, target: TargetFormat, losses: Losses) -> None:
         for key, value in front_matter.options_of(file).items():
             said = ", ".join(map(str, value)) if isinstance(value, list) else str(value).lower()
             if key not in target.kept:
-                losses.say(file.lines.get("ext", 1), f"the wish {key}: {said}", meaning=key in _FORBIDDING)
+                losses.say(file.lines.get("ext", 1), f"the option {key}: {said}", meaning=key in _FORBIDDING)
 
 
 def _beside(file: PromptFile, made: PromptFile, target: TargetFormat) -> list[str]:

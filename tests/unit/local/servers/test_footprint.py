@@ -53,10 +53,10 @@ def test_a_newer_vllm_says_its_tokens_itself() -> None:
 def test_where_nothing_answers_that_is_said() -> None:
     with pytest.raises(Unreachable, match="no server answers there"):
         read_footprint("http://127.0.0.1:9")
-    with serving({"/": "<html>"}) as address, pytest.raises(Unreachable, match=r"no llama\.cpp, vLLM or Ollama"):
+    with serving({"/": "<html>"}) as address, pytest.raises(Unreachable, match=r"not a llama\.cpp, vLLM or Ollama"):
         read_footprint(address)
     another = {"/metrics": "up 1\n", "/v1/models": {"data": []}}
-    with serving(another) as address, pytest.raises(Unreachable, match=r"no llama\.cpp, vLLM or Ollama"):
+    with serving(another) as address, pytest.raises(Unreachable, match=r"not a llama\.cpp, vLLM or Ollama"):
         read_footprint(address)
 
 
@@ -108,7 +108,7 @@ def test_a_correction_says_what_program_took_it() -> None:
 
 def test_an_answer_that_is_nested_too_deep_is_no_answer() -> None:
     deep = {"/props": "[" * 200_000, "/api/ps": "[" * 200_000, "/metrics": "up 1\n"}
-    with serving(deep) as address, pytest.raises(Unreachable, match=r"no llama\.cpp, vLLM or Ollama"):
+    with serving(deep) as address, pytest.raises(Unreachable, match=r"not a llama\.cpp, vLLM or Ollama"):
         read_footprint(address)
 
 
