@@ -78,6 +78,11 @@ def report_problem(plugin: Plugin, what: str, todo: str = "") -> None:
         LOG.warning("%s", problem)
 
 
+def problem_of(plugin: Plugin) -> PluginProblem | None:
+    """Return why a plugin is not used, as far as that was found out; None where nothing is known against it."""
+    return _problems.get(plugin)
+
+
 def take_problems() -> tuple[PluginProblem, ...]:
     """Return the problems that were found since the last call, in order: each is told to the user once."""
     found = tuple(problem for plugin, problem in _problems.items() if plugin not in _told)

@@ -190,8 +190,18 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _fail(known or _unexpected(error), as_json)
     finally:
-        if "intermodal.plugin_registry" in sys.modules:
-            importlib.import_module("intermodal.cli.plugins").warn_of_plugins()
+        _warn_of_plugins()
+
+
+def _warn_of_plugins() -> None:
+    """Warn of each plugin that a verb found to be unusable and did not list. A verb may have looked for none."""
+    if "intermodal.plugin_registry" not in sys.modules:
+        return
+    from intermodal.plugin_registry import take_problems
+
+    for problem in take_problems():
+        with contextlib.suppress(OSError):
+            click.echo(f"warning: {one_line(str(problem))}", err=True)
 
 
 class _ReaderLeft(Exception):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import click
 
 from intermodal.content import Value
-from intermodal.hints import one_line
-from intermodal.plugin_registry import Plugin, PluginKind, PluginProblem, every_plugin, take_problems
+from intermodal.errors import NotInstalled
+from intermodal.plugin_registry import Plugin, PluginKind, every_plugin, problem_of, report_problem, take_problems
 
 EPILOG = """\b
 Examples
@@ -60,31 +60,31 @@ def plugins(as_json: bool) -> None:
     echo_table(("provides", "name", "package", "state"), rows)
 
 
-def warn_of_plugins() -> None:
-    """Warn of each plugin that a verb found to be unusable and did not list."""
-    for problem in take_problems():
-        with suppress(OSError):
-            click.echo(f"warning: {one_line(str(problem))}", err=True)
-
-
 def plugin_findings() -> tuple[PluginFinding, ...]:
     """Return what each installed plugin provides, after a check of it: no file or host is touched."""
     every = every_plugin()
     kinds: set[PluginKind] = {plugin.kind for plugin in every}
     for kind in kinds:
         _CHECKS[kind]()
-    for problem in take_problems():
-        _found[problem.plugin] = problem
-    return tuple(
-        PluginFinding(
-            kind=each.kind, name=each.name, package=each.distribution, version=each.version, place=each.value,
-            problem=_found[each].what if each in _found else "", todo=_found[each].todo if each in _found else "",
-        )
-        for each in every
+    take_problems()  # they are listed, so no warning follows
+    return tuple(map(_finding, every))
+
+
+def _finding(plugin: Plugin) -> PluginFinding:
+    problem = problem_of(plugin)
+    return PluginFinding(
+        kind=plugin.kind, name=plugin.name, package=plugin.distribution, version=plugin.version, place=plugin.value,
+        problem=problem.what if problem else "", todo=problem.todo if problem else "",
     )  # fmt: skip
 
 
-_found: dict[Plugin, PluginProblem] = {}  # a problem is told once, and may be asked for again
+@contextmanager
+def _reporting(plugin: Plugin) -> Iterator[None]:
+    """Report a plugin that turns out not to be usable, and go on to the next."""
+    try:
+        yield
+    except NotInstalled as error:
+        report_problem(plugin, error.what)
 
 
 def _check_hosts() -> None:
@@ -101,14 +101,10 @@ def _check_prompt_formats() -> None:
 
 def _check_protocols() -> None:
     from intermodal.catalog.plugin_rows import load_protocol, protocol_plugins
-    from intermodal.errors import NotInstalled
-    from intermodal.plugin_registry import report_problem
 
     for name, plugin in protocol_plugins().items():
-        try:
+        with _reporting(plugin):
             load_protocol(name)
-        except NotInstalled as error:
-            report_problem(plugin, error.what)
 
 
 def _check_runtimes() -> None:
@@ -118,7 +114,6 @@ def _check_runtimes() -> None:
     from intermodal.catalog.plugin_rows import runtime_plugins
     from intermodal.errors import IntermodalError
     from intermodal.local.embedded.runtimes import check_plugin_runtime
-    from intermodal.plugin_registry import report_problem
 
     for name, plugin in runtime_plugins().items():
         try:
@@ -131,32 +126,24 @@ def _check_converters() -> None:
     """Have the media worker import each, as it does for a file."""
     import anyio
 
-    from intermodal.errors import NotInstalled
     from intermodal.media.sniff import plugin_converters
     from intermodal.media.worker_client import MediaWorker
-    from intermodal.plugin_registry import report_problem
 
     async def check() -> None:
         async with MediaWorker() as worker:
             for ending, plugin in plugin_converters().items():
-                try:
+                with _reporting(plugin):
                     await worker.load_plugin(ending)
-                except NotInstalled as error:
-                    report_problem(plugin, error.what)
 
     anyio.run(check)
 
 
 def _check_outputs() -> None:
-    from intermodal.errors import NotInstalled
     from intermodal.plugin_outputs import output_format, output_plugins
-    from intermodal.plugin_registry import report_problem
 
     for name, plugin in output_plugins().items():
-        try:
+        with _reporting(plugin):
             output_format(name)
-        except NotInstalled as error:
-            report_problem(plugin, error.what)
 
 
 # Kind -> what reads all plugins of it, and reports those that cannot be used.
