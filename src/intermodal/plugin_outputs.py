@@ -10,10 +10,7 @@ from intermodal.answer_schema import check_schema
 from intermodal.errors import IntermodalError, OutputInvalid, SchemaInvalid
 from intermodal.events import Result
 from intermodal.plugin_registry import Plugin, installed_plugins, load_plugin, not_usable
-from intermodal.request import JsonOutput, Output
-
-# Names of outputs that the command line has.
-OUTPUT_NAMES = ("text", "json", "transcript", "embedding", "speech", "scores", "label", "image")
+from intermodal.request import OUTPUT_NAMES, JsonOutput, Output
 
 
 class PluginOutput:

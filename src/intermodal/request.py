@@ -124,6 +124,8 @@ class ImageOutput(Value, tag_field="kind", tag="image"):
 
 
 Output = TextOutput | JsonOutput | TranscriptOutput | EmbeddingOutput | SpeechOutput | ScoresOutput | ImageOutput
+# Their names on the command line, where a label is the best of the scores; an output of a plugin has another name.
+OUTPUT_NAMES = ("text", "json", "transcript", "embedding", "speech", "scores", "label", "image")
 
 
 def without_schema(text: str, output: Output) -> str:

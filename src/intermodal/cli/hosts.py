@@ -9,12 +9,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import click
 
 from intermodal.catalog.types import Host, Protocol
+from intermodal.cli.arguments.plugin_choice import PluginChoice
 from intermodal.content import KINDS, Kind, Value
 from intermodal.errors import CallError, CredentialsRefused, IntermodalError, Unreachable, UsageError
 
@@ -37,16 +38,13 @@ Examples
   intermodal hosts add claude --base-url http://127.0.0.1:8080/v1 --protocol anthropic
   intermodal hosts add proxy --base-url http://127.0.0.1:4000/v1 --zone internet --key-env PROXY_KEY
 """
-PROTOCOLS = ("openai", "openai-responses", "anthropic", "gemini", "ollama")  # as catalog.rows.HTTP
+PROTOCOLS = ("openai", "openai-responses", "anthropic", "gemini", "ollama")  # as catalog.host_rows.HTTP_PROTOCOLS
 
 
-class _ProtocolChoice(click.Choice[str]):
-    """The built-in protocols, and those of plugins, which are looked for when another name is given."""
+def _protocols_of_plugins() -> Iterable[str]:
+    from intermodal.catalog.plugin_rows import protocol_plugins
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        from intermodal.catalog.plugin_rows import http_protocols
-
-        return click.Choice(http_protocols()).convert(value, param, ctx)
+    return protocol_plugins()
 
 
 MOST_MODELS = 50  # of one host, when none are named
@@ -74,7 +72,7 @@ def list_hosts(as_json: bool) -> None:
 @click.option("--base-url", default="", metavar="URL", help="Address of the server, its version included (…/v1).")
 @click.option(
     "--protocol",
-    type=_ProtocolChoice(PROTOCOLS),
+    type=PluginChoice(PROTOCOLS, _protocols_of_plugins),
     default=None,
     help="The protocol it speaks; see docs/protocols.md.  [default: openai, which most servers speak]",
 )

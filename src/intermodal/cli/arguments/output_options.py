@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from intermodal.cli.arguments.plugin_choice import PluginChoice
 from intermodal.errors import OutputInvalid, SchemaInvalid, UsageError
 from intermodal.events import Drawn, Speech
 from intermodal.request import (
+    OUTPUT_NAMES,
     EmbeddingOutput,
     ImageOutput,
     JsonOutput,
@@ -36,23 +38,19 @@ SUFFIXES: Mapping[str, PictureFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg":
 
 _SIZE = re.compile(r"(\d{1,5})[x×](\d{1,5})", re.IGNORECASE)
 
-KINDS = ("text", "json", "transcript", "embedding", "speech", "scores", "label", "image")
+
+def _outputs_of_plugins() -> Iterable[str]:
+    from intermodal.plugin_outputs import output_plugins
+
+    return output_plugins()
 
 
-class OutputChoice(click.Choice[str]):
-    """The built-in outputs, and those of plugins, which are looked for when another name is given."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value in KINDS:
-            return str(value)
-        from intermodal.plugin_outputs import output_plugins
-
-        return click.Choice((*KINDS, *output_plugins())).convert(value, param, ctx)
+OUTPUT_CHOICE = PluginChoice(OUTPUT_NAMES, _outputs_of_plugins)
 
 
 def plugin_output(name: str | None) -> PluginOutput | None:
     """Return the output of a plugin of that name, None where no plugin has it. Raises NotInstalled."""
-    if not name or name in KINDS:
+    if not name or name in OUTPUT_NAMES:
         return None
     from intermodal.plugin_outputs import output_format, output_plugins
 

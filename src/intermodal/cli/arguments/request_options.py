@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from intermodal import content
-from intermodal.cli.arguments.output_options import FORMATS, KINDS, OutputChoice, output_of
+from intermodal.cli.arguments.output_options import FORMATS, OUTPUT_CHOICE, output_of
 from intermodal.cost_model.generated_image_tokens import QUALITIES
 from intermodal.errors import InputBroken, InputTooLarge, UsageError
 from intermodal.request import (
@@ -146,7 +146,7 @@ _SHARED = [
     click.option("--evidence", type=click.Choice(EVIDENCE), default=None,
                  help="If a value of a JSON answer occurs in none of the files: call once more and report the rest, "
                       "only report it, or do not look.  [default: retry]"),
-    click.option("--output", "output_kind", type=OutputChoice(KINDS), default=None,
+    click.option("--output", "output_kind", type=OUTPUT_CHOICE, default=None,
                  help="What comes out.  [default: text, or what another option implies]"),
     click.option("--format", "form", type=click.Choice(FORMATS), default=None,
                  help="Format of a transcript (text, json, srt, vtt), speech (wav, mp3), pictures (png, jpeg, webp)."),
