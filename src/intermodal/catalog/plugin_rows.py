@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -65,7 +64,6 @@ def missing_protocol(protocol: Protocol, model: Model) -> tuple[str, str] | None
     return None
 
 
-@cache
 def plugin_hosts(shipped: frozenset[str]) -> tuple[HostRow, ...]:
     """Return the host rows of plugins, each checked as rows of ``intermodal.toml`` are. ``shipped``: hosts whose names
     are taken, as are those of the snapshot.
