@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ from intermodal.media.office.conversion_types import (
     XLS,
     XLSX,
     ZIP,
+    ConvertedFile,
     converted_kinds,
 )
 from intermodal.media.sniff import plugin_converters, sniff
@@ -171,8 +173,17 @@ _CONVERTERS = {
 
 def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
     """Convert a document, a page or a mail; return ``ConvertedFile`` in builtins."""
+    converter = _converter(media_type, name)
+    with sandbox.memory_limit(_CONVERTING + 4 * len(data)):
+        made = converter(read_whole(data, name), name)
+    found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
+    return found
+
+
+def _converter(media_type: str, name: str) -> Callable[[bytes, str], ConvertedFile]:
+    """Import the function that converts files of this type, of a plugin or our own. Raises NotInstalled."""
     if media_type.startswith(PLUGIN_TYPE):
-        return _convert_by_plugin(data, name, media_type.removeprefix(PLUGIN_TYPE))
+        return _plugin_converter(media_type.removeprefix(PLUGIN_TYPE)).convert
     module, needed = _CONVERTERS[media_type]
     if not all(map(_installed, needed)):
         raise NotInstalled("what converts it is not installed", where=name, todo=f"run: {EXTRA_TODO}")
@@ -182,26 +193,18 @@ def convert(data: Data, name: str, media_type: str) -> dict[str, Any]:
         found: MediaProbeResult = image.probe(picture, sniff(picture, "")[1])
         return found
 
-    with sandbox.memory_limit(_CONVERTING + 4 * len(data)):
-        made = converter.convert(read_whole(data, name), name, sized)
-    found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
-    return found
+    return lambda data, name: converter.convert(data, name, sized)
 
 
 def load_plugin(ending: str) -> bool:
     """Import the plugin that converts files with this ending, to find out whether it can be. Raises NotInstalled."""
-    with sandbox.files_allowed():
-        plugin_converter.load_converter(ending)
+    _plugin_converter(ending)
     return True
 
 
-def _convert_by_plugin(data: Data, name: str, ending: str) -> dict[str, Any]:
+def _plugin_converter(ending: str) -> plugin_converter.PluginConverter:
     with sandbox.files_allowed():
-        converter = plugin_converter.load_converter(ending)
-    with sandbox.memory_limit(_CONVERTING + 4 * len(data)):
-        made = converter.convert(read_whole(data, name), name)
-    found: dict[str, Any] = msgspec.to_builtins(made.without_halves(), builtin_types=(bytes,))
-    return found
+        return plugin_converter.load_converter(ending)
 
 
 def fences() -> dict[str, bool]:
