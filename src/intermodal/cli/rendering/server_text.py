@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from intermodal.catalog.capability_lessons import CapabilityLesson
     from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer
+    from intermodal.catalog.host_rows import DiscoveryRules
     from intermodal.catalog.types import Endpoint
     from intermodal.client import AsyncClient
 
@@ -33,18 +34,20 @@ def title(server: DiscoveredServer) -> str:
 
 def passed_on_to(server: DiscoveredServer) -> str:
     """The host that what a server passes on belongs to."""
-    from intermodal.catalog.shipped_rows import shipped_rows
-
-    row = next((row for row in shipped_rows().hosts if row.id == server.kind), None)
-    return row.discovery.forwards if row is not None and row.discovery is not None else server.kind
+    rules = _rules(server)
+    return rules.forwards if rules is not None else server.kind
 
 
 def unusable(server: DiscoveredServer) -> str:
     """Why nothing is asked of a server of this kind, "" where it is used."""
+    rules = _rules(server)
+    return rules.unusable if rules is not None else ""
+
+
+def _rules(server: DiscoveredServer) -> DiscoveryRules | None:
     from intermodal.catalog.shipped_rows import shipped_rows
 
-    row = next((row for row in shipped_rows().hosts if row.id == server.kind), None)
-    return row.discovery.unusable if row is not None and row.discovery is not None else ""
+    return next((row.discovery for row in shipped_rows().hosts if row.id == server.kind), None)
 
 
 def model_words(model: DiscoveredModel) -> str:
