@@ -14,7 +14,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.catalog.discovered_servers import DiscoveredModel, DiscoveredServer, ModelReport, merge_reports
-from intermodal.catalog.host_rows import DiscoveryRules, HostRow, ListingRequest, ServerFingerprint
+from intermodal.catalog.host_rows import DiscoveryRules, HostRow, ListingRequest
 from intermodal.local.discovery.listing_readers import LOADED_MODEL_FORMS, READERS, values_at
 from intermodal.protocols.calls import EncodedRequest
 from intermodal.transport.addresses import HostAddress, port_is_open
@@ -113,15 +113,23 @@ class _Visit:
     async def _told_apart(self) -> str:
         signs = [(sign, kind) for kind, row in self._kinds.items() for sign in row.signs]
         for sign, kind in sorted(signs, key=lambda pair: pair[0].step):
-            if _holds(sign, await self._get(sign.path)) and await self._holds_also(sign):
+            if await self._holds(sign.path, sign.key, sign.says) and (
+                sign.also is None or await self._holds(*sign.also)
+            ):
                 return kind
         return ""
 
-    async def _holds_also(self, sign: ServerFingerprint) -> bool:
-        if sign.also is None:
-            return True
-        path, key, says = sign.also
-        return _holds(ServerFingerprint(step=sign.step, path=path, key=key, says=says), await self._get(path))
+    async def _holds(self, path: str, key: str, says: str) -> bool:
+        """Return whether a reply matches, as ``ServerFingerprint`` describes."""
+        import re
+
+        status, body = await self._get(path)
+        if status != 200:
+            return False
+        if not key:
+            return re.search(says, body[:4096].decode("utf-8", "replace")) is not None
+        found = values_at(_parsed(body), key)
+        return any(not says or (isinstance(each, str) and re.search(says, each)) for each in found)
 
     async def _get(self, path: str) -> tuple[int, bytes]:
         """Return status and body, (0, b"") without a reply. Every path is requested once."""
@@ -197,18 +205,6 @@ class _Visit:
             self._said.setdefault(number, []).extend(
                 each for each in heard if each.model or read.form in LOADED_MODEL_FORMS
             )
-
-
-def _holds(sign: ServerFingerprint, reply: tuple[int, bytes]) -> bool:
-    import re
-
-    status, body = reply
-    if status != 200:
-        return False
-    if not sign.key:
-        return re.search(sign.says, body[:4096].decode("utf-8", "replace")) is not None
-    found = values_at(_parsed(body), sign.key)
-    return any(not sign.says or (isinstance(each, str) and re.search(sign.says, each)) for each in found)
 
 
 def _parsed(body: bytes) -> Any:
