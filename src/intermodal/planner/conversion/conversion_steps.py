@@ -81,6 +81,8 @@ def finished_outcome(
     part: PartFacts, op: str, endpoint: Endpoint | None, parameters: StepParameters
 ) -> ConversionOutcome | None:
     """Return the outcome of this very step for this part, None if it is not done."""
+    if not part.outcomes:
+        return None
     name, params = endpoint.id if endpoint is not None else "", dict(parameters.pairs())
     for each in part.outcomes:
         if each.op == op and each.endpoint == name and dict(each.params) == params and not each.problem:
@@ -99,7 +101,7 @@ def known_tokens(done: ConversionOutcome) -> Quantity:
 
 def with_outcome(step: ConversionStep, part: PartFacts) -> ConversionStep:
     """Return the step as it is once done: nothing left to pay or to wait for."""
-    done = finished_outcome(part, step.op, step.endpoint, step.parameters) if part.outcomes else None
+    done = finished_outcome(part, step.op, step.endpoint, step.parameters)
     if done is None:
         return step
     return ConversionStep(
@@ -416,7 +418,7 @@ def frames(
         seconds=at_each(lambda level: frames_seconds(case.rates_of_media, level, length[level], megapixels)),
         reads=count,
     )
-    done = finished_outcome(part, "frames", None, parameters) if part.outcomes else None
+    done = finished_outcome(part, "frames", None, parameters)
     if done is None:
         return step
     made = float(done.pictures)
