@@ -88,7 +88,7 @@ class PluginPython:
         self._pip("uninstall", "--yes", name)
 
     def _pip(self, verb: str, *arguments: str) -> None:
-        command = [sys.executable, "-m", "pip", "--python", str(self.python), *PIP, verb, *arguments]
+        command = [str(self.python), "-m", "pip", *PIP, verb, *arguments]  # --python would start pip twice
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
