@@ -195,11 +195,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _warn_of_plugins() -> None:
     """Warn of each plugin that a verb found to be unusable and did not list. A verb may have looked for none."""
-    if "intermodal.plugin_registry" not in sys.modules:
-        return
-    from intermodal.plugin_registry import take_problems
-
-    for problem in take_problems():
+    registry = sys.modules.get("intermodal.plugin_registry")
+    for problem in registry.take_problems() if registry is not None else ():
         with contextlib.suppress(OSError):
             click.echo(f"warning: {one_line(str(problem))}", err=True)
 
@@ -256,18 +253,10 @@ def _sentence(error: click.ClickException) -> str:
 
 def _unexpected(error: BaseException) -> errors.IntermodalError:
     """Return the report of a bug in intermodal: its place, and no values, which may be anything."""
-    import traceback
-
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
-    place = ""
-    if ours:
-        _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
-        place = f" in {path} line {ours[-1].lineno}"
     todo = "please report it; INTERMODAL_DEBUG=1 shows the whole traceback"
-    return errors.IntermodalError(f"unexpected {type(error).__name__}{place}", todo=todo)
+    return errors.IntermodalError(f"unexpected {type(error).__name__} {errors.error_location(error)}", todo=todo)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:
