@@ -406,18 +406,3 @@ def by_code(code: str) -> type[IntermodalError]:
             return found
         waiting.extend(found.__subclasses__())
     return IntermodalError
-
-
-def error_location(error: BaseException) -> str:
-    """Return file and line of an error, inside the package if possible; never a value."""
-    import os
-    import traceback
-
-    while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = error.exceptions[0]
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
-    if not ours:
-        return "somewhere"
-    _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
-    return f"in {path} line {ours[-1].lineno}"

@@ -190,15 +190,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _fail(known or _unexpected(error), as_json)
     finally:
-        _warn_of_plugins()
-
-
-def _warn_of_plugins() -> None:
-    """Warn of each plugin that a verb found to be unusable and did not list. A verb may have looked for none."""
-    registry = sys.modules.get("intermodal.plugin_registry")
-    for problem in registry.take_problems() if registry is not None else ():
-        with contextlib.suppress(OSError):
-            click.echo(f"warning: {one_line(str(problem))}", err=True)
+        if "intermodal.plugin_registry" in sys.modules:
+            importlib.import_module("intermodal.cli.plugins").warn_of_plugins()
 
 
 class _ReaderLeft(Exception):
@@ -253,10 +246,18 @@ def _sentence(error: click.ClickException) -> str:
 
 def _unexpected(error: BaseException) -> errors.IntermodalError:
     """Return the report of a bug in intermodal: its place, and no values, which may be anything."""
+    import traceback
+
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
+    place = ""
+    if ours:
+        _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
+        place = f" in {path} line {ours[-1].lineno}"
     todo = "please report it; INTERMODAL_DEBUG=1 shows the whole traceback"
-    return errors.IntermodalError(f"unexpected {type(error).__name__} {errors.error_location(error)}", todo=todo)
+    return errors.IntermodalError(f"unexpected {type(error).__name__}{place}", todo=todo)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> errors.IntermodalError | None:

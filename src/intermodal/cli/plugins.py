@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
 from intermodal.content import Value
 from intermodal.errors import NotInstalled
+from intermodal.hints import one_line
 from intermodal.plugin_registry import Plugin, PluginKind, every_plugin, problem_of, report_problem, take_problems
 
 EPILOG = """\b
@@ -58,6 +59,13 @@ def plugins(as_json: bool) -> None:
         for each in found
     ]
     echo_table(("provides", "name", "package", "state"), rows)
+
+
+def warn_of_plugins() -> None:
+    """Warn of each plugin that a verb found to be unusable and did not list."""
+    for problem in take_problems():
+        with suppress(OSError):
+            click.echo(f"warning: {one_line(str(problem))}", err=True)
 
 
 def plugin_findings() -> tuple[PluginFinding, ...]:

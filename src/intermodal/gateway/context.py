@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from intermodal.errors import error_location
+from intermodal.gateway.failures import error_location
 from intermodal.gateway.metrics import Gauges, Metrics
 from intermodal.gateway.state.conversations import Conversations
 from intermodal.gateway.state.plan_cache import PlanCache

@@ -1,6 +1,9 @@
-"""Errors for a log that holds no content, by a stable code."""
+"""Errors for a log that holds no content: a stable code, and the place of an internal error."""
 
 from __future__ import annotations
+
+import os
+import traceback
 
 from intermodal.errors import IntermodalError
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -27,6 +30,18 @@ def interrupted(reply: ResponseWriter) -> RequestRefused:
 def shutting_down() -> RequestRefused:
     """Return the error for a request that arrives during shutdown."""
     return RequestRefused(_STOPPING, status=503, headers={"retry-after": "5"}, code="stopping")
+
+
+def error_location(error: BaseException) -> str:
+    """Return file and line of an error, inside the package if possible; never a value."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}intermodal{os.sep}" in frame.filename] or frames
+    if not ours:
+        return "somewhere"
+    _, _, path = ours[-1].filename.rpartition(f"intermodal{os.sep}")
+    return f"in {path} line {ours[-1].lineno}"
 
 
 def clear_tracebacks(error: BaseException) -> None:
