@@ -87,15 +87,11 @@ async def billed_run(
             asked.served.spent(bill.cost)
         return
     if given is None:
-        async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
-            found = await ledger.admit(asked.key, replace(claim_for_plan(plan), requests=0 if asked.counted else 1))
-            asked.counted = asked.counted or not isinstance(found, QuotaRefusal)
-        asked.response_headers |= rate_limit_headers(*ledger.rates(asked.key))
-        if isinstance(found, QuotaRefusal):
+        try:
+            given = allowance.given = await _admit(ledger, asked, claim_for_plan(plan))
+        except RequestRefused:
             await events.aclose()
-            raise quota_error(found)
-        given = allowance.given = found
-        asked.sent += 1
+            raise
     if tried is None:
         allowance.expose(0.0, taken=False)  # nothing was sent yet
     try:
@@ -124,18 +120,24 @@ async def free_call(
     if ledger is None:
         yield lambda tokens: None
         return
-    async with asked.admitting:
-        found = await ledger.admit(asked.key, claim)
+    given = await _admit(ledger, asked, claim)
+    took = [0]
+    try:
+        yield took.append
+    finally:
+        ledger.settle(given, cost=0.0, tokens=sum(took), unreported=0.0)
+
+
+async def _admit(ledger: QuotaManager, asked: GatewayRequest, claim: QuotaClaim) -> QuotaReservation:
+    """Reserve a claim for the key of a request, and tell the client its rates. Raises RequestRefused."""
+    async with asked.admitting:  # texts of one request are several runs at once, and one request of a rate
+        found = await ledger.admit(asked.key, replace(claim, requests=0 if asked.counted else 1))
         asked.counted = asked.counted or not isinstance(found, QuotaRefusal)
     asked.response_headers |= rate_limit_headers(*ledger.rates(asked.key))
     if isinstance(found, QuotaRefusal):
         raise quota_error(found)
     asked.sent += 1
-    took = [0]
-    try:
-        yield took.append
-    finally:
-        ledger.settle(found, cost=0.0, tokens=sum(took), unreported=0.0)
+    return found
 
 
 class RunSettlement(TypedDict):
