@@ -24,9 +24,9 @@ from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.requests.body_limits import decode_body
 from intermodal.gateway.requests.multipart import MultipartForm, parse_multipart
 from intermodal.gateway.requests.request_policy import (
-    FORBIDDEN_FIELDS,
     apply_overrides,
     body_fields,
+    check_field_allowed,
     check_model_allowed,
     policy_for_model,
     policy_overrides,
@@ -237,15 +237,13 @@ async def create_image_edits(context: GatewayContext, asked: GatewayRequest, rep
 
     The mask is transparent, or white, where the picture may change.
     """
-    kind = asked.head.headers.get("content-type", "")
-    form = await offload(len(asked.body) > LONG, parse_multipart, kind, asked.body)
-    _check_fields(form, EDITS_FIELDS)
+    form = await _form(asked, EDITS_FIELDS)
     call = wire.read_edit_form(dict(form.fields))
     given = [form.files["image"]] if "image" in form.files else []
     given += [file for name, file in form.listed if name == "image[]"]
     files = (*form.files, *(name for name, _ in form.listed))
     if not given:
-        sent = "as a file" if {"image", "image[]"} & {name for name, _ in form.fields} else "in the field image"
+        sent = "as a file" if {"image", "image[]"}.intersection(form.names) else "in the field image"
         raise RequestRefused(f"the form needs a picture {sent}", status=400)
     policy = policy_of(context, asked, call.model, {})
     parts = [Image(source=BytesSource(data=data, name=_plain(name))) for name, data in given]
@@ -254,7 +252,7 @@ async def create_image_edits(context: GatewayContext, asked: GatewayRequest, rep
             raise RequestRefused("a mask is of one picture, and the form has several", status=400, todo="send one")
         drawn = await context.client.media.mask(mask[1], name=_plain(mask[0]) or "mask")
         parts.append(Image(source=BytesSource(data=drawn.data, name="mask.png")))
-    ignored = unknown_fields((*(name for name, _ in form.fields), *files), EDITS_FIELDS)
+    ignored = unknown_fields((*form.names, *files), EDITS_FIELDS)
     await _draw(context, asked, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))
 
 
@@ -300,9 +298,8 @@ async def create_translation(context: GatewayContext, asked: GatewayRequest, rep
 async def _transcribe(
     context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, takes: frozenset[str], into: str = ""
 ) -> None:
-    kind = asked.head.headers.get("content-type", "")
-    form = await offload(len(asked.body) > LONG, parse_multipart, kind, asked.body)
-    _check(form)
+    form = await _form(asked, TRANSCRIPTION_FIELDS)
+    _check_transcription(form)
     wanted, model = form.field("response_format", "json"), form.field("model")
     if "file" not in form.files or not model:
         raise RequestRefused("the form needs the fields file and model", status=400)
@@ -315,7 +312,7 @@ async def _transcribe(
     name, data = form.files["file"]
     source = BytesSource(data=data, name=_plain(name))
     part: Part = File(source=source) if _is_film(data) else Audio(source=source)
-    ignored = unknown_fields((name for name, _ in form.fields), takes)
+    ignored = unknown_fields(form.names, takes)
     made = await _run(context, asked, _request((part,), TranscriptOutput(), policy), ignored)
     transcript = made.finished.transcript or Transcript()
     usage = {"type": "duration", "seconds": round(transcript.seconds), "intermodal": made.about}
@@ -323,15 +320,18 @@ async def _transcribe(
     await reply.send(200, body, {"content-type": kind, **made.head})
 
 
-def _check_fields(form: MultipartForm, known: frozenset[str]) -> None:
-    """Raise RequestRefused for a field that no request may set, or a known one that is sent twice."""
-    for name, count in Counter(name for name, _ in form.fields).items():
-        if name in FORBIDDEN_FIELDS:
-            raise RequestRefused(
-                f"a request may not set {name}", status=400, todo="the server's config says where calls go"
-            )
+async def _form(asked: GatewayRequest, known: frozenset[str]) -> MultipartForm:
+    """Return the form in a body.
+
+    Raises RequestRefused for a field that no request may set, or a known one that is sent twice.
+    """
+    kind = asked.head.headers.get("content-type", "")
+    form = await offload(len(asked.body) > LONG, parse_multipart, kind, asked.body)
+    for name, count in Counter(form.names).items():
+        check_field_allowed(name)
         if count > 1 and name in known and not name.endswith("[]"):
             raise RequestRefused(f"the form has {name} {count} times", status=400, todo="send it once")
+    return form
 
 
 def _plain(name: str) -> str:
@@ -339,9 +339,8 @@ def _plain(name: str) -> str:
     return name.rpartition("/")[2][:200]
 
 
-def _check(form: MultipartForm) -> None:
-    """Raise RequestRefused for a field that cannot be honoured, or that is sent twice."""
-    _check_fields(form, TRANSCRIPTION_FIELDS)
+def _check_transcription(form: MultipartForm) -> None:
+    """Raise RequestRefused for a value of a field that cannot be honoured."""
     if form.field("stream", "false").lower() not in ("false", ""):
         raise RequestRefused("stream: a transcript comes whole here", status=400, todo="leave stream out")
     if ("timestamp_granularities[]", "word") in form.fields:

@@ -24,6 +24,11 @@ class MultipartForm(NamedTuple):
     files: Mapping[str, tuple[str, bytes]]  # field -> name of the file, its bytes
     listed: tuple[tuple[str, tuple[str, bytes]], ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of ``fields`` in order, repeated ones included."""
+        return tuple(name for name, _ in self.fields)
+
     def field(self, name: str, default: str = "") -> str:
         """Return the last value of a field."""
         return next((value for key, value in reversed(self.fields) if key == name), default)

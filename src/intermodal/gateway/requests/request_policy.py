@@ -106,10 +106,7 @@ def _fields_of(asked: GatewayRequest, most: int, text: int) -> dict[str, msgspec
             f"the body has more than {MAX_FIELDS:,} fields", status=400, todo="send those that the API has"
         )
     for name in found:
-        if name in FORBIDDEN_FIELDS:
-            raise RequestRefused(
-                f"a request may not set {name}", status=400, todo="the server's config says where calls go"
-            )
+        check_field_allowed(name)
     if is_deeper(MAX_DEPTH, body.text):
         raise _too_deep()
     if body.lifted:
@@ -118,6 +115,14 @@ def _fields_of(asked: GatewayRequest, most: int, text: int) -> dict[str, msgspec
             for name, raw in found.items()
         }
     return found
+
+
+def check_field_allowed(name: str) -> None:
+    """Raise RequestRefused for a field that no request may set."""
+    if name in FORBIDDEN_FIELDS:
+        raise RequestRefused(
+            f"a request may not set {name}", status=400, todo="the server's config says where calls go"
+        )
 
 
 _CONVERSATION_FIELDS = frozenset({"messages", "input"})
