@@ -15,7 +15,7 @@ from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.gateway.quotas.quota_types import QuotaClaim
 from intermodal.gateway.requests.body_limits import decode_body
 from intermodal.gateway.requests.request_policy import body_fields
-from intermodal.gateway.response_metadata import ignored_header
+from intermodal.gateway.response_metadata import cost_headers, host_names, ignored_header
 from intermodal.protocols import rerank as wire
 from intermodal.telemetry.request_record import ModelCall
 
@@ -55,8 +55,7 @@ async def rerank(context: GatewayContext, asked: GatewayRequest, reply: Response
     found = [(each.index, each.score) for each in ranked.results]
     body = await offload(call.texts, wire.write_rerank, call, found, asked.served.id, ranked.tokens)
     head = {
-        "x-intermodal-route": endpoint.id, "x-intermodal-sends": "nothing", "x-intermodal-cost": "0",
-        "x-intermodal-attempts": "1", "x-intermodal-verdict": "no_language_model",
+        "x-intermodal-route": endpoint.id, "x-intermodal-sends": host_names(()), **cost_headers(0.0, 1),
+        "x-intermodal-verdict": "no_language_model", **ignored_header(unknown_fields(fields, RERANK_FIELDS)),
     }  # fmt: skip
-    ignored = ignored_header(unknown_fields(fields, RERANK_FIELDS))
-    await reply.send(200, body, {**JSON_HEADERS, **head, **ignored})
+    await reply.send(200, body, {**JSON_HEADERS, **head})

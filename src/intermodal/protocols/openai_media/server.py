@@ -187,7 +187,7 @@ def write_transcript(made: Transcript, form: str, usage: Mapping[str, Any]) -> t
 
 
 def read_model_name(tree: Mapping[str, Any]) -> str:
-    """Return the requested model for. Raises ValueError for what is no name, KeyError where there is none."""
+    """Return the name of the requested model. Raises ValueError for what is no name, KeyError where there is none."""
     if not isinstance(tree["model"], str):
         raise ValueError("model must be a string")
     return str(tree["model"])
