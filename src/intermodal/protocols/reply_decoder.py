@@ -8,14 +8,14 @@ ignored. The meaning of a protocol's events is in ``reply.py`` of its folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
 from intermodal import errors
-from intermodal.protocols.calls import Error, Finish, WireEvent, WireUsage
+from intermodal.protocols.calls import Error, Finish, TokenLogprobs, WireEvent, WireUsage
 from intermodal.protocols.errors import classification, web_pages
-from intermodal.protocols.framing.json_body import as_text, dumps, loads
+from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, loads
 from intermodal.protocols.framing.ndjson import NdjsonReader
 from intermodal.protocols.framing.sse import LineTooLong, SseEvent, SseReader
 from intermodal.protocols.framing.surrogates import EventSurrogateJoiner, join_all_surrogates, loads_with_surrogates
@@ -41,6 +41,21 @@ def tool_call_id(said: str) -> str:
 def arguments_as_json(said: Any) -> str:
     """Return a tool call's arguments as JSON text; some servers send an object where OpenAI has a string."""
     return dumps(said).decode() if isinstance(said, (Mapping, list)) else as_text(said)
+
+
+def read_logprobs(places: Any, *, rows: str = "top_logprobs", share: str = "logprob") -> Iterator[TokenLogprobs]:
+    """Yield the log-probabilities of each token that came with alternatives.
+
+    ``rows``, ``share``: what a protocol calls the alternatives and the number of each, if not as OpenAI.
+    """
+    for place in map(as_mapping, as_list(places)):
+        words = tuple(
+            (row["token"], float(row[share]))
+            for row in map(as_mapping, as_list(place.get(rows)))
+            if isinstance(row.get("token"), str) and isinstance(row.get(share), (int, float))
+        )
+        if words:
+            yield TokenLogprobs(words=words)
 
 
 class ReplyDecoder:

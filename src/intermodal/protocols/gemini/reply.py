@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from intermodal.protocols.calls import (
@@ -11,14 +11,13 @@ from intermodal.protocols.calls import (
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TokenLogprobs,
     ToolCallDelta,
     WireTextDelta,
     WireUsage,
 )
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
 from intermodal.protocols.gemini.thought_signatures import FIELD, OWN, signature_block
-from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, tool_call_id
+from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, read_logprobs, tool_call_id
 
 # Google's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -50,8 +49,8 @@ class GeminiDecoder(ReplyDecoder):
         candidate = as_mapping(candidates[0])
         for part in as_list(as_mapping(candidate.get("content")).get("parts")):
             self._read_part(as_mapping(part))
-        for found in _candidates(as_mapping(candidate.get("logprobsResult"))):
-            self._out.append(found)
+        places = as_mapping(candidate.get("logprobsResult")).get("topCandidates")
+        self._out += read_logprobs(places, rows="candidates", share="logProbability")
         reason = as_text(candidate.get("finishReason"))
         if reason in _BROKEN:
             self._fail("the model called a tool in a way that cannot be read")
@@ -134,14 +133,3 @@ def _modalities(usage: Mapping[str, Any], *names: str) -> tuple[tuple[str, int],
         if number is not None and modality:
             found[modality] = found.get(modality, 0) + number
     return tuple(found.items())
-
-
-def _candidates(result: Mapping[str, Any]) -> Iterator[TokenLogprobs]:
-    for place in as_list(result.get("topCandidates")):
-        words = tuple(
-            (row["token"], float(row["logProbability"]))
-            for row in map(as_mapping, as_list(as_mapping(place).get("candidates")))
-            if isinstance(row.get("token"), str) and isinstance(row.get("logProbability"), (int, float))
-        )
-        if words:
-            yield TokenLogprobs(words=words)

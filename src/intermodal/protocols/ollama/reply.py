@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from intermodal.protocols.calls import ReasoningDelta, TokenLogprobs, ToolCallDelta, WireTextDelta, WireUsage
+from intermodal.protocols.calls import ReasoningDelta, ToolCallDelta, WireTextDelta, WireUsage
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count, dumps
 from intermodal.protocols.framing.ndjson import NdjsonReader
-from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, tool_call_id
+from intermodal.protocols.reply_decoder import ReplyDecoder, map_reason, read_logprobs, tool_call_id
 
 # Ollama's words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {"stop": "stop", "length": "length", "": "stop"}
@@ -34,8 +34,7 @@ class OllamaDecoder(ReplyDecoder):
             self._out.append(WireTextDelta(text=text))
         for call in as_list(message.get("tool_calls")):
             self._read_call(as_mapping(call))
-        for found in _candidates(as_list(tree.get("logprobs"))):
-            self._out.append(found)
+        self._out += read_logprobs(tree.get("logprobs"))
         if tree.get("done") is not True:
             return
         self._usage = WireUsage(
@@ -65,14 +64,3 @@ def finish_reason(said: str, *, called: bool) -> str:
     """Return why an answer ended. Ollama says "stop" where tools are called."""
     reason = map_reason(FINISH_REASONS, said)
     return "tool_call" if called and reason == "stop" else reason
-
-
-def _candidates(places: Any) -> Iterator[TokenLogprobs]:
-    for place in map(as_mapping, places):
-        words = tuple(
-            (row["token"], float(row["logprob"]))
-            for row in map(as_mapping, as_list(place.get("top_logprobs")))
-            if isinstance(row.get("token"), str) and isinstance(row.get("logprob"), (int, float))
-        )
-        if words:
-            yield TokenLogprobs(words=words)

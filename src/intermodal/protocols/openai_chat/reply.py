@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from intermodal.protocols.calls import (
     ReasoningDelta,
     RefusalDelta,
     SpeechDelta,
-    TokenLogprobs,
     ToolCallDelta,
     WireTextDelta,
     WireUsage,
 )
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, as_token_count
-from intermodal.protocols.reply_decoder import ReplyDecoder, arguments_as_json, map_reason, tool_call_id
+from intermodal.protocols.reply_decoder import ReplyDecoder, arguments_as_json, map_reason, read_logprobs, tool_call_id
 
 # Hosts' words for why the answer ended -> OpenTelemetry GenAI's.
 FINISH_REASONS: Mapping[str, str] = {
@@ -76,8 +75,7 @@ class OpenAIChatDecoder(ReplyDecoder):
                 self._refused = True
                 self._out.append(RefusalDelta(text=text))
             self._read_tool_calls(delta.get("tool_calls"))
-        for candidates in _candidates(choice.get("logprobs")):
-            self._out.append(candidates)
+        self._out += read_logprobs(as_mapping(choice.get("logprobs")).get("content"))
         if self.done:
             return
         reason = choice.get("finish_reason")
@@ -205,22 +203,6 @@ def with_reasoning(given: int | None, made: int | None, thought: int | None, who
     if thought and made is not None and given is not None and whole == given + made + thought:
         return made + thought
     return made
-
-
-def _candidates(logprobs: Any) -> Iterator[TokenLogprobs]:
-    """Yield the log-probabilities of each token that came with alternatives."""
-    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    for place in content if isinstance(content, list) else ():
-        rows = place.get("top_logprobs") if isinstance(place, Mapping) else None
-        words = tuple(
-            (row["token"], float(row["logprob"]))
-            for row in (rows if isinstance(rows, list) else ())
-            if isinstance(row, Mapping)
-            and isinstance(row.get("token"), str)
-            and isinstance(row.get("logprob"), (int, float))
-        )
-        if words:
-            yield TokenLogprobs(words=words)
 
 
 def _thoughts(content: Any) -> list[str]:

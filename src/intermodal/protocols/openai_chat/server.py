@@ -297,7 +297,7 @@ def _delta(event: WireEvent) -> tuple[dict[str, Any], Any]:
     if isinstance(event, RefusalDelta):
         return {"refusal": event.text}, None
     if isinstance(event, TokenLogprobs):
-        return {}, {"content": [_candidates(event)]}
+        return {}, {"content": [write_logprobs(event)]}
     if isinstance(event, ToolCallDelta):
         head = {"id": event.id, "type": "function"} if event.id else {}
         name = {"name": event.name} if event.name else {}
@@ -320,7 +320,8 @@ def _audio(data: bytes, head: Mapping[str, Any]) -> dict[str, Any]:
     return {"id": name, "expires_at": head["created"], "data": b64encode(data).decode()}
 
 
-def _candidates(event: TokenLogprobs) -> dict[str, Any]:
+def write_logprobs(event: TokenLogprobs) -> dict[str, Any]:
+    """Return the log-probabilities of a token, the chosen one first, in OpenAI's format."""
     rows = [
         {"token": word, "bytes": list(word.encode("utf-8", "replace")), "logprob": share} for word, share in event.words
     ]
@@ -355,7 +356,7 @@ def encode_reply(
     if made.speech:
         spoken = _audio(made.speech, {"id": id, "created": created})
         message["audio"] = {**spoken, "transcript": made.text}
-    content = [_candidates(event) for event in told if isinstance(event, TokenLogprobs)]
+    content = [write_logprobs(event) for event in told if isinstance(event, TokenLogprobs)]
     choice = {"index": 0, "message": message, "finish_reason": _finish(made.finish, functions=functions)}
     reply = {
         "id": id, "object": "chat.completion", "created": created, "model": name,

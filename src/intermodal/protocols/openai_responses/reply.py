@@ -11,7 +11,6 @@ from intermodal.protocols.calls import (
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
-    TokenLogprobs,
     ToolCallDelta,
     WireTextDelta,
 )
@@ -24,6 +23,7 @@ from intermodal.protocols.reply_decoder import (
     ReplyDecoder,
     arguments_as_json,
     map_reason,
+    read_logprobs,
     tool_call_id,
 )
 
@@ -49,7 +49,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         place = as_token_count(tree.get("output_index")) or 0
         if kind == "response.output_text.delta":
             self._out.append(WireTextDelta(text=as_text(tree.get("delta"))))
-            self._read_logprobs(tree.get("logprobs"))
+            self._out += read_logprobs(tree.get("logprobs"))
         elif kind in _TEXT:
             self._refused = self._refused or kind == "response.refusal.delta"
             self._out.append(_TEXT[kind](text=as_text(tree.get("delta"))))
@@ -85,7 +85,7 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         for part in map(as_mapping, as_list(item.get("content"))):
             if part.get("type") == "output_text":
                 self._out.append(WireTextDelta(text=as_text(part.get("text"))))
-                self._read_logprobs(part.get("logprobs"))
+                self._out += read_logprobs(part.get("logprobs"))
             elif part.get("type") == "refusal":
                 self._refused = True
                 self._out.append(RefusalDelta(text=as_text(part.get("refusal"))))
@@ -105,16 +105,6 @@ class OpenAIResponsesDecoder(ReplyDecoder):
         """Read a whole reasoning item. Only an encrypted one can go back, as nothing is stored at the host."""
         if item.get("type") == "reasoning" and item.get("encrypted_content"):
             self._out.append(OpaqueBlock(wire=OWN, body=dumps(item).decode()))
-
-    def _read_logprobs(self, places: Any) -> None:
-        for place in map(as_mapping, as_list(places)):
-            words = tuple(
-                (row["token"], float(row["logprob"]))
-                for row in map(as_mapping, as_list(place.get("top_logprobs")))
-                if isinstance(row.get("token"), str) and isinstance(row.get("logprob"), (int, float))
-            )
-            if words:
-                self._out.append(TokenLogprobs(words=words))
 
     def _read_end(self, response: Mapping[str, Any]) -> None:
         if isinstance(usage := response.get("usage"), Mapping):

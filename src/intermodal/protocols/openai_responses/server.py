@@ -34,7 +34,7 @@ from intermodal.protocols.conversation import merge_neighbours
 from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps, loads
-from intermodal.protocols.openai_chat.server import sse_event, with_run_summary, write_error
+from intermodal.protocols.openai_chat.server import sse_event, with_run_summary, write_error, write_logprobs
 from intermodal.protocols.openai_responses.reply import OWN
 from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
@@ -276,8 +276,8 @@ class OpenAIResponsesStreamEncoder:
             yield self._grow("response.output_text.delta", "text", event.text, logprobs=[])
         elif isinstance(event, TokenLogprobs):
             yield from self._part("message", {"type": "output_text", "text": "", "annotations": [], "logprobs": []})
-            yield self._grow("response.output_text.delta", "text", "", logprobs=[_told(event)])
-            self._item["content"][-1]["logprobs"].append(_told(event))
+            yield self._grow("response.output_text.delta", "text", "", logprobs=[write_logprobs(event)])
+            self._item["content"][-1]["logprobs"].append(write_logprobs(event))
         elif isinstance(event, RefusalDelta):
             self._refused = True
             yield from self._part("message", {"type": "refusal", "refusal": ""})
@@ -454,10 +454,3 @@ def write_usage(usage: WireUsage) -> dict[str, Any]:
         "total_tokens": given + out,
     }
     return with_run_summary(tree, usage)
-
-
-def _told(event: TokenLogprobs) -> dict[str, Any]:
-    rows = [
-        {"token": word, "bytes": list(word.encode("utf-8", "replace")), "logprob": share} for word, share in event.words
-    ]
-    return {**rows[0], "top_logprobs": rows}
