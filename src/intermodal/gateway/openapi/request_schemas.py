@@ -209,12 +209,16 @@ _VARIABLES: Schema = {
 }
 _FILE: Schema = {"type": "string", "contentMediaType": "application/octet-stream"}
 _HEARD: dict[str, Schema] = {
-    "model": _COMMON["model"], "user": TEXT,
-    "file": {
-        "type": "string", "contentMediaType": "application/octet-stream", "description": "A recording, or a film.",
-    },
+    "model": _COMMON["model"], "user": TEXT, "file": {**_FILE, "description": "A recording, or a film."},
     "response_format": enum(*TRANSCRIPT_FORMATS), "timestamp_granularities[]": enum("segment"),
     "stream": enum("false"),
+}  # fmt: skip
+_DRAWN: Mapping[str, Schema] = {
+    "n": {"type": "integer", "minimum": 1, "maximum": 10},
+    "size": {"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"},
+    "quality": enum("", "auto", "standard", "hd", *get_args(Quality)),
+    "output_format": enum("", *get_args(PictureFormat)), "response_format": enum("b64_json"),
+    "steps": WHOLE, "guidance": {"type": "number"}, "sampler": enum("", *SAMPLERS), "negative_prompt": TEXT,
 }  # fmt: skip
 _PROMPT: Mapping[str, Schema] = {
     "prompt_id": {"type": ["string", "null"], "description": "A prompt file of the server's: GET /v1/prompts."},
@@ -282,24 +286,15 @@ FIELDS: Mapping[str, Mapping[str, Schema]] = {
         "response_format": or_null(enum("mp3", "wav")), "speed": {"enum": [1, None]}, "stream_format": enum("audio"),
     },
     "PicturesRequest": {
-        **_COMMON, "prompt": TEXT, "n": or_null({"type": "integer", "minimum": 1, "maximum": 10}),
-        "size": or_null({"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"}),
-        "quality": or_null(enum("", "auto", "standard", "hd", *get_args(Quality))),
-        "output_format": or_null(enum("", *get_args(PictureFormat))), "response_format": or_null(enum("b64_json")),
-        "steps": or_null(WHOLE), "guidance": _NUMBER, "sampler": or_null(enum("", *SAMPLERS)),
-        "negative_prompt": or_null(TEXT), "stream": {"enum": [False, None]},
+        **_COMMON, **{name: or_null(schema) for name, schema in _DRAWN.items()}, "prompt": TEXT,
+        "stream": {"enum": [False, None]},
     },
     "PictureEditsRequest": {
-        "model": _COMMON["model"], "user": _COMMON["user"], "prompt": TEXT,
+        **_DRAWN, "model": _COMMON["model"], "user": _COMMON["user"], "prompt": TEXT,
         "image": {**_FILE, "description": "A picture to start from; several are sent as `image[]`."},
         "image[]": list_of(_FILE),
         "mask": {**_FILE, "description": "Transparent, or white, where the one picture may change; as large as it."},
-        "n": {"type": "integer", "minimum": 1, "maximum": 10},
-        "size": {"type": "string", "pattern": "^(auto|[1-9][0-9]{0,4}x[1-9][0-9]{0,4})$"},
-        "quality": enum("", "auto", "standard", "hd", *get_args(Quality)),
-        "output_format": enum("", *get_args(PictureFormat)), "response_format": enum("b64_json"),
-        "seed": WHOLE, "steps": WHOLE, "guidance": {"type": "number"}, "strength": {"type": "number"},
-        "sampler": enum("", *SAMPLERS), "negative_prompt": TEXT, "stream": enum("false", ""),
+        "seed": WHOLE, "strength": {"type": "number"}, "stream": enum("false", ""),
     },
     "RerankRequest": {
         **_COMMON, "query": {"type": "string", "pattern": "\\S"}, "top_n": or_null({"type": "integer", "minimum": 1}),
