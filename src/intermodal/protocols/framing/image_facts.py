@@ -49,13 +49,13 @@ def image_in_data_url(
     return image_in_base64(media(url[1 + len(media_type) + len(mark) : -1]), media_type[5:])
 
 
-def image_in_base64(coded: memoryview, media_type: bytes) -> ImageFacts | None:
-    """The same of a picture whose base64 and media type came apart."""
+def image_in_base64(coded: memoryview, media_type: bytes | None = None) -> ImageFacts | None:
+    """The same of a picture whose base64 and media type came apart, or that came without a type."""
     if len(coded) % 4 or len(coded) < 64:
         return None
     try:
         found = _size(pybase64.b64decode(coded[:_LOOKED_AT], validate=True))
-        if found is None or found[0].encode() != media_type:
+        if found is None or media_type not in (None, found[0].encode()):
             return None
         if not pybase64.b64decode(coded[-_LAST:], validate=True).endswith(_ENDS[found[0]]):
             return None  # truncated, or with trailing data: the worker examines it

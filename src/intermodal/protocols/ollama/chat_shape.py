@@ -25,7 +25,6 @@ from intermodal.protocols.request_validation import require_list, require_text
 KEPT = ("messages",)
 _TAKEN = direct_fields("ollama")
 _NOT_ASKED = frozenset({"model", "messages", "stream"})
-_KINDS = (("iVBORw0KGgo", b"image/png"), ("/9j/", b"image/jpeg"))  # the first bytes of either, in base64
 
 
 def chat_of(body: ExtractedBody, owner: str, measure: TextMeasurer) -> ParsedChat | None:
@@ -39,7 +38,7 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
     given = read_turns(require_list(loads(bytes(fields["messages"])), "messages"), _coded)
 
     def seen(image: CodedImage) -> ImageFacts | None:
-        return _image(body, image.coded)
+        return image_in_base64(body.media(memoryview(image.coded.encode())))
 
     taken = turns.take(given, seen)
     if taken is None:
@@ -51,10 +50,3 @@ def _read(body: ExtractedBody, opened: Opened, turns: ConversationReader) -> Par
 
 def _coded(image: object) -> CodedImage:
     return CodedImage(coded=require_text(image, "an image"))
-
-
-def _image(body: ExtractedBody, coded: str) -> ImageFacts | None:
-    media = body.media(memoryview(coded.encode()))
-    begin = bytes(media[:16]).decode("ascii", "replace")
-    media_type = next((kind for first, kind in _KINDS if begin.startswith(first)), b"")
-    return image_in_base64(media, media_type) if media_type else None
