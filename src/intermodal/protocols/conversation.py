@@ -6,11 +6,12 @@ A reply's events are collected into an ``AssistantTurn``, which the next request
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 
+from intermodal.catalog.types import Host
 from intermodal.content import Opaque, Reasoning, Refusal, ToolCall, ToolResult, Value
 from intermodal.errors import OutputInvalid
 from intermodal.protocols.calls import (
@@ -24,6 +25,7 @@ from intermodal.protocols.calls import (
     SpeechDelta,
     ToolCallDelta,
     WireEvent,
+    WireImage,
     WireLink,
     WireMessage,
     WirePart,
@@ -122,8 +124,39 @@ def split_system(messages: tuple[WireMessage, ...]) -> tuple[str, tuple[WireMess
     return "\n\n".join(words), tuple(message for message in messages if message.role != "system")
 
 
-def check_part_roles(call: ChatCall, wire: str, where: str) -> None:
-    """Raise NotExpressible for a part in a message of a role where no protocol has a place for it."""
+def check_candidates(call: ChatCall, wire: str, host: Host, most: int) -> None:
+    """Raise NotExpressible for log-probabilities that a host does not return, or more than ``most`` of a token."""
+    if call.candidates and "no_logprobs" in host.quirks:
+        raise NotExpressible.of("the probabilities of words", wire, where=host.id, todo="ask a host that tells them")
+    if call.candidates > most:
+        raise NotExpressible.of(f"more than {most} candidates for a word", wire, where=host.id)
+
+
+def check_parts(
+    call: ChatCall, wire: str, host: Host, images: frozenset[str],
+    refused: Sequence[tuple[type[WirePart], str, str]] = (),
+) -> None:  # fmt: skip
+    """Raise NotExpressible for a part that a host does not take, or that no message of its role has a place for.
+
+    Args:
+        images: the media types of images that the protocol carries.
+        refused: kinds of part, each with the quirk of hosts that refuse it ("": all do), and what to do instead.
+    """
+    _check_roles(call, wire, host.id)
+    count = 0
+    for part in (part for message in call.messages for part in message.parts):
+        if isinstance(part, WireImage):
+            count += 1
+            if part.media_type not in images:
+                raise NotExpressible.of(f"an image of type {part.media_type}", wire, where=host.id)
+        for kind, quirk, todo in refused:
+            if isinstance(part, kind) and (not quirk or quirk in host.quirks):
+                raise NotExpressible.of(part_label(part), wire, where=host.id, todo=todo)
+    if host.max_images is not None and count > host.max_images:
+        raise NotExpressible.of(f"{count} images (at most {host.max_images})", wire, where=host.id, todo="send fewer")
+
+
+def _check_roles(call: ChatCall, wire: str, where: str) -> None:
     for message in call.messages:
         for part in message.parts:
             if isinstance(part, WireLink):

@@ -31,7 +31,7 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import (
-    check_part_roles,
+    check_parts,
     merge_neighbours,
     normalise_arguments,
     normalise_tools,
@@ -72,6 +72,13 @@ QUIRKS: Mapping[str, str] = {
     **request_fields.QUIRKS["anthropic"],
 }
 _JSON = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
+
+
+_REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
+    (WireAudio, "", "convert it first"),
+    (WireVideo, "", "convert it first"),
+    (WireDocument, "no_documents", "send its text, or pictures of its pages"),
+)
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
@@ -188,20 +195,7 @@ def _check(call: ChatCall, host: Host) -> None:
         raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
     if call.sampling.seed is not None:
         raise NotExpressible.of("a seed", WIRE, where=host.id, todo="leave the seed out")
-    check_part_roles(call, WIRE, host.id)
-    images = 0
-    for part in (part for message in call.messages for part in message.parts):
-        images += isinstance(part, WireImage)
-        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
-            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
-        if isinstance(part, (WireAudio, WireVideo)):
-            raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo="convert it first")
-        if isinstance(part, WireDocument) and "no_documents" in host.quirks:
-            raise NotExpressible.of(
-                part_label(part), WIRE, where=host.id, todo="send its text, or pictures of its pages"
-            )
-    if host.max_images is not None and images > host.max_images:
-        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+    check_parts(call, WIRE, host, IMAGE_TYPES, _REFUSED)
 
 
 def _messages(messages: tuple[WireMessage, ...]) -> Iterator[dict[str, Any]]:

@@ -29,7 +29,8 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import (
-    check_part_roles,
+    check_candidates,
+    check_parts,
     merge_neighbours,
     normalise_arguments,
     normalise_tools,
@@ -145,22 +146,12 @@ def _vouched(message: WireMessage) -> WireMessage:
 def _check(call: ChatCall, host: Host) -> None:
     if not isinstance(call.output, (TextOutput, JsonOutput)):
         raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
-    if call.candidates and "no_logprobs" in host.quirks:
-        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
-    if call.candidates > MAX_CANDIDATES:
-        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    check_candidates(call, WIRE, host, MAX_CANDIDATES)
     if call.tools and not call.parallel_tools and call.tool_choice != "none":
         raise NotExpressible.of("that tools be called one at a time", WIRE, where=host.id)
     if len(call.sampling.stop) > MAX_STOP:
         raise NotExpressible.of(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
-    check_part_roles(call, WIRE, host.id)
-    images = 0
-    for part in (part for message in call.messages for part in message.parts):
-        images += isinstance(part, WireImage)
-        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
-            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
-    if host.max_images is not None and images > host.max_images:
-        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+    check_parts(call, WIRE, host, IMAGE_TYPES)
 
 
 def _config(call: ChatCall) -> dict[str, Any]:

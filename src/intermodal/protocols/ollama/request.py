@@ -28,7 +28,8 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import (
-    check_part_roles,
+    check_candidates,
+    check_parts,
     is_plain,
     normalise_arguments,
     normalise_tools,
@@ -67,6 +68,13 @@ QUIRKS: Mapping[str, str] = {
     **request_fields.QUIRKS["ollama"],
 }
 HEADERS = (("content-type", "application/json"), ("accept", "application/x-ndjson, application/json"))
+
+
+_REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
+    (WireVideo, "", "convert it first"),
+    (WireDocument, "", "convert it first"),
+    (WireAudio, "no_audio", "transcribe it first"),
+)
 
 
 def encode_request(call: ChatCall, host: Host) -> EncodedRequest:
@@ -177,26 +185,12 @@ def _answer(parts: tuple[WirePart, ...], where: str) -> Iterator[WirePart]:
 def _check(call: ChatCall, host: Host) -> None:
     if not isinstance(call.output, (TextOutput, JsonOutput)):
         raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
-    if call.candidates and "no_logprobs" in host.quirks:
-        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
-    if call.candidates > MAX_CANDIDATES:
-        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    check_candidates(call, WIRE, host, MAX_CANDIDATES)
     if call.tools and call.tool_choice == "required":
         raise NotExpressible.of("that a tool must be called", WIRE, where=host.id, todo="leave it to the model")
     if call.tools and not call.parallel_tools and call.tool_choice != "none":
         raise NotExpressible.of("that tools be called one at a time", WIRE, where=host.id)
-    check_part_roles(call, WIRE, host.id)
-    images = 0
-    for part in (part for message in call.messages for part in message.parts):
-        images += isinstance(part, WireImage)
-        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
-            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
-        if isinstance(part, (WireVideo, WireDocument)):
-            raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo="convert it first")
-        if isinstance(part, WireAudio) and "no_audio" in host.quirks:
-            raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo="transcribe it first")
-    if host.max_images is not None and images > host.max_images:
-        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+    check_parts(call, WIRE, host, IMAGE_TYPES, _REFUSED)
 
 
 def _messages(messages: Iterable[WireMessage]) -> Iterator[dict[str, Any]]:

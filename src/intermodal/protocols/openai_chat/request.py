@@ -30,7 +30,8 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import (
-    check_part_roles,
+    check_candidates,
+    check_parts,
     normalise_tools,
     part_label,
     result_as_text,
@@ -207,27 +208,13 @@ def schema_name(name: str) -> str:
 def _check(call: ChatCall, host: Host) -> None:
     if not isinstance(call.output, (TextOutput, JsonOutput, SpeechOutput)):
         raise NotExpressible.of("an output that is neither text nor speech", WIRE, where=host.id)
-    if call.candidates and "no_logprobs" in host.quirks:
-        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
-    if call.candidates > MAX_CANDIDATES and "many_logprobs" not in host.quirks:
-        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    check_candidates(call, WIRE, host, call.candidates if "many_logprobs" in host.quirks else MAX_CANDIDATES)
     if len(call.sampling.stop) > MAX_STOP:
         raise NotExpressible.of(f"more than {MAX_STOP} stop words", WIRE, where=host.id, todo="give fewer")
-    check_part_roles(call, WIRE, host.id)
-    images = 0
-    for part in (part for message in call.messages for part in message.parts):
-        if isinstance(part, WireImage):
-            images += 1
-            if part.media_type not in IMAGE_TYPES:
-                raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
-        for kind, quirk, todo in _REFUSED:
-            if isinstance(part, kind) and quirk in host.quirks:
-                raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo=todo)
-    if host.max_images is not None and images > host.max_images:
-        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+    check_parts(call, WIRE, host, IMAGE_TYPES, _REFUSED)
 
 
-_REFUSED = (
+_REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
     (WireAudio, "no_audio", "transcribe it first"),
     (WireVideo, "no_video", "send frames of it"),
     (WireDocument, "no_documents", "send its text, or pictures of its pages"),

@@ -29,7 +29,8 @@ from intermodal.protocols.calls import (
     WireVideo,
 )
 from intermodal.protocols.conversation import (
-    check_part_roles,
+    check_candidates,
+    check_parts,
     is_plain,
     merge_neighbours,
     normalise_tools,
@@ -78,6 +79,7 @@ QUIRKS: Mapping[str, str] = {
 }
 HEADERS = (("content-type", "application/json"), ("accept", "text/event-stream, application/json"))
 _REFUSED: tuple[tuple[type[WirePart], str, str], ...] = (
+    (WireVideo, "", "send frames of it"),
     (WireAudio, "no_audio", "transcribe it first"),
     (WireDocument, "no_documents", "send its text, or pictures of its pages"),
 )
@@ -177,27 +179,12 @@ def _without_our_id(part: Opaque) -> Opaque:
 def _check(call: ChatCall, host: Host) -> None:
     if not isinstance(call.output, (TextOutput, JsonOutput)):
         raise NotExpressible.of("an output that is not text", WIRE, where=host.id)
-    if call.candidates and "no_logprobs" in host.quirks:
-        raise NotExpressible.of("the probabilities of words", WIRE, where=host.id, todo="ask a host that tells them")
-    if call.candidates > MAX_CANDIDATES:
-        raise NotExpressible.of(f"more than {MAX_CANDIDATES} candidates for a word", WIRE, where=host.id)
+    check_candidates(call, WIRE, host, MAX_CANDIDATES)
     if call.sampling.stop:
         raise NotExpressible.of("stop words", WIRE, where=host.id, todo="leave them out")
     if call.sampling.seed is not None:
         raise NotExpressible.of("a seed", WIRE, where=host.id, todo="leave the seed out")
-    check_part_roles(call, WIRE, host.id)
-    images = 0
-    for part in (part for message in call.messages for part in message.parts):
-        images += isinstance(part, WireImage)
-        if isinstance(part, WireImage) and part.media_type not in IMAGE_TYPES:
-            raise NotExpressible.of(f"an image of type {part.media_type}", WIRE, where=host.id)
-        if isinstance(part, WireVideo):
-            raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo="send frames of it")
-        for kind, quirk, todo in _REFUSED:
-            if isinstance(part, kind) and quirk in host.quirks:
-                raise NotExpressible.of(part_label(part), WIRE, where=host.id, todo=todo)
-    if host.max_images is not None and images > host.max_images:
-        raise NotExpressible.of(f"{images} images (at most {host.max_images})", WIRE, where=host.id, todo="send fewer")
+    check_parts(call, WIRE, host, IMAGE_TYPES, _REFUSED)
 
 
 def _items(message: WireMessage) -> Iterator[dict[str, Any]]:
