@@ -27,6 +27,7 @@ from intermodal.catalog.types import Host
 from intermodal.protocols.calls import ImageCall, NotExpressible
 from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.inline_media import parse_with_media
+from intermodal.protocols.reply_decoder import read_object
 
 _WISHES: Mapping[str, Callable[[ImageCall], bool]] = {
     SEED: lambda call: call.seed is not None,
@@ -68,13 +69,7 @@ def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collec
 
 def parse_reply(body: bytes, endpoint: str, headers: Mapping[str, str] | None) -> Mapping[str, Any]:
     """Return the reply as a JSON object. Raises CallError for an error inside it, StreamCut for half a reply."""
-    try:
-        tree, _ = parse_with_media(body)
-    except ValueError:
-        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
-    if not isinstance(tree, Mapping) or tree.get("error"):
-        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
-    return tree
+    return read_object(body, endpoint, headers, parse=lambda body: parse_with_media(body)[0])
 
 
 def raise_no_image(endpoint: str, said: str, *, refused: bool) -> NoReturn:

@@ -8,7 +8,7 @@ ignored. The meaning of a protocol's events is in ``reply.py`` of its folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +41,23 @@ def tool_call_id(said: str) -> str:
 def arguments_as_json(said: Any) -> str:
     """Return a tool call's arguments as JSON text; some servers send an object where OpenAI has a string."""
     return dumps(said).decode() if isinstance(said, (Mapping, list)) else as_text(said)
+
+
+def read_object(
+    body: bytes, endpoint: str, headers: Mapping[str, str] | None, *,
+    holds: Callable[[Mapping[str, Any]], bool] = lambda tree: True, parse: Callable[[bytes], Any] = loads,
+) -> Mapping[str, Any]:  # fmt: skip
+    """Return a 2xx reply that is one JSON object.
+
+    Raises CallError for an error inside it, or where it does not hold what was asked for; StreamCut for half a reply.
+    """
+    try:
+        tree = parse(body)
+    except ValueError:
+        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
+    if not isinstance(tree, Mapping) or tree.get("error") or not holds(tree):
+        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    return tree
 
 
 def read_logprobs(places: Any, *, rows: str = "top_logprobs", share: str = "logprob") -> Iterator[TokenLogprobs]:

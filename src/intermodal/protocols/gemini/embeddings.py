@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.protocols.calls import (
     EmbeddingCall,
@@ -24,10 +23,10 @@ from intermodal.protocols.calls import (
     WireImage,
     WireMedia,
 )
-from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, loads, segments, valid_utf8
+from intermodal.protocols.framing.json_body import Base64, as_list, as_mapping, segments, valid_utf8
 from intermodal.protocols.gemini.reply import read_usage
 from intermodal.protocols.openai_media.embeddings import check_vectors
+from intermodal.protocols.reply_decoder import read_object
 
 WIRE = "Gemini embedContent"
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg"})
@@ -69,14 +68,8 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
 
     Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
     """
-    try:
-        tree = loads(body)
-    except ValueError:
-        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
-    rows = _rows(tree) if isinstance(tree, Mapping) and not tree.get("error") else []
-    if not rows:
-        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
-    vectors = check_vectors([as_mapping(row).get("values") for row in rows], endpoint, texts)
+    tree = read_object(body, endpoint, headers, holds=lambda tree: bool(_rows(tree)))
+    vectors = check_vectors([as_mapping(row).get("values") for row in _rows(tree)], endpoint, texts)
     return Embeddings(vectors=vectors, usage=read_usage(as_mapping(tree.get("usageMetadata"))))
 
 

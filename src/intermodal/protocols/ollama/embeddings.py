@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.protocols.calls import EmbeddingCall, Embeddings, EncodedRequest, WireUsage
-from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import as_token_count, dumps, loads, valid_utf8
+from intermodal.protocols.framing.json_body import as_token_count, dumps, valid_utf8
 from intermodal.protocols.openai_media.embeddings import check_vectors, require_texts
+from intermodal.protocols.reply_decoder import read_object
 
 WIRE = "Ollama embeddings"
 PATH = "/api/embed"
@@ -30,11 +29,6 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
 
     Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
     """
-    try:
-        tree = loads(body)
-    except ValueError:
-        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
-    if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("embeddings"), list):
-        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    tree = read_object(body, endpoint, headers, holds=lambda tree: isinstance(tree.get("embeddings"), list))
     usage = WireUsage(input_tokens=as_token_count(tree.get("prompt_eval_count")), output_tokens=0)
     return Embeddings(vectors=check_vectors(tree["embeddings"], endpoint, texts), usage=usage)

@@ -11,9 +11,9 @@ from typing import Any
 from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.protocols.calls import EmbeddingCall, Embeddings, EncodedRequest, NotExpressible, WireUsage
-from intermodal.protocols.errors import classification
-from intermodal.protocols.framing.json_body import dumps, loads, valid_utf8
+from intermodal.protocols.framing.json_body import dumps, valid_utf8
 from intermodal.protocols.openai_chat.reply import read_usage
+from intermodal.protocols.reply_decoder import read_object
 
 WIRE = "OpenAI embeddings"
 PATH = "/embeddings"
@@ -34,12 +34,7 @@ def decode_reply(body: bytes, endpoint: str, *, texts: int = 1, headers: Mapping
 
     Raises CallError for an error inside it or unusable vectors, StreamCut for half a reply.
     """
-    try:
-        tree = loads(body)
-    except ValueError:
-        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
-    if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("data"), list):
-        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    tree = read_object(body, endpoint, headers, holds=lambda tree: isinstance(tree.get("data"), list))
     rows = [row for row in tree["data"] if isinstance(row, Mapping)]
     rows.sort(key=lambda row: row["index"] if isinstance(row.get("index"), int) else 0)
     vectors = check_vectors([row.get("embedding") for row in rows], endpoint, texts)

@@ -12,15 +12,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from intermodal import errors
 from intermodal.catalog.types import AUDIO_TRANSLATIONS, Host
 from intermodal.content import Segment, Transcript
 from intermodal.languages import code_of
 from intermodal.protocols.calls import EncodedRequest, NotExpressible, Transcription, TranscriptionCall, WireUsage
-from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import valid_utf8
 from intermodal.protocols.framing.surrogates import loads_joined
 from intermodal.protocols.openai_chat.reply import read_usage
+from intermodal.protocols.reply_decoder import read_object
 
 WIRE = "OpenAI transcription"
 PATH = "/audio/transcriptions"
@@ -78,13 +77,10 @@ def decode_reply(
 
     Raises CallError for an error inside it, StreamCut for half a reply.
     """
-    try:
-        tree = loads_joined(body)
-    except ValueError:
-        raise errors.StreamCut("the reply is not whole JSON", where=endpoint, todo="ask again") from None
-    if not isinstance(tree, Mapping) or tree.get("error") or not isinstance(tree.get("text"), str):
-        # vLLM has answered an error with a 200 here.
-        raise classification.classify(200, headers or {}, tree if isinstance(tree, Mapping) else {}, endpoint)
+    # vLLM has answered an error with a 200 here.
+    tree = read_object(
+        body, endpoint, headers, holds=lambda tree: isinstance(tree.get("text"), str), parse=loads_joined
+    )
     usage = tree.get("usage")
     seconds = _seconds(tree.get("duration"))
     rows = tree.get("segments")
