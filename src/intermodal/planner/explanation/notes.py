@@ -117,18 +117,15 @@ def _channels(case: PlanningCase, candidate: Candidate) -> list[str]:
 def _film_notes(case: PlanningCase, chosen: Route) -> list[str]:
     found: list[str] = []
     for bundle, option in zip(case.bundles, chosen.assignment.options, strict=True):
+        if option.name != "watch":
+            continue
         for part, conversion in zip(bundle.parts, option.conversions, strict=True):
             given = [step.parameters for step in conversion.steps]
-            used = {each.track for each in given if isinstance(each, ExtractSubtitles)}
             for each in given:
-                if (
-                    isinstance(each, SampleFrames)
-                    and option.name == "watch"
-                    and each.by_scene
-                    and each.most is not None
-                ):
+                if isinstance(each, SampleFrames) and each.by_scene and each.most is not None:
                     found += scene_notes(part, each.most)
-            if part.subtitles and option.name == "watch":
+            if part.subtitles:
+                used = {each.track for each in given if isinstance(each, ExtractSubtitles)}
                 found += subtitle_notes(part, case.policy.language, used)
     return found
 
