@@ -36,7 +36,7 @@ from intermodal.hints import hint
 from intermodal.languages import checked_language
 from intermodal.plans.cpu_schedule import DECODER_USE, core_use
 from intermodal.plans.plan import Candidate
-from intermodal.plans.references import PartRef, input_references, input_steps
+from intermodal.plans.references import PartRef, input_references, input_steps, takes_step
 from intermodal.plans.step import Call, Check, Step, Transform
 from intermodal.plans.step_parameters import ReadText, TranscribeSpeech
 from intermodal.store.recognition_quality import remember_hearing, remember_reading
@@ -381,7 +381,7 @@ class RouteRun:
         import anyio.to_thread
 
         planned = (*self._candidate.steps, *self._candidate.checks)
-        checks = tuple(each for each in planned if isinstance(each, Check) and step.id in input_steps(each))
+        checks = tuple(each for each in planned if isinstance(each, Check) and takes_step(each, step.id))
         # Counting the tokens of a long document takes a tenth of a second.
         judged = await anyio.to_thread.run_sync(replan.judge, step, product, checks, self.state)
         self.state.finished[step.id] = judged.finished

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from intermodal.plans import explain_lines, numbers
 from intermodal.plans.plan import Candidate, NativeInput, Plan, Send
-from intermodal.plans.references import PartRef, input_references, input_steps
+from intermodal.plans.references import PartRef, input_references, takes_step
 from intermodal.plans.rejections import fold_rejections
 from intermodal.plans.step import SPEED_BASIS, Call, Step, Transform
 from intermodal.plans.step_parameters import GenerateAnswer, JsonDelivery
@@ -185,7 +185,7 @@ def _what(step: Step, candidate: Candidate) -> str:
         return f"{step.title} -> {numbers.tokens(_tokens_of_text(step))}"
     if isinstance(step, Transform) and step.op in _TAKEN_AS:
         kinds = _TAKEN_AS[step.op]
-        reaches = step.id in input_steps(candidate.answering)
+        reaches = takes_step(candidate.answering, step.id)
         shown = next(
             (t for t in candidate.takes if t.part == step.part and t.kind in kinds and reaches and t.count == 1), None
         )

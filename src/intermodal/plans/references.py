@@ -59,6 +59,14 @@ def input_steps(step: Step) -> tuple[str, ...]:
     return tuple(each.id for each in input_references(step) if isinstance(each, StepRef))
 
 
+def takes_step(step: Step, id: str) -> bool:
+    """Return whether a step takes the result of the step with this id.
+
+    Nothing is parsed: a check may take the results of 1,000 conversions, and each of these asks.
+    """
+    return str(StepRef(id)) in step.inputs
+
+
 def takes_part(step: Step) -> bool:
     """Return whether a step takes a part of the request as it came."""
     return any(isinstance(each, PartRef) for each in input_references(step))

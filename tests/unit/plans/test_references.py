@@ -10,7 +10,15 @@ from tests.unit.plans import example_plans
 
 from intermodal.errors import PlanStale
 from intermodal.planner_inputs.approval import check_steps
-from intermodal.plans.references import PartRef, Reference, StepRef, input_steps, parse_reference, takes_part
+from intermodal.plans.references import (
+    PartRef,
+    Reference,
+    StepRef,
+    input_steps,
+    parse_reference,
+    takes_part,
+    takes_step,
+)
 
 
 @given(st.one_of(st.integers(0, 10**6).map(PartRef), st.text(min_size=1).map(StepRef)))
@@ -23,6 +31,7 @@ def test_a_step_says_which_steps_and_parts_it_takes() -> None:
     assert last.inputs == ("part:0", "step:t1", "step:r1", "step:s1", "step:r2", "part:2")
     assert input_steps(last) == ("t1", "r1", "s1", "r2")
     assert takes_part(last)
+    assert takes_step(last, "r2") and not takes_step(last, "0") and not takes_step(last, "t2")
 
 
 @pytest.mark.parametrize("text", ["", "part:", "part:x", "part:-1", "step:", "call:1", "0"])
