@@ -85,7 +85,7 @@ def report_failure(error: BaseException, served: RequestRecord) -> dict[str, str
     return {**plan, "x-intermodal-route": route, **cost_headers(cost, attempts)}
 
 
-def unverified_header(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
+def _unverified_header(evidence: Iterable[FieldEvidence]) -> dict[str, str]:
     """Return the header that names values of a JSON answer found in no file; empty if there are none."""
     fields = [each.field or "/" for each in evidence if each.status == "unverified"]
     return {"x-intermodal-unverified": _short(fields)} if fields else {}
@@ -137,6 +137,14 @@ class RunMetadata:
     def text(self) -> str:
         """The text of the answer so far."""
         return "".join(self._text)
+
+    def headers(self, finished: Finished, ignored: Iterable[str]) -> dict[str, str]:
+        """Return the headers of an answer that comes whole."""
+        return {
+            **plan_headers(self._plan, route=finished.endpoint, ignored=ignored, now=self.now),
+            **cost_headers(finished.cost, self.attempts),
+            **_unverified_header(finished.evidence),
+        }
 
     def about(self, finished: Finished) -> dict[str, Any]:
         """Return the metadata object beside the usage. ``cost`` in USD, None if unknown; ``seconds`` of

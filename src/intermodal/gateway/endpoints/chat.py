@@ -24,6 +24,7 @@ from intermodal.events import (
 )
 from intermodal.gateway import response_metadata
 from intermodal.gateway.client_apis import OPENAI_CHAT, ClientApi
+from intermodal.gateway.endpoints.models import JSON_HEADERS
 from intermodal.gateway.failures import error_code, interrupted
 from intermodal.gateway.http1 import stream_keepalive
 from intermodal.gateway.http1.http_types import GatewayRequest
@@ -208,26 +209,18 @@ async def _whole(
     metadata = job.run_metadata()
     run = RunEventEncoder(metadata.about)
     events: list[WireEvent] = []
-    more: dict[str, str] = {}
+    finished: Finished | None = None
     async with run_plan(context, job.prepared, job.plan, asked, after=job.after) as happening:
         async for event in job.typed(happening):
             metadata.feed(event)
             if isinstance(event, Finished):
                 await remember_turn(context, job.request, metadata, event, asked.owner)
-                more = final_headers(metadata, event)
+                finished = event
             events += run.feed(event)
+    assert finished is not None
     long = len(events) > MANY or any(len(getattr(event, "text", "")) > LONG for event in events)
     status, body = await offload(long, dialect.encode, events, job.call.model, **job.writes)
-    head = response_metadata.plan_headers(job.plan, route=more.pop("route", ""), ignored=job.ignored, now=metadata.now)
-    await reply.send(status, body, {"content-type": "application/json", **head, **more})
-
-
-def final_headers(metadata: response_metadata.RunMetadata, event: Finished) -> dict[str, str]:
-    """Return the headers that are known at the end, and ``route``."""
-    return {
-        "route": event.endpoint, **response_metadata.cost_headers(event.cost, metadata.attempts),
-            **response_metadata.unverified_header(event.evidence),
-    }  # fmt: skip
+    await reply.send(status, body, {**JSON_HEADERS, **metadata.headers(finished, job.ignored)})
 
 
 class ChatStream:

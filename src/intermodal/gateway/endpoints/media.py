@@ -17,7 +17,6 @@ from intermodal.content import Audio, BytesSource, File, Image, Part, Text, Tran
 from intermodal.events import Finished, StepFinished
 from intermodal.gateway import response_metadata
 from intermodal.gateway.endpoints import token_ids
-from intermodal.gateway.endpoints.chat import final_headers
 from intermodal.gateway.endpoints.models import JSON_HEADERS
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -94,9 +93,8 @@ async def _run(
             elif isinstance(event, Finished):
                 finished = event
     assert finished is not None
-    more = final_headers(metadata, finished)
-    head = response_metadata.plan_headers(plan, route=more.pop("route"), ignored=ignored, now=metadata.now)
-    return RunResult(finished, (took[0], took[1]), metadata.about(finished), {**head, **more})
+    head = metadata.headers(finished, ignored)
+    return RunResult(finished, (took[0], took[1]), metadata.about(finished), head)
 
 
 def _request(parts: tuple[Part, ...], output: Output, policy: Policy, sampling: Sampling | None = None) -> Request:
