@@ -385,6 +385,7 @@ def messages() -> Mapping[str, Case]:
     return {
         "plain": case(good),
         "live": case(stream, body=LIVE),
+        "atonce": case(good, body=LIVE),
         "near": case(stream, zone="machine", body=LIVE),
         "nearloops": case(live(MESSAGES, [PATTERN] * 60), zone="machine", body=LIVE),
         "nearcut": case(good, QUESTION * 200, zone="machine", others=other),

@@ -130,7 +130,7 @@ class AnthropicStream(StreamedResponse):
         if piece is None or not piece.finish:
             self._fail(self._cut(NO_ANSWER))
             return
-        self._note(piece)
+        self._note_whole(piece)
         if self.refused:
             self._succeed()
             return

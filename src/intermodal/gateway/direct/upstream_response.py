@@ -164,6 +164,11 @@ class UpstreamResponse(AnswerState):
         if self.finish and self.refusal:
             self.finish = "content_filter"
 
+    def _note_whole(self, piece: ReplyChunk) -> None:
+        """Note a reply that came in one piece, with split characters joined."""
+        self._note(piece)
+        self.text.append(join_surrogates(piece.text) if piece.halved else piece.text)
+
     def _classified(self, body: bytes) -> errors.CallError:
         secrets = (self._secret,)
         return classification.classify(self._status, self._headers, body, self._endpoint, secrets=secrets, now=time())
@@ -239,8 +244,7 @@ class BufferedResponse(UpstreamResponse):
         if exceeds_limit(piece.text + piece.beside, self.limit):
             piece = self._bounded(piece)
         self.first_at = monotonic()
-        self._note(piece)
-        self.text.append(join_surrogates(piece.text) if piece.halved else piece.text)
+        self._note_whole(piece)
         if piece.usage is not None:
             self.counted = piece.counted
         self.items += self._reader.items(self.raw)
