@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -46,7 +45,6 @@ FAILURES: Mapping[str, tuple[Phase | Literal[""], str]] = {
 }
 
 UNREADABLE = "sent a reply that cannot be read as HTTP"
-_ENDED = re.compile(r"disconnected|closed connection")  # a RemoteProtocolError of httpcore or h11 that is an end
 
 
 class NoCertificates(OSError):

@@ -229,7 +229,7 @@ class ConnectionPool:
 
 def with_one_length(reply: bytes) -> bytes:
     """Return a reply that states the same length several times, with it stated once: RFC 9110 (8.6) permits that, and
-    llhttp refuses it. None for any other, and for one whose head is incomplete.
+    llhttp refuses it; empty for any other, and for one whose head is incomplete.
     """
     head, end, rest = reply.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")

@@ -178,11 +178,6 @@ def decide(
     return RetryDecision(kind="reroute", reason=reason)
 
 
-def may_resend(error: errors.IntermodalError, attempt: int) -> bool:
-    """Return whether the error's class allows another attempt at the same endpoint."""
-    return attempt <= _resends(error, *_classes(error), None)
-
-
 def _resends(error: errors.IntermodalError, retry: errors.Retry, billing: errors.Billing, most: int | None) -> int:
     if billing == "billed" or (isinstance(error, errors.CallError) and error.resendable is False):
         return 0

@@ -229,7 +229,7 @@ def _unreadable_error(run: RouteRun, step: Call, parts: tuple[PartFacts, ...]) -
 
 
 def _is_refusal(done: FinishedCall, speaker: CommitGate) -> bool:
-    """Raise a refusal without an answer as an error with the model's reason; no other endpoint is tried."""
+    """Return whether the model refused without an answer: an error with its reason, and no other endpoint is tried."""
     made = done.made
     return not speaker.committed and is_refusal(made.finish_reason, made.text, called=made.called)
 

@@ -67,8 +67,6 @@ _WISHES = 1 << 10  # bytes of wishes that are remembered
 _A_SHAPE, _A_PART, _A_PLAN = 1 << 10, 256, 8 << 10  # estimated bytes of a shape, each part, and a plan
 _READ = 6  # bytes in memory per byte of JSON
 _OF_ITEMS = (b'"role"', b'"call_id"')
-_JSON = "application/json"
-_STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 
 
 class _Known(NamedTuple):
