@@ -69,9 +69,8 @@ class OpenAIResponsesStream(TranscodedStream):
         self._kept: list[bytes] = []  # all of the response, until something is shown
         self._started: Mapping[str, msgspec.Raw] = {}
         self._items: dict[int, OutputItem] = {}  # those that were begun, by their places
-        self._parts: set[tuple[int, int]] = set()
         self._done: dict[int, bytes] = {}
-        self._texts: dict[tuple[int, int], list[str]] = {}  # the text of each part
+        self._parts: dict[tuple[int, int], list[str]] = {}  # the text of each part that was begun
         self._made: dict[int, list[str]] = {}  # thoughts, or arguments, of each item of these
         self._number = 0
         self._closing = b""  # the events that end an answer which is stopped midway
@@ -147,14 +146,14 @@ class OpenAIResponsesStream(TranscodedStream):
         self.output_seen = self.output_seen or bool(found.delta and not found.delta.isspace())
         self._number = max(self._number, found.sequence_number)
         if kind == "response.output_text.delta":
-            if (place, found.content_index) not in self._parts or not found.logprobs:
+            part = self._parts.get((place, found.content_index))
+            if part is None or not found.logprobs:
                 return None
-            before = len(self.text)
-            self.say(found.delta)
-            self._texts.setdefault((place, found.content_index), []).extend(self.text[before:])
-            if found.delta.strip():
+            ends = self.say(found.delta)
+            part.append(self.allowed[0] if self.overran else found.delta)
+            if self.first_at is None and found.delta.strip():
                 self._seen()
-            return self._stop()
+            return self._stop() if ends else ""
         elif kind in _BEGINS:
             self._started = split_object(found.response)
             return "" if reply_of(found.response).plain else None
@@ -169,17 +168,16 @@ class OpenAIResponsesStream(TranscodedStream):
         elif kind == "response.content_part.added":
             if self._id_of(place) != found.item_id:
                 return None
-            self._parts.add((place, found.content_index))
+            self._parts.setdefault((place, found.content_index), [])
         elif kind == "response.refusal.delta":
             self.refusal.append(found.delta)
         elif kind in _FAILS or not self._started:
             return None
         elif kind.startswith(_BESIDE) and found.delta:
-            before = len(self.beside)
-            self.say("", found.delta)
-            self._made.setdefault(place, []).extend(self.beside[before:])
+            ends = self.say("", found.delta)
+            self._made.setdefault(place, []).append(self.allowed[1] if self.overran else found.delta)
             self._seen()
-            return self._stop()
+            return self._stop() if ends else ""
         return ""
 
     def _seen(self) -> None:
@@ -222,8 +220,6 @@ class OpenAIResponsesStream(TranscodedStream):
 
     def _stop(self) -> End:
         """End an answer that is not to go on; what it said so far is all of it."""
-        if not self.stopped:
-            return ""
         if self.stopped == "blanks":
             self._fail(self.blanks_error())
             return ""
@@ -242,7 +238,7 @@ class OpenAIResponsesStream(TranscodedStream):
                 continue
             name, parts = first.id, []
             for at, number in sorted(part for part in self._parts if part[0] == place):
-                text = "".join(self._texts.get((at, number), ()))
+                text = "".join(self._parts[at, number])
                 inside = {"item_id": name, "output_index": place, "content_index": number}
                 part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
                 yield self._typed("response.output_text.done", {**inside, "text": text, "logprobs": []})

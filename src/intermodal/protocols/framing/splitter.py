@@ -87,5 +87,8 @@ def event_data(event: bytes) -> bytes:
 
     Its lines are joined by a tab, which JSON takes where it takes the end of a line, so that it can be sent in one.
     """
+    name, _, data = event.partition(b"\n")  # as nearly all that have a name
+    if data.startswith(b"data:") and b"\n" not in data and not name.startswith(b"data:"):
+        return data[5:].strip()
     lines = [line[5:].lstrip(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\t".join(lines).strip()
