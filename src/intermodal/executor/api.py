@@ -25,7 +25,6 @@ from intermodal.executor.attempt.answer_state import (
     AnswerState,
     answer_notes,
     deadline_missed,
-    exceeds_limit,
     is_output,
     refusal_error,
     stop_note,
@@ -45,7 +44,7 @@ from intermodal.executor.preparation.request_size import counting_rules
 __all__ = [
     "MAX_REPLY", "AnswerState", "AttemptAccount", "AttemptEnding", "EndpointHealth", "PriorAttempt",
     "context_lesson", "count_answer_tokens", "counting_rules", "deadline_missed", "detect_truncated_prompt",
-    "answer_notes", "exceeds_limit", "is_free", "is_output", "json_answer", "picture_types", "refusal_error", "repeats",
+    "answer_notes", "is_free", "is_output", "json_answer", "picture_types", "refusal_error", "repeats",
     "reported_usage", "reservation", "settle", "stop_note", "stops_loops", "trailing_timeout", "upper_bound",
     "usage_is_complete",
 ]  # fmt: skip

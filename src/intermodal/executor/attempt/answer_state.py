@@ -76,11 +76,6 @@ def most_words(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass").translate(None, _INSIDE)) + len(text) // 64 + 2
 
 
-def exceeds_limit(text: str, limit: int | None) -> bool:
-    """Return whether a whole answer may have more tokens than were allowed, so that it has to be counted."""
-    return len(text) > free_room(limit) and most_words(text) > _most(limit)
-
-
 def _most(limit: int | None) -> float:
     return math.inf if limit is None else limit + max(16, limit // 8)
 
@@ -236,14 +231,13 @@ class AnswerState:
         stopped: why nothing more of it is wanted. allowed: words and reasoning of the last piece that still are.
     """
 
-    # What most answers never change stands here, so that an answer costs little to begin.
+    # What most answers never change stands here, so that an answer costs little to begin. What each piece is asked for
+    # is set on the instance, where it is found sooner.
     usage: WireUsage | None = None
     finish = ""
     first_at: float | None = None
     worded = False
-    stopped: Stop = ""
     allowed = ("", "")
-    _guard: LoopGuard | None = None
     _meter: TokenLimiter | None = None
     _begun = False  # more than blanks came
     _blanks = 0
@@ -257,16 +251,12 @@ class AnswerState:
         self.beside: list[str] = []
         self.refusal: list[str] = []
         self.calls: dict[int, tuple[str, str]] = {}
-        self._endpoint = endpoint
-        self.bound(limit, guarded=guarded, streamed=streamed)
-
-    def bound(self, limit: int | None, *, guarded: bool = False, streamed: bool = True) -> None:
-        """Set what it may take, before any of it came."""
         self.limit = limit
+        self.stopped: Stop = ""
+        self._endpoint = endpoint
         self._streamed = streamed
         self._room = free_room(limit)
-        if guarded and streamed:
-            self._guard = LoopGuard()
+        self._guard = LoopGuard() if guarded and streamed else None
 
     def restart(self) -> None:
         """Forget what came: all of it is told anew, and none of it was shown."""
@@ -275,7 +265,8 @@ class AnswerState:
         self.first_at, self.worded, self.stopped = None, False, ""
         self._begun, self._blanks, self._at_most, self._meter = False, 0, 0, None
         self._checked = self._checked_beside = self._metered = self._metered_beside = 0
-        self.bound(self.limit, guarded=self._guard is not None, streamed=self._streamed)
+        self._room = free_room(self.limit)
+        self._guard = None if self._guard is None else LoopGuard()
 
     @property
     def overran(self) -> bool:
@@ -323,7 +314,11 @@ class AnswerState:
                 self.worded = True
             if self._guard is not None and not self.stopped and self._guard.looped(words):
                 self.stopped = "loop"
-        return bool(self.stopped)
+        return self.stopped != ""
+
+    def may_exceed(self, answer: str) -> bool:
+        """Return whether a whole answer may have more tokens than were allowed, so that it has to be counted."""
+        return len(answer) > self._room and most_words(answer) > _most(self.limit)
 
     def _exceeds(self, words: str, beside: str) -> bool:
         """Bound the words of what came since the last look; count them where that does not settle it."""

@@ -115,9 +115,7 @@ class DirectAttempt:
         self._started = time.time()
         self._ids = new_ids(self._started)
         self._account: AttemptAccount
-        self._exchange: UpstreamResponse = BufferedResponse(
-            compiled.endpoint.id, compiled.target.secret, compiled.adapter
-        )
+        self._exchange: UpstreamResponse  # from when it listens until it is forgotten
         self._connection: HostConnection | None = None
         self._given: QuotaReservation | None = None
         self._shortened: ShortenedCall | None = None
@@ -298,10 +296,12 @@ class DirectAttempt:
                 self._loop.call_soon(over, self._asked, self._reply, None)
 
     def _listen(self) -> None:
-        """For a stream: from now on its silence is measured."""
+        """Prepare for the reply. The silence of a stream is measured from now on."""
         compiled = self._compiled
         if not self._chat.stream:
-            self._exchange.bound(self._limit, streamed=False)
+            self._exchange = BufferedResponse(
+                compiled.endpoint.id, compiled.target.secret, compiled.adapter, self._limit
+            )
             return
         guarded = stops_loops(compiled.endpoint, by_schema=compiled.schema is not None)
         teller = StreamContext(
@@ -378,7 +378,7 @@ class DirectAttempt:
                 self._late.cancel()
             if isinstance(self._verdict, asyncio.Future):
                 self._verdict.cancel()
-            del self._exchange
+            vars(self).pop("_exchange", None)
 
     async def _admitted(self) -> QuotaReservation | None:
         ledger, key = self._context.ledger, self._asked.key

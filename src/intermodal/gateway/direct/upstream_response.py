@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from intermodal import errors
 from intermodal.content import Refusal
-from intermodal.executor.api import MAX_REPLY, AnswerState, exceeds_limit, trailing_timeout
+from intermodal.executor.api import MAX_REPLY, AnswerState, trailing_timeout
 from intermodal.gateway.client_apis import ReplyEncoder
 from intermodal.gateway.http1.response_writer import ResponseWriter
 from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
@@ -76,8 +76,11 @@ class UpstreamResponse(AnswerState):
     output_seen = False
     judging = False  # the answer is complete and its check still runs
 
-    def __init__(self, endpoint: str, secret: str, reader: ReplyReader) -> None:
-        super().__init__(endpoint)
+    def __init__(
+        self, endpoint: str, secret: str, reader: ReplyReader, limit: int | None, *, guarded: bool = False,
+        streamed: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(endpoint, limit=limit, guarded=guarded, streamed=streamed)
         self.over = False
         self.error: errors.IntermodalError | None = None
         self.items: list[Mapping[str, Any]] = []  # that clients may name later
@@ -241,7 +244,7 @@ class BufferedResponse(UpstreamResponse):
                 return
             self.raw = self._reader.whole(events)
             piece = piece_of(events, self.raw)
-        if exceeds_limit(piece.text + piece.beside, self.limit):
+        if self.may_exceed(piece.text + piece.beside):
             piece = self._bounded(piece)
         self.first_at = monotonic()
         self._note_whole(piece)
@@ -310,14 +313,13 @@ class StreamedResponse(UpstreamResponse):
     def __init__(
         self, endpoint: str, secret: str, reader: ReplyReader, loop: asyncio.AbstractEventLoop, teller: StreamContext
     ) -> None:
-        super().__init__(endpoint, secret, reader)
+        super().__init__(endpoint, secret, reader, teller.limit, guarded=teller.guarded, streamed=True)
         self._loop = loop
         self.connection: HostConnection | None = None
         self.begun = False
         self._teller = teller
         self._reply = teller.reply
         self._model = teller.model
-        self.bound(teller.limit, guarded=teller.guarded)
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
         self._encoder: ReplyEncoder | None = None  # for replies in an unusual form
         self._first = b""  # what came before it is known what it is
