@@ -120,23 +120,17 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     ]) if said.tool_calls else ()  # fmt: skip
     if calls and choice.message is not None and not all(name for _, name, _ in calls):  # its calls get ids
         return None
-    text = said.content or ""
-    seen = bool(calls or text.strip() or said.reasoning_content or said.reasoning)
+    text, refusal, thoughts = said.content or "", said.refusal or "", _thoughts(said)
+    functions = [call.function for call in said.tool_calls if call.function] if said.tool_calls else ()
+    visible = text.strip() or thoughts
+    seen = bool(calls or visible)
+    # Whether it has any content (``executor/attempt/answer_state.py: is_output``).
+    alive = bool(visible.strip() or refusal.strip() or any(each.name or each.arguments for each in functions))
     finish = map_finish_reason(reason) if reason else ""
     indexes = tuple([each.index or 0 for each in reply.choices])
-    alive = _alive(said, text)
     model = bytes(reply.model)
-    given = [call.function.arguments or "" for call in said.tool_calls or () if call.function]
-    beside = "".join([_thoughts(said), *given])
-    refusal = said.refusal or ""
+    beside = "".join([thoughts, *[each.arguments or "" for each in functions]]) if functions else thoughts
     return ReplyChunk(text, seen, refusal, finish, usage, counted, model, calls, False, alive, indexes, beside)
-
-
-def _alive(said: _ChatMessage, text: str) -> bool:
-    """Return whether it has any content (``executor/attempt/answer_state.py: says``)."""
-    thought = _thoughts(said)
-    called = any(call.function and (call.function.name or call.function.arguments) for call in said.tool_calls or ())
-    return bool(called or text.strip() or thought.strip() or (said.refusal or "").strip())
 
 
 def _thoughts(said: _ChatMessage) -> str:
