@@ -16,13 +16,13 @@ from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST, ThinkingReq
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.rates import effort_key, reasoning_figure
 from intermodal.errors import BudgetExceeded, IntermodalError, StoreError
-from intermodal.executor.attempt.accounting import AttemptEnding, ClosedState, upper_bound
+from intermodal.executor.attempt.accounting import AttemptEnding, upper_bound
 from intermodal.executor.preparation.conversion_metrics import range_of
 from intermodal.hints import hint
 from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call
 from intermodal.quantity import Quantity
-from intermodal.store.rows import FILM_SOUND, AttemptOutcome, Reservation, Work
+from intermodal.store.rows import FILM_SOUND, Reservation, Work
 
 if TYPE_CHECKING:
     from intermodal.store.database import Store
@@ -237,30 +237,28 @@ class AttemptEntry:
 
     async def close(self, ending: AttemptEnding) -> None:
         """Close the row. Where the cost is unknown, the reserved amount counts."""
-        await self._close(ending.charge.state, ending.outcome, ending.counts)
-
-    def drop(self) -> None:
-        """Release the reservation without a row: nothing was sent."""
-        self._forget(0.0, taken=False)
-
-    async def _close(self, state: ClosedState, outcome: AttemptOutcome, cost: float | None) -> None:
+        state = ending.charge.state
         write = {"settled": self._store.settle, "estimated": self._store.estimate, "void": self._store.void}[state]
         try:
             if self._writing is not None or self._later is not None:
                 await self.written()
             if not self._open:
                 return
-            self._forget(cost, taken=state != "void")
+            self._forget(ending.counts, taken=state != "void")
             # Where it ended before anything was to be sent, its row has yet to be written.
             reserve = None if self._key else self._reserving()
             await write_in_group_commit(
-                self._store, lambda: write(reserve() if reserve is not None else self._key, outcome)
+                self._store, lambda: write(reserve() if reserve is not None else self._key, ending.outcome)
             )
         except StoreError:
             # The answer is not withheld: an open row counts at its upper bound, and a free one as nothing. Any other
             # attempt without a row was never sent.
             if not self._key and not self._free:
                 raise
+
+    def drop(self) -> None:
+        """Release the reservation without a row: nothing was sent."""
+        self._forget(0.0, taken=False)
 
     def _forget(self, cost: float | None, *, taken: bool) -> None:
         """Release the reservation; ``cost`` was spent, None where it is unknown."""
