@@ -1,4 +1,4 @@
-"""The events of a run. A ``Result`` is a fold over them; there is no other route to get one."""
+"""The events of a run. A ``Result`` is a fold over them; there is no other source of one."""
 
 from __future__ import annotations
 

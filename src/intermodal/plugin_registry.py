@@ -142,7 +142,7 @@ def _plugins_of(distribution: Distribution, name: str) -> Iterator[Plugin]:
 
 
 def _folders_with_plugins(paths: tuple[str, ...]) -> Iterator[str]:
-    """Return the metadata folders on the path whose entry points mention a group of ours."""
+    """Yield the metadata folders on the path whose entry points mention a group of ours."""
     for path in paths:
         try:
             entries = os.scandir(path or ".")

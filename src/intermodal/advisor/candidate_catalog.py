@@ -247,7 +247,7 @@ def open_models(models: Snapshot) -> tuple[Model, ...]:
 
 
 def _open_rows(models: Snapshot) -> Iterator[SnapshotRow]:
-    """Return open models that several hosts serve: those without a host are hardly in demand."""
+    """Yield open models that several hosts serve: those without a host are hardly in demand."""
     served: dict[str, set[str]] = {}
     for row in models.rows:
         if "open" in row.can and row.status != "deprecated" and not row.name.endswith(FREE_TIER) and row.tasks:

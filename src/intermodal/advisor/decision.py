@@ -383,7 +383,7 @@ def _speed_sources(question: AdviceQuestion) -> str:
     )
     if all(gpu.bandwidth for gpu in question.hardware.machine.gpus):
         return f"from bandwidth and compute of the cards, within the ranges that measurements have; {ears}"
-    return f"the speed of those cards is not published, so the ranges are wide; {ears}"
+    return f"the speed of those cards is unknown, so the ranges are wide; {ears}"
 
 
 def _terms(question: AdviceQuestion, endpoint: Endpoint) -> str:

@@ -109,7 +109,7 @@ def _path(picture: drawing.Drawing, advice: Advice, top: float) -> None:
 
 
 def _fork(picture: drawing.Drawing, fork: DecisionFork, top: float) -> None:
-    """Return a question, its answer on the path, the reason beside it, and where the other answer would have led."""
+    """Draw a question, its answer on the path, the reason beside it, and where the other answer would have led."""
     picture.rect((MARGIN, top, CARD, STEP), "card card-line", radius=7)
     lines = drawing.wrapped(fork.question, 12, CARD - 2 * PAD, 2)
     for place, line in enumerate(lines):
@@ -329,7 +329,7 @@ class VolumeChart:
             picture.circle(x, self._at_y(mark.cost), 5, "answering here-line line-only")
 
     def _ends(self, lines: Sequence[HostedCost], machines: MachineCost | None, last: float) -> None:
-        """Return the label of each line, at its end, pushed apart where they would overlap."""
+        """Label each line at its end, pushed apart where they would overlap."""
         words = [(self._at_y(min(line.usd.mid * last, self._y.high)), line.name, line.ink) for line in lines]
         if machines is not None:
             cost = own_cost(machines.owned, last, machines.capacity)

@@ -77,7 +77,7 @@ def _drawing(report: FitReport | VllmReport, machine: str, said: str, high: floa
 
 
 def _bar(drawing: Drawing, report: FitReport, check: CapacityCheck, top: float) -> None:
-    """Return the demand beside the free memory, on one axis."""
+    """Draw the demand beside the free memory, on one axis."""
     words = f"{check.where}: {gib(check.needed)} of {check.room / GIB:.1f} GiB"
     _stacked(drawing, words, in_place(report, check), check.room, check.verdict, top, check.needed.high)
 
@@ -86,7 +86,7 @@ def _stacked(
     drawing: Drawing, title: str, parts: Sequence[tuple[str, float]], free: float, verdict_: Verdict, top: float,
     needed: float = 0.0,
 ) -> None:  # fmt: skip
-    """Return parts one after the other, with their names below, and a line where the free memory ends."""
+    """Draw parts one after the other, with their names below, and a line where the free memory ends."""
     room = WIDE - 2 * LEFT
     most = max(free, needed, sum(amount for _, amount in parts)) or 1.0
     left, legend = LEFT, LEFT

@@ -167,7 +167,7 @@ def about_snapshot(header: SnapshotHeader, today: date) -> DoctorFinding:
 
 
 def _about_folders(env: Mapping[str, str]) -> Iterator[DoctorFinding]:
-    """Return the folders of intermodal; docs/privacy.md describes their contents."""
+    """Yield the folders of intermodal; docs/privacy.md describes their contents."""
     from intermodal.config import cache_dir, config_path, data_dir, state_dir
 
     yield DoctorFinding(area="folder", name="config", state="ok", what=f"{config_path(env).parent}: intermodal.toml")
@@ -309,7 +309,7 @@ def _about_scripts() -> DoctorFinding:
 
 
 def _about_weights(machine: Machine) -> Iterator[DoctorFinding]:
-    """Return missing default weights and all present ones, with a note on those too large for the memory."""
+    """Yield missing default weights and all present ones, with a note on those too large for the memory."""
     from intermodal.cli.pull import DEFAULTS, contexts_of, memory_needs, weights_store
     from intermodal.cli.rendering.tables import held, memory
     from intermodal.local.servers.context_reduction import measured_memory
@@ -426,7 +426,7 @@ async def _ask(row: HostRow, key: str) -> DoctorFinding:
 
 
 def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -> Iterator[DoctorFinding]:
-    """Return the servers that were found, and their models."""
+    """Yield the servers that were found, and their models."""
     from intermodal.cli.rendering.server_text import MOST, model_words, passed_on_to, title, unusable
 
     if not client.known.wanted:
@@ -462,7 +462,7 @@ def _about_servers(servers: tuple[DiscoveredServer, ...], client: AsyncClient) -
 
 
 def _about_started_servers() -> Iterator[DoctorFinding]:
-    """Return one finding a server: its address and models, or why it does not answer."""
+    """Yield one finding a server: its address and models, or why it does not answer."""
     from intermodal.cli.rendering.tables import held
     from intermodal.cli.up import resident_of
     from intermodal.local.servers.lifecycle import all_servers
@@ -490,7 +490,7 @@ def _about_started_servers() -> Iterator[DoctorFinding]:
 
 
 def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFinding]:
-    """Return the inputs that endpoints were found to accept and refuse, as far as still valid."""
+    """Yield the inputs that endpoints were found to accept and refuse, as far as still valid."""
     from intermodal.cli.rendering.server_text import lesson_words, lessons_of
 
     for lesson in lessons_of(catalog.endpoints, client):
@@ -498,7 +498,7 @@ def _about_lessons(client: AsyncClient, catalog: Catalog) -> Iterator[DoctorFind
 
 
 def _about_store(client: AsyncClient) -> Iterator[DoctorFinding]:
-    """Return whether runs can be recorded (if not, each would be refused before anything is sent), and the store's
+    """Yield whether runs can be recorded (if not, each would be refused before anything is sent), and the store's
     contents.
     """
     from intermodal.errors import StoreError

@@ -146,7 +146,7 @@ class TrialJournal:
         self._file: int | None = None
 
     def read(self) -> None:
-        """Return the trials of a journal. A last line that was cut off by the end of a process is left out."""
+        """Read the trials of a journal. A last line that was cut off by the end of a process is left out."""
         try:
             lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
         except OSError as error:

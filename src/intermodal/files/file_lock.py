@@ -54,6 +54,6 @@ def file_mode(path: Path, *, private: bool) -> int:
     except FileNotFoundError:
         if private:
             return 0o600
-        umask = os.umask(0o077)  # there is no other route to ask for it
+        umask = os.umask(0o077)  # the only way to read the mask is to set it
         os.umask(umask)
         return 0o666 & ~umask

@@ -117,7 +117,7 @@ class SchemaResources:
 
 
 def subschemas(schema: dict[str, Any]) -> Iterator[Any]:
-    """Return the schemas inside a schema, where its keywords have them."""
+    """Yield the schemas inside a schema, where its keywords have them."""
     for keyword, value in schema.items():
         if keyword in ONE:
             yield value

@@ -125,7 +125,7 @@ def _readable() -> Iterable[str]:
 
 
 def _filter_calls(library: ctypes.CDLL) -> bool:
-    """Return a filter of classic BPF over system call numbers. A refused call fails with EPERM; the process lives."""
+    """Install a filter of classic BPF over system call numbers. A refused call fails with EPERM; the process lives."""
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         return False

@@ -147,7 +147,7 @@ def in_place(report: FitReport, check: CapacityCheck) -> list[tuple[str, float]]
 
 
 def speed(report: FitReport) -> Iterator[str]:
-    """Return the speed of writing and reading, and its basis."""
+    """Yield the speed of writing and reading, and its basis."""
     yield from pace_lines(report)
     found, memory = report.pace, report.machine.bandwidth
     if found.decode.known:
@@ -159,7 +159,7 @@ def speed(report: FitReport) -> Iterator[str]:
 
 
 def pace_lines(report: FitReport) -> Iterator[str]:
-    """Return the speed of writing and reading."""
+    """Yield the speed of writing and reading."""
     found = report.pace
     each = " of each text" if found.users > 1 else ""
     would = "if it fitted, it would write" if report.verdict == "no" else "writes"

@@ -27,7 +27,7 @@ def bar_lines(
 
 
 def change_lines(changes: Iterable[FitChange], users: int) -> Iterator[str]:
-    """Return changes with their costs and commands. ``users``: texts that are written at once."""
+    """Yield changes with their costs and commands. ``users``: texts that are written at once."""
     each = " of each text" if users > 1 else ""
     for change in changes:
         low, high = rate(change.decode.low), rate(change.decode.high)

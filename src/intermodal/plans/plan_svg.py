@@ -233,7 +233,7 @@ def _lists(plan: Plan, wide: float) -> _Text:
         text.put(f"{', '.join(words)} → {host}", "away", TEXT, "sends", most=4)
     checks = list(dict.fromkeys(check for some in checks_by_step(chosen).values() for check in some))
     if any(condition(check) for check in checks):
-        text.put("dashed steps cost something only if their check finds a problem", "maybe", TEXT, "checks")
+        text.put("dashed parts cost something only if their check finds a problem", "maybe", TEXT, "checks")
     for check in checks:
         if check.op == "size":
             text.put(f"{check.title or check.op}: {check.note}", "maybe", TEXT, "checks")

@@ -149,7 +149,7 @@ def load(reference: str | os.PathLike[str]) -> PromptFile:
 
 
 def files_in(folder: Path) -> Iterator[Path]:
-    """Return the prompt files of a folder and its subfolders, in order; names that begin with a dot or underscore are
+    """Yield the prompt files of a folder and its subfolders, in order; names that begin with a dot or underscore are
     skipped."""
     known = tuple(endings())
     count = 0

@@ -125,7 +125,7 @@ class MarkedTemplate:
         return cls(path, body, marks, first)
 
     def pieces(self, values: Mapping[str, Any]) -> Iterator[str | Slot]:
-        """Return texts, and placeholders between them. Raises PromptError with file and line."""
+        """Yield texts, and placeholders between them. Raises PromptError with file and line."""
         try:
             rendered = self.body.render(values)
         except TemplateError as error:

@@ -118,7 +118,7 @@ def _rows(file: PromptFile) -> tuple[SnapshotRow, ...]:
 
 
 def _of_media(file: PromptFile, rows: tuple[SnapshotRow, ...]) -> Iterator[LintFinding]:
-    """Return media of the prompt that its model does not accept; none if the accepted kinds are unknown. Documents are
+    """Yield media of the prompt that its model does not accept; none if the accepted kinds are unknown. Documents are
     converted for any model.
     """
     kinds = [kind for kind in file.media if kind in _TAKEN_WHOLE]

@@ -121,7 +121,7 @@ class FrontMatter(LocatedDocument):
         return PromptFinding("warning", self.line(at), what, todo)
 
     def unknown(self, known: Collection[str], otherwise: str, *, but: Collection[str] = ()) -> Iterator[PromptFinding]:
-        """Return a warning for each unused key at the top level. ``but``: keys that are accepted and not offered."""
+        """Yield a warning for each unused key at the top level. ``but``: keys that are accepted and not offered."""
         for key in self.value:
             if key not in known and key not in but:
                 yield self.warning((key,), f"no key {key!r} is known", suggestion(key, known, otherwise))

@@ -130,7 +130,7 @@ def sentences(question: str) -> tuple[str, ...]:
 
 
 def _joined(parts: Iterable[str]) -> Iterator[str]:
-    """Return sentences, each that is too short to have a subject joined to the one before: "He seems upset. Is he?"."""
+    """Yield sentences, each that is too short to have a subject joined to the one before: "He seems upset. Is he?"."""
     before = ""
     for part in parts:
         if before and len(part) < SHORT and len(before) + len(part) < LONGEST:

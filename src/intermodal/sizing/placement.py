@@ -52,7 +52,7 @@ class CapacityCheck(Value):
 
 
 def verdict_on(needed: Quantity, free: float) -> Verdict:
-    """Return whether a demand fits the free memory, for a range whose middle tells little: it fits if its high end
+    """Return the verdict on a demand and the free memory: a range whose middle tells little fits if its high end
     does.
     """
     return "fits" if needed.high <= free else "tight" if needed.low <= free else "no"

@@ -147,7 +147,7 @@ def _grades(every: Iterable[EstimatePair], first: Epoch) -> Iterator[EstimateGra
 
 
 def pairs(rows: Iterable[AttemptRow]) -> Iterator[EstimatePair]:
-    """Return estimates and actuals of informative rows.
+    """Yield estimates and actuals of informative rows.
 
     A q-error needs something on both sides: an actual of 0 (music has no words) is left out, and an estimated count
     below 1 is graded as 1, as is usual for cardinalities. Loading is no part of the seconds, and a recording that was

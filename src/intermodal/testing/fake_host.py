@@ -399,7 +399,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"logprobs": logprobs(likely, said, attempt.json.get("top_logprobs", 0))}
 
     def _speech(self, attempt: Attempt, fault: Fault | None) -> None:
-        """Return a beep a word; a WAV file states, as those of real hosts do, that its length is unknown."""
+        """Send a beep a word; a WAV file states, as those of real hosts do, that its length is unknown."""
         form = attempt.json.get("response_format", "mp3")
         if not attempt.json["voice"] or len(attempt.text) > 4096:
             return self._refuse(attempt, 400, {"error": {"message": "string too long, or no voice"}})

@@ -307,7 +307,7 @@ def plan_requirements(made: MonthlyCost) -> Table:
 
 
 def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
-    """Return the sentences beside the tables: the route of each plan and its losses, plans that do not exist,
+    """Yield the sentences beside the tables: the route of each plan and its losses, plans that do not exist,
     assumptions. ``notes``: those of the plans as well.
     """
     for plan in made.plans:

@@ -143,7 +143,7 @@ def _planned(inputs: Inputs) -> Plan:
 
 
 def _assumed(workload: Workload) -> Iterator[str]:
-    """Return the assumptions made for unstated facts."""
+    """Yield the assumptions made for unstated facts."""
     pieces = [part for part in workload.parts if part.piece is not None]
     if any(part.piece and part.piece.kind == "document" and part.letters == LETTERS_PER_PAGE for part in pieces):
         yield f"an imagined PDF has {LETTERS_PER_PAGE:,} letters a page (letters_per_page, scanned)"
@@ -191,7 +191,7 @@ class Discounts:
         return self._tokens, None if rate is None else base_rate(rate) / 1e6
 
     def said(self, catalog: Catalog, plan: Plan) -> Iterator[str]:
-        """Return the discounts that do not hold for a plan, and the effect of a batch on its seconds."""
+        """Yield the discounts that do not hold for a plan, and the effect of a batch on its seconds."""
         calls = [step for step in plan.chosen.steps if isinstance(step, Call)]
         hosted = [name for name in dict.fromkeys(step.endpoint for step in calls) if _is_paid(catalog.by_id[name])]
         if self._batch and hosted:

@@ -76,7 +76,7 @@ _MAKES = {
 
 
 def lessons_of(endpoints: Iterable[Endpoint], client: AsyncClient) -> Iterator[CapabilityLesson]:
-    """Return the valid findings about endpoints."""
+    """Yield the valid findings about endpoints."""
     from intermodal.today import today
 
     day, by_id = today(), {endpoint.id: endpoint for endpoint in endpoints}
@@ -94,7 +94,7 @@ def lesson_words(lesson: CapabilityLesson) -> str:
 
 
 def server_claims(endpoint: Endpoint, servers: tuple[DiscoveredServer, ...]) -> Iterator[tuple[str, str, str]]:
-    """Return every claim of the server behind an endpoint: subject, value, and source."""
+    """Yield every claim of the server behind an endpoint: subject, value, and source."""
     from intermodal.catalog.discovered_servers import server_root
 
     for server in servers:

@@ -100,7 +100,7 @@ class TokenLimiter:
         self._words = 0
         self._before = 0  # words before the text that was seen last
         self._chars = 0
-        self._last = ["", ""]  # the last character of the answer and of the reasoning, which may be part of a word
+        self._last = ["", ""]  # the unfinished word at the end of the answer, and of what is beside it
         self.room = free_room(limit)
 
     def over(self, text: str, *, beside: bool = False) -> bool:

@@ -68,7 +68,7 @@ def _transcript_texts(product: StepProduct, name: str) -> list[str]:
     if transcript.unheard and transcript.unheard >= _UNHEARD * transcript.seconds:
         return [
             f"no words were heard in {transcript.unheard:,.0f} of {transcript.seconds:,.0f} s of {name} that are as "
-            "loud as its words: speech there is missing"
+            "loud as its words: if that is speech, it is missing"
         ]
     return []
 

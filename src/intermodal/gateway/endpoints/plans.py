@@ -64,7 +64,7 @@ async def get_plan(context: GatewayContext, asked: GatewayRequest, reply: Respon
     name = asked.head.path.removeprefix("/v1/plans/")
     found = context.plans.of(asked.owner, name)
     if found is None:
-        raise RequestRefused("there is no such plan, or it has been evicted", status=404, code="not_found")
+        raise RequestRefused("there is no such plan, or it is no longer kept", status=404, code="not_found")
     reply.whole(200, await offload(len(found.chosen.last.inputs) > MANY, _written, found), JSON_HEADERS)
 
 

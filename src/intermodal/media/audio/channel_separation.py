@@ -32,8 +32,9 @@ _FAINTEST = 2.0  # root mean square, of 32,768, from which on a channel is not s
 _SPOKEN = 0.05  # share of the frames in which each channel has to be active
 _BELOW = 30.0  # decibels below the loud frames of its channel from which on one is active
 _SPEAKS = 0.2  # of the level of its loud frames, from which on a channel has a speaker
-# A channel has no voice of its own if its level, in its own loud frames, is below _LEAKS of the other's; or if it is
-# below _LEAKS_LOUD in the other's loud frames and never near its own: crosstalk of a loud voice.
+# A frame is crosstalk if its level, relative to the loud frames of its channel, is below _LEAKS of the other's; or if
+# its absolute level is below _LEAKS_LOUD of the other's, and below _OWN of its channel's loud frames: a loud voice that
+# leaks to a faint one never comes near the faint one's own level.
 _LEAKS, _LEAKS_LOUD, _OWN = 0.25, 0.1, 0.5
 _AROUND = 4  # frames in which the other may have been loud: its echo is late
 _LEAST = 12  # frames in a row of which that is so, those around among them; a syllable may be fainter

@@ -121,7 +121,7 @@ def _rows(sheet: Any, formulas: Any | None, count: _Count) -> Iterator[Row]:
 
 
 def _around(package: OfficePackage, member: str, gallery: PictureCollector) -> Iterator[str]:
-    """Return what is on top of the cells: comments, pictures, charts, text of shapes."""
+    """Yield what is on top of the cells: comments, pictures, charts, text of shapes."""
     for relation in package.relations(member):
         if relation.outside:
             continue

@@ -508,7 +508,7 @@ class _Reader:
             yield from self.models(each, depth + 1)
 
     def _retries(self, name: str) -> None:
-        """Return ``max_retries`` of the outermost policy, which bounds resends; its delays are not followed."""
+        """Adopt ``max_retries`` of the outermost policy, which bounds resends; its delays are not followed."""
         block = self._blocks.get(name)
         if block is None or block.kind != "retry_policy":
             return

@@ -179,7 +179,7 @@ class _Walk(Walk):
         return _ROLES[word.value]
 
     def _format(self, node: Any) -> Iterator[Node]:
-        """Return nothing if the schema is beside the template; else the runtime's description of the type."""
+        """Yield nothing if the schema is beside the template; else the runtime's description of the type."""
         project, block = self._baml.project, self._baml.block
         if self._within and not project.told.words(block, project.runtime):
             raise self._refused(node, "ctx.output_format within a template string")
@@ -187,7 +187,7 @@ class _Walk(Walk):
         yield TextNode(project.told.words(block, project.runtime) if told else _MARK)
 
     def _string(self, name: str, node: Any, loops: tuple[str, ...]) -> Iterator[Node]:
-        """Return a template string with its parameters replaced by the call's arguments."""
+        """Yield a template string with its parameters replaced by the call's arguments."""
         block = self._baml.project.called[name]
         if name in self._within or len(self._within) > _MOST_DEEP:
             raise self._refused(node, f"template_string {name}, which leads back to itself,")

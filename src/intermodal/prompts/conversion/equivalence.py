@@ -37,7 +37,7 @@ class RenderingCase(NamedTuple):
 
 
 def differences(read: TemplateTree, target: PromptFile, *, joins: bool = False) -> Iterator[str]:
-    """Return the differences between two files, a sentence each; none if they are equivalent.
+    """Yield the differences between two files, a sentence each; none if they are equivalent.
 
     ``joins``: messages of one role that follow each other are one in the other format. Of white space around texts
     nothing counts, and where the format folds it only whether there is any.
@@ -76,7 +76,7 @@ def _alike(source: PromptFile, output: Output, target: PromptFile, kept: Output)
 
 
 def cases(read: TemplateTree) -> Iterator[RenderingCase]:
-    """Return values to compare with; where no schema gives a type, it is inferred from the template."""
+    """Yield values to compare with; where no schema gives a type, it is inferred from the template."""
     file, plain, shapes = read.file, read.folds, shapes_of(read.nodes)
     whole = {each.name: _usual(each, shapes.get(each.name, ArgumentShape()), plain) for each in file.arguments}
     yield RenderingCase("with every argument", whole)

@@ -114,7 +114,7 @@ def _read_media_part(block: Any) -> WirePart:
 
 
 def _read_marks(tree: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    """Return cache marks that end a prefix we can express: one inside a block cannot be."""
+    """Yield cache marks that end a prefix we can express: one inside a block cannot be."""
     system, messages = tree.get("system"), tree.get("messages")
     content = messages[-1]["content"] if messages else ""
     places: tuple[tuple[str, Any], ...] = (
@@ -302,7 +302,7 @@ class AnthropicStreamEncoder:
             yield {"type": "message_stop"}
 
     def _calls(self, finish: str) -> Iterator[dict[str, Any]]:
-        """Return the held tool calls."""
+        """Yield the held tool calls."""
         held, self._held = self._held.turn().calls, TurnBuilder()
         for call in held:
             self._called = True
@@ -314,7 +314,7 @@ class AnthropicStreamEncoder:
                 yield self._delta({"type": "input_json_delta", "partial_json": text})
 
     def _block(self, kind: str, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Return the block of this kind; open it where it is not open."""
+        """Yield the block of this kind; open it where it is not open."""
         if self._open != kind:
             yield from self._close()
             self._open = kind

@@ -171,7 +171,7 @@ def _config(call: ChatCall) -> dict[str, Any]:
 
 
 def _contents(messages: tuple[WireMessage, ...], host: Host) -> Iterator[dict[str, Any]]:
-    """Return the contents. Tool results belong to the user, and the user's next message is merged into theirs."""
+    """Yield the contents. Tool results belong to the user, and the user's next message is merged into theirs."""
     called: dict[str, str] = {}  # id of a call -> the name of its function, which a result must state
     results: list[Any] = []
     for message in messages:
@@ -216,7 +216,7 @@ def _inline(data: bytes, media_type: str) -> dict[str, Any]:
 
 
 def _said(parts: tuple[WirePart, ...]) -> Iterator[dict[str, Any]]:
-    """Return the model's parts. A signature goes back on the part that it came with, which follows it here."""
+    """Yield the model's parts. A signature goes back on the part that it came with, which follows it here."""
     waiting = ""
     for part in parts:
         vouched = {FIELD: waiting} if waiting else {}

@@ -172,7 +172,7 @@ def _normal(message: WireMessage, where: str = "") -> Iterator[WireMessage]:
 
 
 def _answer(parts: tuple[WirePart, ...], where: str) -> Iterator[WirePart]:
-    """Return an assistant's parts in this protocol's order: reasoning, text, calls."""
+    """Yield an assistant's parts in this protocol's order: reasoning, text, calls."""
     if thought := "\n\n".join(part.text for part in parts if isinstance(part, Reasoning) and part.text):
         yield Reasoning(text=thought)
     if text := "\n\n".join(p.text for p in parts if isinstance(p, (WireText, Refusal)) and p.text.strip()):

@@ -101,7 +101,7 @@ def _of_sd_cpp(call: ImageCall) -> dict[str, Any]:
 
 
 def _form(call: ImageCall, fields: Mapping[str, Any], boundary: str) -> Iterator[bytes]:
-    """Return a form. Images are segments of their own, not copied."""
+    """Yield a form. Images are segments of their own, not copied."""
     head = ""
     for name, value in fields.items():
         head += f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'

@@ -202,7 +202,7 @@ def _items(message: WireMessage) -> Iterator[dict[str, Any]]:
 
 
 def _said(message: WireMessage) -> Iterator[dict[str, Any]]:
-    """Return the model's output, each part as an item. Only a refusal needs the form of the host's own output."""
+    """Yield the model's output, each part as an item. Only a refusal needs the form of the host's own output."""
     for part in message.parts:
         if isinstance(part, WireText):
             yield {"type": "message", "role": "assistant", "content": part.text}

@@ -143,7 +143,7 @@ def _refers(item: Any) -> bool:
 
 
 def _messages(given: tuple[Any, ...], image: Image) -> Iterator[WireMessage]:
-    """Return the messages; media of tool results go into the user message after the last of them."""
+    """Yield the messages; media of tool results go into the user message after the last of them."""
     shown: list[WirePart] = []
     for message in (message for item in given for message in _read_item(item, image)):
         if message.role == "tool":
@@ -297,7 +297,7 @@ class OpenAIResponsesStreamEncoder:
     # ---- items
 
     def _part(self, kind: str, part: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Return an item of this kind whose last part has this type; open it where it is not open."""
+        """Yield an item of this kind whose last part has this type; open it where it is not open."""
         if self._kind != kind:
             more: dict[str, Any] = {"role": "assistant"} if kind == "message" else {"summary": []}
             yield from self._open(kind, {**more, "content": []})
@@ -342,7 +342,7 @@ class OpenAIResponsesStreamEncoder:
             yield self._of_item("response.function_call_arguments.delta", delta=event.arguments)
 
     def _opaque(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Return a block of this protocol's own, whole. Visible reasoning before it is in it, under the id it began by:
+        """Yield a block of this protocol's own, whole. Visible reasoning before it is in it, under the id it began by:
         clients reject an item that ends as another.
         """
         if self._kind == "reasoning":
