@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from tests.protocols.calls import WIRES
 
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS, Host
-from intermodal.gateway.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_GENERATE,

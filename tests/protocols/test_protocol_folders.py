@@ -9,8 +9,8 @@ import pytest
 
 import intermodal.protocols
 from intermodal.catalog.host_rows import HTTP_PROTOCOLS
+from intermodal.executor.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
 from intermodal.executor.drivers.codecs import CHATS
-from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
 from intermodal.protocols.reply_decoder import ReplyDecoder
 
 FOLDERS = sorted({module.split(".")[2] for module in CHATS.values()})

@@ -37,14 +37,23 @@ from intermodal.executor.attempt.ledger import reservation
 from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
 from intermodal.executor.attempt.step_caller import PriorAttempt, count_answer_tokens
 from intermodal.executor.conversion.checks import repeats
+from intermodal.executor.direct.protocol_adapters import ADAPTERS, BodyStart, ProtocolAdapter
+from intermodal.executor.direct.upstream_response import (
+    BufferedResponse,
+    StreamContext,
+    StreamedResponse,
+    UpstreamResponse,
+    Verdict,
+)
 from intermodal.executor.drivers.codecs import picture_types
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.preparation.request_size import counting_rules
 
 __all__ = [
-    "MAX_REPLY", "AnswerState", "AttemptAccount", "AttemptEnding", "EndpointHealth", "PriorAttempt",
-    "context_lesson", "count_answer_tokens", "counting_rules", "deadline_missed", "detect_truncated_prompt",
-    "answer_notes", "is_free", "is_output", "json_answer", "picture_types", "refusal_error", "repeats",
-    "reported_usage", "reservation", "settle", "stop_note", "stops_loops", "trailing_timeout", "upper_bound",
-    "usage_is_complete",
+    "ADAPTERS", "answer_notes", "context_lesson", "count_answer_tokens", "counting_rules", "deadline_missed",
+    "detect_truncated_prompt", "is_free", "is_output", "json_answer", "MAX_REPLY", "picture_types", "refusal_error",
+    "repeats", "reported_usage", "reservation", "settle", "stop_note", "stops_loops", "trailing_timeout",
+    "upper_bound", "usage_is_complete", "AnswerState", "AttemptAccount", "AttemptEnding", "BodyStart",
+    "BufferedResponse", "EndpointHealth", "PriorAttempt", "ProtocolAdapter", "StreamContext", "StreamedResponse",
+    "UpstreamResponse", "Verdict",
 ]  # fmt: skip

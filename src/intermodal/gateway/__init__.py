@@ -5,7 +5,7 @@
 http1/            the HTTP server, which knows no route
 server.py         the gateway itself: listens, screens, answers, stops; server_client.py: its long-lived client
 context.py        what a handler gets: client, limits, quotas, and the state that outlives a request
-routes.py         the route table; http_route.py: a row of it; client_apis.py: the codec that speaks behind a route
+routes.py         the route table; http_route.py: a row of it
 endpoints/        handlers of the routes; openapi/: their description; runs.py: plans a request and runs the plan
 requests/         what a request may say: limits, policies, prompt files
 state/            what is kept between requests: conversations, plans, items

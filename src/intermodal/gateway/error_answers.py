@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from intermodal import errors
-from intermodal.gateway.client_apis import ERROR_ENCODERS, error_format
 from intermodal.gateway.failures import clear_tracebacks, error_code, interrupted
 from intermodal.gateway.response_metadata import report_failure
 from intermodal.protocols.calls import NotExpressible
 from intermodal.protocols.errors.responses import RequestRefused, error_response
+from intermodal.protocols.framing.json_body import dumps
 
 if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext
@@ -60,3 +60,33 @@ def retry_headers(error: BaseException) -> Mapping[str, str]:
     if isinstance(error, errors.CallError) and error.retry_after is not None:
         again["retry-after"] = str(max(1, round(error.retry_after)))
     return again
+
+
+def openai_error(error: BaseException) -> bytes:
+    from intermodal.protocols.openai_chat.server import write_error
+
+    return dumps({"error": write_error(error)})
+
+
+def anthropic_error(error: BaseException) -> bytes:
+    from intermodal.protocols.anthropic.server import write_error
+
+    return dumps(write_error(error))
+
+
+def ollama_error(error: BaseException) -> bytes:
+    from intermodal.protocols.ollama.server import write_error
+
+    return dumps(write_error(error))
+
+
+ERROR_ENCODERS: Mapping[str, Callable[[BaseException], bytes]] = {
+    "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,
+}  # fmt: skip
+
+
+def error_format(path: str) -> str:
+    """Return the API in whose format errors at this path are written, whether there is a route or not."""
+    if path.startswith("/api/"):
+        return "ollama"
+    return "anthropic" if path.startswith("/v1/messages") else "openai"

@@ -11,9 +11,9 @@ import pytest
 from tests.unit.gateway.gateway_server import GatewayServer
 from tests.unit.gateway.test_direct_rows import input_of, messages_of
 
+from intermodal.client_apis import ANTHROPIC_MESSAGES, OLLAMA_CHAT, OPENAI_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.content import together
 from intermodal.executor.preparation import prompt
-from intermodal.gateway.client_apis import ANTHROPIC_MESSAGES, OLLAMA_CHAT, OPENAI_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.state.conversations import _digest
 from intermodal.media.text.script_counts import count_scripts

@@ -18,7 +18,7 @@ from tests.unit.gateway.gateway_server import SEEING, STRONG, VECTORS, GatewaySe
 from tests.unit.gateway.test_clients import WORKING
 
 from intermodal import errors
-from intermodal.gateway.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_GENERATE,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.client import plan_from
-from intermodal.gateway.client_apis import OPENAI_CHAT
+from intermodal.client_apis import OPENAI_CHAT
 from intermodal.gateway.direct.compiled_plan import CompiledPlan
 from intermodal.gateway.direct.engine import DirectEngine, MatchedChat
 from intermodal.gateway.direct.handover import Handover

@@ -11,8 +11,8 @@ import pytest
 from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.catalog.types import Host
+from intermodal.client_apis import OLLAMA_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.executor.preparation import prompt
-from intermodal.gateway.client_apis import OLLAMA_CHAT, OPENAI_RESPONSES, ClientApi
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.state.conversations import _digest
 from intermodal.planner.planning_case import question_of

@@ -14,14 +14,14 @@ from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config
 
 import intermodal
 from intermodal import errors
-from intermodal.gateway.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
-    ERROR_ENCODERS,
     OLLAMA_CHAT,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
     ClientApi,
 )
+from intermodal.gateway.error_answers import ERROR_ENCODERS
 from intermodal.hints import consent_to, hint, setting
 from intermodal.protocols.calls import Error
 from intermodal.protocols.errors.responses import RequestRefused

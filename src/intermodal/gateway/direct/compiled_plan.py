@@ -21,6 +21,8 @@ from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolRes
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.context_window import output_limit
 from intermodal.executor.api import (
+    BodyStart,
+    ProtocolAdapter,
     counting_rules,
     is_free,
     json_answer,
@@ -29,7 +31,6 @@ from intermodal.executor.api import (
     settle,
     upper_bound,
 )
-from intermodal.gateway.direct.protocol_adapters import BodyStart, ProtocolAdapter
 from intermodal.gateway.http1.response_writer import header_lines
 from intermodal.gateway.quotas.quota_types import QuotaClaim, claim_for_plan
 from intermodal.gateway.response_metadata import plan_headers

@@ -20,7 +20,12 @@ from intermodal.events import Usage
 from intermodal.executor.api import (
     AttemptAccount,
     AttemptEnding,
+    BufferedResponse,
     PriorAttempt,
+    StreamContext,
+    StreamedResponse,
+    UpstreamResponse,
+    Verdict,
     answer_notes,
     context_lesson,
     count_answer_tokens,
@@ -38,13 +43,6 @@ from intermodal.gateway.billing import quota_error, rate_limit_headers
 from intermodal.gateway.direct.attempt_ids import new_ids
 from intermodal.gateway.direct.compiled_plan import CompiledPlan, ShortenedCall, run_metadata
 from intermodal.gateway.direct.handover import Handover
-from intermodal.gateway.direct.upstream_response import (
-    BufferedResponse,
-    StreamContext,
-    StreamedResponse,
-    UpstreamResponse,
-    Verdict,
-)
 from intermodal.gateway.error_answers import answer_cancelled, answer_failure
 from intermodal.gateway.failures import interrupted
 from intermodal.gateway.http1 import stream_keepalive

@@ -17,15 +17,15 @@ from intermodal.api_keys import find_key
 from intermodal.bounded_cache import BoundedCache
 from intermodal.catalog.load import rate_card_lookup
 from intermodal.catalog.types import Catalog
+from intermodal.client_apis import ClientApi
 from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
-from intermodal.gateway.client_apis import ClientApi
+from intermodal.executor.api import ADAPTERS, ProtocolAdapter
 from intermodal.gateway.direct.attempt_writer import AttemptWriter
 from intermodal.gateway.direct.compiled_plan import CONVERSATION_FIELDS, CompiledPlan, HostAccess, compile_plan
 from intermodal.gateway.direct.direct_attempt import DirectAttempt, settle
 from intermodal.gateway.direct.handover import Handover
-from intermodal.gateway.direct.protocol_adapters import ADAPTERS, ProtocolAdapter
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter

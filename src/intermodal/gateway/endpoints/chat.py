@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.catalog.types import PROMPT_CACHING_PROTOCOLS
+from intermodal.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.concurrency.offload import LONG, MANY, is_long, offload
 from intermodal.content import Part, Refusal, Text, ToolCall, ToolResult
 from intermodal.events import (
@@ -23,7 +24,6 @@ from intermodal.events import (
     StepStarted,
 )
 from intermodal.gateway import response_metadata
-from intermodal.gateway.client_apis import OPENAI_CHAT, ClientApi
 from intermodal.gateway.endpoints.models import JSON_HEADERS
 from intermodal.gateway.failures import error_code, interrupted
 from intermodal.gateway.http1 import stream_keepalive

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from intermodal.concurrency.offload import MANY, is_long, offload
-from intermodal.gateway.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_GENERATE,
@@ -16,6 +15,7 @@ from intermodal.gateway.client_apis import (
     OPENAI_RESPONSES,
     ClientApi,
 )
+from intermodal.concurrency.offload import MANY, is_long, offload
 from intermodal.gateway.endpoints.chat import plan_chat
 from intermodal.gateway.endpoints.models import JSON_HEADERS
 from intermodal.gateway.http1.http_types import GatewayRequest

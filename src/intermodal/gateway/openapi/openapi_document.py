@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from intermodal._version import __version__
-from intermodal.gateway.billing import MAX_IDEMPOTENCY_KEY
-from intermodal.gateway.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_GENERATE,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
     ClientApi,
-    error_format,
 )
+from intermodal.gateway.billing import MAX_IDEMPOTENCY_KEY
+from intermodal.gateway.error_answers import error_format
 from intermodal.gateway.http1.http_types import POLICY_HEADER
 from intermodal.gateway.http_route import HttpRoute, RouteTable
 from intermodal.gateway.metrics import METRICS_TYPE

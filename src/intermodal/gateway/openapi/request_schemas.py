@@ -7,14 +7,14 @@ from typing import Any, get_args
 
 import msgspec
 
-from intermodal.config_tables import PROMPT
-from intermodal.gateway.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OLLAMA_GENERATE,
     OPENAI_CHAT,
     OPENAI_RESPONSES,
 )
+from intermodal.config_tables import PROMPT
 from intermodal.gateway.endpoints import media
 from intermodal.gateway.endpoints.rerank import RERANK_FIELDS
 from intermodal.gateway.requests.request_policy import FORBIDDEN_FIELDS, PolicyOverrides

@@ -12,9 +12,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from intermodal.executor.api import is_output
-from intermodal.gateway.client_apis import ReplyEncoder
-from intermodal.gateway.direct.upstream_response import End, StreamedResponse
+from intermodal.client_apis import ReplyEncoder
+from intermodal.executor.attempt.answer_state import is_output
+from intermodal.executor.direct.upstream_response import End, StreamedResponse
 from intermodal.protocols.calls import (
     Error,
     Finish,

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.client_apis import OPENAI_RESPONSES, ReplyEncoder
-from intermodal.gateway.direct.transcoding import TranscodedStream
-from intermodal.gateway.direct.upstream_response import End, StreamedResponse
+from intermodal.client_apis import OPENAI_RESPONSES, ReplyEncoder
+from intermodal.executor.direct.transcoding import TranscodedStream
+from intermodal.executor.direct.upstream_response import End, StreamedResponse
 from intermodal.protocols.calls import Error, WireUsage
 from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.json_body import dumps

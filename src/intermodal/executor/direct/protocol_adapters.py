@@ -11,8 +11,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from intermodal.catalog.types import Endpoint, Host, Protocol
-from intermodal.cost_model.context_window import requested_context
-from intermodal.gateway.client_apis import (
+from intermodal.client_apis import (
     ANTHROPIC_MESSAGES,
     OLLAMA_CHAT,
     OPENAI_CHAT,
@@ -20,10 +19,11 @@ from intermodal.gateway.client_apis import (
     ClientApi,
     ReplyEncoder,
 )
-from intermodal.gateway.direct.anthropic_stream import AnthropicStream
-from intermodal.gateway.direct.ollama_stream import OllamaStream
-from intermodal.gateway.direct.openai_responses_stream import OpenAIResponsesStream
-from intermodal.gateway.direct.upstream_response import StreamedResponse
+from intermodal.cost_model.context_window import requested_context
+from intermodal.executor.direct.anthropic_stream import AnthropicStream
+from intermodal.executor.direct.ollama_stream import OllamaStream
+from intermodal.executor.direct.openai_responses_stream import OpenAIResponsesStream
+from intermodal.executor.direct.upstream_response import StreamedResponse
 from intermodal.plans.step import Call
 from intermodal.protocols.anthropic import chat_shape as anthropic_shape
 from intermodal.protocols.anthropic import passthrough as anthropic_passthrough

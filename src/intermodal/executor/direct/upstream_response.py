@@ -15,10 +15,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal.client_apis import ReplyEncoder
 from intermodal.content import Refusal
-from intermodal.executor.api import MAX_REPLY, AnswerState, trailing_timeout
-from intermodal.gateway.client_apis import ReplyEncoder
-from intermodal.gateway.http1.response_writer import ResponseWriter
+from intermodal.executor.attempt.answer_state import MAX_REPLY, AnswerState, trailing_timeout
+from intermodal.executor.direct.sink import ClientWriter
 from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
 from intermodal.protocols.calls import WireUsage as Counts
 from intermodal.protocols.conversation import collect_turn
@@ -289,7 +289,7 @@ class StreamContext(NamedTuple):
         reasonless: the host is known not to state why an answer ended. limit: allowed tokens.
     """
 
-    reply: ResponseWriter
+    reply: ClientWriter
     model: str
     begin: Callable[[], None]
     metadata: Callable[[StreamedResponse], bytes]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from intermodal.protocols.calls import ChatCall, WireEvent
-from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.request_fields import accepted_fields
 
 
@@ -68,24 +67,6 @@ class ClientApi:
         return cast("tuple[int, bytes]", made)
 
 
-def openai_error(error: BaseException) -> bytes:
-    from intermodal.protocols.openai_chat.server import write_error
-
-    return dumps({"error": write_error(error)})
-
-
-def anthropic_error(error: BaseException) -> bytes:
-    from intermodal.protocols.anthropic.server import write_error
-
-    return dumps(write_error(error))
-
-
-def ollama_error(error: BaseException) -> bytes:
-    from intermodal.protocols.ollama.server import write_error
-
-    return dumps(write_error(error))
-
-
 OPENAI_CHAT = ClientApi(
     reads="openai_chat.server", writes="openai_chat.server", comment=b": %b\n\n",
     about=lambda: {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": _seconds()}, table="openai",
@@ -107,13 +88,3 @@ OLLAMA_GENERATE = replace(
     OLLAMA_CHAT, reads="ollama.server_generate", writes="ollama.server_generate", asks="prompt",
         table="ollama-generate",
 )  # fmt: skip
-ERROR_ENCODERS: Mapping[str, Callable[[BaseException], bytes]] = {
-    "openai": openai_error, "anthropic": anthropic_error, "ollama": ollama_error,
-}  # fmt: skip
-
-
-def error_format(path: str) -> str:
-    """Return the API in whose format errors at this path are written, whether there is a route or not."""
-    if path.startswith("/api/"):
-        return "ollama"
-    return "anthropic" if path.startswith("/v1/messages") else "openai"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from intermodal.gateway.direct.upstream_response import End, StreamedResponse
+from intermodal.executor.direct.upstream_response import End, StreamedResponse
 from intermodal.protocols.anthropic.passthrough import AnthropicEvent, counts_in, event_of, with_usage
 from intermodal.protocols.anthropic.reply import AnthropicUsage
 from intermodal.protocols.anthropic.server import write_usage

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from intermodal.gateway.direct.transcoding import TranscodedStream
-from intermodal.gateway.direct.upstream_response import End
+from intermodal.executor.direct.transcoding import TranscodedStream
+from intermodal.executor.direct.upstream_response import End
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.framing.splitter import LineSplitter
