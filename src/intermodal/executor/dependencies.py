@@ -70,9 +70,13 @@ class PcmLike(Protocol):
 class MediaWorkerLike(Protocol):
     """The part of ``media.decode.MediaWorker`` that a run uses."""
 
-    async def pcm(
-        self, data: Data, *, name: str = "", progress: Progress | None = None, channel: int | None = None
-    ) -> PcmLike: ...
+    async def pcm(self, data: Data, *, name: str = "", progress: Progress | None = None) -> PcmLike: ...
+    async def channel_pcm(
+        self, data: Data, *, name: str = "", progress: Progress | None = None
+    ) -> tuple[PcmLike, PcmLike]:
+        """Both channels of a sound, decoded once."""
+        ...
+
     async def subtitles(self, data: Data, track: int, *, name: str = "") -> tuple[SubtitleLineLike, ...]: ...
     async def page_text(
         self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None

@@ -11,6 +11,7 @@ import io
 import os
 import sys
 import tempfile
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO, Self, SupportsIndex, overload
 
 from intermodal.errors import InputBroken
@@ -159,6 +160,15 @@ class Spool:
         """Add bytes. Raises OSError where the disk is full."""
         self.size += len(piece)
         self._file.write(piece)
+
+    def clear(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Set bytes to zero, each range (first, end) as far as it is within what was added."""
+        for first, end in ranges:
+            end = min(end, self.size)
+            for at in range(max(0, first), end, PIECE):
+                self._file.seek(at)
+                self._file.write(bytes(min(PIECE, end - at)))
+        self._file.seek(0, io.SEEK_END)
 
     def made(self) -> Data:
         """Return everything that was added; it outlives the spool."""

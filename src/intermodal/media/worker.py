@@ -89,10 +89,21 @@ def _installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
 
 
-def pcm(data: Data, name: str, channel: int | None = None) -> None:
+def pcm(data: Data, name: str) -> None:
     """Emit sound in pieces."""
-    for piece in _decoder("audio.decoder").pcm(data, sniff(data, name)[1], worker_process.report_progress, channel):
+    for piece in _decoder("audio.decoder").pcm(data, sniff(data, name)[1], worker_process.report_progress):
         worker_process.emit(piece)
+
+
+def channel_pcm(data: Data, name: str) -> list[list[tuple[int, int]]]:
+    """Emit (channel, piece) of both channels; return from and until which bytes each is to be silenced."""
+    media_type = sniff(data, name)[1]
+    decoded = _decoder("audio.decoder").channel_pcm(data, media_type, worker_process.report_progress)
+    while True:
+        try:
+            worker_process.emit(next(decoded))
+        except StopIteration as end:
+            return list(end.value)
 
 
 def frames(data: Data, name: str, spread: str, most: int, max_side: int | None) -> None:
@@ -224,6 +235,7 @@ def main() -> None:
         {
             "probe": probe,
             "pcm": pcm,
+            "channel_pcm": channel_pcm,
             "page_text": page_text,
             "page_pictures": page_pictures,
             "picture": picture,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import msgspec
 
 from intermodal import errors
 from intermodal.concurrency.fair_lock import FairLock
+from intermodal.concurrency.offload import offload
 from intermodal.concurrency.worker_process import ProcessLimits, WorkerProcess, WorkerReply
 from intermodal.files.file_bytes import Data, FileBytes, Spool
 from intermodal.media.media_limits import LARGE_FILE, PCM_BYTES_PER_SECOND
@@ -29,8 +31,21 @@ _INHERIT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "PYTHONHOME", "VIRTU
 _ENV = {"MALLOC_ARENA_MAX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _PROBE_SECONDS = 30.0
 _FRAMES_SECONDS = 600.0
+_SOUND_SECONDS = 600.0
 _SUBTITLES_SECONDS = 60.0
 _SLOWEST_DISK = 50 << 20  # bytes a second: a file on disk may have to be read to its end
+
+
+def _add_sound(samples: Spool, piece: bytes) -> None:
+    try:
+        samples.add(piece)
+    except OSError as error:
+        what = f"has more sound than there is room for on the disk ({error.strerror or 'system error'})"
+        raise errors.InputTooLarge(what, todo="free some, or set TMPDIR to where there is more") from None
+
+
+def _pcm(samples: Spool) -> Pcm:
+    return Pcm(samples=samples.made(), seconds=samples.size / PCM_BYTES_PER_SECOND)
 
 
 class _QueuedJob:
@@ -93,23 +108,32 @@ class MediaWorker:
         found = await self._call("probe", {"data": data, "name": name}, name=name, seconds=_PROBE_SECONDS)
         return msgspec.convert(found, MediaProbeResult)
 
-    async def pcm(
-        self, data: Data, *, name: str = "", progress: Progress | None = None, channel: int | None = None
-    ) -> Pcm:
-        """Return sound of a recording or video as 16 kHz mono PCM; ``channel`` is one of two (0 or 1), or all mixed."""
-        arguments = {"data": data, "name": name, "channel": channel}
+    async def pcm(self, data: Data, *, name: str = "", progress: Progress | None = None) -> Pcm:
+        """Return sound of a recording or video as 16 kHz PCM, all channels mixed to one."""
+        arguments = {"data": data, "name": name}
         with Spool(LARGE_FILE) as samples:
+            take = partial(_add_sound, samples)
+            await self._call("pcm", arguments, name=name, seconds=_SOUND_SECONDS, progress=progress, take=take)
+            return _pcm(samples)
 
-            def take(piece: bytes) -> None:
-                try:
-                    samples.add(piece)
-                except OSError as error:
-                    what = f"has more sound than there is room for on the disk ({error.strerror or 'system error'})"
-                    todo = "free some, or set TMPDIR to where there is more"
-                    raise errors.InputTooLarge(what, todo=todo) from None
+    async def channel_pcm(self, data: Data, *, name: str = "", progress: Progress | None = None) -> tuple[Pcm, Pcm]:
+        """Return each of the two channels of a recording or video as 16 kHz PCM, without crosstalk of the other.
 
-            await self._call("pcm", arguments, name=name, seconds=600, progress=progress, take=take)
-            return Pcm(samples=samples.made(), seconds=samples.size / PCM_BYTES_PER_SECOND)
+        The sound is decoded once for both.
+        """
+        arguments = {"data": data, "name": name}
+        with Spool(LARGE_FILE) as left, Spool(LARGE_FILE) as right:
+            channels = left, right
+
+            def take(piece: tuple[int, bytes]) -> None:
+                _add_sound(channels[piece[0]], piece[1])
+
+            silent = await self._call(
+                "channel_pcm", arguments, name=name, seconds=_SOUND_SECONDS, progress=progress, take=take
+            )
+            for channel, ranges in zip(channels, silent, strict=True):
+                await offload(channel.size > LARGE_FILE, channel.clear, ranges)
+            return _pcm(left), _pcm(right)
 
     async def page_text(
         self, data: Data, pages: tuple[int, ...], *, name: str = "", progress: Progress | None = None

@@ -73,10 +73,15 @@ class FakeMedia:
         self.wait: Callable[[], Any] | None = None
         self.trimmed = 0
 
-    async def pcm(self, data: bytes, *, name: str = "", progress: Any = None, channel: int | None = None) -> Pcm:
-        self.asked.append("pcm" if channel is None else f"pcm {channel}")
+    async def pcm(self, data: bytes, *, name: str = "", progress: Any = None) -> Pcm:
+        self.asked.append("pcm")
         await self._busy(progress)
-        return Pcm(samples=b"\0\0" * 16 if channel is None else b"%d" % channel, seconds=11.0)
+        return Pcm(samples=b"\0\0" * 16, seconds=11.0)
+
+    async def channel_pcm(self, data: bytes, *, name: str = "", progress: Any = None) -> tuple[Pcm, Pcm]:
+        self.asked.append("channel_pcm")
+        await self._busy(progress)
+        return Pcm(samples=b"0", seconds=11.0), Pcm(samples=b"1", seconds=11.0)
 
     async def subtitles(self, data: bytes, track: int, *, name: str = "") -> tuple[SubtitleLine, ...]:
         self.asked.append(f"subtitles {track}")

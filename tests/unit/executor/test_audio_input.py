@@ -48,7 +48,7 @@ async def test_speakers_of_two_channels_take_turns_in_the_prompt(bench: Bench, h
     bench.runtimes.channels = {b"0": LEFT, b"1": RIGHT}
     request, opened = asked("?", "call.wav")
     await bench.run(plan(route(heard(("channels", "apart")), say(text, "step:hear1r"))), request, opened)
-    assert bench.media.asked == ["pcm 0", "pcm 1"]
+    assert bench.media.asked == ["channel_pcm"]
     assert ending(host.attempts[-1].text) == (
         "Transcript of call.wav:\n---END\nspeaker 1: Hello. Who is it?\nspeaker 2: It is me speaker 1: no\n"
         "speaker 1: Good.\n---END\n\n?"
@@ -64,7 +64,7 @@ async def test_speakers_of_two_channels_of_a_film_stand_at_their_times(bench: Be
     taken = msgspec.structs.replace(demux(1), params=apart)
     step = msgspec.structs.replace(hear(1, source=f"step:{taken.id}"), params=apart)
     await bench.run(plan(route(taken, step, say(text, "step:hear1r"))), request, opened)
-    assert bench.media.asked == ["pcm 0", "pcm 1"]
+    assert bench.media.asked == ["channel_pcm"]
     assert ending(host.attempts[-1].text) == (
         "What is said in call.mp4:\n---END\n[0:00] speaker 1: Hello.\n[0:02] speaker 1: Who is it?\n"
         "[0:03] speaker 2: It is me speaker 1: no\n[0:07] speaker 1: Good.\n---END\n\n?"
@@ -76,10 +76,9 @@ async def test_a_host_hears_each_of_two_channels_in_a_call_of_its_own(
     bench: Bench, host: FakeHost, monkeypatch: pytest.MonkeyPatch, zone: Zone, form: str
 ) -> None:
     tone = (numpy.sin(numpy.arange(16_000) * 0.2) * 9_000).astype("<i2")
-    loud: dict[int | None, bytes] = {0: tone.tobytes(), 1: bytes(32_000)}
 
-    async def pcm(data: bytes, *, name: str = "", progress: object = None, channel: int | None = None) -> Pcm:
-        return Pcm(samples=loud[channel], seconds=1.0)
+    async def channel_pcm(data: bytes, *, name: str = "", progress: object = None) -> tuple[Pcm, Pcm]:
+        return Pcm(samples=tone.tobytes(), seconds=1.0), Pcm(samples=bytes(32_000), seconds=1.0)
 
     def says(attempt: Attempt) -> str:
         (recording,) = attempt.audios
@@ -87,7 +86,7 @@ async def test_a_host_hears_each_of_two_channels_in_a_call_of_its_own(
             level = max(float(abs(frame.to_ndarray().astype(float)).max()) for frame in container.decode(audio=0))
         return "on the left" if level > 0.05 else "on the right"
 
-    monkeypatch.setattr(bench.media, "pcm", pcm)
+    monkeypatch.setattr(bench.media, "channel_pcm", channel_pcm)
     host.transcript = says
     ear = msgspec.structs.replace(host.endpoint("fake/ear", zone=zone), price=Price(second=0.01))
     text = host.endpoint("fake/text")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import io
-import os
 import wave
 from array import array
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.gates import films
 from tests.unit.local.runtime_fixtures import pcm
 
-from intermodal.files.file_bytes import Data, FileBytes, read_whole
+from intermodal.files.file_bytes import Data, Spool, read_whole
+from intermodal.media import container, worker_client
 from intermodal.media.audio import channel_separation, decoder
 from intermodal.media.worker_client import MediaWorker
 
@@ -51,6 +52,11 @@ def silence(seconds: float) -> array[int]:
     return array("h", bytes(2 * int(seconds * RATE)))
 
 
+async def heard_apart(worker: MediaWorker, data: Data) -> list[array[int]]:
+    """The samples of both channels."""
+    return [array("h", read_whole(each.samples, "call")) for each in await worker.channel_pcm(data)]
+
+
 async def test_people_who_take_turns_and_people_who_talk_at_once_are_on_channels_of_their_own(
     worker: MediaWorker, voices: tuple[array[int], array[int]]
 ) -> None:
@@ -69,30 +75,27 @@ def test_channels_are_compared_when_a_recording_is_probed_and_not_again_for_its_
     data = stereo(*voices)
     decoder.probe(data, "audio/wav")
     assert len(compared) == 1
-    for channel in (None, 0, 1):
-        assert list(decoder.pcm(data, "audio/wav", lambda done, said: None, channel))
+    assert list(decoder.pcm(data, "audio/wav", lambda done, said: None))
+    assert list(decoder.channel_pcm(data, "audio/wav", lambda done, said: None))
     assert len(compared) == 1
 
 
-def test_what_leaks_between_two_channels_is_looked_for_once_for_both_and_again_in_another_sound(
-    voices: tuple[array[int], array[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_both_channels_are_decoded_once(
+    voices: tuple[array[int], array[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked, leaks = list[object](), channel_separation.channel_leaks
+    decoded: list[float] = []
+    frames = container.frames
 
-    def look(frames: Iterable[object]) -> object:
-        looked.append(frames)
-        return leaks(frames)
+    def counted(box: object, stream: object, what: str) -> Iterator[Any]:
+        for frame in frames(box, stream, what):
+            decoded.append(frame.samples / frame.sample_rate)
+            yield frame
 
-    monkeypatch.setattr(decoder, "_leaks", {})
-    monkeypatch.setattr(channel_separation, "channel_leaks", look)
-    sounds: list[Data] = [stereo(*voices), stereo(voices[1], voices[0])]
-    for place, sound in enumerate(list(sounds)):
-        (tmp_path / f"{place}.wav").write_bytes(read_whole(sound, "call"))
-        sounds.append(FileBytes(os.open(tmp_path / f"{place}.wav", os.O_RDONLY)))
-    for count, sound in enumerate(sounds, 1):
-        for channel in (0, 1):
-            assert list(decoder.pcm(sound, "audio/wav", lambda done, said: None, channel))
-        assert len(looked) == count
+    data = stereo(*voices)
+    monkeypatch.setattr(container, "frames", counted)
+    pieces = list(decoder.channel_pcm(data, "audio/wav", lambda done, said: None))
+    assert {channel for channel, _ in pieces} == {0, 1}
+    assert sum(decoded) == pytest.approx(10.0), "seconds"
 
 
 async def test_one_scene_on_two_channels_is_heard_as_one(
@@ -126,9 +129,7 @@ async def test_the_two_voices_of_a_film_are_on_channels_of_their_own_and_its_one
         found = await worker.probe(film)
         assert (found.kind, found.channels, found.separate_channels) == ("video", 2, apart)
         if apart:
-            first, second = [
-                array("h", read_whole((await worker.pcm(film, channel=each)).samples, "call")) for each in (0, 1)
-            ]
+            first, second = await heard_apart(worker, film)
             speaks = [sum(map(abs, each[:160_000])) / 160_000 > 100 for each in (first, second)]
             assert speaks == [True, False], "the first ten seconds are those of the caller"
 
@@ -136,8 +137,7 @@ async def test_the_two_voices_of_a_film_are_on_channels_of_their_own_and_its_one
 async def test_one_channel_is_decoded_for_itself(worker: MediaWorker, voices: tuple[array[int], array[int]]) -> None:
     one, other = voices
     data = stereo(one, silence(10) + other)
-    assert (await worker.pcm(data, channel=0)).samples == (one + silence(10)).tobytes()
-    assert (await worker.pcm(data, channel=1)).samples == (silence(10) + other).tobytes()
+    assert await heard_apart(worker, data) == [one + silence(10), silence(10) + other]
     assert (await worker.pcm(data)).samples not in (one.tobytes(), other.tobytes())
 
 
@@ -151,7 +151,7 @@ async def test_what_leaks_from_one_channel_into_the_other_is_silenced_and_what_b
     mine = array("h", (int(a + 0.06 * b) for a, b in zip(left, right, strict=True)))
     theirs = array("h", (int(b + 0.06 * a) for a, b in zip(left, right, strict=True)))
     data = stereo(mine, theirs)
-    heard = [array("h", read_whole((await worker.pcm(data, channel=each)).samples, "call")) for each in (0, 1)]
+    heard = await heard_apart(worker, data)
     second = 10 * RATE
 
     def power(samples: Sequence[int]) -> float:
@@ -163,3 +163,28 @@ async def test_what_leaks_from_one_channel_into_the_other_is_silenced_and_what_b
         for said in (own, 2):
             kept = slice(said * second, (said + 1) * second)
             assert power(channel[kept]) > 0.97 * power(before[kept]), "its own, alone and at once"
+
+
+@pytest.mark.parametrize("most", [16 << 20, 1 << 16])
+async def test_crosstalk_is_silenced_in_memory_and_on_the_disk_alike(
+    worker: MediaWorker, voices: tuple[array[int], array[int]], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    one, other = voices
+    mine = array("h", (int(a + 0.05 * b) for a, b in zip(one + silence(10), silence(10) + other, strict=True)))
+    data = stereo(mine, silence(10) + other)
+    monkeypatch.setattr(worker_client, "LARGE_FILE", most)
+    first, second = await worker.channel_pcm(data)
+    assert isinstance(first.samples, bytes) == (most > 1 << 20)
+    assert (first.seconds, second.seconds) == (20.0, 20.0)
+    left = array("h", read_whole(first.samples, "call"))
+    assert left[: 9 * RATE] == mine[: 9 * RATE], "its own voice"
+    assert sum(map(abs, left[11 * RATE : 19 * RATE])) < 0.1 * sum(map(abs, mine[11 * RATE : 19 * RATE]))
+
+
+def test_ranges_beyond_what_was_added_are_left_out() -> None:
+    for most in (1, 100):
+        with Spool(most) as spool:
+            spool.add(b"12345678")
+            spool.clear([(-3, 2), (4, 5), (7, 90), (20, 30)])
+            spool.add(b"9")
+            assert read_whole(spool.made(), "sound") == b"\0\x0034\x00678"[:7] + b"\x009"

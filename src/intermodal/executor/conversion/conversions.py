@@ -313,7 +313,7 @@ async def decode_channels(
     media: MediaWorkerLike, data: Data, name: str, progress: Progress | None = None
 ) -> AudioInput:
     """Decode both channels of a recording or of a video's sound."""
-    first, second = [await media.pcm(data, name=name, progress=progress, channel=each) for each in (0, 1)]
+    first, second = await media.channel_pcm(data, name=name, progress=progress)
     return AudioInput(seconds=first.seconds, pcm=first.samples, beside=second.samples, name=name)
 
 

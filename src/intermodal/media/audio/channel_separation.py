@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from operator import mul
 from typing import Any
 
@@ -63,19 +63,27 @@ def voices_differ(left: Sequence[int], right: Sequence[int]) -> bool:
     return _correlation(*heights) < _TOGETHER
 
 
-def channel_leaks(frames: Iterable[Any]) -> tuple[Stretches, Stretches]:
-    """Of each of the two channels of a recording, by its decoded frames, from and until which seconds only the other's
-    voice is on it."""
-    levels: tuple[list[float], list[float]] = ([], [])
-    kept = array("h"), array("h")
-    for piece in _pieces(frames):
-        for some, channel, plane in zip(levels, kept, piece.planes, strict=False):
-            channel.frombytes(bytes(plane)[: 2 * piece.samples])
-            if len(channel) >= 64 * _FRAME:
-                some += _levels(channel)
-                del channel[: len(channel) // _FRAME * _FRAME]
-    left, right = [[*some, *_levels(channel)] for some, channel in zip(levels, kept, strict=True)]
-    return leaked_stretches(left, right), leaked_stretches(right, left)
+class ChannelLevels:
+    """The levels of both channels of a recording, collected frame by frame as it is decoded."""
+
+    def __init__(self) -> None:
+        self._resampler = _resampler()
+        self._levels: tuple[list[float], list[float]] = ([], [])
+        self._kept = array("h"), array("h")  # samples that have no level yet
+
+    def add(self, frame: Any) -> None:
+        """Add a decoded frame."""
+        for piece in self._resampler.resample(frame):
+            for some, channel, plane in zip(self._levels, self._kept, piece.planes, strict=False):
+                channel.frombytes(bytes(plane)[: 2 * piece.samples])
+                if len(channel) >= 64 * _FRAME:
+                    some += _levels(channel)
+                    del channel[: len(channel) // _FRAME * _FRAME]
+
+    def leaks(self) -> tuple[Stretches, Stretches]:
+        """Return from and until which seconds each channel has only the other's voice on it."""
+        left, right = [[*some, *_levels(channel)] for some, channel in zip(self._levels, self._kept, strict=True)]
+        return leaked_stretches(left, right), leaked_stretches(right, left)
 
 
 def leaked_stretches(own: Sequence[float], other: Sequence[float]) -> Stretches:
@@ -136,16 +144,16 @@ def _correlation(one: Sequence[float], other: Sequence[float]) -> float:
 def _sampled(box: Any, stream: Any) -> tuple[array[int], array[int]]:
     """The first minutes of both channels, at 4 kHz."""
     channels = array("h"), array("h")
-    for piece in _pieces(container.frames(box, stream, "sound")):
-        for channel, plane in zip(channels, piece.planes, strict=False):
-            channel.frombytes(bytes(plane)[: 2 * piece.samples])
+    resampler = _resampler()
+    for frame in container.frames(box, stream, "sound"):
+        for piece in resampler.resample(frame):
+            for channel, plane in zip(channels, piece.planes, strict=False):
+                channel.frombytes(bytes(plane)[: 2 * piece.samples])
         if len(channels[0]) >= _SECONDS * _RATE:
             break
     return channels
 
 
-def _pieces(frames: Iterable[Any]) -> Iterator[Any]:
-    """Both channels at 4 kHz, as they are decoded."""
-    resampler = av.AudioResampler(format="s16p", layout="stereo", rate=_RATE)
-    for frame in frames:
-        yield from resampler.resample(frame)
+def _resampler() -> Any:
+    """Return what makes both channels of decoded frames 4 kHz."""
+    return av.AudioResampler(format="s16p", layout="stereo", rate=_RATE)

@@ -6,10 +6,9 @@ without an error.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import av
 import av.audio.resampler
@@ -26,6 +25,7 @@ from intermodal.media.worker_results import MediaProbeResult
 from intermodal.quantity import Quantity, between, exact
 
 Report = Callable[[float | None, str], None]
+ByteRanges = list[tuple[int, int]]  # from and until which bytes
 
 _MIN_RATE, _MAX_RATE, _MAX_CHANNELS = 4_000, 384_000, 16
 _WALK_PACKETS = 400_000  # about 2 h 50 of MP3; counted in work, not in time, so that facts are the same each time
@@ -33,9 +33,6 @@ _MAX_DECODED = 16 << 30  # bytes of sound at its own rate and channels, before r
 _MOST_LEAD = 600.0  # seconds of silence put before a sound that begins after its pictures
 _TODO = container.TODO
 _SLACK = 4_096  # bytes a WAVE header may promise too many
-_leaks: dict[
-    tuple[int, ...], tuple[channel_separation.Stretches, channel_separation.Stretches]
-] = {}  # of the last sound, by its identity
 
 
 def probe(data: Data, media_type: str) -> MediaProbeResult:
@@ -76,42 +73,80 @@ def differ(box: Any, stream: Any, count: int) -> bool:
         return False
 
 
-def pcm(data: Data, media_type: str, report: Report, channel: int | None = None) -> Iterator[bytearray]:
-    """Yield signed 16-bit little endian at 16 kHz, mono: all channels mixed, or one of two (0 or 1) without crosstalk
-    of the other. In pieces of a megabyte.
+def pcm(data: Data, media_type: str, report: Report) -> Iterator[bytearray]:
+    """Yield signed 16-bit little endian at 16 kHz, all channels mixed to one, in pieces of a megabyte."""
+    for _, piece in _resampled(data, media_type, report, "mono"):
+        yield piece
+
+
+def channel_pcm(
+    data: Data, media_type: str, report: Report
+) -> Generator[tuple[int, bytearray], None, tuple[ByteRanges, ByteRanges]]:
+    """Yield the same of both channels, each piece with the number of its channel (0 or 1).
+
+    Returns from and until which byte each channel has nothing but crosstalk of the other, to be silenced: that is known
+    only when all was decoded, and decoding once more would cost as much again.
+    """
+    levels = channel_separation.ChannelLevels()
+    lead = yield from _resampled(data, media_type, report, "stereo", levels)
+    first, second = (
+        [(_byte_at(lead + start), _byte_at(lead + end)) for start, end in leaked] for leaked in levels.leaks()
+    )
+    return first, second
+
+
+def _resampled(
+    data: Data,
+    media_type: str,
+    report: Report,
+    layout: Literal["mono", "stereo"],
+    levels: channel_separation.ChannelLevels | None = None,
+) -> Generator[tuple[int, bytearray], None, float]:
+    """Yield (channel, samples); return the seconds of silence before them. ``levels`` gets each frame as well.
 
     Seconds and decoded bytes are counted while decoding.
     """
     expected = _probed(data, media_type, compared=False).seconds
     limit = min(MAX_SECONDS, expected.high * 1.25 + 10)
-    silent = [] if channel is None else _leaked_stretches(data, media_type, limit)[channel]
     with (
         sandbox.memory_limit(3 * memory_size(data) + (192 << 20)),
         _open_sound(data, media_type) as (box, stream),
     ):
-        layout, plane = ("mono", 0) if channel is None else ("stereo", channel)
         resampler = av.AudioResampler(format="s16p", layout=layout, rate=PCM_RATE)
         lead = min(_audio_delay(box, stream), _MOST_LEAD) if container.may_hold_video(media_type) else 0.0
-        made = bytearray(round(lead * PCM_RATE) * 2)
-        before, given, told = len(made), 0, 0.0
+        channels = [bytearray(_byte_at(lead)) for _ in range(1 if layout == "mono" else 2)]
+        given, told, empty = 0, 0.0, True
         for frame in _frames(box, stream, limit):
+            if levels is not None:
+                levels.add(frame)
             for piece in resampler.resample(frame):
-                made += memoryview(piece.planes[plane])[: 2 * piece.samples]
-            seconds = (given + len(made)) / PCM_BYTES_PER_SECOND
+                empty = _add(channels, piece) and empty
+            seconds = (given + len(channels[0])) / PCM_BYTES_PER_SECOND
             if seconds - told >= 30:
                 told = seconds
                 report(min(1.0, seconds / expected.mid), "")
-            if len(made) >= PIECE:
-                _silence(made, given, silent, lead)
-                given += len(made)
-                yield made
-                made = bytearray()
+            if len(channels[0]) >= PIECE:
+                given += len(channels[0])
+                yield from enumerate(channels)
+                channels = [bytearray() for _ in channels]
         for piece in resampler.resample(None):
-            made += memoryview(piece.planes[plane])[: 2 * piece.samples]
-    if given + len(made) == before:
+            empty = _add(channels, piece) and empty
+    if empty:
         raise InputBroken("holds no sound that can be decoded", todo=_TODO)
-    _silence(made, given, silent, lead)
-    yield made
+    yield from enumerate(channels)
+    return lead
+
+
+def _add(channels: list[bytearray], piece: Any) -> bool:
+    """Append the samples of a resampled frame to each channel; return whether there were none."""
+    for made, plane in zip(channels, piece.planes, strict=False):
+        made += memoryview(plane)[: 2 * piece.samples]
+    return not piece.samples
+
+
+def _byte_at(seconds: float) -> int:
+    """Return the place of a moment in PCM of one channel."""
+    return 2 * round(seconds * PCM_RATE)
 
 
 def _frames(box: Any, stream: Any, limit: float) -> Iterator[Any]:
@@ -125,40 +160,6 @@ def _frames(box: Any, stream: Any, limit: float) -> Iterator[Any]:
         if seconds > limit or decoded > _MAX_DECODED:
             raise InputTooLarge("holds more sound than its header says", todo="convert it to WAV and try again")
         yield frame
-
-
-def _leaked_stretches(
-    data: Data, media_type: str, limit: float
-) -> tuple[channel_separation.Stretches, channel_separation.Stretches]:
-    """From and until which seconds each of two channels has nothing but the voice that is on the other. Those of
-    the last sound are kept: its other channel is asked for next."""
-    key = _identity(data)
-    if key not in _leaks:
-        with (
-            sandbox.memory_limit(3 * memory_size(data) + (192 << 20)),
-            _open_sound(data, media_type) as (box, stream),
-        ):
-            found = channel_separation.channel_leaks(_frames(box, stream, limit))
-        _leaks.clear()
-        _leaks[key] = found
-    return _leaks[key]
-
-
-def _identity(data: Data) -> tuple[int, ...]:
-    """Return a key that identifies a sound within this process."""
-    if isinstance(data, bytes):
-        return len(data), hash(data)
-    state = os.fstat(data.fileno())
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
-
-
-def _silence(made: bytearray, given: int, silent: list[tuple[float, float]], lead: float) -> None:
-    """Set the stretches to zero, in samples that begin ``given`` bytes after the start."""
-    for start, end in silent:
-        first, last = (max(0, 2 * round((lead + time) * PCM_RATE) - given) for time in (start, end))
-        last = min(last, len(made))
-        if first < last:
-            made[first:last] = bytes(last - first)
 
 
 @contextmanager
