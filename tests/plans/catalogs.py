@@ -391,7 +391,7 @@ def omni() -> tuple[Endpoint, ...]:
     return tuple(msgspec.structs.replace(each, tools=tools) for each, tools in zip(some, known, strict=True))
 
 
-def painters() -> tuple[Endpoint, ...]:
+def painters(*, quirks: tuple[str, ...] = ()) -> tuple[Endpoint, ...]:
     """Who draws: by tokens and quality, by the picture with the words of diffusion, and in given shapes alone."""
 
     def painter(id_: str, where: Host, tier: Tier, price: Price, drawn: str, *, edits: bool = True) -> Endpoint:
@@ -414,7 +414,7 @@ def painters() -> tuple[Endpoint, ...]:
     shapes = host("shapes", protocol="gemini", auth="x-goog-api-key")
     by_token = Price(input_mtok=5.0, output_mtok=10.0, input_image_mtok=10.0, output_image_mtok=40.0)
     return (
-        painter("acme/brush", ACME, "large", by_token, "table:gpt-image-1"),
+        painter("acme/brush", msgspec.structs.replace(ACME, quirks=quirks), "large", by_token, "table:gpt-image-1"),
         painter("etcher/dust", etcher, "medium", Price(picture=0.003), "", edits=False),
         painter("shapes/canvas", shapes, "large", Price(input_mtok=0.3, output_image_mtok=30.0), "each:1290"),
     )
@@ -466,6 +466,7 @@ SLICES = {
     "matching_acme": lambda: (*embedded(), matcher(), *acme()),
     "runtimes": lambda: (*apart(), *desk()),
     "painters": lambda: (*embedded(), *acme(), *painters()),
+    "painters with masks": lambda: painters(quirks=("image_mask",)),
     "painters here": lambda: (*painters(), *brush_here()),
     "omni": lambda: (*embedded(), *omni()),
     "voices": lambda: (*embedded(), *acme(), *voices()),

@@ -79,6 +79,7 @@ OUTPUTS: dict[str, Output] = {
     "small picture": ImageOutput(size=(512, 512), steps=20),
     "odd picture": ImageOutput(size=(500, 512)),
     "scarf": ImageOutput(mask=True, strength=0.5),
+    "masked": ImageOutput(mask=True),
     "scores": ScoresOutput(labels=("an invoice", "a letter", "a photo of a cat")),
 }
 

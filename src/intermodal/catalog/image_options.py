@@ -39,9 +39,10 @@ _HAS_IN_CHAT: Mapping[Protocol, frozenset[str]] = {
     "openai": frozenset((RATIO, EDITS)),
     "openai-responses": frozenset((SIZE, QUALITY, FORMAT, EDITS)),
 }
+IMAGE_MASK: str = "image_mask"  # the quirk of hosts that take a mask by its transparency, as OpenAI's edits do
 SD_CPP: str = "sd_cpp_extra_args"  # the quirk of stable-diffusion.cpp's server, with options inside the prompt
 _MORE: Mapping[str, tuple[str, ...]] = {
-    "image_seed": (SEED,), "image_steps": (STEPS,), "negative_prompt": (NEGATIVE,),
+    "image_seed": (SEED,), "image_steps": (STEPS,), "negative_prompt": (NEGATIVE,), IMAGE_MASK: (MASK,),
     SD_CPP: (SEED, STEPS, NEGATIVE, GUIDANCE, SAMPLER, STRENGTH, MASK),
 }  # fmt: skip
 _LESS: Mapping[str, str] = {
@@ -61,7 +62,8 @@ def supported_image_options(host: Host) -> frozenset[str]:
     """Return the options this host supports; empty if its protocol generates no images."""
     has = _HAS.get(host.protocol, frozenset())
     if IMAGES_IN_CHAT in host.quirks and host.protocol in _HAS_IN_CHAT:
-        return _HAS_IN_CHAT[host.protocol] - {word for quirk, word in _LESS.items() if quirk in host.quirks}
+        masks = {MASK} if host.protocol == "openai-responses" and IMAGE_MASK in host.quirks else set[str]()
+        return (_HAS_IN_CHAT[host.protocol] | masks) - {word for quirk, word in _LESS.items() if quirk in host.quirks}
     if not has:
         return has
     more = {word for quirk, words in _MORE.items() if quirk in host.quirks for word in words}

@@ -140,8 +140,9 @@ def picture(data: Data, name: str, max_side: int | None) -> dict[str, Any]:
     return made
 
 
-def mask(data: Data, name: str) -> dict[str, Any]:
-    made: dict[str, Any] = _decoder("image.decoder").edit_mask(read_whole(data, name), sniff(data, name)[1])
+def mask(data: Data, name: str, transparent: bool) -> dict[str, Any]:
+    drawn, media_type = read_whole(data, name), sniff(data, name)[1]
+    made: dict[str, Any] = _decoder("image.decoder").edit_mask(drawn, media_type, transparent=transparent)
     return made
 
 

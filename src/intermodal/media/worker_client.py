@@ -175,11 +175,10 @@ class MediaWorker:
         arguments = {"data": data, "name": name, "max_side": max_side}
         return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), EncodedPicture)
 
-    async def mask(self, data: Data, *, name: str = "") -> EncodedPicture:
-        """Return the mask of a picture that is edited as PNG: white where it may change, whatever says so in it."""
-        return msgspec.convert(
-            await self._call("mask", {"data": data, "name": name}, name=name, seconds=60), EncodedPicture
-        )
+    async def mask(self, data: Data, *, transparent: bool = False, name: str = "") -> EncodedPicture:
+        """Return the mask of an edited picture as PNG: white, or ``transparent``, where the picture may change."""
+        arguments = {"data": data, "name": name, "transparent": transparent}
+        return msgspec.convert(await self._call("mask", arguments, name=name, seconds=60), EncodedPicture)
 
     async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
         """Return QR codes and bar codes on a picture, with their text; none without the extra ``embedded``."""

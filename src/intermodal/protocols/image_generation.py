@@ -12,6 +12,7 @@ from intermodal.catalog.image_options import (
     EDITS,
     FORMAT,
     GUIDANCE,
+    MASK,
     NEGATIVE,
     OPTION_LABELS,
     QUALITY,
@@ -40,14 +41,13 @@ _WISHES: Mapping[str, Callable[[ImageCall], bool]] = {
     GUIDANCE: lambda call: call.guidance is not None,
     SAMPLER: lambda call: bool(call.sampler),
     STRENGTH: lambda call: call.strength is not None,
+    MASK: lambda call: bool(call.mask),
 }
 
 
-def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collection[str], masks: bool = False) -> None:
+def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collection[str]) -> None:
     """Raise NotExpressible for an option that the protocol or host does not have, and for an image type that it
     refuses.
-
-    ``masks``: the protocol can state which part of an image may change.
     """
     has = supported_image_options(host)
     for wish, wants in _WISHES.items():
@@ -58,8 +58,6 @@ def check_options(call: ImageCall, host: Host, wire: str, *, image_types: Collec
         raise NotExpressible.of(f"a picture of {call.size[0]}x{call.size[1]}", wire, where=host.id, todo=f"ask {sizes}")
     if call.size is not None and not has & {RATIO, SIZE}:
         raise NotExpressible.of(OPTION_LABELS[SIZE], wire, where=host.id, todo="leave it out, or ask another host")
-    if call.mask and not masks:
-        raise NotExpressible.of("a mask", wire, where=host.id, todo="say in words what may change")
     if call.mask and not call.images:
         raise NotExpressible.of("a mask without a picture", wire, where=host.id)
     for image in call.images:

@@ -15,6 +15,7 @@ from intermodal.protocols.calls import ImageCall, NotExpressible, WireImage, Wir
 from intermodal.protocols.openai_media.images import QUIRKS, decode_reply, encode_request
 
 OPENAI = Host(id="h")
+MASKED = Host(id="m", quirks=("image_mask",))
 DIFFUSION = Host(id="d", quirks=("image_seed", "image_steps", "negative_prompt", "image_b64"))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
@@ -43,7 +44,7 @@ def test_says_what_is_wanted_in_the_words_each_host_has() -> None:
         (ImageCall(model="m", prompt="p", seed=1), "a seed"),
         (ImageCall(model="m", prompt="p", steps=1), "steps"),
         (ImageCall(model="m", prompt="p", negative="n"), "a negative prompt"),
-        (ImageCall(model="m", prompt="p", mask=PNG), "a mask"),
+        (ImageCall(model="m", prompt="p", images=(WireImage(data=PNG),), mask=PNG), "a mask"),
         (ImageCall(model="m", prompt="p", images=(WireImage(data=b"x", media_type="image/tiff"),)), "image/tiff"),
     ],
 )
@@ -58,7 +59,7 @@ def test_an_edit_is_a_form_that_somebody_else_s_parser_reads_with_the_picture_as
         model="m", prompt="more sky", images=(WireImage(data=picture), WireImage(data=b"j", media_type="image/jpeg")),
         mask=PNG,
     )  # fmt: skip
-    encoded = encode_request(call, OPENAI)
+    encoded = encode_request(call, MASKED)
     assert encoded.path == "/images/edits"
     assert any(segment is picture for segment in encoded.segments)
     head = f"content-type: {dict(encoded.headers)['content-type']}\r\n\r\n".encode()

@@ -24,6 +24,7 @@ from intermodal.protocols.openai_responses import images as openai_responses_ima
 from intermodal.protocols.openai_responses.images import decode_reply, encode_request
 
 HOST = Host(id="h", protocol="openai-responses", quirks=("pictures_in_chat",))
+MASKED = Host(id="m", protocol="openai-responses", quirks=("pictures_in_chat", "image_mask"))
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 100
 USAGE = {
     "input_tokens": 40, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}, "output_tokens": 20,
@@ -38,8 +39,8 @@ TOOL_USAGE = {
 }  # fmt: skip
 
 
-def tree_of(call: ImageCall) -> dict[str, Any]:
-    tree: dict[str, Any] = json.loads(b"".join(encode_request(call, HOST).segments))
+def tree_of(call: ImageCall, host: Host = HOST) -> dict[str, Any]:
+    tree: dict[str, Any] = json.loads(b"".join(encode_request(call, host).segments))
     return tree
 
 
@@ -63,6 +64,7 @@ def test_the_tool_draws_where_a_row_says_so_and_the_pictures_address_elsewhere()
     assert picture_codec(HOST) is openai_responses_images
     assert picture_codec(Host(id="h", protocol="openai-responses")) is openai_media_images
     assert supported_image_options(HOST) == {"size", "quality", "format", "edits"}
+    assert supported_image_options(MASKED) == {"size", "quality", "format", "edits", "mask"}
 
 
 @settings(deadline=None)
@@ -82,7 +84,8 @@ def test_every_wish_is_a_request_of_openai_s_types_and_nothing_is_kept_there(
 ) -> None:
     mask = mask if images else b""
     tree = tree_of(
-        ImageCall(model="m", prompt=prompt, images=tuple(images), mask=mask, size=size, quality=quality, format=format)
+        ImageCall(model="m", prompt=prompt, images=tuple(images), mask=mask, size=size, quality=quality, format=format),
+        MASKED,
     )
     strictly(ResponseCreateParamsNonStreaming).validate_python(tree)
     assert tree["store"] is False and tree["tool_choice"] == {"type": "image_generation"}
@@ -98,7 +101,8 @@ def test_every_wish_is_a_request_of_openai_s_types_and_nothing_is_kept_there(
 @pytest.mark.parametrize(
     "wish",
     [
-        {"seed": 7}, {"steps": 9}, {"negative": "people"}, {"count": 2}, {"mask": b"x"},
+        {"seed": 7}, {"steps": 9}, {"negative": "people"}, {"count": 2},
+        {"images": (WireImage(data=b"x"),), "mask": b"x"},
         {"images": (WireImage(data=b"x", media_type="image/bmp"),)},
     ],
 )  # fmt: skip

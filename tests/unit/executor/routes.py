@@ -106,6 +106,10 @@ class FakeMedia:
         self.asked.append("picture")
         return EncodedPicture(data=b"png of " + data, width=100, height=50)
 
+    async def mask(self, data: bytes, *, transparent: bool = False, name: str = "") -> EncodedPicture:
+        self.asked.append("mask, transparent" if transparent else "mask, white")
+        return EncodedPicture(data=b"mask of " + data, width=100, height=50)
+
     async def frames(
         self, data: bytes, *, spread: str, most: int, max_side: int | None = None, name: str = "", progress: Any = None
     ) -> tuple[Still, ...]:

@@ -100,3 +100,29 @@ def test_a_host_without_a_word_for_masks_is_not_given_one(drawing: GatewayServer
     found = drawing.http.post(PATH, data=FIELDS, files={"image": PICTURE, "mask": ("m.png", png())})
     assert found.status_code == 400 and "a mask" in found.text
     assert host.attempts == []
+
+
+def half_mask(mode: str, changes: Any, rest: Any) -> bytes:
+    image = Image.new(mode, (64, 64), rest)
+    image.paste(changes, (0, 0, 32, 64))
+    image.save(out := io.BytesIO(), "PNG")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "mask", [half_mask("RGBA", (0, 0, 0, 0), (200, 90, 10, 255)), half_mask("L", 255, 0)], ids=["transparent", "white"]
+)
+def test_a_host_that_takes_masks_gets_one_that_is_transparent_where_the_picture_may_change(
+    host: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: bytes
+) -> None:
+    rows = f'{BRUSH}; quirks = ["image_mask"]'
+    with house_before(monkeypatch, tmp_path, ("cloud", host.base_url, rows)) as served:
+        found = served.http.post(PATH, data=FIELDS, files={"image": PICTURE, "mask": ("m.png", mask)})
+    assert found.status_code == 200, found.text
+    (attempt,) = host.attempts
+    assert attempt.path == "/v1/images/edits"
+    picture, sent = (Image.open(io.BytesIO(each)) for each in attempt.images)
+    assert (picture.size, sent.format, sent.mode, sent.size) == ((64, 64), "PNG", "RGBA", (64, 64))
+    alpha = sent.getchannel("A")
+    assert alpha.crop((0, 0, 32, 64)).getextrema() == (0, 0), "what may change is transparent"
+    assert alpha.crop((32, 0, 64, 64)).getextrema() == (255, 255), "what may not is opaque"

@@ -167,7 +167,7 @@ _SHARED = [
     click.option("--strength", type=click.FloatRange(0, 1, min_open=True), default=None, metavar="X",
                  help="How much of a picture is drawn anew, up to 1."),
     click.option("--mask", default="", metavar="FILE",
-                 help="Mask of the picture that goes in: white where it may change, black where not."),
+                 help="Mask of the picture that goes in: white or transparent where it may change."),
     click.option("--language", default="", metavar="CODE",
                  help="Language of the speech, and of words in pictures (en, fr, …); found out when not given."),
     click.option("--translate", default="", metavar="CODE",

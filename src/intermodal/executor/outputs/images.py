@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from intermodal import errors
-from intermodal.catalog.image_options import FORMAT, RATIO, SIZE, supported_image_options
+from intermodal.catalog.image_options import FORMAT, IMAGE_MASK, RATIO, SIZE, supported_image_options
 from intermodal.catalog.types import Endpoint
 from intermodal.events import Committed, Drawn, Finished, Note, StepFinished
 from intermodal.executor.drivers.interface import CallJob
@@ -16,7 +16,7 @@ from intermodal.executor.preparation.model_inputs import ImageInput, ModelInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.route_run import RouteRun
 from intermodal.hints import hint
-from intermodal.planner.route_estimates.image_generation import image_generation
+from intermodal.planner.route_estimates.image_generation import image_generation, input_pictures
 from intermodal.plans.step import Call
 from intermodal.plans.step_parameters import DrawImage
 from intermodal.protocols.calls import ImageCall, WireImage
@@ -34,7 +34,9 @@ async def draw(run: RouteRun, step: Call) -> Finished:
     if not prompt:
         raise errors.InputEmpty("nothing says what to draw", todo="say it in words", step=step.id)
     given = _pictures(stands_for)
-    call = picture_call(endpoint, step, output, run.state.request.sampling, prompt, given)
+    mask = await _mask(run, endpoint, given[-1]) if output.mask else b""
+    pictures = given[:-1] if output.mask else given
+    call = picture_call(endpoint, step, output, run.state.request.sampling, prompt, pictures, mask)
     work = msgspec.structs.replace(measure_work(given), pictures=output.count, **_diffusion_work(run, endpoint))
     done = await run.do(CallJob(step=step, endpoint=endpoint, drawing=call, work=work))
     await run.state.emit(StepFinished(actual=done.actual))
@@ -56,12 +58,23 @@ def _diffusion_work(run: RouteRun, endpoint: Endpoint) -> dict[str, float]:
     return {"denoised": round(strokes.denoised, 6), "made": round(strokes.made, 6)}
 
 
+async def _mask(run: RouteRun, endpoint: Endpoint, given: ImageInput) -> bytes:
+    """Return the mask in the form that the model or host reads, as a PNG. It is read from the file itself: a picture
+    that is converted for a model loses its transparency."""
+    opened = run.state.opened
+    part = input_pictures(opened.facts)[-1]
+    shrunk = (part.width, part.height) != (given.width, given.height)
+    data = given.data if shrunk else opened.data(part.index)
+    transparent = IMAGE_MASK in endpoint.host.quirks
+    return (await run.state.world.media.mask(data, transparent=transparent, name=part.name)).data
+
+
 def picture_call(
-    endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str, given: tuple[ImageInput, ...]
-) -> ImageCall:
+    endpoint: Endpoint, step: Call, output: ImageOutput, sampling: Sampling, prompt: str,
+    given: tuple[ImageInput, ...], mask: bytes = b"",
+) -> ImageCall:  # fmt: skip
     """Return the call with the settings of the plan that the host's protocol has fields for."""
     drawn, has = DrawImage.of(step), supported_image_options(endpoint.host)
-    given, mask = (given[:-1], given[-1].data) if output.mask else (given, b"")
     return ImageCall(
         model=endpoint.served_as or endpoint.model.id,
         prompt=prompt,

@@ -248,8 +248,7 @@ async def create_image_edits(context: GatewayContext, asked: GatewayRequest, rep
     if mask := form.files.get("mask"):
         if len(parts) > 1:
             raise RequestRefused("a mask is of one picture, and the form has several", status=400, todo="send one")
-        drawn = await context.client.media.mask(mask[1], name=_plain(mask[0]) or "mask")
-        parts.append(Image(source=BytesSource(data=drawn.data, name="mask.png")))
+        parts.append(Image(source=BytesSource(data=mask[1], name=_plain(mask[0]) or "mask")))
     ignored = unknown_fields((*form.names, *files), EDITS_FIELDS)
     await _draw(context, asked, reply, _DrawingRequest(call, policy, tuple(parts), mask=bool(mask), ignored=ignored))
 

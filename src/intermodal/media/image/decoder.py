@@ -121,10 +121,12 @@ def picture(data: bytes, media_type: str, max_side: int | None) -> dict[str, Any
         return encoded(image)
 
 
-def edit_mask(data: bytes, media_type: str) -> dict[str, Any]:
-    """A mask as our models read it: white where a picture may change, black where not.
+def edit_mask(data: bytes, media_type: str, *, transparent: bool) -> dict[str, Any]:
+    """A mask as our models read it: white where a picture may change, black where not. ``transparent``: as OpenAI's
+    hosts read it, transparent where the picture may change.
 
-    OpenAI's clients say it by transparency, whatever is drawn on the rest; others by white and black.
+    It is read in both forms: OpenAI's clients say it by transparency, whatever is drawn on the rest; others by white
+    and black.
     """
     header = checked_header(data, media_type)
     with sandbox.memory_limit(decode_memory(header, data)):
@@ -134,8 +136,17 @@ def edit_mask(data: bytes, media_type: str) -> dict[str, Any]:
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             alpha = image.convert("RGBA").getchannel("A")
             if any(alpha.histogram()[:_OPAQUE]):
-                return encoded(alpha.point(_between(0, _OPAQUE - 1)))
-        return encoded(flattened(image).convert("L").point(_between(128, 255)))
+                return _encoded_mask(alpha.point(_between(0, _OPAQUE - 1)), transparent)
+        return _encoded_mask(flattened(image).convert("L").point(_between(128, 255)), transparent)
+
+
+def _encoded_mask(changes: Image.Image, transparent: bool) -> dict[str, Any]:
+    """Encode a mask that is white where a picture may change."""
+    if not transparent:
+        return encoded(changes)
+    made = Image.new("RGBA", changes.size, (0, 0, 0, 255))
+    made.putalpha(ImageChops.invert(changes))
+    return encoded(made)
 
 
 def rotate_upright(image: Image.Image, orientation: int) -> Image.Image:

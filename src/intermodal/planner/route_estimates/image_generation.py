@@ -161,7 +161,11 @@ def check_image_settings(request: Request, facts: Facts) -> None:
             "a mask says what of a picture may change, and no picture goes in", where=setting("mask"),
             todo="add the picture that it is laid on",
         )  # fmt: skip
-    picture, mask = given[-2:]
+    if len(given) > 2:
+        raise UsageError(
+            f"a mask is of one picture, and {len(given) - 1} go in", where=setting("mask"), todo="give one picture",
+        )  # fmt: skip
+    picture, mask = given
     if (picture.width, picture.height) != (mask.width, mask.height):
         raise UsageError(
             f"{mask.name} has {mask.width}x{mask.height} pixels and {picture.name} {picture.width}x{picture.height}",

@@ -27,6 +27,7 @@ QUIRKS: Mapping[str, str] = {
     "image_seed": "seed is known",
     "image_steps": "steps are known",
     "negative_prompt": "negative_prompt is known",
+    "image_mask": "a mask goes with a picture, transparent where it may change",
     "image_b64": "pictures come as links unless base64 is asked for (response_format)",
     "width_height": "the size is sent as width and height",
     "no_image_format": "the format of the file cannot be chosen",
@@ -41,7 +42,7 @@ _HEADS = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", 
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
-    check_options(call, host, WIRE, image_types=ENDINGS, masks=True)
+    check_options(call, host, WIRE, image_types=ENDINGS)
     fields = _fields(call, host)
     if not call.images:
         headers = (("content-type", "application/json"), ("accept", "application/json"))

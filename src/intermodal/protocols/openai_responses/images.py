@@ -29,7 +29,7 @@ _BLOCKED = "moderation_blocked"
 
 def encode_request(call: ImageCall, host: Host) -> EncodedRequest:
     """Return the call in bytes. Raises NotExpressible for what this protocol or host cannot carry."""
-    check_options(call, host, WIRE, image_types=IMAGE_TYPES, masks=True)
+    check_options(call, host, WIRE, image_types=IMAGE_TYPES)
     wishes = {
         "size": None if call.size is None else f"{call.size[0]}x{call.size[1]}",
         "quality": call.quality or None,
