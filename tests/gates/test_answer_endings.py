@@ -17,8 +17,8 @@ import pytest
 from tests.gates import upstreams
 from tests.gates.clients import CLIENTS, Client
 from tests.gates.faulty_host import LAST, PING, End, FaultyHost, ScriptedReply, chunk, refusal
+from tests.unit.gateway.direct.test_both_paths_other_protocols import call, message, text, thought, told
 from tests.unit.gateway.gateway_server import GatewayServer, through_the_executor
-from tests.unit.gateway.test_both_paths_other_protocols import call, message, text, thought, told
 
 from intermodal.gateway.server import Gateway
 from intermodal.testing.protocols import sse

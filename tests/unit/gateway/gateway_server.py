@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 import pytest
-from tests.unit.gateway import contract
-from tests.unit.gateway.taskless import without_tasks
+from tests.unit.gateway.apis import contract
+from tests.unit.gateway.direct.without_task import without_tasks
 
 from intermodal.config import data_dir
 from intermodal.gateway.http1.http_types import HttpLimits

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.unit.gateway.apis.test_streams import leave
 from tests.unit.gateway.gateway_server import SEEING, STRONG, GatewayServer, config, until
-from tests.unit.gateway.test_streams import leave
 from tests.unit.telemetry.collector import Collector, Seen
 
 from intermodal.gateway.quotas.key_generation import digest, new_secret

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.unit.gateway.test_direct_tls import LOCAL, Authority
+from tests.unit.gateway.direct.test_direct_tls import LOCAL, Authority
 from tests.unit.transport.test_http1 import Site
 
 from intermodal.protocols.calls import EncodedRequest

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.gateway.apis.test_chat import picture
 from tests.unit.gateway.clients.player import Player
 from tests.unit.gateway.gateway_server import GatewayServer
-from tests.unit.gateway.test_chat import picture
 
 from intermodal.testing import FakeHost
 from intermodal.testing.fake_host import until_answered

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.unit.gateway.apis.test_chat import picture
 from tests.unit.gateway.clients.player import Player
-from tests.unit.gateway.test_chat import picture
 
 from intermodal.testing import FakeHost, Fault
 from intermodal.testing.fake_host import until_answered

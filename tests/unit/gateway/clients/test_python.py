@@ -13,9 +13,9 @@ import anthropic
 import httpx
 import ollama
 import pytest
+from tests.unit.gateway.apis.test_chat import picture
+from tests.unit.gateway.apis.test_clients import CALLED, HELLO, TOOL, Place
 from tests.unit.gateway.gateway_server import GatewayServer
-from tests.unit.gateway.test_chat import picture
-from tests.unit.gateway.test_clients import CALLED, HELLO, TOOL, Place
 
 from intermodal.testing import FakeHost
 

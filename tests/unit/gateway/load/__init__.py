@@ -1,0 +1,1 @@
+"""Large requests and answers, and the memory that is held for them."""

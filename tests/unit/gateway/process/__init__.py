@@ -1,0 +1,1 @@
+"""The gateway as a process: logs, workers, pruning, graceful stop."""

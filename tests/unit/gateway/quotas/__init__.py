@@ -1,0 +1,1 @@
+"""Keys, budgets, rates and billing as clients of the gateway meet them."""

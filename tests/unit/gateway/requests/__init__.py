@@ -1,0 +1,1 @@
+"""What requests may hold: fields, bounds, labels, refusals and their words."""
