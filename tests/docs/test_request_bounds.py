@@ -10,8 +10,9 @@ from tests.gates.slow_inputs import OPERATORS
 from intermodal.concurrency import offload
 from intermodal.config_tables import ServeTable
 from intermodal.executor.attempt import circuit_breaker
+from intermodal.executor.direct import compiled_plan
 from intermodal.gateway import server_client
-from intermodal.gateway.direct import compiled_plan, engine, text_size_cache
+from intermodal.gateway.direct import direct_chats, text_size_cache
 from intermodal.gateway.endpoints import token_ids
 from intermodal.gateway.http1 import connection
 from intermodal.gateway.http1.http_types import HttpLimits
@@ -56,8 +57,8 @@ TABLES: dict[str, tuple[int, int | None]] = {
     "plans by their ids": (plan_history.MAX_PLANS, plan_history.MAX_PLAN_BYTES),
     "plans that other workers know": (plan_history.MAX_PLANS, None),
     "plans by shape": (plan_cache.MAX_SHAPES, None),
-    "compiled plans by shape": (engine.CACHED_PLANS, engine.CACHED_BYTES),
-    "policies by overrides": (engine.POLICIES, None),
+    "compiled plans by shape": (direct_chats.CACHED_PLANS, direct_chats.CACHED_BYTES),
+    "policies by overrides": (direct_chats.POLICIES, None),
     "bills of plain counts": (compiled_plan.BILLS, None),
     "leases by claim": (lease_pool.CACHED_CLAIMS, None),
     "sizes of texts": (text_size_cache.KEPT, text_size_cache.ROOM),

@@ -7,7 +7,7 @@ what the routes of a run share, ``dependencies.py`` what a run is handed: catalo
 
 attempt/        one call: retries, circuit breaker, ledger, accounting, and how an answer is judged while it streams
 conversion/     steps before the answer: transcripts, text of images and pages, their cache keys and checks
-direct/         the reply to a call passed on to a client of the same API, as it arrives
+direct/         plans of one call whose client speaks the API of the host: bytes in, bytes out
 drivers/        how a call is made in each protocol, over HTTP or by a runtime of this machine
 outputs/        the last call of a route, by kind of output: text and JSON, speech, images, scores, translations
 preparation/    from the parts of a request to the inputs of a call, and the preflight checks before it is sent

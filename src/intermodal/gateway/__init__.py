@@ -14,5 +14,5 @@ workers/          several processes behind one address; process/: one process
 metrics.py        counters for Prometheus; response_metadata.py: what an answer says of how it came about
 error_answers.py  errors in the format of the API that was asked; failures.py: their codes
 config_check.py   ``serve --check``
-direct/           chats that are passed on to one host without a run
+direct/           chats that are passed on to one host without a run: their plans, and their clients
 """

@@ -13,8 +13,8 @@ from intermodal.concurrency.offload import offload
 from intermodal.errors import UsageError
 from intermodal.gateway.billing import IDEMPOTENCY_HEADER, authenticate, begin_idempotent, store_idempotent
 from intermodal.gateway.context import GatewayContext
-from intermodal.gateway.direct.direct_attempt import DirectAttempt
-from intermodal.gateway.direct.engine import DirectEngine
+from intermodal.gateway.direct.client_sink import DirectChat
+from intermodal.gateway.direct.direct_chats import DirectChats
 from intermodal.gateway.error_answers import answer_cancelled, answer_error, answer_failure
 from intermodal.gateway.failures import error_code, shutting_down
 from intermodal.gateway.http1.connection import Connection, OnEnd
@@ -126,7 +126,7 @@ class Gateway:
             **_shared_state(worker),
         )
         self.outbox = WriteBatcher(self)
-        self.direct = DirectEngine(self.context, self.outbox)
+        self.direct = DirectChats(self.context, self.outbox)
         self.telemetry = client.telemetry
         self.tell: Callable[[RequestRecord], None] | None = None
         self.ledger = ledger
@@ -212,7 +212,7 @@ class Gateway:
         if self.tell is not None:
             self.tell(served)
 
-    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
+    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectChat | None:
         """Forward the request synchronously if nothing has to be awaited; otherwise return None and let ``answer``
         handle it.
 
@@ -396,7 +396,7 @@ class Gateway:
         finally:
             watching.cancel()
             await pruning.close()
-            await self.direct.close()
+            await self.direct.engine.close()
             if self.worker is not None:
                 self._publish(self.worker, None)
             for number in (signal.SIGINT, signal.SIGTERM) if signals else ():
@@ -485,7 +485,7 @@ class Gateway:
                 await offload(True, release_memory)
             for _ in range(_READS):
                 await asyncio.sleep(0)
-            self.direct.watch(now)
+            self.direct.engine.watch(now)
             if self.worker is not None:
                 self._publish(self.worker, self._gauges())
             for connection in tuple(self.connections):

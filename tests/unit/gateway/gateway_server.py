@@ -101,11 +101,11 @@ class GatewayServer:
     def taken(self) -> int:
         """Chats that the direct path answered. A client has its answer before that is noted."""
         until(lambda: not self.gateway.active)
-        return self.gateway.direct.taken
+        return self.gateway.direct.engine.taken
 
     def until_written(self) -> None:
         """Wait until every request is over and its rows are stored: the direct path writes them after the answer."""
-        until(lambda: not self.gateway.active and self.gateway.direct.rows.idle)
+        until(lambda: not self.gateway.active and self.gateway.direct.engine.rows.idle)
 
     @property
     def base_url(self) -> str:

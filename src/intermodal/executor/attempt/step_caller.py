@@ -248,7 +248,7 @@ class StepCaller:
 
 
 class PriorAttempt:
-    """The first attempt of a run, made before the run began (``gateway/direct/``). Its row is written.
+    """The first attempt of a run, made before the run began (``executor/direct/``). Its row is written.
 
     It failed with ``error``, or it ended with an answer that the run goes on with: its decoded
     ``events``.

@@ -1,7 +1,14 @@
-"""Direct calls: the reply of a host is passed on to a client of the same API as it arrives.
+"""Direct calls: a chat goes to a host of its own API as it came, and the reply comes back as it arrives.
 
-sink                          what the caller's side implements: where the bytes of an answer go
+The caller implements a sink, and this package makes the call: the client's bytes go to the host with the host's model
+name and the plan's token limit. How an attempt is accounted for, judged and continued is in ``attempt/``, for direct
+calls and for runs.
+
+sink                          what the caller implements: admit a call, write its answer, charge for it
+compiled_plan                 the plan of all chats of one shape, compiled once; ``not_direct``: which need a run
+engine, direct_attempt        what calls share, and one call
 upstream_response             replies: buffered, streamed
 transcoding                   streams that are decoded and written again
 protocol_adapters, *_stream   what differs between APIs; their codecs are in ``protocols/``
+attempt_ids, attempt_writer   rows of the store, written in batches
 """

@@ -18,7 +18,6 @@ from intermodal import errors
 from intermodal.client_apis import ReplyEncoder
 from intermodal.content import Refusal
 from intermodal.executor.attempt.answer_state import MAX_REPLY, AnswerState, trailing_timeout
-from intermodal.executor.direct.sink import ClientWriter
 from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
 from intermodal.protocols.calls import WireUsage as Counts
 from intermodal.protocols.conversation import collect_turn
@@ -39,6 +38,35 @@ MAX_ERROR = 1 << 20  # bytes of a reply that is an error
 _NAMES = 4  # of one model, in one stream
 
 End = Literal["", "done", "stopped"]
+
+
+class ClientWriter(Protocol):
+    """Writes an answer to a client that may be slow or gone. ``status`` is 0 until the head is written."""
+
+    status: int
+    ended: bool
+
+    @property
+    def gone(self) -> bool:
+        """True if the client left."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """True if the reader is slow and enough data waits for it."""
+        ...
+
+    def when_caught_up(self, do: Callable[[], None] | None) -> None:
+        """Call ``do`` each time a slow reader has caught up."""
+        ...
+
+    def put(self, data: bytes) -> None:
+        """Write a piece of a stream without waiting for a slow reader."""
+        ...
+
+    def last(self, data: bytes) -> None:
+        """Write the last piece of a stream, and end it."""
+        ...
 
 
 class ReplyReader(Protocol):

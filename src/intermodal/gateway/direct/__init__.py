@@ -1,11 +1,9 @@
-"""The direct path: chats whose plan is one call on a host that speaks the client's own API.
+"""The gateway's side of direct calls: chats whose plan is one call on a host that speaks the client's own API.
 
-The client's bytes go to the host with the host's model name and the plan's token limit, and the reply's bytes go back
-as they arrive (``executor/direct/``). Budgets, circuit breakers, accounting, rows, metrics and spans are those of the
-executor and the gateway. ``compiled_plan.not_direct`` determines which chats need more; the executor answers those.
+The executor makes the calls (``executor/direct/``). Here a chat is matched with a plan, and its client is answered.
 
-engine, compiled_plan, direct_attempt      which chats are direct, their plan compiled once, one attempt
-text_size_cache                            sizes of texts that come again
-handover                                   an attempt that the executor continues
-attempt_ids, attempt_writer                rows of the store, written in batches
+direct_chats          which chats may be direct, and the compiled plan of their shape
+client_sink           the client of a call: its budget, its head and errors, what is recorded of it
+text_size_cache       sizes of texts that come again
+handover              a call that did not answer, which a run continues
 """

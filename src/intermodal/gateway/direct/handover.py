@@ -1,12 +1,13 @@
-"""An attempt of the direct path that the executor continues as the first of its run."""
+"""A direct call that did not answer, and that a run continues."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from intermodal.executor.api import PriorAttempt
+    from intermodal.executor.api import AttemptEnding, PriorAttempt
     from intermodal.gateway.quotas.lease_pool import QuotaReservation
+    from intermodal.gateway.quotas.quota_manager import QuotaManager
 
 
 class Handover(NamedTuple):
@@ -16,3 +17,18 @@ class Handover(NamedTuple):
 
     tried: PriorAttempt | None
     given: QuotaReservation | None
+
+    def abandon(self, ledger: QuotaManager | None) -> None:
+        """Release or settle the reservation: no run continues."""
+        if ledger is not None and self.given is not None:
+            if self.tried is None:
+                ledger.release(self.given)
+            else:
+                settle(ledger, self.given, self.tried.ending, None)
+
+
+def settle(ledger: QuotaManager, given: QuotaReservation, ending: AttemptEnding, tokens: int | None) -> None:
+    """Charge a budget for an attempt: what it cost, else what it may have cost. ``tokens`` None where nobody can
+    tell.
+    """
+    ledger.settle(given, cost=ending.counts, tokens=tokens, unreported=ending.unreported)

@@ -153,7 +153,7 @@ class BothPaths:
         spent.clear()
         metrics = gateway.context.metrics
         before = (Counter(metrics.attempts), Counter(metrics.tokens), metrics.cost, metrics.unpriced)
-        taken, first = gateway.direct.taken, len(wall.hits)
+        taken, first = gateway.direct.engine.taken, len(wall.hits)
         self._before = {f"{name}-{place}": wall.asked(f"{name}-{place}") for place in range(len(case.models))}
         rows = self._rows(way, name)
         wire_protocol = case.wire_protocol
@@ -183,7 +183,7 @@ class BothPaths:
                 metrics.attempts - before[0], metrics.tokens - before[1], round(metrics.cost - before[2], 9),
                 metrics.unpriced - before[3],
             ),
-            served=_served(told_of), spent=spent[:], taken=gateway.direct.taken - taken,
+            served=_served(told_of), spent=spent[:], taken=gateway.direct.engine.taken - taken,
         )  # fmt: skip
 
     def _rows(self, way: str, name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

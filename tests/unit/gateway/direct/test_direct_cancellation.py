@@ -44,10 +44,10 @@ def request(content: str = "hello", *headers: bytes, **more: Any) -> bytes:
 def clean(house: GatewayServer) -> bool:
     """Nothing is on its way any more, and nothing is left of it."""
     direct = house.gateway.direct
-    journal = direct.rows._journal
+    journal = direct.engine.rows._journal
     free = journal is None or len(journal._free) == SLOTS
-    busy = [pipe for pipe in tuple(direct.pool._all) if pipe.listener is not None]
-    return not house.gateway.active and free and not busy and not direct.rows._waiting
+    busy = [pipe for pipe in tuple(direct.engine.pool._all) if pipe.listener is not None]
+    return not house.gateway.active and free and not busy and not direct.engine.rows._waiting
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -137,4 +137,4 @@ def test_connections_are_used_again_over_answers_and_streams(wall: FaultyHost) -
             assert data.startswith(b"HTTP/1.1 200")
             until(lambda: clean(house))
         assert house.taken == 12
-        assert house.gateway.direct.pool.opened == 1
+        assert house.gateway.direct.engine.pool.opened == 1

@@ -11,8 +11,9 @@ from tests.unit.gateway.gateway_server import GatewayServer
 
 from intermodal.client import plan_from
 from intermodal.client_apis import OPENAI_CHAT
-from intermodal.gateway.direct.compiled_plan import CompiledPlan
-from intermodal.gateway.direct.engine import DirectEngine, MatchedChat
+from intermodal.executor.direct.compiled_plan import CompiledPlan
+from intermodal.gateway.direct.client_sink import ChatPlan
+from intermodal.gateway.direct.direct_chats import DirectChats, MatchedChat
 from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -78,20 +79,20 @@ def varied(tree: dict[str, Any], chance: random.Random) -> dict[str, Any]:
 def remembered(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CompiledPlan, Plan]]:
     """The ways that the direct path took, each with the plan that was made afresh in the same moment."""
     taken: list[tuple[CompiledPlan, Plan]] = []
-    run = DirectEngine.run
+    run = DirectChats.run
 
     async def noted(
-        self: DirectEngine, ready: MatchedChat, way: CompiledPlan, asked: GatewayRequest, reply: ResponseWriter
+        self: DirectChats, ready: MatchedChat, way: ChatPlan, asked: GatewayRequest, reply: ResponseWriter
     ) -> Handover | None:
         client, places = self._context.client, self._context.conversations
         call = with_default_limit(OPENAI_CHAT.decode(asked.body), client.config)
         request = await places.placed(request_from_call(call, ready.policy), asked.owner)
         prepared = await client.prepare(request)
-        taken.append((way, plan_from(prepared.inputs)))
+        taken.append((way.compiled, plan_from(prepared.inputs)))
         return await run(self, ready, way, asked, reply)
 
-    monkeypatch.setattr(DirectEngine, "run", noted)
-    monkeypatch.setattr(DirectEngine, "at_once", lambda *asked: None)  # without a task nothing can be planned beside it
+    monkeypatch.setattr(DirectChats, "run", noted)
+    monkeypatch.setattr(DirectChats, "at_once", lambda *asked: None)  # without a task nothing can be planned beside it
     # What is learned on the way is seen within a second, which is not what is asked here.
     monkeypatch.setattr(epochs, "learn", lambda *database, **how: None)
     return taken
@@ -118,13 +119,13 @@ def test_a_remembered_plan_is_the_one_that_planning_afresh_makes(
 def test_what_is_learned_is_planned_with_once(house: GatewayServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planning is the first to see figures that changed since the last look; then chats of a shape share a plan."""
     learned: list[MatchedChat] = []
-    learn = DirectEngine.learned
+    learn = DirectChats.learned
 
-    async def noted(self: DirectEngine, ready: MatchedChat, asked: GatewayRequest) -> CompiledPlan | None:
+    async def noted(self: DirectChats, ready: MatchedChat, asked: GatewayRequest) -> ChatPlan | None:
         learned.append(ready)
         return await learn(self, ready, asked)
 
-    monkeypatch.setattr(DirectEngine, "learned", noted)
+    monkeypatch.setattr(DirectChats, "learned", noted)
     monkeypatch.setattr("intermodal.gateway.server_client.REFRESH_SECONDS", 1e9)  # no look comes in between
     for _ in range(40):
         assert house.chat("the same").status_code == 200
@@ -142,9 +143,9 @@ def test_a_plan_holds_with_what_it_was_made_with_and_not_with_what_came_meanwhil
 ) -> None:
     """Planned before midnight and remembered after it, it has yesterday's prices."""
     planned: list[MatchedChat] = []
-    inputs = DirectEngine._inputs
+    inputs = DirectChats._inputs
 
-    async def looked_meanwhile(self: DirectEngine, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
+    async def looked_meanwhile(self: DirectChats, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
         found = await inputs(self, ready, asked)
         client = self._context.client
         if not planned and other == "day":
@@ -156,7 +157,7 @@ def test_a_plan_holds_with_what_it_was_made_with_and_not_with_what_came_meanwhil
         planned.append(ready)
         return found
 
-    monkeypatch.setattr(DirectEngine, "_inputs", looked_meanwhile)
+    monkeypatch.setattr(DirectChats, "_inputs", looked_meanwhile)
     monkeypatch.setattr("intermodal.gateway.server_client.REFRESH_SECONDS", 1e9)  # no other look comes in between
     for _ in range(2):
         assert house.chat("the same").status_code == 200

@@ -127,10 +127,10 @@ def test_one_connection_serves_answers_and_streams(secure: SecureHost) -> None:
             assert said.json()["choices"][0]["message"]["content"] == "the hosted answer"
             stream = sse(house.chat(max_tokens=100, stream=True).text)
             assert stream.done and len(stream.events) > 3
-            until(lambda: any(house.gateway.direct.pool._idle.values()))  # the end of its reply is read, too
+            until(lambda: any(house.gateway.direct.engine.pool._idle.values()))  # the end of its reply is read, too
         direct = house.gateway.direct
-        until(lambda: direct.taken == 8)
-        assert (direct.pool.opened, direct.pool.reused) == (1, 7)
+        until(lambda: direct.engine.taken == 8)
+        assert (direct.engine.pool.opened, direct.engine.pool.reused) == (1, 7)
         assert secure.made == 1
 
 
@@ -153,7 +153,7 @@ def test_a_mebibyte_arrives_as_it_is_both_ways(secure: SecureHost, stream: bool)
                 assert said.json()["choices"][0]["message"]["content"] == words
             sent = secure.attempts[-1].json["messages"][0]["content"]
             assert [part["image_url"]["url"] == url for part in sent if part["type"] == "image_url"] == [True]
-        until(lambda: house.gateway.direct.taken == 2)
+        until(lambda: house.gateway.direct.engine.taken == 2)
         assert secure.made == 1
 
 

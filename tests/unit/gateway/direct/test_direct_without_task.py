@@ -16,7 +16,7 @@ from tests.unit.gateway.direct.test_both_paths_openai_chat import whole
 from tests.unit.gateway.direct.test_direct_cancellation import clean, request
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, until
 
-from intermodal.gateway.direct.compiled_plan import CompiledPlan
+from intermodal.executor.direct.compiled_plan import CompiledPlan
 from intermodal.gateway.http1 import stream_keepalive
 from intermodal.gateway.http1.connection import Connection
 from intermodal.gateway.http1.http_types import GatewayRequest
@@ -312,8 +312,8 @@ def test_a_mistake_of_ours_as_the_client_leaves_is_written_once(
                 line.sendall(request())
                 until(lambda: bool(kinds.given) and not house.gateway.active)
         until(lambda: clean(house))
-        assert len(kinds.given) == 1 and not house.gateway.direct.rows._broken
-        journal = house.gateway.direct.rows._journal
+        assert len(kinds.given) == 1 and not house.gateway.direct.engine.rows._broken
+        journal = house.gateway.direct.engine.rows._journal
         assert journal is not None and len(set(journal._free)) == len(journal._free)
         assert house.chat().status_code == 200
 

@@ -6,8 +6,8 @@ import asyncio
 from time import monotonic
 from weakref import WeakKeyDictionary
 
-from intermodal.gateway.direct.compiled_plan import CompiledPlan
-from intermodal.gateway.direct.direct_attempt import DirectAttempt
+from intermodal.executor.direct.compiled_plan import CompiledPlan
+from intermodal.gateway.direct.client_sink import DirectChat
 from intermodal.gateway.http1.connection import Connection, OnEnd
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -30,7 +30,7 @@ def without_tasks(gateway: Gateway) -> list[str]:
     Connection._in_a_task = _prepared  # type: ignore[method-assign]
     pass_on, gone = gateway.pass_on, _gone.setdefault(gateway, [])
 
-    def noted(asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
+    def noted(asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectChat | None:
         passage = pass_on(asked, reply, over)
         if passage is not None:
             gone.append(asked.served.id)
@@ -79,14 +79,15 @@ async def _known(gateway: Gateway, asked: GatewayRequest) -> CompiledPlan | None
     while not gateway.client.up_to_date:  # on a slow machine a look takes longer than it is good for
         await asyncio.sleep(0.005)
         await gateway.client.looked()
-    compiled = None if ready is None else ready.compiled or await direct.learned(ready, asked)
-    if compiled is None:
+    planned = None if ready is None else ready.planned or await direct.learned(ready, asked)
+    if planned is None:
         return None
-    open_one = direct.pool.take(compiled.target, monotonic())
-    direct.pool.free(open_one or await direct.pool.connect(compiled.target, "test"))
-    direct.pool.reused -= open_one is not None
+    compiled = planned.compiled
+    open_one = direct.engine.pool.take(compiled.target, monotonic())
+    direct.engine.pool.free(open_one or await direct.engine.pool.connect(compiled.target, "test"))
+    direct.engine.pool.reused -= open_one is not None
     if gateway.ledger is not None:
-        given = await gateway.ledger.admit(asked.key, compiled.claim)
+        given = await gateway.ledger.admit(asked.key, planned.claim)
         if not isinstance(given, QuotaReservation):
             return None
         QuotaManager.release(gateway.ledger, given)

@@ -44,11 +44,11 @@ def test_what_was_asked_goes_with_its_answer(house: GatewayServer, route: str, s
     gc.collect()
     before = len(those(Request, ExtractedBody))
     direct, taking = house.gateway.direct, route == "direct"
-    until(lambda: direct.taken == 2 * taking)  # a client has its answer before it is counted
+    until(lambda: direct.engine.taken == 2 * taking)  # a client has its answer before it is counted
     for _ in range(3):
         assert house.chat("hello", **more).status_code == 200
         assert house.chat(shown(), model="cloud/seeing", **more).status_code == 200
-    until(lambda: direct.taken == 8 * taking)
+    until(lambda: direct.engine.taken == 8 * taking)
     until(lambda: len(those(Request, ExtractedBody)) <= before)
 
 

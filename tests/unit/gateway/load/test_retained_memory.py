@@ -149,7 +149,7 @@ def test_nothing_grows_with_what_clients_make_up_but_tables_that_have_a_bound(wi
         and len(each) >= (sizes[name] + MORE if name in sizes else LARGE)
         and not isinstance(each, BoundedCache)
     ]
-    journal = wide.gateway.direct.rows._journal
+    journal = wide.gateway.direct.engine.rows._journal
     assert journal is not None and len(journal._numbers) <= TEMPLATES  # begun anew when there are so many
     assert not [each for each in grown if "AttemptJournal" not in each], "\n".join(grown)
     tables = {id(each): each for each, _ in after.values() if isinstance(each, BoundedCache)}.values()

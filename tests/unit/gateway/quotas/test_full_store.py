@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.gateway.gateway_server import GatewayServer, until
 
-from intermodal.gateway.direct import attempt_writer
+from intermodal.executor.direct import attempt_writer
 from intermodal.store.database import Store
 from intermodal.testing import FakeHost
 

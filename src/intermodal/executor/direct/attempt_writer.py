@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,9 @@ from intermodal.errors import StoreError
 from intermodal.store.attempts import DirectAttemptRow
 
 if TYPE_CHECKING:
-    from intermodal.client import AsyncClient
-    from intermodal.gateway.direct.compiled_plan import CompiledPlan
+    from intermodal.executor.direct.compiled_plan import CompiledPlan
     from intermodal.store.attempt_journal import AttemptJournal
+    from intermodal.store.database import Store
 
 _EVERY = 0.1  # seconds
 _LAST = 5.0  # seconds for the last write: a locked store is waited for twice
@@ -27,10 +27,10 @@ _MOST = 20_000  # rows that wait for a store that does not take them
 
 
 class AttemptWriter:
-    """Rows of one process."""
+    """Rows of one process. ``store``: returns where they go."""
 
-    def __init__(self, client: AsyncClient) -> None:
-        self._client = client
+    def __init__(self, store: Callable[[], Store]) -> None:
+        self._store = store
         self._journal: AttemptJournal | None = None
         self._broken = 0.0  # when the store did not take them, on the monotonic clock
         self._waiting: list[DirectAttemptRow] = []
@@ -44,7 +44,7 @@ class AttemptWriter:
             return -1  # until the rows before it were taken: the journal could tell of it, and is bounded
         try:
             if self._journal is None:
-                self._journal = self._client.store.attempt_journal()
+                self._journal = self._store().attempt_journal()
             if compiled.number < 0 or compiled.since != self._journal.since:
                 compiled.number = self._journal.add(compiled.sort)
                 compiled.since = self._journal.since
@@ -78,7 +78,7 @@ class AttemptWriter:
     async def _flush(self) -> None:
         rows, self._waiting = self._waiting, []
         slots, self._slots = self._slots, []
-        store = self._client.store
+        store = self._store()
         written = asyncio.wrap_future(store.together(lambda: store.passed(rows), later=True))
         try:
             await asyncio.shield(written)

@@ -1,7 +1,7 @@
-"""The engine of the direct path: finds the compiled plan of a chat's shape, or plans the first chat of a new shape.
+"""Chats that may be direct: finds the compiled plan of a chat's shape, or plans the first chat of a new shape.
 
-An attempt that fails before anything was shown is handed to the executor as the first attempt of its run, and so is an
-answer that has to be repaired.
+The call itself is the executor's (``executor/direct/``). One that fails before anything was shown is handed to a run as
+its first attempt, and so is an answer that has to be repaired.
 """
 
 from __future__ import annotations
@@ -21,10 +21,16 @@ from intermodal.client_apis import ClientApi
 from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.config import snapshot_file
 from intermodal.content import Image, Part
-from intermodal.executor.api import ADAPTERS, ProtocolAdapter
-from intermodal.gateway.direct.attempt_writer import AttemptWriter
-from intermodal.gateway.direct.compiled_plan import CONVERSATION_FIELDS, CompiledPlan, HostAccess, compile_plan
-from intermodal.gateway.direct.direct_attempt import DirectAttempt, settle
+from intermodal.executor.api import (
+    ADAPTERS,
+    CONVERSATION_FIELDS,
+    CompiledPlan,
+    DirectEngine,
+    HostAccess,
+    ProtocolAdapter,
+    compile_plan,
+)
+from intermodal.gateway.direct.client_sink import ChatPlan, DirectChat
 from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.http1.http_types import GatewayRequest
@@ -52,7 +58,6 @@ from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.request import JsonOutput, Policy, Request
 from intermodal.request_builder import with_config_labels
 from intermodal.request_from_call import request_from_call
-from intermodal.transport.http1 import ConnectionPool
 from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
@@ -72,7 +77,7 @@ _OF_ITEMS = (b'"role"', b'"call_id"')
 class _Known(NamedTuple):
     """The cached result for a shape, with the state it was derived from."""
 
-    compiled: CompiledPlan | str  # else why there is none
+    planned: ChatPlan | str  # else why there is none
     size: int  # approximate bytes of the plan and its shape
     catalog: ref[Catalog]  # weak: there is one catalog for each unknown model that a client names
     machine: Machine
@@ -89,24 +94,22 @@ class _Known(NamedTuple):
 
 
 class MatchedChat(NamedTuple):
-    """A chat that may be direct. ``compiled`` is None for a new shape. ``question``: its needs of the images."""
+    """A chat that may be direct. ``planned`` is None for a new shape. ``question``: its needs of the images."""
 
     chat: ParsedChat
     adapter: ProtocolAdapter
     key: tuple[object, ...]
-    compiled: CompiledPlan | None
+    planned: ChatPlan | None
     policy: Policy
     place: ConversationRoute | None
     question: QuestionFacts | None = None
 
 
-class DirectEngine:
-    """The direct path of one gateway. ``taken`` counts the chats that it answered."""
+class DirectChats:
+    """The direct path of one gateway. ``engine`` makes the calls."""
 
     def __init__(self, context: GatewayContext, outbox: WriteBatcher) -> None:
-        self.taken = 0
-        self.pool = ConnectionPool(outbox)
-        self.rows = AttemptWriter(context.client)
+        self.engine = DirectEngine(context.client, outbox)
         self._context = context
         self._compiled_plans: BoundedCache[tuple[object, ...], _Known] = BoundedCache(
             "compiled plans by shape", CACHED_PLANS, room=CACHED_BYTES, size=lambda _, known: known.size
@@ -139,7 +142,7 @@ class DirectEngine:
         )
         return self._known(asked, adapter, chat, policy, catalog, question)
 
-    def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectAttempt | None:
+    def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectChat | None:
         """Return the attempt for a chat whose shape is known, if nothing has to be awaited; the parsed chat is kept for
         ``ready``. Raises as ``ready`` does.
         """
@@ -164,9 +167,9 @@ class DirectEngine:
             asked.chat = None
             return None
         ready = self._known(asked, adapter, chat, policy, catalog, question)
-        if ready is None or ready.compiled is None:
+        if ready is None or ready.planned is None:
             return None
-        return DirectAttempt(self._context, self, chat, ready.compiled, asked, reply)
+        return DirectChat(self._context, self.engine, chat, ready.planned, asked, reply)
 
     def _adapter(self, dialect: ClientApi) -> ProtocolAdapter | None:
         telemetry = self._context.client.telemetry
@@ -208,10 +211,10 @@ class DirectEngine:
         key = (asked.owner, asked.head.wished, place, chat.shape, question)
         known = self._compiled_plans.get(key)
         if known is not None and known.holds(catalog, self._context.client):
-            if isinstance(known.compiled, str):
-                asked.served.not_direct = known.compiled
+            if isinstance(known.planned, str):
+                asked.served.not_direct = known.planned
                 return None
-            return MatchedChat(chat, adapter, key, known.compiled, policy, place, question)
+            return MatchedChat(chat, adapter, key, known.planned, policy, place, question)
         return MatchedChat(chat, adapter, key, None, policy, place, question)
 
     async def _read(self, asked: GatewayRequest, adapter: ProtocolAdapter) -> ParsedChat | None:
@@ -226,30 +229,30 @@ class DirectEngine:
 
     # ---- a shape that is new -------------------------------------------------------------------
 
-    async def learned(self, ready: MatchedChat, asked: GatewayRequest) -> CompiledPlan | None:
+    async def learned(self, ready: MatchedChat, asked: GatewayRequest) -> ChatPlan | None:
         """Plan the first chat of a shape, and remember how such chats go. Raises what planning raises."""
         context, client = self._context, self._context.client
         # The planner's inputs, taken together: by the time it runs, another look may have replaced them.
         machine, as_of, refusals = client.machine, client.today, client.upstreams.refusals
         inputs = await self._inputs(ready, asked)
-        compiled: CompiledPlan | str = _PREPARED
+        planned: ChatPlan | str = _PREPARED
         if inputs is None:
             catalog, epoch = client.catalog_for(ready.policy), client.epoch
         else:
             plan = await context.plan_cache.shared(inputs)
             long = is_long(inputs.request.messages, inputs.request.tools, inputs.request.output)
-            compiled = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED
+            planned = await offload(long, self._compile, ready, inputs, plan) if plan is not None else _UNPLANNED
             catalog, epoch, as_of = inputs.catalog, inputs.statistics.epoch, inputs.as_of
             machine = client.machine if inputs.machine == client.machine else inputs.machine
         client.epoch = max(client.epoch, epoch)  # else all of this shape are planned until the next look
-        size = _size(ready.chat, compiled)
-        self._compiled_plans[ready.key] = _Known(compiled, size, ref(catalog), machine, epoch, as_of, refusals)
-        if isinstance(compiled, str):
-            asked.served.not_direct = compiled
+        size = _size(ready.chat, planned)
+        self._compiled_plans[ready.key] = _Known(planned, size, ref(catalog), machine, epoch, as_of, refusals)
+        if isinstance(planned, str):
+            asked.served.not_direct = planned
             return None
-        return compiled
+        return planned
 
-    def _compile(self, ready: MatchedChat, inputs: Inputs, plan: Plan) -> CompiledPlan | str:
+    def _compile(self, ready: MatchedChat, inputs: Inputs, plan: Plan) -> ChatPlan | str:
         client = self._context.client
         endpoint = inputs.catalog.by_id.get(plan.chosen.endpoint)
         if endpoint is None:
@@ -259,9 +262,10 @@ class DirectEngine:
             Timeouts().as_said(client.config.timeouts), client.proxies,
         )  # fmt: skip
         try:
-            return compile_plan(ready.chat, inputs, plan, ready.adapter, means)
+            compiled = compile_plan(ready.chat, inputs, plan, ready.adapter, means)
         except (errors.ConfigError, NotExpressible):
             return "it cannot be said to its host"  # the executor reports the error
+        return ChatPlan(compiled) if isinstance(compiled, CompiledPlan) else compiled
 
     async def _inputs(self, ready: MatchedChat, asked: GatewayRequest) -> Inputs | None:
         """Return the planner's inputs. Pictures are seen as the direct path reads them: the text in them is not
@@ -302,20 +306,20 @@ class DirectEngine:
         Raises RequestRefused where the key's budget does not allow it, and what planning raises.
         """
         ready = await self.ready(asked, dialect)
-        compiled = None if ready is None else ready.compiled or await self.learned(ready, asked)
-        if ready is None or compiled is None:
+        planned = None if ready is None else ready.planned or await self.learned(ready, asked)
+        if ready is None or planned is None:
             return False
-        asked.after = await self.run(ready, compiled, asked, reply)
+        asked.after = await self.run(ready, planned, asked, reply)
         return asked.after is None
 
     async def run(
-        self, ready: MatchedChat, compiled: CompiledPlan, asked: GatewayRequest, reply: ResponseWriter
+        self, ready: MatchedChat, planned: ChatPlan, asked: GatewayRequest, reply: ResponseWriter
     ) -> Handover | None:
         """Answer. Failure where nothing was shown and the executor is to go on.
 
         Raises RequestRefused where the key's budget does not allow it.
         """
-        passage = DirectAttempt(self._context, self, ready.chat, compiled, asked, reply)
+        passage = DirectChat(self._context, self.engine, ready.chat, planned, asked, reply)
         try:
             return await passage.go()
         finally:
@@ -323,35 +327,20 @@ class DirectEngine:
 
     def abandoned(self, failure: Handover) -> None:
         """Release or settle the reservation of an attempt that the executor did not continue."""
-        tried, given = failure
-        ledger = self._context.ledger
-        if ledger is not None and given is not None:
-            if tried is None:
-                ledger.release(given)
-            else:
-                settle(ledger, given, tried.ending, None)
-
-    def watch(self, now: float) -> None:
-        self.pool.watch(now)
-
-    async def close(self) -> None:
-        self.pool.close()
-        await self.rows.close()
+        failure.abandon(self._context.ledger)
 
 
 _PREPARED = "it is prepared before it is sent"
 _UNPLANNED = "its plan is its own"
 
 
-def _size(chat: ParsedChat, compiled: CompiledPlan | str) -> int:
+def _size(chat: ParsedChat, planned: ChatPlan | str) -> int:
     """Return the approximate bytes of a shape and its plan: the properties of each message that a plan depends on, and
     the fields besides the messages, tools above all, both as written and as parsed.
     """
     parts = chat.messages + len(chat.texts) + len(chat.pictures)
     besides = sum(len(field) for name, field in chat.fields.items() if name not in CONVERSATION_FIELDS)
-    return (
-        _A_SHAPE + _A_PART * parts + besides + (_A_PLAN + _READ * besides if isinstance(compiled, CompiledPlan) else 0)
-    )
+    return _A_SHAPE + _A_PART * parts + besides + (_A_PLAN + _READ * besides if isinstance(planned, ChatPlan) else 0)
 
 
 def _open(chat: ParsedChat, policy: Policy) -> bool:

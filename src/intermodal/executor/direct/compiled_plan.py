@@ -10,7 +10,6 @@ import math
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from intermodal.bounded_cache import BoundedCache
@@ -20,26 +19,16 @@ from intermodal.catalog.types import Endpoint
 from intermodal.content import Image, Opaque, Reasoning, Text, ToolCall, ToolResult
 from intermodal.cost_model import answer_length
 from intermodal.cost_model.context_window import output_limit
-from intermodal.executor.api import (
-    BodyStart,
-    ProtocolAdapter,
-    counting_rules,
-    is_free,
-    json_answer,
-    picture_types,
-    reservation,
-    settle,
-    upper_bound,
-)
-from intermodal.gateway.http1.response_writer import header_lines
-from intermodal.gateway.quotas.quota_types import QuotaClaim, claim_for_plan
-from intermodal.gateway.response_metadata import plan_headers
-from intermodal.hints import words
+from intermodal.executor.attempt.accounting import is_free, settle, upper_bound
+from intermodal.executor.attempt.ledger import reservation
+from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdapter
+from intermodal.executor.drivers.codecs import picture_types
+from intermodal.executor.outputs import json_answer
+from intermodal.executor.preparation.request_size import counting_rules
 from intermodal.plans.cpu_schedule import NEAR
-from intermodal.plans.plan import Inputs, Plan, sent
+from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import append_words, last_words
 from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.protocols.request_fields import scale_thinking, unenforced_tools, unforwarded_fields
@@ -76,16 +65,6 @@ class HostAccess(NamedTuple):
     proxies: bool
 
 
-class _RunMetadata(msgspec.Struct):
-    cost: float | None
-    attempts: int
-    seconds: float
-    notes: tuple[str, ...]
-
-
-_encode = msgspec.json.Encoder().encode
-
-
 class _Brevity(NamedTuple):
     """Statistics on short answers: the ``least`` tokens of a sufficient limit, the tokens ``given`` at most as input,
     USD of a ``token``.
@@ -99,11 +78,11 @@ class _Brevity(NamedTuple):
 class ShortenedCall(NamedTuple):
     """The same call with a lower limit, for a budget that has no room for the whole one.
 
-    ``limit`` in tokens of the answer, ``bound`` in USD, ``start``: how its body begins.
+    ``limit`` in tokens of the answer, ``tokens`` of input and answer, ``bound`` in USD, ``start``: how its body begins.
     """
 
     limit: int
-    claim: QuotaClaim
+    tokens: int
     bound: float
     start: bytes
 
@@ -126,7 +105,6 @@ class CompiledPlan:
         self.target = target
         self.adapter = adapter
         self.policy = inputs.request.policy
-        self.claim: QuotaClaim = claim_for_plan(plan)
         self.estimated = step.estimate.cost
         self.free = is_free(self.estimated)
         self.bound = upper_bound(self.estimated)
@@ -137,14 +115,7 @@ class CompiledPlan:
         self.vocabulary = endpoint.model.vocabulary
         ignored = unforwarded_fields(chat.fields, inputs.request.settings, adapter.dialect.table, endpoint)
         ignored += () if "tools" in adapter.kept else unenforced_tools(inputs.request.tools, adapter.protocol)
-        self.heads = header_lines(plan_headers(plan, ignored=ignored))
-        chosen = plan.chosen
-        about = {
-            "plan": plan.id, "route": endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
-            "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
-        }  # fmt: skip
-        self.about = dumps(about)[:-1]
-        self.notes = (*plan.notes, *chosen.warnings)
+        self.ignored = ignored  # names of fields that are not understood, or that its host is not sent
         self._tariff = tariff
         # The prompt about a schema is the same for all chats of a shape, unless it depends on their words.
         by_chat = self.held and self.schema is not None and self.schema.schema == ANY_OBJECT
@@ -207,8 +178,7 @@ class CompiledPlan:
             fits.append(tokens / _SHARE - brief.given)
         limit = max(brief.least, math.floor(min(fits)))
         bound -= (whole - limit) * brief.token
-        claim = replace(self.claim, cost=bound, tokens=brief.given + limit)
-        return ShortenedCall(limit, claim, bound, self.adapter.start(self._opening._replace(limit=limit)))
+        return ShortenedCall(limit, brief.given + limit, bound, self.adapter.start(self._opening._replace(limit=limit)))
 
     def body(self, chat: ParsedChat, shortened: ShortenedCall | None = None) -> list[bytes | memoryview]:
         """The client's bytes between our own."""
@@ -417,16 +387,3 @@ def _sort(inputs: Inputs, plan: Plan, step: Call, endpoint: Endpoint) -> Attempt
     run = RunRow(id="", plan=plan.id, inputs=plan.inputs, endpoint=endpoint.id, objective=plan.objective, parts=names)
     kind, asked = answer_length.kind_of_request(inputs.request), thinking_request_of(inputs.request.settings)
     return AttemptTemplate(run=run, attempt=reservation(step, endpoint, kind, run="", work=Work(), asked=asked))
-
-
-def run_metadata(
-    compiled: CompiledPlan, cost: float | None, attempts: int, seconds: float, notes: tuple[str, ...] = ()
-) -> bytes:
-    """Return the run metadata beside the usage, in the format of ``response_metadata.py``."""
-    metadata = _RunMetadata(
-        cost,
-        attempts,
-        round(seconds, 3),
-        (*compiled.notes, *(words(each, "http") for each in notes)) if notes else compiled.notes,
-    )
-    return compiled.about + b"," + _encode(metadata)[1:]

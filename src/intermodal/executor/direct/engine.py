@@ -1,0 +1,54 @@
+"""What the direct calls of one process share: connections, rows, and the state of hosts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from intermodal.executor.direct.attempt_writer import AttemptWriter
+from intermodal.transport.http1 import ConnectionPool
+
+if TYPE_CHECKING:
+    from intermodal.executor.attempt.circuit_breaker import EndpointHealth
+    from intermodal.store.database import Store
+    from intermodal.transport.http1 import Writer
+
+
+class TokenCounts(Protocol):
+    """Counts tokens by the vocabularies of this machine."""
+
+    def count(self, tokenizer: str, text: str, /) -> int | None:
+        """Return the tokens of a text; None if the vocabulary is not available."""
+        ...
+
+
+class DirectCaller(Protocol):
+    """What direct calls need of the client that makes them. ``moment``: the time of a bill, UTC."""
+
+    upstreams: EndpointHealth
+    moment: str
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def vocabularies(self) -> TokenCounts: ...
+
+
+class DirectEngine:
+    """Shared by the direct calls of one process. ``taken`` counts those that answered."""
+
+    def __init__(self, caller: DirectCaller, outbox: Writer | None = None) -> None:
+        self.taken = 0
+        self.caller = caller
+        self.health = caller.upstreams
+        self.pool = ConnectionPool(outbox)
+        self.rows = AttemptWriter(lambda: caller.store)
+
+    def watch(self, now: float) -> None:
+        """Time out hosts that are silent. ``now``: on the clock of the event loop."""
+        self.pool.watch(now)
+
+    async def close(self) -> None:
+        """Close connections, and write the rows that wait."""
+        self.pool.close()
+        await self.rows.close()

@@ -1,0 +1,309 @@
+"""The client's side of a direct call: budget, head and errors of its answer, metadata, and what is recorded of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.content import ToolCall
+from intermodal.executor.api import (
+    CallReport,
+    CompiledPlan,
+    DirectAttempt,
+    DirectEngine,
+    DirectSink,
+    ShortenedCall,
+    Unanswered,
+)
+from intermodal.gateway.billing import quota_error, rate_limit_headers
+from intermodal.gateway.direct.handover import Handover, settle
+from intermodal.gateway.error_answers import answer_cancelled, answer_failure
+from intermodal.gateway.failures import error_code, interrupted
+from intermodal.gateway.http1 import stream_keepalive
+from intermodal.gateway.http1.http_types import GatewayRequest
+from intermodal.gateway.http1.response_writer import ResponseWriter, header_lines
+from intermodal.gateway.http1.stream_keepalive import StreamKeepalive
+from intermodal.gateway.quotas.lease_pool import QuotaReservation
+from intermodal.gateway.quotas.quota_types import BUDGET_REFUSALS, QuotaRefusal, claim_for_plan
+from intermodal.gateway.response_metadata import plan_headers, report_failure
+from intermodal.gateway.state.conversations import digest_with_answer
+from intermodal.hints import words
+from intermodal.plans.plan import sent
+from intermodal.protocols.framing.json_body import dumps
+from intermodal.telemetry.request_record import ModelCall
+
+if TYPE_CHECKING:
+    from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.http1.connection import OnEnd
+    from intermodal.gateway.quotas.quota_manager import QuotaManager
+    from intermodal.protocols.parsed_chat import ParsedChat
+
+_JSON = "application/json"
+_SHORTENED = "the budget of this key has no room for an answer of {} tokens: it was asked for {} at most"
+_STREAMED = "cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+
+class _RunMetadata(msgspec.Struct):
+    cost: float | None
+    attempts: int
+    seconds: float
+    notes: tuple[str, ...]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ChatPlan:
+    """A compiled plan, with what the gateway reserves for such chats and says of their answers."""
+
+    __slots__ = ("_about", "_notes", "claim", "compiled", "heads")
+
+    def __init__(self, compiled: CompiledPlan) -> None:
+        plan = compiled.plan
+        chosen = plan.chosen
+        self.compiled = compiled
+        self.claim = claim_for_plan(plan)
+        self.heads = header_lines(plan_headers(plan, ignored=compiled.ignored))
+        about = {
+            "plan": plan.id, "route": compiled.endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
+            "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
+        }  # fmt: skip
+        self._about = dumps(about)[:-1]
+        self._notes = (*plan.notes, *chosen.warnings)
+
+    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
+        """Return the run metadata beside the usage, in the format of ``response_metadata.py``."""
+        noted = (*self._notes, *(words(each, "http") for each in notes)) if notes else self._notes
+        return self._about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted))[1:]
+
+
+class DirectChat:
+    """One chat on the direct path: a call of the executor, and the client that waits for it."""
+
+    __slots__ = ("_asked", "_attempt", "_reply", "_sink")
+
+    def __init__(
+        self, context: GatewayContext, engine: DirectEngine, chat: ParsedChat, planned: ChatPlan,
+        asked: GatewayRequest, reply: ResponseWriter,
+    ) -> None:  # fmt: skip
+        self._asked = asked
+        self._reply = reply
+        self._sink = ClientSink(context, planned, chat, asked, reply)
+        self._attempt = DirectAttempt(engine, chat, planned.compiled, self._sink)
+
+    async def go(self) -> Handover | None:
+        """Answer. Return the failure where nothing was shown and a run is to go on.
+
+        Raises RequestRefused where the key's budget does not allow it.
+        """
+        return self._sink.handover(await self._attempt.go())
+
+    def start(self, over: OnEnd) -> bool:
+        """Answer without a task, if nothing has to be waited for, and call ``over`` at the end. False: nothing was
+        done.
+        """
+        asked, reply, sink = self._asked, self._reply, self._sink
+        return self._attempt.start(lambda failure: over(asked, reply, sink.handover(failure)))
+
+    def cancel(self) -> None:
+        """End it: the client left, or the server stops."""
+        self._attempt.cancel()
+
+    def forget(self) -> None:
+        """Let go of everything that holds the request."""
+        self._attempt.forget()
+
+
+class ClientSink(DirectSink):
+    """One client that waits for a direct call."""
+
+    def __init__(
+        self, context: GatewayContext, planned: ChatPlan, chat: ParsedChat, asked: GatewayRequest, reply: ResponseWriter
+    ) -> None:
+        self._reply = reply
+        self._began = time.monotonic()
+        self._context = context
+        self._planned = planned
+        self._compiled = planned.compiled
+        self._chat = chat
+        self._asked = asked
+        self._given: QuotaReservation | None = None
+        self._shortened: ShortenedCall | None = None
+        self._silence: StreamKeepalive | None = None
+
+    @property
+    def writer(self) -> ResponseWriter:
+        return self._reply
+
+    def handover(self, failure: Unanswered | None) -> Handover | None:
+        """Return a call that did not answer, with the quota that is reserved for it."""
+        return None if failure is None else Handover(failure.tried, self._given)
+
+    # ---- before it is sent
+
+    def admit_now(self) -> bool:
+        ledger = self._context.ledger
+        if ledger is None:
+            return True
+        given = ledger.admit_now(self._asked.key, self._planned.claim)
+        if given is None or isinstance(given, QuotaRefusal):
+            return False
+        self._given = given
+        return True
+
+    async def admit(self) -> ShortenedCall | None:
+        """Raises RequestRefused where the key's budget does not allow it."""
+        ledger = self._context.ledger
+        if ledger is not None:
+            self._given = await self._reserve(ledger)
+        self._asked.sent, self._asked.counted = 1, True
+        return self._shortened
+
+    async def _reserve(self, ledger: QuotaManager) -> QuotaReservation:
+        key, claim = self._asked.key, self._planned.claim
+        given = ledger.admit_now(key, claim)
+        if given is None:
+            given = await ledger.admit(key, claim)
+        if isinstance(given, QuotaRefusal) and given.code in BUDGET_REFUSALS:
+            given = await self._reserve_less(ledger, given)
+        self._rates(ledger)
+        if isinstance(given, QuotaRefusal):
+            raise quota_error(given)
+        return given
+
+    async def _reserve_less(self, ledger: QuotaManager, refusal: QuotaRefusal) -> QuotaReservation | QuotaRefusal:
+        """With a lower limit, where it is known that such answers are short."""
+        for room in (
+            ledger.room,
+            ledger.room,
+            lambda key: (0.0, 0.0),
+        ):  # other requests may hold what was left; then the least amount
+            short = self._compiled.shortened(*room(self._asked.key))
+            if short is None:
+                break
+            claim = replace(self._planned.claim, cost=short.bound, tokens=short.tokens)
+            given = await ledger.admit(self._asked.key, claim)
+            if not isinstance(given, QuotaRefusal):
+                self._shortened = short
+                return given
+        return refusal
+
+    def admitted(self) -> None:
+        if self._context.ledger is not None:
+            self._rates(self._context.ledger)
+        self._asked.sent, self._asked.counted = 1, True
+
+    def _rates(self, ledger: QuotaManager) -> None:
+        """Add the key's remaining rate limits to the response headers, whatever the outcome."""
+        key = self._asked.key
+        if key.rate.rpm is not None or key.rate.tpm is not None:
+            self._asked.response_headers |= rate_limit_headers(*ledger.rates(key))
+
+    def release(self) -> None:
+        if self._context.ledger is not None and self._given is not None:
+            self._context.ledger.release(self._given)
+
+    def abandon(self, failure: Unanswered) -> None:
+        Handover(failure.tried, self._given).abandon(self._context.ledger)
+
+    def planned(self) -> None:
+        """Record the plan in the plan history, the request record and the span."""
+        plan, served = self._compiled.plan, self._asked.served
+        self._context.plans[self._asked.owner, plan.id] = plan
+        served.planned(plan, live=self._chat.stream)
+        if served.span is not None:
+            served.span.given(("image", each.digest.hex()) for each in self._chat.pictures)
+
+    # ---- while it is answered
+
+    def wait(self) -> None:
+        if self._compiled.adapter.dialect.comment:
+            self._silence = StreamKeepalive(self._reply, self._comment)
+            self._silence.last(stream_keepalive.FIRST_COMMENT_SECONDS)
+
+    def begin(self) -> None:
+        if self._silence is not None:
+            self._silence.end()
+        self._open()
+
+    def _open(self) -> None:
+        if not self._reply.status:
+            self._reply.open(self._heads + _STREAMED, self._compiled.adapter.stream_type)
+
+    @property
+    def _heads(self) -> str:
+        short, heads = self._shortened, self._planned.heads
+        return heads if short is None else f"{heads}x-intermodal-max-tokens: {short.limit}\r\n"
+
+    def _comment(self) -> None:
+        self._open()
+        waited = time.monotonic() - self._began
+        self._reply.put(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
+        if self._silence is not None:
+            self._silence.last(stream_keepalive.COMMENT_SECONDS)
+
+    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
+        if self._shortened is not None:
+            notes = (_SHORTENED.format(self._compiled.limit, self._shortened.limit), *notes)
+        return self._planned.metadata(cost, seconds, notes)
+
+    def whole(self, body: bytes, cost: float | None) -> None:
+        known = "" if cost is None else f"x-intermodal-cost: {cost:.8g}\r\n"
+        self._reply.ready(f"{self._heads}{known}x-intermodal-attempts: 1\r\n", _JSON, body)
+
+    # ---- its end
+
+    def ended(self, report: CallReport) -> None:
+        if not report.sent:
+            self.release()
+            return
+        context, ending, compiled = self._context, report.ending, self._compiled
+        if context.ledger is not None and self._given is not None:
+            settle(context.ledger, self._given, ending, report.tokens)
+        self._asked.served.called(
+            ModelCall(
+                step=compiled.step.id, endpoint=compiled.endpoint, seconds=ending.outcome.seconds, first=report.first,
+                usage=report.usage, cost=ending.counts, finish_reason=report.finish, error=report.code,
+                output="text" if compiled.schema is None else "json",
+            )
+        )  # fmt: skip
+        if report.how == "answered":
+            usage = ending.outcome.usage
+            context.metrics.passed(
+                compiled.endpoint.id, usage.input_tokens or 0, usage.output_tokens or 0, ending.counts
+            )
+        elif report.how == "unusable":
+            context.metrics.used(ending.outcome.usage.input_tokens or 0, ending.outcome.usage.output_tokens or 0)
+        elif report.how != "left":
+            context.metrics.attempt(compiled.endpoint.id, report.code)
+
+    def answered(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
+        context = self._context
+        if items and bytes(self._chat.fields.get("store", b"")) != b"false":
+            keep = context.items.keeper(self._asked.owner)
+            for item in items:
+                keep(item)
+        name = digest_with_answer(self._chat.said, text, calls)
+        context.conversations.put(name, self._compiled.endpoint.id, self._compiled.policy)
+
+    def fail(self, error: Exception) -> None:
+        answer_failure(self._context, self._asked, self._reply, error)
+
+    def break_off(self, error: BaseException) -> None:
+        self._context.note_failure(error)
+        self._asked.served.failed(error_code(error), broken=True)
+        report_failure(error, self._asked.served)
+
+    def interruption(self) -> BaseException:
+        return interrupted(self._reply)
+
+    def cancelled(self) -> None:
+        answer_cancelled(self._asked, self._reply)
+
+    def close(self) -> None:
+        if self._silence is not None:
+            self._silence.close()
