@@ -48,7 +48,7 @@ ROOMS = (
 )
 # Used at the beginning of a text or for all of it alone (match, fullmatch), or for what is cut short before.
 ANCHORED = {
-    "cost_model.image_rules.openai._OPENAI_SIZE": "matches all of a short name",
+    "cost_model.image_tokens._OPENAI_SIZE": "matches all of a short name",
     "json_schema.compiler._ANCHOR": "matches at the beginning",
     "local.weights.registry._MEMBER": "matches all of a row of ours",
     "media.url_policy._LABEL": "matches all of a label",

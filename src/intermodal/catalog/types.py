@@ -293,7 +293,7 @@ class Model(Value):
             vocabulary is unknown.
         image_tokens: the rule that counts its pictures if it is not its family's (``Catalog.families``), "" otherwise.
         labels: of its classification head; () if it has none.
-        drawn: the rule of ``cost_model/generated_image_tokens.py`` that counts pictures it makes, "" if none is known.
+        drawn: the rule of ``cost_model/image_tokens.py`` that counts pictures it makes, "" if none is known.
         diffusion: settings of a model that is evaluated here, step by step; None of any other.
         licence, permits: of its weights, in words, and what it permits; "" if unknown.
         marks: special tokens of its chat template, besides those of known families (``protocols/special_tokens.py``).

@@ -2,7 +2,7 @@
 
 Statistics of real runs take precedence over the catalog's speeds. An unstated speed becomes the wide range of
 its kind of place, never zero. An unstated price is infinity until it is multiplied by a count
-(``call_prices.py``); on this machine prices are zero.
+(``call_cost.py``); on this machine prices are zero.
 """
 
 from __future__ import annotations

@@ -12,13 +12,10 @@ import msgspec
 
 from intermodal.catalog.token_rules import Aspect, ModelTokenRules
 from intermodal.content import Kind, Scripts, Value
-from intermodal.cost_model.audio_tokens import audio_tokens
-from intermodal.cost_model.document_tokens import DocumentSize, document_tokens
-from intermodal.cost_model.generated_image_tokens import QUALITIES, generated_image_tokens
-from intermodal.cost_model.image_tokens import image_refusal, image_tokens
+from intermodal.cost_model.image_tokens import QUALITIES, generated_image_tokens, image_refusal, image_tokens
 from intermodal.cost_model.request_limits import MediaAmounts, exceeded_limit, request_limits
+from intermodal.cost_model.token_rules import DocumentSize, VideoSize, audio_tokens, document_tokens, video_tokens
 from intermodal.cost_model.tokens import MESSAGE, TEMPLATE, text_tokens
-from intermodal.cost_model.video_tokens import VideoSize, video_tokens
 from intermodal.errors import UsageError
 from intermodal.hints import setting
 from intermodal.quantity import Quantity, between, exact, total, unknown

@@ -1,4 +1,8 @@
-"""Token rules: how an endpoint counts unconverted media, one ``TokenRules`` object per set of rules."""
+"""Tokens of media that a model takes whole: sound, video and documents, each by the named rule of its family.
+
+A ``TokenRules`` object holds the rules of an endpoint, and counts the parts of a request with them. Pictures are in
+``image_tokens.py``.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,299 @@ from collections.abc import Callable, Collection
 from msgspec import Struct
 
 from intermodal.catalog.token_rules import ModelTokenRules
-from intermodal.content import together
-from intermodal.cost_model.audio_tokens import audio_tokens
-from intermodal.cost_model.document_tokens import DocumentSize, document_tokens
+from intermodal.content import Scripts, Value, together
+from intermodal.cost_model.image_tokens import cells_of_budget, image_tokens, qwen_resized
 from intermodal.cost_model.request_limits import RequestLimits, request_limits
-from intermodal.cost_model.video_tokens import VideoSize, video_tokens
+from intermodal.cost_model.rule_syntax import parse_rule
+from intermodal.cost_model.tokens import AUDIO, VIDEO, text_tokens, unknown_document_tokens
 from intermodal.plans.facts import PageFacts, PartFacts
-from intermodal.quantity import Quantity, between, unknown
+from intermodal.quantity import Quantity, between, exact, unknown
+
+# Tokens of audio input and output, by the named rule of a model's family.
+#
+# ``rate:10`` tokens a second, ``rate:25:32`` where sources differ, ``window:30:375`` where sound is padded to whole
+# windows, ``window:30:750:25`` where some runtimes pad it and others count so many a second, ``by_time`` where it is
+# billed by its length and has no tokens.
+
+
+_UNKNOWN_AUDIO_RULE = "no published rule for this model's sound"
+_AUDIO_RULES: dict[str, tuple[int, int]] = {
+    "rate": (1, 2),
+    "window": (2, 3),
+    "by_time": (0, 0),
+}  # fewest and most numbers
+BY_TIME = "billed by its length, not by tokens"
+
+
+def audio_tokens(rule: str, seconds: float) -> Quantity:
+    """Return the tokens of ``seconds`` of sound; without a known rule the range over the published families.
+
+    Its middle is the most expensive of them, so that an endpoint does not rank higher for being unknown.
+
+    >>> int(audio_tokens("rate:10", 60).mid), int(audio_tokens("window:30:375", 31).mid)
+    (600, 750)
+    """
+    read = parse_rule(rule)
+    if read is None or not is_audio_rule(rule):
+        low, _, high = (float(math.ceil(seconds * rate)) for rate in AUDIO)
+        return between(low, high, high, _UNKNOWN_AUDIO_RULE)
+    name, numbers = read[0], read[1].numbers
+    if name == "by_time":
+        return exact(0.0, BY_TIME)
+    if name == "window":
+        window, tokens, *by_runtime = numbers
+        padded = float(tokens * math.ceil(seconds / window - 1e-9))
+        basis = f"{tokens:g} tokens per {window:g} seconds, padded"
+        least = min([padded, *(float(math.ceil(seconds * rate - 1e-9)) for rate in by_runtime)])
+        if least == padded:
+            return exact(padded, basis)
+        return between(least, padded, padded, f"{basis}, or {by_runtime[0]:g} a second, by runtime")
+    found = [float(math.ceil(seconds * rate - 1e-9)) for rate in sorted(numbers)]
+    basis = " or ".join(f"{rate:g}" for rate in sorted(numbers)) + " tokens a second"
+    return exact(found[0], basis) if len(found) == 1 else between(found[0], found[0], found[1], basis)
+
+
+def is_audio_rule(rule: str) -> bool:
+    """Return whether a rule string is valid."""
+    read = parse_rule(rule)
+    if read is None or read[0] not in _AUDIO_RULES or read[1].words:
+        return False
+    fewest, most = _AUDIO_RULES[read[0]]
+    return fewest <= len(read[1].numbers) <= most and all(number > 0 for number in read[1].numbers)
+
+
+# Tokens of a video that a model takes whole, by the named rule of its family.
+#
+# ``gemini_seconds:258:64:5:32`` and ``gemini_frames:70:280:25:32``: tokens per frame and of the sound per second.
+# ``qwen:28``: frames in pairs, resized. Where a rule needs the frame size and it is unknown, the range over sizes.
+
+
+_UNKNOWN_VIDEO_RULE = "no published rule for this model's video"
+
+# qwen-vl-utils 0.0.14: frames a second, how few and how many, tokens of a pair of frames, tokens of a whole video.
+FPS, _FEWEST_FRAMES, _MOST_FRAMES = 2.0, 4, 768
+PAIR_LEAST, PAIR_MOST = 128, 768
+_WHOLE_VIDEO = 128_000 * 0.9
+
+
+class VideoSize(Value):
+    """A video as far as counting needs it. ``fps``: sampled frames per second, 0 for the model's own rate. ``width``,
+    ``height``: 0 where unknown. ``sound``: None where unknown.
+    """
+
+    seconds: float
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    detail: str = "auto"
+    sound: bool | None = None
+
+
+def video_tokens(rule: str, film: VideoSize) -> Quantity:
+    """Return the tokens of one video; without a known rule the range over the published families.
+
+    >>> int(video_tokens("gemini_seconds:258:64:5:32", VideoSize(seconds=10.0)).mid)
+    2630
+    """
+    read = parse_rule(rule)
+    if read is None or not is_video_rule(rule):
+        low, mid, high = (math.ceil(film.seconds * rate) for rate in VIDEO)
+        return between(float(low), float(mid), float(high), _UNKNOWN_VIDEO_RULE)
+    return _VIDEO_RULES[read[0]][0](film, read[1].numbers)
+
+
+def is_video_rule(rule: str) -> bool:
+    """Return whether a rule string is valid."""
+    read = parse_rule(rule)
+    if read is None or read[0] not in _VIDEO_RULES or read[1].words:
+        return False
+    return len(read[1].numbers) == _VIDEO_RULES[read[0]][1] and all(number > 0 for number in read[1].numbers)
+
+
+def _gemini_seconds(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
+    """Gemini 2.x: a frame a second, 258 tokens (64 at low resolution), and 5 a second besides: 263, Google's figure.
+
+    Google also writes "and sound": at most 32 a second more than the frames. At one frame a second its figure is
+    taken as it stands; other rates are a range. Source: Google, "Understand and count tokens", 2026-11.
+    """
+    frame, low_frame, beside, sound = numbers
+    one = low_frame if film.detail == "low" else frame
+    rate = film.fps or 1.0
+    basis = f"{one:g} tokens a frame at {rate:g} a second"
+    if rate == 1.0 and film.detail != "low":
+        return exact(_whole(film.seconds * (one + beside)), f"{one + beside:g} tokens a second at one frame a second")
+    low, mid, high = (_whole(film.seconds * (one * rate + more)) for more in (0.0, beside, sound))
+    return between(low, mid, high, basis)
+
+
+def _gemini_frames(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
+    """Gemini 3.x: at most so many tokens a frame (more at high resolution), one a second, and the sound.
+
+    Source: Google, "Media resolution", 2026-11: maxima. Sources differ on sound: 25 or 32 a second.
+    """
+    frame, high_frame, less, more = numbers
+    one = high_frame if film.detail in ("high", "ultra") else frame
+    frames = _whole(film.seconds * (film.fps or 1.0)) * one
+    quiet = film.sound is False
+    low = 0.0 if film.sound is not True else _whole(film.seconds * less)
+    mid, high = (0.0, 0.0) if quiet else (_whole(film.seconds * less), _whole(film.seconds * more))
+    basis = f"at most {one:g} tokens a frame, {less:g} or {more:g} a second of sound"
+    return between(frames * 0.5 + low, frames + mid, frames + high, basis)
+
+
+def _qwen(film: VideoSize, numbers: tuple[float, ...]) -> Quantity:
+    """Qwen-VL: an even number of frames, two make one picture, resized to 128 to 768 tokens.
+
+    Source: qwen-vl-utils 0.0.14, ``smart_nframes`` and ``fetch_video``. Times written between the frames (Qwen3-VL)
+    are not counted.
+    """
+    factor = numbers[0]
+    frames = math.floor(min(max(film.seconds * (film.fps or FPS), _FEWEST_FRAMES), _MOST_FRAMES) / 2) * 2
+    pairs = frames // 2
+    unit = factor * factor
+    least = PAIR_LEAST * unit
+    most = max(min(PAIR_MOST * unit, _WHOLE_VIDEO * unit / frames * 2), int(least * 1.05))
+    basis = f"{frames} frames in pairs"
+    if not film.width or not film.height:
+        return between(float(pairs * PAIR_LEAST), pairs * most / unit * 0.6 // 1, float(pairs * most // unit), basis)
+    wide, high = qwen_resized(film.width, film.height, factor, least, most)
+    return exact(float(pairs * int(wide // factor) * int(high // factor)), f"{basis} of {wide:g}x{high:g}")
+
+
+def _whole(tokens: float) -> float:
+    return float(math.ceil(tokens - 1e-9))
+
+
+_VIDEO_RULES: dict[str, tuple[Callable[[VideoSize, tuple[float, ...]], Quantity], int]] = {
+    "gemini_seconds": (_gemini_seconds, 4),
+    "gemini_frames": (_gemini_frames, 4),
+    "qwen": (_qwen, 1),
+}
+
+
+# Tokens of a document that a model takes whole, by the named rule of its family.
+#
+# ``page:258``: so many a page. ``gemini_pages``: a budget per page by media resolution. ``openai_pdf`` and
+# ``anthropic_pdf``: the text of a page and a picture of it, whose size is unpublished. ``by_page``: billed by the page.
+
+
+_UNKNOWN_DOCUMENT_RULE = "no published rule for this model's documents"
+_BY_PAGE = "billed by the page, not by tokens"
+
+PAGE = (612.0, 792.0)  # points: US letter
+SMALL_DPI, USUAL_DPI, LARGE_DPI = 72.0, 100.0, 200.0  # assumed of a page's picture; no vendor publishes it
+_PAGE_TEXT = (0.0, 600.0, 3_000.0)  # tokens of a page's text where the letters are unknown: a scan has none
+
+
+class DocumentSize(Value):
+    """A document as far as counting needs it.
+
+    chars, size: characters of its text and their bytes, None where unknown. scripts: its scripts, () where not
+        examined.
+    vocabulary: whose factors estimate its text, "" where unknown. width, height: of a page, in points.
+    """
+
+    pages: int
+    chars: int | None = None
+    size: int = 0
+    scripts: Scripts = ()
+    vocabulary: str = ""
+    width: float = PAGE[0]
+    height: float = PAGE[1]
+    detail: str = "auto"
+
+
+def document_tokens(rule: str, leaves: DocumentSize, image_rule: str) -> Quantity:
+    """Return the tokens of one document; without a known rule the range over the published families.
+
+    >>> int(document_tokens("page:258", DocumentSize(pages=10), "").mid)
+    2580
+    """
+    read = parse_rule(rule)
+    if read is None or not is_document_rule(rule):
+        found = unknown_document_tokens(leaves.pages, leaves.chars or 0)
+        return between(found.low, found.mid, found.high, _UNKNOWN_DOCUMENT_RULE)
+    return _DOCUMENT_RULES[read[0]][0](leaves, read[1].numbers, image_rule)
+
+
+def is_document_rule(rule: str) -> bool:
+    """Return whether a rule string is valid."""
+    read = parse_rule(rule)
+    if read is None or read[0] not in _DOCUMENT_RULES or read[1].words:
+        return False
+    return len(read[1].numbers) == _DOCUMENT_RULES[read[0]][1] and all(number > 0 for number in read[1].numbers)
+
+
+def _page(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
+    return exact(numbers[0] * leaves.pages, f"{numbers[0]:g} tokens a page")
+
+
+def _gemini_pages(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
+    """Gemini 3.x: at most so many tokens a page by media resolution (auto is medium), and the text it carries.
+
+    Source: Google, "Media resolution", 2026-11. The documentation is inconsistent on whether the text is billed.
+    """
+    level = {"low": 0, "auto": 1, "medium": 1}.get(leaves.detail, 2)
+    most = numbers[level]
+    least = min(most, float(cells_of_budget(round(leaves.width), round(leaves.height), int(most))))
+    text = _text(leaves)
+    pages = leaves.pages
+    basis = f"at most {most:g} tokens a page, and its text"
+    return between(least * pages, most * pages, most * pages + text.high, basis)
+
+
+def _openai(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
+    """OpenAI: the text of every page, and a picture of it, at least where it shows one. Neither size nor condition is
+    published (OpenAI, "PDF files" guide): from text alone to a large picture of every page."""
+    text = _text(leaves)
+    usual, large = (_picture(leaves, image_rule, dpi) for dpi in (USUAL_DPI, LARGE_DPI))
+    high = max(usual.high, large.high)
+    low = max(text.low, float(leaves.pages))
+    if leaves.chars == 0:  # a scan, which shows itself on every page
+        low = _picture(leaves, image_rule, SMALL_DPI).low * leaves.pages
+    return between(
+        low, text.mid + usual.mid * leaves.pages, text.high + high * leaves.pages,
+        "text and a picture per page; its size is not published",
+    )  # fmt: skip
+
+
+def _anthropic(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
+    """Claude: a picture of every page, and its text, "1,500 to 3,000 tokens a page" (Anthropic, "PDF support")."""
+    pages = leaves.pages
+    small, usual, large = (_picture(leaves, image_rule, dpi) for dpi in (SMALL_DPI, USUAL_DPI, LARGE_DPI))
+    if leaves.chars is not None:
+        text = _text(leaves)
+    else:
+        least, most = numbers
+        text = between(least * pages, (least + most) / 2 * pages, most * pages, "")
+    return between(
+        text.low + small.low * pages, text.mid + usual.mid * pages, text.high + large.high * pages,
+        "text and a picture per page; its size is not published",
+    )  # fmt: skip
+
+
+def _by_page(leaves: DocumentSize, numbers: tuple[float, ...], image_rule: str) -> Quantity:
+    return exact(0.0, _BY_PAGE)
+
+
+def _text(leaves: DocumentSize) -> Quantity:
+    if leaves.chars is not None:
+        return text_tokens(leaves.chars, leaves.size, leaves.scripts, leaves.vocabulary)
+    low, mid, high = (tokens * leaves.pages for tokens in _PAGE_TEXT)
+    return between(low, mid, high, "")
+
+
+def _picture(leaves: DocumentSize, image_rule: str, dpi: float) -> Quantity:
+    return image_tokens(image_rule, round(leaves.width * dpi / 72), round(leaves.height * dpi / 72), "high")
+
+
+_DOCUMENT_RULES: dict[str, tuple[Callable[[DocumentSize, tuple[float, ...], str], Quantity], int]] = {
+    "page": (_page, 1),
+    "gemini_pages": (_gemini_pages, 3),
+    "openai_pdf": (_openai, 0),
+    "anthropic_pdf": (_anthropic, 2),
+    "by_page": (_by_page, 0),
+}
 
 
 class TokenRules(Struct, frozen=True, eq=False, gc=False):

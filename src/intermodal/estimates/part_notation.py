@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from intermodal.cost_model.generated_image_tokens import QUALITIES
-from intermodal.cost_model.image_tokens import DETAILS
+from intermodal.cost_model.image_tokens import DETAILS, QUALITIES
 from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UsageError
 from intermodal.hints import setting

@@ -148,7 +148,7 @@ def test_an_audio_chat_model_has_a_price_of_its_own_for_audio_or_an_unknown_one(
 
 def test_a_step_of_the_price_is_no_limit_of_the_context_and_larger_requests_cost_its_price() -> None:
     from intermodal.catalog.rate_cards import itemize, rate_thresholds
-    from intermodal.cost_model.call_prices import token_price
+    from intermodal.cost_model.call_cost import token_price
     from intermodal.cost_model.rates import endpoint_rates
     from intermodal.plans.statistics import Statistics
 

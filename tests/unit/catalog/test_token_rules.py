@@ -9,12 +9,9 @@ import pytest
 
 from intermodal.catalog.shipped_rows import shipped_families
 from intermodal.catalog.token_rules import ASPECTS, ModelFamilies, ModelFamily, TokenRule, bare_name
-from intermodal.cost_model.audio_tokens import is_audio_rule
-from intermodal.cost_model.document_tokens import is_document_rule
-from intermodal.cost_model.generated_image_tokens import is_generated_image_rule
-from intermodal.cost_model.image_tokens import is_image_rule
+from intermodal.cost_model.image_tokens import is_generated_image_rule, is_image_rule
+from intermodal.cost_model.token_rules import is_audio_rule, is_document_rule, is_video_rule
 from intermodal.cost_model.tool_tokens import is_tool_rule
-from intermodal.cost_model.video_tokens import is_video_rule
 from intermodal.errors import ConfigError, UsageError
 from intermodal.local.tokenizers.byte_pair import ENCODINGS
 

@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 from tests.plans import catalogs
 
 from intermodal.catalog.types import Price
-from intermodal.cost_model.call_prices import ocr_price, token_price, transcription_price_by_length
-from intermodal.cost_model.call_seconds import generate_seconds, transcription_seconds
+from intermodal.cost_model.call_cost import (
+    generate_seconds,
+    ocr_price,
+    token_price,
+    transcription_price_by_length,
+    transcription_seconds,
+)
 from intermodal.cost_model.levels import levels, quantity
 from intermodal.cost_model.memory import fits
 from intermodal.cost_model.rates import UNKNOWN_CONTEXT, Rates, endpoint_rates, ideal_rates, rate_dimensions

@@ -10,15 +10,13 @@ from hypothesis import strategies as st
 
 from intermodal.catalog.token_rules import ModelTokenRules
 from intermodal.catalog.types import Price
-from intermodal.cost_model import audio_tokens as audio_rules
-from intermodal.cost_model import document_tokens as document_rules
-from intermodal.cost_model import generated_image_tokens
-from intermodal.cost_model import video_tokens as video_rules
-from intermodal.cost_model.audio_tokens import audio_tokens
-from intermodal.cost_model.document_tokens import DocumentSize, document_tokens
+from intermodal.cost_model import image_tokens
+from intermodal.cost_model import token_rules as audio_rules
+from intermodal.cost_model import token_rules as document_rules
+from intermodal.cost_model import token_rules as video_rules
 from intermodal.cost_model.token_counts import CountablePart, CountedPart, count_tokens
+from intermodal.cost_model.token_rules import DocumentSize, VideoSize, audio_tokens, document_tokens, video_tokens
 from intermodal.cost_model.usage_price import billed_usage, price_of_parts, usage_price
-from intermodal.cost_model.video_tokens import VideoSize, video_tokens
 from intermodal.errors import UsageError
 from intermodal.quantity import Quantity, between, exact, unknown
 
@@ -72,11 +70,11 @@ def test_documents_by_rule() -> None:
 
 
 def test_drawn_pictures_are_from_tables_and_else_unknown() -> None:
-    assert generated_image_tokens.generated_image_tokens("table:gpt-image-1", 1536, 1024, "medium").mid == 1568
-    assert generated_image_tokens.generated_image_tokens("table:gpt-image-2", 1024, 1024, "high").mid == 7024
-    assert not generated_image_tokens.generated_image_tokens("table:gpt-image-2", 1024, 1024, "low").known
-    assert not generated_image_tokens.generated_image_tokens("table:gpt-image-1", 999, 999, "low").known
-    assert not generated_image_tokens.generated_image_tokens("", 1024, 1024, "low").known
+    assert image_tokens.generated_image_tokens("table:gpt-image-1", 1536, 1024, "medium").mid == 1568
+    assert image_tokens.generated_image_tokens("table:gpt-image-2", 1024, 1024, "high").mid == 7024
+    assert not image_tokens.generated_image_tokens("table:gpt-image-2", 1024, 1024, "low").known
+    assert not image_tokens.generated_image_tokens("table:gpt-image-1", 999, 999, "low").known
+    assert not image_tokens.generated_image_tokens("", 1024, 1024, "low").known
 
 
 @pytest.mark.parametrize("rule", ["", "none:1", "rate", "rate:0", "window:30", "rate:a", "rate:10 x=1", "page:1:2"])
@@ -84,9 +82,9 @@ def test_a_rule_that_cannot_be_followed_is_a_wide_range_that_says_so(rule: str) 
     heard, watched = audio_tokens(rule, 10), video_tokens(rule, VideoSize(seconds=10.0))
     read = document_tokens(rule, DocumentSize(pages=3), "")
     for found, said in (
-        (heard, audio_rules.UNKNOWN_RULE),
-        (watched, video_rules.UNKNOWN_RULE),
-        (read, document_rules.UNKNOWN_RULE),
+        (heard, audio_rules._UNKNOWN_AUDIO_RULE),
+        (watched, video_rules._UNKNOWN_VIDEO_RULE),
+        (read, document_rules._UNKNOWN_DOCUMENT_RULE),
     ):
         assert found.basis == said and found.certainty == "estimated" and found.high >= 5 * found.low
 
@@ -200,6 +198,6 @@ def test_a_model_without_a_rule_for_sound_never_ranks_before_one_that_has_one(ru
 def test_drawn_pictures_by_size_and_by_two_tables(
     rule: str, size: tuple[int, int], quality: str, low: float, high: float
 ) -> None:
-    found = generated_image_tokens.generated_image_tokens(rule, *size, quality)
+    found = image_tokens.generated_image_tokens(rule, *size, quality)
     assert (found.low, found.high) == (low, high)
-    assert not generated_image_tokens.generated_image_tokens("pixels:6000000:1120", 9000, 9000, quality).known
+    assert not image_tokens.generated_image_tokens("pixels:6000000:1120", 9000, 9000, quality).known

@@ -16,7 +16,7 @@ import click
 
 from intermodal import content
 from intermodal.cli.arguments.output_options import FORMATS, OUTPUT_CHOICE, output_of
-from intermodal.cost_model.generated_image_tokens import QUALITIES
+from intermodal.cost_model.image_tokens import QUALITIES
 from intermodal.errors import InputBroken, InputTooLarge, UsageError
 from intermodal.request import (
     ASPECTS,

@@ -15,15 +15,18 @@ from msgspec import Struct
 from intermodal.catalog.reasoning_effort import NO_THINKING_REQUEST
 from intermodal.catalog.types import Endpoint, Task
 from intermodal.content import ImageDetail
-from intermodal.cost_model.call_prices import calibrated_audio, ocr_price, token_price, transcription_price
-from intermodal.cost_model.call_seconds import (
+from intermodal.cost_model.call_cost import (
+    calibrated_audio,
     demux_seconds,
     extract_seconds,
     frames_seconds,
     generate_seconds,
+    ocr_price,
     ocr_seconds,
     page_ocr_seconds,
     render_seconds,
+    token_price,
+    transcription_price,
     transcription_seconds,
 )
 from intermodal.cost_model.image_tokens import image_tokens

@@ -11,18 +11,20 @@ from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint, Task
 from intermodal.content import Kind
-from intermodal.cost_model.audio_tokens import audio_tokens
-from intermodal.cost_model.call_prices import (
+from intermodal.cost_model.call_cost import (
     calibrated_audio,
+    generate_seconds,
     ocr_price,
+    ocr_seconds,
     token_price,
     transcription_price,
     transcription_price_by_length,
+    transcription_seconds,
 )
-from intermodal.cost_model.call_seconds import generate_seconds, ocr_seconds, transcription_seconds
 from intermodal.cost_model.image_tokens import image_tokens
 from intermodal.cost_model.levels import HIGH, MID, levels
 from intermodal.cost_model.rates import Rates
+from intermodal.cost_model.token_rules import audio_tokens
 from intermodal.cost_model.tokens import DESCRIBE_ASK, DESCRIPTION, transcript_tokens
 from intermodal.media.media_limits import (
     FRAME_SIDE,

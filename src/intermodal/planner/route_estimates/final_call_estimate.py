@@ -7,11 +7,14 @@ from typing import NamedTuple
 from intermodal.catalog.reasoning_effort import thinking_request_sent
 from intermodal.catalog.types import Endpoint
 from intermodal.cost_model.answer_length import AnswerLength, expected_length
-from intermodal.cost_model.call_prices import calibrated_audio, speech_price, token_price, transcription_price
-from intermodal.cost_model.call_seconds import (
+from intermodal.cost_model.call_cost import (
+    calibrated_audio,
     contrastive_seconds,
     generate_seconds,
+    speech_price,
     speech_seconds,
+    token_price,
+    transcription_price,
     transcription_seconds,
 )
 from intermodal.cost_model.levels import HIGH, MID, ZEROS, Level, Levels, levels

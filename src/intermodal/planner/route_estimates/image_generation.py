@@ -29,9 +29,8 @@ from intermodal.catalog.image_options import (
     supported_image_options,
 )
 from intermodal.catalog.types import DiffusionSettings, Endpoint, Host
-from intermodal.cost_model.call_prices import image_generation_price
-from intermodal.cost_model.call_seconds import DiffusionWork, image_generation_seconds
-from intermodal.cost_model.generated_image_tokens import generated_image_tokens
+from intermodal.cost_model.call_cost import DiffusionWork, image_generation_price, image_generation_seconds
+from intermodal.cost_model.image_tokens import generated_image_tokens
 from intermodal.cost_model.levels import ZEROS, Level, Levels, levels, times
 from intermodal.cost_model.rates import LOCAL_ZONES, Rates
 from intermodal.errors import UsageError

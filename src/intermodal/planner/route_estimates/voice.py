@@ -5,8 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from intermodal.catalog.types import Endpoint
-from intermodal.cost_model.call_prices import speech_price
-from intermodal.cost_model.call_seconds import speech_seconds
+from intermodal.cost_model.call_cost import speech_price, speech_seconds
 from intermodal.cost_model.levels import LEVELS, Levels
 from intermodal.cost_model.rates import Rates
 from intermodal.cost_model.tokens import CHARS_OF_TOKEN
