@@ -6,6 +6,7 @@ drawn by another program than the one it learned from.
 
 from __future__ import annotations
 
+import io
 import json
 import random
 from importlib.util import module_from_spec, spec_from_file_location
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageChops, ImageDraw
 from tests.e2e.command import intermodal
 from tests.e2e.onnx_folders import CLIP, config, copied, cut
 from tests.media.tiny_eye import world
 
+from intermodal.catalog.types import Endpoint
 from intermodal.client import AsyncClient
+from intermodal.local.embedded.results import ContrastiveResult
 from intermodal.plans.plan import Plan
 from intermodal.plans.step import Call, Transform
 from intermodal.request import EmbeddingOutput, ScoresOutput
@@ -68,6 +72,35 @@ async def test_no_text_is_read_from_a_photo_with_labels_and_the_verdict_names_th
     assert plan.verdict.value == "no_language_model"
     assert plan.verdict.instead == "contrastive model"
     assert plan.headline.startswith("a contrastive model is enough")
+
+
+async def test_a_large_photograph_is_shrunk_before_the_model_and_its_vector_stays_the_same_to_a_thousandth(
+    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As large as a phone's: a pattern of all sizes, as photographs have, with shapes on it."""
+    from intermodal.executor.preparation import part_inputs
+
+    chance = random.Random(5)
+    large = Image.new("RGB", (4000, 3000))
+    for cells in (4, 16, 64, 256):
+        grain = Image.frombytes("RGB", (cells, cells), chance.randbytes(3 * cells * cells))
+        large = ImageChops.add(large, grain.resize(large.size, Image.Resampling.BICUBIC), scale=1.4)
+    ImageDraw.Draw(large).regular_polygon((2000, 1500, 900), 3, fill=(220, 30, 30))
+    large.save(out := io.BytesIO(), "JPEG", quality=92)
+    sizes: list[int] = []
+    looked = client.runtimes.look
+
+    async def look(endpoint: Endpoint, png: bytes) -> ContrastiveResult:
+        sizes.append(min(Image.open(io.BytesIO(png)).size))
+        return await looked(endpoint, png)
+
+    monkeypatch.setattr(client.runtimes, "look", look)
+    shrunk = (await client.ask("", out.getvalue(), output=EmbeddingOutput(), model=TINY)).result.embedding
+    monkeypatch.setattr(part_inputs, "CONTRASTIVE_SIDE", 3000)
+    whole = (await client.ask("", out.getvalue(), output=EmbeddingOutput(), model=TINY)).result.embedding
+    assert sizes == [768, 3000]
+    assert max(abs(a - b) for a, b in zip(shrunk, whole, strict=True)) < 1e-3
+    assert shrunk != whole, "the second was made of all pixels"
 
 
 async def test_words_lie_nearest_to_the_picture_they_say(client: AsyncClient) -> None:

@@ -24,6 +24,7 @@ MAX_PIXELS: Final = 40_000_000
 SAMPLE_SIDE: Final = 640  # pixels of the longer side at which text density is sampled
 MAX_FRAMES: Final = 5_000
 SAFE_SIDE: Final = 2_000  # pixels: no vendor is known to refuse a picture with no longer side, however many there are
+CONTRASTIVE_SIDE: Final = 768  # pixels of the shorter side given to a contrastive model, which looks at 224 to 512
 READ_WHOLE: Final = 2_000  # pixels of the longer side up to which a picture is read as it is; larger ones shrunk first,
 READ_LEAST: Final = 736  # where that leaves the shorter side so many, and in tiles where print is then too small
 TILE_SIDE: Final = 1_600  # pixels of such a tile ...

@@ -135,8 +135,9 @@ def page_pictures(data: Data, pages: list[int], dpi: float, crops: list[Box]) ->
         worker_process.emit(picture)
 
 
-def picture(data: Data, name: str, max_side: int | None) -> dict[str, Any]:
-    made: dict[str, Any] = _decoder("image.decoder").picture(read_whole(data, name), sniff(data, name)[1], max_side)
+def picture(data: Data, name: str, max_side: int | None, min_side: int | None) -> dict[str, Any]:
+    decoder = _decoder("image.decoder")
+    made: dict[str, Any] = decoder.picture(read_whole(data, name), sniff(data, name)[1], max_side, min_side)
     return made
 
 

@@ -170,9 +170,14 @@ class MediaWorker:
         await self._call("page_pictures", arguments, name=name, seconds=seconds, progress=progress, take=made.append)
         return msgspec.convert(made, tuple[EncodedPicture, ...])
 
-    async def picture(self, data: Data, *, max_side: int | None = None, name: str = "") -> EncodedPicture:
-        """Return the first frame, upright, as PNG without metadata; shrunk to ``max_side`` pixels if longer."""
-        arguments = {"data": data, "name": name, "max_side": max_side}
+    async def picture(
+        self, data: Data, *, max_side: int | None = None, min_side: int | None = None, name: str = ""
+    ) -> EncodedPicture:
+        """Return the first frame, upright, as PNG without metadata.
+
+        It is shrunk if its longer side has more pixels than ``max_side``, or its shorter side more than ``min_side``.
+        """
+        arguments = {"data": data, "name": name, "max_side": max_side, "min_side": min_side}
         return msgspec.convert(await self._call("picture", arguments, name=name, seconds=60), EncodedPicture)
 
     async def mask(self, data: Data, *, transparent: bool = False, name: str = "") -> EncodedPicture:

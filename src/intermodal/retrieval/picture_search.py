@@ -26,6 +26,7 @@ from intermodal.errors import InputEmpty, InputMissing, UsageError
 from intermodal.executor.outputs.captions import caption
 from intermodal.local.embedded.versions import converter_version
 from intermodal.media import fetch
+from intermodal.media.media_limits import CONTRASTIVE_SIDE
 from intermodal.media.request_media import in_utf8
 from intermodal.media.sniff import PICTURE_ENDINGS, ending_of
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
     from intermodal.executor.dependencies import LocalRuntimesLike
     from intermodal.media.worker_client import MediaWorker
 
-SIDE: Final = 1_024  # pixels of the longer side as which a picture is handed to a model, which looks at 224 or so
-_NUMBER: Final = 1  # counts our changes after which the same picture gets another vector
+_NUMBER: Final = 2  # counts our changes after which the same picture gets another vector
 WAITING: Final = 4  # decoded pictures that wait for the model
 MOST: Final = 200_000  # pictures of one search
 _NUMPY_PAYS: Final = 30 << 20  # bytes of vectors; fewer are compared one by one before numpy is imported (80 ms)
@@ -215,7 +215,7 @@ class PictureFinder:
         return loaded.digest, await self._small(loaded)
 
     async def _small(self, loaded: fetch.LoadedFile) -> bytes:
-        picture = await self._media.picture(loaded.data, max_side=SIDE, name=loaded.name)
+        picture = await self._media.picture(loaded.data, min_side=CONTRASTIVE_SIDE, name=loaded.name)
         return picture.data
 
     async def _looked_at(self, digest: str, picture: bytes) -> bytes:

@@ -102,8 +102,10 @@ class FakeMedia:
     async def codes(self, data: bytes, *, name: str = "") -> tuple[Barcode, ...]:
         return self.codes_of.get(data, ())
 
-    async def picture(self, data: bytes, *, max_side: int | None = None, name: str = "") -> EncodedPicture:
-        self.asked.append("picture")
+    async def picture(
+        self, data: bytes, *, max_side: int | None = None, min_side: int | None = None, name: str = ""
+    ) -> EncodedPicture:
+        self.asked.append("picture" if min_side is None else f"picture of {min_side}")
         return EncodedPicture(data=b"png of " + data, width=100, height=50)
 
     async def mask(self, data: bytes, *, transparent: bool = False, name: str = "") -> EncodedPicture:

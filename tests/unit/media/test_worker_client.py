@@ -182,6 +182,14 @@ async def test_a_picture_is_shrunk_to_the_side_asked_for_and_never_blown_up(work
     assert (jpeg.width, jpeg.height) == (50, 33)
 
 
+async def test_a_picture_is_shrunk_to_the_shorter_side_asked_for_and_never_blown_up(worker: MediaWorker) -> None:
+    for size, wanted in (((1200, 900), (400, 300)), ((900, 1800), (300, 600)), ((2000, 250), (2000, 250))):
+        for form in ("JPEG", "PNG"):
+            Image.linear_gradient("L").resize(size).convert("RGB").save(out := io.BytesIO(), form)
+            made = await worker.picture(out.getvalue(), min_side=300)
+            assert (made.width, made.height) == wanted, form
+
+
 async def test_writing_is_told_from_photographs(worker: MediaWorker, media: Path) -> None:
     density = {
         name: (await worker.probe((media / name).read_bytes())).text_density

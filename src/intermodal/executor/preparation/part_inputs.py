@@ -30,7 +30,7 @@ from intermodal.executor.preparation.model_inputs import (
 from intermodal.executor.preparation.prompt import AUDIO_FORMATS, label, shown_name
 from intermodal.files.file_bytes import read_whole
 from intermodal.media.audio.encoding import mp3
-from intermodal.media.media_limits import MAX_FILE_BYTES, PDF
+from intermodal.media.media_limits import CONTRASTIVE_SIDE, MAX_FILE_BYTES, PDF
 from intermodal.plans.cpu_schedule import DECODER_USE, NEAR, REMOTE_USE, CoreUse
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.references import PartRef, StepRef, input_references, takes_part
@@ -157,15 +157,21 @@ class InputPreparer:
         part = self._parts[index]
         detail = part.detail if isinstance(part, Image) else "auto"
         if not as_it_is:
-            return msgspec.structs.replace(await self._clean(index), detail=detail)
+            small = CONTRASTIVE_SIDE if endpoint.model.matches_pictures else None
+            return msgspec.structs.replace(await self._clean(index, small), detail=detail)
         data = await self._whole(index)
         return ImageInput(data=data, media_type=facts.media_type, width=facts.width, height=facts.height, detail=detail)
 
-    async def _clean(self, index: int) -> ImageInput:
-        """Decoded, turned upright, stripped of everything but pixels, encoded again."""
-        name = self._facts(index).name
-        picture = await self._media.picture(self._opened.data(index), name=name)
-        return ImageInput(data=picture.data, media_type=picture.media_type, width=picture.width, height=picture.height)
+    async def _clean(self, index: int, min_side: int | None = None) -> ImageInput:
+        """Decoded, turned upright, stripped of everything but pixels, encoded again.
+
+        ``min_side``: shrunk while it is decoded, until the shorter side has so many pixels; what is counted as work are
+        the pixels of the file.
+        """
+        facts = self._facts(index)
+        picture = await self._media.picture(self._opened.data(index), min_side=min_side, name=facts.name)
+        width, height = (picture.width, picture.height) if min_side is None else (facts.width, facts.height)
+        return ImageInput(data=picture.data, media_type=picture.media_type, width=width, height=height)
 
 
 def decoder_use(step: Call) -> CoreUse:

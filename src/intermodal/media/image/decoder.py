@@ -107,11 +107,18 @@ def probe(data: bytes, media_type: str) -> MediaProbeResult:
         )
 
 
-def picture(data: bytes, media_type: str, max_side: int | None) -> dict[str, Any]:
-    """The first frame as an RGB or grey PNG: upright, without metadata, alpha laid on paper that shows its ink."""
+def picture(data: bytes, media_type: str, max_side: int | None = None, min_side: int | None = None) -> dict[str, Any]:
+    """The first frame as an RGB or grey PNG: upright, without metadata, alpha laid on paper that shows its ink.
+
+    Shrunk until no side is longer than ``max_side``, or none is longer than ``min_side`` demands of the shorter one. A
+    JPEG is decoded at a fraction of its size then.
+    """
     header = checked_header(data, media_type)
     with sandbox.memory_limit(decode_memory(header, data)):
         image = open_image(data, media_type)
+        if min_side:
+            longer, shorter = max(image.size), max(1, min(image.size))
+            max_side = -(-longer * min_side // shorter)
         if max_side:
             image.draft("RGB", (2 * max_side, 2 * max_side))
         load_pixels(image)
