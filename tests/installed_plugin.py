@@ -1,6 +1,7 @@
-"""A Python in which plugins are installed and removed with pip, as a user does, without a network.
+"""A Python in which plugins are installed and removed, as a user does, without a network.
 
-The wheel is made here of what the plugin's ``pyproject.toml`` says, since a build backend would have to be fetched.
+The wheel is made here of what the plugin's ``pyproject.toml`` says, since a build backend would have to be fetched. Its
+files are put where pip puts those of a pure wheel; that pip does so is left to the tests which ask for ``pip``.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -76,16 +78,36 @@ class PluginPython:
         self.folder = folder
         venv.create(folder / "venv", with_pip=False, symlinks=True)
         self.python = folder / "venv" / "bin" / "python"
-        (site,) = (folder / "venv" / "lib").glob("python*/site-packages")
+        (self.site,) = (folder / "venv" / "lib").glob("python*/site-packages")
         paths = [path for path in sys.path if path and Path(path).is_dir() and "site-packages" in path]
         source = Path(__file__).parent.parent / "src"
-        (site / "parent.pth").write_text("\n".join([str(source), *paths]) + "\n", "utf-8")
+        (self.site / "parent.pth").write_text("\n".join([str(source), *paths]) + "\n", "utf-8")
 
-    def install(self, wheel: Path) -> None:
-        self._pip("install", "--no-index", "--no-deps", "--force-reinstall", str(wheel))
+    def install(self, wheel: Path, *, pip: bool = False) -> None:
+        """Install a wheel in place of any other version. ``pip``: with pip, which takes a second."""
+        if pip:
+            self._pip("install", "--no-index", "--no-deps", "--force-reinstall", str(wheel))
+            return
+        self._remove(wheel.name.split("-")[0])
+        with zipfile.ZipFile(wheel) as packed:
+            packed.extractall(self.site)
 
-    def uninstall(self, name: str) -> None:
-        self._pip("uninstall", "--yes", name)
+    def uninstall(self, name: str, *, pip: bool = False) -> None:
+        if pip:
+            self._pip("uninstall", "--yes", name)
+        else:
+            assert self._remove(name.replace("-", "_")), f"{name} is not installed"
+
+    def _remove(self, plain: str) -> bool:
+        found = [*self.site.glob(f"{plain}-*.dist-info")]
+        for info in found:
+            for line in (info / "RECORD").read_text("utf-8").splitlines():
+                path = self.site / line.split(",")[0]
+                path.unlink(missing_ok=True)
+                for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+                    compiled.unlink()
+            shutil.rmtree(info)
+        return bool(found)
 
     def _pip(self, verb: str, *arguments: str) -> None:
         command = [str(self.python), "-m", "pip", *PIP, verb, *arguments]  # --python would start pip twice

@@ -11,6 +11,12 @@ from tests.installed_plugin import PluginPython
 EXAMPLE = Path(__file__).parents[3] / "examples" / "plugin"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and "python" in getattr(item, "fixturenames", ()):
+            item.add_marker("installs")
+
+
 @pytest.fixture
 def python(tmp_path: Path) -> PluginPython:
     return PluginPython(tmp_path)

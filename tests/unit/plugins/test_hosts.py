@@ -28,18 +28,20 @@ def fake() -> Iterator[FakeHost]:
         yield made
 
 
-def install_row(python: PluginPython, row: str, *, name: str = "broken", package: str = "intermodal-broken") -> None:
+def install_row(
+    python: PluginPython, row: str, *, name: str = "broken", package: str = "intermodal-broken", pip: bool = False
+) -> None:
     module = package.replace("-", "_")
     files = {f"{module}.py": row}
     points = {"intermodal.hosts": {name: f"{module}:HOST"}}
-    python.install(build_wheel(package, "2.0", files, points, python.folder))
+    python.install(build_wheel(package, "2.0", files, points, python.folder), pip=pip)
 
 
 def test_an_installed_host_is_listed_planned_and_asked_after_consent_and_gone_once_uninstalled(
     python: PluginPython, fake: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "shop" not in python.intermodal("hosts").out
-    install_row(python, SHOP, name="shop", package="intermodal-shop")
+    install_row(python, SHOP, name="shop", package="intermodal-shop", pip=True)
     listed = {row["host"]: row for row in python.intermodal("hosts", "--json").document["hosts"]}
     assert listed["shop"]["base_url"] == "https://api.example.com/v1" and not listed["shop"]["allowed"]
     refused = python.intermodal(*ASK)
@@ -54,7 +56,7 @@ def test_an_installed_host_is_listed_planned_and_asked_after_consent_and_gone_on
     assert fake.attempts == []
     assert python.intermodal(*ASK) == (0, "Four.\n", "")
     assert len(fake.attempts) == 1
-    python.uninstall("intermodal-shop")
+    python.uninstall("intermodal-shop", pip=True)
     gone = python.intermodal(*ASK)
     assert gone.code == 2 and "acme/writer-8b" in gone.err
 

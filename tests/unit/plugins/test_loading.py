@@ -55,7 +55,7 @@ def test_importing_intermodal_looks_for_no_plugin_and_a_plan_without_plugins_rea
 
 
 def test_the_example_package_provides_one_thing_of_five_kinds_that_can_be_used(python: PluginPython) -> None:
-    python.install(wheel_of(EXAMPLE, python.folder))
+    python.install(wheel_of(EXAMPLE, python.folder), pip=True)
     listed = python.intermodal("plugins", "--json").document["plugins"]
     assert {each["kind"] for each in listed} == {"host", "protocol", "converter", "prompt format", "output"}
     assert {(each["package"], each["version"], each["problem"]) for each in listed} == {
