@@ -104,8 +104,14 @@ class GatewayServer:
         return self.gateway.direct.engine.taken
 
     def until_written(self) -> None:
-        """Wait until every request is over and its rows are stored: the direct path writes them after the answer."""
-        until(lambda: not self.gateway.active and self.gateway.direct.engine.rows.idle)
+        """Wait until every request is over and its rows are stored: the direct path writes them after the answer,
+        a batch in a tenth of a second, and now at once."""
+        until(lambda: not self.gateway.active)
+        if (rows := self.gateway.direct.engine.rows).idle:
+            return
+        self.loop.call_soon_threadsafe(rows._over.set)
+        until(lambda: rows.idle)
+        self.loop.call_soon_threadsafe(rows._over.clear)
 
     @property
     def base_url(self) -> str:
@@ -137,7 +143,7 @@ def until(true: Callable[[], object], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not become so in time"
-        time.sleep(0.01)
+        time.sleep(0.002)
 
 
 # A field that no client sends: the direct path passes on nothing that it does not know, so the executor answers.

@@ -51,9 +51,14 @@ LONG_SCHEMA = {"response_format": {"type": "json_schema", "json_schema": {
         "rest": {"type": "array", "items": {"type": "string"}}}, "required": ["rest"]}}}}  # fmt: skip
 
 
+def cut_up(text: str) -> list[str]:
+    """Pieces of seven letters, or of 700 where there would be tens of thousands."""
+    size = 7 if len(text) < 10_000 else 700
+    return [text[at : at + size] for at in range(0, len(text), size)] or [""]
+
+
 def streamed(text: str, reason: str = "stop") -> ScriptedReply:
-    pieces = [delta(text[at : at + 7]) for at in range(0, len(text), 7)]
-    return events(ROLE, *pieces, delta(None, reason), usage(12), DONE)
+    return events(ROLE, *map(delta, cut_up(text) if text else ()), delta(None, reason), usage(12), DONE)
 
 
 def schemas(host: str, *plays: ScriptedReply, body: dict[str, Any] = BY_SCHEMA, **more: Any) -> Case:
@@ -163,13 +168,12 @@ ROOM = {
 
 
 def of_door(door: str, host: str, *said: str, live: bool = False) -> Case:
-    """JSON through another door; what is said is streamed in pieces of seven letters."""
+    """JSON through another door."""
     wire_protocol, body = DOORS[door]
     if said[0] is LONG:
         body = {**body, **ROOM[door]}
     made = upstreams.whole if live else upstreams.document
-    pieces = [[text[at : at + 7] for at in range(0, len(text), 7)] or [""] for text in said]
-    plays = [made(wire_protocol.protocol, each) for each in pieces]
+    plays = [made(wire_protocol.protocol, cut_up(text)) for text in said]
     return Case([Model(plays, host=host)], {**body, **({"stream": True} if live else {})}, wire_protocol=wire_protocol)
 
 

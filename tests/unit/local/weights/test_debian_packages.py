@@ -6,7 +6,7 @@ import hashlib
 import io
 import random
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -82,18 +82,18 @@ async def test_a_file_at_an_address_of_its_own_stands_in_where_the_package_is_go
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (package({"usr/other": DATA}), "has no usr/share"),
-        (package({MEMBER: DATA + b"more"}), "larger than"),
-        (package({MEMBER: b"x" * len(DATA)}), "does not have the pinned checksum"),
-        (package({MEMBER: DATA})[:-200_000], "damaged"),
-        (package({MEMBER: DATA})[:90], "no files in it"),
-        (b"<html>not here</html>", "is not a Debian package"),
+        (lambda: package({"usr/other": DATA}), "has no usr/share"),
+        (lambda: package({MEMBER: DATA + b"more"}), "larger than"),
+        (lambda: package({MEMBER: b"x" * len(DATA)}), "does not have the pinned checksum"),
+        (lambda: package({MEMBER: DATA})[:-200_000], "damaged"),
+        (lambda: package({MEMBER: b"x"})[:90], "no files in it"),
+        (lambda: b"<html>not here</html>", "is not a Debian package"),
     ],
 )
 async def test_a_package_that_is_not_as_pinned_brings_nothing(
-    tmp_path: Path, host: FakeHub, body: bytes, said: str
+    tmp_path: Path, host: FakeHub, body: Callable[[], bytes], said: str
 ) -> None:
-    host.files["/a_1_all.deb"] = body
+    host.files["/a_1_all.deb"] = body()
     weights = store(tmp_path, file("ell.traineddata", DATA, f"{host.url}/a_1_all.deb!{MEMBER}"))
     with pytest.raises(WeightsError, match=said):
         await weights.pull("m")
