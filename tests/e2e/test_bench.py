@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tests.e2e.command import intermodal
+from tests.e2e.command import fresh as intermodal
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

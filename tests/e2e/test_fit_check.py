@@ -6,7 +6,7 @@ import os
 
 import psutil
 import pytest
-from tests.e2e.command import intermodal
+from tests.e2e.command import fresh as intermodal
 from tests.e2e.servers import EYE, llama_server, weights_of
 from tests.e2e.test_up import ENDPOINT, NAME, nothing_left, up
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import REAL_WEIGHTS
-from tests.e2e.command import intermodal
+from tests.e2e.command import fresh as intermodal
 from tests.e2e.servers import EYE, weights_of
 from tests.media.tiny_eye import world
 from tests.unit.sizing.hub_server import HubServer, serving

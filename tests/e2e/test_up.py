@@ -17,7 +17,8 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.e2e.command import ANSWERED, Ran, intermodal
+from tests.e2e.command import ANSWERED, Ran
+from tests.e2e.command import fresh as intermodal
 from tests.e2e.servers import EYE, weights_of
 
 from intermodal import Client

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.e2e.command import intermodal as intermodal_command
+from tests.e2e.command import fresh as intermodal_command
 from tests.vllm.conftest import ROOT, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from tests.e2e.command import intermodal as intermodal_command
+from tests.e2e.command import fresh as intermodal_command
 from tests.media.tiny_eye import world
 from tests.vllm.conftest import CONTEXT, VllmServer
 
