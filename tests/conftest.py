@@ -23,6 +23,7 @@ import pytest
 from tests.suspended_machine import SuspendedMachine
 
 from intermodal.config import cache_dir
+from intermodal.store.conversion_cache import FOLDER
 
 ROOT = Path(__file__).parent.parent
 DEFAULT_WEIGHTS = ("smollm2-135m-instruct", "whisper-base", "whisper-tiny.en", "piper-en-us-joe-medium")
@@ -48,12 +49,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(SuspendedMachine())
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection() -> None:
     """Modules and thousands of tests are here for good: to look through them again and again for circles that can be
-    freed, at every 700 containers as Python comes, takes an eighth of the time of tests in this process."""
-    gc.collect()
+    freed, at every 700 containers as Python comes, takes an eighth of the time of collection and of tests."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(10_000)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +96,26 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     cache.mkdir(parents=True, exist_ok=True)
     (cache / "weights").symlink_to(REAL_WEIGHTS, target_is_directory=True)
     return home
+
+
+@pytest.fixture(scope="session")
+def of_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this run of pytest that all its workers share, for what is made once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "of-session"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def shared_conversions(own_home: Path, of_session: Path) -> None:
+    """Transcripts and recognised text that an earlier test made are found in the cache, as on a user's machine.
+
+    For tests that promise nothing of how a file is heard or read, but of what is done with its words.
+    """
+    folder = of_session / "conversions"
+    folder.mkdir(exist_ok=True)
+    (own_home / "cache" / FOLDER).symlink_to(folder, target_is_directory=True)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from command import intermodal
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("shared_conversions")]
 
 
 def _make(case: str, folder: Path, media: Path) -> tuple[list[str], int, list[str]]:

@@ -16,7 +16,7 @@ from intermodal.testing import FakeHost
 sys.path.insert(0, str(Path(__file__).parent))
 from command import intermodal
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("shared_conversions")]
 
 
 @pytest.fixture

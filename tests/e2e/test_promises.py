@@ -16,7 +16,7 @@ from intermodal.plans.plan import Plan
 sys.path.insert(0, str(Path(__file__).parent))
 from command import Ran, intermodal
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("shared_conversions")]
 
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
@@ -200,7 +200,8 @@ def test_piped_input_is_a_file() -> None:
     assert ran.out.strip()
 
 
-def test_the_store_tells_what_was_run(media: Path) -> None:
+def test_the_store_tells_what_was_run(media: Path, own_home: Path) -> None:
+    (own_home / "cache" / "derived").unlink()  # what other tests heard: nothing is run where the transcript is known
     transcript(str(media / "jfk.wav"))
     usage: Ran = intermodal("usage", "--json")
     assert usage.answered, usage.err

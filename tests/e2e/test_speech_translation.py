@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.command import intermodal
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("shared_conversions")]
 ENGLISH = ("thank you", "my name is marie", "france")
 
 
