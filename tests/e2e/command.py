@@ -76,5 +76,5 @@ def _here(arguments: tuple[str, ...], stdin: bytes) -> Ran:
             code = stop.code
         else:
             code = 0
-    said, told = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
+    said, told = (stream.buffer.getvalue().decode() for stream in (out, err))
     return Ran(code if isinstance(code, int) else 1, said, told)
