@@ -34,6 +34,7 @@ from intermodal.planner.route_estimates.voice import Voice
 from intermodal.planner.session_affinity import prefer_previous_endpoint
 from intermodal.planner.speech_translation import plan_translation, planning_cases
 from intermodal.plans import numbers
+from intermodal.plans.direct_calls import why_not_direct
 from intermodal.plans.facts import ConversionOutcome, Facts
 from intermodal.plans.machine import Machine
 from intermodal.plans.plan import Candidate, Inputs, Outranked, Plan, Rejected
@@ -329,6 +330,7 @@ def plan_of_decision(decision: PlanDecision) -> Plan:
         explores=decision.explored.endpoint.id if decision.explored is not None else "",
         needs=part_needs(case),
         verdict=verdict,
+        not_direct=why_not_direct(head, chosen.endpoint),
     )
 
 

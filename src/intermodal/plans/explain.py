@@ -26,18 +26,21 @@ SHOWN = 2  # of more than that, so many are shown and the rest summed up
 _HIDDEN = ("output",)  # rejections of endpoints that do another job; ``explain_all`` shows them
 
 
-def explain(plan: Plan) -> str:
-    """Return the plan as text: routes, numbers, losses, data that leaves the machine, rejections with reasons."""
-    return _lines(plan, everything=False)
+def explain(plan: Plan, *, runs: bool = False) -> str:
+    """Return the plan as text: routes, numbers, losses, data that leaves the machine, rejections with reasons.
+
+    ``runs``: whether it takes more than one call that is passed on, which matters behind a gateway.
+    """
+    return _lines(plan, everything=False, runs=runs)
 
 
 def explain_all(plan: Plan, frontier: tuple[Candidate, ...] = ()) -> str:
     """The same, every rejection included, and the Pareto frontier (cost, seconds, strength, loss) where it is given."""
-    text = _lines(plan, everything=True)
+    text = _lines(plan, everything=True, runs=True)
     return f"{text}\n{_frontier(plan, frontier)}" if frontier else text
 
 
-def _lines(plan: Plan, *, everything: bool) -> str:
+def _lines(plan: Plan, *, everything: bool, runs: bool) -> str:
     lines = wrapped(plan.headline, "")
     lines += wrapped(f"policy: {plan.policy_line}", "        ")
     lines.append(
@@ -45,6 +48,8 @@ def _lines(plan: Plan, *, everything: bool) -> str:
     )
     lines += tree(plan.chosen)
     lines.append(f"total: {explain_lines.total(plan.chosen)}   weakest link {plan.chosen.tier}")
+    if runs:
+        lines += wrapped(f"runs: {_how_it_runs(plan)}", "      ")
     for counted in plan.chosen.counted:
         lines += wrapped(f"counted: {counted}", "         ")
     for needs in plan.needs:
@@ -61,6 +66,12 @@ def _lines(plan: Plan, *, everything: bool) -> str:
         if everything or row.rule not in _HIDDEN:
             lines += _labelled("rejected", explain_lines.rejected(row))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _how_it_runs(plan: Plan) -> str:
+    if plan.not_direct:
+        return f"step by step, because {plan.not_direct}"
+    return "as one call; a gateway can pass it on as it came if its client speaks the API of the host"
 
 
 # ---- the tree ---------------------------------------------------------------------------------

@@ -176,6 +176,7 @@ class Plan(Value):
         explores: endpoint of the fallback that is tried out, as it is unmeasured and may be better than the chosen one
             (``planner/exploration.py``); "" for none.
         needs: the question's needs of the media, as far as known.
+        not_direct: why it takes more than one call that is passed on (``plans/direct_calls.py``), "" if it does not.
         notes: sentences for the user (floor not reached, language assumed, aspect lost).
     """
 
@@ -195,6 +196,7 @@ class Plan(Value):
     explores: str = ""
     needs: tuple[PartNeeds, ...] = ()
     verdict: Verdict = Verdict()
+    not_direct: str = ""
 
     def svg(self, name: str = "") -> str:
         """The plan as a picture; see :func:`intermodal.plans.plan_svg.svg`."""

@@ -96,7 +96,8 @@ class RequestRecord(Struct, eq=False):
         cost: USD of everything that was run, None if unknown. attempts: calls that were made.
         live: it is streamed. first: seconds to the first word of a stream.
         error: a stable code, "" for none.
-        not_direct: why it could not take the direct path, "" if it did, or if that is unknown.
+        direct: it was passed on as one call, and answered. not_direct: why a run was to answer it, "" if none was, or
+            if it is no chat.
         broken: the answer ended in the middle. status: of HTTP, 0 without a response. sent: bytes of the answer.
     """
 
@@ -119,6 +120,7 @@ class RequestRecord(Struct, eq=False):
     live: bool = False
     first: float | None = None
     error: str = ""
+    direct: bool = False
     not_direct: str = ""
     broken: bool = False
     status: int = 0

@@ -25,7 +25,6 @@ from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdap
 from intermodal.executor.drivers.codecs import picture_types
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.preparation.request_size import counting_rules
-from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
@@ -41,7 +40,6 @@ from intermodal.transport.timeouts import FIRST_BYTE_TIMEOUT, Timeouts
 
 if TYPE_CHECKING:
     from intermodal.catalog.rate_cards import RateCard
-    from intermodal.plans.plan import Candidate
 
 LONGEST = 600.0  # seconds to wait for a whole answer: as long as clients wait themselves
 _NOT_YET = math.nan
@@ -262,21 +260,19 @@ def compile_plan(
 def not_direct(chat: ParsedChat, inputs: Inputs, plan: Plan, adapter: ProtocolAdapter, means: HostAccess) -> str:
     """Why a chat needs more than its one call, in words that end a sentence after "because"; "" where it is direct.
 
-    Pure: the answer is the same for all chats of a shape.
+    Pure: the answer is the same for all chats of a shape. What depends on the plan alone is ``Plan.not_direct``.
     """
+    if plan.not_direct:
+        return plan.not_direct
     request, chosen = inputs.request, plan.chosen
-    step, endpoint = chosen.steps[0], inputs.catalog.by_id.get(chosen.endpoint)
-    if len(chosen.steps) != 1 or not isinstance(step, Call) or step.op != "generate" or endpoint is None:
-        return "its plan has several steps"
-    if any(check.op != "valid_json" for check in chosen.checks):
-        return "its answer is held against its files"
+    step, endpoint = chosen.last, inputs.catalog.by_id[chosen.endpoint]
     if inputs.asked:
         return "its host counts its tokens first"
     return (
         _host_not_direct(endpoint, adapter, means)
         or _waiting_not_direct(chat, step, means.timeouts.as_said(endpoint.host.timeouts))
         or _output_not_direct(chat, request, endpoint, adapter)
-        or _request_not_direct(chat, request, chosen, step, endpoint)
+        or _request_not_direct(chat, request, step, endpoint)
     )
 
 
@@ -284,10 +280,6 @@ def _host_not_direct(endpoint: Endpoint, adapter: ProtocolAdapter, means: HostAc
     host = endpoint.host
     if host.protocol != adapter.protocol:
         return "its host speaks another API than its client"
-    if host.zone == "process" or endpoint.weights:
-        return "its model runs in this process, or is started for it"
-    if host.counts_text:
-        return "its host counts its tokens first"
     proxied = host.zone == "internet" and means.proxies
     if proxied and not is_this_machine(parse_address(host.base_url, adapter.path).host):
         return "it goes through a proxy"
@@ -310,7 +302,7 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, a
         return "its answer is not text"
     held = _held(schema, endpoint)
     if chat.stream and not held:
-        return "its stream is shown only once it is held against its schema"
+        return "its stream is shown only once it is checked against its schema"
     instruction = json_answer.schema_instruction(schema, endpoint.host, enforced=held, speaks_of_json=lambda: False)
     if instruction and (
         chat.pictures or append_words(_messages_of(chat, adapter.conversation_field), instruction) is None
@@ -319,14 +311,14 @@ def _output_not_direct(chat: ParsedChat, request: Request, endpoint: Endpoint, a
     return ""
 
 
-def _request_not_direct(chat: ParsedChat, request: Request, chosen: Candidate, step: Call, endpoint: Endpoint) -> str:
+def _request_not_direct(chat: ParsedChat, request: Request, step: Call, endpoint: Endpoint) -> str:
     asked, limit = request.sampling.max_tokens, output_limit(step, request)
     if scale_thinking(request.settings, asked, limit, endpoint.host.protocol, endpoint.id) is not request.settings:
-        return "its settings are made to fit its host"
+        return "its settings are changed to fit its host"
     if not all(isinstance(part, _PARTS) for _, _, part in request.parts()):
         return "it has parts that are neither words nor pictures"
-    if not _pictures_as_they_are(chat, chosen, step, endpoint):
-        return "its pictures are drawn anew"
+    if chat.pictures and not _takes_pictures(chat, endpoint):
+        return "its host takes fewer pictures, or pictures of other types"
     cost = step.estimate.cost
     if cost.known and cost.high > request.policy.max_cost:
         return "it may cost more than it is allowed"
@@ -368,15 +360,9 @@ def _patience(step: Call, seconds: float) -> float | None:
     return max(seconds, 2 * estimate.for_limit())
 
 
-def _pictures_as_they_are(chat: ParsedChat, chosen: Candidate, step: Call, endpoint: Endpoint) -> bool:
-    """Nothing near gets a client's file (``executor/preparation/part_inputs.py``), and no picture goes that would be
-    made smaller."""
-    if not chat.pictures:
-        return True
-    if endpoint.host.zone in NEAR:
-        return False
-    taken = picture_types(endpoint)
-    limit = endpoint.host.max_images
+def _takes_pictures(chat: ParsedChat, endpoint: Endpoint) -> bool:
+    """Return whether the host takes as many pictures, of these types."""
+    taken, limit = picture_types(endpoint), endpoint.host.max_images
     if limit is not None and len(chat.pictures) > limit:
         return False
     return all(each.media_type in taken for each in chat.pictures)

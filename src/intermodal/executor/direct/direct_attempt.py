@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from intermodal.protocols.parsed_chat import ParsedChat
 
 _UNCOUNTED = WireUsage()
+_FAILED_LATELY = "its endpoint failed lately"
 OnEnd = Callable[["Unanswered | None"], None]  # called with None once the client is answered
 
 
@@ -96,11 +97,15 @@ class DirectAttempt:
 
         Raises what ``DirectSink.admit`` raises.
         """
-        if not self._may_ask() or self._explores():
-            return Unanswered(None)
+        if not self._may_ask():
+            return Unanswered(None, _FAILED_LATELY)
+        if self._explores():
+            return Unanswered(None, "another endpoint is measured first")
         self._shortened = await self._sink.admit()
-        if not self._may_ask() or not self._noted():  # meanwhile it may have failed too often
-            return Unanswered(None)
+        if not self._may_ask():  # meanwhile it may have failed too often
+            return Unanswered(None, _FAILED_LATELY)
+        if not self._noted():
+            return Unanswered(None, "its row cannot be written")
         self._sink.planned()
         self._asks()
         self._listen()
@@ -488,7 +493,7 @@ class DirectAttempt:
             error, self._compiled.endpoint.id, ending, run=self._ids[1].hex(), seconds=time.monotonic() - self._began,
             sent=self._connection is not None, events=events,
         )  # fmt: skip
-        return Unanswered(tried)
+        return Unanswered(tried, "its call failed" if error is not None else "its answer has to be repaired")
 
     def _refused(self) -> NoReturn:
         """Raise the model's refusal. No other model is tried."""

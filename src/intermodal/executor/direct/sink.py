@@ -18,11 +18,13 @@ from intermodal.executor.direct.upstream_response import ClientWriter
 
 
 class Unanswered(NamedTuple):
-    """A direct call that did not answer, so that a run is to. ``tried``: the attempt that was made; None if none was.
-    Nothing of it was shown.
+    """A direct call that did not answer, so that a run is to. Nothing of it was shown.
+
+    ``tried``: the attempt that was made; None if none was. ``why``: in words that end a sentence after "because".
     """
 
     tried: PriorAttempt | None
+    why: str
 
 
 class CallReport(NamedTuple):

@@ -141,7 +141,10 @@ class ClientSink(DirectSink):
 
     def handover(self, failure: Unanswered | None) -> Handover | None:
         """Return a call that did not answer, with the quota that is reserved for it."""
-        return None if failure is None else Handover(failure.tried, self._given)
+        if failure is None:
+            return None
+        self._asked.served.not_direct = failure.why
+        return Handover(failure.tried, self._given)
 
     # ---- before it is sent
 
@@ -283,6 +286,7 @@ class ClientSink(DirectSink):
 
     def answered(self, text: str, calls: tuple[ToolCall, ...], items: Sequence[Mapping[str, Any]]) -> None:
         context = self._context
+        self._asked.served.direct = True
         if items and bytes(self._chat.fields.get("store", b"")) != b"false":
             keep = context.items.keeper(self._asked.owner)
             for item in items:

@@ -123,11 +123,13 @@ class DirectChats:
         """Return the matched chat if it may be direct. Raises RequestRefused for an invalid option or name."""
         adapter = self._adapter(dialect)
         if adapter is None:
+            _by_run(asked, "telemetry records what is said in it")
             return None
         await self._context.client.looked()
         await offload(len(asked.body) > LONG, check_values, asked, MAX_VALUES, self._context.limits.text)
         chat, asked.chat = asked.chat or await self._read(asked, adapter), None
         if chat is None:
+            _by_run(asked, "it is too long, or has a field or a part that is not passed on")
             return None
         check_media_count(len(chat.pictures), self._context.limits.media)
         policy = self._policy(asked, chat)
@@ -185,6 +187,7 @@ class DirectChats:
         policy = self._policies.get((chat.model, asked.head.wished, own))
         if policy is None:
             if prompt_name(chat.model, client):
+                _by_run(asked, "it is made from a prompt file")
                 return None
             policy = apply_overrides(
                 policy_for_model(chat.model, client), policy_overrides(asked.head.headers, chat.fields)
@@ -192,6 +195,7 @@ class DirectChats:
             if len(own) <= _WISHES:
                 self._policies[chat.model, asked.head.wished, own] = policy
         if chat.stream and policy.streaming != "live":
+            _by_run(asked, "its stream is held back until it is complete")
             return None
         if asked.key.models or asked.key.policies:
             check_model_allowed(asked.key, chat.model, client)
@@ -212,7 +216,7 @@ class DirectChats:
         known = self._compiled_plans.get(key)
         if known is not None and known.holds(catalog, self._context.client):
             if isinstance(known.planned, str):
-                asked.served.not_direct = known.planned
+                _by_run(asked, known.planned)
                 return None
             return MatchedChat(chat, adapter, key, known.planned, policy, place, question)
         return MatchedChat(chat, adapter, key, None, policy, place, question)
@@ -248,7 +252,7 @@ class DirectChats:
         size = _size(ready.chat, planned)
         self._compiled_plans[ready.key] = _Known(planned, size, ref(catalog), machine, epoch, as_of, refusals)
         if isinstance(planned, str):
-            asked.served.not_direct = planned
+            _by_run(asked, planned)
             return None
         return planned
 
@@ -328,6 +332,11 @@ class DirectChats:
     def abandoned(self, failure: Handover) -> None:
         """Release or settle the reservation of an attempt that the executor did not continue."""
         failure.abandon(self._context.ledger)
+
+
+def _by_run(asked: GatewayRequest, why: str) -> None:
+    """Record why a run answers, in words that end a sentence after "because"."""
+    asked.served.not_direct = why
 
 
 _PREPARED = "it is prepared before it is sent"

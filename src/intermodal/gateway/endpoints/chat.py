@@ -195,6 +195,7 @@ async def answer_chat(
     context: GatewayContext, asked: GatewayRequest, reply: ResponseWriter, dialect: ClientApi
 ) -> None:
     """Answer a chat in this client API."""
+    asked.served.not_direct = asked.served.not_direct or "chats of its API are not passed on"
     job = await plan_chat(context, asked, dialect)
     job.after, asked.after = asked.after, None
     if job.call.stream:

@@ -98,5 +98,5 @@ def _document(plan: Plan) -> dict[str, Any]:
         "kind": "intermodal.plan",
         "version": DOCUMENT_VERSION,
         "plan": msgspec.to_builtins(plan),
-        "text": as_text(short),
+        "text": as_text(short, runs=True),
     }

@@ -211,6 +211,7 @@ def log_fields(served: RequestRecord) -> dict[str, Any]:
         "first_seconds": None if served.first is None else round(served.first, 4),
         "error": served.error,
         "broken": served.broken or None,
+        "direct": served.direct or None,
         "not_direct": served.not_direct or None,
     }
     return {
