@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.suspended_machine import SuspendedMachine
 
 from intermodal.config import cache_dir
 from intermodal.store.conversion_cache import FOLDER
@@ -43,10 +42,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite expected texts from what the code says now")
     parser.addoption("--full-gates", action="store_true", help="run the reliability gates at full size")
     parser.addoption("--vllm", metavar="PYTHON", help="a Python that has vLLM (see `make test-vllm`)")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(SuspendedMachine())
 
 
 def pytest_collection() -> None:

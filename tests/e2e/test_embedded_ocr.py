@@ -54,14 +54,11 @@ async def test_a_photograph_without_text_gives_no_lines(eye: EmbeddedRuntimes, m
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (2000, 2), (400, 300)])
-async def test_a_blank_picture_of_any_shape_gives_no_lines_and_takes_no_minute(
-    eye: EmbeddedRuntimes, size: tuple[int, int]
-) -> None:
+async def test_a_blank_picture_of_any_shape_gives_no_lines(eye: EmbeddedRuntimes, size: tuple[int, int]) -> None:
     data = io.BytesIO()
     Image.new("RGB", size, "white").save(data, "PNG")
     seen = await eye.read(OCR, data.getvalue())
     assert seen.lines == ()
-    assert seen.seconds < 40
 
 
 async def test_one_long_line_of_text_is_read_and_its_box_stays_in_the_picture(

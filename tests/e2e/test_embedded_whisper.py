@@ -197,7 +197,7 @@ async def test_an_ear_that_dies_is_one_clear_error_and_the_next_call_works(media
         await ears.close()
 
 
-async def test_cancelling_stops_the_ear_within_a_second(media: Path) -> None:
+async def test_cancelling_stops_the_ear(media: Path) -> None:
     ears = runtimes()
     samples = pcm(media / "two_cities_25s.flac") * 4
     try:
@@ -205,9 +205,7 @@ async def test_cancelling_stops_the_ear_within_a_second(media: Path) -> None:
         child = ears._slots[TINY_EN.id].worker.pid
         with anyio.move_on_after(0.3):
             await ears.transcribe(TINY_EN, samples)
-        started = anyio.current_time()
         assert ears.loaded() == ()
         assert not Path(f"/proc/{child}/exe").exists()
-        assert anyio.current_time() - started < 1
     finally:
         await ears.close()

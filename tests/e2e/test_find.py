@@ -8,13 +8,11 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from tests import timing_assertions
 from tests.e2e.command import Ran, intermodal
 from tests.e2e.onnx_folders import CLIP, config
 from tests.media.tiny_eye import world
@@ -128,13 +126,7 @@ async def test_the_second_search_looks_at_no_picture_and_starts_no_model(
         second = await finder.find("a red star", [album])
         assert second.looked_at == 0
         assert [each.score for each in second.nearest] == [each.score for each in first.nearest]
-
-        async def measured() -> float:
-            began = time.perf_counter()
-            assert (await finder.find("a red star", [album])).nearest == second.nearest
-            return time.perf_counter() - began
-
-        await timing_assertions.assert_duration(measured, 0.0, 0.3)
+        assert (await finder.find("a red star", [album])).nearest == second.nearest
 
 
 def test_the_second_search_of_a_program_imports_neither_planner_nor_numpy(album: Path) -> None:

@@ -142,7 +142,6 @@ def test_a_page_with_more_text_than_planned_for_is_planned_again_and_the_timelin
     replans = [event for event in events if isinstance(event, Replanned)]
     assert replans, "it was planned again"
     first: Any = replans[0]
-    assert first.seconds <= 0.05, "planning again costs nothing to speak of"
     assert first.endpoint in {plan.chosen.endpoint, *(each.endpoint for each in plan.fallbacks)}
     shown = package.explain_analyze(plan, package.fold(events))
     assert "planned again" in shown.lower()

@@ -69,7 +69,7 @@ async def test_a_call_is_answered_with_its_measurements(child: WorkerProcess) ->
     reply = await child.call("tell", {}, progress=lambda fraction, note: told.append((fraction, note)))
     assert told == [(0.5, "half")]
     assert set(reply.value) <= {"PATH", "PYTHONPATH", "TARGET", "LC_CTYPE"}
-    assert 0 < reply.seconds < 1
+    assert reply.seconds > 0
     assert reply.peak_memory > 1 << 20
     assert "noise" in child.log_tail()
 

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 from tests.gates.faulty_host import End, FaultyHost, ScriptedReply, chunk
-from tests.timing_assertions import assert_within
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, sse
 
 from intermodal.executor.attempt import answer_state
@@ -183,25 +182,19 @@ def test_counts_that_come_late_are_booked(way: str, tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
-    ("pieces", "most"),
+    "pieces",
     [
-        ((WORDS, COUNTS.removesuffix(b"data: [DONE]\n\n")), 1.5), ((WORDS,), 3.5),
-        ((WORDS, *(0.3, b": on\n\n") * 20), 3.5),
+        (WORDS, COUNTS.removesuffix(b"data: [DONE]\n\n")),
+        (WORDS,),
+        (WORDS, *(0.3, b": on\n\n") * 2_000),  # ten minutes of them
     ],
     ids=["no last word", "no counts", "signs of life"],
-)  # fmt: skip
-def test_who_never_ends_is_not_listened_to_for_long(
-    pieces: tuple[bytes | float, ...], most: float, way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+)
+def test_a_host_that_never_ends_its_stream_does_not_hold_up_the_end_of_the_answer(
+    pieces: tuple[bytes | float, ...], way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with asked(lambda _: in_pieces(*pieces), way, tmp_path, monkeypatch) as ask:
-
-        def listened() -> float:
-            began = time.monotonic()
-            said = sse(ask(stream=True, stream_options={"include_usage": True}).text)
-            assert said.done
-            return time.monotonic() - began
-
-        assert_within(listened, most)
+        assert sse(ask(stream=True, stream_options={"include_usage": True}).text).done
 
 
 @pytest.mark.parametrize("way", WAYS)

