@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from intermodal.estimates.estimate import Estimate
+    from intermodal.estimates import Estimate
     from intermodal.events import Event, FieldEvidence, Replanned, Result, fold
     from intermodal.plans.analyze import explain_analyze
     from intermodal.plans.explain import explain
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     )
     from intermodal.request_builder import make_request
     from intermodal.sync_client import Client, ask
-    from intermodal.workloads.bills import MonthlyCost
+    from intermodal.workloads.monthly_cost import MonthlyCost
 
 _HOME = {
     "Advice": "advisor.advice", "advise": "advisor.advise",
@@ -97,7 +97,7 @@ _HOME = {
         ),
         "errors",
     ),
-    "Estimate": "estimates.estimate", "MonthlyCost": "workloads.bills",
+    "Estimate": "estimates", "MonthlyCost": "workloads.monthly_cost",
     "Event": "events", "FieldEvidence": "events", "Replanned": "events", "Result": "events", "fold": "events",
     "Inputs": "plans.plan", "Plan": "plans.plan", "SavedPlan": "plans.plan",
     "EmbeddingOutput": "request", "ImageOutput": "request", "JsonOutput": "request", "Message": "request",

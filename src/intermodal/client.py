@@ -4,7 +4,7 @@
     config, weights ─▶ catalog ├─ plan() ─▶ Plan ─ explain ─▶ text
     machine, statistics ──────┘               └── run() ─▶ events ─ fold ─▶ Result
 
-Planning is pure. What touches the world happens before it (``planner_inputs/``) or after it (``executor/``). Other
+Planning is pure. What touches the world happens before it (``planner_inputs.py``) or after it (``executor/``). Other
 verbs are in ``client_verbs.py``; ``Client`` in ``sync_client.py`` has the same verbs for synchronous code.
 """
 
@@ -24,8 +24,7 @@ from intermodal.errors import UsageError
 from intermodal.events import Event, Finished, Note, Result, TextDelta, fold
 from intermodal.hints import Hint, words
 from intermodal.planner import frontier, plan_from, why_not
-from intermodal.planner_inputs.approval import check_approved, check_callable, check_steps
-from intermodal.planner_inputs.prepare import PreparedRequest, prepare
+from intermodal.planner_inputs import PreparedRequest, check_approved, check_callable, check_steps, prepare
 from intermodal.plans import analyze, explain
 from intermodal.plans.plan import Plan, SavedPlan
 from intermodal.request import Request
@@ -204,7 +203,7 @@ class AsyncClient(ClientVerbs, ClientResources):
     async def prepare(
         self, request: Request, *, also: tuple[str, ...] = (), counting: bool = False, planning: bool = False
     ) -> PreparedRequest:
-        """Open media and gather what planning reads: the phases are in ``planner_inputs/prepare.py``."""
+        """Open media and gather what planning reads: the phases are in ``planner_inputs.py``."""
         return await prepare(request, self, also=also, counting=counting, planning=planning)
 
     async def approved(self, saved: SavedPlan) -> PreparedRequest:

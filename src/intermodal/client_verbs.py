@@ -16,13 +16,13 @@ from intermodal.content import Text
 from intermodal.errors import NoRoute, UsageError
 from intermodal.plans.verdict import Other
 from intermodal.request_builder import with_options
-from intermodal.workloads.workload_types import WorkloadKeys
+from intermodal.workloads.workload import WorkloadKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from intermodal.catalog.types import Endpoint
-    from intermodal.estimates.estimate import Estimate
+    from intermodal.estimates import Estimate
     from intermodal.plans.plan import Inputs
     from intermodal.prompts.prompt import Prompt
     from intermodal.request import Request
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from intermodal.retrieval.passage_ranking import RerankResult
     from intermodal.retrieval.picture_search import FindResult, PictureFinder
     from intermodal.store.image_vectors import ImageVectors
-    from intermodal.workloads.bills import MonthlyCost
+    from intermodal.workloads.monthly_cost import MonthlyCost
 
 _GIVEN: Final = "passages.txt"  # the name of texts that were given as they are
 
@@ -112,7 +112,7 @@ class ClientVerbs:
             NoRoute: nothing is here that ranks; ``reasons`` say why. InputError: a file cannot be taken, or there is no
             text. UsageError: an argument is wrong.
         """
-        from intermodal.planner_inputs.prepare import prepare
+        from intermodal.planner_inputs import prepare
         from intermodal.retrieval.passage_ranking import (
             Passage,
             Ranker,
@@ -171,7 +171,7 @@ class ClientVerbs:
             UnknownModel: nothing is called ``model``. InputError: a file cannot be taken.
             UsageError: nothing to count, or a day before the model's first rule.
         """
-        from intermodal.estimates.estimate import EstimateOptions, estimate_of
+        from intermodal.estimates import EstimateOptions, estimate_of
 
         wanted = EstimateOptions(model, out_tokens, day, batch, cached)
         return await estimate_of(prompt, files, wanted, self.config, self.env)
@@ -192,7 +192,7 @@ class ClientVerbs:
             UnknownModel: nothing is called as a plan's model. A plan that cannot be made is in the result, refused.
         """
         from intermodal.workloads.monthly_cost import monthly_cost
-        from intermodal.workloads.workload_file import workload_of
+        from intermodal.workloads.workload import workload_of
 
         return await monthly_cost(workload_of(workload, keys, self.config, self.env), self)
 

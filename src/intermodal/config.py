@@ -208,7 +208,7 @@ def load_config(env: Mapping[str, str] | None = None) -> Config:
 
 def placed(path: str, key: tuple[str | int, ...]) -> str:
     """Return the place of a key for an error: "…/intermodal.toml line 12", or the file where the line is unknown."""
-    from intermodal.files.toml_line import line_of_key
+    from intermodal.files.located_document import line_of_key
 
     try:
         line = line_of_key(Path(path).read_text("utf-8-sig"), key) if key else None

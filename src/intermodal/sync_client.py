@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, overload
 from intermodal.client import Answer, AsyncClient, PreparedRequest
 from intermodal.concurrency.sync_bridge import SyncBridge
 from intermodal.request_builder import AskOptions, FileLike, Schema, with_options
-from intermodal.workloads.workload_types import WorkloadKeys
+from intermodal.workloads.workload import WorkloadKeys
 
 if TYPE_CHECKING:
     from intermodal.catalog.types import Endpoint
     from intermodal.config import Config
     from intermodal.content import Kind
-    from intermodal.estimates.estimate import Estimate
+    from intermodal.estimates import Estimate
     from intermodal.events import Event, Result
     from intermodal.plans.facts import QuestionFacts
     from intermodal.plans.plan import Plan, SavedPlan
     from intermodal.prompts.prompt import SyncPrompt
     from intermodal.request import Request
     from intermodal.retrieval import passage_ranking, picture_search
-    from intermodal.workloads.bills import MonthlyCost
+    from intermodal.workloads.monthly_cost import MonthlyCost
 
 T = TypeVar("T")
 

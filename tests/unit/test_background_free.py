@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from intermodal.concurrency import background_free
-from intermodal.concurrency.background_free import LARGE, LOOKS, SLICE, free_in_background
-from intermodal.concurrency.offload import offload
+from intermodal.concurrency import offload as offload_module
+from intermodal.concurrency.offload import LARGE, LOOKS, SLICE, free_in_background, offload
 from intermodal.content import Value
 
 _LONG = 60.0  # seconds in which what is waited for comes on any machine
@@ -85,7 +84,7 @@ def test_what_somebody_holds_stays() -> None:
 def test_others_have_the_interpreter_between_two_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     where: list[str] = []
     freed: list[int] = []
-    monkeypatch.setattr(background_free.time, "sleep", lambda seconds: freed.append(len(where)))
+    monkeypatch.setattr(offload_module.time, "sleep", lambda seconds: freed.append(len(where)))
     free_in_background([Told(where) for _ in range(4 * LARGE)])
     while len(where) < 4 * LARGE:
         threading.Event().wait(0.01)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from intermodal._version import __version__
 from intermodal.plans.numbers import counted
 from intermodal.plans.svg import clean
-from intermodal.workloads import bills as tables
-from intermodal.workloads.bills import MonthlyCost, Table, svg
+from intermodal.workloads import monthly_cost as tables
+from intermodal.workloads.monthly_cost import MonthlyCost, Table, svg
 
 if TYPE_CHECKING:
     from intermodal.retrieval.picture_search import FindResult

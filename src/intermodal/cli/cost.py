@@ -11,7 +11,7 @@ from intermodal.cli.arguments.request_options import html_option, svg_option
 
 if TYPE_CHECKING:
     from intermodal.quantity import Quantity
-    from intermodal.workloads.bills import MonthlyCost, PlanBill
+    from intermodal.workloads.monthly_cost import MonthlyCost, PlanBill
 
 EPILOG = """\b
 Examples
@@ -39,9 +39,8 @@ def cost(workload: str, svg_file: str | None, html_file: str | None, as_json: bo
     from intermodal.cli.arguments.files import OutputFile, check_output_files, check_standard_output
     from intermodal.client import AsyncClient
     from intermodal.config import load_config
-    from intermodal.workloads.bills import text
-    from intermodal.workloads.monthly_cost import monthly_cost
-    from intermodal.workloads.workload_file import read_workload
+    from intermodal.workloads.monthly_cost import monthly_cost, text
+    from intermodal.workloads.workload import read_workload
 
     found = read_workload(Path(workload), load_config(os.environ), os.environ)
     check_standard_output(svg_file, as_json=as_json)
@@ -66,7 +65,7 @@ def _write(made: MonthlyCost, svg_file: str | None, html_file: str | None, *, qu
     from intermodal.cli.arguments.files import write_picture
 
     if svg_file:
-        from intermodal.workloads.bills import svg
+        from intermodal.workloads.monthly_cost import svg
 
         write_picture(svg_file, svg(made), quiet=quiet)
     if html_file:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from intermodal.cost_model.token_counts import CountablePart
-    from intermodal.estimates.estimate import Estimate
+    from intermodal.estimates import Estimate
     from intermodal.quantity import Quantity
 
 EPILOG = """\b
@@ -50,8 +50,8 @@ def estimate(**given: Any) -> None:
     """
     from intermodal.catalog.shipped_rows import shipped_families
     from intermodal.config import load_config
-    from intermodal.estimates.estimate import estimate as made_of
-    from intermodal.estimates.estimate import find_priced_model, parse_day, rules_of
+    from intermodal.estimates import estimate as made_of
+    from intermodal.estimates import find_priced_model, parse_day, rules_of
 
     day = parse_day(given["day"])
     imagined = _imagined(given)
@@ -73,8 +73,8 @@ def estimate(**given: Any) -> None:
 
 def _imagined(given: Mapping[str, Any]) -> tuple[CountablePart, ...]:
     """The parts that options describe, what goes in before what comes out."""
+    from intermodal.cost_model import part_notation as as_piece
     from intermodal.cost_model.token_counts import CountablePart
-    from intermodal.estimates import part_notation as as_piece
 
     pieces = [
         *map(as_piece.image, given["images"]), *map(as_piece.audio, given["sounds"]),
@@ -94,7 +94,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
     if not given["texts"] and not given["files"]:
         return found
     from intermodal.cost_model.token_counts import CountablePart
-    from intermodal.estimates.estimate import counted, token_counter
+    from intermodal.estimates import counted, token_counter
     from intermodal.media.fetch import read_text_file
 
     by = token_counter(vocabulary, os.environ)
@@ -105,7 +105,7 @@ def _real(given: Mapping[str, Any], vocabulary: str) -> list[CountablePart]:
         import anyio
 
         from intermodal.cli.arguments.request_options import source_of
-        from intermodal.estimates.estimate import open_files, piece
+        from intermodal.estimates import open_files, piece
 
         there = anyio.run(open_files, tuple(map(source_of, given["files"])))
         for part in there.facts.parts:

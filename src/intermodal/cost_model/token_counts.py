@@ -1,7 +1,7 @@
 """Tokens of real or hypothetical parts before a call, each with basis and source, and whether it would be refused.
 
 A ``CountablePart`` has what counting needs of a part and no bytes, so base64 cannot be counted as text here. Where the
-rules and the counts of text come from is ``estimates/estimate.py``.
+rules and the counts of text come from is ``estimates.py``.
 """
 
 from __future__ import annotations

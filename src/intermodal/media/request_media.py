@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from intermodal.concurrency.background_free import free_in_background
-from intermodal.concurrency.offload import HEAVY, LONG, is_long, offload
+from intermodal.concurrency.offload import HEAVY, LONG, free_in_background, is_long, offload
 from intermodal.content import (
     Audio,
     BytesSource,

@@ -16,6 +16,7 @@ import msgspec
 from intermodal import answer_schema as schemas
 from intermodal.content import MediaPart, Part, Role, Text
 from intermodal.errors import PromptError, SchemaInvalid
+from intermodal.files.located_document import Path as Place
 from intermodal.prompts import prompt_options
 from intermodal.prompts.jinja import MarkedTemplate
 from intermodal.prompts.media_references import media_part
@@ -23,7 +24,6 @@ from intermodal.prompts.prompt_file import Argument, ArgumentKind, MediaValue, P
 from intermodal.prompts.rendering import Placeholders, Slot, with_history
 from intermodal.prompts.source_text import FrontMatter, shown_value, split_front_matter
 from intermodal.request import JsonOutput, Message, Output, TextOutput, Tool
-from intermodal.workloads.located_document import Path as Place
 
 ROLES: Mapping[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",

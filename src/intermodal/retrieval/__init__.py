@@ -1,7 +1,6 @@
 """Search on this machine: pictures by words or by a picture (``find``), passages ranked for a query (``rerank``).
 
 picture_search.py   the index of pictures, and the nearest to a query
-passage_ranking.py  passages of texts and files, ranked by an encoder or by vectors
-page_relevance.py   pages of a long document, ranked before it is planned
+passage_ranking.py  passages of texts and files, and pages of long documents, ranked by an encoder or by vectors
 ready_models.py     the models that can do either, and are ready
 """

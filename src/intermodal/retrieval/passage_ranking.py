@@ -14,19 +14,25 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import anyio
 import anyio.to_thread
 import msgspec
+from msgspec.structs import replace
 
 from intermodal import errors
+from intermodal.concurrency.offload import offload
 from intermodal.content import Text, Value
+from intermodal.errors import IntermodalError
 from intermodal.events import Usage
 from intermodal.executor.outputs.vector_math import cosine
+from intermodal.planner import plan_from
 from intermodal.planner.conversion.page_relevance import page_scores as by_words
 from intermodal.planner.conversion.page_relevance import select_pages
-from intermodal.plans.facts import PageFacts
+from intermodal.planner.planning_case import question_of
+from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
 from intermodal.plans.verdict import Instead, Other, Verdict
 from intermodal.quantity import Quantity, between, unknown
 from intermodal.questions.keyword_needs import words_of
@@ -39,16 +45,18 @@ if TYPE_CHECKING:
     from intermodal.executor.dependencies import LocalRuntimesLike
     from intermodal.media.request_media import OpenedRequest
     from intermodal.media.worker_client import MediaWorker
+    from intermodal.plans.plan import Inputs
     from intermodal.request import Request
     from intermodal.store.database import Store
 
-READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
-AT_ONCE: Final = 8  # passages of one call, after which progress is reported
-MOST: Final = 20_000  # passages
+
+_READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
+_AT_ONCE: Final = 8  # passages of one call, after which progress is reported
+_MOST: Final = 20_000  # passages
 _USUAL: Final = "ms-marco-minilm-l-6-v2"  # weights proposed to users without any
 _FACTOR: Final = between(0.67, 1.0, 2.0, "a token has 2 to 6 characters")
-HEADING: Final = 20  # characters: less is no passage by itself
-PIECE: Final = 1_200  # characters of a passage, about 300 tokens: the length such models were trained to rank
+_HEADING: Final = 20  # characters: less is no passage by itself
+_PIECE: Final = 1_200  # characters of a passage, about 300 tokens: the length such models were trained to rank
 _PARAGRAPHS: Final = re.compile(r"\n[ \t]*\n\s*")
 
 Progress = Callable[[int, int], None]  # passages read, passages to read
@@ -143,17 +151,17 @@ class Ranker:
         self._store = store
 
     async def rank(
-        self, query: str, passages: Sequence[Passage], *, top: int = 10, most: int = READ,
+        self, query: str, passages: Sequence[Passage], *, top: int = 10, most: int = _READ,
         progress: Progress | None = None,
     ) -> RerankResult:  # fmt: skip
         """Return the ``top`` passages that answer the query best, of ``most`` that are read."""
         check_query(query, top)
         check_passages(passages)
-        picked = passages_to_read(query, passages, most)
+        picked = _passages_to_read(query, passages, most)
         texts = [passages[at].text for at in picked]
         learned, sizes = await self._learned(), list(map(len, texts))
-        expected = expected_seconds(self._endpoint, query, sizes, loaded=self._loaded, learned=learned)
-        warm = expected_seconds(self._endpoint, query, sizes, loaded=True, learned=learned)
+        expected = _expected_seconds(self._endpoint, query, sizes, loaded=self._loaded, learned=learned)
+        warm = _expected_seconds(self._endpoint, query, sizes, loaded=True, learned=learned)
         began = time.perf_counter()
         async with self._recorded(query, texts, warm) as took:
             scored = await self.scores(query, texts, progress)
@@ -178,8 +186,8 @@ class Ranker:
         if not self._endpoint.model.ranks:
             read = await self._runtimes.embed(self._endpoint, query)
             vector, tokens, load = read.vector, read.tokens, read.load_seconds
-        for start in range(0, len(texts), AT_ONCE):
-            some = tuple(texts[start : start + AT_ONCE])
+        for start in range(0, len(texts), _AT_ONCE):
+            some = tuple(texts[start : start + _AT_ONCE])
             if vector is not None:
                 made = [await self._runtimes.embed(self._endpoint, text, query=False) for text in some]
                 found += [cosine(vector, each.vector) for each in made]
@@ -251,14 +259,14 @@ def check_passages(passages: Sequence[Passage]) -> None:
     """Raise UsageError or InputEmpty for passages that cannot be ranked."""
     if not any(each.text.strip() for each in passages):
         raise errors.InputEmpty("there is no text to rank", todo="give passages, or files with words in them")
-    if len(passages) > MOST:
-        raise errors.UsageError(f"{len(passages):,} passages cannot be ranked", todo=f"give {MOST:,} at most")
+    if len(passages) > _MOST:
+        raise errors.UsageError(f"{len(passages):,} passages cannot be ranked", todo=f"give {_MOST:,} at most")
 
 
-def passages_to_read(query: str, passages: Sequence[Passage], most: int = READ) -> list[int]:
+def _passages_to_read(query: str, passages: Sequence[Passage], most: int = _READ) -> list[int]:
     """Choose the passages to read: of a few all with text, of many those that share the rarest words with the query.
 
-    >>> passages_to_read("rent", [Passage(text="the rent"), Passage(text=" ")])
+    >>> _passages_to_read("rent", [Passage(text="the rent"), Passage(text=" ")])
     [0]
     """
     places = [at for at, each in enumerate(passages) if each.text.strip()]
@@ -278,7 +286,7 @@ class ReadingSpeed(NamedTuple):
     factor: Quantity = _FACTOR
 
 
-def expected_seconds(
+def _expected_seconds(
     endpoint: Endpoint, query: str, sizes: Sequence[int], *, loaded: bool = False, learned: ReadingSpeed | None = None
 ) -> Quantity:
     """Estimate the seconds of an encoder for texts of these sizes in characters, with loading where it is not in
@@ -314,7 +322,7 @@ async def passages(
             continue
         part, before = opened.facts.parts[index], len(found)
         if part.kind == "text":
-            found += [Passage(text=piece, file=part.name) for piece in split_text(opened.text(index))]
+            found += [Passage(text=piece, file=part.name) for piece in _split_text(opened.text(index))]
         elif part.kind == "document":
             numbers = tuple(page.number for page in part.pages if page.chars)
             texts = await media.page_text(opened.data(index), numbers, name=part.name) if numbers else ()
@@ -325,36 +333,102 @@ async def passages(
     return found, without
 
 
-def split_text(text: str) -> Iterator[str]:
+def _split_text(text: str) -> Iterator[str]:
     """Split a text into paragraphs, a heading with the text after it, long paragraphs in pieces.
 
-    >>> list(split_text("Rent\\n\\nIt is 20 euro, due on the first.\\n\\nKeys are at the desk of the porter."))
+    >>> list(_split_text("Rent\\n\\nIt is 20 euro, due on the first.\\n\\nKeys are at the desk of the porter."))
     ['Rent\\n\\nIt is 20 euro, due on the first.', 'Keys are at the desk of the porter.']
     """
     held = ""
     for paragraph in _PARAGRAPHS.split(text.strip()):
         held = f"{held}\n\n{paragraph}" if held else paragraph
-        while len(held) > PIECE:
-            cut = held.rfind(" ", PIECE // 2, PIECE) + 1 or PIECE
+        while len(held) > _PIECE:
+            cut = held.rfind(" ", _PIECE // 2, _PIECE) + 1 or _PIECE
             yield held[:cut].strip()
             held = held[cut:]
-        if len(held) >= HEADING:
+        if len(held) >= _HEADING:
             yield held
             held = ""
     if held.strip():
         yield held
 
 
-__all__ = [
-    "Passage",
-    "RankedPassage",
-    "Progress",
-    "RerankResult",
-    "Ranker",
-    "check_query",
-    "check_passages",
-    "passages_to_read",
-    "with_verdict",
-    "ranking_endpoint",
-    "expected_seconds",
-]
+# Scores the pages of long documents by how well they answer the question, where an encoder is here.
+#
+# A plan decides which pages are sent, and a plan is a function of facts, so pages are scored before it. A plan made
+# without scores tells whether pages have to be left out; if so, the encoder reads those that share the rarest words
+# with the question, and each score becomes a fact of its page.
+
+
+_PATIENCE: Final = 30.0  # seconds that reading may be expected to take; fewer pages are read where it would be more
+_FEWEST: Final = 8  # pages: of less nothing is chosen
+
+
+def _reranker_endpoint(catalog: Catalog) -> Endpoint | None:
+    """Return the encoder that scores pages for a question, None where none is ready here."""
+    ready = [each for each in catalog.endpoints if each.ready and each.model.ranks and each.host.zone == "process"]
+    return max(ready, key=lambda each: (each.speed.prompt.mid, each.id), default=None)
+
+
+async def with_page_scores(
+    inputs: Inputs, opened: OpenedRequest, media: MediaWorker, runtimes: LocalRuntimesLike
+) -> Facts:
+    """Return the facts with scores of pages, where some pages have to be left out. Elsewhere, and where the encoder
+    fails, the facts are unchanged: then shared words choose pages."""
+    facts = inputs.facts
+    long = [
+        part for part in facts.parts if part.kind == "document" and sum(bool(page.chars) for page in part.pages) > 1
+    ]
+    endpoint = _reranker_endpoint(inputs.catalog) if long else None
+    question = question_of(inputs.request)
+    if endpoint is None or not question.strip():
+        return facts
+    try:
+        plan = await offload(True, plan_from, inputs)
+    except IntermodalError:
+        return facts
+    if not any(part.left_out for part in plan.verdict.parts):
+        return facts
+    pages = [(part, page) for part in long for page in part.pages if page.chars]
+    texts = [Passage(text=" ".join(page.words)) for _, page in pages]
+    sizes = [page.chars for _, page in pages]
+    deadline = inputs.request.policy.deadline
+    patience = _PATIENCE if deadline is None else min(_PATIENCE, deadline / 4)
+    most = _READ
+    while True:
+        picked = _passages_to_read(question, texts, most)
+        expected = _expected_seconds(endpoint, question, [sizes[at] for at in picked])
+        if not expected.known or expected.mid <= patience or len(picked) <= _FEWEST:
+            break
+        most = max(_FEWEST, len(picked) // 2)
+    if deadline is not None and not (expected.known and expected.mid <= patience):
+        return facts  # a request with a deadline has no time for this
+    try:
+        said = await _read(endpoint, question, [pages[at] for at in picked], opened, media, runtimes)
+    except IntermodalError:
+        return facts
+    ranking = PageRanking(by=endpoint.id, read=len(picked), pages=len(pages), seconds=expected)
+    parts = tuple(
+        replace(part, pages=tuple(replace(page, answers=said.get((part.index, page.number))) for page in part.pages))
+        if part.pages else part
+        for part in facts.parts
+    )  # fmt: skip
+    return replace(facts, parts=parts, ranking=ranking)
+
+
+async def _read(
+    endpoint: Endpoint, question: str, pages: list[tuple[PartFacts, PageFacts]], opened: OpenedRequest,
+    media: MediaWorker,
+    runtimes: LocalRuntimesLike,
+) -> dict[tuple[int, int], float]:  # fmt: skip
+    """Return the score of each page, by part and number."""
+    ranker = Ranker(endpoint, runtimes)
+    found: dict[tuple[int, int], float] = {}
+    for _, group in groupby(pages, key=lambda each: each[0].index):
+        some = list(group)
+        part = some[0][0]
+        numbers = tuple(page.number for _, page in some)
+        texts = await media.page_text(opened.data(part.index), numbers, name=part.name)
+        scores = (await ranker.scores(question, texts)).scores
+        found |= {(part.index, number): round(score, 6) for number, score in zip(numbers, scores, strict=True)}
+    return found

@@ -1,13 +1,24 @@
-"""Plan and bill a workload: real files are opened once, hypothetical parts are added, and every plan is billed.
+"""The monthly cost of a workload: planned once, and billed by modality and by step for every plan.
 
-The prices of a plan are those of the workload's day, of batch mode and of cached text (``Discounts``).
+Real files are opened once and hypothetical parts are added. The prices of a plan are those of the workload's day, of
+batch mode and of cached text (``Discounts``).
+
+A bill is pure: every number is the planner's own for one request, times the requests. Ranges stay: an error in one
+request is the same in all of them. A step that converts a part belongs to that part's kind, and so do the tokens of its
+outcome in the answering call; prompt and framing are *text*, and the answer, with the one repair that JSON may need in
+its high end, is *output*.
+
+``MonthlyCost`` shows a month: its tables as text, for the terminal and the page, and its chart.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
+from html import escape
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import field
 from msgspec.structs import replace
 
 from intermodal.catalog.load import plannable, rate_card_lookup
@@ -16,21 +27,533 @@ from intermodal.catalog.snapshot.interpretation import has_batch_price, rate_car
 from intermodal.catalog.types import Catalog, Endpoint
 from intermodal.concurrency.offload import offload
 from intermodal.config import snapshot_file
-from intermodal.content import File, Kind, PathSource, Text
+from intermodal.content import File, Kind, PathSource, Text, Value
 from intermodal.content import Part as ContentPart
-from intermodal.cost_model.rates import LOCAL_ZONES, endpoint_rates
+from intermodal.cost_model.levels import ZEROS, Levels, levels, plus, quantity, times
+from intermodal.cost_model.rates import LOCAL_ZONES, Rates, endpoint_rates
 from intermodal.errors import NoRoute, UnknownModel, UsageError
 from intermodal.planner import plan_from
+from intermodal.plans import svg as drawing
 from intermodal.plans.facts import Facts, PartFacts, QuestionFacts
-from intermodal.plans.plan import Inputs, Plan
-from intermodal.plans.step import Call
+from intermodal.plans.numbers import plain_seconds
+from intermodal.plans.plan import Candidate, Inputs, Plan
+from intermodal.plans.references import input_steps
+from intermodal.plans.step import Call, Check, Step
+from intermodal.plans.svg import Colour, number
+from intermodal.plans.text_table import format_table
+from intermodal.quantity import Quantity, exact, total, unknown
 from intermodal.request import DEFAULT_MAX_COST, Message, Policy, Request, Sampling, TextOutput
 from intermodal.today import today
-from intermodal.workloads.bills import Biller, MonthlyCost, PlanBill
 from intermodal.workloads.workload import LETTERS_PER_PAGE, NO_LIMIT, PlanSpec, Workload, imagined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+
+_MODALITIES = ("text", "image", "audio", "video", "pdf", "output")
+_OF_KIND = {"document": "pdf"}  # others by their own name
+_DIGITS = 10
+_RatesOf = Callable[[Endpoint], Rates]
+_Cached = Callable[[Endpoint], tuple[int, float | None]]
+
+_BY_TOKENS = ("generate", "translate", "score", "embed")  # last calls whose input is billed by tokens of each kind
+
+
+class StepBill(Value):
+    """One step over a month. ``hours``: of this machine's work; 0 where the step runs elsewhere."""
+
+    op: str
+    what: str
+    endpoint: str
+    modality: str
+    usd: Quantity
+    tokens_in: Quantity
+    tokens_out: Quantity
+    hours: Quantity
+
+
+class PlanBill(Value):
+    """A plan over a month.
+
+    Attributes:
+        tier: the weakest link. usd: by modality. total: all of them; unknown where a price is.
+        seconds: of one request. lost: aspects. warnings, notes: sentences of the plan.
+        refused: why there is no such plan, with ``reasons``; "" where there is.
+    """
+
+    name: str
+    endpoint: str = ""
+    summary: str = ""
+    tier: str = ""
+    usd: dict[str, Quantity] = field(default_factory=dict)
+    total: Quantity = Quantity()
+    tokens_in: Quantity = Quantity()
+    tokens_out: Quantity = Quantity()
+    hours: Quantity = Quantity()
+    seconds: Quantity = Quantity()
+    steps: tuple[StepBill, ...] = ()
+    lost: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    refused: str = ""
+    reasons: tuple[str, ...] = ()
+
+
+class MonthlyCost(Value):
+    """Every plan of a workload, side by side. ``requests``: a month. ``day``: whose prices. ``assumed``: in words."""
+
+    name: str
+    requests: float
+    day: str
+    plans: tuple[PlanBill, ...]
+    assumed: tuple[str, ...] = ()
+
+    def svg(self, name: str = "im-month") -> str:
+        """The bills as a picture: a bar a plan, stacked by kind of part. ``name``: its classes begin with it."""
+        return svg(self, name)
+
+    def __str__(self) -> str:
+        """Return the output of ``intermodal cost``."""
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        """Return a month for a notebook: the picture, and the tables as text, escaped, below it."""
+        return f"{self.svg()}<details><summary>as text</summary><pre>{escape(str(self))}</pre></details>"
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Return the modalities in which any plan has a cost."""
+        return tuple(name for name in _MODALITIES if any(_is_there(plan.usd.get(name)) for plan in self.plans))
+
+
+def _is_there(quantity: Quantity | None) -> bool:
+    return quantity is not None and (not quantity.known or quantity.high > 0)
+
+
+class Biller:
+    """Bills plans of one workload.
+
+    ``tokens``: of an answer, None for the planner's range. ``cached``: tokens of text that an answering host has in its
+    cache, and USD for one of them, None where it states no such price.
+    """
+
+    def __init__(
+        self, catalog: Catalog, rates_of: _RatesOf, *, requests: float, tokens: int | None = None,
+        cached: _Cached = lambda endpoint: (0, None),
+    ) -> None:  # fmt: skip
+        self._catalog = catalog
+        self._rates_of = rates_of
+        self._requests = requests
+        self._tokens = tokens
+        self._cached = cached
+
+    def bill(self, name: str, plan: Plan, facts: Facts) -> PlanBill:
+        """Return a plan's bill of a month."""
+        chosen, requests = plan.chosen, self._requests
+        kinds = {part.index: _OF_KIND.get(part.kind, part.kind) for part in facts.parts}
+        usd: dict[str, Quantity] = dict.fromkeys(_MODALITIES, exact(0.0))
+        steps: list[StepBill] = []
+        for step in chosen.steps:
+            if isinstance(step, Check):
+                continue
+            shares = self._shares(chosen, step, kinds)
+            for modality, share in shares.items():
+                usd[modality] = usd[modality] + share
+            steps.append(self._step(step, shares, answers=step is chosen.answering))
+        monthly = {modality: share.scaled(requests) for modality, share in usd.items()}
+        return PlanBill(
+            name=name, endpoint=chosen.endpoint, summary=chosen.summary, tier=chosen.tier, usd=monthly,
+            total=total(list(monthly.values())),
+            tokens_in=total([each.tokens_in for each in steps]), tokens_out=total([each.tokens_out for each in steps]),
+            hours=total([each.hours for each in steps]), seconds=chosen.total.seconds, steps=tuple(steps),
+            lost=tuple(chosen.loses), warnings=chosen.warnings, notes=plan.notes,
+        )  # fmt: skip
+
+    def _shares(self, chosen: Candidate, step: Step, kinds: Mapping[int, str]) -> dict[str, Quantity]:
+        """USD of one step of one request, by modality."""
+        if isinstance(step, Call) and step is chosen.answering and step.op in _BY_TOKENS:
+            endpoint = self._catalog.by_id[step.endpoint]
+            cached = self._cached(endpoint)
+            return _answer(chosen, step, kinds, self._rates_of(endpoint), self._tokens, cached)
+        if step.op == "speak":
+            return {"output": step.estimate.cost}
+        whole = "audio" if step.op == "transcribe" else "text"  # where the whole request is one part
+        return {kinds.get(step.part, whole): step.estimate.cost}
+
+    def _step(self, step: Step, shares: Mapping[str, Quantity], *, answers: bool) -> StepBill:
+        estimate, requests = step.estimate, self._requests
+        endpoint = step.endpoint if isinstance(step, Call) else ""
+        here = not endpoint or self._catalog.by_id[endpoint].host.zone in LOCAL_ZONES
+        stated = self._tokens is not None and answers and step.op == "generate"
+        out = estimate.output_tokens
+        if stated:
+            thought = self._rates_of(self._catalog.by_id[endpoint]).thought if endpoint else ZEROS
+            out = quantity(_with_thought(self._tokens or 0, thought, out), "stated, plus reasoning", 0)
+        called = isinstance(step, Call)
+        return StepBill(
+            op=step.op, what=step.title, endpoint=endpoint, modality=next(iter(shares)) if len(shares) == 1 else "",
+            usd=total(list(shares.values())).scaled(requests),
+            tokens_in=estimate.input_tokens.scaled(requests) if called else Quantity(),
+            tokens_out=out.scaled(requests) if called else Quantity(),
+            hours=estimate.seconds.scaled(requests / 3600) if here else Quantity(),
+        )  # fmt: skip
+
+
+def _answer(
+    chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates, tokens: int | None,
+    cached: tuple[int, float | None],
+) -> dict[str, Quantity]:  # fmt: skip
+    """Return the answering call by modality: unconverted inputs, products of parts, the rest, the output."""
+    cost, sources = step.estimate.cost, _sources(chosen, step, kinds, rates)
+    if not cost.known:
+        return dict.fromkeys(("text", *(modality for modality, _, _ in sources), "output"), unknown("price not known"))
+    found: dict[str, Levels] = {}
+    given = levels(step.estimate.input_tokens)
+    for modality, usd_per_token, some in sources:
+        found[modality] = plus(found.get(modality, ZEROS), times(some, usd_per_token))
+        given = _less(given, some)
+    found["text"] = plus(found.get("text", ZEROS), times(given, rates.text))
+    whole = levels(cost)
+    for share in found.values():
+        whole = _less(whole, share)
+    if tokens is not None and step.op == "generate":
+        written = _with_thought(tokens, rates.thought, step.estimate.output_tokens)
+        whole = plus(times(written, rates.out), (rates.request, rates.request, rates.request))
+    found["output"] = whole
+    kept, usd = cached
+    if kept and usd is not None:  # of prompt, framing and text files alone, and never more than there is
+        text = given
+        for modality, _, some in sources:
+            text = plus(text, some) if modality == "text" else text
+        found["text"] = _less(found["text"], _most(text, kept, max(0.0, rates.text - usd)))
+    return {modality: quantity(share, "price list", _DIGITS) for modality, share in found.items()}
+
+
+def _with_thought(tokens: int, thought: Levels, planned: Quantity) -> Levels:
+    """Tokens of an answer of a stated length, and those thought before it: no more than the call has room for."""
+    low, mid, high = (max(float(tokens), min(tokens + some, planned.high)) for some in thought)
+    return (low, mid, high)
+
+
+def _sources(chosen: Candidate, step: Call, kinds: Mapping[int, str], rates: Rates) -> list[tuple[str, float, Levels]]:
+    """Yield the inputs: modality, USD a token, tokens."""
+    prices = {"text": rates.text, "audio": rates.audio}
+    found = [
+        (kinds.get(each.part, "text"), prices.get(each.kind, rates.image), levels(each.tokens))
+        for each in chosen.takes
+        if each.tokens.known
+    ]
+    by_id = {each.id: each for each in chosen.steps}
+    for name in input_steps(step):
+        made = by_id.get(name)
+        if made is None:
+            continue
+        text = made.estimate.output_tokens if isinstance(made, Call) else made.estimate.text.scaled(0.25)
+        if text.known:
+            found.append((kinds.get(made.part, "text"), rates.text, levels(text)))
+    return found
+
+
+def _most(tokens: Levels, most: int, usd: float) -> Levels:
+    low, mid, high = (min(each, most) * usd for each in tokens)
+    return (low, mid, high)
+
+
+def _less(whole: Levels, part: Levels) -> Levels:
+    low, mid, high = (max(0.0, one - other) for one, other in zip(whole, part, strict=True))
+    return (low, mid, high)
+
+
+# ---- tables of text ---------------------------------------------------------------------------------
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+_MOST_STEPS = 12  # of a plan that are listed one by one
+_NO_PLAN = "no plan"
+
+
+def text(made: MonthlyCost) -> str:
+    """Bills by kind of part, then by step, then what each plan takes and loses."""
+    lines = [headline(made), "", *format_table(*by_modality(made))]
+    steps = by_step(made)
+    if steps[1]:
+        lines += ["", "by step", *format_table(*steps)]
+    lines += ["", "what it takes", *format_table(*plan_requirements(made))]
+    lines += ["", *sentences(made)]
+    return "\n".join(lines).rstrip()
+
+
+def headline(made: MonthlyCost) -> str:
+    return f"{made.name}: {_whole(made.requests)} requests a month, prices of {made.day}, USD a month"
+
+
+def by_modality(made: MonthlyCost) -> Table:
+    """Plan by kind of part."""
+    columns = made.modalities
+    rows = []
+    for plan in made.plans:
+        if plan.refused:
+            rows.append((plan.name, *("-" for _ in columns), _NO_PLAN))
+        else:
+            rows.append((plan.name, *(dollars(plan.usd[name]) for name in columns), _whole_dollars(plan.total)))
+    return ("plan", *columns, "total"), rows
+
+
+def by_step(made: MonthlyCost) -> Table:
+    """Every step of every plan; many alike as one."""
+    rows: list[tuple[str, ...]] = []
+    for plan in made.plans:
+        name = plan.name
+        for op, what, endpoint, usd, given, out, hours in _grouped(plan):
+            step = f"{op} {what}".strip()
+            rows.append((name, step, endpoint or "-", dollars(usd), count(given), count(out), _time(hours)))
+            name = ""
+    return ("plan", "step", "endpoint", "USD", "tokens in", "tokens out", "hours here"), rows
+
+
+def plan_requirements(made: MonthlyCost) -> Table:
+    """Return the answering endpoint and its requirements."""
+    rows: list[tuple[str, ...]] = [
+        (
+            plan.name, plan.endpoint, plan.tier, count(plan.tokens_in), count(plan.tokens_out), _time(plan.hours),
+            seconds(plan.seconds),
+        )
+        for plan in made.plans
+        if not plan.refused
+    ]  # fmt: skip
+    head = ("plan", "answers", "weakest link", "tokens in", "tokens out", "hours here", "seconds a request")
+    return head, rows
+
+
+def sentences(made: MonthlyCost, *, notes: bool = False) -> Iterator[str]:
+    """Yield the sentences beside the tables: the route of each plan and its losses, plans that do not exist,
+    assumptions. ``notes``: those of the plans as well.
+    """
+    for plan in made.plans:
+        if plan.refused:
+            yield f"{plan.name}: {plan.refused}"
+            yield from (f"  - {reason}" for reason in plan.reasons[:5])
+            if len(plan.reasons) > 5:
+                yield f"  - {len(plan.reasons) - 5} more: intermodal explain"
+            continue
+        lost = f"; loses {', '.join(plan.lost)}" if plan.lost else ""
+        yield f"{plan.name}: {plan.summary}{lost}"
+        if not plan.total.known:
+            yield f"{plan.name}: one of its endpoints has no known price, so its bill is unknown and not $0"
+        yield from (
+            f"{plan.name}: {words}" for words in dict.fromkeys((*plan.warnings, *(plan.notes if notes else ())))
+        )
+    yield from (f"assumed: {words}" for words in made.assumed)
+
+
+_Grouped = tuple[str, str, str, Quantity, Quantity, Quantity, Quantity]
+
+
+def _grouped(plan: PlanBill) -> Iterator[_Grouped]:
+    """Steps of one op at one endpoint as one where there are many."""
+    alike: dict[tuple[str, str], list[int]] = {}
+    for place, step in enumerate(plan.steps):
+        key = (step.op, step.endpoint) if len(plan.steps) > _MOST_STEPS else (str(place), "")
+        alike.setdefault(key, []).append(place)
+    for places in alike.values():
+        some = [plan.steps[place] for place in places]
+        first = some[0]
+        what = first.what if len(some) == 1 else f"{len(some)} parts"
+        usd, given = total([step.usd for step in some]), total([step.tokens_in for step in some])
+        out, hours = total([step.tokens_out for step in some]), total([step.hours for step in some])
+        yield first.op, what, first.endpoint, usd, given, out, hours
+
+
+# ---- numbers ---------------------------------------------------------------------------------------
+def _format_range(quantity: Quantity, form: Callable[[float], str], unit: str = "") -> str:
+    """ "unknown", "12", "12 (8..40)"; nothing is "-"."""
+    if not quantity.known:
+        return "unknown"
+    if quantity.high == 0:
+        return "-"
+    low, mid, high = form(quantity.low), form(quantity.mid), form(quantity.high)
+    return f"{mid}{unit}" if low == mid == high else f"{mid}{unit} ({low}..{high})"
+
+
+def dollars(quantity: Quantity) -> str:
+    found = _format_range(quantity, _plain_dollars)
+    return found if found in ("unknown", "-") else f"${found}"
+
+
+def _whole_dollars(quantity: Quantity) -> str:
+    """Return a sum in whole dollars; nothing is shown as such."""
+    found = dollars(quantity)
+    return "$0" if found == "-" else found
+
+
+def _plain_dollars(value: float) -> str:
+    """Three digits, and cents where dollars are few.
+
+    >>> [_plain_dollars(value) for value in (0.0, 0.004, 0.318, 4.256, 87.3, 1234.5, 2.1e6)]
+    ['0', '<0.01', '0.32', '4.26', '87.3', '1,234', '2,100,000']
+    """
+    if value == 0:
+        return "0"
+    if value < 0.005:
+        return "<0.01"
+    if value < 9.995:
+        return f"{value:.2f}"
+    return f"{value:.1f}" if value < 99.95 else f"{value:,.0f}"
+
+
+def count(quantity: Quantity) -> str:
+    return _format_range(quantity, _short)
+
+
+def _time(quantity: Quantity) -> str:
+    return _format_range(quantity, lambda value: f"{value:.1f}" if value < 99.95 else f"{value:,.0f}")
+
+
+def seconds(quantity: Quantity) -> str:
+    return _format_range(quantity, plain_seconds, " s")
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _short(value: float) -> str:
+    """
+    >>> [_short(value) for value in (0.0, 950.0, 12_300.0, 4_560_000.0, 7.8e9)]
+    ['0', '950', '12.3k', '4.56M', '7.8G']
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size * 0.9995:
+            digits = f"{value / size:.3g}"
+            return f"{float(digits):,.0f}{unit}" if "e" in digits else f"{digits}{unit}"
+    return f"{value:,.0f}"
+
+
+# ---- chart ------------------------------------------------------------------------------------------
+NAME, AXIS, TAIL = 210.0, 520.0, 190.0  # widths: plans, money, totals
+MARGIN, ROW, BAR, HEAD = 20.0, 52.0, 20.0, 98.0
+_SIZE = 11.0
+_LEAST = 0.5  # pixels below which a share is not drawn
+_BEYOND = 2.5  # times the largest middle: how far the axis goes to hold the ranges
+_TICKS = 6
+
+# Okabe and Ito's palette, which people tell apart whatever colours they see (Color Universal Design, 2008).
+_COLOURS: dict[str, Colour] = {
+    "range": ("stroke", "#59636e", "#9198a1"),
+    "of-text": ("fill", "#0072b2", "#4da3d9"),
+    "of-image": ("fill", "#e69f00", "#f0b429"),
+    "of-audio": ("fill", "#009e73", "#2fc49a"),
+    "of-video": ("fill", "#cc79a7", "#e09cc2"),
+    "of-pdf": ("fill", "#d55e00", "#f0803c"),
+    "of-output": ("fill", "#56b4e9", "#8fd0f5"),
+}
+
+
+def svg(made: MonthlyCost, name: str = "im-month") -> str:
+    """``name``: of the picture, letters, digits and hyphens; its classes begin with it."""
+    return _Chart(made, name).whole()
+
+
+class _Chart:
+    def __init__(self, made: MonthlyCost, name: str) -> None:
+        self._made = made
+        self._left = MARGIN + NAME
+        self._bottom = HEAD + ROW * len(made.plans)
+        self._wide = self._left + AXIS + TAIL + MARGIN
+        self._end, self._step = _axis(made)
+        self._picture = drawing.Drawing(name, self._wide, self._bottom + 52, _COLOURS)
+
+    def whole(self) -> str:
+        picture, made = self._picture, self._made
+        title = drawing.shortened(made.name, 15, self._wide - 2 * MARGIN, bold=True)
+        picture.text(MARGIN, 32, title, "ink bold", size=15)
+        said = f"{made.requests:,.0f} requests a month, prices of {made.day}"
+        picture.text(MARGIN, 51, said, "soft", size=12)
+        self._legend()
+        self._grid()
+        for place, plan in enumerate(made.plans):
+            self._row(plan, HEAD + ROW * place)
+        described = "; ".join(f"{plan.name}: {plan.refused or _whole_dollars(plan.total)}" for plan in made.plans)
+        return picture.whole(headline(made), described)
+
+    def _x(self, usd: float) -> float:
+        return self._left + min(usd / self._end, 1.0) * AXIS
+
+    def _legend(self) -> None:
+        at = self._left
+        for modality in self._made.modalities:
+            self._picture.rect((at, 66, 12, 12), f"of-{modality}", radius=2)
+            self._picture.text(at + 17, 76, modality, "soft")
+            at += 34 + drawing.width(modality, _SIZE)
+        self._picture.path(f"M{number(at)} 72H{number(at + 18)}M{number(at)} 68v8M{number(at + 18)} 68v8", "line range")
+        self._picture.text(at + 23, 76, "range", "soft")
+
+    def _grid(self) -> None:
+        for place in range(math.floor(self._end / self._step + 1e-9) + 1):
+            usd = place * self._step
+            x = self._x(usd)
+            self._picture.path(f"M{number(x)} {number(HEAD - 8)}V{number(self._bottom)}", "line grid")
+            label = f"${_plain_dollars(usd) if usd < 10 and self._step < 1 else f'{usd:,.0f}'}" if usd else "$0"
+            self._picture.text(x, self._bottom + 18, label, "soft", end="middle")
+        middle = self._left + AXIS / 2
+        self._picture.text(middle, self._bottom + 38, "USD a month", "soft", end="middle")
+
+    def _row(self, plan: PlanBill, top: float) -> None:
+        picture = self._picture
+        middle = top + BAR / 2
+        picture.open(_hint(plan))
+        picture.text(MARGIN, middle, drawing.shortened(plan.name, 12, NAME - 14, bold=True), "ink bold", size=12)
+        who = plan.endpoint.rpartition("/")[2]
+        picture.text(MARGIN, middle + 16, drawing.shortened(who, _SIZE, NAME - 14), "soft")
+        tail = self._left + AXIS + 14
+        if plan.refused:
+            picture.text(self._left + 6, middle + 4, "no route is allowed", "bad")
+        elif not plan.total.known:
+            picture.rect((self._left, top, AXIS * 0.3, BAR), "card edge", radius=2, dashed=True)
+            picture.text(self._left + 8, middle + 4, "one of its endpoints has no known price", "warn")
+            picture.text(tail, middle + 4, "unknown", "warn bold", size=12)
+        else:
+            self._bar(plan, top)
+            whole, _, spread = _whole_dollars(plan.total).partition(" ")
+            picture.text(tail, middle, whole, "ink bold", size=12)
+            hours = f"{plan.hours.mid:,.0f} h here" if plan.hours.known and plan.hours.mid >= 0.5 else ""
+            picture.text(tail, middle + 16, ", ".join(word for word in (spread, hours) if word), "soft")
+        picture.close()
+
+    def _bar(self, plan: PlanBill, top: float) -> None:
+        at = self._left
+        for modality in self._made.modalities:
+            wide = plan.usd[modality].mid / self._end * AXIS
+            if wide >= _LEAST:
+                self._picture.rect((at, top, wide, BAR), f"of-{modality}")
+            at += wide
+        if plan.total.high == 0:
+            self._picture.path(f"M{number(self._left)} {number(top)}v{number(BAR)}", "line thick edge")
+            return
+        low, high, y = self._x(plan.total.low), self._x(plan.total.high), top + BAR + 8
+        if high - low < 1:
+            return
+        beyond = plan.total.high > self._end
+        end = f"M{number(high - 5)} {number(y - 4)}l5 4l-5 4" if beyond else f"M{number(high)} {number(y - 4)}v8"
+        data = f"M{number(low)} {number(y)}H{number(high)}M{number(low)} {number(y - 4)}v8{end}"
+        self._picture.path(data, "line range")
+
+
+def _hint(plan: PlanBill) -> str:
+    if plan.refused:
+        return f"{plan.name}: {plan.refused}"
+    parts = ", ".join(f"{name} {dollars(usd)}" for name, usd in plan.usd.items() if not usd.known or usd.high)
+    return f"{plan.name}: {_whole_dollars(plan.total)} a month; {parts or 'nothing to pay'}"
+
+
+def _axis(made: MonthlyCost) -> tuple[float, float]:
+    """Where the axis ends, and its step: every middle fits, ranges as far as they leave bars to be seen."""
+    known = [plan.total for plan in made.plans if not plan.refused and plan.total.known]
+    middle, high = max((each.mid for each in known), default=0.0), max((each.high for each in known), default=0.0)
+    most = min(high, middle * _BEYOND) or high
+    if not most:
+        return 1.0, 0.5
+    step = 10.0 ** math.floor(math.log10(most / _TICKS))
+    step = next(step * factor for factor in (1, 2, 5, 10) if most / (step * factor) <= _TICKS)
+    return step * math.ceil(most / step - 1e-9), step
 
 
 class WorkloadInputs(Protocol):
@@ -155,12 +678,7 @@ def _assumed(workload: Workload) -> Iterator[str]:
         yield "tokens of an answer are the planner's range (output: tokens)"
 
 
-__all__ = ["monthly_cost"]
-
-
 # ---- prices of the day, of batch mode, of cached text -----------------------------------------------
-
-
 _CACHED = "cache_read_mtok"
 _WAITS = "a batch is answered when the host has time, within a day as a rule; seconds are of one request alone"
 

@@ -19,8 +19,7 @@ from intermodal.catalog.snapshot.file import Snapshot, SnapshotRow
 from intermodal.catalog.types import Catalog
 from intermodal.cost_model.token_counts import CountablePart
 from intermodal.errors import UnknownModel
-from intermodal.estimates.estimate import estimate, rules_of
-from intermodal.estimates.model_lookup import find_model
+from intermodal.estimates import estimate, find_model, rules_of
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.plans import example_plans
 
 from intermodal.errors import PlanStale
-from intermodal.planner_inputs.approval import check_steps
+from intermodal.planner_inputs import check_steps
 from intermodal.plans.references import (
     PartRef,
     Reference,

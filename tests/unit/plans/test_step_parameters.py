@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.plans import example_plans
 
 from intermodal.errors import PlanStale
-from intermodal.planner_inputs.approval import check_steps
+from intermodal.planner_inputs import check_steps
 from intermodal.plans.step import Call, CallOp, ParameterPairs, Transform, TransformOp
 from intermodal.plans.step_parameters import (
     PARAMETERS,

@@ -11,7 +11,7 @@ from intermodal.cost_model.answer_length import kind_of
 from intermodal.gateway.state.plan_cache import bucket_top, estimate_tokens
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.planner.planning_case import question_excerpt
-from intermodal.planner_inputs.token_counts import vocabularies_to_count
+from intermodal.planner_inputs import vocabularies_to_count
 from intermodal.protocols.parsed_chat import TextSizes
 from intermodal.questions.keyword_needs import needed_aspects
 

@@ -13,7 +13,7 @@ from intermodal.client import AsyncClient
 from intermodal.config import Config
 from intermodal.local.tokenizers.byte_pair import count
 from intermodal.local.tokenizers.token_counter import TokenCounter
-from intermodal.planner_inputs.token_counts import vocabularies_to_count
+from intermodal.planner_inputs import vocabularies_to_count
 from intermodal.request_builder import make_request
 from intermodal.sync_client import Client
 

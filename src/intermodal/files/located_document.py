@@ -1,7 +1,8 @@
 """YAML, TOML or JSON as plain data, with the line of each key and item.
 
 YAML is read as its nodes and made into data here, by the core schema of YAML 1.2: ``no`` is a word and ``1:30`` is no
-number, nothing of the document can name a type, and a key that is there twice is an error.
+number, nothing of the document can name a type, and a key that is there twice is an error. The parser of TOML tells no
+lines, so beginnings of the file are parsed (``line_of_key``): for errors only, on files of tens of lines.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from intermodal.content import Value
 from intermodal.errors import UsageError
 
 Path = tuple[str | int, ...]
-MOST = 50_000  # values; a few aliases can expand to billions
+_MOST = 50_000  # values; a few aliases can expand to billions
 MOST_BYTES = 4 << 20
-MOST_DEEP = 60
+_MOST_DEEP = 60
 _INT = re.compile(r"[-+]?[0-9]{1,300}|0x[0-9a-fA-F]{1,60}|0o[0-7]{1,80}")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?")
 _WORDS: dict[str, Any] = {
@@ -163,12 +164,12 @@ class _Nodes:
     def __init__(self, name: str, lines: dict[Path, int]) -> None:
         self._name = name
         self._lines = lines
-        self._left = MOST
+        self._left = _MOST
 
     def plain(self, node: Any, path: Path) -> Any:
         self._lines.setdefault(path, node.start_mark.line + 1)
         self._left -= 1
-        if self._left < 0 or len(path) > MOST_DEEP:
+        if self._left < 0 or len(path) > _MOST_DEEP:
             raise self._error("has more values than the limit", node)
         if node.id == "sequence":
             return [self.plain(item, (*path, place)) for place, item in enumerate(node.value)]
@@ -201,3 +202,34 @@ def read_word(word: str) -> Any:
 
 
 _FORMATS: Mapping[str, Callable[[str, str], LocatedDocument]] = {"json": _json, "toml": _toml}
+
+
+def line_of_key(text: str, key: tuple[str | int, ...]) -> int | None:
+    """Return the line, from 1, on which the value at ``key`` begins; that of the table above where there is none.
+
+    >>> line_of_key('a = 1\\n[b]\\nc = [\\n  2]\\n', ("b", "c"))
+    3
+    >>> line_of_key('a = 1\\n[b]\\nc = 2\\n', ("b", "d"))
+    2
+    """
+    lines = text.splitlines(keepends=True)
+    for depth in range(len(key), 0, -1):
+        begins = 1
+        for end in range(1, len(lines) + 1):
+            try:
+                table = tomllib.loads("".join(lines[:end]))
+            except tomllib.TOMLDecodeError:
+                continue  # in the middle of a value that takes several lines
+            if _is_there(table, key[:depth]):
+                return begins
+            begins = end + 1
+    return None
+
+
+def _is_there(table: Any, key: tuple[str | int, ...]) -> bool:
+    for step in key:
+        try:
+            table = table[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True

@@ -1,0 +1,549 @@
+"""Tokens and money of one call of a named model, before it is made and without a plan.
+
+The model that a name stands for is found, with its token rules and its prices on a day (``find_model``); then parts
+are counted and billed (``estimate``). ``estimate_of`` does all of it for one call with files, as Python programs ask.
+
+Plans of a month are in ``workloads/``; whether a model fits a machine is in ``model_fit/``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from intermodal.catalog import provenance, rate_cards
+from intermodal.catalog.load import load_catalog, load_snapshot
+from intermodal.catalog.model_names import find_by_name, resolve_name, split_name
+from intermodal.catalog.model_rows import ModelRow
+from intermodal.catalog.model_token_rules import token_rules_of
+from intermodal.catalog.provenance import DisputedCapability
+from intermodal.catalog.rate_cards import RateCard
+from intermodal.catalog.search import find_at_host, find_model_id
+from intermodal.catalog.shipped_rows import shipped_families, shipped_rows
+from intermodal.catalog.snapshot import interpretation
+from intermodal.catalog.snapshot.file import RivalPrice, Snapshot, SnapshotRow
+from intermodal.catalog.thinking_models import thinking_of
+from intermodal.catalog.token_rules import ModelFamilies, ModelTokenRules, bare_name, host_in_name
+from intermodal.catalog.types import FREE, Catalog, Endpoint, Evidence, Model, Price
+from intermodal.config import Config, snapshot_file
+from intermodal.content import KINDS, Kind, Value, together
+from intermodal.cost_model.rates import assumed_reasoning
+from intermodal.cost_model.token_counts import CountablePart, CountedPart, TokenCount, count_tokens
+from intermodal.cost_model.usage_price import Usage, UsagePrice, cacheable_tokens, price_of_parts, usage_price
+from intermodal.errors import UnknownModel, UsageError
+from intermodal.hints import MODELS, hint, setting
+from intermodal.media.text.script_counts import count_scripts
+from intermodal.plans.facts import PartFacts
+from intermodal.quantity import Quantity, between, unknown
+from intermodal.today import today
+
+if TYPE_CHECKING:
+    from intermodal.media.request_media import OpenedRequest
+    from intermodal.request_builder import FileLike
+
+
+_NEAR = 3
+_BATCH = ("processing", "batch")
+
+
+class PricedModel(Value):
+    """A model, where it is known to be served, and its price there.
+
+    Attributes:
+        id: ``vendor/model``. endpoint: ``host:vendor/model``, "" if only its family is known.
+        model: None if only its family is known. takes: kinds that it is stated to accept, None if unknown.
+        doubts: claims of its host that most others of the model contradict: it is counted nevertheless, with a note.
+        price: of its own row, or of this machine. vectors: of the snapshot, dated; they take precedence.
+        said_by: source of the price, None without one. rivals: prices of other sources.
+    """
+
+    id: str
+    endpoint: str = ""
+    model: Model | None = None
+    takes: tuple[Kind, ...] | None = None
+    price: Price | None = None
+    vectors: tuple[RateCard, ...] = ()
+    said_by: Evidence | None = None
+    rivals: tuple[RivalPrice, ...] = ()
+    doubts: tuple[DisputedCapability, ...] = ()
+
+    @property
+    def _preference(self) -> tuple[bool, bool, bool, float, str]:
+        """The vendor's own host first, then a known price, then the lowest; models that would run here for nothing
+        last: a user who asks for a price has not pulled them.
+        """
+        price = self.price or Price()
+        by = (price.input_mtok, price.second, price.page, price.picture, price.input_mchar)
+        rate = next((usd for usd in by if usd is not None), None)
+        host, _, _ = self.endpoint.partition(":")
+        vendors = host == self.id.partition("/")[0]
+        return not vendors, rate is None, self.price == FREE, rate or 0.0, self.endpoint
+
+    def priced(self, date: str, *, batch: bool = False) -> tuple[UsagePrice, ...] | str:
+        """Return the price of a usage on an ISO date, at each price that holds at some hour of it; or why it is
+        unknown.
+        """
+        if self.vectors:
+            return _by_vectors(self.vectors, date, batch)
+        if self.price is None:
+            return "no price is known"
+        if self.price.effective_from > date:
+            return f"no price before {self.price.effective_from} is known"
+        return (usage_price(self.price, batch=batch),)
+
+
+def _by_vectors(vectors: tuple[RateCard, ...], date: str, batch: bool) -> tuple[UsagePrice, ...] | str:
+    if batch and not any(each.when.get(_BATCH[0]) == _BATCH[1] and each.since <= date for each in vectors):
+        return f"no price of a batch is known for {date}"
+    said = dict([_BATCH]) if batch else {}
+    other = tuple(each for each in vectors if each.when)
+    held = [
+        rate_cards.effective_rates((each, *other), date, **said) for each in rate_cards.rate_cards_on(vectors, date)
+    ]
+    answers = tuple(_embedding_usage(vector) for vector in held if vector is not None)
+    return answers or f"no price is known for {date}"
+
+
+def _embedding_usage(vector: RateCard) -> UsagePrice:
+    """A vector as an answer to a usage."""
+
+    def billed(used: Usage) -> float | str:
+        found = rate_cards.itemize(vector, used)
+        return found.usd if found.usd is not None else found.unpriced[0].replace("_", " ")
+
+    return UsagePrice(billed, vector.units, vector.least_seconds)
+
+
+def find_model(catalog: Catalog, models: Snapshot, families: ModelFamilies, name: str) -> PricedModel:
+    """The model a name stands for; one with a host, that endpoint and no other.
+
+    Raises:
+        UnknownModel: nobody knows it, or several are called so; the message has the nearest names.
+    """
+    own = _at_own_server(catalog, models, name)
+    if own is not None:
+        host, model = own
+        served = find_model(catalog, models, families, model)
+        return replace(served, endpoint=f"{host}:{model}", price=None, vectors=(), said_by=None, rivals=())
+    try:
+        one = find_at_host(catalog, models, name)
+    except UnknownModel as error:
+        raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
+    if one is not None:
+        return _of_row(one, models) if isinstance(one, SnapshotRow) else of_endpoint(one, models)
+    try:
+        there = _of_model(catalog, models, find_model_id(catalog, models, name))
+    except UnknownModel as error:
+        if error.several and bare_name(name) not in families.names:  # a family's own name has its rules
+            raise UnknownModel(error.hints.what, where=setting("model"), todo=error.hints.todo) from None
+        there = [of_endpoint(endpoint, models) for endpoint in _endpoints(catalog, name)]
+        there += [_of_row(row, models) for row in _rows(models, families, name)]
+    if there:
+        return min(there, key=lambda each: each._preference)
+    family = families.of(name)
+    if family is not None:
+        known_as = name.strip().lower()
+        vendor = family[0].partition("/")[0]
+        return PricedModel(id=known_as if "/" in known_as else f"{vendor}/{known_as}")
+    row = _own_row(name)
+    if row is not None:
+        return PricedModel(id=row.id, model=row.model(), takes=row.input or None)
+    try:
+        found = [of_endpoint(endpoint, models) for endpoint in resolve_name(catalog, name)]
+    except UnknownModel as error:
+        raise UnknownModel(
+            error.hints.what, where=setting("model"), todo=_todo(error, models, families, name)
+        ) from None
+    return min(found, key=lambda each: each._preference)
+
+
+def _of_model(catalog: Catalog, models: Snapshot, id: str) -> list[PricedModel]:
+    """A model wherever it is served, or as the catalog describes it where it is nowhere."""
+    found = [of_endpoint(endpoint, models) for endpoint in catalog.endpoints if endpoint.model.id == id]
+    found += [_of_row(row, models) for row in models.by_model.get(id, ())]
+    own = shipped_rows().rows.get(id)
+    if found or own is None:
+        return found
+    return [PricedModel(id=own.id, model=own.model(), takes=own.input or None)]
+
+
+def _at_own_server(catalog: Catalog, models: Snapshot, name: str) -> tuple[str, str] | None:
+    """Return host and model of a name with a server whose models only that server knows, if this model is none of its
+    rows: the name tells the model, and its price there is unknown.
+    """
+    servers = {row.id for row in shipped_rows().hosts if row.discovery is not None}
+    servers |= {each.host.id for each in catalog.endpoints if each.host.zone in ("machine", "network")}
+    host, model = split_name(name, servers)
+    if host not in servers - models.places.keys() or find_by_name(catalog, name):
+        return None
+    return host, model
+
+
+def of_endpoint(endpoint: Endpoint, models: Snapshot) -> PricedModel:
+    """An endpoint, with the snapshot's dated prices where the price it has is the snapshot's."""
+    vectors = interpretation.rate_cards_of_endpoint(endpoint, models)
+    row = models.named(endpoint.host.id, endpoint.served_as)
+    return PricedModel(
+        id=endpoint.model.id, endpoint=endpoint.id, model=endpoint.model, takes=endpoint.model.input,
+        price=endpoint.price,
+        vectors=vectors, said_by=endpoint.price.evidence, rivals=_rivals(row) if row is not None and vectors else (),
+        doubts=endpoint.doubts,
+    )  # fmt: skip
+
+
+def _of_row(row: SnapshotRow, models: Snapshot) -> PricedModel:
+    """A model at a host, as published."""
+    listed, own = interpretation.prices_of(row, models.header), shipped_rows().rows.get(row.id)
+    return PricedModel(
+        id=row.id, endpoint=row.endpoint, model=interpretation.model_of(row, own, models.header),
+        takes=(own.input if own is not None else ()) or interpretation.capabilities_of(row).input or None,
+        price=listed.now if listed is not None else None,
+        vectors=interpretation.rate_cards_of(row) if listed is not None else (),
+        said_by=listed.now.evidence if listed is not None else None, rivals=_rivals(row),
+        doubts=interpretation.disputes_of(row, own),
+    )  # fmt: skip
+
+
+def _rivals(row: SnapshotRow) -> tuple[RivalPrice, ...]:
+    """Prices of other sources that are something else; of models.dev only where it is not the one that is used."""
+    stated = row.stated_prices
+    held = row.dated_prices
+    units = (
+        {unit: rate for unit, rate in stated.units.items() if rate_cards.base_rate(rate)} if stated is not None else {}
+    )
+    now = rate_cards.effective_rates(held, "9999-12-31") if held and units else None
+    if now is None or all(
+        rate_cards.base_rate(now.units.get(unit, rate)) == rate_cards.base_rate(rate) for unit, rate in units.items()
+    ):
+        return row.rival_prices
+    return (*row.rival_prices, RivalPrice(by="models.dev", since="", vector=RateCard(units=units)))
+
+
+def _endpoints(catalog: Catalog, name: str) -> tuple[Endpoint, ...]:
+    """Endpoints of exactly this name; of several models with one last word, those of the vendor that is named."""
+    wanted, short = name.strip().lower(), bare_name(name)
+    one = tuple(e for e in catalog.endpoints if e.id.lower() == wanted)
+    if one:
+        return one
+    if host_in_name(name):  # a host has a model of this very name ("ft:gpt-4o"), which is not one of its name's parts
+        return tuple(e for e in catalog.endpoints if e.served_as.lower() == wanted)
+    found = tuple(e for e in catalog.endpoints if short in (bare_name(e.model.id), bare_name(e.served_as)))
+    own = tuple(e for e in found if _vendor(wanted) and e.model.id.lower().startswith(f"{_vendor(wanted)}/"))
+    return own or found
+
+
+def _rows(models: Snapshot, families: ModelFamilies, name: str) -> list[SnapshotRow]:
+    """Rows of the snapshot of this name: at the vendor's own host, else at any."""
+    wanted, short = name.strip().lower(), bare_name(name)
+    if host_in_name(name):
+        return [row for row in models.rows if row.name.lower() == wanted]
+    family = families.of(name)
+    near = [vendor for vendor in (_vendor(wanted), family[0].partition("/")[0] if family else "") if vendor]
+    for place in near:
+        found = [row for row in models.of_host(place) if short in (bare_name(row.id), bare_name(row.name))]
+        if found:
+            return _as_named(found, wanted)
+    return _as_named([row for row in models.rows if bare_name(row.id) == short], wanted)
+
+
+def _as_named(rows: list[SnapshotRow], wanted: str) -> list[SnapshotRow]:
+    """Return rows with the stated tag (``:batch``, ``:free``: sold in batches, or rationed), else those without one."""
+    tagged = [row for row in rows if ":" in row.name and row.name.lower() == wanted]
+    return tagged or [row for row in rows if ":" not in row.name] or rows
+
+
+def _own_row(name: str) -> ModelRow | None:
+    """Return a model that the catalog describes and no endpoint serves."""
+    short, rows = bare_name(name), shipped_rows().rows
+    found = [row for row in rows.values() if bare_name(row.id) == short]
+    found = found or [row for row in rows.values() if bare_name(row.id).startswith(f"{short}-")]
+    return found[0] if len(found) == 1 and short else None
+
+
+def _vendor(wanted: str) -> str:
+    return wanted.rpartition(":")[2].rpartition("/")[0] if "/" in wanted else ""
+
+
+def _todo(error: UnknownModel, models: Snapshot, families: ModelFamilies, name: str) -> str:
+    """The nearest names of the snapshot and of the families whose rules are known."""
+    from difflib import get_close_matches
+
+    if error.several:
+        return error.hints.todo
+    names = {bare_name(row.id): row.id for row in models.rows} | families.names
+    near = get_close_matches(bare_name(name), names, _NEAR, 0.6)
+    return f"did you mean {' or '.join(names[each] for each in near)}?" if near else hint("see {}", MODELS)
+
+
+_CountText = Callable[[str, str], int | None]  # vocabulary, text -> tokens, None when it cannot be known exactly
+
+
+class EstimateOptions(NamedTuple):
+    """A call to be estimated besides what goes in; each as in :meth:`AsyncClient.estimate`."""
+
+    model: str
+    out_tokens: int | None = None
+    day: str = ""
+    batch: bool = False
+    cached: int = 0
+
+
+async def estimate_of(
+    prompt: str, files: tuple[FileLike, ...], wanted: EstimateOptions, config: Config, env: Mapping[str, str]
+) -> Estimate:
+    """Tokens and money of one call with these words and files."""
+    out_tokens = wanted.out_tokens
+    _check(wanted)
+    if not isinstance(prompt, str):
+        raise UsageError(f"the first argument is {type(prompt).__name__}, not a question", todo='write "" for none')
+    if not prompt.strip() and not files:
+        raise UsageError("nothing to count", todo="give a prompt, a file, or both")
+    when = parse_day(wanted.day)
+    subject = find_priced_model(wanted.model, config, env)
+    rules = rules_of(subject, shipped_families(), when)
+    vocabulary = rules.rules.get("text", "")
+    by = token_counter(vocabulary, env)
+    pieces = [counted(CountablePart(kind="text", name="prompt"), prompt, vocabulary, by)] if prompt.strip() else []
+    if files:
+        there = await open_files(files)
+        for part in there.facts.parts:
+            made = piece(part)
+            pieces.append(counted(made, there.text(part.index), vocabulary, by) if part.kind == "text" else made)
+    if out_tokens is not None:
+        pieces.append(CountablePart(kind="output", name=f"output {out_tokens:,}", tokens=out_tokens))
+    return estimate(subject, rules, tuple(pieces), date=when, batch=wanted.batch, cached=wanted.cached)
+
+
+def _check(wanted: EstimateOptions) -> None:
+    for name, said in (("model", wanted.model), ("day", wanted.day)):
+        if not isinstance(said, str):
+            raise UsageError(f"{name}={said!r} is not text", todo='write model="gpt-4o", day="2026-11-25"')
+    counts: tuple[tuple[str, object], ...] = (("out_tokens", wanted.out_tokens or 0), ("cached", wanted.cached))
+    for name, count in counts:
+        if not isinstance(count, int) or count < 0:
+            raise UsageError(f"{name}={count!r} is not a number of tokens", todo="give 0 or more")
+
+
+def parse_day(text: str) -> str:
+    """Return a day in ISO form, today for "". Raises UsageError for an invalid one."""
+    if not text:
+        return today()
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+            raise ValueError
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise UsageError(f"{text!r} is not a day", where=setting("date"), todo="write 2026-11-25") from None
+
+
+def find_priced_model(name: str, config: Config, env: Mapping[str, str]) -> PricedModel:
+    """The model that a name stands for: of the user's own, the shipped and the published ones. Raises UnknownModel."""
+    if config.hosts:
+        from intermodal.request_builder import checked_config
+
+        config = checked_config(config)
+    catalog = load_catalog(user=config.hosts, installed={}, weights=frozenset())
+    return find_model(catalog, load_snapshot(snapshot_file(env)), shipped_families(), name)
+
+
+def token_counter(vocabulary: str, env: Mapping[str, str]) -> _CountText:
+    """Return the counter of a vocabulary: one that a package carries, or one inside local weights."""
+    from intermodal.local.tokenizers import byte_pair
+    from intermodal.local.tokenizers.token_counter import SOURCES, TokenCounter
+
+    if vocabulary not in SOURCES and (vocabulary in byte_pair.ENCODINGS or not vocabulary):
+        return byte_pair.count
+    from intermodal.local.weights.store import weights_store
+
+    return TokenCounter(weights_store(env)).count
+
+
+class PriceConflict(Value):
+    """The price of an unused source for the same call. ``since``: the day from which it holds, "" if it has none."""
+
+    by: str
+    since: str
+    usd: float
+
+
+class Estimate(Value):
+    """Tokens and money of a call. ``rejected`` is "" if it would be accepted. ``said_by``: the source of the price,
+    None without one.
+    """
+
+    model: str
+    date: str
+    count: TokenCount
+    usd: Quantity
+    rejected: str = ""
+    endpoint: str = ""
+    said_by: Evidence | None = None
+    conflicts: tuple[PriceConflict, ...] = ()
+
+
+def rules_of(subject: PricedModel, families: ModelFamilies, date: str) -> ModelTokenRules:
+    """The rules of a model on a day; a rule that its own catalog row states outranks its family's.
+
+    Raises:
+        UsageError: the day is before the first rule of its family.
+    """
+    return token_rules_of(subject.id, subject.model, families, date)
+
+
+def estimate(
+    subject: PricedModel,
+    rules: ModelTokenRules,
+    pieces: tuple[CountablePart, ...],
+    *,
+    date: str,
+    batch: bool = False,
+    cached: int = 0,
+) -> Estimate:
+    """Tokens and money of a call of these pieces.
+
+    Raises:
+        UsageError: a piece is of a kind whose first rule is of a later day; more is cached than there is.
+    """
+    doubted: dict[str, DisputedCapability] = {
+        kind: doubt for kind in KINDS for doubt in provenance.disputes_about(subject.doubts, (kind,))
+    }
+    takes = None if subject.takes is None else (*subject.takes, *filter(doubted.__contains__, KINDS))
+    found = _with_contradictions(count_tokens(pieces, rules, takes=takes, model=subject.id), doubted)
+    found = _within_context(_with_reasoning(found, subject), subject)
+    if not found.rejected and cached > cacheable_tokens(found.parts):
+        what = f"{cached:,} tokens of a cache, and of text and pictures there are {cacheable_tokens(found.parts):,.0f}"
+        raise UsageError(what, where=setting("cached"), todo="give the tokens of this call that are read from a cache")
+    priced = "it would be refused" if found.rejected else subject.priced(date, batch=batch)
+    usd = unknown(priced) if isinstance(priced, str) else _bill(found, priced, cached)
+    return Estimate(
+        model=subject.id, date=date, count=found, usd=usd, rejected=found.rejected, endpoint=subject.endpoint,
+        said_by=subject.said_by if usd.known else None, conflicts=_conflicts(subject, found, usd, cached),
+    )  # fmt: skip
+
+
+def _bill(found: TokenCount, priced: tuple[UsagePrice, ...], cached: int) -> Quantity:
+    """The bill; where the price depends on the hour of the day, from the cheapest to the dearest of them."""
+    bills = [price_of_parts(found.parts, each, cached=cached) for each in priced]
+    if len(bills) == 1 or not all(each.known for each in bills):
+        return bills[0]
+    low, high = min(each.low for each in bills), max(each.high for each in bills)
+    if low == high:
+        return bills[0]
+    return between(low, bills[0].mid, high, f"{bills[0].basis}, which depends on the hour of the day")
+
+
+def _conflicts(subject: PricedModel, found: TokenCount, usd: Quantity, cached: int) -> tuple[PriceConflict, ...]:
+    """Return the prices of other sources, if they lie outside the bill's range."""
+    if not usd.known:
+        return ()
+    others = [
+        (each, price_of_parts(found.parts, _embedding_usage(each.vector), cached=cached)) for each in subject.rivals
+    ]
+    return tuple(
+        PriceConflict(by=each.by, since=each.since, usd=other.mid)
+        for each, other in others
+        if other.known and not usd.low <= other.mid <= usd.high
+    )
+
+
+def _with_contradictions(found: TokenCount, doubted: Mapping[str, DisputedCapability]) -> TokenCount:
+    """Return the count, with a note if sources disagree on what the model accepts."""
+    parts = []
+    for part in found.parts:
+        doubt = doubted.get(part.piece.kind)
+        if doubt is not None and not part.refused:
+            tokens = msgspec.structs.replace(
+                part.tokens, basis=f"{provenance.describe_dispute(doubt)}; {part.tokens.basis}"
+            )
+            part = msgspec.structs.replace(part, tokens=tokens)
+        parts.append(part)
+    return msgspec.structs.replace(found, parts=tuple(parts))
+
+
+def _with_reasoning(found: TokenCount, subject: PricedModel) -> TokenCount:
+    """The count with what the model thinks unasked before an answer: the stated length is that of the answer."""
+    thinks = thinking_of(subject.id) if subject.model is None else subject.model.thinking
+    tokens = assumed_reasoning(thinks) if thinks is not None and not found.rejected else Quantity()
+    if thinks is None or not tokens.high or not any(part.piece.kind == "output" for part in found.parts):
+        return found
+    evidence = thinks.evidence
+    source = evidence.citation if evidence.source else ""
+    part = CountedPart(piece=CountablePart(kind="output", name="thinking"), tokens=tokens, source=source)
+    whole = found.tokens + tokens if found.tokens.known else found.tokens
+    return msgspec.structs.replace(found, parts=(*found.parts, part), tokens=whole)
+
+
+def _within_context(found: TokenCount, subject: PricedModel) -> TokenCount:
+    """The count, rejected where what goes in and comes out is more than the model holds. Vectors are made piece by
+    piece."""
+    model = subject.model
+    if found.rejected or model is None or model.output == ("embedding",):
+        return found
+    where = subject.endpoint or subject.id
+    out = sum(part.tokens.low for part in found.parts if part.piece.kind == "output")
+    every = found.tokens.low if found.tokens.known else 0.0
+    if model.max_output and out > model.max_output:
+        why = f"{out:,.0f} tokens out, and {where} writes {model.max_output:,} at most"
+    elif model.context and every > model.context:
+        why = f"at least {every:,.0f} tokens, and {where} holds {model.context:,}"
+    else:
+        return found
+    return msgspec.structs.replace(found, rejected=why)
+
+
+def counted(piece: CountablePart, text: str, vocabulary: str, by: _CountText) -> CountablePart:
+    """Return a text piece with its exact count if its vocabulary is at hand, else with its scripts."""
+    tokens = by(vocabulary, text) if vocabulary else None
+    size = len(text.encode("utf-8", "replace"))
+    made_of = count_scripts(text) if tokens is None else ()
+    changes = {"chars": len(text), "size": size, "scripts": made_of, "tokens": tokens, "counted_by": vocabulary}
+    return msgspec.structs.replace(piece, **changes)
+
+
+# ---- real files -------------------------------------------------------------------------------------
+async def open_files(files: tuple[FileLike, ...]) -> OpenedRequest:
+    """Open files as a request does: documents, pages and mail are taken apart first.
+
+    Raises:
+        InputError: a file cannot be taken.
+    """
+    from intermodal.media.expand import expand
+    from intermodal.media.fetch import CachingFetcher
+    from intermodal.media.request_media import open_request
+    from intermodal.media.worker_client import MediaWorker
+    from intermodal.request_builder import make_request
+
+    worker, fetcher = MediaWorker(), CachingFetcher()
+    try:
+        request = await expand(make_request("", *files), worker, fetcher)
+        return await open_request(request, worker, fetcher=fetcher)
+    finally:
+        await worker.close()
+
+
+def piece(part: PartFacts) -> CountablePart:
+    """Return the facts of a probed part that counting needs."""
+    name = part.name
+    if part.kind == "image":
+        return CountablePart(kind="image", name=name, width=part.width, height=part.height)
+    if part.kind == "audio":
+        return CountablePart(kind="audio", name=name, seconds=part.seconds.mid)
+    if part.kind == "video":
+        return CountablePart(
+            kind="video", name=name, seconds=part.seconds.mid, width=part.width, height=part.height,
+            sound=part.channels > 0,
+        )  # fmt: skip
+    if part.kind == "document":
+        chars = sum(page.chars for page in part.pages)
+        width = max((page.width for page in part.pages), default=0.0)
+        height = max((page.height for page in part.pages), default=0.0)
+        return CountablePart(
+            kind="document", name=name, pages=len(part.pages), chars=chars,
+            scripts=together(page.scripts for page in part.pages), width=round(width), height=round(height),
+        )  # fmt: skip
+    return CountablePart(kind="text", name=name, chars=part.chars, size=part.size, scripts=part.scripts)

@@ -1,0 +1,306 @@
+"""From a request to the planner's inputs: each phase once, in this order.
+
+    expand     documents, mails and archives are replaced by their contents
+    label      privacy labels of the config are added
+    open       every part is fetched, recognised and probed; the question's needs are estimated meanwhile
+    recall     results of earlier readings of the same bytes are added
+    discover   servers on this machine are looked up
+    catalog    the known endpoints, with contexts that the machine has memory for
+    count      tokens are counted where a vocabulary or a server can
+    collect    facts, catalog, machine, statistics and the date become the planner's ``Inputs``
+    rank       pages of documents that do not fit whole are ranked by an encoder
+
+The planner reads nothing else. What touches the world after it is in ``executor/``. A saved plan is checked against the
+same inputs before it is run.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from intermodal.catalog.load import plannable
+from intermodal.catalog.types import Catalog
+from intermodal.concurrency.offload import TOOLS, is_long, offload
+from intermodal.content import Kind, MediaPart, Part, Text
+from intermodal.errors import InputError, IntermodalError, NoRoute, PlanStale, UsageError
+from intermodal.planner.catalog_index import needs_consent
+from intermodal.planner.planning_case import question_of
+from intermodal.plans.facts import QuestionFacts, needs_conversion
+from intermodal.plans.plan import REPLAN, Inputs, Plan, SavedPlan
+from intermodal.plans.references import PartRef, input_references
+from intermodal.plans.step import Call, Check
+from intermodal.plans.step_parameters import parameters_of
+from intermodal.request import JsonOutput, Policy, Request, ScoresOutput
+from intermodal.request_builder import continues_conversation, with_config_labels
+from intermodal.today import today
+
+if TYPE_CHECKING:
+    from intermodal.catalog.types import Catalog
+    from intermodal.client_resources import ClientResources
+    from intermodal.local.tokenizers.token_counter import TokenCounter
+    from intermodal.media.fetch import CachingFetcher
+    from intermodal.media.request_media import OpenedRequest
+    from intermodal.media.worker_client import MediaWorker
+    from intermodal.plans.machine import Machine
+
+
+_AskNeeds = Callable[[str, "frozenset[Kind]"], Awaitable[QuestionFacts | None]]
+
+
+async def _open_media(
+    request: Request, worker: MediaWorker, fetcher: CachingFetcher, ask_needs: _AskNeeds
+) -> tuple[OpenedRequest, QuestionFacts | None]:
+    """Open the media of a request, and estimate meanwhile what its question needs of them.
+
+    The estimate is None where there are no media, or where the output is their text alone and nothing is asked.
+    ``fetcher`` has read the files already; ``ask_needs`` estimates needs of a question.
+    """
+    from intermodal.media.request_media import open_request
+
+    asks = continues_conversation(request.output) or isinstance(request.output, ScoresOutput)
+    kinds = await _media_kinds(fetcher) if asks else frozenset[Kind]()
+    if not kinds:
+        return await open_request(request, worker, fetcher=fetcher), None
+    import anyio
+
+    told: list[QuestionFacts | None] = []
+    failed: list[IntermodalError] = []
+    found: list[OpenedRequest] = []
+
+    async def ask() -> None:
+        told.append(await ask_needs(question_of(request), kinds))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        try:
+            found.append(await open_request(request, worker, fetcher=fetcher))
+        except IntermodalError as error:  # a group would hide which
+            failed.append(error)
+            group.cancel_scope.cancel()
+    if failed:
+        raise failed[0]
+    return found[0], told[0]
+
+
+async def _media_kinds(fetcher: CachingFetcher) -> frozenset[Kind]:
+    """Return the kinds of the files that were read, by their first bytes; others become known when they are opened."""
+    from intermodal.media.request_media import sniff_loaded
+
+    found: set[Kind] = set()
+    for loaded in fetcher.loaded:
+        with suppress(InputError):
+            found.add((await sniff_loaded(loaded.data, loaded.name))[0])
+    return frozenset(found - {"text"})
+
+
+_LONG_TEXT = 64 << 10  # characters counted at once, in 15 ms; more are counted in a thread
+
+
+async def _with_token_counts(
+    opened: OpenedRequest, request: Request, catalog: Catalog, by: TokenCounter, env: Mapping[str, str], *, ask: bool
+) -> OpenedRequest:
+    """Return ``opened`` with exact counts of its texts: by local vocabularies, and by servers that count text, which
+    are called if ``ask`` says so.
+    """
+    names, parts = vocabularies_to_count(catalog), opened.facts.parts
+    long = (
+        by.cold
+        or max(len(parts) // 4, len(request.tools)) > TOOLS
+        or sum(part.chars for part in parts if part.kind == "text") > _LONG_TEXT
+    )
+    opened = await offload(long, _with_vocabulary_counts, opened, request, names, by)
+    if not any(endpoint.host.counts_text for endpoint in catalog.endpoints):
+        return opened
+    from intermodal.executor.preparation import server_tokens
+
+    return await server_tokens.count_on_servers(opened, request, catalog, by.told, by.vain, env, ask=ask)
+
+
+def _with_vocabulary_counts(
+    opened: OpenedRequest, request: Request, names: frozenset[str], by: TokenCounter
+) -> OpenedRequest:
+    schema = request.output.schema if isinstance(request.output, JsonOutput) else None
+    return by.counted(opened, names, request.tools, _as_sent(request), schema)
+
+
+def _as_sent(request: Request) -> Callable[[int, str], str] | None:
+    """Return the text of a part as it goes into a prompt, if some of it is data of files; None if it goes unchanged."""
+    data = {index for index, _, part in request.parts() if isinstance(part, MediaPart) or _is_data(part)}
+    if not data:
+        return None
+    from intermodal.executor.preparation import prompt as preparation_prompt
+
+    return lambda index, text: preparation_prompt.sanitize(text) if index in data else text
+
+
+def _is_data(part: Part) -> bool:
+    return isinstance(part, Text) and bool(part.name)
+
+
+def vocabularies_to_count(catalog: Catalog) -> frozenset[str]:
+    """Vocabularies of the models that may be asked elsewhere, after consent, and those of hosts on this machine."""
+    return frozenset(
+        e.model.tokenizer
+        for e in catalog.endpoints
+        if e.model.tokenizer and (e.host.id in catalog.consent or e.host.zone == "machine")
+    )
+
+
+def check_steps(plan: Plan, parts: int) -> None:
+    """Raise PlanStale for a step with inputs or parameters that this version does not understand.
+
+    Inputs must be among the ``parts`` of the request and the steps of the same candidate.
+    """
+    for candidate in (plan.chosen, *plan.fallbacks):
+        ids = {step.id for step in candidate.steps}
+        for step in candidate.steps:
+            for each in input_references(step):
+                if each.index >= parts if isinstance(each, PartRef) else each.id not in ids:
+                    where = f"step {step.id} ({step.op})"
+                    raise PlanStale(f"the input {str(each)!r} is not in the plan", where=where, todo=REPLAN)
+            if not isinstance(step, Check):
+                parameters_of(step)
+
+
+def check_approved(saved: SavedPlan, inputs: Inputs) -> None:
+    """Raise PlanStale unless the media are the approved ones and every endpoint of the plan may still be called."""
+    for before, now in zip_longest(saved.facts.parts, inputs.facts.parts):  # a file may hold more or fewer by now
+        if before is None or now is None or before.digest != now.digest:
+            known = now or before
+            assert known is not None
+            raise PlanStale(
+                "changed since the plan was approved",
+                where=next(iter(known.origins), known.name),
+                todo=REPLAN,
+            )
+    for step in saved.plan.chosen.steps:
+        if isinstance(step, Call):
+            endpoint = inputs.catalog.by_id.get(step.endpoint)
+            if endpoint is None or not endpoint.ready:
+                why = endpoint.missing if endpoint is not None else "no longer in the catalog"
+                raise PlanStale(
+                    f"the approved plan needs it, but: {why}",
+                    where=step.endpoint,
+                    todo=(endpoint.todo if endpoint is not None else "") or REPLAN,
+                )
+            allowed = (*inputs.catalog.consent, *saved.request.policy.hosts)
+            if needs_consent(endpoint) and endpoint.host.id not in allowed:
+                raise PlanStale(
+                    f"the approved plan needs it, but there is no consent for host {endpoint.host.id} any more",
+                    where=step.endpoint,
+                    todo=f"run: intermodal hosts add {endpoint.host.id}",
+                )
+
+
+def check_callable(plan: Plan, catalog: Catalog) -> None:
+    """Raise NoRoute if the plan lacks what it takes to call one of its endpoints: a key."""
+    for step in plan.chosen.steps:
+        endpoint = catalog.by_id.get(step.endpoint) if isinstance(step, Call) else None
+        if endpoint is not None and not endpoint.ready:
+            raise NoRoute(f"cannot be called: {endpoint.missing}", where=endpoint.id, todo=endpoint.todo)
+
+
+@dataclass(frozen=True)
+class PreparedRequest:
+    """A request with everything planning needs, and its opened media."""
+
+    inputs: Inputs
+    opened: OpenedRequest
+
+
+async def prepare(
+    request: Request, client: ClientResources, *, also: tuple[str, ...] = (), counting: bool = False,
+    planning: bool = False, ranking: bool = True,
+) -> PreparedRequest:  # fmt: skip
+    """Open the media of a request and gather what planning reads.
+
+    Args:
+        client: whose config, media workers, catalog and store are used.
+        also: further models that the catalog must have.
+        counting: servers may be looked for, and asked to count tokens.
+        planning: only a plan is made, for which hosts that are named need no key.
+        ranking: pages may be ranked by an encoder; not needed where the plan is given.
+
+    Raises:
+        UsageError: this is not a Request. InputError: a file or URL cannot be taken.
+    """
+    from intermodal.media.expand import expand
+    from intermodal.media.fetch import CachingFetcher
+
+    if not isinstance(request, Request):
+        raise UsageError(
+            f"this takes a Request, not {type(request).__name__}", todo="make one with intermodal.make_request"
+        )
+    fetcher = CachingFetcher()
+    expanded = await expand(request, client.media, fetcher)
+    labelled = await offload(is_long(expanded.messages), with_config_labels, expanded, client.config.private)
+    opened, needs = await _open_media(labelled, client.media, fetcher, client.question_needs)
+    opened = await _recall(opened, client, labelled.policy.language)
+    if counting:
+        await client.known.look()
+    catalog, machine = await _endpoints(labelled.policy, also, client, planning=planning)
+    opened = await _with_token_counts(opened, labelled, catalog, client.vocabularies, client.env, ask=counting)
+    inputs = Inputs(
+        request=labelled, facts=replace(client.with_refusals(opened.facts), question=needs), catalog=catalog,
+        machine=machine, statistics=client.store.statistics(), as_of=today(),
+        asked=request.messages if expanded is not request else (),
+    )  # fmt: skip
+    return PreparedRequest(await _rank_pages(inputs, opened, client) if ranking else inputs, opened)
+
+
+async def _recall(opened: OpenedRequest, client: ClientResources, language: str) -> OpenedRequest:
+    """Add what earlier readings and transcripts found of the same bytes, and which scripts can be read here."""
+    if not any(map(needs_conversion, opened.facts.parts)):
+        return opened
+    import anyio.to_thread
+
+    return await anyio.to_thread.run_sync(_with_recalled, opened, client, language)
+
+
+def _with_recalled(opened: OpenedRequest, client: ClientResources, language: str) -> OpenedRequest:
+    from intermodal.config import cache_dir
+    from intermodal.local.embedded.ocr_scripts import readable_scripts
+    from intermodal.store.conversion_cache import FOLDER, ConversionCache
+    from intermodal.store.recognition_quality import with_recognition_quality
+
+    cache = ConversionCache(cache_dir(client.env) / FOLDER)
+    facts = with_recognition_quality(opened.facts, cache, client.ocr_version(), language)
+    if any(part.script or any(page.script for page in part.pages) for part in facts.parts):
+        facts = replace(facts, scripts=readable_scripts(client.weights, language))
+    if facts is opened.facts:
+        return opened
+    made = copy.copy(opened)
+    made.facts = facts
+    return made
+
+
+async def _endpoints(
+    policy: Policy, also: tuple[str, ...], client: ClientResources, *, planning: bool
+) -> tuple[Catalog, Machine]:
+    """The catalog, with local models at the context that there is memory for; and the machine."""
+    catalog = client.catalog_with(policy.hosts, (policy.model, *also))
+    machine = client.machine_now
+    catalog = await client.room.fitted(catalog, machine)
+    return plannable(catalog, _named_hosts(policy)) if planning else catalog, machine
+
+
+def _named_hosts(policy: Policy) -> tuple[str, ...]:
+    """The hosts that a request names, alone or before a model."""
+    host, colon, _ = policy.model.partition(":")
+    return (*policy.hosts, *((host,) if colon else ()))
+
+
+async def _rank_pages(inputs: Inputs, opened: OpenedRequest, client: ClientResources) -> Inputs:
+    """Add how well each page answers the question, where an encoder is here and some pages have to be left out."""
+    if not any(part.kind == "document" for part in inputs.facts.parts):
+        return inputs
+    from intermodal.retrieval.passage_ranking import with_page_scores
+
+    return replace(inputs, facts=await with_page_scores(inputs, opened, client.media, client.runtimes))
