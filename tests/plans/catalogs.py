@@ -32,7 +32,7 @@ from intermodal.request import Tier
 
 MIB = 2**20
 GIB = 2**30
-HERE = Host(id="embedded", protocol="llama", zone="process", framing="local", forced_json=True)
+HERE = Host(id="embedded", protocol="llama", zone="process", forced_json=True)
 LAPTOP = Machine(cores=2, memory=16 * GIB, free=12 * GIB)
 
 

@@ -29,7 +29,6 @@ from intermodal.catalog.types import (
     Price,
     Protocol,
     Speed,
-    StreamFraming,
     Strength,
     Task,
     TextCounter,
@@ -57,12 +56,6 @@ HTTP_PROTOCOLS: tuple[Protocol, ...] = ("openai", "openai-responses", "anthropic
 FOLDER_PROTOCOLS: tuple[Protocol, ...] = ("contrastive", "diffusion", "encoder")
 _PLACES = "the word env or keyring, which say where the key is, and never the key itself"
 _AUTH: Mapping[Protocol, Auth] = {"anthropic": "x-api-key", "gemini": "x-goog-api-key"}
-_FRAMING: Mapping[Protocol, StreamFraming] = {
-    "ollama": "ndjson",
-    "contrastive": "local",
-    "diffusion": "local",
-    "encoder": "local",
-}
 # What a protocol carries beyond text, pictures and priced audio. OpenAI's chat has file parts too, and most of the
 # servers that speak it refuse them: a row has to state support.
 _CARRIES: Mapping[Protocol, tuple[Kind, ...]] = {
@@ -370,7 +363,6 @@ class HostRow(Value, forbid_unknown_fields=True):
             address misleads: a proxy on this machine to a hosted API is ``internet``.
         protocol: the API it speaks: built in, or of a plugin.
         auth: the header that carries its key; its protocol's usual one when not stated.
-        framing: how its streams are parted; as its protocol says when not stated.
         key_env: environment variable that holds its key.
         forced_json: the server can force a JSON schema.
         tells_schema: it puts a schema that it forces before its model by itself; where it does not, or nobody knows,
@@ -402,7 +394,6 @@ class HostRow(Value, forbid_unknown_fields=True):
     base_url: str = ""
     protocol: Protocol = "openai"
     auth: Auth | None = None
-    framing: StreamFraming | None = None
     key_env: str = ""
     key: Annotated[Literal["env", "keyring"], Meta(extra={"wanted": _PLACES})] = "env"
     zone: Annotated[Zone, Meta(extra={"wanted": "one of machine, network, internet"})] | None = None
@@ -443,7 +434,6 @@ class HostRow(Value, forbid_unknown_fields=True):
             base_url=self.base_url,
             protocol=self.protocol,
             auth=self.auth or (_AUTH.get(self.protocol, "bearer") if self.keyed else "none"),
-            framing=self.framing or _FRAMING.get(self.protocol, "sse"),
             key_env=self.key_env,
             zone=self.zone or ("process" if self.protocol in FOLDER_PROTOCOLS else zone_of(self.base_url)),
             forced_json=bool(self.forced_json),

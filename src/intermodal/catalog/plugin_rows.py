@@ -120,4 +120,4 @@ def _runtime_row(row: HostRow, plugin: Plugin) -> HostRow:
             raise ConfigError(
                 f"its model {served.id} does not state tasks of a runtime", todo=f"tasks are {', '.join(RUNTIME_TASKS)}"
             )
-    return _with_source(msgspec.structs.replace(row, zone="process", framing="local"), plugin)
+    return _with_source(msgspec.structs.replace(row, zone="process"), plugin)

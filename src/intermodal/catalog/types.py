@@ -30,7 +30,6 @@ BuiltInProtocol = Literal[
 Protocol = str  # one of these, or the name of a plugin's (``catalog/plugin_rows.py``)
 TextCounter = Literal["llama.cpp", "vllm"]  # servers that count the tokens of a text on request
 Auth = Literal["none", "bearer", "x-api-key", "x-goog-api-key"]  # the header that carries the key
-StreamFraming = Literal["sse", "ndjson", "local"]
 
 # Hugging Face task names. Which of them intermodal can drive is the planner's business (``planner/catalog_index.py``).
 Task = Literal[
@@ -391,7 +390,6 @@ class Host(Value):
     base_url: str = ""
     protocol: Protocol = "openai"
     auth: Auth = "none"
-    framing: StreamFraming = "sse"
     key_env: str = ""
     zone: Zone = "internet"
     forced_json: bool = False
