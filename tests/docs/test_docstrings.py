@@ -61,23 +61,15 @@ def test_files_that_the_docstring_of_a_folder_lists_are_in_it() -> None:
 
 
 def test_exceptions_that_docstrings_name_exist() -> None:
-    trees = {path: ast.parse(path.read_text()) for path in SOURCE.rglob("*.py")}
-    known = set(dir(builtins)) | {"MsgspecError"}  # msgspec's own
-    for tree in trees.values():
-        known |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
-        known |= {
-            (name.asname or name.name).split(".")[-1]
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Import | ast.ImportFrom)
-            for name in node.names
-        }
-    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-    stale = [
-        f"{path.relative_to(SOURCE)}: {name}"
-        for path, tree in trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, documented)
-        for name in re.findall(r"\bRaises? (_?[A-Z][a-z]+[A-Z]?\w*)", ast.get_docstring(node) or "")
-        if name not in known
-    ]
+    known, named = set(dir(builtins)) | {"MsgspecError"}, []  # msgspec's own
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                known |= {(name.asname or name.name).split(".")[-1] for name in node.names}
+            elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                if isinstance(node, ast.ClassDef):
+                    known.add(node.name)
+                names = re.findall(r"\bRaises? (_?[A-Z][a-z]+[A-Z]?\w*)", ast.get_docstring(node) or "")
+                named += [(path, name) for name in names]
+    stale = [f"{path.relative_to(SOURCE)}: {name}" for path, name in named if name not in known]
     assert not stale

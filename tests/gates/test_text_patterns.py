@@ -29,8 +29,8 @@ from intermodal.questions import keyword_needs as questions
 
 pytestmark = pytest.mark.gate
 
-LENGTH = 40_000  # characters
-PATIENCE = 1.0  # seconds of the processor for one text: a thousand times what one look takes
+LENGTH = 20_000  # characters
+PATIENCE = 0.25  # seconds of the processor for one text: hundreds of times what one look takes
 # Where other people's texts go through.
 ROOMS = (
     "cost_model",

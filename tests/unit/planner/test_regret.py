@@ -31,7 +31,7 @@ from intermodal.planner.route_search.assignment_pools import prefer_native_for_n
 from intermodal.planner.route_search.objectives import Key, candidate_score, ranking_key
 
 CASES = 100
-SAMPLE = 50_000  # routes of a case, at most, but with --full-gates
+SAMPLE = 20_000  # routes of a case, at most, but with --full-gates
 TIE = 1e-9  # a regret that is none, but for seconds, kept aspects or money after an equal number
 
 
@@ -137,9 +137,9 @@ def test_the_chosen_route_is_the_best_there_is_in_99_of_100_cases(full_gates: bo
     assert missed <= len(found) * 0.01, f"{missed} of {len(found)} plans were not the best"
 
 
-def test_a_context_that_is_nearly_full_makes_no_route_better() -> None:
+def test_a_context_that_is_nearly_full_makes_no_route_better(full_gates: bool) -> None:
     capped = 0
-    for seed in range(40):
+    for seed in range(40 if full_gates else 20):
         described, catalog = seeded(seed)
         inputs = msgspec.structs.replace(inputs_of(described), catalog=catalog)
         case = make_case(inputs.request, inputs.facts, catalog, inputs.machine, inputs.statistics, inputs.as_of)
@@ -155,12 +155,12 @@ def test_a_context_that_is_nearly_full_makes_no_route_better() -> None:
             numbers = price_route(case, endpoint, remote, rates, needs)
             capped += bool(numbers.missing_seconds)
             assert ranking_key(case, endpoint.id, numbers, needs, route.tier) >= best
-    assert capped > 20
+    assert capped > 10
 
 
-def test_classes_that_are_never_opened_hold_none_of_the_best_endpoints() -> None:
+def test_classes_that_are_never_opened_hold_none_of_the_best_endpoints(full_gates: bool) -> None:
     large, compared = catalogs.many(250, seed=3, hosts=12), 0
-    for seed in range(30):
+    for seed in range(30 if full_gates else 15):
         described, _ = seeded(seed)
         inputs = msgspec.structs.replace(inputs_of(described), catalog=large)
         if inputs.request.policy.objective == "best":  # not ordered by its score alone
@@ -175,4 +175,4 @@ def test_classes_that_are_never_opened_hold_none_of_the_best_endpoints() -> None
         assert made.chosen.score == ordered[0].score
         assert set(list(dict.fromkeys(each.endpoint for each in ordered))[:4]) <= named
         compared += 1
-    assert compared > 15
+    assert compared > 7
