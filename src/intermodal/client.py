@@ -52,6 +52,8 @@ class AsyncClient(ClientVerbs, ClientResources):
         config: what the user allows and has; read from the config file when None.
         env: environment for keys and folders; ``os.environ`` when None.
         remember: keep conversations in the local store, for ``continued``.
+        keep_loaded: embedded models stay in memory after a run, for the next one. Otherwise each is ended when its run
+            needs it no more, so that fewer are in memory at once.
     """
 
     # ---- verbs ----------------------------------------------------------------------------------
@@ -178,6 +180,8 @@ class AsyncClient(ClientVerbs, ClientResources):
         request = prepared.inputs.request
         answer: list[str] = []
         log_plan(plan)
+        if not self._keep_loaded:
+            await self._questions.close()
         world = self._world(prepared.inputs, exact=exact, live=live)
         happening = run(plan, request, prepared.opened, world, tried, allowance)
         if self.telemetry is not None:

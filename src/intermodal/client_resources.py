@@ -60,11 +60,17 @@ class ClientResources:
     surface: ClassVar[Surface] = "command line"
 
     def __init__(
-        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
+        self,
+        config: Config | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        remember: bool = False,
+        keep_loaded: bool = True,
     ) -> None:
         self.env: Mapping[str, str] = os.environ if env is None else env
         self.config = request_builder.checked_config(load_config(self.env) if config is None else config)
         self._remember = remember
+        self._keep_loaded = keep_loaded
         self._media: MediaWorker | None = None
         self._questions = QuestionReader()
         self._runtimes: Any = None
@@ -155,7 +161,7 @@ class ClientResources:
             tariff=rate_card_lookup(snapshot_file(self.env)),
             pay_twice=inputs.request.policy.pay_twice, resends=inputs.request.policy.resends,
             timeouts=Timeouts().as_said(self.config.timeouts),
-            live=live, readers=self.ocr_version, sums=self.weights.sums,
+            live=live, keep_loaded=self._keep_loaded, readers=self.ocr_version, sums=self.weights.sums,
             plan_again=None if exact else partial(_replan, inputs, self._upstreams, self.surface),
         )  # fmt: skip
 

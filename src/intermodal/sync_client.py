@@ -35,9 +35,14 @@ class Client:
     """:class:`AsyncClient` for synchronous code: same verbs, same arguments, one background event loop."""
 
     def __init__(
-        self, config: Config | None = None, *, env: Mapping[str, str] | None = None, remember: bool = False
+        self,
+        config: Config | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        remember: bool = False,
+        keep_loaded: bool = True,
     ) -> None:
-        self.asynchronous = AsyncClient(config, env=env, remember=remember)
+        self.asynchronous = AsyncClient(config, env=env, remember=remember, keep_loaded=keep_loaded)
         self._bridge = SyncBridge()
         # Also if the client is never closed: a loop that is still running holds up the end of the interpreter.
         weakref.finalize(self, _close, self.asynchronous, self._bridge)

@@ -133,7 +133,7 @@ def ask(**given: Any) -> int:
     check_output_files(targets, [*asked_files(given), *filter(None, (given["plan_file"], given["prompt_file"]))])
     quiet = given["quiet"] or given["as_json"]
     events: list[Event] = []
-    with Client(remember=True) as client:
+    with Client(remember=True, keep_loaded=False) as client:
         file: PromptFile | None = None
         if given["plan_file"]:
             prepared, plan = _load_approved(client, given)

@@ -252,6 +252,7 @@ class Dependencies:
         resends: most resends to one endpoint; None for as many as the error allows.
         upstreams: circuit breakers, retry budgets and learned limits of earlier calls.
         timeouts: of every attempt; None for the defaults.
+        keep_loaded: embedded models that convert stay in memory after their last step, for another run.
         live: the answer is read while it is generated; otherwise a short one is requested whole.
         readers: version of the text recognition on this machine (``local/embedded/ocr_scripts.py``): more may be
             readable after it changes.
@@ -274,6 +275,7 @@ class Dependencies:
     resends: int | None = None
     upstreams: EndpointHealth = field(default_factory=EndpointHealth)
     timeouts: Timeouts | None = None
+    keep_loaded: bool = True
     live: bool = True
     readers: Callable[[], str] = str
     sums: Callable[[str], str] = lambda name: ""

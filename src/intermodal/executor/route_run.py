@@ -118,6 +118,15 @@ class RouteRun:
         for endpoint in self._candidate.ends:
             await self.state.world.runtimes.unload(endpoint, idle=True)
 
+    async def _end_unneeded(self, step: Step, left: list[Step]) -> None:
+        """Unload the embedded model of a conversion that is done, where no other run follows and no step that is left
+        needs it."""
+        if self.state.world.keep_loaded or not isinstance(step, Call) or self._last is None:
+            return
+        needed = {each.endpoint for each in (*left, self._last) if isinstance(each, Call)}
+        if step.endpoint not in needed and self.state.endpoint(step).host.zone == "process":
+            await self.state.world.runtimes.unload(step.endpoint, idle=True)
+
     # ---- conversions --------------------------------------------------------------------------
 
     async def _take_from_cache(self) -> None:
@@ -176,6 +185,7 @@ class RouteRun:
                     await self._convert_one(step)
             finally:
                 done[step.id].set()
+            await self._end_unneeded(step, [each for each in steps if not done[each.id].is_set()])
 
         await run_all([partial(one, step) for step in steps])
 

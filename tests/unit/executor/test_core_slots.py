@@ -162,6 +162,21 @@ async def test_what_has_converted_ends_before_the_answer_where_the_plan_has_no_m
     assert sum(call.startswith("unload") for call in bench.runtimes.calls) == 1
 
 
+async def test_a_model_that_converts_ends_after_its_last_step_where_no_other_run_follows(
+    bench: Bench, host: FakeHost
+) -> None:
+    (model,) = using(bench, host)
+    request, opened = asked("?", "call.wav", "invoice.png", "other.wav")
+    chosen = route(hear(1), look(2), hear(3), say(model, "step:hear1r", "step:look2", "step:hear3r"))
+    bench.options["keep_loaded"] = False
+    await bench.run(plan(chosen), request, opened)
+    calls = bench.runtimes.calls
+    ended = [call for call in calls if call.startswith("unload")]
+    assert sorted(ended) == sorted([f"unload {EAR.id} if idle", f"unload {EYE.id} if idle"]), "each once"
+    heard = [place for place, call in enumerate(calls) if call.startswith("transcribe")]
+    assert len(heard) == 2 and calls.index(f"unload {EAR.id} if idle") > max(heard), "not between its two"
+
+
 # ---- places --------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from intermodal.files.file_bytes import FileBytes
-from intermodal.local.embedded import voice_activity
+from intermodal.local.embedded import voice_activity, whisper
 
 RATE = voice_activity.RATE
 
@@ -30,6 +31,30 @@ def test_a_long_recording_is_cut_where_it_is_quiet(monkeypatch: pytest.MonkeyPat
     assert (pieces[0][0], pieces[-1][1]) == (0, len(samples))
     assert all(end - start <= voice_activity.LONGEST for start, end in pieces)
     assert [8 < end / RATE < 9 or 17 < end / RATE < 18 for _, end in pieces[:2]] == [True, True]
+
+
+def test_a_spectrum_and_voices_computed_in_pieces_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the memory for them does not grow with the recording."""
+    feature_extractor = pytest.importorskip("faster_whisper.feature_extractor")
+    vad = pytest.importorskip("faster_whisper.vad")
+    noise = np.random.default_rng(1).normal(0, 0.1, 95 * RATE + 77).astype(np.float32)
+    noise[20 * RATE : 40 * RATE] *= np.sin(np.arange(20 * RATE) * 0.002)
+    plain, model = (
+        feature_extractor.FeatureExtractor(),
+        SimpleNamespace(feature_extractor=feature_extractor.FeatureExtractor()),
+    )
+    whisper.bound_features(model)
+    for length in (len(noise), 61 * RATE, 500, 0):
+        whole, pieces = plain(noise[:length]), model.feature_extractor(noise[:length])
+        assert whole.shape == pieces.shape and np.abs(whole - pieces).max(initial=0.0) < 1e-5
+    model.feature_extractor(noise, chunk_length=10)
+    assert model.feature_extractor.nb_max_frames == 1_000, "as the library has it"
+    windows = noise[: len(noise) // 512 * 512]
+    detector = vad.get_vad_model()
+    monkeypatch.setattr(detector, "session", getattr(detector.session, "_session", detector.session))
+    whole = detector(windows.copy())
+    voice_activity.bound_voice_detector()
+    assert (detector(windows.copy()) == whole).all() and len(whole) > 2 * voice_activity.WINDOWS
 
 
 def test_a_short_recording_is_one_piece() -> None:
