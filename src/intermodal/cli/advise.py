@@ -42,8 +42,14 @@ Examples
 @click.option("--text", "texts", multiple=True, metavar="WORDS", help="Size of a text, as 500words or 3000chars.")
 @click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="Size of a picture; repeatable.")
 @click.option("--audio", "sounds", multiple=True, metavar="TIME", help="Length of a recording, as 60s or 1m30s.")
-@click.option("--video", "films", multiple=True, metavar="TIME[@FPS][:WxH]", help="Of a video, as 60s@1:1280x720.")
-@click.option("--pdf", "pdfs", multiple=True, metavar="PAGESp", help="Pages of a PDF, as 10p.")
+@click.option(
+    "--video",
+    "films",
+    multiple=True,
+    metavar="TIME[@FPS][:WxH]",
+    help="Length of a video, with frames per second and size: 60s@1:1280x720.",
+)
+@click.option("--pdf", "pdfs", multiple=True, metavar="PAGESp", help="Number of pages of a PDF, as 10p.")
 @click.option("--out-tokens", type=click.IntRange(1), default=None, metavar="N", help="Length of an answer.")
 @click.option("--shows", type=click.Choice(["text", "scene"]), default=None, help="What pictures show.")
 @click.option("--scanned", is_flag=True, help="Pages have no text layer.")
@@ -60,12 +66,18 @@ Examples
 @click.option("--max-cost", type=money, default=None, metavar="USD", help="Money limit for one request.")
 @click.option("--latency", type=seconds, default=None, metavar="SECONDS", help="Time limit for one request.")
 @click.option("--private", multiple=True, metavar="KINDS", help="Kinds that may not leave the machine.")
-@click.option("--release", type=listed, multiple=True, metavar="LIST", help="What made of them may leave: audio:text")
+@click.option(
+    "--release",
+    type=listed,
+    multiple=True,
+    metavar="LIST",
+    help="What may leave although it is derived from them: audio:text",
+)
 @click.option("--keep", type=listed, multiple=True, metavar="ASPECTS", help=f"What must be kept: {', '.join(ASPECTS)}.")
 @click.option("--language", default="", metavar="CODE", help="Language of the speech.")
 @click.option("--translate", default="", metavar="CODE", help="Language that speech is turned into (en, de, …).")
 @click.option("--labels", type=listed, multiple=True, metavar="LIST", help="Labels to tell apart, with --out scores.")
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Look at this host only; repeatable.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consider this host only; repeatable.")
 @with_conditions("commercial, or licence of the config")
 @click.option(
     "--waiting/--nobody-waits",
@@ -74,27 +86,29 @@ Examples
     help="Whether a person waits for each answer, so that seconds count beside money.  [default: money alone ranks "
     "with --requests, and the choice for waiting is shown beside it]",
 )
-@click.option("--local", is_flag=True, help="Nothing leaves this machine: look at no host.")
+@click.option("--local", is_flag=True, help="Nothing leaves this machine: no hosts are considered.")
 @click.option(
     "--hardware",
     default="",
     metavar="WORDS",
-    help='What models may run on: 24GB of memory, 2x24GB for two cards, "RTX 4090", 2xH100, 8cores.  '
+    help='Hardware that models may run on: 24GB of memory, 2x24GB for two cards, "RTX 4090", 2xH100, 8cores.  '
     "[default: this machine]",
 )
 @click.option("--users", type=click.IntRange(1, 1024), default=None, metavar="N",
-              help="Requests that a server of one's own answers at once.  [default: 1]")  # fmt: skip
-@click.option("--hardware-price", type=money, default=None, metavar="USD", help="What one such machine costs.")
+              help="Requests that your own server answers at the same time.  [default: 1]")  # fmt: skip
+@click.option("--hardware-price", type=money, default=None, metavar="USD", help="Price of one such machine.")
 @click.option(
     "--life",
     "life_months",
     type=click.FloatRange(min=1),
     default=None,
     metavar="MONTHS",
-    help="Months that it lasts.  [default: 36]",
+    help="Months that the machine is used.  [default: 36]",
 )
-@click.option("--power", type=click.FloatRange(min=0), default=None, metavar="WATTS", help="What it draws.")
-@click.option("--kwh", type=money, default=None, metavar="USD", help="What a kilowatt-hour costs.")
+@click.option(
+    "--power", type=click.FloatRange(min=0), default=None, metavar="WATTS", help="Power that the machine draws."
+)
+@click.option("--kwh", type=money, default=None, metavar="USD", help="Price of a kilowatt-hour.")
 @svg_option("Draw the decision and cost against volume")
 @html_option("A page with the picture and every number")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

@@ -40,17 +40,19 @@ class LoadLevels(click.ParamType[tuple[int, ...]]):
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, required=True, metavar="NAME…")
 @click.option("--concurrency", type=LoadLevels(), default="1,4,16", metavar="LIST",
-              help="Requests at the same time, one level each.  [default: 1,4,16]")  # fmt: skip
+              help="Numbers of simultaneous requests, each measured on its own.  [default: 1,4,16]")  # fmt: skip
 @click.option("--prompt", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
-              help="Ask this text instead of for a long story.")  # fmt: skip
-@click.option("--media", multiple=True, metavar="FILE", help="A file or URL that goes along; repeatable.")
+              help="Send this text instead of the built-in prompt.")  # fmt: skip
+@click.option("--media", multiple=True, metavar="FILE", help="A file or URL to send with the prompt; repeatable.")
 @click.option("--requests", type=click.IntRange(1, 10_000), metavar="N",
               help="Requests a level (default: 8, or twice as many as are made at once).")  # fmt: skip
 @click.option("--tokens", type=click.IntRange(1, 8192), default=64, show_default=True, metavar="N",
-              help="Most tokens of an answer.")  # fmt: skip
+              help="Maximum tokens of an answer.")  # fmt: skip
 @click.option("--max-cost", type=money, default="0.10", show_default=True, metavar="USD",
               help="Limit on the total cost; nothing is sent beyond it.")  # fmt: skip
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this once; repeatable.")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME", help="Consent to this host for this one run; repeatable."
+)
 @svg_option("Draw the results")
 @click.option("-q", "--quiet", is_flag=True, help="Only the table: no progress.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")

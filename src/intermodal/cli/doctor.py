@@ -50,7 +50,7 @@ class DoctorFinding(Value):
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def doctor(as_json: bool) -> None:
-    """Check what is installed, reachable and too large, with fixes.
+    """Check what is installed, reachable and fits in memory, with fixes.
 
     Looks for servers on this machine (Ollama, LM Studio, llama.cpp, vLLM, …), lists their models, and checks that hosts
     on the network answer, 1 second each. No model is loaded, and hosted services are not contacted.

@@ -20,7 +20,7 @@ Examples
 
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[MODEL]…")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def down(names: tuple[str, ...], quiet: bool, as_json: bool) -> None:
     """End the servers called MODEL, or all of them, and forget them. No process is left behind; logs stay."""

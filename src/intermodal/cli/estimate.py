@@ -28,19 +28,23 @@ Examples
 @click.command(epilog=EPILOG)
 @click.argument("files", nargs=-1, type=click.Path())
 @click.option("--model", "name", required=True, metavar="NAME", help="vendor/model, host:vendor/model or a short name.")
-@click.option("--date", "day", default="", metavar="YYYY-MM-DD", help="By the rules and prices of this day; today.")
+@click.option("--date", "day", default="", metavar="YYYY-MM-DD", help="Use the rules and prices of this day.")
 @click.option("--text", "texts", multiple=True, metavar="FILE", help="A text file, - for standard input; repeatable.")
-@click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="An imagined picture; repeatable.")
-@click.option("--audio", "sounds", multiple=True, metavar="TIME", help="Imagined sound, as 10s or 1m30s.")
+@click.option("--image", "images", multiple=True, metavar="WxH[:DETAIL]", help="A hypothetical picture; repeatable.")
+@click.option("--audio", "sounds", multiple=True, metavar="TIME", help="A hypothetical recording, as 10s or 1m30s.")
 @click.option(
-    "--video", "films", multiple=True, metavar="TIME[@FPS][:WxH]", help="An imagined video, as 10s@1:640x360."
+    "--video", "films", multiple=True, metavar="TIME[@FPS][:WxH]", help="A hypothetical video, as 10s@1:640x360."
 )
-@click.option("--pdf", "pdfs", multiple=True, metavar="PAGESp", help="An imagined PDF, as 10p.")
+@click.option("--pdf", "pdfs", multiple=True, metavar="PAGESp", help="A hypothetical PDF, as 10p.")
 @click.option("--out-tokens", type=click.IntRange(0), default=None, metavar="N", help="Tokens of the answer.")
-@click.option("--out-image", "drawings", multiple=True, metavar="WxH[:QUALITY]", help="A picture that it draws.")
-@click.option("--out-audio", "speeches", multiple=True, metavar="TIME", help="Speech that it makes.")
-@click.option("--cached", type=click.IntRange(0), default=0, metavar="N", help="Tokens read from its cache.")
-@click.option("--batch", is_flag=True, help="At the price of a batch.")
+@click.option(
+    "--out-image", "drawings", multiple=True, metavar="WxH[:QUALITY]", help="A picture that the model generates."
+)
+@click.option("--out-audio", "speeches", multiple=True, metavar="TIME", help="Speech that the model generates.")
+@click.option(
+    "--cached", type=click.IntRange(0), default=0, metavar="N", help="Input tokens read from the prompt cache."
+)
+@click.option("--batch", is_flag=True, help="Use batch prices.")
 @click.option("--chat", is_flag=True, help="Add the chat template's own tokens, a range.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def estimate(**given: Any) -> None:

@@ -49,7 +49,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
             type=listed,
             multiple=True,
             metavar="NAMES",
-            help="Only routes that call one of these models or endpoints, to answer or to convert.",
+            help="Only routes that call one of these models or endpoints, to answer or convert.",
         ),
         click.option(
             "--most-routes",
@@ -57,9 +57,9 @@ def run_options(most_routes: int) -> Callable[[F], F]:
             default=most_routes,
             show_default=True,
             metavar="K",
-            help="Routes over all items; those that most items can take come first.",
+            help="Maximum number of routes; those that most items can take come first.",
         ),
-        click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N", help="The first N items only."),
+        click.option("--limit", type=click.IntRange(min=1), default=None, metavar="N", help="Run N items only."),
         click.option(
             "--repeat",
             type=click.IntRange(1, 100),
@@ -88,7 +88,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
             help="Consent to this host for this evaluation; repeatable.",
         ),
         click.option(
-            "--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Most tokens to answer with."
+            "--max-tokens", type=click.IntRange(min=1), default=None, metavar="N", help="Maximum tokens of the answer."
         ),
         click.option(
             "--temperature", type=click.FloatRange(min=0), default=None, metavar="T", help="Sampling temperature."
@@ -103,7 +103,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
             metavar="FILE",
             help="Where finished runs are kept.  [default: a file of this data's in the data folder]",
         ),
-        click.option("--fresh", is_flag=True, help="Start again: drop the runs that are kept."),
+        click.option("--fresh", is_flag=True, help="Start over: discard finished runs."),
         click.option("--no-remember", is_flag=True, help="Do not let plans use the results."),
     ]  # fmt: skip
 
@@ -113,7 +113,7 @@ def run_options(most_routes: int) -> Callable[[F], F]:
 @click.command(epilog=EPILOG)
 @click.argument("data", required=False, type=click.Path())
 @run_options(8)
-@click.option("--forget", is_flag=True, help="Forget earlier results (with DATA: of that data only), and run nothing.")
+@click.option("--forget", is_flag=True, help="Forget earlier results (with DATA: those of that data only) and exit.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the report: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def eval(**given: Any) -> int | None:

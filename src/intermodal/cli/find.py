@@ -40,7 +40,7 @@ SIDE = 200  # pixels of a thumbnail
 )
 @click.option("-m", "--model", default="", metavar="NAME", help="The contrastive model.  [default: the strongest here]")
 @html_option("Write a self-contained page with thumbnails")
-@click.option("--forget", is_flag=True, help="Remove the index of pictures, and look for nothing.")
+@click.option("--forget", is_flag=True, help="Remove the index of pictures and exit.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def find(**given: Any) -> None:

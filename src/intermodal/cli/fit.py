@@ -58,26 +58,26 @@ def card_begun(context: click.Context, parameter: click.Parameter, begun: str) -
 @click.command(epilog=EPILOG)
 @click.argument("model", required=False, default="", shell_complete=_begun)
 @click.option("--all", "everything", is_flag=True,
-              help="Rank models on disk, models to pull and open models: strongest first.")  # fmt: skip
+              help="Rank models on disk, pullable models and open models, strongest first.")  # fmt: skip
 @click.option("--for", "work", type=click.Choice(["chat", "sight"]), default="chat", show_default=True,
               help="With --all: the kind of work.")  # fmt: skip
-@click.option("--ctx", default="", metavar="TOKENS", help="Tokens of each text: 8k, or 8k,32k,128k for a table; the "
-              "verdict is of the largest.  [default: what it was trained for, 8k at most]")  # fmt: skip
+@click.option("--ctx", default="", metavar="TOKENS", help="Context of each request: 8k, or 8k,32k,128k for a table; "
+              "the verdict is about the largest.  [default: what it was trained for, 8k at most]")  # fmt: skip
 @click.option("--quant", "quantizations", type=listed, multiple=True, metavar="NAMES",
-              help="Quantizations of the table.  [default: Q8_0 to Q2_K]")  # fmt: skip
+              help="Quantizations that the table shows.  [default: Q8_0 to Q2_K]")  # fmt: skip
 @click.option("--kv", default="f16", show_default=True, metavar="TYPE",
-              help="Of keys and values: f16, q8_0, q4_0, …, or one of each: f16,q8_0.")  # fmt: skip
+              help="Type of the key-value cache: f16, q8_0, q4_0, …, or one for each: f16,q8_0.")  # fmt: skip
 @click.option("--slots", "--users", type=click.IntRange(1, 1024), default=1, show_default=True,
-              help="Texts at once; each has the whole context.")  # fmt: skip
+              help="Requests at the same time; each has the whole context.")  # fmt: skip
 @click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector for images or audio.")
-@click.option("--draft", metavar="FILE", default="", help="Small model beside it, for speculative decoding.")
+@click.option("--draft", metavar="FILE", default="", help="Draft model for speculative decoding.")
 @click.option("--engine", type=click.Choice(["llama.cpp", "vllm"]), default=None,
-              help="What serves it.  [default: llama.cpp of GGUF files, vllm of safetensors]")  # fmt: skip
+              help="The server that runs it.  [default: llama.cpp of GGUF files, vllm of safetensors]")  # fmt: skip
 @click.option("--gpu", "gpus", multiple=True, metavar="NAME", shell_complete=card_begun,
               help='"RTX 4090", 2xH100, 24GB, none; repeatable.  [default: this machine]')  # fmt: skip
 @click.option("--ram", default="", metavar="SIZE", help='Memory of that machine: 64GB, "64GB DDR5-5600", "… 8ch".')
 @click.option("--prompt", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, metavar="TOKENS",
-              help="Length of the text before the first word.")  # fmt: skip
+              help="Length of the prompt.")  # fmt: skip
 @click.option("--check", "checked", is_flag=False, flag_value=LOOK, default=None, metavar="[SERVER]",
               help="Compare with what a running server took: http://…, a name of intermodal up, or none to look for "
               "one; or with the load log of a llama-server.")  # fmt: skip

@@ -55,7 +55,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 @_JSON
 @click.pass_context
 def hosts(context: click.Context, as_json: bool) -> None:
-    """Add, allow and list the hosts that may be used."""
+    """Add, allow and list hosts."""
     if context.invoked_subcommand is None:
         _list(as_json)
 

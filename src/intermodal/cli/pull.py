@@ -66,7 +66,7 @@ def _begun(context: click.Context, parameter: click.Parameter, begun: str) -> li
     help="Checksum, from a place you trust, of a file that intermodal does not pin; repeatable.",
 )
 @click.option("--accept-unpinned", is_flag=True, help="Accept files without pinned checksums.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def pull(**given: Any) -> None:
     """Fetch the weights called NAMES: resumable, pinned by SHA-256, into one cache folder outside any project.

@@ -34,7 +34,7 @@ SHOWN = 100  # characters of a passage
     metavar="N",
     help="How many passages to show.",
 )
-@click.option("-m", "--model", default="", metavar="NAME", help="The model that ranks.  [default: the strongest here]")
+@click.option("-m", "--model", default="", metavar="NAME", help="The reranker.  [default: the strongest here]")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def rerank(**given: Any) -> None:

@@ -64,26 +64,29 @@ def _address(context: click.Context, option: click.Parameter, said: str | None) 
 )
 @click.option(
     "--workers", type=click.IntRange(1, MOST_WORKERS), default=None, metavar="N",
-    help="Processes that answer, at most one for each core.  [default: 1]",
+    help="Worker processes, at most one per core.  [default: 1]",
 )  # fmt: skip
 @click.option(
     "--prompts", type=click.Path(file_okay=False), default=None, metavar="FOLDER",
     help="Prompt files that are served as models, prompt:NAME.",
 )  # fmt: skip
 @click.option(
-    "--log-format", type=click.Choice(["text", "json"]), default=None, help="Lines for people, or for programs."
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default=None,
+    help="Log lines for people (text) or for programs (json).",
 )
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default=None,
-    help="The least that is logged; warning leaves out what went well.  [default: info]",
+    help="Minimum level that is logged.  [default: info]",
 )
 @click.option("--check", is_flag=True, help="Report what would be served and every problem, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="With --check: one JSON document on stdout.")
 @click.option("--as-worker", default="", hidden=True, help="Where its parent is; workers are started with it.")
 def serve(check: bool, as_json: bool, as_worker: str, **given: Any) -> None:
-    """One endpoint that speaks the APIs of OpenAI, Anthropic and Ollama, and plans every request.
+    """Serve one endpoint that speaks the APIs of OpenAI, Anthropic and Ollama and plans every request.
 
     Models that lack a kind of input get it converted; every answer reports its route, its cost, its losses and what
     left the machine. Settings are in [serve] and [policies.NAME] of intermodal.toml.

@@ -43,16 +43,16 @@ class Duration(click.ParamType[float]):
 @click.argument("model", required=False)
 @click.option("--mmproj", "projector", metavar="FILE", default="", help="Projector for images or audio.")
 @click.option("--context", type=click.IntRange(min=256), metavar="TOKENS",
-              help="Tokens a request may have (default: what the model was trained for, at most 8192).")  # fmt: skip
+              help="Context of each request (default: what the model was trained for, at most 8192).")  # fmt: skip
 @click.option("--slots", type=click.IntRange(1, 64), default=1, show_default=True,
               help="Requests at the same time; each slot has the whole context and takes its memory.")  # fmt: skip
 @click.option("--idle", type=Duration(), default="15m", show_default=True, metavar="TIME",
-              help="Unload after so long without a request: 90s, 15m, 2h, never.")  # fmt: skip
-@click.option("--name", default="", help="The host is then up.NAME (default: from the model).")
+              help="Unload after this long without a request: 90s, 15m, 2h, never.")  # fmt: skip
+@click.option("--name", default="", help="Name of the host, up.NAME (default: from the model).")
 @click.option("--program", default="", metavar="NAME",
-              help="llama-server, xllamacpp, vllm, or a path (default: the first that is here).")  # fmt: skip
-@click.option("--later", is_flag=True, help="Start nothing now; a plan that needs it starts it.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+              help="llama-server, xllamacpp, vllm, or a path (default: the first that is installed).")  # fmt: skip
+@click.option("--later", is_flag=True, help="Do not start it now; the first plan that needs it does.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def up(**given: Any) -> None:
     """Start a server for MODEL: a GGUF file, a folder of safetensors, or a name of pull --list.

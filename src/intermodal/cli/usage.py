@@ -22,7 +22,7 @@ Examples
 
 @click.command(epilog=EPILOG)
 @click.option(
-    "--last", type=click.IntRange(min=1), default=None, metavar="N", help="The newest N attempts, one by one."
+    "--last", type=click.IntRange(min=1), default=None, metavar="N", help="Show the latest N attempts, one by one."
 )
 @click.option(
     "--prune",
