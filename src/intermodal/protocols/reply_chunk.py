@@ -19,7 +19,12 @@ from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import add_run_metadata, join_object, split_object
 from intermodal.protocols.framing.surrogates import without_lone_surrogates
 
-_quoted = lru_cache(maxsize=1024)(dumps)
+_NONE = msgspec.Raw(b"[]")
+
+
+@lru_cache(maxsize=1024)
+def _quoted(model: str) -> msgspec.Raw:
+    return msgspec.Raw(dumps(model))
 
 
 class ReplyChunk(msgspec.Struct, frozen=True):
@@ -78,7 +83,7 @@ def rewrite_reply(
     else.
     """
     try:
-        fields: dict[str, Any] = dict(split_object(data))
+        fields = split_object(data)
     except msgspec.DecodeError:
         mark = uuid4().hex.encode()
         without = without_lone_surrogates(
@@ -92,7 +97,7 @@ def rewrite_reply(
     if counted is None:
         fields.pop("usage", None)
     else:
-        fields["usage"] = add_run_metadata(counted, about)
+        fields["usage"] = msgspec.Raw(add_run_metadata(counted, about))
     if chunk:
-        fields["choices"] = b"[]"
+        fields["choices"] = _NONE
     return join_object(fields)

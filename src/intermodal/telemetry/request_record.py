@@ -190,9 +190,11 @@ class RequestRecord(Struct, eq=False):
 
     def spent(self, cost: float | None) -> None:
         """Add the cost of a run, or a call: USD, None if unknown."""
-        known = not self._runs or self.cost is not None
+        if not self._runs:
+            self.cost = cost
+        elif self.cost is not None:
+            self.cost = None if cost is None else self.cost + cost
         self._runs += 1
-        self.cost = None if cost is None or not known else (self.cost or 0.0) + cost
 
     @property
     def spent_so_far(self) -> float | None:

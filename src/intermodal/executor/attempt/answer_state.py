@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import string
+from functools import lru_cache
 from itertools import islice
 from typing import Literal
 
@@ -80,6 +81,7 @@ def _most(limit: int | None) -> float:
     return math.inf if limit is None else limit + max(16, limit // 8)
 
 
+@lru_cache(maxsize=256)
 def free_room(limit: int | None) -> float:
     """Return the characters that an answer with this limit may have, whatever they are."""
     return 2 * _most(limit) - 2

@@ -158,8 +158,8 @@ class EndpointHealth:
             if breaker is not None and breaker.failures >= FAILURES_TO_OPEN:
                 breaker.probe = call
                 breaker.until = now + PROBE_INTERVAL
-        budget = self._budget(host, now)
-        if not again:
+        budget = self._budgets.get(host) or self._budget(host, now)  # its floor is counted up when a resend is taken
+        if not again and budget.saved < MOST_SAVED_PER_CALL:
             budget.saved = min(MOST_SAVED_PER_CALL, budget.saved + RESENDS_PER_CALL)
         return call
 

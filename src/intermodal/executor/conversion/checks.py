@@ -355,7 +355,9 @@ def repeats(text: str) -> bool:
     lines = text.splitlines()
     if len(lines) >= _LINES and _stands_still(lines):
         return True
-    if len(words) < _PHRASE_WORDS.start * _PHRASES or max(Counter(words).values()) < _PHRASES:
+    if len(words) - len(set(words)) < _PHRASE_WORDS.start * (_PHRASES - 1):  # too few occur again
+        return False
+    if max(Counter(words).values()) < _PHRASES:
         return False
     return any(_repeats_every(words, size) for size in _PHRASE_WORDS if size * _PHRASES <= len(words))
 

@@ -350,11 +350,11 @@ class DirectAttempt:
         exchange = self._exchange
         usage = exchange.usage
         made, thought = (usage.output_tokens, usage.reasoning_tokens) if usage is not None else (None, None)
+        stopped = exchange.stopped and stop_note(
+            self._compiled.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran
+        )
         return answer_notes(
-            exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought,
-            stopped=stop_note(
-                self._compiled.endpoint.id, self._limit, looped=exchange.looped, overran=exchange.overran
-            ),
+            exchange.finish, text, made or self._limit, called=bool(exchange.calls), thought=thought, stopped=stopped,
             repeats=self._compiled.schema is None and repeats(text),
         )  # fmt: skip
 
@@ -453,7 +453,8 @@ class DirectAttempt:
         return self._account.end(
             time.monotonic(), usage, out=usage.output_tokens if ours is None else ours, code=code,
             cut=exchange.finish == "length",
-            counted=usage_is_complete(usage, looped=exchange.looped, overran=exchange.overran),
+            counted=not exchange.stopped
+            or usage_is_complete(usage, looped=exchange.looped, overran=exchange.overran),
         )  # fmt: skip
 
     def _worked(self) -> None:
@@ -584,16 +585,22 @@ class DirectAttempt:
         chat, compiled = self._chat, self._compiled
         if compiled.tools or compiled.held or not chat.plain:
             return Work()
-        pictures = chat.pictures
-        chars = size = max(0, len(chat.texts) - 1)  # a line's end between two
-        for text in chat.texts:
-            chars, size = chars + text.chars, size + text.size
-        words = compiled.words(chat)
-        made_of = [text.scripts for text in chat.texts]
-        if words:  # which are in the last text, separated by two line breaks
-            chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
-            made_of[-1:] = [count_scripts(f"{compiled.last_words(chat)}\n\n{words}")]
-        rough = text_tokens(chars, size, together(made_of), compiled.vocabulary)
+        pictures, texts, words = chat.pictures, chat.texts, compiled.words(chat)
+        if len(texts) == 1 and not words:
+            (text,) = texts
+            chars, size, scripts = text.chars, text.size, text.scripts
+        else:
+            chars = size = max(0, len(texts) - 1)  # a line's end between two
+            for text in texts:
+                chars, size = chars + text.chars, size + text.size
+            made_of = [text.scripts for text in texts]
+            if words:  # which are in the last text, separated by two line breaks
+                chars, size = chars + len(words) + 2, size + len(words.encode("utf-8", "replace")) + 2
+                made_of[-1:] = [count_scripts(f"{compiled.last_words(chat)}\n\n{words}")]
+            scripts = together(made_of)
+        rough = text_tokens(chars, size, scripts, compiled.vocabulary)
+        if not pictures:
+            return Work(text_tokens=rough.mid, messages=chat.messages)
         return Work(
             megapixels=round(sum(each.width * each.height for each in pictures) / 1e6, 4), pictures=len(pictures),
             text_tokens=rough.mid, messages=chat.messages,

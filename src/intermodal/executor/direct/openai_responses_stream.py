@@ -201,7 +201,7 @@ class OpenAIResponsesStream(TranscodedStream):
             return None
         raw = bytes(found.response)
         if count < len(self._done):
-            raw = join_object({**split_object(raw), "output": self._output()})
+            raw = join_object(split_object(raw), {"output": self._output()})
         self.usage, counted = reply.counted()
         self._ends(reply.ending(called=bool(self.calls)))
         self._answer = (found.type, raw, counted)
@@ -226,7 +226,7 @@ class OpenAIResponsesStream(TranscodedStream):
         usage = dumps(write_usage(self._stopped()))
         self._closing = b"".join(self._closed())
         ended = {"status": b'"incomplete"', "incomplete_details": b'{"reason":"max_output_tokens"}'}
-        raw = join_object({**self._started, **ended, "output": self._output()})
+        raw = join_object(self._started, {**ended, "output": self._output()})
         self._number += 1
         self._answer = ("response.incomplete", raw, usage)
         return "stopped"
@@ -274,7 +274,7 @@ class OpenAIResponsesStream(TranscodedStream):
             return super()._unexplained(through)
         self._ends("tool_call" if self.calls else "stop")
         self._number += 1
-        raw = join_object({**self._started, "status": b'"completed"', "output": self._output()})
+        raw = join_object(self._started, {"status": b'"completed"', "output": self._output()})
         self._answer = ("response.completed", raw, b"")
         return "done"
 
@@ -338,8 +338,8 @@ class OpenAIResponsesStream(TranscodedStream):
             return super().broken(error)
         answer = error_response(error)
         failed = {
-            **self._started, "status": b'"failed"', "output": self._output(),
+            "status": b'"failed"', "output": self._output(),
             "error": dumps({"code": answer.code or answer.openai, "message": answer.message, **answer.told}),
         }  # fmt: skip
-        response = begun(join_object(failed), self._model, self._asked)
+        response = begun(join_object(self._started, failed), self._model, self._asked)
         return self._written("response.failed", self._number + 1, response)

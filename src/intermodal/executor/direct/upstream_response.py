@@ -485,7 +485,7 @@ class StreamedResponse(UpstreamResponse):
         ours = {"object": "chat.completion.chunk", "model": self._model, "choices": [choice]}
         before = split_object(self._sample or b"{}")  # has the id of the answer, and when it was made
         before.pop("usage", None)
-        return b"data: " + join_object({**before, **{name: dumps(value) for name, value in ours.items()}})
+        return b"data: " + join_object(before, {name: dumps(value) for name, value in ours.items()})
 
     def _unexplained(self, through: list[bytes]) -> End:
         """Return the end of a stream that did not state why it ended."""

@@ -102,10 +102,11 @@ class Authenticator:
     def still(self, key: VirtualKey) -> bool:
         """Return True if a key that was found before would be found again, without any lookup."""
         now = self._asked = self._clock()
-        return (
-            0 <= now - self._looked < KEY_REFRESH_SECONDS and self._unread is None and self._by_id.get(key.id) is key
-            and key.revoked is None and (key.expires is None or now < key.expires)
-        )  # fmt: skip
+        if not 0 <= now - self._looked < KEY_REFRESH_SECONDS or self._unread is not None:
+            return False
+        if key is ANONYMOUS:
+            return self._open and not self._known
+        return self._by_id.get(key.id) is key and key.revoked is None and (key.expires is None or now < key.expires)
 
     @property
     def expecting(self) -> bool:

@@ -136,8 +136,8 @@ def counts_in(counts: AnthropicUsage, found: AnthropicEvent) -> tuple[WireUsage 
 def with_usage(payload: bytes, usage: WireUsage | None) -> bytes:
     """The event that begins a message, with these counts in place of its own."""
     fields = split_object(payload)
-    message: dict[str, Any] = {**split_object(fields["message"]), "usage": dumps(write_usage(usage or WireUsage()))}
-    return join_object({**fields, "message": join_object(message)})
+    counted = {"usage": dumps(write_usage(usage or WireUsage()))}
+    return join_object(fields, {"message": join_object(split_object(fields["message"]), counted)})
 
 
 def finish_of(reason: str | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -13,12 +13,12 @@ from intermodal.protocols.framing.json_body import dumps
 split_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-def join_object(fields: Mapping[str, Any]) -> bytes:
-    """An object of its fields."""
-    pieces: list[Any] = []
-    for name, raw in fields.items():
-        pieces += (_named(name), raw)
-    return b"{" + b"".join(pieces)[1:] + b"}"
+_encode = msgspec.json.Encoder().encode
+
+
+def join_object(fields: Mapping[str, msgspec.Raw], ours: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
+    """Return an object of raw fields; those of ``ours`` stand in place of the same of ``fields``, or behind them."""
+    return _encode({**fields, **{name: msgspec.Raw(raw) for name, raw in ours.items()}})
 
 
 _listed = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -41,19 +41,14 @@ def append_words(messages: bytes, words: str) -> bytes | None:
         if _kind(block.get("type", b'""')) not in _WORDS:
             return None
         said = dumps(f"{_kind(block['text'])}\n\n{words}")
-        more = b"[" + b",".join([*content[:-1], join_object({**block, "text": said})]) + b"]"
-    return b"[" + b",".join([*listed[:-1], join_object({**last, "content": more})]) + b"]"
+        more = b"[" + b",".join([*content[:-1], join_object(block, {"text": said})]) + b"]"
+    return b"[" + b",".join([*listed[:-1], join_object(last, {"content": more})]) + b"]"
 
 
 def last_words(messages: bytes) -> str:
     """The words at the end of the last message."""
     content: Any = _content(split_object(_listed(messages)[-1]).get("content", b'""'))
     return content if isinstance(content, str) else _kind(split_object(content[-1])["text"])
-
-
-@lru_cache(maxsize=256)
-def _named(name: str) -> bytes:
-    return b"," + dumps(name) + b":"
 
 
 def add_run_metadata(counted: bytes, about: bytes) -> bytes:

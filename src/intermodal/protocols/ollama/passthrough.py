@@ -75,8 +75,10 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
 
 def finished(data: bytes | memoryview, model: str, counted: bytes, about: bytes) -> bytes:
     """Return a reply with the client's name of the model, and the run metadata beside its counts."""
-    usual = {"prompt_eval_count": b"0", "eval_count": b"0"}
-    fields: dict[str, Any] = {**usual, **split_object(data), "model": dumps(model), "intermodal": about}
+    fields, ours = {**_UNCOUNTED, **split_object(data)}, {"model": dumps(model), "intermodal": about}
     if "total_duration" not in fields:
-        fields |= {name: dumps(value) for name, value in duration_fields(loads(about)).items()}
-    return join_object(fields)
+        ours |= {name: dumps(value) for name, value in duration_fields(loads(about)).items()}
+    return join_object(fields, ours)
+
+
+_UNCOUNTED = {"prompt_eval_count": msgspec.Raw(b"0"), "eval_count": msgspec.Raw(b"0")}

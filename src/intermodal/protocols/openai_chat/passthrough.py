@@ -141,7 +141,7 @@ def of_choice(data: bytes, index: Any) -> bytes:
     """A chunk without the choices of any other index."""
     fields = split_object(data)
     choices = [raw for raw in _raws.decode(fields["choices"]) if (_choice.decode(raw).index or 0) == index]
-    return join_object({**fields, "choices": b"[" + b",".join(map(bytes, choices)) + b"]"})
+    return join_object(fields, {"choices": b"[" + b",".join(map(bytes, choices)) + b"]"})
 
 
 def usage_in(counted: bytes, tier: str) -> tuple[WireUsage, bool]:

@@ -28,11 +28,11 @@ _COUNTS = tuple(
 )  # fmt: skip
 _NEEDED = ("input_tokens", "output_tokens", "total_tokens")
 # Fields that clients rely on, for hosts that omit them.
-_USUAL: Mapping[str, bytes] = {
-    "object": b'"response"', "error": _NULL, "incomplete_details": _NULL, "instructions": _NULL, "metadata": b"{}",
-    "parallel_tool_calls": b"true", "tool_choice": b'"auto"', "tools": b"[]", "temperature": _NULL, "top_p": _NULL,
-    "max_output_tokens": _NULL,
-}  # fmt: skip
+_USUAL: Mapping[str, msgspec.Raw] = split_object(
+    b'{"object":"response","error":null,"incomplete_details":null,"instructions":null,"metadata":{},'
+    b'"parallel_tool_calls":true,"tool_choice":"auto","tools":[],"temperature":null,"top_p":null,'
+    b'"max_output_tokens":null}'
+)
 
 
 class OutputPart(msgspec.Struct):
@@ -170,14 +170,13 @@ def finished(
     """Return a response with the client's name of the model and request fields, since the host received different ones,
     and the run metadata beside its counts.
     """
-    fields: dict[str, Any] = {**_USUAL, **split_object(data), **asked, "model": dumps(model)}
-    fields["usage"] = add_run_metadata(counted, about)
-    return join_object(fields)
+    ours = {"model": dumps(model), "usage": add_run_metadata(counted, about)}
+    return join_object({**_USUAL, **split_object(data), **asked}, ours)
 
 
 def begun(data: bytes | msgspec.Raw, model: str, asked: Mapping[str, msgspec.Raw]) -> bytes:
     """Return a response that has begun, rewritten in the same way."""
-    return join_object({**_USUAL, **split_object(data), **asked, "model": dumps(model)})
+    return join_object({**_USUAL, **split_object(data), **asked}, {"model": dumps(model)})
 
 
 def items_of(data: bytes | memoryview) -> list[dict[str, Any]]:
