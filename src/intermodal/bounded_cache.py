@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, TypeVar
 
 K = TypeVar("K")
@@ -52,10 +51,12 @@ class BoundedCache(OrderedDict[K, V]):
                 self.held -= size(key, self[key])
             self.held += size(key, value)
         super().__setitem__(key, value)
-        with suppress(KeyError, RuntimeError, StopIteration):  # another thread makes the room at the same moment
+        try:
             self.move_to_end(key)
             while len(self) > self.most or (self.room is not None and self.held > self.room):
                 del self[next(iter(self))]
+        except (KeyError, RuntimeError, StopIteration):  # another thread makes the room at the same moment
+            pass
 
     def __delitem__(self, key: K) -> None:
         if self._size is not None:

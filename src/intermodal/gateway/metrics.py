@@ -90,7 +90,7 @@ class Metrics:
 
     def answer(self, endpoint: str, cost: float | None) -> None:
         """Count an answer: who gave it, and USD of all that it took."""
-        self.attempt(endpoint, "ok")
+        self.attempts[endpoint, "ok"] += 1
         self.cost += cost or 0.0
         self.unpriced += cost is None
 

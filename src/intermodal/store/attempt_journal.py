@@ -165,8 +165,10 @@ def _sorts(data: bytes) -> Iterator[AttemptTemplate]:
 
 def uuid_of(data: bytes) -> str:
     """Return 16 bytes as the id of an attempt is written."""
-    text = data.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return b"-".join(_PARTS(data.hex().encode())).decode()
+
+
+_PARTS = struct.Struct("8s4s4s4s12s").unpack
 
 
 def remove(path: Path) -> None:

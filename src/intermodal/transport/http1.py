@@ -526,18 +526,17 @@ class HostConnection(asyncio.Protocol):
         said, self._said = self._said, []
         if self._whole:
             return
-        self._headers = {}
+        headers = self._headers = dict[str, str]()
         for raw_name, raw_value in said:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip()
-            before = self._headers.get(name)
-            self._headers[name] = value if before is None else f"{before}, {value}"
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
         status = self._parser.get_status_code()
         if status >= 200 and self.listener is not None:
             self._answering, self._head = True, b""
             self._stop_timer()
             self.wordless = True
-            self._unpacker = decompressor_for(self._headers)
-            self.listener.head(status, self._headers)
+            self._unpacker = decompressor_for(headers) if "content-encoding" in headers else None
+            self.listener.head(status, headers)
 
     def on_body(self, data: bytes) -> None:
         if not self._whole:

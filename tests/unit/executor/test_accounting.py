@@ -86,7 +86,7 @@ async def test_a_run_whose_failed_attempt_has_no_known_price_does_not_know_what_
 
 def account(estimated: Quantity, health: EndpointHealth | None = None, *, bound: float | None = None) -> AttemptAccount:
     endpoint = Endpoint(id="h:m", model=Model(id="m"), host=Host(id="h"))
-    return AttemptAccount.begin(health or EndpointHealth(), endpoint, estimated, 10.0, streamed=True, bound=bound)
+    return AttemptAccount(health or EndpointHealth(), endpoint, estimated, 10.0, streamed=True, bound=bound)
 
 
 def test_an_answer_costs_what_was_reported_and_its_times_are_those_of_the_attempt() -> None:

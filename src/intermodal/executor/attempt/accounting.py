@@ -27,7 +27,7 @@ from intermodal.catalog.rate_cards import RateCard
 from intermodal.catalog.types import Endpoint, Price
 from intermodal.errors import CallError, IntermodalError
 from intermodal.events import Actual, Usage
-from intermodal.executor.attempt.circuit_breaker import EndpointHealth, TrackedCall
+from intermodal.executor.attempt.circuit_breaker import EndpointHealth
 from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
@@ -53,6 +53,7 @@ class Charge(NamedTuple):
 
 _VOID = Charge("void", 0.0, False)
 _UNREPORTED, _NO_USAGE = WireUsage(), Usage()
+_NOTHING_TOLD: Mapping[str, int] = {}
 
 
 def upper_bound(cost: Quantity) -> float | None:
@@ -141,27 +142,13 @@ class AttemptAccount:
         first_at: when the first word came, None before.
     """
 
-    __slots__ = ("_bound", "_call", "_estimated", "_lower", "_sent_at", "_streamed", "began", "billed", "first_at",
+    __slots__ = ("_bound", "_call", "_estimated", "_sent_at", "_streamed", "began", "billed", "first_at",
                  "load_seconds")  # fmt: skip
 
     def __init__(
-        self, call: TrackedCall, estimated: Quantity, now: float, *, streamed: bool, bound: float | None
-    ) -> None:
-        self.billed: float | None = None
-        self.first_at: float | None = None
-        self.load_seconds = 0.0
-        self.began = self._sent_at = now
-        self._bound = upper_bound(estimated) if bound is None else bound
-        self._call = call
-        self._estimated = estimated
-        self._lower = bound is not None
-        self._streamed = streamed
-
-    @classmethod
-    def begin(
-        cls, health: EndpointHealth, endpoint: Endpoint, estimated: Quantity, now: float, *, streamed: bool,
+        self, health: EndpointHealth, endpoint: Endpoint, estimated: Quantity, now: float, *, streamed: bool,
         again: bool = False, bound: float | None = None,
-    ) -> AttemptAccount:  # fmt: skip
+    ) -> None:  # fmt: skip
         """Begin an attempt.
 
         Args:
@@ -169,8 +156,14 @@ class AttemptAccount:
             streamed: its first word comes before its last.
             again: it is a resend that ``EndpointHealth.acquire`` has paid for, or that its host asked for.
         """
-        call = health.begin(endpoint.id, endpoint.host.id, now, again=again)
-        return cls(call, estimated, now, streamed=streamed, bound=bound)
+        self.billed: float | None = None
+        self.first_at: float | None = None
+        self.load_seconds = 0.0
+        self.began = self._sent_at = now
+        self._bound = bound
+        self._call = health.begin(endpoint.id, endpoint.host.id, now, again=again)
+        self._estimated = estimated
+        self._streamed = streamed
 
     def start(self, now: float) -> None:
         """Measure its time from now on: what it had to wait for before is no part of it."""
@@ -189,7 +182,10 @@ class AttemptAccount:
     @property
     def counts(self) -> float | None:
         """USD that count for an answer: what it cost, else what it may have cost."""
-        return self._bound if self.billed is None else self.billed
+        return self._most() if self.billed is None else self.billed
+
+    def _most(self) -> float | None:
+        return upper_bound(self._estimated) if self._bound is None else self._bound
 
     def end(
         self, now: float, reported: WireUsage, *, out: int | None, counted: bool = True, cut: bool = False,
@@ -221,11 +217,13 @@ class AttemptAccount:
         self, now: float, charge: Charge, code: str, reported: WireUsage = _UNREPORTED, usage: Usage = _NO_USAGE,
         *, cut: bool = False,
     ) -> AttemptEnding:  # fmt: skip
-        cost, first, told = charge.cost, self.first_at, dict(reported.input_by_modality)
-        counts = self._bound if cost is None else cost
+        cost, first = charge.cost, self.first_at
+        told = dict(reported.input_by_modality) if reported.input_by_modality else _NOTHING_TOLD
+        counts = self._most() if cost is None else cost
+        lower = self._bound is not None and charge.state == "estimated"
         outcome = AttemptOutcome(
             usage=usage,
-            cost=counts if self._lower and charge.state == "estimated" else cost,  # the row knows the higher bound
+            cost=counts if lower else cost,  # the row knows the higher bound
             seconds=max(0.0, now - self.began - self.load_seconds),
             first_seconds=None if first is None or not self._streamed else max(0.0, first - self._sent_at),
             load_seconds=self.load_seconds,

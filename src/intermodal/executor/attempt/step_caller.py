@@ -328,7 +328,7 @@ class CallAttempt:
         self._think = think
         self._entry: AttemptEntry | None = None
         self._clock = world.clock
-        self._account = AttemptAccount.begin(
+        self._account = AttemptAccount(
             world.upstreams, job.endpoint, job.step.estimate.cost, world.clock(), again=again,
             streamed=job.chat is None or job.chat.stream,
         )  # fmt: skip

@@ -25,6 +25,7 @@ from intermodal.executor.direct.protocol_adapters import BodyStart, ProtocolAdap
 from intermodal.executor.drivers.codecs import picture_types
 from intermodal.executor.outputs import json_answer
 from intermodal.executor.preparation.request_size import counting_rules
+from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
@@ -105,6 +106,7 @@ class CompiledPlan:
         self.policy = inputs.request.policy
         self.estimated = step.estimate.cost
         self.free = is_free(self.estimated)
+        self.near = endpoint.host.zone in NEAR  # it may be a server that cuts a prompt without a word
         self.bound = upper_bound(self.estimated)
         self.tools = bool(inputs.request.tools)
         self.sort = _sort(inputs, plan, step, endpoint)

@@ -196,7 +196,7 @@ class DirectAttempt:
     def _asks(self) -> None:
         """Begin the tracked call, which ``_end`` or ``_left`` ends, and start the deadline."""
         compiled, short = self._compiled, self._shortened
-        self._account = AttemptAccount.begin(
+        self._account = AttemptAccount(
             self._engine.health, compiled.endpoint, compiled.estimated, time.monotonic(),
             streamed=self._chat.stream, bound=None if short is None else short.bound,
         )  # fmt: skip
@@ -368,14 +368,17 @@ class DirectAttempt:
         once.
         """
         if self._verdict is None:
-            self._verdict = self._wrong(live) or self._judged(live)
+            self._verdict = (self._wrong(live) if self._compiled.near else None) or self._judged(live)
         elif isinstance(self._verdict, asyncio.Future) and self._verdict.done():
             return self._verdict.result()
         return self._verdict
 
     def _judged(self, live: StreamedResponse) -> errors.IntermodalError | Verdict | None:
-        schema, text = self._compiled.schema, "".join(live.text)
-        if schema is None or live.calls or not text.strip():  # without a word nothing is shown
+        schema = self._compiled.schema
+        if schema is None or live.calls:
+            return None
+        text = "".join(live.text)
+        if not text.strip():  # without a word nothing is shown
             return None
         try:
             return self._fault(json_answer.parse(text, schema.schema, StepBudget(json_answer.INLINE)))
@@ -429,7 +432,7 @@ class DirectAttempt:
         self._first_word()
         if error is None and self._exchange.refused:
             self._refused()
-        if error is None and isinstance(self._exchange, BufferedResponse):
+        if error is None and self._compiled.near and isinstance(self._exchange, BufferedResponse):
             error = self._wrong(self._exchange)
         if error is None:
             if not self._stands():

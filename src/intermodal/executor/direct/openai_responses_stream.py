@@ -77,7 +77,8 @@ class OpenAIResponsesStream(TranscodedStream):
         self._answer: tuple[str, bytes, bytes] = ("", b"", b"")  # the last event: kind, response, and its usage
 
     def _fresh(self) -> ReplyEncoder:
-        return OPENAI_RESPONSES.encoder(self._model, keep=self.items.append, asked=self._asked)
+        self.items = kept = list[Mapping[str, Any]]()
+        return OPENAI_RESPONSES.encoder(self._model, keep=kept.append, asked=self._asked)
 
     # ---- bytes to events
 
@@ -329,7 +330,7 @@ class OpenAIResponsesStream(TranscodedStream):
         data += self._closing
         kind, raw, counted = self._answer
         response = finished(raw, self._model, counted or UNCOUNTED, self._teller.metadata(self), self._asked)
-        self.items += items_of(response)
+        self.items = items_of(response)
         self._reply.last(data + self._written(kind, self._number, response))
         self._succeed()
 

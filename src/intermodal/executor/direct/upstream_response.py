@@ -103,6 +103,10 @@ class UpstreamResponse(AnswerState):
     waits = False
     output_seen = False
     judging = False  # the answer is complete and its check still runs
+    # What few replies change stands here; see ``AnswerState``.
+    error: errors.IntermodalError | None = None
+    items: Sequence[Mapping[str, Any]] = ()  # that clients may name later
+    counted_here: int | None = None  # tokens of an answer that was stopped before its host counted them
 
     def __init__(
         self, endpoint: str, secret: str, reader: ReplyReader, limit: int | None, *, guarded: bool = False,
@@ -110,9 +114,6 @@ class UpstreamResponse(AnswerState):
     ) -> None:  # fmt: skip
         super().__init__(endpoint, limit=limit, guarded=guarded, streamed=streamed)
         self.over = False
-        self.error: errors.IntermodalError | None = None
-        self.items: list[Mapping[str, Any]] = []  # that clients may name later
-        self.counted_here: int | None = None  # tokens of an answer that was stopped before its host counted them
         self._secret = secret
         self._reader = reader
         self._status = 0
@@ -141,7 +142,8 @@ class UpstreamResponse(AnswerState):
                 self._gather(data)
         elif not self.over and not self.judging:
             self._take(data)
-            self._settled()
+            if self.over:
+                self._settled()
 
     def end(self) -> None:
         if self.over or self.judging:
@@ -278,7 +280,7 @@ class BufferedResponse(UpstreamResponse):
         self._note_whole(piece)
         if piece.usage is not None:
             self.counted = piece.counted
-        self.items += self._reader.items(self.raw)
+        self.items = self._reader.items(self.raw)
         self._succeed()
 
     def events(self) -> Sequence[WireEvent]:
@@ -455,7 +457,8 @@ class StreamedResponse(UpstreamResponse):
         if ends and self._cuts(through):
             return "stopped"
         through.append(event)
-        self.output_seen = self.output_seen or not text.isspace()
+        if not self.output_seen and not text.isspace():
+            self.output_seen = True
         return "stopped" if ends else ""
 
     def _cuts(self, through: list[bytes], *, called: bool = False) -> bool:

@@ -70,8 +70,8 @@ class Lease:
         self.free -= amount
         self.used += amount
         self.held += amount
-        self.risk += amount
-        self._numbers[self._base + 1] = self.risk
+        risk = self.risk = self.risk + amount
+        self._numbers[self._base + 1] = risk
 
     def expose(self, change: int) -> None:
         """Add ``change`` to the amount charged if this process is killed now."""
@@ -91,11 +91,9 @@ class Lease:
         if unreported:
             self.unknown += unreported
             numbers[base + 2] = self.unknown
-        self.spent += actual
-        numbers[base] = self.spent
+        numbers[base] = self.spent = self.spent + actual
         self.held -= held
-        self.risk -= risk
-        numbers[base + 1] = self.risk
+        numbers[base + 1] = self.risk = self.risk - risk
         self.free += held - actual
         self.touched = True
         if self._older:

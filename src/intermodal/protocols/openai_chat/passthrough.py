@@ -12,7 +12,7 @@ from intermodal.protocols.framing.json_body import MAX_TOKEN_COUNT, dumps, has_v
 from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat import server as openai_chat_server
-from intermodal.protocols.openai_chat.reply import map_finish_reason, read_usage, with_reasoning
+from intermodal.protocols.openai_chat.reply import FINISH_REASONS, map_finish_reason, read_usage, with_reasoning
 from intermodal.protocols.reply_chunk import ReplyChunk
 
 DONE = openai_chat_server.DONE
@@ -120,21 +120,17 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     ]) if said.tool_calls else ()  # fmt: skip
     if calls and choice.message is not None and not all(name for _, name, _ in calls):  # its calls get ids
         return None
-    text, refusal, thoughts = said.content or "", said.refusal or "", _thoughts(said)
+    text, refusal, thoughts = said.content or "", said.refusal or "", said.reasoning_content or said.reasoning or ""
     functions = [call.function for call in said.tool_calls if call.function] if said.tool_calls else ()
     visible = text.strip() or thoughts
     seen = bool(calls or visible)
     # Whether it has any content (``executor/attempt/answer_state.py: is_output``).
     alive = bool(visible.strip() or refusal.strip() or any(each.name or each.arguments for each in functions))
-    finish = map_finish_reason(reason) if reason else ""
-    indexes = tuple([each.index or 0 for each in reply.choices])
+    finish = FINISH_REASONS.get(reason) or (map_finish_reason(reason) if reason else "")
+    indexes = (choice.index or 0,) if len(reply.choices) == 1 else tuple([each.index or 0 for each in reply.choices])
     model = bytes(reply.model)
     beside = "".join([thoughts, *[each.arguments or "" for each in functions]]) if functions else thoughts
     return ReplyChunk(text, seen, refusal, finish, usage, counted, model, calls, False, alive, indexes, beside)
-
-
-def _thoughts(said: _ChatMessage) -> str:
-    return said.reasoning_content or said.reasoning or ""
 
 
 def of_choice(data: bytes, index: Any) -> bytes:
@@ -177,7 +173,7 @@ def _words(reply: _Reply) -> ReplyChunk | None:
     if choice.index or len(reply.choices) > 1:
         return None
     text = said.content
-    thoughts = _thoughts(said)
+    thoughts = said.reasoning_content or said.reasoning or ""
     seen = bool(text.strip() or thoughts)
     return ReplyChunk(text, seen, "", "", None, b"", bytes(reply.model), (), alive=seen, beside=thoughts)
 
