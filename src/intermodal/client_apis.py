@@ -8,14 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-from intermodal.protocols.calls import ChatCall, WireEvent
+from intermodal.protocols.calls import ChatCall, ReplyEncoder, WireEvent
 from intermodal.protocols.request_fields import accepted_fields
-
-
-class ReplyEncoder(Protocol):
-    def feed(self, event: WireEvent) -> bytes: ...
 
 
 def _seconds() -> int:

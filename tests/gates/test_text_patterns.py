@@ -18,12 +18,12 @@ import pytest
 
 import intermodal
 from intermodal.cost_model import answer_length
-from intermodal.executor.attempt import answer_state
 from intermodal.executor.conversion import checks
 from intermodal.executor.outputs import speech
 from intermodal.executor.preparation import prompt
 from intermodal.media.text.invisible_characters import strip_invisible
 from intermodal.planner.conversion import page_relevance
+from intermodal.protocols import answer_state
 from intermodal.protocols.errors import classification, error_rules
 from intermodal.questions import keyword_needs as questions
 

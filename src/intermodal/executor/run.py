@@ -21,7 +21,7 @@ from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import Part
 from intermodal.cost_model import answer_length
 from intermodal.events import Committed, Event, Finished, Note, Rerouted, TextDelta
-from intermodal.executor.attempt.answer_state import deadline_missed
+from intermodal.executor.attempt.answer_notes import deadline_missed
 from intermodal.executor.attempt.ledger import (
     AllowanceExceeded,
     AllowanceLike,

@@ -7,7 +7,7 @@ Each protocol's folder turns these values into bytes and back. Values only, no l
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from msgspec import field
 
@@ -357,6 +357,12 @@ WireEvent = (
     | Finish
     | Error
 )
+
+
+class ReplyEncoder(Protocol):
+    """Writes the events of a reply as the bytes of a stream."""
+
+    def feed(self, event: WireEvent) -> bytes: ...
 
 
 class Transcription(Value, frozen=True):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from intermodal.executor.attempt.answer_state import MOST_BLANKS, AnswerState, TokenLimiter, is_output
 from intermodal.local.tokenizers import byte_pair
+from intermodal.protocols.answer_state import MOST_BLANKS, AnswerState, TokenLimiter, is_output
 from intermodal.protocols.calls import (
     OpaqueBlock,
     ReasoningDelta,

@@ -27,7 +27,7 @@ from tests.unit.executor.routes import (
 from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
-from intermodal.executor.attempt import answer_state
+from intermodal.executor.attempt import answer_notes
 from intermodal.local.embedded.versions import CONVERTERS
 from intermodal.request import EmbeddingOutput, JsonOutput, Policy, Sampling, TranscriptOutput
 from intermodal.testing import FakeHost
@@ -363,9 +363,9 @@ async def test_an_answer_cut_at_its_limit_says_so(bench: Bench, host: FakeHost) 
 
 
 def test_an_answer_that_went_into_thought_says_so() -> None:
-    said = answer_state.answer_notes("length", " ", 512, called=False, thought=512)
+    said = answer_notes.answer_notes("length", " ", 512, called=False, thought=512)
     assert said == ("the answer ended without a word: 512 tokens went into thought; allow more with --max-tokens",)
-    (said,) = answer_state.answer_notes("length", "Shake", 512, called=False, thought=500)
+    (said,) = answer_notes.answer_notes("length", "Shake", 512, called=False, thought=500)
     assert said.startswith("the answer was cut after 512 tokens")
 
 
@@ -385,7 +385,7 @@ async def test_an_answer_that_goes_round_in_circles_is_stopped(bench: Bench, hos
     host.answer = "Once upon a time. " + circle * 200
     request, opened = asked("?", sampling=Sampling(max_tokens=4000))
     result = await bench.run(plan(route(say(model))), request, opened)
-    assert result.notes == (answer_state.LOOP_STOPPED,) and result.finish_reason == "length"
+    assert result.notes == (answer_notes.LOOP_STOPPED,) and result.finish_reason == "length"
     assert host.answer.startswith(result.text) and len(result.text) < 20 + len(circle) * 4 + 400
     assert bench.states() == ["estimated"] and result.actuals[-1].usage.output_tokens
 
@@ -397,7 +397,7 @@ async def test_an_answer_that_is_paid_anyway_is_not_stopped_for_repeating_itself
     request, opened = asked("?", sampling=Sampling(max_tokens=4000))
     result = await bench.run(plan(route(say(model))), request, opened)
     assert result.text == host.answer and result.finish_reason == "stop"
-    assert result.notes == (answer_state.REPEATS_NOTE,) and result.looped
+    assert result.notes == (answer_notes.REPEATS_NOTE,) and result.looped
     assert bench.states() == ["settled"]
 
 

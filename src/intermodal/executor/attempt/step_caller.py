@@ -22,7 +22,7 @@ from intermodal.content import Value
 from intermodal.events import Actual, AttemptFailed, Drawn, Event, Sketched, StepProgress, Thought
 from intermodal.executor.attempt import accounting, retry
 from intermodal.executor.attempt.accounting import AttemptAccount, AttemptEnding, reported_usage, settle
-from intermodal.executor.attempt.answer_state import is_refusal
+from intermodal.executor.attempt.answer_notes import is_refusal
 from intermodal.executor.attempt.capability_learning import lesson_from_error
 from intermodal.executor.attempt.ledger import AttemptEntry, RunLedger, original_failure
 from intermodal.executor.attempt.retry import Reroute, RetryDecision

@@ -11,7 +11,7 @@ from intermodal import errors
 from intermodal.catalog.types import Endpoint
 from intermodal.content import Text
 from intermodal.events import Actual, StepProgress
-from intermodal.executor.attempt.answer_state import stops_loops
+from intermodal.executor.attempt.answer_notes import stops_loops
 from intermodal.executor.attempt.ledger import write_in_thread
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall

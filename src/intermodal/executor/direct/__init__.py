@@ -7,8 +7,6 @@ calls and for runs.
 sink                          what the caller implements: admit a call, write its answer, charge for it
 compiled_plan                 the plan of all chats of one shape, compiled once; ``not_direct``: which need a run
 engine, direct_attempt        what calls share, and one call
-upstream_response             replies: buffered, streamed
-transcoding                   streams that are decoded and written again
-protocol_adapters, *_stream   what differs between APIs; their codecs are in ``protocols/``
+protocol_adapters             what differs between APIs: a row for each of their folders in ``protocols/``
 attempt_ids, attempt_writer   rows of the store, written in batches
 """

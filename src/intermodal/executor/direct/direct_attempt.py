@@ -23,7 +23,7 @@ from intermodal.executor.attempt.accounting import (
     reported_usage,
     usage_is_complete,
 )
-from intermodal.executor.attempt.answer_state import (
+from intermodal.executor.attempt.answer_notes import (
     answer_notes,
     deadline_missed,
     refusal_error,
@@ -38,19 +38,18 @@ from intermodal.executor.direct.attempt_ids import new_ids
 from intermodal.executor.direct.compiled_plan import CompiledPlan, ShortenedCall
 from intermodal.executor.direct.engine import DirectEngine
 from intermodal.executor.direct.sink import CallReport, DirectSink, Unanswered
-from intermodal.executor.direct.upstream_response import (
-    BufferedResponse,
-    StreamContext,
-    StreamedResponse,
-    UpstreamResponse,
-    Verdict,
-)
 from intermodal.executor.outputs import json_answer
 from intermodal.json_schema import BudgetExhausted, StepBudget
 from intermodal.media.text.script_counts import count_scripts
 from intermodal.protocols.calls import WireEvent, WireUsage
 from intermodal.protocols.reply_chunk import calls_of
 from intermodal.protocols.reply_decoder import NO_REASON
+from intermodal.protocols.upstream_response import (
+    BufferedResponse,
+    StreamContext,
+    StreamedResponse,
+    UpstreamResponse,
+)
 from intermodal.request import JsonOutput
 from intermodal.store.attempt_journal import uuid_of
 from intermodal.store.attempts import DirectAttemptRow
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from intermodal.protocols.parsed_chat import ParsedChat
 
 _UNCOUNTED = WireUsage()
+Verdict = asyncio.Future["errors.IntermodalError | None"]
 _FAILED_LATELY = "its endpoint failed lately"
 OnEnd = Callable[["Unanswered | None"], None]  # called with None once the client is answered
 
@@ -250,7 +250,7 @@ class DirectAttempt:
         compiled = self._compiled
         if not self._chat.stream:
             self._exchange = BufferedResponse(
-                compiled.endpoint.id, compiled.target.secret, compiled.adapter, self._limit
+                compiled.endpoint.id, compiled.target.secret, compiled.adapter, self._engine.clock, self._limit
             )
             return
         guarded = stops_loops(compiled.endpoint, by_schema=compiled.schema is not None)
@@ -260,7 +260,7 @@ class DirectAttempt:
             silent=compiled.schema is not None,
         )  # fmt: skip
         self._exchange = compiled.adapter.live(
-            compiled.endpoint.id, compiled.target.secret, compiled.adapter, self._loop, teller
+            compiled.endpoint.id, compiled.target.secret, compiled.adapter, self._engine.clock, teller
         )
         self._sink.wait()
 

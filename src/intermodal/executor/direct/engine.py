@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from intermodal.executor.direct.attempt_writer import AttemptWriter
@@ -34,6 +37,19 @@ class DirectCaller(Protocol):
     def vocabularies(self) -> TokenCounts: ...
 
 
+class LoopClock:
+    """The time, and timers of the running event loop, for what reads replies and must not wait itself."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def time(self) -> float:
+        return time.time()
+
+    def later(self, seconds: float, do: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, do)
+
+
 class DirectEngine:
     """Shared by the direct calls of one process. ``taken`` counts those that answered."""
 
@@ -43,6 +59,7 @@ class DirectEngine:
         self.health = caller.upstreams
         self.pool = ConnectionPool(outbox)
         self.rows = AttemptWriter(lambda: caller.store)
+        self.clock = LoopClock()
 
     def watch(self, now: float) -> None:
         """Time out hosts that are silent. ``now``: on the clock of the event loop."""

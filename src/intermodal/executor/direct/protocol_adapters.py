@@ -17,34 +17,34 @@ from intermodal.client_apis import (
     OPENAI_CHAT,
     OPENAI_RESPONSES,
     ClientApi,
-    ReplyEncoder,
 )
 from intermodal.cost_model.context_window import requested_context
-from intermodal.executor.direct.anthropic_stream import AnthropicStream
-from intermodal.executor.direct.ollama_stream import OllamaStream
-from intermodal.executor.direct.openai_responses_stream import OpenAIResponsesStream
-from intermodal.executor.direct.upstream_response import StreamedResponse
 from intermodal.plans.step import Call
 from intermodal.protocols.anthropic import chat_shape as anthropic_shape
 from intermodal.protocols.anthropic import passthrough as anthropic_passthrough
 from intermodal.protocols.anthropic import request as anthropic_request
-from intermodal.protocols.calls import ChatCall, EncodedRequest, Error, WireEvent
+from intermodal.protocols.anthropic.stream import AnthropicStream
+from intermodal.protocols.calls import ChatCall, EncodedRequest, Error, ReplyEncoder, WireEvent
 from intermodal.protocols.framing.media_extraction import ExtractedBody
 from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.ollama import chat_shape as ollama_shape
 from intermodal.protocols.ollama import passthrough as ollama_passthrough
 from intermodal.protocols.ollama import request as ollama_request
+from intermodal.protocols.ollama.stream import OllamaStream
 from intermodal.protocols.openai_chat import chat_shape as openai_chat_shape
 from intermodal.protocols.openai_chat import passthrough as openai_chat_passthrough
 from intermodal.protocols.openai_chat import request as openai_chat_request
+from intermodal.protocols.openai_chat.stream import OpenAIChatStream
 from intermodal.protocols.openai_responses import chat_shape as openai_responses_shape
 from intermodal.protocols.openai_responses import passthrough as openai_responses_passthrough
 from intermodal.protocols.openai_responses import request as openai_responses_request
 from intermodal.protocols.openai_responses.server import echoed_fields
+from intermodal.protocols.openai_responses.stream import OpenAIResponsesStream
 from intermodal.protocols.parsed_chat import ParsedChat, TextMeasurer
 from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
 from intermodal.protocols.reply_decoder import ReplyDecoder
 from intermodal.protocols.request_fields import IDENTIFIERS
+from intermodal.protocols.upstream_response import StreamedResponse
 from intermodal.request import JsonOutput, Request, Sampling, Settings, TextOutput
 
 Headers = tuple[tuple[str, str], ...]
@@ -131,8 +131,8 @@ class ProtocolAdapter:
     def whole(self, events: Iterable[WireEvent]) -> bytes:
         return self.dialect.encode(events, "")[1]
 
-    def encoder(self, model: str) -> ReplyEncoder:
-        return self.dialect.encoder(model, **self.quiet)
+    def encoder(self, model: str, **more: Any) -> ReplyEncoder:
+        return self.dialect.encoder(model, **self.quiet, **more)
 
     def broken(self, error: BaseException) -> bytes:
         """The last event of a stream that failed in the middle."""
@@ -148,7 +148,7 @@ OPENAI = ProtocolAdapter(
     headers=lambda *asked: openai_chat_request.JSON_HEADERS,
     chat_of=openai_chat_shape.chat_of, kept=openai_chat_shape.KEPT, identifiers=IDENTIFIERS,
     named=openai_chat_request.field_name, encode=openai_chat_request.encode_request,
-    decode=openai_chat_request.Decoder, read=openai_chat_passthrough.read, live=StreamedResponse,
+    decode=openai_chat_request.Decoder, read=openai_chat_passthrough.read, live=OpenAIChatStream,
     uncounted=openai_chat_passthrough.UNCOUNTED, quiet={"usage": False},
 )  # fmt: skip
 ANTHROPIC = ProtocolAdapter(

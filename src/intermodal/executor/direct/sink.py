@@ -14,7 +14,7 @@ from intermodal.events import Usage
 from intermodal.executor.attempt.accounting import AttemptEnding
 from intermodal.executor.attempt.step_caller import PriorAttempt
 from intermodal.executor.direct.compiled_plan import ShortenedCall
-from intermodal.executor.direct.upstream_response import ClientWriter
+from intermodal.protocols.upstream_response import ClientWriter
 
 
 class Unanswered(NamedTuple):

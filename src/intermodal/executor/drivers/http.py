@@ -17,14 +17,6 @@ from intermodal import errors
 from intermodal.catalog.types import Host
 from intermodal.concurrency.offload import HEAVY, LONG, is_long, offload
 from intermodal.events import Drawn
-from intermodal.executor.attempt.answer_state import (
-    MAX_REPLY,
-    AnswerState,
-    is_output,
-    is_visible,
-    output_length,
-    trailing_timeout,
-)
 from intermodal.executor.attempt.prompt_truncation import detect_truncated_prompt
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
@@ -32,6 +24,14 @@ from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, picture_
 from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
 from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.audio.encoding import samples
+from intermodal.protocols.answer_state import (
+    MAX_REPLY,
+    AnswerState,
+    is_output,
+    is_visible,
+    output_length,
+    trailing_timeout,
+)
 from intermodal.protocols.calls import (
     ChatCall,
     EmbeddingCall,

@@ -15,7 +15,7 @@ from intermodal.concurrency.offload import LONG, is_long, offload
 from intermodal.cost_model.context_window import output_limit, requested_context
 from intermodal.events import Committed, Finished, Note, Retrying, StepFinished, TextDelta
 from intermodal.executor.attempt.accounting import add_actuals, remaining_estimate
-from intermodal.executor.attempt.answer_state import answer_notes, is_refusal, refusal_error, stop_note, stops_loops
+from intermodal.executor.attempt.answer_notes import answer_notes, is_refusal, refusal_error, stop_note, stops_loops
 from intermodal.executor.attempt.retry import Reroute
 from intermodal.executor.attempt.step_caller import FinishedCall
 from intermodal.executor.conversion import checks

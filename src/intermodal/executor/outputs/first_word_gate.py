@@ -1,6 +1,6 @@
 """Hold an answer back until its first visible word, so that a failed attempt can still be replaced.
 
-The direct path does the same for streams in ``executor/direct/upstream_response.py``.
+The direct path does the same for streams in ``protocols/upstream_response.py``.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def read(data: bytes | memoryview) -> ReplyChunk | None:
     functions = [call.function for call in said.tool_calls if call.function] if said.tool_calls else ()
     visible = text.strip() or thoughts
     seen = bool(calls or visible)
-    # Whether it has any content (``executor/attempt/answer_state.py: is_output``).
+    # Whether it has any content (``protocols/answer_state.py: is_output``).
     alive = bool(visible.strip() or refusal.strip() or any(each.name or each.arguments for each in functions))
     finish = FINISH_REASONS.get(reason) or (map_finish_reason(reason) if reason else "")
     indexes = (choice.index or 0,) if len(reply.choices) == 1 else tuple([each.index or 0 for each in reply.choices])

@@ -16,7 +16,7 @@ import pytest
 from tests.gates.faulty_host import End, FaultyHost, ScriptedReply, chunk
 from tests.unit.gateway.gateway_server import STRONG, GatewayServer, config, sse
 
-from intermodal.executor.attempt import answer_state
+from intermodal.protocols import answer_state
 from intermodal.transport.decompression import PIECE, Decompressor
 
 Ask = Callable[..., Any]

@@ -7,35 +7,30 @@ another route may answer.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from time import monotonic, time
 from typing import Any, Literal, NamedTuple, Protocol
 
-from msgspec.structs import replace
-
 from intermodal import errors
-from intermodal.client_apis import ReplyEncoder
 from intermodal.content import Refusal
-from intermodal.executor.attempt.answer_state import MAX_REPLY, AnswerState, trailing_timeout
-from intermodal.protocols.calls import Error, Finish, ReasoningDelta, ToolCallDelta, WireEvent, WireTextDelta
-from intermodal.protocols.calls import WireUsage as Counts
+from intermodal.protocols.answer_state import MAX_REPLY, AnswerState, trailing_timeout
+from intermodal.protocols.calls import (
+    Error,
+    Finish,
+    ReasoningDelta,
+    ReplyEncoder,
+    WireEvent,
+    WireTextDelta,
+    WireUsage,
+)
 from intermodal.protocols.conversation import collect_turn
 from intermodal.protocols.errors import classification, web_pages
-from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.framing.raw_json import join_object, split_object
-from intermodal.protocols.framing.splitter import MAX_PIECE, EventSplitter, LineSplitter, PieceTooLong, event_data
+from intermodal.protocols.framing.raw_json import split_object
+from intermodal.protocols.framing.splitter import MAX_PIECE, EventSplitter, LineSplitter, PieceTooLong
 from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
-from intermodal.protocols.openai_chat.chunk_template import TRIES, ChunkTemplate, chunk_template_of
-from intermodal.protocols.openai_chat.passthrough import DONE, UNCOUNTED, of_choice, read
-from intermodal.protocols.openai_chat.reply import chosen_index
-from intermodal.protocols.openai_chat.server import write_usage
-from intermodal.protocols.reply_chunk import ReplyChunk, rewrite_reply
+from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import BLANK, NO_ANSWER, UNEXPLAINED, UNFINISHED, ReplyDecoder
-from intermodal.transport.http1 import HostConnection
 
 MAX_ERROR = 1 << 20  # bytes of a reply that is an error
-_NAMES = 4  # of one model, in one stream
 
 End = Literal["", "done", "stopped"]
 
@@ -69,8 +64,47 @@ class ClientWriter(Protocol):
         ...
 
 
+class Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Tells the time, and calls back. ``time``: seconds since the epoch."""
+
+    def monotonic(self) -> float: ...
+
+    def time(self) -> float: ...
+
+    def later(self, seconds: float, do: Callable[[], None]) -> Timer: ...
+
+
+class HostSide(Protocol):
+    """The connection that a reply comes by. ``wordless``: the time until the first word runs on."""
+
+    wordless: bool
+
+    @property
+    def behind(self) -> bool:
+        """True if more has arrived than was read."""
+        ...
+
+    def pause(self) -> None:
+        """Read nothing until the client has caught up."""
+        ...
+
+
+class PendingCheck(Protocol):
+    """The check of an answer that is not over yet: a future of its error, or None."""
+
+    def cancelled(self) -> bool: ...
+
+    def result(self) -> errors.IntermodalError | None: ...
+
+    def add_done_callback(self, do: Callable[[Any], object], /) -> object: ...
+
+
 class ReplyReader(Protocol):
-    """The reader of a protocol's replies (``protocol_adapters.py``)."""
+    """The reader of a protocol's replies: its row of ``executor/direct/protocol_adapters.py``."""
 
     def read(self, data: bytes, /) -> ReplyChunk | None:
         """Parse a whole reply; None if it is not one."""
@@ -84,7 +118,7 @@ class ReplyReader(Protocol):
         """A whole reply, written anew."""
         ...
 
-    def encoder(self, model: str) -> ReplyEncoder:
+    def encoder(self, model: str, **more: Any) -> ReplyEncoder:
         """Return the encoder that writes a whole answer as a stream, without its usage."""
         ...
 
@@ -109,13 +143,14 @@ class UpstreamResponse(AnswerState):
     counted_here: int | None = None  # tokens of an answer that was stopped before its host counted them
 
     def __init__(
-        self, endpoint: str, secret: str, reader: ReplyReader, limit: int | None, *, guarded: bool = False,
-        streamed: bool = False,
+        self, endpoint: str, secret: str, reader: ReplyReader, clock: Clock, limit: int | None, *,
+        guarded: bool = False, streamed: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(endpoint, limit=limit, guarded=guarded, streamed=streamed)
         self.over = False
         self._secret = secret
         self._reader = reader
+        self._clock = clock
         self._status = 0
         self._headers: Mapping[str, str] = {}
         self._body: list[bytes] = []
@@ -204,7 +239,9 @@ class UpstreamResponse(AnswerState):
 
     def _classified(self, body: bytes) -> errors.CallError:
         secrets = (self._secret,)
-        return classification.classify(self._status, self._headers, body, self._endpoint, secrets=secrets, now=time())
+        return classification.classify(
+            self._status, self._headers, body, self._endpoint, secrets=secrets, now=self._clock.time()
+        )
 
     def _fail(self, error: errors.IntermodalError) -> None:
         if not self.over:
@@ -276,7 +313,7 @@ class BufferedResponse(UpstreamResponse):
             piece = piece_of(events, self.raw)
         if self.may_exceed(piece.text + piece.beside):
             piece = self._bounded(piece)
-        self.first_at = monotonic()
+        self.first_at = self._clock.monotonic()
         self._note_whole(piece)
         if piece.usage is not None:
             self.counted = piece.counted
@@ -295,13 +332,10 @@ class BufferedResponse(UpstreamResponse):
         if not state.overran:
             return piece
         self.stopped = "limit"
-        events = [event for event in events if isinstance(event, (WireTextDelta, ReasoningDelta, Counts))]
+        events = [event for event in events if isinstance(event, (WireTextDelta, ReasoningDelta, WireUsage))]
         events.append(Finish(reason="length"))
         self.raw = self._reader.whole(events)
         return piece_of(events, self.raw)
-
-
-Verdict = asyncio.Future["errors.IntermodalError | None"]
 
 
 class StreamContext(NamedTuple):
@@ -323,7 +357,7 @@ class StreamContext(NamedTuple):
     model: str
     begin: Callable[[], None]
     metadata: Callable[[StreamedResponse], bytes]
-    wrong: Callable[[StreamedResponse], errors.IntermodalError | Verdict | None]
+    wrong: Callable[[StreamedResponse], errors.IntermodalError | PendingCheck | None]
     tokens: Callable[[str], int]
     wanted: bool
     guarded: bool
@@ -340,32 +374,46 @@ class StreamedResponse(UpstreamResponse):
     _split: type[LineSplitter] = EventSplitter
     _piece = "an event"
 
-    def __init__(
-        self, endpoint: str, secret: str, reader: ReplyReader, loop: asyncio.AbstractEventLoop, teller: StreamContext
-    ) -> None:
-        super().__init__(endpoint, secret, reader, teller.limit, guarded=teller.guarded, streamed=True)
-        self._loop = loop
-        self.connection: HostConnection | None = None
+    def __init__(self, endpoint: str, secret: str, reader: ReplyReader, clock: Clock, teller: StreamContext) -> None:
+        super().__init__(endpoint, secret, reader, clock, teller.limit, guarded=teller.guarded, streamed=True)
+        self.connection: HostSide | None = None
         self.begun = False
         self._teller = teller
         self._reply = teller.reply
         self._model = teller.model
         self._whole: bool | None = None  # it does not come as a stream; None: nothing came yet
-        self._encoder: ReplyEncoder | None = None  # for replies in an unusual form
         self._first = b""  # what came before it is known what it is
         self._splitter = self._split()
         self._held: list[bytes] = []
-        self._last_events: list[bytes] = []  # events that state why it ended, until it is known whether it can stand
-        self._named = b""  # the model's name as the host last wrote it
-        self._renamed: list[tuple[bytes, bytes]] = []
-        self._last = b""  # the event with the usage
-        self._counted = b""
-        self._sample = b""  # any event, to make others like it
-        self._timer: asyncio.TimerHandle | None = None
-        self._like: ChunkTemplate | None = None  # a chunk that others are like
-        self._tries = TRIES
+        self._timer: Timer | None = None
+        self._until = 0.0  # when it is due
         self._halves = SurrogateJoiner()  # for the recorded text
-        self._ours: tuple[Any, ...] = ()  # index of the choice that is the answer
+
+    # ---- what each protocol does in its own way
+
+    def _event(self, event: bytes, through: list[bytes]) -> End:
+        """Look at an event; what of it goes on is put into ``through``."""
+        raise NotImplementedError
+
+    def _part(self, words: str, thoughts: str) -> bytes:
+        """The event that says these."""
+        raise NotImplementedError
+
+    def _finish(self, data: bytes, *, stopped: bool = False) -> None:
+        """Write the end of the answer behind ``data``. ``stopped``: we ended it."""
+        raise NotImplementedError
+
+    def _come_whole(self, data: bytes) -> None:
+        """Send a whole answer as a stream."""
+        raise NotImplementedError
+
+    def _unexplained(self, through: list[bytes]) -> End:
+        """Return the end of a stream that did not state why it ended."""
+        self._pass_before_failure(through)
+        self._fail(self._cut(UNEXPLAINED))
+        return ""
+
+    # ---- for all of them
 
     def _take(self, data: bytes) -> None:
         if self._whole is None:  # decided by its first byte: headers are not reliable
@@ -403,64 +451,6 @@ class StreamedResponse(UpstreamResponse):
         if not self.over:
             self._pass(through, end)
 
-    def _event(self, event: bytes, through: list[bytes]) -> End:
-        """Look at an event; what of it goes on is put into ``through``."""
-        if self._like is not None and not self._halves.held and (text := self._like.words(event)) is not None:
-            return self._words(text, event, through)
-        simple = event.startswith(b"data: ") and b"\n" not in event
-        payload = event[6:] if simple else event_data(event)
-        if not payload:
-            return ""
-        if payload == b"[DONE]":
-            return "done" if self.finish else self._unexplained(through)
-        piece = None if b"event: error" in event and not simple else read(payload)
-        if piece is None or self._odd(piece):
-            return self._reread_event(event, through)
-        if piece.indexes != self._ours or piece.halved or self._halves.held:
-            looked = self._looked(payload, piece)
-            if looked is None:
-                return ""
-            simple &= looked[0] is payload
-            payload, piece = looked
-        if self.finish and piece.of_an_answer:  # it is over
-            return self._dropped(payload, piece)
-        if self.say(piece.text, piece.beside + piece.refusal) and self._cuts(through, called=bool(piece.calls)):
-            return "stopped"
-        self._note(piece)
-        through = self._last_events if self.finish and self._teller.silent else through
-        self._sample = payload
-        if piece.model != self._named or not piece.model:
-            payload, simple = self._rename(payload, piece), False
-        if piece.usage is not None:
-            self._last, self._counted = payload, piece.counted
-            if piece.text or piece.halved or piece.calls or piece.finish:
-                through.append(b"data: " + rewrite_reply(payload, self._model, None, b""))
-        else:
-            through.append(event if simple else b"data: " + payload)
-        if piece.visible and self.first_at is None:
-            self.first_at = monotonic()
-        if self._tries and len(self.text) > 1 and simple and piece.of_words:  # the first word goes out before that
-            self._tries -= 1
-            self._like = chunk_template_of(event, piece)
-        return "stopped" if self.stopped else ""
-
-    def _odd(self, piece: ReplyChunk) -> bool:
-        """Return whether the parts of a chunk are sent one by one: calls without a name, or the last words of an answer
-        that may still be rejected, together with its end.
-        """
-        unnamed = bool(piece.calls) and piece.unnamed(self.calls)
-        return unnamed or bool(self._teller.silent and piece.finish and piece.text)
-
-    def _words(self, text: str, event: bytes, through: list[bytes]) -> End:
-        """A chunk of words and nothing else."""
-        ends = self.say(text)
-        if ends and self._cuts(through):
-            return "stopped"
-        through.append(event)
-        if not self.output_seen and not text.isspace():
-            self.output_seen = True
-        return "stopped" if ends else ""
-
     def _cuts(self, through: list[bytes], *, called: bool = False) -> bool:
         """Return whether the piece that the answer ends with is not shown as it came, but as far as it is allowed.
 
@@ -477,90 +467,12 @@ class StreamedResponse(UpstreamResponse):
             beside = ""
         if words or beside:
             through.append(self._part(words, beside))
-            self.first_at = self.first_at or monotonic()
+            self.first_at = self.first_at or self._clock.monotonic()
         return True
-
-    def _part(self, words: str, thoughts: str) -> bytes:
-        """The event that says these."""
-        choice = {
-            "index": 0, "delta": {"content": words} if words else {"reasoning_content": thoughts}, "finish_reason": None
-        }  # fmt: skip
-        ours = {"object": "chat.completion.chunk", "model": self._model, "choices": [choice]}
-        before = split_object(self._sample or b"{}")  # has the id of the answer, and when it was made
-        before.pop("usage", None)
-        return b"data: " + join_object(before, {name: dumps(value) for name, value in ours.items()})
-
-    def _unexplained(self, through: list[bytes]) -> End:
-        """Return the end of a stream that did not state why it ended."""
-        if self._teller.reasonless:
-            self.finish = "content_filter" if self.refusal else "stop"
-            through.append(self._why("stop"))
-            return "done"
-        self._pass_before_failure(through)
-        self._fail(self._cut(UNEXPLAINED))
-        return ""
-
-    def _dropped(self, payload: bytes, piece: ReplyChunk) -> End:
-        """Drop text after the end of the answer, but record the counts that come with it."""
-        if piece.usage is not None:
-            self.usage, self._last, self._counted = piece.usage, payload, piece.counted
-        return ""
 
     def _note(self, piece: ReplyChunk) -> None:
         super()._note(piece)
         self.output_seen |= piece.alive
-        if self.finish:
-            self._like = None  # from here on each event is looked at
-
-    def _looked(self, payload: bytes, piece: ReplyChunk) -> tuple[bytes, ReplyChunk] | None:
-        """Return the chunk without choices that were not requested (the first is ours), None if it is empty.
-
-        Split characters are forwarded unchanged, since the client joins the pieces; the recorded text is joined, too.
-        """
-        if piece.indexes:
-            self._ours = self._ours or (chosen_index(piece.indexes),)
-            if piece.indexes != self._ours and not piece.halved:
-                payload = of_choice(payload, *self._ours)
-                ours = read(payload)
-                if ours is None or not (ours.indexes or ours.usage):
-                    return None
-                piece = ours
-        if piece.halved or self._halves.held:
-            piece = replace(piece, text=self._halves.join(piece.text))
-        return payload, piece
-
-    def _reread_event(self, event: bytes, through: list[bytes]) -> End:
-        """An event as few hosts write it, such as words in parts, put into plain ones."""
-        events = self._reread(event + b"\n\n", part=True)
-        if events is None:
-            self._pass_before_failure(through)
-            return ""
-        encoder = self._encoder = self._encoder or self._reader.encoder(self._model)
-        end: End = ""
-        for found in events:
-            if isinstance(found, Counts):
-                self.usage, self._counted = found, dumps(write_usage(found))
-            if isinstance(found, ToolCallDelta) and found.index in self.calls:  # which has its id
-                found = replace(found, id="")
-            for plain in encoder.feed(found).removesuffix(DONE).split(b"\n\n"):
-                end = self._event(plain, through) or end
-        return end
-
-    def _rename(self, payload: bytes, piece: ReplyChunk) -> bytes:
-        """Record the model's name as this host writes it, and its replacement. Return the event, renamed if events
-        cannot be renamed in bulk.
-        """
-        name, model = dumps(self._model), piece.model
-        if model == name:
-            self._named = model
-            return payload
-        for between in (b"", b" "):
-            field = b'"model":' + between + model
-            if model and field in payload:
-                self._named = model
-                self._renamed = [*self._renamed[1 - _NAMES :], (field, b'"model":' + name)]
-                return payload
-        return payload if piece.usage is not None else rewrite_reply(payload, self._model, None, b"")
 
     def _pass(self, through: list[bytes], end: End) -> None:
         if not self.begun:
@@ -582,7 +494,7 @@ class StreamedResponse(UpstreamResponse):
                 self.connection.wordless = False
             through = self._held + through
             self._held = []
-        data = self._named_anew(through)
+        data = self._joined(through)
         if end:
             self._finish(data, stopped=end == "stopped")
             return
@@ -602,12 +514,6 @@ class StreamedResponse(UpstreamResponse):
         found += [] if self.usage is None else [self.usage]
         return [*found, Finish(reason=self.finish)]
 
-    def _named_anew(self, through: list[bytes]) -> bytes:
-        data = self._joined(through)
-        for field, instead in self._renamed:
-            data = data.replace(field, instead)
-        return data
-
     def _pass_before_failure(self, through: list[bytes]) -> None:
         """Pass on the content that arrived before and with a failure."""
         if self.begun or self.first_at is not None:
@@ -619,11 +525,12 @@ class StreamedResponse(UpstreamResponse):
 
     def _wait_for_more(self) -> None:
         """Wait for the counts, and then for the end of the stream."""
-        until = self._loop.time() + trailing_timeout(counted=self.usage is not None)
-        if self._timer is None or until < self._timer.when():
+        seconds = trailing_timeout(counted=self.usage is not None)
+        until = self._clock.monotonic() + seconds
+        if self._timer is None or until < self._until:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(until, self._waited)
+            self._until, self._timer = until, self._clock.later(seconds, self._waited)
 
     def _waited(self) -> None:
         self._timer = None
@@ -637,27 +544,12 @@ class StreamedResponse(UpstreamResponse):
             self._timer.cancel()
         super()._succeed()
 
-    def _finish(self, data: bytes, *, stopped: bool = False) -> None:
-        if stopped:
-            self._counted = dumps(write_usage(self._stopped()))
-            data += self._why("length") + b"\n\n"
-        elif self._found_wrong(data):
-            return
-        else:
-            data += self._named_anew(self._last_events)
-        metadata = self._teller.metadata(self)
-        if self._teller.wanted:
-            payload, counted = self._last or self._sample or b"{}", self._counted or UNCOUNTED
-            data += b"data: " + rewrite_reply(payload, self._model, counted, metadata, chunk=True) + b"\n\n"
-        self._reply.last(data + DONE)
-        self._succeed()
-
-    def _stopped(self) -> Counts:
+    def _stopped(self) -> WireUsage:
         """It is not waited for to its end: what was made of it is counted here, as counts before the end are not those
         of the answer."""
         self.finish, self.usage = "length", None
         self.counted_here = self._teller.tokens("".join([*self.text, *self.beside]))
-        return Counts(output_tokens=self.counted_here)
+        return WireUsage(output_tokens=self.counted_here)
 
     def _found_wrong(self, data: bytes) -> bool:
         """Return whether the answer, now complete, is rejected or still being checked. ``data``: the last of it, which
@@ -677,7 +569,7 @@ class StreamedResponse(UpstreamResponse):
             wrong.add_done_callback(self._judged)
         return True
 
-    def _judged(self, verdict: Verdict) -> None:
+    def _judged(self, verdict: PendingCheck) -> None:
         """It is known whether the answer can be let stand."""
         self.judging = False
         if self.over or verdict.cancelled():
@@ -688,13 +580,6 @@ class StreamedResponse(UpstreamResponse):
         else:
             self._finish(b"")
         self._settled()
-
-    def _why(self, reason: str) -> bytes:
-        """Return an event with the finish reason, which the host omitted."""
-        return (
-            b'data: {"object":"chat.completion.chunk","model":%b,'
-            b'"choices":[{"index":0,"delta":{},"finish_reason":"%b"}]}' % (dumps(self._model), reason.encode())
-        )
 
     def _ended(self) -> None:
         if self.over:
@@ -711,20 +596,6 @@ class StreamedResponse(UpstreamResponse):
             self._succeed()
         else:
             self._fail(self._cut(UNFINISHED))
-
-    def _come_whole(self, data: bytes) -> None:
-        """Send a whole answer as a stream."""
-        events = self._reread(data)
-        if events is None:
-            return
-        encoder = self._reader.encoder(self._model)
-        through: list[bytes] = []
-        for event in events:
-            if isinstance(event, Counts):
-                self.usage, self._counted = event, dumps(write_usage(event))
-            for plain in encoder.feed(event).removesuffix(DONE).split(b"\n\n"):
-                self._event(plain, through)
-        self._pass(through, "done")
 
     def _broke(self, error: errors.CallError) -> None:
         if self.finish and (self.begun or self.refused or self._unsaid):
@@ -745,7 +616,7 @@ def piece_of(events: Sequence[WireEvent], written: bytes) -> ReplyChunk:
     """Return the content of a reply that a codec decoded. ``written``: the same, encoded again."""
     found = collect_turn(events)
     refusal = "".join(part.text for part in found.parts if isinstance(part, Refusal))
-    counts = next((event for event in events if isinstance(event, Counts)), None)
+    counts = next((event for event in events if isinstance(event, WireUsage)), None)
     calls = tuple((place, call.id, call.name) for place, call in enumerate(found.calls))
     counted = bytes(split_object(written).get("usage", b""))
     return ReplyChunk(found.text, True, refusal, found.finish, counts, counted, b"", calls, beside=found.beside)

@@ -6,17 +6,16 @@ decoded and written again, so that tool calls have ids and come whole, before th
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 import msgspec
 
-from intermodal.executor.direct.transcoding import TranscodedStream
-from intermodal.executor.direct.upstream_response import End
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import join_object, split_object
 from intermodal.protocols.framing.splitter import LineSplitter
 from intermodal.protocols.reply_decoder import BLANK
+from intermodal.protocols.transcoding import TranscodedStream
+from intermodal.protocols.upstream_response import End
 
 
 class _StreamedMessage(msgspec.Struct):
@@ -81,7 +80,7 @@ class OllamaStream(TranscodedStream):
         if text.strip() or (message.thinking and message.thinking.strip()):
             self.output_seen = True
         if self.first_at is None and (message.thinking or text.strip()):
-            self.first_at = monotonic()
+            self.first_at = self._clock.monotonic()
         return "stopped" if self.stopped else ""
 
     def _anew(self, line: bytes, through: list[bytes]) -> End:

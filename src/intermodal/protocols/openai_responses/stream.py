@@ -8,15 +8,11 @@ may have to be stopped in the middle, is decoded and written again.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from time import monotonic
 from typing import Any
 
 import msgspec
 
-from intermodal.client_apis import OPENAI_RESPONSES, ReplyEncoder
-from intermodal.executor.direct.transcoding import TranscodedStream
-from intermodal.executor.direct.upstream_response import End, StreamedResponse
-from intermodal.protocols.calls import Error, WireUsage
+from intermodal.protocols.calls import Error, ReplyEncoder, WireUsage
 from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.json_body import dumps
 from intermodal.protocols.framing.raw_json import join_object, split_object
@@ -34,6 +30,8 @@ from intermodal.protocols.openai_responses.passthrough import (
 )
 from intermodal.protocols.openai_responses.server import echoed_fields, write_usage
 from intermodal.protocols.reply_decoder import UNFINISHED
+from intermodal.protocols.transcoding import TranscodedStream
+from intermodal.protocols.upstream_response import End, StreamedResponse
 
 _NAMES = frozenset({"message", "function_call", "reasoning"})
 _BEGINS = frozenset({"response.created", "response.in_progress", "response.queued"})
@@ -78,7 +76,7 @@ class OpenAIResponsesStream(TranscodedStream):
 
     def _fresh(self) -> ReplyEncoder:
         self.items = kept = list[Mapping[str, Any]]()
-        return OPENAI_RESPONSES.encoder(self._model, keep=kept.append, asked=self._asked)
+        return self._reader.encoder(self._model, keep=kept.append, asked=self._asked)
 
     # ---- bytes to events
 
@@ -183,7 +181,7 @@ class OpenAIResponsesStream(TranscodedStream):
 
     def _seen(self) -> None:
         if self.first_at is None:
-            self.first_at = monotonic()
+            self.first_at = self._clock.monotonic()
 
     def _begin_item(self, place: int, item: OutputItem) -> End | None:
         if not self._started or item.type not in _NAMES or len(item.id) < OWN_ID:

@@ -5,9 +5,6 @@ Usage comes in the event before the last, so run metadata is added there.
 
 from __future__ import annotations
 
-from time import monotonic
-
-from intermodal.executor.direct.upstream_response import End, StreamedResponse
 from intermodal.protocols.anthropic.passthrough import AnthropicEvent, counts_in, event_of, with_usage
 from intermodal.protocols.anthropic.reply import AnthropicUsage
 from intermodal.protocols.anthropic.server import write_usage
@@ -17,6 +14,7 @@ from intermodal.protocols.framing.splitter import event_data
 from intermodal.protocols.openai_chat.server import sse_event
 from intermodal.protocols.reply_chunk import rewrite_reply
 from intermodal.protocols.reply_decoder import NO_ANSWER
+from intermodal.protocols.upstream_response import End, StreamedResponse
 
 _STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
@@ -97,7 +95,7 @@ class AnthropicStream(StreamedResponse):
         self.output_seen |= found.alive
         self.finish = found.finish or self.finish
         if found.visible and self.first_at is None:
-            self.first_at = monotonic()
+            self.first_at = self._clock.monotonic()
         return found
 
     def _end_of(self, payload: bytes, counted: bytes) -> bytes:
@@ -134,7 +132,7 @@ class AnthropicStream(StreamedResponse):
         if self.refused:
             self._succeed()
             return
-        self.first_at = monotonic()
+        self.first_at = self._clock.monotonic()
         self.begun = True
         self._teller.begin()
         through = b"".join(map(self._reader.encoder(self._model).feed, events))

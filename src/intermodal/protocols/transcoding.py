@@ -7,20 +7,18 @@ answer from many kinds of events, some of which servers omit.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from time import monotonic
 from typing import Any
 
 from msgspec.structs import replace
 
-from intermodal.client_apis import ReplyEncoder
-from intermodal.executor.attempt.answer_state import is_output
-from intermodal.executor.direct.upstream_response import End, StreamedResponse
+from intermodal.protocols.answer_state import is_output
 from intermodal.protocols.calls import (
     Error,
     Finish,
     OpaqueBlock,
     ReasoningDelta,
     RefusalDelta,
+    ReplyEncoder,
     ToolCallDelta,
     WireEvent,
     WireTextDelta,
@@ -29,6 +27,7 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.conversation import TurnBuilder
 from intermodal.protocols.framing.json_body import loads
 from intermodal.protocols.reply_decoder import ReplyDecoder
+from intermodal.protocols.upstream_response import End, StreamedResponse
 
 
 class TranscodedStream(StreamedResponse):
@@ -99,7 +98,7 @@ class TranscodedStream(StreamedResponse):
         elif isinstance(kept, (WireTextDelta, ReasoningDelta, OpaqueBlock)):
             through.append(self._writing.feed(kept))
             if self.first_at is None and (not isinstance(kept, WireTextDelta) or kept.text.strip()):
-                self.first_at = monotonic()
+                self.first_at = self._clock.monotonic()
         return "stopped" if self.stopped else ""
 
     def _part(self, words: str, thoughts: str) -> bytes:

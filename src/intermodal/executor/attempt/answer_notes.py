@@ -1,0 +1,72 @@
+"""What is said of an answer and of how it ended: notes, refusals, a missed deadline."""
+
+from __future__ import annotations
+
+from intermodal.catalog.types import Endpoint
+from intermodal.errors import CallError, ContentRefused
+from intermodal.hints import hint
+
+REPEATS_NOTE = "the answer repeats itself; the model may be stuck: ask differently, or use a stronger one"
+LOOP_STOPPED = "the answer began to repeat itself and was stopped: ask differently, or use a stronger model"
+
+
+def stops_loops(endpoint: Endpoint, *, by_schema: bool) -> bool:
+    """Return whether an answer of this endpoint is stopped where it repeats itself.
+
+    A model near by is stopped: it holds its machine for as long as it goes on. A host on the internet is not: what it
+    makes is paid in any case and bounded by the token limit, whoever leaves never learns what it counted, and it may
+    have been asked to repeat something. What it says is remarked on all the same. JSON has equal lines.
+    """
+    return endpoint.host.zone != "internet" and not by_schema
+
+
+def is_refusal(finish: str, text: str, *, called: bool) -> bool:
+    """Return whether an answer with this finish reason is a refusal: nothing was said, and that on purpose."""
+    return finish == "content_filter" and not called and not text.strip()
+
+
+def refusal_error(endpoint: Endpoint, words: str, step: str) -> ContentRefused:
+    """Return the error for a refusal, with the model's reason where it gave one."""
+    reason = " ".join(words.split())[:300]
+    said = f': "{reason}"' if reason else ""
+    return ContentRefused(f"refused to answer{said}", where=endpoint.id, todo="ask differently", status=200, step=step)
+
+
+def stop_note(endpoint: str, limit: int | None, *, looped: bool, overran: bool) -> str:
+    """Return the note on an answer that was stopped, for repeating itself or at its limit; "" where it was not."""
+    if looped:
+        return LOOP_STOPPED
+    return f"{endpoint} went on after the {limit} tokens that were allowed, and was stopped" if overran else ""
+
+
+def answer_notes(
+    reason: str, text: str, tokens: int | None, *, called: bool, thought: int | None = None, stopped: str = "",
+    repeats: bool = False,
+) -> tuple[str, ...]:  # fmt: skip
+    """Return the notes on an answer and how it ended.
+
+    Args:
+        tokens: tokens that were made, or were allowed. called: tools were called. thought: reasoning tokens among them.
+        stopped: why it did not end by itself (``stop_note``). repeats: it repeats itself.
+    """
+    if stopped:
+        return (stopped,)
+    again = (REPEATS_NOTE,) if repeats else ()
+    if reason == "length" and thought and not text.strip() and not called:
+        what = "the answer ended without a word: {} tokens went into thought; allow more with {max-tokens}"
+        return (hint(what, thought), *again)
+    if reason == "length":
+        what = f"the answer was cut after {tokens} tokens" if tokens else "the answer was cut at the length limit"
+        return (hint("{}; allow more with {max-tokens}", what), *again)
+    if reason == "content_filter":
+        return ("the answer was stopped by the host's content filter", *again)
+    return again if text.strip() or called else ("the answer is empty", *again)
+
+
+def deadline_missed(seconds: float, endpoint: str) -> CallError:
+    """Return the error of a run that its deadline ended. ``endpoint``: of the route that was planned."""
+    return CallError(
+        f"took longer than the deadline of {seconds:g} s",
+        where=endpoint,
+        todo=hint("allow more time ({deadline}), or plan for speed ({objective=})", "fastest"),
+    )
