@@ -1,10 +1,12 @@
 """Messages of a conversation: normalisation that every protocol needs before it writes them, and replies collected.
 
-A reply's events are collected into an ``AssistantTurn``, which the next request of the conversation sends back. Pure.
+A reply's events are collected into an ``AssistantTurn``, which the next request of the conversation sends back. A
+conversation is known again by the digest of its parts. Pure.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -33,8 +35,7 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.protocols.framing.json_body import dumps, loads, valid_utf8
-from intermodal.protocols.framing.truncated_json import complete_members
+from intermodal.protocols.framing.json_body import complete_members, dumps, loads, valid_utf8
 from intermodal.request import Tool
 
 COMPLETE_REASONS = frozenset({"stop", "tool_call"})  # finish reasons of a complete answer
@@ -381,3 +382,28 @@ class TurnBuilder:
             call.pieces.append(event.arguments)
         call.id, call.name = call.id or event.id, call.name or event.name
         self._open = False
+
+
+# ---- what a conversation is known by -------------------------------------------------------------
+# Bytes for its roles and parts, in order, which a SHA-256 is made of: clients send the whole conversation and no id, so
+# its content is its name. The executor makes the digest of a request's parts, the direct path while it reads a body;
+# both are the same. Call ids and thinking are left out: not every client sends them.
+
+PART = b"\0"  # before each part
+BEGINNINGS = {role: b"\0\0%b" % role.encode() for role in ("system", "user", "assistant", "tool")}  # of a message
+TEXT_BEGINNINGS = {role: beginning + PART for role, beginning in BEGINNINGS.items()}  # of one that begins with a text
+
+
+def begin_digest(owner: str) -> Any:
+    """Return the digest of a conversation before its first message, which is one of its owner's."""
+    return hashlib.sha256(owner.encode())
+
+
+def text_identity(text: str) -> bytes:
+    """Return what tells a text from others: blanks around it do not."""
+    return text.strip().encode("utf-8", "replace")
+
+
+def exact_identity(text: str) -> bytes:
+    """Return what tells a tool's name, its result or the URL of media from others."""
+    return text.encode("utf-8", "replace")

@@ -15,7 +15,7 @@ import msgspec
 
 from intermodal.content import Opaque, Reasoning, Role, Scripts, ToolCall, ToolResult
 from intermodal.protocols.calls import CodedImage, NotExpressible, WireMessage, WirePart, WireText
-from intermodal.protocols.conversation_digest import (
+from intermodal.protocols.conversation import (
     BEGINNINGS,
     PART,
     TEXT_BEGINNINGS,
@@ -24,8 +24,8 @@ from intermodal.protocols.conversation_digest import (
     text_identity,
 )
 from intermodal.protocols.framing.image_facts import ImageFacts
+from intermodal.protocols.framing.json_body import split_object
 from intermodal.protocols.framing.media_extraction import ExtractedBody
-from intermodal.protocols.framing.raw_json import split_object
 from intermodal.protocols.request_fields import IDENTIFIERS, DirectFields, ignored_content
 
 # Fields that vary within a shape: their presence is part of it, their content is not.

@@ -15,8 +15,7 @@ import msgspec
 
 from intermodal.content import ToolCall
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import dumps
-from intermodal.protocols.framing.raw_json import add_run_metadata, join_object, split_object
+from intermodal.protocols.framing.json_body import add_run_metadata, dumps, join_object, split_object
 from intermodal.protocols.framing.surrogates import without_lone_surrogates
 
 _NONE = msgspec.Raw(b"[]")

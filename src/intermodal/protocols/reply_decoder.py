@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from intermodal import errors
 from intermodal.protocols.calls import Error, Finish, TokenLogprobs, WireEvent, WireUsage
-from intermodal.protocols.errors import classification, web_pages
+from intermodal.protocols.errors import classification
 from intermodal.protocols.framing.json_body import as_list, as_mapping, as_text, dumps, loads
 from intermodal.protocols.framing.ndjson import NdjsonReader
 from intermodal.protocols.framing.sse import LineTooLong, SseEvent, SseReader
@@ -146,8 +146,8 @@ class ReplyDecoder:
             chunk = chunk.lstrip(BLANK)
             if chunk:
                 self._started = True
-                if web_pages.begins_with_markup(chunk):
-                    self._end(Error(error=web_pages.markup_error(self._endpoint)))
+                if classification.begins_with_markup(chunk):
+                    self._end(Error(error=classification.markup_error(self._endpoint)))
                     return self._take()
                 # No event stream begins like JSON; a stream of JSON lines always does.
                 whole = chunk[:1] in b"{[" and isinstance(self._reader, SseReader)

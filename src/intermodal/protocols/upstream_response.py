@@ -23,8 +23,8 @@ from intermodal.protocols.calls import (
     WireUsage,
 )
 from intermodal.protocols.conversation import collect_turn
-from intermodal.protocols.errors import classification, web_pages
-from intermodal.protocols.framing.raw_json import split_object
+from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.json_body import split_object
 from intermodal.protocols.framing.splitter import MAX_PIECE, EventSplitter, LineSplitter, PieceTooLong
 from intermodal.protocols.framing.surrogates import SurrogateJoiner, join_surrogates
 from intermodal.protocols.reply_chunk import ReplyChunk
@@ -167,8 +167,8 @@ class UpstreamResponse(AnswerState):
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         self._status, self._headers = status, headers
-        if 200 <= status < 300 and web_pages.announces_web_page(headers):
-            self._fail(web_pages.web_page_error(self._endpoint, status))
+        if 200 <= status < 300 and classification.announces_web_page(headers):
+            self._fail(classification.web_page_error(self._endpoint, status))
             self._settled()
 
     def data(self, data: bytes) -> None:
@@ -422,8 +422,8 @@ class StreamedResponse(UpstreamResponse):
             if not data or (len(data) < 3 and BLANK[:3].startswith(data)):
                 self._first = data
                 return
-            if web_pages.begins_with_markup(data):
-                self._fail(web_pages.markup_error(self._endpoint))
+            if classification.begins_with_markup(data):
+                self._fail(classification.markup_error(self._endpoint))
                 return
             self._whole = data[:1] in b"{["
         if self._whole:  # a stream was requested

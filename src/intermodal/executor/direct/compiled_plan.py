@@ -29,7 +29,7 @@ from intermodal.plans.cpu_schedule import NEAR
 from intermodal.plans.plan import Inputs, Plan
 from intermodal.plans.step import Call
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.raw_json import append_words, last_words
+from intermodal.protocols.framing.json_body import append_words, last_words
 from intermodal.protocols.parsed_chat import ParsedChat
 from intermodal.protocols.request_fields import scale_thinking, unenforced_tools, unforwarded_fields
 from intermodal.request import JsonOutput, Request, TextOutput

@@ -43,7 +43,7 @@ from intermodal.protocols.calls import (
     WireTextDelta,
     WireUsage,
 )
-from intermodal.protocols.errors import classification, web_pages
+from intermodal.protocols.errors import classification
 from intermodal.protocols.openai_media import speech, transcription
 from intermodal.protocols.reply_decoder import NO_REASON, ReplyDecoder
 from intermodal.transport.addresses import HostAddress
@@ -299,6 +299,6 @@ async def _posted(
             raise classification.classify(
                 response.status, response.headers, body, endpoint.id, secrets=(server.key,), now=time.time()
             )
-        if web_pages.announces_web_page(response.headers):
-            raise web_pages.web_page_error(endpoint.id, response.status)
+        if classification.announces_web_page(response.headers):
+            raise classification.web_page_error(endpoint.id, response.status)
         yield response

@@ -33,7 +33,7 @@ from intermodal.gateway.requests.request_policy import (
 from intermodal.gateway.runs import plan_request, run_plan
 from intermodal.protocols.calls import ImageCall
 from intermodal.protocols.errors.responses import RequestRefused
-from intermodal.protocols.ollama.server_embeddings import read_embed, write_embed
+from intermodal.protocols.ollama.server import read_embed, write_embed
 from intermodal.protocols.openai_media import server as wire
 from intermodal.request import (
     EmbeddingOutput,

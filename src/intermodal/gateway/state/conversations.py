@@ -19,7 +19,7 @@ from intermodal.concurrency.offload import is_long, offload
 from intermodal.content import BytesSource, Opaque, Part, Reasoning, Text, ToolCall, ToolResult, UrlSource
 from intermodal.events import Finished
 from intermodal.planner.session_affinity import continues_tool_call
-from intermodal.protocols.conversation_digest import (
+from intermodal.protocols.conversation import (
     BEGINNINGS,
     PART,
     begin_digest,

@@ -9,8 +9,7 @@ import msgspec
 from intermodal.protocols.anthropic.reply import FINISH_REASONS, AnthropicUsage
 from intermodal.protocols.anthropic.server import write_usage
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import dumps, has_valid_counts
-from intermodal.protocols.framing.raw_json import join_object, split_object
+from intermodal.protocols.framing.json_body import dumps, has_valid_counts, join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.reply_chunk import ReplyChunk
 from intermodal.protocols.reply_decoder import map_reason

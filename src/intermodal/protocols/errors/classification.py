@@ -1,6 +1,6 @@
 """Classification of a failed reply (status, headers, body) as one of our errors, by the table in ``rules.py``.
 
-A host's message is quoted shortened, printable and without secrets.
+A host's message is quoted shortened, printable and without secrets. HTML in place of an answer is an error, too.
 """
 
 from __future__ import annotations
@@ -214,3 +214,34 @@ def quote(text: str, secrets: tuple[str, ...] = ()) -> str:
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     text = text.rstrip(".")
     return text if len(text) <= MAX_QUOTE else text[: MAX_QUOTE - 1] + "…"
+
+
+# ---- HTML in place of an answer ------------------------------------------------------------------
+# A base_url that leads elsewhere, a login page, a proxy's own error. Servers send it with status 200, and some with
+# headers that announce JSON or an event stream. Another endpoint may answer, so the error allows another route.
+
+_TODO = "check the host's base_url"
+
+
+def announces_web_page(headers: Mapping[str, str]) -> bool:
+    """Return whether the headers (with lower-case names) announce a web page."""
+    return headers.get("content-type", "").lower().startswith("text/html")
+
+
+def begins_with_markup(data: bytes) -> bool:
+    """Return whether a body begins with markup: no JSON and no event stream begins so."""
+    return data[:1] == b"<"
+
+
+def web_page_error(endpoint: str, status: int = 200) -> errors.CallError:
+    """Return the error for a reply whose headers announce a web page."""
+    return _error("answered with a web page and not as a model's server does", endpoint, status)
+
+
+def markup_error(endpoint: str, status: int = 200) -> errors.CallError:
+    """Return the error for a reply whose body is markup, whatever its headers claim."""
+    return _error("answered with markup, as of a web page, and not as a model's server does", endpoint, status)
+
+
+def _error(what: str, endpoint: str, status: int) -> errors.CallError:
+    return errors.CallError(what, where=endpoint, todo=_TODO, status=status)

@@ -1,9 +1,16 @@
-"""JSON bodies in segments: structure as JSON, media as base64 segments that are never joined into one string."""
+"""JSON, written and read: bodies in segments, values of any type, objects in raw fields, and unfinished objects.
+
+Media in a body that is written are base64 segments, which are never joined into one string. A body that goes through
+is split into its raw fields, and joined again.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -166,3 +173,90 @@ def as_list(value: Any) -> Sequence[Any]:
 def as_text(value: Any) -> str:
     """Return the value if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
+
+
+# ---- an object that was cut off ------------------------------------------------------------------
+
+_BLANK = re.compile(r"[ \t\r\n]*")
+_decoder = json.JSONDecoder()
+
+
+def complete_members(text: str) -> dict[str, Any]:
+    """Return the members that arrived before the object was cut. A number at the very end may have had more digits.
+
+    >>> complete_members('{"place": "Bonn", "days": [1, 2], "unit": "cel')
+    {'place': 'Bonn', 'days': [1, 2]}
+    >>> complete_members('{"days": 1')
+    {}
+    """
+    found: dict[str, Any] = {}
+    place = _after(text, 0)
+    before = "{"
+    while text[place : place + 1] == before:
+        before = ","
+        try:
+            name, place = _decoder.raw_decode(text, _after(text, place + 1))
+            place = _after(text, place)
+            if not isinstance(name, str) or text[place : place + 1] != ":":
+                break
+            value, place = _decoder.raw_decode(text, _after(text, place + 1))
+        except (ValueError, RecursionError):
+            break
+        place = _after(text, place)
+        if place == len(text) and not isinstance(value, (str, dict, list)):
+            break
+        found[name] = value
+    return found
+
+
+def _after(text: str, place: int) -> int:
+    """Return the position after whitespace."""
+    blank = _BLANK.match(text, place)
+    return blank.end() if blank is not None else place
+
+
+# ---- objects in raw fields -----------------------------------------------------------------------
+
+split_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def join_object(fields: Mapping[str, msgspec.Raw], ours: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
+    """Return an object of raw fields; those of ``ours`` stand in place of the same of ``fields``, or behind them."""
+    return _encode({**fields, **{name: msgspec.Raw(raw) for name, raw in ours.items()}})
+
+
+_listed = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_content = msgspec.json.Decoder(str | list[msgspec.Raw]).decode
+_kind = msgspec.json.Decoder(str).decode
+_WORDS = ("text", "input_text")
+
+
+def append_words(messages: bytes, words: str) -> bytes | None:
+    """The messages with more words at the end of the last one; None where that does not end in words of a user."""
+    listed = _listed(messages)
+    last = split_object(listed[-1]) if listed else {}
+    if _kind(last.get("role", b'""')) != "user":
+        return None
+    content: Any = _content(last.get("content", b'""'))
+    if isinstance(content, str):
+        more = dumps(f"{content}\n\n{words}")
+    else:
+        block = split_object(content[-1]) if content else {}
+        if _kind(block.get("type", b'""')) not in _WORDS:
+            return None
+        said = dumps(f"{_kind(block['text'])}\n\n{words}")
+        more = b"[" + b",".join([*content[:-1], join_object(block, {"text": said})]) + b"]"
+    return b"[" + b",".join([*listed[:-1], join_object(last, {"content": more})]) + b"]"
+
+
+def last_words(messages: bytes) -> str:
+    """The words at the end of the last message."""
+    content: Any = _content(split_object(_listed(messages)[-1]).get("content", b'""'))
+    return content if isinstance(content, str) else _kind(split_object(content[-1])["text"])
+
+
+def add_run_metadata(counted: bytes, about: bytes) -> bytes:
+    """Return the usage unchanged, with the run metadata in it."""
+    inside = counted.strip()[1:-1].strip()
+    return b"{" + inside + (b"," if inside else b"") + b'"intermodal":' + about + b"}"

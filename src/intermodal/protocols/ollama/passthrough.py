@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import as_token_count, dumps, loads
-from intermodal.protocols.framing.raw_json import join_object, split_object
+from intermodal.protocols.framing.json_body import as_token_count, dumps, join_object, loads, split_object
 from intermodal.protocols.ollama.reply import FINISH_REASONS, finish_reason
 from intermodal.protocols.ollama.server import duration_fields
 from intermodal.protocols.reply_chunk import ReplyChunk

@@ -1,14 +1,17 @@
-"""The server side of Ollama's chat: reads a client's request, writes the answer."""
+"""The server side of Ollama's chat and embeddings: reads a client's request, writes the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+from msgspec import Raw
 
 from intermodal.catalog.structured_output import ANY_OBJECT
 from intermodal.content import Reasoning, Role, ToolCall, ToolResult
 from intermodal.protocols.calls import (
     ChatCall,
+    EmbeddingCall,
     Error,
     Finish,
     ReasoningDelta,
@@ -28,6 +31,7 @@ from intermodal.protocols.conversation import ToolCallIds, TurnBuilder, argument
 from intermodal.protocols.errors.responses import error_response
 from intermodal.protocols.framing.inline_media import decode_base64
 from intermodal.protocols.framing.json_body import dumps
+from intermodal.protocols.openai_media.server import MAX_TEXTS, EmbeddingRequest, read_body, read_model_name
 from intermodal.protocols.request_fields import read_settings
 from intermodal.protocols.request_validation import (
     quote_value,
@@ -257,3 +261,26 @@ def write_error(error: BaseException) -> dict[str, Any]:
     """Return the error, which is a plain string here, with the summary of the run beside it."""
     told = error_response(error)
     return {"error": told.message, **told.told}
+
+
+def read_embed(body: bytes) -> EmbeddingRequest:
+    """Return the call that a body asks for. Raises ValueError for a body that asks for none."""
+
+    def read(tree: Mapping[str, Any]) -> EmbeddingRequest:
+        given = tree["input"]
+        texts = given if isinstance(given, list) else [given]
+        if not 1 <= len(texts) <= MAX_TEXTS or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"input must be a string or an array of 1 to {MAX_TEXTS:,} strings")
+        if tree.get("dimensions") is not None:
+            raise ValueError("dimensions cannot be chosen here: leave it out")
+        read_bool(dict(tree), "truncate", True)
+        return EmbeddingRequest(call=EmbeddingCall(model=read_model_name(tree), texts=tuple(texts)), encoding="float")
+
+    return read_body(body, "an embedding request", read)
+
+
+def write_embed(vectors: Sequence[Sequence[float]], name: str, tokens: int, about: Mapping[str, Any]) -> bytes:
+    """Return the reply: the vectors in the order of the texts, and the tokens of all of them."""
+    rows = [Raw(dumps(list(row))) for row in vectors]  # one by one: the encoder holds the interpreter lock
+    counts = {**duration_fields(about), "prompt_eval_count": tokens}
+    return dumps({"model": name, "embeddings": rows, **counts, "intermodal": about})

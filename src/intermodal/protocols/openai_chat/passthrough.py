@@ -8,8 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import MAX_TOKEN_COUNT, dumps, has_valid_counts
-from intermodal.protocols.framing.raw_json import join_object, split_object
+from intermodal.protocols.framing.json_body import MAX_TOKEN_COUNT, dumps, has_valid_counts, join_object, split_object
 from intermodal.protocols.framing.surrogates import loads_with_surrogates, without_lone_surrogates
 from intermodal.protocols.openai_chat import server as openai_chat_server
 from intermodal.protocols.openai_chat.reply import FINISH_REASONS, map_finish_reason, read_usage, with_reasoning

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from intermodal.protocols.calls import WireUsage
-from intermodal.protocols.framing.json_body import dumps, has_valid_counts
-from intermodal.protocols.framing.raw_json import add_run_metadata, join_object, split_object
+from intermodal.protocols.framing.json_body import add_run_metadata, dumps, has_valid_counts, join_object, split_object
 from intermodal.protocols.openai_chat.reply import read_usage
 from intermodal.protocols.openai_responses import server
 from intermodal.protocols.openai_responses.reply import explains_end, finish_reason

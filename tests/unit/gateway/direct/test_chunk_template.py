@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from intermodal.protocols.openai_chat.chunk_template import chunk_template_of
 from intermodal.protocols.openai_chat.passthrough import read
+from intermodal.protocols.openai_chat.stream import chunk_template_of
 
 SEED = 20_261_126
 LETTERS = [
