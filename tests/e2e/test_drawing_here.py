@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 from base64 import b64decode
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,26 @@ def configure(folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, more
 @pytest.fixture(autouse=True)
 def configured(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(tmp_path, model, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+async def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncClient]:
+    """One for all tests, in an environment of its own: the engine is started once."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        configure(home, model, patch)
+        patch.setenv("INTERMODAL_HOME", str(home))
+        patch.setenv("INTERMODAL_DISCOVERY", "off")
+        env = dict(os.environ)
+    async with AsyncClient(env=env) as made:
+        yield made
+
+
+@pytest.fixture
+async def newcomer() -> AsyncIterator[AsyncClient]:
+    """A client that has drawn nothing yet."""
+    async with AsyncClient() as made:
+        yield made
 
 
 def masked(mode: str, changes: object, rest: object) -> bytes:
@@ -214,11 +235,11 @@ async def test_each_step_is_told_with_how_the_picture_looks(client: AsyncClient)
 async def test_of_many_steps_some_are_shown_and_the_command_line_writes_the_last_look(
     client: AsyncClient, tmp_path: Path
 ) -> None:
-    request = make_request("a red fox", output=ImageOutput(size=SIZE, steps=100, guidance=1.0), seed=1)
+    request = make_request("a red fox", output=ImageOutput(size=SIZE, steps=40, guidance=1.0), seed=1)
     looks = [event async for event in client.stream(request) if isinstance(event, Sketched)]
     assert 10 <= len(looks) <= 21
     look, target = tmp_path / "look.png", tmp_path / "fox.png"
-    options = ("--size", "64x48", "--steps", "100", "--guidance", "1", "--seed", "1", "--quiet")
+    options = ("--size", "64x48", "--steps", "40", "--guidance", "1", "--seed", "1", "--quiet")
     ran = intermodal("ask", "a red fox", *options, "--preview", str(look), "--to", str(target))
     assert ran.code == 0, ran.err
     assert look.read_bytes() == looks[-1].picture.data
@@ -236,22 +257,22 @@ async def test_a_drawing_that_nobody_waits_for_ends_and_the_next_one_is_drawn(cl
 # ---- the plan --------------------------------------------------------------------------------------------------
 
 
-async def test_the_plan_says_steps_and_pixels_and_that_an_image_generator_does_it(client: AsyncClient) -> None:
-    plan = await client.plan("a red fox", output=ImageOutput(size=(256, 256), steps=20))
+async def test_the_plan_says_steps_and_pixels_and_that_an_image_generator_does_it(newcomer: AsyncClient) -> None:
+    plan = await newcomer.plan("a red fox", output=ImageOutput(size=(256, 256), steps=20))
     assert plan.chosen.endpoint == BRUSH
     assert plan.verdict.instead == "image generator"
     text = explain(plan)
     assert "256x256 x 20 steps" in text
     assert "nothing leaves this machine" in text
-    longer = await client.plan("a red fox", output=ImageOutput(size=(256, 256), steps=40))
-    larger = await client.plan("a red fox", output=ImageOutput(size=(512, 512), steps=20))
+    longer = await newcomer.plan("a red fox", output=ImageOutput(size=(256, 256), steps=40))
+    larger = await newcomer.plan("a red fox", output=ImageOutput(size=(512, 512), steps=20))
     assert longer.chosen.total.seconds.mid > plan.chosen.total.seconds.mid
     assert larger.chosen.total.seconds.mid > 2 * plan.chosen.total.seconds.mid
     assert larger.chosen.total.memory.mid > plan.chosen.total.memory.mid
 
 
-async def test_the_memory_that_it_takes_is_within_what_the_plan_said(client: AsyncClient) -> None:
-    answer = await client.ask("a red fox", output=ImageOutput(size=(384, 384), steps=1), seed=1)
+async def test_the_memory_that_it_takes_is_within_what_the_plan_said(newcomer: AsyncClient) -> None:
+    answer = await newcomer.ask("a red fox", output=ImageOutput(size=(384, 384), steps=1), seed=1)
     (actual,) = answer.result.actuals
     promised = answer.plan.chosen.total.memory
     assert actual.peak_memory is not None
