@@ -89,9 +89,12 @@ bench-fidelity: setup ## what reaches a model of 208 files of known contents, be
 		&& "$(FIDELITY_PEERS)/bin/python" -m pip install --quiet --disable-pip-version-check -r "$(FIDELITY_PEERS)/requirements.txt" && touch "$(FIDELITY_PEERS)/.installed"; }
 	@FIDELITY_PEERS="$(FIDELITY_PEERS)" $(BIN)/python benchmarks/fidelity/run.py --peers --write
 
+# Sets of questions and cases of which `make test` takes a part are held whole, too.
+GATES := tests/gates tests/e2e/test_questions.py tests/unit/planner/test_regret.py tests/unit/gateway/direct
+
 gates: setup ## the reliability gates in full; writes out/gates.txt
 	@mkdir -p out
-	@$(BIN)/python -m pytest -q -rA tests/gates --full-gates -o faulthandler_timeout=7200 > out/gates.txt; status=$$?; tail -n 1 out/gates.txt; exit $$status
+	@$(BIN)/python -m pytest -q -rA $(GATES) --full-gates -o faulthandler_timeout=7200 > out/gates.txt; status=$$?; tail -n 1 out/gates.txt; exit $$status
 
 bless: $(INSTALLED) ## rewrite tests/plans/*.case, texts of advice and the blocks in docs/ from what the code says now; review the diff
 	@$(BIN)/python -m pytest -q tests/plans tests/docs tests/unit/advisor --bless

@@ -1,9 +1,13 @@
-"""What the real sentence model tells of questions, on sentences that nothing was fitted to."""
+"""What the real sentence model tells of questions, on sentences that nothing was fitted to.
+
+Every second question is asked, and with --full-gates each.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -31,11 +35,13 @@ async def reader() -> AsyncIterator[QuestionReader]:
     ids=["held out", "later"],
 )
 async def test_what_questions_need_is_told_as_well_as_it_was_measured(
-    reader: QuestionReader, asked: Path, right_at_least: float, wrong_at_most: int, words_only_at_most: int
-) -> None:
+    reader: QuestionReader, asked: Path, right_at_least: float, wrong_at_most: int, words_only_at_most: int,
+    full_gates: bool,
+) -> None:  # fmt: skip
     """Measured: 186 of 195 right and 9 wrong; of the later ones 312 of 322 and 8; 1 and 0 words only."""
     right, asked_in, wrong, words_only = Counter[str](), Counter[str](), 0, 0
-    for pair in pairs(asked.read_text("utf-8")):
+    half = 1 if full_gates else 2
+    for pair in list(pairs(asked.read_text("utf-8")))[::half]:
         facts = await reader.needs(pair.question, ("image", "audio", "video", "document"))
         assert facts is not None
         told = facts.of(pair.medium)
@@ -45,8 +51,8 @@ async def test_what_questions_need_is_told_as_well_as_it_was_measured(
         open_ = {need.aspect for need in (*told.needed, *told.unsure)}
         words_only += bool(pair.needs & BEYOND_WORDS) and not open_ & BEYOND_WORDS
     assert right.total() >= right_at_least * asked_in.total()
-    assert wrong <= wrong_at_most
-    assert words_only <= words_only_at_most
+    assert wrong <= ceil(wrong_at_most / half)
+    assert words_only <= ceil(words_only_at_most / half)
     assert all(right[language] >= 0.85 * count for language, count in asked_in.items()), right
 
 
@@ -68,12 +74,13 @@ async def test_no_question_of_a_stranger_that_needs_more_is_said_to_need_words_a
     ids=list(PEOPLE),
 )
 async def test_verdicts_on_questions_of_people_are_as_right_as_they_were_measured(
-    reader: QuestionReader, name: str, right_at_least: float, words_only_at_most: int
+    reader: QuestionReader, name: str, right_at_least: float, words_only_at_most: int, full_gates: bool
 ) -> None:
     """Measured: 178 of 186, 175 of 200, 215 of 240 and 154 of 172 right; 0, 2, 3 and 1 said to need words alone though
     more is."""
     right = words_only = 0
-    trades = list(of_trades(PEOPLE[name]))
+    half = 1 if full_gates else 2
+    trades = list(of_trades(PEOPLE[name]))[half - 1 :: half]
     for trade in trades:
         facts = await reader.needs(trade.question, ("image", "audio", "video", "document"))
         assert facts is not None
@@ -81,7 +88,7 @@ async def test_verdicts_on_questions_of_people_are_as_right_as_they_were_measure
         words_only += (trade.suffices, told) == ("more", "words")
         right += told == trade.suffices
     assert right >= right_at_least * len(trades)
-    assert words_only <= words_only_at_most
+    assert words_only <= ceil(words_only_at_most / half)
 
 
 @pytest.mark.parametrize("asked", PEOPLE.values(), ids=PEOPLE)

@@ -17,8 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
-from tests.e2e.command import ANSWERED, Ran
-from tests.e2e.command import fresh as intermodal
+from tests.e2e.command import ANSWERED, Ran, fresh, intermodal
 from tests.e2e.servers import EYE, weights_of
 
 from intermodal import Client
@@ -50,7 +49,7 @@ def of_this_home() -> list[str]:
 
 
 def up(*more: str) -> dict[str, Any]:
-    ran = intermodal("up", NAME, "--json", "--context", "1024", *more, timeout=200)
+    ran = fresh("up", NAME, "--json", "--context", "1024", *more, timeout=200)
     assert ran.answered, ran.out + ran.err
     server: dict[str, Any] = ran.document["server"]
     return server
@@ -70,7 +69,7 @@ def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
 
 
 def ask(*more: str) -> Ran:
-    return intermodal("ask", "Say hello.", "--max-tokens", "4", "--model", ENDPOINT, "--json", *more, timeout=200)
+    return fresh("ask", "Say hello.", "--max-tokens", "4", "--model", ENDPOINT, "--json", *more, timeout=200)
 
 
 def test_a_started_server_answers_and_is_seen_by_plans_and_the_doctor() -> None:
@@ -139,7 +138,7 @@ def test_a_server_that_keeps_crashing_is_given_up_and_that_is_said(tmp_path: Pat
     """It comes up as long as its file is whole; then the file is gone, as when a disk is taken away."""
     model = tmp_path / "doomed.gguf"
     shutil.copy(weights_of(NAME), model)
-    ran = intermodal("up", str(model), "--name", "doomed", "--context", "512", "--json", timeout=200)
+    ran = fresh("up", str(model), "--name", "doomed", "--context", "512", "--json", timeout=200)
     assert ran.answered, ran.out + ran.err
     model.unlink()
     os.kill(ran.document["server"]["pid"], signal.SIGKILL)
@@ -237,7 +236,7 @@ def test_a_model_that_does_not_fit_is_refused_with_numbers_before_anything_start
     pairs = {"block_count": 1_000, "context_length": 1 << 20, "embedding_length": 4096, "attention.head_count": 32}
     big = tmp_path / "big.gguf"
     big.write_bytes(header(pairs))
-    ran = intermodal("up", str(big), "--context", str(1 << 20), "--json")
+    ran = fresh("up", str(big), "--context", str(1 << 20), "--json")
     assert ran.code == 4 and ran.document["code"] == "does_not_fit"
     cache = 2 * 1_000 * 4096 * 2 * (1 << 20)  # bytes: keys and values, layers, width, half precision, tokens
     assert f"up to {cache / (1 << 30):.1f}"[:10] in ran.document["what"]
@@ -259,7 +258,7 @@ def header(pairs: dict[str, int]) -> bytes:
 
 
 def test_a_projector_gives_it_eyes_and_the_server_says_so() -> None:
-    ran = intermodal("up", NAME, "--mmproj", str(EYE), "--name", "eyes", "--context", "1024", "--json", timeout=200)
+    ran = fresh("up", NAME, "--mmproj", str(EYE), "--name", "eyes", "--context", "1024", "--json", timeout=200)
     assert ran.answered, ran.out + ran.err
     shown = intermodal("models", "show", "up.eyes:huggingfacetb/smollm2-135m-instruct", "--json")
     assert '"image"' in shown.out
@@ -267,7 +266,7 @@ def test_a_projector_gives_it_eyes_and_the_server_says_so() -> None:
 
 def test_another_server_under_the_same_name_is_refused() -> None:
     up()
-    ran = intermodal("up", NAME, "--context", "512", "--json")
+    ran = fresh("up", NAME, "--context", "512", "--json")
     assert ran.code == 2 and "--name" in ran.document["todo"]
 
 
@@ -275,7 +274,7 @@ def test_a_broken_file_is_said_with_the_servers_last_words_and_forgotten(tmp_pat
     whole = weights_of(NAME).read_bytes()
     broken = tmp_path / "half.gguf"
     broken.write_bytes(whole[: len(whole) // 2])
-    ran = intermodal("up", str(broken), "--json", timeout=200)
+    ran = fresh("up", str(broken), "--json", timeout=200)
     assert ran.code in (5, 7), ran.out
     assert listed() == {} and of_this_home() == []
 
