@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from intermodal.concurrency.fair_lock import new_requester
 from intermodal.concurrency.offload import offload
 from intermodal.errors import UsageError
+from intermodal.executor.api import DirectAttempt
 from intermodal.gateway.billing import IDEMPOTENCY_HEADER, authenticate, begin_idempotent, store_idempotent
 from intermodal.gateway.context import GatewayContext
-from intermodal.gateway.direct.client_sink import DirectChat
 from intermodal.gateway.direct.direct_chats import DirectChats
 from intermodal.gateway.error_answers import answer_cancelled, answer_error, answer_failure
 from intermodal.gateway.failures import error_code, shutting_down
@@ -212,7 +212,7 @@ class Gateway:
         if self.tell is not None:
             self.tell(served)
 
-    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectChat | None:
+    def pass_on(self, asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
         """Forward the request synchronously if nothing has to be awaited; otherwise return None and let ``answer``
         handle it.
 
@@ -230,13 +230,13 @@ class Gateway:
         if self._over or self._is_key_stale(asked):  # once all were cancelled, nobody would cancel it
             return None
         try:
-            attempt = self.direct.at_once(asked, route.passes, reply)
+            attempt = self.direct.at_once(asked, route.passes, reply, over)
         except Exception:  # ``answer`` finds the same error, and reports it
             return None
         if attempt is None:
             return None
         self._begin(asked, reply)
-        if not attempt.start(over):
+        if not attempt.start():
             attempt.forget()
             self.active -= 1
             return None

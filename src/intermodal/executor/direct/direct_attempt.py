@@ -150,7 +150,7 @@ class DirectAttempt:
 
     # ---- without one ---------------------------------------------------------------------------
 
-    def start(self, over: OnEnd) -> bool:
+    def start(self) -> bool:
         """Send it now, if that needs nothing to be waited for; ``over`` is called later, when it is answered, or has
         failed before anything was shown. False: nothing was done."""
         pool = self._engine.pool
@@ -166,7 +166,7 @@ class DirectAttempt:
             pool.give_back(connection)
             self._sink.release()
             return False
-        self._over = over
+        self._over = self._sink.done
         self._sink.admitted()
         self._asks()
         self._listen()

@@ -48,12 +48,9 @@ class CallReport(NamedTuple):
 
 
 class DirectSink(Protocol):
-    """The caller's side of one direct call."""
+    """The caller's side of one direct call. ``writer``: writes to the client."""
 
-    @property
-    def writer(self) -> ClientWriter:
-        """Writes to the client."""
-        ...
+    writer: ClientWriter
 
     # ---- before it is sent
 
@@ -126,6 +123,10 @@ class DirectSink(Protocol):
 
     def cancelled(self) -> None:
         """End a request whose client left, or whose server stops."""
+        ...
+
+    def done(self, failure: Unanswered | None) -> None:
+        """Go on after a call without a task: with the client's next request, or with a run where it failed."""
         ...
 
     def close(self) -> None:

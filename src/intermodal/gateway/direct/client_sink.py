@@ -13,8 +13,6 @@ from intermodal.content import ToolCall
 from intermodal.executor.api import (
     CallReport,
     CompiledPlan,
-    DirectAttempt,
-    DirectEngine,
     DirectSink,
     ShortenedCall,
     Unanswered,
@@ -58,9 +56,14 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ChatPlan:
-    """A compiled plan, with what the gateway reserves for such chats and says of their answers."""
+    """A compiled plan, with what the gateway reserves for such chats and says of their answers.
 
-    __slots__ = ("_about", "_notes", "claim", "compiled", "heads")
+    Attributes:
+        claim: on the budget of a key. heads: lines of the answer's head. about: the beginning of the run metadata.
+        notes: of the plan, in the metadata, too.
+    """
+
+    __slots__ = ("about", "claim", "compiled", "heads", "notes")
 
     def __init__(self, compiled: CompiledPlan) -> None:
         plan = compiled.plan
@@ -72,59 +75,21 @@ class ChatPlan:
             "plan": plan.id, "route": compiled.endpoint.id, "planned": chosen.endpoint, "summary": chosen.summary,
             "loses": list(chosen.loses), "sends": [sent(send) for send in chosen.sends],
         }  # fmt: skip
-        self._about = dumps(about)[:-1]
-        self._notes = (*plan.notes, *chosen.warnings)
-
-    def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
-        """Return the run metadata beside the usage, in the format of ``response_metadata.py``."""
-        noted = (*self._notes, *(words(each, "http") for each in notes)) if notes else self._notes
-        return self._about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted))[1:]
-
-
-class DirectChat:
-    """One chat on the direct path: a call of the executor, and the client that waits for it."""
-
-    __slots__ = ("_asked", "_attempt", "_reply", "_sink")
-
-    def __init__(
-        self, context: GatewayContext, engine: DirectEngine, chat: ParsedChat, planned: ChatPlan,
-        asked: GatewayRequest, reply: ResponseWriter,
-    ) -> None:  # fmt: skip
-        self._asked = asked
-        self._reply = reply
-        self._sink = ClientSink(context, planned, chat, asked, reply)
-        self._attempt = DirectAttempt(engine, chat, planned.compiled, self._sink)
-
-    async def go(self) -> Handover | None:
-        """Answer. Return the failure where nothing was shown and a run is to go on.
-
-        Raises RequestRefused where the key's budget does not allow it.
-        """
-        return self._sink.handover(await self._attempt.go())
-
-    def start(self, over: OnEnd) -> bool:
-        """Answer without a task, if nothing has to be waited for, and call ``over`` at the end. False: nothing was
-        done.
-        """
-        asked, reply, sink = self._asked, self._reply, self._sink
-        return self._attempt.start(lambda failure: over(asked, reply, sink.handover(failure)))
-
-    def cancel(self) -> None:
-        """End it: the client left, or the server stops."""
-        self._attempt.cancel()
-
-    def forget(self) -> None:
-        """Let go of everything that holds the request."""
-        self._attempt.forget()
+        self.about = dumps(about)[:-1]
+        self.notes = (*plan.notes, *chosen.warnings)
 
 
 class ClientSink(DirectSink):
-    """One client that waits for a direct call."""
+    """One client that waits for a direct call. ``over``: called at the end of a call without a task."""
+
+    writer: ResponseWriter
 
     def __init__(
-        self, context: GatewayContext, planned: ChatPlan, chat: ParsedChat, asked: GatewayRequest, reply: ResponseWriter
-    ) -> None:
-        self._reply = reply
+        self, context: GatewayContext, planned: ChatPlan, chat: ParsedChat, asked: GatewayRequest,
+        reply: ResponseWriter, over: OnEnd | None = None,
+    ) -> None:  # fmt: skip
+        self.writer = reply
+        self._over = over
         self._began = time.monotonic()
         self._context = context
         self._planned = planned
@@ -134,10 +99,6 @@ class ClientSink(DirectSink):
         self._given: QuotaReservation | None = None
         self._shortened: ShortenedCall | None = None
         self._silence: StreamKeepalive | None = None
-
-    @property
-    def writer(self) -> ResponseWriter:
-        return self._reply
 
     def handover(self, failure: Unanswered | None) -> Handover | None:
         """Return a call that did not answer, with the quota that is reserved for it."""
@@ -225,7 +186,7 @@ class ClientSink(DirectSink):
 
     def wait(self) -> None:
         if self._compiled.adapter.dialect.comment:
-            self._silence = StreamKeepalive(self._reply, self._comment)
+            self._silence = StreamKeepalive(self.writer, self._comment)
             self._silence.last(stream_keepalive.FIRST_COMMENT_SECONDS)
 
     def begin(self) -> None:
@@ -234,8 +195,8 @@ class ClientSink(DirectSink):
         self._open()
 
     def _open(self) -> None:
-        if not self._reply.status:
-            self._reply.open(self._heads + _STREAMED, self._compiled.adapter.stream_type)
+        if not self.writer.status:
+            self.writer.open(self._heads + _STREAMED, self._compiled.adapter.stream_type)
 
     @property
     def _heads(self) -> str:
@@ -245,18 +206,21 @@ class ClientSink(DirectSink):
     def _comment(self) -> None:
         self._open()
         waited = time.monotonic() - self._began
-        self._reply.put(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
+        self.writer.put(b": %b: no word yet, %d s\n\n" % (self._compiled.step.op.encode(), waited))
         if self._silence is not None:
             self._silence.last(stream_keepalive.COMMENT_SECONDS)
 
     def metadata(self, cost: float | None, seconds: float, notes: Sequence[str]) -> bytes:
+        """Return the run metadata in the format of ``response_metadata.py``."""
+        planned = self._planned
         if self._shortened is not None:
             notes = (_SHORTENED.format(self._compiled.limit, self._shortened.limit), *notes)
-        return self._planned.metadata(cost, seconds, notes)
+        noted = (*planned.notes, *(words(each, "http") for each in notes)) if notes else planned.notes
+        return planned.about + b"," + _encode(_RunMetadata(cost, 1, round(seconds, 3), noted))[1:]
 
     def whole(self, body: bytes, cost: float | None) -> None:
         known = "" if cost is None else f"x-intermodal-cost: {cost:.8g}\r\n"
-        self._reply.ready(f"{self._heads}{known}x-intermodal-attempts: 1\r\n", _JSON, body)
+        self.writer.ready(f"{self._heads}{known}x-intermodal-attempts: 1\r\n", _JSON, body)
 
     # ---- its end
 
@@ -295,7 +259,7 @@ class ClientSink(DirectSink):
         context.conversations.put(name, self._compiled.endpoint.id, self._compiled.policy)
 
     def fail(self, error: Exception) -> None:
-        answer_failure(self._context, self._asked, self._reply, error)
+        answer_failure(self._context, self._asked, self.writer, error)
 
     def break_off(self, error: BaseException) -> None:
         self._context.note_failure(error)
@@ -303,10 +267,15 @@ class ClientSink(DirectSink):
         report_failure(error, self._asked.served)
 
     def interruption(self) -> BaseException:
-        return interrupted(self._reply)
+        return interrupted(self.writer)
 
     def cancelled(self) -> None:
-        answer_cancelled(self._asked, self._reply)
+        answer_cancelled(self._asked, self.writer)
+
+    def done(self, failure: Unanswered | None) -> None:
+        over, self._over = self._over, None
+        if over is not None:
+            over(self._asked, self.writer, self.handover(failure))
 
     def close(self) -> None:
         if self._silence is not None:

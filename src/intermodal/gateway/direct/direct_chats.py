@@ -25,12 +25,13 @@ from intermodal.executor.api import (
     ADAPTERS,
     CONVERSATION_FIELDS,
     CompiledPlan,
+    DirectAttempt,
     DirectEngine,
     HostAccess,
     ProtocolAdapter,
     compile_plan,
 )
-from intermodal.gateway.direct.client_sink import ChatPlan, DirectChat
+from intermodal.gateway.direct.client_sink import ChatPlan, ClientSink
 from intermodal.gateway.direct.handover import Handover
 from intermodal.gateway.direct.text_size_cache import TextSizeCache
 from intermodal.gateway.http1.http_types import GatewayRequest
@@ -62,6 +63,7 @@ from intermodal.transport.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from intermodal.gateway.context import GatewayContext
+    from intermodal.gateway.http1.connection import OnEnd
     from intermodal.gateway.http1.write_batching import WriteBatcher
     from intermodal.gateway.server_client import ServerClient
 
@@ -144,9 +146,11 @@ class DirectChats:
         )
         return self._known(asked, adapter, chat, policy, catalog, question)
 
-    def at_once(self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter) -> DirectChat | None:
+    def at_once(
+        self, asked: GatewayRequest, dialect: ClientApi, reply: ResponseWriter, over: OnEnd
+    ) -> DirectAttempt | None:
         """Return the attempt for a chat whose shape is known, if nothing has to be awaited; the parsed chat is kept for
-        ``ready``. Raises as ``ready`` does.
+        ``ready``. Raises as ``ready`` does. ``over``: called when the attempt ends, if it is started.
         """
         adapter, client = self._adapter(dialect), self._context.client
         if adapter is None or not client.up_to_date or len(asked.body) > LARGE_BODY:
@@ -171,7 +175,8 @@ class DirectChats:
         ready = self._known(asked, adapter, chat, policy, catalog, question)
         if ready is None or ready.planned is None:
             return None
-        return DirectChat(self._context, self.engine, chat, ready.planned, asked, reply)
+        sink = ClientSink(self._context, ready.planned, chat, asked, reply, over)
+        return DirectAttempt(self.engine, chat, ready.planned.compiled, sink)
 
     def _adapter(self, dialect: ClientApi) -> ProtocolAdapter | None:
         telemetry = self._context.client.telemetry
@@ -323,11 +328,12 @@ class DirectChats:
 
         Raises RequestRefused where the key's budget does not allow it.
         """
-        passage = DirectChat(self._context, self.engine, ready.chat, planned, asked, reply)
+        sink = ClientSink(self._context, planned, ready.chat, asked, reply)
+        attempt = DirectAttempt(self.engine, ready.chat, planned.compiled, sink)
         try:
-            return await passage.go()
+            return sink.handover(await attempt.go())
         finally:
-            passage.forget()
+            attempt.forget()
 
     def abandoned(self, failure: Handover) -> None:
         """Release or settle the reservation of an attempt that the executor did not continue."""

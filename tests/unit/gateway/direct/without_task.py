@@ -7,7 +7,7 @@ from time import monotonic
 from weakref import WeakKeyDictionary
 
 from intermodal.executor.direct.compiled_plan import CompiledPlan
-from intermodal.gateway.direct.client_sink import DirectChat
+from intermodal.executor.direct.direct_attempt import DirectAttempt
 from intermodal.gateway.http1.connection import Connection, OnEnd
 from intermodal.gateway.http1.http_types import GatewayRequest
 from intermodal.gateway.http1.response_writer import ResponseWriter
@@ -30,7 +30,7 @@ def without_tasks(gateway: Gateway) -> list[str]:
     Connection._in_a_task = _prepared  # type: ignore[method-assign]
     pass_on, gone = gateway.pass_on, _gone.setdefault(gateway, [])
 
-    def noted(asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectChat | None:
+    def noted(asked: GatewayRequest, reply: ResponseWriter, over: OnEnd) -> DirectAttempt | None:
         passage = pass_on(asked, reply, over)
         if passage is not None:
             gone.append(asked.served.id)
