@@ -151,8 +151,10 @@ class DirectAttempt:
     # ---- without one ---------------------------------------------------------------------------
 
     def start(self) -> bool:
-        """Send it now, if that needs nothing to be waited for. ``DirectSink.done`` is called later, when it is answered,
-        or has failed before anything was shown. False: nothing was done."""
+        """Send it now, if that needs nothing to be waited for; False: nothing was done.
+
+        ``DirectSink.done`` is called later, when it is answered, or has failed before anything was shown.
+        """
         pool = self._engine.pool
         if not self._may_ask() or self._explores():
             return False
