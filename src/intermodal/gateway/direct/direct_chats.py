@@ -131,7 +131,8 @@ class DirectChats:
         await offload(len(asked.body) > LONG, check_values, asked, MAX_VALUES, self._context.limits.text)
         chat, asked.chat = asked.chat or await self._read(asked, adapter), None
         if chat is None:
-            _by_run(asked, "it is too long, or has a field or a part that is not passed on")
+            if not asked.served.not_direct:
+                _by_run(asked, "it has a field or a part that is not passed on")
             return None
         check_media_count(len(chat.pictures), self._context.limits.media)
         policy = self._policy(asked, chat)
@@ -229,8 +230,10 @@ class DirectChats:
     async def _read(self, asked: GatewayRequest, adapter: ProtocolAdapter) -> ParsedChat | None:
         body = await offload(len(asked.body) > LARGE_BODY, extract_media, asked.body)
         if len(body.text) > SAMPLE_RATIO * FIRST_SAMPLE:
+            _by_run(asked, "it is too long")
             return None  # more than most models take: the executor refuses it before all of it is counted
         if _many_items(body.text):
+            _by_run(asked, "it has too many messages")
             return None
         if len(asked.body) > LARGE_BODY or len(body.text) > _WORDS:
             return await offload(True, _read, asked, body, adapter, self._measures.alone())
@@ -346,7 +349,7 @@ def _by_run(asked: GatewayRequest, why: str) -> None:
 
 
 _PREPARED = "it is prepared before it is sent"
-_UNPLANNED = "its plan is its own"
+_UNPLANNED = "chats like it are planned one by one"
 
 
 def _size(chat: ParsedChat, planned: ChatPlan | str) -> int:

@@ -212,7 +212,7 @@ def log_fields(served: RequestRecord) -> dict[str, Any]:
         "error": served.error,
         "broken": served.broken or None,
         "direct": served.direct or None,
-        "not_direct": served.not_direct or None,
+        "not_direct": served.not_direct if served.plan else "",  # what is refused unplanned has no path
     }
     return {
         "request_id": served.id, "method": redact(served.method), "path": redact(served.path), "status": served.status,

@@ -62,7 +62,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type":
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        ({"of_no_client": True}, "it is too long, or has a field or a part that is not passed on"),
+        ({"of_no_client": True}, "it has a field or a part that is not passed on"),
         ({"model": "policy:held", "stream": True}, "its stream is held back until it is complete"),
         ({"stream": True, "response_format": SCHEMA}, "its stream is shown only once it is checked against its schema"),
         ({"model": "prompt:hello"}, "it is made from a prompt file"),
@@ -89,6 +89,15 @@ def test_a_call_that_failed_and_was_made_again_by_a_run_is_logged_as_that(
     assert logging.chat().status_code == 200
     logging.until_written()
     assert (logged(records)["not_direct"], logged(records)["attempts"]) == ("its call failed", 2)
+
+
+def test_a_chat_that_is_refused_before_it_is_planned_took_neither_path(
+    logging: GatewayServer, records: list[RequestRecord]
+) -> None:
+    for body in ({"model": "no/such"}, {"max_tokens": 0}, {"messages": []}):
+        assert logging.chat(**body).status_code in (400, 404)
+        logging.until_written()
+        assert not {"direct", "not_direct"} & set(logged(records)), body
 
 
 def test_an_api_whose_chats_are_not_passed_on_is_the_reason(
