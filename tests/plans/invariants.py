@@ -107,13 +107,16 @@ def parameters_are_written_as_they_are_read(candidate: Candidate) -> None:
 def last_step_answers(inputs: Inputs, candidate: Candidate) -> None:
     """The last step is a call at the route's endpoint over every part, in part order; every step leads to it."""
     last = candidate.answering
-    assert last.part == -1 and last.endpoint == candidate.endpoint
+    assert last.endpoint == candidate.endpoint
+    assert (last.part == -1) != (last.op == "read"), "text recognition alone is about its part, an answer about all"
     by_id = {step.id: step for step in candidate.steps}
     stands_for = [_part_of(ref, by_id) for ref in last.inputs]
     assert stands_for == sorted(stands_for), "parts out of order"
     every = {part.index for part in inputs.facts.parts}
     if last.op == "transcribe":
         every = {part.index for part in inputs.facts.parts if part.kind == "audio" or part.channels}
+    if last.op == "read":
+        every = {part.index for part in inputs.facts.parts if part.kind in ("image", "document")}
     assert set(stands_for) == every, f"stands for parts {stands_for}, asked were {sorted(every)}"
     assert candidate.last is last or candidate.last.inputs == (f"step:{last.id}",), "a voice speaks the answer"
     used = {candidate.last.id}

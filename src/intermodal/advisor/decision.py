@@ -36,6 +36,7 @@ from intermodal.plans.statistics import NO_STATISTICS, Statistics
 from intermodal.plans.step import Call
 from intermodal.plans.verdict import VerdictName
 from intermodal.quantity import exact, unknown
+from intermodal.questions.keyword_needs import needs_from_keywords
 from intermodal.request import TIERS, Request
 from intermodal.sizing.memory import memory_floor
 from intermodal.sizing.rental_prices import rental_words
@@ -57,6 +58,12 @@ class QuestionPlanner(Struct):
     @property
     def machine(self) -> Machine:
         return self.question.hardware.machine
+
+    def with_answers(self) -> QuestionPlanner:
+        """Return the planner of the same question where a model is to answer, though its words alone were enough."""
+        told = self.facts.question or needs_from_keywords(self.question.prompt)
+        told = msgspec.structs.replace(told, words_alone=False)
+        return msgspec.structs.replace(self, facts=msgspec.structs.replace(self.facts, question=told))
 
     def plan(self, catalog: Catalog, request: Request) -> Plan:
         """The planner's choice. Where money alone ranks, what works here costs none, so that it would always do; so it
@@ -283,6 +290,8 @@ def _offer(planning: QuestionPlanner, use: ModelUse, place: OfferPlace) -> Route
     only this use keeps."""
     if place == "hosted" and planning.no_host:
         return RouteOffer(place=place, refused=(planning.no_host,))
+    if use.name != "reading":
+        planning = planning.with_answers()
     catalog = narrowed(planning.catalog, use, use.job or job_of(planning.question), place)
     request = planning.request
     # Route at a place: what converts for an answer made here is here too.
@@ -455,6 +464,7 @@ _BY_OUTPUT: dict[UseName, str] = {
     "encoding": "scores of labels come out, and no words",
     "matching": "labels are held against what pictures show, and no words come out",
     "drawing": "a picture comes out, and no words",
+    "reading": "the output is the words of a picture, with no answer to generate",
 }
 
 
@@ -554,6 +564,7 @@ _ENDS: dict[UseName, str] = {
     "encoding": "scores of labels are wanted, and no words",
     "matching": "labels are held against what pictures show, and no words are wanted",
     "drawing": "a picture is wanted, and no words",
+    "reading": "the words of a picture are wanted, with no answer to generate",
 }
 
 

@@ -21,11 +21,12 @@ from intermodal.planner.catalog_index import JOBS, Job
 from intermodal.plans.plan import Candidate, Plan
 from intermodal.plans.references import input_steps
 from intermodal.plans.step import Call
+from intermodal.questions.word_requests import asks_for_words
 from intermodal.request import Aspect
 
 UseName = Literal[
     "llm", "cascade", "vision", "hearing", "omni", "recognition", "translation", "synthesis", "embedding", "encoding",
-    "matching", "drawing",
+    "matching", "drawing", "reading",
 ]  # fmt: skip
 TITLES: dict[UseName, str] = {
     "llm": "an LLM",
@@ -40,6 +41,7 @@ TITLES: dict[UseName, str] = {
     "encoding": "an encoder trained for the labels",
     "matching": "a contrastive model",
     "drawing": "an image generation model",
+    "reading": "a text recognition model (OCR)",
 }
 _SEEN: frozenset[str] = frozenset(("image", "document"))
 _MADE = {"render": "sight", "frames": "sight", "demux": "hearing"}  # what a transform produces for the answering call
@@ -99,7 +101,8 @@ def uses(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     takes = set(question.takes)
     seen = takes & {"image", "document", "video"}
     heard = takes & {"audio", "video"}
-    found = [ModelUse("cascade" if seen or heard else "llm", frozenset(("text",)))]
+    alone = [ModelUse("reading", _EVERYTHING, answers=_reads)] if seen and asks_for_words(question.prompt) else []
+    found = [*alone, ModelUse("cascade" if seen or heard else "llm", frozenset(("text",)))]
     if seen:
         found.append(ModelUse("vision", frozenset(("text", "image", "document")), ("layout",)))
     if heard:
@@ -126,6 +129,10 @@ def _scoring(question: AdviceQuestion) -> tuple[ModelUse, ...]:
     )
 
 
+def _reads(endpoint: Endpoint) -> bool:
+    return "image-to-text" in endpoint.model.tasks
+
+
 def _writes(endpoint: Endpoint) -> bool:
     return "text-generation" in endpoint.model.tasks
 
@@ -144,7 +151,9 @@ def use_of(plan: Plan, makes: OutputName) -> UseName:
     last, answering = candidate.last, candidate.answering
     if last.op in ("transcribe", "score") and plan.verdict.instead in _INSTEAD:
         return _INSTEAD[plan.verdict.instead]
-    ends: dict[str, UseName] = {"transcribe": "recognition", "embed": "embedding", "draw": "drawing"}
+    ends: dict[str, UseName] = {
+        "transcribe": "recognition", "embed": "embedding", "draw": "drawing", "read": "reading",
+    }  # fmt: skip
     if last.op in ends:
         return ends[last.op]
     if last.op == "speak" and answering is last:
@@ -207,7 +216,8 @@ def _narrowed(endpoints: Iterable[Endpoint], use: ModelUse | None, job: Job, pla
             yield from _not_asked(endpoint, job)
             continue
         if job not in jobs:
-            yield endpoint
+            if not (use is not None and use.name == "reading" and place == "hosted" and here):
+                yield endpoint
             continue
         if place == "hosted" and here:
             continue

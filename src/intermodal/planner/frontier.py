@@ -5,13 +5,18 @@ A plan needs the best route and the next best; the ends of the frontier are pric
 
 from __future__ import annotations
 
+import math
+from operator import le
+
 from intermodal.planner.candidates.candidate_builder import CandidateBuilder
 from intermodal.planner.planner import decide
 from intermodal.planner.planning_case import make_case
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_search.search import Search
 from intermodal.planner.speech_translation import plan_each, planning_cases, translation_order
+from intermodal.planner.text_recognition import recognition_candidate
 from intermodal.plans.plan import Candidate, Inputs
+from intermodal.request import TIERS
 
 MOST = 6
 
@@ -24,7 +29,10 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
     """
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
     decisions, errors = plan_each(planning_cases(case), decide)
+    alone = recognition_candidate(case)
     if not decisions:
+        if alone is not None:
+            return (alone,)
         raise errors[0]
     routes: dict[int, tuple[Route, CandidateBuilder]] = {}
     for decision in decisions:
@@ -33,7 +41,23 @@ def frontier(inputs: Inputs) -> tuple[Candidate, ...]:
         routes |= {id(route): (route, builder) for route in (decision.chosen, *found.routes)}
     chosen = min((decision.chosen for decision in decisions), key=lambda route: translation_order(case, route))
     shown = pareto([route for route, _ in routes.values()], chosen)
-    return tuple(routes[id(route)][1].candidate(route) for route in shown)
+    candidates = [routes[id(route)][1].candidate(route) for route in shown]
+    return tuple(candidates if alone is None else _with_candidate(candidates, alone))
+
+
+def _with_candidate(found: list[Candidate], added: Candidate) -> list[Candidate]:
+    """Return the frontier with a route that no answering endpoint ends, and without those that it beats."""
+    mine = _figures(added)
+    if any(all(map(le, _figures(each), mine)) for each in found):
+        return found
+    return sorted([*(each for each in found if not all(map(le, mine, _figures(each)))), added], key=_figures)
+
+
+def _figures(candidate: Candidate) -> tuple[float, ...]:
+    """Return what routes are compared by, less is better."""
+    total = candidate.total
+    cost = total.cost.mid if total.cost.known else math.inf
+    return cost, total.seconds.mid, -TIERS.index(candidate.tier), candidate.lost
 
 
 def pareto(routes: list[Route], chosen: Route) -> list[Route]:

@@ -33,6 +33,7 @@ from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_estimates.voice import Voice
 from intermodal.planner.session_affinity import prefer_previous_endpoint
 from intermodal.planner.speech_translation import plan_translation, planning_cases
+from intermodal.planner.text_recognition import asks_for_recognition, plan_recognition
 from intermodal.plans import numbers
 from intermodal.plans.direct_calls import why_not_direct
 from intermodal.plans.facts import ConversionOutcome, Facts
@@ -99,6 +100,8 @@ def plan_without_id(
 
 def _plan_case(case: PlanningCase) -> Plan:
     _check_hosts(case)
+    if asks_for_recognition(case):
+        return plan_recognition(case, _route_and_plan)
     kinds = planning_cases(case)
     return plan_translation(kinds, _route_and_plan) if len(kinds) > 1 else _route_and_plan(case)[1]
 

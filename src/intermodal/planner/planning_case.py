@@ -266,6 +266,8 @@ def make_case(
         check_image_settings(request, facts)
     question = question_of(request)
     question_facts = facts.question or needs_from_keywords(question)
+    if output != "text":
+        question_facts = msgspec.structs.replace(question_facts, words_alone=False)
     texts, files, media = _split(request, facts)
     question_parts = _question_parts(request, facts)
     ignored: tuple[str, ...] = ()

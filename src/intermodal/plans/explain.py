@@ -135,7 +135,7 @@ def _root(step: Step, candidate: Candidate, more: bool) -> list[str]:
     if estimate.output_tokens.high or not estimate.output_tokens.known:
         figures.append(f"out {numbers.count(estimate.output_tokens)}")
     figures += _cost_and_time(step)
-    title = f"  {step.title}" if step.op in ("transcribe", "speak", "draw") else ""
+    title = f"  {step.title}" if step.op in ("read", "transcribe", "speak", "draw") else ""
     lines = [f"{head}{step.endpoint}{title}   {step.note}"]
     lines.append(f"{bar}{' ' * (len(head) - 1)}{'  '.join(figures)}")
     if estimate.thought_tokens.high:

@@ -22,7 +22,7 @@ VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 # What serves where no language model is needed, in everyday words.
 Instead = Literal[
     "", "contrastive model", "encoder", "embedding model", "speech recognition", "speech translation",
-    "speech synthesis", "image generator",
+    "speech synthesis", "image generator", "text recognition",
 ]  # fmt: skip
 MOST_NAMED = 4  # names in a sentence; of more, the first and how many others
 
@@ -79,12 +79,14 @@ class Verdict(Value):
             ``enough_with_loss``: text loses what the question does not seem to need.
             ``broader_needed``: text loses what is needed, and this route keeps it, with a model for pictures or sound.
             ``not_enough``: this route loses what is needed.
-            ``no_language_model``: another kind of model does it (speech recognition, embeddings, speech, pictures).
+            ``no_language_model``: another kind of model does it (speech or text recognition, embeddings, speech,
+                pictures).
             ``unknown``: what is needed cannot be decided, and text loses something.
         parts: the media; () where only words go in.
         language_model: where a broader route was chosen though a language model would do, the route of that; where
             another kind of model scores labels of a text, the nearest route of a language model, to compare;
-            where a transcriber translates, that of a model that would translate its transcript.
+            where a transcriber translates, that of a model that would translate its transcript;
+            where only the words of a picture are asked for, that of a model that would answer.
         keeps: where something needed is lost, the nearest route that would keep it.
         instead: where no language model is needed, what kind of model does it.
         contrastive: where a model that writes picks among labels of pictures, the route of a contrastive one.

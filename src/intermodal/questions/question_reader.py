@@ -11,6 +11,7 @@ from intermodal.bounded_cache import BoundedCache
 from intermodal.content import Kind
 from intermodal.errors import IntermodalError
 from intermodal.plans.facts import Medium, QuestionFacts
+from intermodal.questions.word_requests import with_words_alone
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -79,7 +80,7 @@ class QuestionReader:
             return None
         finally:
             self._waiting -= 1
-        return msgspec.convert(reply.value, QuestionFacts)
+        return with_words_alone(msgspec.convert(reply.value, QuestionFacts), question)
 
     async def close(self) -> None:
         """End the child."""

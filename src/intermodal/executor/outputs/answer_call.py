@@ -27,7 +27,7 @@ from intermodal.executor.outputs.evidence_check import JsonAnswer, check_evidenc
 from intermodal.executor.outputs.first_word_gate import CommitGate
 from intermodal.executor.outputs.json_answer import run_bounded
 from intermodal.executor.preparation import prompt
-from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput
+from intermodal.executor.preparation.model_inputs import AudioInput, ImageInput, ModelInput, TextInput
 from intermodal.executor.preparation.part_inputs import measure_work
 from intermodal.executor.preparation.preflight import (
     EmptyFile,
@@ -320,6 +320,28 @@ async def _transcribe(run: RouteRun, step: Call) -> Finished:
     return run.finished(step, transcript=transcript, looped=looped)
 
 
+async def _read(run: RouteRun, step: Call) -> Finished:
+    """Return the words of a picture or scan as the answer, as text recognition has them.
+
+    Where there are none, or most cannot be read, a fallback may look at it instead.
+    """
+    product = run.state.products.get(step.id) or await run.convert_by_call(step)
+    run.stop_for_replan()
+    request, facts = run.state.request, run.state.opened.facts
+    stands_for = {product.part: product.pieces}
+    if nothing := empty_files(request, stands_for, facts):
+        raise _no_content_error(run, step, nothing)
+    if unread := unreadable_files(request, stands_for, facts):
+        raise _unreadable_error(run, step, unread)
+    await run.state.emit_held_notes()
+    pages = [
+        piece.text.strip() for piece in product.pieces if isinstance(piece, TextInput) and not prompt.is_empty(piece)
+    ]
+    await run.state.emit(Committed(endpoint=step.endpoint))
+    await run.state.emit(TextDelta(text="\n\n".join(filter(None, pages))))
+    return run.finished(step, finish_reason="stop", unread=partly_unread_files(stands_for, facts))
+
+
 async def _translate(run: RouteRun, step: Call) -> Finished:
     """Return the transcript in another language. Silence is not translated."""
     endpoint = run.state.endpoint(step)
@@ -364,6 +386,7 @@ async def _speak(run: RouteRun, step: Call) -> Finished:
 FINAL_CALLS: Mapping[str, Callable[[RouteRun, Call], Awaitable[Finished]]] = {
     "generate": _generate,
     "transcribe": _transcribe,
+    "read": _read,
     "translate": _translate,
     "embed": _embed,
     "speak": _speak,

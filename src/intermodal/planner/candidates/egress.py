@@ -13,6 +13,7 @@ from intermodal.planner.conversion.conversion_option import ConversionOption, Co
 from intermodal.planner.conversion.fidelity import transcribed_channels
 from intermodal.planner.part_bundles import Bundle
 from intermodal.planner.planning_case import PlanningCase
+from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.plans.facts import PartFacts
 from intermodal.plans.numbers import counted
@@ -33,10 +34,7 @@ def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[S
     next.
     """
     found: list[Send] = _questions(case, route)
-    for bundle, option in zip(case.bundles, route.assignment.options, strict=True):
-        for used in option.converters:
-            if used.host.zone not in LOCAL_ZONES:
-                found += _each(bundle, option, used, partial(_for_converter, used.id), written)
+    found += converter_sends(case, route.assignment, written)
     if route.endpoint.host.zone not in LOCAL_ZONES:
         found += _texts(case, case.texts, route.endpoint)
         if case.request.tools:
@@ -54,6 +52,16 @@ def route_sends(case: PlanningCase, route: Route, written: SendCache) -> tuple[S
             if option.pictures:
                 found += _each(bundle, option, route.endpoint, _pictures, written)
     return tuple(found)
+
+
+def converter_sends(case: PlanningCase, assignment: Assignment, written: SendCache) -> list[Send]:
+    """Return what converters elsewhere get, in part order."""
+    found: list[Send] = []
+    for bundle, option in zip(case.bundles, assignment.options, strict=True):
+        for used in option.converters:
+            if used.host.zone not in LOCAL_ZONES:
+                found += _each(bundle, option, used, partial(_for_converter, used.id), written)
+    return found
 
 
 def _questions(case: PlanningCase, route: Route) -> list[Send]:

@@ -16,13 +16,14 @@ from intermodal.planner.eligibility.eligible_endpoints import (
     jobs_needed,
 )
 from intermodal.planner.eligibility.strength_floors import search_with_floors
-from intermodal.planner.planner import PlanDecision, compare_routes, decide
+from intermodal.planner.planner import PlanDecision, compare_routes, decide, plan_from
 from intermodal.planner.planning_case import PlanningCase, make_case
 from intermodal.planner.route_estimates.routes import Route
 from intermodal.planner.route_estimates.voice_selection import speaks
 from intermodal.planner.route_search.search import Search
 from intermodal.planner.speech_translation import case_for, fallback_order, plan_each, planning_cases, translation_order
-from intermodal.plans.plan import Inputs
+from intermodal.planner.text_recognition import asks_for_recognition
+from intermodal.plans.plan import Inputs, Plan
 
 MOST = 5  # endpoints of one model that are answered for
 _DOES: dict[str, str] = {
@@ -47,10 +48,30 @@ def why_not(inputs: Inputs, name: str) -> str:
     case = make_case(inputs.request, inputs.facts, inputs.catalog, inputs.machine, inputs.statistics, inputs.as_of)
     kinds = planning_cases(case)
     decisions, _ = plan_each(kinds, decide)
-    lines = [f"{endpoint.id}: {_in(kinds, decisions, endpoint)}" for endpoint in endpoints[:MOST]]
+    alone = _recognition_plan(inputs, case)
+    lines = [
+        f"{endpoint.id}: {_beside_recognition(alone, endpoint) or _in(kinds, decisions, endpoint)}"
+        for endpoint in endpoints[:MOST]
+    ]
     if len(endpoints) > MOST:
         lines.append(f"… and {len(endpoints) - MOST} more hosts of it")
     return "\n".join(lines)
+
+
+def _recognition_plan(inputs: Inputs, case: PlanningCase) -> Plan | None:
+    """Return the plan if text recognition alone answers, None for any other."""
+    made = plan_from(inputs) if asks_for_recognition(case) else None
+    return made if made is not None and made.chosen.last.op == "read" else None
+
+
+def _beside_recognition(made: Plan | None, endpoint: Endpoint) -> str:
+    """Return the place of an endpoint in a plan of text recognition alone, "" where it has none."""
+    if made is None:
+        return ""
+    if endpoint.id == made.chosen.endpoint:
+        return "it is the chosen one"
+    places = [place for place, each in enumerate(made.fallbacks, 1) if each.endpoint == endpoint.id]
+    return f"it is fallback {places[0]}: text recognition alone needs no answer of it" if places else ""
 
 
 def _in(kinds: Sequence[PlanningCase], decisions: list[PlanDecision], endpoint: Endpoint) -> str:
