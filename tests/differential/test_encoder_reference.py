@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from intermodal.catalog.encoder_heads import HYPOTHESIS
 from intermodal.local.embedded.encoder import EncoderModel
 
 torch = pytest.importorskip("torch")
@@ -49,6 +50,15 @@ def xlm_roberta(**more: Any) -> Any:
     return config, ("input_ids", "attention_mask")
 
 
+def bart(**more: Any) -> Any:
+    config = transformers.BartConfig(
+        vocab_size=len(WORDS) + 5, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=32, pad_token_id=0,
+        bos_token_id=2, eos_token_id=3, decoder_start_token_id=3, attn_implementation="eager", **more,
+    )  # fmt: skip
+    return config, ("input_ids", "attention_mask")
+
+
 class Head(torch.nn.Module):
     def __init__(self, model: Any, names: tuple[str, ...]) -> None:
         super().__init__()
@@ -81,11 +91,18 @@ def write(folder: Path, config: Any, names: tuple[str, ...], auto: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Head(model, names).eval(), tuple(torch.ones(2, 8, dtype=torch.long) for _ in names), folder / "model.onnx",
+            Head(model, names).eval(), _example(names), folder / "model.onnx",
             dynamo=False, opset_version=17, input_names=list(names), output_names=["logits"],
             dynamic_axes={name: {0: "batch_size", 1: "sequence_length"} for name in names},
         )  # fmt: skip
     return model
+
+
+def _example(names: tuple[str, ...]) -> tuple[Any, ...]:
+    """Inputs to trace with: two texts that end as BART's have to."""
+    made = {name: torch.ones(2, 8, dtype=torch.long) for name in names}
+    made["input_ids"][:, -1] = 3
+    return tuple(made.values())
 
 
 def expected(model: Any, names: tuple[str, ...], folder: Path, texts: Any) -> Any:
@@ -128,6 +145,32 @@ def test_scores_of_passages_are_those_of_the_reference_whatever_lies_beside_them
     wanted = torch.sigmoid(expected(model, names, tmp_path, [(query, each) for each in passages])[:, 0])
     assert float(wanted.std()) > 0.01
     assert EncoderModel(tmp_path).rank(query, passages)["scores"] == pytest.approx(wanted.tolist(), abs=CLOSE)
+
+
+@pytest.mark.parametrize("make", [bert, xlm_roberta, bart], ids=["Bert", "XLMRoberta", "Bart"])
+@pytest.mark.parametrize(
+    "names", [("contradiction", "neutral", "entailment"), ("entailment", "not_entailment")], ids=["three", "two"]
+)
+def test_labels_by_entailment_are_those_of_the_reference_s_pipeline(
+    make: Any, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    said = {"id2label": dict(enumerate(names)), "label2id": {name: at for at, name in enumerate(names)}}
+    config, inputs = make(num_labels=len(names), **said)
+    model = write(tmp_path, config, inputs, transformers.AutoModelForSequenceClassification)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_file=str(tmp_path / "tokenizer.json"), pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
+        model_input_names=list(inputs), model_max_length=32,
+    )  # fmt: skip
+    reference = transformers.pipeline("zero-shot-classification", model=model, tokenizer=tokenizer)
+    ours, found = EncoderModel(tmp_path), list[float]()
+    for text in ("the parcel is late", "good lamp"):
+        for labels in (["late", "good", "bad"], ["lamp"]):
+            wanted = reference(text, labels)
+            told = ours.entail(text, [HYPOTHESIS.format(label) for label in labels])
+            scores = dict(zip(labels, told["scores"], strict=True))
+            assert scores == pytest.approx(dict(zip(wanted["labels"], wanted["scores"], strict=True)), abs=CLOSE)
+            found += told["scores"]
+    assert max(found) - min(found) > 0.05
 
 
 def test_chances_of_masked_words_are_those_of_the_reference(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
-"""The head of an encoder (BERT and its kind), read from its configuration: labels, one ranking score, or words for a
-mask."""
+"""The head of an encoder (BERT and its kind), read from its configuration: labels, one ranking score, words for a mask,
+or whether a text entails a sentence, by which any labels are scored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-# Output of the head: probabilities of labels, one ranking score, or probabilities of words.
-HeadKind = Literal["", "labels", "rank", "words"]
-HeadTask = Literal["text-classification", "text-ranking", "fill-mask"]
+# Output of the head: probabilities of labels, one ranking score, probabilities of words, or entailment of a sentence.
+HeadKind = Literal["", "labels", "rank", "words", "entails"]
+HeadTask = Literal["text-classification", "text-ranking", "fill-mask", "zero-shot-classification"]
+HYPOTHESIS: Final = "This example is {}."  # a label as a sentence: the template of transformers' pipeline
 MAX_LABELS: Final = 10_000
 DEFAULT_CONTEXT: Final = 512  # tokens, if the configuration does not state them: BERT's
 _PLACES_BEFORE: Final = ("roberta", "camembert", "mpnet", "longformer")  # number places from 2 on, beside padding
@@ -28,9 +29,16 @@ class EncoderHead(NamedTuple):
         """Return Hugging Face's name of the task."""
         return _TASK[self.kind]
 
+    @property
+    def entailment(self) -> tuple[int, int]:
+        """Return the indices of contradiction and entailment, as transformers' zero-shot pipeline finds them."""
+        entails = _entailment(self.labels)
+        return (-1 if entails == 0 else 0), entails
+
 
 _TASK: Mapping[HeadKind, HeadTask] = {
     "labels": "text-classification", "rank": "text-ranking", "words": "fill-mask", "": "text-classification",
+    "entails": "zero-shot-classification",
 }  # fmt: skip
 
 
@@ -54,10 +62,24 @@ def encoder_head(config: Mapping[str, Any]) -> EncoderHead:
         return EncoderHead("", why=f"its head has {len(labels):,} labels, more than {MAX_LABELS:,}")
     if len(labels) == 1:
         return EncoderHead("rank")
+    if _entailment(labels) >= 0:
+        return EncoderHead("entails", labels)
     problem = config.get("problem_type")
     if problem == "regression":
         return EncoderHead("", why="its head was trained for numbers (problem_type regression), and has no labels")
     return EncoderHead("labels", labels, several=problem == "multi_label_classification")
+
+
+def _entailment(labels: tuple[str, ...]) -> int:
+    """Return the index of the label of entailment in a head trained for inference between two texts, else -1.
+
+    Two labels are entailment and its opposite, three have a neutral one between.
+
+    >>> _entailment(("contradiction", "neutral", "entailment")), _entailment(("sport", "politics"))
+    (2, -1)
+    """
+    found = [at for at, label in enumerate(labels) if label.lower().startswith("entail")]
+    return found[0] if len(found) == 1 and len(labels) in (2, 3) else -1
 
 
 def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:

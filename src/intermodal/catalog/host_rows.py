@@ -46,7 +46,8 @@ T = TypeVar("T")
 # The output of a model that has only these tasks; text if none is named.
 _MADE: Mapping[str, OutputKind] = {
     "feature-extraction": "embedding", "zero-shot-image-classification": "embedding",
-    "text-classification": "scores", "text-ranking": "scores", "fill-mask": "scores",
+    "text-classification": "scores", "zero-shot-classification": "scores", "text-ranking": "scores",
+    "fill-mask": "scores",
     "text-to-speech": "audio", "text-to-image": "image", "image-to-image": "image",
 }  # fmt: skip
 

@@ -305,7 +305,11 @@ def _opened_by(served: ServedRow) -> Protocol:
     """Return the runtime that opens pulled weights, by their tasks."""
     if "zero-shot-image-classification" in served.tasks:
         return "contrastive"
-    return "encoder" if {"text-classification", "text-ranking", "fill-mask"} & {*served.tasks} else "llama"
+    return (
+        "encoder"
+        if {"text-classification", "text-ranking", "fill-mask", "zero-shot-classification"} & {*served.tasks}
+        else "llama"
+    )
 
 
 def with_file_problems(catalog: Catalog, gaps: Mapping[str, tuple[str, str]]) -> Catalog:
@@ -423,7 +427,8 @@ def _encoder(model: Model, served: ServedRow) -> Model:
         return model
     config = read_model_config(Path(served.weights).expanduser())
     head = encoder_head(config)
-    trained = (Strength(task=head.task, tier="medium", evidence=_TRAINED),)
+    evidence = _ENTAILS if head.kind == "entails" else _TRAINED
+    trained = (Strength(task=head.task, tier="medium", evidence=evidence),)
     return msgspec.structs.replace(
         model, tasks=(head.task,), input=("text",), output=("scores",),
         labels=head.labels if head.kind == "labels" else (), context=served.context or context_of_config(config),
@@ -457,6 +462,7 @@ def _drawing(model: Model, served: ServedRow) -> Model:
     )  # fmt: skip
 
 
+_ENTAILS = Evidence(level="declared", source="trained on entailment alone; eval measures it")
 _TRAINED = Evidence(level="declared", source="it was trained for its task and for no other; eval measures it")
 _SPEEDS_OF_FOLDERS: Mapping[Protocol, Callable[[Path], dict[str, Quantity]]] = {
     "contrastive": contrastive_speed, "encoder": encoder_speed,

@@ -43,6 +43,7 @@ _KINDS: tuple[tuple[str, Callable[[_Facts], bool]], ...] = (
      and "text" not in f.output),
     ("embedding", lambda f: "embedding" in f.output),
     ("text classifier", lambda f: "text-classification" in f.tasks and "scores" in f.output),
+    ("entailment", lambda f: "zero-shot-classification" in f.tasks and "scores" in f.output),
     ("encoder language model", lambda f: "fill-mask" in f.tasks),
     ("speech translation", lambda f: "translation" in f.tasks and "audio" in f.input),
     ("speech recognition", lambda f: "automatic-speech-recognition" in f.tasks and not f.writes),

@@ -353,10 +353,17 @@ class Model(Value):
         return self.output == ("scores",) and "fill-mask" in self.tasks
 
     @property
+    def entails(self) -> bool:
+        """Return whether the model judges if a text entails a sentence, by which it scores any labels."""
+        return self.output == ("scores",) and "zero-shot-classification" in self.tasks
+
+    @property
     def head_task(self) -> Task | None:
-        """Return the task of the model's head: its own labels, or words for a mask; None without a head."""
+        """Return the task of the model's head: its own labels, entailment, or words for a mask; None without one."""
         if self.classifies:
             return "text-classification"
+        if self.entails:
+            return "zero-shot-classification"
         return "fill-mask" if self.fills_masks else None
 
     @property

@@ -655,6 +655,8 @@ def _next(plan: HubPull) -> str:
         return f'try: intermodal rerank "a question" notes.txt --model {model.name}'
     if labels:
         return f'try: intermodal ask --labels "{",".join(labels[:4])}" "a text" --model {model.name}'
+    if "zero-shot-classification" in model.traits.tasks:
+        return f'try: intermodal ask --labels "praise,complaint" "a text" --model {model.name}'
     if model.runtime == "encoder":
         return f'try: intermodal ask --output scores --labels "good,bad" "It is [MASK]." --model {model.name}'
     if model.traits.embeds:

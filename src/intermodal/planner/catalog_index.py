@@ -347,11 +347,12 @@ def _group(number: int, endpoint: Endpoint, host: str) -> EndpointGroup:
 
 
 def _compares(endpoint: Endpoint) -> str:
-    """Return what a model that writes nothing compares ("pictures", "texts"); such calls are counted differently."""
+    """Return what a model that writes nothing compares ("pictures", "texts"), or the task of its head; such calls are
+    counted differently."""
     if endpoint.model.matches_pictures:
         return "pictures"
     if not endpoint.model.answers_in_words:
-        return "texts"
+        return endpoint.model.head_task or "texts"
     return ""
 
 

@@ -130,9 +130,11 @@ async def embed_contrastive(job: CallJob, world: Dependencies, line: AttemptCont
 
 
 async def run_head(job: CallJob, world: Dependencies, line: AttemptContext) -> CallResult:
-    """Score labels by an encoder's head, or words for a mask."""
+    """Score labels by an encoder's head, words for a mask, or sentences by entailment."""
     await line.sending()
-    if job.endpoint.model.fills_masks:
+    if job.endpoint.model.entails:
+        found = await world.runtimes.entail(job.endpoint, job.text, job.labels)
+    elif job.endpoint.model.fills_masks:
         found = await world.runtimes.fill(job.endpoint, job.text, job.labels)
     else:
         found = await world.runtimes.classify(job.endpoint, job.text)

@@ -9,7 +9,9 @@ model. Cosines are multiplied with the learned scale. CLIP compares the captions
 each pair by itself. Of several images, and of the frames of a video, the mean counts.
 
 An encoder's head knows only the labels it was trained for. Where exactly one label holds, the scores of all sum to 1; a
-note states the share of labels that were not asked for. A long text is scored by windows, which is noted.
+note states the share of labels that were not asked for. A head that was
+trained for inference between texts scores any labels: each becomes a sentence, and what counts is how well the text
+entails it beside the others. A long text is scored by windows, which is noted.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from intermodal import errors
+from intermodal.catalog.encoder_heads import HYPOTHESIS as HEAD_HYPOTHESIS
 from intermodal.catalog.encoder_heads import label_indices, unknown_labels
 from intermodal.catalog.types import Endpoint, Objective, Task
 from intermodal.content import Text
@@ -272,13 +275,16 @@ async def score_by_head(
     run: RouteRun, step: Call, endpoint: Endpoint, text: str, labels: tuple[str, ...]
 ) -> dict[str, float]:
     """The scores of these labels, in their order; of all that the head has where none are given."""
-    masked = endpoint.model.fills_masks
-    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=labels if masked else ()))
+    masked, entails = endpoint.model.fills_masks, endpoint.model.entails
+    said = tuple(HEAD_HYPOTHESIS.format(label) for label in labels) if entails else labels if masked else ()
+    done = await run.do(CallJob(step=step, endpoint=endpoint, text=text, labels=said))
     await run.state.emit(StepFinished(actual=done.actual))
     scores = done.made.told
     assert scores is not None
     for what in _windows(scores, endpoint):
         await run.state.emit(Note(text=what, step=step.id, warns=scores.cut))
+    if entails:
+        return {label: score for label, (_, score) in zip(labels, scores.scores, strict=True)}
     if masked or not labels:
         return dict(scores.scores)
     known = tuple(label for label, _ in scores.scores)

@@ -1,9 +1,12 @@
-"""Child: an encoder with a head (BERT and its kind) in ONNX: label probabilities, rankings, or words for a mask.
+"""Child: an encoder with a head (BERT and its kind) in ONNX: label probabilities, rankings, words for a mask, or
+probabilities of any labels by entailment.
 
 A folder has the hub's layout: ``model.onnx``, in it or in ``onnx/``, beside ``tokenizer.json`` and ``config.json``. A
 text longer than the model's context is read in windows: exclusive labels get the mean over windows, weighted by
 tokens; independent labels and passages get the best window (MaxP of Dai and Callan, "Deeper Text Understanding for
-IR", SIGIR 2019). Text beyond the last window is cut, and counted as cut.
+IR", SIGIR 2019). Entailment follows transformers' zero-shot pipeline (Yin et al., "Benchmarking Zero-shot Text
+Classification", EMNLP 2019), with the mean over windows of each label. Text beyond the last window is cut, and counted
+as cut.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from intermodal.catalog.encoder_heads import context_of_config, encoder_head
 from intermodal.catalog.model_folders import MAX_CONFIG, onnx_files
@@ -85,6 +88,30 @@ class EncoderModel:
             at += len(each)
         return {**self._told(rows, cut, scores=scores, labels=[]), "query_cut": shortened}
 
+    def entail(self, text: str, sentences: list[str]) -> dict[str, Any]:
+        """Return the probability of each sentence among all: a softmax over the entailment of each by the text.
+
+        Of a single one it is entailment against contradiction.
+        """
+        self._must_be("entails", "no entailment")
+        windows, cut = self._windows([(text, each) for each in sentences], whole="second")
+        rows = [row for each in windows for row in each]
+        logits = self._run(rows)
+        numpy, means, at = self._numpy, [], 0
+        for each in windows:
+            weights = numpy.array([len(row.ids) for row in each], dtype="float64")
+            means.append((logits[at : at + len(each)] * (weights / weights.sum())[:, None]).sum(axis=0))
+            at += len(each)
+        contradicts, entails = self.head.entailment
+        found = numpy.stack(means)
+        if len(sentences) > 1:
+            scores = _softmax(found[:, entails], numpy)
+        else:
+            scores = _softmax(found[:, [contradicts, entails]], numpy)[:, 1]
+        return self._told(rows, min(cut, 1), scores=[float(each) for each in scores], labels=sentences) | {
+            "windows": max(map(len, windows))
+        }
+
     def fill(self, text: str, labels: list[str]) -> dict[str, Any]:
         """Return the probabilities of words for a mask: of the given ones, else of the likeliest."""
         self._must_be("words", "no words for a mask")
@@ -147,16 +174,19 @@ class EncoderModel:
             return query, False
         return query[: row.offsets[min(most, len(row.ids)) - 1][1]], True
 
-    def _windows(self, texts: Sequence[tuple[str, ...]]) -> tuple[list[list[Any]], int]:
-        """Return the windows of each text, or of each pair whose second text is too long; and how many texts extend
-        beyond the last window."""
-        self._tokens.enable_truncation(self.most, strategy="longest_first" if len(texts[0]) == 1 else "only_second")
+    def _windows(
+        self, texts: Sequence[tuple[str, ...]], *, whole: Literal["first", "second"] = "first"
+    ) -> tuple[list[list[Any]], int]:
+        """Return the windows of each text, or of each pair with one text ``whole`` in every window; and how many texts
+        extend beyond the last window."""
+        split = "only_second" if whole == "first" else "only_first"
+        self._tokens.enable_truncation(self.most, strategy="longest_first" if len(texts[0]) == 1 else split)
         most = self.most * _CHARACTERS * WINDOWS
         found, cut = [], 0
-        for *before, text in texts:
-            row = self._tokens.encode(*before, without_nul(text[:most]))
+        for given in texts:
+            row = self._tokens.encode(*(without_nul(each[:most]) for each in given))
             every = [row, *row.overflowing]
-            cut += len(every) > WINDOWS or len(text) > most
+            cut += len(every) > WINDOWS or max(map(len, given)) > most
             found.append(every[:WINDOWS])
         return found, cut
 
@@ -180,7 +210,8 @@ class EncoderModel:
             for at, logits in zip(some, self._session.run([self._output], given)[0], strict=True):
                 made[at] = numpy.asarray(logits, dtype="float64")
         found = numpy.stack(made)
-        labels = {"labels": len(self.head.labels), "rank": 1}.get(self.head.kind)
+        count = len(self.head.labels)
+        labels = {"labels": count, "entails": count, "rank": 1}.get(self.head.kind)
         if labels is not None and found.shape[1:] != (labels,):
             raise WeightsError(
                 f"outputs {'x'.join(map(str, found.shape[1:])) or 1} numbers for a text, "
@@ -238,6 +269,13 @@ def rank(path: str, name: str, query: str, texts: list[str]) -> dict[str, Any]:
     return _model.rank(query, texts)
 
 
+def entail(path: str, name: str, text: str, sentences: list[str]) -> dict[str, Any]:
+    """Return how well a text entails sentences."""
+    load(path, name)
+    assert _model is not None
+    return _model.entail(text, sentences)
+
+
 def fill(path: str, name: str, text: str, labels: list[str]) -> dict[str, Any]:
     """Return the probabilities of words for a mask."""
     load(path, name)
@@ -246,4 +284,4 @@ def fill(path: str, name: str, text: str, labels: list[str]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve({"load": load, "classify": classify, "rank": rank, "fill": fill})
+    serve({"load": load, "classify": classify, "rank": rank, "fill": fill, "entail": entail})

@@ -140,6 +140,11 @@ def headline(case: PlanningCase, assignment: Assignment, answering: Endpoint, ve
             what = f"its head was trained for these labels{after}"
             beside = _or_language_model(verdict)
             return hint("an encoder is enough, no language model is needed: {}{}", what, beside)
+        if answering.model.entails:
+            what = f"how well the text entails each label{after}"
+            return hint(
+                "an encoder is enough, no language model is needed: it judges {}{}", what, _or_language_model(verdict)
+            )
         kind = "labels scored by an embedding model"
         if answering.model.fills_masks:
             kind = "an encoder says which word is masked"

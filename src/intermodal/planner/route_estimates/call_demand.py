@@ -27,7 +27,7 @@ from intermodal.planner.planning_case import WORDS_ALONE, PlanningCase
 from intermodal.planner.route_estimates.assignment import Assignment
 from intermodal.plans.plan import NativeInput
 from intermodal.quantity import Quantity
-from intermodal.request import JsonOutput
+from intermodal.request import JsonOutput, ScoresOutput
 
 _NONE = {"embedding": 0, "transcript": 0, "scores": 0, "image": 0}
 DEFAULT_ANSWER: dict[str, int] = {"text": 512, "json": 1024, "speech": 512, **_NONE}
@@ -125,6 +125,10 @@ def call_demand(case: PlanningCase, group: EndpointGroup, assignment: Assignment
     repaired = schema_by == "asked"
     lettered = case.job == "score" and model.answers_in_words
     headed = case.job == "score" and model.head_task is not None
+    if case.job == "score" and model.entails:  # the text is read once for each label
+        output = case.request.output
+        pairs = len(output.labels) if isinstance(output, ScoresOutput) else 1
+        text = plus(times(text, pairs), (case.labels, case.labels, case.labels * 1.5))
     if lettered:
         text = plus(text, plus(OPTIONS, (case.labels, case.labels, case.labels * 1.5)))
     total = ZEROS if case.job == "transcribe" else plus(plus(text, image), audio)
@@ -183,7 +187,7 @@ def context_tokens(case: PlanningCase, endpoint: str, needs: CallDemand) -> floa
 
 
 _LABELLING: Task = "zero-shot-image-classification"
-_OF_HEADS: tuple[Task, ...] = ("text-classification", "fill-mask")
+_OF_HEADS: tuple[Task, ...] = ("text-classification", "zero-shot-classification", "fill-mask")
 _OWN_TASK: dict[str, Task] = {
     "transcribe": "automatic-speech-recognition", "embed": "feature-extraction", "speak": "text-to-speech",
     "draw": "text-to-image",
