@@ -100,43 +100,58 @@ class ClientVerbs:
     ) -> RerankResult:  # fmt: skip
         """Passages in the order in which they answer a query, the best first.
 
-        An encoder on this machine reads the query with each passage; where none is here, vectors are compared. Nothing
-        is written and nothing leaves this machine.
+        An encoder reads the query with each passage, on this machine or, with consent, at a host with a rerank
+        endpoint, whichever is better; where there is none, vectors are compared here. Nothing is written.
 
         Args:
             passages: texts. files: text files, which are ranked by their paragraphs, and documents, by their pages.
-            top: how many to return. model: a reranker or a model of vectors; the strongest here where none is named.
+            top: how many to return. model: a reranker or a model of vectors; the best where none is named.
             progress: gets how many passages were read, and of how many.
 
         Raises:
-            NoRoute: nothing is here that ranks; ``reasons`` say why. InputError: a file cannot be taken, or there is no
-            text. UsageError: an argument is wrong.
+            NoRoute: nothing ranks that may be used; ``reasons`` say why. CallError: the host failed. InputError: a file
+            cannot be taken, or there is no text. UsageError: an argument is wrong.
         """
         from intermodal.planner_inputs import prepare
+        from intermodal.retrieval.hosted_ranking import HostedRanking
         from intermodal.retrieval.passage_ranking import (
             Passage,
             Ranker,
             check_passages,
             check_query,
+            other_ranking,
             ranking_endpoint,
+            ranking_endpoints,
+            ranking_work,
             with_verdict,
         )
         from intermodal.retrieval.passage_ranking import passages as passages_of
 
-        endpoint = ranking_endpoint(self.catalog, model)
+        request = _reading_request(self, query, passages, files)
+        ranking_endpoint(self.catalog, model, request.policy)  # before a file is opened
         given = [Passage(text=text) for text in passages]
         check_query(query, top)
         if not files:  # else passages are known when they are opened, and are looked at then
             check_passages(given)
         # Without ranking: the encoder reads the pages once, below.
-        gathered = await prepare(_reading_request(self, query, passages, files), self, planning=True, ranking=False)
+        gathered = await prepare(request, self, planning=True, ranking=False)
         inputs = gathered.inputs
         told, without = await passages_of(inputs.request, gathered.opened, self.media, besides=_GIVEN if given else "")
-        ranker = Ranker(endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded, store=self.store)
-        ranked = await ranker.rank(query, [*given, *told], top=top, progress=progress)
-        return msgspec.structs.replace(
-            with_verdict(ranked, _language_model_alternative(inputs)), without_text=tuple(without)
+        every = [*given, *told]
+        check_passages(every)
+        work = ranking_work(query, every)
+        endpoint, *others = ranking_endpoints(self.catalog, model, request.policy, work)
+        hosted = None
+        if endpoint.host.zone != "process":
+            hosted = HostedRanking(endpoint, self._world(inputs, exact=True), request.policy.max_cost)
+        ranker = Ranker(
+            endpoint, self.runtimes, loaded=endpoint.id in inputs.machine.loaded, store=self.store, hosted=hosted
         )
+        ranked = await ranker.rank(query, every, top=top, progress=progress)
+        return msgspec.structs.replace(
+            with_verdict(ranked, _language_model_alternative(inputs)), without_text=tuple(without),
+            beside=other_ranking(others[0], work) if others else None,
+        )  # fmt: skip
 
     async def models(self: Any, name: str = "", *, ready: bool = False) -> tuple[Endpoint, ...]:
         """The endpoints that plans choose from, servers of this machine looked for; no model is contacted.

@@ -375,6 +375,7 @@ class HostRow(Value, forbid_unknown_fields=True):
         carries: kinds it takes beyond text and pictures, of models that take them; its protocol's usual ones when not
             stated.
         counts_text: it counts text at ``/tokenize``, as this server does: ``llama.cpp`` or ``vllm``.
+        rerank: where it ranks passages: a path below ``base_url`` ("/rerank"), or a whole address at the same host.
         key: where the key is: in ``key_env``, or in the system's keyring.
         discovery: how a server of this kind is found on this machine; only shipped rows say.
         timeouts: how long a call of it may take, where that is not what holds for all.
@@ -403,6 +404,7 @@ class HostRow(Value, forbid_unknown_fields=True):
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
     counts_text: TextCounter | Literal[""] = ""
+    rerank: str = ""
     carries: tuple[Kind, ...] = ()
     not_asked: tuple[str, ...] = ()
     timeouts: TimeoutSettings = TimeoutSettings()
@@ -442,6 +444,7 @@ class HostRow(Value, forbid_unknown_fields=True):
             quirks=self.quirks,
             max_images=self.max_images,
             counts_text=self.counts_text,
+            rerank=self.rerank,
             timeouts=self.timeouts,
             regions=self.regions,
             trains=self.trains,
@@ -550,6 +553,14 @@ def check_row(row: HostRow, where: str, key: tuple[str, ...], protocols: Collect
         raise ConfigError(what, where=where, todo=todo, key=(*key, "discovery"))
     if row.base_url:
         check_url(row.base_url, f"{where} [{place}]", (*key, "base_url"))
+    if row.rerank and not row.rerank.startswith("/"):
+        check_url(row.rerank, f"{where} [{place}]", (*key, "rerank"))
+        if urlsplit(row.rerank).hostname != urlsplit(row.base_url).hostname:
+            raise ConfigError(
+                f"[{place}] sets rerank to another host than base_url, and the key of one is not sent to the other",
+                where=where, todo='write a path below base_url ("/rerank"), or an address at its host',
+                key=(*key, "rerank"),
+            )  # fmt: skip
     for at, served in enumerate(row.models):
         wrong = served.contradiction()
         if any(served.id == other.id for other in row.models[:at]):

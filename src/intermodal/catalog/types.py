@@ -386,6 +386,7 @@ class Host(Value):
         audio_input / document_input: the wire carries such parts.
         quirks: named deviations a wire looks up, e.g. ``max_completion_tokens``.
         counts_text: by whose ``/tokenize`` it counts text, "" where it does not.
+        rerank: where it ranks passages: a path below ``base_url``, or a whole address; "" where it does not.
         timeouts: how long a call of it may take.
         regions: where it computes, () where nobody says. trains: it trains on what it is sent, None where nobody says.
         retention_days: days that it keeps what it is sent, 0 for none, None where nobody says. conditions: where the
@@ -404,6 +405,7 @@ class Host(Value):
     quirks: tuple[str, ...] = ()
     max_images: int | None = None
     counts_text: TextCounter | Literal[""] = ""
+    rerank: str = ""
     timeouts: TimeoutSettings = TimeoutSettings()
     regions: tuple[str, ...] = ()
     trains: bool | None = None

@@ -34,15 +34,16 @@ SHOWN = 100  # characters of a passage
     metavar="N",
     help="How many passages to show.",
 )
-@click.option("-m", "--model", default="", metavar="NAME", help="The reranker.  [default: the strongest here]")
+@click.option("-m", "--model", default="", metavar="NAME", help="The reranker.  [default: the best]")
 @click.option("-q", "--quiet", is_flag=True, help="Only the answer: no progress, no notes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def rerank(**given: Any) -> None:
     """Rank the passages of FILES by how well they answer QUERY: pages of documents, paragraphs of texts, or, of - (the
     standard input), lines.
 
-    An encoder of this machine reads the query with each passage. Where no such model is here, vectors of a model of
-    text are compared, which is coarser. No language model is needed, and nothing leaves this machine.
+    An encoder reads the query with each passage: on this machine, or at a host that you agreed to and that ranks
+    passages, whichever is better by money and seconds. Where there is none, vectors of a model of text are compared
+    here, which is coarser. No language model is needed.
     """  # fmt: skip
     from intermodal.client import AsyncClient
     from intermodal.concurrency.sync_bridge import SyncBridge
@@ -96,7 +97,15 @@ def notes(ranked: RerankResult) -> list[str]:
 
     read = numbers.counted(ranked.read, "passage")
     by = "read with the query" if ranked.by == "reranker" else "compared by vectors, which is coarser than reading both"
-    found = [f"\n{read} {by} by {ranked.endpoint} in {ranked.seconds:.2g} s ($0); a score orders them, no probability"]
+    price = "its price is not known" if ranked.cost is None else f"${numbers.plain_money(ranked.cost)}"
+    sent = f"; sent to {ranked.host}" if ranked.host else ""
+    order = "a score orders them, no probability"
+    found = [f"\n{read} {by} by {ranked.endpoint} in {ranked.seconds:.2g} s ({price}){sent}; {order}"]
+    if ranked.beside is not None:
+        figures = numbers.money(ranked.beside.cost)
+        if ranked.beside.seconds is not None and ranked.beside.seconds.known:
+            figures += f", {numbers.seconds(ranked.beside.seconds)}"
+        found.append(f"beside it: {ranked.beside.endpoint} ({figures})")
     other = ranked.verdict.language_model
     kind = "an encoder is enough" if ranked.by == "reranker" else "an embedding model is enough"
     beside = ""

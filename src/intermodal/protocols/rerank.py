@@ -1,22 +1,102 @@
-"""The server side of rerank endpoints, in the shape of Cohere (``/v2/rerank``, ``/v1/rerank``), Jina and vLLM
-(``/v1/rerank``, ``/rerank``), whose requests and replies are alike.
+"""Both sides of rerank endpoints, in the shape of Cohere (``/v2/rerank``, ``/v1/rerank``), Jina, vLLM and llama.cpp
+(``/v1/rerank``), whose requests and replies are alike, and of Text Embeddings Inference (``/rerank``).
 
 A request has ``model``, ``query``, ``documents`` and ``top_n``; a reply has ``results`` with the ``index`` of each
-document and its ``relevance_score``, the best first. Sources: https://docs.cohere.com/reference/rerank,
-https://api.jina.ai/redoc, https://docs.vllm.ai/en/stable/models/pooling_models.html (rerank API).
+document and its ``relevance_score``, the best first. TEI (quirk ``rerank_texts``) has ``query`` and ``texts``, and
+replies with an array of ``index`` and ``score``. Sources: https://docs.cohere.com/reference/rerank,
+https://api.jina.ai/redoc, https://docs.vllm.ai/en/stable/models/pooling_models.html (rerank API),
+https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md (POST /reranking),
+https://huggingface.github.io/text-embeddings-inference.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from intermodal.protocols.framing.json_body import dumps
+from intermodal import errors
+from intermodal.catalog.types import Host
+from intermodal.protocols.calls import EncodedRequest, WireUsage
+from intermodal.protocols.errors import classification
+from intermodal.protocols.framing.json_body import as_list, as_mapping, dumps, valid_utf8
 from intermodal.protocols.openai_media.server import read_body, read_model_name
+from intermodal.protocols.reply_decoder import read_object
 
 MAX_DOCUMENTS = 1_000  # of one request, as Cohere has it
+
+
+QUIRKS: Mapping[str, str] = {
+    "rerank_texts": "documents are called texts, and scores come as an array (Text Embeddings Inference)",
+}
+
+
+class RankedDocuments(msgspec.Struct, frozen=True):
+    """The scores of documents, in the order in which they were sent, and what was counted."""
+
+    scores: tuple[float, ...]
+    usage: WireUsage = WireUsage()
+
+
+def rerank_address(host: Host) -> tuple[str, str]:
+    """Return the address of the server and the path at which a host ranks.
+
+    >>> rerank_address(Host(id="v", base_url="http://127.0.0.1:8000/v1", rerank="/rerank"))
+    ('http://127.0.0.1:8000/v1', '/rerank')
+    >>> rerank_address(Host(id="c", base_url="https://api.example.com/x/v1", rerank="https://api.example.com/v2/rerank"))
+    ('https://api.example.com', '/v2/rerank')
+    """
+    if host.rerank.startswith("/"):
+        return host.base_url, host.rerank
+    parts = urlsplit(host.rerank)
+    return f"{parts.scheme}://{parts.netloc}", parts.path or "/"
+
+
+def encode_rerank(model: str, query: str, documents: Sequence[str], host: Host) -> EncodedRequest:
+    """Return the request for the scores of all documents."""
+    query, texts = valid_utf8(query), [valid_utf8(each) for each in documents]
+    tree: dict[str, Any] = {"model": valid_utf8(model), "query": query, "documents": texts}
+    if "rerank_texts" in host.quirks:
+        tree = {"query": query, "texts": texts, "raw_scores": False, "truncate": True}
+    headers = (("content-type", "application/json"), ("accept", "application/json"))
+    return EncodedRequest(path=rerank_address(host)[1], headers=headers, segments=(dumps(tree),))
+
+
+def decode_rerank(
+    body: bytes, endpoint: str, *, documents: int, headers: Mapping[str, str] | None = None
+) -> RankedDocuments:
+    """Return the scores of a 2xx reply. Raises CallError for an error inside it or scores that are not of these
+    documents, StreamCut for half a reply."""
+    start = body.lstrip()[:1]
+    if start == b"[":  # an array, which no other reply is
+        tree = read_object(b'{"results":' + body + b"}", endpoint, headers)
+    else:
+        tree = read_object(body, endpoint, headers)
+    if not isinstance(tree.get("results"), list):
+        raise classification.classify(200, headers or {}, tree, endpoint)
+    found: dict[int, float] = {}
+    for row in map(as_mapping, as_list(tree["results"])):
+        index, score = row.get("index"), row.get("relevance_score", row.get("score"))
+        if type(index) is int and isinstance(score, int | float) and math.isfinite(score):
+            found[index] = float(score)
+    if sorted(found) != list(range(documents)):
+        what = f"sent scores of {len(found)} documents, and {documents} were sent"
+        raise errors.CallError(what, where=endpoint, status=200, todo="ask again, or name another model")
+    return RankedDocuments(tuple(found[at] for at in range(documents)), _usage(tree))
+
+
+def _usage(tree: Mapping[str, Any]) -> WireUsage:
+    """Return the tokens that were counted: as vLLM, Jina and llama.cpp state them, or as Cohere does."""
+    usage, meta = as_mapping(tree.get("usage")), as_mapping(tree.get("meta"))
+    counted = [
+        usage.get("prompt_tokens"), usage.get("total_tokens"),
+        as_mapping(meta.get("billed_units")).get("input_tokens"), as_mapping(meta.get("tokens")).get("input_tokens"),
+    ]  # fmt: skip
+    tokens = next((int(each) for each in counted if isinstance(each, int | float) and 0 <= each < 1 << 53), None)
+    return WireUsage(input_tokens=tokens, output_tokens=0)
 
 
 class RerankCall(msgspec.Struct, frozen=True):

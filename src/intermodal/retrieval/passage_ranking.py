@@ -1,4 +1,5 @@
-"""Ranks passages for a query, with an encoder that reads query and passage together and returns one score.
+"""Ranks passages for a query, with an encoder that reads query and passage together and returns one score: on this
+machine, or at a host's own rerank endpoint (``hosted_ranking.py``).
 
 That is exact and slow, so of many passages only those that share the rarest words with the query are read. Without such
 an encoder, vectors of query and passages are compared, which is coarser. Neither writes anything, so no language model
@@ -9,11 +10,13 @@ Passages of files are pages of documents that have a text layer, and texts by th
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -25,17 +28,20 @@ from msgspec.structs import replace
 from intermodal import errors
 from intermodal.concurrency.offload import offload
 from intermodal.content import Text, Value
-from intermodal.errors import IntermodalError
+from intermodal.errors import IntermodalError, NoRoute
 from intermodal.events import Usage
 from intermodal.executor.outputs.vector_math import cosine
+from intermodal.hints import command, hint
 from intermodal.planner import plan_from
 from intermodal.planner.conversion.page_relevance import page_scores as by_words
 from intermodal.planner.conversion.page_relevance import select_pages
 from intermodal.planner.planning_case import question_of
 from intermodal.plans.facts import Facts, PageFacts, PageRanking, PartFacts
 from intermodal.plans.verdict import Instead, Other, Verdict
-from intermodal.quantity import Quantity, between, unknown
+from intermodal.quantity import Quantity, between, exact, unknown
 from intermodal.questions.keyword_needs import words_of
+from intermodal.request import ZONES
+from intermodal.retrieval.hosted_ranking import HostedRanking, ranking_cost
 from intermodal.retrieval.ready_models import ready_endpoints, tier_strength
 from intermodal.store.learned_figures import TOKENS_PER_LETTER
 from intermodal.store.rows import AttemptOutcome, Range, Reservation, Work
@@ -46,10 +52,11 @@ if TYPE_CHECKING:
     from intermodal.media.request_media import OpenedRequest
     from intermodal.media.worker_client import MediaWorker
     from intermodal.plans.plan import Inputs
-    from intermodal.request import Request
+    from intermodal.request import Policy, Request
     from intermodal.store.database import Store
 
 
+_UNKNOWN_SECONDS: Final = 60.0  # of a model whose speed nobody knows, where it is compared
 _READ: Final = 64  # passages that the encoder reads; of more, those that share the rarest words with the query
 _AT_ONCE: Final = 8  # passages of one call, after which progress is reported
 _MOST: Final = 20_000  # passages
@@ -81,8 +88,8 @@ class PassageScores(NamedTuple):
 
 
 class RankedPassage(Value):
-    """A ranked passage. ``index``: its place among those given. ``score``: 0 to 1 from an encoder, -1 to 1 from
-    vectors; higher is better, and neither is a probability."""
+    """A ranked passage. ``index``: its place among those given. ``score``: 0 to 1 from an encoder here, -1 to 1 from
+    vectors, on its own scale from a host; higher is better, and none is a probability."""
 
     index: int
     score: float
@@ -98,6 +105,8 @@ class RerankResult(Value):
         query_cut: the query is longer than half of what the encoder reads. without_text: files that have no text of
             their own, and are not ranked.
         tokens: read. expected, seconds: seconds expected, loading included, and seconds taken.
+        cost: USD, 0 on this machine, None where it is not known. host: which got query and passages, "" for none.
+        beside: the best model of the other kind (here or at a host), with what it would cost.
         verdict: whether a language model is needed for this, with the price of one that reads all of it.
     """
 
@@ -113,26 +122,104 @@ class RerankResult(Value):
     tokens: int = 0
     expected: Quantity = Quantity()
     seconds: float = 0.0
+    cost: float | None = 0.0
+    host: str = ""
+    beside: Other | None = None
     verdict: Verdict = Verdict()
 
 
-def ranking_endpoint(catalog: Catalog, name: str = "") -> Endpoint:
+def ranking_endpoint(catalog: Catalog, name: str = "", policy: Policy | None = None) -> Endpoint:
     """Return the model that ranks: the named one, else the strongest reranker that is ready, else an embedding model.
 
-    Raises NoRoute where none is here, UsageError for a model that cannot rank.
+    ``policy``: what hosts may be given and what that may cost; without one, models on this machine alone are chosen.
+
+    Raises NoRoute where none may be used, UsageError for a model that cannot rank.
+    """
+    return ranking_endpoints(catalog, name, policy)[0]
+
+
+class RankingWork(NamedTuple):
+    """What is to be ranked: the query and the characters of each passage."""
+
+    query: str
+    sizes: Sequence[int] = ()
+
+
+def ranking_work(query: str, passages: Sequence[Passage]) -> RankingWork:
+    """Return what is ranked of many passages: those that are read."""
+    return RankingWork(query, [len(passages[at].text) for at in _passages_to_read(query, passages)])
+
+
+def ranking_endpoints(
+    catalog: Catalog, name: str = "", policy: Policy | None = None, work: RankingWork | None = None
+) -> list[Endpoint]:
+    """Return the model that ranks, and after it the best of the other kind, here or at a host, where there is one.
+
+    Of models on this machine the strongest is taken, rerankers before vectors. Of hosts' rerankers, and between the
+    best of them and the one here, the objective decides: money and seconds by default, strength with "best".
     """
     able = ready_endpoints(
         catalog, name, _rank, unable="ranks no passages", kind="a reranker or a model of vectors",
         none="no model is here that ranks passages", usual=_USUAL,
     )  # fmt: skip
-    return max(able, key=lambda each: (_rank(each), tier_strength(each), each.id))
+    reasons = [(each, _kept_out(catalog, each, policy, work)) for each in able]
+    free = [each for each, why in reasons if why is None]
+    if not free:
+        what, todo = next(why for _, why in reasons if why is not None)
+        raise NoRoute(hint("{} may not rank: {}", able[0].id, what), todo=todo)
+    here = [each for each in free if each.host.zone == "process"]
+    hosted = [each for each in free if each.host.zone != "process"]
+    order = partial(_order, policy, work)
+    best = [max(here, key=lambda each: (_rank(each), tier_strength(each), each.id))] if here else []
+    best += [min(hosted, key=order)] if hosted else []
+    return sorted(best, key=order)
+
+
+def _kept_out(
+    catalog: Catalog, endpoint: Endpoint, policy: Policy | None, work: RankingWork | None
+) -> tuple[str, str] | None:
+    """Return why an endpoint may not be given passages and what to do, None for one that may."""
+    host = endpoint.host
+    if host.zone == "process":
+        return None
+    if policy is None:
+        return "it is not on this machine", "name a model that is here, or none"
+    if ZONES.index(host.zone) > ZONES.index(policy.farthest):
+        return f"it computes beyond {policy.farthest}, where this may go", "name a model nearer, or none"
+    if policy.private:
+        return "some of this is private, and passages would leave this machine", "name a model that is here, or none"
+    if host.zone in ("network", "internet") and host.id not in (*catalog.consent, *policy.hosts):
+        return f"no consent for host {host.id}", command(f"intermodal hosts add {host.id}")
+    cost = ranking_cost(endpoint, work.query, work.sizes) if work is not None else exact(0.0, "nothing yet")
+    if not cost.known and not policy.takes_unknown_prices:
+        return "its price is not known", "give it one in its row: request = 0.002 is USD a search"
+    if cost.known and cost.high > policy.max_cost:
+        return f"it would cost up to ${cost.high:.3g}, and the limit is ${policy.max_cost:g}", "rank fewer passages"
+    return None
+
+
+def _order(policy: Policy | None, work: RankingWork | None, endpoint: Endpoint) -> tuple[float | str, ...]:
+    """Return the sort key of an endpoint that may rank: rerankers first, then the objective."""
+    cost, seconds = 0.0, 0.0
+    if work is not None:
+        known = _expected_seconds(endpoint, work.query, work.sizes)
+        seconds = known.mid if known.known else _UNKNOWN_SECONDS
+        if endpoint.host.zone != "process":
+            price = ranking_cost(endpoint, work.query, work.sizes)
+            cost = price.mid if price.known else math.inf
+    objective = "default" if policy is None else policy.objective
+    time_value = 0.0 if policy is None else policy.time_value
+    number = {
+        "fastest": seconds, "cheapest": cost, "best": -float(tier_strength(endpoint)),
+    }.get(objective, cost + seconds * time_value)  # fmt: skip
+    return (-_rank(endpoint), number, seconds, endpoint.id)
 
 
 def _rank(endpoint: Endpoint) -> int:
     """Return 2 for an encoder of query and passage, 1 for embeddings of text made here, 0 for others."""
     model = endpoint.model
     if endpoint.host.zone != "process":
-        return 0
+        return 2 if model.ranks and endpoint.host.rerank else 0
     if model.ranks:
         return 2
     return int(model.output == ("embedding",) and not model.matches_pictures)
@@ -142,9 +229,12 @@ class Ranker:
     """Ranks passages with one model."""
 
     def __init__(
-        self, endpoint: Endpoint, runtimes: LocalRuntimesLike, *, loaded: bool = False, store: Store | None = None
-    ) -> None:
-        """``store``: what earlier runs took is taken from it, and what this takes is written to it."""
+        self, endpoint: Endpoint, runtimes: LocalRuntimesLike, *, loaded: bool = False, store: Store | None = None,
+        hosted: HostedRanking | None = None,
+    ) -> None:  # fmt: skip
+        """``store``: what earlier runs took is taken from it, and what this takes is written to it. ``hosted``: calls
+        the endpoint of a host; it writes its attempts itself."""
+        self._hosted = hosted
         self._endpoint = endpoint
         self._runtimes = runtimes
         self._loaded = loaded
@@ -163,9 +253,14 @@ class Ranker:
         expected = _expected_seconds(self._endpoint, query, sizes, loaded=self._loaded, learned=learned)
         warm = _expected_seconds(self._endpoint, query, sizes, loaded=True, learned=learned)
         began = time.perf_counter()
-        async with self._recorded(query, texts, warm) as took:
-            scored = await self.scores(query, texts, progress)
-            took(scored)
+        cost: float | None = 0.0
+        if self._hosted is not None:
+            numbers, tokens = await self._hosted.scores(query, texts, warm, progress)
+            scored, cost = PassageScores(numbers, tokens=tokens), self._hosted.cost
+        else:
+            async with self._recorded(query, texts, warm) as took:
+                scored = await self.scores(query, texts, progress)
+                took(scored)
         found, cut, query_cut = scored.scores, scored.cut, scored.query_cut
         order = sorted(range(len(picked)), key=lambda at: (-found[at], picked[at]))
         return RerankResult(
@@ -175,7 +270,8 @@ class Ranker:
                 for at in order[:top]
             ),
             passages=len(passages), read=len(picked), cut=cut, query_cut=query_cut, tokens=scored.tokens,
-            expected=expected, seconds=time.perf_counter() - began,
+            expected=expected, seconds=time.perf_counter() - began, cost=cost,
+            host="" if self._endpoint.host.zone == "process" else self._endpoint.host.id,
         )  # fmt: skip
 
     async def scores(self, query: str, texts: Sequence[str], progress: Progress | None = None) -> PassageScores:
@@ -302,6 +398,16 @@ def _expected_seconds(
         quarters * factor.mid / speed.prompt.mid + load.mid + speed.overhead.mid,
         quarters * factor.high / speed.prompt.low + load.high + speed.overhead.high, speed.prompt.basis,
     )  # fmt: skip
+
+
+def other_ranking(endpoint: Endpoint, work: RankingWork) -> Other:
+    """Return a model that was not taken, with what it would cost and take."""
+    here = endpoint.host.zone == "process"
+    cost = exact(0.0, "runs on this machine") if here else ranking_cost(endpoint, work.query, work.sizes)
+    summary = "reranker" if endpoint.model.ranks else "vectors"
+    return Other(
+        endpoint=endpoint.id, summary=summary, cost=cost, seconds=_expected_seconds(endpoint, work.query, work.sizes)
+    )
 
 
 def with_verdict(ranked: RerankResult, other: Other) -> RerankResult:

@@ -114,11 +114,14 @@ def understand(attempt: Attempt) -> None:
         _understand_form(attempt, kind)
     else:
         attempt.json = json.loads(attempt.body)
-        attempt.model = attempt.json["model"]
+        attempt.model = attempt.json["model"] if "texts" not in attempt.json else "the one it serves"
         if attempt.path.endswith("/audio/speech"):
             attempt.texts = (attempt.json["input"],)
         elif attempt.path.endswith("/images/generations"):
             attempt.texts = (attempt.json["prompt"],)
+        elif attempt.path.endswith("/rerank"):
+            given = attempt.json["documents"] if "documents" in attempt.json else attempt.json["texts"]
+            attempt.texts = (attempt.json["query"], *given)
         elif "input" in attempt.json:
             given = attempt.json["input"]
             attempt.texts = (given,) if isinstance(given, str) else tuple(given)

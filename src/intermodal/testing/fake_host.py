@@ -303,6 +303,9 @@ class _Handler(BaseHTTPRequestHandler):
             "/v1/embeddings": self._embeddings,
             "/v1/images/generations": self._pictures,
             "/v1/images/edits": self._pictures,
+            "/v1/rerank": self._ranking,
+            "/v2/rerank": self._ranking,
+            "/rerank": self._ranking,
         }.get(attempt.path)
         try:
             understand(attempt)
@@ -408,6 +411,23 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.name in CUTS:
             return self._cut_document(attempt, file, fault)
         return self._send(200, "audio/wav" if form == "wav" else "audio/mpeg", file)
+
+    def _ranking(self, attempt: Attempt, fault: Fault | None) -> None:
+        """Documents scored by the share of the query's words that they have, the best first; as Cohere's, vLLM's and
+        llama.cpp's endpoints send it, or TEI's."""
+        query, *documents = (set(re.findall(r"\w+", text.lower())) for text in attempt.texts)
+        scores = [len(query & words) / max(1, len(query)) for words in documents]
+        order = sorted(range(len(scores)), key=lambda at: -scores[at])
+        attempt.status, named = 200, "score" if "texts" in attempt.json else "relevance_score"
+        rows = [{"index": at, named: scores[at]} for at in order]
+        tokens = attempt.input_tokens
+        reply: Any = rows if "texts" in attempt.json else {
+            "id": "rerank-1", "model": attempt.model, "results": rows,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }  # fmt: skip
+        if fault and fault.name in CUTS:
+            return self._cut_document(attempt, json.dumps(reply).encode(), fault)
+        return self._send_json(200, reply)
 
     def _drawn(self, attempt: Attempt, fault: Fault | None) -> None:
         """A picture of one colour in an answer of a chat, as OpenRouter sends it."""

@@ -32,7 +32,7 @@ def test_waiting_is_not_named_where_money_alone_ranks() -> None:
 
 
 def test_only_is_not_said_where_another_use_keeps_it_too() -> None:
-    made = advice("image", keep=("words",), prompt="Read the sign")
+    made = advice("image", keep=("words",), prompt="Read the sign, then say what it means")
     assert made.use == "vision" and len([kind for kind in made.kinds if kind.best is not None]) == 2
     assert "only this" not in made.reason
 

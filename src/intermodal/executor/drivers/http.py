@@ -21,7 +21,7 @@ from intermodal.executor.attempt.prompt_truncation import detect_truncated_promp
 from intermodal.executor.chat_answer import ChatAnswer, thought_of
 from intermodal.executor.dependencies import Dependencies
 from intermodal.executor.drivers.codecs import VectorCodec, chat_codec, picture_codec, vector_codec
-from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult
+from intermodal.executor.drivers.interface import AttemptContext, CallJob, CallResult, HeadScores
 from intermodal.executor.preparation.prompt import all_text
 from intermodal.media.audio.encoding import samples
 from intermodal.protocols.answer_state import (
@@ -46,6 +46,7 @@ from intermodal.protocols.calls import (
 from intermodal.protocols.errors import classification
 from intermodal.protocols.openai_media import speech, transcription
 from intermodal.protocols.reply_decoder import NO_REASON, ReplyDecoder
+from intermodal.protocols.rerank import decode_rerank, encode_rerank, rerank_address
 from intermodal.transport.addresses import HostAddress
 from intermodal.transport.deadline import Deadline
 from intermodal.transport.timeouts import Timeouts
@@ -196,7 +197,10 @@ async def embed(job: CallJob, world: Dependencies, line: AttemptContext, server:
 
 
 async def score(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
-    """Labels held against a text: by the next word of a chat, or all of them as vectors."""
+    """Labels held against a text: by the next word of a chat, or all of them as vectors. Passages held against a
+    query: by the host's own endpoint for it."""
+    if job.lines:
+        return await rank(job, world, line, server)
     if job.chat is not None:
         return await chat(job, world, line, server)
     texts = (job.text, *job.labels)
@@ -206,6 +210,18 @@ async def score(job: CallJob, world: Dependencies, line: AttemptContext, server:
         body = await response.read(MAX_REPLY)
         reply = codec.decode_reply(body, job.endpoint.id, texts=len(texts), headers=response.headers)
     return CallResult(vectors=reply.vectors, usage=reply.usage)
+
+
+async def rank(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:
+    """Scores of passages (``lines``) for a query (``text``)."""
+    host = job.endpoint.host
+    encoded = encode_rerank(_model(job), job.text, job.lines, host)
+    server = server._replace(base_url=rerank_address(host)[0])
+    async with _posted(job, world, line, server, encoded) as response:
+        body = await response.read(MAX_REPLY)
+        reply = decode_rerank(body, job.endpoint.id, documents=len(job.lines), headers=response.headers)
+    scores = tuple((str(at), score) for at, score in enumerate(reply.scores))
+    return CallResult(told=HeadScores(scores=scores), usage=reply.usage)
 
 
 async def speak(job: CallJob, world: Dependencies, line: AttemptContext, server: HostAddress) -> CallResult:

@@ -20,7 +20,7 @@ class CallJob(Value, frozen=True):
     """A call for a driver. One of ``chat``, ``sound``, ``pictures``, ``drawing`` and ``text`` is set, by ``step.op``.
 
     Attributes:
-        lines: sentences to be spoken, in ``voice`` ("" for the default).
+        lines: sentences to be spoken, in ``voice`` ("" for the default), or passages to be ranked for ``text``.
         labels: labels to compare with ``text`` or ``pictures`` by their vectors.
         beside: media that go into the one vector of a text.
         language: the speech's, ISO 639-1, "" where it is not stated. into: that of the translation, "" for none.
