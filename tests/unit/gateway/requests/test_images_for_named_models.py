@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 from base64 import b64encode
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,17 @@ def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str,
         yield {"desk": desk, "far": far}
 
 
+@cache
+def photo(media: Path, number: int) -> bytes:
+    """A photograph, each a little different: the grain of one of them looks like letters."""
+    with Image.open(media / ("photo-coffee.jpg", "photo-cat.jpg")[number % 2]) as opened:
+        out = io.BytesIO()
+        opened.convert("RGB").crop((number, 0, opened.width, opened.height)).resize((1228, 921)).save(out, "JPEG")
+    return out.getvalue()
+
+
 def photos(media: Path, count: int) -> list[bytes]:
-    """Photographs, each a little different: the grain of one of them looks like letters."""
-    found = []
-    for number in range(count):
-        with Image.open(media / ("photo-coffee.jpg", "photo-cat.jpg")[number % 2]) as opened:
-            out = io.BytesIO()
-            opened.convert("RGB").crop((number, 0, opened.width, opened.height)).resize((1228, 921)).save(out, "JPEG")
-        found.append(out.getvalue())
-    return found
+    return [photo(media, number) for number in range(count)]
 
 
 def content(ask: str, pictures: list[bytes]) -> list[dict[str, Any]]:
@@ -73,7 +76,7 @@ def test_five_photos_reach_a_named_model_in_one_call(
 
 @pytest.mark.parametrize("where", ["desk", "far"])
 def test_the_plan_stays_one_call_from_request_to_request(hosts: dict[str, FakeHost], media: Path, where: str) -> None:
-    asked = [5, 1, 2, 3, 4, 5, 6, 7, 8, 8, 4, 5]
+    asked = [5, 1, 4, 8, 8, 5]
     with GatewayServer() as house:
         for count in asked:
             answer = house.chat(content("Which of these is the oldest?", photos(media, count)), model=f"{where}/seeing")
