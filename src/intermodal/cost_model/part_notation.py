@@ -16,7 +16,9 @@ MOST_CHARS, CHARS_OF_WORD = 1_000_000_000, 6  # letters of an English word with 
 _LENGTH = re.compile(r"(\d+)\s*(words?|w|chars?|c)?", re.IGNORECASE)
 _SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)", re.IGNORECASE)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h)")
+_TIME = re.compile(
+    r"(?<![\d.])(\d+(?:\.\d+)?)(ms|s|min|m|h)"
+)  # from a number's first digit alone: twice the digits, twice the work
 _PAGES = re.compile(r"([1-9]\d*)p", re.IGNORECASE)
 _RATE = re.compile(r"\d+(?:\.\d+)?")
 

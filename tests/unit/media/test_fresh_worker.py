@@ -185,7 +185,7 @@ if sys.argv[1] == "film":
 elif data[:4] == b"GIF8":
     worker.frames(data, "x", "scenes", 3, 16)
 elif data[:4] != b"%PDF":
-    (worker.pcm if sys.argv[1] in ("sound",) else lambda d, n: worker.picture(d, n, 16))(data, "x")
+    (worker.pcm if sys.argv[1] in ("sound",) else lambda d, n: worker.picture(d, n, 16, None))(data, "x")
 print(*sorted(late | set(sys.modules) - seen))
 """
 
