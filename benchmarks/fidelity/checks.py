@@ -111,6 +111,11 @@ def row(*cells: str) -> Check:
     return Check("row", cells, aspect="layout")
 
 
+def neighbours(*cells: str) -> Check:
+    """The cells stand beside each other in one line, with a tab or a rule between two; an empty one holds nothing."""
+    return Check("neighbours", cells, aspect="layout")
+
+
 def share_of(text: str, least: float) -> Check:
     """At least this share of the words arrives."""
     return Check("share", (text,), least)
@@ -198,6 +203,15 @@ def _in_line(cells: Sequence[str], line: str) -> bool:
     return True
 
 
+def _neighbours(check: Check, arrived: Arrived) -> bool:
+    wanted = list(map(plain, check.of))
+    for line in arrived.text.splitlines():
+        cells = [plain(each) for each in re.split(r"[\t|]", line.strip("|"))]
+        if any(cells[start : start + len(wanted)] == wanted for start in range(len(cells))):
+            return True
+    return False
+
+
 def spoken(text: str) -> str:
     """What was said or shown, without frames, times and the names of speakers and tracks before it."""
     lines = []
@@ -278,6 +292,7 @@ _LOOKS: dict[str, Callable[[Check, Arrived], bool]] = {
     "lacks": lambda check, arrived: not _has(check, arrived),
     "order": _order,
     "row": _row,
+    "neighbours": _neighbours,
     "share": lambda check, arrived: share(check.of[0], arrived.text) >= check.number,
     "heard": lambda check, arrived: error_rate(check.of[0], spoken(arrived.text)) <= check.number,
     "silent": _silent,

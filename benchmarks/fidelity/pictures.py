@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from fidelity import drawn
-from fidelity.checks import Check, has, indented, order, read_or_told, row, share_of, silent
+from fidelity.checks import Check, has, indented, neighbours, order, read_or_told, row, share_of, silent
 from fidelity.drawn import Page, jpeg, noisy, png, tilted
 from fidelity.samples import GOODS, NAMES, TOWNS, Chance, Made, recipe
 
@@ -107,6 +107,48 @@ def _plain(chance: Chance) -> Made:
 @recipe("pictures", "table tilted", "png")
 def _table_tilted(chance: Chance) -> Made:
     return _table(chance, 2.5, ruled=True)
+
+
+@recipe("pictures", "table merged", "png")
+def _table_merged(chance: Chance) -> Made:
+    """A head over two columns, cells of two lines, and empty ones."""
+    goods, towns = chance.some(GOODS, 5), chance.some(TOWNS, 5)
+    rows = [[goods[each], towns[each], str(chance.number(12, 480)), str(chance.number(500, 980))] for each in range(5)]
+    rows[1][2], rows[3][3] = "", ""
+    title, below, tilt = f"Deliveries {chance.code()}", chance.one(NAMES), chance.one(("0", "2", "-2"))
+    lefts, face = (90, 420, 720, 930, 1150), drawn.font("plain", 26)
+
+    def make() -> bytes:
+        page = Page(1240, 900)
+        page.line(title, size=34, gap=2)
+
+        def cell(first: int, last: int, top: int, high: int, *lines: str) -> None:
+            page.pen.rectangle((lefts[first], top, lefts[last], top + high), outline="black", width=2)
+            for place, line in enumerate(lines):
+                page.pen.text((lefts[first] + 12, top + 12 + 34 * place), line, fill="black", font=face)
+
+        top = page.top
+        cell(0, 1, top, 120, "Goods")
+        cell(1, 2, top, 120, "Port")
+        cell(2, 4, top, 60, "Units")
+        cell(2, 3, top + 60, 60, "ordered")
+        cell(3, 4, top + 60, 60, "arrived")
+        for place, (good, town, ordered, arrived) in enumerate(rows):
+            at, high = top + 120 + 90 * place, 90
+            cell(0, 1, at, high, good, "in crates")
+            for column, text in enumerate((town, ordered, arrived), 1):
+                cell(column, column + 1, at, high, text)
+        page.top = top + 620
+        page.line(f"Checked by {below}")
+        return png(tilted(page.image, float(tilt)) if tilt != "0" else page.image)
+
+    checks = [
+        *has(title, below),
+        *(row(f"{good} in crates", *filter(None, rest)) for good, *rest in rows),
+        neighbours(f"{goods[1]} in crates", towns[1], "", rows[1][3]),
+        neighbours("Goods", "Port", "Units"),
+    ]
+    return Made(make, checks, _words(title, "Goods Port Units ordered arrived", *rows, "in crates " * 5, below))
 
 
 @recipe("pictures", "receipt", "jpg")

@@ -189,6 +189,7 @@ class ReadLine(Value):
         corners: of the line itself, which may be slanted: where reading begins (x0, y0), where it ends (x1, y1), and
             the two corners below, from the end back. () where the reader tells no more than the box.
         unread: some letters are of a script that the reader does not know, and missing from ``text``.
+        cell: table, row and column, counted from 0, where ruling lines enclose it as a cell of a table; else ().
     """
 
     text: str
@@ -196,6 +197,7 @@ class ReadLine(Value):
     box: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
     corners: tuple[float, ...] = ()
     unread: bool = False
+    cell: tuple[int, ...] = ()
 
 
 def together(texts: Iterable[Scripts]) -> Scripts:

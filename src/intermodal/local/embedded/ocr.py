@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from intermodal.concurrency.worker_process import serve
+from intermodal.content import ReadLine
 from intermodal.errors import InputBroken, NotInstalled
 from intermodal.local.embedded import tesseract
 from intermodal.local.embedded.child_support import import_library, load_model, thread_count, threads_may_spin
+from intermodal.local.embedded.ocr_layout import line_from_corners, page_slant
+from intermodal.local.embedded.ruling_lines import Corners, Grid
 from intermodal.media.media_limits import READ_LEAST, READ_WHOLE, TILE_OVERLAP, TILE_SIDE
 
 MAX_RATIO = 4
@@ -103,7 +106,8 @@ def _woken(engine: Any) -> Any:
 def read(
     path: str, name: str, png: bytes, languages: dict[str, str] | None = None, script: str = "", language: str = ""
 ) -> dict[str, Any]:  # fmt: skip
-    """Return lines of text: words, confidence, corners in pixels in reading direction, and whether letters are missing.
+    """Return lines of text: words, confidence, corners in pixels in reading direction, whether letters are missing, and
+    table, row and column of a cell that is ruled.
 
     ``languages``: pulled languages of Tesseract, code -> folder. ``script``: of the words, if known. ``language``: of
     the words, ISO 639-1, if known: it chooses among those of Tesseract that share a script. The first corner is where
@@ -117,21 +121,36 @@ def read(
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
         return {"lines": []}
-    every = _read_turned(picture, _found(picture))
+    boxes = _found(picture)
+    grid = Grid(picture, page_slant(_as_line(box.corners) for box in boxes))
+    if grid.cells:
+        boxes = [_Box(piece, box.sure) for box in boxes for piece in grid.split(box.corners)]
+    every = _read_turned(picture, boxes)
     found = [(line, said) for line in every if (said := _said(line)) is not None]
     if script:  # short words in it are read as nothing, like marks that are no words
         found += [(line, ("", False)) for line in every if not line.text.strip() and _said(line) is None]
     others = _elsewhere(picture, found, _known(languages or {}, language), script)
     lines = []
+    cells: dict[Corners, tuple[int, ...]] = {}
+    if grid.cells:  # now it is known which way is up
+        read_lines = [line.corners for line, _ in found]
+        grid = Grid(picture, page_slant(map(_as_line, read_lines)))
+        cells = dict(zip(read_lines, grid.places(read_lines), strict=True))
     for line, (text, unread) in found:
+        cell = cells.get(line.corners, ())
         other = others.get(line.corners)
         corners = [[min(max(x, 0.0), float(width)), min(max(y, 0.0), float(height))] for x, y in line.corners]
         if other is not None and _reads_more(other, line, unread=unread):
             agreed = line.score < AGREED or not _figures(line.text) - _figures(other.text)
-            lines.append([other.text, other.confidence if agreed else min(other.confidence, LOWEST), corners, False])
+            sure = other.confidence if agreed else min(other.confidence, LOWEST)
+            lines.append([other.text, sure, corners, False, cell])
         elif text or unread:
-            lines.append([text, line.score, corners, unread])
+            lines.append([text, line.score, corners, unread, cell])
     return {"lines": lines}
+
+
+def _as_line(corners: Corners) -> ReadLine:
+    return line_from_corners("", 1.0, corners)
 
 
 def _reads_more(other: tesseract.TesseractLine, line: _Line, *, unread: bool) -> bool:
@@ -388,10 +407,6 @@ def _squarer(picture: Any) -> Any:
     colour = [float(c) for c in numpy.median(picture.reshape(-1, 3), axis=0)]
     return cv2.copyMakeBorder(picture, 0, high - height, 0, wide - width, cv2.BORDER_CONSTANT, value=colour)
 
-
-Point = tuple[float, float]
-
-Corners = tuple[Point, Point, Point, Point]
 
 Tile = tuple[int, int, int, int]
 

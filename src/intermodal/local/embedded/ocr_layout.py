@@ -47,6 +47,7 @@ class _Placed(NamedTuple):
     text: str
     line: ReadLine
     turned: bool  # it runs in another direction than the page
+    cells: tuple[ReadLine, ...] = ()  # of a ruled table, which stands for all of its lines
 
     @property
     def middle(self) -> float:
@@ -65,7 +66,12 @@ _Row = tuple[_Placed, ...]
 
 
 def line_from_corners(
-    text: str, confidence: float, corners: Sequence[Sequence[float]], *, unread: bool = False
+    text: str,
+    confidence: float,
+    corners: Sequence[Sequence[float]],
+    *,
+    unread: bool = False,
+    cell: tuple[int, ...] = (),
 ) -> ReadLine:
     """Return a line from a reader's corners: where reading begins, where it ends, and the two below, backwards."""
     xs, ys = [float(x) for x, _ in corners], [float(y) for _, y in corners]
@@ -75,6 +81,7 @@ def line_from_corners(
         box=(min(xs), min(ys), max(xs), max(ys)),
         corners=tuple(number for point in zip(xs, ys, strict=True) for number in point),
         unread=unread,
+        cell=cell,
     )
 
 
@@ -101,7 +108,8 @@ def in_reading_order(lines: tuple[ReadLine, ...]) -> tuple[ReadLine, ...]:
     """Return the lines in reading order: columns of prose one after the other, rows within them, left to right."""
     if not _have_places(lines):
         return lines
-    return tuple(each.line for block in _page(lines) for row in block for each in row)
+    ordered = (each for block in _page(lines) for row in block for each in row)
+    return tuple(line for each in ordered for line in each.cells or (each.line,))
 
 
 def lines_to_text(lines: tuple[ReadLine, ...]) -> str:
@@ -118,7 +126,7 @@ def _have_places(lines: Iterable[ReadLine]) -> bool:
 
 def _page(lines: Iterable[ReadLine]) -> list[list[_Row]]:
     """Return blocks of rows in reading order. Lines that run up or down the page come last."""
-    level = _level(lines)
+    level = _with_ruled_tables(_level(lines))
     blocks = [_rows(block) for block in _blocks([each for each in level if not each.turned])]
     aside: list[_Row] = [(each,) for each in level if each.turned]
     return [*blocks, aside] if aside else blocks
@@ -388,6 +396,32 @@ def _tabbed(table: Sequence[list[_Cell]], columns: Sequence[_Column]) -> list[st
             texts = [next(cells) if place in column.rows else "" for column in columns]
         written.append("\t".join(texts).rstrip("\t"))
     return written
+
+
+def _with_ruled_tables(lines: list[_Placed]) -> list[_Placed]:
+    """Return the lines, those of each ruled table as one that is as large as the table: the text of its cells by rows,
+    with a tab between cells. What a cell has in several lines is one text."""
+    tables: dict[int, dict[int, dict[int, list[_Placed]]]] = {}
+    for each in lines:
+        if each.line.cell:
+            table, row, column = each.line.cell
+            tables.setdefault(table, {}).setdefault(row, {}).setdefault(column, []).append(each)
+    placed = [each for each in lines if not each.line.cell]
+    for by_row in tables.values():
+        columns = sorted({column for cells in by_row.values() for column in cells})
+        texts, held = [], list[_Placed]()
+        for _, cells in sorted(by_row.items()):
+            in_order = {column: [each for row in _rows(cell) for each in row] for column, cell in cells.items()}
+            words = [[each.text for each in in_order.get(column, ()) if each.text.strip()] for column in columns]
+            texts.append("\t".join(map(" ".join, words)).rstrip("\t"))
+            held += [each for column in columns for each in in_order.get(column, ())]
+        edges = (
+            min(each.top for each in held), min(each.left for each in held),
+            max(each.right for each in held), max(each.bottom for each in held),
+        )  # fmt: skip
+        text = "\n".join(filter(None, texts))
+        placed.append(_Placed(*edges, text, held[0].line, False, tuple(each.line for each in held)))
+    return sorted(placed, key=lambda each: each[:5])
 
 
 # ---- code ----------------------------------------------------------------------------------------

@@ -167,8 +167,8 @@ class EmbeddedRuntimes:
         given = {"png": png, "languages": pulled_languages(self._weights), "script": script, "language": language}
         reply, load_seconds = await self._work(endpoint, "read", given)
         lines = tuple(
-            line_from_corners(text, confidence, corners, unread=unread)
-            for text, confidence, corners, unread in reply.value["lines"]
+            line_from_corners(text, confidence, corners, unread=unread, cell=tuple(cell))
+            for text, confidence, corners, unread, cell in reply.value["lines"]
         )
         return OcrResult(
             lines=in_reading_order(without_doubted_letters(lines)),

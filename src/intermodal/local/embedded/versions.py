@@ -33,7 +33,7 @@ CONVERTERS: Final[dict[str, ConverterVersion]] = {
     "image": ConverterVersion(1, ("pillow",)),
     "document": ConverterVersion(1, ("pypdfium2",)),
     "whisper": ConverterVersion(2, ("faster-whisper", "ctranslate2")),
-    "ocr": ConverterVersion(1, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),
+    "ocr": ConverterVersion(2, ("rapidocr", "onnxruntime", "opencv-python", "opencv-python-headless")),
     "llama": ConverterVersion(1, ("xllamacpp",)),
     "codes": ConverterVersion(1, ("zxing-cpp",)),
     "describe": ConverterVersion(1),
